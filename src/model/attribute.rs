@@ -1,0 +1,90 @@
+//! Path attributes, as decoded.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity};
+
+/// ORIGIN (RFC 4271 section 5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Interior to the originating AS.
+    Igp,
+    /// Learned by the EGP of RFC 904.
+    Egp,
+    /// Learned otherwise.
+    Incomplete,
+}
+
+impl Origin {
+    /// The text of the `origin` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Igp => "IGP",
+            Origin::Egp => "EGP",
+            Origin::Incomplete => "INCOMPLETE",
+        }
+    }
+}
+
+/// Where a route's packets go next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NextHop {
+    /// The (global) address: the `nexthop` column. IPv4-mapped IPv6 addresses are kept as sent.
+    pub address: IpAddr,
+    /// The second, link-local address of a 32-octet IPv6 next hop (RFC 2545 section 3).
+    pub link_local: Option<Ipv6Addr>,
+}
+
+/// The path attributes of one UPDATE, without next hop and NLRI: those belong to the routes.
+///
+/// `None` is "absent on the wire"; present and empty is `Some` of an empty list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PathAttributes {
+    /// ORIGIN.
+    pub origin: Option<Origin>,
+    /// AS_PATH, merged with AS4_PATH where that applies (RFC 6793 section 4.2.3).
+    pub as_path: Option<AsPath>,
+    /// LOCAL_PREF.
+    pub local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// COMMUNITIES (RFC 1997).
+    pub communities: Option<Vec<Community>>,
+    /// EXTENDED COMMUNITIES (RFC 4360).
+    pub extended_communities: Option<Vec<ExtendedCommunity>>,
+    /// LARGE_COMMUNITY (RFC 8092).
+    pub large_communities: Option<Vec<LargeCommunity>>,
+    /// Everything that has no column of its own, ascending by type code: the `attrs` column.
+    pub other: Vec<OtherAttribute>,
+}
+
+/// A path attribute that goes into the `attrs` column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OtherAttribute {
+    /// ATOMIC_AGGREGATE, type 6: `true`.
+    AtomicAggregate,
+    /// AGGREGATOR, type 7, merged with AS4_AGGREGATOR (RFC 6793): `{asn, address}`.
+    Aggregator {
+        /// The aggregating AS.
+        asn: Asn,
+        /// The aggregating router.
+        address: Ipv4Addr,
+    },
+    /// ORIGINATOR_ID, type 9 (RFC 4456).
+    OriginatorId(Ipv4Addr),
+    /// CLUSTER_LIST, type 10 (RFC 4456).
+    ClusterList(Vec<Ipv4Addr>),
+    /// IPv6 Address Specific Extended Communities, type 25 (RFC 5701): 40 hex digits each.
+    Ipv6ExtendedCommunities(Vec<[u8; 20]>),
+    /// AIGP, type 26 (RFC 7311): the metric.
+    Aigp(u64),
+    /// Only to Customer, type 35 (RFC 9234).
+    OnlyToCustomer(Asn),
+    /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one.
+    Opaque {
+        /// The attribute's type code.
+        code: u8,
+        /// Its value, without flags and length.
+        value: Box<[u8]>,
+    },
+}

@@ -1,0 +1,80 @@
+//! Communities of three kinds, with the texts of the database columns.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// A standard community (RFC 1997): `64496:100`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Community(pub u32);
+
+impl fmt::Display for Community {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0 >> 16, self.0 & 0xffff)
+    }
+}
+
+/// A large community (RFC 8092): `64496:1:2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LargeCommunity {
+    /// Global administrator, an AS number.
+    pub global: u32,
+    /// Local data part 1.
+    pub local1: u32,
+    /// Local data part 2.
+    pub local2: u32,
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.global, self.local1, self.local2)
+    }
+}
+
+/// An extended community, eight octets as sent (RFC 4360 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExtendedCommunity(pub [u8; 8]);
+
+/// `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5,
+/// RFC 5668), transitive or not; any other as 16 hex digits.
+impl fmt::Display for ExtendedCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [kind, subtype, a, b, c, d, e, g] = self.0;
+        let name = match subtype {
+            0x02 => "RT",
+            0x03 => "SOO",
+            _ => return self.fmt_hex(f),
+        };
+        // Bit 0x40 says "not transitive over ASes" (RFC 4360 section 2), the rest is the form.
+        match kind & !0x40 {
+            0x00 => write!(f, "{name}:{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, g])),
+            0x01 => write!(f, "{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g])),
+            0x02 => write!(f, "{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g])),
+            _ => self.fmt_hex(f),
+        }
+    }
+}
+
+impl ExtendedCommunity {
+    fn fmt_hex(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_community_texts() {
+        let check = |hex: u64, text: &str| assert_eq!(ExtendedCommunity(hex.to_be_bytes()).to_string(), text);
+        check(0x0002_fde8_0000_0064, "RT:65000:100");
+        check(0x0102_c000_0201_000a, "RT:192.0.2.1:10");
+        check(0x0202_ffff_ffff_0005, "RT:4294967295:5");
+        check(0x0003_fde8_0000_0007, "SOO:65000:7");
+        check(0x4002_fde8_0000_0001, "RT:65000:1");
+        check(0x0602_fde8_0000_0001, "0602fde800000001");
+        check(0x030b_0000_0000_0064, "030b000000000064");
+        assert_eq!(Community(0xffff_0001).to_string(), "65535:1");
+        assert_eq!(LargeCommunity { global: u32::MAX, local1: 0, local2: 1 }.to_string(), "4294967295:0:1");
+    }
+}

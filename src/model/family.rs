@@ -1,0 +1,82 @@
+//! Address families, as the wire numbers them and as the database does.
+
+use std::fmt;
+
+/// An address family that has tables: the `afi` column of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Afi {
+    /// IPv4; `4` in the database, `1` on the wire.
+    Ipv4,
+    /// IPv6; `6` in the database, `2` on the wire.
+    Ipv6,
+}
+
+impl Afi {
+    /// The value of the database's `afi` column.
+    pub fn column(self) -> i16 {
+        match self {
+            Afi::Ipv4 => 4,
+            Afi::Ipv6 => 6,
+        }
+    }
+
+    /// The longest prefix of this family, in bits.
+    pub fn max_prefix_length(self) -> u8 {
+        match self {
+            Afi::Ipv4 => 32,
+            Afi::Ipv6 => 128,
+        }
+    }
+}
+
+impl fmt::Display for Afi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Afi::Ipv4 => "IPv4",
+            Afi::Ipv6 => "IPv6",
+        })
+    }
+}
+
+/// An (AFI, SAFI) pair with its IANA numbers, known to us or not (RFC 4760 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AfiSafi {
+    /// Address family identifier.
+    pub afi: u16,
+    /// Subsequent address family identifier.
+    pub safi: u8,
+}
+
+impl AfiSafi {
+    /// IPv4 unicast.
+    pub const IPV4_UNICAST: AfiSafi = AfiSafi { afi: 1, safi: 1 };
+    /// IPv6 unicast.
+    pub const IPV6_UNICAST: AfiSafi = AfiSafi { afi: 2, safi: 1 };
+
+    /// The table family, for the two families that `current_routes` holds (unicast only).
+    pub fn unicast(self) -> Option<Afi> {
+        match (self.afi, self.safi) {
+            (1, 1) => Some(Afi::Ipv4),
+            (2, 1) => Some(Afi::Ipv6),
+            _ => None,
+        }
+    }
+}
+
+impl From<Afi> for AfiSafi {
+    fn from(afi: Afi) -> AfiSafi {
+        match afi {
+            Afi::Ipv4 => AfiSafi::IPV4_UNICAST,
+            Afi::Ipv6 => AfiSafi::IPV6_UNICAST,
+        }
+    }
+}
+
+impl fmt::Display for AfiSafi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.unicast() {
+            Some(afi) => write!(f, "{afi} unicast"),
+            None => write!(f, "AFI {} SAFI {}", self.afi, self.safi),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The vocabulary of BGP routes: what `wire` produces and `store` writes.
+//!
+//! Nothing here imports another room of this house; nothing here does I/O. Each type makes one
+//! mistake impossible, as its own text says.
+
+pub mod as_path;
+pub mod asn;
+pub mod attribute;
+pub mod community;
+pub mod family;
+pub mod prefix;
+pub mod route;
+pub mod text;
+pub mod time;
+
+pub use as_path::{AsPath, Segment};
+pub use asn::Asn;
+pub use attribute::{NextHop, Origin, OtherAttribute, PathAttributes};
+pub use community::{Community, ExtendedCommunity, LargeCommunity};
+pub use family::{Afi, AfiSafi};
+pub use prefix::{Nlri, PathId, Prefix};
+pub use route::{RouterId, Table};
+pub use text::Text;
+pub use time::Timestamp;

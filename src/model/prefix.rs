@@ -1,0 +1,164 @@
+//! IP prefixes and the NLRI that carry them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Afi;
+
+/// An IP prefix without host bits: PostgreSQL's `cidr` rejects any other.
+///
+/// 18 bytes, no padding, so that millions of them fit into a map. Ordered by family, network bytes,
+/// length: the order of the batches that are sorted by key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    afi: Afi,
+    bytes: [u8; 16],
+    length: u8,
+}
+
+/// Why bytes are not a [`Prefix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefixError {
+    /// The length in bits is above the family's 32 or 128.
+    TooLong(u8),
+    /// Bits behind the prefix length are set.
+    HostBits,
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrefixError::TooLong(length) => write!(f, "prefix length {length} is too long"),
+            PrefixError::HostBits => f.write_str("bits are set behind the prefix length"),
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+impl Prefix {
+    /// A prefix from the octets of its NLRI encoding: `octets` holds at most 16 network octets, the
+    /// missing ones are zero (RFC 4271 section 4.3).
+    ///
+    /// # Errors
+    /// A length above the family's, more octets than the family's addresses have, or host bits set.
+    pub fn new(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
+        let max = afi.max_prefix_length();
+        if length > max || octets.len() > usize::from(max / 8) {
+            return Err(PrefixError::TooLong(length));
+        }
+        let mut bytes = [0; 16];
+        bytes[..octets.len()].copy_from_slice(octets);
+        let masked = u128::from_be_bytes(bytes) & mask(length);
+        if masked.to_be_bytes() != bytes {
+            return Err(PrefixError::HostBits);
+        }
+        Ok(Prefix { afi, bytes, length })
+    }
+
+    /// As [`Prefix::new`], but bits behind the length are cleared: RFC 4271 section 4.3 calls them
+    /// irrelevant, so a router that sends them still means this prefix.
+    ///
+    /// # Errors
+    /// A length above the family's, or more octets than the family's addresses have.
+    pub fn truncating(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
+        let max = afi.max_prefix_length();
+        if length > max || octets.len() > usize::from(max / 8) {
+            return Err(PrefixError::TooLong(length));
+        }
+        let mut bytes = [0; 16];
+        bytes[..octets.len()].copy_from_slice(octets);
+        let bytes = (u128::from_be_bytes(bytes) & mask(length)).to_be_bytes();
+        Ok(Prefix { afi, bytes, length })
+    }
+
+    /// The family.
+    pub fn afi(&self) -> Afi {
+        self.afi
+    }
+
+    /// The length in bits.
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// The network address: 4 or 16 octets.
+    pub fn octets(&self) -> &[u8] {
+        match self.afi {
+            Afi::Ipv4 => &self.bytes[..4],
+            Afi::Ipv6 => &self.bytes,
+        }
+    }
+
+    /// The network address.
+    pub fn address(&self) -> IpAddr {
+        match self.afi {
+            Afi::Ipv4 => {
+                let [a, b, c, d, ..] = self.bytes;
+                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            }
+            Afi::Ipv6 => IpAddr::V6(Ipv6Addr::from(self.bytes)),
+        }
+    }
+}
+
+/// The network mask of a prefix of `length` bits, left-aligned.
+fn mask(length: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address(), self.length)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An Add-Path path identifier (RFC 7911 section 3): opaque, zero is a value like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathId(pub u32);
+
+/// One route's key inside a table. `path_id` is `None` where the NLRI carried none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nlri {
+    /// The destination.
+    pub prefix: Prefix,
+    /// The Add-Path identifier, if the NLRI carried one.
+    pub path_id: Option<PathId>,
+}
+
+impl Nlri {
+    /// The value of `current_routes.path_id`: 0 when Add-Path is not in use.
+    pub fn path_id_column(&self) -> u32 {
+        self.path_id.map_or(0, |PathId(id)| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_keep_no_host_bits() {
+        let check = |afi, octets: &[u8], length, want: Result<&str, PrefixError>| {
+            let got = Prefix::new(afi, octets, length).map(|p| p.to_string());
+            assert_eq!(got, want.map(str::to_owned), "{octets:?}/{length}");
+        };
+        check(Afi::Ipv4, &[], 0, Ok("0.0.0.0/0"));
+        check(Afi::Ipv4, &[10, 1], 16, Ok("10.1.0.0/16"));
+        check(Afi::Ipv4, &[10, 1, 2, 3], 32, Ok("10.1.2.3/32"));
+        check(Afi::Ipv4, &[10, 1], 15, Err(PrefixError::HostBits));
+        check(Afi::Ipv4, &[10], 33, Err(PrefixError::TooLong(33)));
+        check(Afi::Ipv4, &[0; 5], 32, Err(PrefixError::TooLong(32)));
+        check(Afi::Ipv6, &[0x20, 1, 0x0d, 0xb8], 32, Ok("2001:db8::/32"));
+        check(Afi::Ipv6, &[0xff; 16], 128, Ok("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"));
+        check(Afi::Ipv6, &[], 129, Err(PrefixError::TooLong(129)));
+        assert_eq!(Prefix::truncating(Afi::Ipv4, &[10, 1], 15).unwrap().to_string(), "10.0.0.0/15");
+        assert_eq!(size_of::<Prefix>(), 18);
+    }
+}

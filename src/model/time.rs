@@ -1,0 +1,50 @@
+//! Instants as routers stamp them.
+
+use std::fmt;
+
+/// Microseconds since 1970-01-01T00:00:00Z, as the BMP per-peer header counts them (RFC 7854 section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp {
+    micros: i64,
+}
+
+impl Timestamp {
+    /// From whole seconds and microseconds of the per-peer header. Microseconds of a million or more carry over.
+    pub fn from_wire(seconds: u32, micros: u32) -> Timestamp {
+        Timestamp { micros: i64::from(seconds) * 1_000_000 + i64::from(micros) }
+    }
+
+    /// From microseconds since 1970.
+    pub fn from_unix_micros(micros: i64) -> Timestamp {
+        Timestamp { micros }
+    }
+
+    /// Now, by this machine's clock.
+    pub fn now() -> Timestamp {
+        Timestamp { micros: jiff::Timestamp::now().as_microsecond() }
+    }
+
+    /// Microseconds since 1970.
+    pub fn unix_micros(self) -> i64 {
+        self.micros
+    }
+}
+
+/// RFC 3339 in UTC with microseconds: `2026-11-21T06:27:14.000000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);
+        write!(f, "{time:.6}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3339_with_six_digits() {
+        assert_eq!(Timestamp::from_wire(0, 5).to_string(), "1970-01-01T00:00:00.000005Z");
+        assert_eq!(Timestamp::from_wire(u32::MAX, u32::MAX).to_string(), "2106-02-07T07:39:49.967295Z");
+    }
+}

@@ -1,0 +1,267 @@
+//! What sessions say to the writers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Sender;
+
+use crate::model::{Afi, Asn, Nlri, Prefix, RouterId, Table, Timestamp};
+use crate::store::EncodedRoute;
+
+/// The right to write one router's rows, held by one session of this collector.
+///
+/// Every write transaction checks `epoch` against `router_owner`; a session whose ownership is lost
+/// closes without purging anything.
+#[derive(Debug)]
+pub struct Ownership {
+    /// The router.
+    pub router: RouterId,
+    /// The epoch in `router_owner` that this session was given.
+    pub epoch: i64,
+    lost: AtomicBool,
+}
+
+impl Ownership {
+    /// Ownership as `router_owner` gave it.
+    pub fn new(router: RouterId, epoch: i64) -> Ownership {
+        Ownership { router, epoch, lost: AtomicBool::new(false) }
+    }
+
+    /// Whether another collector or a newer session has taken the router.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Called by the writer whose transaction found another epoch.
+    pub fn set_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+}
+
+/// A row of `routers`, as far as the session knows it. `None` keeps what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterRecord {
+    /// The key.
+    pub router: RouterId,
+    /// The address the router connected from.
+    pub address: IpAddr,
+    /// sysName.
+    pub hostname: Option<String>,
+    /// The router's own AS.
+    pub asn: Option<Asn>,
+    /// sysDescr.
+    pub description: Option<String>,
+}
+
+/// One item on a state writer's channel.
+#[derive(Debug)]
+pub enum StateItem {
+    /// A session begins: take the router in `router_owner`, upsert `routers`, answer.
+    Claim(Claim),
+    /// Changes of one session, in order.
+    Batch(StateBatch),
+}
+
+/// A session's first word to its state writer.
+#[derive(Debug)]
+pub struct Claim {
+    /// The router's row.
+    pub record: RouterRecord,
+    /// Where the answer goes; the writer never blocks on it.
+    pub reply: Sender<Claimed>,
+}
+
+/// The answer to a [`Claim`].
+#[derive(Debug)]
+pub struct Claimed {
+    /// To be sent along with every batch.
+    pub owner: Arc<Ownership>,
+    /// Tables of this router that have rows in `rib_sync_status` already.
+    pub tables: Vec<(Arc<str>, Afi)>,
+}
+
+/// Changes of one session, in the order the router said them.
+#[derive(Debug)]
+pub struct StateBatch {
+    /// Who says so.
+    pub owner: Arc<Ownership>,
+    /// What changed.
+    pub ops: Vec<StateOp>,
+}
+
+/// A change of state. On one channel, so that an End-of-RIB or Peer Down never overtakes the routes before it.
+#[derive(Debug)]
+pub enum StateOp {
+    /// What the router says of itself.
+    RouterSeen(RouterRecord),
+    /// A table's dump begins: `session_start_time = now()`, `eor_seen = false`, committed before any route
+    /// behind it. The answer is what the database holds for the table.
+    SyncStart {
+        /// The table.
+        table: Arc<Table>,
+        /// Gets every stored route of the table; the writer never blocks on it.
+        stored: Sender<Vec<StoredRoute>>,
+    },
+    /// One route was announced or withdrawn.
+    Route {
+        /// The table.
+        table: Arc<Table>,
+        /// The key.
+        nlri: Nlri,
+        /// What happened to it.
+        change: RouteChange,
+    },
+    /// The table had a message in this batch, whether it changed a row or not: `last_parsed_msg_time`.
+    TableSeen(Arc<Table>),
+    /// End-of-RIB: `eor_seen`, `eor_time`, and the routes this session did not confirm go.
+    EndOfRib {
+        /// The table.
+        table: Arc<Table>,
+        /// Keys not seen in this session; deleted where `updated_at < session_start_time` still holds.
+        stale: Vec<Nlri>,
+    },
+    /// No End-of-RIB came and the dump is over all the same: as `EndOfRib`, but `eor_seen` stays false.
+    PurgeStale {
+        /// The table.
+        table: Arc<Table>,
+        /// Keys not seen in this session.
+        stale: Vec<Nlri>,
+    },
+    /// All families of one table of the router go, routes and `rib_sync_status` rows.
+    TableDown {
+        /// The `table_name`.
+        name: Arc<str>,
+        /// The row for `session_events`; the writer fills in `routes`.
+        event: SessionEvent,
+    },
+    /// The session ended without saying so: `eor_seen = false` on all tables of the router, rows stay.
+    Hold,
+    /// A row of `session_events`.
+    SessionEvent(SessionEvent),
+}
+
+/// What happened to one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteChange {
+    /// It is there, with these attributes.
+    Announce(Arc<EncodedRoute>),
+    /// It is gone.
+    Withdraw(WithdrawReason),
+}
+
+/// Why a route is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WithdrawReason {
+    /// The router withdrew it: `attrs` is NULL.
+    Withdrawn,
+    /// The router's new dump did not name it: `attrs = {"reason": "stale"}`.
+    Stale,
+}
+
+/// A route as the database holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRoute {
+    /// The destination.
+    pub prefix: Prefix,
+    /// The `path_id` column.
+    pub path_id: u32,
+    /// [`EncodedRoute::fingerprint`] of its attribute columns.
+    pub fingerprint: u64,
+}
+
+/// A row of `session_events`: one change of a session, a peer or a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEvent {
+    /// What happened.
+    pub kind: SessionEventKind,
+    /// The `table_name`, where one table is meant.
+    pub table_name: Option<Arc<str>>,
+    /// The BGP neighbour, where one is meant; the source address for refused connections.
+    pub peer_address: Option<IpAddr>,
+    /// The family, where one is meant.
+    pub afi: Option<Afi>,
+    /// Why, in words; safe text.
+    pub reason: Option<String>,
+    /// How many routes went or came with it.
+    pub routes: Option<i64>,
+}
+
+/// The `kind` column of `session_events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionEventKind {
+    /// A router's session began (its identity is settled).
+    SessionUp,
+    /// A session ended by a Termination message.
+    Terminated,
+    /// A session ended without one; its rows are held.
+    SessionLost,
+    /// The collector closed the session: stream out of step, superseded, ownership lost.
+    SessionClosed,
+    /// The collector stopped; rows stay.
+    CollectorStopped,
+    /// The hold of a table or router ran out; its rows went.
+    HoldExpired,
+    /// A Loc-RIB instance or peer came up.
+    PeerUp,
+    /// A Loc-RIB instance or peer went down.
+    PeerDown,
+    /// End-of-RIB.
+    EndOfRib,
+    /// The quiet fallback purged a table that never sent an End-of-RIB.
+    ResyncQuiet,
+    /// A connection was refused (allow-list, limits, identity conflict).
+    Refused,
+    /// Most sessions vanished at once: holds are stretched.
+    Isolated,
+}
+
+impl SessionEventKind {
+    /// The text of the column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionEventKind::SessionUp => "session_up",
+            SessionEventKind::Terminated => "terminated",
+            SessionEventKind::SessionLost => "session_lost",
+            SessionEventKind::SessionClosed => "session_closed",
+            SessionEventKind::CollectorStopped => "collector_stopped",
+            SessionEventKind::HoldExpired => "hold_expired",
+            SessionEventKind::PeerUp => "peer_up",
+            SessionEventKind::PeerDown => "peer_down",
+            SessionEventKind::EndOfRib => "end_of_rib",
+            SessionEventKind::ResyncQuiet => "resync_quiet",
+            SessionEventKind::Refused => "refused",
+            SessionEventKind::Isolated => "isolated",
+        }
+    }
+}
+
+/// History of one session, in order.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// Who says so.
+    pub owner: Arc<Ownership>,
+    /// The rows.
+    pub events: Vec<RouteEvent>,
+    /// Tables that had a message, whether it made an event or not: `last_raw_msg_time`.
+    pub tables: Vec<Arc<Table>>,
+}
+
+/// A row of `route_events`.
+#[derive(Clone, Debug)]
+pub struct RouteEvent {
+    /// `event_id`: SHA-256 over what the event is, see `session::event_id`.
+    pub id: [u8; 32],
+    /// The table.
+    pub table: Arc<Table>,
+    /// The key.
+    pub nlri: Nlri,
+    /// Announce or withdraw.
+    pub change: RouteChange,
+    /// When the collector read the message.
+    pub received_at: Timestamp,
+    /// The per-peer timestamp, unless zero.
+    pub router_time: Option<Timestamp>,
+    /// The whole BMP message, on the first event of a message when raw bytes are stored.
+    pub raw: Option<Arc<[u8]>>,
+}
