@@ -61,6 +61,18 @@ pub enum StateItem {
     Claim(Claim),
     /// Changes of one session, in order.
     Batch(StateBatch),
+    /// A hold ran out without a session: every table of the router goes, if this collector still owns it
+    /// and no newer epoch was taken. The row for `session_events` gets its `routes` from the writer.
+    ExpireHold {
+        /// The router.
+        router: RouterId,
+        /// `None`: all tables of the router.
+        table_name: Option<Arc<str>>,
+        /// The row to write.
+        event: SessionEvent,
+    },
+    /// A row of `session_events` that belongs to no router's session: refused connections, isolation.
+    Note(SessionEvent),
 }
 
 /// A session's first word to its state writer.
