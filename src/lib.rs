@@ -7,3 +7,4 @@ pub mod model;
 pub mod pipeline;
 pub mod stop;
 pub mod store;
+pub mod wire;

@@ -88,3 +88,19 @@ pub enum OtherAttribute {
         value: Box<[u8]>,
     },
 }
+
+impl OtherAttribute {
+    /// The type code.
+    pub fn code(&self) -> u8 {
+        match self {
+            OtherAttribute::AtomicAggregate => 6,
+            OtherAttribute::Aggregator { .. } => 7,
+            OtherAttribute::OriginatorId(_) => 9,
+            OtherAttribute::ClusterList(_) => 10,
+            OtherAttribute::Ipv6ExtendedCommunities(_) => 25,
+            OtherAttribute::Aigp(_) => 26,
+            OtherAttribute::OnlyToCustomer(_) => 35,
+            OtherAttribute::Opaque { code, .. } => *code,
+        }
+    }
+}

@@ -6,6 +6,7 @@
 pub mod as_path;
 pub mod asn;
 pub mod attribute;
+pub mod attrs;
 pub mod community;
 pub mod family;
 pub mod prefix;

@@ -1,0 +1,248 @@
+//! Path attributes (RFC 4271 section 4.3): the walk over them, and the meaning of each.
+
+use std::net::Ipv4Addr;
+
+use super::as_path;
+use super::faults::{Fault, FaultAction, action_for, flags_fit};
+use crate::model::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, Origin, OtherAttribute, PathAttributes};
+use crate::wire::bmp::peer::AsWidth;
+use crate::wire::reader::Reader;
+
+/// Attribute type codes that the UPDATE itself looks at.
+pub const NEXT_HOP: u8 = 3;
+/// MP_REACH_NLRI (RFC 4760 section 3).
+pub const MP_REACH_NLRI: u8 = 14;
+/// MP_UNREACH_NLRI (RFC 4760 section 4).
+pub const MP_UNREACH_NLRI: u8 = 15;
+
+/// Flag: the length takes two octets.
+const EXTENDED_LENGTH: u8 = 0x10;
+
+/// Everything an UPDATE's attributes say, NLRI not yet read.
+#[derive(Debug, Default)]
+pub struct Attributes<'a> {
+    /// The decoded attributes.
+    pub path: PathAttributes,
+    /// NEXT_HOP.
+    pub next_hop: Option<Ipv4Addr>,
+    /// The value of MP_REACH_NLRI.
+    pub reach: Option<Reader<'a>>,
+    /// The value of MP_UNREACH_NLRI.
+    pub unreach: Option<Reader<'a>>,
+    /// How many attributes there were.
+    pub count: usize,
+    /// RFC 7606 actions taken.
+    pub faults: Vec<Fault>,
+    /// Whether the AS_PATH had the other width than announced.
+    pub as_width_other: bool,
+    /// MP_REACH_NLRI or MP_UNREACH_NLRI stood there twice (RFC 7606 section 3 g): the NLRI cannot be told.
+    pub repeated_mp: bool,
+}
+
+impl Attributes<'_> {
+    /// Whether the announcements count as withdrawals.
+    pub fn treat_as_withdraw(&self) -> bool {
+        self.faults.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw)
+    }
+}
+
+/// What has to wait until all attributes are known.
+#[derive(Default)]
+struct Pending {
+    as4_path: Option<AsPath>,
+    aggregator: Option<(Asn, Ipv4Addr)>,
+    as4_aggregator: Option<(Asn, Ipv4Addr)>,
+    /// The AS_PATH turned out to be in the two-octet form.
+    two_octet: bool,
+}
+
+/// Reads the Path Attributes field. Never fails: what cannot be read costs what RFC 7606 says.
+pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
+    let mut attributes = Attributes::default();
+    let mut pending = Pending { two_octet: width == AsWidth::Two, ..Pending::default() };
+    let mut seen = [0u64; 4];
+    while !reader.is_empty() {
+        let (flags, code, value) = match next(&mut reader) {
+            Ok(attribute) => attribute,
+            Err(code) => {
+                // The NLRI field is found by the Total Attribute Length, so its routes are known.
+                let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
+                attributes.fault(code, FaultAction::TreatAsWithdraw, why);
+                break;
+            }
+        };
+        attributes.count += 1;
+        let bit = 1 << (code % 64);
+        let word = &mut seen[usize::from(code / 64)];
+        if *word & bit != 0 {
+            if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
+                attributes.repeated_mp = true;
+            } else {
+                let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
+                attributes.fault(code, FaultAction::AttributeDiscard, why);
+            }
+            continue;
+        }
+        *word |= bit;
+        attributes.apply(flags, code, value, width, &mut pending);
+    }
+    attributes.finish(pending);
+    attributes
+}
+
+/// The next attribute, or the type code of one that runs over the end.
+fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, u8, Reader<'a>), u8> {
+    let flags = reader.u8("attribute flags").map_err(|_| 0)?;
+    let code = reader.u8("attribute type").map_err(|_| 0)?;
+    let length = if flags & EXTENDED_LENGTH == 0 {
+        reader.u8("attribute length").map(usize::from)
+    } else {
+        reader.u16("attribute length").map(usize::from)
+    };
+    let value = length.and_then(|length| reader.sub(length, "attribute value")).map_err(|_| code)?;
+    Ok((flags, code, value))
+}
+
+impl<'a> Attributes<'a> {
+    fn fault(&mut self, attribute: u8, action: FaultAction, why: impl Into<std::borrow::Cow<'static, str>>) {
+        self.faults.push(Fault { attribute, action, why: why.into() });
+    }
+
+    fn apply(&mut self, flags: u8, code: u8, value: Reader<'a>, width: AsWidth, pending: &mut Pending) {
+        match code {
+            MP_REACH_NLRI => self.reach = Some(value),
+            MP_UNREACH_NLRI => self.unreach = Some(value),
+            _ => {
+                let mut value = value;
+                let bytes = value.rest();
+                let result = if flags_fit(code, flags) {
+                    self.read(code, bytes, width, pending)
+                } else {
+                    Err("Optional and Transitive bits contradict the type (RFC 7606 section 3 c)")
+                };
+                if let Err(why) = result
+                    && let Some((action, section)) = action_for(code)
+                {
+                    self.fault(code, action, format!("{why} ({section})"));
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, code: u8, value: &[u8], width: AsWidth, pending: &mut Pending) -> Result<(), &'static str> {
+        let path = &mut self.path;
+        match code {
+            1 => path.origin = Some(origin(value)?),
+            2 => {
+                let (as_path, other) = read_as_path(value, width)?;
+                path.as_path = Some(as_path);
+                self.as_width_other = other;
+                pending.two_octet ^= other;
+            }
+            NEXT_HOP => self.next_hop = Some(four(value)?.into()),
+            4 => path.med = Some(u32::from_be_bytes(four(value)?)),
+            5 => path.local_pref = Some(u32::from_be_bytes(four(value)?)),
+            6 if value.is_empty() => path.other.push(OtherAttribute::AtomicAggregate),
+            6 => return Err("length is not 0"),
+            7 => pending.aggregator = Some(aggregator(value)?),
+            8 => path.communities = Some(list(value, |c| Community(u32::from_be_bytes(c)))?),
+            9 => path.other.push(OtherAttribute::OriginatorId(four(value)?.into())),
+            10 => path.other.push(OtherAttribute::ClusterList(not_empty(list(value, |id: [u8; 4]| id.into())?)?)),
+            16 => path.extended_communities = Some(list(value, ExtendedCommunity)?),
+            17 => pending.as4_path = Some(as_path::decode(value, AsWidth::Four)?),
+            18 => {
+                let [a, b, c, d, address @ ..] = value else { return Err("length is not 8") };
+                let address = four(address).map_err(|_| "length is not 8")?;
+                pending.as4_aggregator = Some((Asn(u32::from_be_bytes([*a, *b, *c, *d])), address.into()));
+            }
+            25 => path.other.push(OtherAttribute::Ipv6ExtendedCommunities(list(value, |c| c)?)),
+            26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
+            32 => path.large_communities = Some(list(value, large_community)?),
+            35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
+            code => path.other.push(OtherAttribute::Opaque { code, value: value.into() }),
+        }
+        Ok(())
+    }
+
+    /// Merges AS4_PATH and AS4_AGGREGATOR into what an old speaker sent (RFC 6793 section 4.2.3).
+    fn finish(&mut self, pending: Pending) {
+        let Pending { as4_path, mut aggregator, as4_aggregator, two_octet } = pending;
+        // An AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind both: neither counts.
+        let is_trusted = two_octet && aggregator.is_none_or(|(asn, _)| asn == Asn::TRANS);
+        if is_trusted {
+            if aggregator.is_some() && as4_aggregator.is_some() {
+                aggregator = as4_aggregator;
+            }
+            if let (Some(path), Some(as4_path)) = (self.path.as_path.take(), as4_path) {
+                self.path.as_path = Some(as_path::merge(path, as4_path));
+            }
+        }
+        if let Some((asn, address)) = aggregator {
+            self.path.other.push(OtherAttribute::Aggregator { asn, address });
+        }
+        self.path.other.sort_by_key(OtherAttribute::code);
+    }
+}
+
+/// As announced, or the other way if only that is clean; whether it was the other.
+fn read_as_path(value: &[u8], width: AsWidth) -> Result<(AsPath, bool), &'static str> {
+    match as_path::decode(value, width) {
+        Ok(path) => Ok((path, false)),
+        Err(why) => as_path::decode(value, width.other()).map(|path| (path, true)).map_err(|_| why),
+    }
+}
+
+fn origin(value: &[u8]) -> Result<Origin, &'static str> {
+    match value {
+        [0] => Ok(Origin::Igp),
+        [1] => Ok(Origin::Egp),
+        [2] => Ok(Origin::Incomplete),
+        [_] => Err("undefined ORIGIN value"),
+        _ => Err("length is not 1"),
+    }
+}
+
+fn four(value: &[u8]) -> Result<[u8; 4], &'static str> {
+    value.try_into().map_err(|_| "length is not 4")
+}
+
+fn aggregator(value: &[u8]) -> Result<(Asn, Ipv4Addr), &'static str> {
+    match *value {
+        [a, b, w, x, y, z] => Ok((Asn(u16::from_be_bytes([a, b]).into()), Ipv4Addr::new(w, x, y, z))),
+        [a, b, c, d, w, x, y, z] => Ok((Asn(u32::from_be_bytes([a, b, c, d])), Ipv4Addr::new(w, x, y, z))),
+        _ => Err("length is neither 6 nor 8"),
+    }
+}
+
+/// A list of values of `N` octets each.
+fn list<const N: usize, T>(value: &[u8], item: impl Fn([u8; N]) -> T) -> Result<Vec<T>, &'static str> {
+    let (items, rest) = value.as_chunks::<N>();
+    if rest.is_empty() { Ok(items.iter().map(|bytes| item(*bytes)).collect()) } else { Err("length is no multiple") }
+}
+
+fn not_empty<T>(list: Vec<T>) -> Result<Vec<T>, &'static str> {
+    if list.is_empty() { Err("length is 0") } else { Ok(list) }
+}
+
+fn large_community([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> LargeCommunity {
+    LargeCommunity {
+        global: u32::from_be_bytes([a, b, c, d]),
+        local1: u32::from_be_bytes([e, f, g, h]),
+        local2: u32::from_be_bytes([i, j, k, l]),
+    }
+}
+
+/// The metric of the first AIGP TLV, type 1, length 11 (RFC 7311 section 3).
+fn aigp(value: &[u8]) -> Result<u64, &'static str> {
+    let mut rest = value;
+    while let [kind, high, low, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let size = length.checked_sub(3).ok_or("a TLV is shorter than its header")?;
+        let (body, tail) = tail.split_at_checked(size).ok_or("a TLV runs over the end")?;
+        if *kind == 1 {
+            return body.try_into().map(u64::from_be_bytes).map_err(|_| "AIGP TLV is not 11 octets long");
+        }
+        rest = tail;
+    }
+    Err("no AIGP TLV")
+}

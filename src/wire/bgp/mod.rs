@@ -1,0 +1,8 @@
+//! BGP messages inside BMP: OPEN (RFC 4271 section 4.2) and UPDATE (section 4.3).
+
+pub mod as_path;
+pub mod attributes;
+pub mod faults;
+pub mod nlri;
+pub mod open;
+pub mod update;

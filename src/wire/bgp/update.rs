@@ -1,0 +1,324 @@
+//! UPDATE (RFC 4271 section 4.3) with the multiprotocol attributes (RFC 4760) and End-of-RIB (RFC 4724).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::attributes::{self, Attributes};
+use super::faults::Fault;
+use super::nlri::{self, AddPath, NlriSet};
+use crate::model::{AfiSafi, NextHop, PathAttributes};
+use crate::wire::Error;
+use crate::wire::bmp::peer::AsWidth;
+use crate::wire::reader::Reader;
+
+/// Octets of marker, length and type.
+const HEADER_SIZE: usize = 19;
+
+/// How a peer's UPDATEs are to be read; built from its Peer Up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecodeContext {
+    /// How wide AS numbers are.
+    pub as_width: AsWidth,
+    /// Families whose NLRI carry path identifiers.
+    pub add_path: Vec<AfiSafi>,
+}
+
+/// An UPDATE, and where it was not as announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// What it says.
+    pub update: Update,
+    /// What had to be read another way than announced.
+    pub lies: Lies,
+}
+
+/// Where one message contradicts what the router announced. Each message is judged alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lies {
+    /// Path identifiers were announced and are not there.
+    pub add_path_missing: bool,
+    /// Path identifiers are there and were not announced.
+    pub add_path_unannounced: bool,
+    /// The AS_PATH has the other width.
+    pub as_width_other: bool,
+    /// Octets follow the BGP message.
+    pub trailing_bytes: bool,
+}
+
+/// What an UPDATE says.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an End-of-RIB is rare: a box would cost every other UPDATE an allocation"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// The dump of this family is complete (RFC 4724 section 2).
+    EndOfRib(AfiSafi),
+    /// Routes come and go.
+    Routes(Routes),
+}
+
+/// Routes of one UPDATE.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Withdrawn NLRI, those that RFC 7606 treats as withdrawn included.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Announced NLRI.
+    pub announced: Vec<Announced>,
+    /// The attributes of everything announced.
+    pub attributes: PathAttributes,
+    /// RFC 7606 actions taken.
+    pub actions: Vec<Fault>,
+}
+
+/// Withdrawn NLRI of one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// The family.
+    pub family: AfiSafi,
+    /// The NLRI.
+    pub nlri: NlriSet,
+}
+
+/// Announced NLRI of one family, with their next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The family.
+    pub family: AfiSafi,
+    /// The next hop; `None` if none was sent.
+    pub next_hop: Option<NextHop>,
+    /// The NLRI.
+    pub nlri: NlriSet,
+}
+
+/// Decodes one UPDATE, cut at its own length.
+///
+/// # Errors
+/// The message is no UPDATE, or its NLRI cannot be told: nothing of it may be applied. Offsets count from the
+/// marker's first octet.
+pub fn decode(bgp: &[u8], context: &DecodeContext) -> Result<Decoded, Error> {
+    let mut reader = Reader::new(bgp, 0);
+    reader.take(16, "marker")?;
+    let length = usize::from(reader.u16("length")?);
+    let type_code = reader.u8("type")?;
+    if type_code != 2 {
+        return Err(Error::new(18, "type", format!("BGP message type {type_code} is not UPDATE")));
+    }
+    let Some(body) = length.checked_sub(HEADER_SIZE) else {
+        return Err(Error::new(16, "length", format!("{length} is shorter than a BGP header")));
+    };
+    let mut body = reader.sub(body, "UPDATE body")?;
+    let withdrawn_length = usize::from(body.u16("Withdrawn Routes Length")?);
+    let withdrawn = body.sub(withdrawn_length, "Withdrawn Routes")?;
+    let attributes_length = usize::from(body.u16("Total Path Attribute Length")?);
+    let attributes_field = body.sub(attributes_length, "Path Attributes")?;
+    let mut decoder = Decoder { context, lies: Lies::default() };
+    decoder.lies.trailing_bytes = !reader.is_empty();
+    let attributes = attributes::decode(attributes_field, context.as_width);
+    let update = decoder.update(withdrawn, attributes, body)?;
+    Ok(Decoded { update, lies: decoder.lies })
+}
+
+struct Decoder<'a> {
+    context: &'a DecodeContext,
+    lies: Lies,
+}
+
+impl Decoder<'_> {
+    fn update(
+        &mut self,
+        withdrawn: Reader<'_>,
+        attributes: Attributes<'_>,
+        announced: Reader<'_>,
+    ) -> Result<Update, Error> {
+        if attributes.repeated_mp {
+            let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
+            return Err(Error::new(HEADER_SIZE, "Path Attributes", why));
+        }
+        self.lies.as_width_other = attributes.as_width_other;
+        let has_plain = !withdrawn.is_empty() || !announced.is_empty();
+        let treat_as_withdraw = attributes.treat_as_withdraw();
+        let mut routes = Routes::default();
+        if attributes.count == 0 && attributes.faults.is_empty() && !has_plain {
+            return Ok(Update::EndOfRib(AfiSafi::IPV4_UNICAST));
+        }
+        if !withdrawn.is_empty() {
+            let family = AfiSafi::IPV4_UNICAST;
+            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
+        }
+        if let Some(unreach) = attributes.unreach {
+            let (family, nlri) = read_unreach(unreach)?;
+            if nlri.is_empty() && attributes.count == 1 && !has_plain {
+                return Ok(Update::EndOfRib(family));
+            }
+            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
+        }
+        if !announced.is_empty() {
+            let family = AfiSafi::IPV4_UNICAST;
+            let nlri = self.nlri(announced, family)?;
+            let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
+            routes.announced.push(Announced { family, next_hop, nlri });
+        }
+        if let Some(reach) = attributes.reach {
+            let (family, next_hop, nlri) = read_reach(reach)?;
+            routes.announced.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)? });
+        }
+        if treat_as_withdraw {
+            let gone = routes.announced.drain(..).map(|Announced { family, nlri, .. }| Withdrawn { family, nlri });
+            routes.withdrawn.extend(gone);
+        }
+        routes.attributes = attributes.path;
+        routes.actions = attributes.faults;
+        Ok(Update::Routes(routes))
+    }
+
+    fn nlri(&mut self, reader: Reader<'_>, family: AfiSafi) -> Result<NlriSet, Error> {
+        let announced = if self.context.add_path.contains(&family) { AddPath::WithPathIds } else { AddPath::Plain };
+        let decoded = nlri::decode(reader, family, announced)?;
+        match (announced, decoded.add_path) {
+            (AddPath::Plain, AddPath::WithPathIds) => self.lies.add_path_unannounced = true,
+            (AddPath::WithPathIds, AddPath::Plain) => self.lies.add_path_missing = true,
+            (AddPath::Plain, AddPath::Plain) | (AddPath::WithPathIds, AddPath::WithPathIds) => {}
+        }
+        Ok(decoded.nlri)
+    }
+}
+
+/// RFC 4760 section 4: AFI, SAFI, withdrawn NLRI.
+fn read_unreach(mut value: Reader<'_>) -> Result<(AfiSafi, Reader<'_>), Error> {
+    let family = AfiSafi { afi: value.u16("MP_UNREACH_NLRI AFI")?, safi: value.u8("MP_UNREACH_NLRI SAFI")? };
+    Ok((family, value))
+}
+
+/// RFC 4760 section 3: AFI, SAFI, next hop, a reserved octet, NLRI.
+fn read_reach(mut value: Reader<'_>) -> Result<(AfiSafi, Option<NextHop>, Reader<'_>), Error> {
+    let family = AfiSafi { afi: value.u16("MP_REACH_NLRI AFI")?, safi: value.u8("MP_REACH_NLRI SAFI")? };
+    let length = usize::from(value.u8("next hop length")?);
+    let next_hop = value.take(length, "next hop")?;
+    value.u8("MP_REACH_NLRI reserved")?;
+    Ok((family, read_next_hop(next_hop), value))
+}
+
+/// A next hop of any family (RFC 4760, RFC 2545 section 3, RFC 4364 section 4.3.2, RFC 4659 section 3.2.1, RFC 8950):
+/// an IPv4 or IPv6 address, perhaps behind a distinguisher of zero, perhaps with a link-local address behind it.
+fn read_next_hop(value: &[u8]) -> Option<NextHop> {
+    const RD: usize = 8;
+    let alone = |address: IpAddr| Some(NextHop { address, link_local: None });
+    match value.len() {
+        4 => alone(<[u8; 4]>::try_from(value).ok()?.into()),
+        12 => alone(<[u8; 4]>::try_from(&value[RD..]).ok()?.into()),
+        16 => alone(<[u8; 16]>::try_from(value).ok()?.into()),
+        24 => alone(<[u8; 16]>::try_from(&value[RD..]).ok()?.into()),
+        32 => two_addresses(&value[..16], &value[16..]),
+        48 => two_addresses(&value[RD..24], &value[24 + RD..]),
+        _ => None,
+    }
+}
+
+fn two_addresses(global: &[u8], link_local: &[u8]) -> Option<NextHop> {
+    let address = <[u8; 16]>::try_from(global).ok()?.into();
+    let link_local = Ipv6Addr::from(<[u8; 16]>::try_from(link_local).ok()?);
+    Some(NextHop { address, link_local: (!link_local.is_unspecified()).then_some(link_local) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+        let mut body = u16::try_from(withdrawn.len()).unwrap().to_be_bytes().to_vec();
+        body.extend(withdrawn);
+        body.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
+        body.extend(attributes);
+        body.extend(nlri);
+        let mut out = vec![0xff; 16];
+        out.extend(u16::try_from(body.len() + HEADER_SIZE).unwrap().to_be_bytes());
+        out.push(2);
+        out.extend(body);
+        out
+    }
+
+    fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded, Error> {
+        decode(&update(withdrawn, attributes, nlri), &DecodeContext::default())
+    }
+
+    const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
+
+    #[test]
+    fn end_of_rib_is_the_exact_encoding_and_nothing_else() {
+        let is_eor = |attributes: &[u8], nlri: &[u8]| match decoded(&[], attributes, nlri).unwrap().update {
+            Update::EndOfRib(family) => Some((family.afi, family.safi)),
+            Update::Routes(_) => None,
+        };
+        assert_eq!(is_eor(&[], &[]), Some((1, 1)));
+        assert_eq!(is_eor(&[0x80, 15, 3, 0, 2, 1], &[]), Some((2, 1)));
+        assert_eq!(is_eor(&[0x90, 15, 0, 3, 0, 1, 1], &[]), Some((1, 1)));
+        assert_eq!(is_eor(&[0x80, 15, 3, 0, 25, 70], &[]), Some((25, 70)));
+        assert_eq!(is_eor(&ORIGIN, &[]), None);
+        assert_eq!(is_eor(&[&ORIGIN[..], &[0x80, 15, 3, 0, 2, 1]].concat(), &[]), None);
+        assert_eq!(is_eor(&[0x80, 15, 3, 0, 2, 1], &[8, 10]), None);
+        assert_eq!(is_eor(&[0x80, 15, 4, 0, 2, 1, 0], &[]), None);
+        assert_eq!(is_eor(&[0x80, 14, 5, 0, 2, 1, 0, 0], &[]), None);
+    }
+
+    #[test]
+    fn malformed_attributes_cost_what_rfc_7606_says() {
+        let check = |attributes: &[u8], announced: usize, actions: &[u8]| {
+            let all = [&ORIGIN[..], attributes].concat();
+            let Update::Routes(routes) = decoded(&[], &all, &[8, 10]).unwrap().update else { panic!() };
+            let got: Vec<u8> = routes.actions.iter().map(|fault| fault.attribute).collect();
+            assert_eq!((routes.announced.len(), got.as_slice()), (announced, actions), "{attributes:?}");
+            assert_eq!(routes.announced.len() + routes.withdrawn.len(), 1);
+        };
+        check(&[], 1, &[]);
+        check(&[0x40, 1, 1, 9], 1, &[1]); // the second ORIGIN is discarded
+        check(&[0x40, 2, 1, 2], 0, &[2]);
+        check(&[0x40, 2, 6, 9, 1, 0, 0, 0, 1], 0, &[2]);
+        check(&[0x40, 3, 3, 1, 2, 3], 0, &[3]);
+        check(&[0x80, 4, 3, 0, 0, 1], 0, &[4]);
+        check(&[0x40, 5, 5, 0, 0, 0, 0, 1], 0, &[5]);
+        check(&[0x40, 6, 1, 0], 1, &[6]);
+        check(&[0xc0, 7, 5, 0, 1, 2, 3, 4], 1, &[7]);
+        check(&[0xc0, 8, 3, 0, 1, 2], 0, &[8]);
+        check(&[0xc0, 8, 0], 1, &[]);
+        check(&[0x80, 9, 3, 1, 2, 3], 0, &[9]);
+        check(&[0x80, 10, 0], 0, &[10]);
+        check(&[0xc0, 16, 7, 0, 0, 0, 0, 0, 0, 0], 0, &[16]);
+        check(&[0xc0, 17, 1, 2], 1, &[17]);
+        check(&[0xc0, 18, 7, 0, 0, 0, 0, 0, 0, 0], 1, &[18]);
+        check(&[0xc0, 25, 1, 0], 0, &[25]);
+        check(&[0x80, 26, 1, 1], 1, &[26]);
+        check(&[0xc0, 32, 4, 0, 0, 0, 0], 0, &[32]);
+        check(&[0xc0, 35, 2, 0, 0], 0, &[35]);
+        check(&[0x80, 5, 4, 0, 0, 0, 1], 0, &[5]); // flags
+        check(&[0xc0, 99, 200, 1], 0, &[99]); // runs over the end
+        check(&[0x40], 0, &[0]);
+    }
+
+    #[test]
+    fn nlri_that_cannot_be_read_fail_the_message_with_the_place() {
+        let error = decoded(&[], &ORIGIN, &[33, 1, 2, 3, 4, 5]).unwrap_err();
+        assert_eq!((error.offset, error.field), (27, "prefix length"));
+        let error = decoded(&[], &[0x80, 15, 2, 0, 2], &[]).unwrap_err();
+        assert_eq!((error.offset, error.field), (28, "MP_UNREACH_NLRI SAFI"));
+        let error = decoded(&[], &[0x80, 14, 5, 0, 2, 1, 9, 0], &[]).unwrap_err();
+        assert_eq!((error.offset, error.field), (30, "next hop"));
+        let twice = [0x80, 15, 3, 0, 2, 1, 0x80, 15, 3, 0, 2, 1];
+        assert_eq!(decoded(&[], &twice, &[]).unwrap_err().field, "Path Attributes");
+        let mut open = update(&[], &[], &[]);
+        open[18] = 1;
+        assert_eq!(decode(&open, &DecodeContext::default()).unwrap_err().field, "type");
+        open[17] = 18;
+        open[18] = 2;
+        assert_eq!(decode(&open, &DecodeContext::default()).unwrap_err().field, "length");
+    }
+
+    #[test]
+    fn bytes_behind_the_message_are_cut_and_told() {
+        let mut bytes = update(&[8, 10], &[], &[]);
+        bytes.extend([1, 2, 3]);
+        let decoded = decode(&bytes, &DecodeContext::default()).unwrap();
+        assert!(decoded.lies.trailing_bytes);
+        let Update::Routes(routes) = decoded.update else { panic!() };
+        assert_eq!(routes.withdrawn.len(), 1);
+    }
+}

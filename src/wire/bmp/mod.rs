@@ -1,0 +1,197 @@
+//! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069), version 3, and version 4 of draft-ietf-grow-bmp-tlv as far
+//! as Route Monitoring goes.
+
+pub mod information;
+pub mod mirroring;
+pub mod peer;
+pub mod peer_down;
+pub mod peer_up;
+pub mod statistics;
+
+use std::fmt;
+
+pub use information::{Information, termination_reason};
+pub use mirroring::{Mirrored, RouteMirroring};
+pub use peer::PerPeerHeader;
+pub use peer_down::{Notification, PeerDown};
+pub use peer_up::PeerUp;
+pub use statistics::{Statistic, StatisticValue, StatisticsReport};
+
+use super::Error;
+use super::reader::Reader;
+
+/// Octets of the common header: version, message length, message type (RFC 7854 section 4.1).
+pub const COMMON_HEADER_SIZE: usize = 6;
+
+/// One whole BMP message, cut out of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// 3, or 4.
+    pub version: u8,
+    /// The message type.
+    pub type_code: u8,
+    /// The message, common header included.
+    pub bytes: &'a [u8],
+}
+
+/// The stream is not BMP, or not any more: there is no way to find the next message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// Neither version 3 nor 4.
+    Version(u8),
+    /// A message length below the common header's, or above the longest accepted.
+    Length(u32),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::Version(version) => write!(f, "version {version} is not 3 or 4"),
+            FrameError::Length(length) => write!(f, "message length {length} is impossible or not accepted"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// The message at the front of `buffer`; `None` if it is not whole yet. `max` bounds its length, octets.
+///
+/// # Errors
+/// As soon as the octets at hand show that no message can come of them.
+pub fn next_frame(buffer: &[u8], max: usize) -> Result<Option<Frame<'_>>, FrameError> {
+    match buffer.first() {
+        None => return Ok(None),
+        Some(3 | 4) => {}
+        Some(version) => return Err(FrameError::Version(*version)),
+    }
+    let Some((&[version, a, b, c, d, type_code], _)) = buffer.split_first_chunk::<COMMON_HEADER_SIZE>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes([a, b, c, d]);
+    match usize::try_from(length) {
+        Ok(size) if (COMMON_HEADER_SIZE..=max).contains(&size) => {
+            Ok(buffer.get(..size).map(|bytes| Frame { version, type_code, bytes }))
+        }
+        _ => Err(FrameError::Length(length)),
+    }
+}
+
+/// A decoded message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Type 0.
+    RouteMonitoring(RouteMonitoring<'a>),
+    /// Type 1.
+    StatisticsReport(StatisticsReport<'a>),
+    /// Type 2.
+    PeerDown(PeerDown<'a>),
+    /// Type 3.
+    PeerUp(PeerUp<'a>),
+    /// Type 4.
+    Initiation(Vec<Information<'a>>),
+    /// Type 5.
+    Termination(Vec<Information<'a>>),
+    /// Type 6.
+    RouteMirroring(RouteMirroring<'a>),
+    /// To be skipped (RFC 7854 section 4.1).
+    Unknown {
+        /// The message type.
+        type_code: u8,
+    },
+}
+
+/// Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteMonitoring<'a> {
+    /// Whose.
+    pub peer: PerPeerHeader,
+    /// The BGP message from its marker on; more octets may follow it.
+    pub update: &'a [u8],
+    /// Where `update` begins in the BMP message.
+    pub update_offset: usize,
+}
+
+/// Decodes one message.
+///
+/// # Errors
+/// The body does not hold what its type promises; offsets count from the message's first octet.
+pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
+    let mut reader = Reader::new(&frame.bytes[COMMON_HEADER_SIZE..], COMMON_HEADER_SIZE);
+    Ok(match frame.type_code {
+        0 => Message::RouteMonitoring(route_monitoring(frame.version, &mut reader)?),
+        1 => Message::StatisticsReport(StatisticsReport::decode(&mut reader)?),
+        2 => Message::PeerDown(PeerDown::decode(&mut reader)?),
+        3 => Message::PeerUp(PeerUp::decode(&mut reader)?),
+        4 => Message::Initiation(Information::decode_all(&mut reader)?),
+        5 => Message::Termination(Information::decode_all(&mut reader)?),
+        6 => Message::RouteMirroring(RouteMirroring::decode(&mut reader)?),
+        type_code => Message::Unknown { type_code },
+    })
+}
+
+/// The per-peer header alone, for a message whose rest cannot be read. `None` for types without one.
+pub fn decode_peer(frame: &Frame<'_>) -> Option<PerPeerHeader> {
+    let mut reader = Reader::new(frame.bytes.get(COMMON_HEADER_SIZE..)?, COMMON_HEADER_SIZE);
+    match frame.type_code {
+        0..=3 | 6 => PerPeerHeader::decode(&mut reader).ok(),
+        _ => None,
+    }
+}
+
+/// TLV types of a version 4 Route Monitoring message (draft-ietf-grow-bmp-tlv section 4.2.1): the BGP message itself.
+const V4_BGP_MESSAGE: u16 = 4;
+
+fn route_monitoring<'a>(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, Error> {
+    let peer = PerPeerHeader::decode(reader)?;
+    if version == 3 {
+        let update_offset = reader.offset();
+        return Ok(RouteMonitoring { peer, update: reader.rest(), update_offset });
+    }
+    let begin = reader.offset();
+    while !reader.is_empty() {
+        let type_code = reader.u16("TLV type")?;
+        let length = usize::from(reader.u16("TLV length")?);
+        reader.u16("TLV index")?;
+        let update_offset = reader.offset();
+        let value = reader.take(length, "TLV value")?;
+        if type_code & 0x7fff == V4_BGP_MESSAGE {
+            return Ok(RouteMonitoring { peer, update: value, update_offset });
+        }
+    }
+    Err(Error::new(begin, "TLV type", "no BGP message among the TLVs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_cut_or_refused_as_early_as_possible() {
+        let check = |bytes: &[u8], want: Result<Option<(u8, usize)>, FrameError>| {
+            let got = next_frame(bytes, 100).map(|frame| frame.map(|f| (f.type_code, f.bytes.len())));
+            assert_eq!(got, want, "{bytes:?}");
+        };
+        check(&[], Ok(None));
+        check(&[3], Ok(None));
+        check(b"G", Err(FrameError::Version(b'G')));
+        check(&[3, 0, 0, 0, 6, 4], Ok(Some((4, 6))));
+        check(&[3, 0, 0, 0, 7, 4, 1, 9], Ok(Some((4, 7))));
+        check(&[3, 0, 0, 0, 8, 4, 1], Ok(None));
+        check(&[3, 0, 0, 0, 5, 4], Err(FrameError::Length(5)));
+        check(&[3, 0, 0, 0, 101, 4], Err(FrameError::Length(101)));
+        check(&[3, 255, 255, 255, 255, 4], Err(FrameError::Length(u32::MAX)));
+    }
+
+    #[test]
+    fn unknown_types_are_no_error() {
+        let frame = next_frame(&[3, 0, 0, 0, 7, 200, 1], 100).unwrap().unwrap();
+        assert_eq!(decode(&frame), Ok(Message::Unknown { type_code: 200 }));
+    }
+
+    #[test]
+    fn a_short_per_peer_header_is_named_with_its_place() {
+        let frame = next_frame(&[3, 0, 0, 0, 8, 0, 0, 0], 100).unwrap().unwrap();
+        let error = decode(&frame).unwrap_err();
+        assert_eq!((error.offset, error.field), (8, "peer distinguisher"));
+    }
+}

@@ -1,0 +1,240 @@
+//! The per-peer header (RFC 7854 section 4.2, RFC 8671 section 4, RFC 9069 section 4).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::model::{Asn, Timestamp};
+use crate::wire::Error;
+use crate::wire::reader::Reader;
+
+/// V flag: the peer address is IPv6.
+const FLAG_V: u8 = 0x80;
+/// L flag: post-policy.
+const FLAG_L: u8 = 0x40;
+/// A flag: the AS_PATH is in the two-octet form.
+const FLAG_A: u8 = 0x20;
+/// O flag: Adj-RIB-Out (RFC 8671).
+const FLAG_O: u8 = 0x10;
+/// F flag of a Loc-RIB peer: the table is filtered (RFC 9069 section 4.2).
+const FLAG_F: u8 = 0x80;
+
+/// Whose message it is and from which RIB; 42 octets on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerPeerHeader {
+    /// The peer.
+    pub peer: PeerKey,
+    /// Which of the peer's RIBs.
+    pub rib: Rib,
+    /// How wide the AS numbers of an AS_PATH are.
+    pub as_width: AsWidth,
+    /// When the message's content was observed; `None` where the router does not say.
+    pub time: Option<Timestamp>,
+}
+
+/// What tells peers apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerKey {
+    /// The type, with the distinguisher where the type has one.
+    pub kind: PeerKind,
+    /// The peer's address; unspecified for a Loc-RIB instance.
+    pub address: IpAddr,
+    /// The peer's AS.
+    pub asn: Asn,
+    /// The peer's BGP identifier.
+    pub bgp_id: Ipv4Addr,
+}
+
+/// The peer type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// Type 0, global instance.
+    Global,
+    /// Type 1, RD instance: a VRF's.
+    Vrf(Rd),
+    /// Type 2, local instance.
+    Local(Rd),
+    /// Type 3, Loc-RIB instance (RFC 9069); distinguisher zero is the global one.
+    LocRib(Rd),
+    /// Any other.
+    Unknown {
+        /// The type as sent.
+        type_code: u8,
+        /// The distinguisher.
+        rd: Rd,
+    },
+}
+
+impl PeerKind {
+    /// The distinguisher; zero for a global peer.
+    pub fn rd(self) -> Rd {
+        match self {
+            PeerKind::Global => Rd([0; 8]),
+            PeerKind::Vrf(rd) | PeerKind::Local(rd) | PeerKind::LocRib(rd) | PeerKind::Unknown { rd, .. } => rd,
+        }
+    }
+}
+
+/// A route distinguisher (RFC 4364 section 4.2), as sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rd(pub [u8; 8]);
+
+impl Rd {
+    /// Whether it distinguishes nothing.
+    pub fn is_zero(self) -> bool {
+        self.0 == [0; 8]
+    }
+}
+
+/// `type:administrator:number`, the administrator dotted in type 1; an unknown type's six octets as hex.
+impl fmt::Display for Rd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, _, a, b, c, d, e, g] = self.0;
+        match u16::from_be_bytes([self.0[0], self.0[1]]) {
+            0 => write!(f, "0:{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, g])),
+            1 => write!(f, "1:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g])),
+            2 => write!(f, "2:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g])),
+            kind => write!(f, "{kind}:{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{g:02x}"),
+        }
+    }
+}
+
+/// Which RIB a route is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rib {
+    /// Received from the peer.
+    AdjRibIn(Policy),
+    /// To be sent to the peer (RFC 8671).
+    AdjRibOut(Policy),
+    /// The router's own choice (RFC 9069).
+    LocRib {
+        /// Whether it is not the whole table (F flag).
+        filtered: bool,
+    },
+}
+
+/// Before or after the policy of the Adj-RIB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Pre-policy.
+    Pre,
+    /// Post-policy.
+    Post,
+}
+
+/// How wide AS numbers are in AS_PATH and AGGREGATOR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AsWidth {
+    /// Two octets: the A flag is set.
+    Two,
+    /// Four octets.
+    #[default]
+    Four,
+}
+
+impl AsWidth {
+    /// Octets of one AS number.
+    pub fn octets(self) -> usize {
+        match self {
+            AsWidth::Two => 2,
+            AsWidth::Four => 4,
+        }
+    }
+
+    /// The other width.
+    pub fn other(self) -> AsWidth {
+        match self {
+            AsWidth::Two => AsWidth::Four,
+            AsWidth::Four => AsWidth::Two,
+        }
+    }
+}
+
+impl PerPeerHeader {
+    /// Reads the header's 42 octets.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
+        let type_code = reader.u8("peer type")?;
+        let flags = reader.u8("peer flags")?;
+        let rd = Rd(reader.array("peer distinguisher")?);
+        let address = reader.array::<16>("peer address")?;
+        let asn = Asn(reader.u32("peer AS")?);
+        let bgp_id = reader.ipv4("peer BGP ID")?;
+        let seconds = reader.u32("timestamp (seconds)")?;
+        let micros = reader.u32("timestamp (microseconds)")?;
+        let kind = match type_code {
+            0 => PeerKind::Global,
+            1 => PeerKind::Vrf(rd),
+            2 => PeerKind::Local(rd),
+            3 => PeerKind::LocRib(rd),
+            type_code => PeerKind::Unknown { type_code, rd },
+        };
+        let is_loc_rib = matches!(kind, PeerKind::LocRib(_));
+        let policy = if flags & FLAG_L == 0 { Policy::Pre } else { Policy::Post };
+        let rib = if is_loc_rib {
+            Rib::LocRib { filtered: flags & FLAG_F != 0 }
+        } else if flags & FLAG_O != 0 {
+            Rib::AdjRibOut(policy)
+        } else {
+            Rib::AdjRibIn(policy)
+        };
+        // RFC 9069 section 4.2 gives a Loc-RIB peer the F flag only: its V, L, A and O mean nothing.
+        let as_width = if !is_loc_rib && flags & FLAG_A != 0 { AsWidth::Two } else { AsWidth::Four };
+        let is_ipv6 = !is_loc_rib && flags & FLAG_V != 0;
+        let time = (seconds != 0 || micros != 0).then(|| Timestamp::from_wire(seconds, micros));
+        let peer = PeerKey { kind, address: peer_address(address, is_ipv6), asn, bgp_id };
+        Ok(PerPeerHeader { peer, rib, as_width, time })
+    }
+}
+
+/// An IPv4 address stands in the last four octets (RFC 7854 section 4.2).
+fn peer_address(octets: [u8; 16], is_ipv6: bool) -> IpAddr {
+    let [.., a, b, c, d] = octets;
+    if is_ipv6 { Ipv6Addr::from(octets).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(type_code: u8, flags: u8) -> PerPeerHeader {
+        let mut bytes = vec![type_code, flags];
+        bytes.extend([0, 0, 0xfb, 0xf3, 0, 0, 0, 75]);
+        bytes.extend([0; 10]);
+        bytes.extend([0xff, 0xff, 192, 0, 2, 1]);
+        bytes.extend([0, 0, 0xfd, 0xe8, 10, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]);
+        PerPeerHeader::decode(&mut Reader::new(&bytes, 0)).unwrap()
+    }
+
+    #[test]
+    fn flags_mean_what_the_peer_type_says() {
+        let check = |type_code, flags, rib, as_width, address: &str| {
+            let header = header(type_code, flags);
+            assert_eq!(
+                (header.rib, header.as_width, header.peer.address),
+                (rib, as_width, address.parse().unwrap()),
+                "type {type_code} flags {flags:#x}"
+            );
+        };
+        let (two, four) = (AsWidth::Two, AsWidth::Four);
+        check(0, 0x00, Rib::AdjRibIn(Policy::Pre), four, "192.0.2.1");
+        check(0, 0x40, Rib::AdjRibIn(Policy::Post), four, "192.0.2.1");
+        check(1, 0x60, Rib::AdjRibIn(Policy::Post), two, "192.0.2.1");
+        check(0, 0x50, Rib::AdjRibOut(Policy::Post), four, "192.0.2.1");
+        check(2, 0x90, Rib::AdjRibOut(Policy::Pre), four, "::ffff:192.0.2.1");
+        check(3, 0x00, Rib::LocRib { filtered: false }, four, "192.0.2.1");
+        check(3, 0x80, Rib::LocRib { filtered: true }, four, "192.0.2.1");
+        check(3, 0x70, Rib::LocRib { filtered: false }, four, "192.0.2.1");
+    }
+
+    #[test]
+    fn distinguishers_have_three_forms() {
+        let check = |octets, text: &str| assert_eq!(Rd(octets).to_string(), text);
+        check([0, 0, 0xfb, 0xf3, 0, 0, 0, 75], "0:64499:75");
+        check([0, 1, 192, 0, 2, 1, 0, 9], "1:192.0.2.1:9");
+        check([0, 2, 0xfa, 0x56, 0xea, 0, 0, 9], "2:4200000000:9");
+        check([0, 9, 1, 2, 3, 4, 5, 6], "9:010203040506");
+        assert_eq!(header(1, 0).peer.kind.rd().to_string(), "0:64499:75");
+    }
+}

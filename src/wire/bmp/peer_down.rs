@@ -1,0 +1,93 @@
+//! Peer Down (RFC 7854 section 4.9, RFC 9069 section 5.3).
+
+use std::fmt;
+
+use super::{Information, PerPeerHeader};
+use crate::wire::Error;
+use crate::wire::reader::Reader;
+
+/// A peer, or a Loc-RIB instance, is no longer monitored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerDown<'a> {
+    /// Which.
+    pub peer: PerPeerHeader,
+    /// The reason code.
+    pub reason: u8,
+    /// Reasons 1 and 3: the NOTIFICATION that ended the session.
+    pub notification: Option<Notification>,
+    /// Reason 2: the FSM event, 0 for "unknown".
+    pub fsm_event: Option<u16>,
+    /// Reason 6: TLVs, the table name among them.
+    pub information: Vec<Information<'a>>,
+}
+
+/// What a NOTIFICATION says (RFC 4271 section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The error code.
+    pub code: u8,
+    /// The error subcode.
+    pub subcode: u8,
+}
+
+/// Marker, length and type before a NOTIFICATION's error code.
+const BGP_HEADER_SIZE: usize = 19;
+
+impl<'a> PeerDown<'a> {
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// The header or what the reason promises is short.
+    pub fn decode(reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
+        let peer = PerPeerHeader::decode(reader)?;
+        let reason = reader.u8("peer down reason")?;
+        let mut down = PeerDown { peer, reason, notification: None, fsm_event: None, information: Vec::new() };
+        match reason {
+            1 | 3 => {
+                reader.take(BGP_HEADER_SIZE, "NOTIFICATION header")?;
+                let code = reader.u8("NOTIFICATION error code")?;
+                let subcode = reader.u8("NOTIFICATION error subcode")?;
+                down.notification = Some(Notification { code, subcode });
+            }
+            2 => down.fsm_event = Some(reader.u16("FSM event code")?),
+            6 => down.information = Information::decode_all(reader)?,
+            _ => {}
+        }
+        Ok(down)
+    }
+
+    /// The reason's name in RFC 7854 section 4.9 and RFC 9069 section 5.3, in snake case.
+    pub fn reason_name(&self) -> &'static str {
+        match self.reason {
+            1 => "local_notification",
+            2 => "local_no_notification",
+            3 => "remote_notification",
+            4 => "remote_no_notification",
+            5 => "peer_de_configured",
+            6 => "local_system_closed",
+            _ => "unknown",
+        }
+    }
+}
+
+/// The reason in words, for the log and for `session_events`.
+impl fmt::Display for PeerDown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            1 => f.write_str("local system closed the session with a NOTIFICATION"),
+            2 => f.write_str("local system closed the session without a NOTIFICATION"),
+            3 => f.write_str("remote system closed the session with a NOTIFICATION"),
+            4 => f.write_str("remote system closed the session without a NOTIFICATION"),
+            5 => f.write_str("monitoring of the peer was ended by configuration"),
+            6 => f.write_str("local system closed, table no longer monitored"),
+            reason => write!(f, "reason {reason}"),
+        }?;
+        if let Some(Notification { code, subcode }) = self.notification {
+            write!(f, " (code {code}, subcode {subcode})")?;
+        }
+        match self.fsm_event {
+            None | Some(0) => Ok(()),
+            Some(event) => write!(f, " (FSM event {event})"),
+        }
+    }
+}

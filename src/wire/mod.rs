@@ -1,0 +1,11 @@
+//! The wire: bytes to messages. No I/O, no clock, no log, no SQL.
+//!
+//! [`bmp`] frames and decodes the BGP Monitoring Protocol (RFC 7854, 8671, 9069), [`bgp`] the OPEN and UPDATE
+//! inside it. Nothing is allocated by a length from the wire before it is checked against the bytes at hand.
+
+pub mod bgp;
+pub mod bmp;
+pub mod error;
+pub mod reader;
+
+pub use error::Error;

@@ -1,0 +1,154 @@
+//! A cursor over bytes that knows where it is and never reads past the end.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::Error;
+
+/// The unread rest of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes`, whose first octet is `offset` octets into the message.
+    pub fn new(bytes: &'a [u8], offset: usize) -> Reader<'a> {
+        Reader { bytes, offset }
+    }
+
+    /// Where the next octet is.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// How many octets are left.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Everything that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = self.bytes;
+        self.offset += rest.len();
+        self.bytes = &[];
+        rest
+    }
+
+    /// The next `count` octets.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    #[inline]
+    pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Error> {
+        match self.bytes.split_at_checked(count) {
+            Some((taken, rest)) => {
+                self.bytes = rest;
+                self.offset += count;
+                Ok(taken)
+            }
+            None => Err(self.short(count, field)),
+        }
+    }
+
+    /// The next `count` octets as a reader of their own.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Error> {
+        let offset = self.offset;
+        self.take(count, field).map(|bytes| Reader { bytes, offset })
+    }
+
+    /// The next `N` octets.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    #[inline]
+    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
+        match self.bytes.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.bytes = rest;
+                self.offset += N;
+                Ok(*taken)
+            }
+            None => Err(self.short(N, field)),
+        }
+    }
+
+    /// One octet.
+    ///
+    /// # Errors
+    /// None is left.
+    #[inline]
+    pub fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
+        self.array::<1>(field).map(|[octet]| octet)
+    }
+
+    /// Two octets, big-endian.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    #[inline]
+    pub fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
+        self.array(field).map(u16::from_be_bytes)
+    }
+
+    /// Four octets, big-endian.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    #[inline]
+    pub fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
+        self.array(field).map(u32::from_be_bytes)
+    }
+
+    /// Eight octets, big-endian.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    #[inline]
+    pub fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
+        self.array(field).map(u64::from_be_bytes)
+    }
+
+    /// An IPv4 address.
+    ///
+    /// # Errors
+    /// Fewer than 4 octets are left.
+    pub fn ipv4(&mut self, field: &'static str) -> Result<Ipv4Addr, Error> {
+        self.array::<4>(field).map(Ipv4Addr::from)
+    }
+
+    /// An IPv6 address.
+    ///
+    /// # Errors
+    /// Fewer than 16 octets are left.
+    pub fn ipv6(&mut self, field: &'static str) -> Result<Ipv6Addr, Error> {
+        self.array::<16>(field).map(Ipv6Addr::from)
+    }
+
+    #[cold]
+    fn short(&self, wanted: usize, field: &'static str) -> Error {
+        Error::new(self.offset, field, format!("needs {wanted} octets, {} are left", self.bytes.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_octet_and_the_field() {
+        let mut reader = Reader::new(&[1, 2, 3], 10);
+        assert_eq!(reader.u16("length"), Ok(0x0102));
+        let error = reader.u32("value").unwrap_err();
+        assert_eq!(error.to_string(), "value at octet 12: needs 4 octets, 1 are left");
+        assert_eq!((reader.u8("value"), reader.is_empty(), reader.offset()), (Ok(3), true, 13));
+    }
+}
