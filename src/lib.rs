@@ -5,6 +5,7 @@
 
 pub mod model;
 pub mod pipeline;
+pub mod session;
 pub mod stop;
 pub mod store;
 pub mod wire;

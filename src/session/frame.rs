@@ -1,0 +1,119 @@
+//! The bytes of one session, cut into BMP messages.
+
+use std::io::{self, Read};
+
+use crate::wire::bmp::{self, Frame, FrameError};
+
+/// How much is read from the socket at once, bytes.
+const READ_SIZE: usize = 256 * 1024;
+
+/// A growing window over a byte stream: filled at its end, emptied by whole messages at its front.
+///
+/// Never larger than one read plus the longest message allowed.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    message_max: usize,
+}
+
+impl FrameBuffer {
+    /// An empty window; `message_max` is the longest BMP message accepted, bytes.
+    pub fn new(message_max: usize) -> FrameBuffer {
+        FrameBuffer { bytes: vec![0; READ_SIZE], start: 0, end: 0, message_max }
+    }
+
+    /// One read from the stream; 0 is its end.
+    ///
+    /// # Errors
+    /// What `read` says; `WouldBlock` and `TimedOut` mean that nothing came in time.
+    pub fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.bytes.len() - self.end < READ_SIZE / 2 {
+            // Only a message longer than half a read gets here; `next` has checked its length.
+            let larger = (self.bytes.len() * 2).min(self.message_max + READ_SIZE);
+            self.bytes.resize(larger.max(self.bytes.len()), 0);
+        }
+        let count = stream.read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// The next whole message, if one is here.
+    ///
+    /// # Errors
+    /// A wrong version or an impossible length: the stream cannot be found again.
+    pub fn next_message(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        match bmp::next_frame(&self.bytes[self.start..self.end], self.message_max)? {
+            None => Ok(None),
+            Some(frame) => {
+                self.start += frame.bytes.len();
+                Ok(Some(frame))
+            }
+        }
+    }
+
+    /// Whether the front of a message is here without its end.
+    pub fn is_inside_message(&self) -> bool {
+        self.end > self.start
+    }
+
+    /// The bytes that are no whole message yet.
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that gives a few bytes at a time.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn message(length: usize) -> Vec<u8> {
+        let mut bytes = vec![3];
+        bytes.extend(u32::try_from(length).unwrap().to_be_bytes());
+        bytes.push(5);
+        bytes.resize(length, 0xab);
+        bytes
+    }
+
+    #[test]
+    fn messages_come_whole_however_the_bytes_arrive() {
+        let lengths = [6, 7, 100, 400_000, 6, 900_000, 48];
+        let stream: Vec<u8> = lengths.iter().flat_map(|length| message(*length)).collect();
+        for step in [1_000, 65_536, usize::MAX] {
+            let mut reader = Trickle(&stream, step);
+            let mut buffer = FrameBuffer::new(1 << 20);
+            let mut got = Vec::new();
+            while buffer.fill(&mut reader).unwrap() > 0 {
+                while let Some(frame) = buffer.next_message().unwrap() {
+                    got.push(frame.bytes.len());
+                }
+            }
+            assert_eq!((got.as_slice(), buffer.is_inside_message()), (lengths.as_slice(), false));
+        }
+    }
+
+    #[test]
+    fn a_length_of_4_gib_is_an_error_before_any_more_is_read() {
+        let mut buffer = FrameBuffer::new(1 << 20);
+        buffer.fill(&mut &[3, 0xff, 0xff, 0xff, 0xff, 0, 1, 2][..]).unwrap();
+        assert_eq!(buffer.next_message(), Err(FrameError::Length(u32::MAX)));
+    }
+}

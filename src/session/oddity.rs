@@ -1,0 +1,132 @@
+//! Where a router contradicts itself or the standard: each kind counted under its own name, logged once a session.
+
+/// One kind of router lie or leftover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// Add-Path was announced, the NLRI carry no path identifiers.
+    AddPathMissing,
+    /// The NLRI carry path identifiers that were not announced.
+    AddPathUnannounced,
+    /// The AS_PATH has another width than the per-peer header says.
+    AsWidthOther,
+    /// Bytes follow the BGP message inside a Route Monitoring message.
+    TrailingBytes,
+    /// An RFC 7606 action was taken.
+    AttributeErrors,
+    /// A message was rejected; its bytes are kept.
+    Rejected,
+    /// A BMP message type that we do not know.
+    UnknownMessage,
+    /// Adj-RIB-In routes, which have no table.
+    AdjRibInNotStored,
+    /// Adj-RIB-Out routes, which have no table.
+    AdjRibOutNotStored,
+    /// Families other than IPv4 and IPv6 unicast.
+    FamilyNotStored,
+    /// Loc-RIB routes without a Loc-RIB Peer Up before them.
+    LocRibWithoutPeerUp,
+    /// No Initiation came first.
+    NoInitiation,
+    /// Text that is not UTF-8 or holds NUL.
+    TextReplaced,
+    /// A Peer Up or per-peer header names another router identifier than the settled one.
+    OtherIdentifier,
+    /// The global Loc-RIB's per-peer header or an OPEN has identifier 0.0.0.0.
+    ZeroIdentifier,
+    /// A further Peer Up for a peer that is up.
+    RepeatedPeerUp,
+    /// A Loc-RIB with the F flag set.
+    FilteredLocRib,
+}
+
+impl Oddity {
+    /// Every kind.
+    pub const ALL: [Oddity; 17] = [
+        Oddity::AddPathMissing,
+        Oddity::AddPathUnannounced,
+        Oddity::AsWidthOther,
+        Oddity::TrailingBytes,
+        Oddity::AttributeErrors,
+        Oddity::Rejected,
+        Oddity::UnknownMessage,
+        Oddity::AdjRibInNotStored,
+        Oddity::AdjRibOutNotStored,
+        Oddity::FamilyNotStored,
+        Oddity::LocRibWithoutPeerUp,
+        Oddity::NoInitiation,
+        Oddity::TextReplaced,
+        Oddity::OtherIdentifier,
+        Oddity::ZeroIdentifier,
+        Oddity::RepeatedPeerUp,
+        Oddity::FilteredLocRib,
+    ];
+
+    /// What the log says of it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Oddity::AddPathMissing => "announced Add-Path, sends no path identifiers",
+            Oddity::AddPathUnannounced => "sends path identifiers it did not announce",
+            Oddity::AsWidthOther => "AS_PATH is not as wide as the A flag says",
+            Oddity::TrailingBytes => "bytes behind the BGP message ignored",
+            Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",
+            Oddity::Rejected => "messages rejected, bytes kept",
+            Oddity::UnknownMessage => "unknown BMP message types skipped",
+            Oddity::AdjRibInNotStored => "peer type not stored: Adj-RIB-In routes are decoded and counted only",
+            Oddity::AdjRibOutNotStored => "peer type not stored: Adj-RIB-Out routes are decoded and counted only",
+            Oddity::FamilyNotStored => "families other than IPv4 and IPv6 unicast are counted only",
+            Oddity::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",
+            Oddity::NoInitiation => "no Initiation before the first other message",
+            Oddity::TextReplaced => "text that is not UTF-8 or holds NUL replaced",
+            Oddity::OtherIdentifier => "names another router identifier than before, keeping the first",
+            Oddity::ZeroIdentifier => "BGP identifier 0.0.0.0 in a Peer Up",
+            Oddity::RepeatedPeerUp => "further Peer Up for a peer that is up, capabilities merged",
+            Oddity::FilteredLocRib => "Loc-RIB is filtered (F flag): rows are not the whole table",
+        }
+    }
+}
+
+/// The counts of one session.
+#[derive(Debug, Default)]
+pub struct Oddities {
+    counts: [u64; Oddity::ALL.len()],
+}
+
+impl Oddities {
+    /// Counts one; whether it is the session's first of its kind.
+    pub fn count(&mut self, oddity: Oddity) -> bool {
+        let count = &mut self.counts[oddity as usize];
+        *count += 1;
+        *count == 1
+    }
+
+    /// How often a kind was met.
+    pub fn of(&self, oddity: Oddity) -> u64 {
+        self.counts[oddity as usize]
+    }
+
+    /// All that were met, in words, for the session's last line.
+    pub fn summary(&self) -> Option<String> {
+        let met: Vec<String> = Oddity::ALL
+            .into_iter()
+            .filter(|oddity| self.of(*oddity) > 0)
+            .map(|oddity| format!("{} times {}", self.of(oddity), oddity.meaning()))
+            .collect();
+        (!met.is_empty()).then(|| met.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_place() {
+        let mut oddities = Oddities::default();
+        for (i, oddity) in Oddity::ALL.into_iter().enumerate() {
+            assert_eq!(oddity as usize, i);
+            assert!(oddities.count(oddity));
+        }
+        assert!(!oddities.count(Oddity::Rejected));
+        assert_eq!((oddities.of(Oddity::Rejected), oddities.of(Oddity::TrailingBytes)), (2, 1));
+    }
+}

@@ -1,0 +1,307 @@
+//! Who is connected: one session per router, the holds of routers that are gone, and the sockets to wake at a stop.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::model::RouterId;
+
+/// A session from another address keeps its router while it delivered bytes this recently.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Losses within this time count as one event, for the question who is cut off.
+const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
+
+/// So many sessions must be lost at once before the collector takes itself for cut off.
+const MASS_LOSS_MIN: usize = 3;
+
+/// One connection, shared by its own thread and by those that may have to end it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The router's address, IPv4-mapped ones unmapped.
+    pub source: IpAddr,
+    number: u64,
+    socket: TcpStream,
+    superseded: AtomicBool,
+    /// Milliseconds from `born` to the last byte.
+    last_byte: AtomicU64,
+    born: Instant,
+}
+
+impl Connection {
+    /// Notes that bytes came.
+    pub fn touch(&self) {
+        let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_byte.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether a newer session has taken this one's router.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Acquire)
+    }
+
+    fn is_fresh(&self) -> bool {
+        let last = Duration::from_millis(self.last_byte.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(last) < FRESH
+    }
+
+    fn supersede(&self) {
+        self.superseded.store(true, Ordering::Release);
+        // The reader wakes up with an error or the end of the stream; either way it looks at the flag.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// All connections and holds of this collector.
+#[derive(Debug)]
+pub struct Registry {
+    inner: Mutex<Inner>,
+    hold: Duration,
+    isolation_hold: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next_number: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+    routers: HashMap<RouterId, Arc<Connection>>,
+    holds: HashMap<RouterId, Instant>,
+    /// Identifiers that the database has for a source address.
+    known: HashMap<IpAddr, Vec<RouterId>>,
+    losses: Vec<Instant>,
+    isolated: Option<Isolation>,
+}
+
+/// Most sessions vanished at once.
+#[derive(Clone, Copy, Debug)]
+struct Isolation {
+    until: Instant,
+    /// So many routers must be connected again before holds count.
+    sessions: usize,
+}
+
+/// What became of a lost session's router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Its rows are held.
+    Held,
+    /// Its rows are held, and so are all others': the collector seems cut off.
+    Isolated {
+        /// How many sessions were lost within seconds.
+        lost: usize,
+    },
+    /// Another session has the router already.
+    Replaced,
+}
+
+/// Another session has the router and keeps it.
+#[derive(Debug)]
+pub struct Conflict {
+    /// Where the other session comes from.
+    pub holder: IpAddr,
+}
+
+impl Registry {
+    /// No sessions; `hold` is how long rows of a lost router stay, `isolation_hold` how long when most are lost at once.
+    pub fn new(hold: Duration, isolation_hold: Duration) -> Registry {
+        Registry { inner: Mutex::default(), hold, isolation_hold }
+    }
+
+    /// Tells what the database knows: identifiers by source address, and routers whose rows wait for a session.
+    pub fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>, owned: Vec<RouterId>) {
+        let mut inner = self.lock();
+        for (address, router) in known {
+            inner.known.entry(address).or_default().push(router);
+        }
+        let deadline = Instant::now() + self.hold;
+        inner.holds.extend(owned.into_iter().map(|router| (router, deadline)));
+    }
+
+    /// A connection was accepted. `None` when there are `max` already.
+    pub fn connect(&self, source: IpAddr, socket: TcpStream, max: usize) -> Option<Arc<Connection>> {
+        let mut inner = self.lock();
+        if inner.connections.len() >= max {
+            return None;
+        }
+        let number = inner.next_number;
+        inner.next_number += 1;
+        let connection = Arc::new(Connection {
+            source,
+            number,
+            socket,
+            superseded: AtomicBool::new(false),
+            last_byte: AtomicU64::new(0),
+            born: Instant::now(),
+        });
+        inner.connections.insert(number, Arc::clone(&connection));
+        Some(connection)
+    }
+
+    /// The identifiers known for a source address.
+    pub fn known(&self, source: IpAddr) -> Vec<RouterId> {
+        self.lock().known.get(&source).cloned().unwrap_or_default()
+    }
+
+    /// A session says which router it is.
+    ///
+    /// From the address of the older session, the newer wins and the older is closed. From another address
+    /// the older stays while it is alive.
+    ///
+    /// # Errors
+    /// The older session stays.
+    pub fn claim(&self, router: &RouterId, connection: &Arc<Connection>) -> Result<(), Conflict> {
+        let mut inner = self.lock();
+        if let Some(older) = inner.routers.get(router)
+            && older.number != connection.number
+        {
+            if older.source != connection.source && older.is_fresh() {
+                return Err(Conflict { holder: older.source });
+            }
+            older.supersede();
+        }
+        inner.routers.insert(router.clone(), Arc::clone(connection));
+        inner.holds.remove(router);
+        let known = inner.known.entry(connection.source).or_default();
+        if !known.contains(router) {
+            known.push(router.clone());
+        }
+        if inner.isolated.is_some_and(|isolation| inner.routers.len() >= isolation.sessions) {
+            inner.isolated = None;
+        }
+        Ok(())
+    }
+
+    /// A session was lost without a word: its router's hold begins.
+    pub fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
+        let mut inner = self.lock();
+        if !inner.release(router, connection) {
+            return Loss::Replaced;
+        }
+        let now = Instant::now();
+        inner.holds.insert(router.clone(), now + self.hold);
+        inner.losses.retain(|at| now.duration_since(*at) < MASS_LOSS_WINDOW);
+        inner.losses.push(now);
+        let lost = inner.losses.len();
+        let before = lost + inner.routers.len();
+        if inner.isolated.is_none() && lost >= MASS_LOSS_MIN && lost * 2 > before {
+            inner.isolated = Some(Isolation { until: now + self.isolation_hold, sessions: before.div_ceil(2) });
+            return Loss::Isolated { lost };
+        }
+        Loss::Held
+    }
+
+    /// A session ended and leaves nothing to hold.
+    pub fn leave(&self, router: &RouterId, connection: &Connection) {
+        self.lock().release(router, connection);
+    }
+
+    /// The connection is closed.
+    pub fn disconnect(&self, connection: &Connection) {
+        self.lock().connections.remove(&connection.number);
+    }
+
+    /// Takes out the routers whose hold ran out.
+    pub fn take_expired(&self) -> Vec<RouterId> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        if inner.isolated.is_some_and(|isolation| now < isolation.until) {
+            return Vec::new();
+        }
+        inner.isolated = None;
+        inner.holds.extract_if(|_, deadline| *deadline <= now).map(|(router, _)| router).collect()
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.lock().connections.len()
+    }
+
+    /// Ends the reading of every socket; what was read is still written.
+    pub fn stop_reading(&self) {
+        for connection in self.lock().connections.values() {
+            // A socket that is closed already needs no waking.
+            let _ = connection.socket.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// A panic elsewhere leaves these maps whole: every change is a single insert or remove.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn release(&mut self, router: &RouterId, connection: &Connection) -> bool {
+        let ours = self.routers.get(router).is_some_and(|holder| holder.number == connection.number);
+        if ours {
+            self.routers.remove(router);
+        }
+        ours
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    const HOLD: Duration = Duration::from_secs(900);
+
+    fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = registry.connect(source.parse().unwrap(), socket, 10).unwrap();
+        connection.touch();
+        connection
+    }
+
+    #[test]
+    fn the_newest_session_from_one_address_wins_another_address_is_refused() {
+        let registry = Registry::new(HOLD, HOLD);
+        let router = RouterId::new("10.0.0.1");
+        let first = connect(&registry, "192.0.2.1");
+        registry.claim(&router, &first).unwrap();
+        let second = connect(&registry, "192.0.2.1");
+        registry.claim(&router, &second).unwrap();
+        assert!(first.is_superseded() && !second.is_superseded());
+        assert_eq!(registry.lose(&router, &first), Loss::Replaced);
+        let third = connect(&registry, "192.0.2.3");
+        let conflict = registry.claim(&router, &third).unwrap_err();
+        assert_eq!(conflict.holder, second.source);
+        assert_eq!(registry.known("192.0.2.1".parse().unwrap()), vec![router]);
+    }
+
+    #[test]
+    fn a_hold_expires_unless_the_router_comes_back() {
+        let registry = Registry::new(Duration::ZERO, HOLD);
+        let (a, b) = (RouterId::new("10.0.0.1"), RouterId::new("10.0.0.2"));
+        let (one, two) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.2"));
+        registry.claim(&a, &one).unwrap();
+        registry.claim(&b, &two).unwrap();
+        assert_eq!(registry.lose(&a, &one), Loss::Held);
+        assert_eq!(registry.lose(&b, &two), Loss::Held);
+        registry.claim(&b, &connect(&registry, "192.0.2.2")).unwrap();
+        assert_eq!(registry.take_expired(), vec![a]);
+        assert_eq!(registry.take_expired(), vec![]);
+    }
+
+    #[test]
+    fn when_most_sessions_vanish_at_once_holds_do_not_expire() {
+        let registry = Registry::new(Duration::ZERO, HOLD);
+        let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
+        let sessions: Vec<_> = (1..=4).map(|i| connect(&registry, &format!("192.0.2.{i}"))).collect();
+        for (router, session) in routers.iter().zip(&sessions) {
+            registry.claim(router, session).unwrap();
+        }
+        assert_eq!(registry.lose(&routers[0], &sessions[0]), Loss::Held);
+        assert_eq!(registry.lose(&routers[1], &sessions[1]), Loss::Held);
+        assert_eq!(registry.lose(&routers[2], &sessions[2]), Loss::Isolated { lost: 3 });
+        assert_eq!(registry.take_expired(), vec![]);
+        registry.claim(&routers[0], &connect(&registry, "192.0.2.1")).unwrap();
+        let mut expired = registry.take_expired();
+        expired.sort();
+        assert_eq!(expired, routers[1..3]);
+    }
+}
