@@ -1,0 +1,527 @@
+//! THE settings: one table of name, type, default, meaning and allowed values, and the only reader of the
+//! environment.
+//!
+//! The table below makes the fields of [`Settings`], the parsing, `rib-ingester config`, the README's table and
+//! `systemd/rib-ingester.env`. All mistakes are reported at once; an unknown `RIB_INGESTER_*` name is a mistake, so
+//! that a misspelt setting never silently means its default. `RIB_INGESTER_TEST_*` belongs to the tests.
+//!
+//! Two settings name files that SIGHUP reads again: `ALLOW_FILE` ([`allow::AllowList`]) and `LOG_FILTER_FILE`
+//! ([`crate::logging`]).
+
+pub mod allow;
+pub mod print;
+pub mod problem;
+pub mod router_id;
+pub mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use problem::Problem;
+pub use router_id::{RouterIdFrom, RouterIdRule};
+pub use value::HistoryRedump;
+
+/// What every setting's name begins with.
+pub const PREFIX: &str = "RIB_INGESTER_";
+
+/// Names with this prefix are left to the tests.
+const TEST_PREFIX: &str = "RIB_INGESTER_TEST_";
+
+/// The one setting that has no default, is secret and may come from a credential.
+const DATABASE_URL: &str = "DATABASE_URL";
+
+/// The file in systemd's `$CREDENTIALS_DIRECTORY` that may hold `DATABASE_URL`.
+const DATABASE_URL_CREDENTIAL: &str = "database_url";
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name without [`PREFIX`].
+    pub name: &'static str,
+    /// What holds when it is not set.
+    pub default: DefaultValue,
+    /// Which values are taken, in words.
+    pub allowed: &'static str,
+    /// What it governs.
+    pub meaning: &'static str,
+    /// Whether anything reads it yet.
+    pub reader: Reader,
+}
+
+/// What holds when a setting is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// This text, parsed as if it had been given.
+    Text(&'static str),
+    /// Nothing; the feature is off or the setting is required by the commands that need it.
+    Unset,
+    /// The host name of this machine.
+    HostName,
+    /// systemd's `$STATE_DIRECTORY`, else [`STATE_DIR`].
+    StateDirectory,
+}
+
+/// The state folder without systemd.
+const STATE_DIR: &str = "./rib-ingester-state";
+
+/// Whether a setting has an effect in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// It has.
+    Present,
+    /// Its name and values are fixed and checked, but the feature is not built.
+    NotYet,
+}
+
+/// Where the value in force came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The table.
+    Default,
+    /// An environment variable.
+    Environment,
+    /// systemd's credentials directory.
+    Credential,
+}
+
+/// A setting's text in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The text; `None` for [`DefaultValue::Unset`].
+    pub text: Option<String>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+macro_rules! settings {
+    ($($field:ident: $type:ty = $name:expr, $default:expr, $parse:expr, $reader:ident, $allowed:literal, $meaning:literal;)*) => {
+        /// Every setting, in the order in which it is printed.
+        pub const TABLE: &[Setting] = &[
+            $(Setting { name: $name, default: $default, allowed: $allowed, meaning: $meaning, reader: Reader::$reader },)*
+        ];
+
+        /// The values in force, parsed.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
+            /// Whether standard error is connected to systemd's journal, which stamps the time itself.
+            pub journal: Journal,
+            in_force: Vec<InForce>,
+        }
+
+        fn parse(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
+            let mut row = TABLE.iter();
+            let mut in_force = Vec::with_capacity(TABLE.len());
+            $(let $field: Option<$type> = {
+                let setting = row.next().expect("one row per field");
+                let value = given.in_force(setting, problems);
+                let parsed = parse_one(setting, &value, $parse, problems);
+                in_force.push(value);
+                parsed
+            };)*
+            Some(Settings { $($field: $field?,)* journal: given.journal.clone(), in_force })
+        }
+    };
+}
+
+use DefaultValue::{HostName, StateDirectory, Text, Unset};
+
+settings! {
+    database_url: String = DATABASE_URL, Unset, value::database_url_or_empty, Present,
+        "`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, or `host=.. user=.. dbname=..`",
+        "the PostgreSQL database that routes are written to; required by all commands that use it. Under systemd it may come from the credential `database_url` instead";
+    bmp_listen: SocketAddr = "BMP_LISTEN", Text("[::]:11019"), value::required(value::socket_address), Present,
+        "`ADDRESS:PORT`, IPv6 addresses in brackets",
+        "where routers connect to; `[::]` takes IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
+    http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), NotYet,
+        "`ADDRESS:PORT`, or `off`",
+        "where metrics and health are to be served";
+    allow: Vec<IpNet> = "ALLOW", Text("127.0.0.0/8,::1/128"), value::required(value::networks), Present,
+        "comma-separated CIDRs or addresses",
+        "source addresses that routers may connect from; all others are refused";
+    allow_file: Option<PathBuf> = "ALLOW_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "a file with more of `ALLOW`, one CIDR per line, `#` begins a comment; SIGHUP reads it again";
+    max_sessions: usize = "MAX_SESSIONS", Text("1024"), value::required(value::count::<1, 65_536>), Present,
+        "1 to 65536",
+        "how many routers may be connected at a time";
+    max_message_bytes: usize = "MAX_MESSAGE_BYTES", Text("1048576"), value::required(value::count::<4_144, 16_777_216>), Present,
+        "4144 (one BGP message of 4096 bytes) to 16777216",
+        "the longest BMP message that is taken, in bytes; a longer one closes the session";
+    state_writers: usize = "STATE_WRITERS", Text("2"), value::required(value::count::<1, 64>), Present,
+        "1 to 64",
+        "threads, with a database connection each, that write `current_routes`";
+    history_writers: usize = "HISTORY_WRITERS", Text("1"), value::required(value::count::<1, 64>), Present,
+        "1 to 64",
+        "threads, with a database connection each, that write `route_events`";
+    batch_routes: usize = "BATCH_ROUTES", Text("10000"), value::required(value::count::<1, 1_000_000>), Present,
+        "1 to 1000000",
+        "a batch is written when it holds so many changes";
+    flush: Duration = "FLUSH_MS", Text("200"), value::required(value::milliseconds::<1, 60_000>), Present,
+        "1 to 60000",
+        "a batch is written when it is so many milliseconds old";
+    router_id_from: Vec<RouterIdRule> = "ROUTER_ID_FROM", Text("bgp-id"), value::required(router_id::rules), Present,
+        "`bgp-id`, `address` or `sysname`, or a comma-separated list of `CIDR=rule`, with one bare rule for all others",
+        "what a router's `router_id` is taken from; in a list the longest matching CIDR of the source address decides";
+    single_path: Vec<IpNet> = "SINGLE_PATH", Unset, value::list(value::networks), Present,
+        "comma-separated CIDRs or addresses",
+        "routers (source addresses) whose Add-Path identifiers are not part of the key, because they announce a new best path without withdrawing the old one (GoBGP 4.8)";
+    stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), NotYet,
+        "10 to 600000",
+        "how many milliseconds a router's socket may be left unread before its bytes are to go to the spool";
+    collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
+        "1 to 255 printable characters without spaces",
+        "the name of this collector among several that share one database";
+    isolation_hold: Duration = "ISOLATION_HOLD_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
+        "0 to 604800",
+        "how many seconds holds are stretched when most sessions vanish at once, because then the collector is cut off, not the routers";
+    spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), NotYet,
+        "a number of bytes; 0 for no spool",
+        "how much disk the spool may take when the database is away";
+    history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
+        "`on` or `off`",
+        "whether `route_events` is written";
+    history_redump: HistoryRedump = "HISTORY_REDUMP", Text("skip"), value::required(value::history_redump), Present,
+        "`skip` or `record`",
+        "whether routes that a router's new dump repeats unchanged are events";
+    store_raw_bytes: bool = "STORE_RAW_BYTES", Text("false"), value::required(value::switch), Present,
+        "`true` or `false`",
+        "whether the BMP message is stored with the first of its events (`bmp_raw`)";
+    store_raw_bytes_compress: bool = "STORE_RAW_BYTES_COMPRESS", Text("true"), value::required(value::switch), Present,
+        "`true` or `false`",
+        "whether `bmp_raw` is compressed (zstd)";
+    retention_days: u32 = "RETENTION_DAYS", Text("30"), value::required(value::days::<0, 36_500>), Present,
+        "0 to 36500",
+        "how many days of `route_events` are kept before today (UTC); 0 keeps for ever";
+    maintenance_interval: Duration = "MAINTENANCE_INTERVAL_SECS", Text("300"), value::required(value::seconds::<1, 43_200>), Present,
+        "1 to 43200",
+        "seconds from one maintenance run (partitions, retention, `route_summary`) to the next";
+    session_hold: Duration = "SESSION_HOLD_SECS", Text("900"), value::required(value::seconds::<0, 604_800>), Present,
+        "0 to 604800",
+        "how many seconds a router's routes stay when its session is lost without a word; 0 removes them at once";
+    resync_quiet: Duration = "RESYNC_QUIET_SECS", Text("60"), value::required(value::seconds::<1, 86_400>), Present,
+        "1 to 86400",
+        "a dump that never ends with an End-of-RIB is taken as over when it was quiet for so many seconds";
+    shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT_SECS", Text("30"), value::required(value::seconds::<1, 3_600>), Present,
+        "1 to 3600",
+        "how many seconds a stop may take to write what was read";
+    state_dir: PathBuf = "STATE_DIR", StateDirectory, value::required(value::path), Present,
+        "a folder; it is made if it is missing",
+        "where files that must outlive the process are kept, such as rejected input";
+    log: String = "LOG", Text("info"), value::required(value::log_filter), Present,
+        "`error`, `warn`, `info`, `debug`, `trace`, `off`, or `MODULE=LEVEL` pairs, comma-separated",
+        "which log lines are written";
+    log_filter_file: Option<PathBuf> = "LOG_FILTER_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "a file that replaces `LOG`, one filter per line, `#` begins a comment; SIGHUP reads it again";
+}
+
+/// The `dev:inode` pair of `$JOURNAL_STREAM`, if the process was started with one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Journal(pub Option<String>);
+
+impl Settings {
+    /// Reads the process's environment, for a command that uses the database.
+    pub fn load() -> Result<Settings, Vec<Problem>> {
+        Settings::from_env(std::env::vars_os())
+    }
+
+    /// Reads the process's environment, for a command that works without a database.
+    pub fn load_offline() -> Result<Settings, Vec<Problem>> {
+        Settings::from_env_offline(std::env::vars_os())
+    }
+
+    /// Settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
+    pub fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
+        read(Given::collect(vars))
+    }
+
+    /// As [`Settings::from_env`], but `database_url` is empty when it is not given.
+    pub fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
+        let mut given = Given::collect(vars);
+        given.database = Database::MayBeAbsent;
+        read(given)
+    }
+
+    /// Each row of [`TABLE`] with its text in force.
+    pub fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &InForce)> {
+        TABLE.iter().zip(&self.in_force)
+    }
+
+    /// What the `router_id` of a router with this source address is taken from.
+    pub fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
+        router_id::choose(&self.router_id_from, source)
+    }
+
+    /// Whether the Add-Path identifiers of a router with this source address are left out of the key.
+    pub fn is_single_path(&self, source: IpAddr) -> bool {
+        allow::contains(&self.single_path, source)
+    }
+}
+
+impl Setting {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
+    /// Whether its value may hold a password.
+    pub fn is_secret(&self) -> bool {
+        self.name == DATABASE_URL
+    }
+}
+
+impl DefaultValue {
+    /// The default in words, for tables.
+    pub fn describe(self) -> &'static str {
+        match self {
+            DefaultValue::Text(text) => text,
+            DefaultValue::Unset => "",
+            DefaultValue::HostName => "the host name",
+            DefaultValue::StateDirectory => "systemd's `STATE_DIRECTORY`, else `./rib-ingester-state`",
+        }
+    }
+}
+
+/// What the environment says, before it is parsed.
+struct Given {
+    /// By name without [`PREFIX`].
+    settings: BTreeMap<String, OsString>,
+    credentials_directory: Option<PathBuf>,
+    state_directory: Option<OsString>,
+    journal: Journal,
+    database: Database,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Database {
+    Required,
+    MayBeAbsent,
+}
+
+impl Given {
+    fn collect(vars: impl Iterator<Item = (OsString, OsString)>) -> Given {
+        let mut given = Given {
+            settings: BTreeMap::new(),
+            credentials_directory: None,
+            state_directory: None,
+            journal: Journal::default(),
+            database: Database::Required,
+        };
+        for (name, value) in vars {
+            // A name that is not Unicode is not one of ours.
+            let Some(name) = name.to_str() else { continue };
+            match name {
+                "CREDENTIALS_DIRECTORY" => given.credentials_directory = Some(value.into()),
+                "STATE_DIRECTORY" => given.state_directory = Some(value),
+                "JOURNAL_STREAM" => given.journal = Journal(value.into_string().ok()),
+                _ if name.starts_with(TEST_PREFIX) => {}
+                _ => {
+                    if let Some(short) = name.strip_prefix(PREFIX) {
+                        given.settings.insert(short.to_string(), value);
+                    }
+                }
+            }
+        }
+        given
+    }
+
+    /// The text that holds for `setting`.
+    fn in_force(&self, setting: &Setting, problems: &mut Vec<Problem>) -> InForce {
+        if let Some(value) = self.settings.get(setting.name) {
+            // Text that is not Unicode must not count as given: it is reported, and the default is parsed instead.
+            if let Some(text) = value.to_str() {
+                return InForce { text: Some(text.to_string()), source: Source::Environment };
+            }
+            problems.push(Problem::bad_value(setting, &value.to_string_lossy(), "is not valid UTF-8"));
+        }
+        if setting.is_secret()
+            && let Some(text) = self.credential(setting, problems)
+        {
+            return InForce { text: Some(text), source: Source::Credential };
+        }
+        let text = match setting.default {
+            DefaultValue::Text(text) => Some(text.to_string()),
+            DefaultValue::Unset => {
+                if setting.name == DATABASE_URL && self.database == Database::Required {
+                    problems.push(Problem::missing(setting, "is required"));
+                }
+                None
+            }
+            DefaultValue::HostName => match whoami::hostname() {
+                Ok(name) => Some(name),
+                Err(error) => {
+                    problems.push(Problem::missing(setting, &format!("the host name is unknown ({error})")));
+                    None
+                }
+            },
+            DefaultValue::StateDirectory => Some(self.state_directory()),
+        };
+        InForce { text, source: Source::Default }
+    }
+
+    /// systemd gives several folders separated by colons; the first is ours.
+    fn state_directory(&self) -> String {
+        let folders = self.state_directory.as_ref().map(|value| value.to_string_lossy().into_owned());
+        match folders.as_deref().and_then(|folders| folders.split(':').next()) {
+            Some(first) if !first.is_empty() => first.to_string(),
+            Some(_) | None => STATE_DIR.to_string(),
+        }
+    }
+
+    fn credential(&self, setting: &Setting, problems: &mut Vec<Problem>) -> Option<String> {
+        let path = self.credentials_directory.as_ref()?.join(DATABASE_URL_CREDENTIAL);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text.trim().to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                problems.push(Problem::missing(setting, &format!("credential {}: {error}", path.display())));
+                None
+            }
+        }
+    }
+}
+
+fn read(given: Given) -> Result<Settings, Vec<Problem>> {
+    let mut problems = Vec::new();
+    for name in given.settings.keys() {
+        if !TABLE.iter().any(|setting| setting.name == name) {
+            problems.push(Problem::unknown(name));
+        }
+    }
+    let settings = parse(&given, &mut problems);
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        Some(_) | None => Err(problems),
+    }
+}
+
+/// A setting's value, or `None` and a problem.
+fn parse_one<T>(
+    setting: &Setting,
+    value: &InForce,
+    parse: impl Fn(Option<&str>) -> Result<T, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    parse(value.text.as_deref())
+        .map_err(|wrong| match &value.text {
+            Some(text) => problems.push(Problem::bad_value(setting, text, &wrong)),
+            None => problems.push(Problem::missing(setting, &wrong)),
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATABASE: (&str, &str) = ("RIB_INGESTER_DATABASE_URL", "postgresql://u:secret@db/rib");
+
+    fn env<'a>(vars: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (OsString, OsString)> + use<'a> {
+        vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)))
+    }
+
+    fn problems(vars: &[(&str, &str)]) -> Vec<String> {
+        Settings::from_env(env(vars)).unwrap_err().iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn defaults_hold() {
+        let settings = Settings::from_env(env(&[DATABASE, ("PATH", "/bin")])).unwrap();
+        assert_eq!(settings.bmp_listen, "[::]:11019".parse().unwrap());
+        assert_eq!(settings.http_listen, Some("127.0.0.1:11020".parse().unwrap()));
+        assert_eq!(settings.flush, Duration::from_millis(200));
+        assert_eq!(settings.session_hold, Duration::from_secs(900));
+        assert_eq!(
+            (settings.history, settings.store_raw_bytes, settings.store_raw_bytes_compress),
+            (true, false, true)
+        );
+        assert_eq!(settings.state_dir, PathBuf::from("./rib-ingester-state"));
+        assert!(!settings.collector_id.is_empty());
+        assert_eq!(settings.spool_max_bytes, None);
+        assert!(settings.in_force().all(|(_, value)| value.source != Source::Credential));
+    }
+
+    #[test]
+    fn every_mistake_is_said_at_once() {
+        let said = problems(&[
+            ("RIB_INGESTER_FLUSH_MS", "abc"),
+            ("RIB_INGESTER_FLUHS_MS", "200"),
+            ("RIB_INGESTER_TEST_DATABASE_URL", "ignored"),
+            ("RIB_INGESTER_MAX_SESSIONS", "0"),
+            ("RIB_INGESTER_ZZZ", "secret"),
+        ]);
+        assert_eq!(
+            said,
+            [
+                "RIB_INGESTER_FLUHS_MS: is not a setting; did you mean RIB_INGESTER_FLUSH_MS?",
+                "RIB_INGESTER_ZZZ: is not a setting; `rib-ingester config` lists all settings",
+                "RIB_INGESTER_DATABASE_URL: is required; allowed: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, or \
+                 `host=.. user=.. dbname=..`",
+                "RIB_INGESTER_MAX_SESSIONS=0: is too small; allowed: 1 to 65536",
+                "RIB_INGESTER_FLUSH_MS=abc: is not a whole number; allowed: 1 to 60000",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bad_secret_is_hidden() {
+        let said = problems(&[("RIB_INGESTER_DATABASE_URL", "postgresql://u:hunter2@db:x/rib")]);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].starts_with("RIB_INGESTER_DATABASE_URL=(hidden): ") && !said[0].contains("hunter2"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn no_database_is_needed_offline_and_an_empty_one_is_wrong() {
+        assert_eq!(Settings::from_env_offline(env(&[])).unwrap().database_url, "");
+        assert!(Settings::from_env_offline(env(&[("RIB_INGESTER_DATABASE_URL", "")])).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn bytes_that_are_not_text_are_a_mistake() {
+        use std::os::unix::ffi::OsStringExt;
+        let bad = (OsString::from("RIB_INGESTER_LOG"), OsString::from_vec(vec![b'i', 0xff]));
+        let said = Settings::from_env_offline(std::iter::once(bad)).unwrap_err();
+        assert_eq!((said.len(), said[0].wrong.as_str()), (1, "is not valid UTF-8"));
+    }
+
+    #[test]
+    fn the_database_may_come_from_a_credential() {
+        let folder = std::env::temp_dir().join(format!("rib-ingester-credential-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("database_url"), "postgresql://u:secret@other/rib\n").unwrap();
+        let folder_text = folder.to_str().unwrap();
+        let from = |vars: &[(&str, &str)]| Settings::from_env(env(vars)).unwrap().database_url;
+        assert_eq!(from(&[("CREDENTIALS_DIRECTORY", folder_text)]), "postgresql://u:secret@other/rib");
+        assert_eq!(from(&[("CREDENTIALS_DIRECTORY", folder_text), DATABASE]), DATABASE.1);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn state_directory_is_the_first_of_systemds() {
+        let dir = |vars: &[(&str, &str)]| Settings::from_env_offline(env(vars)).unwrap().state_dir;
+        assert_eq!(dir(&[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")]), PathBuf::from("/var/lib/a"));
+        let own = ("RIB_INGESTER_STATE_DIR", "/srv/x");
+        assert_eq!(dir(&[("STATE_DIRECTORY", "/var/lib/a"), own]), PathBuf::from("/srv/x"));
+    }
+
+    #[test]
+    fn every_default_parses_and_names_are_unique() {
+        let names: std::collections::BTreeSet<_> = TABLE.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        for setting in TABLE {
+            let DefaultValue::Text(text) = setting.default else { continue };
+            let given = (OsString::from(setting.variable()), OsString::from(text));
+            assert!(Settings::from_env_offline(std::iter::once(given)).is_ok(), "{}", setting.name);
+        }
+    }
+}

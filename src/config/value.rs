@@ -1,0 +1,245 @@
+//! Text to value, one function per type of setting. What is wrong is said in a few words; what is allowed stands in
+//! the table.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// Whether routes that a re-dump repeats unchanged are events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryRedump {
+    /// They are not.
+    Skip,
+    /// They are.
+    Record,
+}
+
+/// For a setting that always has a value.
+pub fn required<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<T, String> {
+    move |text| text.map_or_else(|| Err("is required".to_string()), &parse)
+}
+
+/// For a setting that may be absent.
+pub fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<Option<T>, String> {
+    move |text| text.map(&parse).transpose()
+}
+
+/// For a list that is empty when it is absent.
+pub fn list<T>(parse: impl Fn(&str) -> Result<Vec<T>, String>) -> impl Fn(Option<&str>) -> Result<Vec<T>, String> {
+    move |text| text.map_or_else(|| Ok(Vec::new()), &parse)
+}
+
+/// A connection string that the client library can read; empty when absent.
+pub fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
+    let Some(text) = text else { return Ok(String::new()) };
+    // The library's own error text never quotes the string, so no password gets out.
+    let config: postgres::Config = text.parse().map_err(|error| format!("{error}"))?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err("names no host".to_string());
+    }
+    Ok(text.to_string())
+}
+
+/// `user@host:port/database` of a connection string, without its password.
+pub fn describe_database(text: &str) -> String {
+    let Ok(config) = text.parse::<postgres::Config>() else { return "(hidden)".to_string() };
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .map(|host| match host {
+            postgres::config::Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            postgres::config::Host::Unix(path) => path.display().to_string(),
+        })
+        .collect();
+    let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
+    let mut words = vec![format!("host={}", hosts.join(","))];
+    words.extend((!ports.is_empty()).then(|| format!("port={}", ports.join(","))));
+    words.extend(config.get_user().map(|user| format!("user={user}")));
+    words.extend(config.get_dbname().map(|name| format!("dbname={name}")));
+    words.extend(config.get_password().map(|_| "password=(hidden)".to_string()));
+    words.join(" ")
+}
+
+/// `ADDRESS:PORT`.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "is not an address and port".to_string())
+}
+
+/// `ADDRESS:PORT` or `off`.
+pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => socket_address(text).map(Some),
+    }
+}
+
+/// Comma-separated CIDRs.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',').map(|item| network(item.trim())).collect()
+}
+
+/// One CIDR, or an address that stands for itself. IPv4-mapped ones become IPv4, as source addresses do.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let net = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse::<IpNet>().map_err(|_| format!("{text:?} is not a CIDR"))?,
+    };
+    let net = unmap(net);
+    if net.trunc() == net { Ok(net) } else { Err(format!("{text} has host bits; did you mean {}?", net.trunc())) }
+}
+
+fn unmap(net: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    match net {
+        IpNet::V6(v6) => match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(MAPPED_BITS)) {
+            (Some(address), Some(length)) => Ipv4Net::new(address, length).map_or(net, IpNet::V4),
+            (Some(_) | None, _) => net,
+        },
+        IpNet::V4(_) => net,
+    }
+}
+
+/// A number of things, in a range.
+pub fn count<const MIN: u32, const MAX: u32>(text: &str) -> Result<usize, String> {
+    let number = whole(text, u64::from(MIN)..=u64::from(MAX))?;
+    Ok(usize::try_from(number).expect("at most u32::MAX, and usize is not smaller on any target"))
+}
+
+/// Days, in a range.
+pub fn days<const MIN: u32, const MAX: u32>(text: &str) -> Result<u32, String> {
+    let number = whole(text, u64::from(MIN)..=u64::from(MAX))?;
+    Ok(u32::try_from(number).expect("MAX is a u32"))
+}
+
+/// A number of bytes.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX)
+}
+
+/// Whole seconds, in a range.
+pub fn seconds<const MIN: u32, const MAX: u32>(text: &str) -> Result<Duration, String> {
+    whole(text, u64::from(MIN)..=u64::from(MAX)).map(Duration::from_secs)
+}
+
+/// Whole milliseconds, in a range.
+pub fn milliseconds<const MIN: u32, const MAX: u32>(text: &str) -> Result<Duration, String> {
+    whole(text, u64::from(MIN)..=u64::from(MAX)).map(Duration::from_millis)
+}
+
+fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let number: u64 = text.parse().map_err(|_| "is not a whole number".to_string())?;
+    match number {
+        _ if range.contains(&number) => Ok(number),
+        _ if number < *range.start() => Err("is too small".to_string()),
+        _ => Err("is too large".to_string()),
+    }
+}
+
+/// On or off, in the usual words.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err("is neither on nor off".to_string()),
+    }
+}
+
+/// `skip` or `record`.
+pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
+    match text {
+        "skip" => Ok(HistoryRedump::Skip),
+        "record" => Ok(HistoryRedump::Record),
+        _ => Err("is neither".to_string()),
+    }
+}
+
+/// A file or folder name.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("is empty".to_string()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// A name that goes into the database and into logs.
+pub fn identifier(text: &str) -> Result<String, String> {
+    const CHARACTERS_MAX: usize = 255;
+    if text.is_empty() {
+        return Err("is empty".to_string());
+    }
+    if text.chars().count() > CHARACTERS_MAX {
+        return Err(format!("is longer than {CHARACTERS_MAX} characters"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("holds spaces or control characters".to_string());
+    }
+    Ok(text.to_string())
+}
+
+/// A log filter in the language of `env_logger`.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("is empty".to_string());
+    }
+    env_filter::Builder::new().try_parse(text).map_err(|error| error.to_string())?;
+    // The filter language takes any unknown word for a module of that name: `LOG=verbose` would log nothing else.
+    if !text.contains(['=', ':', ',', '/']) && text.parse::<log::LevelFilter>().is_err() {
+        return Err("is not a level".to_string());
+    }
+    Ok(text.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error<T: std::fmt::Debug>(result: Result<T, String>) -> String {
+        result.unwrap_err()
+    }
+
+    #[test]
+    fn networks_are_cidrs_or_addresses_without_host_bits() {
+        let texts = |text| networks(text).unwrap().iter().map(IpNet::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(texts("10.0.0.0/8, 192.0.2.1,2001:db8::/32"), "10.0.0.0/8 192.0.2.1/32 2001:db8::/32");
+        assert_eq!(texts("::ffff:10.0.0.0/104,::ffff:192.0.2.1"), "10.0.0.0/8 192.0.2.1/32");
+        assert_eq!(texts("0.0.0.0/0,::/0"), "0.0.0.0/0 ::/0");
+        assert_eq!(error(networks("10.0.0.1/8")), "10.0.0.1/8 has host bits; did you mean 10.0.0.0/8?");
+        assert_eq!(error(networks("10.0.0.0/8,")), "\"\" is not a CIDR");
+        assert_eq!(error(networks("10.0.0.0/33")), "\"10.0.0.0/33\" is not a CIDR");
+    }
+
+    #[test]
+    fn numbers_keep_to_their_range() {
+        assert_eq!(count::<1, 10>("10"), Ok(10));
+        assert_eq!(error(count::<1, 10>("0")), "is too small");
+        assert_eq!(error(count::<1, 10>("11")), "is too large");
+        assert_eq!(error(count::<1, 10>("ten")), "is not a whole number");
+        assert_eq!(error(count::<1, 10>("-1")), "is not a whole number");
+        assert_eq!(error(bytes("18446744073709551616")), "is not a whole number");
+        assert_eq!(milliseconds::<1, 1000>("200"), Ok(Duration::from_millis(200)));
+        assert_eq!(seconds::<0, 1000>("200"), Ok(Duration::from_secs(200)));
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!((switch("on"), switch("false")), (Ok(true), Ok(false)));
+        assert_eq!(error(switch("maybe")), "is neither on nor off");
+        assert_eq!(socket_address_or_off("off"), Ok(None));
+        assert_eq!(error(socket_address("11019")), "is not an address and port");
+        assert_eq!(error(log_filter("verbose")), "is not a level");
+        assert!(log_filter("warn,rib_ingester::session=debug").is_ok());
+        assert_eq!(error(identifier("a b")), "holds spaces or control characters");
+    }
+
+    #[test]
+    fn database_descriptions_hold_no_password() {
+        let url = "postgresql://writer:hunter2@db.example:5433/rib";
+        assert!(database_url_or_empty(Some(url)).is_ok());
+        assert_eq!(describe_database(url), "host=db.example port=5433 user=writer dbname=rib password=(hidden)");
+        assert_eq!(error(database_url_or_empty(Some("dbname=rib password=hunter2"))), "names no host");
+        let wrong = error(database_url_or_empty(Some("postgresql://writer:hunter2@db:port/rib")));
+        assert!(!wrong.contains("hunter2"), "{wrong}");
+        assert_eq!(describe_database("password=hunter2 nonsense"), "(hidden)");
+    }
+}
