@@ -5,8 +5,10 @@
 //! pipeline channel: no cycle, no deadlock. A full channel blocks the session, and TCP the router.
 
 pub mod op;
+pub mod sender;
 
 pub use op::{
     Claim, Claimed, EventBatch, Ownership, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
     StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason,
 };
+pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

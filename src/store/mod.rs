@@ -1,5 +1,16 @@
 //! PostgreSQL: the only room that names SQL.
+//!
+//! Functions take a connection and return what happened; who retries, waits or halves is `pipeline`. Times in the
+//! database are the database's own (`now()`, `clock_timestamp()`), because purging compares them; `received_at` and
+//! `router_time` of `route_events` are the only two that are not.
 
+pub mod connect;
+pub mod error;
+pub mod migrate;
 pub mod row;
 
+pub use connect::connect;
+pub use error::{Error, Result, Verdict};
+pub use migrate::migrate;
+pub use postgres::Client;
 pub use row::EncodedRoute;

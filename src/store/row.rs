@@ -1,4 +1,28 @@
 //! THE place that turns the model into SQL values: binary COPY fields (PostgreSQL's `COPY .. BINARY`).
+//!
+//! A field is a big-endian `i32` length, -1 for NULL, and its value in the type's own binary form, as the
+//! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
+
+use std::net::IpAddr;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::model::{Afi, NextHop, PathAttributes, Prefix, Table, Timestamp};
+
+/// What every binary COPY stream starts with: signature, flags, length of the header extension.
+pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What every binary COPY stream ends with: a field count of -1.
+pub const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
+
+/// How many columns an [`EncodedRoute`] covers: `nexthop` to `attrs`.
+pub const ATTRIBUTE_COLUMNS: usize = 10;
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// The object identifier of the type `text`, named inside binary arrays.
+const TEXT_OID: i32 = 25;
 
 /// The attribute columns of one route, `nexthop` to `attrs`, as ten binary COPY fields one behind the other.
 ///
@@ -12,6 +36,51 @@ pub struct EncodedRoute {
 }
 
 impl EncodedRoute {
+    /// Encodes the columns of a route with this next hop and these attributes.
+    pub fn encode(next_hop: Option<&NextHop>, attributes: &PathAttributes) -> EncodedRoute {
+        let mut out = Vec::with_capacity(256);
+        match next_hop {
+            Some(next_hop) => put_inet(&mut out, next_hop.address),
+            None => put_null(&mut out),
+        }
+        match &attributes.as_path {
+            Some(path) => put_text(&mut out, &path.to_string()),
+            None => put_null(&mut out),
+        }
+        match attributes.origin {
+            Some(origin) => put_text(&mut out, origin.as_str()),
+            None => put_null(&mut out),
+        }
+        put_u32_as_bigint(&mut out, attributes.local_pref);
+        put_u32_as_bigint(&mut out, attributes.med);
+        put_u32_as_bigint(&mut out, attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| asn.0));
+        put_text_array(&mut out, attributes.communities.as_deref());
+        put_text_array(&mut out, attributes.extended_communities.as_deref());
+        put_text_array(&mut out, attributes.large_communities.as_deref());
+        match attributes.attrs_json(next_hop.and_then(|next_hop| next_hop.link_local)) {
+            Some(json) => put_jsonb(&mut out, &json),
+            None => put_null(&mut out),
+        }
+        EncodedRoute::from_columns(&out)
+    }
+
+    /// Columns that are encoded already: what COPY OUT gave for `nexthop` to `attrs`.
+    pub fn from_columns(columns: &[u8]) -> EncodedRoute {
+        EncodedRoute { fingerprint: fingerprint_of(columns), columns: columns.into() }
+    }
+
+    /// The columns of an event that withdraws a route: all NULL.
+    pub fn withdrawn() -> EncodedRoute {
+        EncodedRoute::from_columns(&[0xff; 4 * ATTRIBUTE_COLUMNS])
+    }
+
+    /// The columns of an event for a route that a new dump did not name: `attrs` alone says so.
+    pub fn stale() -> EncodedRoute {
+        let mut out = vec![0xff; 4 * (ATTRIBUTE_COLUMNS - 1)];
+        put_jsonb(&mut out, r#"{"reason": "stale"}"#);
+        EncodedRoute::from_columns(&out)
+    }
+
     /// The ten fields, each a big-endian `i32` length (-1 for NULL) and its value.
     pub fn columns(&self) -> &[u8] {
         &self.columns
@@ -20,5 +89,199 @@ impl EncodedRoute {
     /// XXH3 of [`EncodedRoute::columns`].
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+}
+
+/// [`EncodedRoute::fingerprint`] of columns that need not be kept.
+pub fn fingerprint_of(columns: &[u8]) -> u64 {
+    xxh3_64(columns)
+}
+
+/// Starts a row of `fields` fields.
+pub fn put_row(out: &mut Vec<u8>, fields: i16) {
+    out.extend_from_slice(&fields.to_be_bytes());
+}
+
+/// The fields `router_id`, `table_name`, `afi`.
+pub fn put_table(out: &mut Vec<u8>, table: &Table) {
+    put_text(out, table.router.as_str());
+    put_text(out, &table.name);
+    put_fixed(out, &table.afi.column().to_be_bytes());
+}
+
+/// A `cidr` field.
+pub fn put_cidr(out: &mut Vec<u8>, prefix: &Prefix) {
+    put_network(out, prefix.octets(), prefix.length(), true);
+}
+
+/// An `inet` field holding a host address.
+pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => put_network(out, &address.octets(), 32, false),
+        IpAddr::V6(address) => put_network(out, &address.octets(), 128, false),
+    }
+}
+
+/// A `timestamptz` field.
+pub fn put_timestamp(out: &mut Vec<u8>, time: Timestamp) {
+    put_fixed(out, &time.unix_micros().saturating_sub(POSTGRES_EPOCH_MICROS).to_be_bytes());
+}
+
+/// A `bigint` field.
+pub fn put_bigint(out: &mut Vec<u8>, value: i64) {
+    put_fixed(out, &value.to_be_bytes());
+}
+
+/// A `text`, `char(n)` or `bytea` field: all three are their bytes.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = i32::try_from(bytes.len()).expect("no value of ours comes near 2 GiB: a BMP message is 1 MiB at most");
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A `text` field.
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, text.as_bytes());
+}
+
+/// A NULL of any type.
+pub fn put_null(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xff; 4]);
+}
+
+/// A field of a few bytes.
+fn put_fixed<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
+    put_bytes(out, bytes);
+}
+
+fn put_u32_as_bigint(out: &mut Vec<u8>, value: Option<u32>) {
+    match value {
+        Some(value) => put_bigint(out, i64::from(value)),
+        None => put_null(out),
+    }
+}
+
+/// `inet` and `cidr`: family, bits, whether it is a cidr, length of the address, address.
+fn put_network(out: &mut Vec<u8>, octets: &[u8], bits: u8, is_cidr: bool) {
+    // PostgreSQL numbers the families 2 and 3 on every system (PGSQL_AF_INET, PGSQL_AF_INET6).
+    let (family, length) = if octets.len() == 4 { (2, 4) } else { (3, 16) };
+    out.extend_from_slice(&(4 + i32::from(length)).to_be_bytes());
+    out.extend_from_slice(&[family, bits, u8::from(is_cidr), length]);
+    out.extend_from_slice(octets);
+}
+
+/// `text[]`: dimensions, whether there are NULLs, element type, then count and lower bound of the one
+/// dimension and the elements. An array without elements has no dimension at all.
+fn put_text_array<T: std::fmt::Display>(out: &mut Vec<u8>, items: Option<&[T]>) {
+    let Some(items) = items else { return put_null(out) };
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    for number in [i32::from(!items.is_empty()), 0, TEXT_OID] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    if !items.is_empty() {
+        let count = i32::try_from(items.len()).expect("a path attribute has at most 64 KiB of communities");
+        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(&1i32.to_be_bytes());
+        for item in items {
+            put_text(out, &item.to_string());
+        }
+    }
+    let length = i32::try_from(out.len() - start - 4).expect("16,384 communities of at most 32 characters");
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// `jsonb`: version 1 and the text. `json` is in the normal form that the database gives back.
+fn put_jsonb(out: &mut Vec<u8>, json: &str) {
+    let length = i32::try_from(json.len() + 1).expect("attrs are made of one BGP message");
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(1);
+    out.extend_from_slice(json.as_bytes());
+}
+
+/// Reads the fields of binary COPY rows, as COPY OUT sends them.
+#[derive(Debug)]
+pub struct FieldReader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> FieldReader<'a> {
+    /// Reads from the first byte behind a row's field count.
+    pub fn new(row: &'a [u8]) -> FieldReader<'a> {
+        FieldReader { rest: row }
+    }
+
+    /// What has not been read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next field's value. `None` if it is NULL or cut short.
+    pub fn value(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(value)
+    }
+
+    /// The next field as a prefix.
+    pub fn prefix(&mut self) -> Option<Prefix> {
+        let [family, bits, _is_cidr, _length, octets @ ..] = self.value()? else { return None };
+        let afi = match family {
+            2 => Afi::Ipv4,
+            3 => Afi::Ipv6,
+            _ => return None,
+        };
+        Prefix::new(afi, octets, *bits).ok()
+    }
+
+    /// The next field as the `path_id` of `current_routes`.
+    pub fn path_id(&mut self) -> Option<u32> {
+        let value = i64::from_be_bytes(self.value()?.try_into().ok()?);
+        u32::try_from(value).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AsPath, Asn, Community, Segment};
+
+    #[test]
+    fn columns_have_their_binary_form() {
+        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default()).columns(), [0xff; 40]);
+        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default()), EncodedRoute::withdrawn());
+        let attributes = PathAttributes {
+            as_path: Some(AsPath { segments: vec![Segment::Sequence(vec![Asn(u32::MAX)])] }),
+            communities: Some(vec![Community(0xfde9_0064)]),
+            large_communities: Some(vec![]),
+            ..PathAttributes::default()
+        };
+        let next_hop = NextHop { address: "192.0.2.1".parse().unwrap(), link_local: None };
+        let mut want = vec![0, 0, 0, 8, 2, 32, 0, 4, 192, 0, 2, 1];
+        want.extend([0, 0, 0, 10]);
+        want.extend(b"4294967295");
+        want.extend([0xff; 12]);
+        want.extend([0, 0, 0, 8, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        want.extend([0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9]);
+        want.extend(b"65001:100");
+        want.extend([0xff; 4]);
+        want.extend([0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25]);
+        want.extend([0xff; 4]);
+        assert_eq!(EncodedRoute::encode(Some(&next_hop), &attributes).columns(), want);
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        for (afi, octets, length) in [(Afi::Ipv4, &[10, 128][..], 9), (Afi::Ipv6, &[0x20, 1, 0x0d, 0xb8], 32)] {
+            let prefix = Prefix::new(afi, octets, length).unwrap();
+            let mut out = Vec::new();
+            put_cidr(&mut out, &prefix);
+            put_bigint(&mut out, i64::from(u32::MAX));
+            let mut fields = FieldReader::new(&out);
+            assert_eq!((fields.prefix(), fields.path_id(), fields.rest()), (Some(prefix), Some(u32::MAX), &[][..]));
+            assert_eq!(FieldReader::new(&out[..out.len() - 13]).prefix(), None);
+        }
     }
 }

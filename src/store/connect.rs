@@ -1,0 +1,126 @@
+//! Connections to PostgreSQL on which every wait is bounded.
+
+use std::time::Duration;
+
+use postgres::config::{Host, SslMode};
+use postgres::{Client, Config, NoTls};
+
+use super::error::{Error, Result};
+
+/// How long making a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long data may stay unacknowledged before the connection counts as dead.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After this silence the peer is asked whether it is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+
+/// How often it is asked again, [`KEEPALIVE_RETRIES`] times.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many unanswered questions make a peer dead.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// How long one statement of a writer may take. The long ones (loads, maintenance) set their own.
+const STATEMENT_TIMEOUT_MS: u32 = 60_000;
+
+/// How long a statement of a writer may wait for one lock.
+const LOCK_TIMEOUT_MS: u32 = 20_000;
+
+/// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks for ever.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
+
+/// Connects to `url`; `thread` stands behind `rib-ingester/` in `pg_stat_activity`.
+///
+/// # Errors
+/// The URL, or whatever PostgreSQL says. No error text holds the password.
+pub fn connect(url: &str, thread: &str) -> Result<Client> {
+    let mut config = parse(url)?;
+    config.application_name(&format!("rib-ingester/{thread}"));
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
+    config
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES);
+    // A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
+    config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
+    let mut client = config.connect(NoTls)?;
+    // By statement and not by start-up options, which connection poolers refuse.
+    client.batch_execute(&format!(
+        "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
+         SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning"
+    ))?;
+    Ok(client)
+}
+
+/// Reads a database URL or `key=value` string.
+///
+/// # Errors
+/// What cannot be read, and `sslmode=require`, which has to wait for TLS.
+fn parse(url: &str) -> Result<Config> {
+    let mut config: Config = url.parse().map_err(|error: postgres::Error| {
+        // The parser's texts name keys and never values.
+        Error::Url(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
+    })?;
+    match config.get_ssl_mode() {
+        SslMode::Disable => {}
+        SslMode::Prefer => {
+            config.ssl_mode(SslMode::Disable);
+        }
+        SslMode::Require => {
+            return Err(Error::Url(
+                "sslmode=require is not supported yet: this version connects without TLS".to_owned(),
+            ));
+        }
+        _ => return Err(Error::Url("this sslmode is not supported: use disable or prefer".to_owned())),
+    }
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(Error::Url("it names no host".to_owned()));
+    }
+    Ok(config)
+}
+
+/// The URL's target without its password: `user@host:port/database`.
+///
+/// # Errors
+/// The URL.
+pub fn describe(url: &str) -> Result<String> {
+    let config = parse(url)?;
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let user = config.get_user().unwrap_or("?");
+    Ok(format!("{user}@{host}:{port}/{}", config.get_dbname().unwrap_or(user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let check = |url: &str, want: std::result::Result<&str, &str>| {
+            let got = describe(url).map_err(|error| error.to_string());
+            match want {
+                Ok(text) => assert_eq!(got.as_deref(), Ok(text)),
+                Err(part) => assert!(got.as_ref().is_err_and(|error| error.contains(part)), "{url}: {got:?}"),
+            }
+        };
+        check("postgres://me:secret@db.example:5433/rib", Ok("me@db.example:5433/rib"));
+        check("host=/run/postgresql user=me dbname=rib", Ok("me@/run/postgresql:5432/rib"));
+        check("postgres://me:secret@db.example/rib?sslmode=require", Err("sslmode=require is not supported yet"));
+        check("user=me dbname=rib", Err("names no host"));
+        let bad = describe("postgres://me:secret@db.example:notaport/rib").unwrap_err().to_string();
+        assert!(!bad.contains("secret"), "{bad}");
+    }
+}

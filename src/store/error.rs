@@ -1,0 +1,175 @@
+//! What went wrong with the database, by what has to happen next.
+
+use std::fmt;
+use std::io;
+
+use postgres::error::SqlState;
+
+/// Why something in this room failed.
+#[derive(Debug)]
+pub enum Error {
+    /// PostgreSQL or the connection to it said no.
+    Database(postgres::Error),
+    /// The database URL cannot be read or asks for what is not there.
+    Url(String),
+    /// A migration that was applied to this database has another text in this binary.
+    EditedMigration {
+        /// Its name, as in `schema_migrations`.
+        name: String,
+    },
+    /// The database was migrated by a newer binary.
+    UnknownMigration {
+        /// Its name, as in `schema_migrations`.
+        name: String,
+    },
+    /// The database answered with something else than what was asked for.
+    Unexpected(String),
+}
+
+/// The result of everything in this room.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a writer does about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The connection is gone, and whether the transaction was committed is not known: a new connection, the same batch.
+    Reconnect,
+    /// The transaction was rolled back for a reason that passes (deadlock, lock time-out): the same batch after a pause.
+    Again,
+    /// The day's partition is missing: create it, then the same batch.
+    NoPartition,
+    /// A key is there already: in a direct COPY the checking path sorts it out.
+    Duplicate,
+    /// A value is at fault: halve the batch until its row is alone.
+    BadRow,
+    /// It took too long: halve the batch.
+    TooLong,
+    /// Anything else (disk full, read only, no such table, no privilege): the same batch, until someone mends it.
+    Stuck,
+}
+
+impl Error {
+    /// What a writer does about it.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Error::Database(error) => database_verdict(error),
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
+                Verdict::Stuck
+            }
+        }
+    }
+
+    /// Whether waiting will not help a collector that starts: wrong credentials or rights to connect (class 28), no such
+    /// database (3D000), a bad URL, a database of another version.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Error::Database(error) => error
+                .code()
+                .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } => true,
+            Error::Unexpected(_) => false,
+        }
+    }
+
+    /// The SQLSTATE, if PostgreSQL gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Error::Database(error) => error.code().map(SqlState::code),
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
+                None
+            }
+        }
+    }
+}
+
+fn database_verdict(error: &postgres::Error) -> Verdict {
+    let Some(code) = error.code() else {
+        // Without a SQLSTATE nothing came from the server: the socket broke, or the answer made no sense. Either way
+        // this connection is of no more use.
+        return Verdict::Reconnect;
+    };
+    // A CHECK names its constraint; a missing partition has none (both are 23514).
+    let names_constraint = error.as_db_error().is_some_and(|db| db.constraint().is_some());
+    match (code.code(), names_constraint) {
+        ("57014", _) => Verdict::TooLong,
+        ("23505", _) => Verdict::Duplicate,
+        ("23514", false) | ("42P01", _) => Verdict::NoPartition,
+        ("55P03", _) => Verdict::Again,
+        ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04", _) => Verdict::Reconnect,
+        (code, _) if code.starts_with("40") => Verdict::Again,
+        (code, _) if code.starts_with("08") => Verdict::Reconnect,
+        (code, _) if code.starts_with("22") || code.starts_with("23") => Verdict::BadRow,
+        _ => Verdict::Stuck,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Database(error) => match error.as_db_error() {
+                Some(db) => {
+                    write!(f, "{} (SQLSTATE {})", db.message(), db.code().code())?;
+                    db.detail().map_or(Ok(()), |detail| write!(f, ": {detail}"))
+                }
+                None => write_chain(f, error),
+            },
+            Error::Url(why) => write!(f, "the database URL: {why}"),
+            Error::EditedMigration { name } => write!(
+                f,
+                "migration {name} was applied to this database with another text: put the text back, and put changes into a new migration"
+            ),
+            Error::UnknownMigration { name } => {
+                write!(
+                    f,
+                    "this database has migration {name}, which this version does not know: install a newer version"
+                )
+            }
+            Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
+        }
+    }
+}
+
+/// The client's own texts ("error communicating with the server") say little without their cause.
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
+    let text = error.to_string();
+    f.write_str(&text)?;
+    let mut said = text;
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        // Some errors of the client print their source already.
+        if !said.contains(&text) {
+            write!(f, ": {text}")?;
+        }
+        said = text;
+        next = source.source();
+    }
+    Ok(())
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Database(error) => Some(error),
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Error {
+        Error::Database(error)
+    }
+}
+
+/// COPY reads and writes through `io::Error`; inside is the client's own error, or our reader's.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        match error.downcast::<postgres::Error>() {
+            Ok(error) => Error::Database(error),
+            Err(error) => Error::Unexpected(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The schema, embedded in the binary and applied once.
+
+use postgres::Client;
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Result};
+
+/// All migrations, in the order in which they are applied. An applied one is never edited.
+const MIGRATIONS: &[Migration] = &[Migration { name: "0001_init", sql: include_str!("../../sql/0001_init.sql") }];
+
+/// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
+const LOCK: i64 = 0x0072_6962_6d69_6772;
+
+/// How long a migration may wait for another collector's, and may take.
+const TIMEOUT: &str = "10min";
+
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// Applies what this database does not have yet and returns the names; an empty list means it was up to date.
+///
+/// Collectors that start together queue up on an advisory lock, and the second finds nothing to do.
+///
+/// # Errors
+/// An applied migration whose text differs from ours or that we do not know, and whatever PostgreSQL says.
+pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
+    client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK])?;
+    let applied = apply_missing(client);
+    // A connection that broke has lost the lock with it; that error is the one to report.
+    let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]);
+    let applied = applied?;
+    unlocked?;
+    Ok(applied)
+}
+
+fn apply_missing(client: &mut Client) -> Result<Vec<&'static str>> {
+    client.batch_execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+             name       TEXT PRIMARY KEY,
+             checksum   TEXT        NOT NULL,
+             applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+         );
+         COMMENT ON TABLE schema_migrations IS 'Which migrations this database has, with the SHA-256 of their text.'",
+    )?;
+    let stored: Vec<(String, String)> = client
+        .query("SELECT name, checksum FROM schema_migrations ORDER BY name", &[])?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    for (name, checksum) in &stored {
+        match MIGRATIONS.iter().find(|migration| migration.name == name) {
+            Some(migration) if migration.checksum() == *checksum => {}
+            Some(_) => return Err(Error::EditedMigration { name: name.clone() }),
+            None => return Err(Error::UnknownMigration { name: name.clone() }),
+        }
+    }
+    let mut applied = Vec::new();
+    for migration in MIGRATIONS.iter().filter(|migration| stored.iter().all(|(name, _)| name != migration.name)) {
+        let mut transaction = client.transaction()?;
+        transaction.batch_execute(migration.sql)?;
+        transaction.execute(
+            "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)",
+            &[&migration.name, &migration.checksum()],
+        )?;
+        transaction.commit()?;
+        applied.push(migration.name);
+    }
+    Ok(applied)
+}
+
+impl Migration {
+    /// SHA-256 of the text in lower-case hex.
+    fn checksum(&self) -> String {
+        Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
