@@ -7,6 +7,7 @@
 pub mod op;
 pub mod sender;
 
+pub use crate::store::EncodedRoute;
 pub use op::{
     Claim, Claimed, EventBatch, Ownership, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
     StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason,

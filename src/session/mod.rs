@@ -1,8 +1,120 @@
 //! Sessions: one TCP connection from a router each, from its first byte to its last.
+//!
+//! ```text
+//! listener: accept, allow-list, limits
+//!    | one thread per connection
+//! link: frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
+//! ```
+//!
+//! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
+//! Termination removes a router's routes at once, everything else leaves them for the hold.
 
+pub mod changes;
+pub mod event_id;
 pub mod frame;
+pub mod identity;
+pub mod link;
+pub mod listener;
+pub mod monitor;
 pub mod oddity;
+pub mod outbox;
 pub mod peers;
 pub mod registry;
 pub mod rejected;
 pub mod rib;
+pub mod tables;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::pipeline::PipelineSender;
+use crate::stop::Stop;
+use crate::wire::bmp::FrameError;
+use identity::IdentityRule;
+use registry::Registry;
+use tables::Rules;
+
+/// What sessions are told by the settings.
+pub struct Options {
+    /// The longest BMP message accepted, bytes.
+    pub message_max: usize,
+    /// The life of tables.
+    pub rules: Rules,
+    /// Whether the BMP message is kept with its first event.
+    pub raw: RawBytes,
+    /// How a router at this address is identified.
+    pub identity_rule: Box<dyn Fn(IpAddr) -> IdentityRule + Send + Sync>,
+    /// Whether a router at this address sends one path per prefix under changing identifiers.
+    pub single_path: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Where rejected messages are kept.
+    pub rejected_dir: PathBuf,
+}
+
+/// What all sessions of a collector share.
+pub struct Shared {
+    /// The settings' part.
+    pub options: Options,
+    /// Who is connected.
+    pub registry: Registry,
+    /// The way to the writers.
+    pub pipeline: PipelineSender,
+    /// Whether the collector stops.
+    pub stop: Stop,
+}
+
+/// Whether `route_events.bmp_raw` is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawBytes {
+    /// It stays NULL.
+    Dropped,
+    /// The first event of a message carries it.
+    Stored,
+}
+
+/// Why a session is over.
+#[derive(Debug)]
+pub enum SessionEnd {
+    /// The router said so (RFC 7854 section 4.5).
+    Termination {
+        /// The reason, in words.
+        reason: String,
+    },
+    /// The connection was closed or broke without a word.
+    Lost(Option<io::Error>),
+    /// A message began and did not end in time.
+    Stalled,
+    /// No BMP, or not any more: the stream cannot be found again.
+    OutOfStep(FrameError),
+    /// Another session of the same router from the same address is newer.
+    Superseded,
+    /// The router's identifier belongs to another session; the text names the remedy.
+    Refused(String),
+    /// Another collector, or a newer session, owns the router.
+    OwnershipLost,
+    /// The collector stops.
+    Stopping,
+    /// The writers are gone: the collector is ending.
+    WritersGone,
+    /// Our own fault: the thread panicked.
+    Panicked,
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SessionEnd::Termination { reason } => write!(f, "terminated by the router: {reason}"),
+            SessionEnd::Lost(None) => f.write_str("closed by the router without Termination"),
+            SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
+            SessionEnd::Stalled => f.write_str("stalled inside a message"),
+            SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
+            SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
+            SessionEnd::Refused(why) => write!(f, "refused: {why}"),
+            SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),
+            SessionEnd::Stopping => f.write_str("collector stops"),
+            SessionEnd::WritersGone => f.write_str("writers have ended"),
+            SessionEnd::Panicked => f.write_str("internal error"),
+        }
+    }
+}

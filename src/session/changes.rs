@@ -1,0 +1,127 @@
+//! One UPDATE as changes of stored tables. Pure: no channel, no clock.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::model::{Afi, AfiSafi, Nlri};
+use crate::pipeline::EncodedRoute;
+use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::update::Routes;
+
+/// What one UPDATE does to the tables that are stored: first the withdrawals, then the announcements.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Routes that go.
+    pub withdrawn: Vec<(Afi, Vec<Nlri>)>,
+    /// Routes that come, by the attributes that they share.
+    pub announced: Vec<(Afi, Arc<EncodedRoute>, Vec<Nlri>)>,
+    /// Families that have no table, one entry for each field of the UPDATE that carried one.
+    pub not_stored: Vec<AfiSafi>,
+}
+
+/// Whether path identifiers are part of a route's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathIds {
+    /// As RFC 7911 means them.
+    Keyed,
+    /// Dropped: the router sends one path per prefix under ever new identifiers.
+    Ignored,
+}
+
+impl Changes {
+    /// The changes that `routes` makes.
+    ///
+    /// A prefix that one UPDATE both withdraws and announces is announced (RFC 4271 section 4.3).
+    pub fn of(routes: Routes, path_ids: PathIds) -> Changes {
+        let mut changes = Changes::default();
+        for group in routes.announced {
+            match stored(group.family, group.nlri, path_ids) {
+                None => changes.not_stored.push(group.family),
+                Some((_, nlri)) if nlri.is_empty() => {}
+                Some((afi, nlri)) => {
+                    let route = EncodedRoute::encode(group.next_hop.as_ref(), &routes.attributes);
+                    changes.announced.push((afi, Arc::new(route), nlri));
+                }
+            }
+        }
+        for group in routes.withdrawn {
+            match stored(group.family, group.nlri, path_ids) {
+                None => changes.not_stored.push(group.family),
+                Some((afi, mut nlri)) => {
+                    changes.drop_announced(&mut nlri);
+                    changes.withdrawn.push((afi, nlri));
+                }
+            }
+        }
+        changes
+    }
+
+    /// The families that this UPDATE has stored routes of.
+    pub fn families(&self) -> impl Iterator<Item = Afi> {
+        self.withdrawn.iter().map(|(afi, _)| *afi).chain(self.announced.iter().map(|(afi, ..)| *afi))
+    }
+
+    fn drop_announced(&self, withdrawn: &mut Vec<Nlri>) {
+        if withdrawn.is_empty() || self.announced.is_empty() {
+            return;
+        }
+        let announced: HashSet<&Nlri> = self.announced.iter().flat_map(|(_, _, nlri)| nlri).collect();
+        withdrawn.retain(|nlri| !announced.contains(nlri));
+    }
+}
+
+fn stored(family: AfiSafi, nlri: NlriSet, path_ids: PathIds) -> Option<(Afi, Vec<Nlri>)> {
+    let afi = family.unicast()?;
+    let NlriSet::Prefixes(mut nlri) = nlri else { return None };
+    if path_ids == PathIds::Ignored {
+        nlri.iter_mut().for_each(|nlri| nlri.path_id = None);
+    }
+    Some((afi, nlri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{NextHop, PathAttributes, PathId, Prefix};
+    use crate::wire::bgp::update::{Announced, Withdrawn};
+
+    fn nlri(octet: u8, path_id: Option<u32>) -> Nlri {
+        Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: path_id.map(PathId) }
+    }
+
+    fn routes(withdrawn: Vec<Nlri>, announced: Vec<Nlri>) -> Routes {
+        let family = AfiSafi::IPV4_UNICAST;
+        let next_hop = Some(NextHop { address: [192, 0, 2, 1].into(), link_local: None });
+        Routes {
+            withdrawn: vec![Withdrawn { family, nlri: NlriSet::Prefixes(withdrawn) }],
+            announced: vec![Announced { family, next_hop, nlri: NlriSet::Prefixes(announced) }],
+            attributes: PathAttributes::default(),
+            actions: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_announced_is_not_withdrawn_by_the_same_update() {
+        let changes = Changes::of(routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
+        assert_eq!(changes.withdrawn, [(Afi::Ipv4, vec![nlri(11, None)])]);
+        assert_eq!(changes.announced[0].2, [nlri(10, None)]);
+    }
+
+    #[test]
+    fn path_identifiers_can_be_left_out_of_the_key() {
+        let announced = vec![nlri(10, Some(1)), nlri(10, Some(2))];
+        let keyed = Changes::of(routes(vec![], announced.clone()), PathIds::Keyed);
+        assert_eq!(keyed.announced[0].2, announced);
+        let ignored = Changes::of(routes(vec![], announced), PathIds::Ignored);
+        assert_eq!(ignored.announced[0].2, [nlri(10, None), nlri(10, None)]);
+    }
+
+    #[test]
+    fn other_families_are_named_and_change_nothing() {
+        let mut routes = routes(vec![], vec![]);
+        let family = AfiSafi { afi: 1, safi: 2 };
+        routes.announced.push(Announced { family, next_hop: None, nlri: NlriSet::Prefixes(vec![nlri(10, None)]) });
+        let changes = Changes::of(routes, PathIds::Keyed);
+        assert_eq!((changes.not_stored, changes.announced.len()), (vec![family], 0));
+    }
+}

@@ -1,0 +1,169 @@
+//! The BMP port: accepts, checks the allow-list and the limits, gives each router a thread.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::tables::router_note;
+use super::{Shared, link};
+use crate::pipeline::{SessionEventKind, StateItem};
+
+/// Connections that the kernel queues while we are busy.
+const BACKLOG: i32 = 1_024;
+
+/// A pause after an accept error, so that one that stays (EMFILE) does not spin.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often an accept looks for a stop.
+const ACCEPT_TICK: Duration = Duration::from_millis(500);
+
+/// A refused source gets one row of `session_events` in this time, however often it comes back.
+const REFUSAL_NOTE_EVERY: Duration = Duration::from_secs(600);
+
+/// So many refused sources are remembered; a flood of others is logged but has no rows.
+const REFUSAL_SOURCES_MAX: usize = 1_024;
+
+/// A dead peer is found after 60 s + 6 times 10 s of silence on the wire.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 6;
+
+/// Who may connect, and how many.
+pub struct Limits {
+    /// Whether a source address is allowed.
+    pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// How many sessions there may be at once.
+    pub sessions_max: usize,
+}
+
+/// The bound BMP port.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds the port. `[::]` accepts IPv4 too, and falls back to `0.0.0.0` on a machine without IPv6.
+    ///
+    /// # Errors
+    /// What the system says to the last attempt.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        match bind(address) {
+            Err(error) if address.is_ipv6() && address.ip().is_unspecified() && lacks_ipv6(&error) => {
+                bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+            }
+            result => result,
+        }
+    }
+
+    /// The address that was bound, with the port that the system chose if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the collector stops, then waits for the sessions' threads.
+    pub fn run(&self, shared: &Arc<Shared>, limits: &Limits) {
+        info!("listener: waiting for routers on {}", self.address);
+        let mut sessions: Vec<JoinHandle<()>> = Vec::new();
+        let mut refusals = Refusals::default();
+        while !shared.stop.is_stopping() {
+            sessions.retain(|session| !session.is_finished());
+            match self.socket.accept() {
+                Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits, &mut refusals)),
+                Err(error) if is_tick(&error) => {}
+                Err(error) => {
+                    error!("listener: accept failed, trying again: {error}");
+                    thread::sleep(ERROR_PAUSE);
+                }
+            }
+        }
+        shared.registry.stop_reading();
+        for session in sessions {
+            // A session's panic was caught and reported inside its thread.
+            let _ = session.join();
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    // On Linux the receive time-out bounds accept as well.
+    socket.set_read_timeout(Some(ACCEPT_TICK))?;
+    let address = socket.local_addr()?.as_socket().expect("a TCP socket has an IP address");
+    Ok(Listener { socket, address })
+}
+
+/// Checks one connection and gives it a thread.
+fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits, refusals: &mut Refusals) -> Option<JoinHandle<()>> {
+    let source = socket.peer_addr().ok()?.ip().to_canonical();
+    if !(limits.allows)(source) {
+        let width = if source.is_ipv4() { 32 } else { 128 };
+        let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
+        refusals.refuse(shared, source, &remedy);
+        return None;
+    }
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&keepalive) {
+        warn!("router at {source}: no TCP keepalive: {error}");
+    }
+    let clone = socket.try_clone().inspect_err(|error| warn!("router at {source}: closed: {error}")).ok()?;
+    let Some(connection) = shared.registry.connect(source, clone, limits.sessions_max) else {
+        let remedy = format!("{} sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more", limits.sessions_max);
+        refusals.refuse(shared, source, &remedy);
+        return None;
+    };
+    let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
+    let spawned =
+        thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, socket, &its));
+    match spawned {
+        Ok(session) => Some(session),
+        Err(error) => {
+            error!("router at {source}: closed, no thread for it: {error}");
+            shared.registry.disconnect(&connection);
+            None
+        }
+    }
+}
+
+/// Sources that were refused, and when that was last written down.
+#[derive(Debug, Default)]
+struct Refusals {
+    noted: HashMap<IpAddr, Instant>,
+}
+
+impl Refusals {
+    fn refuse(&mut self, shared: &Shared, source: IpAddr, why: &str) {
+        warn!("router at {source}: refused: {why}");
+        let now = Instant::now();
+        self.noted.retain(|_, at| now.duration_since(*at) < REFUSAL_NOTE_EVERY);
+        if self.noted.len() < REFUSAL_SOURCES_MAX && self.noted.insert(source, now).is_none() {
+            let mut note = router_note(SessionEventKind::Refused, Some(why), None);
+            note.peer_address = Some(source);
+            // Strangers must not be able to block the listener: with full queues the log line has to do.
+            let _ = shared.pipeline.any_state().try_send(StateItem::Note(note));
+        }
+    }
+}
+
+fn is_tick(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable)
+        || error.raw_os_error() == Some(97 /* EAFNOSUPPORT */)
+}

@@ -1,0 +1,457 @@
+//! What one session's messages mean: peers, identity, tables.
+//!
+//! Everything that the router says before it is known who it is waits: Initiation, Peer Ups, the rows of
+//! `session_events`. The identity is settled at the first Peer Up or Route Monitoring message that names
+//! it; from then on [`Tables`] turns changes into ops and events.
+
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use log::{debug, info, warn};
+
+use super::changes::{Changes, PathIds};
+use super::identity::Identity;
+use super::oddity::{Oddities, Oddity};
+use super::outbox::Outbox;
+use super::peers::Peers;
+use super::registry::Connection;
+use super::rejected::RejectedFile;
+use super::tables::{Stamp, Tables, router_note};
+use super::{RawBytes, SessionEnd, Shared};
+use crate::model::{Afi, RouterId, Text, Timestamp};
+use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
+use crate::wire::bgp::update::{self, Decoded, Lies, Update};
+use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
+use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
+use crate::wire::error::Error;
+
+/// Rows of `session_events` that wait for the identity; a router with more peers than this loses the surplus.
+const WAITING_NOTES_MAX: usize = 4_096;
+
+/// One router's session, message by message.
+pub struct Monitor {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    identity: Identity,
+    peers: Peers,
+    oddities: Oddities,
+    path_ids: PathIds,
+    settled: Option<Settled>,
+    waiting_notes: Vec<SessionEvent>,
+    waiting_tables: Vec<PerPeerHeader>,
+    messages: u64,
+}
+
+/// What exists once the router is known.
+struct Settled {
+    router: RouterId,
+    /// How the log names the router: `router 10.0.0.1 (edge1)`.
+    subject: String,
+    tables: Tables,
+    rejected: RejectedFile,
+}
+
+impl Monitor {
+    /// A router that has only connected.
+    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Monitor {
+        let source = connection.source;
+        let identity = Identity::new(source, (shared.options.identity_rule)(source));
+        let path_ids = if (shared.options.single_path)(source) { PathIds::Ignored } else { PathIds::Keyed };
+        Monitor {
+            shared,
+            connection,
+            identity,
+            peers: Peers::new(),
+            oddities: Oddities::default(),
+            path_ids,
+            settled: None,
+            waiting_notes: Vec::new(),
+            waiting_tables: Vec::new(),
+            messages: 0,
+        }
+    }
+
+    /// Takes in one message.
+    ///
+    /// # Errors
+    /// The session is over; a message that cannot be read only costs itself.
+    pub fn message(&mut self, frame: &Frame<'_>) -> Result<(), SessionEnd> {
+        let received_at = Timestamp::now();
+        let message = match bmp::decode(frame) {
+            Ok(message) => message,
+            Err(error) => return self.reject(frame, &error),
+        };
+        if self.messages == 0 && !matches!(message, Message::Initiation(_)) {
+            self.odd(Oddity::NoInitiation);
+        }
+        self.messages += 1;
+        match message {
+            Message::Initiation(information) => self.initiation(&information),
+            Message::PeerUp(up) => self.peer_up(&up),
+            Message::PeerDown(down) => self.peer_down(&down),
+            Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
+            Message::Termination(information) => Err(SessionEnd::Termination { reason: termination(&information) }),
+            Message::StatisticsReport(_) | Message::RouteMirroring(_) => Ok(()),
+            Message::Unknown { type_code } => {
+                debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
+                self.odd(Oddity::UnknownMessage);
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes on what the messages so far have changed; to be called before waiting for the socket.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn flush(&mut self) -> Result<(), SessionEnd> {
+        match &mut self.settled {
+            None => Ok(()),
+            Some(settled) => settled.tables.outbox().flush(),
+        }
+    }
+
+    /// The socket has been silent for another `waited`.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn idle(&mut self, waited: std::time::Duration) -> Result<(), SessionEnd> {
+        if self.settled.is_none() && self.identity.has_candidate() {
+            self.settle()?;
+        }
+        match &mut self.settled {
+            None => Ok(()),
+            Some(settled) => {
+                settled.tables.idle(waited, Timestamp::now())?;
+                settled.tables.outbox().flush()
+            }
+        }
+    }
+
+    /// How the log names this router.
+    pub fn subject(&self) -> String {
+        match &self.settled {
+            Some(settled) => settled.subject.clone(),
+            None => format!("router at {}", self.connection.source),
+        }
+    }
+
+    /// Writes the session's end: what goes, what is held.
+    pub fn end(&mut self, end: &SessionEnd) {
+        let subject = self.subject();
+        if let Some(summary) = self.oddities.summary() {
+            info!("{subject}: in this session: {summary}");
+        }
+        match end {
+            SessionEnd::Termination { .. } | SessionEnd::Stopping => info!("{subject}: session ended: {end}"),
+            SessionEnd::Lost(_)
+            | SessionEnd::Stalled
+            | SessionEnd::OutOfStep(_)
+            | SessionEnd::Superseded
+            | SessionEnd::Refused(_)
+            | SessionEnd::OwnershipLost
+            | SessionEnd::WritersGone
+            | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
+        }
+        if let Some(mut settled) = self.settled.take() {
+            // The writers being gone is reported by whoever ended them.
+            let _ = settled.end(end, &self.shared, &self.connection);
+        }
+    }
+
+    fn initiation(&mut self, information: &[Information<'_>]) -> Result<(), SessionEnd> {
+        if information.iter().any(|tlv| tlv.text().was_replaced()) {
+            self.odd(Oddity::TextReplaced);
+        }
+        self.identity.initiation(information);
+        match &mut self.settled {
+            None => Ok(()),
+            Some(settled) => {
+                let record = self.identity.record(settled.router.clone());
+                settled.tables.outbox().op(StateOp::RouterSeen(record))
+            }
+        }
+    }
+
+    fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
+        if up.sent_open.bgp_id.is_unspecified() {
+            self.odd(Oddity::ZeroIdentifier);
+        }
+        let repeated = self.peers.is_up(&up.peer);
+        self.peers.peer_up(up);
+        self.identity.peer_up(up);
+        if repeated {
+            self.odd(Oddity::RepeatedPeerUp);
+        } else {
+            self.note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
+        }
+        if let Rib::LocRib { .. } = up.peer.rib {
+            self.waiting_tables.push(up.peer);
+        }
+        if self.identity.is_ready() { self.settle() } else { Ok(()) }
+    }
+
+    fn peer_down(&mut self, down: &PeerDown<'_>) -> Result<(), SessionEnd> {
+        if !self.peers.is_up(&down.peer) && !matches!(down.peer.rib, Rib::LocRib { .. }) {
+            // Routers say so of every neighbour they cannot reach, again and again.
+            return Ok(());
+        }
+        let was_up = self.peers.peer_down(&down.peer);
+        let reason = down.to_string();
+        if let (Rib::LocRib { .. }, Some(settled)) = (down.peer.rib, &mut self.settled)
+            && settled.tables.down(down.peer.peer.kind, &reason)?
+        {
+            info!("{}: Loc-RIB down, its tables removed: {reason}", settled.subject);
+            return Ok(());
+        }
+        self.waiting_tables.retain(|header| header.peer.kind != down.peer.peer.kind);
+        if was_up { self.note(peer_note(SessionEventKind::PeerDown, &down.peer, Some(reason))) } else { Ok(()) }
+    }
+
+    fn route_monitoring(
+        &mut self,
+        frame: &Frame<'_>,
+        monitoring: &RouteMonitoring<'_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let header = &monitoring.peer;
+        self.identity.route_monitoring(header);
+        self.settle()?;
+        let decoded = match update::decode(monitoring.update, &self.peers.context(header)) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                return self.reject(frame, &error);
+            }
+        };
+        self.lies(decoded.lies);
+        match header.rib {
+            Rib::AdjRibIn(_) => self.odd(Oddity::AdjRibInNotStored),
+            Rib::AdjRibOut(_) => self.odd(Oddity::AdjRibOutNotStored),
+            Rib::LocRib { filtered } => {
+                if filtered {
+                    self.odd(Oddity::FilteredLocRib);
+                }
+                if !self.peers.is_up(header) {
+                    self.odd(Oddity::LocRibWithoutPeerUp);
+                }
+                let raw = match self.shared.options.raw {
+                    RawBytes::Dropped => None,
+                    RawBytes::Stored => Some(frame.bytes.into()),
+                };
+                let stamp = Stamp { received_at, router_time: header.time, raw };
+                self.store(header, decoded, stamp)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, header: &PerPeerHeader, decoded: Decoded, stamp: Stamp) -> Result<(), SessionEnd> {
+        let kind = header.peer.kind;
+        if let Update::Routes(routes) = &decoded.update
+            && let Some(fault) = routes.actions.first()
+        {
+            debug!("{}: attribute {}: {}", self.subject(), fault.attribute, fault.why);
+            self.odd(Oddity::AttributeErrors);
+        }
+        let Some(Settled { tables, .. }) = &mut self.settled else { return Ok(()) };
+        match decoded.update {
+            Update::EndOfRib(family) => match family.unicast() {
+                None => self.odd(Oddity::FamilyNotStored),
+                Some(afi) => {
+                    let name = self.peers.table_name(header, family);
+                    tables.end_of_rib(kind, &name, afi, stamp.received_at)?;
+                }
+            },
+            Update::Routes(routes) => {
+                let changes = Changes::of(routes, self.path_ids);
+                let peers = &self.peers;
+                tables.apply(kind, |afi| peers.table_name(header, afi.into()), &changes, stamp)?;
+                for _ in &changes.not_stored {
+                    self.odd(Oddity::FamilyNotStored);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles who the router is, once: claims it here and in the database, and begins its tables.
+    fn settle(&mut self) -> Result<(), SessionEnd> {
+        if self.settled.is_none() {
+            let record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+            let router = record.router.clone();
+            self.shared.registry.claim(&router, &self.connection).map_err(|conflict| {
+                SessionEnd::Refused(format!(
+                    "router identifier {router} belongs to a live session from {}; if these are two routers, give \
+                     one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
+                    conflict.holder,
+                    self.connection.source,
+                    if self.connection.source.is_ipv4() { 32 } else { 128 },
+                ))
+            })?;
+            let hostname = record.hostname.clone();
+            let state = self.shared.pipeline.state(&router).clone();
+            let (reply, answer) = bounded(1);
+            state.send(StateItem::Claim(Claim { record, reply })).map_err(|_| SessionEnd::WritersGone)?;
+            let claimed = answer.recv().map_err(|_| SessionEnd::WritersGone)?;
+            let history = self.shared.pipeline.events(&router).cloned();
+            let outbox = Outbox::new(claimed.owner, state, history);
+            let subject = match hostname {
+                None => format!("router {router}"),
+                Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
+            };
+            info!("{subject}: session from {} begins", self.connection.source);
+            let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str());
+            let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables);
+            let mut up = router_note(SessionEventKind::SessionUp, None, None);
+            up.peer_address = Some(self.connection.source);
+            tables.outbox().note(up)?;
+            for note in self.waiting_notes.drain(..) {
+                tables.outbox().note(note)?;
+            }
+            self.settled = Some(Settled { router, subject, tables, rejected });
+        } else if let (Some(settled), Some(id)) = (&self.settled, self.identity.named_id())
+            && !self.waiting_tables.is_empty()
+            && settled.router.as_str() != id.to_string()
+        {
+            self.odd(Oddity::OtherIdentifier);
+        }
+        self.begin_waiting_tables()
+    }
+
+    fn begin_waiting_tables(&mut self) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        for header in self.waiting_tables.drain(..) {
+            for afi in [Afi::Ipv4, Afi::Ipv6] {
+                if self.peers.families(&header).contains(&afi.into()) {
+                    let name = self.peers.table_name(&header, afi.into());
+                    settled.tables.begin(header.peer.kind, &name, afi)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the bytes of a message that cannot be applied; the session goes on.
+    fn reject(&mut self, frame: &Frame<'_>, error: &Error) -> Result<(), SessionEnd> {
+        let subject = self.subject();
+        let kept = match &mut self.settled {
+            None => "bytes not kept: router not known yet".to_owned(),
+            Some(settled) => match settled.rejected.append(frame.bytes) {
+                Ok(true) => format!("bytes kept in {}", settled.rejected.path().display()),
+                Ok(false) => format!("bytes not kept: {} is full", settled.rejected.path().display()),
+                Err(failed) => format!("bytes not kept: {}: {failed}", settled.rejected.path().display()),
+            },
+        };
+        if self.oddities.count(Oddity::Rejected) {
+            warn!(
+                "{subject}: message type {} of {} bytes rejected: {error}; {kept}",
+                frame.type_code,
+                frame.bytes.len()
+            );
+        } else {
+            debug!("{subject}: message type {} rejected: {error}; {kept}", frame.type_code);
+        }
+        Ok(())
+    }
+
+    fn lies(&mut self, lies: Lies) {
+        let kinds = [
+            (lies.add_path_missing, Oddity::AddPathMissing),
+            (lies.add_path_unannounced, Oddity::AddPathUnannounced),
+            (lies.as_width_other, Oddity::AsWidthOther),
+            (lies.trailing_bytes, Oddity::TrailingBytes),
+        ];
+        for (_, oddity) in kinds.into_iter().filter(|(met, _)| *met) {
+            self.odd(oddity);
+        }
+    }
+
+    fn odd(&mut self, oddity: Oddity) {
+        if self.oddities.count(oddity) {
+            warn!("{}: {}", self.subject(), oddity.meaning());
+        }
+    }
+
+    fn note(&mut self, note: SessionEvent) -> Result<(), SessionEnd> {
+        match &mut self.settled {
+            Some(settled) => settled.tables.outbox().note(note),
+            None => {
+                if self.waiting_notes.len() < WAITING_NOTES_MAX {
+                    self.waiting_notes.push(note);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Settled {
+    fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
+        let reason = end.to_string();
+        match end {
+            SessionEnd::Termination { .. } => {
+                shared.registry.leave(&self.router, connection);
+                self.tables.terminate(&reason)
+            }
+            SessionEnd::Lost(_) | SessionEnd::Stalled => {
+                self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
+            }
+            SessionEnd::OutOfStep(_) | SessionEnd::Panicked => {
+                self.lose(SessionEventKind::SessionClosed, &reason, shared, connection)
+            }
+            SessionEnd::Stopping => {
+                shared.registry.leave(&self.router, connection);
+                self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;
+                self.tables.outbox().flush()
+            }
+            // The router has another session, or another owner: what is stored is theirs.
+            SessionEnd::Superseded | SessionEnd::Refused(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
+                shared.registry.leave(&self.router, connection);
+                Ok(())
+            }
+        }
+    }
+
+    fn lose(
+        &mut self,
+        kind: SessionEventKind,
+        reason: &str,
+        shared: &Shared,
+        connection: &Connection,
+    ) -> Result<(), SessionEnd> {
+        use super::registry::Loss;
+        match shared.registry.lose(&self.router, connection) {
+            Loss::Replaced => Ok(()),
+            Loss::Held => self.tables.hold(kind, reason),
+            Loss::Isolated { lost } => {
+                warn!("collector: {lost} sessions lost within seconds: holds do not expire until routers come back");
+                let reason_all = format!("{lost} sessions lost within seconds, holds suspended");
+                self.tables.outbox().note(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;
+                self.tables.hold(kind, reason)
+            }
+        }
+    }
+}
+
+fn peer_note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<String>) -> SessionEvent {
+    let peer_address = match header.peer.kind {
+        PeerKind::LocRib(_) => None,
+        PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
+            Some(header.peer.address)
+        }
+    };
+    SessionEvent { peer_address, reason, ..router_note(kind, None, None) }
+}
+
+/// The reason of a Termination in words (RFC 7854 section 4.5).
+fn termination(information: &[Information<'_>]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for tlv in information {
+        match (tlv.type_code, tlv.value) {
+            (0, text) => words.push(Text::from_wire(text).to_string()),
+            (1, [high, low]) => words.push(bmp::termination_reason(u16::from_be_bytes([*high, *low])).to_owned()),
+            _ => {}
+        }
+    }
+    if words.is_empty() { "no reason given".to_owned() } else { words.join(", ") }
+}

@@ -1,0 +1,106 @@
+//! The sending end of one session: gathers what its messages say and passes it on in pieces.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::SessionEnd;
+use crate::model::Table;
+use crate::pipeline::{
+    BATCH_ITEMS_MAX, EventBatch, Ownership, RouteEvent, SessionEvent, StateBatch, StateItem, StateOp,
+};
+
+/// A piece is passed on when it holds this many ops or events, and always before the session waits for
+/// its socket. It bounds what one item on a writer's channel can hold.
+const PIECE_MAX: usize = BATCH_ITEMS_MAX;
+
+/// The ops and events of one session that are not on a channel yet.
+#[derive(Debug)]
+pub struct Outbox {
+    owner: Arc<Ownership>,
+    state: Sender<StateItem>,
+    /// `None` when no history is kept.
+    history: Option<Sender<EventBatch>>,
+    ops: Vec<StateOp>,
+    events: Vec<RouteEvent>,
+    tables: Vec<Arc<Table>>,
+}
+
+impl Outbox {
+    /// An empty outbox to the writers of this router.
+    pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
+        Outbox { owner, state, history, ops: Vec::new(), events: Vec::new(), tables: Vec::new() }
+    }
+
+    /// The ownership that the session writes under.
+    pub fn owner(&self) -> &Arc<Ownership> {
+        &self.owner
+    }
+
+    /// Whether history is kept.
+    pub fn keeps_history(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// Adds a change of state.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`].
+    pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
+        self.ops.push(op);
+        if self.ops.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds a row of history.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`].
+    pub fn event(&mut self, event: RouteEvent) -> Result<(), SessionEnd> {
+        self.events.push(event);
+        if self.events.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds a row of `session_events`.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`].
+    pub fn note(&mut self, event: SessionEvent) -> Result<(), SessionEnd> {
+        self.op(StateOp::SessionEvent(event))
+    }
+
+    /// Notes that the table had a message, whether or not a row changes by it.
+    pub fn seen(&mut self, table: &Arc<Table>) {
+        if !self.tables.iter().any(|seen| Arc::ptr_eq(seen, table)) {
+            self.tables.push(Arc::clone(table));
+        }
+    }
+
+    /// A table is gone: what was seen of it before must not bring its row back.
+    pub fn forget(&mut self, table: &Arc<Table>) {
+        self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
+    }
+
+    /// Passes everything on; blocks while the writers' channels are full, and TCP then blocks the router.
+    ///
+    /// # Errors
+    /// The writers are gone, or another session owns the router now.
+    pub fn flush(&mut self) -> Result<(), SessionEnd> {
+        if self.owner.is_lost() {
+            return Err(SessionEnd::OwnershipLost);
+        }
+        let tables = std::mem::take(&mut self.tables);
+        if let Some(history) = &self.history
+            && !(self.events.is_empty() && tables.is_empty())
+        {
+            let events = std::mem::take(&mut self.events);
+            let batch = EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone() };
+            history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
+        }
+        self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
+        if self.ops.is_empty() {
+            return Ok(());
+        }
+        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops) };
+        self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)
+    }
+}

@@ -1,0 +1,395 @@
+//! The life of one router's tables during one session: dump, End-of-RIB, changes, Peer Down, loss.
+//!
+//! Takes changes and moments, gives ops and events to the [`Outbox`]. It reads no clock: the quiet
+//! fallback counts the time that the session spent waiting for its socket, told by [`Tables::idle`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use log::info;
+
+use super::SessionEnd;
+use super::changes::Changes;
+use super::event_id::EventIds;
+use super::outbox::Outbox;
+use super::rib::{Rib, Verdict};
+use crate::model::{Afi, Nlri, Table, Timestamp};
+use crate::pipeline::{EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, WithdrawReason};
+use crate::wire::bmp::peer::PeerKind;
+
+/// Names one table inside a session.
+type Key = (Arc<str>, Afi);
+
+/// What the life of a table depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long rows that nobody confirms stay after a session was lost.
+    pub hold: Duration,
+    /// How long nothing may be confirmed before a dump without End-of-RIB counts as over.
+    pub quiet: Duration,
+    /// Whether unchanged routes of a dump are events.
+    pub redump: Redump,
+}
+
+/// What history does with a route that a dump only repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redump {
+    /// It is no event.
+    Skip,
+    /// It is an event like any other.
+    Record,
+}
+
+/// When and in which message a change was said.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// When the collector read the message.
+    pub received_at: Timestamp,
+    /// The per-peer timestamp.
+    pub router_time: Option<Timestamp>,
+    /// The whole BMP message, if raw bytes are stored; taken by the first event.
+    pub raw: Option<Arc<[u8]>>,
+}
+
+/// The tables of one router.
+#[derive(Debug)]
+pub struct Tables {
+    outbox: Outbox,
+    rules: Rules,
+    tables: HashMap<Key, SyncedTable>,
+    /// Tables with rows from before this session that it has not begun.
+    held: BTreeSet<Key>,
+    event_ids: EventIds,
+    /// Time spent waiting for the socket since the session began.
+    idle: Duration,
+    /// `idle` when a route from before the session was last confirmed.
+    confirmed: Duration,
+}
+
+#[derive(Debug)]
+struct SyncedTable {
+    table: Arc<Table>,
+    kind: PeerKind,
+    rib: Rib,
+    dump: Dump,
+    eor_seen: bool,
+}
+
+/// Where a table's dump stands. Durations are [`Tables::idle`] at that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dump {
+    /// Announced by a Peer Up, no route yet.
+    Expected { since: Duration },
+    /// Routes are coming.
+    Running { since: Duration },
+    /// Ended by an End-of-RIB or by silence.
+    Over,
+}
+
+impl Tables {
+    /// The tables of a router whose session begins; `held` are those the database has rows for.
+    pub fn new(outbox: Outbox, rules: Rules, held: Vec<Key>) -> Tables {
+        Tables {
+            outbox,
+            rules,
+            tables: HashMap::new(),
+            held: held.into_iter().collect(),
+            event_ids: EventIds::new(),
+            idle: Duration::ZERO,
+            confirmed: Duration::ZERO,
+        }
+    }
+
+    /// The way to the writers.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// A Loc-RIB instance came up with this table: begins it, unless it has begun since its last Peer Down.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn begin(&mut self, kind: PeerKind, name: &Arc<str>, afi: Afi) -> Result<(), SessionEnd> {
+        self.table(kind, name, afi).map(|_| ())
+    }
+
+    /// Applies one UPDATE.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn apply(
+        &mut self,
+        kind: PeerKind,
+        name: impl Fn(Afi) -> Arc<str>,
+        changes: &Changes,
+        stamp: Stamp,
+    ) -> Result<(), SessionEnd> {
+        let families: BTreeSet<Afi> = changes.families().collect();
+        let mut stamp = stamp;
+        for afi in families {
+            let name = name(afi);
+            self.table(kind, &name, afi)?;
+            let Tables { tables, outbox, rules, event_ids, idle, confirmed, .. } = self;
+            let table = tables.get_mut(&(name, afi)).expect("just begun");
+            table.dump = table.dump.with_routes(*idle);
+            outbox.seen(&table.table);
+            let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
+            for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == afi) {
+                for nlri in nlri {
+                    let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+                    if table.rib.withdraw(nlri) {
+                        writer.op(&table.table, *nlri, change.clone())?;
+                    }
+                    writer.event(&table.table, *nlri, change)?;
+                }
+            }
+            for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == afi) {
+                for nlri in nlri {
+                    if table.announce(*nlri, route, *rules, &mut writer)? {
+                        *confirmed = *idle;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// End-of-RIB of one table: what the session has not confirmed is stale and goes.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn end_of_rib(
+        &mut self,
+        kind: PeerKind,
+        name: &Arc<str>,
+        afi: Afi,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        self.table(kind, name, afi)?;
+        let Tables { tables, outbox, event_ids, .. } = self;
+        let table = tables.get_mut(&(Arc::clone(name), afi)).expect("just begun");
+        outbox.seen(&table.table);
+        if table.eor_seen {
+            return Ok(());
+        }
+        table.eor_seen = true;
+        table.dump = Dump::Over;
+        let stale = table.purge(outbox, event_ids, received_at)?;
+        let routes = table.rib.len();
+        info!("{}: received {afi} unicast EoR, {routes} routes, {} purged", table.table, stale.len());
+        outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale })?;
+        outbox.note(table.note(SessionEventKind::EndOfRib, None, Some(routes)))
+    }
+
+    /// A Loc-RIB instance went down: its tables go, routes and sync rows; whether it had any.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn down(&mut self, kind: PeerKind, reason: &str) -> Result<bool, SessionEnd> {
+        let names = self.tables.values().filter(|t| t.kind == kind).map(|t| Arc::clone(&t.table.name)).collect();
+        self.remove(names, SessionEventKind::PeerDown, reason)
+    }
+
+    /// The router ended monitoring by a Termination: all its tables go.
+    ///
+    /// # Errors
+    /// The writers are gone.
+    pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
+        let begun = self.tables.keys().map(|(name, _)| Arc::clone(name));
+        let names = begun.chain(self.held.iter().map(|(name, _)| Arc::clone(name))).collect();
+        self.remove(names, SessionEventKind::Terminated, reason)?;
+        self.outbox.flush()
+    }
+
+    /// The session ended without a word: rows stay, for the hold.
+    ///
+    /// # Errors
+    /// The writers are gone.
+    pub fn hold(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::Hold)?;
+        let routes = self.tables.values().map(|table| table.rib.len()).sum();
+        self.outbox.note(router_note(kind, Some(reason), Some(routes)))?;
+        self.outbox.flush()
+    }
+
+    /// The session has waited for its socket for another `waited`: ends dumps that fell silent and tables that
+    /// nobody has begun within the hold.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<(), SessionEnd> {
+        self.idle += waited;
+        let Tables { tables, outbox, rules, event_ids, idle, confirmed, .. } = self;
+        for table in tables.values_mut() {
+            let over = match table.dump {
+                Dump::Over => false,
+                Dump::Expected { since } => *idle >= since + rules.hold.max(rules.quiet),
+                Dump::Running { since } => *idle >= since.max(*confirmed) + rules.quiet,
+            };
+            if over {
+                table.dump = Dump::Over;
+                let stale = table.purge(outbox, event_ids, now)?;
+                let (routes, gone) = (table.rib.len(), stale.len());
+                info!("{}: no EoR, but quiet: dump taken as complete, {routes} routes, {gone} purged", table.table);
+                outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
+                outbox.note(table.note(SessionEventKind::ResyncQuiet, None, Some(routes)))?;
+            }
+        }
+        if *idle >= rules.hold && !self.held.is_empty() {
+            let begun: BTreeSet<Arc<str>> = self.tables.keys().map(|(name, _)| Arc::clone(name)).collect();
+            let names = self.held.iter().map(|(name, _)| Arc::clone(name)).filter(|name| !begun.contains(name));
+            let names = names.collect();
+            self.remove(names, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
+            self.held.clear();
+        }
+        Ok(())
+    }
+
+    /// How many routes are stored, over all tables.
+    pub fn routes(&self) -> usize {
+        self.tables.values().map(|table| table.rib.len()).sum()
+    }
+
+    fn remove(&mut self, names: BTreeSet<Arc<str>>, kind: SessionEventKind, reason: &str) -> Result<bool, SessionEnd> {
+        for name in &names {
+            for table in self.tables.extract_if(|(of, _), _| of == name).map(|(_, table)| table) {
+                self.outbox.forget(&table.table);
+            }
+            self.held.retain(|(of, _)| of != name);
+            let mut event = router_note(kind, Some(reason), None);
+            event.table_name = Some(Arc::clone(name));
+            self.outbox.op(StateOp::TableDown { name: Arc::clone(name), event })?;
+        }
+        Ok(!names.is_empty())
+    }
+
+    /// The table, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
+    fn table(&mut self, kind: PeerKind, name: &Arc<str>, afi: Afi) -> Result<(), SessionEnd> {
+        let key = (Arc::clone(name), afi);
+        if self.tables.contains_key(&key) {
+            return Ok(());
+        }
+        let router = self.outbox.owner().router.clone();
+        let table = Arc::new(Table { router, name: Arc::clone(name), afi });
+        let (reply, stored) = bounded(1);
+        self.outbox.op(StateOp::SyncStart { table: Arc::clone(&table), stored: reply })?;
+        self.outbox.flush()?;
+        let Ok(stored) = stored.recv() else {
+            return Err(if self.outbox.owner().is_lost() {
+                SessionEnd::OwnershipLost
+            } else {
+                SessionEnd::WritersGone
+            });
+        };
+        info!("{table}: dump begins, {} routes stored", stored.len());
+        self.held.remove(&key);
+        let dump = Dump::Expected { since: self.idle };
+        self.tables.insert(key, SyncedTable { table, kind, rib: Rib::stored(stored), dump, eor_seen: false });
+        Ok(())
+    }
+}
+
+/// The outbox together with what an event needs.
+struct Writer<'a> {
+    outbox: &'a mut Outbox,
+    event_ids: &'a mut EventIds,
+    stamp: &'a mut Stamp,
+}
+
+impl Writer<'_> {
+    fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change })
+    }
+
+    fn event(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
+        if !self.outbox.keeps_history() {
+            return Ok(());
+        }
+        let Stamp { received_at, router_time, raw } = self.stamp;
+        let id = self.event_ids.next(table, &nlri, &change, router_time.unwrap_or(*received_at));
+        self.outbox.event(RouteEvent {
+            id,
+            table: Arc::clone(table),
+            nlri,
+            change,
+            received_at: *received_at,
+            router_time: *router_time,
+            raw: raw.take(),
+        })
+    }
+}
+
+impl SyncedTable {
+    /// Whether a route from before the session was confirmed by this one.
+    fn announce(
+        &mut self,
+        nlri: Nlri,
+        route: &Arc<EncodedRoute>,
+        rules: Rules,
+        writer: &mut Writer<'_>,
+    ) -> Result<bool, SessionEnd> {
+        let announced = self.rib.announce(&nlri, route.fingerprint());
+        let repeated = match announced.verdict {
+            Verdict::New | Verdict::Changed => {
+                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
+                false
+            }
+            Verdict::Same => self.dump != Dump::Over,
+        };
+        if !repeated || rules.redump == Redump::Record {
+            writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
+        }
+        Ok(announced.confirmed)
+    }
+
+    /// The keys that this session has not confirmed, each with its event.
+    fn purge(
+        &mut self,
+        outbox: &mut Outbox,
+        event_ids: &mut EventIds,
+        received_at: Timestamp,
+    ) -> Result<Vec<Nlri>, SessionEnd> {
+        let stale = self.rib.take_stale();
+        let mut stamp = Stamp { received_at, router_time: None, raw: None };
+        let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
+        for nlri in &stale {
+            writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
+        }
+        Ok(stale)
+    }
+
+    fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
+        SessionEvent {
+            table_name: Some(Arc::clone(&self.table.name)),
+            afi: Some(self.table.afi),
+            ..router_note(kind, reason, routes)
+        }
+    }
+}
+
+impl Dump {
+    fn with_routes(self, idle: Duration) -> Dump {
+        match self {
+            Dump::Expected { .. } => Dump::Running { since: idle },
+            Dump::Running { .. } | Dump::Over => self,
+        }
+    }
+}
+
+/// A row of `session_events` about the router as a whole.
+pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
+    SessionEvent {
+        kind,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: reason.map(str::to_owned),
+        routes: routes.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+    }
+}
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

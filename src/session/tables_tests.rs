@@ -1,0 +1,190 @@
+//! The life of tables, read at the other end of the channels.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use super::*;
+use crate::model::{NextHop, PathAttributes, Prefix, RouterId};
+use crate::pipeline::{EventBatch, Ownership, StateItem, StoredRoute};
+use crate::wire::bmp::peer::Rd;
+
+const KIND: PeerKind = PeerKind::LocRib(Rd([0; 8]));
+const QUIET: Duration = Duration::from_secs(60);
+const HOLD: Duration = Duration::from_secs(900);
+
+/// A session whose database answers from `stored`, and what it wrote.
+struct Bench {
+    tables: Tables,
+    state: Receiver<StateItem>,
+    history: Receiver<EventBatch>,
+}
+
+/// Answers every `SyncStart` with `stored`, on a thread of its own since the session waits for it.
+fn bench(stored: Vec<StoredRoute>, held: Vec<Key>, redump: Redump) -> Bench {
+    let (to_writer, from_session) = unbounded();
+    let (to_test, state) = unbounded();
+    let (to_history, history) = unbounded();
+    std::thread::spawn(move || {
+        for item in from_session {
+            if let StateItem::Batch(batch) = &item {
+                for op in &batch.ops {
+                    if let StateOp::SyncStart { stored: reply, .. } = op {
+                        reply.send(stored.clone()).unwrap();
+                    }
+                }
+            }
+            to_test.send(item).unwrap();
+        }
+    });
+    let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1));
+    let outbox = Outbox::new(owner, to_writer, Some(to_history));
+    Bench { tables: Tables::new(outbox, Rules { hold: HOLD, quiet: QUIET, redump }, held), state, history }
+}
+
+impl Bench {
+    fn announce(&mut self, octets: &[u8]) {
+        let announced = vec![(Afi::Ipv4, route(), octets.iter().map(|octet| nlri(*octet)).collect())];
+        self.apply(&Changes { announced, ..Changes::default() });
+    }
+
+    fn withdraw(&mut self, octets: &[u8]) {
+        let withdrawn = vec![(Afi::Ipv4, octets.iter().map(|octet| nlri(*octet)).collect())];
+        self.apply(&Changes { withdrawn, ..Changes::default() });
+    }
+
+    fn apply(&mut self, changes: &Changes) {
+        self.tables.apply(KIND, |_| "global".into(), changes, stamp()).unwrap();
+    }
+
+    fn idle(&mut self, waited: Duration) {
+        self.tables.idle(waited, Timestamp::from_wire(9, 0)).unwrap();
+    }
+
+    /// Ends the session and tells what it wrote: ops and events, each in order.
+    fn written(mut self) -> (Vec<String>, Vec<String>) {
+        self.tables.outbox.flush().unwrap();
+        drop(self.tables);
+        let ops = self.state.iter().flat_map(|item| match item {
+            StateItem::Batch(batch) => batch.ops,
+            StateItem::Claim(_) | StateItem::ExpireHold { .. } | StateItem::Note(_) => vec![],
+        });
+        let events = self.history.iter().flat_map(|batch| batch.events);
+        (
+            ops.filter_map(|op| say(&op)).collect(),
+            events.map(|event| format!("{} {}", say_change(&event.change), event.nlri.prefix)).collect(),
+        )
+    }
+}
+
+fn say(op: &StateOp) -> Option<String> {
+    Some(match op {
+        StateOp::SyncStart { table, .. } => format!("start {}", table.name),
+        StateOp::Route { nlri, change, .. } => format!("{} {}", say_change(change), nlri.prefix),
+        StateOp::EndOfRib { stale, .. } => format!("eor {stale:?}"),
+        StateOp::PurgeStale { stale, .. } => format!("purge {stale:?}"),
+        StateOp::TableDown { name, .. } => format!("down {name}"),
+        StateOp::Hold => "hold".to_owned(),
+        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => return None,
+    })
+}
+
+fn say_change(change: &RouteChange) -> &'static str {
+    match change {
+        RouteChange::Announce(_) => "A",
+        RouteChange::Withdraw(WithdrawReason::Withdrawn) => "D",
+        RouteChange::Withdraw(WithdrawReason::Stale) => "stale",
+    }
+}
+
+fn route() -> Arc<EncodedRoute> {
+    let next_hop = NextHop { address: [192, 0, 2, 1].into(), link_local: None };
+    Arc::new(EncodedRoute::encode(Some(&next_hop), &PathAttributes::default()))
+}
+
+fn nlri(octet: u8) -> Nlri {
+    Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None }
+}
+
+fn stored(octet: u8) -> StoredRoute {
+    StoredRoute { prefix: nlri(octet).prefix, path_id: 0, fingerprint: route().fingerprint() }
+}
+
+fn stamp() -> Stamp {
+    Stamp { received_at: Timestamp::from_wire(1, 0), router_time: None, raw: None }
+}
+
+#[test]
+fn a_redump_writes_only_what_differs_and_eor_names_the_rest() {
+    let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
+    bench.announce(&[1, 3]);
+    for _ in 0..2 {
+        bench.tables.end_of_rib(KIND, &"global".into(), Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap();
+    }
+    bench.announce(&[1]);
+    let (ops, events) = bench.written();
+    assert_eq!(ops, ["start global", "A 3.0.0.0/8", "eor [Nlri { prefix: 2.0.0.0/8, path_id: None }]"]);
+    assert_eq!(events, ["A 3.0.0.0/8", "stale 2.0.0.0/8", "A 1.0.0.0/8"]);
+}
+
+#[test]
+fn history_can_record_the_redump_too() {
+    let mut bench = bench(vec![stored(1)], vec![], Redump::Record);
+    bench.announce(&[1]);
+    assert_eq!(bench.written(), (vec!["start global".to_owned()], vec!["A 1.0.0.0/8".to_owned()]));
+}
+
+#[test]
+fn a_withdrawal_of_what_is_not_stored_is_an_event_only() {
+    let mut bench = bench(vec![stored(1)], vec![], Redump::Skip);
+    bench.withdraw(&[1, 2]);
+    let (ops, events) = bench.written();
+    assert_eq!(ops, ["start global", "D 1.0.0.0/8"]);
+    assert_eq!(events, ["D 1.0.0.0/8", "D 2.0.0.0/8"]);
+}
+
+#[test]
+fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
+    let mut bench = bench(vec![stored(1), stored(2), stored(3)], vec![], Redump::Skip);
+    bench.announce(&[1]);
+    bench.idle(QUIET / 2);
+    bench.announce(&[2]);
+    bench.idle(QUIET / 2);
+    // A new route confirms nothing, so it does not prolong the dump.
+    bench.announce(&[9]);
+    bench.idle(QUIET / 2);
+    let (ops, events) = bench.written();
+    assert_eq!(ops, ["start global", "A 9.0.0.0/8", "purge [Nlri { prefix: 3.0.0.0/8, path_id: None }]"]);
+    assert_eq!(events, ["A 9.0.0.0/8", "stale 3.0.0.0/8"]);
+}
+
+#[test]
+fn a_table_without_any_route_waits_for_the_hold() {
+    let mut bench = bench(vec![stored(1)], vec![("old".into(), Afi::Ipv4)], Redump::Skip);
+    bench.tables.begin(KIND, &"global".into(), Afi::Ipv4).unwrap();
+    bench.idle(HOLD - QUIET);
+    bench.idle(QUIET);
+    let (ops, _) = bench.written();
+    assert_eq!(ops, ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "down old"]);
+}
+
+#[test]
+fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    bench.announce(&[1]);
+    assert!(!bench.tables.down(PeerKind::LocRib(Rd([1; 8])), "another instance").unwrap());
+    assert!(bench.tables.down(KIND, "gone").unwrap());
+    assert!(!bench.tables.down(KIND, "gone already").unwrap());
+    bench.tables.begin(KIND, &"global".into(), Afi::Ipv4).unwrap();
+    bench.tables.hold(SessionEventKind::SessionLost, "lost").unwrap();
+    let (ops, _) = bench.written();
+    assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "hold"]);
+}
+
+#[test]
+fn a_termination_ends_held_tables_too() {
+    let mut bench = bench(vec![], vec![("old".into(), Afi::Ipv6)], Redump::Skip);
+    bench.announce(&[1]);
+    bench.tables.terminate("over").unwrap();
+    assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old"]);
+}
