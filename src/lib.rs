@@ -3,6 +3,7 @@
 //! Bytes become messages (`wire`), messages become route changes (`session`), route changes ride
 //! bounded channels (`pipeline`) to writers that own a database connection each (`store`).
 
+pub mod cli;
 pub mod config;
 pub mod model;
 pub mod pipeline;

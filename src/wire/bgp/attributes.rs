@@ -173,8 +173,8 @@ impl<'a> Attributes<'a> {
             if aggregator.is_some() && as4_aggregator.is_some() {
                 aggregator = as4_aggregator;
             }
-            if let (Some(path), Some(as4_path)) = (self.path.as_path.take(), as4_path) {
-                self.path.as_path = Some(as_path::merge(path, as4_path));
+            if let Some(as4_path) = as4_path {
+                self.path.as_path = self.path.as_path.take().map(|path| as_path::merge(path, as4_path));
             }
         }
         if let Some((asn, address)) = aggregator {

@@ -51,15 +51,21 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
 }
 
 /// Whether the Optional and Transitive bits are what the attribute's definition says (RFC 7606 section 3 c).
-/// Attributes that are not named here are optional and unchecked.
+/// Attributes that are not named here are unchecked.
+///
+/// An octet that cannot have been meant contradicts nothing, and the value is the truth that can be read: neither bit
+/// set (no attribute is that), or one of the four low bits set (RFC 4271 section 4.3: zero when sent). Software that
+/// makes BMP messages up, rather than passing on what a peer sent, fills in both.
 pub fn flags_fit(attribute: u8, flags: u8) -> bool {
     const OPTIONAL: u8 = 0x80;
     const TRANSITIVE: u8 = 0x40;
+    const UNUSED: u8 = 0x0f;
     let want = match attribute {
         1..=3 | 5 | 6 => TRANSITIVE,
         4 | 9 | 10 => OPTIONAL,
         7 | 8 | 16 | 32 | 35 => OPTIONAL | TRANSITIVE,
         _ => return true,
     };
-    flags & (OPTIONAL | TRANSITIVE) == want
+    let got = flags & (OPTIONAL | TRANSITIVE);
+    got == want || got == 0 || flags & UNUSED != 0
 }

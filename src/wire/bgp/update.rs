@@ -289,7 +289,9 @@ mod tests {
         check(&[0x80, 26, 1, 1], 1, &[26]);
         check(&[0xc0, 32, 4, 0, 0, 0, 0], 0, &[32]);
         check(&[0xc0, 35, 2, 0, 0], 0, &[35]);
-        check(&[0x80, 5, 4, 0, 0, 0, 1], 0, &[5]); // flags
+        check(&[0x80, 5, 4, 0, 0, 0, 1], 0, &[5]); // flags of another kind
+        check(&[0x00, 5, 4, 0, 0, 0, 1], 1, &[]); // no flags at all
+        check(&[0xff, 5, 0, 4, 0, 0, 0, 1], 1, &[]); // all of them
         check(&[0xc0, 99, 200, 1], 0, &[99]); // runs over the end
         check(&[0x40], 0, &[0]);
     }

@@ -1,0 +1,229 @@
+//! One BMP message as a JSON object.
+
+use serde_json::{Value, json};
+
+use super::{Object, open, routes};
+use crate::model::attrs::hex;
+use crate::session::peers::Peers;
+use crate::wire::Error;
+use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rd, Rib};
+use crate::wire::bmp::statistics::statistic_name;
+use crate::wire::bmp::{
+    self, Frame, Information, Message, Mirrored, PeerDown, RouteMirroring, Statistic, StatisticValue,
+    termination_reason,
+};
+
+/// Everything of a message's line but `index` and `offset`. `offset` is where the message begins in the stream.
+pub fn line(frame: &Frame<'_>, offset: u64, peers: &mut Peers) -> Object {
+    let mut line = Object::new();
+    line.insert("length".into(), json!(frame.bytes.len()));
+    line.insert("version".into(), json!(frame.version));
+    line.insert("type".into(), json!(type_name(frame.type_code)));
+    if let Some(header) = bmp::decode_peer(frame) {
+        line.insert("peer".into(), peer(frame, &header));
+    }
+    match bmp::decode(frame) {
+        Ok(message) => add(&mut line, &message, offset, peers),
+        Err(error) => {
+            line.insert("error".into(), error_value(&error, offset));
+        }
+    }
+    line
+}
+
+/// An error whose offset counts from the start of a message at `offset` in the stream.
+pub fn error_value(error: &Error, offset: u64) -> Value {
+    let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
+    json!({ "offset": at, "field": error.field, "message": error.message })
+}
+
+fn type_name(type_code: u8) -> &'static str {
+    match type_code {
+        0 => "route_monitoring",
+        1 => "statistics_report",
+        2 => "peer_down",
+        3 => "peer_up",
+        4 => "initiation",
+        5 => "termination",
+        6 => "route_mirroring",
+        _ => "unknown",
+    }
+}
+
+fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers) {
+    match message {
+        Message::Initiation(tlvs) => add_information(line, tlvs, initiation_name),
+        Message::Termination(tlvs) => {
+            line.insert("information".into(), tlvs.iter().map(termination).collect());
+        }
+        Message::PeerUp(up) => {
+            line.insert("local_address".into(), json!(up.local_address));
+            line.insert("local_port".into(), json!(up.local_port));
+            line.insert("remote_port".into(), json!(up.remote_port));
+            line.insert("sent_open".into(), open::value(&up.sent_open));
+            line.insert("received_open".into(), open::value(&up.received_open));
+            add_information(line, &up.information, peer_name);
+            peers.peer_up(up);
+        }
+        Message::PeerDown(down) => {
+            add_peer_down(line, down);
+            peers.peer_down(&down.peer);
+        }
+        Message::StatisticsReport(report) => {
+            line.insert("statistics".into(), report.statistics.iter().map(statistic).collect());
+        }
+        Message::RouteMirroring(mirroring) => {
+            line.insert("items".into(), mirrored(mirroring));
+        }
+        Message::RouteMonitoring(monitoring) => routes::add(line, monitoring, offset, peers),
+        Message::Unknown { type_code } => {
+            line.insert("type_code".into(), json!(type_code));
+        }
+    }
+}
+
+fn peer(frame: &Frame<'_>, header: &PerPeerHeader) -> Value {
+    let mut peer = Object::new();
+    let (name, type_code) = match header.peer.kind {
+        PeerKind::Global => ("global", 0),
+        PeerKind::Vrf(_) => ("rd", 1),
+        PeerKind::Local(_) => ("local", 2),
+        PeerKind::LocRib(_) => ("loc_rib", 3),
+        PeerKind::Unknown { type_code, .. } => ("unknown", type_code),
+    };
+    peer.insert("type".into(), json!(name));
+    peer.insert("type_code".into(), json!(type_code));
+    // Straight from the octets: a global peer has no distinguisher, but some are sent with one.
+    let rd = frame.bytes.get(8..16).and_then(|octets| octets.try_into().ok()).map_or(header.peer.kind.rd(), Rd);
+    if !rd.is_zero() {
+        peer.insert("distinguisher".into(), json!(rd.to_string()));
+    }
+    let is_loc_rib = matches!(header.rib, Rib::LocRib { .. });
+    if !is_loc_rib || !header.peer.address.is_unspecified() {
+        peer.insert("address".into(), json!(header.peer.address));
+    }
+    peer.insert("asn".into(), json!(header.peer.asn.0));
+    peer.insert("bgp_id".into(), json!(header.peer.bgp_id));
+    let rib = match header.rib {
+        Rib::AdjRibIn(Policy::Pre) => "adj_rib_in_pre",
+        Rib::AdjRibIn(Policy::Post) => "adj_rib_in_post",
+        Rib::AdjRibOut(Policy::Pre) => "adj_rib_out_pre",
+        Rib::AdjRibOut(Policy::Post) => "adj_rib_out_post",
+        Rib::LocRib { filtered } => {
+            peer.insert("filtered".into(), json!(filtered));
+            "loc_rib"
+        }
+    };
+    peer.insert("rib".into(), json!(rib));
+    let width = match header.as_width {
+        AsWidth::Two => 2,
+        AsWidth::Four => 4,
+    };
+    peer.insert("as_width".into(), json!(width));
+    if let Some(time) = header.time {
+        peer.insert("timestamp".into(), json!(time.to_string()));
+    }
+    Value::Object(peer)
+}
+
+fn add_information(line: &mut Object, tlvs: &[Information<'_>], name: fn(u16) -> Option<&'static str>) {
+    let all = tlvs.iter().map(|tlv| information(tlv, name(tlv.type_code))).collect();
+    line.insert("information".into(), all);
+}
+
+fn information(tlv: &Information<'_>, name: Option<&str>) -> Value {
+    let mut object = Object::new();
+    object.insert("type".into(), json!(tlv.type_code));
+    if let Some(name) = name {
+        object.insert("name".into(), json!(name));
+    }
+    let text = tlv.text();
+    if text.was_replaced() {
+        object.insert("hex".into(), json!(hex(tlv.value)));
+    } else {
+        object.insert("text".into(), json!(text.as_str()));
+    }
+    Value::Object(object)
+}
+
+fn termination(tlv: &Information<'_>) -> Value {
+    match (tlv.type_code, tlv.value) {
+        (Information::REASON, [high, low]) => {
+            let code = u16::from_be_bytes([*high, *low]);
+            json!({ "type": tlv.type_code, "name": "reason", "code": code, "meaning": termination_reason(code) })
+        }
+        (Information::STRING, _) => information(tlv, Some("string")),
+        _ => information(tlv, None),
+    }
+}
+
+/// RFC 7854 section 4.4 and the IANA registry of BMP Initiation Information TLVs.
+fn initiation_name(type_code: u16) -> Option<&'static str> {
+    match type_code {
+        Information::STRING => Some("string"),
+        Information::SYS_DESCR => Some("sys_descr"),
+        Information::SYS_NAME => Some("sys_name"),
+        Information::TABLE_NAME => Some("table_name"),
+        Information::ADMIN_LABEL => Some("admin_label"),
+        _ => None,
+    }
+}
+
+/// RFC 9736: the TLVs of Peer Up and Peer Down.
+fn peer_name(type_code: u16) -> Option<&'static str> {
+    match type_code {
+        Information::STRING => Some("string"),
+        Information::TABLE_NAME => Some("table_name"),
+        Information::ADMIN_LABEL => Some("admin_label"),
+        _ => None,
+    }
+}
+
+fn add_peer_down(line: &mut Object, down: &PeerDown<'_>) {
+    line.insert("reason".into(), json!(down.reason));
+    line.insert("name".into(), json!(down.reason_name()));
+    if let Some(notification) = down.notification {
+        let value = json!({ "code": notification.code, "subcode": notification.subcode });
+        line.insert("notification".into(), value);
+    }
+    if let Some(event) = down.fsm_event {
+        line.insert("fsm_event".into(), json!(event));
+    }
+    if !down.information.is_empty() {
+        add_information(line, &down.information, peer_name);
+    }
+}
+
+fn statistic(statistic: &Statistic<'_>) -> Value {
+    let mut object = Object::new();
+    object.insert("type".into(), json!(statistic.type_code));
+    if let Some(name) = statistic_name(statistic.type_code) {
+        object.insert("name".into(), json!(name));
+    }
+    match statistic.value {
+        StatisticValue::Number(value) => {
+            object.insert("value".into(), json!(value));
+        }
+        StatisticValue::PerFamily(family, value) => {
+            object.insert("afi".into(), json!(family.afi));
+            object.insert("safi".into(), json!(family.safi));
+            object.insert("value".into(), json!(value));
+        }
+        StatisticValue::Opaque(value) => {
+            object.insert("hex".into(), json!(hex(value)));
+        }
+    }
+    Value::Object(object)
+}
+
+fn mirrored(mirroring: &RouteMirroring<'_>) -> Value {
+    mirroring
+        .items
+        .iter()
+        .map(|item| match item {
+            Mirrored::Bgp(bgp) => json!({ "type": 0, "name": "bgp_message", "bgp": hex(bgp) }),
+            Mirrored::Information(code) => json!({ "type": 1, "name": "information", "code": code }),
+            Mirrored::Unknown { type_code, value } => json!({ "type": type_code, "hex": hex(value) }),
+        })
+        .collect()
+}

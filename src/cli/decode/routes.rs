@@ -1,0 +1,165 @@
+//! A Route Monitoring message as JSON: the routes as they would be stored, and what had to be done to read them.
+
+use std::fmt::Display;
+
+use serde_json::{Value, json};
+
+use super::Object;
+use super::message::error_value;
+use crate::model::attrs::hex;
+use crate::model::{AfiSafi, NextHop, Nlri, PathAttributes, PathId};
+use crate::session::peers::Peers;
+use crate::wire::bgp::faults::{Fault, FaultAction};
+use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::update::{self, Lies, Routes, Update};
+use crate::wire::bmp::RouteMonitoring;
+
+/// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
+pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, peers: &Peers) {
+    let peer = &monitoring.peer;
+    let decoded = match update::decode(monitoring.update, &peers.context(peer)) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            line.insert("error".into(), error_value(&error.shifted(monitoring.update_offset), offset));
+            return;
+        }
+    };
+    let family = family_of(&decoded.update);
+    line.insert("table_name".into(), json!(&*peers.table_name(peer, family)));
+    add_lies(line, decoded.lies);
+    match decoded.update {
+        Update::EndOfRib(family) => {
+            line.insert("end_of_rib".into(), json!({ "afi": family.afi, "safi": family.safi }));
+        }
+        Update::Routes(routes) => add_routes(line, &routes),
+    }
+}
+
+/// The family that the table's name is asked for: of what is announced, else withdrawn.
+fn family_of(update: &Update) -> AfiSafi {
+    match update {
+        Update::EndOfRib(family) => *family,
+        Update::Routes(routes) => {
+            let announced = routes.announced.iter().map(|announced| announced.family);
+            let withdrawn = routes.withdrawn.iter().map(|withdrawn| withdrawn.family);
+            announced.chain(withdrawn).next().unwrap_or(AfiSafi::IPV4_UNICAST)
+        }
+    }
+}
+
+/// Where the message was not as the router had announced.
+fn add_lies(line: &mut Object, lies: Lies) {
+    let Lies { add_path_missing, add_path_unannounced, as_width_other, trailing_bytes } = lies;
+    let all = [
+        (add_path_missing, "add_path_missing"),
+        (add_path_unannounced, "add_path_unannounced"),
+        (as_width_other, "as_width_other"),
+        (trailing_bytes, "trailing_bytes"),
+    ];
+    let told: Vec<&str> = all.into_iter().filter(|(lied, _)| *lied).map(|(_, name)| name).collect();
+    if !told.is_empty() {
+        line.insert("lies".into(), json!(told));
+    }
+}
+
+fn add_routes(line: &mut Object, routes: &Routes) {
+    let mut withdrawn = Vec::new();
+    for item in &routes.withdrawn {
+        add_nlri(&mut withdrawn, item.family, &item.nlri, None);
+    }
+    let mut announced = Vec::new();
+    for item in &routes.announced {
+        add_nlri(&mut announced, item.family, &item.nlri, item.next_hop);
+    }
+    line.insert("withdrawn".into(), Value::Array(withdrawn));
+    line.insert("announced".into(), Value::Array(announced));
+    let attributes = attributes(&routes.attributes);
+    if !attributes.is_empty() {
+        line.insert("attributes".into(), Value::Object(attributes));
+    }
+    if !routes.actions.is_empty() {
+        line.insert("actions".into(), routes.actions.iter().map(action).collect());
+    }
+}
+
+fn add_nlri(list: &mut Vec<Value>, family: AfiSafi, nlri: &NlriSet, next_hop: Option<NextHop>) {
+    let route = || {
+        let mut route = Object::new();
+        route.insert("afi".into(), json!(family.afi));
+        route.insert("safi".into(), json!(family.safi));
+        if let Some(NextHop { address, link_local }) = next_hop {
+            route.insert("next_hop".into(), json!(address));
+            if let Some(link_local) = link_local {
+                route.insert("link_local_next_hop".into(), json!(link_local));
+            }
+        }
+        route
+    };
+    match nlri {
+        NlriSet::Prefixes(all) => {
+            for nlri in all {
+                let mut route = route();
+                add_prefix(&mut route, nlri);
+                list.push(Value::Object(route));
+            }
+        }
+        NlriSet::Labelled(all) => {
+            for labelled in all {
+                let mut route = route();
+                add_prefix(&mut route, &labelled.nlri);
+                route.insert("labels".into(), json!(labelled.labels));
+                if let Some(rd) = labelled.rd {
+                    route.insert("rd".into(), json!(rd.to_string()));
+                }
+                list.push(Value::Object(route));
+            }
+        }
+        NlriSet::Opaque(bytes) => {
+            if !bytes.is_empty() {
+                let mut route = route();
+                route.insert("hex".into(), json!(hex(bytes)));
+                list.push(Value::Object(route));
+            }
+        }
+    }
+}
+
+fn add_prefix(route: &mut Object, nlri: &Nlri) {
+    route.insert("prefix".into(), json!(nlri.prefix.to_string()));
+    if let Some(PathId(id)) = nlri.path_id {
+        route.insert("path_id".into(), json!(id));
+    }
+}
+
+/// The columns of the schema reference, under their names there; those that would be NULL are absent.
+fn attributes(attributes: &PathAttributes) -> Object {
+    let mut object = Object::new();
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(name.into(), value);
+        }
+    };
+    add("origin", attributes.origin.map(|origin| json!(origin.as_str())));
+    add("as_path", attributes.as_path.as_ref().map(|path| json!(path.to_string())));
+    add("origin_asn", attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| json!(asn.0)));
+    add("localpref", attributes.local_pref.map(|value| json!(value)));
+    add("med", attributes.med.map(|value| json!(value)));
+    add("communities_std", attributes.communities.as_deref().map(texts));
+    add("communities_ext", attributes.extended_communities.as_deref().map(texts));
+    add("communities_large", attributes.large_communities.as_deref().map(texts));
+    let attrs = attributes.attrs();
+    add("attrs", (!attrs.is_empty()).then_some(Value::Object(attrs)));
+    object
+}
+
+fn texts(items: &[impl Display]) -> Value {
+    items.iter().map(ToString::to_string).collect()
+}
+
+fn action(fault: &Fault) -> Value {
+    let action = match fault.action {
+        FaultAction::TreatAsWithdraw => "treat_as_withdraw",
+        FaultAction::AttributeDiscard => "attribute_discard",
+    };
+    json!({ "attribute": fault.attribute, "action": action, "why": fault.why })
+}
