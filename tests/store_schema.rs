@@ -1,0 +1,143 @@
+//! The schema that readers rely on, and the migrations that make it.
+
+#[path = "common/pg.rs"]
+mod pg;
+
+use pg::TestDb;
+use rib_ingester::store::{Error, migrate};
+
+/// The columns of the contract, in order: name, type, whether NULL is allowed.
+const COLUMNS: &[(&str, &str)] = &[
+    (
+        "routers",
+        "router_id text !, router_ip inet, hostname text, as_number bigint, description text, \
+      first_seen timestamptz !, last_seen timestamptz !",
+    ),
+    (
+        "current_routes",
+        "router_id text !, table_name text !, afi smallint !, prefix cidr !, path_id bigint !, nexthop inet, \
+      as_path text, origin text, localpref bigint, med bigint, origin_asn bigint, communities_std text[], \
+      communities_ext text[], communities_large text[], attrs jsonb, first_seen timestamptz !, updated_at timestamptz !",
+    ),
+    (
+        "route_events",
+        "event_id bytea !, ingest_time timestamptz !, router_id text !, table_name text !, afi smallint !, \
+      prefix cidr !, path_id bigint, action character(1) !, nexthop inet, as_path text, origin text, localpref bigint, \
+      med bigint, origin_asn bigint, communities_std text[], communities_ext text[], communities_large text[], \
+      attrs jsonb, bmp_raw bytea, received_at timestamptz, router_time timestamptz",
+    ),
+    (
+        "rib_sync_status",
+        "router_id text !, table_name text !, afi smallint !, last_parsed_msg_time timestamptz, \
+      last_raw_msg_time timestamptz, eor_seen boolean !, eor_time timestamptz, session_start_time timestamptz, \
+      updated_at timestamptz !",
+    ),
+    (
+        "route_summary",
+        "router_id text, table_name text, afi smallint, route_count bigint, unique_prefixes bigint, \
+      unique_nexthops bigint, last_update timestamptz",
+    ),
+    (
+        "session_events",
+        "id bigint !, event_time timestamptz !, router_id text, table_name text, peer_address inet, \
+      afi smallint, kind text !, reason text, routes bigint",
+    ),
+    ("router_owner", "router_id text !, collector_id text !, epoch bigint !, since timestamptz !"),
+];
+
+/// The indexes of the contract as PostgreSQL prints them behind `ON public.`.
+const INDEXES: &[(&str, &str)] = &[
+    ("current_routes_pkey", "current_routes USING btree (router_id, table_name, afi, prefix, path_id)"),
+    ("idx_current_routes_comm_ext_gin", "current_routes USING gin (communities_ext)"),
+    ("idx_current_routes_comm_large_gin", "current_routes USING gin (communities_large)"),
+    ("idx_current_routes_comm_std_gin", "current_routes USING gin (communities_std)"),
+    ("idx_current_routes_comparison", "current_routes USING btree (table_name, afi, prefix, router_id)"),
+    ("idx_current_routes_nexthop", "current_routes USING btree (nexthop)"),
+    ("idx_current_routes_origin_asn", "current_routes USING btree (origin_asn)"),
+    ("idx_current_routes_prefix_btree", "current_routes USING btree (prefix)"),
+    ("idx_current_routes_prefix_gist", "current_routes USING gist (prefix inet_ops)"),
+    ("idx_current_routes_router_table_afi", "current_routes USING btree (router_id, table_name, afi)"),
+    ("idx_current_routes_updated_at", "current_routes USING btree (updated_at DESC)"),
+    ("rib_sync_status_pkey", "rib_sync_status USING btree (router_id, table_name, afi)"),
+    ("route_events_pkey", "ONLY public.route_events USING btree (event_id, ingest_time)"),
+    ("routers_pkey", "routers USING btree (router_id)"),
+];
+
+#[test]
+fn columns_are_those_of_the_contract() {
+    let db = TestDb::migrated();
+    for (table, want) in COLUMNS {
+        let got = db.rows(&format!(
+            "SELECT attname || ' ' || replace(format_type(atttypid, atttypmod), 'timestamp with time zone', 'timestamptz')
+                 || CASE WHEN attnotnull THEN ' !' ELSE '' END
+             FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
+        ));
+        assert_eq!(&got.join(", "), want, "{table}");
+        let silent = db.rows(&format!(
+            "SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0
+             AND col_description(attrelid, attnum) IS NULL"
+        ));
+        assert_eq!(silent, Vec::<String>::new(), "columns of {table} without a comment");
+    }
+}
+
+#[test]
+fn indexes_are_those_of_the_contract() {
+    let db = TestDb::migrated();
+    let got = db.rows(
+        "SELECT indexname, regexp_replace(indexdef, '^.* ON (public\\.)?', '') FROM pg_indexes
+         WHERE tablename IN ('routers', 'current_routes', 'route_events', 'rib_sync_status') ORDER BY indexname",
+    );
+    let want: Vec<String> = INDEXES.iter().map(|(name, text)| format!("{name}|{text}")).collect();
+    assert_eq!(got, want);
+    let unique = db.rows("SELECT indexdef FROM pg_indexes WHERE tablename = 'route_summary'");
+    assert_eq!(unique.len(), 1);
+    assert!(
+        unique[0].starts_with("CREATE UNIQUE INDEX") && unique[0].ends_with("(router_id, table_name, afi)"),
+        "{unique:?}"
+    );
+}
+
+#[test]
+fn a_second_migrate_does_nothing_and_an_edited_one_is_refused() {
+    let db = TestDb::create();
+    let mut client = db.client();
+    assert_eq!(migrate(&mut client).unwrap(), ["0001_init"]);
+    assert_eq!(migrate(&mut client).unwrap(), Vec::<&str>::new());
+    client.batch_execute("UPDATE schema_migrations SET checksum = 'edited'").unwrap();
+    let error = migrate(&mut client).unwrap_err();
+    assert!(matches!(&error, Error::EditedMigration { name } if name == "0001_init"), "{error}");
+    assert!(error.is_configuration());
+    // The lock is free again, and what was there is still there.
+    assert_eq!(db.rows("SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database() WHERE locktype = 'advisory'"), ["0"]);
+    client.batch_execute("UPDATE schema_migrations SET name = '9999_newer'").unwrap();
+    assert!(matches!(migrate(&mut client), Err(Error::UnknownMigration { name }) if name == "9999_newer"));
+}
+
+#[test]
+fn collectors_that_start_together_migrate_once() {
+    let db = TestDb::create();
+    let applied: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| migrate(&mut db.client()).unwrap().len())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(applied, 1);
+}
+
+#[test]
+fn the_role_of_the_tests_is_not_superuser() {
+    // Every other test here proves with it that none of this needs one.
+    let db = TestDb::create();
+    assert_eq!(db.rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"), ["f"]);
+}
+
+#[test]
+fn wrong_credentials_and_no_such_database_are_configuration() {
+    let db = TestDb::create();
+    let url = db.url().replace("dbname=rib_test", "dbname=no_such");
+    let error = rib_ingester::store::connect(&url, "test").err().expect("there is no such database");
+    assert_eq!(error.code(), Some("3D000"), "{error}");
+    assert!(error.is_configuration());
+    let nobody = rib_ingester::store::connect("host=127.0.0.1 port=1 user=x dbname=x", "test").err().unwrap();
+    assert!(!nobody.is_configuration(), "{nobody}");
+}
