@@ -152,6 +152,7 @@ fn termination(tlv: &Information<'_>) -> Value {
             let code = u16::from_be_bytes([*high, *low]);
             json!({ "type": tlv.type_code, "name": "reason", "code": code, "meaning": termination_reason(code) })
         }
+        (Information::REASON, value) => json!({ "type": tlv.type_code, "name": "reason", "hex": hex(value) }),
         (Information::STRING, _) => information(tlv, Some("string")),
         _ => information(tlv, None),
     }

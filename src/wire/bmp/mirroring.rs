@@ -4,6 +4,9 @@ use super::PerPeerHeader;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
+/// Octets of a TLV's type and length.
+const TLV_HEADER_SIZE: usize = 4;
+
 /// A Route Mirroring message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMirroring<'a> {
@@ -30,14 +33,14 @@ pub enum Mirrored<'a> {
 }
 
 impl<'a> RouteMirroring<'a> {
-    /// Reads the message.
+    /// Reads the message. Fewer octets at its end than a TLV's type and length take are ignored.
     ///
     /// # Errors
     /// The header is short or a TLV runs over the end.
     pub fn decode(reader: &mut Reader<'a>) -> Result<RouteMirroring<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let mut items = Vec::new();
-        while !reader.is_empty() {
+        while reader.remaining() >= TLV_HEADER_SIZE {
             let type_code = reader.u16("mirroring type")?;
             let length = usize::from(reader.u16("mirroring length")?);
             let value = reader.take(length, "mirroring value")?;
@@ -48,5 +51,26 @@ impl<'a> RouteMirroring<'a> {
             });
         }
         Ok(RouteMirroring { peer, items })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirroring(tlvs: &[u8]) -> Result<Vec<Mirrored<'static>>, Error> {
+        let bytes = [&[0; 42][..], tlvs].concat().leak();
+        RouteMirroring::decode(&mut Reader::new(bytes, 6)).map(|mirroring| mirroring.items)
+    }
+
+    #[test]
+    fn tlvs_are_read_to_the_end() {
+        let check = |tlvs: &[u8], want: &[Mirrored<'_>]| assert_eq!(mirroring(tlvs).unwrap(), want);
+        check(&[], &[]);
+        check(&[0, 0, 0, 2, 8, 9, 0, 1, 0, 2, 0, 1], &[Mirrored::Bgp(&[8, 9]), Mirrored::Information(1)]);
+        check(&[0, 1, 0, 1, 5], &[Mirrored::Unknown { type_code: 1, value: &[5] }]);
+        check(&[0, 9, 0, 0, 1, 2, 3], &[Mirrored::Unknown { type_code: 9, value: &[] }]);
+        let error = mirroring(&[0, 0, 0, 3, 1, 2]).unwrap_err();
+        assert_eq!((error.offset, error.field), (52, "mirroring value"));
     }
 }

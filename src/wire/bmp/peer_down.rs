@@ -34,7 +34,7 @@ pub struct Notification {
 const BGP_HEADER_SIZE: usize = 19;
 
 impl<'a> PeerDown<'a> {
-    /// Reads the message.
+    /// Reads the message. What the reason promises may be missing altogether: the peer is down all the same.
     ///
     /// # Errors
     /// The header or what the reason promises is short.
@@ -43,6 +43,7 @@ impl<'a> PeerDown<'a> {
         let reason = reader.u8("peer down reason")?;
         let mut down = PeerDown { peer, reason, notification: None, fsm_event: None, information: Vec::new() };
         match reason {
+            1..=3 if reader.is_empty() => {}
             1 | 3 => {
                 reader.take(BGP_HEADER_SIZE, "NOTIFICATION header")?;
                 let code = reader.u8("NOTIFICATION error code")?;
@@ -89,5 +90,49 @@ impl fmt::Display for PeerDown<'_> {
             None | Some(0) => Ok(()),
             Some(event) => write!(f, " (FSM event {event})"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Peer Down with a header of zeros.
+    fn down(body: &[u8]) -> Result<PeerDown<'static>, Error> {
+        let bytes = [&[0; 42][..], body].concat().leak();
+        PeerDown::decode(&mut Reader::new(bytes, 6))
+    }
+
+    #[test]
+    fn each_reason_has_its_own_data() {
+        let notification = [&[0xff; 16][..], &[0, 23, 3, 6, 2, 1, b'x']].concat();
+        let check = |reason: u8, data: &[u8], text: &str, tables: usize| {
+            let body = [&[reason][..], data].concat();
+            let down = down(&body).unwrap();
+            assert_eq!((down.to_string().as_str(), down.information.len()), (text, tables));
+        };
+        check(1, &notification, "local system closed the session with a NOTIFICATION (code 6, subcode 2)", 0);
+        check(3, &notification, "remote system closed the session with a NOTIFICATION (code 6, subcode 2)", 0);
+        check(1, &[], "local system closed the session with a NOTIFICATION", 0);
+        check(2, &[0, 18], "local system closed the session without a NOTIFICATION (FSM event 18)", 0);
+        check(2, &[0, 0], "local system closed the session without a NOTIFICATION", 0);
+        check(2, &[], "local system closed the session without a NOTIFICATION", 0);
+        check(4, &[], "remote system closed the session without a NOTIFICATION", 0);
+        check(5, &[], "monitoring of the peer was ended by configuration", 0);
+        check(6, &[0, 3, 0, 1, b'a'], "local system closed, table no longer monitored", 1);
+        check(0, &[1, 2, 3], "reason 0", 0);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_named_with_its_place() {
+        let check = |body: &[u8], offset, field| {
+            let error = down(body).unwrap_err();
+            assert_eq!((error.offset, error.field), (offset, field), "{body:?}");
+        };
+        check(&[], 48, "peer down reason");
+        check(&[1, 0xff], 49, "NOTIFICATION header");
+        check(&[&[3][..], &[0xff; 19]].concat(), 68, "NOTIFICATION error code");
+        check(&[2, 1], 49, "FSM event code");
+        check(&[6, 0, 3, 0, 2, 1], 53, "information value");
     }
 }
