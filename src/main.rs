@@ -1,3 +1,23 @@
 //! The command line: parse, call, map the error to an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use rib_ingester::cli::{self, Arguments};
+
+fn main() -> ExitCode {
+    // Wrong use ends here with exit code 2, `--help` with 0.
+    let arguments = Arguments::parse();
+    let result = cli::run(arguments);
+    log::logger().flush();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for line in failure.lines() {
+                eprintln!("rib-ingester: {line}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,3 +1,149 @@
 //! The commands, one file each.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration. A message says what was wrong, where, and what to
+//! do. What a command was asked for goes to standard output, everything else to standard error.
 
+pub mod config;
 pub mod decode;
+pub mod migrate;
+pub mod record;
+pub mod replay;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Problem, Settings};
+use crate::store;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rib-ingester",
+    version,
+    about = "BGP Monitoring Protocol collector: routers in, PostgreSQL tables out"
+)]
+#[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
+                        Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Print raw BMP bytes as JSON lines, one per message
+    Decode {
+        /// The file, or - for standard input
+        file: PathBuf,
+    },
+    /// Play raw BMP bytes to a collector, as a router would
+    Replay(replay::Arguments),
+    /// Store the BMP bytes of one router's session in a file, for a bug report
+    Record(record::Arguments),
+    /// Print the settings in force
+    Config(config::Arguments),
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong use or wrong configuration, one line per mistake: nothing was done. Exit code 2.
+    Configuration(Vec<String>),
+    /// It was tried and went wrong. Exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Configuration(_) => 2,
+            Failure::Failed(_) => 1,
+        }
+    }
+
+    /// What to print.
+    pub fn lines(&self) -> &[String] {
+        match self {
+            Failure::Configuration(lines) => lines,
+            Failure::Failed(line) => std::slice::from_ref(line),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::from(vec![problem])
+    }
+}
+
+/// What waiting would not mend is the configuration's fault.
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Failure {
+        let line = format!("database: {error}");
+        if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
+    }
+}
+
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Failure {
+        Failure::Configuration(problems.iter().map(Problem::to_string).collect())
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever kept it from being done.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Migrate => migrate::run(&Settings::load()?),
+        Command::Decode { file } => print_decoded(&file, &Settings::load_offline()?),
+        Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),
+        Command::Record(arguments) => record::run(&arguments, &Settings::load_offline()?),
+        Command::Config(arguments) => config::run(&arguments),
+    }
+}
+
+fn print_decoded(file: &Path, settings: &Settings) -> Result<(), Failure> {
+    let (input, _) = open(file)?;
+    match decode::run(input, io::BufWriter::new(io::stdout().lock()), settings.max_message_bytes) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display()))),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::Failed(format!("{}: {error}", file.display()))),
+    }
+}
+
+/// A file, or standard input for `-`, and its length where it has one.
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let file = File::open(path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    Ok((Box::new(file), length))
+}
+
+/// Prints a command's result. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use io::Write;
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

@@ -1,0 +1,28 @@
+//! `config`: the settings in force, or the table of all settings.
+
+use clap::Args;
+
+use super::{Failure, print};
+use crate::config::{Settings, print as forms};
+
+/// What to print.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Print the table of all settings as Markdown instead
+    #[arg(long, conflicts_with = "env_file")]
+    markdown: bool,
+    /// Print a commented environment file for systemd instead
+    #[arg(long)]
+    env_file: bool,
+}
+
+/// Prints. The two tables do not depend on the environment, so a mistake in it does not matter to them.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.markdown {
+        return print(&forms::markdown());
+    }
+    if arguments.env_file {
+        return print(&forms::env_file());
+    }
+    print(&forms::in_force(&Settings::load_offline()?))
+}

@@ -1,0 +1,270 @@
+//! `replay`: plays raw BMP bytes to a collector as a router would.
+//!
+//! The bytes go out as they are, BMP or not; they are cut into messages only to count and to pace them. At the end the
+//! sending side is closed and the collector is given time to read up to it, so that nothing is lost to a reset.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Failure, counted, open, print};
+use crate::config::Settings;
+use crate::session::frame::FrameBuffer;
+
+/// How long a collector that is not there yet is waited for.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The pause between two tries to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a collector may take to read up to the end after the last byte was sent.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to play, where to and how.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The file with raw BMP bytes, or - for standard input
+    file: PathBuf,
+    /// The collector
+    #[arg(long, value_name = "HOST:PORT")]
+    to: String,
+    /// Messages per second; without it as fast as the collector reads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    speed: Option<u32>,
+    /// Keep the session open for so many seconds after the last byte
+    #[arg(long, value_name = "SECS", default_value_t = 0)]
+    hold: u32,
+}
+
+/// Plays the file and says how much it was.
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let (mut input, length) = open(&arguments.file)?;
+    let stream = connect(&arguments.to)?;
+    let mut player = Player {
+        stream: &stream,
+        frames: FrameBuffer::new(settings.max_message_bytes),
+        pace: arguments.speed.map(Pace::new),
+        bar: progress_bar(length),
+        bytes: 0,
+        messages: 0,
+    };
+    let played = player.play(&mut *input);
+    player.bar.finish_and_clear();
+    let sent = format!("{}, {}", counted(player.bytes, "byte"), counted(player.messages, "message"));
+    match played {
+        Ok(()) => {}
+        Err(PlayError::Read(error)) => return Err(failed(&arguments.file.display(), &error)),
+        Err(PlayError::Send(error)) => {
+            return Err(Failure::Failed(format!(
+                "{}: {error} after {sent}: the collector closed the session, its log says why",
+                arguments.to
+            )));
+        }
+    }
+    finish(&stream, Duration::from_secs(arguments.hold.into())).map_err(|error| failed(&arguments.to, &error))?;
+    print(&format!("sent {sent} to {}\n", arguments.to))
+}
+
+fn failed(subject: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(format!("{subject}: {error}"))
+}
+
+/// A collector that was started a moment ago may not listen yet.
+fn connect(to: &str) -> Result<TcpStream, Failure> {
+    let addresses: Vec<SocketAddr> = match to.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(Failure::Configuration(vec![format!("--to {to}: {error}; allowed: HOST:PORT")]));
+        }
+        Err(error) => return Err(failed(&to, &error)),
+    };
+    let deadline = Instant::now() + CONNECT_PATIENCE;
+    loop {
+        match TcpStream::connect(&addresses[..]) {
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(|error| failed(&to, &error))?;
+                return Ok(stream);
+            }
+            Err(error) if Instant::now() >= deadline => return Err(failed(&to, &error)),
+            Err(_) => thread::sleep(CONNECT_PAUSE),
+        }
+    }
+}
+
+fn progress_bar(length: Option<u64>) -> ProgressBar {
+    // Drawn on standard error; a pipe or a file gets none.
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let style = ProgressStyle::with_template(template).expect("the template is a constant that works");
+    match length {
+        Some(length) => ProgressBar::with_draw_target(Some(length), target).with_style(style),
+        None => ProgressBar::with_draw_target(None, target),
+    }
+}
+
+/// The bytes on their way from the file to the socket.
+struct Player<'a> {
+    stream: &'a TcpStream,
+    frames: FrameBuffer,
+    pace: Option<Pace>,
+    bar: ProgressBar,
+    bytes: u64,
+    messages: u64,
+}
+
+enum PlayError {
+    Read(io::Error),
+    Send(io::Error),
+}
+
+impl Player<'_> {
+    fn play(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
+        let mut input = input;
+        while self.frames.fill(&mut input).map_err(PlayError::Read)? > 0 {
+            if self.send_messages().map_err(PlayError::Send)? == Stream::OutOfStep {
+                return self.play_unframed(input);
+            }
+        }
+        // A message cut short at the end of the file is the collector's to judge.
+        let rest = self.frames.rest().to_vec();
+        self.send(&rest).map_err(PlayError::Send)
+    }
+
+    fn send_messages(&mut self) -> io::Result<Stream> {
+        loop {
+            let message = match self.frames.next_message() {
+                Ok(Some(frame)) => frame.bytes,
+                Ok(None) => return Ok(Stream::InStep),
+                Err(_) => return Ok(Stream::OutOfStep),
+            };
+            if let Some(pace) = &self.pace {
+                pace.wait_for(self.messages);
+            }
+            let mut stream = self.stream;
+            stream.write_all(message)?;
+            self.messages += 1;
+            self.bytes += length(message);
+            self.bar.set_position(self.bytes);
+        }
+    }
+
+    /// What follows cannot be cut into messages, so it cannot be paced either.
+    fn play_unframed(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
+        eprintln!("rib-ingester: byte {} begins no BMP message; the rest is sent as it is", self.bytes);
+        let rest = self.frames.rest().to_vec();
+        self.send(&rest).map_err(PlayError::Send)?;
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match input.read(&mut chunk).map_err(PlayError::Read)? {
+                0 => return Ok(()),
+                count => self.send(&chunk[..count]).map_err(PlayError::Send)?,
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut stream = self.stream;
+        stream.write_all(bytes)?;
+        self.bytes += length(bytes);
+        self.bar.set_position(self.bytes);
+        Ok(())
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Stream {
+    InStep,
+    OutOfStep,
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a slice's length fits 64 bits")
+}
+
+/// Message n is due n / speed seconds after the start: a late one does not delay those behind it.
+struct Pace {
+    start: Instant,
+    per_second: u32,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Pace {
+        Pace { start: Instant::now(), per_second }
+    }
+
+    fn wait_for(&self, message: u64) {
+        let per_second = u64::from(self.per_second);
+        let part = Duration::from_secs(message % per_second) / self.per_second;
+        let due = self.start + Duration::from_secs(message / per_second) + part;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// Holds the session open, closes the sending side, waits until the collector has closed its own.
+fn finish(mut stream: &TcpStream, hold: Duration) -> io::Result<()> {
+    if !hold.is_zero() && wait_for_close(stream, hold)? == Close::Seen {
+        return Err(io::Error::other("the collector closed the session while it was held open; its log says why"));
+    }
+    stream.flush()?;
+    match stream.shutdown(Shutdown::Write) {
+        // The collector was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
+        result => result?,
+    }
+    match wait_for_close(stream, DRAIN_PATIENCE)? {
+        Close::Seen => Ok(()),
+        Close::NotSeen => {
+            eprintln!("rib-ingester: all is sent, but the collector has not read to the end yet");
+            Ok(())
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Close {
+    Seen,
+    NotSeen,
+}
+
+fn wait_for_close(mut stream: &TcpStream, patience: Duration) -> io::Result<Close> {
+    let deadline = Instant::now() + patience;
+    let mut ignored = [0; 1024];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Close::NotSeen);
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut ignored) {
+            Ok(0) => return Ok(Close::Seen),
+            // BMP has nothing to say to a router (RFC 7854 section 3.2), but reading it costs nothing.
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                io::ErrorKind::ConnectionReset => {
+                    return Err(io::Error::other(
+                        "the collector reset the session before it had read all; its log says why",
+                    ));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_spreads_messages_over_the_second() {
+        let pace = Pace::new(100);
+        pace.wait_for(5);
+        assert!(pace.start.elapsed() >= Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,114 @@
+//! The binary's settings, from the outside.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str], vars: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    command.env_clear().args(arguments).envs(vars.iter().copied());
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn every_mistake_is_said_at_once_and_ends_with_2() {
+    let output = run(
+        &["config"],
+        &[
+            ("RIB_INGESTER_BMP_LISTEN", "11019"),
+            ("RIB_INGESTER_ALLOW", "10.0.0.1/8"),
+            ("RIB_INGESTER_RETENTION_DAY", "3"),
+            ("RIB_INGESTER_DATABASE_URL", "postgresql://u:hunter2@db:x/rib"),
+            ("RIB_INGESTER_TEST_ANYTHING", "is left to the tests"),
+        ],
+    );
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(said.lines().count(), 4, "{said}");
+    for expected in [
+        "RIB_INGESTER_RETENTION_DAY: is not a setting; did you mean RIB_INGESTER_RETENTION_DAYS?",
+        "RIB_INGESTER_BMP_LISTEN=11019: is not an address and port; allowed: `ADDRESS:PORT`",
+        "RIB_INGESTER_ALLOW=10.0.0.1/8: 10.0.0.1/8 has host bits; did you mean 10.0.0.0/8?; allowed: ",
+        "RIB_INGESTER_DATABASE_URL=(hidden): ",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is missing in:\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn config_shows_values_in_force_without_secrets() {
+    let output = run(
+        &["config"],
+        &[
+            ("RIB_INGESTER_DATABASE_URL", "postgresql://writer:hunter2@db.example:5433/rib"),
+            ("RIB_INGESTER_FLUSH_MS", "50"),
+            ("STATE_DIRECTORY", "/var/lib/rib-ingester"),
+        ],
+    );
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for expected in [
+        "RIB_INGESTER_DATABASE_URL=host=db.example port=5433 user=writer dbname=rib password=(hidden)  (set)\n",
+        "RIB_INGESTER_FLUSH_MS=50  (set)\n",
+        "RIB_INGESTER_SESSION_HOLD_SECS=900  (default)\n",
+        "RIB_INGESTER_STATE_DIR=/var/lib/rib-ingester  (default)\n",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is missing in:\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 100 || line.starts_with("RIB_INGESTER_")), "{said}");
+}
+
+#[test]
+fn wrong_use_ends_with_2_and_help_with_0() {
+    for arguments in [&["nonsense"][..], &[], &["config", "--nonsense"], &["replay"], &["record", "--listen", "x"]] {
+        assert_eq!(run(arguments, &[]).status.code(), Some(2), "{arguments:?}");
+    }
+    let help = run(&["--help"], &[]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration"));
+}
+
+#[test]
+fn markdown_has_a_row_per_setting_and_ignores_the_environment() {
+    let output = run(&["config", "--markdown"], &[("RIB_INGESTER_NONSENSE", "1")]);
+    assert!(output.status.success());
+    let rows: Vec<&str> = text(&output.stdout).lines().filter(|line| line.starts_with("| `RIB_INGESTER_")).collect();
+    assert_eq!(rows.len(), rib_ingester::config::TABLE.len());
+    // Four cells, so five bars that are not escaped.
+    assert!(rows.iter().all(|row| row.replace("\\|", "").matches('|').count() == 5));
+}
+
+#[test]
+fn a_command_that_needs_the_database_says_so() {
+    let without = run(&["migrate"], &[]);
+    assert_eq!(without.status.code(), Some(2));
+    assert!(text(&without.stderr).contains("RIB_INGESTER_DATABASE_URL: is required"), "{}", text(&without.stderr));
+    // Port 1 (tcpmux) is closed on any machine that runs these tests.
+    let url = "postgresql://writer:hunter2@127.0.0.1:1/rib";
+    let unreachable = run(&["migrate"], &[("RIB_INGESTER_DATABASE_URL", url)]);
+    assert_eq!(unreachable.status.code(), Some(1));
+    let said = text(&unreachable.stderr);
+    assert!(said.contains("refused") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn decode_ends_with_1_when_the_stream_breaks() {
+    let path = std::env::temp_dir().join(format!("rib-ingester-decode-{}", std::process::id()));
+    let check = |bytes: &[u8], code: i32, lines: usize| {
+        std::fs::write(&path, bytes).unwrap();
+        let output = run(&["decode", path.to_str().unwrap()], &[]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout).lines().count(), lines);
+    };
+    // An empty Initiation, RFC 7854 section 4.3.
+    check(&[3, 0, 0, 0, 6, 4], 0, 1);
+    check(&[3, 0, 0, 0, 6, 4, b'G', b'E', b'T'], 1, 2);
+    std::fs::remove_file(&path).unwrap();
+}
