@@ -200,3 +200,97 @@ fn open_families(sent: &Open, received: &Open) -> BTreeSet<AfiSafi> {
     }
     both.families
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Asn;
+    use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
+    use std::net::Ipv4Addr;
+
+    const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
+    const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
+    const RD: Rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 7]);
+
+    fn header(kind: PeerKind, rib: Rib) -> PerPeerHeader {
+        let address = Ipv4Addr::new(192, 0, 2, 1);
+        let peer = PeerKey { kind, address: address.into(), asn: Asn(1), bgp_id: address };
+        PerPeerHeader { peer, rib, as_width: AsWidth::Four, time: None }
+    }
+
+    fn loc_rib(rd: Rd) -> PerPeerHeader {
+        header(PeerKind::LocRib(rd), Rib::LocRib { filtered: false })
+    }
+
+    fn open(families: &[AfiSafi], add_path: &[(AfiSafi, AddPathDirection)]) -> Open {
+        let mut capabilities: Vec<_> = families.iter().map(|family| Capability::Multiprotocol(*family)).collect();
+        capabilities.push(Capability::AddPath(add_path.to_vec()));
+        let bgp_id = Ipv4Addr::new(10, 0, 0, 1);
+        Open { version: 4, my_as: 1, asn: Asn(1), hold_time: 0, bgp_id, capabilities }
+    }
+
+    fn up<'a>(peer: PerPeerHeader, sent: Open, received: Open, tlv: Option<(u16, &'a [u8])>) -> PeerUp<'a> {
+        PeerUp {
+            peer,
+            local_address: Ipv4Addr::UNSPECIFIED.into(),
+            local_port: 0,
+            remote_port: 0,
+            sent_open: sent,
+            received_open: received,
+            information: tlv.map(|(type_code, value)| Information { type_code, value }).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn add_path_goes_by_direction_and_rib() {
+        use AddPathDirection::{Both, Receive, Send};
+        let check = |rib: Rib, kind, sent: &[_], received: &[_], want: &[AfiSafi]| {
+            let mut peers = Peers::new();
+            let header = header(kind, rib);
+            peers.peer_up(&up(header, open(&[], sent), open(&[], received), None));
+            assert_eq!(peers.context(&header).add_path, want, "{rib:?} {sent:?} {received:?}");
+        };
+        let global = PeerKind::Global;
+        let (incoming, outgoing) = (Rib::AdjRibIn(Policy::Pre), Rib::AdjRibOut(Policy::Post));
+        check(incoming, global, &[(V4, Receive)], &[(V4, Send)], &[V4]);
+        check(incoming, global, &[(V4, Receive)], &[], &[]);
+        check(incoming, global, &[(V4, Send)], &[(V4, Receive)], &[]);
+        check(outgoing, global, &[(V4, Send)], &[(V4, Receive)], &[V4]);
+        check(incoming, global, &[(V4, Both), (V6, Receive)], &[(V4, Both), (V6, Receive)], &[V4]);
+        let instance = PeerKind::LocRib(Rd([0; 8]));
+        check(Rib::LocRib { filtered: true }, instance, &[(V6, Receive)], &[], &[V6]);
+        check(Rib::LocRib { filtered: true }, instance, &[], &[], &[]);
+    }
+
+    #[test]
+    fn several_peer_ups_of_one_instance_are_merged_and_a_peer_down_forgets_them() {
+        let mut peers = Peers::new();
+        let header = loc_rib(RD);
+        peers.peer_up(&up(header, open(&[V4], &[]), open(&[], &[]), Some((3, b"blue"))));
+        peers.peer_up(&up(header, open(&[V6], &[]), open(&[], &[]), None));
+        assert_eq!(peers.families(&header), [V4, V6]);
+        assert_eq!(&*peers.table_name(&header, V6), "blue");
+        assert!(peers.is_up(&header) && !peers.is_up(&loc_rib(Rd([0; 8]))));
+        assert!(peers.peer_down(&header));
+        assert!(!peers.peer_down(&header));
+        assert_eq!(&*peers.table_name(&header, V6), "rd:0:65000:7");
+    }
+
+    #[test]
+    fn tables_without_a_name_tlv() {
+        let mut peers = Peers::new();
+        // Junos: one instance, one Peer Up per family, the table's name in TLV type 0.
+        let header = loc_rib(Rd([0; 8]));
+        peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"inet.0"))));
+        peers.peer_up(&up(header, open(&[V6], &[]), open(&[V6], &[]), Some((0, b"inet6.0"))));
+        assert_eq!(&*peers.table_name(&header, V4), "inet.0");
+        assert_eq!(&*peers.table_name(&header, V6), "inet6.0");
+        // FRR: the neighbour's description in the same TLV of a global peer.
+        let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+        peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
+        assert_eq!(&*peers.table_name(&neighbour, V4), UNKNOWN_TABLE);
+        // GoBGP 3: no Peer Up at all.
+        assert_eq!(&*Peers::new().table_name(&header, V4), UNKNOWN_TABLE);
+        assert_eq!(&*Peers::new().table_name(&loc_rib(RD), V4), "rd:0:65000:7");
+    }
+}
