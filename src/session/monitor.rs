@@ -217,7 +217,7 @@ impl Monitor {
         let header = &monitoring.peer;
         self.identity.route_monitoring(header);
         self.settle()?;
-        let decoded = match update::decode(monitoring.update, &self.peers.context(header)) {
+        let decoded = match update::decode(monitoring.update, &monitoring.context(self.peers.context(header))) {
             Ok(decoded) => decoded,
             Err(error) => {
                 return self.reject(frame, &error);

@@ -12,12 +12,12 @@ use crate::session::peers::Peers;
 use crate::wire::bgp::faults::{Fault, FaultAction};
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::update::{self, Lies, Routes, Update};
-use crate::wire::bmp::RouteMonitoring;
+use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
 pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, peers: &Peers) {
     let peer = &monitoring.peer;
-    let decoded = match update::decode(monitoring.update, &peers.context(peer)) {
+    let decoded = match update::decode(monitoring.update, &monitoring.context(peers.context(peer))) {
         Ok(decoded) => decoded,
         Err(error) => {
             line.insert("error".into(), error_value(&error.shifted(monitoring.update_offset), offset));
@@ -26,6 +26,9 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
     };
     let family = family_of(&decoded.update);
     line.insert("table_name".into(), json!(&*peers.table_name(peer, family)));
+    if !monitoring.tlvs.is_empty() {
+        line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
+    }
     add_lies(line, decoded.lies);
     match decoded.update {
         Update::EndOfRib(family) => {
@@ -45,6 +48,57 @@ fn family_of(update: &Update) -> AfiSafi {
             announced.chain(withdrawn).next().unwrap_or(AfiSafi::IPV4_UNICAST)
         }
     }
+}
+
+/// A TLV of a version 4 message; a group is an index of its own kind.
+fn tlv(tlv: &Tlv<'_>) -> Value {
+    let mut object = Object::new();
+    object.insert("type".into(), json!(tlv.type_code));
+    if let Some(enterprise) = tlv.enterprise {
+        object.insert("enterprise".into(), json!(enterprise));
+    }
+    object.insert(if tlv.index & GROUP_BIT == 0 { "index" } else { "group" }.into(), json!(tlv.index & !GROUP_BIT));
+    object.insert("hex".into(), json!(hex(tlv.value)));
+    let name = match tlv.kind {
+        TlvKind::SequenceNumber => "sequence_number",
+        TlvKind::ExtendedFlags => "extended_flags",
+        TlvKind::Timestamp => "timestamp",
+        TlvKind::Group => "group",
+        TlvKind::TableName => "table_name",
+        TlvKind::StatelessParsing => "stateless_parsing",
+        TlvKind::PathMarking => {
+            object.insert("status".into(), json!(path_status(tlv.value)));
+            "path_marking"
+        }
+        TlvKind::Unknown => return Value::Object(object),
+    };
+    object.insert("name".into(), json!(name));
+    Value::Object(object)
+}
+
+/// The top bit of a TLV's index (draft-ietf-grow-bmp-tlv-20 section 4.3).
+const GROUP_BIT: u16 = 0x8000;
+
+/// The bits of a path's status by name, lowest first (draft-ietf-grow-bmp-path-marking-tlv section 3.1).
+fn path_status(value: &[u8]) -> Vec<&'static str> {
+    const NAMES: [&str; 12] = [
+        "invalid",
+        "best",
+        "nonselected",
+        "primary",
+        "backup",
+        "non_installed",
+        "best_external",
+        "add_path",
+        "filtered_in",
+        "filtered_out",
+        "stale",
+        "suppressed",
+    ];
+    let Some(status) = value.first_chunk::<4>().map(|octets| u32::from_be_bytes(*octets)) else {
+        return Vec::new();
+    };
+    NAMES.into_iter().enumerate().filter(|(bit, _)| status >> bit & 1 == 1).map(|(_, name)| name).collect()
 }
 
 /// Where the message was not as the router had announced.

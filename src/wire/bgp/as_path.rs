@@ -36,6 +36,19 @@ fn asns(numbers: &[u8], width: AsWidth) -> Vec<Asn> {
     }
 }
 
+/// Reads an AS4_PATH. Confederation segments do not belong there and are left out (RFC 6793 section 6).
+///
+/// # Errors
+/// As [`decode`]; an AS4_PATH without any AS is malformed as well.
+pub fn decode_as4(value: &[u8]) -> Result<AsPath, &'static str> {
+    if value.is_empty() {
+        return Err("there is no AS in it");
+    }
+    let mut path = decode(value, AsWidth::Four)?;
+    path.segments.retain(|segment| matches!(segment, Segment::Sequence(_) | Segment::Set(_)));
+    Ok(path)
+}
+
 /// The path that a two-octet AS_PATH and its AS4_PATH stand for together (RFC 6793 section 4.2.3).
 pub fn merge(path: AsPath, as4: AsPath) -> AsPath {
     let Some(lead) = hops(&path).checked_sub(hops(&as4)) else {
@@ -109,7 +122,7 @@ mod tests {
     fn as4_path_replaces_the_tail() {
         let check = |path: &[u8], as4: &[u8], want: &str| {
             let path = decode(path, AsWidth::Two).unwrap();
-            let as4 = decode(as4, AsWidth::Four).unwrap();
+            let as4 = decode_as4(as4).unwrap();
             assert_eq!(merge(path, as4).to_string(), want);
         };
         check(&[2, 3, 0, 1, 0x5b, 0xa0, 0x5b, 0xa0], &[2, 2, 0, 1, 0, 0, 0, 1, 0, 1], "1 65536 65537");
@@ -117,5 +130,7 @@ mod tests {
         check(&[2, 1, 0, 1], &[2, 2, 0, 1, 0, 0, 0, 1, 0, 1], "1");
         check(&[3, 1, 0, 9, 2, 2, 0, 1, 0x5b, 0xa0], &[2, 1, 0, 1, 0, 0], "(9) 1 65536");
         check(&[2, 2, 0, 1, 0, 2, 1, 2, 0, 3, 0, 4], &[1, 1, 0, 1, 0, 0], "1 2 {65536}");
+        check(&[2, 2, 0, 1, 0x5b, 0xa0], &[3, 1, 0, 1, 0, 9, 2, 1, 0, 1, 0, 0], "1 65536");
+        assert_eq!(decode_as4(&[]), Err("there is no AS in it"));
     }
 }

@@ -149,7 +149,7 @@ impl<'a> Attributes<'a> {
             9 => path.other.push(OtherAttribute::OriginatorId(four(value)?.into())),
             10 => path.other.push(OtherAttribute::ClusterList(not_empty(list(value, |id: [u8; 4]| id.into())?)?)),
             16 => path.extended_communities = Some(list(value, ExtendedCommunity)?),
-            17 => pending.as4_path = Some(as_path::decode(value, AsWidth::Four)?),
+            17 => pending.as4_path = Some(as_path::decode_as4(value)?),
             18 => {
                 let [a, b, c, d, address @ ..] = value else { return Err("length is not 8") };
                 let address = four(address).map_err(|_| "length is not 8")?;
@@ -240,7 +240,11 @@ fn aigp(value: &[u8]) -> Result<u64, &'static str> {
         let size = length.checked_sub(3).ok_or("a TLV is shorter than its header")?;
         let (body, tail) = tail.split_at_checked(size).ok_or("a TLV runs over the end")?;
         if *kind == 1 {
-            return body.try_into().map(u64::from_be_bytes).map_err(|_| "AIGP TLV is not 11 octets long");
+            return match body.try_into().map(u64::from_be_bytes) {
+                Ok(u64::MAX) => Err("the metric is the maximum"),
+                Ok(metric) => Ok(metric),
+                Err(_) => Err("AIGP TLV is not 11 octets long"),
+            };
         }
         rest = tail;
     }

@@ -62,7 +62,8 @@ pub fn flags_fit(attribute: u8, flags: u8) -> bool {
     const UNUSED: u8 = 0x0f;
     let want = match attribute {
         1..=3 | 5 | 6 => TRANSITIVE,
-        4 | 9 | 10 => OPTIONAL,
+        // AIGP: RFC 7311 section 3.2.
+        4 | 9 | 10 | 26 => OPTIONAL,
         7 | 8 | 16 | 32 | 35 => OPTIONAL | TRANSITIVE,
         _ => return true,
     };

@@ -101,11 +101,11 @@ impl Open {
     }
 }
 
-/// Optional parameters; 255 twice announces the long form (RFC 9072 section 2).
+/// Optional parameters; one of type 255 announces the long form, whatever the short length (RFC 9072 section 2).
 fn decode_parameters(body: &mut Reader<'_>) -> Result<Vec<Capability>, Error> {
     let short_length = body.u8("Opt Parm Len")?;
     let mut peek = *body;
-    let is_long = short_length == 255 && peek.u8("Non-Ext OP Type") == Ok(255);
+    let is_long = short_length != 0 && peek.u8("Non-Ext OP Type") == Ok(255);
     let mut parameters = if is_long {
         body.u8("Non-Ext OP Type")?;
         let length = usize::from(body.u16("Extended Opt Parm Len")?);
@@ -123,15 +123,25 @@ fn decode_parameters(body: &mut Reader<'_>) -> Result<Vec<Capability>, Error> {
         };
         let mut value = parameters.sub(length, "Parm Value")?;
         while type_code == CAPABILITIES && !value.is_empty() {
-            let code = value.u8("Capability Code")?;
-            let length = usize::from(value.u8("Capability Length")?);
-            capabilities.push(Capability::from_value(code, value.take(length, "Capability Value")?));
+            capabilities.push(Capability::decode(&mut value)?);
         }
     }
     Ok(capabilities)
 }
 
+/// The capabilities that `value` holds one behind the other, up to the first that runs over its end.
+pub fn decode_capabilities(value: &[u8]) -> Vec<Capability> {
+    let mut reader = Reader::new(value, 0);
+    std::iter::from_fn(|| Capability::decode(&mut reader).ok()).collect()
+}
+
 impl Capability {
+    fn decode(reader: &mut Reader<'_>) -> Result<Capability, Error> {
+        let code = reader.u8("Capability Code")?;
+        let length = usize::from(reader.u8("Capability Length")?);
+        reader.take(length, "Capability Value").map(|value| Capability::from_value(code, value))
+    }
+
     fn from_value(code: u8, value: &[u8]) -> Capability {
         match (code, value) {
             (1, [afi1, afi2, _, safi]) => {
@@ -195,7 +205,8 @@ mod tests {
         let body = [&[1, 4, 0, 2, 0, 1][..], &AS4].concat();
         check(&[&[14, 2, 12][..], &body].concat(), &[ipv6.clone(), four.clone()]);
         check(&[&[16, 2, 6][..], &body[..6], &[2, 6], &AS4].concat(), &[ipv6.clone(), four.clone()]);
-        check(&[&[255, 255, 0, 15, 2, 0, 12][..], &body].concat(), &[ipv6, four]);
+        check(&[&[255, 255, 0, 15, 2, 0, 12][..], &body].concat(), &[ipv6.clone(), four.clone()]);
+        check(&[&[1, 255, 0, 15, 2, 0, 12][..], &body].concat(), &[ipv6, four]);
         let add_path = Capability::AddPath(vec![(AfiSafi::IPV4_UNICAST, AddPathDirection::Both)]);
         check(&[12, 2, 10, 69, 8, 0, 1, 1, 3, 0, 2, 1, 9], &[add_path]);
     }

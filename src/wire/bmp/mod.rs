@@ -1,11 +1,12 @@
-//! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069), version 3, and version 4 of draft-ietf-grow-bmp-tlv as far
-//! as Route Monitoring goes.
+//! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069), version 3, and version 4 (draft-ietf-grow-bmp-tlv) where it
+//! differs: Route Monitoring and Statistics Reports.
 
 pub mod information;
 pub mod mirroring;
 pub mod peer;
 pub mod peer_down;
 pub mod peer_up;
+pub mod route_monitoring;
 pub mod statistics;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use mirroring::{Mirrored, RouteMirroring};
 pub use peer::PerPeerHeader;
 pub use peer_down::{Notification, PeerDown};
 pub use peer_up::PeerUp;
+pub use route_monitoring::{RouteMonitoring, Tlv, TlvKind};
 pub use statistics::{Statistic, StatisticValue, StatisticsReport};
 
 use super::Error;
@@ -100,17 +102,6 @@ pub enum Message<'a> {
     },
 }
 
-/// Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteMonitoring<'a> {
-    /// Whose.
-    pub peer: PerPeerHeader,
-    /// The BGP message from its marker on; more octets may follow it.
-    pub update: &'a [u8],
-    /// Where `update` begins in the BMP message.
-    pub update_offset: usize,
-}
-
 /// Decodes one message.
 ///
 /// # Errors
@@ -118,8 +109,8 @@ pub struct RouteMonitoring<'a> {
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
     let mut reader = Reader::new(&frame.bytes[COMMON_HEADER_SIZE..], COMMON_HEADER_SIZE);
     Ok(match frame.type_code {
-        0 => Message::RouteMonitoring(route_monitoring(frame.version, &mut reader)?),
-        1 => Message::StatisticsReport(StatisticsReport::decode(&mut reader)?),
+        0 => Message::RouteMonitoring(RouteMonitoring::decode(frame.version, &mut reader)?),
+        1 => Message::StatisticsReport(StatisticsReport::decode(frame.version, &mut reader)?),
         2 => Message::PeerDown(PeerDown::decode(&mut reader)?),
         3 => Message::PeerUp(PeerUp::decode(&mut reader)?),
         4 => Message::Initiation(Information::decode_all(&mut reader)?),
@@ -136,29 +127,6 @@ pub fn decode_peer(frame: &Frame<'_>) -> Option<PerPeerHeader> {
         0..=3 | 6 => PerPeerHeader::decode(&mut reader).ok(),
         _ => None,
     }
-}
-
-/// TLV types of a version 4 Route Monitoring message (draft-ietf-grow-bmp-tlv section 4.2.1): the BGP message itself.
-const V4_BGP_MESSAGE: u16 = 4;
-
-fn route_monitoring<'a>(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, Error> {
-    let peer = PerPeerHeader::decode(reader)?;
-    if version == 3 {
-        let update_offset = reader.offset();
-        return Ok(RouteMonitoring { peer, update: reader.rest(), update_offset });
-    }
-    let begin = reader.offset();
-    while !reader.is_empty() {
-        let type_code = reader.u16("TLV type")?;
-        let length = usize::from(reader.u16("TLV length")?);
-        reader.u16("TLV index")?;
-        let update_offset = reader.offset();
-        let value = reader.take(length, "TLV value")?;
-        if type_code & 0x7fff == V4_BGP_MESSAGE {
-            return Ok(RouteMonitoring { peer, update: value, update_offset });
-        }
-    }
-    Err(Error::new(begin, "TLV type", "no BGP message among the TLVs"))
 }
 
 #[cfg(test)]

@@ -39,8 +39,9 @@ impl<'a> StatisticsReport<'a> {
     ///
     /// # Errors
     /// The header is short or a TLV runs over the end.
-    pub fn decode(reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, Error> {
+    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
+        let mut reader = if version == 4 { container(*reader) } else { *reader };
         reader.u32("stats count")?;
         let mut statistics = Vec::new();
         while !reader.is_empty() {
@@ -50,6 +51,19 @@ impl<'a> StatisticsReport<'a> {
             statistics.push(Statistic { type_code, value: read_value(value)? });
         }
         Ok(StatisticsReport { peer, statistics })
+    }
+}
+
+/// The statistics of a version 4 message: since draft-ietf-grow-bmp-tlv-20 section 5.4 they stand in a TLV of type 1,
+/// before they were as in version 3.
+///
+/// Read as a count, that TLV's type and length would be at least 65,536 statistics of 4 octets or more: longer
+/// than any such TLV.
+fn container(reader: Reader<'_>) -> Reader<'_> {
+    let mut inner = reader;
+    match (inner.u16("TLV type"), inner.u16("TLV length")) {
+        (Ok(1), Ok(length)) => inner.sub(length.into(), "TLV value").unwrap_or(reader),
+        _ => reader,
     }
 }
 
@@ -88,4 +102,48 @@ pub fn statistic_name(type_code: u16) -> Option<&'static str> {
         17 => "adj_rib_out_post_policy_routes_per_family",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(version: u8, body: &[u8]) -> Result<Vec<Statistic<'static>>, Error> {
+        let bytes = [&[0; 42][..], body].concat().leak();
+        StatisticsReport::decode(version, &mut Reader::new(bytes, 6)).map(|report| report.statistics)
+    }
+
+    #[test]
+    fn values_are_told_by_their_length() {
+        let body = [
+            &[0, 0, 0, 9][..],
+            &[0, 0, 0, 4, 0, 0, 0, 5],
+            &[0, 7, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0],
+            &[0, 9, 0, 11, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 6],
+            &[255, 251, 0, 1, 7],
+        ]
+        .concat();
+        let want = [
+            Statistic { type_code: 0, value: StatisticValue::Number(5) },
+            Statistic { type_code: 7, value: StatisticValue::Number(1 << 32) },
+            Statistic { type_code: 9, value: StatisticValue::PerFamily(AfiSafi::IPV6_UNICAST, 6) },
+            Statistic { type_code: 65531, value: StatisticValue::Opaque(&[7]) },
+        ];
+        assert_eq!(report(3, &body).unwrap(), want);
+        assert_eq!(report(4, &body).unwrap(), want);
+        let length = u8::try_from(body.len()).unwrap();
+        assert_eq!(report(4, &[&[0, 1, 0, length][..], &body, &[0, 9, 0, 0]].concat()).unwrap(), want);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_named_with_its_place() {
+        let check = |body: &[u8], offset, field| {
+            let error = report(3, body).unwrap_err();
+            assert_eq!((error.offset, error.field), (offset, field));
+        };
+        check(&[0, 0, 0], 48, "stats count");
+        check(&[0, 0, 0, 1, 0], 52, "stat type");
+        check(&[0, 0, 0, 1, 0, 7, 0], 54, "stat length");
+        check(&[0, 0, 0, 1, 0, 7, 0, 8, 1], 56, "stat data");
+    }
 }
