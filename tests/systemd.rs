@@ -1,0 +1,153 @@
+//! The unit, its environment file and the install script.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use rib_ingester::config::{DefaultValue, TABLE, print};
+
+fn project() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn the_environment_file_is_the_table() {
+    let file = read(&project().join("systemd/rib-ingester.env"));
+    assert!(
+        file == print::env_file(),
+        "systemd/rib-ingester.env is not up to date: cargo run -- config --env-file > systemd/rib-ingester.env"
+    );
+    for setting in TABLE {
+        let line = match setting.default {
+            DefaultValue::Text(text) => format!("\n#{}={text}\n", setting.variable()),
+            DefaultValue::Unset | DefaultValue::HostName | DefaultValue::StateDirectory => {
+                format!("\n#{}=\n", setting.variable())
+            }
+        };
+        assert!(file.contains(&line), "{line:?} is missing");
+    }
+    assert!(file.lines().all(|line| line.is_empty() || line.starts_with('#')), "nothing is set by a new install");
+}
+
+#[test]
+fn the_unit_does_not_restart_on_wrong_configuration_and_outlasts_a_stop() {
+    let unit = read(&project().join("systemd/rib-ingester.service"));
+    for line in ["RestartPreventExitStatus=2", "Restart=on-failure", "User=rib-ingester", "StateDirectory=rib-ingester"]
+    {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+    let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_string();
+    let stop_seconds: u32 = value("TimeoutStopSec=").strip_suffix('s').unwrap().parse().unwrap();
+    let default = |name: &str| match TABLE.iter().find(|setting| setting.name == name).unwrap().default {
+        DefaultValue::Text(text) => text.parse::<u32>().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(stop_seconds > default("SHUTDOWN_TIMEOUT_SECS"));
+    assert!(value("LimitNOFILE=").parse::<u32>().unwrap() > 4 * default("MAX_SESSIONS"));
+}
+
+/// A scratch root, removed at the end of its test.
+struct Root(PathBuf);
+
+impl Root {
+    fn create(test: &str) -> Root {
+        let path = std::env::temp_dir().join(format!("rib-ingester-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Root(path)
+    }
+
+    fn install(&self, vars: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(project().join("scripts/install"));
+        command.arg(env!("CARGO_BIN_EXE_rib-ingester")).env("DESTDIR", &self.0).envs(vars.iter().copied());
+        command.output().unwrap()
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
+    let root = Root::create("install");
+    let first = root.install(&[]);
+    assert!(first.status.success(), "{}", said(&first));
+    for expected in ["RIB_INGESTER_DATABASE_URL", "RIB_INGESTER_ALLOW", "systemctl enable --now rib-ingester"] {
+        assert!(said(&first).contains(expected), "{}", said(&first));
+    }
+    let env = root.path("etc/rib-ingester/rib-ingester.env");
+    assert_eq!(read(&env), print::env_file());
+    // It may hold a password.
+    assert_eq!((mode(&env), mode(env.parent().unwrap())), (0o600, 0o750));
+    let binary = root.path("usr/local/bin/rib-ingester");
+    assert_eq!(mode(&binary), 0o755);
+    assert!(Command::new(&binary).arg("--version").output().unwrap().status.success());
+
+    std::fs::write(&env, "RIB_INGESTER_FLUSH_MS=50\n").unwrap();
+    let second = root.install(&[]);
+    assert!(second.status.success() && said(&second).contains("kept "), "{}", said(&second));
+    assert_eq!(read(&env), "RIB_INGESTER_FLUSH_MS=50\n");
+    assert_eq!(read(&root.path("etc/rib-ingester/rib-ingester.env.new")), print::env_file());
+}
+
+#[test]
+fn install_follows_prefix() {
+    let root = Root::create("prefix");
+    let output = root.install(&[("PREFIX", "/opt/rib")]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(root.path("opt/rib/bin/rib-ingester").is_file());
+    let unit = read(&root.path("etc/systemd/system/rib-ingester.service"));
+    assert!(unit.contains("\nExecStart=/opt/rib/bin/rib-ingester serve\n"), "{unit}");
+    assert_eq!(root.install(&[("PREFIX", "relative")]).status.code(), Some(2));
+}
+
+#[test]
+fn systemd_understands_the_unit_and_finds_it_little_exposed() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("skipped: no systemd-analyze on this machine");
+        return;
+    }
+    // `verify` wants every program that the unit starts to exist in the root.
+    let root = Root::create("verify");
+    assert!(root.install(&[]).status.success());
+    std::fs::create_dir_all(root.path("bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_rib-ingester"), root.path("bin/kill")).unwrap();
+    let unit = root.path("etc/systemd/system/rib-ingester.service");
+    let security = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--threshold=20", "--no-pager"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    assert!(security.status.success(), "exposed above 2.0:\n{}", said(&security));
+
+    let verify = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(format!("--root={}", root.0.display()))
+        .arg("rib-ingester.service")
+        .output()
+        .unwrap();
+    // Units that are not in the scratch root are not ours to find; a word that systemd does not know is.
+    for wrong in ["Unknown key", "Unknown lvalue", "Failed to parse", "Invalid", "not executable", "bad-setting"] {
+        assert!(!said(&verify).contains(wrong), "{}", said(&verify));
+    }
+}
