@@ -135,15 +135,3 @@ pg_stop() {
     pg_as "$PG_BIN/pg_ctl" -s -w -t 60 -m fast -D "$folder/data" stop >/dev/null 2>&1 ||
         pg_as "$PG_BIN/pg_ctl" -s -w -t 60 -m immediate -D "$folder/data" stop >/dev/null 2>&1
 }
-
-# A TCP port that nobody listens on now, below the range from which the kernel gives ports to clients.
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        if ! grep -qi ":$(printf %04X "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null; then
-            echo "$port"
-            return
-        fi
-    done
-}
