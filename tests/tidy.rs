@@ -1,0 +1,317 @@
+//! Reads the sources and holds them to the layout that `src/lib.rs` describes: who may import whom, who may do what.
+//!
+//! Each rule judges the code lines of a file, without comments and without its unit tests, and each rule is tried on a
+//! bad and on a good sample first: a rule that cannot fail guards nothing.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::path::{Path, PathBuf};
+
+/// Lines of a source file with its tests. A person reads one in one sitting.
+const LINES_MAX: usize = 600;
+
+/// Lines of `main.rs`.
+const MAIN_LINES_MAX: usize = 80;
+
+/// What each room may import of ours. A room that is not named here may import any: it is wiring (`supervisor`, `cli`)
+/// or not there yet.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("model", &["model"]),
+    ("wire", &["wire", "model"]),
+    ("store", &["store", "model"]),
+    ("pipeline", &["pipeline", "store", "model", "stop"]),
+    // `config` for the allow-list, which SIGHUP changes while sessions come and go.
+    ("session", &["session", "pipeline", "wire", "model", "stop", "config"]),
+    ("stop", &[]),
+    ("config", &["config"]),
+    ("logging", &["logging", "config"]),
+];
+
+/// One thing that only some files may do.
+struct Rule {
+    name: &'static str,
+    /// Files (`wire/bmp/mod.rs`) or folders (`wire/`) that the rule is for; empty: all.
+    only_for: &'static [&'static str],
+    /// Files or folders that may do it.
+    except: &'static [&'static str],
+    /// Any of these in a line of code offends.
+    offending: &'static [&'static str],
+    bad_sample: &'static str,
+    good_sample: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        name: "wire has no I/O, no clock, no log, no SQL",
+        only_for: &["wire/"],
+        except: &[],
+        offending: &[
+            "std::io",
+            "io::Read",
+            "io::Write",
+            "std::fs",
+            "std::time",
+            "SystemTime",
+            "Instant",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "log::",
+            "warn!(",
+            "info!(",
+            "error!(",
+            "debug!(",
+            "println!(",
+            "eprintln!(",
+            "postgres",
+        ],
+        bad_sample: "use std::net::TcpStream;",
+        good_sample: "use std::net::{IpAddr, Ipv4Addr};",
+    },
+    Rule {
+        name: "session::changes is pure",
+        only_for: &["session/changes.rs", "session/rib.rs"],
+        except: &[],
+        offending: &[
+            "std::io",
+            "std::fs",
+            "std::thread",
+            "SystemTime::now",
+            "Instant::now",
+            "TcpStream",
+            "Sender<",
+            "Receiver<",
+            ".send(",
+            ".recv(",
+            "log::",
+            "warn!(",
+            "info!(",
+            "println!(",
+        ],
+        bad_sample: "    self.events.send(event)?;",
+        good_sample: "    events.push(event);",
+    },
+    Rule {
+        name: "only store names SQL",
+        only_for: &[],
+        except: &["store/"],
+        offending: &[
+            "SELECT ",
+            "INSERT INTO",
+            "DELETE FROM",
+            "CREATE TABLE",
+            "ALTER TABLE",
+            "DROP TABLE",
+            "TRUNCATE ",
+            "COPY ",
+            "REFRESH MATERIALIZED",
+            ".sql\"",
+            "batch_execute(",
+            ".query_one(",
+            ".query_opt(",
+            "copy_in(",
+            "copy_out(",
+        ],
+        bad_sample: "    client.query(\"SELECT 1 FROM routers\", &[])",
+        good_sample: "    store::status::read(&mut client)",
+    },
+    Rule {
+        name: "only store converts for SQL",
+        only_for: &[],
+        except: &["store/"],
+        offending: &["ToSql", "FromSql", "to_sql(", "from_sql("],
+        bad_sample: "    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error>> {",
+        good_sample: "    let route = EncodedRoute::encode(next_hop, attributes);",
+    },
+    Rule {
+        name: "sessions and what is below them know no database connection",
+        only_for: &["model/", "wire/", "session/"],
+        except: &[],
+        offending: &["postgres::", "Client"],
+        bad_sample: "use crate::store::Client;",
+        good_sample: "use crate::pipeline::PipelineSender;",
+    },
+    Rule {
+        name: "only config reads the environment",
+        only_for: &[],
+        except: &["config.rs"],
+        offending: &["env::var", "env::vars", "vars_os(", "var_os("],
+        bad_sample: "    let url = std::env::var(\"RIB_INGESTER_DATABASE_URL\");",
+        good_sample: "    let version = env!(\"CARGO_PKG_VERSION\");",
+    },
+    Rule {
+        name: "only the supervisor, the listener and the pipeline start threads",
+        only_for: &[],
+        except: &["supervisor.rs", "supervisor/", "session/listener.rs", "pipeline/"],
+        offending: &["thread::spawn", "thread::Builder", "thread::scope", "Builder::new().name("],
+        bad_sample: "    std::thread::spawn(move || read(stream));",
+        good_sample: "    std::thread::sleep(pause);",
+    },
+    Rule {
+        name: "nothing is left to be done",
+        only_for: &[],
+        except: &[],
+        offending: &["todo!(", "unimplemented!(", "dbg!(", "FIXME", "XXX"],
+        bad_sample: "    todo!()",
+        good_sample: "    Ok(())",
+    },
+];
+
+impl Rule {
+    fn is_for(&self, file: &str) -> bool {
+        let is_in = |places: &[&str]| {
+            places.iter().any(|place| file == *place || (place.ends_with('/') && file.starts_with(place)))
+        };
+        (self.only_for.is_empty() || is_in(self.only_for)) && !is_in(self.except)
+    }
+
+    fn is_broken_by(&self, line: &str) -> bool {
+        self.offending.iter().any(|word| line.contains(word))
+    }
+}
+
+/// A file below `src`, its name with `/` and relative to `src`.
+struct Source {
+    file: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 20, "the sources are not where they are looked for");
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let file = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            found.push(Source { file, text: std::fs::read_to_string(&path).unwrap() });
+        }
+    }
+}
+
+/// Whether a file holds nothing but the unit tests of its parent module.
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file.ends_with("_tests.rs") || file.contains("/tests/")
+}
+
+/// The lines with code, numbered from 1: no comments, and nothing from the unit tests on, which come last in a file.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("\n#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..end]
+        .lines()
+        .enumerate()
+        .map(|(i, line)| (i + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// The room that a file belongs to: `wire` for `wire/bmp/mod.rs`, `config` for `config.rs`.
+fn room(file: &str) -> &str {
+    let first = file.split('/').next().unwrap();
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+/// The rooms that a line of code names through `crate::`.
+fn imported(line: &str) -> Vec<&str> {
+    let after = line.split("crate::").skip(1);
+    after
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => list.split(',').map(first_word).filter(|word| !word.is_empty()).collect(),
+            None => vec![first_word(rest)],
+        })
+        .collect()
+}
+
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start();
+    &text[..text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())]
+}
+
+fn is_allowed_import(room: &str, imported: &str) -> bool {
+    IMPORTS.iter().find(|(name, _)| *name == room).is_none_or(|(_, allowed)| allowed.contains(&imported))
+}
+
+fn report(offences: &[String]) {
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn every_rule_can_fail() {
+    for rule in RULES {
+        assert!(rule.is_broken_by(rule.bad_sample), "{}: {}", rule.name, rule.bad_sample);
+        assert!(!rule.is_broken_by(rule.good_sample), "{}: {}", rule.name, rule.good_sample);
+    }
+    assert_eq!(imported("use crate::store::row::put_text;"), ["store"]);
+    assert_eq!(imported("use crate::{model::Asn, pipeline};"), ["model", "pipeline"]);
+    assert!(!is_allowed_import("wire", "session") && !is_allowed_import("model", "wire"));
+    assert!(is_allowed_import("wire", "model") && is_allowed_import("supervisor", "anything"));
+    let text = "//! wire has no todo!()\nfn f() {}\n    // dbg!()\n\n#[cfg(test)]\nmod tests {\n    todo!()\n}\n";
+    assert_eq!(code(text).collect::<Vec<_>>(), [(2, "fn f() {}")]);
+    assert_eq!((room("wire/bmp/mod.rs"), room("config.rs")), ("wire", "config"));
+}
+
+#[test]
+fn rooms_keep_to_themselves() {
+    let mut offences = Vec::new();
+    for Source { file, text } in sources().iter().filter(|source| !is_test_file(&source.file)) {
+        for rule in RULES.iter().filter(|rule| rule.is_for(file)) {
+            for (number, line) in code(text).filter(|(_, line)| rule.is_broken_by(line)) {
+                offences.push(format!("{}: src/{file}:{number}: {}", rule.name, line.trim()));
+            }
+        }
+    }
+    report(&offences);
+}
+
+#[test]
+fn rules_name_files_that_exist() {
+    let sources = sources();
+    for rule in RULES {
+        for place in rule.only_for {
+            assert!(sources.iter().any(|source| source.file.starts_with(place)), "{}: {place}", rule.name);
+        }
+    }
+    for (room_name, _) in IMPORTS {
+        assert!(sources.iter().any(|source| room(&source.file) == *room_name), "{room_name}");
+    }
+}
+
+#[test]
+fn imports_follow_the_data() {
+    let mut offences = Vec::new();
+    for Source { file, text } in sources().iter().filter(|source| !is_test_file(&source.file)) {
+        for (number, line) in code(text) {
+            for other in imported(line) {
+                if !is_allowed_import(room(file), other) {
+                    offences.push(format!("src/{file}:{number}: {} must not import {other}", room(file)));
+                }
+            }
+        }
+    }
+    report(&offences);
+}
+
+#[test]
+fn files_are_read_in_one_sitting() {
+    let mut offences = Vec::new();
+    for Source { file, text } in &sources() {
+        let (lines, max) = (text.lines().count(), if file == "main.rs" { MAIN_LINES_MAX } else { LINES_MAX });
+        if lines > max {
+            offences.push(format!("src/{file}: {lines} lines, at most {max}"));
+        }
+    }
+    report(&offences);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let sources = sources();
+    let silent: Vec<_> = sources.iter().filter(|source| !source.text.starts_with("//!")).collect();
+    report(&silent.iter().map(|source| format!("src/{}: no module documentation", source.file)).collect::<Vec<_>>());
+}
