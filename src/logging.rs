@@ -187,8 +187,8 @@ fn is_journal(journal: &Journal) -> bool {
     metadata.is_ok_and(|metadata| *expected == format!("{}:{}", metadata.dev(), metadata.ino()))
 }
 
-/// Control characters as escapes: a router's sysName must not be able to forge a line.
-fn escape(text: &str) -> String {
+/// Control characters as escapes: a router's sysName must not be able to forge a line or to move a cursor.
+pub fn escape(text: &str) -> String {
     if !text.contains(char::is_control) {
         return text.to_string();
     }

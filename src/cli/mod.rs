@@ -8,6 +8,7 @@ pub mod decode;
 pub mod migrate;
 pub mod record;
 pub mod replay;
+pub mod table;
 
 use std::fs::File;
 use std::io::{self, Read};
