@@ -3,13 +3,112 @@
 //! One router always maps to one state writer and to one event writer, so everything about one router
 //! is written in the order its session said it. A thread that receives here never sends into a
 //! pipeline channel: no cycle, no deadlock. A full channel blocks the session, and TCP the router.
+//! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
+mod batch;
+mod event_writer;
+mod health;
+mod link;
 pub mod op;
+mod rejected;
 pub mod sender;
+mod state_writer;
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::stop::Stop;
 pub use crate::store::EncodedRoute;
+use event_writer::EventWriter;
+pub use health::Health;
 pub use op::{
     Claim, Claimed, EventBatch, Ownership, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
     StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason,
 };
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
+use state_writer::StateWriter;
+
+/// What the writers need to know.
+#[derive(Clone)]
+pub struct PipelineOptions {
+    /// Where PostgreSQL is.
+    pub database_url: String,
+    /// Who we are in `router_owner`.
+    pub collector_id: String,
+    /// How many threads write state; at least one.
+    pub state_writers: usize,
+    /// How many threads write history; none: no history is kept.
+    pub history_writers: usize,
+    /// How many rows make a batch full.
+    pub batch_routes: usize,
+    /// How old a batch gets.
+    pub flush: Duration,
+    /// Whether raw messages are compressed, where sessions send them.
+    pub compress_raw: bool,
+    /// Below it stands the folder of rejected rows.
+    pub state_dir: PathBuf,
+}
+
+/// The running writers.
+pub struct Pipeline {
+    threads: Vec<JoinHandle<u64>>,
+    health: Arc<Health>,
+}
+
+/// How the writers ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PipelineEnd {
+    /// Operations and events that were not written when the grace was over.
+    pub given_up: u64,
+    /// Writers that panicked.
+    pub panicked: usize,
+}
+
+/// Starts the writers. They connect when the first item comes.
+///
+/// # Errors
+/// The system refuses a thread.
+pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, PipelineSender)> {
+    let (sender, receivers) = channels(options.state_writers, options.history_writers);
+    let options = Arc::new(options);
+    let health = Arc::new(Health::default());
+    let mut threads = Vec::new();
+    for (i, items) in receivers.state.into_iter().enumerate() {
+        let name = format!("state-{i}");
+        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone());
+        threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
+    }
+    for (i, items) in receivers.events.into_iter().enumerate() {
+        let name = format!("events-{i}");
+        let writer = EventWriter::new(options.clone(), &name, stop.clone(), health.clone());
+        threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
+    }
+    Ok((Pipeline { threads, health }, sender))
+}
+
+impl Pipeline {
+    /// The writers' counters.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Whether a writer has ended, which none does while there are senders: it panicked.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Waits until the writers have written everything or given up. All senders have to be gone before.
+    pub fn join(self) -> PipelineEnd {
+        let mut end = PipelineEnd::default();
+        for thread in self.threads {
+            match thread.join() {
+                Ok(given_up) => end.given_up += given_up,
+                Err(_) => end.panicked += 1,
+            }
+        }
+        end
+    }
+}

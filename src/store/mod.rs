@@ -6,11 +6,18 @@
 
 pub mod connect;
 pub mod error;
+pub mod events;
+pub mod load;
 pub mod migrate;
+pub mod owner;
+pub mod partitions;
+pub mod record;
+pub mod routes;
 pub mod row;
+pub mod sync;
 
 pub use connect::connect;
 pub use error::{Error, Result, Verdict};
 pub use migrate::migrate;
-pub use postgres::Client;
+pub use postgres::{Client, Transaction};
 pub use row::EncodedRoute;

@@ -97,11 +97,6 @@ pub fn fingerprint_of(columns: &[u8]) -> u64 {
     xxh3_64(columns)
 }
 
-/// Starts a row of `fields` fields.
-pub fn put_row(out: &mut Vec<u8>, fields: i16) {
-    out.extend_from_slice(&fields.to_be_bytes());
-}
-
 /// The fields `router_id`, `table_name`, `afi`.
 pub fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.router.as_str());

@@ -13,6 +13,11 @@ pub struct TestDb {
 }
 
 impl TestDb {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// An empty database.
     pub fn create() -> TestDb {
         static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,11 @@
+-- The time of a router's latest event since $2. Each table's is the first entry of the day's churn index.
+SELECT max(latest.ingest_time)
+FROM rib_sync_status s
+CROSS JOIN LATERAL (
+    SELECT e.ingest_time FROM route_events e
+    WHERE e.router_id = s.router_id AND e.table_name = s.table_name AND e.afi = s.afi
+      AND e.ingest_time >= to_timestamp($2::double precision)
+    ORDER BY e.ingest_time DESC
+    LIMIT 1
+) AS latest
+WHERE s.router_id = $1

@@ -1,0 +1,148 @@
+//! What a state writer has gathered and not written yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use super::op::{Ownership, RouteChange, RouterRecord, SessionEvent};
+use crate::model::{Nlri, Prefix, RouterId, Table};
+use crate::store::EncodedRoute;
+use crate::store::routes::RouteKey;
+
+/// Changes of many routers' rows, in the order they came.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Who said so; one session per router.
+    pub(super) owners: BTreeMap<RouterId, Arc<Ownership>>,
+    /// What changed in `current_routes`.
+    pub(super) rows: Vec<Row>,
+    /// Everything else.
+    pub(super) extras: Extras,
+}
+
+/// What goes along with a batch's rows.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// Tables that had messages.
+    pub(super) seen: BTreeSet<Arc<Table>>,
+    /// What routers said of themselves.
+    pub(super) routers: Vec<RouterRecord>,
+    /// Rows of `session_events`.
+    pub(super) events: Vec<(Option<RouterId>, SessionEvent)>,
+}
+
+/// One change of `current_routes`.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The table.
+    pub(super) table: Arc<Table>,
+    /// The destination.
+    pub(super) prefix: Prefix,
+    /// The `path_id` column.
+    pub(super) path_id: u32,
+    /// What is there now; `None`: nothing.
+    pub(super) route: Option<Arc<EncodedRoute>>,
+}
+
+impl Row {
+    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange) -> Row {
+        let route = match change {
+            RouteChange::Announce(route) => Some(route),
+            RouteChange::Withdraw(_) => None,
+        };
+        Row { table, prefix: nlri.prefix, path_id: nlri.path_id_column(), route }
+    }
+
+    pub(super) fn key(&self) -> RouteKey<'_> {
+        RouteKey { table: &self.table, prefix: self.prefix, path_id: self.path_id }
+    }
+}
+
+/// For the rejected file.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} path {}", self.table, self.prefix, self.path_id)?;
+        let Some(route) = &self.route else { return f.write_str(" withdrawn") };
+        f.write_str(" columns ")?;
+        route.columns().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.extras.is_empty()
+    }
+
+    /// Whether `owner`'s changes can join: another session of the same router cannot, the two epochs would be checked
+    /// as one.
+    pub(super) fn admits(&self, owner: &Ownership) -> bool {
+        self.owners.get(&owner.router).is_none_or(|known| known.epoch == owner.epoch)
+    }
+
+    /// Sorts the rows by key and keeps the last change of each.
+    pub(super) fn coalesce(&mut self) {
+        self.rows.sort_by(|a, b| {
+            // A million routes share a table: comparing its names each time is for those that do not.
+            let tables =
+                if Arc::ptr_eq(&a.table, &b.table) { std::cmp::Ordering::Equal } else { a.table.cmp(&b.table) };
+            tables.then_with(|| a.prefix.cmp(&b.prefix)).then_with(|| a.path_id.cmp(&b.path_id))
+        });
+        // The sort is stable, so the last change of a key is the last of its run.
+        self.rows.reverse();
+        self.rows.dedup_by(|later, kept| later.key() == kept.key());
+        self.rows.reverse();
+    }
+
+    /// Drops everything of routers that are not ours any more.
+    pub(super) fn drop_lost(&mut self) {
+        let lost: BTreeSet<RouterId> =
+            self.owners.values().filter(|owner| owner.is_lost()).map(|owner| owner.router.clone()).collect();
+        if lost.is_empty() {
+            return;
+        }
+        self.owners.retain(|router, _| !lost.contains(router));
+        self.rows.retain(|row| !lost.contains(&row.table.router));
+        self.extras.seen.retain(|table| !lost.contains(&table.router));
+        self.extras.routers.retain(|record| !lost.contains(&record.router));
+        self.extras.events.retain(|(router, _)| router.as_ref().is_none_or(|router| !lost.contains(router)));
+    }
+}
+
+impl Extras {
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && self.routers.is_empty() && self.events.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Afi;
+    use crate::pipeline::WithdrawReason;
+
+    #[test]
+    fn the_last_change_of_a_key_wins_and_keys_are_sorted() {
+        let table =
+            |name: &str| Arc::new(Table { router: RouterId::new("10.0.0.1"), name: name.into(), afi: Afi::Ipv4 });
+        let (a, b) = (table("a"), table("b"));
+        let announce = || RouteChange::Announce(Arc::new(EncodedRoute::withdrawn()));
+        let withdraw = || RouteChange::Withdraw(WithdrawReason::Withdrawn);
+        let nlri = |octet| Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
+        let mut batch = Batch::default();
+        for (table, octet, change) in [
+            (&b, 1, announce()),
+            (&a, 2, announce()),
+            (&a, 1, announce()),
+            (&a, 2, withdraw()),
+            (&a, 1, withdraw()),
+            (&table("a"), 1, announce()),
+        ] {
+            batch.rows.push(Row::new(table.clone(), &nlri(octet), change));
+        }
+        batch.coalesce();
+        let got: Vec<_> =
+            batch.rows.iter().map(|r| (&*r.table.name, r.prefix.to_string(), r.route.is_some())).collect();
+        let want = [("a", "1.0.0.0/8", true), ("a", "2.0.0.0/8", false), ("b", "1.0.0.0/8", true)];
+        assert_eq!(got, want.map(|(name, prefix, there)| (name, prefix.to_owned(), there)));
+    }
+}

@@ -1,0 +1,333 @@
+//! The thread that writes `route_events` for its share of the routers.
+//!
+//! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
+//! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
+//! `ORDER BY ingest_time` is the order of events. Rows go by COPY into the partition of their day; the checking path is
+//! for what may be stored already.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+use jiff::civil::Date;
+use zstd::bulk::Compressor;
+
+use super::PipelineOptions;
+use super::health::Health;
+use super::link::{Failure, Fate, Link};
+use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
+use super::rejected::RejectedRows;
+use super::state_writer::mark_lost;
+use crate::model::{RouterId, Table, Timestamp};
+use crate::stop::Stop;
+use crate::store::events::{self, Action, EventRow};
+use crate::store::{self, EncodedRoute, owner, partitions, sync};
+
+/// The zstd level of raw messages: more gains little on messages of a few hundred bytes.
+const ZSTD_LEVEL: i32 = 3;
+
+/// One event writer.
+pub(super) struct EventWriter {
+    options: Arc<PipelineOptions>,
+    link: Link,
+    /// The time of each router's last event.
+    last: HashMap<RouterId, Timestamp>,
+    compressor: Option<Compressor<'static>>,
+    columns: WithdrawColumns,
+    rejected: RejectedRows,
+    health: Arc<Health>,
+    given_up: u64,
+}
+
+/// The attribute columns of withdraws, which are the same for all.
+struct WithdrawColumns {
+    withdrawn: EncodedRoute,
+    stale: EncodedRoute,
+}
+
+/// A batch with its times.
+struct Stamped {
+    base: Timestamp,
+    owners: BTreeMap<RouterId, Arc<Ownership>>,
+    rows: Vec<Row>,
+    tables: BTreeSet<Arc<Table>>,
+}
+
+/// One event with its time.
+struct Row {
+    time: Timestamp,
+    day: Date,
+    event: RouteEvent,
+    /// The message as it is stored.
+    raw: Option<Arc<[u8]>>,
+}
+
+/// How rows get into the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Straight into the partition.
+    Direct,
+    /// Leaving out what is there already.
+    Checked,
+}
+
+impl EventWriter {
+    pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> EventWriter {
+        let compressor = options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
+        EventWriter {
+            link: Link::new(&options.database_url, thread, events::prepare, stop, health.clone()),
+            rejected: RejectedRows::new(&options.state_dir),
+            columns: WithdrawColumns { withdrawn: EncodedRoute::withdrawn(), stale: EncodedRoute::stale() },
+            last: HashMap::new(),
+            compressor,
+            given_up: 0,
+            options,
+            health,
+        }
+    }
+
+    /// Writes until all senders are gone. Returns how many events were given up.
+    pub(super) fn run(mut self, items: &Receiver<EventBatch>) -> u64 {
+        let mut left_over = None;
+        loop {
+            let first = match left_over.take() {
+                Some(item) => item,
+                None => match items.recv() {
+                    Ok(item) => item,
+                    Err(_) => return self.given_up,
+                },
+            };
+            let deadline = Instant::now() + self.options.flush;
+            let mut batches = vec![first];
+            let mut events = batches[0].events.len();
+            while events < self.options.batch_routes {
+                let Ok(item) = items.recv_deadline(deadline) else { break };
+                // Two sessions of one router have two epochs, and one transaction checks one.
+                let is_same = |batch: &EventBatch| {
+                    batch.owner.router == item.owner.router && batch.owner.epoch != item.owner.epoch
+                };
+                if batches.iter().any(is_same) {
+                    left_over = Some(item);
+                    break;
+                }
+                events += item.events.len();
+                batches.push(item);
+            }
+            self.write_batches(batches);
+        }
+    }
+
+    fn write_batches(&mut self, mut batches: Vec<EventBatch>) {
+        batches.retain(|batch| !batch.owner.is_lost());
+        let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
+        if batches.iter().all(|batch| batch.events.is_empty() && batch.tables.is_empty()) {
+            return;
+        }
+        match self.stamp(batches) {
+            Some(stamped) => self.write_all(stamped),
+            None => self.give_up(events),
+        }
+    }
+
+    /// Gives each event its time. `None`: the grace at the stop is over.
+    fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
+        let base = self.link.insist(events::clock)?;
+        let mut stamped = Stamped { base, owners: BTreeMap::new(), rows: Vec::new(), tables: BTreeSet::new() };
+        for batch in batches {
+            let router = &batch.owner.router;
+            let mut last = match self.last.get(router) {
+                Some(last) => *last,
+                // The clock may have stepped back since an earlier process wrote this router's events.
+                None => self
+                    .link
+                    .insist(|client| events::latest(client, router, base))?
+                    .unwrap_or(Timestamp::from_unix_micros(0)),
+            };
+            for event in batch.events {
+                last = Timestamp::from_unix_micros(base.unix_micros().max(last.unix_micros() + 1));
+                let raw = event.raw.as_ref().map(|raw| self.pack(raw));
+                stamped.rows.push(Row { time: last, day: partitions::day_of(last), event, raw });
+            }
+            self.last.insert(router.clone(), last);
+            stamped.tables.extend(batch.tables);
+            stamped.owners.insert(router.clone(), batch.owner);
+        }
+        // Rows of one day stand together, each router's in their order.
+        stamped.rows.sort_by_key(|row| row.day);
+        Some(stamped)
+    }
+
+    fn pack(&mut self, raw: &Arc<[u8]>) -> Arc<[u8]> {
+        // Readers tell by the magic number, so a message that cannot be compressed may stand as it is.
+        match self.compressor.as_mut().map(|compressor| compressor.compress(raw)) {
+            Some(Ok(packed)) => packed.into(),
+            Some(Err(_)) | None => raw.clone(),
+        }
+    }
+
+    fn write_all(&mut self, mut batch: Stamped) {
+        let mut waiting = vec![(0..batch.rows.len(), Way::Direct)];
+        let mut partitions_made = false;
+        while let Some((range, way)) = waiting.pop() {
+            let failure = match self.write(&mut batch, &range, way, waiting.is_empty()) {
+                Ok(()) => {
+                    partitions_made = false;
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let go_on = match failure {
+                Failure::NoPartition(error) if partitions_made => self.link.wait_after(&error).ok(),
+                Failure::NoPartition(_) => {
+                    partitions_made = true;
+                    self.make_partitions(&batch)
+                }
+                Failure::Duplicate(_) if way == Way::Direct => {
+                    waiting.push((range, Way::Checked));
+                    continue;
+                }
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_) if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    waiting.push((middle..range.end, way));
+                    waiting.push((range.start..middle, way));
+                    continue;
+                }
+                Failure::BadRow(error) | Failure::Duplicate(error) => {
+                    self.reject(&batch, &range, &error);
+                    // The tables are noted along with the last rows.
+                    if waiting.is_empty() && !range.is_empty() {
+                        waiting.push((0..0, way));
+                    }
+                    continue;
+                }
+                Failure::TooLong(error) => self.link.wait_after(&error).ok(),
+                Failure::GaveUp => None,
+            };
+            if go_on.is_none() {
+                return self.give_up(range.len() + waiting.iter().map(|(range, _)| range.len()).sum::<usize>());
+            }
+            waiting.push((range, way));
+        }
+    }
+
+    /// One transaction. The last one of a batch notes the tables as well.
+    fn write(&mut self, batch: &mut Stamped, range: &Range<usize>, way: Way, is_last: bool) -> Result<(), Failure> {
+        loop {
+            let lost = self.try_write(batch, range, way, is_last)?;
+            if lost.is_empty() {
+                return Ok(());
+            }
+            for router in lost {
+                // From here on its rows are passed over.
+                if let Some(owner) = batch.owners.remove(&router) {
+                    mark_lost(&owner);
+                }
+            }
+        }
+    }
+
+    fn try_write(
+        &mut self,
+        batch: &Stamped,
+        range: &Range<usize>,
+        way: Way,
+        is_last: bool,
+    ) -> Result<Vec<RouterId>, Failure> {
+        let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+        let columns = &self.columns;
+        let rows: Vec<&Row> =
+            batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
+        let mut written = 0;
+        let lost = self.link.attempt(|client, fate| {
+            written = 0;
+            let mut transaction = client.transaction()?;
+            let lost = owner::lost(&mut transaction, &epochs)?;
+            if !lost.is_empty() {
+                return Ok(lost);
+            }
+            if way == Way::Direct && fate == Fate::Fresh {
+                for day in rows.chunk_by(|a, b| a.day == b.day) {
+                    let of_day = day.iter().map(|row| row.as_event_row(columns));
+                    written += events::copy(&mut transaction, day[0].day, of_day)?;
+                }
+            } else if !rows.is_empty() {
+                let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
+                let all = rows.iter().map(|row| row.as_event_row(columns));
+                written += events::copy_checked(&mut transaction, &routers, batch.base, all)?;
+            }
+            if is_last {
+                let tables = batch.tables.iter().map(|table| &**table);
+                let tables: Vec<&Table> = tables.filter(|table| batch.owners.contains_key(&table.router)).collect();
+                sync::seen_raw(&mut transaction, &tables)?;
+            }
+            transaction.commit()?;
+            Ok(lost)
+        })?;
+        Health::count(&self.health.events_written, written);
+        Ok(lost)
+    }
+
+    /// Makes the partitions of the batch's days. `None`: the grace at the stop is over.
+    fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
+        let days: BTreeSet<Date> = batch.rows.iter().map(|row| row.day).collect();
+        for day in days {
+            if self.link.insist(|client| partitions::ensure(client, day))? {
+                log::info!("partition {}: created by the event writer", partitions::name_of(day));
+            }
+        }
+        Some(())
+    }
+
+    fn reject(&mut self, batch: &Stamped, range: &Range<usize>, error: &store::Error) {
+        for row in &batch.rows[range.clone()] {
+            Health::count(&self.health.rows_rejected, 1);
+            self.rejected.keep(&row.event.table.router, row, error);
+        }
+    }
+
+    fn give_up(&mut self, events: usize) {
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        self.given_up += events;
+        Health::count(&self.health.given_up, events);
+    }
+}
+
+impl Row {
+    fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
+        let (action, route) = match &self.event.change {
+            RouteChange::Announce(route) => (Action::Announce, &**route),
+            RouteChange::Withdraw(WithdrawReason::Withdrawn) => (Action::Withdraw, &columns.withdrawn),
+            RouteChange::Withdraw(WithdrawReason::Stale) => (Action::Withdraw, &columns.stale),
+        };
+        EventRow {
+            id: &self.event.id,
+            time: self.time,
+            table: &self.event.table,
+            nlri: &self.event.nlri,
+            action,
+            route,
+            raw: self.raw.as_deref(),
+            received_at: self.event.received_at,
+            router_time: self.event.router_time,
+        }
+    }
+}
+
+/// For the rejected file.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RouteEvent { table, nlri, change, received_at, .. } = &self.event;
+        write!(f, "event of {table} {} path {:?} received {received_at}", nlri.prefix, nlri.path_id)?;
+        match change {
+            RouteChange::Announce(route) => {
+                f.write_str(" announced, columns ")?;
+                route.columns().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            RouteChange::Withdraw(WithdrawReason::Withdrawn) => f.write_str(" withdrawn"),
+            RouteChange::Withdraw(WithdrawReason::Stale) => f.write_str(" stale"),
+        }
+    }
+}

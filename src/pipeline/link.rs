@@ -1,0 +1,168 @@
+//! One writer's connection: made again when it breaks, tried again when the database is away.
+//!
+//! The error that begins a trouble is one line, its end is one line with how long it took; what lies between is silent.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::health::Health;
+use crate::stop::Stop;
+use crate::store::{self, Client, Error, Verdict};
+
+/// The first pause after a failed attempt; each next one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How often a pausing writer looks whether it shall give up.
+const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// A connection that mends itself.
+pub(super) struct Link {
+    url: String,
+    thread: String,
+    prepare: fn(&mut Client) -> store::Result<()>,
+    stop: Stop,
+    health: Arc<Health>,
+    client: Option<Client>,
+    pause: Duration,
+    trouble: Option<Instant>,
+}
+
+/// Whether an earlier attempt at the same work may have been committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing of it is stored.
+    Fresh,
+    /// The connection broke during an attempt, perhaps behind its commit.
+    Unknown,
+}
+
+/// Why an attempt ended without a result; all that passes by itself was waited for.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A value is at fault, or a key that is there already.
+    BadRow(Error),
+    /// It took too long.
+    TooLong(Error),
+    /// There is no such partition or table.
+    NoPartition(Error),
+    /// A key is there already.
+    Duplicate(Error),
+    /// The collector stops and its grace is over.
+    GaveUp,
+}
+
+impl Link {
+    /// A link that connects at the first attempt; `prepare` runs on each new connection.
+    pub(super) fn new(
+        url: &str,
+        thread: &str,
+        prepare: fn(&mut Client) -> store::Result<()>,
+        stop: Stop,
+        health: Arc<Health>,
+    ) -> Link {
+        let (url, thread) = (url.to_owned(), thread.to_owned());
+        Link { url, thread, prepare, stop, health, client: None, pause: PAUSE_MIN, trouble: None }
+    }
+
+    /// Does `work` until the database has answered it.
+    pub(super) fn attempt<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Client, Fate) -> store::Result<T>,
+    ) -> Result<T, Failure> {
+        let mut fate = Fate::Fresh;
+        loop {
+            let result = self.connected().and_then(|client| work(client, fate));
+            let error = match result {
+                Ok(value) => {
+                    self.recovered();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            match error.verdict() {
+                Verdict::BadRow => return Err(Failure::BadRow(error)),
+                Verdict::TooLong => return Err(Failure::TooLong(error)),
+                Verdict::NoPartition => return Err(Failure::NoPartition(error)),
+                Verdict::Duplicate => return Err(Failure::Duplicate(error)),
+                Verdict::Again => {}
+                Verdict::Reconnect => {
+                    self.client = None;
+                    fate = Fate::Unknown;
+                }
+                // A new connection may end at another server: read only is what a failover leaves behind.
+                Verdict::Stuck => self.client = None,
+            }
+            self.wait_after(&error)?;
+        }
+    }
+
+    /// Does `work` that no row can be at fault for, whatever the database says. `None`: the grace at the stop is over.
+    pub(super) fn insist<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
+        loop {
+            let error = match self.attempt(|client, _| work(client)) {
+                Ok(value) => return Some(value),
+                Err(Failure::GaveUp) => return None,
+                Err(
+                    Failure::BadRow(error)
+                    | Failure::TooLong(error)
+                    | Failure::NoPartition(error)
+                    | Failure::Duplicate(error),
+                ) => error,
+            };
+            self.wait_after(&error).ok()?;
+        }
+    }
+
+    /// Notes that an attempt failed and pauses, longer each time.
+    pub(super) fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        Health::count(&self.health.retries, 1);
+        // A deadlock is over before anyone has read about it.
+        if self.trouble.is_none() && error.verdict() != Verdict::Again {
+            self.trouble = Some(Instant::now());
+            self.health.begin_failing();
+            log::error!("database: {} cannot write: {error}; trying again until it can", self.thread);
+        } else {
+            log::debug!("database: {} cannot write: {error}", self.thread);
+        }
+        let until = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        loop {
+            if self.stop.is_giving_up() {
+                return Err(Failure::GaveUp);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(STOP_POLL));
+        }
+    }
+
+    fn connected(&mut self) -> store::Result<&mut Client> {
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
+            let mut client = store::connect(&self.url, &self.thread)?;
+            (self.prepare)(&mut client)?;
+            self.client = Some(client);
+        }
+        Ok(self.client.as_mut().expect("it was made above if it was missing"))
+    }
+
+    fn recovered(&mut self) {
+        self.pause = PAUSE_MIN;
+        if let Some(since) = self.trouble.take() {
+            self.health.end_failing();
+            log::info!("database: {} writes again after {:.1} s", self.thread, since.elapsed().as_secs_f64());
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.trouble.is_some() {
+            self.health.end_failing();
+        }
+    }
+}

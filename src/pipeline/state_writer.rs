@@ -1,0 +1,401 @@
+//! The thread that writes `current_routes` and what belongs to it, for its share of the routers.
+//!
+//! Items are gathered until the batch is full or old; then one transaction writes all of it. A command (a table's dump
+//! begins or ends, a table goes down) first writes what was gathered and then runs in transactions of its own, so that
+//! nothing overtakes anything. Every transaction checks `router_owner`.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use super::PipelineOptions;
+use super::batch::{Batch, Row};
+use super::health::Health;
+use super::link::{Failure, Link};
+use super::op::{Claim, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp};
+use super::rejected::RejectedRows;
+use crate::model::{Nlri, RouterId, Table};
+use crate::stop::Stop;
+use crate::store::routes::{Progress, RouteKey};
+use crate::store::{self, Client, Transaction, owner, routes, sync};
+
+/// How many routes one transaction of a purge deletes at most.
+const PURGE_ROWS: usize = 20_000;
+
+/// One state writer.
+pub(super) struct StateWriter {
+    options: Arc<PipelineOptions>,
+    link: Link,
+    batch: Batch,
+    /// The sessions that claimed a router here and have not ended, as far as they hold on to their ownership.
+    claims: HashMap<RouterId, Weak<Ownership>>,
+    rejected: RejectedRows,
+    health: Arc<Health>,
+    given_up: u64,
+}
+
+/// Who may delete a table's rows.
+enum Right<'a> {
+    /// The session that says so.
+    Session(&'a Arc<Ownership>),
+    /// This collector, for a router without a session.
+    Collector,
+}
+
+impl StateWriter {
+    pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> StateWriter {
+        StateWriter {
+            link: Link::new(&options.database_url, thread, routes::prepare, stop, health.clone()),
+            rejected: RejectedRows::new(&options.state_dir),
+            batch: Batch::default(),
+            claims: HashMap::new(),
+            given_up: 0,
+            options,
+            health,
+        }
+    }
+
+    /// Writes until all senders are gone. Returns how many operations were given up.
+    pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
+        while let Ok(item) = items.recv() {
+            let deadline = Instant::now() + self.options.flush;
+            self.take(item);
+            while !self.batch.is_empty() && self.batch.rows.len() < self.options.batch_routes {
+                let Ok(item) = items.recv_deadline(deadline) else { break };
+                self.take(item);
+            }
+            self.flush();
+        }
+        self.given_up
+    }
+
+    fn take(&mut self, item: StateItem) {
+        match item {
+            StateItem::Claim(claim) => self.claim(&claim),
+            StateItem::Batch(batch) => self.take_batch(batch),
+            StateItem::ExpireHold { router, table_name, event } => {
+                self.expire_hold(&router, table_name.as_deref(), event)
+            }
+            StateItem::Note(event) => self.batch.extras.events.push((None, event)),
+        }
+    }
+
+    fn take_batch(&mut self, StateBatch { owner, ops }: StateBatch) {
+        if !self.batch.admits(&owner) {
+            self.flush();
+        }
+        for op in ops {
+            if owner.is_lost() {
+                return;
+            }
+            self.take_op(&owner, op);
+        }
+    }
+
+    fn take_op(&mut self, owner: &Arc<Ownership>, op: StateOp) {
+        match op {
+            StateOp::RouterSeen(record) => self.gather(owner).extras.routers.push(record),
+            StateOp::Route { table, nlri, change } => self.gather(owner).rows.push(Row::new(table, &nlri, change)),
+            StateOp::TableSeen(table) => {
+                self.gather(owner).extras.seen.insert(table);
+            }
+            StateOp::SessionEvent(event) => {
+                self.gather(owner).extras.events.push((Some(owner.router.clone()), event));
+            }
+            StateOp::SyncStart { table, stored } => {
+                self.flush();
+                let started = self.owned(owner, &table, |transaction| sync::start(transaction, &table));
+                let Some(()) = started else { return };
+                if let Some(routes) = self.command(&table, |client| store::load::load(client, &table)) {
+                    // A session that is gone needs no answer.
+                    let _ = stored.try_send(routes);
+                }
+            }
+            StateOp::EndOfRib { table, stale } => {
+                self.flush();
+                if self.purge_stale(owner, &table, stale) {
+                    self.owned(owner, &table, |transaction| sync::end_of_rib(transaction, &table));
+                }
+            }
+            StateOp::PurgeStale { table, stale } => {
+                self.flush();
+                self.purge_stale(owner, &table, stale);
+            }
+            StateOp::TableDown { name, event } => {
+                self.flush();
+                self.remove_table(&Right::Session(owner), &owner.router, Some(&name), event);
+            }
+            StateOp::Hold => {
+                self.flush();
+                self.owned(owner, &owner.router, |transaction| sync::hold(transaction, &owner.router));
+            }
+        }
+    }
+
+    /// The batch, with `owner` among those it is written for.
+    fn gather(&mut self, owner: &Arc<Ownership>) -> &mut Batch {
+        if !self.batch.owners.contains_key(&owner.router) {
+            self.batch.owners.insert(owner.router.clone(), owner.clone());
+        }
+        &mut self.batch
+    }
+
+    /// Writes what was gathered; halves it where a value is at fault or it takes too long.
+    fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.drop_lost();
+        batch.coalesce();
+        let all = 0..batch.rows.len();
+        let mut waiting = Vec::from([all]);
+        while let Some(range) = waiting.pop() {
+            let failure = match self.write(&mut batch, range.clone(), waiting.is_empty()) {
+                Ok(()) => continue,
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_) if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    waiting.push(middle..range.end);
+                    waiting.push(range.start..middle);
+                }
+                Failure::BadRow(error) | Failure::Duplicate(error) => {
+                    let last = waiting.is_empty();
+                    self.reject(&mut batch, range, &error);
+                    // What goes along with the last rows is still to be written.
+                    if last {
+                        waiting.push(0..0);
+                    }
+                }
+                Failure::TooLong(error) | Failure::NoPartition(error) => match self.link.wait_after(&error) {
+                    Ok(()) => waiting.push(range),
+                    Err(_) => return self.give_up(&batch, range, &waiting),
+                },
+                Failure::GaveUp => return self.give_up(&batch, range, &waiting),
+            }
+        }
+    }
+
+    /// One transaction: the rows of `range`, and with the last of them everything else.
+    fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
+        let (mut written, mut deleted) = (0, 0);
+        if range.is_empty() && (!is_last || batch.extras.is_empty()) {
+            return Ok(());
+        }
+        let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+        let lost = self.link.attempt(|client, _| {
+            let mut transaction = client.transaction()?;
+            let lost = owner::lost(&mut transaction, &epochs)?;
+            if !lost.is_empty() {
+                return Ok(lost);
+            }
+            let rows = &batch.rows[range.clone()];
+            let mut upserts = rows.iter().filter_map(|row| Some((row.key(), row.route.as_deref()?))).peekable();
+            let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
+            if upserts.peek().is_some() {
+                written = routes::upsert(&mut transaction, upserts)?;
+            }
+            if deletes.peek().is_some() {
+                deleted = routes::delete(&mut transaction, deletes)?;
+            }
+            if is_last {
+                let extras = &batch.extras;
+                extras.routers.iter().try_for_each(|record| owner::upsert_router(&mut transaction, record))?;
+                sync::seen(&mut transaction, &extras.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
+                for (router, event) in &extras.events {
+                    sync::insert_event(&mut transaction, router.as_ref(), event)?;
+                }
+            }
+            transaction.commit()?;
+            Ok(lost)
+        })?;
+        Health::count(&self.health.routes_written, written);
+        Health::count(&self.health.routes_deleted, deleted);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Nothing of this range was written. Rows of a lost router turn into nothing where they are, so that the
+        // ranges that wait keep their meaning; then the rest is written.
+        for owner in batch.owners.values().filter(|owner| lost.contains(&owner.router)) {
+            mark_lost(owner);
+        }
+        self.write_without_lost(batch, range, is_last)
+    }
+
+    fn write_without_lost(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
+        let rows: Vec<Row> = batch.rows[range].to_vec();
+        let extras = if is_last { std::mem::take(&mut batch.extras) } else { super::batch::Extras::default() };
+        let mut rest = Batch { owners: batch.owners.clone(), rows, extras };
+        rest.drop_lost();
+        let length = rest.rows.len();
+        let result = self.write(&mut rest, 0..length, is_last);
+        if is_last {
+            batch.extras = rest.extras;
+        }
+        result
+    }
+
+    /// The one row of `range`, or what goes along with a batch, is what the database refuses.
+    fn reject(&mut self, batch: &mut Batch, range: Range<usize>, error: &store::Error) {
+        Health::count(&self.health.rows_rejected, 1);
+        if let Some(row) = batch.rows.get(range.start).filter(|_| !range.is_empty()) {
+            self.rejected.keep(&row.table.router, row, error);
+            return;
+        }
+        let extras = std::mem::take(&mut batch.extras);
+        for (router, event) in &extras.events {
+            let nobody = RouterId::new("unknown");
+            self.rejected.keep(router.as_ref().unwrap_or(&nobody), &format_args!("{event:?}"), error);
+        }
+        for record in &extras.routers {
+            self.rejected.keep(&record.router, &format_args!("{record:?}"), error);
+        }
+    }
+
+    fn give_up(&mut self, batch: &Batch, range: Range<usize>, waiting: &[Range<usize>]) {
+        let rows = range.len() + waiting.iter().map(Range::len).sum::<usize>();
+        self.count_given_up(rows + batch.extras.events.len() + batch.extras.routers.len());
+    }
+
+    fn count_given_up(&mut self, operations: usize) {
+        let operations = u64::try_from(operations).unwrap_or(u64::MAX);
+        self.given_up += operations;
+        Health::count(&self.health.given_up, operations);
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        self.flush();
+        let collector = self.options.collector_id.clone();
+        let record = &claim.record;
+        let taken = self.command(&record.router, |client| owner::claim(client, &collector, record));
+        let Some(taken) = taken else { return };
+        let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch));
+        self.claims.retain(|_, claim| claim.strong_count() > 0);
+        self.claims.insert(record.router.clone(), Arc::downgrade(&owner));
+        // A session that is gone needs no answer.
+        let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });
+    }
+
+    fn expire_hold(&mut self, router: &RouterId, table_name: Option<&str>, event: SessionEvent) {
+        self.flush();
+        // The router came back between the end of its hold and now.
+        if self.claims.get(router).and_then(Weak::upgrade).is_some_and(|owner| !owner.is_lost()) {
+            log::debug!("router {router}: hold not expired, it has a session again");
+            return;
+        }
+        self.remove_table(&Right::Collector, router, table_name, event);
+    }
+
+    /// Deletes stale keys in chunks. Whether the router is still ours.
+    fn purge_stale(&mut self, owner: &Arc<Ownership>, table: &Table, mut stale: Vec<Nlri>) -> bool {
+        stale.sort_unstable_by_key(|nlri| (nlri.prefix, nlri.path_id_column()));
+        for chunk in stale.chunks(PURGE_ROWS) {
+            let keys =
+                || chunk.iter().map(|nlri| RouteKey { table, prefix: nlri.prefix, path_id: nlri.path_id_column() });
+            let deleted = self.owned(owner, table, |transaction| routes::delete_stale(transaction, table, keys()));
+            let Some(deleted) = deleted else { return false };
+            Health::count(&self.health.routes_deleted, deleted);
+        }
+        !owner.is_lost()
+    }
+
+    /// Deletes the routes of a table, or of all, in chunks; with the last one its status and the event that says so.
+    fn remove_table(&mut self, right: &Right<'_>, router: &RouterId, name: Option<&str>, mut event: SessionEvent) {
+        let collector = self.options.collector_id.clone();
+        let (mut from, mut total) = (Progress::default(), 0i64);
+        loop {
+            let size = i64::try_from(PURGE_ROWS).expect("a small constant");
+            let chunk = self.command(router, |client| {
+                let mut transaction = client.transaction()?;
+                let is_ours = match right {
+                    Right::Session(owner) => check(&mut transaction, owner)?,
+                    Right::Collector => owner::is_owned_by(&mut transaction, &collector, router)?,
+                };
+                if !is_ours {
+                    return Ok(None);
+                }
+                let chunk = routes::delete_chunk(&mut transaction, router, name, &from, size)?;
+                if chunk.next.is_none() {
+                    sync::remove(&mut transaction, router, name)?;
+                    event.routes = Some(total.saturating_add_unsigned(chunk.deleted));
+                    sync::insert_event(&mut transaction, Some(router), &event)?;
+                }
+                transaction.commit()?;
+                Ok(Some(chunk))
+            });
+            let Some(Some(chunk)) = chunk else { return };
+            Health::count(&self.health.routes_deleted, chunk.deleted);
+            total = total.saturating_add_unsigned(chunk.deleted);
+            let Some(next) = chunk.next else { return };
+            from = next;
+        }
+    }
+
+    /// A transaction of one session. `None`: the router is not ours any more, or the work cannot be done.
+    fn owned<T>(
+        &mut self,
+        owner: &Arc<Ownership>,
+        what: &dyn Display,
+        mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<T>,
+    ) -> Option<T> {
+        self.command(what, |client| {
+            let mut transaction = client.transaction()?;
+            if !check(&mut transaction, owner)? {
+                return Ok(None);
+            }
+            let value = work(&mut transaction)?;
+            transaction.commit()?;
+            Ok(Some(value))
+        })?
+    }
+
+    /// Work that cannot be halved: done until it is done. `None`: the database refuses its values, or we give up.
+    fn command<T>(&mut self, what: &dyn Display, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
+        loop {
+            match self.link.attempt(|client, _| work(client)) {
+                Ok(value) => return Some(value),
+                Err(Failure::TooLong(error) | Failure::NoPartition(error)) => {
+                    if self.link.wait_after(&error).is_err() {
+                        self.count_given_up(1);
+                        return None;
+                    }
+                }
+                Err(Failure::BadRow(error) | Failure::Duplicate(error)) => {
+                    log::error!("{what}: the database refused a command, its session cannot go on: {error}");
+                    Health::count(&self.health.rows_rejected, 1);
+                    return None;
+                }
+                Err(Failure::GaveUp) => {
+                    self.count_given_up(1);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the router is still this session's; tells the session if not.
+fn check(transaction: &mut Transaction<'_>, owner: &Ownership) -> store::Result<bool> {
+    let lost = owner::lost(transaction, &[(owner.router.clone(), owner.epoch)])?;
+    if !lost.is_empty() {
+        mark_lost(owner);
+    }
+    Ok(lost.is_empty())
+}
+
+/// Says once that another session or collector has taken the router.
+pub(super) fn mark_lost(owner: &Ownership) {
+    if !owner.is_lost() {
+        owner.set_lost();
+        log::warn!(
+            "router {}: taken by another session or collector, nothing more is written for this one",
+            owner.router
+        );
+    }
+}

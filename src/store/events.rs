@@ -1,0 +1,168 @@
+//! `route_events`: COPY straight into the day's partition, or by way of a staging table where ids have to be checked.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::civil::Date;
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::{Error, Result};
+use super::partitions::name_of;
+use super::routes::Copy;
+use super::row::{self, EncodedRoute};
+use crate::model::{Nlri, RouterId, Table, Timestamp};
+
+/// The columns in the order in which [`EventRow`]s are written.
+const COLUMNS: &str = "event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path, origin, \
+     localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time";
+
+/// How many of them there are.
+const COLUMN_COUNT: usize = 8 + row::ATTRIBUTE_COLUMNS + 3;
+
+/// How many advisory locks the checking path takes at most: routers are spread over so many.
+const CHECK_LOCKS: i64 = 256;
+
+/// The number space of those locks: "ribe" in ASCII, above the 32 bits of the lock's number.
+const CHECK_LOCK_SPACE: i64 = 0x7269_6265 << 32;
+
+/// A row of `route_events`.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRow<'a> {
+    /// SHA-256 of what the event is.
+    pub id: &'a [u8; 32],
+    /// `ingest_time`.
+    pub time: Timestamp,
+    /// The table.
+    pub table: &'a Table,
+    /// The key.
+    pub nlri: &'a Nlri,
+    /// Announce or withdraw.
+    pub action: Action,
+    /// The attribute columns.
+    pub route: &'a EncodedRoute,
+    /// The BMP message, compressed or not.
+    pub raw: Option<&'a [u8]>,
+    /// When the collector read the message.
+    pub received_at: Timestamp,
+    /// The per-peer timestamp.
+    pub router_time: Option<Timestamp>,
+}
+
+/// The `action` column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `A`.
+    Announce,
+    /// `D`.
+    Withdraw,
+}
+
+/// Makes the staging table of a new connection.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn prepare(client: &mut Client) -> Result<()> {
+    Ok(client.batch_execute(include_str!("../../sql/staging_events.sql"))?)
+}
+
+/// The database's clock.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn clock(client: &mut Client) -> Result<Timestamp> {
+    read_time(client.query_typed_one("SELECT clock_timestamp()", &[])?.get(0))
+}
+
+/// The time of a router's latest stored event, looked for from the day before `base` on.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result<Option<Timestamp>> {
+    let since = epoch_seconds(base) - 86_400.0;
+    let row = client.query_typed_one(
+        include_str!("../../sql/latest_event.sql"),
+        &[(&router.as_str(), Type::TEXT), (&since, Type::FLOAT8)],
+    )?;
+    row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
+}
+
+/// Copies rows of one day into its partition.
+///
+/// # Errors
+/// Whatever PostgreSQL says: 42P01 without such a partition, 23505 for an id and time that are stored already.
+pub fn copy<'a>(transaction: &mut Transaction<'_>, day: Date, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
+    let name = name_of(day);
+    put_rows(Copy::begin(transaction, &format!("COPY {name} ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
+}
+
+/// Stores those rows whose ids are not stored already in the day of `base` or the day before, under a lock per router.
+///
+/// # Errors
+/// Whatever PostgreSQL says: 23514 without a partition of the day.
+pub fn copy_checked<'a>(
+    transaction: &mut Transaction<'_>,
+    routers: &[&str],
+    base: Timestamp,
+    rows: impl Iterator<Item = EventRow<'a>>,
+) -> Result<u64> {
+    transaction.execute_typed(
+        "SELECT pg_advisory_xact_lock(key)
+         FROM (SELECT DISTINCT $2 + abs(hashtext(router)::bigint % $3) AS key FROM unnest($1) AS router ORDER BY key) AS keys",
+        &[(&routers, Type::TEXT_ARRAY), (&CHECK_LOCK_SPACE, Type::INT8), (&CHECK_LOCKS, Type::INT8)],
+    )?;
+    put_rows(Copy::begin(transaction, &format!("COPY staged_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)?;
+    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
+    // From the midnight before the last one to the midnight after the next one: a batch may cross it.
+    let midnight = (epoch_seconds(base) / 86_400.0).floor() * 86_400.0;
+    Ok(transaction.execute_typed(
+        include_str!("../../sql/store_new_events.sql"),
+        &[(&(midnight - 86_400.0), Type::FLOAT8), (&(midnight + 2.0 * 86_400.0), Type::FLOAT8)],
+    )?)
+}
+
+fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
+    for event in rows {
+        let out = copy.row(COLUMN_COUNT)?;
+        row::put_bytes(out, event.id);
+        row::put_timestamp(out, event.time);
+        row::put_table(out, event.table);
+        row::put_cidr(out, &event.nlri.prefix);
+        match event.nlri.path_id {
+            Some(id) => row::put_bigint(out, i64::from(id.0)),
+            None => row::put_null(out),
+        }
+        row::put_text(
+            out,
+            match event.action {
+                Action::Announce => "A",
+                Action::Withdraw => "D",
+            },
+        );
+        out.extend_from_slice(event.route.columns());
+        match event.raw {
+            Some(raw) => row::put_bytes(out, raw),
+            None => row::put_null(out),
+        }
+        row::put_timestamp(out, event.received_at);
+        match event.router_time {
+            Some(time) => row::put_timestamp(out, time),
+            None => row::put_null(out),
+        }
+    }
+    copy.finish()
+}
+
+/// A `timestamptz` as the client reads it.
+pub(super) fn read_time(time: SystemTime) -> Result<Timestamp> {
+    let absurd = |_| Error::Unexpected("a time that cannot be".to_owned());
+    let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).map_err(absurd)?,
+        Err(before) => -i64::try_from(before.duration().as_micros()).map_err(absurd)?,
+    };
+    Ok(Timestamp::from_unix_micros(micros))
+}
+
+/// Whole seconds since 1970, which a double holds exactly.
+fn epoch_seconds(time: Timestamp) -> f64 {
+    Duration::from_micros(u64::try_from(time.unix_micros()).unwrap_or(0)).as_secs_f64().floor()
+}

@@ -1,0 +1,95 @@
+//! `router_owner` and `routers`: which collector may write which router's rows.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::{Error, Result};
+use super::record::RouterRecord;
+use super::sync;
+use crate::model::{Afi, RouterId};
+
+/// What a session gets when it takes its router.
+#[derive(Debug)]
+pub struct Taken {
+    /// To be checked in every write transaction.
+    pub epoch: i64,
+    /// Tables that have a row in `rib_sync_status` already.
+    pub tables: Vec<(Arc<str>, Afi)>,
+}
+
+/// Takes a router for a session of `collector` and stores what is known of it.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord) -> Result<Taken> {
+    let mut transaction = client.transaction()?;
+    let row = transaction.query_typed_one(
+        include_str!("../../sql/claim_router.sql"),
+        &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    upsert_router(&mut transaction, record)?;
+    let tables = sync::tables_of(&mut transaction, &record.router)?;
+    transaction.commit()?;
+    Ok(Taken { epoch: row.get(0), tables })
+}
+
+/// Stores what a session said of its router; what it did not say stays.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn upsert_router(transaction: &mut Transaction<'_>, record: &RouterRecord) -> Result<()> {
+    let address: IpAddr = record.address;
+    transaction.execute_typed(
+        include_str!("../../sql/upsert_router.sql"),
+        &[
+            (&record.router.as_str(), Type::TEXT),
+            (&address, Type::INET),
+            (&record.hostname, Type::TEXT),
+            (&record.asn.map(|asn| i64::from(asn.0)), Type::INT8),
+            (&record.description, Type::TEXT),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The routers among `epochs` that someone else has taken since, and holds on to the others until the transaction ends.
+///
+/// Every write transaction begins with this: the share lock makes a claim wait for its commit.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
+    let names: Vec<&str> = epochs.iter().map(|(router, _)| router.as_str()).collect();
+    let rows = transaction.query_typed(
+        "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1) ORDER BY router_id FOR SHARE",
+        &[(&names, Type::TEXT_ARRAY)],
+    )?;
+    let stored: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let is_lost = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()) != Some(epoch);
+    Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
+}
+
+/// Whether `collector` was the last to take the router; holds on to that until the transaction ends.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn is_owned_by(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {
+    let row = transaction.query_typed_opt(
+        "SELECT collector_id = $2 FROM router_owner WHERE router_id = $1 FOR SHARE",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    Ok(row.is_some_and(|row| row.get(0)))
+}
+
+/// The `afi` column as a family.
+pub(super) fn read_afi(column: i16) -> Result<Afi> {
+    match column {
+        4 => Ok(Afi::Ipv4),
+        6 => Ok(Afi::Ipv6),
+        other => Err(Error::Unexpected(format!("afi {other}"))),
+    }
+}

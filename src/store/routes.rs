@@ -1,0 +1,197 @@
+//! `current_routes`: a batch goes by COPY into a staging table and from there by one statement.
+//!
+//! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
+
+use std::io::Write;
+
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::{Error, Result};
+use super::row::{self, EncodedRoute};
+use crate::model::{Prefix, RouterId, Table};
+
+/// How much of a COPY is sent at once. Smaller pieces cost a system call each, larger ones gain nothing.
+const COPY_CHUNK_BYTES: usize = 256 * 1024;
+
+/// The key of one row of `current_routes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// The destination.
+    pub prefix: Prefix,
+    /// The `path_id` column.
+    pub path_id: u32,
+}
+
+/// Makes the staging tables of a new connection.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn prepare(client: &mut Client) -> Result<()> {
+    Ok(client.batch_execute(include_str!("../../sql/staging.sql"))?)
+}
+
+/// Inserts or updates rows, sorted by key and each key once. Returns how many rows were written.
+///
+/// # Errors
+/// Whatever PostgreSQL says; class 22 and 23 if a value is at fault.
+pub fn upsert<'a>(
+    transaction: &mut Transaction<'_>,
+    rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
+) -> Result<u64> {
+    let mut copy = Copy::begin(transaction, "COPY staged_routes FROM STDIN (FORMAT binary)")?;
+    for (key, route) in rows {
+        let out = copy.row(5 + row::ATTRIBUTE_COLUMNS)?;
+        put_key(out, &key);
+        out.extend_from_slice(route.columns());
+    }
+    copy.finish()?;
+    Ok(transaction.execute_typed(include_str!("../../sql/upsert_routes.sql"), &[])?)
+}
+
+/// Deletes rows by key, sorted. Returns how many were there.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn delete<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = RouteKey<'a>>) -> Result<u64> {
+    stage_keys(transaction, keys)?;
+    Ok(transaction.execute_typed(include_str!("../../sql/delete_routes.sql"), &[])?)
+}
+
+/// Deletes rows of one table by key, as far as they are older than the table's `session_start_time`.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn delete_stale<'a>(
+    transaction: &mut Transaction<'_>,
+    table: &Table,
+    keys: impl Iterator<Item = RouteKey<'a>>,
+) -> Result<u64> {
+    stage_keys(transaction, keys)?;
+    Ok(transaction.execute_typed(
+        include_str!("../../sql/delete_stale_routes.sql"),
+        &[(&table.router.as_str(), Type::TEXT), (&&*table.name, Type::TEXT), (&table.afi.column(), Type::INT2)],
+    )?)
+}
+
+fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = RouteKey<'a>>) -> Result<()> {
+    let mut copy = Copy::begin(transaction, "COPY staged_keys FROM STDIN (FORMAT binary)")?;
+    for key in keys {
+        put_key(copy.row(5)?, &key);
+    }
+    copy.finish()?;
+    Ok(transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?)
+}
+
+fn put_key(out: &mut Vec<u8>, key: &RouteKey<'_>) {
+    row::put_table(out, key.table);
+    row::put_cidr(out, &key.prefix);
+    row::put_bigint(out, i64::from(key.path_id));
+}
+
+/// How far the deletion of a router's or a table's routes has come: a key behind which the next chunk begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    table_name: String,
+    afi: i16,
+    prefix: Option<String>,
+    path_id: i64,
+}
+
+/// One chunk of a deletion.
+#[derive(Debug)]
+pub struct Chunk {
+    /// How many rows went.
+    pub deleted: u64,
+    /// Where the next chunk begins; `None`: this was the last one.
+    pub next: Option<Progress>,
+}
+
+/// Deletes the next `size` routes of a router, or of one of its tables, whatever their family.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn delete_chunk(
+    transaction: &mut Transaction<'_>,
+    router: &RouterId,
+    table_name: Option<&str>,
+    from: &Progress,
+    size: i64,
+) -> Result<Chunk> {
+    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
+    let first_prefix = from.prefix.as_deref().unwrap_or("0.0.0.0/0");
+    let end = transaction.query_typed_opt(
+        include_str!("../../sql/table_chunk_end.sql"),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&table_name, Type::TEXT),
+            (&from.table_name, Type::TEXT),
+            (&from.afi, Type::INT2),
+            (&first_prefix, Type::TEXT),
+            (&from.path_id, Type::INT8),
+            (&(size - 1), Type::INT8),
+        ],
+    )?;
+    let next = end.map(|row| Progress {
+        table_name: row.get(0),
+        afi: row.get(1),
+        prefix: Some(row.get(2)),
+        path_id: row.get(3),
+    });
+    let deleted = transaction.execute_typed(
+        include_str!("../../sql/delete_table_chunk.sql"),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&table_name, Type::TEXT),
+            (&from.table_name, Type::TEXT),
+            (&from.afi, Type::INT2),
+            (&first_prefix, Type::TEXT),
+            (&from.path_id, Type::INT8),
+            (&next.as_ref().map(|next| next.table_name.as_str()), Type::TEXT),
+            (&next.as_ref().map(|next| next.afi), Type::INT2),
+            (&next.as_ref().and_then(|next| next.prefix.as_deref()), Type::TEXT),
+            (&next.as_ref().map(|next| next.path_id), Type::INT8),
+        ],
+    )?;
+    Ok(Chunk { deleted, next })
+}
+
+/// A binary COPY FROM STDIN that gathers rows and sends them in large pieces.
+pub(super) struct Copy<'a> {
+    writer: postgres::CopyInWriter<'a>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Copy<'a> {
+    pub(super) fn begin(transaction: &'a mut Transaction<'_>, statement: &str) -> Result<Copy<'a>> {
+        let writer = transaction.copy_in(statement)?;
+        let mut buffer = Vec::with_capacity(COPY_CHUNK_BYTES + 4096);
+        buffer.extend_from_slice(row::COPY_HEADER);
+        Ok(Copy { writer, buffer })
+    }
+
+    /// The buffer, with a new row of so many fields begun.
+    pub(super) fn row(&mut self, fields: usize) -> Result<&mut Vec<u8>> {
+        if self.buffer.len() >= COPY_CHUNK_BYTES {
+            self.send()?;
+        }
+        let fields = i16::try_from(fields).map_err(|_| Error::Unexpected(format!("a row of {fields} columns")))?;
+        self.buffer.extend_from_slice(&fields.to_be_bytes());
+        Ok(&mut self.buffer)
+    }
+
+    pub(super) fn finish(mut self) -> Result<u64> {
+        self.buffer.extend_from_slice(&row::COPY_TRAILER);
+        self.send()?;
+        Ok(self.writer.finish()?)
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.writer.write_all(&self.buffer)?;
+        self.writer.flush()?;
+        self.buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! What sessions send, in short: tables, prefixes, routes, items.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rib_ingester::model::{
+    Afi, AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, NextHop, Nlri, Origin, OtherAttribute,
+    PathAttributes, PathId, Prefix, RouterId, Segment, Table, Timestamp,
+};
+use rib_ingester::pipeline::{
+    Claim, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange, RouteEvent,
+    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason, spawn,
+};
+use rib_ingester::stop::Stop;
+use rib_ingester::store::EncodedRoute;
+
+use super::pg::TestDb;
+
+/// How long anything here may take.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub fn table(router: &str, name: &str, afi: Afi) -> Arc<Table> {
+    Arc::new(Table { router: RouterId::new(router), name: name.into(), afi })
+}
+
+pub fn nlri(prefix: &str, path_id: Option<u32>) -> Nlri {
+    let (address, length) = prefix.split_once('/').unwrap();
+    let length = length.parse().unwrap();
+    let prefix = match address.parse::<IpAddr>().unwrap() {
+        IpAddr::V4(address) => Prefix::new(Afi::Ipv4, &address.octets(), length),
+        IpAddr::V6(address) => Prefix::new(Afi::Ipv6, &address.octets(), length),
+    };
+    Nlri { prefix: prefix.unwrap(), path_id: path_id.map(PathId) }
+}
+
+/// A route told apart from others by its MED.
+pub fn route(med: u32) -> Arc<EncodedRoute> {
+    let attributes = PathAttributes {
+        origin: Some(Origin::Igp),
+        as_path: Some(AsPath { segments: vec![Segment::Sequence(vec![Asn(64496), Asn(4_200_000_000)])] }),
+        med: Some(med),
+        ..PathAttributes::default()
+    };
+    let next_hop = NextHop { address: "192.0.2.1".parse().unwrap(), link_local: None };
+    Arc::new(EncodedRoute::encode(Some(&next_hop), &attributes))
+}
+
+/// Routes with every value that could be encoded wrongly.
+pub fn nasty_routes() -> Vec<EncodedRoute> {
+    let next_hop = |address: &str| {
+        Some(NextHop { address: address.parse().unwrap(), link_local: Some("fe80::1".parse().unwrap()) })
+    };
+    let full = PathAttributes {
+        origin: Some(Origin::Incomplete),
+        as_path: Some(AsPath {
+            segments: vec![
+                Segment::Sequence(vec![Asn(0), Asn(u32::MAX)]),
+                Segment::Set(vec![Asn(1), Asn(2)]),
+                Segment::ConfedSequence(vec![Asn(3)]),
+                Segment::ConfedSet(vec![]),
+            ],
+        }),
+        local_pref: Some(u32::MAX),
+        med: Some(u32::MAX),
+        communities: Some(vec![Community(0), Community(u32::MAX)]),
+        extended_communities: Some(vec![
+            ExtendedCommunity([0, 2, 0xfd, 0xe8, 0, 0, 0, 1]),
+            ExtendedCommunity([0xff; 8]),
+        ]),
+        large_communities: Some(vec![LargeCommunity { global: u32::MAX, local1: 0, local2: u32::MAX }]),
+        other: vec![
+            OtherAttribute::AtomicAggregate,
+            OtherAttribute::Aggregator { asn: Asn(u32::MAX), address: "255.255.255.255".parse().unwrap() },
+            OtherAttribute::OriginatorId("10.0.0.1".parse().unwrap()),
+            OtherAttribute::ClusterList(vec![]),
+            OtherAttribute::Ipv6ExtendedCommunities(vec![[0xab; 20], [0; 20]]),
+            OtherAttribute::Aigp(u64::MAX),
+            OtherAttribute::OnlyToCustomer(Asn(u32::MAX)),
+            OtherAttribute::Opaque { code: 250, value: Box::new([]) },
+            OtherAttribute::Opaque { code: 99, value: Box::new([0, 0xff]) },
+        ],
+    };
+    let empty_lists = PathAttributes {
+        as_path: Some(AsPath::default()),
+        communities: Some(vec![]),
+        extended_communities: Some(vec![]),
+        large_communities: Some(vec![]),
+        local_pref: Some(0),
+        ..PathAttributes::default()
+    };
+    let many = PathAttributes { communities: Some((0..16_000).map(Community).collect()), ..PathAttributes::default() };
+    vec![
+        EncodedRoute::encode(None, &PathAttributes::default()),
+        EncodedRoute::encode(next_hop("2001:db8::1").as_ref(), &full),
+        EncodedRoute::encode(next_hop("::ffff:192.0.2.1").as_ref(), &empty_lists),
+        EncodedRoute::encode(next_hop("0.0.0.0").as_ref(), &many),
+        EncodedRoute::stale(),
+    ]
+}
+
+pub fn record(router: &str) -> RouterRecord {
+    RouterRecord {
+        router: RouterId::new(router),
+        address: "127.0.0.1".parse().unwrap(),
+        hostname: Some("edge1".to_owned()),
+        asn: Some(Asn(4_200_000_000)),
+        description: None,
+    }
+}
+
+pub fn session_event(kind: SessionEventKind, table_name: Option<&str>) -> SessionEvent {
+    SessionEvent {
+        kind,
+        table_name: table_name.map(Into::into),
+        peer_address: None,
+        afi: None,
+        reason: Some("test".to_owned()),
+        routes: None,
+    }
+}
+
+/// The writers on a database, and what a session does with them.
+pub struct Writers {
+    pub pipeline: Pipeline,
+    pub sender: PipelineSender,
+    pub stop: Stop,
+    pub state_dir: PathBuf,
+}
+
+impl Writers {
+    pub fn start(db: &TestDb) -> Writers {
+        Writers::start_as(db, "c1", false)
+    }
+
+    pub fn start_as(db: &TestDb, collector: &str, compress_raw: bool) -> Writers {
+        let stop = Stop::new();
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}-{}", collector, db.name()));
+        let options = PipelineOptions {
+            database_url: db.url(),
+            collector_id: collector.to_owned(),
+            state_writers: 2,
+            history_writers: 1,
+            batch_routes: 1000,
+            flush: Duration::from_millis(20),
+            compress_raw,
+            state_dir: state_dir.clone(),
+        };
+        let (pipeline, sender) = spawn(options, &stop).unwrap();
+        Writers { pipeline, sender, stop, state_dir }
+    }
+
+    pub fn claim(&self, router: &str) -> Claimed {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        let record = record(router);
+        self.sender.state(&record.router.clone()).send(StateItem::Claim(Claim { record, reply })).unwrap();
+        answer.recv_timeout(DEADLINE).unwrap()
+    }
+
+    pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {
+        self.sender.state(&owner.router).send(StateItem::Batch(StateBatch { owner: owner.clone(), ops })).unwrap();
+    }
+
+    pub fn start_sync(&self, owner: &Arc<Ownership>, table: &Arc<Table>) -> Option<Vec<StoredRoute>> {
+        let (stored, answer) = crossbeam_channel::bounded(1);
+        self.send(owner, vec![StateOp::SyncStart { table: table.clone(), stored }]);
+        answer.recv_timeout(DEADLINE).ok()
+    }
+
+    pub fn send_events(&self, owner: &Arc<Ownership>, events: Vec<RouteEvent>) {
+        let mut tables: Vec<_> = events.iter().map(|event| event.table.clone()).collect();
+        tables.dedup();
+        let batch = EventBatch { owner: owner.clone(), events, tables };
+        self.sender.events(&owner.router).unwrap().send(batch).unwrap();
+    }
+
+    /// Lets the writers finish what was sent. How many operations were given up.
+    pub fn finish(self) -> u64 {
+        drop(self.sender);
+        let end = self.pipeline.join();
+        assert_eq!(end.panicked, 0);
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+        end.given_up
+    }
+}
+
+pub fn announce(table: &Arc<Table>, prefix: &str, med: u32) -> StateOp {
+    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change: RouteChange::Announce(route(med)) }
+}
+
+pub fn withdraw(table: &Arc<Table>, prefix: &str) -> StateOp {
+    let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change }
+}
+
+pub fn event(table: &Arc<Table>, prefix: &str, number: u32) -> RouteEvent {
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    RouteEvent {
+        id,
+        table: table.clone(),
+        nlri: nlri(prefix, None),
+        change: RouteChange::Announce(route(number)),
+        received_at: Timestamp::now(),
+        router_time: None,
+        raw: None,
+    }
+}

@@ -1,0 +1,276 @@
+//! State writers against a real PostgreSQL: what sessions say becomes rows, in order, once.
+
+#[path = "common/pg.rs"]
+mod pg;
+#[path = "common/rows.rs"]
+mod rows;
+
+use pg::TestDb;
+use rib_ingester::model::{Afi, RouterId};
+use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp};
+use rows::{Writers, announce, nlri, session_event, table, wait_for, withdraw};
+
+const ROUTES: &str = "SELECT prefix, med FROM current_routes ORDER BY router_id, table_name, prefix, path_id";
+
+#[test]
+fn a_session_becomes_rows() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let claimed = writers.claim("10.0.0.1");
+    assert_eq!((claimed.owner.epoch, claimed.tables.len()), (1, 0));
+    let owner = claimed.owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    assert_eq!(writers.start_sync(&owner, &t), Some(vec![]));
+    writers.send(
+        &owner,
+        vec![
+            announce(&t, "10.2.0.0/16", u32::MAX),
+            announce(&t, "10.1.0.0/16", 1),
+            announce(&t, "10.1.0.0/16", 2),
+            announce(&t, "10.3.0.0/16", 3),
+            withdraw(&t, "10.3.0.0/16"),
+            withdraw(&t, "10.4.0.0/16"),
+            StateOp::TableSeen(t.clone()),
+            StateOp::SessionEvent(session_event(SessionEventKind::SessionUp, None)),
+            StateOp::EndOfRib { table: t.clone(), stale: vec![] },
+        ],
+    );
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(ROUTES), ["10.1.0.0/16|2", "10.2.0.0/16|4294967295"]);
+    assert_eq!(
+        db.rows(
+            "SELECT nexthop, as_path, origin, localpref, origin_asn, communities_std, attrs FROM current_routes LIMIT 1"
+        ),
+        ["192.0.2.1|64496 4200000000|IGP|-|4200000000|-|-"]
+    );
+    assert_eq!(
+        db.rows(
+            "SELECT eor_seen, eor_time >= session_start_time, last_parsed_msg_time IS NOT NULL FROM rib_sync_status"
+        ),
+        ["t|t|t"]
+    );
+    assert_eq!(
+        db.rows("SELECT router_id, router_ip, hostname, as_number, description FROM routers"),
+        ["10.0.0.1|127.0.0.1|edge1|4200000000|-"]
+    );
+    assert_eq!(db.rows("SELECT router_id, kind, reason FROM session_events"), ["10.0.0.1|session_up|test"]);
+}
+
+#[test]
+fn an_upsert_keeps_first_seen_and_moves_updated_at() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    let times = || db.rows("SELECT first_seen, updated_at FROM current_routes");
+    wait_for("the route", || times().len() == 1);
+    let before = times();
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 2)]);
+    wait_for("the change", || db.rows(ROUTES) == ["10.1.0.0/16|2"]);
+    let (before, after) = (before[0].split_once('|').unwrap(), times());
+    let after = after[0].split_once('|').unwrap();
+    assert_eq!(before.0, after.0);
+    assert!(before.1 < after.1, "{before:?} {after:?}");
+    writers.finish();
+}
+
+#[test]
+fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("it's \\ a router").owner;
+    for (afi, prefix) in [(Afi::Ipv4, "10.0.0.0/8"), (Afi::Ipv6, "2001:db8::/32")] {
+        let t = table("it's \\ a router", "n'ame", afi);
+        let mut want = Vec::new();
+        let mut ops = Vec::new();
+        for (i, route) in (u32::MAX - 9..).zip(rows::nasty_routes()) {
+            let nlri = nlri(prefix, Some(i));
+            want.push((nlri.prefix, i, route.fingerprint()));
+            ops.push(StateOp::Route { table: t.clone(), nlri, change: RouteChange::Announce(route.into()) });
+        }
+        writers.send(&owner, ops);
+        let stored = writers.start_sync(&owner, &t).unwrap();
+        let mut got: Vec<_> = stored.iter().map(|route| (route.prefix, route.path_id, route.fingerprint)).collect();
+        got.sort_unstable();
+        assert_eq!(got, want);
+    }
+    writers.finish();
+}
+
+#[test]
+fn end_of_rib_deletes_the_stale_and_spares_what_this_session_wrote() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    let all: Vec<_> = (0..=255).map(|i| announce(&t, &format!("10.{i}.0.0/16"), i)).collect();
+    writers.send(&owner, all);
+    assert_eq!(writers.start_sync(&owner, &t).unwrap().len(), 256);
+    writers.send(&owner, vec![announce(&t, "10.7.0.0/16", 7)]);
+    // 10.7.0.0/16 is named by mistake: what this session wrote must stay all the same.
+    let stale: Vec<_> = (7..=255).rev().map(|i| nlri(&format!("10.{i}.0.0/16"), None)).collect();
+    let eor = || StateOp::EndOfRib { table: t.clone(), stale: stale.clone() };
+    writers.send(&owner, vec![eor(), eor(), StateOp::PurgeStale { table: t.clone(), stale: vec![] }]);
+    writers.finish();
+    assert_eq!(db.rows("SELECT count(*), max(med) FROM current_routes"), ["8|7"]);
+    assert_eq!(db.rows("SELECT eor_seen, eor_time IS NOT NULL FROM rib_sync_status"), ["t|t"]);
+}
+
+#[test]
+fn table_down_removes_one_table_and_hold_keeps_rows() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let (a4, a6) = (table("10.0.0.1", "a", Afi::Ipv4), table("10.0.0.1", "a", Afi::Ipv6));
+    let b4 = table("10.0.0.1", "b", Afi::Ipv4);
+    for t in [&a4, &a6, &b4] {
+        writers.start_sync(&owner, t);
+    }
+    // More than two chunks of a purge.
+    let many: Vec<_> = (0..45_000u32).map(|i| announce(&a4, &format!("10.{}.{}.0/24", i >> 8, i & 0xff), i)).collect();
+    for ops in many.into_iter().collect::<Vec<_>>().chunks_mut(2000) {
+        writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::Hold)).collect());
+    }
+    let down = StateOp::TableDown { name: "a".into(), event: session_event(SessionEventKind::PeerDown, Some("a")) };
+    writers.send(
+        &owner,
+        vec![
+            announce(&a6, "2001:db8::/32", 1),
+            announce(&b4, "10.0.0.0/8", 1),
+            StateOp::EndOfRib { table: b4.clone(), stale: vec![] },
+            StateOp::TableSeen(a4.clone()),
+            down,
+            StateOp::Hold,
+        ],
+    );
+    writers.finish();
+    assert_eq!(db.rows(ROUTES), ["10.0.0.0/8|1"]);
+    assert_eq!(db.rows("SELECT table_name, afi, eor_seen FROM rib_sync_status"), ["b|4|f"]);
+    assert_eq!(db.rows("SELECT kind, table_name, routes FROM session_events"), ["peer_down|a|45001"]);
+}
+
+#[test]
+fn a_lost_router_is_written_no_more_and_others_are() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let mut others = (2..40).map(|i| format!("10.0.0.{i}"));
+    // One that shares the writer, so that both are in one transaction.
+    let writer = writers.sender.state(&owner.router);
+    let shared = others.find(|other| writers.sender.state(&RouterId::new(other)).same_channel(writer)).unwrap();
+    let other = writers.claim(&shared).owner;
+    let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table(&shared, "global", Afi::Ipv4));
+    db.client().batch_execute("UPDATE router_owner SET epoch = epoch + 1 WHERE router_id = '10.0.0.1'").unwrap();
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    writers.send(&other, vec![announce(&u, "10.2.0.0/16", 2), StateOp::TableSeen(u.clone())]);
+    wait_for("the other's route", || db.rows(ROUTES) == ["10.2.0.0/16|2"]);
+    wait_for("the loss to be known", || owner.is_lost());
+    assert!(!other.is_lost());
+    // A command of the lost one deletes nothing either, and its session is not answered.
+    db.client().batch_execute("INSERT INTO current_routes (router_id, table_name, afi, prefix) VALUES ('10.0.0.1', 'global', 4, '10.9.0.0/16')").unwrap();
+    assert_eq!(writers.start_sync(&owner, &t), None);
+    writers.send(
+        &owner,
+        vec![StateOp::TableDown { name: "global".into(), event: session_event(SessionEventKind::PeerDown, None) }],
+    );
+    writers.finish();
+    assert_eq!(db.rows(ROUTES), ["10.9.0.0/16|-", "10.2.0.0/16|2"]);
+    assert_eq!(db.rows("SELECT router_id FROM rib_sync_status"), [shared]);
+}
+
+#[test]
+fn a_hold_expires_without_a_session_and_not_with_one() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let router = RouterId::new("10.0.0.1");
+    let owner = writers.claim("10.0.0.1").owner;
+    for name in ["a", "b"] {
+        let t = table("10.0.0.1", name, Afi::Ipv4);
+        writers.start_sync(&owner, &t);
+        writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1)]);
+    }
+    let expire = |name: Option<&str>| {
+        let event = session_event(SessionEventKind::HoldExpired, name);
+        let item = StateItem::ExpireHold { router: router.clone(), table_name: name.map(Into::into), event };
+        writers.sender.state(&router).send(item).unwrap();
+    };
+    expire(None);
+    // Answered behind it: nothing went while the session was there.
+    let again = writers.claim("10.0.0.1");
+    assert_eq!((again.owner.epoch, again.tables.len()), (2, 2));
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["2"]);
+    drop((owner, again));
+    expire(Some("a"));
+    wait_for("table a to go", || db.rows("SELECT table_name FROM current_routes") == ["b"]);
+    let mut client = db.client();
+    let owned = |client: &mut postgres::Client, who| rib_ingester::store::sync::owned_tables(client, who).unwrap();
+    assert_eq!(owned(&mut client, "c1"), [(router.clone(), "b".into())]);
+    assert_eq!(owned(&mut client, "c2"), []);
+    // Not ours any more: another collector has it.
+    client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();
+    expire(None);
+    let note = session_event(SessionEventKind::Refused, None);
+    writers.sender.state(&router).send(StateItem::Note(note)).unwrap();
+    writers.finish();
+    assert_eq!(db.rows("SELECT table_name FROM current_routes"), ["b"]);
+    assert_eq!(
+        db.rows("SELECT router_id, kind, table_name, routes FROM session_events ORDER BY id"),
+        ["10.0.0.1|hold_expired|a|1", "-|refused|-|-"]
+    );
+}
+
+#[test]
+fn a_refused_row_goes_to_the_rejected_file_and_the_rest_is_stored() {
+    let db = TestDb::migrated();
+    db.client().batch_execute("ALTER TABLE current_routes ADD CHECK (med <> 13)").unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    let mut ops: Vec<_> = (0..100).map(|i| announce(&t, &format!("10.{i}.0.0/16"), i)).collect();
+    ops.push(StateOp::TableSeen(t.clone()));
+    writers.send(&owner, ops);
+    wait_for("the table's row", || db.rows("SELECT 1 FROM rib_sync_status").len() == 1);
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["99"]);
+    let text = std::fs::read_to_string(writers.state_dir.join("rejected/10.0.0.1.rows")).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert!(text.contains("23514") && text.contains("10.13.0.0/16"), "{text}");
+    assert!(writers.pipeline.health().is_ready());
+    writers.finish();
+}
+
+#[test]
+fn killed_connections_lose_and_double_nothing() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    let mut admin = db.client();
+    for i in 0..100u32 {
+        let ops = (0..50).map(|j| announce(&t, &format!("10.{i}.{j}.0/24"), i));
+        writers.send(&owner, ops.collect());
+        if i % 10 == 5 {
+            let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                        WHERE application_name LIKE 'rib-ingester/state-%' AND datname = current_database()";
+            admin.simple_query(kill).unwrap();
+        }
+    }
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT count(*), sum(med) FROM current_routes"), [format!("5000|{}", 50 * (99 * 100 / 2))]);
+}
+
+#[test]
+fn without_a_database_the_stop_counts_what_is_given_up() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    // What a writer meets when someone works on the tables.
+    db.client().batch_execute("ALTER TABLE current_routes RENAME TO gone").unwrap();
+    writers.send(&owner, (0..7).map(|i| announce(&t, &format!("10.{i}.0.0/16"), i)).collect());
+    wait_for("the trouble to be noticed", || !writers.pipeline.health().is_ready());
+    writers.stop.begin();
+    writers.stop.give_up();
+    assert_eq!(writers.finish(), 7);
+}
