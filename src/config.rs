@@ -16,6 +16,7 @@ pub mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,7 +107,7 @@ macro_rules! settings {
         ];
 
         /// The values in force, parsed.
-        #[derive(Clone, Debug)]
+        #[derive(Clone)]
         pub struct Settings {
             $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
             /// Whether standard error is connected to systemd's journal, which stamps the time itself.
@@ -285,6 +286,13 @@ impl DefaultValue {
             DefaultValue::HostName => "the host name",
             DefaultValue::StateDirectory => "systemd's `STATE_DIRECTORY`, else `./rib-ingester-state`",
         }
+    }
+}
+
+/// As `rib-ingester config` prints it: a derived one would show the database's password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&print::in_force(self))
     }
 }
 
@@ -477,6 +485,13 @@ mod tests {
             said[0].starts_with("RIB_INGESTER_DATABASE_URL=(hidden): ") && !said[0].contains("hunter2"),
             "{said:?}"
         );
+    }
+
+    #[test]
+    fn debug_output_hides_the_password() {
+        let settings = Settings::from_env(env(&[DATABASE])).unwrap();
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("host=db") && !shown.contains(":secret") && !shown.contains("=secret"), "{shown}");
     }
 
     #[test]
