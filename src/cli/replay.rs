@@ -3,7 +3,7 @@
 //! The bytes go out as they are, BMP or not; they are cut into messages only to count and to pace them. At the end the
 //! sending side is closed and the collector is given time to read up to it, so that nothing is lost to a reset.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::thread;
@@ -21,6 +21,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pause between two tries to connect.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much is sent at once at full speed, bytes.
+const SEND_SIZE: usize = 256 * 1024;
 
 /// How long a collector may take to read up to the end after the last byte was sent.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -46,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let (mut input, length) = open(&arguments.file)?;
     let stream = connect(&arguments.to)?;
     let mut player = Player {
-        stream: &stream,
+        out: BufWriter::with_capacity(SEND_SIZE, &stream),
         frames: FrameBuffer::new(settings.max_message_bytes),
         pace: arguments.speed.map(Pace::new),
         bar: progress_bar(length),
@@ -109,7 +112,8 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
 
 /// The bytes on their way from the file to the socket.
 struct Player<'a> {
-    stream: &'a TcpStream,
+    /// Many small messages go out with one call, unless they are paced.
+    out: BufWriter<&'a TcpStream>,
     frames: FrameBuffer,
     pace: Option<Pace>,
     bar: ProgressBar,
@@ -139,14 +143,19 @@ impl Player<'_> {
         loop {
             let message = match self.frames.next_message() {
                 Ok(Some(frame)) => frame.bytes,
-                Ok(None) => return Ok(Stream::InStep),
+                Ok(None) => {
+                    self.out.flush()?;
+                    return Ok(Stream::InStep);
+                }
                 Err(_) => return Ok(Stream::OutOfStep),
             };
             if let Some(pace) = &self.pace {
                 pace.wait_for(self.messages);
             }
-            let mut stream = self.stream;
-            stream.write_all(message)?;
+            self.out.write_all(message)?;
+            if self.pace.is_some() {
+                self.out.flush()?;
+            }
             self.messages += 1;
             self.bytes += length(message);
             self.bar.set_position(self.bytes);
@@ -168,8 +177,8 @@ impl Player<'_> {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut stream = self.stream;
-        stream.write_all(bytes)?;
+        self.out.write_all(bytes)?;
+        self.out.flush()?;
         self.bytes += length(bytes);
         self.bar.set_position(self.bytes);
         Ok(())
@@ -206,11 +215,10 @@ impl Pace {
 }
 
 /// Holds the session open, closes the sending side, waits until the collector has closed its own.
-fn finish(mut stream: &TcpStream, hold: Duration) -> io::Result<()> {
+fn finish(stream: &TcpStream, hold: Duration) -> io::Result<()> {
     if !hold.is_zero() && wait_for_close(stream, hold)? == Close::Seen {
         return Err(io::Error::other("the collector closed the session while it was held open; its log says why"));
     }
-    stream.flush()?;
     match stream.shutdown(Shutdown::Write) {
         // The collector was faster.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
