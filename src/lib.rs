@@ -1,7 +1,34 @@
-//! rib-ingester: BGP Monitoring Protocol in, PostgreSQL tables out.
+//! rib-ingester: BGP Monitoring Protocol in, PostgreSQL tables out. This page is the map of the house.
 //!
-//! Bytes become messages (`wire`), messages become route changes (`session`), route changes ride
-//! bounded channels (`pipeline`) to writers that own a database connection each (`store`).
+//! Bytes become messages ([`wire`]), messages become route changes ([`session`]), route changes ride bounded channels
+//! ([`pipeline`]) to writers that own a database connection each ([`store`]). A thread is a loop over its input; it ends
+//! when its input ends.
+//!
+//! ```text
+//!  router --TCP--> [bmp-..] -+             events of a router: bounded
+//!  router --TCP--> [bmp-..] -+-----------+------------------> [events-0] --COPY--+
+//!  router --TCP--> [bmp-..] -+           |            +-----> [events-n] --COPY--+
+//!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
+//!  [listener] accept, limits             +------------------> [state-0] ---------+
+//!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
+//!                                          [maintenance] partitions, retention, refresh
+//! ```
+//!
+//! | module | what it is | may import |
+//! |---|---|---|
+//! | `model` | the vocabulary of routes | nothing of ours |
+//! | `wire` | bytes to messages; pure | `model` |
+//! | `store` | the only room that names SQL | `model`, `pipeline::op` |
+//! | `pipeline` | channels and writer threads | `model`, `store` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, the sending end of `pipeline` |
+//! | `config` | the one table of settings, the only reader of the environment | `model` |
+//! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
+//!
+//! Invariants, each held by a test: `wire` has no I/O, no clock, no log and no SQL. One router always maps to one state
+//! writer and one event writer, so its rows are written in the order it said them. A thread that receives from a pipeline
+//! channel never sends into one: no cycle, no deadlock. A full channel blocks the session, and TCP the router; nothing is
+//! dropped to make room. Only a Termination or a Loc-RIB Peer Down removes a router's routes at once; a lost
+//! connection leaves them for the hold. Times in the database are the database's own.
 
 pub mod cli;
 pub mod config;
@@ -11,4 +38,5 @@ pub mod pipeline;
 pub mod session;
 pub mod stop;
 pub mod store;
+pub mod supervisor;
 pub mod wire;

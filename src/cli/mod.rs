@@ -8,6 +8,7 @@ pub mod decode;
 pub mod migrate;
 pub mod record;
 pub mod replay;
+pub mod serve;
 pub mod table;
 
 use std::fs::File;
@@ -35,6 +36,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the collector until SIGTERM
+    Serve(serve::Arguments),
     /// Bring the database's schema up to date
     Migrate,
     /// Print raw BMP bytes as JSON lines, one per message
@@ -103,6 +106,7 @@ impl From<Vec<Problem>> for Failure {
 /// Whatever kept it from being done.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments, Settings::load()?),
         Command::Migrate => migrate::run(&Settings::load()?),
         Command::Decode { file } => print_decoded(&file, &Settings::load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),

@@ -93,3 +93,12 @@ pub(super) fn read_afi(column: i16) -> Result<Afi> {
         other => Err(Error::Unexpected(format!("afi {other}"))),
     }
 }
+
+/// The identifiers of the routers that were met at each address.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub fn known_addresses(client: &mut Client) -> Result<Vec<(IpAddr, RouterId)>> {
+    let rows = client.query("SELECT router_ip, router_id FROM routers WHERE router_ip IS NOT NULL", &[])?;
+    Ok(rows.iter().map(|row| (row.get(0), RouterId::new(row.get(1)))).collect())
+}

@@ -1,0 +1,33 @@
+//! `rib-ingester serve`: the collector.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::Settings;
+use crate::logging::Logging;
+use crate::supervisor::{self, Ending, Migrate, StartError};
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Leave the schema as it is: somebody else runs `rib-ingester migrate`
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// Runs the collector until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It could not start, or something was given up at its end.
+pub fn run(arguments: &Arguments, settings: Settings) -> Result<(), Failure> {
+    let logging = Logging::start(&settings)?;
+    let migrate = if arguments.no_migrate { Migrate::Skip } else { Migrate::First };
+    match supervisor::run(&Arc::new(settings), migrate, logging) {
+        Ok(Ending::Clean) => Ok(()),
+        Ok(Ending::Failed) => Err(Failure::Failed("not everything was written: see the log".to_owned())),
+        Err(StartError::Configuration(why)) => Err(Failure::Configuration(vec![why])),
+        Err(StartError::Failed(why)) => Err(Failure::Failed(why)),
+    }
+}

@@ -1,0 +1,309 @@
+//! The collector as a whole: starts every thread, watches them, ends them in order.
+//!
+//! Start: the database (retried for ever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
+//! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use log::{error, info, warn};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::config::allow::AllowList;
+use crate::config::{HistoryRedump, RouterIdFrom, Settings};
+use crate::logging::Logging;
+use crate::model::RouterId;
+use crate::pipeline::{self, PipelineOptions, PipelineSender, SessionEventKind, StateItem};
+use crate::session::identity::IdentityRule;
+use crate::session::listener::{Limits, Listener};
+use crate::session::registry::Registry;
+use crate::session::tables::{Redump, Rules, router_note};
+use crate::session::{Options, RawBytes, Shared};
+use crate::stop::Stop;
+use crate::store::{self, Client};
+
+/// How often the supervisor looks at its threads and at the holds.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The longest pause between two tries to reach the database at the start.
+const START_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Whether `serve` migrates first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// Apply what is missing.
+    First,
+    /// The schema is somebody else's work.
+    Skip,
+}
+
+/// How the collector ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that was read is written.
+    Clean,
+    /// Input was given up, or a thread ended that must not.
+    Failed,
+}
+
+/// Why the collector did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Nothing but the operator can mend it: wrong credentials, no such database, a bad file.
+    Configuration(String),
+    /// It may be different at the next try: a port that is taken, a resource that is short.
+    Failed(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Configuration(why) | StartError::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Runs the collector until a signal stops it.
+///
+/// # Errors
+/// Wrong credentials, no such database, a schema that cannot be migrated, a port that cannot be bound.
+pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Result<Ending, StartError> {
+    let stop = Stop::new();
+    let signals = watch_signals()?;
+    let allow = Arc::new(AllowList::load(settings).map_err(|problem| StartError::Configuration(problem.to_string()))?);
+    let Some(mut client) = reach_database(settings, migrate, &signals)? else {
+        info!("collector: stopped before the database could be reached");
+        return Ok(Ending::Clean);
+    };
+    let registry = Registry::new(settings.session_hold, settings.isolation_hold);
+    preload(&registry, &mut client, settings)?;
+    drop(client);
+
+    let (pipeline, sender) = pipeline::spawn(pipeline_options(settings), &stop)
+        .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
+    let shared =
+        Arc::new(Shared { options: session_options(settings), registry, pipeline: sender.clone(), stop: stop.clone() });
+    let listener = match Listener::bind(settings.bmp_listen) {
+        Ok(listener) => spawn_listener(listener, &shared, settings, &allow),
+        Err(error) => {
+            stop.begin();
+            stop.give_up();
+            return Err(StartError::Failed(format!(
+                "cannot listen on {} (RIB_INGESTER_BMP_LISTEN): {error}",
+                settings.bmp_listen
+            )));
+        }
+    };
+
+    let reload = || {
+        match allow.reload() {
+            Ok(count) => info!("allow-list: read again, {count} networks"),
+            Err(problem) => error!("allow-list: old values kept: {problem}"),
+        }
+        match logging.reload(settings) {
+            Ok(level) => info!("log filter: read again, at most {level}"),
+            Err(problem) => error!("log filter: old one kept: {problem}"),
+        }
+    };
+    let tick = || {
+        logging.write_due_summaries();
+        for router in shared.registry.take_expired() {
+            expire(&sender, router);
+        }
+        let ended = [("listener", listener.is_finished()), ("writer", pipeline.has_ended())];
+        ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| name)
+    };
+    let died = watch(&signals, reload, tick);
+    info!("collector: stopping, {} sessions", shared.registry.connections());
+    stop.begin();
+    shared.registry.stop_reading();
+    let mut ending = if died { Ending::Failed } else { Ending::Clean };
+    spawn_deadline(&stop, settings.shutdown_timeout, signals);
+    if listener.join().is_err() {
+        ending = Ending::Failed;
+    }
+    drop((shared, sender));
+    let end = pipeline.join();
+    if end.given_up > 0 {
+        error!("collector: {} changes given up at stop, not written", end.given_up);
+    }
+    if end.given_up > 0 || end.panicked > 0 {
+        ending = Ending::Failed;
+    }
+    info!("collector: stopped");
+    Ok(ending)
+}
+
+/// Runs until a signal says stop, or `tick` names a thread that ended by itself; whether the latter.
+fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&'static str>) -> bool {
+    loop {
+        match signals.recv_timeout(TICK) {
+            Ok(SIGHUP) => reload(),
+            Ok(_) => return false,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return true,
+        }
+        if let Some(name) = tick() {
+            error!("collector: thread {name} ended by itself, stopping");
+            return true;
+        }
+    }
+}
+
+/// The hold of a router ran out: everything it left goes.
+fn expire(sender: &PipelineSender, router: RouterId) {
+    warn!("router {router}: not back within the hold, its routes are removed");
+    let reason = "router did not come back within the hold";
+    let event = router_note(SessionEventKind::HoldExpired, Some(reason), None);
+    let item = StateItem::ExpireHold { router: router.clone(), table_name: None, event };
+    if sender.state(&router).send(item).is_err() {
+        error!("router {router}: its routes stay, the writers have ended");
+    }
+}
+
+/// Signals as messages; SIGTERM and SIGINT mean stop, SIGHUP reload.
+fn watch_signals() -> Result<Receiver<i32>, StartError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
+    let (sender, receiver) = bounded(16);
+    spawn("signals", move || {
+        for signal in signals.forever() {
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Once stopping: a second signal ends the process at once, and the grace bounds what the writers may still try.
+fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
+    let stop = stop.clone();
+    let end = Instant::now() + grace;
+    spawn("grace", move || {
+        loop {
+            match signals.recv_deadline(end) {
+                Ok(SIGHUP) => {}
+                Ok(_) => {
+                    error!("collector: second signal, ending at once");
+                    std::process::exit(1);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    error!("collector: not everything could be written within {grace:?}");
+                    stop.give_up();
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+}
+
+/// Connects and migrates, for ever until a signal comes (`None`).
+fn reach_database(
+    settings: &Settings,
+    migrate: Migrate,
+    signals: &Receiver<i32>,
+) -> Result<Option<Client>, StartError> {
+    let mut pause = TICK;
+    let mut failed = false;
+    loop {
+        let reached = store::connect(&settings.database_url, "start").and_then(|mut client| {
+            if migrate == Migrate::First {
+                store::migrate(&mut client)?;
+            }
+            Ok(client)
+        });
+        match reached {
+            Ok(client) => {
+                info!("database: connected{}", if failed { " at last" } else { "" });
+                return Ok(Some(client));
+            }
+            Err(error) if error.is_configuration() => {
+                return Err(StartError::Configuration(format!("database: {error}")));
+            }
+            Err(error) => {
+                if !failed {
+                    error!("database: not reached, trying until it is: {error}");
+                }
+                failed = true;
+            }
+        }
+        match signals.recv_timeout(pause) {
+            Ok(SIGHUP) | Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(START_PAUSE_MAX),
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    }
+}
+
+/// What earlier runs of this collector left: identifiers by address, and tables that wait for their routers.
+fn preload(registry: &Registry, client: &mut Client, settings: &Settings) -> Result<(), StartError> {
+    let failed = |error: store::Error| StartError::Failed(format!("database: {error}"));
+    let known = store::owner::known_addresses(client).map_err(failed)?;
+    let owned = store::sync::owned_tables(client, &settings.collector_id).map_err(failed)?;
+    let owned: BTreeSet<RouterId> = owned.into_iter().map(|(router, _)| router).collect();
+    if !owned.is_empty() {
+        info!("collector: {} routers have {:?} to come back", owned.len(), settings.session_hold);
+    }
+    registry.preload(known, owned.into_iter().collect());
+    Ok(())
+}
+
+fn pipeline_options(settings: &Settings) -> PipelineOptions {
+    PipelineOptions {
+        database_url: settings.database_url.clone(),
+        collector_id: settings.collector_id.clone(),
+        state_writers: settings.state_writers,
+        history_writers: if settings.history { settings.history_writers } else { 0 },
+        batch_routes: settings.batch_routes,
+        flush: settings.flush,
+        compress_raw: settings.store_raw_bytes_compress,
+        state_dir: settings.state_dir.clone(),
+    }
+}
+
+fn session_options(settings: &Arc<Settings>) -> Options {
+    let (for_identity, for_paths) = (Arc::clone(settings), Arc::clone(settings));
+    Options {
+        message_max: settings.max_message_bytes,
+        rules: Rules {
+            hold: settings.session_hold,
+            quiet: settings.resync_quiet,
+            redump: match settings.history_redump {
+                HistoryRedump::Skip => Redump::Skip,
+                HistoryRedump::Record => Redump::Record,
+            },
+        },
+        raw: if settings.store_raw_bytes { RawBytes::Stored } else { RawBytes::Dropped },
+        identity_rule: Box::new(move |source| match for_identity.router_id_rule(source) {
+            RouterIdFrom::BgpId => IdentityRule::BgpId,
+            RouterIdFrom::Address => IdentityRule::Address,
+            RouterIdFrom::SysName => IdentityRule::SysName,
+        }),
+        single_path: Box::new(move |source| for_paths.is_single_path(source)),
+        rejected_dir: settings.state_dir.join("rejected"),
+    }
+}
+
+fn spawn_listener(
+    listener: Listener,
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    allow: &Arc<AllowList>,
+) -> JoinHandle<()> {
+    let (shared, allow) = (Arc::clone(shared), Arc::clone(allow));
+    let limits = Limits { allows: Box::new(move |source| allow.allows(source)), sessions_max: settings.max_sessions };
+    spawn("listener", move || listener.run(&shared, &limits))
+}
+
+/// A thread of the collector's own; without it there is no collector.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has a thread for the collector itself")
+}

@@ -1,0 +1,173 @@
+//! The collector's binary under test, and routers that talk to it.
+
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true on a slow machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until `check` gives a value; fails the test with `what` at the deadline.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(begin.elapsed() < DEADLINE, "did not happen in {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until `actual` equals `expected`, and shows the last difference if it never does.
+pub fn eventually_equal<T: PartialEq + Debug>(expected: T, mut actual: impl FnMut() -> T) {
+    let begin = Instant::now();
+    loop {
+        let value = actual();
+        if value == expected {
+            return;
+        }
+        if begin.elapsed() > DEADLINE {
+            assert_eq!(value, expected, "still different after {DEADLINE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A running `rib-ingester serve`.
+pub struct Ingester {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    state_dir: PathBuf,
+}
+
+impl Ingester {
+    /// Starts the collector on a free loopback port and waits until routers can connect.
+    pub fn start(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-test-{}-{number}", std::process::id()));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
+            .arg("serve")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RIB_INGESTER_DATABASE_URL", database_url)
+            .env("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0")
+            .env("RIB_INGESTER_HTTP_LISTEN", "127.0.0.1:0")
+            .env("RIB_INGESTER_FLUSH_MS", "20")
+            .env("RIB_INGESTER_COLLECTOR_ID", "test")
+            .env("RIB_INGESTER_STATE_DIR", &state_dir)
+            .envs(settings.iter().map(|(name, value)| (format!("RIB_INGESTER_{name}"), value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let into = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("collector: {line}");
+                into.lock().unwrap().push(line);
+            }
+        });
+        let mut ingester = Ingester { child, address: "127.0.0.1:0".parse().unwrap(), log, state_dir };
+        let line = ingester.logged("waiting for routers on ");
+        ingester.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        ingester
+    }
+
+    /// Waits for a log line that contains `text`.
+    pub fn logged(&mut self, text: &str) -> String {
+        eventually(&format!("log line with {text:?}"), || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = self.log.lock().unwrap();
+                assert!(log.iter().any(|line| line.contains(text)), "collector ended with {status} before {text:?}");
+            }
+            self.log.lock().unwrap().iter().find(|line| line.contains(text)).cloned()
+        })
+    }
+
+    /// How many log lines contain `text` so far.
+    pub fn count_logged(&self, text: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Where the collector keeps its files.
+    pub fn state_dir(&self) -> &PathBuf {
+        &self.state_dir
+    }
+
+    /// Where the BMP port is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A router connects.
+    pub fn connect(&self) -> FakeRouter {
+        FakeRouter { stream: TcpStream::connect(self.address).unwrap() }
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        let child = &mut self.child;
+        eventually("collector ends after SIGTERM", || child.try_wait().unwrap())
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Ingester {
+    fn drop(&mut self) {
+        // Already ended and waited for in most tests.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+/// The router's end of a BMP session. Dropping it closes the connection without a Termination.
+pub struct FakeRouter {
+    stream: TcpStream,
+}
+
+impl FakeRouter {
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> &mut FakeRouter {
+        self.stream.write_all(bytes).unwrap();
+        self
+    }
+
+    /// Sends bytes that the collector may refuse by closing the connection.
+    pub fn send_or_be_cut(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Whether the collector has closed the connection.
+    pub fn is_closed(&mut self) -> bool {
+        use std::io::Read;
+        self.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        match self.stream.read(&mut [0; 1]) {
+            Ok(0) => true,
+            Ok(_) => panic!("a BMP collector never sends"),
+            Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What the tests share. Each test binary uses its own part of it.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+pub mod bmp;
+pub mod corpus;
+pub mod ingester;
+pub mod pg;
