@@ -63,7 +63,7 @@ pub enum DefaultValue {
     Unset,
     /// The host name of this machine.
     HostName,
-    /// systemd's `$STATE_DIRECTORY`, else [`STATE_DIR`].
+    /// systemd's `$STATE_DIRECTORY`, else `STATE_DIR`.
     StateDirectory,
 }
 

@@ -1,6 +1,6 @@
 //! Log lines on standard error: filter, fold, format.
 //!
-//! A record passes the filter in force (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then [`fold`], which
+//! A record passes the filter in force (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then `fold`, which
 //! turns repeats within a minute into one summary, then the writer. On a terminal or in a file a line is
 //! `2026-01-31T12:00:00.000Z info  router 10.0.0.2: ...`; under systemd's journal, which stamps time and priority itself,
 //! it is `<6>router 10.0.0.2: ...`. Text from routers never breaks a line: control characters are escaped.
