@@ -33,6 +33,7 @@
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod maintenance;
 pub mod model;
 pub mod pipeline;
 pub mod session;

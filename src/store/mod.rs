@@ -8,13 +8,16 @@ pub mod connect;
 pub mod error;
 pub mod events;
 pub mod load;
+pub mod lookup;
 pub mod migrate;
 pub mod owner;
 pub mod partitions;
 pub mod record;
 pub mod routes;
 pub mod row;
+pub mod status;
 pub mod sync;
+pub mod upkeep;
 
 pub use connect::connect;
 pub use error::{Error, Result, Verdict};

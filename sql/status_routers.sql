@@ -1,0 +1,4 @@
+-- The routers and who writes them.
+SELECT r.router_id, r.router_ip, r.hostname, r.as_number, r.description, r.first_seen, r.last_seen, o.collector_id
+FROM routers r LEFT JOIN router_owner o USING (router_id)
+ORDER BY r.router_id

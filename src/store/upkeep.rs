@@ -1,0 +1,80 @@
+//! What maintenance does beside the partitions.
+
+use postgres::Client;
+use postgres::types::Type;
+
+use super::error::Result;
+
+/// The key of the advisory lock under which one collector does the maintenance: "ribmain" in ASCII.
+const LOCK: i64 = 0x0072_6962_6d61_696e;
+
+/// How long one statement of maintenance may take.
+const STATEMENT_TIMEOUT: &str = "30min";
+
+/// How long it may wait for a lock: readers and writers come first.
+const LOCK_TIMEOUT: &str = "5s";
+
+/// How old the statistics of the partitioned parent may get, which autovacuum never makes.
+const ANALYZE_EVERY: &str = "6 hours";
+
+/// Gives the connection the time limits of maintenance and takes its lock. Whether it was to be had.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn begin(client: &mut Client) -> Result<bool> {
+    client.batch_execute(&format!(
+        "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET lock_timeout = '{LOCK_TIMEOUT}'"
+    ))?;
+    Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0))
+}
+
+/// Lets another collector have its turn.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn end(client: &mut Client) -> Result<()> {
+    client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)])?;
+    Ok(())
+}
+
+/// Refreshes `route_summary` without making its readers wait, except for the very first time.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn refresh_summary(client: &mut Client) -> Result<()> {
+    let row =
+        client.query_typed_one("SELECT relispopulated FROM pg_class WHERE oid = 'route_summary'::regclass", &[])?;
+    // A view without data (a dump restores it so) cannot be refreshed CONCURRENTLY, and nobody can read it yet.
+    let how = if row.get::<_, bool>(0) { "CONCURRENTLY" } else { "" };
+    Ok(client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {how} route_summary"))?)
+}
+
+/// Makes statistics of `route_events` as a whole if they are missing or old. Whether they were.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn analyze_history(client: &mut Client) -> Result<bool> {
+    let row = client.query_typed_one(
+        &format!(
+            "SELECT COALESCE(max(last_analyze) < now() - interval '{ANALYZE_EVERY}', true)
+             FROM pg_stat_user_tables WHERE relid = 'route_events'::regclass"
+        ),
+        &[],
+    )?;
+    let is_due = row.get(0);
+    if is_due {
+        client.batch_execute("ANALYZE route_events")?;
+    }
+    Ok(is_due)
+}
+
+/// Forgets rows of `session_events` older than so many days. Returns how many.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn forget_session_events(client: &mut Client, days: i32) -> Result<u64> {
+    Ok(client.execute_typed(
+        "DELETE FROM session_events WHERE event_time < now() - make_interval(days => $1)",
+        &[(&days, Type::INT4)],
+    )?)
+}
