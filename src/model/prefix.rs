@@ -42,18 +42,13 @@ impl Prefix {
     ///
     /// # Errors
     /// A length above the family's, more octets than the family's addresses have, or host bits set.
+    #[inline]
     pub fn new(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
-        let max = afi.max_prefix_length();
-        if length > max || octets.len() > usize::from(max / 8) {
-            return Err(PrefixError::TooLong(length));
-        }
-        let mut bytes = [0; 16];
-        bytes[..octets.len()].copy_from_slice(octets);
-        let masked = u128::from_be_bytes(bytes) & mask(length);
-        if masked.to_be_bytes() != bytes {
+        let bits = left_aligned(afi, octets, length)?;
+        if bits & mask(length) != bits {
             return Err(PrefixError::HostBits);
         }
-        Ok(Prefix { afi, bytes, length })
+        Ok(Prefix { afi, bytes: bits.to_be_bytes(), length })
     }
 
     /// As [`Prefix::new`], but bits behind the length are cleared: RFC 4271 section 4.3 calls them
@@ -62,14 +57,8 @@ impl Prefix {
     /// # Errors
     /// A length above the family's, or more octets than the family's addresses have.
     pub fn truncating(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
-        let max = afi.max_prefix_length();
-        if length > max || octets.len() > usize::from(max / 8) {
-            return Err(PrefixError::TooLong(length));
-        }
-        let mut bytes = [0; 16];
-        bytes[..octets.len()].copy_from_slice(octets);
-        let bytes = (u128::from_be_bytes(bytes) & mask(length)).to_be_bytes();
-        Ok(Prefix { afi, bytes, length })
+        let bits = left_aligned(afi, octets, length)? & mask(length);
+        Ok(Prefix { afi, bytes: bits.to_be_bytes(), length })
     }
 
     /// The family.
@@ -100,6 +89,20 @@ impl Prefix {
             Afi::Ipv6 => IpAddr::V6(Ipv6Addr::from(self.bytes)),
         }
     }
+}
+
+/// `octets` as the high bits of an address, if they and `length` fit the family.
+///
+/// Octet by octet: they are few, and a copy of so few octets of a length not known before is a function call.
+#[inline]
+fn left_aligned(afi: Afi, octets: &[u8], length: u8) -> Result<u128, PrefixError> {
+    let max = afi.max_prefix_length();
+    if length > max || octets.len() > usize::from(max / 8) {
+        return Err(PrefixError::TooLong(length));
+    }
+    let bits = octets.iter().fold(0, |bits: u128, octet| bits << 8 | u128::from(*octet));
+    let missing = 8 * (16 - u32::try_from(octets.len()).expect("16 octets at most, checked above"));
+    Ok(bits.checked_shl(missing).unwrap_or(0))
 }
 
 /// The network mask of a prefix of `length` bits, left-aligned.

@@ -1,5 +1,6 @@
 //! UPDATE (RFC 4271 section 4.3) with the multiprotocol attributes (RFC 4760) and End-of-RIB (RFC 4724).
 
+use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::attributes::{self, Attributes};
@@ -113,8 +114,8 @@ pub fn decode(bgp: &[u8], context: &DecodeContext) -> Result<Decoded, Error> {
     let attributes_field = body.sub(attributes_length, "Path Attributes")?;
     let mut decoder = Decoder { context, lies: Lies::default() };
     decoder.lies.trailing_bytes = !reader.is_empty();
-    let attributes = attributes::decode(attributes_field, context.as_width);
-    let update = decoder.update(withdrawn, attributes, body)?;
+    let mut attributes = attributes::decode(attributes_field, context.as_width);
+    let update = decoder.update(withdrawn, &mut attributes, body)?;
     Ok(Decoded { update, lies: decoder.lies })
 }
 
@@ -127,7 +128,7 @@ impl Decoder<'_> {
     fn update(
         &mut self,
         withdrawn: Reader<'_>,
-        attributes: Attributes<'_>,
+        attributes: &mut Attributes<'_>,
         announced: Reader<'_>,
     ) -> Result<Update, Error> {
         if attributes.repeated_mp {
@@ -137,38 +138,42 @@ impl Decoder<'_> {
         self.lies.as_width_other = attributes.as_width_other;
         let has_plain = !withdrawn.is_empty() || !announced.is_empty();
         let treat_as_withdraw = attributes.treat_as_withdraw();
-        let mut routes = Routes::default();
         if attributes.count == 0 && attributes.faults.is_empty() && !has_plain {
             return Ok(Update::EndOfRib(AfiSafi::IPV4_UNICAST));
         }
+        let mut gone = Vec::new();
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
+            gone.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
         }
         if let Some(unreach) = attributes.unreach {
             let (family, nlri) = read_unreach(unreach)?;
             if nlri.is_empty() && attributes.count == 1 && !has_plain {
                 return Ok(Update::EndOfRib(family));
             }
-            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
+            gone.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
         }
+        // Almost every UPDATE announces one set.
+        let mut come = Vec::with_capacity(1);
         if !announced.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
             let nlri = self.nlri(announced, family)?;
             let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
-            routes.announced.push(Announced { family, next_hop, nlri });
+            come.push(Announced { family, next_hop, nlri });
         }
         if let Some(reach) = attributes.reach {
             let (family, next_hop, nlri) = read_reach(reach)?;
-            routes.announced.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)? });
+            come.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)? });
         }
         if treat_as_withdraw {
-            let gone = routes.announced.drain(..).map(|Announced { family, nlri, .. }| Withdrawn { family, nlri });
-            routes.withdrawn.extend(gone);
+            gone.extend(come.drain(..).map(|Announced { family, nlri, .. }| Withdrawn { family, nlri }));
         }
-        routes.attributes = attributes.path;
-        routes.actions = attributes.faults;
-        Ok(Update::Routes(routes))
+        Ok(Update::Routes(Routes {
+            withdrawn: gone,
+            announced: come,
+            attributes: mem::take(&mut attributes.path),
+            actions: mem::take(&mut attributes.faults),
+        }))
     }
 
     fn nlri(&mut self, reader: Reader<'_>, family: AfiSafi) -> Result<NlriSet, Error> {
