@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use signal_hook::iterator::Signals;
 use crate::config::allow::AllowList;
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
+use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
 use crate::pipeline::{self, PipelineOptions, PipelineSender, SessionEventKind, StateItem};
 use crate::session::identity::IdentityRule;
@@ -25,7 +27,7 @@ use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
 use crate::stop::Stop;
-use crate::store::{self, Client};
+use crate::store;
 
 /// How often the supervisor looks at its threads and at the holds.
 const TICK: Duration = Duration::from_millis(500);
@@ -78,29 +80,25 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let stop = Stop::new();
     let signals = watch_signals()?;
     let allow = Arc::new(AllowList::load(settings).map_err(|problem| StartError::Configuration(problem.to_string()))?);
-    let Some(mut client) = reach_database(settings, migrate, &signals)? else {
+    let Some(left) = reach_database(settings, migrate, &signals)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
     let registry = Registry::new(settings.session_hold, settings.isolation_hold);
-    preload(&registry, &mut client, settings)?;
-    drop(client);
+    if !left.owned.is_empty() {
+        info!("collector: {} routers have {:?} to come back", left.owned.len(), settings.session_hold);
+    }
+    registry.preload(left.known, left.owned);
+    let listener = Listener::bind(settings.bmp_listen).map_err(|error| {
+        StartError::Failed(format!("cannot listen on {} (RIB_INGESTER_BMP_LISTEN): {error}", settings.bmp_listen))
+    })?;
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
     let shared =
         Arc::new(Shared { options: session_options(settings), registry, pipeline: sender.clone(), stop: stop.clone() });
-    let listener = match Listener::bind(settings.bmp_listen) {
-        Ok(listener) => spawn_listener(listener, &shared, settings, &allow),
-        Err(error) => {
-            stop.begin();
-            stop.give_up();
-            return Err(StartError::Failed(format!(
-                "cannot listen on {} (RIB_INGESTER_BMP_LISTEN): {error}",
-                settings.bmp_listen
-            )));
-        }
-    };
+    let listener = spawn_listener(listener, &shared, settings, &allow);
+    let maintenance = spawn_maintenance(settings, &stop);
 
     let reload = || {
         match allow.reload() {
@@ -117,7 +115,11 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         for router in shared.registry.take_expired() {
             expire(&sender, router);
         }
-        let ended = [("listener", listener.is_finished()), ("writer", pipeline.has_ended())];
+        let ended = [
+            ("listener", listener.is_finished()),
+            ("writer", pipeline.has_ended()),
+            ("maintenance", maintenance.is_finished()),
+        ];
         ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| name)
     };
     let died = watch(&signals, reload, tick);
@@ -135,6 +137,10 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         error!("collector: {} changes given up at stop, not written", end.given_up);
     }
     if end.given_up > 0 || end.panicked > 0 {
+        ending = Ending::Failed;
+    }
+    // Maintenance looks for the stop between its steps, and none of them is left half done.
+    if maintenance.join().is_err() {
         ending = Ending::Failed;
     }
     info!("collector: stopped");
@@ -206,25 +212,23 @@ fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
     });
 }
 
-/// Connects and migrates, for ever until a signal comes (`None`).
-fn reach_database(
-    settings: &Settings,
-    migrate: Migrate,
-    signals: &Receiver<i32>,
-) -> Result<Option<Client>, StartError> {
+/// What earlier runs left in the database.
+struct Left {
+    /// Identifiers of routers by the addresses they came from.
+    known: Vec<(IpAddr, RouterId)>,
+    /// Routers of this collector that have rows: they get the hold to come back.
+    owned: Vec<RouterId>,
+}
+
+/// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
+fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>) -> Result<Option<Left>, StartError> {
     let mut pause = TICK;
     let mut failed = false;
     loop {
-        let reached = store::connect(&settings.database_url, "start").and_then(|mut client| {
-            if migrate == Migrate::First {
-                store::migrate(&mut client)?;
-            }
-            Ok(client)
-        });
-        match reached {
-            Ok(client) => {
+        match open_database(settings, migrate) {
+            Ok(left) => {
                 info!("database: connected{}", if failed { " at last" } else { "" });
-                return Ok(Some(client));
+                return Ok(Some(left));
             }
             Err(error) if error.is_configuration() => {
                 return Err(StartError::Configuration(format!("database: {error}")));
@@ -243,17 +247,15 @@ fn reach_database(
     }
 }
 
-/// What earlier runs of this collector left: identifiers by address, and tables that wait for their routers.
-fn preload(registry: &Registry, client: &mut Client, settings: &Settings) -> Result<(), StartError> {
-    let failed = |error: store::Error| StartError::Failed(format!("database: {error}"));
-    let known = store::owner::known_addresses(client).map_err(failed)?;
-    let owned = store::sync::owned_tables(client, &settings.collector_id).map_err(failed)?;
-    let owned: BTreeSet<RouterId> = owned.into_iter().map(|(router, _)| router).collect();
-    if !owned.is_empty() {
-        info!("collector: {} routers have {:?} to come back", owned.len(), settings.session_hold);
+fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
+    let mut client = store::connect(&settings.database_url, "start")?;
+    if migrate == Migrate::First {
+        store::migrate(&mut client)?;
     }
-    registry.preload(known, owned.into_iter().collect());
-    Ok(())
+    let known = store::owner::known_addresses(&mut client)?;
+    let owned = store::sync::owned_tables(&mut client, &settings.collector_id)?;
+    let owned: BTreeSet<RouterId> = owned.into_iter().map(|(router, _)| router).collect();
+    Ok(Left { known, owned: owned.into_iter().collect() })
 }
 
 fn pipeline_options(settings: &Settings) -> PipelineOptions {
@@ -301,6 +303,16 @@ fn spawn_listener(
     let (shared, allow) = (Arc::clone(shared), Arc::clone(allow));
     let limits = Limits { allows: Box::new(move |source| allow.allows(source)), sessions_max: settings.max_sessions };
     spawn("listener", move || listener.run(&shared, &limits))
+}
+
+fn spawn_maintenance(settings: &Settings, stop: &Stop) -> JoinHandle<()> {
+    let options = MaintenanceOptions {
+        database_url: settings.database_url.clone(),
+        retention_days: settings.retention_days,
+        interval: settings.maintenance_interval,
+    };
+    let stop = stop.clone();
+    spawn("maintenance", move || maintenance::run(&options, &stop))
 }
 
 /// A thread of the collector's own; without it there is no collector.
