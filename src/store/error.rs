@@ -22,8 +22,6 @@ pub enum Error {
         /// Its name, as in `schema_migrations`.
         name: String,
     },
-    /// Our last transaction is still running in a server process that has not noticed that we are gone.
-    InDoubt,
     /// The database answered with something else than what was asked for.
     Unexpected(String),
 }
@@ -55,7 +53,6 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Error::Database(error) => database_verdict(error),
-            Error::InDoubt => Verdict::Again,
             Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
                 Verdict::Stuck
             }
@@ -70,7 +67,7 @@ impl Error {
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
             Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } => true,
-            Error::InDoubt | Error::Unexpected(_) => false,
+            Error::Unexpected(_) => false,
         }
     }
 
@@ -78,11 +75,9 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Error::Database(error) => error.code().map(SqlState::code),
-            Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
-            | Error::InDoubt
-            | Error::Unexpected(_) => None,
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
+                None
+            }
         }
     }
 }
@@ -129,7 +124,6 @@ impl fmt::Display for Error {
                     "this database has migration {name}, which this version does not know: install a newer version"
                 )
             }
-            Error::InDoubt => f.write_str("the last transaction is still running on a connection that is gone"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
         }
     }
@@ -157,11 +151,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Database(error) => Some(error),
-            Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
-            | Error::InDoubt
-            | Error::Unexpected(_) => None,
+            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
+                None
+            }
         }
     }
 }

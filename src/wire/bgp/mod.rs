@@ -5,5 +5,4 @@ pub mod attributes;
 pub mod faults;
 pub mod nlri;
 pub mod open;
-pub mod shape;
 pub mod update;
