@@ -60,3 +60,124 @@ fn a_database_that_does_not_exist_and_a_wrong_password_are_wrong_configuration()
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(!stderr(&output).contains("hunter2"), "{}", stderr(&output));
 }
+
+#[test]
+fn commands_before_migrate_say_what_to_do() {
+    let db = TestDb::create();
+    let output = run(&["maintenance"], &db.url());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("steps failed, see above"), "{}", stderr(&output));
+    for arguments in [&["status"][..], &["lookup", "10.0.0.1"]] {
+        let output = run(arguments, &db.url());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("run `rib-ingester migrate` first"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn maintenance_makes_partitions_and_refreshes_once_and_again() {
+    let db = TestDb::migrated();
+    let first = printed(&["maintenance"], &db.url());
+    assert_eq!(first.matches("created route_events_").count(), 2, "{first}");
+    assert!(first.ends_with("refreshed route_summary\n"), "{first}");
+    assert_eq!(printed(&["maintenance"], &db.url()), "refreshed route_summary\n");
+}
+
+/// Two routers; on the first a prefix with two paths within a shorter one, and text that a terminal must not obey.
+const ROUTES: &str = "
+    INSERT INTO routers (router_id, router_ip, hostname, as_number) VALUES
+        ('10.255.0.1', '192.0.2.1', E'edge1\\u001b[31m', 4200000000), ('10.255.0.2', '2001:db8::2', NULL, NULL);
+    INSERT INTO router_owner (router_id, collector_id, epoch) VALUES ('10.255.0.1', 'collector-a', 1);
+    INSERT INTO rib_sync_status (router_id, table_name, afi, eor_seen, eor_time, session_start_time, last_parsed_msg_time)
+    VALUES ('10.255.0.1', 'global', 4, true, now() - interval '3 minutes', now() - interval '4 minutes', now()),
+           ('10.255.0.2', 'global', 6, false, NULL, now() - interval '5 hours', NULL);
+    INSERT INTO current_routes (router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med)
+    VALUES ('10.255.0.1', 'global', 4, '10.0.0.0/8', 0, '192.0.2.9', '64500', 'IGP', 100, NULL),
+           ('10.255.0.1', 'global', 4, '10.1.0.0/16', 1, '192.0.2.7', '64500 4200000001', 'IGP', 100, 4294967295),
+           ('10.255.0.1', 'global', 4, '10.1.0.0/16', 2, '192.0.2.8', '', 'INCOMPLETE', NULL, NULL),
+           ('10.255.0.2', 'global', 4, '10.0.0.0/8', 0, '192.0.2.6', NULL, NULL, NULL, NULL),
+           ('10.255.0.2', 'global', 6, '2001:db8::/32', 0, '2001:db8::1', '64501', 'EGP', 1, 1);
+    INSERT INTO session_events (peer_address, kind, reason) VALUES
+        ('2001:db8::bad', 'refused', 'not in the allow-list; to admit it add 2001:db8::bad/128 to RIB_INGESTER_ALLOW')";
+
+#[test]
+fn lookup_finds_the_longest_match_with_all_its_paths_per_router() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTES).unwrap();
+    let found = |target| {
+        let text = printed(&["lookup", target], &db.url());
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        let lines = text.lines().skip(1).map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("10.1.2.3"),
+        [
+            "10.255.0.1 global 10.1.0.0/16",
+            "1 192.0.2.7 64500",
+            "2 192.0.2.8 INCOMPLETE",
+            "10.255.0.2 global 10.0.0.0/8",
+            "0 192.0.2.6 -",
+        ]
+    );
+    assert_eq!(found("10.0.0.0/12").len(), 4);
+    assert_eq!(found("2001:db8:1::/48"), ["10.255.0.2 global 2001:db8::/32", "0 2001:db8::1 64501"]);
+    assert_eq!(printed(&["lookup", "192.0.2.1"], &db.url()), "no route covers 192.0.2.1/32\n");
+    let wrong = run(&["lookup", "edge1"], &db.url());
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+}
+
+#[test]
+fn lookup_json_is_an_array_of_rows() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTES).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&printed(&["lookup", "--json", "10.1.2.3"], &db.url())).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["med"], 4_294_967_295_u64);
+    assert_eq!((&rows[0]["as_path"], &rows[0]["prefix"]), (&"64500 4200000001".into(), &"10.1.0.0/16".into()));
+    assert_eq!((&rows[1]["as_path"], &rows[1]["med"]), (&"".into(), &serde_json::Value::Null));
+    let columns = db.rows(
+        "SELECT count(*) FROM information_schema.columns WHERE table_name = 'current_routes' AND table_schema = 'public'",
+    );
+    assert!(rows.iter().all(|row| row.as_object().unwrap().len().to_string() == columns[0]));
+    let none: serde_json::Value =
+        serde_json::from_str(&printed(&["lookup", "--json", "192.0.2.1"], &db.url())).unwrap();
+    assert_eq!(none, serde_json::json!([]));
+}
+
+#[test]
+fn status_shows_routers_tables_history_and_refused_sources() {
+    let db = TestDb::migrated();
+    assert!(printed(&["status"], &db.url()).contains("no router has connected yet"));
+    db.client().batch_execute(ROUTES).unwrap();
+    printed(&["maintenance"], &db.url());
+    let text = printed(&["status"], &db.url());
+    let line = |parts: &[&str]| {
+        let found = text.lines().find(|line| parts.iter().all(|part| line.contains(part)));
+        found.unwrap_or_else(|| panic!("no line with {parts:?}:\n{text}"))
+    };
+    line(&["10.255.0.1", "192.0.2.1", "edge1\\u{1b}[31m", "4200000000", "collector-a", " 3 "]);
+    line(&["10.255.0.2", "2001:db8::2", " - "]);
+    line(&["10.255.0.1", "global", "IPv4", " 3 ", "EoR 3 min ago"]);
+    line(&["10.255.0.2", "global", "IPv6", " 1 ", "no EoR, began 5 h ago"]);
+    line(&["2001:db8::bad", "noted 1 time, last "]);
+    line(&["    not in the allow-list; to admit it add 2001:db8::bad/128 to RIB_INGESTER_ALLOW"]);
+    assert_eq!(text.lines().filter(|line| line.starts_with("route_events_")).count(), 2, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn status_json_has_the_same_facts() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTES).unwrap();
+    printed(&["maintenance"], &db.url());
+    let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
+    let router = &status["routers"][0];
+    assert_eq!((&router["router_id"], &router["as_number"]), (&"10.255.0.1".into(), &4_200_000_000_u64.into()));
+    assert_eq!((&router["tables"][0]["routes"], &router["tables"][0]["eor_seen"]), (&3.into(), &true.into()));
+    assert_eq!(status["routers"][1]["hostname"], serde_json::Value::Null);
+    assert_eq!(status["partitions"].as_array().unwrap().len(), 2);
+    assert_eq!(status["refused"][0]["address"], "2001:db8::bad");
+}

@@ -5,10 +5,13 @@
 
 pub mod config;
 pub mod decode;
+pub mod lookup;
+pub mod maintenance;
 pub mod migrate;
 pub mod record;
 pub mod replay;
 pub mod serve;
+pub mod status;
 pub mod table;
 
 use std::fs::File;
@@ -18,6 +21,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::config::{Problem, Settings};
+use crate::logging::Logging;
 use crate::store;
 
 /// The command line.
@@ -40,6 +44,12 @@ enum Command {
     Serve(serve::Arguments),
     /// Bring the database's schema up to date
     Migrate,
+    /// Do one maintenance run: partitions, retention, summary
+    Maintenance,
+    /// Show routers, tables, history and refused sources
+    Status(status::Arguments),
+    /// Find the longest match for an address or prefix, with all its paths
+    Lookup(lookup::Arguments),
     /// Print raw BMP bytes as JSON lines, one per message
     Decode {
         /// The file, or - for standard input
@@ -89,7 +99,9 @@ impl From<Problem> for Failure {
 /// What waiting would not mend is the configuration's fault.
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Failure {
-        let line = format!("database: {error}");
+        const UNDEFINED_TABLE: &str = "42P01";
+        let remedy = if error.code() == Some(UNDEFINED_TABLE) { ": run `rib-ingester migrate` first" } else { "" };
+        let line = format!("database: {error}{remedy}");
         if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
     }
 }
@@ -108,6 +120,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, Settings::load()?),
         Command::Migrate => migrate::run(&Settings::load()?),
+        Command::Maintenance => maintenance::run(&Settings::load()?),
+        Command::Status(arguments) => status::run(&arguments, &Settings::load()?),
+        Command::Lookup(arguments) => lookup::run(&arguments, &Settings::load()?),
         Command::Decode { file } => print_decoded(&file, &Settings::load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &Settings::load_offline()?),
@@ -123,6 +138,12 @@ fn print_decoded(file: &Path, settings: &Settings) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::Failed(format!("{}: {error}", file.display()))),
     }
+}
+
+/// The database of a command that is not the collector.
+fn connect(settings: &Settings, command: &str) -> Result<store::Client, Failure> {
+    Logging::start(settings)?;
+    Ok(store::connect(&settings.database_url, command)?)
 }
 
 /// A file, or standard input for `-`, and its length where it has one.

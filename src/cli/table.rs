@@ -1,7 +1,7 @@
 //! Text in columns for a terminal.
 //!
-//! A table is never wider than [`WIDTH_MAX`]: the widest column gives way first, and what is cut ends in `…`. Numbers
-//! stand to the right. Text from routers is escaped, so that none of it can move the cursor.
+//! A table is never wider than [`WIDTH_MAX`]: columns of free text give way first, the widest before the others, and what
+//! is cut ends in `…`. Text from routers is escaped, so that none of it can move the cursor.
 
 use std::time::Duration;
 
@@ -10,31 +10,36 @@ use crate::logging::escape;
 /// Characters of a line.
 pub const WIDTH_MAX: usize = 100;
 
-/// No column is cut below this, characters.
-const COLUMN_MIN: usize = 4;
+/// Free text is not cut below this before words are, characters.
+const TEXT_MIN: usize = 10;
+
+/// Nothing is cut below this, characters.
+const WORD_MIN: usize = 4;
 
 /// What stands between two columns.
 const GAP: &str = "  ";
 
-/// How a column is set.
+/// What a column holds, and so how it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
-    /// Words.
-    Left,
-    /// Numbers.
-    Right,
+pub enum Column {
+    /// Names that routers chose, AS paths: to the left, cut where space is short.
+    Text,
+    /// Addresses, prefixes, ages: to the left. Half of one means something else, so they are cut as a last resort.
+    Word,
+    /// To the right, cut as a last resort.
+    Number,
 }
 
 /// Rows under a header.
 #[derive(Debug)]
 pub struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(&'static str, Column)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table without rows.
-    pub fn new(columns: &[(&'static str, Align)]) -> Table {
+    pub fn new(columns: &[(&'static str, Column)]) -> Table {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 
@@ -43,6 +48,11 @@ impl Table {
         let mut row: Vec<String> = cells.into_iter().map(|cell| escape(&cell)).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Header and rows, a line each.
@@ -54,14 +64,14 @@ impl Table {
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
         let mut line = String::new();
-        for ((cell, (_, align)), width) in row.iter().zip(&self.columns).zip(widths) {
+        for ((cell, (_, column)), width) in row.iter().zip(&self.columns).zip(widths) {
             if !line.is_empty() {
                 line.push_str(GAP);
             }
             let cell = cut(cell, *width);
-            match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}")),
-                Align::Right => line.push_str(&format!("{cell:>width$}")),
+            match column {
+                Column::Text | Column::Word => line.push_str(&format!("{cell:<width$}")),
+                Column::Number => line.push_str(&format!("{cell:>width$}")),
             }
         }
         format!("{}\n", line.trim_end())
@@ -73,14 +83,20 @@ impl Table {
         let mut widths: Vec<usize> = (self.columns.iter().enumerate())
             .map(|(i, (name, _))| cells(i).max().unwrap_or(0).max(length(name)))
             .collect();
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > WIDTH_MAX {
-            match widths.iter_mut().max() {
-                Some(widest) if *widest > COLUMN_MIN => *widest -= 1,
-                Some(_) | None => break,
+        let room = WIDTH_MAX.saturating_sub(GAP.len() * widths.len().saturating_sub(1));
+        self.shrink(&mut widths, room, &[Column::Text], TEXT_MIN);
+        self.shrink(&mut widths, room, &[Column::Text, Column::Word, Column::Number], WORD_MIN);
+        widths
+    }
+
+    fn shrink(&self, widths: &mut [usize], room: usize, kinds: &[Column], min: usize) {
+        while widths.iter().sum::<usize>() > room {
+            let candidates = widths.iter_mut().zip(&self.columns).filter(|(_, (_, kind))| kinds.contains(kind));
+            match candidates.map(|(width, _)| width).max() {
+                Some(widest) if *widest > min => *widest -= 1,
+                Some(_) | None => return,
             }
         }
-        widths
     }
 }
 
@@ -128,25 +144,29 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_ends_are_trimmed() {
-        let mut table = Table::new(&[("router", Align::Left), ("routes", Align::Right), ("note", Align::Left)]);
+        let mut table = Table::new(&[("router", Column::Word), ("routes", Column::Number), ("note", Column::Text)]);
         table.push(["10.0.0.1".to_string(), "941223".to_string()]);
         table.push(["r2".to_string(), "7".to_string(), "x".to_string()]);
         assert_eq!(table.render(), "router    routes  note\n10.0.0.1  941223\nr2             7  x\n");
     }
 
     #[test]
-    fn no_line_is_wider_than_100_columns() {
-        let mut table = Table::new(&[("a", Align::Left), ("b", Align::Left), ("c", Align::Right)]);
+    fn no_line_is_wider_than_100_columns_and_text_gives_way_first() {
+        let mut table = Table::new(&[("a", Column::Text), ("b", Column::Word), ("c", Column::Number)]);
         table.push(["ü".repeat(90), "b".repeat(60), "123".to_string()]);
         let text = table.render();
         assert_eq!(text.lines().map(length).max(), Some(WIDTH_MAX), "{text}");
-        assert_eq!(text.matches('…').count(), 2);
-        assert!(text.contains("123"));
+        assert!(text.contains(&format!("ü…  {}  123", "b".repeat(60))), "{text}");
+
+        table.push(["ü".to_string(), "b".repeat(200), "12345".to_string()]);
+        let text = table.render();
+        assert_eq!(text.lines().map(length).max(), Some(WIDTH_MAX), "{text}");
+        assert!(text.contains("b…  12345"), "{text}");
     }
 
     #[test]
     fn hostile_text_stays_in_its_cell() {
-        let mut table = Table::new(&[("hostname", Align::Left)]);
+        let mut table = Table::new(&[("hostname", Column::Text)]);
         table.push(["a\nb\u{1b}[31m".to_string()]);
         assert_eq!(table.render(), "hostname\na\\nb\\u{1b}[31m\n");
     }

@@ -1,0 +1,120 @@
+//! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table.
+
+use clap::Args;
+
+use super::table::{Column, Table};
+use super::{Failure, connect, print};
+use crate::config::{Settings, value};
+use crate::logging::escape;
+use crate::model::{Afi, Prefix, Timestamp};
+use crate::store::lookup::{LookupRow, lookup};
+
+/// What to look for.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// An address, or a prefix that the match has to cover
+    #[arg(value_name = "ADDRESS|PREFIX")]
+    target: String,
+    /// Print an array of `current_routes` rows, all columns
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the matches. None is an answer too, not a failure.
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let target = parse(&arguments.target)
+        .map_err(|wrong| Failure::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
+    let rows = lookup(&mut connect(settings, "lookup")?, &target)?;
+    if arguments.json {
+        let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
+        return print(&format!("[{}]\n", rows.join(",\n ")));
+    }
+    if rows.is_empty() {
+        return print(&format!("no route covers {target}\n"));
+    }
+    print(&text(&rows))
+}
+
+fn parse(text: &str) -> Result<Prefix, String> {
+    let network = value::network(text)?;
+    let (afi, octets) = match network.addr() {
+        std::net::IpAddr::V4(address) => (Afi::Ipv4, address.octets().to_vec()),
+        std::net::IpAddr::V6(address) => (Afi::Ipv6, address.octets().to_vec()),
+    };
+    Prefix::truncating(afi, &octets, network.prefix_len()).map_err(|error| error.to_string())
+}
+
+/// One line per path, below a heading for each router, table and prefix.
+fn text(rows: &[LookupRow]) -> String {
+    let table = table(rows).render();
+    let mut lines = table.lines();
+    let mut out = format!("{}\n", lines.next().unwrap_or_default());
+    let mut heading = String::new();
+    for (row, line) in rows.iter().zip(lines) {
+        let own = format!("{}  {}  {}", row.router_id, escape(&row.table_name), row.prefix);
+        if own != heading {
+            out.push_str(&format!("{own}\n"));
+            heading = own;
+        }
+        out.push_str(&format!("{line}\n"));
+    }
+    out
+}
+
+fn table(rows: &[LookupRow]) -> Table {
+    let mut table = Table::new(&[
+        ("  path", Column::Number),
+        ("next hop", Column::Word),
+        ("AS path", Column::Text),
+        ("origin", Column::Word),
+        ("pref", Column::Number),
+        ("MED", Column::Number),
+        ("updated (UTC)", Column::Word),
+    ]);
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_string());
+    let number = |value: Option<i64>| value.map_or_else(|| "-".to_string(), |number| number.to_string());
+    for row in rows {
+        table.push([
+            row.path_id.to_string(),
+            text(&row.nexthop),
+            text(&row.as_path),
+            text(&row.origin),
+            number(row.localpref),
+            number(row.med),
+            minute(row.updated_at),
+        ]);
+    }
+    table
+}
+
+/// `2026-11-21 07:45`.
+fn minute(time: Timestamp) -> String {
+    const MINUTE_LENGTH: usize = "2026-11-21T07:45".len();
+    time.to_string().chars().take(MINUTE_LENGTH).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_addresses_or_prefixes() {
+        let check = |text, expected: Result<&str, &str>| {
+            assert_eq!(
+                parse(text).map(|prefix| prefix.to_string()),
+                expected.map(str::to_string).map_err(str::to_string)
+            );
+        };
+        check("10.1.2.3", Ok("10.1.2.3/32"));
+        check("::ffff:10.1.2.3", Ok("10.1.2.3/32"));
+        check("2001:db8::/32", Ok("2001:db8::/32"));
+        check("0.0.0.0/0", Ok("0.0.0.0/0"));
+        check("10.1.2.3/8", Err("10.1.2.3/8 has host bits; did you mean 10.0.0.0/8?"));
+        check("edge1", Err("\"edge1\" is not a CIDR"));
+    }
+
+    #[test]
+    fn times_are_shown_to_the_minute() {
+        assert_eq!(minute(Timestamp::from_unix_micros(1_700_000_000_123_456)), "2023-11-14 22:13");
+    }
+}

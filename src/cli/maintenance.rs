@@ -1,0 +1,42 @@
+//! `maintenance`: one run of what the collector does at every interval.
+
+use super::{Failure, connect, counted, print};
+use crate::config::Settings;
+use crate::maintenance::{self, Report};
+
+/// Runs once and says what was done. A step that failed is a failure, though the others were done.
+pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+    let mut client = connect(settings, "maintenance")?;
+    let report = maintenance::run_once(&mut client, settings.retention_days)?;
+    print(&describe(&report))?;
+    match report.failures.as_slice() {
+        [] => Ok(()),
+        failures => {
+            for failure in failures {
+                eprintln!("rib-ingester: {failure}");
+            }
+            let steps = counted(u64::try_from(failures.len()).unwrap_or(u64::MAX), "step");
+            Err(Failure::Failed(format!("maintenance: {steps} failed, see above")))
+        }
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let mut out = String::new();
+    for name in &report.created {
+        out.push_str(&format!("created {name}\n"));
+    }
+    for name in &report.dropped {
+        out.push_str(&format!("dropped {name}\n"));
+    }
+    if report.is_elsewhere {
+        out.push_str("the rest is being done by another collector or command right now\n");
+    }
+    if report.forgotten > 0 {
+        out.push_str(&format!("forgot {} of session_events\n", counted(report.forgotten, "row")));
+    }
+    if report.refreshed {
+        out.push_str("refreshed route_summary\n");
+    }
+    out
+}

@@ -1,0 +1,214 @@
+//! `status`: routers, their tables and how far each is synchronised, days of history, refused sources.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::table::{self, Column, Table, WIDTH_MAX};
+use super::{Failure, connect, counted, print};
+use crate::config::Settings;
+use crate::config::print::wrap;
+use crate::logging::escape;
+use crate::model::Timestamp;
+use crate::store::status::{self, PartitionStatus, RefusedSource, RouterStatus, Status, TableStatus};
+
+/// How to print it.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Print one JSON object, times in UTC
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the database once and prints.
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let status = status::read(&mut connect(settings, "status")?)?;
+    if arguments.json {
+        return print(&format!("{:#}\n", json(&status)));
+    }
+    print(&text(&status))
+}
+
+fn text(status: &Status) -> String {
+    let sections = [
+        ("ROUTERS", "no router has connected yet", routers(status)),
+        ("TABLES", "no table is held", tables(status)),
+        ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
+    ];
+    let mut out: String = sections
+        .into_iter()
+        .map(|(title, none, table)| {
+            let body = if table.is_empty() { format!("{none}\n") } else { table.render() };
+            format!("{title}\n{body}\n")
+        })
+        .collect();
+    out.push_str("REFUSED WITHIN A WEEK\n");
+    out.push_str(&refused(&status.refused, status.now));
+    out
+}
+
+fn routers(status: &Status) -> Table {
+    let mut table = Table::new(&[
+        ("router", Column::Word),
+        ("address", Column::Word),
+        ("hostname", Column::Text),
+        ("AS", Column::Number),
+        ("tables", Column::Number),
+        ("routes", Column::Number),
+        ("last session", Column::Word),
+        ("collector", Column::Text),
+    ]);
+    for router in &status.routers {
+        let routes: i64 = router.tables.iter().map(|table| table.routes).sum();
+        table.push([
+            router.router_id.clone(),
+            or_dash(router.address),
+            or_dash(router.hostname.as_ref()),
+            or_dash(router.as_number),
+            router.tables.len().to_string(),
+            routes.to_string(),
+            ago(status.now, Some(router.last_seen)),
+            or_dash(router.collector_id.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn tables(status: &Status) -> Table {
+    let mut out = Table::new(&[
+        ("router", Column::Word),
+        ("table", Column::Text),
+        ("family", Column::Word),
+        ("routes", Column::Number),
+        ("sync", Column::Word),
+        ("last stored", Column::Word),
+        ("last in history", Column::Word),
+    ]);
+    for router in &status.routers {
+        for table in &router.tables {
+            out.push([
+                router.router_id.clone(),
+                table.name.clone(),
+                table.afi.to_string(),
+                table.routes.to_string(),
+                sync(status.now, table),
+                ago(status.now, table.last_parsed_msg_time),
+                ago(status.now, table.last_raw_msg_time),
+            ]);
+        }
+    }
+    out
+}
+
+fn sync(now: Timestamp, table: &TableStatus) -> String {
+    if table.eor_seen {
+        return format!("EoR {}", ago(now, table.eor_time));
+    }
+    match table.session_start_time {
+        Some(start) => format!("no EoR, began {}", ago(now, Some(start))),
+        None => "no EoR".to_string(),
+    }
+}
+
+fn partitions(partitions: &[PartitionStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("partition", Column::Word),
+        ("rows (estimate)", Column::Number),
+        ("size", Column::Number),
+        ("", Column::Text),
+    ]);
+    for partition in partitions {
+        table.push([
+            partition.name.clone(),
+            partition.rows.to_string(),
+            table::bytes(u64::try_from(partition.bytes).unwrap_or(0)),
+            if partition.is_attached { String::new() } else { "being dropped".to_string() },
+        ]);
+    }
+    table
+}
+
+/// The reason names the remedy, so it is wrapped rather than cut.
+fn refused(sources: &[RefusedSource], now: Timestamp) -> String {
+    const INDENT: &str = "    ";
+    if sources.is_empty() {
+        return "nobody\n".to_string();
+    }
+    let mut out = String::new();
+    for source in sources {
+        let times = counted(u64::try_from(source.times).unwrap_or(0), "time");
+        out.push_str(&format!("{}  noted {times}, last {}\n", source.address, ago(now, Some(source.last_time))));
+        for line in wrap(&escape(source.reason.as_deref().unwrap_or("no reason stored")), WIDTH_MAX - INDENT.len()) {
+            out.push_str(&format!("{INDENT}{line}\n"));
+        }
+    }
+    out
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_string(), |value| value.to_string())
+}
+
+fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
+    let Some(time) = time else { return "-".to_string() };
+    // Rows committed while the clock was read may be a little younger than it.
+    let micros = u64::try_from(now.unix_micros() - time.unix_micros()).unwrap_or(0);
+    format!("{} ago", table::age(Duration::from_micros(micros)))
+}
+
+fn json(status: &Status) -> Value {
+    json!({
+        "now": status.now.to_string(),
+        "routers": status.routers.iter().map(router_json).collect::<Vec<_>>(),
+        "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
+        "refused": status.refused.iter().map(refused_json).collect::<Vec<_>>(),
+    })
+}
+
+fn router_json(router: &RouterStatus) -> Value {
+    json!({
+        "router_id": router.router_id,
+        "router_ip": router.address.map(|address| address.to_string()),
+        "hostname": router.hostname,
+        "as_number": router.as_number,
+        "description": router.description,
+        "first_seen": router.first_seen.to_string(),
+        "last_seen": router.last_seen.to_string(),
+        "collector_id": router.collector_id,
+        "tables": router.tables.iter().map(table_json).collect::<Vec<_>>(),
+    })
+}
+
+fn table_json(table: &TableStatus) -> Value {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    json!({
+        "table_name": table.name,
+        "afi": table.afi.column(),
+        "routes": table.routes,
+        "eor_seen": table.eor_seen,
+        "eor_time": time(table.eor_time),
+        "session_start_time": time(table.session_start_time),
+        "last_parsed_msg_time": time(table.last_parsed_msg_time),
+        "last_raw_msg_time": time(table.last_raw_msg_time),
+    })
+}
+
+fn partition_json(partition: &PartitionStatus) -> Value {
+    json!({
+        "name": partition.name,
+        "day": partition.day.map(|day| day.to_string()),
+        "rows": partition.rows,
+        "bytes": partition.bytes,
+        "attached": partition.is_attached,
+    })
+}
+
+fn refused_json(source: &RefusedSource) -> Value {
+    json!({
+        "address": source.address.to_string(),
+        "times": source.times,
+        "last_time": source.last_time.to_string(),
+        "reason": source.reason,
+    })
+}
