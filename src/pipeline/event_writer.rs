@@ -241,14 +241,14 @@ impl EventWriter {
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
         let mut written = 0;
-        let lost = self.link.attempt(|client, fate| {
+        let lost = self.link.attempt(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            if way == Way::Direct && fate == Fate::Fresh {
+            if way == Way::Direct && attempt.fate == Fate::Fresh {
                 for day in rows.chunk_by(|a, b| a.day == b.day) {
                     let of_day = day.iter().map(|row| row.as_event_row(columns));
                     written += events::copy(&mut transaction, day[0].day, of_day)?;
@@ -263,8 +263,7 @@ impl EventWriter {
                 let tables: Vec<&Table> = tables.filter(|table| batch.owners.contains_key(&table.router)).collect();
                 sync::seen_raw(&mut transaction, &tables)?;
             }
-            transaction.commit()?;
-            Ok(lost)
+            attempt.commit(transaction, lost)
         })?;
         Health::count(&self.health.events_written, written);
         Ok(lost)

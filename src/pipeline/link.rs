@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::health::Health;
 use crate::stop::Stop;
-use crate::store::{self, Client, Error, Verdict};
+use crate::store::fate::{self, Outcome, TransactionId};
+use crate::store::{self, Client, Error, Transaction, Verdict};
 
 /// The first pause after a failed attempt; each next one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -30,13 +31,51 @@ pub(super) struct Link {
     trouble: Option<Instant>,
 }
 
+/// One attempt at some work, and what is known of those before it.
+pub(super) struct Attempt<T> {
+    /// Whether an earlier attempt may have been committed.
+    pub(super) fate: Fate,
+    /// The transaction whose COMMIT was sent, and what the work comes to if it got there.
+    committing: Option<(TransactionId, T)>,
+}
+
 /// Whether an earlier attempt at the same work may have been committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Nothing of it is stored.
     Fresh,
-    /// The connection broke during an attempt, perhaps behind its commit.
+    /// The connection broke behind a COMMIT, and the server cannot say what became of it.
     Unknown,
+}
+
+impl<T> Attempt<T> {
+    /// Commits. If the connection breaks here, the next attempt asks what became of the transaction.
+    pub(super) fn commit(&mut self, mut transaction: Transaction<'_>, value: T) -> store::Result<T> {
+        let id = fate::id_of(&mut transaction)?;
+        self.committing = Some((id, value));
+        if let Err(error) = transaction.commit() {
+            let error = Error::from(error);
+            // Only a lost connection leaves a doubt: a server that shuts down says so behind the commit as well.
+            if error.verdict() != Verdict::Reconnect {
+                self.committing = None;
+            }
+            return Err(error);
+        }
+        let (_, value) = self.committing.take().expect("it was put there above, and the commit went well");
+        Ok(value)
+    }
+
+    /// What the work came to, if its transaction got there after all.
+    fn recall(&mut self, client: &mut Client) -> store::Result<Option<T>> {
+        let Some((id, _)) = &self.committing else { return Ok(None) };
+        match fate::outcome_of(client, id)? {
+            Outcome::Committed => return Ok(self.committing.take().map(|(_, value)| value)),
+            Outcome::RolledBack => self.fate = Fate::Fresh,
+            Outcome::Unknown => self.fate = Fate::Unknown,
+        }
+        self.committing = None;
+        Ok(None)
+    }
 }
 
 /// Why an attempt ended without a result; all that passes by itself was waited for.
@@ -70,11 +109,14 @@ impl Link {
     /// Does `work` until the database has answered it.
     pub(super) fn attempt<T>(
         &mut self,
-        mut work: impl FnMut(&mut Client, Fate) -> store::Result<T>,
+        mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
     ) -> Result<T, Failure> {
-        let mut fate = Fate::Fresh;
+        let mut attempt = Attempt { fate: Fate::Fresh, committing: None };
         loop {
-            let result = self.connected().and_then(|client| work(client, fate));
+            let result = self.connected().and_then(|client| match attempt.recall(client)? {
+                Some(value) => Ok(value),
+                None => work(client, &mut attempt),
+            });
             let error = match result {
                 Ok(value) => {
                     self.recovered();
@@ -88,10 +130,7 @@ impl Link {
                 Verdict::NoPartition => return Err(Failure::NoPartition(error)),
                 Verdict::Duplicate => return Err(Failure::Duplicate(error)),
                 Verdict::Again => {}
-                Verdict::Reconnect => {
-                    self.client = None;
-                    fate = Fate::Unknown;
-                }
+                Verdict::Reconnect => self.client = None,
                 // A new connection may end at another server: read only is what a failover leaves behind.
                 Verdict::Stuck => self.client = None,
             }

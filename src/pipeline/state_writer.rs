@@ -15,7 +15,7 @@ use crossbeam_channel::Receiver;
 use super::PipelineOptions;
 use super::batch::{Batch, Row};
 use super::health::Health;
-use super::link::{Failure, Link};
+use super::link::{Attempt, Failure, Link};
 use super::op::{Claim, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp};
 use super::rejected::RejectedRows;
 use crate::model::{Nlri, RouterId, Table};
@@ -110,7 +110,7 @@ impl StateWriter {
                 self.flush();
                 let started = self.owned(owner, &table, |transaction| sync::start(transaction, &table));
                 let Some(()) = started else { return };
-                if let Some(routes) = self.command(&table, |client| store::load::load(client, &table)) {
+                if let Some(routes) = self.command(&table, |client, _| store::load::load(client, &table)) {
                     // A session that is gone needs no answer.
                     let _ = stored.try_send(routes);
                 }
@@ -189,7 +189,7 @@ impl StateWriter {
             return Ok(());
         }
         let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
-        let lost = self.link.attempt(|client, _| {
+        let lost = self.link.attempt(|client, attempt| {
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
@@ -212,8 +212,7 @@ impl StateWriter {
                     sync::insert_event(&mut transaction, router.as_ref(), event)?;
                 }
             }
-            transaction.commit()?;
-            Ok(lost)
+            attempt.commit(transaction, lost)
         })?;
         Health::count(&self.health.routes_written, written);
         Health::count(&self.health.routes_deleted, deleted);
@@ -273,7 +272,7 @@ impl StateWriter {
         self.flush();
         let collector = self.options.collector_id.clone();
         let record = &claim.record;
-        let taken = self.command(&record.router, |client| owner::claim(client, &collector, record));
+        let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record));
         let Some(taken) = taken else { return };
         let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch));
         self.claims.retain(|_, claim| claim.strong_count() > 0);
@@ -311,7 +310,7 @@ impl StateWriter {
         let (mut from, mut total) = (Progress::default(), 0i64);
         loop {
             let size = i64::try_from(PURGE_ROWS).expect("a small constant");
-            let chunk = self.command(router, |client| {
+            let chunk = self.command(router, |client, attempt| {
                 let mut transaction = client.transaction()?;
                 let is_ours = match right {
                     Right::Session(owner) => check(&mut transaction, owner)?,
@@ -326,8 +325,7 @@ impl StateWriter {
                     event.routes = Some(total.saturating_add_unsigned(chunk.deleted));
                     sync::insert_event(&mut transaction, Some(router), &event)?;
                 }
-                transaction.commit()?;
-                Ok(Some(chunk))
+                attempt.commit(transaction, Some(chunk))
             });
             let Some(Some(chunk)) = chunk else { return };
             Health::count(&self.health.routes_deleted, chunk.deleted);
@@ -344,21 +342,24 @@ impl StateWriter {
         what: &dyn Display,
         mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<T>,
     ) -> Option<T> {
-        self.command(what, |client| {
+        self.command(what, |client, attempt| {
             let mut transaction = client.transaction()?;
             if !check(&mut transaction, owner)? {
                 return Ok(None);
             }
             let value = work(&mut transaction)?;
-            transaction.commit()?;
-            Ok(Some(value))
+            attempt.commit(transaction, Some(value))
         })?
     }
 
     /// Work that cannot be halved: done until it is done. `None`: the database refuses its values, or we give up.
-    fn command<T>(&mut self, what: &dyn Display, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
+    fn command<T>(
+        &mut self,
+        what: &dyn Display,
+        mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
+    ) -> Option<T> {
         loop {
-            match self.link.attempt(|client, _| work(client)) {
+            match self.link.attempt(&mut work) {
                 Ok(value) => return Some(value),
                 Err(Failure::TooLong(error) | Failure::NoPartition(error)) => {
                     if self.link.wait_after(&error).is_err() {

@@ -22,6 +22,8 @@ pub enum Error {
         /// Its name, as in `schema_migrations`.
         name: String,
     },
+    /// Our last transaction is still running in a server process that has not noticed that we are gone.
+    InDoubt,
     /// The database answered with something else than what was asked for.
     Unexpected(String),
 }
@@ -53,6 +55,7 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Error::Database(error) => database_verdict(error),
+            Error::InDoubt => Verdict::Again,
             Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
                 Verdict::Stuck
             }
@@ -67,7 +70,7 @@ impl Error {
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
             Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } => true,
-            Error::Unexpected(_) => false,
+            Error::InDoubt | Error::Unexpected(_) => false,
         }
     }
 
@@ -75,9 +78,11 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Error::Database(error) => error.code().map(SqlState::code),
-            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
-                None
-            }
+            Error::Url(_)
+            | Error::EditedMigration { .. }
+            | Error::UnknownMigration { .. }
+            | Error::InDoubt
+            | Error::Unexpected(_) => None,
         }
     }
 }
@@ -124,6 +129,7 @@ impl fmt::Display for Error {
                     "this database has migration {name}, which this version does not know: install a newer version"
                 )
             }
+            Error::InDoubt => f.write_str("the last transaction is still running on a connection that is gone"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
         }
     }
@@ -151,9 +157,11 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Database(error) => Some(error),
-            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
-                None
-            }
+            Error::Url(_)
+            | Error::EditedMigration { .. }
+            | Error::UnknownMigration { .. }
+            | Error::InDoubt
+            | Error::Unexpected(_) => None,
         }
     }
 }

@@ -39,15 +39,25 @@ impl TestDb {
         db
     }
 
-    /// What `RIB_INGESTER_DATABASE_URL` would be.
-    pub fn url(&self) -> String {
-        let mut text = format!("dbname={}", self.name);
+    /// The server's host name or socket folder, and its port.
+    pub fn server(&self) -> (String, u16) {
         let host = match self.admin.get_hosts().first() {
             Some(postgres::config::Host::Tcp(name)) => name.clone(),
             Some(postgres::config::Host::Unix(path)) => path.display().to_string(),
             None => panic!("RIB_INGESTER_TEST_DATABASE_URL names no host"),
         };
-        text.push_str(&format!(" host={host} port={}", self.admin.get_ports().first().copied().unwrap_or(5432)));
+        (host, self.admin.get_ports().first().copied().unwrap_or(5432))
+    }
+
+    /// What `RIB_INGESTER_DATABASE_URL` would be.
+    pub fn url(&self) -> String {
+        let (host, port) = self.server();
+        self.url_at(&host, port)
+    }
+
+    /// The same by way of another server address.
+    pub fn url_at(&self, host: &str, port: u16) -> String {
+        let mut text = format!("dbname={} host={host} port={port}", self.name);
         if let Some(user) = self.admin.get_user() {
             text.push_str(&format!(" user={user}"));
         }

@@ -142,20 +142,21 @@ pub struct Writers {
 
 impl Writers {
     pub fn start(db: &TestDb) -> Writers {
-        Writers::start_as(db, "c1", false)
+        Writers::start_at(db, &db.url())
     }
 
-    pub fn start_as(db: &TestDb, collector: &str, compress_raw: bool) -> Writers {
+    pub fn start_at(db: &TestDb, url: &str) -> Writers {
+        let collector = "c1";
         let stop = Stop::new();
-        let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}-{}", collector, db.name()));
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
         let options = PipelineOptions {
-            database_url: db.url(),
+            database_url: url.to_owned(),
             collector_id: collector.to_owned(),
             state_writers: 2,
             history_writers: 1,
             batch_routes: 1000,
             flush: Duration::from_millis(20),
-            compress_raw,
+            compress_raw: true,
             state_dir: state_dir.clone(),
         };
         let (pipeline, sender) = spawn(options, &stop).unwrap();

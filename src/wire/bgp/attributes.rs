@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::as_path;
 use super::faults::{Fault, FaultAction, action_for, flags_fit};
+use super::{as_path, shape};
 use crate::model::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, Origin, OtherAttribute, PathAttributes};
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
@@ -91,7 +91,7 @@ pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
 }
 
 /// The next attribute, or the type code of one that runs over the end.
-fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, u8, Reader<'a>), u8> {
+pub(super) fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, u8, Reader<'a>), u8> {
     let flags = reader.u8("attribute flags").map_err(|_| 0)?;
     let code = reader.u8("attribute type").map_err(|_| 0)?;
     let length = if flags & EXTENDED_LENGTH == 0 {
@@ -159,7 +159,10 @@ impl<'a> Attributes<'a> {
             26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
             32 => path.large_communities = Some(list(value, large_community)?),
             35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
-            code => path.other.push(OtherAttribute::Opaque { code, value: value.into() }),
+            code => {
+                shape::check(code, value)?;
+                path.other.push(OtherAttribute::Opaque { code, value: value.into() });
+            }
         }
         Ok(())
     }

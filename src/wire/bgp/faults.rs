@@ -42,10 +42,13 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
         10 => (TreatAsWithdraw, "RFC 7606 section 7.10"),
         16 => (TreatAsWithdraw, "RFC 7606 section 7.14"),
         17 | 18 => (AttributeDiscard, "RFC 6793 section 6"),
+        22 => (TreatAsWithdraw, "RFC 6514 section 5"),
+        23 => (TreatAsWithdraw, "RFC 9012 section 13"),
         25 => (TreatAsWithdraw, "RFC 7606 section 7.15"),
         26 => (AttributeDiscard, "RFC 7311 section 3.2"),
         32 => (TreatAsWithdraw, "RFC 8092 section 6"),
         35 => (TreatAsWithdraw, "RFC 9234 section 5"),
+        128 => (TreatAsWithdraw, "RFC 7606 section 7.16"),
         _ => return None,
     })
 }

@@ -5,4 +5,5 @@ pub mod attributes;
 pub mod faults;
 pub mod nlri;
 pub mod open;
+pub mod shape;
 pub mod update;

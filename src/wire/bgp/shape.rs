@@ -1,0 +1,81 @@
+//! The shape of attributes whose value is kept as it is: only as much as their error handling asks for.
+
+use super::attributes;
+use crate::wire::reader::Reader;
+
+/// Whether the value of an attribute that is not decoded holds together. Types without a rule always do.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(code: u8, value: &[u8]) -> Result<(), &'static str> {
+    match code {
+        22 => pmsi_tunnel(value),
+        23 => tunnel_encapsulation(value),
+        128 => attr_set(value),
+        _ => Ok(()),
+    }
+}
+
+/// Flags, tunnel type, a label of three octets, the tunnel's identifier (RFC 6514 section 5). Tunnel types are not
+/// judged: the registry grows.
+fn pmsi_tunnel(value: &[u8]) -> Result<(), &'static str> {
+    if value.len() < 5 { Err("shorter than flags, tunnel type and label") } else { Ok(()) }
+}
+
+/// TLVs of sub-TLVs, both exactly filled, at least one (RFC 9012 sections 2, 3 and 13).
+fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
+    /// Sub-TLV types from here on have a length of two octets.
+    const LONG: u8 = 128;
+    const OVER: &str = "a TLV or sub-TLV runs over the end";
+    let mut tlvs = Reader::new(value, 0);
+    if tlvs.is_empty() {
+        return Err("there is no TLV in it");
+    }
+    while !tlvs.is_empty() {
+        tlvs.u16("tunnel type").map_err(|_| OVER)?;
+        let length = tlvs.u16("tunnel length").map_err(|_| OVER)?;
+        let mut sub_tlvs = tlvs.sub(length.into(), "tunnel").map_err(|_| OVER)?;
+        while !sub_tlvs.is_empty() {
+            let kind = sub_tlvs.u8("sub-TLV type").map_err(|_| OVER)?;
+            let length =
+                if kind < LONG { sub_tlvs.u8("sub-TLV length").map(u16::from) } else { sub_tlvs.u16("sub-TLV length") };
+            sub_tlvs.take(length.map_err(|_| OVER)?.into(), "sub-TLV").map_err(|_| OVER)?;
+        }
+    }
+    Ok(())
+}
+
+/// An AS and path attributes (RFC 6368 section 5, RFC 7606 section 7.16).
+fn attr_set(value: &[u8]) -> Result<(), &'static str> {
+    let mut reader = Reader::new(value, 0);
+    reader.u32("Origin AS").map_err(|_| "shorter than an AS")?;
+    while !reader.is_empty() {
+        attributes::next(&mut reader).map_err(|_| "an attribute runs over the end")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_hold_together_or_not() {
+        let good = |code, value: &[u8]| assert_eq!(check(code, value), Ok(()), "{code} {value:?}");
+        let bad = |code, value: &[u8]| assert!(check(code, value).is_err(), "{code} {value:?}");
+        good(99, &[]);
+        good(22, &[0, 6, 0, 0, 0]);
+        bad(22, &[0, 6, 0, 0]);
+        good(23, &[0, 8, 0, 6, 0, 4, 192, 0, 2, 1]);
+        good(23, &[0, 8, 0, 0, 0, 9, 0, 4, 200, 0, 1, 7]);
+        bad(23, &[]);
+        bad(23, &[0, 8, 0]);
+        bad(23, &[0, 8, 0, 6, 0, 4, 192, 0, 2]);
+        bad(23, &[0, 8, 0, 6, 0, 5, 192, 0, 2, 1]);
+        bad(23, &[0, 9, 0, 2, 200, 0]);
+        good(128, &[0, 0, 0xfb, 0xf0]);
+        good(128, &[0, 0, 0xfb, 0xf0, 0x40, 1, 1, 0, 0x50, 2, 0, 0]);
+        bad(128, &[0, 0, 0xfb]);
+        bad(128, &[0, 0, 0xfb, 0xf0, 0x40, 1, 2, 0]);
+    }
+}

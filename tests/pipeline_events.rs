@@ -1,0 +1,213 @@
+//! Event writers against a real PostgreSQL: every event once, in order, in the partition of its day.
+
+#[path = "common/pg.rs"]
+mod pg;
+#[path = "common/proxy.rs"]
+mod proxy;
+#[path = "common/rows.rs"]
+mod rows;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::ToSpan;
+use pg::TestDb;
+use proxy::Proxy;
+use rib_ingester::model::{Afi, Timestamp};
+use rib_ingester::pipeline::{EventBatch, RouteChange, RouteEvent, SessionEventKind, StateOp, WithdrawReason};
+use rib_ingester::store::events::{self, Action, EventRow};
+use rib_ingester::store::partitions::{day_of, ensure, name_of, today};
+use rib_ingester::store::{EncodedRoute, Verdict};
+use rows::{Writers, event, nlri, session_event, table, wait_for};
+
+const NUMBERS: &str = "SELECT med FROM route_events ORDER BY router_id, ingest_time";
+
+#[test]
+fn events_become_rows_in_their_order_and_the_missing_partition_is_made() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    let raw: Arc<[u8]> = vec![3; 1000].into();
+    let mut announced = event(&t, "10.1.0.0/16", 1);
+    announced.raw = Some(raw.clone());
+    announced.received_at = Timestamp::from_unix_micros(1_000_000_000_123_456);
+    announced.router_time = Some(Timestamp::from_unix_micros(1));
+    let with = |number, change, path_id| RouteEvent {
+        change,
+        nlri: nlri("10.1.0.0/16", path_id),
+        ..event(&t, "10.1.0.0/16", number)
+    };
+    let withdrawn = with(2, RouteChange::Withdraw(WithdrawReason::Withdrawn), Some(0));
+    let stale = with(3, RouteChange::Withdraw(WithdrawReason::Stale), Some(u32::MAX));
+    writers.send_events(&owner, vec![announced, withdrawn, stale]);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(
+        db.rows(
+            "SELECT get_byte(event_id, 3), action, prefix, path_id, nexthop, med, attrs, received_at, router_time,
+                    tableoid::regclass::text = to_char(ingest_time, '\"route_events_\"YYYYMMDD'), octet_length(event_id)
+             FROM route_events ORDER BY ingest_time"
+        ),
+        [
+            "1|A|10.1.0.0/16|-|192.0.2.1|1|-|2001-09-09 01:46:40.123456+00|1970-01-01 00:00:00.000001+00|t|32"
+                .to_owned(),
+            "2|D|10.1.0.0/16|0|-|-|-|".to_owned()
+                + &db.rows("SELECT received_at FROM route_events ORDER BY ingest_time")[1]
+                + "|-|t|32",
+            "3|D|10.1.0.0/16|4294967295|-|-|{\"reason\": \"stale\"}|".to_owned()
+                + &db.rows("SELECT received_at FROM route_events ORDER BY ingest_time")[2]
+                + "|-|t|32",
+        ]
+    );
+    let row = db.client().query_one("SELECT bmp_raw FROM route_events WHERE bmp_raw IS NOT NULL", &[]).unwrap();
+    let stored: Vec<u8> = row.get(0);
+    assert_eq!(stored[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+    assert_eq!(zstd::decode_all(&stored[..]).unwrap(), *raw);
+    assert_eq!(db.rows("SELECT last_raw_msg_time IS NOT NULL FROM rib_sync_status"), ["t"]);
+}
+
+#[test]
+fn times_increase_strictly_per_router_over_batches_and_a_restart_with_the_clock_set_back() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    // Seven microseconds before tomorrow, as if the clock had been there before it stepped back.
+    let day = today(&mut client).unwrap();
+    ensure(&mut client, day).unwrap();
+    let tomorrow = day.tomorrow().unwrap();
+    client
+        .batch_execute(&format!(
+            "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, med)
+             VALUES ('x', timestamptz '{tomorrow} 00:00:00+00' - interval '7 microseconds', '10.0.0.1', 'global', 4, '10.0.0.0/8', 'A', 0)"
+        ))
+        .unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    writers.start_sync(&owner, &t);
+    for batch in 0..4u32 {
+        let of_batch = (1 + batch * 5..=5 + batch * 5).map(|i| event(&t, "10.1.0.0/16", i));
+        writers.send_events(&owner, of_batch.collect());
+    }
+    writers.finish();
+    let want: Vec<String> = (0..=20).map(|i| i.to_string()).collect();
+    assert_eq!(db.rows(NUMBERS), want);
+    assert_eq!(db.rows("SELECT count(*), count(DISTINCT ingest_time) FROM route_events"), ["21|21"]);
+    // Midnight is crossed in the middle of a batch: 6 events before it, the rest behind it, in a partition just made.
+    let per_day = "SELECT tableoid::regclass::text, count(*) FROM route_events GROUP BY 1 ORDER BY 1";
+    assert_eq!(db.rows(per_day), [format!("{}|7", name_of(day)), format!("{}|14", name_of(tomorrow))]);
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
+    let db = TestDb::migrated();
+    let (host, port) = db.server();
+    let proxy = Proxy::start(&host, port);
+    let writers = Writers::start_at(&db, &db.url_at("127.0.0.1", proxy.port));
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    let count = |n: u32| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+    for i in 0..10 {
+        proxy.swallow.fetch_add(1, Ordering::SeqCst);
+        writers.send_events(&owner, vec![event(&t, "10.1.0.0/16", i)]);
+        wait_for("the event, and the cut", || {
+            db.rows(NUMBERS) == count(i + 1) && proxy.swallow.load(Ordering::SeqCst) == 0
+        });
+        proxy.swallow.fetch_add(1, Ordering::SeqCst);
+        let mut up = session_event(SessionEventKind::PeerUp, None);
+        up.routes = Some(i.into());
+        writers.send(&owner, vec![StateOp::SessionEvent(up)]);
+        wait_for("the session event, and the cut", || {
+            db.rows("SELECT count(*) FROM session_events") == [(i + 1).to_string()]
+                && proxy.swallow.load(Ordering::SeqCst) == 0
+        });
+    }
+    assert!(writers.pipeline.health().retries.load(Ordering::Relaxed) >= 10);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(NUMBERS), count(10));
+    assert_eq!(db.rows("SELECT routes FROM session_events ORDER BY id"), count(10));
+}
+
+#[test]
+fn killed_connections_lose_and_double_no_event() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    let mut admin = db.client();
+    for i in 0..60u32 {
+        writers.send_events(&owner, (i * 100..(i + 1) * 100).map(|j| event(&t, "10.1.0.0/16", j)).collect());
+        if i % 6 == 3 {
+            let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                        WHERE application_name LIKE 'rib-ingester/events-%' AND datname = current_database()";
+            admin.simple_query(kill).unwrap();
+        }
+    }
+    assert_eq!(writers.finish(), 0);
+    let want: Vec<String> = (0..6000).map(|i| i.to_string()).collect();
+    assert_eq!(db.rows(NUMBERS), want);
+}
+
+#[test]
+fn the_checking_path_stores_each_id_once_whatever_its_time() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let now = events::clock(&mut client).unwrap();
+    let (day, t) = (day_of(now), table("10.0.0.1", "global", Afi::Ipv4));
+    ensure(&mut client, day).unwrap();
+    ensure(&mut client, day.checked_sub(1.days()).unwrap()).unwrap();
+    events::prepare(&mut client).unwrap();
+    let (key, withdrawn) = (nlri("10.0.0.0/8", None), EncodedRoute::withdrawn());
+    let ids: Vec<[u8; 32]> = (0..4).map(|i| [i; 32]).collect();
+    let row = |id: usize, time: Timestamp| EventRow {
+        id: &ids[id],
+        time,
+        table: &t,
+        nlri: &key,
+        action: Action::Withdraw,
+        route: &withdrawn,
+        raw: None,
+        received_at: now,
+        router_time: None,
+    };
+    let at = |micros: i64| Timestamp::from_unix_micros(now.unix_micros() + micros);
+    let yesterday = at(-86_400_000_000);
+    let mut transaction = client.transaction().unwrap();
+    events::copy(&mut transaction, day, [row(0, now)].into_iter()).unwrap();
+    events::copy(&mut transaction, day_of(yesterday), [row(1, yesterday)].into_iter()).unwrap();
+    transaction.commit().unwrap();
+    // The direct path finds the same id at the same time, and says so.
+    let mut transaction = client.transaction().unwrap();
+    let error = events::copy(&mut transaction, day, [row(2, now), row(0, now)].into_iter()).unwrap_err();
+    assert_eq!(error.verdict(), Verdict::Duplicate, "{error}");
+    transaction.rollback().unwrap();
+    for new in [2, 0] {
+        let mut transaction = client.transaction().unwrap();
+        let rows = [row(0, at(1)), row(1, at(2)), row(2, at(3)), row(3, at(4)), row(3, at(5)), row(0, now)];
+        assert_eq!(events::copy_checked(&mut transaction, &["10.0.0.1"], now, rows.into_iter()).unwrap(), new);
+        transaction.commit().unwrap();
+    }
+    assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["4|4"]);
+}
+
+#[test]
+fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
+    let db = TestDb::migrated();
+    db.client().batch_execute("ALTER TABLE route_events ADD CONSTRAINT unlucky CHECK (med <> 13)").unwrap();
+    let writers = Writers::start(&db);
+    let (owner, other) = (writers.claim("10.0.0.1").owner, writers.claim("10.0.0.2").owner);
+    let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table("10.0.0.2", "global", Afi::Ipv4));
+    db.client().batch_execute("UPDATE router_owner SET epoch = 9 WHERE router_id = '10.0.0.1'").unwrap();
+    writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", 1)]);
+    writers.send_events(&other, (11..15).map(|i| event(&u, "10.0.0.0/8", i)).collect());
+    wait_for("the other's events", || db.rows(NUMBERS) == ["11", "12", "14"]);
+    assert!(owner.is_lost() && !other.is_lost());
+    let text = std::fs::read_to_string(writers.state_dir.join("rejected/10.0.0.2.rows")).unwrap();
+    assert!(text.lines().count() == 1 && text.contains("unlucky") && text.contains("23514"), "{text}");
+    // Nor does history bring back a table that the state writer does not know.
+    let batch = EventBatch { owner: other.clone(), events: vec![], tables: vec![u.clone()] };
+    writers.sender.events(&other.router).unwrap().send(batch).unwrap();
+    writers.finish();
+    assert_eq!(db.rows("SELECT count(*) FROM rib_sync_status"), ["0"]);
+}
