@@ -119,3 +119,37 @@ fn wrong_files_and_settings_stop_the_start() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("RIB_INGESTER_DATABASE_URL: is required"));
 }
+
+/// One of our own recordings (tests/data/README.md) through every command an operator types.
+#[test]
+fn a_recording_goes_from_replay_to_lookup() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frr10-locrib.bmp");
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+        command.env_clear().env("RIB_INGESTER_DATABASE_URL", db.url()).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    command(&["replay", recording, "--to", &ingester.address().to_string()]);
+    let tables = |status: &serde_json::Value| -> Vec<(String, u64)> {
+        let tables = status["routers"][0]["tables"].as_array().cloned().unwrap_or_default();
+        tables.iter().map(|t| (t["table_name"].to_string(), t["routes"].as_u64().unwrap())).collect()
+    };
+    // Written behind the last route on the same channel.
+    let lost = "SELECT kind FROM session_events WHERE kind = 'session_lost'";
+    eventually("the end of the session", || (!db.rows(lost).is_empty()).then_some(()));
+    let routes = tables(&serde_json::from_str(&command(&["status", "--json"])).unwrap());
+    assert!(routes.iter().all(|(_, routes)| *routes > 0), "{routes:?}");
+    assert_eq!(routes.len(), 2, "IPv4 and IPv6: {routes:?}");
+
+    // Any prefix of the table is its own longest match.
+    let prefix = db.rows("SELECT min(prefix::text) FROM current_routes WHERE afi = 4").remove(0);
+    let found: serde_json::Value = serde_json::from_str(&command(&["lookup", "--json", &prefix])).unwrap();
+    assert_eq!(found[0]["prefix"].as_str(), Some(prefix.as_str()));
+    assert!(command(&["lookup", &prefix]).contains(&prefix));
+    assert!(command(&["status"]).contains("  IPv6  "));
+    assert!(ingester.stop().success());
+}
