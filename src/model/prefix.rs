@@ -45,10 +45,8 @@ impl Prefix {
     #[inline]
     pub fn new(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
         let bits = left_aligned(afi, octets, length)?;
-        if bits & mask(length) != bits {
-            return Err(PrefixError::HostBits);
-        }
-        Ok(Prefix { afi, bytes: bits.to_be_bytes(), length })
+        let prefix = Prefix::masked(afi, bits, length);
+        if prefix.bytes == bits.to_be_bytes() { Ok(prefix) } else { Err(PrefixError::HostBits) }
     }
 
     /// As [`Prefix::new`], but bits behind the length are cleared: RFC 4271 section 4.3 calls them
@@ -57,8 +55,12 @@ impl Prefix {
     /// # Errors
     /// A length above the family's, or more octets than the family's addresses have.
     pub fn truncating(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
-        let bits = left_aligned(afi, octets, length)? & mask(length);
-        Ok(Prefix { afi, bytes: bits.to_be_bytes(), length })
+        Ok(Prefix::masked(afi, left_aligned(afi, octets, length)?, length))
+    }
+
+    #[inline]
+    fn masked(afi: Afi, bits: u128, length: u8) -> Prefix {
+        Prefix { afi, bytes: (bits & mask(length)).to_be_bytes(), length }
     }
 
     /// The family.
@@ -100,9 +102,14 @@ fn left_aligned(afi: Afi, octets: &[u8], length: u8) -> Result<u128, PrefixError
     if length > max || octets.len() > usize::from(max / 8) {
         return Err(PrefixError::TooLong(length));
     }
-    let bits = octets.iter().fold(0, |bits: u128, octet| bits << 8 | u128::from(*octet));
-    let missing = 8 * (16 - u32::try_from(octets.len()).expect("16 octets at most, checked above"));
-    Ok(bits.checked_shl(missing).unwrap_or(0))
+    // Two halves of 64 bits: shifts of 128 take several instructions each.
+    let half = |octets: &[u8]| octets.iter().fold(0, |bits: u64, octet| bits << 8 | u64::from(*octet));
+    let aligned = |octets: &[u8]| match octets.len() {
+        0 => 0,
+        count => half(octets) << (64 - 8 * count),
+    };
+    let (high, low) = octets.split_at(octets.len().min(8));
+    Ok(u128::from(aligned(high)) << 64 | u128::from(aligned(low)))
 }
 
 /// The network mask of a prefix of `length` bits, left-aligned.
