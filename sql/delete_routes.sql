@@ -1,4 +1,17 @@
--- Deletes the staged keys. All five key columns are joined, so that the primary key answers.
-DELETE FROM current_routes c USING staged_keys s
-WHERE c.router_id = s.router_id AND c.table_name = s.table_name AND c.afi = s.afi
-  AND c.prefix = s.prefix AND c.path_id = s.path_id
+-- Deletes the staged keys.
+--
+-- Each key is looked for as the first row between itself and itself in the order of the primary key: with
+-- key_join_settings.sql in force no other index can answer that, whatever the statistics say.
+DELETE FROM current_routes
+WHERE ctid = ANY (ARRAY(
+    SELECT found.ctid
+    FROM staged_keys s
+    CROSS JOIN LATERAL (
+        SELECT c.ctid
+        FROM current_routes c
+        WHERE (c.router_id, c.table_name, c.afi, c.prefix, c.path_id) >= (s.router_id, s.table_name, s.afi, s.prefix, s.path_id)
+          AND (c.router_id, c.table_name, c.afi, c.prefix, c.path_id) <= (s.router_id, s.table_name, s.afi, s.prefix, s.path_id)
+        ORDER BY c.router_id, c.table_name, c.afi, c.prefix, c.path_id
+        LIMIT 1
+    ) AS found
+))

@@ -1,8 +1,13 @@
--- For the rest of this transaction a join by key goes through an index, row by row of the staging table.
+-- For the rest of this transaction, rows found in key order are found through the index that has this order.
 --
--- The planner knows nothing about the staging table and may hold stale statistics of current_routes. Left alone it
--- reads a whole router per batch, or looks for each prefix in the GiST index, thirty to sixty times slower.
+-- The planner knows nothing of the staging tables and may hold old statistics of the others, or none. Left alone it joins
+-- by key over the GiST index on prefix (thirty times slower) or reads a whole router per key. The statements that come
+-- with these settings ask for rows in the order of a key and forbid sorting, so that only the key's own index is left.
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_sort = off;
+SET LOCAL enable_incremental_sort = off;
+-- What is switched off counts as very expensive, and very expensive statements would be compiled first.
+SET LOCAL jit = off;

@@ -122,25 +122,7 @@ pub fn delete_chunk(
 ) -> Result<Chunk> {
     transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
     let first_prefix = from.prefix.as_deref().unwrap_or("0.0.0.0/0");
-    let end = transaction.query_typed_opt(
-        include_str!("../../sql/table_chunk_end.sql"),
-        &[
-            (&router.as_str(), Type::TEXT),
-            (&table_name, Type::TEXT),
-            (&from.table_name, Type::TEXT),
-            (&from.afi, Type::INT2),
-            (&first_prefix, Type::TEXT),
-            (&from.path_id, Type::INT8),
-            (&(size - 1), Type::INT8),
-        ],
-    )?;
-    let next = end.map(|row| Progress {
-        table_name: row.get(0),
-        afi: row.get(1),
-        prefix: Some(row.get(2)),
-        path_id: row.get(3),
-    });
-    let deleted = transaction.execute_typed(
+    let row = transaction.query_typed_one(
         include_str!("../../sql/delete_table_chunk.sql"),
         &[
             (&router.as_str(), Type::TEXT),
@@ -149,13 +131,17 @@ pub fn delete_chunk(
             (&from.afi, Type::INT2),
             (&first_prefix, Type::TEXT),
             (&from.path_id, Type::INT8),
-            (&next.as_ref().map(|next| next.table_name.as_str()), Type::TEXT),
-            (&next.as_ref().map(|next| next.afi), Type::INT2),
-            (&next.as_ref().and_then(|next| next.prefix.as_deref()), Type::TEXT),
-            (&next.as_ref().map(|next| next.path_id), Type::INT8),
+            (&size, Type::INT8),
         ],
     )?;
-    Ok(Chunk { deleted, next })
+    let deleted: i64 = row.get("deleted");
+    let next = row.get::<_, Option<String>>("prefix").map(|prefix| Progress {
+        table_name: row.get("table_name"),
+        afi: row.get("afi"),
+        prefix: Some(prefix),
+        path_id: row.get("path_id"),
+    });
+    Ok(Chunk { deleted: u64::try_from(deleted).unwrap_or(0), next })
 }
 
 /// A binary COPY FROM STDIN that gathers rows and sends them in large pieces.
