@@ -44,6 +44,8 @@ const DATABASE_URL_CREDENTIAL: &str = "database_url";
 pub struct Setting {
     /// The name without [`PREFIX`].
     pub name: &'static str,
+    /// The field of [`Settings`].
+    pub field: &'static str,
     /// What holds when it is not set.
     pub default: DefaultValue,
     /// Which values are taken, in words.
@@ -103,7 +105,7 @@ macro_rules! settings {
     ($($field:ident: $type:ty = $name:expr, $default:expr, $parse:expr, $reader:ident, $allowed:literal, $meaning:literal;)*) => {
         /// Every setting, in the order in which it is printed.
         pub const TABLE: &[Setting] = &[
-            $(Setting { name: $name, default: $default, allowed: $allowed, meaning: $meaning, reader: Reader::$reader },)*
+            $(Setting { name: $name, field: stringify!($field), default: $default, allowed: $allowed, meaning: $meaning, reader: Reader::$reader },)*
         ];
 
         /// The values in force, parsed.

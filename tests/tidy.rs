@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rib_ingester::config::{Reader, TABLE};
+
 /// Lines of a source file with its tests. A person reads one in one sitting.
 const LINES_MAX: usize = 600;
 
@@ -314,4 +316,32 @@ fn every_file_says_what_it_is() {
     let sources = sources();
     let silent: Vec<_> = sources.iter().filter(|source| !source.text.starts_with("//!")).collect();
     report(&silent.iter().map(|source| format!("src/{}: no module documentation", source.file)).collect::<Vec<_>>());
+}
+
+/// Whether a line of a file reads a field of the settings: `settings.flush`, in `config` itself `self.single_path`.
+fn reads_setting(file: &str, line: &str, field: &str) -> bool {
+    let owner = if room(file) == "config" { ["settings.", "self."].as_slice() } else { &["settings."] };
+    owner.iter().any(|owner| {
+        line.split(&format!("{owner}{field}")).skip(1).any(|rest| {
+            // `settings.log` is not `settings.log_filter_file`, and `self.log()` is no field.
+            !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '(')
+        })
+    })
+}
+
+#[test]
+fn settings_say_truly_whether_they_are_used() {
+    assert!(reads_setting("a.rs", "f(settings.log, 1)", "log") && reads_setting("config.rs", "&self.log", "log"));
+    assert!(!reads_setting("a.rs", "settings.log_filter_file", "log") && !reads_setting("a.rs", "&self.log", "log"));
+    let sources = sources();
+    for setting in TABLE {
+        let is_read = sources
+            .iter()
+            .any(|source| code(&source.text).any(|(_, line)| reads_setting(&source.file, line, setting.field)));
+        let says = match setting.reader {
+            Reader::Present => true,
+            Reader::NotYet => false,
+        };
+        assert_eq!(says, is_read, "{}: the table must say whether something reads it", setting.name);
+    }
 }
