@@ -160,6 +160,7 @@ fn is_vrf(kind: PeerKind) -> bool {
 mod tests {
     use super::*;
     use crate::wire::bgp::open::Open;
+    use crate::wire::bmp::InformationList;
     use crate::wire::bmp::peer::{AsWidth, Policy, Rd, Rib};
 
     fn header(kind: PeerKind, bgp_id: &str) -> PerPeerHeader {
@@ -188,7 +189,7 @@ mod tests {
             remote_port: 0,
             sent_open: open.clone(),
             received_open: open,
-            information: vec![],
+            information: InformationList::default(),
         }
     }
 

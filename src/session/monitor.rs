@@ -85,6 +85,9 @@ impl Monitor {
             self.odd(Oddity::NoInitiation);
         }
         self.messages += 1;
+        if message.defect().is_some() {
+            self.odd(Oddity::TlvCutShort);
+        }
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up),

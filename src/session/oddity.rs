@@ -15,6 +15,8 @@ pub enum Oddity {
     AttributeErrors,
     /// A message was rejected; its bytes are kept.
     Rejected,
+    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination runs over its end.
+    TlvCutShort,
     /// A BMP message type that we do not know.
     UnknownMessage,
     /// Adj-RIB-In routes, which have no table.
@@ -41,13 +43,14 @@ pub enum Oddity {
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 17] = [
+    pub const ALL: [Oddity; 18] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AsWidthOther,
         Oddity::TrailingBytes,
         Oddity::AttributeErrors,
         Oddity::Rejected,
+        Oddity::TlvCutShort,
         Oddity::UnknownMessage,
         Oddity::AdjRibInNotStored,
         Oddity::AdjRibOutNotStored,
@@ -70,6 +73,7 @@ impl Oddity {
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",
             Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",
             Oddity::Rejected => "messages rejected, bytes kept",
+            Oddity::TlvCutShort => "TLVs that run over the end of their message ignored",
             Oddity::UnknownMessage => "unknown BMP message types skipped",
             Oddity::AdjRibInNotStored => "peer type not stored: Adj-RIB-In routes are decoded and counted only",
             Oddity::AdjRibOutNotStored => "peer type not stored: Adj-RIB-Out routes are decoded and counted only",

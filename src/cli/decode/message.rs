@@ -23,7 +23,12 @@ pub fn line(frame: &Frame<'_>, offset: u64, peers: &mut Peers) -> Object {
         line.insert("peer".into(), peer(frame, &header));
     }
     match bmp::decode(frame) {
-        Ok(message) => add(&mut line, &message, offset, peers),
+        Ok(message) => {
+            add(&mut line, &message, offset, peers);
+            if let Some(defect) = message.defect() {
+                line.insert("error".into(), error_value(defect, offset));
+            }
+        }
         Err(error) => {
             line.insert("error".into(), error_value(&error, offset));
         }

@@ -1,8 +1,50 @@
 //! Information TLVs of Initiation, Termination, Peer Up and Peer Down (RFC 7854 section 4.4, RFC 9736).
 
+use std::ops::Deref;
+
 use crate::model::Text;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
+
+/// The TLVs of a message, as far as they can be read.
+///
+/// What stands before them (a peer, its OPENs, the end of the session) holds whether or not the last TLV runs over
+/// the end of the message, so that costs no more than itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InformationList<'a> {
+    /// Those that could be read, in order.
+    pub tlvs: Vec<Information<'a>>,
+    /// Why the octets behind them could not.
+    pub defect: Option<Error>,
+}
+
+impl<'a> InformationList<'a> {
+    /// Reads up to the end of the message, or to the first TLV that runs over it.
+    pub fn decode(reader: &mut Reader<'a>) -> InformationList<'a> {
+        let mut list = InformationList::default();
+        while !reader.is_empty() && list.defect.is_none() {
+            match Information::decode(reader) {
+                Ok(tlv) => list.tlvs.push(tlv),
+                Err(defect) => list.defect = Some(defect),
+            }
+        }
+        list
+    }
+}
+
+impl<'a> Deref for InformationList<'a> {
+    type Target = [Information<'a>];
+
+    fn deref(&self) -> &[Information<'a>] {
+        &self.tlvs
+    }
+}
+
+impl<'a> FromIterator<Information<'a>> for InformationList<'a> {
+    fn from_iter<I: IntoIterator<Item = Information<'a>>>(tlvs: I) -> InformationList<'a> {
+        InformationList { tlvs: tlvs.into_iter().collect(), defect: None }
+    }
+}
 
 /// One TLV, its value as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +69,10 @@ impl<'a> Information<'a> {
     /// Termination: the reason, two octets (RFC 7854 section 4.5).
     pub const REASON: u16 = 1;
 
-    /// All TLVs up to the end of the message.
-    ///
-    /// # Errors
-    /// A TLV runs over the end.
-    pub fn decode_all(reader: &mut Reader<'a>) -> Result<Vec<Information<'a>>, Error> {
-        let mut all = Vec::new();
-        while !reader.is_empty() {
-            let type_code = reader.u16("information type")?;
-            let length = usize::from(reader.u16("information length")?);
-            all.push(Information { type_code, value: reader.take(length, "information value")? });
-        }
-        Ok(all)
+    fn decode(reader: &mut Reader<'a>) -> Result<Information<'a>, Error> {
+        let type_code = reader.u16("information type")?;
+        let length = usize::from(reader.u16("information length")?);
+        Ok(Information { type_code, value: reader.take(length, "information value")? })
     }
 
     /// The value as text.
@@ -64,13 +98,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tlvs_fill_the_message_exactly() {
+    fn tlvs_are_read_as_far_as_they_go() {
         let bytes = [0, 2, 0, 2, b'r', b'1', 0, 1, 0, 0];
-        let all = Information::decode_all(&mut Reader::new(&bytes, 6)).unwrap();
-        assert_eq!(all.iter().map(|tlv| (tlv.type_code, tlv.value)).collect::<Vec<_>>(), [(2, &b"r1"[..]), (1, b"")]);
-        let error = Information::decode_all(&mut Reader::new(&bytes[..5], 6)).unwrap_err();
-        assert_eq!((error.offset, error.field), (10, "information value"));
-        let error = Information::decode_all(&mut Reader::new(&bytes[..7], 6)).unwrap_err();
-        assert_eq!((error.offset, error.field), (12, "information type"));
+        let check = |bytes: &[u8], want: &[(u16, &[u8])], defect: Option<(usize, &str)>| {
+            let list = InformationList::decode(&mut Reader::new(bytes, 6));
+            assert_eq!(list.iter().map(|tlv| (tlv.type_code, tlv.value)).collect::<Vec<_>>(), want);
+            assert_eq!(list.defect.as_ref().map(|error| (error.offset, error.field)), defect);
+        };
+        check(&[], &[], None);
+        check(&bytes, &[(2, b"r1"), (1, b"")], None);
+        check(&bytes[..5], &[], Some((10, "information value")));
+        check(&bytes[..7], &[(2, b"r1")], Some((12, "information type")));
+        check(&bytes[..9], &[(2, b"r1")], Some((14, "information length")));
     }
 }

@@ -11,7 +11,7 @@ pub mod statistics;
 
 use std::fmt;
 
-pub use information::{Information, termination_reason};
+pub use information::{Information, InformationList, termination_reason};
 pub use mirroring::{Mirrored, RouteMirroring};
 pub use peer::PerPeerHeader;
 pub use peer_down::{Notification, PeerDown};
@@ -90,9 +90,9 @@ pub enum Message<'a> {
     /// Type 3.
     PeerUp(PeerUp<'a>),
     /// Type 4.
-    Initiation(Vec<Information<'a>>),
+    Initiation(InformationList<'a>),
     /// Type 5.
-    Termination(Vec<Information<'a>>),
+    Termination(InformationList<'a>),
     /// Type 6.
     RouteMirroring(RouteMirroring<'a>),
     /// To be skipped (RFC 7854 section 4.1).
@@ -100,6 +100,21 @@ pub enum Message<'a> {
         /// The message type.
         type_code: u8,
     },
+}
+
+impl Message<'_> {
+    /// Why TLVs at the end of the message could not be read; the rest of it holds.
+    pub fn defect(&self) -> Option<&Error> {
+        match self {
+            Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
+            Message::PeerUp(up) => up.information.defect.as_ref(),
+            Message::PeerDown(down) => down.information.defect.as_ref(),
+            Message::RouteMonitoring(_)
+            | Message::StatisticsReport(_)
+            | Message::RouteMirroring(_)
+            | Message::Unknown { .. } => None,
+        }
+    }
 }
 
 /// Decodes one message.
@@ -113,8 +128,8 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
         1 => Message::StatisticsReport(StatisticsReport::decode(frame.version, &mut reader)?),
         2 => Message::PeerDown(PeerDown::decode(&mut reader)?),
         3 => Message::PeerUp(PeerUp::decode(&mut reader)?),
-        4 => Message::Initiation(Information::decode_all(&mut reader)?),
-        5 => Message::Termination(Information::decode_all(&mut reader)?),
+        4 => Message::Initiation(InformationList::decode(&mut reader)),
+        5 => Message::Termination(InformationList::decode(&mut reader)),
         6 => Message::RouteMirroring(RouteMirroring::decode(&mut reader)?),
         type_code => Message::Unknown { type_code },
     })

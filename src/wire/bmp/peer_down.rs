@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Information, PerPeerHeader};
+use super::{InformationList, PerPeerHeader};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
@@ -18,7 +18,7 @@ pub struct PeerDown<'a> {
     /// Reason 2: the FSM event, 0 for "unknown".
     pub fsm_event: Option<u16>,
     /// Reason 6: TLVs, the table name among them.
-    pub information: Vec<Information<'a>>,
+    pub information: InformationList<'a>,
 }
 
 /// What a NOTIFICATION says (RFC 4271 section 4.5).
@@ -41,7 +41,8 @@ impl<'a> PeerDown<'a> {
     pub fn decode(reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let reason = reader.u8("peer down reason")?;
-        let mut down = PeerDown { peer, reason, notification: None, fsm_event: None, information: Vec::new() };
+        let mut down =
+            PeerDown { peer, reason, notification: None, fsm_event: None, information: InformationList::default() };
         match reason {
             1..=3 if reader.is_empty() => {}
             1 | 3 => {
@@ -51,7 +52,7 @@ impl<'a> PeerDown<'a> {
                 down.notification = Some(Notification { code, subcode });
             }
             2 => down.fsm_event = Some(reader.u16("FSM event code")?),
-            6 => down.information = Information::decode_all(reader)?,
+            6 => down.information = InformationList::decode(reader),
             _ => {}
         }
         Ok(down)
@@ -133,6 +134,7 @@ mod tests {
         check(&[1, 0xff], 49, "NOTIFICATION header");
         check(&[&[3][..], &[0xff; 19]].concat(), 68, "NOTIFICATION error code");
         check(&[2, 1], 49, "FSM event code");
-        check(&[6, 0, 3, 0, 2, 1], 53, "information value");
+        let down = down(&[6, 0, 3, 0, 2, 1]).unwrap();
+        assert_eq!(down.information.defect.map(|error| (error.offset, error.field)), Some((53, "information value")));
     }
 }

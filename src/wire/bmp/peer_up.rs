@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::peer::Rib;
-use super::{Information, PerPeerHeader};
+use super::{InformationList, PerPeerHeader};
 use crate::wire::Error;
 use crate::wire::bgp::open::Open;
 use crate::wire::reader::Reader;
@@ -24,14 +24,14 @@ pub struct PeerUp<'a> {
     /// The OPEN that the router received.
     pub received_open: Open,
     /// What follows: descriptions, the table name.
-    pub information: Vec<Information<'a>>,
+    pub information: InformationList<'a>,
 }
 
 impl<'a> PeerUp<'a> {
     /// Reads the message.
     ///
     /// # Errors
-    /// The header, an OPEN or a TLV is short or malformed.
+    /// The header or an OPEN is short or malformed.
     pub fn decode(reader: &mut Reader<'a>) -> Result<PeerUp<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let local_address = local_address(reader.array("local address")?, &peer);
@@ -39,7 +39,7 @@ impl<'a> PeerUp<'a> {
         let remote_port = reader.u16("remote port")?;
         let sent_open = Open::decode(reader)?;
         let received_open = Open::decode(reader)?;
-        let information = Information::decode_all(reader)?;
+        let information = InformationList::decode(reader);
         Ok(PeerUp { peer, local_address, local_port, remote_port, sent_open, received_open, information })
     }
 }
