@@ -95,7 +95,10 @@ fn a_command_that_needs_the_database_says_so() {
     let unreachable = run(&["migrate"], &[("RIB_INGESTER_DATABASE_URL", url)]);
     assert_eq!(unreachable.status.code(), Some(1));
     let said = text(&unreachable.stderr);
-    assert!(said.contains("refused") && !said.contains("hunter2"), "{said}");
+    assert!(
+        said.contains("writer@127.0.0.1:1/rib: ") && said.contains("refused") && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 #[test]

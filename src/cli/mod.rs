@@ -143,7 +143,12 @@ fn print_decoded(file: &Path, settings: &Settings) -> Result<(), Failure> {
 /// The database of a command that is not the collector.
 fn connect(settings: &Settings, command: &str) -> Result<store::Client, Failure> {
     Logging::start(settings)?;
-    Ok(store::connect(&settings.database_url, command)?)
+    store::connect(&settings.database_url, command).map_err(|error| {
+        // Which database was not reached is half of what there is to know.
+        let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_string());
+        let line = format!("{target}: {error}");
+        if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
+    })
 }
 
 /// A file, or standard input for `-`, and its length where it has one.
