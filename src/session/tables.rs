@@ -286,7 +286,7 @@ impl Tables {
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
         let dump = Dump::Expected { since: self.idle };
-        self.tables.insert(key, SyncedTable { table, kind, rib: Rib::stored(stored), dump, eor_seen: false });
+        self.tables.insert(key, SyncedTable { table, kind, rib: Rib::stored(afi, &stored), dump, eor_seen: false });
         Ok(())
     }
 }
