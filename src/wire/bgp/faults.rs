@@ -73,3 +73,83 @@ pub fn flags_fit(attribute: u8, flags: u8) -> bool {
     let got = flags & (OPTIONAL | TRANSITIVE);
     got == want || got == 0 || flags & UNUSED != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::bgp::attributes;
+    use crate::wire::bmp::peer::AsWidth;
+    use crate::wire::reader::Reader;
+
+    /// What one attribute alone costs.
+    fn cost(flags: u8, code: u8, value: &[u8]) -> Option<FaultAction> {
+        let length = u8::try_from(value.len()).unwrap();
+        let bytes = [&[flags, code, length][..], value].concat();
+        let attributes = attributes::decode(Reader::new(&bytes, 0), AsWidth::Four);
+        assert!(attributes.faults.iter().all(|fault| fault.attribute == code && !fault.why.is_empty()));
+        attributes.faults.first().map(|fault| fault.action)
+    }
+
+    /// Flags, type code, a value that is right, and some that are not.
+    type Case = (u8, u8, &'static [u8], &'static [&'static [u8]]);
+
+    const CASES: [Case; 20] = [
+        (0x40, 1, &[2], &[&[], &[3], &[0, 0]]),
+        (0x40, 2, &[2, 1, 0, 0, 0, 1], &[&[2], &[2, 0], &[9, 1, 0, 0, 0, 1], &[2, 2, 0, 0, 0, 1, 0]]),
+        (0x40, 3, &[192, 0, 2, 1], &[&[], &[192, 0, 2], &[0; 5]]),
+        (0x80, 4, &[0, 0, 0, 1], &[&[], &[1, 2, 3], &[0; 5]]),
+        (0x40, 5, &[0, 0, 0, 1], &[&[], &[1, 2, 3], &[0; 5]]),
+        (0x40, 6, &[], &[&[0]]),
+        (0xc0, 7, &[0, 0, 0, 1, 10, 0, 0, 1], &[&[], &[0; 5], &[0; 7], &[0; 9]]),
+        (0xc0, 8, &[0, 1, 0, 2], &[&[0; 3], &[0; 5]]),
+        (0x80, 9, &[10, 0, 0, 1], &[&[], &[0; 3], &[0; 5]]),
+        (0x80, 10, &[10, 0, 0, 1], &[&[], &[0; 3], &[0; 5]]),
+        (0xc0, 16, &[0; 8], &[&[0; 7], &[0; 9]]),
+        (0xc0, 17, &[2, 1, 0, 0, 0, 1], &[&[], &[2, 1, 0, 1], &[9, 1, 0, 0, 0, 1]]),
+        (0xc0, 18, &[0; 8], &[&[], &[0; 6], &[0; 9]]),
+        (0xc0, 22, &[0; 5], &[&[], &[0; 4]]),
+        (0xc0, 23, &[0, 8, 0, 0], &[&[], &[0, 8, 0, 1]]),
+        (0xc0, 25, &[0; 20], &[&[0; 19], &[0; 21]]),
+        (0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1], &[&[], &[1, 0, 2], &[1, 0, 11, 0], &[2, 0, 3]]),
+        (0xc0, 32, &[0; 12], &[&[0; 11], &[0; 13]]),
+        (0xc0, 35, &[0, 0, 0, 1], &[&[], &[0; 3], &[0; 5]]),
+        (0xc0, 128, &[0; 4], &[&[], &[0; 3], &[0, 0, 0, 1, 0x40, 1, 2, 0]]),
+    ];
+
+    #[test]
+    fn each_malformed_attribute_costs_what_the_table_says() {
+        for (flags, code, right, wrong) in CASES {
+            assert_eq!(cost(flags, code, right), None, "{code}");
+            for value in wrong {
+                assert_eq!(cost(flags, code, value), action_for(code).map(|(action, _)| action), "{code} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_of_the_table_has_a_case() {
+        let with_a_rule: Vec<u8> = (0..=u8::MAX).filter(|code| action_for(*code).is_some()).collect();
+        assert_eq!(with_a_rule, CASES.map(|(_, code, ..)| code));
+    }
+
+    #[test]
+    fn flags_that_contradict_the_type_make_an_attribute_malformed() {
+        for (flags, code, right, _) in CASES {
+            // Optional where well-known is right, not transitive where transitive is, and the reverse.
+            for wrong in [flags ^ 0x80, flags ^ 0x40].into_iter().filter(|wrong| wrong & 0xc0 != 0) {
+                let want = if flags_fit(code, wrong) { None } else { action_for(code).map(|(action, _)| action) };
+                assert_eq!(cost(wrong, code, right), want, "{code} {wrong:#x}");
+            }
+        }
+        assert_eq!(cost(0xc0, 1, &[0]), Some(FaultAction::TreatAsWithdraw));
+        assert_eq!(cost(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1]), Some(FaultAction::AttributeDiscard));
+        assert_eq!((cost(0x00, 1, &[0]), cost(0xc1, 1, &[0])), (None, None));
+    }
+
+    #[test]
+    fn lists_of_communities_may_be_empty() {
+        for code in [8, 16, 25, 32] {
+            assert_eq!(cost(0xc0, code, &[]), None, "{code}");
+        }
+    }
+}
