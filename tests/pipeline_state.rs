@@ -173,10 +173,15 @@ fn a_lost_router_is_written_no_more_and_others_are() {
     assert_eq!(writers.start_sync(&owner, &t), None);
     writers.send(
         &owner,
-        vec![StateOp::TableDown { name: "global".into(), event: session_event(SessionEventKind::PeerDown, None) }],
+        vec![
+            StateOp::TableDown { name: "global".into(), event: session_event(SessionEventKind::PeerDown, None) },
+            StateOp::SessionEvent(session_event(SessionEventKind::SessionClosed, None)),
+        ],
     );
     writers.finish();
     assert_eq!(db.rows(ROUTES), ["10.9.0.0/16|-", "10.2.0.0/16|2"]);
+    // That the session ended is told all the same.
+    assert_eq!(db.rows("SELECT router_id, kind FROM session_events"), ["10.0.0.1|session_closed"]);
     assert_eq!(db.rows("SELECT router_id FROM rib_sync_status"), [shared]);
 }
 
@@ -273,4 +278,18 @@ fn without_a_database_the_stop_counts_what_is_given_up() {
     writers.stop.begin();
     writers.stop.give_up();
     assert_eq!(writers.finish(), 7);
+}
+
+#[test]
+fn when_the_grace_is_over_a_working_database_is_not_waited_for_either() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.stop.begin();
+    writers.stop.give_up();
+    writers.send(&owner, (0..7).map(|i| announce(&t, &format!("10.{i}.0.0/16"), i)).collect());
+    writers.send_events(&owner, vec![rows::event(&t, "10.0.0.0/8", 1)]);
+    assert_eq!(writers.finish(), 8);
+    assert_eq!(db.rows(ROUTES), Vec::<String>::new());
 }

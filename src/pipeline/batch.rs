@@ -93,7 +93,7 @@ impl Batch {
         self.rows.reverse();
     }
 
-    /// Drops everything of routers that are not ours any more.
+    /// Drops everything of routers that are not ours any more, except what happened to their sessions.
     pub(super) fn drop_lost(&mut self) {
         let lost: BTreeSet<RouterId> =
             self.owners.values().filter(|owner| owner.is_lost()).map(|owner| owner.router.clone()).collect();
@@ -104,7 +104,6 @@ impl Batch {
         self.rows.retain(|row| !lost.contains(&row.table.router));
         self.extras.seen.retain(|table| !lost.contains(&table.router));
         self.extras.routers.retain(|record| !lost.contains(&record.router));
-        self.extras.events.retain(|(router, _)| router.as_ref().is_none_or(|router| !lost.contains(router)));
     }
 }
 

@@ -16,6 +16,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// How old a connection gets. Its staging tables are out of autovacuum's reach: in a connection of months they would hold
+/// back the whole database's oldest transaction number until PostgreSQL refuses to write.
+const AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// How often a pausing writer looks whether it shall give up.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
@@ -27,6 +31,7 @@ pub(super) struct Link {
     stop: Stop,
     health: Arc<Health>,
     client: Option<Client>,
+    connected_at: Instant,
     pause: Duration,
     trouble: Option<Instant>,
 }
@@ -103,7 +108,8 @@ impl Link {
         health: Arc<Health>,
     ) -> Link {
         let (url, thread) = (url.to_owned(), thread.to_owned());
-        Link { url, thread, prepare, stop, health, client: None, pause: PAUSE_MIN, trouble: None }
+        let (client, connected_at) = (None, Instant::now());
+        Link { url, thread, prepare, stop, health, client, connected_at, pause: PAUSE_MIN, trouble: None }
     }
 
     /// Does `work` until the database has answered it.
@@ -113,6 +119,9 @@ impl Link {
     ) -> Result<T, Failure> {
         let mut attempt = Attempt { fate: Fate::Fresh, committing: None };
         loop {
+            if self.stop.is_giving_up() {
+                return Err(Failure::GaveUp);
+            }
             let result = self.connected().and_then(|client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
                 None => work(client, &mut attempt),
@@ -181,10 +190,13 @@ impl Link {
     }
 
     fn connected(&mut self) -> store::Result<&mut Client> {
-        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
+        let is_old = self.connected_at.elapsed() >= AGE_MAX;
+        if is_old || self.client.as_ref().is_none_or(|client| client.is_closed()) {
+            self.client = None;
             let mut client = store::connect(&self.url, &self.thread)?;
             (self.prepare)(&mut client)?;
             self.client = Some(client);
+            self.connected_at = Instant::now();
         }
         Ok(self.client.as_mut().expect("it was made above if it was missing"))
     }

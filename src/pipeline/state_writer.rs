@@ -89,10 +89,10 @@ impl StateWriter {
             self.flush();
         }
         for op in ops {
-            if owner.is_lost() {
-                return;
+            // What happened to a session is told whoever has the router now.
+            if !owner.is_lost() || matches!(op, StateOp::SessionEvent(_)) {
+                self.take_op(&owner, op);
             }
-            self.take_op(&owner, op);
         }
     }
 
@@ -103,9 +103,7 @@ impl StateWriter {
             StateOp::TableSeen(table) => {
                 self.gather(owner).extras.seen.insert(table);
             }
-            StateOp::SessionEvent(event) => {
-                self.gather(owner).extras.events.push((Some(owner.router.clone()), event));
-            }
+            StateOp::SessionEvent(event) => self.batch.extras.events.push((Some(owner.router.clone()), event)),
             StateOp::SyncStart { table, stored } => {
                 self.flush();
                 let started = self.owned(owner, &table, |transaction| sync::start(transaction, &table));
