@@ -198,7 +198,9 @@ fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
     let writers = Writers::start(&db);
     let (owner, other) = (writers.claim("10.0.0.1").owner, writers.claim("10.0.0.2").owner);
     let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table("10.0.0.2", "global", Afi::Ipv4));
-    db.client().batch_execute("UPDATE router_owner SET epoch = 9 WHERE router_id = '10.0.0.1'").unwrap();
+    db.client()
+        .batch_execute("UPDATE router_owner SET epoch = 9, collector_id = 'other' WHERE router_id = '10.0.0.1'")
+        .unwrap();
     writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", 1)]);
     writers.send_events(&other, (11..15).map(|i| event(&u, "10.0.0.0/8", i)).collect());
     wait_for("the other's events", || db.rows(NUMBERS) == ["11", "12", "14"]);
@@ -210,4 +212,17 @@ fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
     writers.sender.events(&other.router).unwrap().send(batch).unwrap();
     writers.finish();
     assert_eq!(db.rows("SELECT count(*) FROM rib_sync_status"), ["0"]);
+}
+
+#[test]
+fn history_of_a_session_that_was_replaced_is_written_all_the_same() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let older = writers.claim("10.0.0.1").owner;
+    let newer = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.send_events(&older, vec![event(&t, "10.0.0.0/8", 1)]);
+    writers.send_events(&newer, vec![event(&t, "10.0.0.0/8", 2)]);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(NUMBERS), ["1", "2"]);
 }

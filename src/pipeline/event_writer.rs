@@ -3,7 +3,8 @@
 //! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
 //! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
 //! `ORDER BY ingest_time` is the order of events. Rows go by COPY into the partition of their day; the checking path is
-//! for what may be stored already.
+//! for what may be stored already. What a session saw is written even when a newer session of this collector has its
+//! router by now; only another collector's claim ends it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -91,37 +92,21 @@ impl EventWriter {
 
     /// Writes until all senders are gone. Returns how many events were given up.
     pub(super) fn run(mut self, items: &Receiver<EventBatch>) -> u64 {
-        let mut left_over = None;
-        loop {
-            let first = match left_over.take() {
-                Some(item) => item,
-                None => match items.recv() {
-                    Ok(item) => item,
-                    Err(_) => return self.given_up,
-                },
-            };
+        while let Ok(first) = items.recv() {
             let deadline = Instant::now() + self.options.flush;
+            let mut events = first.events.len();
             let mut batches = vec![first];
-            let mut events = batches[0].events.len();
             while events < self.options.batch_routes {
                 let Ok(item) = items.recv_deadline(deadline) else { break };
-                // Two sessions of one router have two epochs, and one transaction checks one.
-                let is_same = |batch: &EventBatch| {
-                    batch.owner.router == item.owner.router && batch.owner.epoch != item.owner.epoch
-                };
-                if batches.iter().any(is_same) {
-                    left_over = Some(item);
-                    break;
-                }
                 events += item.events.len();
                 batches.push(item);
             }
             self.write_batches(batches);
         }
+        self.given_up
     }
 
-    fn write_batches(&mut self, mut batches: Vec<EventBatch>) {
-        batches.retain(|batch| !batch.owner.is_lost());
+    fn write_batches(&mut self, batches: Vec<EventBatch>) {
         let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
         if batches.iter().all(|batch| batch.events.is_empty() && batch.tables.is_empty()) {
             return;
@@ -236,7 +221,8 @@ impl EventWriter {
         way: Way,
         is_last: bool,
     ) -> Result<Vec<RouterId>, Failure> {
-        let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+        let routers: Vec<RouterId> = batch.owners.keys().cloned().collect();
+        let collector = &self.options.collector_id;
         let columns = &self.columns;
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
@@ -244,7 +230,7 @@ impl EventWriter {
         let lost = self.link.attempt(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
-            let lost = owner::lost(&mut transaction, &epochs)?;
+            let lost = owner::lost_to_others(&mut transaction, collector, &routers)?;
             if !lost.is_empty() {
                 return Ok(lost);
             }

@@ -1,6 +1,6 @@
 //! `router_owner` and `routers`: which collector may write which router's rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -71,6 +71,27 @@ pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Re
     let stored: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let is_lost = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()) != Some(epoch);
     Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
+}
+
+/// The routers among `routers` that another collector than `collector` has taken, and holds on to the others until the
+/// transaction ends.
+///
+/// For history: what an older session of our own saw is true even when a newer one has taken its router.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn lost_to_others(
+    transaction: &mut Transaction<'_>,
+    collector: &str,
+    routers: &[RouterId],
+) -> Result<Vec<RouterId>> {
+    let names: Vec<&str> = routers.iter().map(RouterId::as_str).collect();
+    let rows = transaction.query_typed(
+        "SELECT router_id FROM router_owner WHERE router_id = ANY ($1) AND collector_id = $2 ORDER BY router_id FOR SHARE",
+        &[(&names, Type::TEXT_ARRAY), (&collector, Type::TEXT)],
+    )?;
+    let ours: HashSet<&str> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(routers.iter().filter(|router| !ours.contains(router.as_str())).cloned().collect())
 }
 
 /// Whether `collector` was the last to take the router; holds on to that until the transaction ends.
