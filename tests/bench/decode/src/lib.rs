@@ -8,6 +8,7 @@ pub mod contestants;
 #[path = "../../../common/generate.rs"]
 pub mod generate;
 pub mod tally;
+pub mod worst;
 
 use std::io;
 

@@ -11,6 +11,7 @@ use decode_bench::clock;
 use decode_bench::contestants::{ALL, Contestant, Done, OURS};
 use decode_bench::generate::{self, Options, Written};
 use decode_bench::tally::Tally;
+use decode_bench::worst::{self, SHAPES};
 
 #[derive(Parser)]
 #[command(about = "Measures the decoder beside others")]
@@ -28,9 +29,15 @@ enum Command {
         /// How often each contestant gets its turn
         #[arg(long, default_value_t = 7)]
         rounds: usize,
-        /// Only contestants whose name holds this; the memcpy always runs
+        /// Only the contestant of this name, or those whose names hold it
         #[arg(long, default_value = "")]
         only: String,
+    },
+    /// Decode crafted messages of growing size with ours; fails if the time per octet grows
+    Worst {
+        /// How often each message is decoded; the quickest counts
+        #[arg(long, default_value_t = 50)]
+        rounds: usize,
     },
     /// Write a generated table as a raw BMP stream, for `rib-ingester replay`
     Generate {
@@ -65,6 +72,7 @@ impl Size {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Compare { size, rounds, only } => compare(&size.options(), rounds, &only),
+        Command::Worst { rounds } => worst(rounds),
         Command::Generate { size, out } => write_file(&size.options(), &out),
     };
     match done {
@@ -74,6 +82,33 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Sizes of the crafted UPDATEs, octets; the last is the longest that BGP has (RFC 8654).
+const WORST_SIZES: [usize; 4] = [4_096, 16_384, 32_768, 65_535];
+
+/// By how much the time per octet may grow from the smallest size to the largest: caches, not squares, which would be 16.
+const GROWTH_MAX: f64 = 4.0;
+
+fn worst(rounds: usize) -> io::Result<()> {
+    println!("| UPDATE full of | ns/octet at 4 KiB | 16 KiB | 32 KiB | 64 KiB | growth | µs at 64 KiB |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let mut too_steep = Vec::new();
+    for shape in &SHAPES {
+        let per_octet = WORST_SIZES.map(|size| {
+            let message = shape.message(size);
+            let times = (0..rounds.max(1)).map(|_| clock::time(|| worst::swallow(&message)).0).collect();
+            clock::summary(times).0 / message.len() as f64
+        });
+        let [first, second, third, last] = per_octet;
+        let growth = last / first;
+        let micros = last * WORST_SIZES[3] as f64 / 1_000.0;
+        println!("| {} | {first:.2} | {second:.2} | {third:.2} | {last:.2} | {growth:.2} | {micros:.0} |", shape.name);
+        if growth > GROWTH_MAX {
+            too_steep.push(shape.name);
+        }
+    }
+    if too_steep.is_empty() { Ok(()) } else { Err(io::Error::other(format!("not linear: {too_steep:?}"))) }
 }
 
 fn write_file(options: &Options, out: &PathBuf) -> io::Result<()> {
@@ -94,7 +129,12 @@ fn describe(options: &Options, written: &Written) {
 fn compare(options: &Options, rounds: usize, only: &str) -> io::Result<()> {
     let (stream, written) = decode_bench::table(options)?;
     describe(options, &written);
-    let chosen: Vec<&Contestant> = ALL.iter().filter(|c| c.name.contains(only) || c.name == "memcpy").collect();
+    let is_named = ALL.iter().any(|contestant| contestant.name == only);
+    let is_chosen = |contestant: &&Contestant| match is_named {
+        true => contestant.name == only,
+        false => contestant.name.contains(only),
+    };
+    let chosen: Vec<&Contestant> = ALL.iter().filter(is_chosen).collect();
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); chosen.len()];
     let mut found: Option<(Tally, &str)> = None;
     for _ in 0..rounds.max(1) {
