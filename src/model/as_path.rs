@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::Asn;
+use super::write_text::write_numbers;
+use super::{Asn, WriteText};
 
 /// One segment of an AS path (RFC 4271 section 4.3, RFC 5065 section 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,32 +36,33 @@ impl AsPath {
 }
 
 /// The text of the `as_path` column, segments separated by spaces.
-impl fmt::Display for AsPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WriteText for AsPath {
+    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
         for (i, segment) in self.segments.iter().enumerate() {
             if i > 0 {
-                f.write_str(" ")?;
+                out.write_char(' ')?;
             }
             match segment {
-                Segment::Sequence(asns) => list(f, "", asns, " ", "")?,
-                Segment::Set(asns) => list(f, "{", asns, ",", "}")?,
-                Segment::ConfedSequence(asns) => list(f, "(", asns, " ", ")")?,
-                Segment::ConfedSet(asns) => list(f, "[", asns, ",", "]")?,
+                Segment::Sequence(asns) => write_numbers(out, ' ', asns.iter().map(|asn| asn.0))?,
+                Segment::Set(asns) => write_enclosed(out, ['{', ',', '}'], asns)?,
+                Segment::ConfedSequence(asns) => write_enclosed(out, ['(', ' ', ')'], asns)?,
+                Segment::ConfedSet(asns) => write_enclosed(out, ['[', ',', ']'], asns)?,
             }
         }
         Ok(())
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, open: &str, asns: &[Asn], between: &str, close: &str) -> fmt::Result {
-    f.write_str(open)?;
-    for (i, asn) in asns.iter().enumerate() {
-        if i > 0 {
-            f.write_str(between)?;
-        }
-        write!(f, "{asn}")?;
+impl fmt::Display for AsPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_text(f)
     }
-    f.write_str(close)
+}
+
+fn write_enclosed(out: &mut impl fmt::Write, [open, between, close]: [char; 3], asns: &[Asn]) -> fmt::Result {
+    out.write_char(open)?;
+    write_numbers(out, between, asns.iter().map(|asn| asn.0))?;
+    out.write_char(close)
 }
 
 #[cfg(test)]

@@ -3,13 +3,22 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::WriteText;
+use super::write_text::write_numbers;
+
 /// A standard community (RFC 1997): `64496:100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Community(pub u32);
 
+impl WriteText for Community {
+    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write_numbers(out, ':', [self.0 >> 16, self.0 & 0xffff])
+    }
+}
+
 impl fmt::Display for Community {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0 >> 16, self.0 & 0xffff)
+        self.write_text(f)
     }
 }
 
@@ -24,9 +33,15 @@ pub struct LargeCommunity {
     pub local2: u32,
 }
 
+impl WriteText for LargeCommunity {
+    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write_numbers(out, ':', [self.global, self.local1, self.local2])
+    }
+}
+
 impl fmt::Display for LargeCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.global, self.local1, self.local2)
+        self.write_text(f)
     }
 }
 
@@ -36,27 +51,37 @@ pub struct ExtendedCommunity(pub [u8; 8]);
 
 /// `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5,
 /// RFC 5668), transitive or not; any other as 16 hex digits.
-impl fmt::Display for ExtendedCommunity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WriteText for ExtendedCommunity {
+    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let [kind, subtype, a, b, c, d, e, g] = self.0;
         let name = match subtype {
-            0x02 => "RT",
-            0x03 => "SOO",
-            _ => return self.fmt_hex(f),
+            0x02 => "RT:",
+            0x03 => "SOO:",
+            _ => return self.write_hex(out),
         };
         // Bit 0x40 says "not transitive over ASes" (RFC 4360 section 2), the rest is the form.
-        match kind & !0x40 {
-            0x00 => write!(f, "{name}:{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, g])),
-            0x01 => write!(f, "{name}:{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g])),
-            0x02 => write!(f, "{name}:{}:{}", u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g])),
-            _ => self.fmt_hex(f),
-        }
+        let numbers = match kind & !0x40 {
+            0x00 => [u16::from_be_bytes([a, b]).into(), u32::from_be_bytes([c, d, e, g])],
+            0x01 => {
+                return write!(out, "{name}{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g]));
+            }
+            0x02 => [u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g]).into()],
+            _ => return self.write_hex(out),
+        };
+        out.write_str(name)?;
+        write_numbers(out, ':', numbers)
+    }
+}
+
+impl fmt::Display for ExtendedCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_text(f)
     }
 }
 
 impl ExtendedCommunity {
-    fn fmt_hex(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    fn write_hex(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        write!(out, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod prefix;
 pub mod route;
 pub mod text;
 pub mod time;
+pub mod write_text;
 
 pub use as_path::{AsPath, Segment};
 pub use asn::Asn;
@@ -23,3 +24,4 @@ pub use prefix::{Nlri, PathId, Prefix};
 pub use route::{RouterId, Table};
 pub use text::Text;
 pub use time::Timestamp;
+pub use write_text::WriteText;

@@ -3,11 +3,12 @@
 //! A field is a big-endian `i32` length, -1 for NULL, and its value in the type's own binary form, as the
 //! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Afi, NextHop, PathAttributes, Prefix, Table, Timestamp};
+use crate::model::{Afi, NextHop, PathAttributes, Prefix, Table, Timestamp, WriteText};
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -44,7 +45,7 @@ impl EncodedRoute {
             None => put_null(&mut out),
         }
         match &attributes.as_path {
-            Some(path) => put_text(&mut out, &path.to_string()),
+            Some(path) => put_written(&mut out, path),
             None => put_null(&mut out),
         }
         match attributes.origin {
@@ -139,6 +140,30 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
+/// A `text` field holding the text that a value writes.
+fn put_written(out: &mut Vec<u8>, value: &impl WriteText) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    value.write_text(&mut Utf8(out)).expect("a buffer in memory refuses nothing");
+    put_length(out, start);
+}
+
+/// Writes the length of the field that begins at `start` and ends where `out` does.
+fn put_length(out: &mut [u8], start: usize) {
+    let length = i32::try_from(out.len() - start - 4).expect("a field is made of one BGP message");
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Lets texts be written into a buffer of bytes.
+struct Utf8<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Utf8<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// A NULL of any type.
 pub fn put_null(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xff; 4]);
@@ -167,7 +192,7 @@ fn put_network(out: &mut Vec<u8>, octets: &[u8], bits: u8, is_cidr: bool) {
 
 /// `text[]`: dimensions, whether there are NULLs, element type, then count and lower bound of the one
 /// dimension and the elements. An array without elements has no dimension at all.
-fn put_text_array<T: std::fmt::Display>(out: &mut Vec<u8>, items: Option<&[T]>) {
+fn put_text_array<T: WriteText>(out: &mut Vec<u8>, items: Option<&[T]>) {
     let Some(items) = items else { return put_null(out) };
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -179,11 +204,10 @@ fn put_text_array<T: std::fmt::Display>(out: &mut Vec<u8>, items: Option<&[T]>) 
         out.extend_from_slice(&count.to_be_bytes());
         out.extend_from_slice(&1i32.to_be_bytes());
         for item in items {
-            put_text(out, &item.to_string());
+            put_written(out, item);
         }
     }
-    let length = i32::try_from(out.len() - start - 4).expect("16,384 communities of at most 32 characters");
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    put_length(out, start);
 }
 
 /// `jsonb`: version 1 and the text. `json` is in the normal form that the database gives back.
