@@ -82,11 +82,8 @@ fn value(attribute: &OtherAttribute) -> Value {
 
 /// Lower-case hex, two digits an octet.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let digit = |nibble| char::from_digit(u32::from(nibble), 16).expect("four bits are one digit");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// `value` as PostgreSQL prints a `jsonb`.

@@ -18,6 +18,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the next octet is.
+    #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
@@ -28,11 +29,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Everything that is left.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = self.bytes;
         self.offset += rest.len();
@@ -60,9 +63,41 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer are left.
+    #[inline]
     pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Error> {
+        match self.try_sub(count) {
+            Some(reader) => Ok(reader),
+            None => Err(self.short(count, field)),
+        }
+    }
+
+    /// The next `N` octets as a reader of their own, whose length the compiler knows; `None` if fewer are left.
+    #[inline(always)]
+    pub fn known<const N: usize>(&mut self) -> Option<Reader<'a>> {
+        let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
         let offset = self.offset;
-        self.take(count, field).map(|bytes| Reader { bytes, offset })
+        self.bytes = rest;
+        self.offset += N;
+        Some(Reader { bytes: taken, offset })
+    }
+
+    /// The next `N` octets, where it is no error that fewer are left.
+    #[inline]
+    pub fn try_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
+        self.bytes = rest;
+        self.offset += N;
+        Some(*taken)
+    }
+
+    /// The next `count` octets as a reader of their own, where it is no error that fewer are left.
+    #[inline]
+    pub fn try_sub(&mut self, count: usize) -> Option<Reader<'a>> {
+        let (taken, rest) = self.bytes.split_at_checked(count)?;
+        let offset = self.offset;
+        self.bytes = rest;
+        self.offset += count;
+        Some(Reader { bytes: taken, offset })
     }
 
     /// The next `N` octets.
@@ -71,12 +106,8 @@ impl<'a> Reader<'a> {
     /// Fewer are left.
     #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
-        match self.bytes.split_first_chunk::<N>() {
-            Some((taken, rest)) => {
-                self.bytes = rest;
-                self.offset += N;
-                Ok(*taken)
-            }
+        match self.try_array() {
+            Some(taken) => Ok(taken),
             None => Err(self.short(N, field)),
         }
     }
@@ -121,6 +152,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer than 4 octets are left.
+    #[inline]
     pub fn ipv4(&mut self, field: &'static str) -> Result<Ipv4Addr, Error> {
         self.array::<4>(field).map(Ipv4Addr::from)
     }

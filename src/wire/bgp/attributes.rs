@@ -91,15 +91,15 @@ pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
 }
 
 /// The next attribute, or the type code of one that runs over the end.
+#[inline]
 pub(super) fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, u8, Reader<'a>), u8> {
-    let flags = reader.u8("attribute flags").map_err(|_| 0)?;
-    let code = reader.u8("attribute type").map_err(|_| 0)?;
+    let [flags, code] = reader.try_array().ok_or(0)?;
     let length = if flags & EXTENDED_LENGTH == 0 {
-        reader.u8("attribute length").map(usize::from)
+        reader.try_array::<1>().map(|[length]| usize::from(length))
     } else {
-        reader.u16("attribute length").map(usize::from)
+        reader.try_array::<2>().map(|length| usize::from(u16::from_be_bytes(length)))
     };
-    let value = length.and_then(|length| reader.sub(length, "attribute value")).map_err(|_| code)?;
+    let value = length.and_then(|length| reader.try_sub(length)).ok_or(code)?;
     Ok((flags, code, value))
 }
 

@@ -88,7 +88,9 @@ pub enum Message<'a> {
     /// Type 2.
     PeerDown(PeerDown<'a>),
     /// Type 3.
-    PeerUp(PeerUp<'a>),
+    ///
+    /// In a box: it is rare and twice as large as any other, and every message would be moved about at its size.
+    PeerUp(Box<PeerUp<'a>>),
     /// Type 4.
     Initiation(InformationList<'a>),
     /// Type 5.
@@ -127,7 +129,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
         0 => Message::RouteMonitoring(RouteMonitoring::decode(frame.version, &mut reader)?),
         1 => Message::StatisticsReport(StatisticsReport::decode(frame.version, &mut reader)?),
         2 => Message::PeerDown(PeerDown::decode(&mut reader)?),
-        3 => Message::PeerUp(PeerUp::decode(&mut reader)?),
+        3 => Message::PeerUp(Box::new(PeerUp::decode(&mut reader)?)),
         4 => Message::Initiation(InformationList::decode(&mut reader)),
         5 => Message::Termination(InformationList::decode(&mut reader)),
         6 => Message::RouteMirroring(RouteMirroring::decode(&mut reader)?),

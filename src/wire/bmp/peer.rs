@@ -150,11 +150,23 @@ impl AsWidth {
 }
 
 impl PerPeerHeader {
+    /// Octets on the wire.
+    pub const SIZE: usize = 42;
+
     /// Reads the header's 42 octets.
     ///
     /// # Errors
     /// Fewer are left.
     pub fn decode(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
+        // In octets known to be enough the checks of the single fields cost nothing; too few fail at the right one.
+        match reader.known::<{ PerPeerHeader::SIZE }>() {
+            Some(mut header) => PerPeerHeader::read_fields(&mut header),
+            None => PerPeerHeader::read_fields(reader),
+        }
+    }
+
+    #[inline(always)]
+    fn read_fields(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
         let type_code = reader.u8("peer type")?;
         let flags = reader.u8("peer flags")?;
         let rd = Rd(reader.array("peer distinguisher")?);
