@@ -226,3 +226,24 @@ fn history_of_a_session_that_was_replaced_is_written_all_the_same() {
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows(NUMBERS), ["1", "2"]);
 }
+
+#[test]
+fn a_clock_that_was_wrong_by_days_does_not_date_all_history_to_come() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let far = today(&mut client).unwrap().checked_add(400.days()).unwrap();
+    ensure(&mut client, far).unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    client
+        .batch_execute(&format!(
+            "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action)
+             VALUES ('x', '{far} 12:00:00+00', '10.0.0.1', 'global', 4, '10.0.0.0/8', 'A')"
+        ))
+        .unwrap();
+    writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", 1), event(&t, "10.0.0.0/8", 2)]);
+    writers.finish();
+    assert_eq!(db.rows("SELECT med FROM route_events WHERE ingest_time <= now() ORDER BY ingest_time"), ["1", "2"]);
+}

@@ -24,7 +24,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("08006", Verdict::Reconnect),
     ("40P01", Verdict::Again),
     ("40001", Verdict::Again),
-    ("55P03", Verdict::Again),
+    ("55P03", Verdict::Stuck),
     ("23514", Verdict::NoPartition),
     ("42P01", Verdict::NoPartition),
     ("23505", Verdict::Duplicate),
@@ -152,4 +152,32 @@ fn two_writers_with_the_same_history_and_state_rows_do_not_stop_each_other() {
     assert_eq!(db.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), ["0"]);
     assert_eq!(db.rows("SELECT count(*), min(med / 100) FROM current_routes"), ["19|49"]);
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["950|950"]);
+}
+
+#[test]
+fn a_deadlock_that_does_not_pass_makes_the_collector_not_ready() {
+    let db = TestDb::migrated();
+    let mut admin = db.client();
+    admin
+        .batch_execute(
+            "CREATE TABLE obstacle AS SELECT 1;
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF EXISTS (SELECT FROM obstacle) THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40P01'; END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER fail AFTER INSERT ON current_routes FOR EACH STATEMENT EXECUTE FUNCTION fail()",
+        )
+        .unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1)]);
+    let health = writers.pipeline.health().clone();
+    wait_for("the writer not to be ready", || !health.is_ready());
+    // The first few pauses were silent.
+    assert!(health.retries.load(Ordering::Relaxed) > 3);
+    admin.batch_execute("DELETE FROM obstacle").unwrap();
+    wait_for("the writer to be ready", || health.is_ready());
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["1"]);
 }

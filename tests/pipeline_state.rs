@@ -90,6 +90,13 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
             ops.push(StateOp::Route { table: t.clone(), nlri, change: RouteChange::Announce(route.into()) });
         }
         writers.send(&owner, ops);
+        // A row that no router can have sent is passed over.
+        let foreign = "INSERT INTO current_routes (router_id, table_name, afi, prefix, path_id)
+            SELECT router_id, table_name, afi, prefix, -1 FROM current_routes";
+        writers.start_sync(&owner, &t).unwrap();
+        db.client()
+            .batch_execute(&format!("{foreign} WHERE path_id > 0 ORDER BY path_id DESC, afi DESC LIMIT 1"))
+            .unwrap();
         let stored = writers.start_sync(&owner, &t).unwrap();
         let mut got: Vec<_> = stored.iter().map(|route| (route.prefix, route.path_id, route.fingerprint)).collect();
         got.sort_unstable();

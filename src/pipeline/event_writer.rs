@@ -30,6 +30,10 @@ use crate::store::{self, EncodedRoute, owner, partitions, sync};
 /// The zstd level of raw messages: more gains little on messages of a few hundred bytes.
 const ZSTD_LEVEL: i32 = 3;
 
+/// How far a router's last event may lie ahead of the database's clock, in microseconds, and still be continued from: one
+/// day. A clock that was wrong by more and was put right must not date all history to come.
+const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
 /// One event writer.
 pub(super) struct EventWriter {
     options: Arc<PipelineOptions>,
@@ -131,6 +135,12 @@ impl EventWriter {
                     .insist(|client| events::latest(client, router, base))?
                     .unwrap_or(Timestamp::from_unix_micros(0)),
             };
+            if last.unix_micros() - base.unix_micros() > AHEAD_MAX_MICROS {
+                log::warn!(
+                    "router {router}: its last event is of {last}, the database's clock says {base}: history goes on there"
+                );
+                last = base;
+            }
             for event in batch.events {
                 last = Timestamp::from_unix_micros(base.unix_micros().max(last.unix_micros() + 1));
                 let raw = event.raw.as_ref().map(|raw| self.pack(raw));

@@ -16,6 +16,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// What passes by itself is worth no line in the log until the pauses are this long.
+const SILENT_PAUSE_MAX: Duration = Duration::from_millis(160);
+
 /// How old a connection gets. Its staging tables are out of autovacuum's reach: in a connection of months they would hold
 /// back the whole database's oldest transaction number until PostgreSQL refuses to write.
 const AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
@@ -168,7 +171,8 @@ impl Link {
     pub(super) fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
         Health::count(&self.health.retries, 1);
         // A deadlock is over before anyone has read about it.
-        if self.trouble.is_none() && error.verdict() != Verdict::Again {
+        let is_passing = error.verdict() == Verdict::Again && self.pause < SILENT_PAUSE_MAX;
+        if self.trouble.is_none() && !is_passing {
             self.trouble = Some(Instant::now());
             self.health.begin_failing();
             log::error!("database: {} cannot write: {error}; trying again until it can", self.thread);

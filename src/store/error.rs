@@ -36,7 +36,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Verdict {
     /// The connection is gone, and whether the transaction was committed is not known: a new connection, the same batch.
     Reconnect,
-    /// The transaction was rolled back for a reason that passes (deadlock, lock time-out): the same batch after a pause.
+    /// The transaction was rolled back for a reason that passes by itself (deadlock): the same batch after a pause.
     Again,
     /// The day's partition is missing: create it, then the same batch.
     NoPartition,
@@ -46,7 +46,7 @@ pub enum Verdict {
     BadRow,
     /// It took too long: halve the batch.
     TooLong,
-    /// Anything else (disk full, read only, no such table, no privilege): the same batch, until someone mends it.
+    /// Anything else (disk full, read only, no privilege, a lock that someone holds too long): the same batch, until someone mends it.
     Stuck,
 }
 
@@ -99,7 +99,6 @@ fn database_verdict(error: &postgres::Error) -> Verdict {
         ("57014", _) => Verdict::TooLong,
         ("23505", _) => Verdict::Duplicate,
         ("23514", false) | ("42P01", _) => Verdict::NoPartition,
-        ("55P03", _) => Verdict::Again,
         ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04", _) => Verdict::Reconnect,
         (code, _) if code.starts_with("40") => Verdict::Again,
         (code, _) if code.starts_with("08") => Verdict::Reconnect,

@@ -12,12 +12,12 @@ use crate::model::Table;
 /// How long reading one table may take, whatever a writer's other statements may.
 const TIMEOUT: &str = "10min";
 
-/// All stored routes of a table, in no order.
+/// All stored routes of a table, in no order. Rows that this program cannot have written are passed over.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; [`Error::Unexpected`] for rows that this program cannot have written.
+/// Whatever PostgreSQL says.
 pub fn load(client: &mut Client, table: &Table) -> Result<Vec<StoredRoute>> {
-    let mut routes = Vec::new();
+    let (mut routes, mut foreign) = (Vec::new(), 0u64);
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{TIMEOUT}'"))?;
     // COPY takes no parameters.
@@ -31,13 +31,19 @@ pub fn load(client: &mut Client, table: &Table) -> Result<Vec<StoredRoute>> {
     ))?;
     read_rows(reader, 2 + row::ATTRIBUTE_COLUMNS, |fields| {
         let mut fields = FieldReader::new(fields);
-        let (Some(prefix), Some(path_id)) = (fields.prefix(), fields.path_id()) else {
-            return Err(Error::Unexpected(format!("a route of {table} with a prefix or path_id that cannot be")));
-        };
-        routes.push(StoredRoute { prefix, path_id, fingerprint: row::fingerprint_of(fields.rest()) });
+        match (fields.prefix(), fields.path_id()) {
+            (Some(prefix), Some(path_id)) => {
+                routes.push(StoredRoute { prefix, path_id, fingerprint: row::fingerprint_of(fields.rest()) });
+            }
+            // No router can announce such a key.
+            (None, _) | (_, None) => foreign += 1,
+        }
         Ok(())
     })?;
     transaction.commit()?;
+    if foreign > 0 {
+        log::warn!("{table}: {foreign} rows have a path_id that no router can send, someone else wrote them");
+    }
     Ok(routes)
 }
 
