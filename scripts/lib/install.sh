@@ -1,7 +1,7 @@
 # Sourced by the other scripts: finds what they need and installs what is missing with Debian's own packages.
 #
-# Nothing is installed when the command is there already. Without root and without a sudo that asks no
-# password the script says what to install and ends.
+# Nothing is installed when the command is there already. Without root and
+# without sudo the script says what to install and ends.
 
 # The message on standard error, then the end of the script that sourced this.
 die() {
@@ -17,18 +17,23 @@ say() {
 need_packages() {
     local -a as_root=()
     if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null ||
-            die "not root and no sudo without a password: please run 'apt-get install --no-install-recommends $*' as root, then try again"
+        sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; } ||
+            die "not root and no sudo: please run 'apt-get install --no-install-recommends $*' as root, then try again"
         as_root=(sudo)
     fi
     command -v apt-get >/dev/null || die "no apt-get here: please install what Debian calls $*"
     say "installing $*"
-    local -a env=(env DEBIAN_FRONTEND=noninteractive)
-    if ! "${as_root[@]}" "${env[@]}" apt-get install -y -qq --no-install-recommends "$@" >&2; then
-        "${as_root[@]}" "${env[@]}" apt-get update -qq >&2 &&
-            "${as_root[@]}" "${env[@]}" apt-get install -y -qq --no-install-recommends "$@" >&2 ||
-            die "apt-get could not install $*"
+    local log
+    log=$(mktemp)
+    as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    # A fresh machine has no package lists yet.
+    if ! "${as_root[@]}" install -y --no-install-recommends "$@" >"$log" 2>&1 &&
+        ! { "${as_root[@]}" update && "${as_root[@]}" install -y --no-install-recommends "$@"; } >>"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install $*"
     fi
+    rm -f "$log"
 }
 
 # need_command COMMAND PACKAGE: installs PACKAGE unless COMMAND (a name, or the path of a file) is there.

@@ -1,6 +1,7 @@
 # Sourced by the other scripts: a private PostgreSQL cluster in a folder of its own.
 #
-#   pg_start FOLDER durable|disposable   sets PG_URL (of the role that owns the database rib), PG_READER_URL, PG_PORT
+#   pg_start FOLDER durable|disposable   sets PG_URL (of the role that owns the database rib), PG_READER_URL, PG_PORT,
+#                                        and PG_STARTED unless it ran already
 #   pg_stop FOLDER                       does nothing when it is not running
 #   pg_super FOLDER ARGUMENTS            psql as the superuser, over the socket in the folder
 #
@@ -81,7 +82,11 @@ pg_start() {
     [ "${#folder}" -lt 80 ] || die "$folder: a Unix socket's path must be shorter than that"
     [ -s "$folder/data/PG_VERSION" ] || pg_create "$folder"
     pg_as mkdir -p "$folder/socket"
-    pg_as "$PG_BIN/pg_ctl" -s -D "$folder/data" status >/dev/null 2>&1 || pg_launch "$folder" "$kind"
+    PG_STARTED=
+    if ! pg_as "$PG_BIN/pg_ctl" -s -D "$folder/data" status >/dev/null 2>&1; then
+        pg_launch "$folder" "$kind"
+        PG_STARTED=yes
+    fi
     PG_PORT=$(pg_port "$folder")
     local secret
     secret=$(pg_as cat "$folder/password")
