@@ -18,7 +18,8 @@ fn any_afi() -> impl Strategy<Value = Afi> {
     prop_oneof![Just(Afi::Ipv4), Just(Afi::Ipv6)]
 }
 
-/// A label stack of at most two, the most that the length octet of a long VPNv6 prefix has room for. The values that a withdrawal carries in its place end one early and are no labels of a stack.
+/// A label stack of at most two, the most that the length octet of a long VPNv6 prefix has room for. The values that a
+/// withdrawal carries in its place end one early and are no labels of a stack.
 fn any_labels() -> impl Strategy<Value = Vec<u32>> {
     vec((1..1u32 << 20).prop_filter("not the withdrawal's", |label| *label != 0x8_0000), 1..3)
 }

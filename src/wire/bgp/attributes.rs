@@ -35,8 +35,10 @@ pub struct Attributes<'a> {
     pub faults: Vec<Fault>,
     /// Whether the AS_PATH had the other width than announced.
     pub as_width_other: bool,
-    /// MP_REACH_NLRI or MP_UNREACH_NLRI stood there twice (RFC 7606 section 3 g): the NLRI cannot be told.
-    pub repeated_mp: bool,
+    /// Where MP_REACH_NLRI or MP_UNREACH_NLRI stands for a second time (RFC 7606 section 3 g): the NLRI cannot be told.
+    pub repeated_mp: Option<usize>,
+    /// Where an attribute begins that runs over the end: others may have been behind it.
+    pub cut_short: Option<usize>,
 }
 
 impl Attributes<'_> {
@@ -62,12 +64,14 @@ pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
     let mut pending = Pending { two_octet: width == AsWidth::Two, ..Pending::default() };
     let mut seen = [0u64; 4];
     while !reader.is_empty() {
+        let at = reader.offset();
         let (flags, code, value) = match next(&mut reader) {
             Ok(attribute) => attribute,
             Err(code) => {
                 // The NLRI field is found by the Total Attribute Length, so its routes are known.
                 let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
                 attributes.fault(code, FaultAction::TreatAsWithdraw, why);
+                attributes.cut_short = Some(at);
                 break;
             }
         };
@@ -76,7 +80,7 @@ pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
         let word = &mut seen[usize::from(code / 64)];
         if *word & bit != 0 {
             if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
-                attributes.repeated_mp = true;
+                attributes.repeated_mp = Some(at);
             } else {
                 let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
                 attributes.fault(code, FaultAction::AttributeDiscard, why);

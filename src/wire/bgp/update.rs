@@ -131,9 +131,15 @@ impl Decoder<'_> {
         attributes: &mut Attributes<'_>,
         announced: Reader<'_>,
     ) -> Result<Update, Error> {
-        if attributes.repeated_mp {
+        if let Some(at) = attributes.repeated_mp {
             let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
-            return Err(Error::new(HEADER_SIZE, "Path Attributes", why));
+            return Err(Error::new(at, "Path Attributes", why));
+        }
+        // With NLRI at hand those are withdrawn; without any, the routes meant are in what cannot be read.
+        let has_nlri = !announced.is_empty() || attributes.reach.is_some() || attributes.unreach.is_some();
+        if let Some(at) = attributes.cut_short.filter(|_| !has_nlri) {
+            let why = "an attribute runs over the end, and no NLRI stands before it (RFC 7606 section 4)";
+            return Err(Error::new(at, "Path Attributes", why));
         }
         self.lies.as_width_other = attributes.as_width_other;
         let has_plain = !withdrawn.is_empty() || !announced.is_empty();
@@ -294,8 +300,12 @@ mod tests {
         assert_eq!((error.offset, error.field), (28, "MP_UNREACH_NLRI SAFI"));
         let error = decoded(&[], &[0x80, 14, 5, 0, 2, 1, 9, 0], &[]).unwrap_err();
         assert_eq!((error.offset, error.field), (30, "next hop"));
+        let over = [0x40, 1, 1, 0, 0x80, 14, 90, 0, 2, 1, 16];
+        let error = decoded(&[8, 10], &over, &[]).unwrap_err();
+        assert_eq!((error.offset, error.field), (29, "Path Attributes"));
         let twice = [0x80, 15, 3, 0, 2, 1, 0x80, 15, 3, 0, 2, 1];
-        assert_eq!(decoded(&[], &twice, &[]).unwrap_err().field, "Path Attributes");
+        let error = decoded(&[], &twice, &[]).unwrap_err();
+        assert_eq!((error.offset, error.field), (29, "Path Attributes"));
         let mut open = update(&[], &[], &[]);
         open[18] = 1;
         assert_eq!(decode(&open, &DecodeContext::default()).unwrap_err().field, "type");
