@@ -247,3 +247,32 @@ fn a_clock_that_was_wrong_by_days_does_not_date_all_history_to_come() {
     writers.finish();
     assert_eq!(db.rows("SELECT med FROM route_events WHERE ingest_time <= now() ORDER BY ingest_time"), ["1", "2"]);
 }
+
+#[test]
+fn while_the_database_is_away_everything_waits_and_then_is_written_in_order() {
+    let db = TestDb::migrated();
+    let (host, port) = db.server();
+    let proxy = Proxy::start(&host, port);
+    let writers = Writers::start_at(&db, &db.url_at("127.0.0.1", proxy.port));
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", 0)]);
+    wait_for("the first event", || db.rows(NUMBERS).len() == 1);
+    proxy.is_down.store(true, Ordering::SeqCst);
+    for i in 1..50 {
+        writers.send(&owner, vec![rows::announce(&t, &format!("10.{i}.0.0/16"), i)]);
+        writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", i)]);
+    }
+    let health = writers.pipeline.health().clone();
+    wait_for("both writers to try again and again", || health.retries.load(Ordering::Relaxed) >= 8);
+    assert!(!health.is_ready());
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["0"]);
+    proxy.is_down.store(false, Ordering::SeqCst);
+    wait_for("both writers to be ready", || health.is_ready());
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(NUMBERS), (0..50).map(|i| i.to_string()).collect::<Vec<_>>());
+    assert_eq!(db.rows("SELECT count(*), sum(med) FROM current_routes"), ["49|1225"]);
+    // Times are those of the first contact after it, not of a clock of ours.
+    assert_eq!(db.rows("SELECT max(ingest_time) <= now() FROM route_events"), ["t"]);
+}

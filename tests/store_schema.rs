@@ -141,3 +141,14 @@ fn wrong_credentials_and_no_such_database_are_configuration() {
     let nobody = rib_ingester::store::connect("host=127.0.0.1 port=1 user=x dbname=x", "test").err().unwrap();
     assert!(!nobody.is_configuration(), "{nobody}");
 }
+
+#[test]
+fn connections_say_who_they_are_and_wait_for_nothing_without_end() {
+    let db = TestDb::create();
+    let mut client = rib_ingester::store::connect(&db.url(), "state-0").unwrap();
+    let mut show = |name: &str| client.query_one(&format!("SHOW {name}"), &[]).unwrap().get::<_, String>(0);
+    assert_eq!((show("application_name").as_str(), show("TimeZone").as_str()), ("rib-ingester/state-0", "UTC"));
+    for timeout in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
+        assert_ne!(show(timeout), "0", "{timeout}");
+    }
+}

@@ -16,6 +16,8 @@ pub struct Proxy {
     pub port: u16,
     /// How many more answers to a COMMIT are swallowed, together with the connection.
     pub swallow: Arc<AtomicUsize>,
+    /// While it is set, new connections are closed at once and old ones with their next byte.
+    pub is_down: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -24,24 +26,28 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap().port();
         let swallow = Arc::new(AtomicUsize::new(0));
-        let (host, left) = (host.to_owned(), swallow.clone());
+        let is_down = Arc::new(AtomicBool::new(false));
+        let (host, left, down) = (host.to_owned(), swallow.clone(), is_down.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
+                if down.load(Ordering::SeqCst) {
+                    continue;
+                }
                 if host.starts_with('/') {
                     let server = UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).unwrap();
                     let reader = server.try_clone().unwrap();
                     let close = server.try_clone().unwrap();
-                    join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left);
+                    join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left, &down);
                 } else {
                     let server = TcpStream::connect((host.as_str(), port)).unwrap();
                     let reader = server.try_clone().unwrap();
                     let close = server.try_clone().unwrap();
-                    join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left);
+                    join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left, &down);
                 }
             }
         });
-        Proxy { port: own, swallow }
+        Proxy { port: own, swallow, is_down }
     }
 }
 
@@ -51,9 +57,10 @@ fn join(
     mut from_server: impl Read + Send + 'static,
     close_server: impl FnOnce() + Send + 'static,
     left: &Arc<AtomicUsize>,
+    down: &Arc<AtomicBool>,
 ) {
     let is_cut = Arc::new(AtomicBool::new(false));
-    let (cut, left) = (is_cut.clone(), left.clone());
+    let (cut, left, down) = (is_cut.clone(), left.clone(), down.clone());
     let (mut from_client, mut to_client) = (client.try_clone().unwrap(), client);
     std::thread::spawn(move || {
         let mut buffer = [0; 65536];
@@ -62,7 +69,7 @@ fn join(
             if has_commit && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
                 cut.store(true, Ordering::SeqCst);
             }
-            if to_server.write_all(&buffer[..length]).is_err() {
+            if down.load(Ordering::SeqCst) || to_server.write_all(&buffer[..length]).is_err() {
                 break;
             }
         }
