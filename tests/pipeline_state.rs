@@ -7,8 +7,8 @@ mod rows;
 
 use pg::TestDb;
 use rib_ingester::model::{Afi, RouterId};
-use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp};
-use rows::{Writers, announce, nlri, session_event, table, wait_for, withdraw};
+use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was, WithdrawReason};
+use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 
 const ROUTES: &str = "SELECT prefix, med FROM current_routes ORDER BY router_id, table_name, prefix, path_id";
 
@@ -87,7 +87,12 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
         for (i, route) in (u32::MAX - 9..).zip(rows::nasty_routes()) {
             let nlri = nlri(prefix, Some(i));
             want.push((nlri.prefix, i, route.fingerprint()));
-            ops.push(StateOp::Route { table: t.clone(), nlri, change: RouteChange::Announce(route.into()) });
+            ops.push(StateOp::Route {
+                table: t.clone(),
+                nlri,
+                change: RouteChange::Announce(route.into()),
+                was: Was::Absent,
+            });
         }
         writers.send(&owner, ops);
         // A row that no router can have sent is passed over.
@@ -299,4 +304,28 @@ fn when_the_grace_is_over_a_working_database_is_not_waited_for_either() {
     writers.send_events(&owner, vec![rows::event(&t, "10.0.0.0/8", 1)]);
     assert_eq!(writers.finish(), 8);
     assert_eq!(db.rows(ROUTES), Vec::<String>::new());
+}
+
+#[test]
+fn a_row_taken_for_new_that_is_there_already_is_updated() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    let new = |prefix, med| {
+        let change = RouteChange::Announce(route(med));
+        StateOp::Route { table: t.clone(), nlri: nlri(prefix, None), change, was: Was::Absent }
+    };
+    writers.send(&owner, vec![new("10.1.0.0/16", 1)]);
+    wait_for("the first row", || db.rows("SELECT med FROM current_routes") == ["1"]);
+    let born = db.rows("SELECT first_seen FROM current_routes");
+    writers.send(&owner, vec![new("10.0.0.0/16", 2), new("10.1.0.0/16", 3), new("10.2.0.0/16", 4)]);
+    // Come and gone within one batch: nothing is left of it.
+    let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+    let gone = StateOp::Route { table: t.clone(), nlri: nlri("10.9.0.0/16", None), change: gone, was: Was::Stored };
+    writers.send(&owner, vec![new("10.9.0.0/16", 5), gone]);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT med FROM current_routes ORDER BY prefix"), ["2", "3", "4"]);
+    assert_eq!(db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'"), born);
 }

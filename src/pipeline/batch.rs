@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::op::{Ownership, RouteChange, RouterRecord, SessionEvent};
+use super::op::{Ownership, RouteChange, RouterRecord, SessionEvent, Was};
 use crate::model::{Nlri, Prefix, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
@@ -42,15 +43,22 @@ pub(super) struct Row {
     pub(super) path_id: u32,
     /// What is there now; `None`: nothing.
     pub(super) route: Option<Arc<EncodedRoute>>,
+    /// What was there before this batch.
+    pub(super) was: Was,
 }
 
 impl Row {
-    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange) -> Row {
+    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange, was: Was) -> Row {
         let route = match change {
             RouteChange::Announce(route) => Some(route),
             RouteChange::Withdraw(_) => None,
         };
-        Row { table, prefix: nlri.prefix, path_id: nlri.path_id_column(), route }
+        Row { table, prefix: nlri.prefix, path_id: nlri.path_id_column(), route, was }
+    }
+
+    /// What is there now, if `was` is what was there before.
+    pub(super) fn route_if(&self, was: Was) -> Option<&EncodedRoute> {
+        self.route.as_deref().filter(|_| self.was == was)
     }
 
     pub(super) fn key(&self) -> RouteKey<'_> {
@@ -79,7 +87,7 @@ impl Batch {
         self.owners.get(&owner.router).is_none_or(|known| known.epoch == owner.epoch)
     }
 
-    /// Sorts the rows by key and keeps the last change of each.
+    /// Sorts the rows by key and keeps the last change of each, with what was there before the first.
     pub(super) fn coalesce(&mut self) {
         self.rows.sort_by(|a, b| {
             // A million routes share a table: comparing its names each time is for those that do not.
@@ -87,10 +95,24 @@ impl Batch {
                 if Arc::ptr_eq(&a.table, &b.table) { std::cmp::Ordering::Equal } else { a.table.cmp(&b.table) };
             tables.then_with(|| a.prefix.cmp(&b.prefix)).then_with(|| a.path_id.cmp(&b.path_id))
         });
-        // The sort is stable, so the last change of a key is the last of its run.
-        self.rows.reverse();
-        self.rows.dedup_by(|later, kept| later.key() == kept.key());
-        self.rows.reverse();
+        // The sort is stable, so the changes of a key stand in their order.
+        self.rows.dedup_by(|later, kept| {
+            let is_same = later.key() == kept.key();
+            if is_same {
+                kept.route = later.route.take();
+            }
+            is_same
+        });
+    }
+
+    /// Whether any row of `range` is taken for new.
+    pub(super) fn expects_absent(&self, range: &Range<usize>) -> bool {
+        self.rows[range.clone()].iter().any(|row| row.was == Was::Absent && row.route.is_some())
+    }
+
+    /// Takes no row of `range` for new any more.
+    pub(super) fn expect_stored(&mut self, range: &Range<usize>) {
+        self.rows[range.clone()].iter_mut().for_each(|row| row.was = Was::Stored);
     }
 
     /// Drops everything of routers that are not ours any more, except what happened to their sessions.
@@ -136,7 +158,7 @@ mod tests {
             (&a, 1, withdraw()),
             (&table("a"), 1, announce()),
         ] {
-            batch.rows.push(Row::new(table.clone(), &nlri(octet), change));
+            batch.rows.push(Row::new(table.clone(), &nlri(octet), change, Was::Stored));
         }
         batch.coalesce();
         let got: Vec<_> =

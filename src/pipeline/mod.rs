@@ -26,7 +26,7 @@ use event_writer::EventWriter;
 pub use health::Health;
 pub use op::{
     Claim, Claimed, EventBatch, Ownership, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
-    StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason,
+    StateBatch, StateItem, StateOp, StoredRoute, Was, WithdrawReason,
 };
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::StateWriter;

@@ -108,6 +108,8 @@ pub enum StateOp {
         nlri: Nlri,
         /// What happened to it.
         change: RouteChange,
+        /// What the database had of it before, as far as the session knows.
+        was: Was,
     },
     /// The table had a message in this batch, whether it changed a row or not: `last_parsed_msg_time`.
     TableSeen(Arc<Table>),
@@ -136,6 +138,15 @@ pub enum StateOp {
     Hold,
     /// A row of `session_events`.
     SessionEvent(SessionEvent),
+}
+
+/// What the database has of a key, by the session's map: a hint that decides how a row is written, never whether.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    /// No such row: it can be copied in as it is.
+    Absent,
+    /// A row with other attributes, or perhaps one.
+    Stored,
 }
 
 /// What happened to one route.

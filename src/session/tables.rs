@@ -16,7 +16,9 @@ use super::event_id::EventIds;
 use super::outbox::Outbox;
 use super::rib::{Rib, Verdict};
 use crate::model::{Afi, Nlri, Table, Timestamp};
-use crate::pipeline::{EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, WithdrawReason};
+use crate::pipeline::{
+    EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
+};
 use crate::wire::bmp::peer::PeerKind;
 
 /// Names one table inside a session.
@@ -140,7 +142,7 @@ impl Tables {
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
                     if table.rib.withdraw(nlri) {
-                        writer.op(&table.table, *nlri, change.clone())?;
+                        writer.op(&table.table, *nlri, change.clone(), Was::Stored)?;
                     }
                     writer.event(&table.table, *nlri, change)?;
                 }
@@ -299,8 +301,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
-        self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change })
+    fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Was) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
     }
 
     fn event(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
@@ -332,8 +334,12 @@ impl SyncedTable {
     ) -> Result<bool, SessionEnd> {
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let repeated = match announced.verdict {
-            Verdict::New | Verdict::Changed => {
-                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
+            Verdict::New => {
+                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Absent)?;
+                false
+            }
+            Verdict::Changed => {
+                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Stored)?;
                 false
             }
             Verdict::Same => self.dump != Dump::Over,

@@ -33,6 +33,17 @@ pub fn prepare(client: &mut Client) -> Result<()> {
     Ok(client.batch_execute(include_str!("../../sql/staging.sql"))?)
 }
 
+/// Inserts rows that are not there yet, sorted by key: no staging, no search for what is stored.
+///
+/// # Errors
+/// Whatever PostgreSQL says: 23505 if a row is there after all, and then none was inserted.
+pub fn insert<'a>(
+    transaction: &mut Transaction<'_>,
+    rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
+) -> Result<u64> {
+    put_routes(Copy::begin(transaction, include_str!("../../sql/insert_routes.sql"))?, rows)
+}
+
 /// Inserts or updates rows, sorted by key and each key once. Returns how many rows were written.
 ///
 /// # Errors
@@ -41,13 +52,7 @@ pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<u64> {
-    let mut copy = Copy::begin(transaction, "COPY staged_routes FROM STDIN (FORMAT binary)")?;
-    for (key, route) in rows {
-        let out = copy.row(5 + row::ATTRIBUTE_COLUMNS)?;
-        put_key(out, &key);
-        out.extend_from_slice(route.columns());
-    }
-    copy.finish()?;
+    put_routes(Copy::begin(transaction, "COPY staged_routes FROM STDIN (FORMAT binary)")?, rows)?;
     Ok(transaction.execute_typed(include_str!("../../sql/upsert_routes.sql"), &[])?)
 }
 
@@ -83,6 +88,15 @@ fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = 
     }
     copy.finish()?;
     Ok(transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?)
+}
+
+fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>) -> Result<u64> {
+    for (key, route) in rows {
+        let out = copy.row(5 + row::ATTRIBUTE_COLUMNS)?;
+        put_key(out, &key);
+        out.extend_from_slice(route.columns());
+    }
+    copy.finish()
 }
 
 fn put_key(out: &mut Vec<u8>, key: &RouteKey<'_>) {

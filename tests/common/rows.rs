@@ -13,7 +13,8 @@ use rib_ingester::model::{
 };
 use rib_ingester::pipeline::{
     Claim, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange, RouteEvent,
-    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, WithdrawReason, spawn,
+    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, Was, WithdrawReason,
+    spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -198,12 +199,17 @@ impl Writers {
 }
 
 pub fn announce(table: &Arc<Table>, prefix: &str, med: u32) -> StateOp {
-    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change: RouteChange::Announce(route(med)) }
+    StateOp::Route {
+        table: table.clone(),
+        nlri: nlri(prefix, None),
+        change: RouteChange::Announce(route(med)),
+        was: Was::Stored,
+    }
 }
 
 pub fn withdraw(table: &Arc<Table>, prefix: &str) -> StateOp {
     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change }
+    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change, was: Was::Stored }
 }
 
 pub fn event(table: &Arc<Table>, prefix: &str, number: u32) -> RouteEvent {
