@@ -49,6 +49,12 @@ fn the_database_holds_what_the_routers_report() {
     agree(&lab, &db, "the sessions with feeder 1 were reset");
     history_ends_in_the_present(&db);
 
+    // The TCP connection is lost without a word, and the router comes back with nothing but what it originates.
+    lab.run(&["restart"], &["frr10"]);
+    lab.run(&["feed"], &["2", "add", "10.4.3.0/24", "nexthop", "192.0.2.22"]);
+    agree(&lab, &db, "a router was restarted");
+    history_ends_in_the_present(&db);
+
     assert!(collector.stop().success());
     for index in 16..20 {
         lab.run(&["feed"], &["1", "del", &format!("10.1.{index}.0/24")]);
