@@ -242,14 +242,14 @@ impl Monitor {
                     RawBytes::Stored => Some(frame.bytes.into()),
                 };
                 let stamp = Stamp { received_at, router_time: header.time, raw };
-                self.store(header, decoded, stamp)?;
+                self.store(monitoring, decoded, stamp)?;
             }
         }
         Ok(())
     }
 
-    fn store(&mut self, header: &PerPeerHeader, decoded: Decoded, stamp: Stamp) -> Result<(), SessionEnd> {
-        let kind = header.peer.kind;
+    fn store(&mut self, monitoring: &RouteMonitoring<'_>, decoded: Decoded, stamp: Stamp) -> Result<(), SessionEnd> {
+        let kind = monitoring.peer.peer.kind;
         if let Update::Routes(routes) = &decoded.update
             && let Some(fault) = routes.actions.first()
         {
@@ -261,14 +261,14 @@ impl Monitor {
             Update::EndOfRib(family) => match family.unicast() {
                 None => self.odd(Oddity::FamilyNotStored),
                 Some(afi) => {
-                    let name = self.peers.table_name(header, family);
+                    let name = self.peers.table_of(monitoring, family);
                     tables.end_of_rib(kind, &name, afi, stamp.received_at)?;
                 }
             },
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
                 let peers = &self.peers;
-                tables.apply(kind, |afi| peers.table_name(header, afi.into()), &changes, stamp)?;
+                tables.apply(kind, |afi| peers.table_of(monitoring, afi.into()), &changes, stamp)?;
                 for _ in &changes.not_stored {
                     self.odd(Oddity::FamilyNotStored);
                 }

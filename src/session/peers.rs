@@ -14,7 +14,7 @@ use crate::model::{AfiSafi, Text};
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
-use crate::wire::bmp::{Information, PeerUp};
+use crate::wire::bmp::{Information, PeerUp, RouteMonitoring};
 
 /// The `table_name` of a router that names none.
 pub const UNKNOWN_TABLE: &str = "UNKNOWN";
@@ -166,6 +166,15 @@ impl Peers {
         }
     }
 
+    /// The `table_name` of one Route Monitoring message's routes: as [`Peers::table_name`], unless the message itself
+    /// names a table, which version 4 allows.
+    pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> Arc<str> {
+        match monitoring.table_name().filter(|name| !name.as_str().is_empty()) {
+            Some(name) => name.as_str().into(),
+            None => self.table_name(&monitoring.peer, family),
+        }
+    }
+
     fn learn_name(&mut self, up: &PeerUp<'_>) {
         let kind = up.peer.peer.kind;
         if let Some(name) = up.information.iter().find(|tlv| tlv.type_code == Information::TABLE_NAME) {
@@ -206,6 +215,7 @@ mod tests {
     use super::*;
     use crate::model::Asn;
     use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
+    use crate::wire::bmp::{Tlv, TlvKind};
     use std::net::Ipv4Addr;
 
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
@@ -289,6 +299,12 @@ mod tests {
         let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
         peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
         assert_eq!(&*peers.table_name(&neighbour, V4), UNKNOWN_TABLE);
+        // Version 4: the message itself may name it.
+        let value = &b"violet"[..];
+        let tlv = Tlv { type_code: 3, kind: TlvKind::TableName, enterprise: None, index: 0, value };
+        let named = RouteMonitoring { peer: header, update: &[], update_offset: 0, tlvs: vec![tlv] };
+        assert_eq!(&*peers.table_of(&named, V4), "violet");
+        assert_eq!(&*peers.table_of(&RouteMonitoring { tlvs: vec![], ..named }, V4), "inet.0");
         // GoBGP 3: no Peer Up at all.
         assert_eq!(&*Peers::new().table_name(&header, V4), UNKNOWN_TABLE);
         assert_eq!(&*Peers::new().table_name(&loc_rib(RD), V4), "rd:0:65000:7");

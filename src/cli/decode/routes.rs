@@ -25,7 +25,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
         }
     };
     let family = family_of(&decoded.update);
-    line.insert("table_name".into(), json!(&*peers.table_name(peer, family)));
+    line.insert("table_name".into(), json!(&*peers.table_of(monitoring, family)));
     if !monitoring.tlvs.is_empty() {
         line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
     }
