@@ -21,6 +21,7 @@
 //! | `store` | the only room that names SQL | `model`, `pipeline::op` |
 //! | `pipeline` | channels and writer threads | `model`, `store` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, the sending end of `pipeline` |
+//! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
@@ -30,6 +31,7 @@
 //! dropped to make room. Only a Termination or a Loc-RIB Peer Down removes a router's routes at once; a lost
 //! connection leaves them for the hold. Times in the database are the database's own.
 
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod logging;

@@ -24,6 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("pipeline", &["pipeline", "store", "model", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
     ("session", &["session", "pipeline", "wire", "model", "stop", "config"]),
+    ("capture", &["capture", "wire"]),
     ("stop", &[]),
     ("config", &["config"]),
     ("logging", &["logging", "config"]),

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use serde_json::{Map, Value, json};
 
 use crate::session::peers::Peers;
-use crate::wire::bmp::{self, COMMON_HEADER_SIZE, Frame, FrameError};
+use crate::wire::bmp::{self, COMMON_HEADER_SIZE, FrameError};
 
 /// Octets asked of the input at once.
 const PIECE: usize = 64 * 1024;
@@ -26,96 +26,126 @@ type Object = Map<String, Value>;
 ///
 /// # Errors
 /// Reading or writing fails.
-pub fn run(input: impl Read, mut out: impl Write, max_message: usize) -> io::Result<bool> {
-    let mut stream = Stream { input, buffer: Vec::new(), begin: 0, offset: 0, ended: false };
-    let mut peers = Peers::new();
-    for index in 0u64.. {
-        let offset = stream.offset;
-        let (mut line, length) = match stream.next(max_message)? {
-            Next::End => break,
-            Next::Frame(frame) => (message::line(&frame, offset, &mut peers), Some(frame.bytes.len())),
-            Next::Broken(error) => {
-                (Object::from_iter([("error".to_owned(), error), ("fatal".to_owned(), json!(true))]), None)
-            }
-        };
-        line.insert("index".into(), json!(index));
-        line.insert("offset".into(), json!(offset));
-        serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n")?;
-        match length {
-            Some(length) => stream.skip(length),
-            None => {
-                out.flush()?;
-                return Ok(false);
-            }
+pub fn run(mut input: impl Read, mut out: impl Write, max_message: usize) -> io::Result<bool> {
+    let mut lines = Lines::new(max_message, None);
+    let mut piece = vec![0; PIECE];
+    while !lines.is_broken() {
+        match input.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => lines.push(&piece[..count], &mut out)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
+    lines.finish(&mut out)?;
     out.flush()?;
-    Ok(true)
+    Ok(!lines.is_broken())
 }
 
-/// The input, as far as it is read and not yet printed.
-struct Stream<R> {
-    input: R,
+/// The lines of one stream, as its octets come.
+pub struct Lines {
+    max_message: usize,
+    /// What the field `stream` says.
+    name: Option<String>,
+    peers: Peers,
+    /// What is not printed yet: less than a message.
     buffer: Vec<u8>,
-    /// Where the next message begins in `buffer`.
-    begin: usize,
     /// Where the next message begins in the stream.
     offset: u64,
-    ended: bool,
+    index: u64,
+    is_broken: bool,
 }
 
-/// What comes next in the stream.
-enum Next<'a> {
-    Frame(Frame<'a>),
-    /// The stream ends between two messages.
-    End,
-    /// No further message can be found; the error to print.
-    Broken(Value),
-}
-
-impl<R: Read> Stream<R> {
-    fn next(&mut self, max_message: usize) -> io::Result<Next<'_>> {
-        // Asked twice, because the borrow checker does not see that a frame found ends the loop.
-        while matches!(bmp::next_frame(&self.buffer[self.begin..], max_message), Ok(None)) && !self.ended {
-            self.fill()?;
-        }
-        let unread = &self.buffer[self.begin..];
-        Ok(match bmp::next_frame(unread, max_message) {
-            Ok(Some(frame)) => Next::Frame(frame),
-            Ok(None) if unread.is_empty() => Next::End,
-            Ok(None) => Next::Broken(cut_short(unread, self.offset)),
-            Err(error) => {
-                let (at, field) = match error {
-                    FrameError::Version(_) => (0, "version"),
-                    FrameError::Length(_) => (1, "message length"),
-                };
-                Next::Broken(json!({ "offset": self.offset + at, "field": field, "message": error.to_string() }))
-            }
-        })
+impl Lines {
+    /// A stream from its beginning; a `name` stands on each of its lines.
+    pub fn new(max_message: usize, name: Option<String>) -> Lines {
+        Lines { max_message, name, peers: Peers::new(), buffer: Vec::new(), offset: 0, index: 0, is_broken: false }
     }
 
-    /// Reads one piece behind what is there.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.drain(..self.begin);
-        self.begin = 0;
-        let old = self.buffer.len();
-        self.buffer.resize(old + PIECE, 0);
-        let got = loop {
-            match self.input.read(&mut self.buffer[old..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
+    /// Whether the fatal line is printed. Nothing follows it.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Lines printed.
+    pub fn count(&self) -> u64 {
+        self.index
+    }
+
+    /// Goes on at a later place of the stream. What lies before it and was not printed is given up.
+    pub fn skip_to(&mut self, offset: u64) {
+        if offset != self.offset + length(&self.buffer) {
+            self.buffer.clear();
+            self.offset = offset;
+        }
+    }
+
+    /// Takes in the next octets and prints the messages that are whole.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn push(&mut self, octets: &[u8], out: &mut impl Write) -> io::Result<()> {
+        if self.is_broken {
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(octets);
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut unread = &buffer[..];
+        loop {
+            match bmp::next_frame(unread, self.max_message) {
+                Ok(Some(frame)) => {
+                    let line = message::line(&frame, self.offset, &mut self.peers);
+                    self.print(line, out)?;
+                    self.offset += length(frame.bytes);
+                    unread = &unread[frame.bytes.len()..];
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let (at, field) = match error {
+                        FrameError::Version(_) => (0, "version"),
+                        FrameError::Length(_) => (1, "message length"),
+                    };
+                    let at = self.offset + at;
+                    return self.break_off(&json!({ "offset": at, "field": field, "message": error.to_string() }), out);
+                }
             }
-        };
-        self.buffer.truncate(old + *got.as_ref().unwrap_or(&0));
-        self.ended = got? == 0;
+        }
+        let printed = buffer.len() - unread.len();
+        self.buffer = buffer;
+        self.buffer.drain(..printed);
         Ok(())
     }
 
-    fn skip(&mut self, length: usize) {
-        self.begin += length;
-        self.offset += u64::try_from(length).expect("a length in memory fits into 64 bits");
+    /// The stream has ended; if inside a message, that is its last line.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if self.is_broken || self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.break_off(&cut_short(&self.buffer, self.offset), out)
     }
+
+    fn break_off(&mut self, error: &Value, out: &mut impl Write) -> io::Result<()> {
+        self.is_broken = true;
+        self.print(Object::from_iter([("error".into(), error.clone()), ("fatal".into(), json!(true))]), out)
+    }
+
+    fn print(&mut self, mut line: Object, out: &mut impl Write) -> io::Result<()> {
+        line.insert("index".into(), json!(self.index));
+        line.insert("offset".into(), json!(self.offset));
+        if let Some(name) = &self.name {
+            line.insert("stream".into(), json!(name));
+        }
+        self.index += 1;
+        serde_json::to_writer(&mut *out, &line)?;
+        out.write_all(b"\n")
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a length in memory fits into 64 bits")
 }
 
 /// The error of a stream that ends inside a message, at the first octet that is missing.

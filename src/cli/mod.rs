@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration. A message says what was wrong, where, and what to
 //! do. What a command was asked for goes to standard output, everything else to standard error.
 
+pub mod capture;
 pub mod config;
 pub mod decode;
 pub mod lookup;
@@ -50,12 +51,14 @@ enum Command {
     Status(status::Arguments),
     /// Find the longest match for an address or prefix, with all its paths
     Lookup(lookup::Arguments),
-    /// Print raw BMP bytes as JSON lines, one per message
+    /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
-        /// The file, or - for standard input
+        /// The file, raw BMP, pcap or pcapng, or - for standard input
         file: PathBuf,
+        #[command(flatten)]
+        port: capture::Port,
     },
-    /// Play raw BMP bytes to a collector, as a router would
+    /// Play raw BMP bytes, or those in a packet capture, to a collector, as a router would
     Replay(replay::Arguments),
     /// Store the BMP bytes of one router's session in a file, for a bug report
     Record(record::Arguments),
@@ -123,21 +126,31 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Maintenance => maintenance::run(&Settings::load()?),
         Command::Status(arguments) => status::run(&arguments, &Settings::load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &Settings::load()?),
-        Command::Decode { file } => print_decoded(&file, &Settings::load_offline()?),
+        Command::Decode { file, port } => print_decoded(&file, &port, &Settings::load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &Settings::load_offline()?),
         Command::Config(arguments) => config::run(&arguments),
     }
 }
 
-fn print_decoded(file: &Path, settings: &Settings) -> Result<(), Failure> {
+fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
     let (input, _) = open(file)?;
-    match decode::run(input, io::BufWriter::new(io::stdout().lock()), settings.max_message_bytes) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display()))),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::Failed(format!("{}: {error}", file.display()))),
+    let out = io::BufWriter::new(io::stdout().lock());
+    let message_max = settings.max_message_bytes;
+    let is_whole = match capture::tell(input, port, message_max).map_err(failed)? {
+        capture::Input::Raw(input) => match decode::run(input, out, message_max) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+            result => result.map_err(failed)?,
+        },
+        capture::Input::Capture(capture) => {
+            capture::decode(*capture, &file.display().to_string(), port, message_max, out)?
+        }
+    };
+    if is_whole {
+        return Ok(());
     }
+    Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
 }
 
 /// The database of a command that is not the collector.

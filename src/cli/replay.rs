@@ -1,6 +1,7 @@
 //! `replay`: plays raw BMP bytes to a collector as a router would.
 //!
-//! The bytes go out as they are, BMP or not; they are cut into messages only to count and to pace them. At the end the
+//! The bytes go out as they are, BMP or not; they are cut into messages only to count and to pace them. Of a packet
+//! capture it plays one stream, its whole messages. At the end the
 //! sending side is closed and the collector is given time to read up to it, so that nothing is lost to a reset.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::capture::{self, Input, OneStream, Port};
 use super::{Failure, counted, open, print};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
@@ -31,8 +33,13 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 /// What to play, where to and how.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The file with raw BMP bytes, or - for standard input
+    /// The file, raw BMP, pcap or pcapng, or - for standard input
     file: PathBuf,
+    #[command(flatten)]
+    port: Port,
+    /// In a pcap or pcapng capture: which of its streams, from 1; what others there are is said at the end
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    stream: u64,
     /// The collector
     #[arg(long, value_name = "HOST:PORT")]
     to: String,
@@ -46,7 +53,25 @@ pub struct Arguments {
 
 /// Plays the file and says how much it was.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
-    let (mut input, length) = open(&arguments.file)?;
+    let subject = arguments.file.display().to_string();
+    let (input, length) = open(&arguments.file)?;
+    let told = capture::tell(input, &arguments.port, settings.max_message_bytes);
+    match told.map_err(|error| failed(&subject, &error))? {
+        Input::Raw(_) if arguments.stream > 1 => {
+            let line = format!("--stream {}: {subject} is no capture, it holds one stream", arguments.stream);
+            Err(Failure::Configuration(vec![line]))
+        }
+        Input::Raw(mut input) => play(arguments, settings, &mut *input, length),
+        Input::Capture(capture) => {
+            let mut stream = OneStream::open(*capture, arguments.stream, &subject, &arguments.port)?;
+            play(arguments, settings, &mut stream, None)?;
+            stream.finish(&subject)
+        }
+    }
+}
+
+/// Plays `input`, of which the length is known or not.
+fn play(arguments: &Arguments, settings: &Settings, input: &mut dyn Read, length: Option<u64>) -> Result<(), Failure> {
     let stream = connect(&arguments.to)?;
     let mut player = Player {
         out: BufWriter::with_capacity(SEND_SIZE, &stream),
@@ -56,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         bytes: 0,
         messages: 0,
     };
-    let played = player.play(&mut *input);
+    let played = player.play(input);
     player.bar.finish_and_clear();
     let sent = format!("{}, {}", counted(player.bytes, "byte"), counted(player.messages, "message"));
     match played {

@@ -1,0 +1,139 @@
+//! BMP out of packet captures: pcap and pcapng files in, the messages of each TCP stream out.
+//!
+//! ```text
+//! file --packets--> packet --segment--> TCP segment --streams--> reassembly --octets in order--> boundary --> messages
+//! ```
+//!
+//! It is read in one pass, so a capture may be longer than memory and may come through a pipe. What is held is
+//! bounded: see [`streams`]. A capture may begin in the middle of a session and may lack packets; then it goes on at the next
+//! place where messages can be found, and says what was lost. No octet of a capture, however damaged, ends in a panic.
+
+mod boundary;
+mod packets;
+mod reassembly;
+mod segment;
+pub mod streams;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+
+pub use boundary::Cut;
+pub use packets::is_capture;
+pub use streams::{Event, StreamId};
+
+use packets::Packets;
+use segment::{Found, find_segment};
+use streams::Streams;
+
+/// Why the capture could not be read to its end. What came before is good.
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system's word.
+    Read(io::Error),
+    /// The file ends inside a block: its writer was stopped, or it is being written.
+    CutShort {
+        /// Packets before that.
+        packets: u64,
+    },
+    /// A block that cannot be.
+    Damaged {
+        /// Packets before it.
+        packets: u64,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Read(error) => error.fmt(f),
+            Error::CutShort { packets } => write!(f, "the capture is cut short behind packet {packets}"),
+            Error::Damaged { packets } => write!(f, "the capture is damaged behind packet {packets}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a capture held besides the streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Packets read.
+    pub packets: u64,
+    /// Packets of a link layer that is not read.
+    pub unknown_link: u64,
+    /// Parts of IP packets; they are not put together.
+    pub fragments: u64,
+    /// Streams that had an octet.
+    pub streams: u64,
+    /// Streams ended early because more than [`streams::STREAMS_MAX`] were open.
+    pub cut_off: u64,
+    /// Segments to other ports that look like BMP, by port.
+    pub elsewhere: BTreeMap<u16, u64>,
+}
+
+/// The events of one capture, in the order in which its packets bring them about.
+#[derive(Debug)]
+pub struct Capture<R> {
+    packets: Packets<R>,
+    port: u16,
+    message_max: usize,
+    streams: Streams,
+    tally: Tally,
+    /// How the file ended.
+    end: Option<Result<(), Error>>,
+}
+
+impl<R: Read> Capture<R> {
+    /// The streams to TCP port `port` in a file. `message_max` is the longest BMP message accepted, octets.
+    pub fn new(input: R, port: u16, message_max: usize) -> Capture<R> {
+        let (packets, streams) = (Packets::new(input), Streams::new(message_max));
+        Capture { packets, port, message_max, streams, tally: Tally::default(), end: None }
+    }
+
+    /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    /// Once, behind all events: the file could not be read to its end.
+    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            if let Some(event) = self.streams.next_event() {
+                return Ok(Some(event));
+            }
+            if let Some(end) = &mut self.end {
+                return std::mem::replace(end, Ok(())).map(|()| None);
+            }
+            if let Err(end) = self.read_packet() {
+                self.end = Some(end);
+                self.streams.finish();
+            }
+        }
+    }
+
+    /// What the capture held, as far as it is read.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            packets: self.packets.count(),
+            streams: self.streams.count(),
+            cut_off: self.streams.cut_off(),
+            ..self.tally.clone()
+        }
+    }
+
+    /// Takes in one packet; at the end, how it ended.
+    fn read_packet(&mut self) -> Result<(), Result<(), Error>> {
+        let Some((link, packet)) = self.packets.next_packet().map_err(Err)? else { return Err(Ok(())) };
+        match find_segment(link, packet) {
+            Found::Segment(segment) if segment.destination.port() == self.port => self.streams.accept(&segment),
+            Found::Segment(segment) => {
+                if boundary::looks_like_bmp(segment.payload, self.message_max) {
+                    *self.tally.elsewhere.entry(segment.destination.port()).or_default() += 1;
+                }
+            }
+            Found::Fragment => self.tally.fragments += 1,
+            Found::UnknownLink => self.tally.unknown_link += 1,
+            Found::Other => {}
+        }
+        Ok(())
+    }
+}

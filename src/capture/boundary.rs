@@ -1,0 +1,272 @@
+//! Where BMP messages begin in a stream of which the beginning or a part in the middle was not captured.
+//!
+//! BMP has no marker to search for. What is sought is a chain of headers, each at the place to which the one before it
+//! leads, and each plausible: its type known, its length fit for the type, the BGP marker (RFC 4271 section 4.1) where a
+//! BGP message has to stand.
+
+use super::reassembly::Sink;
+use crate::wire::bmp::{self, COMMON_HEADER_SIZE};
+
+/// Headers in a row that are taken for a chain.
+const CHAIN_LENGTH: usize = 3;
+
+/// Octets of the per-peer header (RFC 7854 section 4.2).
+const PER_PEER_HEADER_SIZE: usize = 42;
+
+/// Octets of BGP's marker, all ones.
+const MARKER_SIZE: usize = 16;
+
+/// The shortest message that BGP knows, octets (RFC 4271 section 4.1).
+const BGP_HEADER_SIZE: usize = 19;
+
+/// What a stream consists of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Whole messages. At a stream's end, and where it is no BMP any more, what is there.
+    Messages {
+        /// Of the first octet in the stream, those not captured counted.
+        offset: u64,
+        /// One message or more.
+        bytes: Vec<u8>,
+    },
+    /// Nothing can be said about these octets.
+    Lost {
+        /// The first of them.
+        from: u64,
+        /// The first one behind them.
+        to: u64,
+        /// How many of them are not in the capture. The others belong to messages of which a part is missing.
+        missing: u64,
+    },
+}
+
+/// Cuts a stream into runs of whole messages.
+///
+/// Holds one message that is not whole yet, or [`CHAIN_LENGTH`] of them while it searches.
+#[derive(Debug)]
+pub struct Cutter {
+    message_max: usize,
+    state: State,
+    buffer: Vec<u8>,
+    /// Of the first octet in `buffer`.
+    offset: u64,
+    cuts: Vec<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// `buffer` begins with a message.
+    InStep,
+    /// Somewhere behind `from` a message begins; `missing` octets since then are not in the capture.
+    Searching { from: u64, missing: u64 },
+    /// It was in step, and then no message came.
+    NoBmp,
+}
+
+impl Cutter {
+    /// A stream whose first message is its first octet. `message_max` is the longest message accepted, octets.
+    pub fn at_beginning(message_max: usize) -> Cutter {
+        Cutter { message_max, state: State::InStep, buffer: Vec::new(), offset: 0, cuts: Vec::new() }
+    }
+
+    /// A stream that began before the capture.
+    pub fn in_the_middle(message_max: usize) -> Cutter {
+        Cutter { state: State::Searching { from: 0, missing: 0 }, ..Cutter::at_beginning(message_max) }
+    }
+
+    /// What was cut off so far.
+    pub fn take_cuts(&mut self) -> Vec<Cut> {
+        std::mem::take(&mut self.cuts)
+    }
+
+    /// The stream has ended.
+    pub fn finish(&mut self) {
+        self.search(self.message_max, Rest::Nothing);
+        self.cut_messages();
+        let end = self.offset + length(&self.buffer);
+        match self.state {
+            State::Searching { from, missing } => self.report_lost(from, end, missing),
+            // Cut short; the decoder says so.
+            State::InStep | State::NoBmp => self.emit(self.buffer.len()),
+        }
+        self.buffer.clear();
+        self.offset = end;
+    }
+
+    fn report_lost(&mut self, from: u64, to: u64, missing: u64) {
+        if to > from {
+            self.cuts.push(Cut::Lost { from, to, missing });
+        }
+    }
+
+    /// Goes to the first message, if one can be found.
+    fn search(&mut self, message_max: usize, rest: Rest) {
+        let State::Searching { from, missing } = self.state else { return };
+        let chain_at = |at: &usize| chain(&self.buffer[*at..], message_max, rest) != Verdict::No;
+        let at = (0..self.buffer.len()).find(chain_at).unwrap_or(self.buffer.len());
+        let is_found = chain(&self.buffer[at..], message_max, rest) == Verdict::Yes;
+        self.buffer.drain(..at);
+        self.offset += u64::try_from(at).expect("a length in memory fits into 64 bits");
+        if is_found {
+            self.state = State::InStep;
+            self.report_lost(from, self.offset, missing);
+        }
+    }
+
+    fn cut_messages(&mut self) {
+        let mut whole = 0;
+        if let State::InStep = self.state {
+            loop {
+                match bmp::next_frame(&self.buffer[whole..], self.message_max) {
+                    Ok(Some(frame)) => whole += frame.bytes.len(),
+                    Ok(None) => break,
+                    Err(_) => {
+                        self.state = State::NoBmp;
+                        break;
+                    }
+                }
+            }
+        }
+        if let State::NoBmp = self.state {
+            whole = self.buffer.len();
+        }
+        self.emit(whole);
+    }
+
+    fn emit(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let bytes: Vec<u8> = self.buffer.drain(..count).collect();
+        let offset = self.offset;
+        self.offset += length(&bytes);
+        self.cuts.push(Cut::Messages { offset, bytes });
+    }
+}
+
+impl Sink for Cutter {
+    fn take(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+        self.search(self.message_max, Rest::Coming);
+        self.cut_messages();
+    }
+
+    fn lose(&mut self, count: u64) {
+        // What is there will not become more.
+        self.search(self.message_max, Rest::Nothing);
+        self.cut_messages();
+        let (from, missing) = match self.state {
+            State::Searching { from, missing } => (from, missing),
+            State::InStep | State::NoBmp => (self.offset, 0),
+        };
+        self.state = State::Searching { from, missing: missing + count };
+        self.offset += length(&self.buffer) + count;
+        self.buffer.clear();
+    }
+}
+
+/// Whether a segment's payload looks as if a BMP message began there.
+pub fn looks_like_bmp(payload: &[u8], message_max: usize) -> bool {
+    matches!(header(payload, message_max), Header::Plausible(_))
+}
+
+/// Whether more octets may come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Coming,
+    Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Yes,
+    No,
+    /// More octets will tell.
+    Open,
+}
+
+/// Whether a chain of messages begins here. Where no more octets come, a shorter one will do: two messages, or one that ends
+/// where the octets end.
+fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> Verdict {
+    let mut at = 0;
+    for seen in 0..CHAIN_LENGTH {
+        let is_open = match bytes.get(at..).map(|bytes| header(bytes, message_max)) {
+            Some(Header::Plausible(length)) => {
+                at += length;
+                false
+            }
+            Some(Header::Impossible) => return Verdict::No,
+            Some(Header::Open) | None => true,
+        };
+        match (is_open, rest) {
+            (false, _) => {}
+            (true, Rest::Coming) => return Verdict::Open,
+            (true, Rest::Nothing) if seen >= 2 || (seen == 1 && at == bytes.len()) => return Verdict::Yes,
+            (true, Rest::Nothing) => return Verdict::No,
+        }
+    }
+    Verdict::Yes
+}
+
+enum Header {
+    /// A message of so many octets.
+    Plausible(usize),
+    Impossible,
+    /// More octets will tell.
+    Open,
+}
+
+/// Whether a message may begin here.
+fn header(bytes: &[u8], message_max: usize) -> Header {
+    match bytes.first() {
+        None => return Header::Open,
+        Some(3 | 4) => {}
+        Some(_) => return Header::Impossible,
+    }
+    let Some(&[version, a, b, c, d, kind]) = bytes.first_chunk::<COMMON_HEADER_SIZE>() else { return Header::Open };
+    let Some(length) = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok().filter(|size| *size <= message_max)
+    else {
+        return Header::Impossible;
+    };
+    const BODY: usize = COMMON_HEADER_SIZE + PER_PEER_HEADER_SIZE;
+    // Shortest message and where BGP's marker has to be. Peer Up: address, two ports, two OPENs (RFC 7854 section 4.10).
+    let (length_min, marker) = match (kind, version) {
+        (0, 3) => (BODY + BGP_HEADER_SIZE, Some(BODY)),
+        (3, _) => (BODY + 20 + 2 * BGP_HEADER_SIZE, Some(BODY + 20)),
+        (0..=2 | 6, _) => (BODY, None),
+        // Four octets of a TLV at least (RFC 7854 sections 4.3 and 4.5).
+        (4 | 5, _) => (COMMON_HEADER_SIZE + 4, None),
+        _ => return Header::Impossible,
+    };
+    if length < length_min {
+        return Header::Impossible;
+    }
+    let body = &bytes[COMMON_HEADER_SIZE..bytes.len().min(length)];
+    match kind {
+        4 | 5 => information(body, length - COMMON_HEADER_SIZE, length),
+        // Peer types are 0 to 3 (RFC 7854 section 4.2, RFC 9069 section 4.1).
+        _ if body.first().is_some_and(|peer_type| *peer_type > 3) => Header::Impossible,
+        _ => match marker.and_then(|at| at.checked_sub(COMMON_HEADER_SIZE)) {
+            None if body.is_empty() => Header::Open,
+            None => Header::Plausible(length),
+            Some(at) => match body.get(at..).unwrap_or_default() {
+                seen if seen.iter().take(MARKER_SIZE).any(|octet| *octet != 0xff) => Header::Impossible,
+                seen if seen.len() < MARKER_SIZE => Header::Open,
+                _ => Header::Plausible(length),
+            },
+        },
+    }
+}
+
+/// Whether the first TLV fits into a body of `body_length` octets, of which `body` are at hand.
+fn information(body: &[u8], body_length: usize, length: usize) -> Header {
+    match body.first_chunk::<4>() {
+        None => Header::Open,
+        Some(&[_, _, a, b]) if usize::from(u16::from_be_bytes([a, b])) + 4 > body_length => Header::Impossible,
+        Some(_) => Header::Plausible(length),
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a length in memory fits into 64 bits")
+}

@@ -1,0 +1,230 @@
+//! The packets of a capture file, one after the other, with the link layer they were taken from.
+//!
+//! Both formats are told apart by their first four octets. The file is read piece by piece: no more than one block and
+//! one piece is in memory, and a block grows the buffer only as its octets come.
+
+use std::io::{self, Read};
+
+use pcap_parser::nom::{Err as Outcome, IResult};
+use pcap_parser::traits::PcapNGPacketBlock;
+use pcap_parser::{Block, PcapError, PcapHeader};
+
+use super::Error;
+
+/// Octets asked of the file at once.
+const PIECE: usize = 256 * 1024;
+
+/// The longest packet or pcapng block accepted, octets. The longest packets are those of a capture before segmentation
+/// offload, some 100 KiB.
+const BLOCK_SIZE_MAX: usize = 16 << 20;
+
+/// pcapng interfaces remembered in a section; packets of further ones have an unknown link layer.
+const INTERFACES_MAX: usize = 65_536;
+
+/// The first octets of a pcap file: microseconds and nanoseconds, either byte order, and the variant of old Linux.
+const PCAP: [u32; 5] = [0xa1b2_c3d4, 0xd4c3_b2a1, 0xa1b2_3c4d, 0x4d3c_b2a1, 0xa1b2_cd34];
+
+/// The type of a pcapng Section Header Block, the same in both byte orders.
+const PCAPNG: u32 = 0x0a0d_0d0a;
+
+/// A link layer by its number in the registry of link types at tcpdump.org; `None` where the file does not say.
+pub type Link = Option<i32>;
+
+/// Whether a file that begins so is a capture. A BMP stream begins with 3 or 4, so neither is taken for the other.
+pub fn is_capture(magic: [u8; 4]) -> bool {
+    let magic = u32::from_le_bytes(magic);
+    magic == PCAPNG || PCAP.contains(&magic)
+}
+
+/// The packets of a file.
+#[derive(Debug)]
+pub struct Packets<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// Where the next block begins in `buffer`.
+    begin: usize,
+    format: Format,
+    /// Packets given out.
+    count: u64,
+    has_ended: bool,
+}
+
+#[derive(Debug)]
+enum Format {
+    /// Nothing is read yet.
+    Unread,
+    Pcap(PcapHeader),
+    /// The byte order of the section and the link layers of its interfaces.
+    Pcapng {
+        is_big_endian: bool,
+        interfaces: Vec<Link>,
+    },
+}
+
+/// What one block was.
+enum Parsed {
+    /// The block is so long, and held no packet.
+    Other(usize),
+    /// The block is so long, and its packet lies there, counted from the block's first octet.
+    Packet(usize, std::ops::Range<usize>, Link),
+    /// More octets are needed.
+    Incomplete,
+    Damaged,
+}
+
+impl<R: Read> Packets<R> {
+    /// Nothing is read before the first packet is asked for.
+    pub fn new(input: R) -> Packets<R> {
+        Packets { input, buffer: Vec::new(), begin: 0, format: Format::Unread, count: 0, has_ended: false }
+    }
+
+    /// Packets given out so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The next packet, as far as it was captured; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// Reading fails, or the file cannot be followed any further; the packets before that were good.
+    pub fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, Error> {
+        loop {
+            if self.begin == self.buffer.len() && !self.has_ended {
+                self.fill()?;
+            }
+            if self.begin == self.buffer.len() {
+                return Ok(None);
+            }
+            match self.format.parse(&self.buffer[self.begin..]) {
+                Parsed::Other(length) => self.begin += length,
+                Parsed::Packet(length, packet, link) => {
+                    let packet = self.begin + packet.start..self.begin + packet.end;
+                    self.begin += length;
+                    self.count += 1;
+                    return Ok(Some((link, &self.buffer[packet])));
+                }
+                Parsed::Damaged => return Err(Error::Damaged { packets: self.count }),
+                Parsed::Incomplete if self.has_ended => return Err(Error::CutShort { packets: self.count }),
+                Parsed::Incomplete if self.buffer.len() - self.begin > BLOCK_SIZE_MAX => {
+                    return Err(Error::Damaged { packets: self.count });
+                }
+                Parsed::Incomplete => self.fill()?,
+            }
+        }
+    }
+
+    /// Reads one piece behind what is there.
+    fn fill(&mut self) -> Result<(), Error> {
+        self.buffer.drain(..self.begin);
+        self.begin = 0;
+        let old = self.buffer.len();
+        self.buffer.resize(old + PIECE, 0);
+        let got = loop {
+            match self.input.read(&mut self.buffer[old..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        self.buffer.truncate(old + *got.as_ref().unwrap_or(&0));
+        self.has_ended = got.map_err(Error::Read)? == 0;
+        Ok(())
+    }
+}
+
+impl Format {
+    /// The block at the front of `bytes`, which is not empty.
+    fn parse(&mut self, bytes: &[u8]) -> Parsed {
+        match self {
+            Format::Unread => self.begin(bytes),
+            Format::Pcap(header) => {
+                let parse = match (header.is_modified_format(), header.is_bigendian()) {
+                    (true, _) => pcap_parser::parse_pcap_frame_modified,
+                    (false, true) => pcap_parser::parse_pcap_frame_be,
+                    (false, false) => pcap_parser::parse_pcap_frame,
+                };
+                // The upper bits say how long a frame check sequence is (pcap file format, section 4).
+                let link = Some(header.network.0 & 0xffff);
+                read(parse(bytes), bytes, |packet| Some((packet.data, link)))
+            }
+            Format::Pcapng { is_big_endian, interfaces } => {
+                let parse = if *is_big_endian { pcap_parser::parse_block_be } else { pcap_parser::parse_block_le };
+                let result = parse(bytes);
+                match &result {
+                    Ok((_, Block::SectionHeader(section))) => {
+                        *is_big_endian = section.big_endian();
+                        interfaces.clear();
+                    }
+                    Ok((_, Block::InterfaceDescription(interface))) if interfaces.len() < INTERFACES_MAX => {
+                        interfaces.push(Some(interface.linktype.0));
+                    }
+                    Ok(_) | Err(_) => {}
+                }
+                read(result, bytes, |block| packet_of(block, interfaces))
+            }
+        }
+    }
+
+    /// The header of a pcap file; a pcapng file begins with a block like any other.
+    fn begin(&mut self, bytes: &[u8]) -> Parsed {
+        let Some(magic) = bytes.first_chunk() else { return Parsed::Incomplete };
+        if u32::from_le_bytes(*magic) == PCAPNG {
+            *self = Format::Pcapng { is_big_endian: false, interfaces: Vec::new() };
+            return self.parse(bytes);
+        }
+        let result = pcap_parser::parse_pcap_header(bytes);
+        let header = result.as_ref().ok().map(|(_, header)| header.clone());
+        let parsed = read(result, bytes, |_| None);
+        if let Some(header) = header {
+            *self = Format::Pcap(header);
+        }
+        parsed
+    }
+}
+
+/// Translates the parser's verdict on the block at the front of `bytes`.
+fn read<'a, T>(
+    result: IResult<&'a [u8], T, PcapError<&'a [u8]>>,
+    bytes: &'a [u8],
+    packet: impl FnOnce(T) -> Option<(&'a [u8], Link)>,
+) -> Parsed {
+    match result {
+        Ok((rest, block)) => {
+            let length = bytes.len() - rest.len();
+            match packet(block) {
+                None => Parsed::Other(length),
+                Some((packet, link)) => {
+                    // As a place, since the caller cannot lend out octets of a buffer that it may still refill.
+                    let start = packet.as_ptr().addr() - bytes.as_ptr().addr();
+                    Parsed::Packet(length, start..start + packet.len(), link)
+                }
+            }
+        }
+        Err(Outcome::Incomplete(_)) => Parsed::Incomplete,
+        Err(Outcome::Error(_) | Outcome::Failure(_)) => Parsed::Damaged,
+    }
+}
+
+/// The packet of a pcapng block. A Simple Packet Block is always of the first interface.
+fn packet_of<'a>(block: Block<'a>, interfaces: &[Link]) -> Option<(&'a [u8], Link)> {
+    let link = |index: u32| usize::try_from(index).ok().and_then(|index| *interfaces.get(index)?);
+    match block {
+        // `data` is padded to 32 bits.
+        Block::EnhancedPacket(packet) => {
+            let length = packet.packet_data().len();
+            Some((&packet.data[..length], link(packet.if_id)))
+        }
+        Block::SimplePacket(packet) => {
+            let length = packet.packet_data().len();
+            Some((&packet.data[..length], link(0)))
+        }
+        Block::SectionHeader(_)
+        | Block::InterfaceDescription(_)
+        | Block::NameResolution(_)
+        | Block::InterfaceStatistics(_)
+        | Block::SystemdJournalExport(_)
+        | Block::DecryptionSecrets(_)
+        | Block::ProcessInformation(_)
+        | Block::Custom(_)
+        | Block::Unknown(_) => None,
+    }
+}

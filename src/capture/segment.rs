@@ -1,0 +1,159 @@
+//! From a captured packet down to its TCP segment: link layer, VLAN tags, IPv4 or IPv6, TCP.
+//!
+//! A packet may have been captured only in part, and carry padding: the lengths of the IP header decide, and what of the
+//! payload is not there is known to be missing. Checksums are not verified, since offloading leaves them unset.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::packets::Link;
+
+/// What a packet holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A TCP segment.
+    Segment(Segment<'a>),
+    /// A part of an IP packet; parts are not put together.
+    Fragment,
+    /// A link layer that is not read here.
+    UnknownLink,
+    /// Something else, or cut off before the end of its headers.
+    Other,
+}
+
+/// A TCP segment (RFC 9293 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Who was to receive it.
+    pub destination: SocketAddr,
+    /// Of its first octet, or of its SYN.
+    pub sequence: u32,
+    /// It opens the connection.
+    pub is_syn: bool,
+    /// Nothing comes behind it.
+    pub is_fin: bool,
+    /// It breaks the connection.
+    pub is_rst: bool,
+    /// As far as it was captured.
+    pub payload: &'a [u8],
+    /// Octets of the payload on the wire.
+    pub length: u32,
+}
+
+/// IP's number for TCP.
+const TCP: u8 = 6;
+
+/// Finds the TCP segment of a packet.
+pub fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
+    let Some(link) = link else { return Found::UnknownLink };
+    match link {
+        // LINKTYPE_NULL and LINKTYPE_LOOP: an address family, of whatever system captured it.
+        0 | 108 => packet.get(4..).map_or(Found::Other, ip),
+        // LINKTYPE_ETHERNET.
+        1 => ethertype(packet, 12, 14),
+        // LINKTYPE_RAW with its two older numbers, LINKTYPE_IPV4, LINKTYPE_IPV6.
+        12 | 14 | 101 | 228 | 229 => ip(packet),
+        // LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2.
+        113 => ethertype(packet, 14, 16),
+        276 => ethertype(packet, 0, 20),
+        _ => Found::UnknownLink,
+    }
+}
+
+/// An EtherType at `at` and what it announces at `next`, behind any number of VLAN tags (IEEE 802.1Q).
+fn ethertype(packet: &[u8], at: usize, mut next: usize) -> Found<'_> {
+    let mut kind = u16_at(packet, at);
+    while let Some(0x8100 | 0x88a8 | 0x9100) = kind {
+        kind = u16_at(packet, next + 2);
+        next += 4;
+    }
+    match kind {
+        Some(0x0800 | 0x86dd) => packet.get(next..).map_or(Found::Other, ip),
+        _ => Found::Other,
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|octets| u16::from_be_bytes(*octets))
+}
+
+fn ip(packet: &[u8]) -> Found<'_> {
+    match packet.first().map(|octet| octet >> 4) {
+        Some(4) => ipv4(packet).unwrap_or(Found::Other),
+        Some(6) => ipv6(packet).unwrap_or(Found::Other),
+        _ => Found::Other,
+    }
+}
+
+/// RFC 791 section 3.1. `None` if the packet ends too early or its lengths contradict each other.
+fn ipv4(packet: &[u8]) -> Option<Found<'_>> {
+    let header = packet.first_chunk::<20>()?;
+    let header_length = usize::from(header[0] & 0x0f) * 4;
+    if header[9] != TCP || header_length < 20 {
+        return None;
+    }
+    const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
+    if u16::from_be_bytes([header[6], header[7]]) & MORE_FRAGMENTS_OR_OFFSET != 0 {
+        return Some(Found::Fragment);
+    }
+    let length = match usize::from(u16::from_be_bytes([header[2], header[3]])) {
+        // Captured before segmentation offload.
+        0 => packet.len(),
+        length => length,
+    };
+    let address = |at: usize| Some(IpAddr::from(Ipv4Addr::from(*header.get(at..)?.first_chunk::<4>()?)));
+    let (source, destination) = (address(12)?, address(16)?);
+    tcp(source, destination, packet.get(header_length..)?, length.checked_sub(header_length)?)
+}
+
+/// RFC 8200 sections 3 and 4, with the extension headers that may stand before TCP.
+fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
+    let (header, mut rest) = packet.split_first_chunk::<40>()?;
+    let mut length = match usize::from(u16::from_be_bytes([header[4], header[5]])) {
+        // A jumbogram (RFC 2675), or captured before segmentation offload.
+        0 => rest.len(),
+        length => length,
+    };
+    let mut next = header[6];
+    loop {
+        let size = match next {
+            TCP => break,
+            // Hop-by-hop, routing, destination options, mobility, HIP, Shim6: in units of eight octets, less one.
+            0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*rest.get(1)?) + 1) * 8,
+            // Authentication header (RFC 4302 section 2.2): in units of four octets, less two.
+            51 => (usize::from(*rest.get(1)?) + 2) * 4,
+            // A fragment header may stand in a packet that is whole (RFC 6946).
+            44 if u16_at(rest, 2)? & 0xfff9 == 0 => 8,
+            44 => return Some(Found::Fragment),
+            _ => return None,
+        };
+        next = *rest.first()?;
+        rest = rest.get(size..)?;
+        length = length.checked_sub(size)?;
+    }
+    let address = |at: usize| Some(IpAddr::from(Ipv6Addr::from(*header.get(at..)?.first_chunk::<16>()?)));
+    tcp(address(8)?, address(24)?, rest, length)
+}
+
+/// `length` is what IP says; `bytes` may hold less, or padding behind.
+fn tcp(source: IpAddr, destination: IpAddr, bytes: &[u8], length: usize) -> Option<Found<'_>> {
+    let bytes = &bytes[..bytes.len().min(length)];
+    let header = bytes.first_chunk::<20>()?;
+    let header_length = usize::from(header[12] >> 4) * 4;
+    if header_length < 20 {
+        return None;
+    }
+    let flags = header[13];
+    Some(Found::Segment(Segment {
+        source: SocketAddr::new(source, u16::from_be_bytes([header[0], header[1]])),
+        destination: SocketAddr::new(destination, u16::from_be_bytes([header[2], header[3]])),
+        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        is_fin: flags & 1 != 0,
+        is_syn: flags & 2 != 0,
+        is_rst: flags & 4 != 0,
+        // Options may have been cut off.
+        payload: bytes.get(header_length..).unwrap_or_default(),
+        length: u32::try_from(length.checked_sub(header_length)?).ok()?,
+    }))
+}

@@ -1,0 +1,197 @@
+//! Which TCP streams to the port there are, and which segment belongs to which.
+//!
+//! Memory is bounded: [`STREAMS_MAX`] streams at a time, [`HELD_MAX`] octets behind the holes of one and
+//! [`HELD_TOTAL_MAX`] behind those of all, besides what the messages that are not whole yet take.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::boundary::{Cut, Cutter};
+use super::reassembly::Reassembly;
+use super::segment::Segment;
+
+/// Streams open at a time; the one that was silent longest makes room for another.
+pub const STREAMS_MAX: usize = 1024;
+
+/// Octets held behind the holes of one stream before the first hole is given up: more than a TCP window in practice.
+pub const HELD_MAX: usize = 4 << 20;
+
+/// Octets held behind the holes of all streams.
+pub const HELD_TOTAL_MAX: usize = 64 << 20;
+
+/// Streams that have ended and are remembered, so that their stragglers are not taken for new ones.
+const ENDED_MAX: usize = 65_536;
+
+/// Segments this far behind the end of a stream are no stragglers of it: the largest TCP window (RFC 7323 section 2.3), octets.
+const STRAGGLER_MAX: i32 = 1 << 30;
+
+/// A TCP stream: one direction of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    /// From 1, in the order of the first octets.
+    pub number: u64,
+    /// Who sent it: the router.
+    pub source: SocketAddr,
+    /// Who received it: the collector.
+    pub destination: SocketAddr,
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.destination)
+    }
+}
+
+/// What comes of the capture.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A part of a stream.
+    Cut(StreamId, Cut),
+    /// Nothing more comes of this stream, which had so many octets, missing ones included.
+    End(StreamId, u64),
+}
+
+/// All streams to one port.
+#[derive(Debug)]
+pub struct Streams {
+    message_max: usize,
+    open: HashMap<(SocketAddr, SocketAddr), Stream>,
+    /// The sequence number behind the last octet.
+    ended: HashMap<(SocketAddr, SocketAddr), u32>,
+    held_total: usize,
+    /// Segments seen; tells which stream was silent longest.
+    clock: u64,
+    last_number: u64,
+    cut_off: u64,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// Once it has an octet.
+    id: Option<StreamId>,
+    reassembly: Reassembly,
+    cutter: Cutter,
+    last_segment: u64,
+}
+
+impl Streams {
+    /// No streams yet. `message_max` is the longest BMP message accepted, octets.
+    pub fn new(message_max: usize) -> Streams {
+        Streams {
+            message_max,
+            open: HashMap::new(),
+            ended: HashMap::new(),
+            held_total: 0,
+            clock: 0,
+            last_number: 0,
+            cut_off: 0,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Streams that had an octet, so far.
+    pub fn count(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Streams ended early to make room for others.
+    pub fn cut_off(&self) -> u64 {
+        self.cut_off
+    }
+
+    /// What has come of the segments so far, in order.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Takes in a segment.
+    pub fn accept(&mut self, segment: &Segment<'_>) {
+        self.clock += 1;
+        let key = (segment.source, segment.destination);
+        let sequence = if segment.is_syn { segment.sequence.wrapping_add(1) } else { segment.sequence };
+        if segment.is_rst {
+            return self.end(key);
+        }
+        if segment.is_syn && self.open.get(&key).is_none_or(|stream| stream.reassembly.first() != sequence) {
+            self.end(key);
+            self.begin(key, sequence, Cutter::at_beginning(self.message_max));
+        }
+        if !self.open.contains_key(&key) {
+            if segment.payload.is_empty() || self.is_straggler(key, segment) {
+                return;
+            }
+            self.begin(key, sequence, Cutter::in_the_middle(self.message_max));
+        }
+        let Some(stream) = self.open.get_mut(&key) else { return };
+        stream.last_segment = self.clock;
+        if stream.id.is_none() && !segment.payload.is_empty() {
+            self.last_number += 1;
+            stream.id = Some(StreamId { number: self.last_number, source: key.0, destination: key.1 });
+        }
+        let held_before = stream.reassembly.held_size();
+        stream.reassembly.accept(sequence, segment, &mut stream.cutter);
+        while stream.reassembly.held_size() > HELD_MAX {
+            stream.reassembly.give_up_hole(&mut stream.cutter);
+        }
+        while self.held_total - held_before + stream.reassembly.held_size() > HELD_TOTAL_MAX
+            && stream.reassembly.held_size() > 0
+        {
+            stream.reassembly.give_up_hole(&mut stream.cutter);
+        }
+        self.held_total = self.held_total - held_before + stream.reassembly.held_size();
+        stream.pass_on(&mut self.events);
+        if stream.reassembly.is_complete() {
+            self.end(key);
+        }
+    }
+
+    fn begin(&mut self, key: (SocketAddr, SocketAddr), first: u32, cutter: Cutter) {
+        if self.open.len() >= STREAMS_MAX
+            && let Some((&silent, _)) = self.open.iter().min_by_key(|(_, stream)| stream.last_segment)
+        {
+            self.cut_off += 1;
+            self.end(silent);
+        }
+        self.ended.remove(&key);
+        let stream = Stream { id: None, reassembly: Reassembly::new(first), cutter, last_segment: self.clock };
+        self.open.insert(key, stream);
+    }
+
+    /// Whether it repeats what a stream that has ended had already.
+    fn is_straggler(&self, key: (SocketAddr, SocketAddr), segment: &Segment<'_>) -> bool {
+        let Some(end) = self.ended.get(&key) else { return false };
+        let ahead = segment.sequence.wrapping_add(segment.length).wrapping_sub(*end).cast_signed();
+        (-STRAGGLER_MAX..=0).contains(&ahead)
+    }
+
+    fn end(&mut self, key: (SocketAddr, SocketAddr)) {
+        let Some(mut stream) = self.open.remove(&key) else { return };
+        self.held_total -= stream.reassembly.held_size();
+        stream.reassembly.finish(&mut stream.cutter);
+        stream.cutter.finish();
+        stream.pass_on(&mut self.events);
+        if let Some(id) = stream.id {
+            self.events.push_back(Event::End(id, stream.reassembly.offset()));
+        }
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.clear();
+        }
+        self.ended.insert(key, stream.reassembly.next());
+    }
+
+    /// The capture has ended.
+    pub fn finish(&mut self) {
+        let mut keys: Vec<_> = self.open.iter().map(|(key, stream)| (stream.id.map(|id| id.number), *key)).collect();
+        keys.sort_unstable();
+        keys.into_iter().for_each(|(_, key)| self.end(key));
+    }
+}
+
+impl Stream {
+    fn pass_on(&mut self, events: &mut VecDeque<Event>) {
+        let Some(id) = self.id else { return };
+        events.extend(self.cutter.take_cuts().into_iter().map(|cut| Event::Cut(id, cut)));
+    }
+}

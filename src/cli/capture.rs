@@ -1,0 +1,268 @@
+//! `decode` and `replay` of packet captures: which stream, what is said about gaps, what to do where there is no BMP.
+
+use std::collections::HashMap;
+use std::io::{self, Cursor, Read, Write};
+
+use clap::Args;
+
+use super::{Failure, counted, decode};
+use crate::capture::{self, Capture, Cut, Event, StreamId, Tally, streams};
+
+/// Gaps that are named; further ones are counted.
+const GAPS_NAMED_MAX: u64 = 20;
+
+/// Streams that are listed; further ones are counted.
+const LISTED_MAX: usize = 100;
+
+/// Ports that are named as a guess.
+const GUESSES_MAX: usize = 10;
+
+/// Where the BMP is, in a capture.
+#[derive(Args, Debug)]
+pub struct Port {
+    /// In a pcap or pcapng capture: the collector's TCP port
+    #[arg(long, value_name = "PORT", default_value_t = 11019, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+}
+
+/// A file that was opened to look at its first octets.
+pub(super) enum Input {
+    /// Raw BMP, or whatever is no capture.
+    Raw(Box<dyn Read>),
+    /// pcap or pcapng.
+    Capture(Box<Capture<Box<dyn Read>>>),
+}
+
+/// Tells a capture from raw BMP, without losing an octet of either.
+pub(super) fn tell(mut input: Box<dyn Read>, port: &Port, message_max: usize) -> io::Result<Input> {
+    let mut magic = Vec::new();
+    (&mut input).take(4).read_to_end(&mut magic)?;
+    let is_capture = magic.first_chunk().is_some_and(|magic| capture::is_capture(*magic));
+    let input: Box<dyn Read> = Box::new(Cursor::new(magic).chain(input));
+    Ok(if is_capture {
+        Input::Capture(Box::new(Capture::new(input, port.port, message_max)))
+    } else {
+        Input::Raw(input)
+    })
+}
+
+/// Prints the messages of all streams. Whether all streams were whole, as far as they are in the capture.
+pub(super) fn decode<R: Read>(
+    mut capture: Capture<R>,
+    subject: &str,
+    port: &Port,
+    message_max: usize,
+    mut out: impl Write,
+) -> Result<bool, Failure> {
+    let mut open: HashMap<StreamId, decode::Lines> = HashMap::new();
+    let (mut notes, mut is_whole, mut count) = (Notes::default(), true, 0);
+    let failed = |error: io::Error| Failure::Failed(format!("standard output: {error}"));
+    let end = loop {
+        let written = match capture.next_event() {
+            Ok(Some(Event::Cut(id, Cut::Messages { offset, bytes }))) => {
+                let lines = open.entry(id).or_insert_with(|| decode::Lines::new(message_max, Some(id.to_string())));
+                lines.skip_to(offset);
+                lines.push(&bytes, &mut out)
+            }
+            Ok(Some(Event::Cut(id, Cut::Lost { from, to, missing }))) => {
+                notes.gap(&id, from, to, missing);
+                Ok(())
+            }
+            Ok(Some(Event::End(id, _))) => open.remove(&id).map_or(Ok(()), |mut lines| {
+                let written = lines.finish(&mut out);
+                is_whole &= !lines.is_broken();
+                count += lines.count();
+                written
+            }),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+            result => result.map_err(failed)?,
+        }
+    };
+    match out.flush() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+        result => result.map_err(failed)?,
+    }
+    notes.finish();
+    say_tally(&capture.tally());
+    finish(end, subject)?;
+    if count == 0 {
+        return Err(nothing(subject, port, &capture.tally()));
+    }
+    Ok(is_whole)
+}
+
+/// A capture that ends inside a packet was stopped there, which happens; a damaged one is a failure.
+fn finish(end: Result<(), capture::Error>, subject: &str) -> Result<(), Failure> {
+    match end {
+        Ok(()) => Ok(()),
+        Err(error @ capture::Error::CutShort { .. }) => {
+            eprintln!("rib-ingester: {subject}: {error}");
+            Ok(())
+        }
+        Err(error @ (capture::Error::Read(_) | capture::Error::Damaged { .. })) => {
+            Err(Failure::Failed(format!("{subject}: {error}")))
+        }
+    }
+}
+
+fn nothing(subject: &str, port: &Port, tally: &Tally) -> Failure {
+    let streams = match tally.streams {
+        0 => "no data".to_string(),
+        count => format!("no BMP message in {}", counted(count, "stream")),
+    };
+    let mut line = format!("{subject}: {streams} to TCP port {} in {}", port.port, counted(tally.packets, "packet"));
+    let mut guesses: Vec<(u16, u64)> = tally.elsewhere.iter().map(|(port, count)| (*port, *count)).collect();
+    guesses.sort_by_key(|(port, count)| (std::cmp::Reverse(*count), *port));
+    if !guesses.is_empty() {
+        let guesses: Vec<String> = (guesses.iter().take(GUESSES_MAX))
+            .map(|(port, count)| format!("--port {port} ({})", counted(*count, "segment")))
+            .collect();
+        line.push_str(&format!("; what looks like BMP goes to other ports, try {}", guesses.join(", ")));
+    }
+    Failure::Failed(line)
+}
+
+/// What was left out.
+fn say_tally(tally: &Tally) {
+    let left_out = [
+        (tally.fragments, "IP fragment", "left out: fragments are not put together"),
+        (tally.unknown_link, "packet", "left out: their link layer is not known here"),
+    ];
+    for (count, noun, why) in left_out.iter().filter(|(count, _, _)| *count > 0) {
+        eprintln!("rib-ingester: {} {why}", counted(*count, noun));
+    }
+    if tally.cut_off > 0 {
+        let max = streams::STREAMS_MAX;
+        eprintln!("rib-ingester: more than {max} streams at a time: {} cut off", counted(tally.cut_off, "idle stream"));
+    }
+}
+
+/// What is said about gaps, on standard error.
+#[derive(Default)]
+struct Notes {
+    gaps: u64,
+}
+
+impl Notes {
+    fn gap(&mut self, stream: &StreamId, from: u64, to: u64, missing: u64) {
+        self.gaps += 1;
+        if self.gaps > GAPS_NAMED_MAX {
+            return;
+        }
+        let what = match (missing, from) {
+            (0, 0) => "begins in the middle of a message, which is skipped".to_string(),
+            (0, _) => "no message found in them".to_string(),
+            (missing, _) => {
+                format!("{} not in the capture, the messages around them skipped", counted(missing, "byte"))
+            }
+        };
+        eprintln!("rib-ingester: stream {stream}: bytes {from} to {}: {what}", to - 1);
+    }
+
+    fn finish(&self) {
+        if self.gaps > GAPS_NAMED_MAX {
+            eprintln!("rib-ingester: {} in all, {GAPS_NAMED_MAX} of them named above", counted(self.gaps, "gap"));
+        }
+    }
+}
+
+/// The octets of one stream of a capture, for `replay`.
+///
+/// At its end the whole capture is read, and the streams in it can be listed.
+pub(super) struct OneStream<R> {
+    capture: Capture<R>,
+    number: u64,
+    /// Read from the capture and not yet from here.
+    ready: Cursor<Vec<u8>>,
+    notes: Notes,
+    /// Every stream's octets, as far as they are listed.
+    others: Vec<(StreamId, u64)>,
+    has_ended: bool,
+    error: Option<capture::Error>,
+    has_octets: bool,
+}
+
+impl<R: Read> OneStream<R> {
+    /// The stream with this number, from 1. Reads up to its first octets, so that a wrong number is seen before anything
+    /// is sent.
+    pub(super) fn open(capture: Capture<R>, number: u64, subject: &str, port: &Port) -> Result<OneStream<R>, Failure> {
+        let mut stream = OneStream {
+            capture,
+            number,
+            ready: Cursor::default(),
+            notes: Notes::default(),
+            others: Vec::new(),
+            has_ended: false,
+            error: None,
+            has_octets: false,
+        };
+        stream.go_on();
+        if stream.has_octets {
+            return Ok(stream);
+        }
+        stream.finish(subject)?;
+        let tally = stream.capture.tally();
+        if number <= tally.streams || tally.streams == 0 {
+            return Err(nothing(subject, port, &tally));
+        }
+        let streams = counted(tally.streams, "stream");
+        Err(Failure::Failed(format!("{subject}: no stream {number}; {streams} to TCP port {}", port.port)))
+    }
+
+    /// Reads the capture up to the next octets of the stream.
+    fn go_on(&mut self) {
+        while !self.has_ended {
+            match self.capture.next_event() {
+                Ok(Some(Event::Cut(id, cut))) if id.number == self.number => match cut {
+                    Cut::Messages { bytes, .. } => {
+                        self.ready = Cursor::new(bytes);
+                        self.has_octets = true;
+                        return;
+                    }
+                    Cut::Lost { from, to, missing } => self.notes.gap(&id, from, to, missing),
+                },
+                Ok(Some(Event::Cut(..))) => {}
+                Ok(Some(Event::End(id, octets))) => {
+                    if self.others.len() < LISTED_MAX {
+                        self.others.push((id, octets));
+                    }
+                }
+                Ok(None) => self.has_ended = true,
+                Err(error) => (self.has_ended, self.error) = (true, Some(error)),
+            }
+        }
+    }
+
+    /// Lists the streams, if there are several, and says what else the capture held.
+    pub(super) fn finish(&mut self, subject: &str) -> Result<(), Failure> {
+        self.notes.finish();
+        let tally = self.capture.tally();
+        self.others.sort_by_key(|(id, _)| id.number);
+        if tally.streams > 1 || self.number > tally.streams {
+            for (id, octets) in &self.others {
+                let this = if id.number == self.number { " (this one)" } else { "" };
+                eprintln!("rib-ingester: --stream {}: {id}, {}{this}", id.number, counted(*octets, "byte"));
+            }
+        }
+        if tally.streams > u64::try_from(self.others.len()).unwrap_or(u64::MAX) {
+            eprintln!("rib-ingester: {} in all", counted(tally.streams, "stream"));
+        }
+        say_tally(&tally);
+        finish(self.error.take().map_or(Ok(()), Err), subject)
+    }
+}
+
+impl<R: Read> Read for OneStream<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.ready.read(buffer)? {
+                0 if !self.has_ended && !buffer.is_empty() => self.go_on(),
+                count => return Ok(count),
+            }
+        }
+    }
+}
