@@ -54,6 +54,26 @@ impl PeerId {
 struct Peer {
     sent: Capabilities,
     received: Capabilities,
+    add_path: AddPathFamilies,
+}
+
+/// The families whose NLRI carry path identifiers. Settled at a Peer Up, because every UPDATE asks.
+#[derive(Debug, Default)]
+struct AddPathFamilies {
+    adj_rib_in: Vec<AfiSafi>,
+    adj_rib_out: Vec<AfiSafi>,
+    loc_rib: Vec<AfiSafi>,
+}
+
+impl AddPathFamilies {
+    fn of(sent: &Capabilities, received: &Capabilities) -> AddPathFamilies {
+        let all = [&sent.send, &sent.receive, &received.send, &received.receive];
+        AddPathFamilies {
+            adj_rib_in: received.send.intersection(&sent.receive).copied().collect(),
+            adj_rib_out: sent.send.intersection(&received.receive).copied().collect(),
+            loc_rib: all.into_iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        }
+    }
 }
 
 /// What one side's OPENs announced.
@@ -98,6 +118,7 @@ impl Peers {
         let peer = self.peers.entry(PeerId::of(&up.peer)).or_default();
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
+        peer.add_path = AddPathFamilies::of(&peer.sent, &peer.received);
         self.learn_name(up);
     }
 
@@ -123,13 +144,10 @@ impl Peers {
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
         let add_path = match self.peers.get(&PeerId::of(header)) {
             None => Vec::new(),
-            Some(Peer { sent, received }) => match header.rib {
-                Rib::AdjRibIn(_) => received.send.intersection(&sent.receive).copied().collect(),
-                Rib::AdjRibOut(_) => sent.send.intersection(&received.receive).copied().collect(),
-                Rib::LocRib { .. } => {
-                    let sets = [&sent.send, &sent.receive, &received.send, &received.receive];
-                    sets.into_iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect()
-                }
+            Some(Peer { add_path, .. }) => match header.rib {
+                Rib::AdjRibIn(_) => add_path.adj_rib_in.clone(),
+                Rib::AdjRibOut(_) => add_path.adj_rib_out.clone(),
+                Rib::LocRib { .. } => add_path.loc_rib.clone(),
             },
         };
         DecodeContext { as_width: header.as_width, add_path }
@@ -139,7 +157,7 @@ impl Peers {
     pub fn families(&self, header: &PerPeerHeader) -> Vec<AfiSafi> {
         match self.peers.get(&PeerId::of(header)) {
             None => Vec::new(),
-            Some(Peer { sent, received }) => sent.families.union(&received.families).copied().collect(),
+            Some(Peer { sent, received, .. }) => sent.families.union(&received.families).copied().collect(),
         }
     }
 

@@ -39,7 +39,7 @@ pub struct EncodedRoute {
 impl EncodedRoute {
     /// Encodes the columns of a route with this next hop and these attributes.
     pub fn encode(next_hop: Option<&NextHop>, attributes: &PathAttributes) -> EncodedRoute {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(512);
         match next_hop {
             Some(next_hop) => put_inet(&mut out, next_hop.address),
             None => put_null(&mut out),

@@ -112,7 +112,9 @@ enum HostBits {
 fn read(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Result<(NlriSet, HostBits), Error> {
     let mut host_bits = HostBits::None;
     let set = match form {
-        Form::Prefix(afi) => NlriSet::Prefixes(read_prefixes(&mut reader, afi, add_path, &mut host_bits)?),
+        // Spelled out, so that the loop is compiled for each family alone.
+        Form::Prefix(Afi::Ipv4) => NlriSet::Prefixes(read_prefixes(&mut reader, Afi::Ipv4, add_path, &mut host_bits)?),
+        Form::Prefix(Afi::Ipv6) => NlriSet::Prefixes(read_prefixes(&mut reader, Afi::Ipv6, add_path, &mut host_bits)?),
         Form::Labelled(afi) => read_labelled(&mut reader, afi, add_path, 0, &mut host_bits)?,
         Form::Vpn(afi) => read_labelled(&mut reader, afi, add_path, 64, &mut host_bits)?,
     };
@@ -120,6 +122,7 @@ fn read(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Result<(NlriSe
 }
 
 /// The hot loop of the whole decoder: straight over the octets, errors made up only when there is one.
+#[inline(always)]
 fn read_prefixes(
     reader: &mut Reader<'_>,
     afi: Afi,
