@@ -12,14 +12,15 @@ pub mod worst;
 
 use std::io;
 
+use bytes::Bytes;
 use generate::{Options, Written};
 
-/// A generated table in memory.
+/// A generated table in memory, in the form that costs none of the contestants a copy.
 ///
 /// # Errors
 /// None that memory can give.
-pub fn table(options: &Options) -> io::Result<(Vec<u8>, Written)> {
+pub fn table(options: &Options) -> io::Result<(Bytes, Written)> {
     let mut bytes = Vec::new();
     let written = generate::write_table(&mut bytes, options)?;
-    Ok((bytes, written))
+    Ok((bytes.into(), written))
 }

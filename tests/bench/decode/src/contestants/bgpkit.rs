@@ -15,9 +15,8 @@ use super::Done;
 use crate::tally::Tally;
 
 /// Decodes the stream.
-pub fn decode(stream: &[u8]) -> Done {
-    // Its interface takes shared bytes. The copy stands for the socket's read and is a hundredth of the time.
-    let mut bytes = Bytes::copy_from_slice(stream);
+pub fn decode(stream: &Bytes) -> Done {
+    let mut bytes = stream.clone();
     let mut tally = Tally::default();
     while !bytes.is_empty() {
         let message = parse_bmp_msg(&mut bytes).expect("well-formed");

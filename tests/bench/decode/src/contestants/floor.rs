@@ -2,22 +2,29 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use rib_ingester::wire::bmp;
 
 use super::Done;
 
+/// Octets of one read.
+const READ: usize = 1 << 16;
+
 /// Octets of BMP common header, per-peer header, BGP header.
 const BEFORE_UPDATE: usize = 6 + 42 + 19;
 
-/// Copies everything.
-pub fn copy(stream: &[u8]) -> Done {
-    let copied = black_box(stream.to_vec());
-    Done::Floor(copied.len() as u64)
+/// Copies everything, piece by piece into one buffer, as reads from a socket would.
+pub fn copy(stream: &Bytes) -> Done {
+    let mut buffer = vec![0; READ];
+    for piece in stream.chunks(READ) {
+        black_box(&mut buffer)[..piece.len()].copy_from_slice(piece);
+    }
+    Done::Floor(stream.len() as u64)
 }
 
 /// Cuts the messages.
-pub fn frame(stream: &[u8]) -> Done {
-    let mut rest = stream;
+pub fn frame(stream: &Bytes) -> Done {
+    let mut rest = &stream[..];
     let mut count = 0;
     while let Ok(Some(frame)) = bmp::next_frame(rest, 1 << 20) {
         rest = &rest[frame.bytes.len()..];
@@ -27,8 +34,8 @@ pub fn frame(stream: &[u8]) -> Done {
 }
 
 /// Adds up every announced prefix, and does nothing else; made for well-formed messages.
-pub fn walk(stream: &[u8]) -> Done {
-    let mut rest = stream;
+pub fn walk(stream: &Bytes) -> Done {
+    let mut rest = &stream[..];
     let mut sum = 0u64;
     let mut count = 0u64;
     while let [_, a, b, c, d, kind, ..] = *rest {

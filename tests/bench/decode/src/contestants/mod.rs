@@ -6,6 +6,8 @@ mod netgauze;
 mod ours;
 mod routecore;
 
+use bytes::Bytes;
+
 use crate::tally::Tally;
 
 /// One way to get through a stream.
@@ -15,7 +17,7 @@ pub struct Contestant {
     /// What it does.
     pub what: &'static str,
     /// Does it.
-    pub run: fn(&[u8]) -> Done,
+    pub run: fn(&Bytes) -> Done,
 }
 
 /// What came out.

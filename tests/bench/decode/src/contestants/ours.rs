@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use rib_ingester::model::{Origin, OtherAttribute, PathAttributes, Prefix, Segment};
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
@@ -13,14 +14,14 @@ use super::Done;
 use crate::tally::Tally;
 
 /// Typed messages.
-pub fn typed(stream: &[u8]) -> Done {
+pub fn typed(stream: &Bytes) -> Done {
     let mut tally = Tally::default();
     each_update(stream, |routes| count(&routes, &mut tally));
     Done::Decoded(tally)
 }
 
 /// And the columns of the database, once for each group of routes that share them.
-pub fn with_columns(stream: &[u8]) -> Done {
+pub fn with_columns(stream: &Bytes) -> Done {
     let mut tally = Tally::default();
     each_update(stream, |routes| {
         count(&routes, &mut tally);

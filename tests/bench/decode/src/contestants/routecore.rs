@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use inetnum::addr::Prefix;
 use routecore::bgp::aspath::Hop;
 use routecore::bgp::message::SessionConfig;
@@ -15,7 +16,7 @@ use super::Done;
 use crate::tally::Tally;
 
 /// Reads every value through the iterators and lets it go.
-pub fn iterate(stream: &[u8]) -> Done {
+pub fn iterate(stream: &Bytes) -> Done {
     each_update(stream, |update, tally| {
         let before = tally.prefixes();
         for nlri in update.announcements().expect("well-formed") {
@@ -27,7 +28,7 @@ pub fn iterate(stream: &[u8]) -> Done {
 }
 
 /// Makes owned values of everything, as a collector that keeps routes has to.
-pub fn own(stream: &[u8]) -> Done {
+pub fn own(stream: &Bytes) -> Done {
     each_update(stream, |update, tally| {
         let announced = black_box(update.announcements_vec().expect("well-formed"));
         announced.iter().for_each(|nlri| count_nlri(nlri, tally));
