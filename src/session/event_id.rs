@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, WithdrawReason};
 
-/// How many recent ids each of the two generations holds, at most: 2^16 ids, about 5 MiB for both.
-const RECENT_MAX: usize = 1 << 16;
+/// How many recent ids each of the two generations holds, at most: about 1 MiB for both, per session.
+const RECENT_MAX: usize = 1 << 14;
 
 /// Makes the event ids of one session.
 ///
@@ -16,8 +16,10 @@ const RECENT_MAX: usize = 1 << 16;
 /// occurrence number among the session's recent events tells them apart: 0 for the first.
 #[derive(Debug, Default)]
 pub struct EventIds {
-    recent: HashMap<[u8; 32], u32>,
-    older: HashMap<[u8; 32], u32>,
+    /// By the first 64 bits of the id with occurrence number 0.
+    recent: HashMap<u64, u32>,
+    /// The generation before.
+    older: HashMap<u64, u32>,
 }
 
 impl EventIds {
@@ -31,14 +33,16 @@ impl EventIds {
     /// receipt where the router sent none.
     pub fn next(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
         let first = digest(table, nlri, change, time, 0);
-        let occurrence = match self.recent.get(&first).or_else(|| self.older.get(&first)) {
+        let [a, b, c, d, e, f, g, h, ..] = first;
+        let key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let occurrence = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
             None => 0,
             Some(last) => last + 1,
         };
         if self.recent.len() >= RECENT_MAX {
             self.older = std::mem::take(&mut self.recent);
         }
-        self.recent.insert(first, occurrence);
+        self.recent.insert(key, occurrence);
         if occurrence == 0 { first } else { digest(table, nlri, change, time, occurrence) }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use crate::wire::bmp::{self, Frame, FrameError};
 
 /// How much is read from the socket at once, bytes.
-const READ_SIZE: usize = 256 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 
 /// A growing window over a byte stream: filled at its end, emptied by whole messages at its front.
 ///
