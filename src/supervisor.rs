@@ -20,7 +20,7 @@ use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
-use crate::pipeline::{self, PipelineOptions, PipelineSender, SessionEventKind, StateItem};
+use crate::pipeline::{self, PipelineOptions, SessionEventKind, StateItem};
 use crate::session::identity::IdentityRule;
 use crate::session::listener::{Limits, Listener};
 use crate::session::registry::Registry;
@@ -113,7 +113,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let tick = || {
         logging.write_due_summaries();
         for router in shared.registry.take_expired() {
-            expire(&sender, router);
+            expire(&shared, router);
         }
         let ended = [
             ("listener", listener.is_finished()),
@@ -163,14 +163,14 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&
     }
 }
 
-/// The hold of a router ran out: everything it left goes.
-fn expire(sender: &PipelineSender, router: RouterId) {
-    warn!("router {router}: not back within the hold, its routes are removed");
+/// The hold of a router ran out: everything it left goes. Never blocks: signals must be heard while the database is away.
+fn expire(shared: &Shared, router: RouterId) {
     let reason = "router did not come back within the hold";
     let event = router_note(SessionEventKind::HoldExpired, Some(reason), None);
     let item = StateItem::ExpireHold { router: router.clone(), table_name: None, event };
-    if sender.state(&router).send(item).is_err() {
-        error!("router {router}: its routes stay, the writers have ended");
+    match shared.pipeline.state(&router).try_send(item) {
+        Ok(()) => warn!("router {router}: not back within the hold, its routes are removed"),
+        Err(_) => shared.registry.expire_again(router),
     }
 }
 

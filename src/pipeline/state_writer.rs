@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
@@ -31,8 +31,8 @@ pub(super) struct StateWriter {
     options: Arc<PipelineOptions>,
     link: Link,
     batch: Batch,
-    /// The sessions that claimed a router here and have not ended, as far as they hold on to their ownership.
-    claims: HashMap<RouterId, Weak<Ownership>>,
+    /// The epochs of sessions that claimed a router here and were not lost since.
+    claims: HashMap<RouterId, i64>,
     rejected: RejectedRows,
     health: Arc<Health>,
     given_up: u64,
@@ -131,6 +131,9 @@ impl StateWriter {
             }
             StateOp::Hold => {
                 self.flush();
+                if self.claims.get(&owner.router) == Some(&owner.epoch) {
+                    self.claims.remove(&owner.router);
+                }
                 self.owned(owner, &owner.router, |transaction| sync::hold(transaction, &owner.router));
             }
         }
@@ -286,8 +289,7 @@ impl StateWriter {
         let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record));
         let Some(taken) = taken else { return };
         let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch));
-        self.claims.retain(|_, claim| claim.strong_count() > 0);
-        self.claims.insert(record.router.clone(), Arc::downgrade(&owner));
+        self.claims.insert(record.router.clone(), owner.epoch);
         // A session that is gone needs no answer.
         let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });
     }
@@ -295,7 +297,7 @@ impl StateWriter {
     fn expire_hold(&mut self, router: &RouterId, table_name: Option<&str>, event: SessionEvent) {
         self.flush();
         // The router came back between the end of its hold and now.
-        if self.claims.get(router).and_then(Weak::upgrade).is_some_and(|owner| !owner.is_lost()) {
+        if self.claims.contains_key(router) {
             log::debug!("router {router}: hold not expired, it has a session again");
             return;
         }

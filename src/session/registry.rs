@@ -213,6 +213,14 @@ impl Registry {
         inner.holds.extract_if(|_, deadline| *deadline <= now).map(|(router, _)| router).collect()
     }
 
+    /// The hold of this router ran out, but nobody could be told: it runs out again at once.
+    pub fn expire_again(&self, router: RouterId) {
+        let mut inner = self.lock();
+        if !inner.routers.contains_key(&router) {
+            inner.holds.insert(router, Instant::now());
+        }
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.lock().connections.len()
