@@ -155,6 +155,44 @@ fn a_capture_from_the_middle_begins_with_the_first_whole_message() {
     }
 }
 
+/// Where the first message is found in a stream that begins somewhere.
+fn first_found(octets: &[u8]) -> Option<u64> {
+    let file = pcap(101, &flow().segments(0, octets, 1400));
+    let mut capture = Capture::new(&file[..], 11019, MESSAGE_MAX);
+    while let Ok(Some(event)) = capture.next_event() {
+        if let Event::Cut(_, Cut::Messages { offset, .. }) = event {
+            return Some(offset);
+        }
+    }
+    None
+}
+
+#[test]
+fn no_place_inside_a_message_is_taken_for_its_beginning() {
+    let mut recordings = vec![("gobgp".to_string(), RECORDING.to_vec()), ("frr".to_string(), OTHER_RECORDING.to_vec())];
+    if let Some(folder) = common::corpus::folder() {
+        // Those made by hand to be malformed say nothing about real streams.
+        let names = common::corpus::names(&folder).into_iter().filter(|name| !name.starts_with("craft-"));
+        recordings.extend(names.map(|name| {
+            let bytes = std::fs::read(folder.join(format!("{name}.bmp"))).unwrap();
+            (name, bytes)
+        }));
+    }
+    for (name, bytes) in recordings {
+        let bytes = &bytes[..bytes.len().min(100_000)];
+        let mut out = Vec::new();
+        decode::run(bytes, &mut out, MESSAGE_MAX).unwrap();
+        let boundaries: Vec<u64> = json(&out).iter().map(|line| line["offset"].as_u64().unwrap()).collect();
+        // The last messages may be too few for a chain.
+        let last = boundaries[boundaries.len().saturating_sub(4)];
+        for start in (1..last).step_by(usize::try_from(last / 40 + 1).unwrap()) {
+            let next = boundaries.iter().find(|at| **at >= start).unwrap() - start;
+            let found = first_found(&bytes[usize::try_from(start).unwrap()..]);
+            assert_eq!(found, Some(next), "{name}: from octet {start}");
+        }
+    }
+}
+
 #[test]
 fn lost_segments_cost_the_messages_they_touch() {
     let flow = flow();
@@ -323,6 +361,34 @@ fn any_beginning_of_a_capture_gives_a_beginning_of_the_stream() {
             let octets = read_all(&file[..length]);
             assert!(RECORDING.starts_with(&octets), "{length} of {}", file.len());
         }
+    }
+}
+
+/// What Wireshark follows is what we follow; skipped where its `tshark` is not installed.
+#[test]
+fn tshark_reassembles_the_same_octets() {
+    if Command::new("tshark").arg("--version").output().is_err() {
+        eprintln!("skipped: no tshark");
+        return;
+    }
+    let flow = flow();
+    let mut segments = flow.segments(0, RECORDING, 1000);
+    segments.swap(3, 5);
+    segments.insert(9, segments[7].clone());
+    let packets = [vec![flow.syn()], segments, vec![flow.fin(RECORDING.len())]].concat();
+    for kind in LINKS {
+        let path = std::env::temp_dir().join(format!("rib-ingester-tshark-{kind}-{}.pcapng", std::process::id()));
+        std::fs::write(&path, pcapng(*kind, &packets)).unwrap();
+        let follow = ["-q", "-z", "follow,tcp,raw,0", "-r"];
+        let output = Command::new("tshark").args(follow).arg(&path).output().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        // Lines of hexadecimal digits between lines of words.
+        let text = std::str::from_utf8(&output.stdout).unwrap();
+        let hex: String = text.lines().filter(|l| l.chars().all(|c| c.is_ascii_hexdigit())).collect();
+        let ours: String = read_all(&pcapng(*kind, &packets)).iter().map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(ours.len(), 2 * RECORDING.len());
+        assert!(hex == ours, "link {kind}: tshark found {} octets: {text:.300}", hex.len() / 2);
     }
 }
 

@@ -270,3 +270,87 @@ fn information(body: &[u8], body_length: usize, length: usize) -> Header {
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length in memory fits into 64 bits")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An unknown information TLV in an Initiation, 16 octets.
+    const INITIATION: &[u8] = &[3, 0, 0, 0, 16, 4, 0, 2, 0, 6, b'r', b'o', b'u', b't', b'e', b'r'];
+
+    /// A Route Monitoring message around an UPDATE without anything, 71 octets.
+    fn route_monitoring() -> Vec<u8> {
+        let mut bytes = vec![3, 0, 0, 0, 71, 0];
+        bytes.extend([0; PER_PEER_HEADER_SIZE]);
+        bytes.extend([0xff; MARKER_SIZE]);
+        bytes.extend([0, 23, 2, 0, 0, 0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn headers_are_plausible_or_not() {
+        let check = |bytes: &[u8], want: &str| {
+            let got = match header(bytes, 1000) {
+                Header::Plausible(length) => length.to_string(),
+                Header::Impossible => "no".to_string(),
+                Header::Open => "open".to_string(),
+            };
+            assert_eq!(got, want, "{bytes:?}");
+        };
+        let with = |at: usize, octet: u8| {
+            let mut bytes = route_monitoring();
+            bytes[at] = octet;
+            bytes
+        };
+        check(&route_monitoring(), "71");
+        check(&with(0, 4), "71");
+        for (at, octet) in [(0, 2), (2, 1), (4, 66), (5, 7), (6, 4), (48, 0), (63, 0xfe)] {
+            check(&with(at, octet), "no");
+        }
+        for length in [0, 3, 6, 7, 48, 63] {
+            check(&route_monitoring()[..length], "open");
+        }
+        check(&route_monitoring()[..64], "71");
+        check(INITIATION, "16");
+        check(&[3, 0, 0, 0, 16, 4, 0, 2, 0, 7], "no");
+        check(&[3, 0, 0, 0, 9, 5, 0, 0, 0], "no");
+        check(&INITIATION[..9], "open");
+        // Statistics and Peer Down have no BGP message; a version 4 Route Monitoring has it in a TLV.
+        check(&[3, 0, 0, 0, 60, 1, 3], "60");
+        check(&[3, 0, 0, 0, 60, 2], "open");
+        check(&[4, 0, 0, 0, 60, 0, 0], "60");
+    }
+
+    /// What is cut from pieces of a stream that begins in the middle; `None` is a hole of 100 octets.
+    fn cuts(pieces: &[Option<&[u8]>]) -> Vec<(u64, u64, char)> {
+        let mut cutter = Cutter::in_the_middle(1000);
+        for piece in pieces {
+            match piece {
+                Some(octets) => cutter.take(octets),
+                None => cutter.lose(100),
+            }
+        }
+        cutter.finish();
+        let shown = |cut| match cut {
+            Cut::Messages { offset, bytes } => (offset, offset + length(&bytes), 'm'),
+            Cut::Lost { from, to, .. } => (from, to, 'l'),
+        };
+        cutter.take_cuts().into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_chain_is_found_and_found_again_behind_a_hole() {
+        let three = INITIATION.repeat(3);
+        assert_eq!(cuts(&[Some(&three)]), [(0, 48, 'm')]);
+        assert_eq!(cuts(&[Some(b"\x03\x00junk"), Some(&three)]), [(0, 6, 'l'), (6, 54, 'm')]);
+        // Three are needed where more may come, two at the end of what is there.
+        assert_eq!(cuts(&[Some(b"junk"), Some(&three[..40])]), [(0, 4, 'l'), (4, 36, 'm'), (36, 44, 'm')]);
+        assert_eq!(cuts(&[Some(b"junk"), Some(&three[..20])]), [(0, 24, 'l')]);
+        assert_eq!(cuts(&[Some(b"junk"), Some(INITIATION)]), [(0, 4, 'l'), (4, 20, 'm')]);
+        assert_eq!(cuts(&[Some(b"nothing at all")]), [(0, 14, 'l')]);
+        // The message that the hole cuts goes with it.
+        let want = [(0, 48, 'm'), (48, 155, 'l'), (155, 203, 'm')];
+        assert_eq!(cuts(&[Some(&three), Some(b"\x03\x00\x00"), None, Some(b"tail"), Some(&three)]), want);
+        assert_eq!(cuts(&[Some(&three), None, None]), [(0, 48, 'm'), (48, 248, 'l')]);
+    }
+}

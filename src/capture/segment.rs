@@ -157,3 +157,86 @@ fn tcp(source: IpAddr, destination: IpAddr, bytes: &[u8], length: usize) -> Opti
         length: u32::try_from(length.checked_sub(header_length)?).ok()?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TCP header with 12 octets of options and "abc".
+    const TCP_ABC: &[u8] = b"\x00\x01\x2b\x0b\0\0\0\x07\0\0\0\0\x80\x10\0\0\0\0\0\0OPTIONS.OPT.abc";
+
+    /// An IPv6 packet whose extension headers end with TCP.
+    fn ipv6(first: u8, extensions: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(extensions.len() + TCP_ABC.len()).unwrap();
+        let mut packet = vec![0x60, 0, 0, 0, 0, length, first, 64];
+        packet.extend([0x20; 32]);
+        packet.extend(extensions);
+        packet.extend(TCP_ABC);
+        packet
+    }
+
+    fn ipv4(header: &[u8]) -> Vec<u8> {
+        [header, &[10, 0, 0, 1, 10, 0, 0, 2], TCP_ABC].concat()
+    }
+
+    fn payload(link: i32, packet: &[u8]) -> String {
+        match find_segment(Some(link), packet) {
+            Found::Segment(segment) => {
+                assert_eq!((segment.source.port(), segment.destination.port(), segment.sequence), (1, 11019, 7));
+                format!("{} of {}", String::from_utf8_lossy(segment.payload), segment.length)
+            }
+            Found::Fragment => "fragment".to_string(),
+            Found::UnknownLink => "unknown link".to_string(),
+            Found::Other => "other".to_string(),
+        }
+    }
+
+    #[test]
+    fn extension_headers_are_skipped() {
+        let check = |first: u8, extensions: &[u8], want: &str| {
+            assert_eq!(payload(101, &ipv6(first, extensions)), want, "{first} {extensions:?}");
+        };
+        check(6, &[], "abc of 3");
+        check(0, &[6, 0, 1, 4, 0, 0, 0, 0], "abc of 3");
+        check(43, &[&[60, 1][..], &[0; 14], &[6, 0], &[0; 6]].concat(), "abc of 3");
+        // Authentication header of 24 octets.
+        check(51, &[&[6, 4][..], &[0; 22]].concat(), "abc of 3");
+        check(44, &[6, 0, 0, 0, 1, 2, 3, 4], "abc of 3");
+        check(44, &[6, 0, 0, 1, 1, 2, 3, 4], "fragment");
+        check(44, &[6, 0, 0, 8, 1, 2, 3, 4], "fragment");
+        check(17, &[], "other");
+        check(0, &[6, 255, 0, 0, 0, 0, 0, 0], "other");
+    }
+
+    #[test]
+    fn lengths_decide_and_not_what_was_captured() {
+        const HEADER: [u8; 12] = [0x45, 0, 0, 55, 0, 0, 0x40, 0, 64, 6, 0, 0];
+        let with = |at: usize, octet: u8| {
+            let mut header = HEADER;
+            header[at] = octet;
+            ipv4(&header)
+        };
+        let whole = ipv4(&HEADER);
+        assert_eq!(payload(228, &whole), "abc of 3");
+        assert_eq!(payload(228, &[&whole[..], b"padding"].concat()), "abc of 3");
+        assert_eq!(payload(228, &whole[..whole.len() - 2]), "a of 3");
+        assert_eq!(payload(228, &whole[..45]), " of 3");
+        assert_eq!(payload(228, &whole[..39]), "other");
+        // Total length: 0 stands for what is there.
+        assert_eq!(payload(228, &with(3, 0)), "abc of 3");
+        assert_eq!(payload(228, &with(3, 19)), "other");
+        assert_eq!(payload(228, &with(3, 45)), "other");
+        assert_eq!(payload(228, &with(6, 0x20)), "fragment");
+        assert_eq!(payload(228, &with(7, 1)), "fragment");
+        assert_eq!(payload(228, &with(9, 17)), "other");
+        assert_eq!(payload(228, &with(0, 0x44)), "other");
+        assert_eq!(payload(147, &whole), "unknown link");
+        assert_eq!(find_segment(None, &whole), Found::UnknownLink);
+    }
+
+    #[test]
+    fn endless_vlan_tags_end_with_the_packet() {
+        assert_eq!(payload(1, &[0x81, 0x00].repeat(1000)), "other");
+        assert_eq!(payload(1, &[]), "other");
+    }
+}

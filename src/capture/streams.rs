@@ -195,3 +195,80 @@ impl Stream {
         events.extend(self.cutter.take_cuts().into_iter().map(|cut| Event::Cut(id, cut)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn segment(source_port: u16, sequence: u32, payload: &[u8]) -> Segment<'_> {
+        Segment {
+            source: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), source_port),
+            destination: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 11019),
+            sequence,
+            is_syn: false,
+            is_fin: false,
+            is_rst: false,
+            payload,
+            length: u32::try_from(payload.len()).unwrap(),
+        }
+    }
+
+    fn ends(streams: &mut Streams) -> Vec<(u64, u64)> {
+        let events = std::iter::from_fn(|| streams.next_event());
+        events
+            .filter_map(|event| if let Event::End(id, octets) = event { Some((id.number, octets)) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn too_many_streams_end_the_one_silent_longest() {
+        let mut streams = Streams::new(1000);
+        let max = u16::try_from(STREAMS_MAX).unwrap();
+        (1..=max).for_each(|port| streams.accept(&segment(port, 0, b"x")));
+        streams.accept(&segment(1, 1, b"y"));
+        assert_eq!((ends(&mut streams), streams.cut_off()), (vec![], 0));
+        streams.accept(&segment(max + 1, 0, b"x"));
+        assert_eq!((ends(&mut streams), streams.cut_off()), (vec![(2, 1)], 1));
+        assert_eq!(streams.open.len(), STREAMS_MAX);
+    }
+
+    #[test]
+    fn what_is_held_behind_holes_is_bounded() {
+        let mut streams = Streams::new(1000);
+        let payload = vec![0; 1 << 18];
+        // Every second segment of each stream is missing, so nothing is ever in order.
+        for place in (0..18).map(|i| 1 + i * (2 << 18)) {
+            for port in 1..=18 {
+                streams.accept(&Segment { is_syn: place == 1, ..segment(port, 0, b"") });
+                streams.accept(&segment(port, place + (1 << 18), &payload));
+                let held: usize = streams.open.values().map(|stream| stream.reassembly.held_size()).sum();
+                assert_eq!(held, streams.held_total);
+                assert!(held <= HELD_TOTAL_MAX, "{held}");
+            }
+            streams.events.clear();
+        }
+        assert!(streams.open.values().all(|stream| stream.reassembly.held_size() <= HELD_MAX));
+        assert!(streams.held_total > HELD_TOTAL_MAX / 2, "the limit was never reached");
+        streams.finish();
+        assert_eq!((streams.held_total, streams.open.len()), (0, 0));
+        assert!(ends(&mut streams).iter().map(|(number, _)| *number).eq(1..=18));
+    }
+
+    #[test]
+    fn stragglers_of_an_ended_stream_open_no_other() {
+        let mut streams = Streams::new(1000);
+        streams.accept(&Segment { is_syn: true, ..segment(1, 99, b"") });
+        streams.accept(&Segment { is_fin: true, ..segment(1, 100, b"abc") });
+        streams.accept(&segment(1, 101, b"bc"));
+        streams.accept(&Segment { is_fin: true, ..segment(1, 103, b"") });
+        assert_eq!((ends(&mut streams), streams.count()), (vec![(1, 3)], 1));
+        streams.accept(&segment(1, 5000, b"x"));
+        assert_eq!(streams.count(), 2);
+        // A connection without an octet is no stream.
+        streams.accept(&Segment { is_syn: true, ..segment(2, 0, b"") });
+        streams.finish();
+        assert_eq!((ends(&mut streams), streams.count()), (vec![(2, 1)], 2));
+    }
+}
