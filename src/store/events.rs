@@ -16,9 +16,6 @@ use crate::model::{Nlri, RouterId, Table, Timestamp};
 const COLUMNS: &str = "event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path, origin, \
      localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time";
 
-/// How many of them there are.
-const COLUMN_COUNT: usize = 8 + row::ATTRIBUTE_COLUMNS + 3;
-
 /// How many advisory locks the checking path takes at most: routers are spread over so many.
 const CHECK_LOCKS: i64 = 256;
 
@@ -46,6 +43,40 @@ pub struct EventRow<'a> {
     pub received_at: Timestamp,
     /// The per-peer timestamp.
     pub router_time: Option<Timestamp>,
+}
+
+impl EventRow<'_> {
+    /// How many fields [`EventRow::put_fields`] writes.
+    pub const FIELDS: usize = 8 + row::ATTRIBUTE_COLUMNS + 3;
+
+    /// The fields of a binary COPY, `event_id` to `router_time`.
+    pub fn put_fields(&self, out: &mut Vec<u8>) {
+        row::put_bytes(out, self.id);
+        row::put_timestamp(out, self.time);
+        row::put_table(out, self.table);
+        row::put_cidr(out, &self.nlri.prefix);
+        match self.nlri.path_id {
+            Some(id) => row::put_bigint(out, i64::from(id.0)),
+            None => row::put_null(out),
+        }
+        row::put_text(
+            out,
+            match self.action {
+                Action::Announce => "A",
+                Action::Withdraw => "D",
+            },
+        );
+        out.extend_from_slice(self.route.columns());
+        match self.raw {
+            Some(raw) => row::put_bytes(out, raw),
+            None => row::put_null(out),
+        }
+        row::put_timestamp(out, self.received_at);
+        match self.router_time {
+            Some(time) => row::put_timestamp(out, time),
+            None => row::put_null(out),
+        }
+    }
 }
 
 /// The `action` column.
@@ -122,32 +153,7 @@ pub fn copy_checked<'a>(
 
 fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
     for event in rows {
-        let out = copy.row(COLUMN_COUNT)?;
-        row::put_bytes(out, event.id);
-        row::put_timestamp(out, event.time);
-        row::put_table(out, event.table);
-        row::put_cidr(out, &event.nlri.prefix);
-        match event.nlri.path_id {
-            Some(id) => row::put_bigint(out, i64::from(id.0)),
-            None => row::put_null(out),
-        }
-        row::put_text(
-            out,
-            match event.action {
-                Action::Announce => "A",
-                Action::Withdraw => "D",
-            },
-        );
-        out.extend_from_slice(event.route.columns());
-        match event.raw {
-            Some(raw) => row::put_bytes(out, raw),
-            None => row::put_null(out),
-        }
-        row::put_timestamp(out, event.received_at);
-        match event.router_time {
-            Some(time) => row::put_timestamp(out, time),
-            None => row::put_null(out),
-        }
+        event.put_fields(copy.row(EventRow::FIELDS)?);
     }
     copy.finish()
 }

@@ -25,6 +25,18 @@ pub struct RouteKey<'a> {
     pub path_id: u32,
 }
 
+impl RouteKey<'_> {
+    /// How many fields [`RouteKey::put_fields`] writes.
+    pub const FIELDS: usize = 5;
+
+    /// The fields of a binary COPY: `router_id`, `table_name`, `afi`, `prefix`, `path_id`.
+    pub fn put_fields(&self, out: &mut Vec<u8>) {
+        row::put_table(out, self.table);
+        row::put_cidr(out, &self.prefix);
+        row::put_bigint(out, i64::from(self.path_id));
+    }
+}
+
 /// Makes the staging tables of a new connection.
 ///
 /// # Errors
@@ -84,7 +96,7 @@ pub fn delete_stale<'a>(
 fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = RouteKey<'a>>) -> Result<()> {
     let mut copy = Copy::begin(transaction, "COPY staged_keys FROM STDIN (FORMAT binary)")?;
     for key in keys {
-        put_key(copy.row(5)?, &key);
+        key.put_fields(copy.row(RouteKey::FIELDS)?);
     }
     copy.finish()?;
     Ok(transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?)
@@ -92,17 +104,11 @@ fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = 
 
 fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>) -> Result<u64> {
     for (key, route) in rows {
-        let out = copy.row(5 + row::ATTRIBUTE_COLUMNS)?;
-        put_key(out, &key);
+        let out = copy.row(RouteKey::FIELDS + row::ATTRIBUTE_COLUMNS)?;
+        key.put_fields(out);
         out.extend_from_slice(route.columns());
     }
     copy.finish()
-}
-
-fn put_key(out: &mut Vec<u8>, key: &RouteKey<'_>) {
-    row::put_table(out, key.table);
-    row::put_cidr(out, &key.prefix);
-    row::put_bigint(out, i64::from(key.path_id));
 }
 
 /// How far the deletion of a router's or a table's routes has come: a key behind which the next chunk begins.
