@@ -1,0 +1,17 @@
+//! What holds for any octets a router may send: one check per part of the path from the socket to the database.
+//!
+//! Each `check` takes any input and panics if an invariant is broken. cargo-fuzz makes inputs up; the tests
+//! `robustness_*` of the product include this file and give it every prefix and every changed octet of recordings.
+#![allow(missing_docs, clippy::unwrap_used, dead_code)]
+
+pub mod frames;
+pub mod lines;
+pub mod message;
+pub mod open;
+pub mod rows;
+pub mod seeds;
+pub mod session;
+pub mod update;
+
+/// The longest BMP message accepted: the collector's default.
+pub const MESSAGE_MAX: usize = 1 << 20;

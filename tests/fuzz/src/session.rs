@@ -1,0 +1,340 @@
+//! A whole session without a socket: octets, frames, peers, UPDATEs, changes, rows.
+//!
+//! A thread plays the database: it grants every claim and answers that each table holds two routes. Whatever the router
+//! says, the ops of `current_routes` and the events of `route_events` must tell the same story, no key may be deleted
+//! that is not there, no event id may come twice, and every row must be one that PostgreSQL accepts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
+use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
+use rib_ingester::pipeline::{
+    Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
+    SessionEventKind, StateItem, StateOp, StoredRoute, Was, WithdrawReason, channels,
+};
+use rib_ingester::session::frame::FrameBuffer;
+use rib_ingester::session::identity::IdentityRule;
+use rib_ingester::session::monitor::Monitor;
+use rib_ingester::session::registry::{Connection, Registry};
+use rib_ingester::session::tables::{Redump, Rules};
+use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
+use rib_ingester::stop::Stop;
+use rib_ingester::store::events::{Action, EventRow};
+use rib_ingester::store::routes::RouteKey;
+
+use super::{MESSAGE_MAX, rows};
+
+/// How long rows stay that nobody confirms.
+const HOLD: Duration = Duration::from_secs(900);
+/// How long a dump may be silent.
+const QUIET: Duration = Duration::from_secs(60);
+
+thread_local! {
+    static DATABASE: Database = Database::start();
+}
+
+/// The first octet chooses the settings, the rest is what the router sends.
+pub fn check(input: &[u8]) {
+    let Some((control, stream)) = input.split_first() else { return };
+    DATABASE.with(|database| database.run(*control, stream));
+}
+
+/// The far end of the channels, kept from session to session.
+struct Database {
+    pipeline: PipelineSender,
+    state: Receiver<StateItem>,
+    events: Receiver<EventBatch>,
+    socket: TcpStream,
+}
+
+impl Database {
+    fn start() -> Database {
+        let (pipeline, mut receivers) = channels(1, 1);
+        let (from_session, events) = (receivers.state.remove(0), receivers.events.remove(0));
+        let (to_check, state) = unbounded();
+        thread::spawn(move || {
+            for item in from_session {
+                answer(&item);
+                if to_check.send(item).is_err() {
+                    break;
+                }
+            }
+        });
+        // A session has a socket to be woken by; nothing is ever sent on this one.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Database { pipeline, state, events, socket }
+    }
+
+    fn run(&self, control: u8, stream: &[u8]) {
+        let shared = Arc::new(self.shared(control));
+        let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+        let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), 1).unwrap();
+        let mut story = Story::default();
+        let mut monitor = Monitor::new(Arc::clone(&shared), Arc::clone(&connection));
+        let end = self.read(stream, &mut monitor, &mut story);
+        self.finish(end, monitor, &shared, &connection, &mut story);
+        story.check();
+    }
+
+    /// Reads the stream as the session's thread does; why it ended.
+    fn read(&self, mut stream: &[u8], monitor: &mut Monitor, story: &mut Story) -> SessionEnd {
+        let mut buffer = FrameBuffer::new(MESSAGE_MAX);
+        loop {
+            loop {
+                match buffer.next_message() {
+                    Err(error) => return SessionEnd::OutOfStep(error),
+                    Ok(None) => break,
+                    Ok(Some(frame)) => {
+                        if let Err(end) = monitor.message(&frame).and_then(|()| monitor.flush()) {
+                            return end;
+                        }
+                        self.listen(story);
+                    }
+                }
+            }
+            if buffer.fill(&mut stream).unwrap() == 0 {
+                return SessionEnd::Lost(None);
+            }
+        }
+    }
+
+    /// Silence for a while, then the end.
+    fn finish(
+        &self,
+        end: SessionEnd,
+        mut monitor: Monitor,
+        shared: &Shared,
+        connection: &Connection,
+        story: &mut Story,
+    ) {
+        if let SessionEnd::Lost(None) = end {
+            for waited in [Duration::ZERO, QUIET, HOLD] {
+                monitor.idle(waited).expect("the writers are there");
+                self.listen(story);
+            }
+        }
+        match &end {
+            SessionEnd::Lost(None) | SessionEnd::OutOfStep(_) | SessionEnd::Termination { .. } => {}
+            other => panic!("nothing in a stream may cause this end: {other:?}"),
+        }
+        monitor.end(&end);
+        self.listen(story);
+        shared.registry.disconnect(connection);
+    }
+
+    /// Takes in everything that the session has said so far.
+    fn listen(&self, story: &mut Story) {
+        // Comes back behind everything that is on its way.
+        self.pipeline.any_state().send(StateItem::Note(mark())).unwrap();
+        for item in &self.state {
+            match item {
+                StateItem::Note(event) if event == mark() => break,
+                StateItem::Note(event) => check_session_event(&event),
+                StateItem::Claim(claim) => check_record(&claim.record),
+                StateItem::Batch(batch) => batch.ops.into_iter().for_each(|op| story.op(op)),
+                StateItem::ExpireHold { .. } => panic!("a hold does not end during its session"),
+            }
+        }
+        for batch in self.events.try_iter() {
+            batch.events.iter().for_each(|event| story.event(event));
+        }
+    }
+
+    fn shared(&self, control: u8) -> Shared {
+        let identity = match control & 3 {
+            0 | 1 => IdentityRule::BgpId,
+            2 => IdentityRule::Address,
+            _ => IdentityRule::SysName,
+        };
+        let single_path = control & 4 != 0;
+        let redump = if control & 8 == 0 { Redump::Skip } else { Redump::Record };
+        Shared {
+            options: Options {
+                message_max: MESSAGE_MAX,
+                rules: Rules { hold: HOLD, quiet: QUIET, redump },
+                raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
+                identity_rule: Box::new(move |_| identity),
+                single_path: Box::new(move |_| single_path),
+                // Nothing can be made below a file: what is rejected is not kept.
+                rejected_dir: "/dev/null/rejected".into(),
+            },
+            registry: Registry::new(HOLD, HOLD),
+            pipeline: self.pipeline.clone(),
+            stop: Stop::new(),
+        }
+    }
+}
+
+fn mark() -> SessionEvent {
+    SessionEvent {
+        kind: SessionEventKind::CollectorStopped,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: Some("everything before this has come".to_owned()),
+        routes: None,
+    }
+}
+
+fn answer(item: &StateItem) {
+    match item {
+        StateItem::Claim(claim) => {
+            let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1));
+            // A session that is gone needs no answer.
+            let _ = claim.reply.send(Claimed { owner, tables: vec![("held".into(), Afi::Ipv4)] });
+        }
+        StateItem::Batch(batch) => {
+            for op in &batch.ops {
+                if let StateOp::SyncStart { table, stored } = op {
+                    let _ = stored.send(stored_routes(table.afi));
+                }
+            }
+        }
+        StateItem::ExpireHold { .. } | StateItem::Note(_) => {}
+    }
+}
+
+/// What the database holds of every table when its dump begins: a default route and 10.0.0.0/8 or a00::/8.
+fn stored_routes(afi: Afi) -> Vec<StoredRoute> {
+    let route = |octets: &[u8], length, path_id| {
+        let prefix = Prefix::new(afi, octets, length).unwrap();
+        StoredRoute { prefix, path_id, fingerprint: 7 }
+    };
+    vec![route(&[], 0, 0), route(&[10], 8, 1)]
+}
+
+/// The routes of one table: key to fingerprint.
+type Routes = BTreeMap<(Prefix, u32), u64>;
+
+/// What the database would hold, told twice: by the ops and by the events.
+#[derive(Default)]
+struct Story {
+    by_ops: BTreeMap<Table, Routes>,
+    by_events: BTreeMap<Table, Routes>,
+    ids: HashSet<[u8; 32]>,
+    checked: Option<Arc<EncodedRoute>>,
+}
+
+impl Story {
+    fn op(&mut self, op: StateOp) {
+        match op {
+            StateOp::RouterSeen(record) => check_record(&record),
+            StateOp::SyncStart { table, .. } => {
+                check_text(&table.name);
+                let stored: Routes = stored_routes(table.afi)
+                    .iter()
+                    .map(|route| ((route.prefix, route.path_id), route.fingerprint))
+                    .collect();
+                assert!(self.by_ops.insert(Table::clone(&table), stored.clone()).is_none(), "{table} begins twice");
+                self.by_events.insert(Table::clone(&table), stored);
+            }
+            StateOp::Route { table, nlri, change, was } => {
+                self.check_key(&table, &nlri);
+                let routes = self.by_ops.get_mut(&*table).expect("a table begins before its routes");
+                let really = if routes.contains_key(&key(&nlri)) { Was::Stored } else { Was::Absent };
+                assert_eq!(was, really, "{table} {nlri:?} would be written the wrong way");
+                match change {
+                    RouteChange::Announce(route) => {
+                        routes.insert(key(&nlri), route.fingerprint());
+                        self.check_route(&route);
+                    }
+                    RouteChange::Withdraw(WithdrawReason::Withdrawn) => {
+                        assert!(routes.remove(&key(&nlri)).is_some(), "{table} {nlri:?} is not there");
+                    }
+                    RouteChange::Withdraw(WithdrawReason::Stale) => panic!("stale routes go by End-of-RIB"),
+                }
+            }
+            StateOp::EndOfRib { table, stale } | StateOp::PurgeStale { table, stale } => {
+                let routes = self.by_ops.get_mut(&*table).expect("a table begins before it is complete");
+                for nlri in &stale {
+                    assert!(routes.remove(&key(nlri)).is_some(), "{table} {nlri:?} is not there");
+                }
+            }
+            StateOp::TableDown { name, event } => {
+                self.by_ops.retain(|table, _| table.name != name);
+                self.by_events.retain(|table, _| table.name != name);
+                check_session_event(&event);
+            }
+            StateOp::TableSeen(table) => assert!(self.by_ops.contains_key(&*table), "{table} is seen and not there"),
+            StateOp::Hold => {}
+            StateOp::SessionEvent(event) => check_session_event(&event),
+        }
+    }
+
+    fn event(&mut self, event: &RouteEvent) {
+        assert!(self.ids.insert(event.id), "an event id comes twice: {event:?}");
+        let routes = self.by_events.get_mut(&*event.table).expect("a table begins before its events");
+        let (action, columns) = match &event.change {
+            RouteChange::Announce(route) => {
+                routes.insert(key(&event.nlri), route.fingerprint());
+                (Action::Announce, Arc::clone(route))
+            }
+            RouteChange::Withdraw(reason) => {
+                let was_there = routes.remove(&key(&event.nlri)).is_some();
+                match reason {
+                    WithdrawReason::Withdrawn => (Action::Withdraw, Arc::new(EncodedRoute::withdrawn())),
+                    WithdrawReason::Stale => {
+                        assert!(was_there, "{event:?} is not there");
+                        (Action::Withdraw, Arc::new(EncodedRoute::stale()))
+                    }
+                }
+            }
+        };
+        self.check_route(&columns);
+        let mut fields = Vec::new();
+        let row = EventRow {
+            id: &event.id,
+            time: Timestamp::from_wire(1, 0),
+            table: &event.table,
+            nlri: &event.nlri,
+            action,
+            route: &columns,
+            raw: event.raw.as_deref(),
+            received_at: event.received_at,
+            router_time: event.router_time,
+        };
+        row.put_fields(&mut fields);
+        rows::check_event(&fields, columns.columns());
+    }
+
+    fn check_key(&self, table: &Table, nlri: &Nlri) {
+        assert_eq!(nlri.prefix.afi(), table.afi);
+        let mut fields = Vec::new();
+        RouteKey { table, prefix: nlri.prefix, path_id: nlri.path_id_column() }.put_fields(&mut fields);
+        rows::check_key(&fields);
+    }
+
+    /// Thousands of prefixes share one route: it is looked at once.
+    fn check_route(&mut self, route: &Arc<EncodedRoute>) {
+        if !self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, route)) {
+            rows::check_attributes(route.columns());
+            self.checked = Some(Arc::clone(route));
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.by_ops, self.by_events, "current_routes and route_events tell different stories");
+    }
+}
+
+fn key(nlri: &Nlri) -> (Prefix, u32) {
+    (nlri.prefix, nlri.path_id_column())
+}
+
+fn check_record(record: &RouterRecord) {
+    check_text(RouterId::as_str(&record.router));
+    record.hostname.as_deref().into_iter().chain(record.description.as_deref()).for_each(check_text);
+}
+
+fn check_session_event(event: &SessionEvent) {
+    event.table_name.as_deref().into_iter().chain(event.reason.as_deref()).for_each(check_text);
+}
+
+fn check_text(text: &str) {
+    assert!(!text.is_empty() && !text.contains('\0'), "{text:?}");
+}

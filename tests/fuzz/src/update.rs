@@ -1,0 +1,106 @@
+//! One UPDATE under any context: prefixes hold no host bits and are of their family, NLRI are no more than the octets,
+//! and what is stored of it is well-formed.
+
+use std::collections::HashSet;
+
+use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
+use rib_ingester::session::changes::{Changes, PathIds};
+use rib_ingester::wire::bgp::nlri::NlriSet;
+use rib_ingester::wire::bgp::update::{self, DecodeContext, Routes, Update};
+use rib_ingester::wire::bmp::peer::AsWidth;
+
+use super::rows;
+
+/// Families that a bit of the second octet puts under Add-Path.
+const ADD_PATH: [(u16, u8); 8] = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (2, 4), (1, 128), (2, 128)];
+
+/// The first two octets choose how the UPDATE is read and whether its header is made up; the rest is the UPDATE.
+pub fn check(input: &[u8]) {
+    let [control, families, rest @ ..] = input else { return };
+    let as_width = if control & 1 == 0 { AsWidth::Four } else { AsWidth::Two };
+    let add_path = ADD_PATH
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| families >> bit & 1 == 1)
+        .map(|(_, (afi, safi))| AfiSafi { afi: *afi, safi: *safi })
+        .collect();
+    let path_ids = if control & 2 == 0 { PathIds::Keyed } else { PathIds::Ignored };
+    let bytes = if control & 4 == 0 { framed(2, rest) } else { rest.to_vec() };
+    check_bytes(&bytes, &DecodeContext { as_width, add_path }, path_ids);
+}
+
+/// A BGP message around its body, which is cut where the length would not fit.
+pub fn framed(type_code: u8, body: &[u8]) -> Vec<u8> {
+    let body = &body[..body.len().min(usize::from(u16::MAX) - 19)];
+    let length = u16::try_from(body.len() + 19).unwrap().to_be_bytes();
+    [&[0xff; 16][..], &length, &[type_code], body].concat()
+}
+
+fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
+    let decoded = match update::decode(bytes, context) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            assert!(error.offset <= bytes.len() && !error.field.is_empty(), "{error:?}");
+            return;
+        }
+    };
+    assert!(!(decoded.lies.add_path_missing && context.add_path.is_empty()), "nothing was announced");
+    match decoded.update {
+        Update::EndOfRib(_) => {
+            let length = u16::from_be_bytes([bytes[16], bytes[17]]);
+            assert!(matches!(length, 23 | 29 | 30), "End-of-RIB has exact encodings (RFC 4724 section 2)");
+        }
+        Update::Routes(routes) => {
+            check_routes(&routes, bytes.len());
+            check_changes(routes, path_ids);
+        }
+    }
+}
+
+fn check_routes(routes: &Routes, octets: usize) {
+    let announced = routes.announced.iter().map(|group| (group.family, &group.nlri));
+    let withdrawn = routes.withdrawn.iter().map(|group| (group.family, &group.nlri));
+    let mut least = 0;
+    for (family, nlri) in announced.chain(withdrawn) {
+        least += match nlri {
+            NlriSet::Prefixes(all) => {
+                all.iter().for_each(|nlri| check_prefix(nlri.prefix, family));
+                all.iter().map(octets_of).sum()
+            }
+            NlriSet::Labelled(all) => {
+                all.iter().for_each(|nlri| check_prefix(nlri.nlri.prefix, family));
+                all.iter().map(|n| octets_of(&n.nlri) + 3 * n.labels.len() + 8 * usize::from(n.rd.is_some())).sum()
+            }
+            NlriSet::Opaque(bytes) => bytes.len(),
+        };
+        assert!(family.unicast().is_none() || matches!(nlri, NlriSet::Prefixes(_)));
+    }
+    assert!(least <= octets, "{least} octets of NLRI in {octets}");
+    for (i, attribute) in routes.attributes.other.iter().enumerate().skip(1) {
+        assert!(routes.attributes.other[i - 1].code() < attribute.code(), "each attribute once, ascending");
+    }
+}
+
+/// How many octets an NLRI takes on the wire.
+fn octets_of(nlri: &Nlri) -> usize {
+    1 + usize::from(nlri.prefix.length().div_ceil(8)) + if nlri.path_id.is_some() { 4 } else { 0 }
+}
+
+fn check_prefix(prefix: Prefix, family: AfiSafi) {
+    assert_eq!(u16::from(prefix.afi() == Afi::Ipv6) + 1, family.afi, "{prefix} in {family}");
+    rows::assert_no_host_bits(prefix.octets(), prefix.length());
+}
+
+fn check_changes(routes: Routes, path_ids: PathIds) {
+    let changes = Changes::of(routes, path_ids);
+    let mut announced: HashSet<Nlri> = HashSet::new();
+    for (afi, route, nlri) in &changes.announced {
+        rows::check_attributes(route.columns());
+        assert!(!nlri.is_empty() && nlri.iter().all(|nlri| nlri.prefix.afi() == *afi));
+        announced.extend(nlri.iter().copied());
+    }
+    for (afi, nlri) in &changes.withdrawn {
+        assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == *afi && !announced.contains(nlri)));
+    }
+    assert!(changes.not_stored.iter().all(|family| family.unicast().is_none()));
+}
