@@ -456,3 +456,23 @@ fn a_single_path_router_has_one_row_per_prefix_under_changing_identifiers() {
     eventually_equal(vec!["global 4 10.1.0.0/16 0 192.0.2.1 [64503]".to_owned()], || routes(&db));
     assert!(ingester.stop().success());
 }
+
+#[test]
+fn a_router_that_sends_routes_before_any_peer_up_gets_the_name_that_follows() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut named = ingester.connect();
+    // FRR 8: its own routes come under peer 0.0.0.0, which never gets a Peer Up.
+    let own = Peer::neighbour("0.0.0.0", 0);
+    let update = bmp::announce(&Attributes::path(&[]), "192.0.2.7", &["10.1.0.0/16"]);
+    named.send(&bmp::initiation(b"frr8", b"")).send(&bmp::route_monitoring(own, &update));
+    named.send(&bmp::peer_up(Peer::neighbour("192.0.2.7", 64_507), &open(), None));
+    eventually_equal(ROUTER.to_owned(), || one(&db, "SELECT router_id FROM routers"));
+    // One that names nothing is known by its address.
+    let mut nameless = ingester.connect();
+    nameless.send(&bmp::initiation(b"nameless", b"")).send(&bmp::route_monitoring(own, &update));
+    eventually_equal(vec![ROUTER.to_owned(), "127.0.0.1".to_owned()], || {
+        rows(&db, "SELECT router_id FROM routers ORDER BY first_seen")
+    });
+    assert!(ingester.stop().success());
+}

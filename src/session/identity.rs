@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::{Asn, RouterId};
 use crate::pipeline::RouterRecord;
-use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, PeerUp};
 
 /// How a router's identifier is chosen.
@@ -38,8 +38,10 @@ pub struct Identity {
     /// From the Sent OPEN of a VRF's Peer Up, which may be the VRF's own.
     vrf_open_id: Option<Ipv4Addr>,
     open_asn: Option<Asn>,
-    /// From a VRF's Loc-RIB per-peer header.
-    routes_seen: bool,
+    /// Loc-RIB routes have come, which are stored and cannot wait.
+    loc_rib_routes: bool,
+    /// Other routes have come.
+    other_routes: bool,
 }
 
 impl Identity {
@@ -55,7 +57,8 @@ impl Identity {
             global_open_id: None,
             vrf_open_id: None,
             open_asn: None,
-            routes_seen: false,
+            loc_rib_routes: false,
+            other_routes: false,
         }
     }
 
@@ -86,7 +89,10 @@ impl Identity {
     /// Takes in the per-peer header of a Route Monitoring message.
     pub fn route_monitoring(&mut self, header: &PerPeerHeader) {
         self.header(&header.peer);
-        self.routes_seen = true;
+        match header.rib {
+            Rib::LocRib { .. } => self.loc_rib_routes = true,
+            Rib::AdjRibIn(_) | Rib::AdjRibOut(_) => self.other_routes = true,
+        }
     }
 
     fn header(&mut self, peer: &PeerKey) {
@@ -101,12 +107,18 @@ impl Identity {
     /// Whether it can be settled now: something of the global instance has named an identifier, or routes
     /// have come that cannot wait.
     pub fn is_ready(&self) -> bool {
-        self.loc_rib_id.is_some() || self.global_open_id.is_some() || self.routes_seen
+        self.loc_rib_id.is_some() || self.global_open_id.is_some() || self.loc_rib_routes
     }
 
     /// Whether anything at all has named an identifier.
     pub fn has_candidate(&self) -> bool {
         self.is_ready() || self.vrf_open_id.is_some()
+    }
+
+    /// Whether only routes have come that are not stored: FRR 8 sends those of its own before any Peer Up, so the
+    /// source address is the identifier only if no better one follows.
+    pub fn has_routes_alone(&self) -> bool {
+        self.other_routes && !self.has_candidate()
     }
 
     /// The router's row. `known` are the identifiers stored for the router's source address: one of them
@@ -161,7 +173,7 @@ mod tests {
     use super::*;
     use crate::wire::bgp::open::Open;
     use crate::wire::bmp::InformationList;
-    use crate::wire::bmp::peer::{AsWidth, Policy, Rd, Rib};
+    use crate::wire::bmp::peer::{AsWidth, Policy, Rd};
 
     fn header(kind: PeerKind, bgp_id: &str) -> PerPeerHeader {
         let rib = match kind {
@@ -225,6 +237,16 @@ mod tests {
         identity.peer_up(&up(GLOBAL, "10.0.0.1", 64_501, "10.0.0.2"));
         let settle = |known: &str| identity.settle(&[RouterId::new(known)]).router.as_str().to_owned();
         assert_eq!((settle("10.0.0.3").as_str(), settle("10.7.7.7").as_str()), ("10.0.0.3", "10.0.0.1"));
+    }
+
+    #[test]
+    fn routes_that_are_not_stored_wait_for_a_name() {
+        let mut identity = identity(IdentityRule::BgpId);
+        identity.route_monitoring(&header(PeerKind::Global, "0.0.0.0"));
+        assert!(!identity.is_ready() && !identity.has_candidate() && identity.has_routes_alone());
+        identity.peer_up(&up(PeerKind::Global, "10.9.9.9", 64_501, "10.0.0.2"));
+        assert!(identity.is_ready() && !identity.has_routes_alone());
+        assert_eq!(identity.settle(&[]).router.as_str(), "10.0.0.2");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! it; from then on [`Tables`] turns changes into ops and events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
@@ -28,6 +29,9 @@ use crate::wire::error::Error;
 /// Rows of `session_events` that wait for the identity; a router with more peers than this loses the surplus.
 const WAITING_NOTES_MAX: usize = 4_096;
 
+/// A router that sends routes but no name is known by its address after this time of silence.
+const NAME_WAIT_MAX: Duration = Duration::from_secs(3);
+
 /// One router's session, message by message.
 pub struct Monitor {
     shared: Arc<Shared>,
@@ -40,6 +44,8 @@ pub struct Monitor {
     waiting_notes: Vec<SessionEvent>,
     waiting_tables: Vec<PerPeerHeader>,
     messages: u64,
+    /// Time spent waiting for the socket.
+    waited: Duration,
 }
 
 /// What exists once the router is known.
@@ -68,6 +74,7 @@ impl Monitor {
             waiting_notes: Vec::new(),
             waiting_tables: Vec::new(),
             messages: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -118,8 +125,10 @@ impl Monitor {
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn idle(&mut self, waited: std::time::Duration) -> Result<(), SessionEnd> {
-        if self.settled.is_none() && self.identity.has_candidate() {
+    pub fn idle(&mut self, waited: Duration) -> Result<(), SessionEnd> {
+        self.waited += waited;
+        let has_waited = self.identity.has_routes_alone() && self.waited >= NAME_WAIT_MAX;
+        if self.settled.is_none() && (self.identity.has_candidate() || has_waited) {
             self.settle()?;
         }
         match &mut self.settled {
@@ -219,7 +228,9 @@ impl Monitor {
     ) -> Result<(), SessionEnd> {
         let header = &monitoring.peer;
         self.identity.route_monitoring(header);
-        self.settle()?;
+        if self.identity.is_ready() {
+            self.settle()?;
+        }
         let decoded = match update::decode(monitoring.update, &monitoring.context(self.peers.context(header))) {
             Ok(decoded) => decoded,
             Err(error) => {
