@@ -154,7 +154,7 @@ impl Decoder<'_> {
         }
         if let Some(unreach) = attributes.unreach {
             let (family, nlri) = read_unreach(unreach)?;
-            if nlri.is_empty() && attributes.count == 1 && !has_plain {
+            if nlri.is_empty() && attributes.count == 1 && attributes.faults.is_empty() && !has_plain {
                 return Ok(Update::EndOfRib(family));
             }
             gone.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
@@ -253,6 +253,16 @@ mod tests {
     }
 
     const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
+
+    /// Found by fuzzing: taken for an End-of-RIB, it purged what the dump had not yet confirmed.
+    #[test]
+    fn empty_mp_unreach_with_an_attribute_cut_short_behind_it_is_not_eor() {
+        for cut in [&[0x40][..], &[0x40, 1], &[0x40, 1, 1], &[0x40, 1, 9, 0]] {
+            let attributes = [&[0x80, 15, 3, 0, 2, 1], cut].concat();
+            let is_eor = decoded(&[], &attributes, &[]).is_ok_and(|d| matches!(d.update, Update::EndOfRib(_)));
+            assert!(!is_eor, "{cut:?}");
+        }
+    }
 
     #[test]
     fn end_of_rib_is_the_exact_encoding_and_nothing_else() {
