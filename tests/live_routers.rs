@@ -49,12 +49,11 @@ fn the_database_holds_what_the_routers_report() {
     agree(&lab, &db, "the sessions with feeder 1 were reset");
     history_ends_in_the_present(&db);
 
-    // The TCP connection is lost without a word, and the router comes back with nothing but what it originates.
-    lab.run(&["restart"], &["frr10"]);
-    lab.run(&["feed"], &["2", "add", "10.4.3.0/24", "nexthop", "192.0.2.22"]);
-    agree(&lab, &db, "a router was restarted");
-    history_ends_in_the_present(&db);
-
+    // FRR sends its End-of-RIB at a BMP connect, and only for neighbours that are up then.
+    eventually("FRR's neighbours are up again", || {
+        let many = db.rows("SELECT count(*) > 70 FROM current_routes WHERE router_id = '10.255.0.3'") == ["t"];
+        many.then_some(())
+    });
     assert!(collector.stop().success());
     for index in 16..20 {
         lab.run(&["feed"], &["1", "del", &format!("10.1.{index}.0/24")]);
@@ -80,6 +79,12 @@ fn the_database_holds_what_the_routers_report() {
         ["frr8|0"],
         "FRR 8.4 monitors Adj-RIB-In only",
     );
+    // The TCP connection is lost without a word, and the router comes back with nothing but what it originates.
+    lab.run(&["restart"], &["frr10"]);
+    lab.run(&["feed"], &["2", "add", "10.4.3.0/24", "nexthop", "192.0.2.22"]);
+    agree(&lab, &db, "a router was restarted");
+    history_ends_in_the_present(&db);
+
     assert!(collector.stop().success());
 }
 
@@ -89,7 +94,8 @@ fn agree(lab: &Lab, db: &TestDb, after: &str) {
         let mut last = String::new();
         let started = std::time::Instant::now();
         eventually(&format!("{router} and the database agree after {after}"), || {
-            let (reported, stored) = (lab.reported(router), stored(db, router_id));
+            // A router that has just been restarted does not answer yet.
+            let (reported, stored) = (lab.reported(router)?, stored(db, router_id));
             if reported == stored && !stored.is_empty() {
                 return Some(());
             }
@@ -170,19 +176,26 @@ impl Lab {
         lab
     }
 
-    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output.
-    fn run(&self, command: &[&str], arguments: &[&str]) -> String {
-        let output = Command::new(script("lab")).args(command).arg(&self.folder).args(arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "scripts/lab {command:?} {arguments:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`, which has to succeed.
+    fn run(&self, command: &[&str], arguments: &[&str]) {
+        self.try_run(command, arguments).unwrap_or_else(|why| panic!("{why}"));
     }
 
-    /// The router's own account of its Loc-RIB, in the form of [`stored`].
-    fn reported(&self, router: &str) -> Vec<String> {
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output, or what went wrong.
+    fn try_run(&self, command: &[&str], arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(script("lab")).args(command).arg(&self.folder).args(arguments).output().unwrap();
+        if output.status.success() {
+            return Ok(String::from_utf8(output.stdout).unwrap());
+        }
+        Err(format!("scripts/lab {command:?} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// The router's own account of its Loc-RIB, in the form of [`stored`]; `None` while it does not answer.
+    fn reported(&self, router: &str) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         for (family, afi) in [("ipv4", 4), ("ipv6", 6)] {
-            let json: Value = serde_json::from_str(&self.run(&["rib"], &[router, family])).unwrap();
+            let json = self.try_run(&["rib"], &[router, family]).inspect_err(|why| eprintln!("{why}")).ok()?;
+            let json: Value = serde_json::from_str(&json).ok()?;
             if router == "gobgp" {
                 lines.extend(
                     json.as_object().unwrap().iter().filter_map(|(prefix, paths)| gobgp_route(afi, prefix, paths)),
@@ -193,7 +206,7 @@ impl Lab {
             }
         }
         lines.sort();
-        lines
+        Some(lines)
     }
 }
 
