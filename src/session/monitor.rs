@@ -26,8 +26,8 @@ use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
 
-/// Rows of `session_events` that wait for the identity; a router with more peers than this loses the surplus.
-const WAITING_NOTES_MAX: usize = 4_096;
+/// Rows of `session_events`, and Loc-RIB instances, that wait for the identity; a router with more loses the surplus.
+const WAITING_MAX: usize = 4_096;
 
 /// A router that sends routes but no name is known by its address after this time of silence.
 const NAME_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -197,7 +197,8 @@ impl Monitor {
         } else {
             self.note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
-        if let Rib::LocRib { .. } = up.peer.rib {
+        let is_waiting = self.waiting_tables.iter().any(|header| header.peer.kind == up.peer.peer.kind);
+        if matches!(up.peer.rib, Rib::LocRib { .. }) && !is_waiting && self.waiting_tables.len() < WAITING_MAX {
             self.waiting_tables.push(up.peer);
         }
         if self.identity.is_ready() { self.settle() } else { Ok(()) }
@@ -390,7 +391,7 @@ impl Monitor {
         match &mut self.settled {
             Some(settled) => settled.tables.outbox().note(note),
             None => {
-                if self.waiting_notes.len() < WAITING_NOTES_MAX {
+                if self.waiting_notes.len() < WAITING_MAX {
                     self.waiting_notes.push(note);
                 }
                 Ok(())

@@ -22,6 +22,9 @@ pub const UNKNOWN_TABLE: &str = "UNKNOWN";
 /// A table name longer than this is cut: RFC 9069 section 5.2.1 allows 255 octets.
 const TABLE_NAME_MAX: usize = 255;
 
+/// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
+const PEERS_MAX: usize = 65_536;
+
 /// Everything known of a session's peers.
 #[derive(Debug, Default)]
 pub struct Peers {
@@ -115,6 +118,9 @@ impl Peers {
 
     /// Takes in a Peer Up. A further one for the same peer merges its capabilities.
     pub fn peer_up(&mut self, up: &PeerUp<'_>) {
+        if self.peers.len() >= PEERS_MAX && !self.is_up(&up.peer) {
+            return;
+        }
         let peer = self.peers.entry(PeerId::of(&up.peer)).or_default();
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
 
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
+use xxhash_rust::xxh3::Xxh3Builder;
 
 use crate::model::{Afi, Nlri, PathId, Prefix};
 use crate::pipeline::StoredRoute;
@@ -25,8 +26,8 @@ pub struct Rib {
 /// By family, for the size of the key: network, prefix length, path identifier (0 stands for none too, as in the database).
 #[derive(Debug)]
 enum Routes {
-    Ipv4(HashMap<[u8; 9], Known, Xxh3DefaultBuilder>),
-    Ipv6(HashMap<[u8; 21], Known, Xxh3DefaultBuilder>),
+    Ipv4(HashMap<[u8; 9], Known, Xxh3Builder>),
+    Ipv6(HashMap<[u8; 21], Known, Xxh3Builder>),
 }
 
 /// 63 bits of the fingerprint, and whether this session has confirmed the route.
@@ -72,9 +73,11 @@ pub struct Announced {
 impl Rib {
     /// An empty table.
     pub fn new(afi: Afi) -> Rib {
+        // A seed of its own for each table, so that nobody can choose prefixes that collide.
+        let hasher = Xxh3Builder::new().with_seed(RandomState::new().hash_one(0u8));
         let routes = match afi {
-            Afi::Ipv4 => Routes::Ipv4(HashMap::default()),
-            Afi::Ipv6 => Routes::Ipv6(HashMap::default()),
+            Afi::Ipv4 => Routes::Ipv4(HashMap::with_hasher(hasher)),
+            Afi::Ipv6 => Routes::Ipv6(HashMap::with_hasher(hasher)),
         };
         Rib { routes, unconfirmed: 0 }
     }
@@ -145,7 +148,7 @@ impl Rib {
     }
 }
 
-type Map<const N: usize> = HashMap<[u8; N], Known, Xxh3DefaultBuilder>;
+type Map<const N: usize> = HashMap<[u8; N], Known, Xxh3Builder>;
 
 fn load<const N: usize>(routes: &mut Map<N>, stored: &[StoredRoute]) {
     routes.reserve(stored.len());
