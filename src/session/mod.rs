@@ -87,6 +87,8 @@ pub enum SessionEnd {
     Stalled,
     /// No BMP, or not any more: the stream cannot be found again.
     OutOfStep(FrameError),
+    /// The router names ever new tables; so many are allowed.
+    TooManyTables(usize),
     /// Another session of the same router from the same address is newer.
     Superseded,
     /// The router's identifier belongs to another session; the text names the remedy.
@@ -109,6 +111,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
             SessionEnd::Stalled => f.write_str("stalled inside a message"),
             SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
+            SessionEnd::TooManyTables(max) => write!(f, "more than {max} tables"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),
             SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),

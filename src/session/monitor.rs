@@ -159,6 +159,7 @@ impl Monitor {
             SessionEnd::Lost(_)
             | SessionEnd::Stalled
             | SessionEnd::OutOfStep(_)
+            | SessionEnd::TooManyTables(_)
             | SessionEnd::Superseded
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost
@@ -411,7 +412,7 @@ impl Settled {
             SessionEnd::Lost(_) | SessionEnd::Stalled => {
                 self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
             }
-            SessionEnd::OutOfStep(_) | SessionEnd::Panicked => {
+            SessionEnd::OutOfStep(_) | SessionEnd::TooManyTables(_) | SessionEnd::Panicked => {
                 self.lose(SessionEventKind::SessionClosed, &reason, shared, connection)
             }
             SessionEnd::Stopping => {

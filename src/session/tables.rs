@@ -21,6 +21,9 @@ use crate::pipeline::{
 };
 use crate::wire::bmp::peer::PeerKind;
 
+/// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
+const TABLES_MAX: usize = 16_384;
+
 /// Names one table inside a session.
 type Key = (Arc<str>, Afi);
 
@@ -272,6 +275,9 @@ impl Tables {
         let key = (Arc::clone(name), afi);
         if self.tables.contains_key(&key) {
             return Ok(());
+        }
+        if self.tables.len() >= TABLES_MAX {
+            return Err(SessionEnd::TooManyTables(TABLES_MAX));
         }
         let router = self.outbox.owner().router.clone();
         let table = Arc::new(Table { router, name: Arc::clone(name), afi });

@@ -188,3 +188,14 @@ fn a_termination_ends_held_tables_too() {
     bench.tables.terminate("over").unwrap();
     assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old"]);
 }
+
+#[test]
+fn a_router_that_names_ever_new_tables_loses_its_session() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    for i in 0..TABLES_MAX {
+        bench.tables.begin(KIND, &i.to_string().into(), Afi::Ipv4).unwrap();
+    }
+    let end = bench.tables.begin(KIND, &"one more".into(), Afi::Ipv4).unwrap_err();
+    assert_eq!(end.to_string(), "more than 16384 tables");
+    bench.tables.begin(KIND, &"0".into(), Afi::Ipv4).unwrap();
+}
