@@ -18,18 +18,20 @@
 //! |---|---|---|
 //! | `model` | the vocabulary of routes | nothing of ours |
 //! | `wire` | bytes to messages; pure | `model` |
-//! | `store` | the only room that names SQL | `model`, `pipeline::op` |
+//! | `store` | the only room that names SQL | `model` |
 //! | `pipeline` | channels and writer threads | `model`, `store` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, the sending end of `pipeline` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
-//! | `config` | the one table of settings, the only reader of the environment | `model` |
+//! | `config` | the one table of settings, the only reader of the environment | nothing of ours |
+//! | `logging` | filter, fold, format of log lines | `config` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
-//! Invariants, each held by a test: `wire` has no I/O, no clock, no log and no SQL. One router always maps to one state
-//! writer and one event writer, so its rows are written in the order it said them. A thread that receives from a pipeline
-//! channel never sends into one: no cycle, no deadlock. A full channel blocks the session, and TCP the router; nothing is
-//! dropped to make room. Only a Termination or a Loc-RIB Peer Down removes a router's routes at once; a lost
-//! connection leaves them for the hold. Times in the database are the database's own.
+//! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
+//! no SQL. One router always maps to one state writer and one event writer, so its rows are written in the order it said
+//! them. A thread that receives from a pipeline channel never sends into one: no cycle, no deadlock. A full channel blocks
+//! the session, and TCP the router; nothing is dropped to make room. Only a Termination or a Loc-RIB Peer Down removes a
+//! router's routes at once; a lost connection leaves them for the hold. Times in the database are the database's own, but
+//! for `received_at` and `router_time`.
 
 pub mod capture;
 pub mod cli;

@@ -96,7 +96,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
     let shared =
-        Arc::new(Shared { options: session_options(settings), registry, pipeline: sender.clone(), stop: stop.clone() });
+        Arc::new(Shared { options: session_options(settings), registry, pipeline: sender, stop: stop.clone() });
     let listener = spawn_listener(listener, &shared, settings, &allow);
     let maintenance = spawn_maintenance(settings, &stop);
 
@@ -131,7 +131,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     if listener.join().is_err() {
         ending = Ending::Failed;
     }
-    drop((shared, sender));
+    drop(shared);
     let end = pipeline.join();
     if end.given_up > 0 {
         error!("collector: {} changes given up at stop, not written", end.given_up);

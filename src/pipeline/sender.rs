@@ -55,16 +55,6 @@ impl PipelineSender {
     pub fn any_state(&self) -> &Sender<StateItem> {
         &self.state[0]
     }
-
-    /// How many items wait in front of each state writer.
-    pub fn state_queue_lengths(&self) -> Vec<usize> {
-        self.state.iter().map(Sender::len).collect()
-    }
-
-    /// How many items wait in front of each event writer.
-    pub fn event_queue_lengths(&self) -> Vec<usize> {
-        self.events.iter().map(Sender::len).collect()
-    }
 }
 
 /// A stable choice: the same router meets the same writer after a restart too.

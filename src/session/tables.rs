@@ -252,11 +252,6 @@ impl Tables {
         Ok(())
     }
 
-    /// How many routes are stored, over all tables.
-    pub fn routes(&self) -> usize {
-        self.tables.values().map(|table| table.rib.len()).sum()
-    }
-
     fn remove(&mut self, names: BTreeSet<Arc<str>>, kind: SessionEventKind, reason: &str) -> Result<bool, SessionEnd> {
         for name in &names {
             for table in self.tables.extract_if(|(of, _), _| of == name).map(|(_, table)| table) {
