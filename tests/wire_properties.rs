@@ -349,7 +349,7 @@ proptest! {
             }
             Update::Routes(routes) => {
                 let nlri = |all: &[Nlri]| NlriSet::Prefixes(all.to_vec());
-                let announced = Announced { family, next_hop: Some(case.next_hop), nlri: nlri(&case.announced) };
+                let announced = Announced { family, next_hop: Some(case.next_hop), nlri: nlri(&case.announced), path_status: None };
                 let withdrawn = Withdrawn { family, nlri: nlri(&case.withdrawn) };
                 prop_assert_eq!(routes.attributes, case.attributes);
                 prop_assert_eq!(routes.actions, vec![]);

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::{OtherAttribute, PathAttributes};
+use super::{OtherAttribute, PathAttributes, PathStatus};
 
 impl PathAttributes {
     /// The attributes without a column, by the names of the IANA registry of BGP path attributes in snake case, an
@@ -17,14 +17,18 @@ impl PathAttributes {
         self.other.iter().map(|attribute| (name(attribute.code()), value(attribute))).collect()
     }
 
-    /// The text of the `attrs` column; the link-local next hop has no column either. `None` when there is nothing.
-    pub fn attrs_json(&self, link_local: Option<Ipv6Addr>) -> Option<String> {
-        if self.other.is_empty() && link_local.is_none() {
+    /// The text of the `attrs` column; a route's link-local next hop and its status have no column either. `None` when
+    /// there is nothing.
+    pub fn attrs_json(&self, link_local: Option<Ipv6Addr>, path_status: Option<PathStatus>) -> Option<String> {
+        if self.other.is_empty() && link_local.is_none() && path_status.is_none() {
             return None;
         }
         let mut attrs = self.attrs();
         if let Some(link_local) = link_local {
             attrs.insert("link_local_next_hop".to_owned(), json!(link_local.to_string()));
+        }
+        if let Some(path_status) = path_status {
+            attrs.insert("path_status".to_owned(), path_status.json());
         }
         Some(jsonb_text(&Value::Object(attrs)))
     }
@@ -167,10 +171,10 @@ mod tests {
             ..PathAttributes::default()
         };
         assert_eq!(
-            attributes.attrs_json(Some("fe80::1".parse().unwrap())).unwrap(),
-            r#"{"99": "0102ff", "aigp": 18446744073709551615, "aggregator": {"asn": 4200000000, "address": "10.1.1.1"}, "cluster_list": ["8.8.8.8", "9.9.9.9"], "atomic_aggregate": true, "link_local_next_hop": "fe80::1"}"#,
+            attributes.attrs_json(Some("fe80::1".parse().unwrap()), PathStatus::from_wire(&[0, 0, 0, 2])).unwrap(),
+            r#"{"99": "0102ff", "aigp": 18446744073709551615, "aggregator": {"asn": 4200000000, "address": "10.1.1.1"}, "path_status": {"status": ["best"]}, "cluster_list": ["8.8.8.8", "9.9.9.9"], "atomic_aggregate": true, "link_local_next_hop": "fe80::1"}"#,
         );
-        assert_eq!(PathAttributes::default().attrs_json(None), None);
+        assert_eq!(PathAttributes::default().attrs_json(None, None), None);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Changes {
                 None => changes.not_stored.push(group.family),
                 Some((_, nlri)) if nlri.is_empty() => {}
                 Some((afi, nlri)) => {
-                    let route = EncodedRoute::encode(group.next_hop.as_ref(), &routes.attributes);
+                    let route = EncodedRoute::encode(group.next_hop.as_ref(), &routes.attributes, group.path_status);
                     changes.announced.push((afi, Arc::new(route), nlri));
                 }
             }
@@ -94,7 +94,7 @@ mod tests {
         let next_hop = Some(NextHop { address: [192, 0, 2, 1].into(), link_local: None });
         Routes {
             withdrawn: vec![Withdrawn { family, nlri: NlriSet::Prefixes(withdrawn) }],
-            announced: vec![Announced { family, next_hop, nlri: NlriSet::Prefixes(announced) }],
+            announced: vec![Announced { family, next_hop, nlri: NlriSet::Prefixes(announced), path_status: None }],
             attributes: PathAttributes::default(),
             actions: vec![],
         }
@@ -120,7 +120,8 @@ mod tests {
     fn other_families_are_named_and_change_nothing() {
         let mut routes = routes(vec![], vec![]);
         let family = AfiSafi { afi: 1, safi: 2 };
-        routes.announced.push(Announced { family, next_hop: None, nlri: NlriSet::Prefixes(vec![nlri(10, None)]) });
+        let nlri = NlriSet::Prefixes(vec![nlri(10, None)]);
+        routes.announced.push(Announced { family, next_hop: None, nlri, path_status: None });
         let changes = Changes::of(routes, PathIds::Keyed);
         assert_eq!((changes.not_stored, changes.announced.len()), (vec![family], 0));
     }

@@ -21,7 +21,7 @@ use super::tables::{Stamp, Tables, router_note};
 use super::{RawBytes, SessionEnd, Shared};
 use crate::model::{Afi, RouterId, Text, Timestamp};
 use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
-use crate::wire::bgp::update::{self, Decoded, Lies, Update};
+use crate::wire::bgp::update::{Decoded, Lies, Update};
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
@@ -233,7 +233,7 @@ impl Monitor {
         if self.identity.is_ready() {
             self.settle()?;
         }
-        let decoded = match update::decode(monitoring.update, &monitoring.context(self.peers.context(header))) {
+        let decoded = match monitoring.decode_update(self.peers.context(header)) {
             Ok(decoded) => decoded,
             Err(error) => {
                 return self.reject(frame, &error);

@@ -99,7 +99,7 @@ fn say_change(change: &RouteChange) -> &'static str {
 
 fn route() -> Arc<EncodedRoute> {
     let next_hop = NextHop { address: [192, 0, 2, 1].into(), link_local: None };
-    Arc::new(EncodedRoute::encode(Some(&next_hop), &PathAttributes::default()))
+    Arc::new(EncodedRoute::encode(Some(&next_hop), &PathAttributes::default(), None))
 }
 
 fn nlri(octet: u8) -> Nlri {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Afi, NextHop, PathAttributes, Prefix, Table, Timestamp, WriteText};
+use crate::model::{Afi, NextHop, PathAttributes, PathStatus, Prefix, Table, Timestamp, WriteText};
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -37,8 +37,12 @@ pub struct EncodedRoute {
 }
 
 impl EncodedRoute {
-    /// Encodes the columns of a route with this next hop and these attributes.
-    pub fn encode(next_hop: Option<&NextHop>, attributes: &PathAttributes) -> EncodedRoute {
+    /// Encodes the columns of a route with this next hop, these attributes and this status.
+    pub fn encode(
+        next_hop: Option<&NextHop>,
+        attributes: &PathAttributes,
+        path_status: Option<PathStatus>,
+    ) -> EncodedRoute {
         let mut out = Vec::with_capacity(512);
         match next_hop {
             Some(next_hop) => put_inet(&mut out, next_hop.address),
@@ -58,7 +62,7 @@ impl EncodedRoute {
         put_text_array(&mut out, attributes.communities.as_deref());
         put_text_array(&mut out, attributes.extended_communities.as_deref());
         put_text_array(&mut out, attributes.large_communities.as_deref());
-        match attributes.attrs_json(next_hop.and_then(|next_hop| next_hop.link_local)) {
+        match attributes.attrs_json(next_hop.and_then(|next_hop| next_hop.link_local), path_status) {
             Some(json) => put_jsonb(&mut out, &json),
             None => put_null(&mut out),
         }
@@ -269,8 +273,8 @@ mod tests {
 
     #[test]
     fn columns_have_their_binary_form() {
-        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default()).columns(), [0xff; 40]);
-        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default()), EncodedRoute::withdrawn());
+        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None).columns(), [0xff; 40]);
+        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None), EncodedRoute::withdrawn());
         let attributes = PathAttributes {
             as_path: Some(AsPath { segments: vec![Segment::Sequence(vec![Asn(u32::MAX)])] }),
             communities: Some(vec![Community(0xfde9_0064)]),
@@ -288,7 +292,7 @@ mod tests {
         want.extend([0xff; 4]);
         want.extend([0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25]);
         want.extend([0xff; 4]);
-        assert_eq!(EncodedRoute::encode(Some(&next_hop), &attributes).columns(), want);
+        assert_eq!(EncodedRoute::encode(Some(&next_hop), &attributes, None).columns(), want);
     }
 
     #[test]

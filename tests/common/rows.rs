@@ -56,7 +56,7 @@ pub fn route(med: u32) -> Arc<EncodedRoute> {
         ..PathAttributes::default()
     };
     let next_hop = NextHop { address: "192.0.2.1".parse().unwrap(), link_local: None };
-    Arc::new(EncodedRoute::encode(Some(&next_hop), &attributes))
+    Arc::new(EncodedRoute::encode(Some(&next_hop), &attributes, None))
 }
 
 /// Routes with every value that could be encoded wrongly.
@@ -104,10 +104,10 @@ pub fn nasty_routes() -> Vec<EncodedRoute> {
     };
     let many = PathAttributes { communities: Some((0..16_000).map(Community).collect()), ..PathAttributes::default() };
     vec![
-        EncodedRoute::encode(None, &PathAttributes::default()),
-        EncodedRoute::encode(next_hop("2001:db8::1").as_ref(), &full),
-        EncodedRoute::encode(next_hop("::ffff:192.0.2.1").as_ref(), &empty_lists),
-        EncodedRoute::encode(next_hop("0.0.0.0").as_ref(), &many),
+        EncodedRoute::encode(None, &PathAttributes::default(), None),
+        EncodedRoute::encode(next_hop("2001:db8::1").as_ref(), &full, None),
+        EncodedRoute::encode(next_hop("::ffff:192.0.2.1").as_ref(), &empty_lists, None),
+        EncodedRoute::encode(next_hop("0.0.0.0").as_ref(), &many, None),
         EncodedRoute::stale(),
     ]
 }

@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 use super::Object;
 use super::message::error_value;
 use crate::model::attrs::hex;
-use crate::model::{AfiSafi, NextHop, Nlri, PathAttributes, PathId};
+use crate::model::{AfiSafi, NextHop, Nlri, PathAttributes, PathId, PathStatus};
 use crate::session::peers::Peers;
 use crate::wire::bgp::faults::{Fault, FaultAction};
 use crate::wire::bgp::nlri::NlriSet;
-use crate::wire::bgp::update::{self, Lies, Routes, Update};
+use crate::wire::bgp::update::{Lies, Routes, Update};
+use crate::wire::bmp::path_marking::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
 pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, peers: &Peers) {
     let peer = &monitoring.peer;
-    let decoded = match update::decode(monitoring.update, &monitoring.context(peers.context(peer))) {
+    let decoded = match monitoring.decode_update(peers.context(peer)) {
         Ok(decoded) => decoded,
         Err(error) => {
-            line.insert("error".into(), error_value(&error.shifted(monitoring.update_offset), offset));
+            line.insert("error".into(), error_value(&error, offset));
             return;
         }
     };
@@ -67,38 +68,14 @@ fn tlv(tlv: &Tlv<'_>) -> Value {
         TlvKind::TableName => "table_name",
         TlvKind::StatelessParsing => "stateless_parsing",
         TlvKind::PathMarking => {
-            object.insert("status".into(), json!(path_status(tlv.value)));
+            let status = PathStatus::from_wire(tlv.value);
+            object.insert("status".into(), status.into_iter().flat_map(PathStatus::names).collect());
             "path_marking"
         }
         TlvKind::Unknown => return Value::Object(object),
     };
     object.insert("name".into(), json!(name));
     Value::Object(object)
-}
-
-/// The top bit of a TLV's index (draft-ietf-grow-bmp-tlv-20 section 4.3).
-const GROUP_BIT: u16 = 0x8000;
-
-/// The bits of a path's status by name, lowest first (draft-ietf-grow-bmp-path-marking-tlv section 3.1).
-fn path_status(value: &[u8]) -> Vec<&'static str> {
-    const NAMES: [&str; 12] = [
-        "invalid",
-        "best",
-        "nonselected",
-        "primary",
-        "backup",
-        "non_installed",
-        "best_external",
-        "add_path",
-        "filtered_in",
-        "filtered_out",
-        "stale",
-        "suppressed",
-    ];
-    let Some(status) = value.first_chunk::<4>().map(|octets| u32::from_be_bytes(*octets)) else {
-        return Vec::new();
-    };
-    NAMES.into_iter().enumerate().filter(|(bit, _)| status >> bit & 1 == 1).map(|(_, name)| name).collect()
 }
 
 /// Where the message was not as the router had announced.
@@ -119,11 +96,11 @@ fn add_lies(line: &mut Object, lies: Lies) {
 fn add_routes(line: &mut Object, routes: &Routes) {
     let mut withdrawn = Vec::new();
     for item in &routes.withdrawn {
-        add_nlri(&mut withdrawn, item.family, &item.nlri, None);
+        add_nlri(&mut withdrawn, item.family, &item.nlri, None, None);
     }
     let mut announced = Vec::new();
     for item in &routes.announced {
-        add_nlri(&mut announced, item.family, &item.nlri, item.next_hop);
+        add_nlri(&mut announced, item.family, &item.nlri, item.next_hop, item.path_status);
     }
     line.insert("withdrawn".into(), Value::Array(withdrawn));
     line.insert("announced".into(), Value::Array(announced));
@@ -136,7 +113,13 @@ fn add_routes(line: &mut Object, routes: &Routes) {
     }
 }
 
-fn add_nlri(list: &mut Vec<Value>, family: AfiSafi, nlri: &NlriSet, next_hop: Option<NextHop>) {
+fn add_nlri(
+    list: &mut Vec<Value>,
+    family: AfiSafi,
+    nlri: &NlriSet,
+    next_hop: Option<NextHop>,
+    path_status: Option<PathStatus>,
+) {
     let route = || {
         let mut route = Object::new();
         route.insert("afi".into(), json!(family.afi));
@@ -146,6 +129,9 @@ fn add_nlri(list: &mut Vec<Value>, family: AfiSafi, nlri: &NlriSet, next_hop: Op
             if let Some(link_local) = link_local {
                 route.insert("link_local_next_hop".into(), json!(link_local));
             }
+        }
+        if let Some(path_status) = path_status {
+            route.insert("path_status".into(), path_status.json());
         }
         route
     };

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::attributes::{self, Attributes};
 use super::faults::Fault;
 use super::nlri::{self, AddPath, NlriSet};
-use crate::model::{AfiSafi, NextHop, PathAttributes};
+use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
@@ -89,6 +89,8 @@ pub struct Announced {
     pub next_hop: Option<NextHop>,
     /// The NLRI.
     pub nlri: NlriSet,
+    /// What the router made of these routes; BMP version 4 alone says so.
+    pub path_status: Option<PathStatus>,
 }
 
 /// Decodes one UPDATE, cut at its own length.
@@ -165,11 +167,11 @@ impl Decoder<'_> {
             let family = AfiSafi::IPV4_UNICAST;
             let nlri = self.nlri(announced, family)?;
             let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
-            come.push(Announced { family, next_hop, nlri });
+            come.push(Announced { family, next_hop, nlri, path_status: None });
         }
         if let Some(reach) = attributes.reach {
             let (family, next_hop, nlri) = read_reach(reach)?;
-            come.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)? });
+            come.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)?, path_status: None });
         }
         if treat_as_withdraw {
             gone.extend(come.drain(..).map(|Announced { family, nlri, .. }| Withdrawn { family, nlri }));

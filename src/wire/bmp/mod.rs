@@ -3,6 +3,7 @@
 
 pub mod information;
 pub mod mirroring;
+pub mod path_marking;
 pub mod peer;
 pub mod peer_down;
 pub mod peer_up;

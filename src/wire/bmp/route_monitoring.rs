@@ -3,11 +3,11 @@
 //! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered in revision 20. Both numberings are in use; which
 //! one a message follows is told by the TLV that holds the BGP message, the only one that begins with a BGP marker.
 
-use super::PerPeerHeader;
+use super::{PerPeerHeader, path_marking};
 use crate::model::{AfiSafi, Text};
 use crate::wire::Error;
 use crate::wire::bgp::open::{self, Capability};
-use crate::wire::bgp::update::DecodeContext;
+use crate::wire::bgp::update::{self, DecodeContext, Decoded, Update};
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
 
@@ -54,7 +54,7 @@ pub enum TlvKind {
     TableName,
     /// One BGP capability, as in an OPEN, that this UPDATE needs to be read.
     StatelessParsing,
-    /// The status of a path (draft-ietf-grow-bmp-path-marking-tlv).
+    /// The status of routes (draft-ietf-grow-bmp-path-marking-tlv), see [`path_marking`].
     PathMarking,
     /// Any other.
     Unknown,
@@ -128,10 +128,26 @@ impl<'a> RouteMonitoring<'a> {
         self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::TableName).map(|tlv| Text::from_wire(tlv.value))
     }
 
+    /// Decodes the UPDATE as the Peer Ups said it is to be read, the message's own corrections applied; routes have the
+    /// status that the message gives them.
+    ///
+    /// # Errors
+    /// As [`update::decode`]; offsets count from the BMP message's first octet.
+    pub fn decode_update(&self, context: DecodeContext) -> Result<Decoded, Error> {
+        let mut decoded =
+            update::decode(self.update, &self.context(context)).map_err(|error| error.shifted(self.update_offset))?;
+        if let Update::Routes(routes) = &mut decoded.update
+            && !self.tlvs.is_empty()
+        {
+            path_marking::mark(routes, &self.tlvs);
+        }
+        Ok(decoded)
+    }
+
     /// What the Peer Ups said, corrected by what the message itself says of how to read it.
     ///
     /// A capability in a Stateless Parsing TLV is in use, whatever direction it names: the UPDATE was written with it.
-    pub fn context(&self, mut context: DecodeContext) -> DecodeContext {
+    fn context(&self, mut context: DecodeContext) -> DecodeContext {
         for tlv in self.tlvs.iter().filter(|tlv| tlv.kind == TlvKind::StatelessParsing) {
             for capability in open::decode_capabilities(tlv.value) {
                 match capability {
