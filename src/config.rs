@@ -153,6 +153,15 @@ settings! {
     max_sessions: usize = "MAX_SESSIONS", Text("1024"), value::required(value::count::<1, 65_536>), Present,
         "1 to 65536",
         "how many routers may be connected at a time";
+    max_sessions_per_address: usize = "MAX_SESSIONS_PER_ADDRESS", Text("256"), value::required(value::count::<1, 65_536>), Present,
+        "1 to 65536",
+        "how many of them may come from one source address, so that one router, or one address translator, cannot take every place";
+    max_routes_per_table: Option<usize> = "MAX_ROUTES_PER_TABLE", Unset, value::optional(value::count::<1, 4_294_967_295>), Present,
+        "1 to 4294967295",
+        "how many routes one table of a router may hold in one address family; a warning comes at nine tenths, further new routes are refused and a row of `session_events` says so; without it any number";
+    message_timeout: Duration = "MESSAGE_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 3_600>), Present,
+        "1 to 3600",
+        "a session is closed when a BMP message has begun and does not end within so many seconds, or when nothing came in five times that since it connected; between messages a router may be silent for ever";
     max_message_bytes: usize = "MAX_MESSAGE_BYTES", Text("1048576"), value::required(value::count::<4_144, 16_777_216>), Present,
         "4144 (one BGP message of 4096 bytes) to 16777216",
         "the longest BMP message that is taken, in bytes; a longer one closes the session";

@@ -23,7 +23,8 @@ use crate::model::RouterId;
 use crate::pipeline::{self, PipelineOptions, SessionEventKind, StateItem};
 use crate::session::identity::IdentityRule;
 use crate::session::listener::{Limits, Listener};
-use crate::session::registry::Registry;
+use crate::session::refusals::Refusals;
+use crate::session::registry::{Most, Registry};
 use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
 use crate::stop::Stop;
@@ -95,8 +96,13 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
-    let shared =
-        Arc::new(Shared { options: session_options(settings), registry, pipeline: sender, stop: stop.clone() });
+    let shared = Arc::new(Shared {
+        options: session_options(settings),
+        registry,
+        refusals: Refusals::default(),
+        pipeline: sender,
+        stop: stop.clone(),
+    });
     let listener = spawn_listener(listener, &shared, settings, &allow);
     let maintenance = spawn_maintenance(settings, &stop);
 
@@ -275,6 +281,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
     let (for_identity, for_paths) = (Arc::clone(settings), Arc::clone(settings));
     Options {
         message_max: settings.max_message_bytes,
+        message_time_max: settings.message_timeout,
         rules: Rules {
             hold: settings.session_hold,
             quiet: settings.resync_quiet,
@@ -282,6 +289,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
                 HistoryRedump::Skip => Redump::Skip,
                 HistoryRedump::Record => Redump::Record,
             },
+            routes_max: settings.max_routes_per_table,
         },
         raw: if settings.store_raw_bytes { RawBytes::Stored } else { RawBytes::Dropped },
         identity_rule: Box::new(move |source| match for_identity.router_id_rule(source) {
@@ -301,7 +309,8 @@ fn spawn_listener(
     allow: &Arc<AllowList>,
 ) -> JoinHandle<()> {
     let (shared, allow) = (Arc::clone(shared), Arc::clone(allow));
-    let limits = Limits { allows: Box::new(move |source| allow.allows(source)), sessions_max: settings.max_sessions };
+    let most = Most { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
+    let limits = Limits { allows: Box::new(move |source| allow.allows(source)), most };
     spawn("listener", move || listener.run(&shared, &limits))
 }
 

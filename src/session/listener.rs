@@ -1,18 +1,16 @@
 //! The BMP port: accepts, checks the allow-list and the limits, gives each router a thread.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{error, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::tables::router_note;
+use super::registry::{Full, Most};
 use super::{Shared, link};
-use crate::pipeline::{SessionEventKind, StateItem};
 
 /// Connections that the kernel queues while we are busy.
 const BACKLOG: i32 = 1_024;
@@ -22,12 +20,6 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often an accept looks for a stop.
 const ACCEPT_TICK: Duration = Duration::from_millis(500);
-
-/// A refused source gets one row of `session_events` in this time, however often it comes back.
-const REFUSAL_NOTE_EVERY: Duration = Duration::from_secs(600);
-
-/// So many refused sources are remembered; a flood of others is logged but has no rows.
-const REFUSAL_SOURCES_MAX: usize = 1_024;
 
 /// A dead peer is found after 60 s + 6 times 10 s of silence on the wire.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -39,7 +31,7 @@ pub struct Limits {
     /// Whether a source address is allowed.
     pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How many sessions there may be at once.
-    pub sessions_max: usize,
+    pub most: Most,
 }
 
 /// The bound BMP port.
@@ -72,11 +64,10 @@ impl Listener {
     pub fn run(&self, shared: &Arc<Shared>, limits: &Limits) {
         info!("listener: waiting for routers on {}", self.address);
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
-        let mut refusals = Refusals::default();
         while !shared.stop.is_stopping() {
             sessions.retain(|session| !session.is_finished());
             match self.socket.accept() {
-                Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits, &mut refusals)),
+                Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits)),
                 Err(error) if is_tick(&error) => {}
                 Err(error) => {
                     error!("listener: accept failed, trying again: {error}");
@@ -107,12 +98,12 @@ fn bind(address: SocketAddr) -> io::Result<Listener> {
 }
 
 /// Checks one connection and gives it a thread.
-fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits, refusals: &mut Refusals) -> Option<JoinHandle<()>> {
+fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<JoinHandle<()>> {
     let source = socket.peer_addr().ok()?.ip().to_canonical();
     if !(limits.allows)(source) {
         let width = if source.is_ipv4() { 32 } else { 128 };
         let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
-        refusals.refuse(shared, source, &remedy);
+        shared.refusals.refuse(&shared.pipeline, source, &remedy);
         return None;
     }
     let keepalive =
@@ -120,15 +111,15 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits, refusals: &mu
     if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&keepalive) {
         warn!("router at {source}: no TCP keepalive: {error}");
     }
-    let clone = socket.try_clone().inspect_err(|error| warn!("router at {source}: closed: {error}")).ok()?;
-    let Some(connection) = shared.registry.connect(source, clone, limits.sessions_max) else {
-        let remedy = format!("{} sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more", limits.sessions_max);
-        refusals.refuse(shared, source, &remedy);
-        return None;
+    let connection = match shared.registry.connect(source, socket, limits.most) {
+        Ok(connection) => connection,
+        Err(full) => {
+            shared.refusals.refuse(&shared.pipeline, source, &remedy_for(full, limits.most));
+            return None;
+        }
     };
     let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
-    let spawned =
-        thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, socket, &its));
+    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, &its));
     match spawned {
         Ok(session) => Some(session),
         Err(error) => {
@@ -139,23 +130,15 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits, refusals: &mu
     }
 }
 
-/// Sources that were refused, and when that was last written down.
-#[derive(Debug, Default)]
-struct Refusals {
-    noted: HashMap<IpAddr, Instant>,
-}
-
-impl Refusals {
-    fn refuse(&mut self, shared: &Shared, source: IpAddr, why: &str) {
-        warn!("router at {source}: refused: {why}");
-        let now = Instant::now();
-        self.noted.retain(|_, at| now.duration_since(*at) < REFUSAL_NOTE_EVERY);
-        if self.noted.len() < REFUSAL_SOURCES_MAX && self.noted.insert(source, now).is_none() {
-            let mut note = router_note(SessionEventKind::Refused, Some(why), None);
-            note.peer_address = Some(source);
-            // Strangers must not be able to block the listener: with full queues the log line has to do.
-            let _ = shared.pipeline.any_state().try_send(StateItem::Note(note));
+fn remedy_for(full: Full, most: Most) -> String {
+    match full {
+        Full::Sessions => {
+            format!("{} sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more", most.sessions)
         }
+        Full::Address => format!(
+            "{} sessions from this address are open; RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS allows no more",
+            most.per_address
+        ),
     }
 }
 

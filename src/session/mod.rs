@@ -19,6 +19,7 @@ pub mod monitor;
 pub mod oddity;
 pub mod outbox;
 pub mod peers;
+pub mod refusals;
 pub mod registry;
 pub mod rejected;
 pub mod rib;
@@ -28,11 +29,13 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::pipeline::PipelineSender;
 use crate::stop::Stop;
 use crate::wire::bmp::FrameError;
 use identity::IdentityRule;
+use refusals::Refusals;
 use registry::Registry;
 use tables::Rules;
 
@@ -40,6 +43,8 @@ use tables::Rules;
 pub struct Options {
     /// The longest BMP message accepted, bytes.
     pub message_max: usize,
+    /// How long a message that began may be waited for.
+    pub message_time_max: Duration,
     /// The life of tables.
     pub rules: Rules,
     /// Whether the BMP message is kept with its first event.
@@ -58,6 +63,8 @@ pub struct Shared {
     pub options: Options,
     /// Who is connected.
     pub registry: Registry,
+    /// Who was turned away.
+    pub refusals: Refusals,
     /// The way to the writers.
     pub pipeline: PipelineSender,
     /// Whether the collector stops.
@@ -85,6 +92,8 @@ pub enum SessionEnd {
     Lost(Option<io::Error>),
     /// A message began and did not end in time.
     Stalled,
+    /// It connected and said nothing.
+    Mute,
     /// No BMP, or not any more: the stream cannot be found again.
     OutOfStep(FrameError),
     /// The router names ever new tables; so many are allowed.
@@ -110,6 +119,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Lost(None) => f.write_str("closed by the router without Termination"),
             SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
             SessionEnd::Stalled => f.write_str("stalled inside a message"),
+            SessionEnd::Mute => f.write_str("connected and said nothing"),
             SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
             SessionEnd::TooManyTables(max) => write!(f, "more than {max} tables"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),

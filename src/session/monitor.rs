@@ -154,10 +154,15 @@ impl Monitor {
         if let Some(summary) = self.oddities.summary() {
             info!("{subject}: in this session: {summary}");
         }
+        if let SessionEnd::Refused(why) = end {
+            self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);
+            return;
+        }
         match end {
             SessionEnd::Termination { .. } | SessionEnd::Stopping => info!("{subject}: session ended: {end}"),
             SessionEnd::Lost(_)
             | SessionEnd::Stalled
+            | SessionEnd::Mute
             | SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
             | SessionEnd::Superseded
@@ -409,7 +414,7 @@ impl Settled {
                 shared.registry.leave(&self.router, connection);
                 self.tables.terminate(&reason)
             }
-            SessionEnd::Lost(_) | SessionEnd::Stalled => {
+            SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
                 self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
             }
             SessionEnd::OutOfStep(_) | SessionEnd::TooManyTables(_) | SessionEnd::Panicked => {

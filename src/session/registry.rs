@@ -37,6 +37,11 @@ impl Connection {
         self.last_byte.store(millis, Ordering::Relaxed);
     }
 
+    /// The router's bytes. Shared with those that end the session: one file descriptor per router.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Whether a newer session has taken this one's router.
     pub fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::Acquire)
@@ -96,6 +101,24 @@ pub enum Loss {
     Replaced,
 }
 
+/// How many connections there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Of all routers together.
+    pub sessions: usize,
+    /// Of those from one source address.
+    pub per_address: usize,
+}
+
+/// Which bound of [`Most`] is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// That of all routers together.
+    Sessions,
+    /// That of the source address.
+    Address,
+}
+
 /// Another session has the router and keeps it.
 #[derive(Debug)]
 pub struct Conflict {
@@ -119,11 +142,17 @@ impl Registry {
         inner.holds.extend(owned.into_iter().map(|router| (router, deadline)));
     }
 
-    /// A connection was accepted. `None` when there are `max` already.
-    pub fn connect(&self, source: IpAddr, socket: TcpStream, max: usize) -> Option<Arc<Connection>> {
+    /// A connection was accepted.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub fn connect(&self, source: IpAddr, socket: TcpStream, most: Most) -> Result<Arc<Connection>, Full> {
         let mut inner = self.lock();
-        if inner.connections.len() >= max {
-            return None;
+        if inner.connections.len() >= most.sessions {
+            return Err(Full::Sessions);
+        }
+        if inner.connections.values().filter(|connection| connection.source == source).count() >= most.per_address {
+            return Err(Full::Address);
         }
         let number = inner.next_number;
         inner.next_number += 1;
@@ -136,7 +165,7 @@ impl Registry {
             born: Instant::now(),
         });
         inner.connections.insert(number, Arc::clone(&connection));
-        Some(connection)
+        Ok(connection)
     }
 
     /// The identifiers known for a source address.
@@ -256,13 +285,31 @@ mod tests {
     use std::net::TcpListener;
 
     const HOLD: Duration = Duration::from_secs(900);
+    const TEN: Most = Most { sessions: 10, per_address: 10 };
 
     fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let connection = registry.connect(source.parse().unwrap(), socket, 10).unwrap();
+        let connection = registry.connect(source.parse().unwrap(), socket, TEN).unwrap();
         connection.touch();
         connection
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let registry = Registry::new(HOLD, HOLD);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = |source: &str| {
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            registry.connect(source.parse().unwrap(), socket, Most { sessions: 3, per_address: 2 })
+        };
+        let first = connect("192.0.2.1").unwrap();
+        connect("192.0.2.1").unwrap();
+        assert_eq!(connect("192.0.2.1").err(), Some(Full::Address));
+        connect("192.0.2.2").unwrap();
+        assert_eq!(connect("192.0.2.3").err(), Some(Full::Sessions));
+        registry.disconnect(&first);
+        connect("192.0.2.1").unwrap();
     }
 
     #[test]

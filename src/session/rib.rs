@@ -103,6 +103,14 @@ impl Rib {
         announced
     }
 
+    /// Whether the route is stored.
+    pub fn knows(&self, nlri: &Nlri) -> bool {
+        match &self.routes {
+            Routes::Ipv4(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
+            Routes::Ipv6(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
+        }
+    }
+
     /// Notes a withdrawn route; whether it was stored.
     pub fn withdraw(&mut self, nlri: &Nlri) -> bool {
         let known = match &mut self.routes {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use log::info;
+use log::{info, warn};
 
 use super::SessionEnd;
 use super::changes::Changes;
@@ -36,6 +36,8 @@ pub struct Rules {
     pub quiet: Duration,
     /// Whether unchanged routes of a dump are events.
     pub redump: Redump,
+    /// How many routes one table and family may hold; further new ones are refused. `None`: any number.
+    pub routes_max: Option<usize>,
 }
 
 /// What history does with a route that a dump only repeats.
@@ -80,6 +82,18 @@ struct SyncedTable {
     rib: Rib,
     dump: Dump,
     eor_seen: bool,
+    room: Room,
+}
+
+/// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Room {
+    /// There is room.
+    Left,
+    /// Nine tenths are taken.
+    Scarce,
+    /// New routes were refused.
+    None,
 }
 
 /// Where a table's dump stands. Durations are [`Tables::idle`] at that moment.
@@ -289,7 +303,8 @@ impl Tables {
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
         let dump = Dump::Expected { since: self.idle };
-        self.tables.insert(key, SyncedTable { table, kind, rib: Rib::stored(afi, &stored), dump, eor_seen: false });
+        let rib = Rib::stored(afi, &stored);
+        self.tables.insert(key, SyncedTable { table, kind, rib, dump, eor_seen: false, room: Room::Left });
         Ok(())
     }
 }
@@ -333,6 +348,11 @@ impl SyncedTable {
         rules: Rules,
         writer: &mut Writer<'_>,
     ) -> Result<bool, SessionEnd> {
+        if let Some(max) = rules.routes_max
+            && !self.has_room(&nlri, max, writer.outbox)?
+        {
+            return Ok(false);
+        }
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let repeated = match announced.verdict {
             Verdict::New => {
@@ -349,6 +369,33 @@ impl SyncedTable {
             writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
         }
         Ok(announced.confirmed)
+    }
+
+    /// Whether the table may take this route: one that it has, or a new one while there are fewer than `max`.
+    fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
+        // What a dump has not confirmed goes at its end, and keeps nobody out until then.
+        let routes = self.rib.len() - self.rib.unconfirmed();
+        let room = match routes {
+            _ if routes >= max && !self.rib.knows(nlri) => Room::None,
+            _ if routes >= max - max / 10 => Room::Scarce,
+            _ => Room::Left,
+        };
+        if room > self.room {
+            self.room = room;
+            match room {
+                Room::Left => {}
+                Room::Scarce => warn!(
+                    "{}: {routes} routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}: further ones are refused there",
+                    self.table
+                ),
+                Room::None => {
+                    warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
+                    let reason = "new routes are refused until others go: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
+                    outbox.note(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
+                }
+            }
+        }
+        Ok(room != Room::None)
     }
 
     /// The keys that this session has not confirmed, each with its event.

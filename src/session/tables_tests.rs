@@ -39,7 +39,15 @@ fn bench(stored: Vec<StoredRoute>, held: Vec<Key>, redump: Redump) -> Bench {
     });
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
-    Bench { tables: Tables::new(outbox, Rules { hold: HOLD, quiet: QUIET, redump }, held), state, history }
+    let rules = Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None };
+    Bench { tables: Tables::new(outbox, rules, held), state, history }
+}
+
+/// The same with a bound on its tables.
+fn small_bench(stored: Vec<StoredRoute>, routes_max: usize) -> Bench {
+    let mut bench = bench(stored, vec![], Redump::Skip);
+    bench.tables.rules.routes_max = Some(routes_max);
+    bench
 }
 
 impl Bench {
@@ -85,6 +93,9 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::PurgeStale { stale, .. } => format!("purge {stale:?}"),
         StateOp::TableDown { name, .. } => format!("down {name}"),
         StateOp::Hold => "hold".to_owned(),
+        StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
+            format!("full at {}", routes.unwrap())
+        }
         StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => return None,
     })
 }
@@ -198,4 +209,26 @@ fn a_router_that_names_ever_new_tables_loses_its_session() {
     let end = bench.tables.begin(KIND, &"one more".into(), Afi::Ipv4).unwrap_err();
     assert_eq!(end.to_string(), "more than 16384 tables");
     bench.tables.begin(KIND, &"0".into(), Afi::Ipv4).unwrap();
+}
+
+#[test]
+fn a_full_table_refuses_new_routes_and_takes_all_others() {
+    let mut bench = small_bench(vec![stored(7)], 3);
+    // A route from before the session keeps nobody out: it may well be gone.
+    bench.announce(&[1, 2, 3, 4, 5]);
+    bench.announce(&[7, 1]);
+    bench.withdraw(&[2, 4]);
+    bench.tables.end_of_rib(KIND, &"global".into(), Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap();
+    // With 7 confirmed there were four, one too many; now there are three, then room for one.
+    bench.announce(&[6]);
+    bench.withdraw(&[1]);
+    bench.announce(&[6, 8]);
+    let (ops, events) = bench.written();
+    let a = |octet: u8| format!("A {octet}.0.0.0/8");
+    let d = |octet: u8| format!("D {octet}.0.0.0/8");
+    let start = "start global".to_owned();
+    let full = "full at 3".to_owned();
+    assert_eq!(ops, [start, a(1), a(2), a(3), full, d(2), "eor []".to_owned(), d(1), a(6)]);
+    // Every withdrawal is an event, also that of a route that found no room.
+    assert_eq!(events, [a(1), a(2), a(3), d(2), d(4), d(1), a(6)]);
 }

@@ -1,5 +1,8 @@
 //! Connections to PostgreSQL on which every wait is bounded.
 
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use postgres::config::{Host, SslMode};
@@ -51,13 +54,29 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
         .keepalives_retries(KEEPALIVE_RETRIES);
     // A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
     config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
-    let mut client = config.connect(NoTls)?;
+    let mut client = open(&config)?;
     // By statement and not by start-up options, which connection poolers refuse.
     client.batch_execute(&format!(
         "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
          SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning"
     ))?;
     Ok(client)
+}
+
+/// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
+/// port must not end the collector: whether there are enough is asked first.
+fn open(config: &Config) -> Result<Client> {
+    /// The client's event loop, the socket, the files of a login, and some to spare.
+    const FILE_DESCRIPTORS: usize = 12;
+    let standard_error = std::io::stderr();
+    let spare: io::Result<Vec<_>> =
+        (0..FILE_DESCRIPTORS).map(|_| standard_error.as_fd().try_clone_to_owned()).collect();
+    drop(spare.map_err(|error| Error::Local(format!("no file descriptors for a connection: {error}")))?);
+    // Someone else may have taken them since.
+    match catch_unwind(AssertUnwindSafe(|| config.connect(NoTls))) {
+        Ok(client) => Ok(client?),
+        Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
+    }
 }
 
 /// Reads a database URL or `key=value` string.

@@ -24,6 +24,8 @@ pub enum Error {
     },
     /// Our last transaction is still running in a server process that has not noticed that we are gone.
     InDoubt,
+    /// This machine has not what a connection needs.
+    Local(String),
     /// The database answered with something else than what was asked for.
     Unexpected(String),
 }
@@ -56,9 +58,11 @@ impl Error {
         match self {
             Error::Database(error) => database_verdict(error),
             Error::InDoubt => Verdict::Again,
-            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } | Error::Unexpected(_) => {
-                Verdict::Stuck
-            }
+            Error::Url(_)
+            | Error::EditedMigration { .. }
+            | Error::UnknownMigration { .. }
+            | Error::Local(_)
+            | Error::Unexpected(_) => Verdict::Stuck,
         }
     }
 
@@ -70,7 +74,7 @@ impl Error {
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
             Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } => true,
-            Error::InDoubt | Error::Unexpected(_) => false,
+            Error::InDoubt | Error::Local(_) | Error::Unexpected(_) => false,
         }
     }
 
@@ -82,6 +86,7 @@ impl Error {
             | Error::EditedMigration { .. }
             | Error::UnknownMigration { .. }
             | Error::InDoubt
+            | Error::Local(_)
             | Error::Unexpected(_) => None,
         }
     }
@@ -129,6 +134,7 @@ impl fmt::Display for Error {
                 )
             }
             Error::InDoubt => f.write_str("the last transaction is still running on a connection that is gone"),
+            Error::Local(what) => write!(f, "this machine: {what}"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
         }
     }
@@ -160,6 +166,7 @@ impl std::error::Error for Error {
             | Error::EditedMigration { .. }
             | Error::UnknownMigration { .. }
             | Error::InDoubt
+            | Error::Local(_)
             | Error::Unexpected(_) => None,
         }
     }

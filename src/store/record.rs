@@ -75,6 +75,8 @@ pub enum SessionEventKind {
     Refused,
     /// Most sessions vanished at once: holds are stretched.
     Isolated,
+    /// A table holds as many routes as it may: new ones are refused.
+    TableFull,
 }
 
 impl SessionEventKind {
@@ -93,6 +95,7 @@ impl SessionEventKind {
             SessionEventKind::ResyncQuiet => "resync_quiet",
             SessionEventKind::Refused => "refused",
             SessionEventKind::Isolated => "isolated",
+            SessionEventKind::TableFull => "table_full",
         }
     }
 }

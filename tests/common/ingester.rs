@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a condition may take to come true on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -112,6 +114,27 @@ impl Ingester {
     /// A router connects.
     pub fn connect(&self) -> FakeRouter {
         FakeRouter { stream: TcpStream::connect(self.address).unwrap() }
+    }
+
+    /// A router connects from this address of the machine.
+    pub fn connect_from(&self, source: &str) -> FakeRouter {
+        let source: IpAddr = source.parse().unwrap();
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        FakeRouter { stream: socket.into() }
+    }
+
+    /// The collector's process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A number from the collector's `/proc/PID/status`: `Threads`, or `VmRSS` in KiB.
+    pub fn proc_status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// SIGTERM, and the exit status.

@@ -19,7 +19,8 @@ use rib_ingester::pipeline::{
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
 use rib_ingester::session::monitor::Monitor;
-use rib_ingester::session::registry::{Connection, Registry};
+use rib_ingester::session::refusals::Refusals;
+use rib_ingester::session::registry::{Connection, Most, Registry};
 use rib_ingester::session::tables::{Redump, Rules};
 use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::stop::Stop;
@@ -32,6 +33,8 @@ use super::{MESSAGE_MAX, rows};
 const HOLD: Duration = Duration::from_secs(900);
 /// How long a dump may be silent.
 const QUIET: Duration = Duration::from_secs(60);
+/// One session at a time.
+const ONE: Most = Most { sessions: 1, per_address: 1 };
 
 thread_local! {
     static DATABASE: Database = Database::start();
@@ -73,7 +76,7 @@ impl Database {
     fn run(&self, control: u8, stream: &[u8]) {
         let shared = Arc::new(self.shared(control));
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
-        let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), 1).unwrap();
+        let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
         let mut story = Story::default();
         let mut monitor = Monitor::new(Arc::clone(&shared), Arc::clone(&connection));
         let end = self.read(stream, &mut monitor, &mut story);
@@ -156,7 +159,8 @@ impl Database {
         Shared {
             options: Options {
                 message_max: MESSAGE_MAX,
-                rules: Rules { hold: HOLD, quiet: QUIET, redump },
+                message_time_max: QUIET,
+                rules: Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None },
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
                 identity_rule: Box::new(move |_| identity),
                 single_path: Box::new(move |_| single_path),
@@ -164,6 +168,7 @@ impl Database {
                 rejected_dir: "/dev/null/rejected".into(),
             },
             registry: Registry::new(HOLD, HOLD),
+            refusals: Refusals::default(),
             pipeline: self.pipeline.clone(),
             stop: Stop::new(),
         }

@@ -1,0 +1,67 @@
+//! Who was turned away: a line in the log each time, a row of `session_events` now and then.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::warn;
+
+use super::tables::router_note;
+use crate::pipeline::{PipelineSender, SessionEventKind, StateItem};
+
+/// A refused source gets one row of `session_events` in this time, however often it comes back.
+const NOTE_EVERY: Duration = Duration::from_secs(600);
+
+/// So many refused sources are remembered; a flood of others is logged but has no rows.
+const SOURCES_MAX: usize = 1_024;
+
+/// Sources that were refused, and when that was last written down.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    noted: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Refusals {
+    /// A router at `source` is turned away; `why` says what the operator can do about it.
+    pub fn refuse(&self, pipeline: &PipelineSender, source: IpAddr, why: &str) {
+        warn!("router at {source}: refused: {why}");
+        if self.is_due(source, Instant::now()) {
+            let mut note = router_note(SessionEventKind::Refused, Some(why), None);
+            note.peer_address = Some(source);
+            // Strangers must not be able to block the listener: with full queues the log line has to do.
+            let _ = pipeline.any_state().try_send(StateItem::Note(note));
+        }
+    }
+
+    fn is_due(&self, source: IpAddr, now: Instant) -> bool {
+        // A panic elsewhere leaves the map whole.
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.retain(|_, at| now.duration_since(*at) < NOTE_EVERY);
+        noted.len() < SOURCES_MAX && noted.insert(source, now).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_comes_back_has_one_row_in_ten_minutes() {
+        let refusals = Refusals::default();
+        let (source, begin) = ("192.0.2.1".parse().unwrap(), Instant::now());
+        let due = |seconds| refusals.is_due(source, begin + Duration::from_secs(seconds));
+        assert!(due(0) && !due(1) && !due(599));
+        // The second row is ten minutes after the last try: a router that never stops trying needs no second one.
+        assert!(!due(601) && due(1_202));
+    }
+
+    #[test]
+    fn a_flood_of_sources_does_not_fill_the_memory() {
+        let refusals = Refusals::default();
+        let now = Instant::now();
+        let due = (0..10_000u32).filter(|i| refusals.is_due(std::net::Ipv4Addr::from(*i).into(), now)).count();
+        assert_eq!(due, SOURCES_MAX);
+        assert_eq!(refusals.noted.lock().unwrap().len(), SOURCES_MAX);
+    }
+}

@@ -1,0 +1,217 @@
+//! Strangers, floods and bad manners at the BMP port: each costs itself and nobody else.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use common::pg::TestDb;
+
+/// Initiation and the Peer Up of the global Loc-RIB.
+fn greet(router: &mut FakeRouter, id: &str) {
+    router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(
+        Peer::loc_rib(id),
+        &Open::of(64_500, id),
+        Some("global"),
+    ));
+}
+
+fn announce(id: &str, prefix: &str) -> Vec<u8> {
+    let update = bmp::announce(&Attributes::path(&[64_500, 64_501]), "192.0.2.1", &[prefix]);
+    bmp::route_monitoring(Peer::loc_rib(id), &update)
+}
+
+/// A router that is settled and has one route in the database.
+fn live(ingester: &Ingester, db: &TestDb, source: &str, id: &str, prefix: &str) -> FakeRouter {
+    let mut router = ingester.connect_from(source);
+    greet(&mut router, id);
+    router.send(&announce(id, prefix));
+    eventually_equal(vec![prefix.to_owned()], || routes(db, id));
+    router
+}
+
+fn routes(db: &TestDb, id: &str) -> Vec<String> {
+    db.rows(&format!("SELECT prefix FROM current_routes WHERE router_id = '{id}' ORDER BY prefix"))
+}
+
+fn refusals(db: &TestDb) -> Vec<String> {
+    db.rows("SELECT host(peer_address), reason FROM session_events WHERE kind = 'refused' ORDER BY id")
+}
+
+fn is_cut(router: &mut FakeRouter) {
+    eventually("the collector closes the connection", || router.is_closed().then_some(()));
+}
+
+#[test]
+fn the_allow_file_is_read_again_and_a_bad_one_changes_nothing() {
+    let db = TestDb::create();
+    let folder = std::env::temp_dir().join(format!("rib-ingester-limits-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("allow");
+    std::fs::write(&file, "# routers\n127.0.0.2\n").unwrap();
+    let settings = [("ALLOW", "192.0.2.0/24"), ("ALLOW_FILE", file.to_str().unwrap())];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+    let mut first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+
+    is_cut(&mut ingester.connect_from("127.0.0.3"));
+    let refused = "not in the allow-list; to admit it add 127.0.0.3/32 to RIB_INGESTER_ALLOW";
+    eventually_equal(vec![format!("127.0.0.3|{refused}")], || refusals(&db));
+
+    std::fs::write(&file, "127.0.0.3\n").unwrap();
+    ingester.signal("HUP");
+    ingester.logged("allow-list: read again, 1 networks");
+    live(&ingester, &db, "127.0.0.3", "10.255.0.3", "10.3.0.0/16");
+    is_cut(&mut ingester.connect_from("127.0.0.2"));
+    // A session that was admitted stays.
+    first.send(&announce("10.255.0.2", "10.22.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.2").len());
+
+    std::fs::write(&file, "127.0.0.2\n127.0.0.3/8\n").unwrap();
+    ingester.signal("HUP");
+    ingester.logged("allow-list: old values kept: RIB_INGESTER_ALLOW_FILE");
+    ingester.logged("line 2: 127.0.0.3/8 has host bits");
+    is_cut(&mut ingester.connect_from("127.0.0.2"));
+    let mut third = ingester.connect_from("127.0.0.3");
+    greet(&mut third, "10.255.0.3");
+    third.send(&announce("10.255.0.3", "10.33.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.3").len());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn sessions_are_bounded_in_all_and_by_address() {
+    let db = TestDb::create();
+    let settings = [("MAX_SESSIONS", "3"), ("MAX_SESSIONS_PER_ADDRESS", "2"), ("ALLOW", "127.0.0.0/8")];
+    let ingester = Ingester::start(&db.url(), &settings);
+    // Two routers behind one address are two routers.
+    let first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+    let second = live(&ingester, &db, "127.0.0.2", "10.255.0.3", "10.3.0.0/16");
+    is_cut(&mut ingester.connect_from("127.0.0.2"));
+    let _other = live(&ingester, &db, "127.0.0.3", "10.255.0.4", "10.4.0.0/16");
+    is_cut(&mut ingester.connect_from("127.0.0.4"));
+    let of_address = "2 sessions from this address are open; RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS allows no more";
+    let of_all = "3 sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more";
+    eventually_equal(vec![format!("127.0.0.2|{of_address}"), format!("127.0.0.4|{of_all}")], || refusals(&db));
+    drop((first, second));
+    let mut again = eventually("a place is free again", || {
+        let mut router = ingester.connect_from("127.0.0.2");
+        (!router.is_closed()).then_some(router)
+    });
+    greet(&mut again, "10.255.0.5");
+    again.send(&announce("10.255.0.5", "10.5.0.0/16"));
+    eventually_equal(1, || routes(&db, "10.255.0.5").len());
+}
+
+#[test]
+fn a_router_that_stalls_drips_or_is_mute_is_closed_and_one_that_is_silent_is_not() {
+    let db = TestDb::create();
+    let settings = [("MESSAGE_TIMEOUT_SECS", "1"), ("ALLOW", "127.0.0.0/8")];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+    let mut silent = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+    let mut stalled = live(&ingester, &db, "127.0.0.3", "10.255.0.3", "10.3.0.0/16");
+    let mut drips = live(&ingester, &db, "127.0.0.4", "10.255.0.4", "10.4.0.0/16");
+    let mut mute = ingester.connect_from("127.0.0.5");
+
+    let message = announce("10.255.0.3", "10.33.0.0/16");
+    stalled.send(&message[..message.len() - 1]);
+    is_cut(&mut stalled);
+    // A message that would take minutes: bytes keep coming, the message does not.
+    let mut drop_by_drop = message.iter().cycle();
+    drips.send(&[3, 0, 0, 0xff, 0xff, 0]);
+    eventually("the dripping session ends", || {
+        drips.send_or_be_cut(&[*drop_by_drop.next().unwrap()]);
+        drips.is_closed().then_some(())
+    });
+    is_cut(&mut mute);
+    ingester.logged("router 10.255.0.3 (edge1): session ended: stalled inside a message");
+    ingester.logged("router 10.255.0.4 (edge1): session ended: stalled inside a message");
+    ingester.logged("router at 127.0.0.5: session ended: connected and said nothing");
+    silent.send(&announce("10.255.0.2", "10.22.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.2").len());
+    // What the closed ones had said stays for the hold.
+    assert_eq!((routes(&db, "10.255.0.3").len(), routes(&db, "10.255.0.4").len()), (1, 1));
+    let lost = "SELECT router_id, kind, reason FROM session_events WHERE kind = 'session_lost' ORDER BY router_id";
+    eventually_equal(
+        ["3", "4"].map(|i| format!("10.255.0.{i}|session_lost|stalled inside a message")).to_vec(),
+        || db.rows(lost),
+    );
+}
+
+#[test]
+fn two_routers_with_one_identifier_from_two_addresses() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
+    let mut holder = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+    // It tries again and again: one row says so.
+    for _ in 0..3 {
+        let mut other = ingester.connect_from("127.0.0.3");
+        other.send_or_be_cut(&bmp::initiation(b"edge2", b""));
+        other.send_or_be_cut(&bmp::peer_up(
+            Peer::loc_rib("10.255.0.2"),
+            &Open::of(64_500, "10.255.0.2"),
+            Some("global"),
+        ));
+        is_cut(&mut other);
+    }
+    let reason = "router identifier 10.255.0.2 belongs to a live session from 127.0.0.2; if these are two routers, give \
+                  one another identifier with RIB_INGESTER_ROUTER_ID_FROM=127.0.0.3/32=address";
+    eventually_equal(vec![format!("127.0.0.3|{reason}")], || refusals(&db));
+    holder.send(&announce("10.255.0.2", "10.22.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.2").len());
+}
+
+#[test]
+fn without_file_descriptors_accepting_pauses_and_goes_on() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
+    let mut first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", ingester.id())).unwrap().count();
+    let limit = format!("--nofile={0}:{0}", open + 16);
+    let status = Command::new("prlimit").args(["--pid", &ingester.id().to_string(), &limit]).status().unwrap();
+    assert!(status.success());
+    // The kernel completes the handshakes by itself; the collector cannot take them.
+    let crowd: Vec<FakeRouter> = (0..60).map(|_| ingester.connect_from("127.0.0.3")).collect();
+    ingester.logged("listener: accept failed, trying again: Too many open files");
+    first.send(&announce("10.255.0.2", "10.22.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.2").len());
+    drop(crowd);
+    drop(live(&ingester, &db, "127.0.0.4", "10.255.0.4", "10.4.0.0/16"));
+    assert!(ingester.count_logged("accept failed") < 100);
+}
+
+#[test]
+fn a_flood_of_connections_leaves_nothing_behind() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/24"), ("MAX_SESSIONS", "50")]);
+    let mut first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
+    let threads = ingester.proc_status("Threads");
+    let begin = Instant::now();
+    let mut connections = 0;
+    // Strangers, routers that say a little, and one that comes back again and again under its own name.
+    while connections < 3_000 && begin.elapsed() < Duration::from_secs(20) {
+        drop(ingester.connect_from("127.0.1.3"));
+        let mut half = ingester.connect_from("127.0.0.3");
+        half.send_or_be_cut(&bmp::initiation(b"edge3", b"")[..10]);
+        if connections % 60 == 0 {
+            let mut again = ingester.connect_from("127.0.0.4");
+            again.send_or_be_cut(&bmp::initiation(b"edge4", b""));
+            again.send_or_be_cut(&bmp::peer_up(
+                Peer::loc_rib("10.255.0.4"),
+                &Open::of(64_500, "10.255.0.4"),
+                Some("global"),
+            ));
+            again.send_or_be_cut(&announce("10.255.0.4", "10.4.0.0/16"));
+        }
+        connections += 2;
+    }
+    first.send(&announce("10.255.0.2", "10.22.0.0/16"));
+    eventually_equal(2, || routes(&db, "10.255.0.2").len());
+    eventually("the threads of the flood are gone", || (ingester.proc_status("Threads") <= threads).then_some(()));
+    let _last = live(&ingester, &db, "127.0.0.4", "10.255.0.4", "10.4.0.0/16");
+    // Each kind of refusal of each source is one row, not thousands.
+    assert!(refusals(&db).len() <= 3, "{:?}", refusals(&db));
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["3"]);
+}
