@@ -103,7 +103,9 @@ impl From<Problem> for Failure {
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Failure {
         const UNDEFINED_TABLE: &str = "42P01";
-        let remedy = if error.code() == Some(UNDEFINED_TABLE) { ": run `rib-ingester migrate` first" } else { "" };
+        const UNDEFINED_FUNCTION: &str = "42883";
+        let is_older = matches!(error.code(), Some(UNDEFINED_TABLE | UNDEFINED_FUNCTION));
+        let remedy = if is_older { ": run `rib-ingester migrate` first" } else { "" };
         let line = format!("database: {error}{remedy}");
         if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
     }

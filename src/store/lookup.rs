@@ -3,7 +3,7 @@
 use postgres::types::Type;
 use postgres::{Client, Row};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::events::read_time;
 use crate::model::{Prefix, Timestamp};
 
@@ -54,11 +54,7 @@ pub struct LookupRow {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn lookup(client: &mut Client, target: &Prefix) -> Result<Vec<LookupRow>> {
-    let candidates = (0..=target.length())
-        .map(|length| Prefix::truncating(target.afi(), target.octets(), length).map(|prefix| prefix.to_string()))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(|error| Error::Unexpected(error.to_string()))?;
-    let rows = client.query_typed(include_str!("../../sql/lookup.sql"), &[(&candidates, Type::TEXT_ARRAY)])?;
+    let rows = client.query_typed(include_str!("../../sql/lookup.sql"), &[(&target.to_string(), Type::TEXT)])?;
     rows.iter().map(read).collect()
 }
 

@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 use super::error::{Error, Result};
 
 /// All migrations, in the order in which they are applied. An applied one is never edited.
-const MIGRATIONS: &[Migration] = &[Migration { name: "0001_init", sql: include_str!("../../sql/0001_init.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_init", sql: include_str!("../../sql/0001_init.sql") },
+    Migration { name: "0004_reading", sql: include_str!("../../sql/0004_reading.sql") },
+];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d69_6772;

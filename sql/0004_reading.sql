@@ -1,0 +1,396 @@
+-- Functions for readers: the longest match, a table as it was, what changed, what flaps; and daily snapshots.
+--
+-- They run with the rights of whoever calls them. Bodies in SQL are parsed here and now (BEGIN ATOMIC), so their names
+-- mean the same tables whatever the caller's search_path says; those in PL/pgSQL get theirs at the end.
+
+-- The present ---------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION covering_prefixes(address INET) RETURNS CIDR[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT array_agg(network(set_masklen(address, length)))
+    FROM generate_series(0, masklen(address)) AS length;
+END;
+
+COMMENT ON FUNCTION covering_prefixes IS 'All prefixes that hold this address or prefix: 33 for an IPv4 address, 129 for an IPv6 one.';
+
+-- All prefixes that can match are named, so that the B-tree on prefix answers. The planner thinks as well of the GiST index,
+-- which takes ten times as long to find what is equal; it can be asked for many values by a bitmap only.
+CREATE FUNCTION lookup(address INET) RETURNS SETOF current_routes
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+SET enable_bitmapscan = off
+SET enable_seqscan = off
+-- What is switched off counts as very expensive, and very expensive statements would be compiled first.
+SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY
+        SELECT (m.route).*
+        FROM (SELECT r AS route, max(masklen(r.prefix)) OVER (PARTITION BY r.router_id, r.table_name) AS longest
+              FROM current_routes r
+              WHERE r.prefix = ANY (covering_prefixes(address))) AS m
+        WHERE masklen((m.route).prefix) = m.longest
+        ORDER BY (m.route).router_id, (m.route).table_name, (m.route).path_id;
+END;
+$$;
+
+COMMENT ON FUNCTION lookup IS 'The longest match for an address or a prefix in each table of each router, with all its paths.';
+
+-- Snapshots -----------------------------------------------------------------------------------------------------
+
+CREATE TABLE snapshots (
+    day        DATE        NOT NULL,
+    router_id  TEXT        NOT NULL,
+    table_name TEXT        NOT NULL,
+    taken_at   TIMESTAMPTZ NOT NULL,
+    routes     BIGINT      NOT NULL,
+    PRIMARY KEY (router_id, table_name, day)
+);
+
+COMMENT ON TABLE snapshots IS 'Which tables have their routes of a day in route_snapshots (RIB_INGESTER_DAILY_SNAPSHOTS).';
+COMMENT ON COLUMN snapshots.day IS 'The UTC day on which it was taken.';
+COMMENT ON COLUMN snapshots.router_id IS 'The router, see routers.';
+COMMENT ON COLUMN snapshots.table_name IS 'BMP table name.';
+COMMENT ON COLUMN snapshots.taken_at IS 'When it was complete, by the clock of the database.';
+COMMENT ON COLUMN snapshots.routes IS 'How many routes it holds.';
+
+CREATE TABLE route_snapshots (
+    day               DATE     NOT NULL,
+    router_id         TEXT     NOT NULL,
+    table_name        TEXT     NOT NULL,
+    afi               SMALLINT NOT NULL,
+    prefix            CIDR     NOT NULL,
+    path_id           BIGINT   NOT NULL,
+    nexthop           INET,
+    as_path           TEXT,
+    origin            TEXT,
+    localpref         BIGINT,
+    med               BIGINT,
+    origin_asn        BIGINT,
+    communities_std   TEXT[],
+    communities_ext   TEXT[],
+    communities_large TEXT[],
+    attrs             JSONB,
+    updated_at        TIMESTAMPTZ NOT NULL
+) PARTITION BY RANGE (day);
+
+CREATE INDEX idx_route_snapshots_prefix ON route_snapshots (router_id, table_name, prefix);
+
+COMMENT ON TABLE route_snapshots IS 'The routes of the tables in snapshots, in partitions of one UTC day named route_snapshots_YYYYMMDD.';
+COMMENT ON COLUMN route_snapshots.day IS 'The day of the snapshot. Partition key.';
+DO $$
+DECLARE
+    one RECORD;
+BEGIN
+    FOR one IN
+        SELECT a.attname, col_description(a.attrelid, a.attnum) AS comment
+        FROM pg_attribute a JOIN pg_attribute s ON s.attname = a.attname AND s.attrelid = 'route_snapshots'::regclass
+        WHERE a.attrelid = 'current_routes'::regclass AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN route_snapshots.%I IS %L', one.attname, one.comment);
+    END LOOP;
+END;
+$$;
+
+-- The past ------------------------------------------------------------------------------------------------------
+
+COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, refused, isolated.';
+
+-- The midnight (UTC) from which on route_events are kept; NULL when there is no partition.
+CREATE FUNCTION history_begin() RETURNS TIMESTAMPTZ
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT min(to_date(right(c.relname::text, 8), 'YYYYMMDD'))::timestamp AT TIME ZONE 'UTC'
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'route_events'::regclass AND NOT i.inhdetachpending
+      AND c.relname::text ~ '^route_events_[0-9]{8}$';
+END;
+
+COMMENT ON FUNCTION history_begin IS 'The instant from which on route_events are kept.';
+
+-- When a table lost all its routes at once. Such a removal is one row in session_events and none in route_events; the
+-- event writer has stored all earlier events of the router before it is written.
+CREATE FUNCTION table_removals(router TEXT, rib TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ)
+RETURNS TABLE (id BIGINT, removed_at TIMESTAMPTZ)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT s.id, s.event_time
+    FROM session_events s
+    WHERE s.router_id = router AND s.event_time > since AND s.event_time <= until
+      AND s.peer_address IS NULL
+      AND (s.table_name = rib AND s.kind IN ('peer_down', 'terminated', 'hold_expired')
+           OR s.table_name IS NULL AND s.kind = 'hold_expired');
+END;
+
+COMMENT ON FUNCTION table_removals IS 'When a table of a router lost all its routes at once.';
+
+-- From which state the history of a table has to be read to know it as it was at a moment.
+--
+-- kind 'empty': the table was empty at events_from. 'snapshot': it was as the snapshot of `day` says, but for what
+-- events say since events_from. 'unknown': nobody says what it was at events_from. 'blind': the history does not reach
+-- back to the moment, or was switched off.
+--
+-- Routes and events are written by different threads, so that a snapshot may lack what an event shortly before it
+-- says: events count from ten minutes before a snapshot on. The other way round nothing is lost, since an event that
+-- comes after the snapshot is applied to it once more.
+CREATE FUNCTION history_base(router TEXT, rib TEXT, moment TIMESTAMPTZ)
+RETURNS TABLE (kind TEXT, events_from TIMESTAMPTZ, day DATE)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    WITH switched_off AS (
+        SELECT max(s.id) AS id, max(s.event_time) AS event_time
+        FROM session_events s
+        WHERE s.router_id = router AND s.kind = 'history_off' AND s.event_time <= moment
+    ), switched_on AS (
+        SELECT min(s.event_time) AS event_time
+        FROM session_events s, switched_off o
+        WHERE s.router_id = router AND s.kind = 'session_up' AND s.id > o.id AND s.event_time <= moment
+    ), reach AS (
+        -- A session without history hides everything until the next one begins.
+        SELECT CASE WHEN o.id IS NULL THEN history_begin() ELSE greatest(history_begin(), u.event_time) END AS since,
+               o.id IS NOT NULL AND u.event_time IS NULL AS is_off
+        FROM switched_off o, switched_on u
+    ), removal AS (
+        SELECT max(m.removed_at) AS removed_at
+        FROM reach r, table_removals(router, rib, r.since, moment) m
+    ), snapshot AS (
+        SELECT max(s.day) AS day, max(s.taken_at) - interval '10 minutes' AS events_from
+        FROM snapshots s, reach r
+        WHERE s.router_id = router AND s.table_name = rib AND s.taken_at <= moment
+          AND s.taken_at - interval '10 minutes' >= r.since
+    ), beginning AS (
+        -- Whether the table was empty when the history began: the router was not known yet, or nothing had happened to
+        -- it since the table's removal.
+        SELECT EXISTS (SELECT FROM routers k WHERE k.router_id = router AND k.first_seen >= r.since)
+               AND NOT EXISTS (SELECT FROM session_events s WHERE s.router_id = router AND s.event_time < r.since)
+               OR EXISTS (SELECT
+                          FROM table_removals(router, rib, '-infinity', r.since) m
+                          WHERE NOT EXISTS (SELECT FROM session_events s
+                                            WHERE s.router_id = router AND s.id > m.id AND s.event_time < r.since)) AS was_empty
+        FROM reach r
+    )
+    SELECT CASE WHEN r.is_off OR r.since IS NULL OR r.since > moment THEN 'blind'
+                WHEN m.removed_at > s.events_from OR m.removed_at IS NOT NULL AND s.day IS NULL THEN 'empty'
+                WHEN s.day IS NOT NULL THEN 'snapshot'
+                WHEN b.was_empty THEN 'empty'
+                ELSE 'unknown'
+           END,
+           CASE WHEN r.is_off OR r.since IS NULL OR r.since > moment THEN 'infinity'
+                ELSE greatest(r.since, m.removed_at, s.events_from)
+           END,
+           s.day
+    FROM reach r, removal m, snapshot s, beginning b;
+END;
+
+COMMENT ON FUNCTION history_base IS 'From which state the history of a table has to be read to know it as it was at a moment.';
+
+-- Whether routes_as_of knows all of a table at a moment.
+--
+-- Where nobody says what the table was when its history began, keys that have not changed since the moment are still
+-- known: they are as they are now. Any other key without an event up to the moment may have been there or not.
+CREATE FUNCTION history_is_complete(router TEXT, rib TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL) RETURNS BOOLEAN
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE b.kind
+           WHEN 'blind' THEN false
+           WHEN 'unknown' THEN
+               NOT EXISTS (SELECT FROM table_removals(router, rib, moment, 'infinity'))
+               AND NOT EXISTS (SELECT FROM session_events s
+                               WHERE s.router_id = router AND s.kind = 'history_off' AND s.event_time > moment)
+               AND NOT EXISTS (
+                   SELECT FROM route_events e
+                   WHERE e.router_id = router AND e.table_name = rib AND e.ingest_time > moment
+                     AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
+                     AND NOT EXISTS (SELECT FROM route_events t
+                                     WHERE t.router_id = router AND t.table_name = rib AND t.afi = e.afi
+                                       AND t.prefix = e.prefix AND COALESCE(t.path_id, 0) = COALESCE(e.path_id, 0)
+                                       AND t.ingest_time > b.events_from AND t.ingest_time <= moment)
+                     AND NOT EXISTS (SELECT FROM current_routes c
+                                     WHERE c.router_id = router AND c.table_name = rib AND c.afi = e.afi
+                                       AND c.prefix = e.prefix AND c.path_id = COALESCE(e.path_id, 0)
+                                       AND c.updated_at <= moment))
+           ELSE true
+           END
+    FROM history_base(router, rib, moment) b;
+END;
+
+COMMENT ON FUNCTION history_is_complete IS 'Whether the retained history tells all of a table as it was at a moment.';
+
+-- The Loc-RIB of a table as it was. Each row was there, with these attributes; `complete` says whether there is none
+-- missing, and is the same in all rows.
+--
+-- The last event of a key up to the moment decides. Keys without one are as they were in the base state; where that is
+-- not known, a row of current_routes that has not been written since the moment was there already. What is missing then
+-- are keys that have changed since: if there is none, the answer is complete all the same.
+CREATE FUNCTION routes_as_of(router TEXT, rib TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL)
+RETURNS TABLE (afi SMALLINT, prefix CIDR, path_id BIGINT, nexthop INET, as_path TEXT, origin TEXT, localpref BIGINT,
+               med BIGINT, origin_asn BIGINT, communities_std TEXT[], communities_ext TEXT[], communities_large TEXT[],
+               attrs JSONB, since TIMESTAMPTZ, complete BOOLEAN)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
+BEGIN ATOMIC
+    WITH base AS MATERIALIZED (
+        SELECT b.kind, b.events_from, b.day FROM history_base(router, rib, moment) b
+    ), told AS MATERIALIZED (
+        SELECT DISTINCT ON (e.afi, e.prefix, COALESCE(e.path_id, 0))
+               e.afi, e.prefix, COALESCE(e.path_id, 0) AS path_id, e.action, e.nexthop, e.as_path, e.origin, e.localpref,
+               e.med, e.origin_asn, e.communities_std, e.communities_ext, e.communities_large, e.attrs, e.ingest_time
+        FROM route_events e
+        WHERE e.router_id = router AND e.table_name = rib
+          AND e.ingest_time > (SELECT b.events_from FROM base b) AND e.ingest_time <= moment
+          AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
+        ORDER BY e.afi, e.prefix, COALESCE(e.path_id, 0), e.ingest_time DESC
+    ), before AS (
+        SELECT s.afi, s.prefix, s.path_id, s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.origin_asn,
+               s.communities_std, s.communities_ext, s.communities_large, s.attrs, s.updated_at
+        FROM route_snapshots s
+        WHERE s.router_id = router AND s.table_name = rib
+          AND s.day = (SELECT b.day FROM base b WHERE b.kind = 'snapshot')
+          AND (prefixes IS NULL OR s.prefix = ANY (prefixes))
+        UNION ALL
+        SELECT c.afi, c.prefix, c.path_id, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.origin_asn,
+               c.communities_std, c.communities_ext, c.communities_large, c.attrs, c.updated_at
+        FROM current_routes c
+        WHERE c.router_id = router AND c.table_name = rib AND c.updated_at <= moment
+          AND (SELECT b.kind IN ('unknown', 'blind') FROM base b)
+          AND (prefixes IS NULL OR c.prefix = ANY (prefixes))
+    ), verdict AS MATERIALIZED (
+        SELECT history_is_complete(router, rib, moment, prefixes) AS complete
+    )
+    SELECT t.afi, t.prefix, t.path_id, t.nexthop, t.as_path, t.origin, t.localpref, t.med, t.origin_asn,
+           t.communities_std, t.communities_ext, t.communities_large, t.attrs, t.ingest_time, v.complete
+    FROM told t, verdict v
+    WHERE t.action = 'A'
+    UNION ALL
+    SELECT b.afi, b.prefix, b.path_id, b.nexthop, b.as_path, b.origin, b.localpref, b.med, b.origin_asn,
+           b.communities_std, b.communities_ext, b.communities_large, b.attrs, b.updated_at, v.complete
+    FROM before b, verdict v
+    WHERE NOT EXISTS (SELECT FROM told t WHERE t.afi = b.afi AND t.prefix = b.prefix AND t.path_id = b.path_id);
+END;
+
+COMMENT ON FUNCTION routes_as_of IS 'The Loc-RIB of a table as it was; prefixes: only these. complete is false where the retained history does not reach.';
+
+-- The tables that have history since a moment, or on its day before it. Each is one step through the churn index.
+CREATE FUNCTION history_tables(since TIMESTAMPTZ) RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+    WITH RECURSIVE found AS (
+        (SELECT e.router_id, e.table_name, e.afi
+         FROM route_events e
+         WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
+         ORDER BY e.router_id, e.table_name, e.afi
+         LIMIT 1)
+        UNION ALL
+        SELECT n.router_id, n.table_name, n.afi
+        FROM found f
+        CROSS JOIN LATERAL (
+            SELECT e.router_id, e.table_name, e.afi
+            FROM route_events e
+            WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
+              AND (e.router_id, e.table_name, e.afi) > (f.router_id, f.table_name, f.afi)
+            ORDER BY e.router_id, e.table_name, e.afi
+            LIMIT 1) AS n
+    )
+    SELECT f.router_id, f.table_name, f.afi FROM found f;
+END;
+
+COMMENT ON FUNCTION history_tables IS 'The tables that have events since a moment, or on its day before it.';
+
+-- What is different between two moments, key by key: what came and went again in between is not. `before` and `after` are
+-- the attributes that are not NULL.
+--
+-- Only prefixes with events in between are looked at, unless the table lost all its routes or its history was off.
+CREATE FUNCTION routes_between(t1 TIMESTAMPTZ, t2 TIMESTAMPTZ, router TEXT DEFAULT NULL, rib TEXT DEFAULT NULL)
+RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT, prefix CIDR, path_id BIGINT, change TEXT, before JSONB,
+               after JSONB, complete BOOLEAN)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10000
+-- The list of prefixes decides how the history is read, so each table has a plan of its own.
+SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    keys     CONSTANT TEXT[] := ARRAY['afi', 'prefix', 'path_id', 'since', 'complete'];
+    one      RECORD;
+    changed  CIDR[];
+    is_known BOOLEAN;
+BEGIN
+    FOR one IN
+        SELECT DISTINCT k.router_id, k.table_name
+        FROM (SELECT h.router_id, h.table_name FROM history_tables(t1) h
+              UNION ALL SELECT s.router_id, s.table_name FROM rib_sync_status s
+              UNION ALL SELECT s.router_id, s.table_name FROM snapshots s) AS k
+        WHERE (router IS NULL OR k.router_id = router) AND (rib IS NULL OR k.table_name = rib)
+        ORDER BY k.router_id, k.table_name
+    LOOP
+        IF EXISTS (SELECT FROM table_removals(one.router_id, one.table_name, t1, t2))
+           OR EXISTS (SELECT FROM session_events s
+                      WHERE s.router_id = one.router_id AND s.kind = 'history_off'
+                        AND s.event_time > t1 AND s.event_time <= t2) THEN
+            changed := NULL;
+        ELSE
+            SELECT array_agg(DISTINCT e.prefix) INTO changed
+            FROM route_events e
+            WHERE e.router_id = one.router_id AND e.table_name = one.table_name
+              AND e.ingest_time > t1 AND e.ingest_time <= t2;
+            CONTINUE WHEN changed IS NULL;
+        END IF;
+        is_known := history_is_complete(one.router_id, one.table_name, t1, changed)
+                AND history_is_complete(one.router_id, one.table_name, t2, changed);
+        RETURN QUERY
+            SELECT one.router_id, one.table_name, COALESCE(b.afi, a.afi), COALESCE(b.prefix, a.prefix),
+                   COALESCE(b.path_id, a.path_id),
+                   CASE WHEN b.attributes IS NULL THEN 'added' WHEN a.attributes IS NULL THEN 'removed' ELSE 'changed' END,
+                   b.attributes, a.attributes, is_known
+            FROM (SELECT r.afi, r.prefix, r.path_id, jsonb_strip_nulls(to_jsonb(r) - keys) AS attributes
+                  FROM routes_as_of(one.router_id, one.table_name, t1, changed) r) AS b
+            FULL JOIN (SELECT r.afi, r.prefix, r.path_id, jsonb_strip_nulls(to_jsonb(r) - keys) AS attributes
+                       FROM routes_as_of(one.router_id, one.table_name, t2, changed) r) AS a
+                ON a.afi = b.afi AND a.prefix = b.prefix AND a.path_id = b.path_id
+            WHERE b.attributes IS DISTINCT FROM a.attributes;
+    END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION routes_between IS 'What is different between two moments: routes added, removed and changed, of one table, a router, or all.';
+
+-- What comes and goes. A flap is a withdrawal and the route's return; a change is an announcement with other attributes.
+-- Removals of whole tables and routes that a new dump did not name are no flaps: the session is at fault, not the route.
+CREATE FUNCTION flap_report(span INTERVAL DEFAULT '1 hour')
+RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT, prefix CIDR, path_id BIGINT, flaps BIGINT, changes BIGINT,
+               announces BIGINT, withdraws BIGINT, first_event TIMESTAMPTZ, last_event TIMESTAMPTZ, last_action TEXT)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+BEGIN ATOMIC
+    WITH told AS (
+        SELECT t.router_id, t.table_name, t.afi, e.prefix, COALESCE(e.path_id, 0) AS path_id, e.action, e.ingest_time,
+               e.attrs @> '{"reason": "stale"}' AS is_stale,
+               ROW (e.nexthop, e.as_path, e.origin, e.localpref, e.med, e.communities_std, e.communities_ext,
+                    e.communities_large, e.attrs) AS attributes
+        FROM history_tables(now() - span) t
+        JOIN route_events e ON e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = t.afi
+        WHERE e.ingest_time > now() - span
+    ), followed AS (
+        SELECT t.router_id, t.table_name, t.afi, t.prefix, t.path_id, t.action, t.ingest_time,
+               t.action = 'A' AND lag(t.action) OVER w = 'D' AND lag(t.is_stale) OVER w IS NOT TRUE AS is_flap,
+               t.action = 'A' AND lag(t.action) OVER w = 'A' AND lag(t.attributes) OVER w IS DISTINCT FROM t.attributes AS is_change
+        FROM told t
+        WINDOW w AS (PARTITION BY t.router_id, t.table_name, t.afi, t.prefix, t.path_id ORDER BY t.ingest_time)
+    )
+    SELECT f.router_id, f.table_name, f.afi, f.prefix, f.path_id,
+           count(*) FILTER (WHERE f.is_flap), count(*) FILTER (WHERE f.is_change),
+           count(*) FILTER (WHERE f.action = 'A'), count(*) FILTER (WHERE f.action = 'D'),
+           min(f.ingest_time), max(f.ingest_time), (array_agg(f.action::text ORDER BY f.ingest_time DESC))[1]
+    FROM followed f
+    GROUP BY f.router_id, f.table_name, f.afi, f.prefix, f.path_id
+    HAVING bool_or(f.is_flap OR f.is_change)
+    ORDER BY count(*) FILTER (WHERE f.is_flap) DESC, count(*) FILTER (WHERE f.is_change) DESC, count(*) DESC,
+             f.router_id, f.table_name, f.prefix, f.path_id;
+END;
+
+COMMENT ON FUNCTION flap_report IS 'Routes that came, went or changed within a span up to now, the worst first.';
+
+-- The schema that this migration runs in, whichever that is.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION lookup SET search_path = pg_catalog, %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION routes_between SET search_path = pg_catalog, %I, pg_temp', current_schema());
+END;
+$$;
