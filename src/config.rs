@@ -141,9 +141,9 @@ settings! {
     bmp_listen: SocketAddr = "BMP_LISTEN", Text("[::]:11019"), value::required(value::socket_address), Present,
         "`ADDRESS:PORT`, IPv6 addresses in brackets",
         "where routers connect to; `[::]` takes IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
-    http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), NotYet,
+    http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
         "`ADDRESS:PORT`, or `off`",
-        "where metrics and health are to be served";
+        "where `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
     allow: Vec<IpNet> = "ALLOW", Text("127.0.0.0/8,::1/128"), value::required(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "source addresses that routers may connect from; all others are refused";

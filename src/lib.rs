@@ -11,7 +11,7 @@
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
 //!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
-//!                                          [maintenance] partitions, retention, refresh
+//!  [http-n] metrics, health  [probe] is the database there  [maintenance] partitions, retention, refresh
 //! ```
 //!
 //! | module | what it is | may import |
@@ -19,11 +19,13 @@
 //! | `model` | the vocabulary of routes | nothing of ours |
 //! | `wire` | bytes to messages; pure | `model` |
 //! | `store` | the only room that names SQL | `model` |
-//! | `pipeline` | channels and writer threads | `model`, `store` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, the sending end of `pipeline` |
+//! | `metrics` | what is counted: plain atomics | `model` |
+//! | `pipeline` | channels and writer threads | `model`, `store`, `metrics` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `metrics`, the sending end of `pipeline` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | nothing of ours |
 //! | `logging` | filter, fold, format of log lines | `config` |
+//! | `http` | metrics and health for operators; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
@@ -36,8 +38,10 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod logging;
 pub mod maintenance;
+pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod session;

@@ -4,10 +4,13 @@
 //! without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`), and a step
 //! that fails is tried again at the next run and keeps none of the others from theirs.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan;
 
+use crate::metrics::{Meters, ProcessMeter};
+use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::store::{self, Client, partitions, upkeep};
 
@@ -16,6 +19,9 @@ const SESSION_EVENTS_DAYS: i32 = 400;
 
 /// The pause after a run that failed as a whole, if the interval is not shorter.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long a run may take; one statement of it has half an hour.
+const STANDSTILL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How often a waiting thread looks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -29,6 +35,8 @@ pub struct MaintenanceOptions {
     pub retention_days: u32,
     /// The time from the start of one run to the start of the next.
     pub interval: Duration,
+    /// Where it is counted.
+    pub meters: Arc<Meters>,
 }
 
 /// What one run did.
@@ -50,18 +58,22 @@ pub struct Report {
 
 /// Runs at once and then at every interval until the collector stops.
 pub fn run(options: &MaintenanceOptions, stop: &Stop) {
+    let pulse = options.meters.pulse("maintenance", STANDSTILL_MAX);
     let mut is_failing = false;
     while !stop.is_stopping() {
         let started = Instant::now();
+        pulse.beat();
         let result = store::connect(&options.database_url, "maintenance")
             .and_then(|mut client| run_once(&mut client, options.retention_days));
         let pause = match result {
             Ok(report) => {
                 report.log();
+                report.count(&options.meters.process, started.elapsed());
                 is_failing = false;
                 options.interval
             }
             Err(error) => {
+                options.meters.process.maintenance_failures.add(1);
                 if !is_failing {
                     log::error!("maintenance: {error}; trying again until it can");
                 }
@@ -69,6 +81,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
                 options.interval.min(RETRY_PAUSE)
             }
         };
+        pulse.rest();
         while !stop.is_stopping() && started.elapsed() < pause {
             std::thread::sleep(STOP_POLL.min(pause));
         }
@@ -124,6 +137,14 @@ impl Report {
                 self.failures.push(format!("{what}: {error}"));
                 Ok(None)
             }
+        }
+    }
+
+    fn count(&self, meter: &ProcessMeter, took: Duration) {
+        meter.maintenance_failures.add(self.failures.len());
+        if self.failures.is_empty() {
+            meter.maintenance_done.set_time(Timestamp::now());
+            meter.maintenance_took.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
     }
 

@@ -3,6 +3,8 @@
 //! Start: the database (retried for ever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
+mod operations;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -29,6 +31,8 @@ use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
 use crate::stop::Stop;
 use crate::store;
+
+use operations::Operations;
 
 /// How often the supervisor looks at its threads and at the holds.
 const TICK: Duration = Duration::from_millis(500);
@@ -81,6 +85,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let stop = Stop::new();
     let signals = watch_signals()?;
     let allow = Arc::new(AllowList::load(settings).map_err(|problem| StartError::Configuration(problem.to_string()))?);
+    let operations = Operations::start(settings, &stop)?;
     let Some(left) = reach_database(settings, migrate, &signals)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
@@ -89,12 +94,15 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     if !left.owned.is_empty() {
         info!("collector: {} routers have {:?} to come back", left.owned.len(), settings.session_hold);
     }
+    for router in &left.owned {
+        operations.meters.router(router);
+    }
     registry.preload(left.known, left.owned);
     let listener = Listener::bind(settings.bmp_listen).map_err(|error| {
         StartError::Failed(format!("cannot listen on {} (RIB_INGESTER_BMP_LISTEN): {error}", settings.bmp_listen))
     })?;
 
-    let (pipeline, sender) = pipeline::spawn(pipeline_options(settings), &stop)
+    let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
     let shared = Arc::new(Shared {
         options: session_options(settings),
@@ -102,9 +110,10 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         refusals: Refusals::default(),
         pipeline: sender,
         stop: stop.clone(),
+        meters: Arc::clone(&operations.meters),
     });
     let listener = spawn_listener(listener, &shared, settings, &allow);
-    let maintenance = spawn_maintenance(settings, &stop);
+    let maintenance = spawn_maintenance(settings, &operations, &stop);
 
     let reload = || {
         match allow.reload() {
@@ -121,6 +130,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         for router in shared.registry.take_expired() {
             expire(&shared, router);
         }
+        operations.measure(&shared);
         let ended = [
             ("listener", listener.is_finished()),
             ("writer", pipeline.has_ended()),
@@ -149,6 +159,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     if maintenance.join().is_err() {
         ending = Ending::Failed;
     }
+    operations.join();
     info!("collector: stopped");
     Ok(ending)
 }
@@ -175,7 +186,10 @@ fn expire(shared: &Shared, router: RouterId) {
     let event = router_note(SessionEventKind::HoldExpired, Some(reason), None);
     let item = StateItem::ExpireHold { router: router.clone(), table_name: None, event };
     match shared.pipeline.state(&router).try_send(item) {
-        Ok(()) => warn!("router {router}: not back within the hold, its routes are removed"),
+        Ok(()) => {
+            shared.meters.router(&router).forget_tables();
+            warn!("router {router}: not back within the hold, its routes are removed");
+        }
         Err(_) => shared.registry.expire_again(router),
     }
 }
@@ -264,7 +278,7 @@ fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
     Ok(Left { known, owned: owned.into_iter().collect() })
 }
 
-fn pipeline_options(settings: &Settings) -> PipelineOptions {
+fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOptions {
     PipelineOptions {
         database_url: settings.database_url.clone(),
         collector_id: settings.collector_id.clone(),
@@ -274,6 +288,8 @@ fn pipeline_options(settings: &Settings) -> PipelineOptions {
         flush: settings.flush,
         compress_raw: settings.store_raw_bytes_compress,
         state_dir: settings.state_dir.clone(),
+        meters: Arc::clone(&operations.meters),
+        health: Arc::clone(&operations.health),
     }
 }
 
@@ -314,11 +330,12 @@ fn spawn_listener(
     spawn("listener", move || listener.run(&shared, &limits))
 }
 
-fn spawn_maintenance(settings: &Settings, stop: &Stop) -> JoinHandle<()> {
+fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
     let options = MaintenanceOptions {
         database_url: settings.database_url.clone(),
         retention_days: settings.retention_days,
         interval: settings.maintenance_interval,
+        meters: Arc::clone(&operations.meters),
     };
     let stop = stop.clone();
     spawn("maintenance", move || maintenance::run(&options, &stop))

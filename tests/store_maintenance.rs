@@ -142,8 +142,12 @@ fn the_thread_runs_at_once_and_ends_with_the_collector() {
     let db = TestDb::migrated();
     let stop = rib_ingester::stop::Stop::new();
     let interval = Duration::from_secs(3600);
-    let options =
-        rib_ingester::maintenance::MaintenanceOptions { database_url: db.url(), retention_days: 30, interval };
+    let options = rib_ingester::maintenance::MaintenanceOptions {
+        database_url: db.url(),
+        retention_days: 30,
+        interval,
+        meters: Default::default(),
+    };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| rib_ingester::maintenance::run(&options, &stop));
         let until = Instant::now() + Duration::from_secs(30);

@@ -21,9 +21,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["model"]),
     ("wire", &["wire", "model"]),
     ("store", &["store", "model"]),
-    ("pipeline", &["pipeline", "store", "model", "stop"]),
+    ("metrics", &["metrics", "model"]),
+    ("pipeline", &["pipeline", "store", "model", "metrics", "stop"]),
+    ("http", &["http", "pipeline", "store", "model", "metrics", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
-    ("session", &["session", "pipeline", "wire", "model", "stop", "config"]),
+    ("session", &["session", "pipeline", "wire", "model", "metrics", "stop", "config"]),
     ("capture", &["capture", "wire"]),
     ("stop", &[]),
     ("config", &["config"]),

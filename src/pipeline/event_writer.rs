@@ -83,7 +83,7 @@ impl EventWriter {
     pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> EventWriter {
         let compressor = options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
         EventWriter {
-            link: Link::new(&options.database_url, thread, events::prepare, stop, health.clone()),
+            link: Link::new(&options, thread, events::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             columns: WithdrawColumns { withdrawn: EncodedRoute::withdrawn(), stale: EncodedRoute::stale() },
             last: HashMap::new(),
@@ -96,7 +96,7 @@ impl EventWriter {
 
     /// Writes until all senders are gone. Returns how many events were given up.
     pub(super) fn run(mut self, items: &Receiver<EventBatch>) -> u64 {
-        while let Ok(first) = items.recv() {
+        while let Ok(first) = self.link.resting(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             let mut events = first.events.len();
             let mut batches = vec![first];
@@ -105,7 +105,11 @@ impl EventWriter {
                 events += item.events.len();
                 batches.push(item);
             }
+            let arrived: Vec<_> = batches.iter().map(|batch| (Arc::clone(&batch.owner), batch.read_at)).collect();
+            arrived.iter().for_each(|(owner, read_at)| owner.meter.history.arrived(*read_at));
             self.write_batches(batches);
+            // Whatever was taken is committed by now, rejected, or given up.
+            arrived.iter().for_each(|(owner, _)| owner.meter.history.committed());
         }
         self.given_up
     }
@@ -115,6 +119,7 @@ impl EventWriter {
         if batches.iter().all(|batch| batch.events.is_empty() && batch.tables.is_empty()) {
             return;
         }
+        Health::count(&self.health.history_batches, 1);
         match self.stamp(batches) {
             Some(stamped) => self.write_all(stamped),
             None => self.give_up(events),

@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
+    /// Batches that state writers wrote.
+    pub state_batches: AtomicU64,
+    /// Batches that event writers wrote.
+    pub history_batches: AtomicU64,
     /// Rows of `current_routes` that were inserted or updated.
     pub routes_written: AtomicU64,
     /// Rows of `current_routes` that were deleted.

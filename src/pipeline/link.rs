@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::PipelineOptions;
 use super::health::Health;
+use crate::metrics::Pulse;
 use crate::stop::Stop;
 use crate::store::fate::{self, Outcome, TransactionId};
 use crate::store::{self, Client, Error, Transaction, Verdict};
@@ -23,6 +25,9 @@ const SILENT_PAUSE_MAX: Duration = Duration::from_millis(160);
 /// back the whole database's oldest transaction number until PostgreSQL refuses to write.
 const AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How long a writer may work without a new statement. The longest one, the loading of a table, has 10 minutes.
+const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// How often a pausing writer looks whether it shall give up.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
@@ -33,6 +38,7 @@ pub(super) struct Link {
     prepare: fn(&mut Client) -> store::Result<()>,
     stop: Stop,
     health: Arc<Health>,
+    pulse: Arc<Pulse>,
     client: Option<Client>,
     connected_at: Instant,
     pause: Duration,
@@ -104,15 +110,24 @@ pub(super) enum Failure {
 impl Link {
     /// A link that connects at the first attempt; `prepare` runs on each new connection.
     pub(super) fn new(
-        url: &str,
+        options: &PipelineOptions,
         thread: &str,
         prepare: fn(&mut Client) -> store::Result<()>,
         stop: Stop,
         health: Arc<Health>,
     ) -> Link {
-        let (url, thread) = (url.to_owned(), thread.to_owned());
+        let (url, thread) = (options.database_url.clone(), thread.to_owned());
+        let pulse = options.meters.pulse(&thread, STANDSTILL_MAX);
         let (client, connected_at) = (None, Instant::now());
-        Link { url, thread, prepare, stop, health, client, connected_at, pause: PAUSE_MIN, trouble: None }
+        Link { url, thread, prepare, stop, health, pulse, client, connected_at, pause: PAUSE_MIN, trouble: None }
+    }
+
+    /// Waits for input by `wait`, which may take for ever.
+    pub(super) fn resting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.pulse.rest();
+        let got = wait();
+        self.pulse.beat();
+        got
     }
 
     /// Does `work` until the database has answered it.
@@ -125,6 +140,7 @@ impl Link {
             if self.stop.is_giving_up() {
                 return Err(Failure::GaveUp);
             }
+            self.pulse.beat();
             let result = self.connected().and_then(|client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
                 None => work(client, &mut attempt),
@@ -189,6 +205,7 @@ impl Link {
             if left.is_zero() {
                 return Ok(());
             }
+            self.pulse.beat();
             std::thread::sleep(left.min(STOP_POLL));
         }
     }

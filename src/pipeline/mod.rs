@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::metrics::Meters;
 use crate::stop::Stop;
 pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
@@ -50,6 +51,10 @@ pub struct PipelineOptions {
     pub compress_raw: bool,
     /// Below it stands the folder of rejected rows.
     pub state_dir: PathBuf,
+    /// Where it is counted.
+    pub meters: Arc<Meters>,
+    /// The writers' own counters.
+    pub health: Arc<Health>,
 }
 
 /// The running writers.
@@ -73,8 +78,8 @@ pub struct PipelineEnd {
 /// The system refuses a thread.
 pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, PipelineSender)> {
     let (sender, receivers) = channels(options.state_writers, options.history_writers);
+    let health = Arc::clone(&options.health);
     let options = Arc::new(options);
-    let health = Arc::new(Health::default());
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use crate::metrics::RouterMeter;
 use crate::model::{Afi, Nlri, RouterId, Table, Timestamp};
 use crate::store::EncodedRoute;
 pub use crate::store::record::{RouterRecord, SessionEvent, SessionEventKind, StoredRoute};
@@ -19,13 +21,15 @@ pub struct Ownership {
     pub router: RouterId,
     /// The epoch in `router_owner` that this session was given.
     pub epoch: i64,
+    /// What is counted of the router.
+    pub meter: Arc<RouterMeter>,
     lost: AtomicBool,
 }
 
 impl Ownership {
     /// Ownership as `router_owner` gave it.
-    pub fn new(router: RouterId, epoch: i64) -> Ownership {
-        Ownership { router, epoch, lost: AtomicBool::new(false) }
+    pub fn new(router: RouterId, epoch: i64, meter: Arc<RouterMeter>) -> Ownership {
+        Ownership { router, epoch, meter, lost: AtomicBool::new(false) }
     }
 
     /// Whether another collector or a newer session has taken the router.
@@ -85,6 +89,8 @@ pub struct StateBatch {
     pub owner: Arc<Ownership>,
     /// What changed.
     pub ops: Vec<StateOp>,
+    /// When the first message was read that says so.
+    pub read_at: Instant,
 }
 
 /// A change of state. On one channel, so that an End-of-RIB or Peer Down never overtakes the routes before it.
@@ -176,6 +182,8 @@ pub struct EventBatch {
     pub events: Vec<RouteEvent>,
     /// Tables that had a message, whether it made an event or not: `last_raw_msg_time`.
     pub tables: Vec<Arc<Table>>,
+    /// When the first message was read that says so.
+    pub read_at: Instant,
 }
 
 /// A row of `route_events`.

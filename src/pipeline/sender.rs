@@ -4,6 +4,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::op::{EventBatch, StateItem};
+use crate::metrics::{Meters, Queue};
 use crate::model::RouterId;
 
 /// How many operations or events a session puts into one item at most; writers accept any number.
@@ -49,6 +50,16 @@ impl PipelineSender {
     /// The event writer of this router, always the same one; `None` when no history is kept.
     pub fn events(&self, router: &RouterId) -> Option<&Sender<EventBatch>> {
         if self.events.is_empty() { None } else { self.events.get(writer_of(router, self.events.len())) }
+    }
+
+    /// Notes how much waits in front of each writer.
+    pub fn measure(&self, meters: &Meters) {
+        for (i, channel) in self.state.iter().enumerate() {
+            meters.set_queue(&format!("state-{i}"), Queue { waiting: channel.len(), capacity: STATE_QUEUE_ITEMS_MAX });
+        }
+        for (i, channel) in self.events.iter().enumerate() {
+            meters.set_queue(&format!("events-{i}"), Queue { waiting: channel.len(), capacity: EVENT_QUEUE_ITEMS_MAX });
+        }
     }
 
     /// A state writer for what belongs to no router, such as [`StateItem::Note`].

@@ -18,6 +18,7 @@ use super::health::Health;
 use super::link::{Attempt, Failure, Link};
 use super::op::{Claim, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::rejected::RejectedRows;
+use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
 use crate::stop::Stop;
 use crate::store::routes::{Progress, RouteKey};
@@ -33,6 +34,8 @@ pub(super) struct StateWriter {
     batch: Batch,
     /// The epochs of sessions that claimed a router here and were not lost since.
     claims: HashMap<RouterId, i64>,
+    /// Routers whose changes were taken since the last wait for input.
+    arrived: Vec<Arc<RouterMeter>>,
     rejected: RejectedRows,
     health: Arc<Health>,
     given_up: u64,
@@ -49,10 +52,11 @@ enum Right<'a> {
 impl StateWriter {
     pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> StateWriter {
         StateWriter {
-            link: Link::new(&options.database_url, thread, routes::prepare, stop, health.clone()),
+            link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             batch: Batch::default(),
             claims: HashMap::new(),
+            arrived: Vec::new(),
             given_up: 0,
             options,
             health,
@@ -61,7 +65,7 @@ impl StateWriter {
 
     /// Writes until all senders are gone. Returns how many operations were given up.
     pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
-        while let Ok(item) = items.recv() {
+        while let Ok(item) = self.link.resting(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             self.take(item);
             while !self.batch.is_empty() && self.batch.rows.len() < self.options.batch_routes {
@@ -69,6 +73,8 @@ impl StateWriter {
                 self.take(item);
             }
             self.flush();
+            // Whatever was taken is committed by now, rejected, or given up.
+            self.arrived.drain(..).for_each(|meter| meter.state.committed());
         }
         self.given_up
     }
@@ -84,9 +90,13 @@ impl StateWriter {
         }
     }
 
-    fn take_batch(&mut self, StateBatch { owner, ops }: StateBatch) {
+    fn take_batch(&mut self, StateBatch { owner, ops, read_at }: StateBatch) {
         if !self.batch.admits(&owner) {
             self.flush();
+        }
+        owner.meter.state.arrived(read_at);
+        if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, &owner.meter)) {
+            self.arrived.push(Arc::clone(&owner.meter));
         }
         for op in ops {
             // What happened to a session is told whoever has the router now.
@@ -153,6 +163,7 @@ impl StateWriter {
             return;
         }
         let mut batch = std::mem::take(&mut self.batch);
+        Health::count(&self.health.state_batches, 1);
         batch.drop_lost();
         batch.coalesce();
         let all = 0..batch.rows.len();
@@ -288,7 +299,8 @@ impl StateWriter {
         let record = &claim.record;
         let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record));
         let Some(taken) = taken else { return };
-        let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch));
+        let meter = self.options.meters.router(&record.router);
+        let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch, meter));
         self.claims.insert(record.router.clone(), owner.epoch);
         // A session that is gone needs no answer.
         let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });

@@ -21,6 +21,9 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 /// How often an accept looks for a stop.
 const ACCEPT_TICK: Duration = Duration::from_millis(500);
 
+/// How long the listener may take for one round; it waits for nothing but [`ACCEPT_TICK`].
+const STANDSTILL_MAX: Duration = Duration::from_secs(60);
+
 /// A dead peer is found after 60 s + 6 times 10 s of silence on the wire.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -64,7 +67,9 @@ impl Listener {
     pub fn run(&self, shared: &Arc<Shared>, limits: &Limits) {
         info!("listener: waiting for routers on {}", self.address);
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
+        let pulse = shared.meters.pulse("listener", STANDSTILL_MAX);
         while !shared.stop.is_stopping() {
+            pulse.beat();
             sessions.retain(|session| !session.is_finished());
             match self.socket.accept() {
                 Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits)),
@@ -75,6 +80,8 @@ impl Listener {
                 }
             }
         }
+        // From here on it waits for others.
+        pulse.rest();
         shared.registry.stop_reading();
         for session in sessions {
             // A session's panic was caught and reported inside its thread.
@@ -103,6 +110,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
     if !(limits.allows)(source) {
         let width = if source.is_ipv4() { 32 } else { 128 };
         let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
+        shared.meters.refused.count("allow_list");
         shared.refusals.refuse(&shared.pipeline, source, &remedy);
         return None;
     }
@@ -114,6 +122,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
     let connection = match shared.registry.connect(source, socket, limits.most) {
         Ok(connection) => connection,
         Err(full) => {
+            shared.meters.refused.count(full.label());
             shared.refusals.refuse(&shared.pipeline, source, &remedy_for(full, limits.most));
             return None;
         }

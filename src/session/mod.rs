@@ -29,8 +29,10 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
 use crate::stop::Stop;
 use crate::wire::bmp::FrameError;
@@ -69,6 +71,8 @@ pub struct Shared {
     pub pipeline: PipelineSender,
     /// Whether the collector stops.
     pub stop: Stop,
+    /// What is counted.
+    pub meters: Arc<Meters>,
 }
 
 /// Whether `route_events.bmp_raw` is filled.
@@ -110,6 +114,27 @@ pub enum SessionEnd {
     WritersGone,
     /// Our own fault: the thread panicked.
     Panicked,
+}
+
+impl SessionEnd {
+    /// Its name in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            SessionEnd::Termination { .. } => "terminated",
+            SessionEnd::Lost(None) => "closed",
+            SessionEnd::Lost(Some(_)) => "lost",
+            SessionEnd::Stalled => "stalled",
+            SessionEnd::Mute => "mute",
+            SessionEnd::OutOfStep(_) => "out_of_step",
+            SessionEnd::TooManyTables(_) => "too_many_tables",
+            SessionEnd::Superseded => "superseded",
+            SessionEnd::Refused(_) => "refused",
+            SessionEnd::OwnershipLost => "ownership_lost",
+            SessionEnd::Stopping => "stopping",
+            SessionEnd::WritersGone => "writers_gone",
+            SessionEnd::Panicked => "panicked",
+        }
+    }
 }
 
 impl fmt::Display for SessionEnd {

@@ -19,6 +19,7 @@ use super::registry::Connection;
 use super::rejected::RejectedFile;
 use super::tables::{Stamp, Tables, router_note};
 use super::{RawBytes, SessionEnd, Shared};
+use crate::metrics::RouterMeter;
 use crate::model::{Afi, RouterId, Text, Timestamp};
 use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
 use crate::wire::bgp::update::{Decoded, Lies, Update};
@@ -55,6 +56,7 @@ struct Settled {
     subject: String,
     tables: Tables,
     rejected: RejectedFile,
+    meter: Arc<RouterMeter>,
 }
 
 impl Monitor {
@@ -84,6 +86,9 @@ impl Monitor {
     /// The session is over; a message that cannot be read only costs itself.
     pub fn message(&mut self, frame: &Frame<'_>) -> Result<(), SessionEnd> {
         let received_at = Timestamp::now();
+        if let Some(settled) = &self.settled {
+            settled.meter.message(frame.bytes.len(), received_at);
+        }
         let message = match bmp::decode(frame) {
             Ok(message) => message,
             Err(error) => return self.reject(frame, &error),
@@ -155,6 +160,7 @@ impl Monitor {
             info!("{subject}: in this session: {summary}");
         }
         if let SessionEnd::Refused(why) = end {
+            self.shared.meters.refused.count("identifier_taken");
             self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);
             return;
         }
@@ -172,6 +178,7 @@ impl Monitor {
             | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
         }
         if let Some(mut settled) = self.settled.take() {
+            settled.meter.session_ends(end.label());
             // The writers being gone is reported by whoever ended them.
             let _ = settled.end(end, &self.shared, &self.connection);
         }
@@ -315,6 +322,11 @@ impl Monitor {
             state.send(StateItem::Claim(Claim { record, reply })).map_err(|_| SessionEnd::WritersGone)?;
             let claimed = answer.recv().map_err(|_| SessionEnd::WritersGone)?;
             let history = self.shared.pipeline.events(&router).cloned();
+            let meter = Arc::clone(&claimed.owner.meter);
+            meter.session_begins(self.connection.source, hostname.as_deref());
+            for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
+                meter.oddities.add(oddity.label(), self.oddities.of(oddity));
+            }
             let outbox = Outbox::new(claimed.owner, state, history);
             let subject = match hostname {
                 None => format!("router {router}"),
@@ -329,7 +341,7 @@ impl Monitor {
             for note in self.waiting_notes.drain(..) {
                 tables.outbox().note(note)?;
             }
-            self.settled = Some(Settled { router, subject, tables, rejected });
+            self.settled = Some(Settled { router, subject, tables, rejected, meter });
         } else if let (Some(settled), Some(id)) = (&self.settled, self.identity.named_id())
             && !self.waiting_tables.is_empty()
             && settled.router.as_str() != id.to_string()
@@ -363,7 +375,7 @@ impl Monitor {
                 Err(failed) => format!("bytes not kept: {}: {failed}", settled.rejected.path().display()),
             },
         };
-        if self.oddities.count(Oddity::Rejected) {
+        if self.count(Oddity::Rejected) {
             warn!(
                 "{subject}: message type {} of {} bytes rejected: {error}; {kept}",
                 frame.type_code,
@@ -387,8 +399,16 @@ impl Monitor {
         }
     }
 
+    /// Counts one; whether it is the session's first of its kind.
+    fn count(&mut self, oddity: Oddity) -> bool {
+        if let Some(settled) = &self.settled {
+            settled.meter.oddities.count(oddity.label());
+        }
+        self.oddities.count(oddity)
+    }
+
     fn odd(&mut self, oddity: Oddity) {
-        if self.oddities.count(oddity) {
+        if self.count(oddity) {
             warn!("{}: {}", self.subject(), oddity.meaning());
         }
     }

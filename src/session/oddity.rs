@@ -64,6 +64,30 @@ impl Oddity {
         Oddity::FilteredLocRib,
     ];
 
+    /// Its name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Oddity::AddPathMissing => "add_path_missing",
+            Oddity::AddPathUnannounced => "add_path_unannounced",
+            Oddity::AsWidthOther => "as_width_other",
+            Oddity::TrailingBytes => "trailing_bytes",
+            Oddity::AttributeErrors => "attribute_errors",
+            Oddity::Rejected => "rejected",
+            Oddity::TlvCutShort => "tlv_cut_short",
+            Oddity::UnknownMessage => "unknown_message",
+            Oddity::AdjRibInNotStored => "adj_rib_in_not_stored",
+            Oddity::AdjRibOutNotStored => "adj_rib_out_not_stored",
+            Oddity::FamilyNotStored => "family_not_stored",
+            Oddity::LocRibWithoutPeerUp => "loc_rib_without_peer_up",
+            Oddity::NoInitiation => "no_initiation",
+            Oddity::TextReplaced => "text_replaced",
+            Oddity::OtherIdentifier => "other_identifier",
+            Oddity::ZeroIdentifier => "zero_identifier",
+            Oddity::RepeatedPeerUp => "repeated_peer_up",
+            Oddity::FilteredLocRib => "filtered_loc_rib",
+        }
+    }
+
     /// What the log says of it.
     pub fn meaning(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! The sending end of one session: gathers what its messages say and passes it on in pieces.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
@@ -24,12 +25,14 @@ pub struct Outbox {
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
     tables: Vec<Arc<Table>>,
+    /// When the first message was read that says what waits here.
+    read_at: Option<Instant>,
 }
 
 impl Outbox {
     /// An empty outbox to the writers of this router.
     pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
-        Outbox { owner, state, history, ops: Vec::new(), events: Vec::new(), tables: Vec::new() }
+        Outbox { owner, state, history, ops: Vec::new(), events: Vec::new(), tables: Vec::new(), read_at: None }
     }
 
     /// The ownership that the session writes under.
@@ -47,6 +50,7 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
+        self.read_at.get_or_insert_with(Instant::now);
         self.ops.push(op);
         if self.ops.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
     }
@@ -56,6 +60,7 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn event(&mut self, event: RouteEvent) -> Result<(), SessionEnd> {
+        self.read_at.get_or_insert_with(Instant::now);
         self.events.push(event);
         if self.events.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
     }
@@ -89,18 +94,23 @@ impl Outbox {
             return Err(SessionEnd::OwnershipLost);
         }
         let tables = std::mem::take(&mut self.tables);
+        let sending = Instant::now();
+        let read_at = self.read_at.take().unwrap_or(sending);
         if let Some(history) = &self.history
             && !(self.events.is_empty() && tables.is_empty())
         {
             let events = std::mem::take(&mut self.events);
-            let batch = EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone() };
+            let batch = EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone(), read_at };
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
         if self.ops.is_empty() {
             return Ok(());
         }
-        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops) };
-        self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)
+        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops), read_at };
+        self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
+        // Next to nothing, unless a queue was full.
+        self.owner.meter.blocked_for(sending.elapsed());
+        Ok(())
     }
 }

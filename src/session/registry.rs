@@ -119,6 +119,16 @@ pub enum Full {
     Address,
 }
 
+impl Full {
+    /// Its name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Full::Sessions => "max_sessions",
+            Full::Address => "max_sessions_per_address",
+        }
+    }
+}
+
 /// Another session has the router and keeps it.
 #[derive(Debug)]
 pub struct Conflict {

@@ -15,6 +15,7 @@ use super::changes::Changes;
 use super::event_id::EventIds;
 use super::outbox::Outbox;
 use super::rib::{Rib, Verdict};
+use crate::metrics::TableMeter;
 use crate::model::{Afi, Nlri, Table, Timestamp};
 use crate::pipeline::{
     EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
@@ -83,6 +84,7 @@ struct SyncedTable {
     dump: Dump,
     eor_seen: bool,
     room: Room,
+    meter: Arc<TableMeter>,
 }
 
 /// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
@@ -155,7 +157,9 @@ impl Tables {
             table.dump = table.dump.with_routes(*idle);
             outbox.seen(&table.table);
             let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
+            table.meter.last_message.set_time(writer.stamp.received_at);
             for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == afi) {
+                table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
                     if table.rib.withdraw(nlri) {
@@ -165,12 +169,14 @@ impl Tables {
                 }
             }
             for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == afi) {
+                table.meter.announced.add(nlri.len());
                 for nlri in nlri {
                     if table.announce(*nlri, route, *rules, &mut writer)? {
                         *confirmed = *idle;
                     }
                 }
             }
+            table.measure();
         }
         Ok(())
     }
@@ -196,6 +202,8 @@ impl Tables {
         table.eor_seen = true;
         table.dump = Dump::Over;
         let stale = table.purge(outbox, event_ids, received_at)?;
+        table.meter.end_of_rib.set_time(received_at);
+        table.measure();
         let routes = table.rib.len();
         info!("{}: received {afi} unicast EoR, {routes} routes, {} purged", table.table, stale.len());
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale })?;
@@ -250,6 +258,7 @@ impl Tables {
             if over {
                 table.dump = Dump::Over;
                 let stale = table.purge(outbox, event_ids, now)?;
+                table.measure();
                 let (routes, gone) = (table.rib.len(), stale.len());
                 info!("{}: no EoR, but quiet: dump taken as complete, {routes} routes, {gone} purged", table.table);
                 outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
@@ -271,6 +280,7 @@ impl Tables {
             for table in self.tables.extract_if(|(of, _), _| of == name).map(|(_, table)| table) {
                 self.outbox.forget(&table.table);
             }
+            self.outbox.owner().meter.forget_table(name);
             self.held.retain(|(of, _)| of != name);
             let mut event = router_note(kind, Some(reason), None);
             event.table_name = Some(Arc::clone(name));
@@ -303,8 +313,12 @@ impl Tables {
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
         let dump = Dump::Expected { since: self.idle };
+        let meter = self.outbox.owner().meter.table(&table);
         let rib = Rib::stored(afi, &stored);
-        self.tables.insert(key, SyncedTable { table, kind, rib, dump, eor_seen: false, room: Room::Left });
+        let begun = SyncedTable { table, kind, rib, dump, eor_seen: false, room: Room::Left, meter };
+        begun.meter.end_of_rib.set(0);
+        begun.measure();
+        self.tables.insert(key, begun);
         Ok(())
     }
 }
@@ -363,7 +377,10 @@ impl SyncedTable {
                 writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Stored)?;
                 false
             }
-            Verdict::Same => self.dump != Dump::Over,
+            Verdict::Same => {
+                self.meter.unchanged.add(1);
+                self.dump != Dump::Over
+            }
         };
         if !repeated || rules.redump == Redump::Record {
             writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
@@ -406,12 +423,19 @@ impl SyncedTable {
         received_at: Timestamp,
     ) -> Result<Vec<Nlri>, SessionEnd> {
         let stale = self.rib.take_stale();
+        self.meter.purged.add(stale.len());
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
         let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
         for nlri in &stale {
             writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
         }
         Ok(stale)
+    }
+
+    /// Lets others know where the table stands.
+    fn measure(&self) {
+        self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));
+        self.meter.synchronised.set(u64::from(self.dump == Dump::Over));
     }
 
     fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {

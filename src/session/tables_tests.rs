@@ -37,7 +37,7 @@ fn bench(stored: Vec<StoredRoute>, held: Vec<Key>, redump: Redump) -> Bench {
             to_test.send(item).unwrap();
         }
     });
-    let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1));
+    let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
     let rules = Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None };
     Bench { tables: Tables::new(outbox, rules, held), state, history }

@@ -31,6 +31,12 @@ const STATEMENT_TIMEOUT_MS: u32 = 60_000;
 /// How long a statement of a writer may wait for one lock.
 const LOCK_TIMEOUT_MS: u32 = 20_000;
 
+/// How long one statement of the status page or of the health check may take.
+const READER_STATEMENT_TIMEOUT_MS: u32 = 3_000;
+
+/// How long it may wait for one lock.
+const READER_LOCK_TIMEOUT_MS: u32 = 1_000;
+
 /// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks for ever.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
 
@@ -77,6 +83,19 @@ fn open(config: &Config) -> Result<Client> {
         Ok(client) => Ok(client?),
         Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
     }
+}
+
+/// As [`connect`], for a thread that only reads and must never be a burden: no writes, no long statements.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
+    let mut client = connect(url, thread)?;
+    client.batch_execute(&format!(
+        "SET default_transaction_read_only = on; SET statement_timeout = {READER_STATEMENT_TIMEOUT_MS}; \
+         SET lock_timeout = {READER_LOCK_TIMEOUT_MS}; SET max_parallel_workers_per_gather = 0; SET work_mem = '16MB'"
+    ))?;
+    Ok(client)
 }
 
 /// Reads a database URL or `key=value` string.

@@ -39,6 +39,22 @@ pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     Ok(applied)
 }
 
+/// Which of our migrations this database does not have, by name. One that it has with another text is named as well.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn missing(client: &mut Client) -> Result<Vec<&'static str>> {
+    let known: bool = client.query_typed_one("SELECT to_regclass('schema_migrations') IS NOT NULL", &[])?.get(0);
+    let rows = match known {
+        true => client.query_typed("SELECT name, checksum FROM schema_migrations", &[])?,
+        false => Vec::new(),
+    };
+    let has = |migration: &Migration| {
+        rows.iter().any(|row| row.get::<_, &str>(0) == migration.name && row.get::<_, &str>(1) == migration.checksum())
+    };
+    Ok(MIGRATIONS.iter().filter(|migration| !has(migration)).map(|migration| migration.name).collect())
+}
+
 fn apply_missing(client: &mut Client) -> Result<Vec<&'static str>> {
     client.batch_execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -11,6 +11,7 @@ pub mod fate;
 pub mod load;
 pub mod lookup;
 pub mod migrate;
+pub mod overview;
 pub mod owner;
 pub mod partitions;
 pub mod record;
@@ -20,7 +21,7 @@ pub mod status;
 pub mod sync;
 pub mod upkeep;
 
-pub use connect::connect;
+pub use connect::{connect, connect_reader};
 pub use error::{Error, Result, Verdict};
 pub use migrate::migrate;
 pub use postgres::{Client, Transaction};

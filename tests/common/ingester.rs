@@ -51,6 +51,14 @@ pub struct Ingester {
 impl Ingester {
     /// Starts the collector on a free loopback port and waits until routers can connect.
     pub fn start(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
+        let mut ingester = Ingester::spawn(database_url, settings);
+        let line = ingester.logged("waiting for routers on ");
+        ingester.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        ingester
+    }
+
+    /// Starts the collector and waits for nothing: its database may be away.
+    pub fn spawn(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-test-{}-{number}", std::process::id()));
@@ -79,10 +87,7 @@ impl Ingester {
                 into.lock().unwrap().push(line);
             }
         });
-        let mut ingester = Ingester { child, address: "127.0.0.1:0".parse().unwrap(), log, state_dir };
-        let line = ingester.logged("waiting for routers on ");
-        ingester.address = line.rsplit(' ').next().unwrap().parse().unwrap();
-        ingester
+        Ingester { child, address: "127.0.0.1:0".parse().unwrap(), log, state_dir }
     }
 
     /// Waits for a log line that contains `text`.
@@ -109,6 +114,17 @@ impl Ingester {
     /// Where the BMP port is.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the HTTP port is.
+    pub fn http(&mut self) -> SocketAddr {
+        self.logged("http: ").rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The answer to a GET: status, head, body.
+    pub fn get(&mut self, target: &str) -> (u16, String, String) {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        answer(self.http(), request.as_bytes())
     }
 
     /// A router connects.
@@ -164,6 +180,19 @@ impl Drop for Ingester {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.state_dir);
     }
+}
+
+/// What an HTTP port answers to these bytes: status, head, body.
+pub fn answer(address: SocketAddr, request: &[u8]) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
 }
 
 /// The router's end of a BMP session. Dropping it closes the connection without a Termination.

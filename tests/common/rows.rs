@@ -159,6 +159,8 @@ impl Writers {
             flush: Duration::from_millis(20),
             compress_raw: true,
             state_dir: state_dir.clone(),
+            meters: Arc::default(),
+            health: Arc::default(),
         };
         let (pipeline, sender) = spawn(options, &stop).unwrap();
         Writers { pipeline, sender, stop, state_dir }
@@ -172,7 +174,10 @@ impl Writers {
     }
 
     pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {
-        self.sender.state(&owner.router).send(StateItem::Batch(StateBatch { owner: owner.clone(), ops })).unwrap();
+        self.sender
+            .state(&owner.router)
+            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now() }))
+            .unwrap();
     }
 
     pub fn start_sync(&self, owner: &Arc<Ownership>, table: &Arc<Table>) -> Option<Vec<StoredRoute>> {
@@ -184,7 +189,7 @@ impl Writers {
     pub fn send_events(&self, owner: &Arc<Ownership>, events: Vec<RouteEvent>) {
         let mut tables: Vec<_> = events.iter().map(|event| event.table.clone()).collect();
         tables.dedup();
-        let batch = EventBatch { owner: owner.clone(), events, tables };
+        let batch = EventBatch { owner: owner.clone(), events, tables, read_at: Instant::now() };
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
 

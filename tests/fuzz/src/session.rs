@@ -171,6 +171,7 @@ impl Database {
             refusals: Refusals::default(),
             pipeline: self.pipeline.clone(),
             stop: Stop::new(),
+            meters: Arc::default(),
         }
     }
 }
@@ -189,7 +190,7 @@ fn mark() -> SessionEvent {
 fn answer(item: &StateItem) {
     match item {
         StateItem::Claim(claim) => {
-            let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1));
+            let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1, Arc::default()));
             // A session that is gone needs no answer.
             let _ = claim.reply.send(Claimed { owner, tables: vec![("held".into(), Afi::Ipv4)] });
         }

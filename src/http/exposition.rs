@@ -1,0 +1,396 @@
+//! All counters under their names, in Prometheus's text format.
+//!
+//! Series per router: about 45, and 7 per table. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
+//! [`TABLES_MAX`] tables of each have series of their own; the tables behind them are summed under `(others)`. Text from
+//! routers is in `rib_ingester_router_info` only, cut to [`TEXT_CHARACTERS_MAX`], and in table names.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+use prometheus::{Error, TextEncoder};
+
+use super::process;
+use crate::metrics::{LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, TableMeter};
+use crate::model::RouterId;
+use crate::pipeline::Health;
+
+/// So many tables of a router have series of their own.
+const TABLES_MAX: usize = 64;
+
+/// How long a label with a router's own text may get.
+const TEXT_CHARACTERS_MAX: usize = 100;
+
+/// Labels of one series.
+type Labels<'a> = &'a [(&'static str, &'a str)];
+
+/// The families that are being filled.
+#[derive(Default)]
+struct Exposition {
+    families: Vec<MetricFamily>,
+}
+
+/// One family that is being filled.
+struct Series {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    metrics: Vec<proto::Metric>,
+}
+
+/// Everything, now.
+pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
+    let mut out = Exposition::default();
+    process_families(&mut out, meters);
+    writer_families(&mut out, meters, health);
+    let routers = meters.routers();
+    router_families(&mut out, &routers);
+    lag_family(&mut out, &routers);
+    table_families(&mut out, &routers);
+    TextEncoder::new().encode_to_string(&out.families)
+}
+
+impl Exposition {
+    fn one(&mut self, name: &'static str, kind: MetricType, help: &'static str, value: f64) {
+        self.all(name, kind, help, |series| series.add(&[], value));
+    }
+
+    fn some(&mut self, name: &'static str, kind: MetricType, help: &'static str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.one(name, kind, help, count(value));
+        }
+    }
+
+    /// A family; left out when nothing is in it.
+    fn all(&mut self, name: &'static str, kind: MetricType, help: &'static str, fill: impl FnOnce(&mut Series)) {
+        let mut series = Series { name, help, kind, metrics: Vec::new() };
+        fill(&mut series);
+        if series.metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(series.name.to_owned());
+        family.set_help(series.help.to_owned());
+        family.set_field_type(series.kind);
+        family.set_metric(series.metrics);
+        self.families.push(family);
+    }
+}
+
+impl Series {
+    fn add(&mut self, labels: Labels<'_>, value: f64) {
+        let mut metric = proto::Metric::from_label(pairs(labels));
+        if self.kind == MetricType::COUNTER {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.metrics.push(metric);
+    }
+
+    fn histogram(&mut self, labels: Labels<'_>, lag: &Lag) {
+        let counts = lag.counts();
+        let mut histogram = proto::Histogram::default();
+        histogram.set_sample_count(counts.count);
+        histogram.set_sample_sum(counts.sum.as_secs_f64());
+        let buckets = LAG_BUCKETS.iter().zip(counts.buckets).map(|(bound, below)| {
+            let mut bucket = proto::Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(below);
+            bucket
+        });
+        histogram.set_bucket(buckets.collect());
+        let mut metric = proto::Metric::from_label(pairs(labels));
+        metric.set_histogram(histogram);
+        self.metrics.push(metric);
+    }
+}
+
+fn pairs(labels: Labels<'_>) -> Vec<LabelPair> {
+    let pair = |(name, value): &(&'static str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    labels.iter().map(pair).collect()
+}
+
+use MetricType::{COUNTER, GAUGE, HISTOGRAM};
+
+fn process_families(out: &mut Exposition, meters: &Meters) {
+    out.all("rib_ingester_build_info", GAUGE, "Always 1; the version is a label.", |series| {
+        series.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    });
+    let started = meters.started.unix_micros().unsigned_abs();
+    out.one("process_start_time_seconds", GAUGE, "When the process started.", seconds(started));
+    let process = process::read();
+    out.some("process_resident_memory_bytes", GAUGE, "Memory in RAM.", process.resident_bytes);
+    out.some("process_open_fds", GAUGE, "Open files and sockets.", process.open_files);
+    out.some("process_max_fds", GAUGE, "How many files and sockets may be open.", process.open_files_max);
+    out.some("process_threads", GAUGE, "Threads of the process.", process.threads);
+    out.all("rib_ingester_ready", GAUGE, "1 if this part of the collector does its work.", |series| {
+        for (part, state) in meters.parts() {
+            series.add(&[("part", part)], f64::from(u8::from(state.is_ok())));
+        }
+    });
+    out.all(
+        "rib_ingester_thread_standstill_seconds",
+        GAUGE,
+        "How long a thread has been working without getting a step further; 0 for one that waits for input.",
+        |series| {
+            for pulse in meters.pulses() {
+                series.add(&[("thread", pulse.name())], pulse.standing_still().as_secs_f64());
+            }
+        },
+    );
+    let process = &meters.process;
+    out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
+    out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were not let in.", |series| {
+        for (reason, times) in meters.refused.all() {
+            series.add(&[("reason", reason)], count(times));
+        }
+    });
+    maintenance_families(out, meters);
+}
+
+fn maintenance_families(out: &mut Exposition, meters: &Meters) {
+    let process = &meters.process;
+    let when_known = |number: &Number| Some(number.get()).filter(|value| *value > 0);
+    if let Some(done) = when_known(&process.maintenance_done) {
+        let help = "The end of the last maintenance run that went well.";
+        out.one("rib_ingester_maintenance_last_success_timestamp_seconds", GAUGE, help, seconds(done));
+        let took = seconds(process.maintenance_took.get());
+        out.one("rib_ingester_maintenance_duration_seconds", GAUGE, "How long the last maintenance run took.", took);
+    }
+    let failures = count(process.maintenance_failures.get());
+    let help = "Steps of maintenance that failed; each is tried again at the next run.";
+    out.one("rib_ingester_maintenance_failures_total", COUNTER, help, failures);
+    let help = "Daily partitions of route_events.";
+    out.some("rib_ingester_history_partitions", GAUGE, help, when_known(&process.partitions));
+    let help = "Disk space of route_events with its indexes.";
+    out.some("rib_ingester_history_bytes", GAUGE, help, when_known(&process.partition_bytes));
+    let help = "Disk space of the database.";
+    out.some("rib_ingester_database_bytes", GAUGE, help, when_known(&process.database_bytes));
+}
+
+fn writer_families(out: &mut Exposition, meters: &Meters, health: &Health) {
+    let queues = meters.queues();
+    out.all("rib_ingester_queue_items", GAUGE, "Items that wait in front of a writer.", |series| {
+        for (writer, queue) in &queues {
+            series.add(&[("writer", writer)], count(queue.waiting));
+        }
+    });
+    out.all("rib_ingester_queue_capacity_items", GAUGE, "Items that may wait; full means back-pressure.", |series| {
+        for (writer, queue) in &queues {
+            series.add(&[("writer", writer)], count(queue.capacity));
+        }
+    });
+    let of = |counter: &std::sync::atomic::AtomicU64| count(counter.load(Ordering::Relaxed));
+    out.all("rib_ingester_batches_total", COUNTER, "Batches that writers wrote.", |series| {
+        series.add(&[("path", "history")], of(&health.history_batches));
+        series.add(&[("path", "state")], of(&health.state_batches));
+    });
+    out.all("rib_ingester_rows_total", COUNTER, "Rows by what was done with them.", |series| {
+        series.add(&[("kind", "event_written")], of(&health.events_written));
+        series.add(&[("kind", "route_deleted")], of(&health.routes_deleted));
+        series.add(&[("kind", "route_written")], of(&health.routes_written));
+    });
+    let help = "Rows that the database refused and that went to the rejected file.";
+    out.one("rib_ingester_rejected_rows_total", COUNTER, help, of(&health.rows_rejected));
+    let help = "Attempts at the database that failed and were repeated.";
+    out.one("rib_ingester_retries_total", COUNTER, help, of(&health.retries));
+    let help = "Changes that were not written when the grace at the stop was over.";
+    out.one("rib_ingester_given_up_total", COUNTER, help, of(&health.given_up));
+}
+
+type Routers = [(RouterId, Arc<RouterMeter>)];
+
+fn router_families(out: &mut Exposition, routers: &Routers) {
+    out.all("rib_ingester_router_info", GAUGE, "Always 1; what the router is called.", |series| {
+        for (router, meter) in routers {
+            let hostname: String = meter.hostname().unwrap_or_default().chars().take(TEXT_CHARACTERS_MAX).collect();
+            let address = meter.address().map(|address| address.to_string()).unwrap_or_default();
+            let labels = [("router", router.as_str()), ("hostname", hostname.as_str()), ("address", address.as_str())];
+            series.add(&labels, 1.0);
+        }
+    });
+    /// Name, kind, help, value.
+    type Row = (&'static str, MetricType, &'static str, fn(&RouterMeter) -> f64);
+    let rows: [Row; 6] = [
+        ("rib_ingester_session_up", GAUGE, "1 while the router has a session.", |meter| {
+            f64::from(u8::from(meter.sessions_up.get() > 0))
+        }),
+        ("rib_ingester_sessions_total", COUNTER, "Sessions of the router.", |meter| count(meter.sessions.get())),
+        ("rib_ingester_messages_total", COUNTER, "BMP messages read.", |meter| count(meter.messages.get())),
+        ("rib_ingester_received_bytes_total", COUNTER, "Bytes of BMP messages read.", |meter| count(meter.bytes.get())),
+        (
+            "rib_ingester_blocked_seconds_total",
+            COUNTER,
+            "How long the router's socket was left unread because a writer's queue was full.",
+            |meter| seconds(meter.blocked.get()),
+        ),
+        ("rib_ingester_tables", GAUGE, "Tables of the router's session.", |meter| count(meter.tables().len())),
+    ];
+    for (name, kind, help, value) in rows {
+        out.all(name, kind, help, |series| {
+            for (router, meter) in routers {
+                series.add(&[("router", router.as_str())], value(meter));
+            }
+        });
+    }
+    type Time = (&'static str, &'static str, fn(&RouterMeter) -> &Number);
+    let times: [Time; 2] = [
+        ("rib_ingester_session_start_timestamp_seconds", "When the latest session began.", |meter| {
+            &meter.session_began
+        }),
+        ("rib_ingester_last_message_timestamp_seconds", "When the last BMP message was read.", |meter| {
+            &meter.last_message
+        }),
+    ];
+    for (name, help, time) in times {
+        out.all(name, GAUGE, help, |series| {
+            for (router, meter) in routers.iter().filter(|(_, meter)| time(meter).get() > 0) {
+                series.add(&[("router", router.as_str())], seconds(time(meter).get()));
+            }
+        });
+    }
+    out.all("rib_ingester_session_ends_total", COUNTER, "Sessions that ended, by how.", |series| {
+        for (router, meter) in routers {
+            for (how, times) in meter.ends.all() {
+                series.add(&[("router", router.as_str()), ("how", how)], count(times));
+            }
+        }
+    });
+    let help = "What the router did that contradicts itself or the standard, and what of it is not stored.";
+    out.all("rib_ingester_oddities_total", COUNTER, help, |series| {
+        for (router, meter) in routers {
+            for (kind, times) in meter.oddities.all() {
+                series.add(&[("router", router.as_str()), ("kind", kind)], count(times));
+            }
+        }
+    });
+}
+
+fn lag_family(out: &mut Exposition, routers: &Routers) {
+    type Path = (&'static str, fn(&RouterMeter) -> &Lag);
+    let paths: [Path; 2] = [("history", |meter| &meter.history), ("state", |meter| &meter.state)];
+    let help = "From the reading of a message to the commit of what it changed, per batch.";
+    out.all("rib_ingester_commit_lag_seconds", HISTOGRAM, help, |series| {
+        for (router, meter) in routers {
+            for (path, lag) in paths {
+                series.histogram(&[("router", router.as_str()), ("path", path)], lag(meter));
+            }
+        }
+    });
+    let help = "How long the oldest change of any router has been waiting for its commit.";
+    out.all("rib_ingester_uncommitted_seconds", GAUGE, help, |series| {
+        for (path, lag) in paths {
+            let waiting = routers.iter().map(|(_, meter)| lag(meter).waiting()).max().unwrap_or(Duration::ZERO);
+            series.add(&[("path", path)], waiting.as_secs_f64());
+        }
+    });
+}
+
+/// Name, kind, help, value of a table's series.
+type TableRow = (&'static str, MetricType, &'static str, fn(&TableMeter) -> f64);
+
+const TABLE_ROWS: [TableRow; 7] = [
+    ("rib_ingester_routes", GAUGE, "Routes that the database has of the table.", |table| count(table.routes.get())),
+    (
+        "rib_ingester_table_synchronised",
+        GAUGE,
+        "1 when the dump of the table is over, by an End-of-RIB or by silence.",
+        |table| count(table.synchronised.get()),
+    ),
+    ("rib_ingester_end_of_rib_seen", GAUGE, "1 when the session has sent the table's End-of-RIB.", |table| {
+        f64::from(u8::from(table.end_of_rib.get() > 0))
+    }),
+    ("rib_ingester_announced_total", COUNTER, "Routes announced.", |table| count(table.announced.get())),
+    ("rib_ingester_withdrawn_total", COUNTER, "Routes withdrawn.", |table| count(table.withdrawn.get())),
+    (
+        "rib_ingester_unchanged_total",
+        COUNTER,
+        "Routes announced that the database had like this already: nothing was written.",
+        |table| count(table.unchanged.get()),
+    ),
+    ("rib_ingester_purged_total", COUNTER, "Routes removed because a new dump did not name them.", |table| {
+        count(table.purged.get())
+    }),
+];
+
+fn table_families(out: &mut Exposition, routers: &Routers) {
+    let tables: Vec<(&RouterId, Vec<_>)> = routers.iter().map(|(router, meter)| (router, meter.tables())).collect();
+    for (name, kind, help, value) in TABLE_ROWS {
+        out.all(name, kind, help, |series| {
+            for (router, tables) in &tables {
+                for ((table, afi), meter) in tables.iter().take(TABLES_MAX) {
+                    let (afi, name) = (afi.column().to_string(), cut(table));
+                    let labels = [("router", router.as_str()), ("table", name.as_str()), ("afi", afi.as_str())];
+                    series.add(&labels, value(meter));
+                }
+                if tables.len() > TABLES_MAX {
+                    let rest = tables.iter().skip(TABLES_MAX).map(|(_, meter)| value(meter)).sum();
+                    series.add(&[("router", router.as_str()), ("table", OTHERS), ("afi", "")], rest);
+                }
+            }
+        });
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_CHARACTERS_MAX).collect()
+}
+
+/// Prometheus counts in floating point: exact up to 2^53.
+fn count<N: TryInto<u64>>(number: N) -> f64 {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    #[allow(clippy::cast_precision_loss, reason = "counters beyond 2^53 may be off by one")]
+    let number = number as f64;
+    number
+}
+
+fn seconds(micros: u64) -> f64 {
+    count(micros) / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Afi, Table};
+
+    fn lines(meters: &Meters, name: &str) -> Vec<String> {
+        let text = text(meters, &Health::default()).unwrap();
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn text_from_routers_is_cut_and_escaped() {
+        let meters = Meters::default();
+        let hostname = format!("a\"b\\c\nd{}", "x".repeat(1000));
+        meters.router(&RouterId::new("r")).session_begins("192.0.2.1".parse().unwrap(), Some(&hostname));
+        let line = &lines(&meters, "rib_ingester_router_info")[0];
+        assert!(line.starts_with("rib_ingester_router_info{router=\"r\",hostname=\"a\\\"b\\\\c\\ndxxx"), "{line}");
+        assert!(line.len() < 250, "{line}");
+        assert_eq!(lines(&meters, "rib_ingester_session_up"), ["rib_ingester_session_up{router=\"r\"} 1"]);
+    }
+
+    #[test]
+    fn a_router_with_thousands_of_tables_has_series_for_some() {
+        let meters = Meters::default();
+        let router = RouterId::new("r");
+        for i in 0..1_000 {
+            let table = Table { router: router.clone(), name: format!("vrf{i:04}").into(), afi: Afi::Ipv4 };
+            meters.router(&router).table(&table).routes.set(2);
+        }
+        let routes = lines(&meters, "rib_ingester_routes");
+        assert_eq!(routes.len(), TABLES_MAX + 1);
+        assert_eq!(routes[0], "rib_ingester_routes{router=\"r\",table=\"vrf0000\",afi=\"4\"} 2");
+        assert_eq!(routes[TABLES_MAX], "rib_ingester_routes{router=\"r\",table=\"(others)\",afi=\"\"} 1872");
+    }
+}

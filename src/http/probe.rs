@@ -1,0 +1,63 @@
+//! The thread that asks the database now and then whether it is there, whether its schema is ours, and how large it is.
+//!
+//! What it finds is kept in the meters, so that nobody who asks over HTTP makes the database do anything.
+
+use std::time::{Duration, Instant};
+
+use crate::metrics::{Meters, Pulse};
+use crate::stop::Stop;
+use crate::store::{self, Client, overview};
+
+/// How often the database is asked whether it is there.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is asked for sizes, which costs it a look at each file.
+const SIZES_EVERY: Duration = Duration::from_secs(60);
+
+/// How often a waiting thread looks whether the collector stops.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// How long one round may take; its statements have seconds.
+pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
+
+/// Asks until the collector stops.
+pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
+    let mut connection: Option<Client> = None;
+    let mut sizes_at: Option<Instant> = None;
+    while !stop.is_stopping() {
+        pulse.beat();
+        let began = Instant::now();
+        let wants_sizes = sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY);
+        match ask(url, &mut connection, meters, wants_sizes) {
+            Ok(()) if wants_sizes => sizes_at = Some(began),
+            Ok(()) => {}
+            Err(error) => {
+                connection = None;
+                meters.set_part("database", Err(error.to_string()));
+            }
+        }
+        while !stop.is_stopping() && began.elapsed() < EVERY {
+            std::thread::sleep(STOP_POLL);
+        }
+    }
+    pulse.rest();
+}
+
+fn ask(url: &str, connection: &mut Option<Client>, meters: &Meters, wants_sizes: bool) -> store::Result<()> {
+    let client = match connection {
+        Some(client) => client,
+        none => none.insert(store::connect_reader(url, "probe")?),
+    };
+    let missing = store::migrate::missing(client)?;
+    meters.set_part("database", Ok(()));
+    let schema = if missing.is_empty() { Ok(()) } else { Err(format!("lacks {}", missing.join(", "))) };
+    let is_whole = schema.is_ok();
+    meters.set_part("schema", schema);
+    if wants_sizes && is_whole {
+        let sizes = overview::sizes(client)?;
+        meters.process.partitions.set(sizes.partitions);
+        meters.process.partition_bytes.set(sizes.partition_bytes);
+        meters.process.database_bytes.set(sizes.database_bytes);
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! How long it takes from the socket to the commit.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::lock;
+
+/// Upper bounds of the histogram's buckets, seconds: the default batch age is 0.2 s, a database restart takes seconds, and
+/// from minutes on it is an outage.
+pub const LAG_BUCKETS: [f64; 8] = [0.05, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
+
+/// One router's way to one kind of writer.
+#[derive(Debug, Default)]
+pub struct Lag {
+    /// When the oldest message was read whose changes are not committed yet.
+    since: Mutex<Option<Instant>>,
+    buckets: [AtomicU64; LAG_BUCKETS.len()],
+    count: AtomicU64,
+    sum_micros: AtomicU64,
+    last_micros: AtomicU64,
+}
+
+/// What a [`Lag`] has seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LagCounts {
+    /// How many batches took at most so many seconds as the bucket of [`LAG_BUCKETS`] says, cumulative.
+    pub buckets: [u64; LAG_BUCKETS.len()],
+    /// How many batches.
+    pub count: u64,
+    /// The sum of their times.
+    pub sum: Duration,
+    /// The time of the last one.
+    pub last: Duration,
+}
+
+impl Lag {
+    /// Changes of a message read at `read_at` have reached the writer.
+    pub fn arrived(&self, read_at: Instant) {
+        lock(&self.since).get_or_insert(read_at);
+    }
+
+    /// All that has arrived is committed, or needs not be any more.
+    pub fn committed(&self) {
+        if let Some(since) = lock(&self.since).take() {
+            self.observe(since.elapsed());
+        }
+    }
+
+    /// How long the oldest change has been waiting for its commit.
+    pub fn waiting(&self) -> Duration {
+        lock(&self.since).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn observe(&self, lag: Duration) {
+        let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
+        if let Some(bucket) = LAG_BUCKETS.iter().position(|bound| lag.as_secs_f64() <= *bound) {
+            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        self.last_micros.store(micros, Ordering::Relaxed);
+    }
+
+    /// The counts so far.
+    pub fn counts(&self) -> LagCounts {
+        let mut below = 0;
+        let buckets = std::array::from_fn(|i| {
+            below += self.buckets[i].load(Ordering::Relaxed);
+            below
+        });
+        LagCounts {
+            buckets,
+            // A batch may be counted between two loads: the whole is never less than its parts.
+            count: self.count.load(Ordering::Relaxed).max(below),
+            sum: Duration::from_micros(self.sum_micros.load(Ordering::Relaxed)),
+            last: Duration::from_micros(self.last_micros.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_change_counts_and_a_commit_ends_it() {
+        let lag = Lag::default();
+        lag.committed();
+        assert_eq!(lag.counts(), LagCounts::default());
+        let read_at = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        lag.arrived(read_at);
+        lag.arrived(Instant::now());
+        assert!(lag.waiting() >= Duration::from_secs(10));
+        lag.committed();
+        assert_eq!(lag.waiting(), Duration::ZERO);
+        let counts = lag.counts();
+        assert_eq!((counts.count, counts.buckets), (1, [0, 0, 0, 0, 0, 1, 1, 1]));
+        assert!(counts.sum >= Duration::from_secs(10) && counts.sum == counts.last);
+    }
+
+    #[test]
+    fn what_is_slower_than_every_bucket_is_in_the_count() {
+        let lag = Lag::default();
+        lag.observe(Duration::from_secs(301));
+        assert_eq!((lag.counts().count, lag.counts().buckets[7]), (1, 0));
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether a thread moves. A thread that waits for input is at rest, which it may be for ever; one that works must beat.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// At rest: the value of [`Pulse::moved`] for a thread that waits for its input.
+const AT_REST: u64 = u64::MAX;
+
+/// One thread's sign of life.
+#[derive(Debug)]
+pub struct Pulse {
+    name: String,
+    limit: Duration,
+    born: Instant,
+    /// Milliseconds from `born` to the last beat, or [`AT_REST`].
+    moved: AtomicU64,
+}
+
+impl Pulse {
+    /// A thread at rest.
+    pub fn new(name: &str, limit: Duration) -> Pulse {
+        Pulse { name: name.to_owned(), limit, born: Instant::now(), moved: AtomicU64::new(AT_REST) }
+    }
+
+    /// The thread's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The thread works, and has just got one step further.
+    pub fn beat(&self) {
+        let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(AT_REST - 1);
+        self.moved.store(millis, Ordering::Relaxed);
+    }
+
+    /// The thread waits for its input.
+    pub fn rest(&self) {
+        self.moved.store(AT_REST, Ordering::Relaxed);
+    }
+
+    /// Whether the thread has been working for longer than its limit without getting a step further.
+    pub fn is_stuck(&self) -> bool {
+        self.standing_still() > self.limit
+    }
+
+    /// How long the thread has been working without getting a step further.
+    pub fn standing_still(&self) -> Duration {
+        match self.moved.load(Ordering::Relaxed) {
+            AT_REST => Duration::ZERO,
+            moved => self.born.elapsed().saturating_sub(Duration::from_millis(moved)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_work_without_a_beat_stands_still() {
+        let mut pulse = Pulse::new("state-0", Duration::from_secs(60));
+        assert_eq!(pulse.standing_still(), Duration::ZERO);
+        pulse.beat();
+        pulse.born = pulse.born.checked_sub(Duration::from_secs(100)).unwrap();
+        assert!(pulse.standing_still() >= Duration::from_secs(99) && pulse.is_stuck());
+        pulse.beat();
+        assert!(pulse.standing_still() < Duration::from_secs(50) && !pulse.is_stuck());
+        pulse.rest();
+        assert_eq!(pulse.standing_still(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,62 @@
+//! What an operator sees of the collector: counters, the HTTP port, the database's probe.
+//!
+//! It starts before the database is reached, so that `/readyz` can say what is missing.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::{StartError, spawn};
+use crate::config::Settings;
+use crate::http::{self, Http, probe};
+use crate::metrics::Meters;
+use crate::pipeline::Health;
+use crate::session::Shared;
+use crate::stop::Stop;
+
+/// The counters, and the threads that show them.
+pub(super) struct Operations {
+    pub(super) meters: Arc<Meters>,
+    pub(super) health: Arc<Health>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Operations {
+    /// Starts the HTTP port and the probe, unless HTTP is off.
+    ///
+    /// # Errors
+    /// The port cannot be bound.
+    pub(super) fn start(settings: &Settings, stop: &Stop) -> Result<Operations, StartError> {
+        let (meters, health) = (Arc::new(Meters::default()), Arc::new(Health::default()));
+        let mut operations = Operations { meters, health, threads: Vec::new() };
+        operations.meters.set_part("database", Err("not reached yet".to_owned()));
+        let Some(address) = settings.http_listen else { return Ok(operations) };
+        let http = Http::bind(address, &operations.meters, &operations.health, stop).map_err(|error| {
+            StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_HTTP_LISTEN): {error}"))
+        })?;
+        let http = Arc::new(http);
+        for i in 0..http::THREADS {
+            let (http, name) = (Arc::clone(&http), format!("http-{i}"));
+            operations.threads.push(spawn(&name.clone(), move || http.serve(&name)));
+        }
+        let (url, stop, meters) = (settings.database_url.clone(), stop.clone(), Arc::clone(&operations.meters));
+        let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
+        operations.threads.push(spawn("probe", move || probe::run(&url, &meters, &pulse, &stop)));
+        Ok(operations)
+    }
+
+    /// Measures what is not counted where it happens; to be called at every tick.
+    pub(super) fn measure(&self, shared: &Shared) {
+        shared.pipeline.measure(&self.meters);
+        self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
+        let writers = if self.health.is_ready() { Ok(()) } else { Err("cannot write, see the log".to_owned()) };
+        self.meters.set_part("writers", writers);
+    }
+
+    /// Waits for the threads; each of them looks for the stop every half second or more often.
+    pub(super) fn join(self) {
+        for thread in self.threads {
+            // They answer questions; one that panicked has been reported and leaves nothing half done.
+            let _ = thread.join();
+        }
+    }
+}
