@@ -1,68 +1,247 @@
-//! AS paths.
+//! AS paths, kept as the octets that the message has.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::write_text::write_numbers;
+use super::write_text::write_number;
 use super::{Asn, WriteText};
 
-/// One segment of an AS path (RFC 4271 section 4.3, RFC 5065 section 3).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Segment {
-    /// AS_SEQUENCE: `1 2 3`.
-    Sequence(Vec<Asn>),
-    /// AS_SET: `{1,2}`.
-    Set(Vec<Asn>),
-    /// AS_CONFED_SEQUENCE: `(1 2)`.
-    ConfedSequence(Vec<Asn>),
-    /// AS_CONFED_SET: `[1,2]`.
-    ConfedSet(Vec<Asn>),
+/// How wide AS numbers are in AS_PATH and AGGREGATOR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AsWidth {
+    /// Two octets: the speaker knows no others (RFC 6793), or the A flag of a per-peer header is set.
+    Two,
+    /// Four octets.
+    #[default]
+    Four,
 }
 
-/// An AS path; present and empty is a value (a route of the router's own AS), absent is `None` outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AsPath {
-    /// The segments, the nearest AS first.
-    pub segments: Vec<Segment>,
+impl AsWidth {
+    /// Octets of one AS number.
+    pub fn octets(self) -> usize {
+        match self {
+            AsWidth::Two => 2,
+            AsWidth::Four => 4,
+        }
+    }
+
+    /// The other width.
+    pub fn other(self) -> AsWidth {
+        match self {
+            AsWidth::Two => AsWidth::Four,
+            AsWidth::Four => AsWidth::Two,
+        }
+    }
+
+    /// The number that the first octets are.
+    #[inline]
+    fn read(self, octets: &[u8]) -> Asn {
+        Asn(match (self, octets) {
+            (AsWidth::Two, [a, b, ..]) => u16::from_be_bytes([*a, *b]).into(),
+            (AsWidth::Four, [a, b, c, d, ..]) => u32::from_be_bytes([*a, *b, *c, *d]),
+            (AsWidth::Two | AsWidth::Four, _) => unreachable!("a segment is cut into numbers of its width"),
+        })
+    }
 }
 
-impl AsPath {
-    /// The AS that originated the route: the last one of a path that ends in an AS_SEQUENCE.
-    pub fn origin_asn(&self) -> Option<Asn> {
-        match self.segments.last()? {
-            Segment::Sequence(asns) => asns.last().copied(),
-            Segment::Set(_) | Segment::ConfedSequence(_) | Segment::ConfedSet(_) => None,
+/// What a segment's AS numbers are to each other (RFC 4271 section 4.3, RFC 5065 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SegmentKind {
+    /// AS_SET, type 1: `{1,2}`.
+    Set,
+    /// AS_SEQUENCE, type 2: `1 2 3`.
+    Sequence,
+    /// AS_CONFED_SEQUENCE, type 3: `(1 2)`.
+    ConfedSequence,
+    /// AS_CONFED_SET, type 4: `[1,2]`.
+    ConfedSet,
+}
+
+impl SegmentKind {
+    /// The kind of a segment type.
+    pub fn from_wire(type_code: u8) -> Option<SegmentKind> {
+        Some(match type_code {
+            1 => SegmentKind::Set,
+            2 => SegmentKind::Sequence,
+            3 => SegmentKind::ConfedSequence,
+            4 => SegmentKind::ConfedSet,
+            _ => return None,
+        })
+    }
+
+    /// The segment type.
+    pub fn type_code(self) -> u8 {
+        match self {
+            SegmentKind::Set => 1,
+            SegmentKind::Sequence => 2,
+            SegmentKind::ConfedSequence => 3,
+            SegmentKind::ConfedSet => 4,
         }
     }
 }
 
+/// One segment of an AS path.
+#[derive(Clone, Copy)]
+pub struct Segment<'a> {
+    /// What its AS numbers are to each other.
+    pub kind: SegmentKind,
+    numbers: &'a [u8],
+    width: AsWidth,
+}
+
+impl<'a> Segment<'a> {
+    /// The AS numbers, the nearest AS first.
+    #[inline]
+    pub fn asns(self) -> impl ExactSizeIterator<Item = Asn> + DoubleEndedIterator + 'a {
+        self.numbers.chunks_exact(self.width.octets()).map(move |octets| self.width.read(octets))
+    }
+
+    /// How many ASes the segment counts for in the length of a path (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
+    pub fn hops(self) -> usize {
+        match self.kind {
+            SegmentKind::Sequence => self.numbers.len() / self.width.octets(),
+            SegmentKind::Set => 1,
+            SegmentKind::ConfedSequence | SegmentKind::ConfedSet => 0,
+        }
+    }
+}
+
+impl fmt::Debug for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ", self.kind)?;
+        f.debug_list().entries(self.asns()).finish()
+    }
+}
+
+/// An AS path; present and empty is a value (a route of the router's own AS), absent is `None` outside.
+///
+/// The octets are those of an AS_PATH's value, checked: whole segments of known types, each with an AS in it.
+#[derive(Clone, Default)]
+pub struct AsPath<'a> {
+    octets: Cow<'a, [u8]>,
+    width: AsWidth,
+}
+
+impl<'a> AsPath<'a> {
+    /// The path that an attribute's value is.
+    ///
+    /// # Errors
+    /// Why it is malformed (RFC 7606 section 7.2): segments that do not tile, an unknown segment type, no AS in a segment.
+    #[inline]
+    pub fn from_wire(octets: &'a [u8], width: AsWidth) -> Result<AsPath<'a>, &'static str> {
+        let mut rest = octets;
+        while let [type_code, count, tail @ ..] = rest {
+            let size = usize::from(*count) * width.octets();
+            rest = tail.get(size..).ok_or("a segment runs over the end")?;
+            if size == 0 {
+                return Err("a segment is empty");
+            }
+            if SegmentKind::from_wire(*type_code).is_none() {
+                return Err("unknown segment type");
+            }
+        }
+        if !rest.is_empty() {
+            return Err("octets are left behind the last segment");
+        }
+        Ok(AsPath { octets: Cow::Borrowed(octets), width })
+    }
+
+    /// A path of these segments. One of more than 255 ASes becomes several, as on the wire; an empty one is nothing.
+    pub fn from_segments<S>(segments: impl IntoIterator<Item = (SegmentKind, S)>) -> AsPath<'static>
+    where
+        S: IntoIterator<Item = Asn>,
+    {
+        let mut octets = Vec::new();
+        for (kind, asns) in segments {
+            let asns: Vec<Asn> = asns.into_iter().collect();
+            for part in asns.chunks(u8::MAX.into()) {
+                let count = u8::try_from(part.len()).expect("a chunk is no longer than that");
+                octets.extend([kind.type_code(), count]);
+                octets.extend(part.iter().flat_map(|asn| asn.0.to_be_bytes()));
+            }
+        }
+        AsPath { octets: octets.into(), width: AsWidth::Four }
+    }
+
+    /// The segments, the nearest AS first.
+    #[inline]
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        let width = self.width;
+        let mut rest = &self.octets[..];
+        std::iter::from_fn(move || {
+            let [type_code, count, tail @ ..] = rest else { return None };
+            let (numbers, tail) = tail.split_at_checked(usize::from(*count) * width.octets())?;
+            rest = tail;
+            Some(Segment { kind: SegmentKind::from_wire(*type_code)?, numbers, width })
+        })
+    }
+
+    /// The AS that originated the route: the last one of a path that ends in an AS_SEQUENCE.
+    pub fn origin_asn(&self) -> Option<Asn> {
+        let last = self.segments().last()?;
+        match last.kind {
+            SegmentKind::Sequence => last.asns().next_back(),
+            SegmentKind::Set | SegmentKind::ConfedSequence | SegmentKind::ConfedSet => None,
+        }
+    }
+}
+
+/// Equal if they say the same, in whatever width.
+impl PartialEq for AsPath<'_> {
+    fn eq(&self, other: &AsPath<'_>) -> bool {
+        let flat = |path: &AsPath<'_>| -> Vec<(SegmentKind, Vec<Asn>)> {
+            path.segments().map(|segment| (segment.kind, segment.asns().collect())).collect()
+        };
+        flat(self) == flat(other)
+    }
+}
+
+impl Eq for AsPath<'_> {}
+
+impl fmt::Debug for AsPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.segments()).finish()
+    }
+}
+
 /// The text of the `as_path` column, segments separated by spaces.
-impl WriteText for AsPath {
+impl WriteText for AsPath<'_> {
     fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        for (i, segment) in self.segments.iter().enumerate() {
+        for (i, segment) in self.segments().enumerate() {
             if i > 0 {
                 out.write_char(' ')?;
             }
-            match segment {
-                Segment::Sequence(asns) => write_numbers(out, ' ', asns.iter().map(|asn| asn.0))?,
-                Segment::Set(asns) => write_enclosed(out, ['{', ',', '}'], asns)?,
-                Segment::ConfedSequence(asns) => write_enclosed(out, ['(', ' ', ')'], asns)?,
-                Segment::ConfedSet(asns) => write_enclosed(out, ['[', ',', ']'], asns)?,
+            match segment.kind {
+                SegmentKind::Sequence => write_asns(out, ' ', segment)?,
+                SegmentKind::Set => write_enclosed(out, ['{', ',', '}'], segment)?,
+                SegmentKind::ConfedSequence => write_enclosed(out, ['(', ' ', ')'], segment)?,
+                SegmentKind::ConfedSet => write_enclosed(out, ['[', ',', ']'], segment)?,
             }
         }
         Ok(())
     }
 }
 
-impl fmt::Display for AsPath {
+impl fmt::Display for AsPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_text(f)
     }
 }
 
-fn write_enclosed(out: &mut impl fmt::Write, [open, between, close]: [char; 3], asns: &[Asn]) -> fmt::Result {
+fn write_enclosed(out: &mut impl fmt::Write, [open, between, close]: [char; 3], segment: Segment<'_>) -> fmt::Result {
     out.write_char(open)?;
-    write_numbers(out, between, asns.iter().map(|asn| asn.0))?;
+    write_asns(out, between, segment)?;
     out.write_char(close)
+}
+
+fn write_asns(out: &mut impl fmt::Write, between: char, segment: Segment<'_>) -> fmt::Result {
+    for (i, asn) in segment.asns().enumerate() {
+        if i > 0 {
+            out.write_char(between)?;
+        }
+        write_number(out, asn.0)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -71,15 +250,47 @@ mod tests {
 
     #[test]
     fn text_and_origin() {
-        let asns = |numbers: &[u32]| numbers.iter().copied().map(Asn).collect::<Vec<_>>();
-        let check = |segments: Vec<Segment>, text: &str, origin: Option<u32>| {
-            let path = AsPath { segments };
+        let check = |segments: &[(SegmentKind, &[u32])], text: &str, origin: Option<u32>| {
+            let path =
+                AsPath::from_segments(segments.iter().map(|(kind, asns)| (*kind, asns.iter().copied().map(Asn))));
             assert_eq!((path.to_string().as_str(), path.origin_asn()), (text, origin.map(Asn)));
         };
-        check(vec![], "", None);
-        check(vec![Segment::Sequence(asns(&[64496, 4_200_000_000]))], "64496 4200000000", Some(4_200_000_000));
-        check(vec![Segment::Sequence(asns(&[1])), Segment::Set(asns(&[2, 3]))], "1 {2,3}", None);
-        check(vec![Segment::Set(asns(&[2, 3])), Segment::Sequence(asns(&[4]))], "{2,3} 4", Some(4));
-        check(vec![Segment::ConfedSequence(asns(&[1, 2])), Segment::ConfedSet(asns(&[3]))], "(1 2) [3]", None);
+        use SegmentKind::{ConfedSequence, ConfedSet, Sequence, Set};
+        check(&[], "", None);
+        check(&[(Sequence, &[64496, 4_200_000_000])], "64496 4200000000", Some(4_200_000_000));
+        check(&[(Sequence, &[1]), (Set, &[2, 3])], "1 {2,3}", None);
+        check(&[(Set, &[2, 3]), (Sequence, &[4])], "{2,3} 4", Some(4));
+        check(&[(ConfedSequence, &[1, 2]), (ConfedSet, &[3])], "(1 2) [3]", None);
+        let long = vec![7; 300];
+        check(&[(Sequence, &long)], vec!["7"; 300].join(" ").as_str(), Some(7));
+    }
+
+    #[test]
+    fn paths_tile_or_are_malformed() {
+        let check = |value: &[u8], width, want: Result<&str, &'static str>| {
+            assert_eq!(
+                AsPath::from_wire(value, width).map(|path| path.to_string()),
+                want.map(str::to_owned),
+                "{value:?}"
+            );
+        };
+        let (two, four) = (AsWidth::Two, AsWidth::Four);
+        check(&[], four, Ok(""));
+        check(&[2, 1, 0xfa, 0x56, 0xea, 0], four, Ok("4200000000"));
+        check(&[2, 2, 0, 1, 0, 2, 1, 2, 0, 3, 0, 4], two, Ok("1 2 {3,4}"));
+        check(&[3, 1, 0, 1, 4, 1, 0, 2], two, Ok("(1) [2]"));
+        check(&[2, 2, 0, 1, 0, 2], four, Err("a segment runs over the end"));
+        check(&[2, 0], four, Err("a segment is empty"));
+        check(&[5, 1, 0, 1], two, Err("unknown segment type"));
+        check(&[2, 1, 0, 1, 2], two, Err("octets are left behind the last segment"));
+    }
+
+    #[test]
+    fn paths_of_both_widths_compare_by_what_they_say() {
+        let two = AsPath::from_wire(&[2, 1, 0, 9], AsWidth::Two).unwrap();
+        let four = AsPath::from_wire(&[2, 1, 0, 0, 0, 9], AsWidth::Four).unwrap();
+        let set = AsPath::from_wire(&[1, 1, 0, 9], AsWidth::Two).unwrap();
+        assert_eq!(two, four);
+        assert_ne!(two, set);
     }
 }

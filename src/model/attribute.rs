@@ -1,8 +1,9 @@
 //! Path attributes, as decoded.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity};
+use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, List};
 
 /// ORIGIN (RFC 4271 section 5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,30 +38,31 @@ pub struct NextHop {
 
 /// The path attributes of one UPDATE, without next hop and NLRI: those belong to the routes.
 ///
-/// `None` is "absent on the wire"; present and empty is `Some` of an empty list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PathAttributes {
+/// `None` is "absent on the wire"; present and empty is `Some` of an empty list. Whatever has no fixed size borrows from
+/// the message, checked: the columns are written straight from there, and no list is copied on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathAttributes<'a> {
     /// ORIGIN.
     pub origin: Option<Origin>,
     /// AS_PATH, merged with AS4_PATH where that applies (RFC 6793 section 4.2.3).
-    pub as_path: Option<AsPath>,
+    pub as_path: Option<AsPath<'a>>,
     /// LOCAL_PREF.
     pub local_pref: Option<u32>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
     /// COMMUNITIES (RFC 1997).
-    pub communities: Option<Vec<Community>>,
+    pub communities: Option<List<'a, Community>>,
     /// EXTENDED COMMUNITIES (RFC 4360).
-    pub extended_communities: Option<Vec<ExtendedCommunity>>,
+    pub extended_communities: Option<List<'a, ExtendedCommunity>>,
     /// LARGE_COMMUNITY (RFC 8092).
-    pub large_communities: Option<Vec<LargeCommunity>>,
+    pub large_communities: Option<List<'a, LargeCommunity>>,
     /// Everything that has no column of its own, ascending by type code: the `attrs` column.
-    pub other: Vec<OtherAttribute>,
+    pub other: Vec<OtherAttribute<'a>>,
 }
 
 /// A path attribute that goes into the `attrs` column.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum OtherAttribute {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtherAttribute<'a> {
     /// ATOMIC_AGGREGATE, type 6: `true`.
     AtomicAggregate,
     /// AGGREGATOR, type 7, merged with AS4_AGGREGATOR (RFC 6793): `{asn, address}`.
@@ -73,9 +75,9 @@ pub enum OtherAttribute {
     /// ORIGINATOR_ID, type 9 (RFC 4456).
     OriginatorId(Ipv4Addr),
     /// CLUSTER_LIST, type 10 (RFC 4456).
-    ClusterList(Vec<Ipv4Addr>),
+    ClusterList(List<'a, Ipv4Addr>),
     /// IPv6 Address Specific Extended Communities, type 25 (RFC 5701): 40 hex digits each.
-    Ipv6ExtendedCommunities(Vec<[u8; 20]>),
+    Ipv6ExtendedCommunities(List<'a, [u8; 20]>),
     /// AIGP, type 26 (RFC 7311): the metric.
     Aigp(u64),
     /// Only to Customer, type 35 (RFC 9234).
@@ -85,11 +87,11 @@ pub enum OtherAttribute {
         /// The attribute's type code.
         code: u8,
         /// Its value, without flags and length.
-        value: Box<[u8]>,
+        value: Cow<'a, [u8]>,
     },
 }
 
-impl OtherAttribute {
+impl OtherAttribute<'_> {
     /// The type code.
     pub fn code(&self) -> u8 {
         match self {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{OtherAttribute, PathAttributes, PathStatus};
 
-impl PathAttributes {
+impl PathAttributes<'_> {
     /// The attributes without a column, by the names of the IANA registry of BGP path attributes in snake case, an
     /// unregistered one by its decimal type code. Empty when there are none.
     pub fn attrs(&self) -> Map<String, Value> {
@@ -71,13 +71,13 @@ fn name(code: u8) -> String {
     name.to_owned()
 }
 
-fn value(attribute: &OtherAttribute) -> Value {
+fn value(attribute: &OtherAttribute<'_>) -> Value {
     match attribute {
         OtherAttribute::AtomicAggregate => json!(true),
         OtherAttribute::Aggregator { asn, address } => json!({ "asn": asn.0, "address": address.to_string() }),
         OtherAttribute::OriginatorId(id) => json!(id.to_string()),
-        OtherAttribute::ClusterList(ids) => ids.iter().map(ToString::to_string).collect(),
-        OtherAttribute::Ipv6ExtendedCommunities(all) => all.iter().map(|bytes| hex(bytes)).collect(),
+        OtherAttribute::ClusterList(ids) => ids.iter().map(|id| id.to_string()).collect(),
+        OtherAttribute::Ipv6ExtendedCommunities(all) => all.iter().map(|bytes| hex(&bytes)).collect(),
         OtherAttribute::Aigp(metric) => json!(metric),
         OtherAttribute::OnlyToCustomer(asn) => json!(asn.0),
         OtherAttribute::Opaque { value, .. } => json!(hex(value)),
@@ -164,9 +164,9 @@ mod tests {
             other: vec![
                 OtherAttribute::AtomicAggregate,
                 OtherAttribute::Aggregator { asn: Asn(4_200_000_000), address: [10, 1, 1, 1].into() },
-                OtherAttribute::ClusterList(vec![[8, 8, 8, 8].into(), [9, 9, 9, 9].into()]),
+                OtherAttribute::ClusterList(vec![[8, 8, 8, 8].into(), [9, 9, 9, 9].into()].into()),
                 OtherAttribute::Aigp(u64::MAX),
-                OtherAttribute::Opaque { code: 99, value: [1, 2, 0xff].into() },
+                OtherAttribute::Opaque { code: 99, value: vec![1, 2, 0xff].into() },
             ],
             ..PathAttributes::default()
         };

@@ -3,12 +3,25 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::WriteText;
 use super::write_text::write_numbers;
+use super::{Fixed, WriteText};
 
 /// A standard community (RFC 1997): `64496:100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Community(pub u32);
+
+impl Fixed for Community {
+    const SIZE: usize = 4;
+
+    #[inline]
+    fn read(octets: &[u8]) -> Community {
+        Community(u32::read(octets))
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
 
 impl WriteText for Community {
     fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
@@ -33,6 +46,20 @@ pub struct LargeCommunity {
     pub local2: u32,
 }
 
+impl Fixed for LargeCommunity {
+    const SIZE: usize = 12;
+
+    #[inline]
+    fn read(octets: &[u8]) -> LargeCommunity {
+        let [global, local1, local2] = [0, 4, 8].map(|at| u32::read(&octets[at..at + 4]));
+        LargeCommunity { global, local1, local2 }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        [self.global, self.local1, self.local2].into_iter().for_each(|part| part.write(out));
+    }
+}
+
 impl WriteText for LargeCommunity {
     fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
         write_numbers(out, ':', [self.global, self.local1, self.local2])
@@ -48,6 +75,19 @@ impl fmt::Display for LargeCommunity {
 /// An extended community, eight octets as sent (RFC 4360 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExtendedCommunity(pub [u8; 8]);
+
+impl Fixed for ExtendedCommunity {
+    const SIZE: usize = 8;
+
+    #[inline]
+    fn read(octets: &[u8]) -> ExtendedCommunity {
+        ExtendedCommunity(Fixed::read(octets))
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
 
 /// `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5,
 /// RFC 5668), transitive or not; any other as 16 hex digits.

@@ -61,6 +61,15 @@ impl Prefix {
         Ok(Prefix { afi, bytes: address.octets(), length })
     }
 
+    /// As [`Prefix::truncating`], of a length and octets that are known to fit the family; more than fits is cut off.
+    #[inline]
+    pub fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
+        let max = afi.max_prefix_length();
+        let length = length.min(max);
+        let octets = octets.get(..usize::from(max / 8)).unwrap_or(octets);
+        Prefix { afi, bytes: Halves::of(octets).masked(length).octets(), length }
+    }
+
     /// The family.
     pub fn afi(&self) -> Afi {
         self.afi
@@ -106,10 +115,16 @@ impl Halves {
         if length > max || octets.len() > usize::from(max / 8) {
             return Err(PrefixError::TooLong(length));
         }
-        Ok(match octets.split_at_checked(8) {
+        Ok(Halves::of(octets))
+    }
+
+    /// At most 16 octets as the first bits.
+    #[inline(always)]
+    fn of(octets: &[u8]) -> Halves {
+        match octets.split_at_checked(8) {
             None => Halves { high: first_octets(octets), low: 0 },
             Some((high, low)) => Halves { high: first_octets(high), low: first_octets(low) },
-        })
+        }
     }
 
     /// Without the bits behind the first `length`, which is 128 at most.

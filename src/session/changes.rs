@@ -3,18 +3,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::model::{Afi, AfiSafi, Nlri};
 use crate::pipeline::EncodedRoute;
 use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
 
 /// What one UPDATE does to the tables that are stored: first the withdrawals, then the announcements.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct Changes<'a> {
     /// Routes that go.
-    pub withdrawn: Vec<(Afi, Vec<Nlri>)>,
+    pub withdrawn: SmallVec<[(Afi, Prefixes<'a>); 1]>,
     /// Routes that come, by the attributes that they share.
-    pub announced: Vec<(Afi, Arc<EncodedRoute>, Vec<Nlri>)>,
+    pub announced: SmallVec<[(Afi, Arc<EncodedRoute>, Prefixes<'a>); 1]>,
     /// Families that have no table, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
 }
@@ -28,11 +31,11 @@ pub enum PathIds {
     Ignored,
 }
 
-impl Changes {
+impl<'a> Changes<'a> {
     /// The changes that `routes` makes.
     ///
     /// A prefix that one UPDATE both withdraws and announces is announced (RFC 4271 section 4.3).
-    pub fn of(routes: Routes, path_ids: PathIds) -> Changes {
+    pub fn of(routes: Routes<'a>, path_ids: PathIds) -> Changes<'a> {
         let mut changes = Changes::default();
         for group in routes.announced {
             match stored(group.family, group.nlri, path_ids) {
@@ -47,10 +50,7 @@ impl Changes {
         for group in routes.withdrawn {
             match stored(group.family, group.nlri, path_ids) {
                 None => changes.not_stored.push(group.family),
-                Some((afi, mut nlri)) => {
-                    changes.drop_announced(&mut nlri);
-                    changes.withdrawn.push((afi, nlri));
-                }
+                Some((afi, nlri)) => changes.withdrawn.push((afi, changes.drop_announced(nlri))),
             }
         }
         changes
@@ -61,26 +61,31 @@ impl Changes {
         self.withdrawn.iter().map(|(afi, _)| *afi).chain(self.announced.iter().map(|(afi, ..)| *afi))
     }
 
-    fn drop_announced(&self, withdrawn: &mut Vec<Nlri>) {
+    fn drop_announced(&self, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
         if withdrawn.is_empty() || self.announced.is_empty() {
-            return;
+            return withdrawn;
         }
-        let announced: HashSet<&Nlri> = self.announced.iter().flat_map(|(_, _, nlri)| nlri).collect();
-        withdrawn.retain(|nlri| !announced.contains(nlri));
+        let announced: HashSet<Nlri> = self.announced.iter().flat_map(|(_, _, nlri)| nlri).collect();
+        withdrawn.iter().filter(|nlri| !announced.contains(nlri)).collect()
     }
 }
 
-fn stored(family: AfiSafi, nlri: NlriSet, path_ids: PathIds) -> Option<(Afi, Vec<Nlri>)> {
+fn stored(family: AfiSafi, nlri: NlriSet<'_>, path_ids: PathIds) -> Option<(Afi, Prefixes<'_>)> {
     let afi = family.unicast()?;
-    let NlriSet::Prefixes(mut nlri) = nlri else { return None };
-    if path_ids == PathIds::Ignored {
-        nlri.iter_mut().for_each(|nlri| nlri.path_id = None);
-    }
-    Some((afi, nlri))
+    let NlriSet::Prefixes(nlri) = nlri else { return None };
+    Some((
+        afi,
+        match path_ids {
+            PathIds::Keyed => nlri,
+            PathIds::Ignored => nlri.without_path_ids(),
+        },
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
     use crate::model::{NextHop, PathAttributes, PathId, Prefix};
     use crate::wire::bgp::update::{Announced, Withdrawn};
@@ -89,12 +94,16 @@ mod tests {
         Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: path_id.map(PathId) }
     }
 
-    fn routes(withdrawn: Vec<Nlri>, announced: Vec<Nlri>) -> Routes {
+    fn listed(all: Vec<Nlri>) -> NlriSet<'static> {
+        NlriSet::Prefixes(Prefixes::Listed(all))
+    }
+
+    fn routes(withdrawn: Vec<Nlri>, announced: Vec<Nlri>) -> Routes<'static> {
         let family = AfiSafi::IPV4_UNICAST;
         let next_hop = Some(NextHop { address: [192, 0, 2, 1].into(), link_local: None });
         Routes {
-            withdrawn: vec![Withdrawn { family, nlri: NlriSet::Prefixes(withdrawn) }],
-            announced: vec![Announced { family, next_hop, nlri: NlriSet::Prefixes(announced), path_status: None }],
+            withdrawn: smallvec![Withdrawn { family, nlri: listed(withdrawn) }],
+            announced: smallvec![Announced { family, next_hop, nlri: listed(announced), path_status: None }],
             attributes: PathAttributes::default(),
             actions: vec![],
         }
@@ -103,24 +112,25 @@ mod tests {
     #[test]
     fn what_is_announced_is_not_withdrawn_by_the_same_update() {
         let changes = Changes::of(routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
-        assert_eq!(changes.withdrawn, [(Afi::Ipv4, vec![nlri(11, None)])]);
-        assert_eq!(changes.announced[0].2, [nlri(10, None)]);
+        let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
+        assert_eq!(changes.withdrawn[..], [(Afi::Ipv4, listed(&[nlri(11, None)]))]);
+        assert_eq!(changes.announced[0].2, listed(&[nlri(10, None)]));
     }
 
     #[test]
     fn path_identifiers_can_be_left_out_of_the_key() {
         let announced = vec![nlri(10, Some(1)), nlri(10, Some(2))];
         let keyed = Changes::of(routes(vec![], announced.clone()), PathIds::Keyed);
-        assert_eq!(keyed.announced[0].2, announced);
+        assert_eq!(keyed.announced[0].2, Prefixes::Listed(announced.clone()));
         let ignored = Changes::of(routes(vec![], announced), PathIds::Ignored);
-        assert_eq!(ignored.announced[0].2, [nlri(10, None), nlri(10, None)]);
+        assert_eq!(ignored.announced[0].2, Prefixes::Listed(vec![nlri(10, None), nlri(10, None)]));
     }
 
     #[test]
     fn other_families_are_named_and_change_nothing() {
         let mut routes = routes(vec![], vec![]);
         let family = AfiSafi { afi: 1, safi: 2 };
-        let nlri = NlriSet::Prefixes(vec![nlri(10, None)]);
+        let nlri = listed(vec![nlri(10, None)]);
         routes.announced.push(Announced { family, next_hop: None, nlri, path_status: None });
         let changes = Changes::of(routes, PathIds::Keyed);
         assert_eq!((changes.not_stored, changes.announced.len()), (vec![family], 0));

@@ -273,7 +273,12 @@ impl Monitor {
         Ok(())
     }
 
-    fn store(&mut self, monitoring: &RouteMonitoring<'_>, decoded: Decoded, stamp: Stamp) -> Result<(), SessionEnd> {
+    fn store(
+        &mut self,
+        monitoring: &RouteMonitoring<'_>,
+        decoded: Decoded<'_>,
+        stamp: Stamp,
+    ) -> Result<(), SessionEnd> {
         let kind = monitoring.peer.peer.kind;
         if let Update::Routes(routes) = &decoded.update
             && let Some(fault) = routes.actions.first()

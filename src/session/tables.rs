@@ -144,7 +144,7 @@ impl Tables {
         &mut self,
         kind: PeerKind,
         name: impl Fn(Afi) -> Arc<str>,
-        changes: &Changes,
+        changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
         let families: BTreeSet<Afi> = changes.families().collect();
@@ -162,16 +162,16 @@ impl Tables {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                    if table.rib.withdraw(nlri) {
-                        writer.op(&table.table, *nlri, change.clone(), Was::Stored)?;
+                    if table.rib.withdraw(&nlri) {
+                        writer.op(&table.table, nlri, change.clone(), Was::Stored)?;
                     }
-                    writer.event(&table.table, *nlri, change)?;
+                    writer.event(&table.table, nlri, change)?;
                 }
             }
             for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == afi) {
                 table.meter.announced.add(nlri.len());
                 for nlri in nlri {
-                    if table.announce(*nlri, route, *rules, &mut writer)? {
+                    if table.announce(nlri, route, *rules, &mut writer)? {
                         *confirmed = *idle;
                     }
                 }

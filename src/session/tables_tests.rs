@@ -53,12 +53,12 @@ fn small_bench(stored: Vec<StoredRoute>, routes_max: usize) -> Bench {
 impl Bench {
     fn announce(&mut self, octets: &[u8]) {
         let announced = vec![(Afi::Ipv4, route(), octets.iter().map(|octet| nlri(*octet)).collect())];
-        self.apply(&Changes { announced, ..Changes::default() });
+        self.apply(&Changes { announced: announced.into(), ..Changes::default() });
     }
 
     fn withdraw(&mut self, octets: &[u8]) {
         let withdrawn = vec![(Afi::Ipv4, octets.iter().map(|octet| nlri(*octet)).collect())];
-        self.apply(&Changes { withdrawn, ..Changes::default() });
+        self.apply(&Changes { withdrawn: withdrawn.into(), ..Changes::default() });
     }
 
     fn apply(&mut self, changes: &Changes) {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Afi, NextHop, PathAttributes, PathStatus, Prefix, Table, Timestamp, WriteText};
+use crate::model::{Afi, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, Table, Timestamp, WriteText};
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -40,7 +40,7 @@ impl EncodedRoute {
     /// Encodes the columns of a route with this next hop, these attributes and this status.
     pub fn encode(
         next_hop: Option<&NextHop>,
-        attributes: &PathAttributes,
+        attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
         let mut out = Vec::with_capacity(512);
@@ -59,9 +59,9 @@ impl EncodedRoute {
         put_u32_as_bigint(&mut out, attributes.local_pref);
         put_u32_as_bigint(&mut out, attributes.med);
         put_u32_as_bigint(&mut out, attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| asn.0));
-        put_text_array(&mut out, attributes.communities.as_deref());
-        put_text_array(&mut out, attributes.extended_communities.as_deref());
-        put_text_array(&mut out, attributes.large_communities.as_deref());
+        put_text_array(&mut out, attributes.communities.as_ref());
+        put_text_array(&mut out, attributes.extended_communities.as_ref());
+        put_text_array(&mut out, attributes.large_communities.as_ref());
         match attributes.attrs_json(next_hop.and_then(|next_hop| next_hop.link_local), path_status) {
             Some(json) => put_jsonb(&mut out, &json),
             None => put_null(&mut out),
@@ -196,7 +196,7 @@ fn put_network(out: &mut Vec<u8>, octets: &[u8], bits: u8, is_cidr: bool) {
 
 /// `text[]`: dimensions, whether there are NULLs, element type, then count and lower bound of the one
 /// dimension and the elements. An array without elements has no dimension at all.
-fn put_text_array<T: WriteText>(out: &mut Vec<u8>, items: Option<&[T]>) {
+fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'_, T>>) {
     let Some(items) = items else { return put_null(out) };
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -207,8 +207,8 @@ fn put_text_array<T: WriteText>(out: &mut Vec<u8>, items: Option<&[T]>) {
         let count = i32::try_from(items.len()).expect("a path attribute has at most 64 KiB of communities");
         out.extend_from_slice(&count.to_be_bytes());
         out.extend_from_slice(&1i32.to_be_bytes());
-        for item in items {
-            put_written(out, item);
+        for item in items.iter() {
+            put_written(out, &item);
         }
     }
     put_length(out, start);
@@ -269,16 +269,16 @@ impl<'a> FieldReader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AsPath, Asn, Community, Segment};
+    use crate::model::{AsPath, Asn, Community, SegmentKind};
 
     #[test]
     fn columns_have_their_binary_form() {
         assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None).columns(), [0xff; 40]);
         assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None), EncodedRoute::withdrawn());
         let attributes = PathAttributes {
-            as_path: Some(AsPath { segments: vec![Segment::Sequence(vec![Asn(u32::MAX)])] }),
-            communities: Some(vec![Community(0xfde9_0064)]),
-            large_communities: Some(vec![]),
+            as_path: Some(AsPath::from_segments([(SegmentKind::Sequence, [Asn(u32::MAX)])])),
+            communities: Some(vec![Community(0xfde9_0064)].into()),
+            large_communities: Some(vec![].into()),
             ..PathAttributes::default()
         };
         let next_hop = NextHop { address: "192.0.2.1".parse().unwrap(), link_local: None };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rib_ingester::model::{
     Afi, AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, NextHop, Nlri, Origin, OtherAttribute,
-    PathAttributes, PathId, Prefix, RouterId, Segment, Table, Timestamp,
+    PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
     Claim, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange, RouteEvent,
@@ -51,7 +51,7 @@ pub fn nlri(prefix: &str, path_id: Option<u32>) -> Nlri {
 pub fn route(med: u32) -> Arc<EncodedRoute> {
     let attributes = PathAttributes {
         origin: Some(Origin::Igp),
-        as_path: Some(AsPath { segments: vec![Segment::Sequence(vec![Asn(64496), Asn(4_200_000_000)])] }),
+        as_path: Some(AsPath::from_segments([(SegmentKind::Sequence, [Asn(64496), Asn(4_200_000_000)])])),
         med: Some(med),
         ..PathAttributes::default()
     };
@@ -66,39 +66,36 @@ pub fn nasty_routes() -> Vec<EncodedRoute> {
     };
     let full = PathAttributes {
         origin: Some(Origin::Incomplete),
-        as_path: Some(AsPath {
-            segments: vec![
-                Segment::Sequence(vec![Asn(0), Asn(u32::MAX)]),
-                Segment::Set(vec![Asn(1), Asn(2)]),
-                Segment::ConfedSequence(vec![Asn(3)]),
-                Segment::ConfedSet(vec![]),
-            ],
-        }),
+        as_path: Some(AsPath::from_segments([
+            (SegmentKind::Sequence, vec![Asn(0), Asn(u32::MAX)]),
+            (SegmentKind::Set, vec![Asn(1), Asn(2)]),
+            (SegmentKind::ConfedSequence, vec![Asn(3)]),
+            (SegmentKind::ConfedSet, vec![Asn(4)]),
+        ])),
         local_pref: Some(u32::MAX),
         med: Some(u32::MAX),
-        communities: Some(vec![Community(0), Community(u32::MAX)]),
-        extended_communities: Some(vec![
-            ExtendedCommunity([0, 2, 0xfd, 0xe8, 0, 0, 0, 1]),
-            ExtendedCommunity([0xff; 8]),
-        ]),
-        large_communities: Some(vec![LargeCommunity { global: u32::MAX, local1: 0, local2: u32::MAX }]),
+        communities: Some(vec![Community(0), Community(u32::MAX)].into()),
+        extended_communities: Some(
+            vec![ExtendedCommunity([0, 2, 0xfd, 0xe8, 0, 0, 0, 1]), ExtendedCommunity([0xff; 8])].into(),
+        ),
+        large_communities: Some(vec![LargeCommunity { global: u32::MAX, local1: 0, local2: u32::MAX }].into()),
         other: vec![
             OtherAttribute::AtomicAggregate,
             OtherAttribute::Aggregator { asn: Asn(u32::MAX), address: "255.255.255.255".parse().unwrap() },
             OtherAttribute::OriginatorId("10.0.0.1".parse().unwrap()),
-            OtherAttribute::ClusterList(vec![]),
-            OtherAttribute::Ipv6ExtendedCommunities(vec![[0xab; 20], [0; 20]]),
+            OtherAttribute::ClusterList(vec![].into()),
+            OtherAttribute::Ipv6ExtendedCommunities(vec![[0xab; 20], [0; 20]].into()),
             OtherAttribute::Aigp(u64::MAX),
             OtherAttribute::OnlyToCustomer(Asn(u32::MAX)),
-            OtherAttribute::Opaque { code: 250, value: Box::new([]) },
-            OtherAttribute::Opaque { code: 99, value: Box::new([0, 0xff]) },
+            OtherAttribute::Opaque { code: 250, value: vec![].into() },
+            OtherAttribute::Opaque { code: 99, value: vec![0, 0xff].into() },
         ],
     };
     let empty_lists = PathAttributes {
         as_path: Some(AsPath::default()),
-        communities: Some(vec![]),
-        extended_communities: Some(vec![]),
-        large_communities: Some(vec![]),
+        communities: Some(vec![].into()),
+        extended_communities: Some(vec![].into()),
+        large_communities: Some(vec![].into()),
         local_pref: Some(0),
         ..PathAttributes::default()
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Object;
 use super::message::error_value;
 use crate::model::attrs::hex;
-use crate::model::{AfiSafi, NextHop, Nlri, PathAttributes, PathId, PathStatus};
+use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
 use crate::session::peers::Peers;
 use crate::wire::bgp::faults::{Fault, FaultAction};
 use crate::wire::bgp::nlri::NlriSet;
@@ -40,7 +40,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
 }
 
 /// The family that the table's name is asked for: of what is announced, else withdrawn.
-fn family_of(update: &Update) -> AfiSafi {
+fn family_of(update: &Update<'_>) -> AfiSafi {
     match update {
         Update::EndOfRib(family) => *family,
         Update::Routes(routes) => {
@@ -93,7 +93,7 @@ fn add_lies(line: &mut Object, lies: Lies) {
     }
 }
 
-fn add_routes(line: &mut Object, routes: &Routes) {
+fn add_routes(line: &mut Object, routes: &Routes<'_>) {
     let mut withdrawn = Vec::new();
     for item in &routes.withdrawn {
         add_nlri(&mut withdrawn, item.family, &item.nlri, None, None);
@@ -116,7 +116,7 @@ fn add_routes(line: &mut Object, routes: &Routes) {
 fn add_nlri(
     list: &mut Vec<Value>,
     family: AfiSafi,
-    nlri: &NlriSet,
+    nlri: &NlriSet<'_>,
     next_hop: Option<NextHop>,
     path_status: Option<PathStatus>,
 ) {
@@ -139,7 +139,7 @@ fn add_nlri(
         NlriSet::Prefixes(all) => {
             for nlri in all {
                 let mut route = route();
-                add_prefix(&mut route, nlri);
+                add_prefix(&mut route, &nlri);
                 list.push(Value::Object(route));
             }
         }
@@ -172,7 +172,7 @@ fn add_prefix(route: &mut Object, nlri: &Nlri) {
 }
 
 /// The columns of the schema reference, under their names there; those that would be NULL are absent.
-fn attributes(attributes: &PathAttributes) -> Object {
+fn attributes(attributes: &PathAttributes<'_>) -> Object {
     let mut object = Object::new();
     let mut add = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -184,16 +184,16 @@ fn attributes(attributes: &PathAttributes) -> Object {
     add("origin_asn", attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| json!(asn.0)));
     add("localpref", attributes.local_pref.map(|value| json!(value)));
     add("med", attributes.med.map(|value| json!(value)));
-    add("communities_std", attributes.communities.as_deref().map(texts));
-    add("communities_ext", attributes.extended_communities.as_deref().map(texts));
-    add("communities_large", attributes.large_communities.as_deref().map(texts));
+    add("communities_std", attributes.communities.as_ref().map(texts));
+    add("communities_ext", attributes.extended_communities.as_ref().map(texts));
+    add("communities_large", attributes.large_communities.as_ref().map(texts));
     let attrs = attributes.attrs();
     add("attrs", (!attrs.is_empty()).then_some(Value::Object(attrs)));
     object
 }
 
-fn texts(items: &[impl Display]) -> Value {
-    items.iter().map(ToString::to_string).collect()
+fn texts<T: Fixed + Display>(items: &List<'_, T>) -> Value {
+    items.iter().map(|item| item.to_string()).collect()
 }
 
 fn action(fault: &Fault) -> Value {

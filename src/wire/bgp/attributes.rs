@@ -4,8 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::faults::{Fault, FaultAction, action_for, flags_fit};
 use super::{as_path, shape};
-use crate::model::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, Origin, OtherAttribute, PathAttributes};
-use crate::wire::bmp::peer::AsWidth;
+use crate::model::{AsPath, AsWidth, Asn, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;
 
 /// Attribute type codes that the UPDATE itself looks at.
@@ -22,7 +21,7 @@ const EXTENDED_LENGTH: u8 = 0x10;
 #[derive(Debug, Default)]
 pub struct Attributes<'a> {
     /// The decoded attributes.
-    pub path: PathAttributes,
+    pub path: PathAttributes<'a>,
     /// NEXT_HOP.
     pub next_hop: Option<Ipv4Addr>,
     /// The value of MP_REACH_NLRI.
@@ -50,8 +49,8 @@ impl Attributes<'_> {
 
 /// What has to wait until all attributes are known.
 #[derive(Default)]
-struct Pending {
-    as4_path: Option<AsPath>,
+struct Pending<'a> {
+    as4_path: Option<AsPath<'a>>,
     aggregator: Option<(Asn, Ipv4Addr)>,
     as4_aggregator: Option<(Asn, Ipv4Addr)>,
     /// The AS_PATH turned out to be in the two-octet form.
@@ -112,7 +111,7 @@ impl<'a> Attributes<'a> {
         self.faults.push(Fault { attribute, action, why: why.into() });
     }
 
-    fn apply(&mut self, flags: u8, code: u8, value: Reader<'a>, width: AsWidth, pending: &mut Pending) {
+    fn apply(&mut self, flags: u8, code: u8, value: Reader<'a>, width: AsWidth, pending: &mut Pending<'a>) {
         match code {
             MP_REACH_NLRI => self.reach = Some(value),
             MP_UNREACH_NLRI => self.unreach = Some(value),
@@ -133,7 +132,13 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    fn read(&mut self, code: u8, value: &[u8], width: AsWidth, pending: &mut Pending) -> Result<(), &'static str> {
+    fn read(
+        &mut self,
+        code: u8,
+        value: &'a [u8],
+        width: AsWidth,
+        pending: &mut Pending<'a>,
+    ) -> Result<(), &'static str> {
         let path = &mut self.path;
         match code {
             1 => path.origin = Some(origin(value)?),
@@ -149,19 +154,19 @@ impl<'a> Attributes<'a> {
             6 if value.is_empty() => path.other.push(OtherAttribute::AtomicAggregate),
             6 => return Err("length is not 0"),
             7 => pending.aggregator = Some(aggregator(value)?),
-            8 => path.communities = Some(list(value, |c| Community(u32::from_be_bytes(c)))?),
+            8 => path.communities = Some(list(value)?),
             9 => path.other.push(OtherAttribute::OriginatorId(four(value)?.into())),
-            10 => path.other.push(OtherAttribute::ClusterList(not_empty(list(value, |id: [u8; 4]| id.into())?)?)),
-            16 => path.extended_communities = Some(list(value, ExtendedCommunity)?),
+            10 => path.other.push(OtherAttribute::ClusterList(list(not_empty(value)?)?)),
+            16 => path.extended_communities = Some(list(value)?),
             17 => pending.as4_path = Some(as_path::decode_as4(value)?),
             18 => {
                 let [a, b, c, d, address @ ..] = value else { return Err("length is not 8") };
                 let address = four(address).map_err(|_| "length is not 8")?;
                 pending.as4_aggregator = Some((Asn(u32::from_be_bytes([*a, *b, *c, *d])), address.into()));
             }
-            25 => path.other.push(OtherAttribute::Ipv6ExtendedCommunities(list(value, |c| c)?)),
+            25 => path.other.push(OtherAttribute::Ipv6ExtendedCommunities(list(value)?)),
             26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
-            32 => path.large_communities = Some(list(value, large_community)?),
+            32 => path.large_communities = Some(list(value)?),
             35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
             code => {
                 shape::check(code, value)?;
@@ -172,7 +177,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Merges AS4_PATH and AS4_AGGREGATOR into what an old speaker sent (RFC 6793 section 4.2.3).
-    fn finish(&mut self, pending: Pending) {
+    fn finish(&mut self, pending: Pending<'a>) {
         let Pending { as4_path, mut aggregator, as4_aggregator, two_octet } = pending;
         // An AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind both: neither counts.
         let is_trusted = two_octet && aggregator.is_none_or(|(asn, _)| asn == Asn::TRANS);
@@ -181,7 +186,7 @@ impl<'a> Attributes<'a> {
                 aggregator = as4_aggregator;
             }
             if let Some(as4_path) = as4_path {
-                self.path.as_path = self.path.as_path.take().map(|path| as_path::merge(path, as4_path));
+                self.path.as_path = self.path.as_path.take().map(|path| as_path::merge(path, &as4_path));
             }
         }
         if let Some((asn, address)) = aggregator {
@@ -192,10 +197,10 @@ impl<'a> Attributes<'a> {
 }
 
 /// As announced, or the other way if only that is clean; whether it was the other.
-fn read_as_path(value: &[u8], width: AsWidth) -> Result<(AsPath, bool), &'static str> {
-    match as_path::decode(value, width) {
+fn read_as_path(value: &[u8], width: AsWidth) -> Result<(AsPath<'_>, bool), &'static str> {
+    match AsPath::from_wire(value, width) {
         Ok(path) => Ok((path, false)),
-        Err(why) => as_path::decode(value, width.other()).map(|path| (path, true)).map_err(|_| why),
+        Err(why) => AsPath::from_wire(value, width.other()).map(|path| (path, true)).map_err(|_| why),
     }
 }
 
@@ -221,22 +226,12 @@ fn aggregator(value: &[u8]) -> Result<(Asn, Ipv4Addr), &'static str> {
     }
 }
 
-/// A list of values of `N` octets each.
-fn list<const N: usize, T>(value: &[u8], item: impl Fn([u8; N]) -> T) -> Result<Vec<T>, &'static str> {
-    let (items, rest) = value.as_chunks::<N>();
-    if rest.is_empty() { Ok(items.iter().map(|bytes| item(*bytes)).collect()) } else { Err("length is no multiple") }
+fn list<T: Fixed>(value: &[u8]) -> Result<List<'_, T>, &'static str> {
+    List::from_wire(value).ok_or("length is no multiple")
 }
 
-fn not_empty<T>(list: Vec<T>) -> Result<Vec<T>, &'static str> {
-    if list.is_empty() { Err("length is 0") } else { Ok(list) }
-}
-
-fn large_community([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> LargeCommunity {
-    LargeCommunity {
-        global: u32::from_be_bytes([a, b, c, d]),
-        local1: u32::from_be_bytes([e, f, g, h]),
-        local2: u32::from_be_bytes([i, j, k, l]),
-    }
+fn not_empty(value: &[u8]) -> Result<&[u8], &'static str> {
+    if value.is_empty() { Err("length is 0") } else { Ok(value) }
 }
 
 /// The metric of the first AIGP TLV, type 1, length 11 (RFC 7311 section 3).

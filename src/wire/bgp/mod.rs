@@ -5,5 +5,6 @@ pub mod attributes;
 pub mod faults;
 pub mod nlri;
 pub mod open;
+pub mod prefixes;
 pub mod shape;
 pub mod update;

@@ -1,5 +1,6 @@
 //! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
 
+use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
 use crate::wire::Error;
 use crate::wire::bmp::peer::Rd;
@@ -7,16 +8,16 @@ use crate::wire::reader::Reader;
 
 /// The NLRI of one family in one UPDATE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NlriSet {
+pub enum NlriSet<'a> {
     /// Unicast and multicast (SAFI 1 and 2).
-    Prefixes(Vec<Nlri>),
+    Prefixes(Prefixes<'a>),
     /// Labelled unicast (SAFI 4, RFC 8277) and VPN (SAFI 128, RFC 4364).
     Labelled(Vec<LabelledNlri>),
     /// Any other family, as sent.
-    Opaque(Box<[u8]>),
+    Opaque(&'a [u8]),
 }
 
-impl NlriSet {
+impl NlriSet<'_> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -58,9 +59,9 @@ impl AddPath {
 
 /// A decoded set, and how it had to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodedNlri {
+pub struct DecodedNlri<'a> {
     /// The NLRI.
-    pub nlri: NlriSet,
+    pub nlri: NlriSet<'a>,
     /// The reading that fitted.
     pub add_path: AddPath,
 }
@@ -71,7 +72,7 @@ pub struct DecodedNlri {
 ///
 /// # Errors
 /// No reading tiles.
-pub fn decode(reader: Reader<'_>, family: AfiSafi, announced: AddPath) -> Result<DecodedNlri, Error> {
+pub fn decode<'a>(reader: Reader<'a>, family: AfiSafi, announced: AddPath) -> Result<DecodedNlri<'a>, Error> {
     let form = match (family.afi, family.safi) {
         (1, 1 | 2) => Form::Prefix(Afi::Ipv4),
         (2, 1 | 2) => Form::Prefix(Afi::Ipv6),
@@ -81,7 +82,7 @@ pub fn decode(reader: Reader<'_>, family: AfiSafi, announced: AddPath) -> Result
         (2, 128) => Form::Vpn(Afi::Ipv6),
         _ => {
             let mut reader = reader;
-            return Ok(DecodedNlri { nlri: NlriSet::Opaque(reader.rest().into()), add_path: announced });
+            return Ok(DecodedNlri { nlri: NlriSet::Opaque(reader.rest()), add_path: announced });
         }
     };
     match read(reader, form, announced) {
@@ -102,68 +103,17 @@ enum Form {
     Vpn(Afi),
 }
 
-/// Whether bits behind a prefix length were set.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum HostBits {
-    None,
-    Cleared,
-}
-
-fn read(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Result<(NlriSet, HostBits), Error> {
+fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Result<(NlriSet<'a>, HostBits), Error> {
     let mut host_bits = HostBits::None;
     let set = match form {
-        // Spelled out, so that the loop is compiled for each family alone.
-        Form::Prefix(Afi::Ipv4) => NlriSet::Prefixes(read_prefixes(&mut reader, Afi::Ipv4, add_path, &mut host_bits)?),
-        Form::Prefix(Afi::Ipv6) => NlriSet::Prefixes(read_prefixes(&mut reader, Afi::Ipv6, add_path, &mut host_bits)?),
+        Form::Prefix(afi) => {
+            let (prefixes, host_bits) = WirePrefixes::check(&mut reader, afi, add_path)?;
+            return Ok((NlriSet::Prefixes(Prefixes::Wire(prefixes)), host_bits));
+        }
         Form::Labelled(afi) => read_labelled(&mut reader, afi, add_path, 0, &mut host_bits)?,
         Form::Vpn(afi) => read_labelled(&mut reader, afi, add_path, 64, &mut host_bits)?,
     };
     Ok((set, host_bits))
-}
-
-/// The hot loop of the whole decoder: straight over the octets, errors made up only when there is one.
-#[inline(always)]
-fn read_prefixes(
-    reader: &mut Reader<'_>,
-    afi: Afi,
-    add_path: AddPath,
-    host_bits: &mut HostBits,
-) -> Result<Vec<Nlri>, Error> {
-    let mut rest = reader.rest();
-    let end = reader.offset();
-    // The shortest NLRI is one octet, but almost all take four: one growth at most.
-    let mut all = Vec::with_capacity(rest.len() / 4 + 1);
-    while !rest.is_empty() {
-        let path_id = match add_path {
-            AddPath::Plain => None,
-            AddPath::WithPathIds => {
-                let Some((id, tail)) = rest.split_first_chunk() else {
-                    return Err(cut_short(rest, end, 4, "path identifier"));
-                };
-                rest = tail;
-                Some(PathId(u32::from_be_bytes(*id)))
-            }
-        };
-        let Some((&length, tail)) = rest.split_first() else {
-            return Err(cut_short(rest, end, 1, "prefix length"));
-        };
-        let size = usize::from(length.div_ceil(8));
-        let Some((octets, tail)) = tail.split_at_checked(size) else {
-            return Err(cut_short(tail, end, size, "prefix"));
-        };
-        let prefix = match Prefix::new(afi, octets, length) {
-            Ok(prefix) => prefix,
-            Err(_) => read_odd_prefix(afi, octets, length, end - rest.len(), host_bits)?,
-        };
-        all.push(Nlri { prefix, path_id });
-        rest = tail;
-    }
-    Ok(all)
-}
-
-#[cold]
-fn cut_short(rest: &[u8], end: usize, wanted: usize, field: &'static str) -> Error {
-    Error::new(end - rest.len(), field, format!("needs {wanted} octets, {} are left", rest.len()))
 }
 
 /// A prefix that is not as it should be: with host bits, which are cleared, or too long.
@@ -189,7 +139,7 @@ fn read_labelled(
     add_path: AddPath,
     rd_bits: u8,
     host_bits: &mut HostBits,
-) -> Result<NlriSet, Error> {
+) -> Result<NlriSet<'static>, Error> {
     let mut all = Vec::new();
     while !reader.is_empty() {
         let path_id = read_path_id(reader, add_path)?;

@@ -3,6 +3,8 @@
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
 
+use smallvec::SmallVec;
+
 use super::attributes::{self, Attributes};
 use super::faults::Fault;
 use super::nlri::{self, AddPath, NlriSet};
@@ -25,9 +27,9 @@ pub struct DecodeContext {
 
 /// An UPDATE, and where it was not as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded {
+pub struct Decoded<'a> {
     /// What it says.
-    pub update: Update,
+    pub update: Update<'a>,
     /// What had to be read another way than announced.
     pub lies: Lies,
 }
@@ -51,44 +53,44 @@ pub struct Lies {
     reason = "an End-of-RIB is rare: a box would cost every other UPDATE an allocation"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Update {
+pub enum Update<'a> {
     /// The dump of this family is complete (RFC 4724 section 2).
     EndOfRib(AfiSafi),
     /// Routes come and go.
-    Routes(Routes),
+    Routes(Routes<'a>),
 }
 
-/// Routes of one UPDATE.
+/// Routes of one UPDATE. Almost every one has one field of NLRI; two more need an allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routes {
+pub struct Routes<'a> {
     /// Withdrawn NLRI, those that RFC 7606 treats as withdrawn included.
-    pub withdrawn: Vec<Withdrawn>,
+    pub withdrawn: SmallVec<[Withdrawn<'a>; 1]>,
     /// Announced NLRI.
-    pub announced: Vec<Announced>,
+    pub announced: SmallVec<[Announced<'a>; 1]>,
     /// The attributes of everything announced.
-    pub attributes: PathAttributes,
+    pub attributes: PathAttributes<'a>,
     /// RFC 7606 actions taken.
     pub actions: Vec<Fault>,
 }
 
 /// Withdrawn NLRI of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Withdrawn {
+pub struct Withdrawn<'a> {
     /// The family.
     pub family: AfiSafi,
     /// The NLRI.
-    pub nlri: NlriSet,
+    pub nlri: NlriSet<'a>,
 }
 
 /// Announced NLRI of one family, with their next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
+pub struct Announced<'a> {
     /// The family.
     pub family: AfiSafi,
     /// The next hop; `None` if none was sent.
     pub next_hop: Option<NextHop>,
     /// The NLRI.
-    pub nlri: NlriSet,
+    pub nlri: NlriSet<'a>,
     /// What the router made of these routes; BMP version 4 alone says so.
     pub path_status: Option<PathStatus>,
 }
@@ -98,7 +100,7 @@ pub struct Announced {
 /// # Errors
 /// The message is no UPDATE, or its NLRI cannot be told: nothing of it may be applied. Offsets count from the
 /// marker's first octet.
-pub fn decode(bgp: &[u8], context: &DecodeContext) -> Result<Decoded, Error> {
+pub fn decode<'a>(bgp: &'a [u8], context: &DecodeContext) -> Result<Decoded<'a>, Error> {
     let mut reader = Reader::new(bgp, 0);
     reader.take(16, "marker")?;
     let length = usize::from(reader.u16("length")?);
@@ -127,12 +129,12 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    fn update(
+    fn update<'a>(
         &mut self,
-        withdrawn: Reader<'_>,
-        attributes: &mut Attributes<'_>,
-        announced: Reader<'_>,
-    ) -> Result<Update, Error> {
+        withdrawn: Reader<'a>,
+        attributes: &mut Attributes<'a>,
+        announced: Reader<'a>,
+    ) -> Result<Update<'a>, Error> {
         if let Some(at) = attributes.repeated_mp {
             let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
             return Err(Error::new(at, "Path Attributes", why));
@@ -149,7 +151,7 @@ impl Decoder<'_> {
         if attributes.count == 0 && attributes.faults.is_empty() && !has_plain {
             return Ok(Update::EndOfRib(AfiSafi::IPV4_UNICAST));
         }
-        let mut gone = Vec::new();
+        let mut gone = SmallVec::new();
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
             gone.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
@@ -161,8 +163,7 @@ impl Decoder<'_> {
             }
             gone.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
         }
-        // Almost every UPDATE announces one set.
-        let mut come = Vec::with_capacity(1);
+        let mut come: SmallVec<[Announced<'a>; 1]> = SmallVec::new();
         if !announced.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
             let nlri = self.nlri(announced, family)?;
@@ -184,7 +185,7 @@ impl Decoder<'_> {
         }))
     }
 
-    fn nlri(&mut self, reader: Reader<'_>, family: AfiSafi) -> Result<NlriSet, Error> {
+    fn nlri<'a>(&mut self, reader: Reader<'a>, family: AfiSafi) -> Result<NlriSet<'a>, Error> {
         let announced = if self.context.add_path.contains(&family) { AddPath::WithPathIds } else { AddPath::Plain };
         let decoded = nlri::decode(reader, family, announced)?;
         match (announced, decoded.add_path) {
@@ -250,8 +251,8 @@ mod tests {
         out
     }
 
-    fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded, Error> {
-        decode(&update(withdrawn, attributes, nlri), &DecodeContext::default())
+    fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'static>, Error> {
+        decode(update(withdrawn, attributes, nlri).leak(), &DecodeContext::default())
     }
 
     const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Tlv, TlvKind};
 use crate::model::{Nlri, PathStatus};
 use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::{Announced, Routes};
 
 /// The top bit of a TLV's index: it names a group, not one NLRI (draft-ietf-grow-bmp-tlv-20 section 4.3).
@@ -15,7 +16,7 @@ pub const GROUP_BIT: u16 = 0x8000;
 ///
 /// NLRI are numbered from 1, withdrawn ones first. Only prefixes are told apart; a labelled or opaque field has a status
 /// where all its routes have it.
-pub fn mark(routes: &mut Routes, tlvs: &[Tlv<'_>]) {
+pub fn mark(routes: &mut Routes<'_>, tlvs: &[Tlv<'_>]) {
     let marks = statuses(tlvs);
     if marks.is_empty() {
         return;
@@ -33,8 +34,8 @@ pub fn mark(routes: &mut Routes, tlvs: &[Tlv<'_>]) {
         let Announced { family, next_hop, nlri, .. } = announced;
         match nlri {
             NlriSet::Prefixes(all) => {
-                for (path_status, nlri) in split(all, &mut number, &mut numbers, status_of_all) {
-                    let nlri = NlriSet::Prefixes(nlri);
+                for (path_status, nlri) in split(&all, &mut number, &mut numbers, status_of_all) {
+                    let nlri = NlriSet::Prefixes(Prefixes::Listed(nlri));
                     routes.announced.push(Announced { family, next_hop, nlri, path_status });
                 }
             }
@@ -98,7 +99,7 @@ impl Numbers {
 
 /// Neighbours of one status together.
 fn split(
-    all: Vec<Nlri>,
+    all: &Prefixes<'_>,
     number: &mut usize,
     numbers: &mut Numbers,
     status_of_all: Option<PathStatus>,
@@ -116,7 +117,7 @@ fn split(
 }
 
 /// How many NLRI there are; those that are not looked into count as one.
-fn count(nlri: &NlriSet) -> usize {
+fn count(nlri: &NlriSet<'_>) -> usize {
     match nlri {
         NlriSet::Prefixes(all) => all.len(),
         NlriSet::Labelled(all) => all.len(),
@@ -126,11 +127,13 @@ fn count(nlri: &NlriSet) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
     use crate::model::{Afi, AfiSafi, Prefix};
     use crate::wire::bgp::update::Withdrawn;
 
-    fn nlri(octets: &[u8]) -> NlriSet {
+    fn nlri(octets: &[u8]) -> NlriSet<'static> {
         let nlri = |octet: &u8| Nlri { prefix: Prefix::new(Afi::Ipv4, &[*octet], 8).unwrap(), path_id: None };
         NlriSet::Prefixes(octets.iter().map(nlri).collect())
     }
@@ -139,8 +142,8 @@ mod tests {
     fn marked(tlvs: &[(TlvKind, u16, &[u8])]) -> Vec<(Vec<u8>, Option<u32>)> {
         let family = AfiSafi::IPV4_UNICAST;
         let mut routes = Routes {
-            withdrawn: vec![Withdrawn { family, nlri: nlri(&[9]) }],
-            announced: vec![Announced { family, next_hop: None, nlri: nlri(&[10, 11, 12]), path_status: None }],
+            withdrawn: smallvec![Withdrawn { family, nlri: nlri(&[9]) }],
+            announced: smallvec![Announced { family, next_hop: None, nlri: nlri(&[10, 11, 12]), path_status: None }],
             ..Routes::default()
         };
         let tlv = |(kind, index, value)| Tlv { type_code: 0, kind, enterprise: None, index, value };

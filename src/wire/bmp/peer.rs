@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use crate::model::AsWidth;
 use crate::model::{Asn, Timestamp};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
@@ -119,34 +120,6 @@ pub enum Policy {
     Pre,
     /// Post-policy.
     Post,
-}
-
-/// How wide AS numbers are in AS_PATH and AGGREGATOR.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AsWidth {
-    /// Two octets: the A flag is set.
-    Two,
-    /// Four octets.
-    #[default]
-    Four,
-}
-
-impl AsWidth {
-    /// Octets of one AS number.
-    pub fn octets(self) -> usize {
-        match self {
-            AsWidth::Two => 2,
-            AsWidth::Four => 4,
-        }
-    }
-
-    /// The other width.
-    pub fn other(self) -> AsWidth {
-        match self {
-            AsWidth::Two => AsWidth::Four,
-            AsWidth::Four => AsWidth::Two,
-        }
-    }
 }
 
 impl PerPeerHeader {

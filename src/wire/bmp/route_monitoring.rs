@@ -133,7 +133,7 @@ impl<'a> RouteMonitoring<'a> {
     ///
     /// # Errors
     /// As [`update::decode`]; offsets count from the BMP message's first octet.
-    pub fn decode_update(&self, context: DecodeContext) -> Result<Decoded, Error> {
+    pub fn decode_update(&self, context: DecodeContext) -> Result<Decoded<'a>, Error> {
         let mut decoded =
             update::decode(self.update, &self.context(context)).map_err(|error| error.shifted(self.update_offset))?;
         if let Update::Routes(routes) = &mut decoded.update

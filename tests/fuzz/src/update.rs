@@ -57,15 +57,16 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
     }
 }
 
-fn check_routes(routes: &Routes, octets: usize) {
+fn check_routes(routes: &Routes<'_>, octets: usize) {
     let announced = routes.announced.iter().map(|group| (group.family, &group.nlri));
     let withdrawn = routes.withdrawn.iter().map(|group| (group.family, &group.nlri));
     let mut least = 0;
     for (family, nlri) in announced.chain(withdrawn) {
         least += match nlri {
             NlriSet::Prefixes(all) => {
+                assert_eq!(all.len(), all.iter().count());
                 all.iter().for_each(|nlri| check_prefix(nlri.prefix, family));
-                all.iter().map(octets_of).sum()
+                all.iter().map(|nlri| octets_of(&nlri)).sum()
             }
             NlriSet::Labelled(all) => {
                 all.iter().for_each(|nlri| check_prefix(nlri.nlri.prefix, family));
@@ -91,16 +92,16 @@ fn check_prefix(prefix: Prefix, family: AfiSafi) {
     rows::assert_no_host_bits(prefix.octets(), prefix.length());
 }
 
-fn check_changes(routes: Routes, path_ids: PathIds) {
+fn check_changes(routes: Routes<'_>, path_ids: PathIds) {
     let changes = Changes::of(routes, path_ids);
     let mut announced: HashSet<Nlri> = HashSet::new();
     for (afi, route, nlri) in &changes.announced {
         rows::check_attributes(route.columns());
         assert!(!nlri.is_empty() && nlri.iter().all(|nlri| nlri.prefix.afi() == *afi));
-        announced.extend(nlri.iter().copied());
+        announced.extend(nlri.iter());
     }
     for (afi, nlri) in &changes.withdrawn {
-        assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == *afi && !announced.contains(nlri)));
+        assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == *afi && !announced.contains(&nlri)));
     }
     assert!(changes.not_stored.iter().all(|family| family.unicast().is_none()));
 }

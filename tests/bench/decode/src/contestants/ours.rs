@@ -3,11 +3,11 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use rib_ingester::model::{Origin, OtherAttribute, PathAttributes, Prefix, Segment};
+use rib_ingester::model::{List, Origin, OtherAttribute, PathAttributes, Prefix};
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
 use rib_ingester::wire::bgp::nlri::NlriSet;
-use rib_ingester::wire::bgp::update::{self, Routes, Update};
+use rib_ingester::wire::bgp::update::{Routes, Update};
 use rib_ingester::wire::bmp::{self, Message};
 
 use super::Done;
@@ -30,7 +30,7 @@ pub fn with_columns(stream: &Bytes) -> Done {
     Done::Decoded(tally)
 }
 
-fn each_update(stream: &[u8], mut take: impl FnMut(Routes)) {
+fn each_update(stream: &[u8], mut take: impl FnMut(Routes<'_>)) {
     let mut peers = Peers::new();
     let mut rest = stream;
     while let Ok(Some(frame)) = bmp::next_frame(rest, 1 << 20) {
@@ -38,7 +38,7 @@ fn each_update(stream: &[u8], mut take: impl FnMut(Routes)) {
         match bmp::decode(&frame).expect("the generator's messages are well-formed") {
             Message::RouteMonitoring(monitoring) => {
                 let context = peers.context(&monitoring.peer);
-                let decoded = update::decode(monitoring.update, &context).expect("well-formed");
+                let decoded = monitoring.decode_update(context).expect("well-formed");
                 match decoded.update {
                     Update::EndOfRib(_) => {}
                     Update::Routes(routes) => take(routes),
@@ -52,7 +52,7 @@ fn each_update(stream: &[u8], mut take: impl FnMut(Routes)) {
     }
 }
 
-fn count(routes: &Routes, tally: &mut Tally) {
+fn count(routes: &Routes<'_>, tally: &mut Tally) {
     black_box(routes);
     tally.updates += 1;
     for group in &routes.announced {
@@ -73,12 +73,9 @@ fn count_prefix(prefix: &Prefix, tally: &mut Tally) {
     }
 }
 
-fn count_attributes(path: &PathAttributes, tally: &mut Tally) {
-    for segment in path.as_path.iter().flat_map(|path| &path.segments) {
-        match segment {
-            Segment::Sequence(asns) | Segment::Set(asns) => asns.iter().for_each(|asn| tally.asn(asn.0)),
-            Segment::ConfedSequence(asns) | Segment::ConfedSet(asns) => asns.iter().for_each(|asn| tally.asn(asn.0)),
-        }
+fn count_attributes(path: &PathAttributes<'_>, tally: &mut Tally) {
+    for segment in path.as_path.iter().flat_map(|path| path.segments()) {
+        segment.asns().for_each(|asn| tally.asn(asn.0));
     }
     tally.number(match path.origin {
         Some(Origin::Igp) | None => 0,
@@ -87,9 +84,9 @@ fn count_attributes(path: &PathAttributes, tally: &mut Tally) {
     });
     tally.number(path.med.unwrap_or(0));
     tally.number(path.local_pref.unwrap_or(0));
-    tally.communities += path.communities.as_ref().map_or(0, Vec::len) as u64;
-    tally.extended += path.extended_communities.as_ref().map_or(0, Vec::len) as u64;
-    tally.large += path.large_communities.as_ref().map_or(0, Vec::len) as u64;
+    tally.communities += path.communities.as_ref().map_or(0, List::len) as u64;
+    tally.extended += path.extended_communities.as_ref().map_or(0, List::len) as u64;
+    tally.large += path.large_communities.as_ref().map_or(0, List::len) as u64;
     let aggregates = path
         .other
         .iter()

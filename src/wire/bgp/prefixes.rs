@@ -1,0 +1,249 @@
+//! Unicast and multicast NLRI, kept as the octets that the message has.
+//!
+//! They are walked twice, once to see that they can be read at all, before anything of the message is applied, and once
+//! more where they are used. That is quicker than keeping the values: a prefix of four octets takes 28 once decoded.
+
+use super::nlri::AddPath;
+use crate::model::{Afi, Nlri, PathId, Prefix};
+use crate::wire::Error;
+use crate::wire::reader::Reader;
+
+/// Prefixes of one family, in the order of the message.
+#[derive(Clone, Debug)]
+pub enum Prefixes<'a> {
+    /// As they stand in the message, checked.
+    Wire(WirePrefixes<'a>),
+    /// Put together from what a message says.
+    Listed(Vec<Nlri>),
+}
+
+/// NLRI that tile, each no longer than its family's addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct WirePrefixes<'a> {
+    octets: &'a [u8],
+    count: usize,
+    afi: Afi,
+    path_ids: PathIdField,
+}
+
+/// What to do about the four octets before each prefix (RFC 7911 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PathIdField {
+    Absent,
+    Read,
+    Skipped,
+}
+
+/// Whether bits behind a prefix length were set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostBits {
+    /// Nowhere.
+    None,
+    /// Somewhere; they read as zero.
+    Cleared,
+}
+
+impl<'a> WirePrefixes<'a> {
+    /// Checks that the rest of `reader` can be read so.
+    ///
+    /// # Errors
+    /// The NLRI do not tile, or a length is above the family's.
+    pub fn check(reader: &mut Reader<'a>, afi: Afi, add_path: AddPath) -> Result<(WirePrefixes<'a>, HostBits), Error> {
+        let octets = reader.rest();
+        let end = reader.offset();
+        // Spelled out, so that the walk is compiled for each case alone.
+        let (count, host_bits) = match (afi, add_path) {
+            (Afi::Ipv4, AddPath::Plain) => walk(octets, end, Afi::Ipv4, AddPath::Plain),
+            (Afi::Ipv4, AddPath::WithPathIds) => walk(octets, end, Afi::Ipv4, AddPath::WithPathIds),
+            (Afi::Ipv6, AddPath::Plain) => walk(octets, end, Afi::Ipv6, AddPath::Plain),
+            (Afi::Ipv6, AddPath::WithPathIds) => walk(octets, end, Afi::Ipv6, AddPath::WithPathIds),
+        }?;
+        let path_ids = match add_path {
+            AddPath::Plain => PathIdField::Absent,
+            AddPath::WithPathIds => PathIdField::Read,
+        };
+        Ok((WirePrefixes { octets, count, afi, path_ids }, host_bits))
+    }
+}
+
+impl Prefixes<'_> {
+    /// The NLRI.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        match self {
+            Prefixes::Wire(wire) => Iter::Wire(*wire),
+            Prefixes::Listed(all) => Iter::Listed(all.iter()),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Prefixes::Wire(wire) => wire.count,
+            Prefixes::Listed(all) => all.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same prefixes without their path identifiers.
+    pub fn without_path_ids(self) -> Self {
+        match self {
+            Prefixes::Wire(wire) => {
+                let path_ids = match wire.path_ids {
+                    PathIdField::Absent => PathIdField::Absent,
+                    PathIdField::Read | PathIdField::Skipped => PathIdField::Skipped,
+                };
+                Prefixes::Wire(WirePrefixes { path_ids, ..wire })
+            }
+            Prefixes::Listed(mut all) => {
+                all.iter_mut().for_each(|nlri| nlri.path_id = None);
+                Prefixes::Listed(all)
+            }
+        }
+    }
+}
+
+/// Equal if they say the same, wherever they are kept.
+impl PartialEq for Prefixes<'_> {
+    fn eq(&self, other: &Prefixes<'_>) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Prefixes<'_> {}
+
+impl FromIterator<Nlri> for Prefixes<'_> {
+    fn from_iter<I: IntoIterator<Item = Nlri>>(all: I) -> Self {
+        Prefixes::Listed(all.into_iter().collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a Prefixes<'_> {
+    type Item = Nlri;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks over [`Prefixes`].
+#[derive(Clone, Debug)]
+pub enum Iter<'a> {
+    /// The octets that are left.
+    Wire(WirePrefixes<'a>),
+    /// The values that are left.
+    Listed(std::slice::Iter<'a, Nlri>),
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Nlri;
+
+    #[inline]
+    fn next(&mut self) -> Option<Nlri> {
+        match self {
+            Iter::Wire(wire) => wire.next(),
+            Iter::Listed(all) => all.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self {
+            Iter::Wire(wire) => wire.count,
+            Iter::Listed(all) => all.len(),
+        };
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl WirePrefixes<'_> {
+    #[inline]
+    fn next(&mut self) -> Option<Nlri> {
+        let add_path = match self.path_ids {
+            PathIdField::Absent => AddPath::Plain,
+            PathIdField::Read | PathIdField::Skipped => AddPath::WithPathIds,
+        };
+        let (item, rest) = Item::split(self.octets, add_path)?;
+        self.octets = rest;
+        self.count -= 1;
+        let prefix = Prefix::fitting(self.afi, item.octets, item.length);
+        let path_id = if self.path_ids == PathIdField::Read { item.path_id } else { None };
+        Some(Nlri { prefix, path_id })
+    }
+}
+
+/// One NLRI, its prefix not yet looked into.
+struct Item<'a> {
+    path_id: Option<PathId>,
+    octets: &'a [u8],
+    length: u8,
+}
+
+impl<'a> Item<'a> {
+    /// The first NLRI and what is behind it; `None` if it runs over the end.
+    #[inline(always)]
+    fn split(rest: &'a [u8], add_path: AddPath) -> Option<(Item<'a>, &'a [u8])> {
+        let (path_id, rest) = match add_path {
+            AddPath::Plain => (None, rest),
+            AddPath::WithPathIds => {
+                let (id, rest) = rest.split_first_chunk()?;
+                (Some(PathId(u32::from_be_bytes(*id))), rest)
+            }
+        };
+        let (&length, rest) = rest.split_first()?;
+        let (octets, rest) = rest.split_at_checked(length.div_ceil(8).into())?;
+        Some((Item { path_id, octets, length }, rest))
+    }
+}
+
+/// The hot loop of the whole decoder: straight over the octets, errors made up only when there is one.
+#[inline(always)]
+fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize, HostBits), Error> {
+    let mut rest = octets;
+    let mut count = 0;
+    let mut host_bits = HostBits::None;
+    while !rest.is_empty() {
+        let Some((item, behind)) = Item::split(rest, add_path) else {
+            return Err(cut_short(rest, end, add_path));
+        };
+        if item.length > afi.max_prefix_length() {
+            let at = end - behind.len() - item.octets.len() - 1;
+            return Err(Error::new(at, "prefix length", format!("prefix length {} is too long", item.length)));
+        }
+        if has_host_bits(item.octets, item.length) {
+            host_bits = HostBits::Cleared;
+        }
+        count += 1;
+        rest = behind;
+    }
+    Ok((count, host_bits))
+}
+
+/// Only the last octet can hold bits behind the length.
+#[inline(always)]
+fn has_host_bits(octets: &[u8], length: u8) -> bool {
+    let used = length % 8;
+    used != 0 && octets.last().is_some_and(|last| last << used != 0)
+}
+
+/// What is missing of the NLRI that `rest` begins with; `end` is the offset behind `rest`.
+#[cold]
+fn cut_short(rest: &[u8], end: usize, add_path: AddPath) -> Error {
+    let mut reader = Reader::new(rest, end - rest.len());
+    let outcome = read_fields(&mut reader, add_path);
+    outcome.err().unwrap_or_else(|| Error::new(end, "prefix", "runs over the end"))
+}
+
+fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), Error> {
+    if add_path == AddPath::WithPathIds {
+        reader.u32("path identifier")?;
+    }
+    let length = reader.u8("prefix length")?;
+    reader.take(length.div_ceil(8).into(), "prefix").map(|_| ())
+}
