@@ -25,7 +25,7 @@ use ipnet::IpNet;
 
 pub use problem::Problem;
 pub use router_id::{RouterIdFrom, RouterIdRule};
-pub use value::HistoryRedump;
+pub use value::{HistoryRedump, LogFormat};
 
 /// What every setting's name begins with.
 pub const PREFIX: &str = "RIB_INGESTER_";
@@ -228,6 +228,9 @@ settings! {
     log: String = "LOG", Text("info"), value::required(value::log_filter), Present,
         "`error`, `warn`, `info`, `debug`, `trace`, `off`, or `MODULE=LEVEL` pairs, comma-separated",
         "which log lines are written";
+    log_format: LogFormat = "LOG_FORMAT", Text("auto"), value::required(value::log_format), Present,
+        "`auto`, `text`, `journald` or `json`",
+        "how log lines look: `text` with time and level, `journald` with the priority that systemd reads, `json` one object per line; `auto` is `journald` where the journal listens, else `text`";
     log_filter_file: Option<PathBuf> = "LOG_FILTER_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "a file that replaces `LOG`, one filter per line, `#` begins a comment; SIGHUP reads it again";

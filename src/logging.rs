@@ -3,7 +3,7 @@
 //! A record passes the filter in force (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then `fold`, which
 //! turns repeats within a minute into one summary, then the writer. On a terminal or in a file a line is
 //! `2026-01-31T12:00:00.000Z info  router 10.0.0.2: ...`; under systemd's journal, which stamps time and priority itself,
-//! it is `<6>router 10.0.0.2: ...`. Text from routers never breaks a line: control characters are escaped.
+//! it is `<6>router 10.0.0.2: ...`; as JSON `{"time":..,"level":..,"target":..,"message":..}` (`LOG_FORMAT`). Text from routers never breaks a line: control characters are escaped.
 
 mod fold;
 
@@ -16,7 +16,7 @@ use std::time::Instant;
 use env_filter::Filter;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::config::{Journal, Problem, Settings, allow, value};
+use crate::config::{Journal, LogFormat, Problem, Settings, allow, value};
 use fold::{Folds, Line, Verdict};
 
 /// The longest `LOG_FILTER_FILE` that is read, in bytes.
@@ -41,7 +41,7 @@ impl Logging {
         let logging: &'static Logging = Box::leak(Box::new(Logging {
             filter: RwLock::new(filter),
             folds: Mutex::new(Folds::default()),
-            out: writer(is_journal(&settings.journal)),
+            out: writer(format_of(settings)),
         }));
         if log::set_logger(logging).is_ok() {
             log::set_max_level(level);
@@ -98,7 +98,8 @@ impl Log for Logging {
             return self.write(record.level(), record.target(), &text);
         }
         let now = Instant::now();
-        let line = Line { level: record.level(), target: record.target().to_string(), text };
+        let (level, target) = (record.level(), record.target().to_string());
+        let line = Line { level, target, site: record.line().unwrap_or(0), text };
         let (due, verdict) = {
             let mut folds = self.folds();
             (folds.due(now), folds.see(&line, now))
@@ -139,15 +140,32 @@ fn read_file(path: &Path) -> Result<String, String> {
     value::log_filter(&filters.join(","))
 }
 
-fn writer(journal: bool) -> env_logger::Logger {
+/// How lines are written, once `auto` is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Journald,
+    Json,
+}
+
+fn format_of(settings: &Settings) -> Format {
+    match settings.log_format {
+        LogFormat::Auto if is_journal(&settings.journal) => Format::Journald,
+        LogFormat::Auto | LogFormat::Text => Format::Text,
+        LogFormat::Journald => Format::Journald,
+        LogFormat::Json => Format::Json,
+    }
+}
+
+fn writer(format: Format) -> env_logger::Logger {
     let mut builder = env_logger::Builder::new();
     // The filter stands before the folding; what comes here is to be written.
     builder.filter_level(LevelFilter::Trace);
     builder.format(move |out, record| {
-        if journal {
-            write!(out, "<{}>", priority(record.level()))?;
-        } else {
-            write!(out, "{} {:5} ", out.timestamp_millis(), word(record.level()))?;
+        match format {
+            Format::Json => return writeln!(out, "{}", json(&out.timestamp_millis().to_string(), record)),
+            Format::Journald => write!(out, "<{}>", priority(record.level()))?,
+            Format::Text => write!(out, "{} {:5} ", out.timestamp_millis(), word(record.level()))?,
         }
         if record.level() > Level::Info {
             write!(out, "[{}] ", record.target())?;
@@ -155,6 +173,14 @@ fn writer(journal: bool) -> env_logger::Logger {
         writeln!(out, "{}", record.args())
     });
     builder.build()
+}
+
+/// In the order in which people read, which a map would not keep.
+fn json(time: &str, record: &Record<'_>) -> String {
+    let message = record.args().to_string();
+    let pairs = [("time", time), ("level", word(record.level())), ("target", record.target()), ("message", &message)];
+    let pairs = pairs.map(|(name, value)| format!("\"{name}\":{}", serde_json::Value::from(value)));
+    format!("{{{}}}", pairs.join(","))
 }
 
 fn word(level: Level) -> &'static str {

@@ -3,6 +3,7 @@
 //! Start: the database (retried for ever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
+mod notify;
 mod operations;
 
 use std::collections::BTreeSet;
@@ -115,15 +116,18 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let listener = spawn_listener(listener, &shared, settings, &allow);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
 
+    operations.ready();
     let reload = || {
-        match allow.reload() {
-            Ok(count) => info!("allow-list: read again, {count} networks"),
-            Err(problem) => error!("allow-list: old values kept: {problem}"),
-        }
-        match logging.reload(settings) {
-            Ok(level) => info!("log filter: read again, at most {level}"),
-            Err(problem) => error!("log filter: old one kept: {problem}"),
-        }
+        operations.reloading(|| {
+            match allow.reload() {
+                Ok(count) => info!("allow-list: read again, {count} networks"),
+                Err(problem) => error!("allow-list: old values kept: {problem}"),
+            }
+            match logging.reload(settings) {
+                Ok(level) => info!("log filter: read again, at most {level}"),
+                Err(problem) => error!("log filter: old one kept: {problem}"),
+            }
+        })
     };
     let tick = || {
         logging.write_due_summaries();
@@ -140,6 +144,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     };
     let died = watch(&signals, reload, tick);
     info!("collector: stopping, {} sessions", shared.registry.connections());
+    operations.stopping();
     stop.begin();
     shared.registry.stop_reading();
     let mut ending = if died { Ending::Failed } else { Ending::Clean };

@@ -17,6 +17,19 @@ pub enum HistoryRedump {
     Record,
 }
 
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// As the journal wants it where the journal listens, else as text.
+    Auto,
+    /// Time, level, message.
+    Text,
+    /// Priority and message.
+    Journald,
+    /// One object per line.
+    Json,
+}
+
 /// For a setting that always has a value.
 pub fn required<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<T, String> {
     move |text| text.map_or_else(|| Err("is required".to_string()), &parse)
@@ -154,6 +167,17 @@ pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
         "skip" => Ok(HistoryRedump::Skip),
         "record" => Ok(HistoryRedump::Record),
         _ => Err("is neither".to_string()),
+    }
+}
+
+/// `auto`, `text`, `journald` or `json`.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "journald" => Ok(LogFormat::Journald),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is none of them".to_string()),
     }
 }
 

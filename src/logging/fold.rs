@@ -1,4 +1,9 @@
-//! Repeats of one log line, folded: the first is written, those within a minute are counted and summed up in one line.
+//! Repeats of log lines, folded: the first is written, those within a minute are counted and summed up in one line.
+//!
+//! Two lines are alike when they are the same, letter by letter; they are also alike when they come from the same place
+//! in the program and have the same subject (what stands before the first `: `), and that place has said
+//! [`ALIKE_MAX`] different things of it within the minute already. So a router that sends ever other nonsense costs a few
+//! lines and then one a minute. When too many lines are remembered, the place alone counts.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,8 +13,12 @@ use log::Level;
 /// How long repeats of a line are held back.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many different lines are remembered. More at a time are written unfolded rather than held in memory.
-const LINES_MAX: usize = 1024;
+/// How many different lines, and how many subjects, are remembered.
+const LINES_MAX: usize = 8192;
+
+/// So many different things may one place in the program say of one subject within a minute. It is more than a session
+/// has kinds of warnings from one place.
+const ALIKE_MAX: u32 = 32;
 
 /// A line as it is compared and written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,8 +27,18 @@ pub struct Line {
     pub level: Level,
     /// The module that says it.
     pub target: String,
+    /// Where in the module: the line of its source.
+    pub site: u32,
     /// The message.
     pub text: String,
+}
+
+/// Where a line comes from and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Origin {
+    target: String,
+    site: u32,
+    subject: String,
 }
 
 /// What becomes of a line.
@@ -35,12 +54,22 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Folds {
     seen: HashMap<Line, Window>,
+    origins: HashMap<Origin, OriginWindow>,
 }
 
 #[derive(Debug)]
 struct Window {
     since: Instant,
     repeats: u64,
+}
+
+#[derive(Debug)]
+struct OriginWindow {
+    since: Instant,
+    written: u32,
+    folded: u64,
+    /// The last line that was held back.
+    last: Option<Line>,
 }
 
 impl Folds {
@@ -50,36 +79,67 @@ impl Folds {
             window.repeats += 1;
             return Verdict::Folded;
         }
+        let origin = self.origin_of(line);
+        let window =
+            self.origins.entry(origin).or_insert(OriginWindow { since: now, written: 0, folded: 0, last: None });
+        if window.written >= ALIKE_MAX {
+            window.folded += 1;
+            window.last = Some(line.clone());
+            return Verdict::Folded;
+        }
+        window.written += 1;
         if self.seen.len() < LINES_MAX {
             self.seen.insert(line.clone(), Window { since: now, repeats: 0 });
         }
         Verdict::Write
     }
 
-    /// Summaries of the windows that are over. A line that was repeated gets a new window, so that a flood costs one
-    /// line a minute; one that was not is forgotten.
+    fn origin_of(&self, line: &Line) -> Origin {
+        let subject = line.text.split_once(": ").map_or("", |(subject, _)| subject);
+        let origin = Origin { target: line.target.clone(), site: line.site, subject: subject.to_owned() };
+        if self.origins.len() < LINES_MAX || self.origins.contains_key(&origin) {
+            return origin;
+        }
+        // There are only so many places in the program.
+        Origin { subject: String::new(), ..origin }
+    }
+
+    /// Summaries of the windows that are over. What was repeated gets a new window, so that a flood costs one line a
+    /// minute; what was not is forgotten.
     pub fn due(&mut self, now: Instant) -> Vec<Line> {
         let mut summaries = Vec::new();
         self.seen.retain(|line, window| {
             if now.duration_since(window.since) < WINDOW {
                 return true;
             }
-            match window.repeats {
-                0 => false,
-                repeats => {
-                    summaries.push(summary(line, repeats));
-                    *window = Window { since: now, repeats: 0 };
-                    true
-                }
+            let repeats = std::mem::take(&mut window.repeats);
+            window.since = now;
+            if repeats > 0 {
+                summaries.push(summary(line, repeats));
             }
+            repeats > 0
+        });
+        self.origins.retain(|_, window| {
+            if now.duration_since(window.since) < WINDOW {
+                return true;
+            }
+            let folded = std::mem::take(&mut window.folded);
+            window.since = now;
+            if let Some(line) = window.last.take() {
+                summaries.push(summary_of_alike(&line, folded));
+            }
+            folded > 0
         });
         summaries
     }
 
     /// Summaries of all windows; everything is forgotten.
     pub fn all(&mut self) -> Vec<Line> {
-        let seen = self.seen.drain();
-        seen.filter(|(_, window)| window.repeats > 0).map(|(line, window)| summary(&line, window.repeats)).collect()
+        let seen = self.seen.drain().filter(|(_, window)| window.repeats > 0);
+        let mut summaries: Vec<Line> = seen.map(|(line, window)| summary(&line, window.repeats)).collect();
+        let origins = self.origins.drain();
+        summaries.extend(origins.filter_map(|(_, window)| Some(summary_of_alike(&window.last?, window.folded))));
+        summaries
     }
 }
 
@@ -87,12 +147,20 @@ fn summary(line: &Line, repeats: u64) -> Line {
     Line { text: format!("{} (repeated {repeats} times)", line.text), ..line.clone() }
 }
 
+/// `folded` lines were held back, of which this is the last.
+fn summary_of_alike(line: &Line, folded: u64) -> Line {
+    match folded {
+        0 | 1 => line.clone(),
+        _ => Line { text: format!("{} (and {} more lines like this)", line.text, folded - 1), ..line.clone() },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(text: &str) -> Line {
-        Line { level: Level::Warn, target: "t".to_string(), text: text.to_string() }
+        Line { level: Level::Warn, target: "t".to_string(), site: 1, text: text.to_string() }
     }
 
     fn texts(lines: Vec<Line>) -> Vec<String> {
@@ -117,26 +185,56 @@ mod tests {
     }
 
     #[test]
-    fn level_and_target_tell_lines_apart() {
+    fn a_flood_of_ever_other_lines_about_one_router_costs_one_line_a_minute_too() {
+        let start = Instant::now();
+        let mut folds = Folds::default();
+        let mut written = 0;
+        let mut summaries = Vec::new();
+        for second in 0..300 {
+            let now = start + Duration::from_secs(second);
+            summaries.extend(texts(folds.due(now)));
+            for i in 0..100 {
+                let line = line(&format!("router at 192.0.2.1: not BMP: version {second} {i}"));
+                written += u32::from(folds.see(&line, now) == Verdict::Write);
+            }
+            // Another router is heard all the same.
+            let other = folds.see(&line(&format!("router at 192.0.2.2: hello {}", second / 120)), now);
+            assert_eq!(other == Verdict::Write, second % 120 == 0, "{second}");
+        }
+        assert_eq!(written, ALIKE_MAX);
+        let mine: Vec<&String> = summaries.iter().filter(|text| text.contains("192.0.2.1")).collect();
+        assert_eq!(mine.len(), 4);
+        assert_eq!(mine[0], "router at 192.0.2.1: not BMP: version 59 99 (and 5967 more lines like this)");
+    }
+
+    #[test]
+    fn level_target_and_place_tell_lines_apart() {
         let mut folds = Folds::default();
         let now = Instant::now();
         assert_eq!(folds.see(&line("x"), now), Verdict::Write);
         assert_eq!(folds.see(&Line { level: Level::Error, ..line("x") }, now), Verdict::Write);
         assert_eq!(folds.see(&Line { target: "u".to_string(), ..line("x") }, now), Verdict::Write);
+        assert_eq!(folds.see(&Line { site: 2, ..line("x") }, now), Verdict::Write);
     }
 
     #[test]
     fn the_end_reports_what_was_held_back_and_memory_is_bounded() {
         let mut folds = Folds::default();
         let now = Instant::now();
-        for i in 0..2 * LINES_MAX {
-            folds.see(&line(&i.to_string()), now);
+        let mut written = 0;
+        for i in 0..4 * LINES_MAX {
+            written += usize::from(folds.see(&line(&format!("router {i}: lost")), now) == Verdict::Write);
         }
         assert_eq!(folds.seen.len(), LINES_MAX);
-        assert_eq!(folds.see(&line("0"), now), Verdict::Folded);
-        assert_eq!(folds.see(&line("unfolded"), now), Verdict::Write);
-        assert_eq!(folds.see(&line("unfolded"), now), Verdict::Write);
-        assert_eq!(texts(folds.all()), ["0 (repeated 1 times)"]);
+        assert_eq!(folds.origins.len(), LINES_MAX + 1);
+        assert_eq!(written, LINES_MAX + usize::try_from(ALIKE_MAX).unwrap());
+        assert_eq!(folds.see(&line("router 0: lost"), now), Verdict::Folded);
+        let mut all = texts(folds.all());
+        all.sort();
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0], "router 0: lost (repeated 1 times)");
+        let held_back = 3 * LINES_MAX - usize::try_from(ALIKE_MAX).unwrap();
+        assert!(all[1].ends_with(&format!("(and {} more lines like this)", held_back - 1)), "{}", all[1]);
         assert!(folds.all().is_empty());
     }
 }

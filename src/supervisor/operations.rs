@@ -1,10 +1,12 @@
-//! What an operator sees of the collector: counters, the HTTP port, the database's probe.
+//! What an operator sees of the collector: counters, the HTTP port, the database's probe, words to systemd.
 //!
 //! It starts before the database is reached, so that `/readyz` can say what is missing.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::notify::{self, Notify};
 use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, probe};
@@ -17,6 +19,7 @@ use crate::stop::Stop;
 pub(super) struct Operations {
     pub(super) meters: Arc<Meters>,
     pub(super) health: Arc<Health>,
+    notify: RefCell<Notify>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -27,8 +30,9 @@ impl Operations {
     /// The port cannot be bound.
     pub(super) fn start(settings: &Settings, stop: &Stop) -> Result<Operations, StartError> {
         let (meters, health) = (Arc::new(Meters::default()), Arc::new(Health::default()));
-        let mut operations = Operations { meters, health, threads: Vec::new() };
+        let mut operations = Operations { meters, health, notify: RefCell::new(Notify::new()), threads: Vec::new() };
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
+        operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };
         let http = Http::bind(address, &operations.meters, &operations.health, stop).map_err(|error| {
             StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_HTTP_LISTEN): {error}"))
@@ -50,6 +54,26 @@ impl Operations {
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let writers = if self.health.is_ready() { Ok(()) } else { Err("cannot write, see the log".to_owned()) };
         self.meters.set_part("writers", writers);
+        let mut notify = self.notify.borrow_mut();
+        notify.feed(&http::threads(&self.meters));
+        notify.status(|| notify::summary(&self.meters));
+    }
+
+    /// Routers are welcome.
+    pub(super) fn ready(&self) {
+        // The probe, if there is one, will say more in a moment.
+        self.meters.set_part("database", Ok(()));
+        self.notify.borrow_mut().ready();
+    }
+
+    /// Runs what SIGHUP asks for.
+    pub(super) fn reloading(&self, reload: impl FnOnce()) {
+        self.notify.borrow_mut().reloading(reload);
+    }
+
+    /// No router is read any more.
+    pub(super) fn stopping(&self) {
+        self.notify.borrow_mut().stopping();
     }
 
     /// Waits for the threads; each of them looks for the stop every half second or more often.

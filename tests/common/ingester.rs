@@ -51,14 +51,24 @@ pub struct Ingester {
 impl Ingester {
     /// Starts the collector on a free loopback port and waits until routers can connect.
     pub fn start(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
-        let mut ingester = Ingester::spawn(database_url, settings);
+        Ingester::start_with(database_url, settings, &[])
+    }
+
+    /// The same with environment variables that are no settings.
+    pub fn start_with(database_url: &str, settings: &[(&str, &str)], vars: &[(&str, &str)]) -> Ingester {
+        let mut ingester = Ingester::spawn_with(database_url, settings, vars);
         let line = ingester.logged("waiting for routers on ");
-        ingester.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        ingester.address = address_at_the_end(&line);
         ingester
     }
 
     /// Starts the collector and waits for nothing: its database may be away.
     pub fn spawn(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
+        Ingester::spawn_with(database_url, settings, &[])
+    }
+
+    /// The same with environment variables that are no settings.
+    pub fn spawn_with(database_url: &str, settings: &[(&str, &str)], vars: &[(&str, &str)]) -> Ingester {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-test-{}-{number}", std::process::id()));
@@ -73,6 +83,7 @@ impl Ingester {
             .env("RIB_INGESTER_COLLECTOR_ID", "test")
             .env("RIB_INGESTER_STATE_DIR", &state_dir)
             .envs(settings.iter().map(|(name, value)| (format!("RIB_INGESTER_{name}"), value)))
+            .envs(vars.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -106,6 +117,11 @@ impl Ingester {
         self.log.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
 
+    /// All log lines so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Where the collector keeps its files.
     pub fn state_dir(&self) -> &PathBuf {
         &self.state_dir
@@ -118,7 +134,7 @@ impl Ingester {
 
     /// Where the HTTP port is.
     pub fn http(&mut self) -> SocketAddr {
-        self.logged("http: ").rsplit(' ').next().unwrap().parse().unwrap()
+        address_at_the_end(&self.logged("http: "))
     }
 
     /// The answer to a GET: status, head, body.
@@ -180,6 +196,11 @@ impl Drop for Ingester {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.state_dir);
     }
+}
+
+/// The last word of a line, which as JSON ends with more.
+fn address_at_the_end(line: &str) -> SocketAddr {
+    line.rsplit(' ').next().unwrap().trim_end_matches(['"', '}']).parse().unwrap()
 }
 
 /// What an HTTP port answers to these bytes: status, head, body.

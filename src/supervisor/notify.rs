@@ -1,0 +1,144 @@
+//! What systemd is told: ready, how it goes, and a sign of life while all threads move.
+//!
+//! Without `$NOTIFY_SOCKET` all of it is silent. See sd_notify(3).
+
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use sd_notify::NotifyState;
+
+use crate::metrics::{Meters, Part};
+
+/// How often the status line is renewed at most.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// The conversation with systemd.
+pub(super) struct Notify {
+    /// How often a sign of life is due; `None`: nobody waits for one.
+    feed_every: Option<Duration>,
+    fed: Option<Instant>,
+    is_hungry: bool,
+    status: String,
+    status_at: Option<Instant>,
+    is_broken: bool,
+}
+
+impl Notify {
+    /// Asks whether systemd wants signs of life.
+    pub(super) fn new() -> Notify {
+        // Three in the time after which it would kill us.
+        let feed_every = sd_notify::watchdog_enabled().map(|limit| limit / 3);
+        let (fed, status_at) = (None, None);
+        Notify { feed_every, fed, is_hungry: false, status: String::new(), status_at, is_broken: false }
+    }
+
+    /// The database was reached: routers are welcome.
+    pub(super) fn ready(&mut self) {
+        self.say(&[NotifyState::Ready]);
+    }
+
+    /// The collector stops.
+    pub(super) fn stopping(&mut self) {
+        self.say(&[NotifyState::Stopping, NotifyState::Status("stopping: writing what was read")]);
+    }
+
+    /// Runs `reload` as systemd's reload.
+    pub(super) fn reloading(&mut self, reload: impl FnOnce()) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.say(&[NotifyState::Reloading, now]),
+            Err(_) => self.say(&[NotifyState::Reloading]),
+        }
+        reload();
+        self.ready();
+    }
+
+    /// A line for `systemctl status`, if it is new.
+    pub(super) fn status(&mut self, line: impl FnOnce() -> String) {
+        if self.status_at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
+            return;
+        }
+        self.status_at = Some(Instant::now());
+        let line = line();
+        if line != self.status {
+            self.say(&[NotifyState::Status(&line)]);
+            self.status = line;
+        }
+    }
+
+    /// A sign of life, unless a thread stands still: then systemd is to end this process and start another.
+    pub(super) fn feed(&mut self, threads: &Part) {
+        let Some(every) = self.feed_every else { return };
+        if let Err(why) = threads {
+            if !self.is_hungry {
+                error!("collector: {why}: systemd's watchdog is not fed any more");
+            }
+            self.is_hungry = true;
+            return;
+        }
+        if self.is_hungry {
+            info!("collector: all threads move again: systemd's watchdog is fed");
+            self.is_hungry = false;
+        }
+        if self.fed.is_none_or(|at| at.elapsed() >= every) {
+            self.fed = Some(Instant::now());
+            self.say(&[NotifyState::Watchdog]);
+        }
+    }
+
+    fn say(&mut self, state: &[NotifyState<'_>]) {
+        match sd_notify::notify(state) {
+            Ok(()) => self.is_broken = false,
+            Err(error) => {
+                if !self.is_broken {
+                    warn!("collector: systemd does not listen: {error}");
+                }
+                self.is_broken = true;
+            }
+        }
+    }
+}
+
+/// One line about everything: what is wrong, or how much there is.
+pub(super) fn summary(meters: &Meters) -> String {
+    let parts = meters.parts();
+    let wrong: Vec<String> =
+        parts.iter().filter_map(|(name, part)| part.as_ref().err().map(|why| format!("{name}: {why}"))).collect();
+    let routers = meters.routers();
+    let up = routers.iter().filter(|(_, meter)| meter.sessions_up.get() > 0).count();
+    let tables = routers.iter().flat_map(|(_, meter)| meter.tables());
+    let routes: u64 = tables.map(|(_, table)| table.routes.get()).sum();
+    let amount = format!("{up} of {} routers connected, {routes} routes", routers.len());
+    if wrong.is_empty() { amount } else { format!("{}; {amount}", wrong.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Afi, RouterId, Table};
+
+    #[test]
+    fn the_watchdog_is_fed_only_while_threads_move() {
+        let mut notify = Notify { feed_every: Some(Duration::ZERO), ..Notify::new() };
+        notify.feed(&Ok(()));
+        let fed = notify.fed;
+        assert!(fed.is_some());
+        notify.feed(&Err("state-0 has not moved for 900 s".to_owned()));
+        assert_eq!(notify.fed, fed);
+        notify.feed(&Ok(()));
+        assert!(notify.fed > fed);
+    }
+
+    #[test]
+    fn the_status_is_one_line() {
+        let meters = Meters::default();
+        let router = RouterId::new("10.0.0.1");
+        meters.router(&router).session_begins("192.0.2.1".parse().unwrap(), None);
+        meters.router(&RouterId::new("10.0.0.2"));
+        let table = Table { router: router.clone(), name: "global".into(), afi: Afi::Ipv4 };
+        meters.router(&router).table(&table).routes.set(1_000_000);
+        meters.set_part("database", Ok(()));
+        assert_eq!(summary(&meters), "1 of 2 routers connected, 1000000 routes");
+        meters.set_part("writers", Err("cannot write, see the log".to_owned()));
+        assert_eq!(summary(&meters), "writers: cannot write, see the log; 1 of 2 routers connected, 1000000 routes");
+    }
+}
