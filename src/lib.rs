@@ -18,12 +18,14 @@
 //! |---|---|---|
 //! | `model` | the vocabulary of routes | nothing of ours |
 //! | `wire` | bytes to messages; pure | `model` |
-//! | `store` | the only room that names SQL | `model` |
+//! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | what is counted: plain atomics | `model` |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `metrics`, the sending end of `pipeline` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
-//! | `config` | the one table of settings, the only reader of the environment | nothing of ours |
+//! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
+//! | `conninfo` | what a connection string says | nothing of ours |
+//! | `tls` | certificates, keys and what is believed of them | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config` |
 //! | `http` | metrics and health for operators; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
@@ -38,6 +40,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod conninfo;
 pub mod http;
 pub mod logging;
 pub mod maintenance;
@@ -48,4 +51,5 @@ pub mod session;
 pub mod stop;
 pub mod store;
 pub mod supervisor;
+pub mod tls;
 pub mod wire;

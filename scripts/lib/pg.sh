@@ -5,6 +5,8 @@
 #   pg_stop FOLDER                       does nothing when it is not running
 #   pg_super FOLDER ARGUMENTS            psql as the superuser, over the socket in the folder
 #
+# RIB_INGESTER_PG_OPTIONS: more options for a server that is started, such as `-c ssl=on`.
+#
 # The server listens on a Unix socket inside the folder and on one free port of 127.0.0.1. The folder
 # belongs to the user that runs the server and nobody else may enter it: the superuser comes in through the
 # socket only; over TCP a password is asked, which is made once per cluster.
@@ -127,6 +129,7 @@ pg_launch() {
         else
             options+=" -c timezone=UTC"
         fi
+        options+=" ${RIB_INGESTER_PG_OPTIONS:-}"
         # setsid: a Ctrl-C at the terminal is for the script, which then stops the server itself.
         if pg_as setsid "$PG_BIN/pg_ctl" -s -w -t 60 -D "$folder/data" -l "$folder/log" -o "$options" start \
             >/dev/null 2>&1 </dev/null; then

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::conninfo::ConnInfo;
+
 /// Whether routes that a re-dump repeats unchanged are events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryRedump {
@@ -45,36 +47,17 @@ pub fn list<T>(parse: impl Fn(&str) -> Result<Vec<T>, String>) -> impl Fn(Option
     move |text| text.map_or_else(|| Ok(Vec::new()), &parse)
 }
 
-/// A connection string that the client library can read; empty when absent.
+/// A connection string; empty when absent.
 pub fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
     let Some(text) = text else { return Ok(String::new()) };
-    // The library's own error text never quotes the string, so no password gets out.
-    let config: postgres::Config = text.parse().map_err(|error| format!("{error}"))?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err("names no host".to_string());
-    }
+    // No text of an error holds a password.
+    ConnInfo::parse(text)?;
     Ok(text.to_string())
 }
 
-/// `user@host:port/database` of a connection string, without its password.
+/// `host=.. user=..` of a connection string, without its password.
 pub fn describe_database(text: &str) -> String {
-    let Ok(config) = text.parse::<postgres::Config>() else { return "(hidden)".to_string() };
-    let hosts: Vec<String> = config
-        .get_hosts()
-        .iter()
-        .map(|host| match host {
-            postgres::config::Host::Tcp(name) => name.clone(),
-            #[cfg(unix)]
-            postgres::config::Host::Unix(path) => path.display().to_string(),
-        })
-        .collect();
-    let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
-    let mut words = vec![format!("host={}", hosts.join(","))];
-    words.extend((!ports.is_empty()).then(|| format!("port={}", ports.join(","))));
-    words.extend(config.get_user().map(|user| format!("user={user}")));
-    words.extend(config.get_dbname().map(|name| format!("dbname={name}")));
-    words.extend(config.get_password().map(|_| "password=(hidden)".to_string()));
-    words.join(" ")
+    ConnInfo::parse(text).map_or_else(|_| "(hidden)".to_string(), |info| info.describe())
 }
 
 /// `ADDRESS:PORT`.

@@ -3,12 +3,16 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
-use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, NoTls};
+use rustls::ClientConfig;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{Error, Result};
+use crate::conninfo::{ConnInfo, host_text};
+use crate::tls;
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +49,11 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
 /// # Errors
 /// The URL, or whatever PostgreSQL says. No error text holds the password.
 pub fn connect(url: &str, thread: &str) -> Result<Client> {
-    let mut config = parse(url)?;
+    let ConnInfo { mut config, tls, password_file } = ConnInfo::parse(url).map_err(Error::Url)?;
+    let tls = tls::client(&tls).map_err(Error::Url)?;
+    if let Some(file) = password_file {
+        config.password(password_in(&file)?);
+    }
     config.application_name(&format!("rib-ingester/{thread}"));
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
@@ -60,7 +68,7 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
         .keepalives_retries(KEEPALIVE_RETRIES);
     // A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
     config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
-    let mut client = open(&config)?;
+    let mut client = open(&config, tls)?;
     // By statement and not by start-up options, which connection poolers refuse.
     client.batch_execute(&format!(
         "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
@@ -71,7 +79,7 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
 
 /// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
 /// port must not end the collector: whether there are enough is asked first.
-fn open(config: &Config) -> Result<Client> {
+fn open(config: &Config, tls: Option<ClientConfig>) -> Result<Client> {
     /// The client's event loop, the socket, the files of a login, and some to spare.
     const FILE_DESCRIPTORS: usize = 12;
     let standard_error = std::io::stderr();
@@ -79,7 +87,11 @@ fn open(config: &Config) -> Result<Client> {
         (0..FILE_DESCRIPTORS).map(|_| standard_error.as_fd().try_clone_to_owned()).collect();
     drop(spare.map_err(|error| Error::Local(format!("no file descriptors for a connection: {error}")))?);
     // Someone else may have taken them since.
-    match catch_unwind(AssertUnwindSafe(|| config.connect(NoTls))) {
+    let opened = catch_unwind(AssertUnwindSafe(|| match tls {
+        None => config.connect(NoTls),
+        Some(tls) => config.connect(MakeRustlsConnect::new(tls)),
+    }));
+    match opened {
         Ok(client) => Ok(client?),
         Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
     }
@@ -98,31 +110,14 @@ pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Reads a database URL or `key=value` string.
-///
-/// # Errors
-/// What cannot be read, and `sslmode=require`, which has to wait for TLS.
-fn parse(url: &str) -> Result<Config> {
-    let mut config: Config = url.parse().map_err(|error: postgres::Error| {
-        // The parser's texts name keys and never values.
-        Error::Url(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
-    })?;
-    match config.get_ssl_mode() {
-        SslMode::Disable => {}
-        SslMode::Prefer => {
-            config.ssl_mode(SslMode::Disable);
-        }
-        SslMode::Require => {
-            return Err(Error::Url(
-                "sslmode=require is not supported yet: this version connects without TLS".to_owned(),
-            ));
-        }
-        _ => return Err(Error::Url("this sslmode is not supported: use disable or prefer".to_owned())),
+/// What stands on the first line of a password file.
+fn password_in(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::Url(format!("password file {}: {error}", file.display())))?;
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(password.to_owned()),
+        Some(_) | None => Err(Error::Url(format!("password file {}: its first line is empty", file.display()))),
     }
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(Error::Url("it names no host".to_owned()));
-    }
-    Ok(config)
 }
 
 /// The URL's target without its password: `user@host:port/database`.
@@ -130,12 +125,8 @@ fn parse(url: &str) -> Result<Config> {
 /// # Errors
 /// The URL.
 pub fn describe(url: &str) -> Result<String> {
-    let config = parse(url)?;
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
-    };
+    let config = ConnInfo::parse(url).map_err(Error::Url)?.config;
+    let host = config.get_hosts().first().map(host_text).unwrap_or_default();
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let user = config.get_user().unwrap_or("?");
     Ok(format!("{user}@{host}:{port}/{}", config.get_dbname().unwrap_or(user)))
@@ -156,7 +147,7 @@ mod tests {
         };
         check("postgres://me:secret@db.example:5433/rib", Ok("me@db.example:5433/rib"));
         check("host=/run/postgresql user=me dbname=rib", Ok("me@/run/postgresql:5432/rib"));
-        check("postgres://me:secret@db.example/rib?sslmode=require", Err("sslmode=require is not supported yet"));
+        check("postgres://me:secret@db.example/rib?sslmode=verify-full", Ok("me@db.example:5432/rib"));
         check("user=me dbname=rib", Err("names no host"));
         let bad = describe("postgres://me:secret@db.example:notaport/rib").unwrap_err().to_string();
         assert!(!bad.contains("secret"), "{bad}");

@@ -3,6 +3,8 @@
 
 pub mod bmp;
 pub mod capture;
+pub mod certificates;
 pub mod corpus;
 pub mod ingester;
 pub mod pg;
+pub mod server;

@@ -1,0 +1,114 @@
+//! TLS as the collector uses it: towards PostgreSQL as a client, towards routers as a server.
+//!
+//! Files are PEM and are read when a configuration is made, so a new configuration takes renewed files. TLS 1.2 and 1.3
+//! (RFC 5246, RFC 8446), with the cryptography of `ring`, which needs nothing at run time and builds with musl.
+
+mod verify;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::conninfo::{Mode, Roots, Tls};
+
+/// What PostgreSQL calls itself in ALPN; servers since 17 insist on it for direct TLS.
+const ALPN_POSTGRESQL: &[u8] = b"postgresql";
+
+/// The client's side, for PostgreSQL; `None` where TLS is not wanted.
+///
+/// # Errors
+/// A file that cannot be read or holds something else, in words.
+pub fn client(tls: &Tls) -> Result<Option<ClientConfig>, String> {
+    let verifier = match (tls.mode, &tls.roots) {
+        (Mode::Disable, _) => return Ok(None),
+        (Mode::Prefer | Mode::Require, _) | (Mode::VerifyCa | Mode::VerifyFull, None) => verify::nobody(provider()),
+        (Mode::VerifyCa, Some(named)) => verify::authority(roots(named)?, provider())?,
+        (Mode::VerifyFull, Some(named)) => verify::authority_and_name(roots(named)?, provider())?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &tls.client {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(certificates(chain)?, private_key(key)?)
+            .map_err(|error| format!("{} and {}: {error}", chain.display(), key.display()))?,
+    };
+    config.alpn_protocols = vec![ALPN_POSTGRESQL.to_vec()];
+    Ok(Some(config))
+}
+
+/// The server's side, for routers. With `client_authorities` a router needs a certificate of one of them.
+///
+/// # Errors
+/// A file that cannot be read or holds something else, in words.
+pub fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result<ServerConfig, String> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(file) => {
+            let roots = Arc::new(roots(&Roots::File(file.to_owned()))?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+        }
+    };
+    builder
+        .with_single_cert(certificates(chain)?, private_key(key)?)
+        .map_err(|error| format!("{} and {}: {error}", chain.display(), key.display()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(named: &Roots) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    match named {
+        Roots::File(file) => {
+            for certificate in certificates(file)? {
+                store.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+        }
+        Roots::System => {
+            // Some certificates of a system are always odd; what counts is whether there are any.
+            let found = rustls_native_certs::load_native_certs();
+            let (added, _) = store.add_parsable_certificates(found.certs);
+            if added == 0 {
+                let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+                return Err(format!("the system has no certificates of authorities{why}"));
+            }
+        }
+    }
+    Ok(store)
+}
+
+/// Every certificate in a PEM file; there must be one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => Err(wrong(&"holds no certificate")),
+        Ok(certificates) => Ok(certificates),
+        Err(rustls::pki_types::pem::Error::Io(error)) => Err(wrong(&error)),
+        Err(_) => Err(wrong(&"is not PEM")),
+    }
+}
+
+/// The first private key in a PEM file.
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(file).map_err(|error| match error {
+        rustls::pki_types::pem::Error::Io(error) => format!("{}: {error}", file.display()),
+        // No more is said of a file that holds a secret.
+        _ => format!("{}: holds no private key in PEM", file.display()),
+    })
+}
