@@ -9,6 +9,7 @@
 //! ([`crate::logging`]).
 
 pub mod allow;
+pub mod md5;
 pub mod print;
 pub mod problem;
 pub mod router_id;
@@ -40,7 +41,12 @@ const DATABASE_URL: &str = "DATABASE_URL";
 
 /// Settings that systemd's credentials may give, and the file in `$CREDENTIALS_DIRECTORY`. Of [`DATABASE_URL`] the file
 /// holds the value; of the others it is the file that is meant.
-const CREDENTIALS: &[(&str, &str)] = &[(DATABASE_URL, "database_url"), ("DATABASE_PASSWORD_FILE", "database_password")];
+const CREDENTIALS: &[(&str, &str)] = &[
+    (DATABASE_URL, "database_url"),
+    ("DATABASE_PASSWORD_FILE", "database_password"),
+    ("BMP_TLS_KEY_FILE", "bmp_tls_key"),
+    ("MD5_FILE", "md5_keys"),
+];
 
 /// One row of the table.
 #[derive(Debug)]
@@ -147,6 +153,21 @@ settings! {
     bmp_listen: SocketAddr = "BMP_LISTEN", Text("[::]:11019"), value::required(value::socket_address), Present,
         "`ADDRESS:PORT`, IPv6 addresses in brackets",
         "where routers connect to; `[::]` takes IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
+    bmp_tls_listen: Option<SocketAddr> = "BMP_TLS_LISTEN", Unset, value::optional(value::socket_address), Present,
+        "`ADDRESS:PORT`, IPv6 addresses in brackets",
+        "where routers connect to that speak BMP inside TLS (1.2 or 1.3), themselves or through a tunnel; without it nowhere";
+    bmp_tls_certificate_file: Option<PathBuf> = "BMP_TLS_CERTIFICATE_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "the certificate chain that those routers are shown, PEM; SIGHUP reads it again";
+    bmp_tls_key_file: Option<PathBuf> = "BMP_TLS_KEY_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "the private key of that certificate, PEM; SIGHUP reads it again. Under systemd it may be the credential `bmp_tls_key`";
+    bmp_tls_client_ca_file: Option<PathBuf> = "BMP_TLS_CLIENT_CA_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "authorities of which those routers must have a certificate, PEM; SIGHUP reads it again. Without it they need none";
+    md5_file: Option<PathBuf> = "MD5_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, for no one else to read; from these addresses nothing without the right signature gets in. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
     http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
         "`ADDRESS:PORT`, or `off`",
         "where `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
@@ -267,6 +288,19 @@ impl Settings {
         let mut given = Given::collect(vars);
         given.database = Database::MayBeAbsent;
         read(given)
+    }
+
+    /// What [`Settings::bmp_tls_listen`] needs beside it.
+    fn missing_for_tls(&self) -> Vec<Problem> {
+        let needed = [
+            ("BMP_TLS_CERTIFICATE_FILE", self.bmp_tls_certificate_file.is_none()),
+            ("BMP_TLS_KEY_FILE", self.bmp_tls_key_file.is_none()),
+        ];
+        let missing = needed.into_iter().filter(|(_, is_missing)| self.bmp_tls_listen.is_some() && *is_missing);
+        let setting = |name| TABLE.iter().find(|setting| setting.name == name).expect("it stands in the table");
+        missing
+            .map(|(name, _)| Problem::missing(setting(name), "is required with RIB_INGESTER_BMP_TLS_LISTEN"))
+            .collect()
     }
 
     /// Each row of [`TABLE`] with its text in force.
@@ -425,6 +459,9 @@ fn read(given: Given) -> Result<Settings, Vec<Problem>> {
         }
     }
     let settings = parse(&given, &mut problems);
+    if let Some(settings) = &settings {
+        problems.extend(settings.missing_for_tls());
+    }
     match settings {
         Some(mut settings) if problems.is_empty() => {
             if let Some(file) = &settings.database_password_file

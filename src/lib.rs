@@ -21,7 +21,7 @@
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | what is counted: plain atomics | `model` |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `metrics`, the sending end of `pipeline` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `metrics`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
 //! | `conninfo` | what a connection string says | nothing of ours |

@@ -3,6 +3,7 @@
 //! Start: the database (retried for ever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
+mod doors;
 mod notify;
 mod operations;
 
@@ -18,21 +19,20 @@ use log::{error, info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::allow::AllowList;
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
 use crate::pipeline::{self, PipelineOptions, SessionEventKind, StateItem};
 use crate::session::identity::IdentityRule;
-use crate::session::listener::{Limits, Listener};
 use crate::session::refusals::Refusals;
-use crate::session::registry::{Most, Registry};
+use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
 use crate::stop::Stop;
 use crate::store;
 
+use doors::{Admission, Doors};
 use operations::Operations;
 
 /// How often the supervisor looks at its threads and at the holds.
@@ -85,7 +85,7 @@ impl std::error::Error for StartError {}
 pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Result<Ending, StartError> {
     let stop = Stop::new();
     let signals = watch_signals()?;
-    let allow = Arc::new(AllowList::load(settings).map_err(|problem| StartError::Configuration(problem.to_string()))?);
+    let admission = Admission::load(settings)?;
     let operations = Operations::start(settings, &stop)?;
     let Some(left) = reach_database(settings, migrate, &signals)? else {
         info!("collector: stopped before the database could be reached");
@@ -99,9 +99,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         operations.meters.router(router);
     }
     registry.preload(left.known, left.owned);
-    let listener = Listener::bind(settings.bmp_listen).map_err(|error| {
-        StartError::Failed(format!("cannot listen on {} (RIB_INGESTER_BMP_LISTEN): {error}", settings.bmp_listen))
-    })?;
+    let doors = Doors::open(settings, admission)?;
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
@@ -113,16 +111,13 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         stop: stop.clone(),
         meters: Arc::clone(&operations.meters),
     });
-    let listener = spawn_listener(listener, &shared, settings, &allow);
+    let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
 
     operations.ready();
     let reload = || {
         operations.reloading(|| {
-            match allow.reload() {
-                Ok(count) => info!("allow-list: read again, {count} networks"),
-                Err(problem) => error!("allow-list: old values kept: {problem}"),
-            }
+            doors.reload();
             match logging.reload(settings) {
                 Ok(level) => info!("log filter: read again, at most {level}"),
                 Err(problem) => error!("log filter: old one kept: {problem}"),
@@ -136,7 +131,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         }
         operations.measure(&shared);
         let ended = [
-            ("listener", listener.is_finished()),
+            ("listener", listeners.iter().any(JoinHandle::is_finished)),
             ("writer", pipeline.has_ended()),
             ("maintenance", maintenance.is_finished()),
         ];
@@ -149,8 +144,10 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     shared.registry.stop_reading();
     let mut ending = if died { Ending::Failed } else { Ending::Clean };
     spawn_deadline(&stop, settings.shutdown_timeout, signals);
-    if listener.join().is_err() {
-        ending = Ending::Failed;
+    for listener in listeners {
+        if listener.join().is_err() {
+            ending = Ending::Failed;
+        }
     }
     drop(shared);
     let end = pipeline.join();
@@ -321,18 +318,6 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         single_path: Box::new(move |source| for_paths.is_single_path(source)),
         rejected_dir: settings.state_dir.join("rejected"),
     }
-}
-
-fn spawn_listener(
-    listener: Listener,
-    shared: &Arc<Shared>,
-    settings: &Settings,
-    allow: &Arc<AllowList>,
-) -> JoinHandle<()> {
-    let (shared, allow) = (Arc::clone(shared), Arc::clone(allow));
-    let most = Most { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
-    let limits = Limits { allows: Box::new(move |source| allow.allows(source)), most };
-    spawn("listener", move || listener.run(&shared, &limits))
 }
 
 fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) -> JoinHandle<()> {

@@ -3,6 +3,7 @@
 //! Files are PEM and are read when a configuration is made, so a new configuration takes renewed files. TLS 1.2 and 1.3
 //! (RFC 5246, RFC 8446), with the cryptography of `ring`, which needs nothing at run time and builds with musl.
 
+mod acceptor;
 mod verify;
 
 use std::path::Path;
@@ -13,6 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+pub use acceptor::{Acceptor, Files};
 
 use crate::conninfo::{Mode, Roots, Tls};
 
@@ -49,7 +52,7 @@ pub fn client(tls: &Tls) -> Result<Option<ClientConfig>, String> {
 ///
 /// # Errors
 /// A file that cannot be read or holds something else, in words.
-pub fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result<ServerConfig, String> {
+fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

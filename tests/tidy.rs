@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("pipeline", &["pipeline", "store", "model", "metrics", "stop"]),
     ("http", &["http", "pipeline", "store", "model", "metrics", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
-    ("session", &["session", "pipeline", "wire", "model", "metrics", "stop", "config"]),
+    ("session", &["session", "pipeline", "wire", "model", "metrics", "stop", "config", "tls"]),
     ("capture", &["capture", "wire"]),
     ("stop", &[]),
     ("config", &["config", "conninfo"]),

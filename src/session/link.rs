@@ -5,9 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ServerConnection;
+
 use super::frame::FrameBuffer;
 use super::monitor::Monitor;
 use super::registry::Connection;
+use super::stream::RouterStream;
 use super::{SessionEnd, Shared};
 
 /// How long the socket is waited for before the session looks at its timers.
@@ -17,19 +20,21 @@ const TICK: Duration = Duration::from_secs(1);
 /// a router says Initiation as soon as it is connected (RFC 7854 section 4.3).
 const GREETING_TIMES: u32 = 5;
 
-/// Runs one session to its end. A panic inside costs this session only.
-pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+/// Runs one session to its end, in `tls` if there is any. A panic inside costs this session only.
+pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
     let mut monitor = Monitor::new(Arc::clone(shared), Arc::clone(connection));
-    let end = catch_unwind(AssertUnwindSafe(|| read(shared, connection, &mut monitor))).unwrap_or(SessionEnd::Panicked);
+    let end =
+        catch_unwind(AssertUnwindSafe(|| read(shared, connection, tls, &mut monitor))).unwrap_or(SessionEnd::Panicked);
     monitor.end(&end);
     shared.registry.disconnect(connection);
 }
 
-fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor) -> SessionEnd {
-    let mut socket = connection.socket();
-    if let Err(error) = socket.set_read_timeout(Some(TICK)) {
-        return SessionEnd::Lost(Some(error));
-    }
+fn read(shared: &Shared, connection: &Connection, tls: Option<ServerConnection>, monitor: &mut Monitor) -> SessionEnd {
+    let socket = connection.socket();
+    let mut stream = match socket.set_read_timeout(Some(TICK)).and_then(|()| RouterStream::new(socket, tls)) {
+        Ok(stream) => stream,
+        Err(error) => return SessionEnd::Lost(Some(error)),
+    };
     let mut buffer = FrameBuffer::new(shared.options.message_max);
     let mut patience = Patience::new(shared.options.message_time_max);
     loop {
@@ -41,7 +46,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor) -> Sess
             return end;
         }
         let waiting = Instant::now();
-        let end = match buffer.fill(&mut socket) {
+        let end = match buffer.fill(&mut stream) {
             Ok(0) => Some(SessionEnd::Lost(None)),
             Ok(_) => {
                 connection.touch();

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use log::{error, info, warn};
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::registry::{Full, Most};
-use super::{Shared, link};
+use super::{Shared, link, md5};
+use crate::tls::Acceptor;
 
 /// Connections that the kernel queues while we are busy.
 const BACKLOG: i32 = 1_024;
@@ -35,6 +38,8 @@ pub struct Limits {
     pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How many sessions there may be at once.
     pub most: Most,
+    /// What routers are met with if they must speak TLS.
+    pub tls: Option<Arc<Acceptor>>,
 }
 
 /// The bound BMP port.
@@ -63,11 +68,28 @@ impl Listener {
         self.address
     }
 
+    /// Asks routers in this network for TCP MD5 signatures (RFC 2385) with this key, for none if it is empty. A network
+    /// that cannot reach this port is passed over.
+    ///
+    /// # Errors
+    /// What the system says, in words.
+    pub fn ask_for_signatures(&self, network: IpNet, key: &[u8]) -> Result<(), String> {
+        if !md5::is_reached_by(self.address.ip(), network) {
+            return Ok(());
+        }
+        md5::set_key(&self.socket, self.address.ip(), network, key).map_err(|error| match error {
+            Errno::ENOMEM => "too many keys: raise the system's net.core.optmem_max".to_owned(),
+            Errno::ENOPROTOOPT => "the system knows no TCP MD5 signatures".to_owned(),
+            _ => error.desc().to_owned(),
+        })
+    }
+
     /// Accepts until the collector stops, then waits for the sessions' threads.
-    pub fn run(&self, shared: &Arc<Shared>, limits: &Limits) {
-        info!("listener: waiting for routers on {}", self.address);
+    pub fn run(&self, name: &str, shared: &Arc<Shared>, limits: &Limits) {
+        let with = if limits.tls.is_some() { " with TLS" } else { "" };
+        info!("listener: waiting for routers{with} on {}", self.address);
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
-        let pulse = shared.meters.pulse("listener", STANDSTILL_MAX);
+        let pulse = shared.meters.pulse(name, STANDSTILL_MAX);
         while !shared.stop.is_stopping() {
             pulse.beat();
             sessions.retain(|session| !session.is_finished());
@@ -119,6 +141,13 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
     if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&keepalive) {
         warn!("router at {source}: no TCP keepalive: {error}");
     }
+    let tls = match limits.tls.as_ref().map(|acceptor| acceptor.accept()).transpose() {
+        Ok(tls) => tls,
+        Err(error) => {
+            warn!("router at {source}: closed: TLS: {error}");
+            return None;
+        }
+    };
     let connection = match shared.registry.connect(source, socket, limits.most) {
         Ok(connection) => connection,
         Err(full) => {
@@ -128,7 +157,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
         }
     };
     let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
-    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, &its));
+    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, &its, tls));
     match spawned {
         Ok(session) => Some(session),
         Err(error) => {

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod identity;
 pub mod link;
 pub mod listener;
+pub mod md5;
 pub mod monitor;
 pub mod oddity;
 pub mod outbox;
@@ -23,6 +24,7 @@ pub mod refusals;
 pub mod registry;
 pub mod rejected;
 pub mod rib;
+pub mod stream;
 pub mod tables;
 
 use std::fmt;

@@ -157,6 +157,11 @@ impl Ingester {
         FakeRouter { stream: socket.into() }
     }
 
+    /// The address behind these words of a log line.
+    pub fn address_logged(&mut self, text: &str) -> SocketAddr {
+        address_at_the_end(&self.logged(text))
+    }
+
     /// The collector's process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -1,0 +1,169 @@
+//! Where routers come in: the BMP port, the one with TLS, and what SIGHUP reads again about who may enter.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use log::{error, info, warn};
+
+use super::{StartError, spawn};
+use crate::config::allow::AllowList;
+use crate::config::md5::{self, Md5Key};
+use crate::config::{Problem, Settings};
+use crate::session::Shared;
+use crate::session::listener::{Limits, Listener};
+use crate::session::registry::Most;
+use crate::tls::{Acceptor, Files};
+
+/// The bound ports and who may come to them.
+pub(super) struct Doors {
+    allow: Arc<AllowList>,
+    plain: Arc<Listener>,
+    secure: Option<Secure>,
+    keys: Option<Keys>,
+}
+
+/// The port with TLS.
+struct Secure {
+    listener: Arc<Listener>,
+    acceptor: Arc<Acceptor>,
+}
+
+/// TCP MD5 signatures.
+struct Keys {
+    file: PathBuf,
+    /// What the listeners ask for now.
+    in_force: Mutex<Vec<Md5Key>>,
+}
+
+/// Everything that files say about who may come in, read before anything is bound.
+pub(super) struct Admission {
+    allow: Arc<AllowList>,
+    acceptor: Option<Arc<Acceptor>>,
+    keys: Vec<Md5Key>,
+}
+
+impl Admission {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file that is bad.
+    pub(super) fn load(settings: &Settings) -> Result<Admission, StartError> {
+        let wrong = |problem: Problem| StartError::Configuration(problem.to_string());
+        let allow = Arc::new(AllowList::load(settings).map_err(wrong)?);
+        let acceptor = match (&settings.bmp_tls_listen, tls_files(settings)) {
+            (Some(_), Some(files)) => {
+                let acceptor = Acceptor::load(files).map_err(|why| {
+                    StartError::Configuration(format!("TLS for routers (RIB_INGESTER_BMP_TLS_*): {why}"))
+                })?;
+                Some(Arc::new(acceptor))
+            }
+            (Some(_) | None, _) => None,
+        };
+        let keys = settings.md5_file.as_deref().map_or(Ok(Vec::new()), read_keys).map_err(wrong)?;
+        Ok(Admission { allow, acceptor, keys })
+    }
+}
+
+impl Doors {
+    /// Binds the ports.
+    ///
+    /// # Errors
+    /// A port that cannot be bound, a key that the system does not take.
+    pub(super) fn open(settings: &Settings, admission: Admission) -> Result<Doors, StartError> {
+        let bind = |address, name: &str| {
+            Listener::bind(address).map(Arc::new).map_err(|error| {
+                StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_{name}): {error}"))
+            })
+        };
+        let Admission { allow, acceptor, keys } = admission;
+        let plain = bind(settings.bmp_listen, "BMP_LISTEN")?;
+        let secure = match (settings.bmp_tls_listen, acceptor) {
+            (Some(address), Some(acceptor)) => Some(Secure { listener: bind(address, "BMP_TLS_LISTEN")?, acceptor }),
+            (Some(_) | None, _) => None,
+        };
+        let with_keys = settings.md5_file.clone().map(|file| Keys { file, in_force: Mutex::default() });
+        let doors = Doors { allow, plain, secure, keys: with_keys };
+        doors
+            .ask_for(keys)
+            .map_err(|why| StartError::Failed(format!("TCP MD5 keys (RIB_INGESTER_MD5_FILE): {why}")))?;
+        Ok(doors)
+    }
+
+    /// Starts a thread for each port.
+    pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
+        let most = Most { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
+        let start = |name: &'static str, listener: &Arc<Listener>, tls: Option<Arc<Acceptor>>| {
+            let (listener, shared, allow) = (Arc::clone(listener), Arc::clone(shared), Arc::clone(&self.allow));
+            let limits = Limits { allows: Box::new(move |source| allow.allows(source)), most, tls };
+            spawn(name, move || listener.run(name, &shared, &limits))
+        };
+        let mut threads = vec![start("listener", &self.plain, None)];
+        threads.extend(
+            self.secure
+                .as_ref()
+                .map(|secure| start("listener-tls", &secure.listener, Some(Arc::clone(&secure.acceptor)))),
+        );
+        threads
+    }
+
+    /// Reads again what SIGHUP reads again; a bad file keeps what was read before.
+    pub(super) fn reload(&self) {
+        match self.allow.reload() {
+            Ok(count) => info!("allow-list: read again, {count} networks"),
+            Err(problem) => error!("allow-list: old values kept: {problem}"),
+        }
+        match self.secure.as_ref().map(|secure| secure.acceptor.reload()) {
+            None => {}
+            Some(Ok(())) => info!("TLS for routers: certificate read again"),
+            Some(Err(why)) => error!("TLS for routers: old certificate kept: {why}"),
+        }
+        let Some(keys) = &self.keys else { return };
+        match read_keys(&keys.file) {
+            Ok(read) => {
+                let count = read.len();
+                match self.ask_for(read) {
+                    Ok(()) => info!("TCP MD5 keys: read again, {count} networks"),
+                    Err(why) => error!("TCP MD5 keys: not all in force: {why}"),
+                }
+            }
+            Err(problem) => error!("TCP MD5 keys: old ones kept: {problem}"),
+        }
+    }
+
+    /// Makes these the keys in force: those that are gone are taken away first, so that a network is never without the
+    /// key that it keeps.
+    fn ask_for(&self, wanted: Vec<Md5Key>) -> Result<(), String> {
+        let Some(keys) = &self.keys else { return Ok(()) };
+        let mut in_force = keys.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = in_force.iter().filter(|old| !wanted.iter().any(|new| new.network == old.network));
+        let changes = gone.map(|old| (old.network, [].as_slice()));
+        let changes = changes.chain(wanted.iter().map(|new| (new.network, new.key.as_slice())));
+        for (network, key) in changes {
+            for listener in
+                [Some(&self.plain), self.secure.as_ref().map(|secure| &secure.listener)].into_iter().flatten()
+            {
+                listener.ask_for_signatures(network, key).map_err(|why| format!("{network}: {why}"))?;
+            }
+        }
+        *in_force = wanted;
+        Ok(())
+    }
+}
+
+fn tls_files(settings: &Settings) -> Option<Files> {
+    let chain = settings.bmp_tls_certificate_file.clone()?;
+    let key = settings.bmp_tls_key_file.clone()?;
+    Some(Files { chain, key, client_authorities: settings.bmp_tls_client_ca_file.clone() })
+}
+
+/// The keys in the file, with a warning if too many may read it.
+fn read_keys(file: &Path) -> Result<Vec<Md5Key>, Problem> {
+    use std::os::unix::fs::PermissionsExt;
+    const OTHERS: u32 = 0o007;
+    let keys = md5::read(file)?;
+    if std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS != 0) {
+        warn!("TCP MD5 keys: everybody on this machine may read or write {}", file.display());
+    }
+    Ok(keys)
+}
