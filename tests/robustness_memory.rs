@@ -191,7 +191,7 @@ fn count(run: impl FnOnce()) -> Work {
 fn decode_typed(bytes: &[u8]) {
     let frame = bmp::next_frame(bytes, checks::MESSAGE_MAX).unwrap().unwrap();
     let Ok(Message::RouteMonitoring(monitoring)) = black_box(bmp::decode(&frame)) else { return };
-    let context = DecodeContext { as_width: AsWidth::Four, add_path: vec![AfiSafi::IPV6_UNICAST] };
+    let context = DecodeContext { as_width: AsWidth::Four, add_path: [AfiSafi::IPV6_UNICAST].into_iter().collect() };
     let Ok(decoded) = monitoring.decode_update(context) else { return };
     if let Update::Routes(routes) = decoded.update {
         black_box(Changes::of(routes, PathIds::Keyed));

@@ -330,7 +330,7 @@ proptest! {
     #[test]
     fn what_is_encoded_comes_back(case in any_case()) {
         let family = AfiSafi::from(case.afi);
-        let add_path = if case.add_path { vec![family] } else { vec![] };
+        let add_path = case.add_path.then_some(family).into_iter().collect();
         let context = DecodeContext { as_width: case.width, add_path };
         let octets = update_octets(&case);
         let Decoded { update, lies } = update::decode(&octets, &context).unwrap();

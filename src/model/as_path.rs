@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::write_text::write_number;
+use super::write_text::{display, write_numbers};
 use super::{Asn, WriteText};
 
 /// How wide AS numbers are in AS_PATH and AGGREGATOR.
@@ -206,42 +206,33 @@ impl fmt::Debug for AsPath<'_> {
 
 /// The text of the `as_path` column, segments separated by spaces.
 impl WriteText for AsPath<'_> {
-    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        for (i, segment) in self.segments().enumerate() {
-            if i > 0 {
-                out.write_char(' ')?;
+    fn write_text(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        for segment in self.segments() {
+            if out.len() > start {
+                out.push(b' ');
             }
-            match segment.kind {
-                SegmentKind::Sequence => write_asns(out, ' ', segment)?,
-                SegmentKind::Set => write_enclosed(out, ['{', ',', '}'], segment)?,
-                SegmentKind::ConfedSequence => write_enclosed(out, ['(', ' ', ')'], segment)?,
-                SegmentKind::ConfedSet => write_enclosed(out, ['[', ',', ']'], segment)?,
-            }
+            let numbers = segment.asns().map(|asn| asn.0);
+            let [open, between, close] = match segment.kind {
+                SegmentKind::Sequence => {
+                    write_numbers(out, b' ', numbers);
+                    continue;
+                }
+                SegmentKind::Set => *b"{,}",
+                SegmentKind::ConfedSequence => *b"( )",
+                SegmentKind::ConfedSet => *b"[,]",
+            };
+            out.push(open);
+            write_numbers(out, between, numbers);
+            out.push(close);
         }
-        Ok(())
     }
 }
 
 impl fmt::Display for AsPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_text(f)
+        display(self, f)
     }
-}
-
-fn write_enclosed(out: &mut impl fmt::Write, [open, between, close]: [char; 3], segment: Segment<'_>) -> fmt::Result {
-    out.write_char(open)?;
-    write_asns(out, between, segment)?;
-    out.write_char(close)
-}
-
-fn write_asns(out: &mut impl fmt::Write, between: char, segment: Segment<'_>) -> fmt::Result {
-    for (i, asn) in segment.asns().enumerate() {
-        if i > 0 {
-            out.write_char(between)?;
-        }
-        write_number(out, asn.0)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,40 +3,86 @@
 //! The text is exactly what PostgreSQL prints of a `jsonb`: keys by length, then by bytes, one space behind `,` and
 //! `:`. So what is written is what is read back, and a stored route compares equal to a received one.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
+use super::write_text::{write_hex, write_ipv4, write_number};
 use super::{OtherAttribute, PathAttributes, PathStatus};
 
 impl PathAttributes<'_> {
     /// The attributes without a column, by the names of the IANA registry of BGP path attributes in snake case, an
     /// unregistered one by its decimal type code. Empty when there are none.
     pub fn attrs(&self) -> Map<String, Value> {
-        self.other.iter().map(|attribute| (name(attribute.code()), value(attribute))).collect()
+        let mut text = Vec::new();
+        self.write_attrs(None, None, &mut text);
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// The text of the `attrs` column; a route's link-local next hop and its status have no column either. `None` when
-    /// there is nothing.
-    pub fn attrs_json(&self, link_local: Option<Ipv6Addr>, path_status: Option<PathStatus>) -> Option<String> {
-        if self.other.is_empty() && link_local.is_none() && path_status.is_none() {
-            return None;
+    /// Appends the text of the `attrs` column; a route's link-local next hop and its status have no column either.
+    /// Nothing when there is nothing: the column is NULL then.
+    pub fn write_attrs(&self, link_local: Option<Ipv6Addr>, path_status: Option<PathStatus>, out: &mut Vec<u8>) {
+        let mut members: SmallVec<[(Cow<'static, str>, Member<'_>); 4]> = SmallVec::new();
+        members.extend(self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))));
+        members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
+        members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
+        if members.is_empty() {
+            return;
         }
-        let mut attrs = self.attrs();
-        if let Some(link_local) = link_local {
-            attrs.insert("link_local_next_hop".to_owned(), json!(link_local.to_string()));
+        members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        write_list(out, *b"{}", members.iter(), |out, (key, member)| {
+            write_string(out, key);
+            out.extend_from_slice(b": ");
+            member.write(out);
+        });
+    }
+}
+
+/// What stands under one key.
+enum Member<'a> {
+    Attribute(&'a OtherAttribute<'a>),
+    LinkLocal(Ipv6Addr),
+    PathStatus(PathStatus),
+}
+
+impl Member<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Member::Attribute(attribute) => write_attribute(out, attribute),
+            Member::LinkLocal(address) => write_string(out, &address.to_string()),
+            Member::PathStatus(status) => write_value(out, &status.json()),
         }
-        if let Some(path_status) = path_status {
-            attrs.insert("path_status".to_owned(), path_status.json());
+    }
+}
+
+fn write_attribute(out: &mut Vec<u8>, attribute: &OtherAttribute<'_>) {
+    match attribute {
+        OtherAttribute::AtomicAggregate => out.extend_from_slice(b"true"),
+        OtherAttribute::Aggregator { asn, address } => {
+            out.extend_from_slice(b"{\"asn\": ");
+            write_number(out, asn.0);
+            out.extend_from_slice(b", \"address\": ");
+            write_quoted(out, |out| write_ipv4(out, *address));
+            out.push(b'}');
         }
-        Some(jsonb_text(&Value::Object(attrs)))
+        OtherAttribute::OriginatorId(id) => write_quoted(out, |out| write_ipv4(out, *id)),
+        OtherAttribute::ClusterList(ids) => {
+            write_list(out, *b"[]", ids.iter(), |out, id| write_quoted(out, |out| write_ipv4(out, id)));
+        }
+        OtherAttribute::Ipv6ExtendedCommunities(all) => {
+            write_list(out, *b"[]", all.iter(), |out, octets| write_quoted(out, |out| write_hex(out, &octets)));
+        }
+        OtherAttribute::Aigp(metric) => out.extend_from_slice(metric.to_string().as_bytes()),
+        OtherAttribute::OnlyToCustomer(asn) => write_number(out, asn.0),
+        OtherAttribute::Opaque { value, .. } => write_quoted(out, |out| write_hex(out, value)),
     }
 }
 
 /// The attribute's name in the registry, or its number.
-fn name(code: u8) -> String {
-    let name = match code {
+fn name(code: u8) -> Cow<'static, str> {
+    Cow::Borrowed(match code {
         6 => "atomic_aggregate",
         7 => "aggregator",
         9 => "originator_id",
@@ -66,48 +112,35 @@ fn name(code: u8) -> String {
         39 => "bgp_router_capabilities",
         40 => "bgp_prefix_sid",
         128 => "attr_set",
-        code => return code.to_string(),
-    };
-    name.to_owned()
-}
-
-fn value(attribute: &OtherAttribute<'_>) -> Value {
-    match attribute {
-        OtherAttribute::AtomicAggregate => json!(true),
-        OtherAttribute::Aggregator { asn, address } => json!({ "asn": asn.0, "address": address.to_string() }),
-        OtherAttribute::OriginatorId(id) => json!(id.to_string()),
-        OtherAttribute::ClusterList(ids) => ids.iter().map(|id| id.to_string()).collect(),
-        OtherAttribute::Ipv6ExtendedCommunities(all) => all.iter().map(|bytes| hex(&bytes)).collect(),
-        OtherAttribute::Aigp(metric) => json!(metric),
-        OtherAttribute::OnlyToCustomer(asn) => json!(asn.0),
-        OtherAttribute::Opaque { value, .. } => json!(hex(value)),
-    }
+        code => return Cow::Owned(code.to_string()),
+    })
 }
 
 /// Lower-case hex, two digits an octet.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble| char::from_digit(u32::from(nibble), 16).expect("four bits are one digit");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    write_hex(&mut out, bytes);
+    String::from_utf8(out).expect("digits are ASCII")
 }
 
 /// `value` as PostgreSQL prints a `jsonb`.
 pub fn jsonb_text(value: &Value) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     write_value(&mut out, value);
-    out
+    String::from_utf8(out).expect("made of texts")
 }
 
-fn write_value(out: &mut String, value: &Value) {
+fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => out.extend_from_slice(value.to_string().as_bytes()),
         Value::String(text) => write_string(out, text),
-        Value::Array(items) => write_list(out, '[', ']', items.iter(), write_value),
+        Value::Array(items) => write_list(out, *b"[]", items.iter(), write_value),
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(key, _)| (key.len(), key.as_bytes()));
-            write_list(out, '{', '}', members.into_iter(), |out, (key, value)| {
+            write_list(out, *b"{}", members.into_iter(), |out, (key, value)| {
                 write_string(out, key);
-                out.push_str(": ");
+                out.extend_from_slice(b": ");
                 write_value(out, value);
             });
         }
@@ -115,46 +148,54 @@ fn write_value(out: &mut String, value: &Value) {
 }
 
 fn write_list<T>(
-    out: &mut String,
-    open: char,
-    close: char,
+    out: &mut Vec<u8>,
+    [open, close]: [u8; 2],
     items: impl Iterator<Item = T>,
-    write: impl Fn(&mut String, T),
+    write: impl Fn(&mut Vec<u8>, T),
 ) {
     out.push(open);
     for (i, item) in items.enumerate() {
         if i > 0 {
-            out.push_str(", ");
+            out.extend_from_slice(b", ");
         }
         write(out, item);
     }
     out.push(close);
 }
 
+/// A text in which nothing has to be escaped.
+fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
 /// As PostgreSQL's `escape_json` does it.
-fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for octet in text.bytes() {
+        match octet {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            8 => out.extend_from_slice(b"\\b"),
+            0xc => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            octet if octet < b' ' => {
+                out.extend_from_slice(b"\\u00");
+                write_hex(out, &[octet]);
             }
-            c => out.push(c),
+            octet => out.push(octet),
         }
     }
-    out.push('"');
+    out.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::model::Asn;
 
@@ -170,11 +211,18 @@ mod tests {
             ],
             ..PathAttributes::default()
         };
+        let text = |attributes: &PathAttributes<'_>, link_local: Option<&str>, status: &[u8]| {
+            let mut out = Vec::new();
+            let link_local = link_local.map(|address| address.parse().unwrap());
+            attributes.write_attrs(link_local, PathStatus::from_wire(status), &mut out);
+            String::from_utf8(out).unwrap()
+        };
         assert_eq!(
-            attributes.attrs_json(Some("fe80::1".parse().unwrap()), PathStatus::from_wire(&[0, 0, 0, 2])).unwrap(),
+            text(&attributes, Some("fe80::1"), &[0, 0, 0, 2]),
             r#"{"99": "0102ff", "aigp": 18446744073709551615, "aggregator": {"asn": 4200000000, "address": "10.1.1.1"}, "path_status": {"status": ["best"]}, "cluster_list": ["8.8.8.8", "9.9.9.9"], "atomic_aggregate": true, "link_local_next_hop": "fe80::1"}"#,
         );
-        assert_eq!(PathAttributes::default().attrs_json(None, None), None);
+        assert_eq!(attributes.attrs().len(), 5);
+        assert_eq!(text(&PathAttributes::default(), None, &[]), "");
     }
 
     #[test]

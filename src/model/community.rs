@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::write_text::write_numbers;
+use super::write_text::{display, write_hex, write_ipv4, write_number, write_numbers};
 use super::{Fixed, WriteText};
 
 /// A standard community (RFC 1997): `64496:100`.
@@ -24,14 +24,15 @@ impl Fixed for Community {
 }
 
 impl WriteText for Community {
-    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        write_numbers(out, ':', [self.0 >> 16, self.0 & 0xffff])
+    #[inline]
+    fn write_text(&self, out: &mut Vec<u8>) {
+        write_numbers(out, b':', [self.0 >> 16, self.0 & 0xffff]);
     }
 }
 
 impl fmt::Display for Community {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_text(f)
+        display(self, f)
     }
 }
 
@@ -61,14 +62,14 @@ impl Fixed for LargeCommunity {
 }
 
 impl WriteText for LargeCommunity {
-    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        write_numbers(out, ':', [self.global, self.local1, self.local2])
+    fn write_text(&self, out: &mut Vec<u8>) {
+        write_numbers(out, b':', [self.global, self.local1, self.local2]);
     }
 }
 
 impl fmt::Display for LargeCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_text(f)
+        display(self, f)
     }
 }
 
@@ -92,36 +93,31 @@ impl Fixed for ExtendedCommunity {
 /// `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5,
 /// RFC 5668), transitive or not; any other as 16 hex digits.
 impl WriteText for ExtendedCommunity {
-    fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
+    fn write_text(&self, out: &mut Vec<u8>) {
         let [kind, subtype, a, b, c, d, e, g] = self.0;
-        let name = match subtype {
-            0x02 => "RT:",
-            0x03 => "SOO:",
-            _ => return self.write_hex(out),
-        };
         // Bit 0x40 says "not transitive over ASes" (RFC 4360 section 2), the rest is the form.
-        let numbers = match kind & !0x40 {
-            0x00 => [u16::from_be_bytes([a, b]).into(), u32::from_be_bytes([c, d, e, g])],
-            0x01 => {
-                return write!(out, "{name}{}:{}", Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g]));
-            }
-            0x02 => [u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g]).into()],
-            _ => return self.write_hex(out),
+        let form = kind & !0x40;
+        let name = match (subtype, form) {
+            (0x02, 0x00..=0x02) => b"RT:",
+            (0x03, 0x00..=0x02) => &b"SOO:"[..],
+            _ => return write_hex(out, &self.0),
         };
-        out.write_str(name)?;
-        write_numbers(out, ':', numbers)
+        out.extend_from_slice(name);
+        match form {
+            0x00 => write_numbers(out, b':', [u16::from_be_bytes([a, b]).into(), u32::from_be_bytes([c, d, e, g])]),
+            0x01 => {
+                write_ipv4(out, Ipv4Addr::new(a, b, c, d));
+                out.push(b':');
+                write_number(out, u16::from_be_bytes([e, g]).into());
+            }
+            _ => write_numbers(out, b':', [u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g]).into()]),
+        }
     }
 }
 
 impl fmt::Display for ExtendedCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_text(f)
-    }
-}
-
-impl ExtendedCommunity {
-    fn write_hex(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        write!(out, "{:016x}", u64::from_be_bytes(self.0))
+        display(self, f)
     }
 }
 

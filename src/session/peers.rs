@@ -6,11 +6,13 @@
 //! address is always zero (RFC 9069 section 4.1). A router may send several Peer Ups for one peer or
 //! instance, one per family: their capabilities are merged (RFC 9069 section 6.1.1).
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{AfiSafi, Text};
+use crate::wire::bgp::add_path::AddPathFamilies;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
@@ -30,6 +32,8 @@ const PEERS_MAX: usize = 65_536;
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
     names: HashMap<(PeerKind, Option<AfiSafi>), Arc<str>>,
+    /// The peer asked for last, and what is known of it: a dump names the same one a million times.
+    last: Cell<Option<(PeerId, Option<AddPathInUse>)>>,
 }
 
 /// What tells one peer of a router from another.
@@ -57,24 +61,24 @@ impl PeerId {
 struct Peer {
     sent: Capabilities,
     received: Capabilities,
-    add_path: AddPathFamilies,
+    add_path: AddPathInUse,
 }
 
-/// The families whose NLRI carry path identifiers. Settled at a Peer Up, because every UPDATE asks.
-#[derive(Debug, Default)]
-struct AddPathFamilies {
-    adj_rib_in: Vec<AfiSafi>,
-    adj_rib_out: Vec<AfiSafi>,
-    loc_rib: Vec<AfiSafi>,
+/// The families whose NLRI carry path identifiers in each RIB. Settled at a Peer Up, because every UPDATE asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct AddPathInUse {
+    adj_rib_in: AddPathFamilies,
+    adj_rib_out: AddPathFamilies,
+    loc_rib: AddPathFamilies,
 }
 
-impl AddPathFamilies {
-    fn of(sent: &Capabilities, received: &Capabilities) -> AddPathFamilies {
+impl AddPathInUse {
+    fn of(sent: &Capabilities, received: &Capabilities) -> AddPathInUse {
         let all = [&sent.send, &sent.receive, &received.send, &received.receive];
-        AddPathFamilies {
+        AddPathInUse {
             adj_rib_in: received.send.intersection(&sent.receive).copied().collect(),
             adj_rib_out: sent.send.intersection(&received.receive).copied().collect(),
-            loc_rib: all.into_iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+            loc_rib: all.into_iter().flatten().copied().collect(),
         }
     }
 }
@@ -121,16 +125,18 @@ impl Peers {
         if self.peers.len() >= PEERS_MAX && !self.is_up(&up.peer) {
             return;
         }
+        self.last.set(None);
         let peer = self.peers.entry(PeerId::of(&up.peer)).or_default();
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
-        peer.add_path = AddPathFamilies::of(&peer.sent, &peer.received);
+        peer.add_path = AddPathInUse::of(&peer.sent, &peer.received);
         self.learn_name(up);
     }
 
     /// Takes in a Peer Down; whether the peer was up.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> bool {
         let kind = header.peer.kind;
+        self.last.set(None);
         if matches!(kind, PeerKind::LocRib(_)) {
             self.names.retain(|(named, _), _| *named != kind);
         }
@@ -139,7 +145,20 @@ impl Peers {
 
     /// Whether a Peer Up of this peer or instance came, and no Peer Down since.
     pub fn is_up(&self, header: &PerPeerHeader) -> bool {
-        self.peers.contains_key(&PeerId::of(header))
+        self.add_path(header).is_some()
+    }
+
+    /// The Add-Path families of a peer, if it is up.
+    fn add_path(&self, header: &PerPeerHeader) -> Option<AddPathInUse> {
+        let id = PeerId::of(header);
+        match self.last.get() {
+            Some((last, add_path)) if last == id => add_path,
+            _ => {
+                let add_path = self.peers.get(&id).map(|peer| peer.add_path);
+                self.last.set(Some((id, add_path)));
+                add_path
+            }
+        }
     }
 
     /// How the UPDATEs under this per-peer header are to be read.
@@ -148,13 +167,11 @@ impl Peers {
     /// (RFC 7911 section 4); which side is which depends on the RIB. For a Loc-RIB any direction in
     /// either OPEN counts: both OPENs are made up by the router.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
-        let add_path = match self.peers.get(&PeerId::of(header)) {
-            None => Vec::new(),
-            Some(Peer { add_path, .. }) => match header.rib {
-                Rib::AdjRibIn(_) => add_path.adj_rib_in.clone(),
-                Rib::AdjRibOut(_) => add_path.adj_rib_out.clone(),
-                Rib::LocRib { .. } => add_path.loc_rib.clone(),
-            },
+        let add_path = self.add_path(header).unwrap_or_default();
+        let add_path = match header.rib {
+            Rib::AdjRibIn(_) => add_path.adj_rib_in,
+            Rib::AdjRibOut(_) => add_path.adj_rib_out,
+            Rib::LocRib { .. } => add_path.loc_rib,
         };
         DecodeContext { as_width: header.as_width, add_path }
     }
@@ -282,7 +299,11 @@ mod tests {
             let mut peers = Peers::new();
             let header = header(kind, rib);
             peers.peer_up(&up(header, open(&[], sent), open(&[], received), None));
-            assert_eq!(peers.context(&header).add_path, want, "{rib:?} {sent:?} {received:?}");
+            assert_eq!(
+                peers.context(&header).add_path,
+                want.iter().copied().collect(),
+                "{rib:?} {sent:?} {received:?}"
+            );
         };
         let global = PeerKind::Global;
         let (incoming, outgoing) = (Rib::AdjRibIn(Policy::Pre), Rib::AdjRibOut(Policy::Post));

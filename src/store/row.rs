@@ -3,7 +3,7 @@
 //! A field is a big-endian `i32` length, -1 for NULL, and its value in the type's own binary form, as the
 //! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
 
-use std::fmt;
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,6 +25,14 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// The object identifier of the type `text`, named inside binary arrays.
 const TEXT_OID: i32 = 25;
 
+/// So much of the scratch memory is kept from route to route, octets: few routes are longer.
+const SCRATCH_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// Where a route is encoded before its length is known.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The attribute columns of one route, `nexthop` to `attrs`, as ten binary COPY fields one behind the other.
 ///
 /// Encoded once per distinct route, shared by every prefix that has it: writers only copy bytes. The
@@ -43,30 +51,13 @@ impl EncodedRoute {
         attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
-        let mut out = Vec::with_capacity(512);
-        match next_hop {
-            Some(next_hop) => put_inet(&mut out, next_hop.address),
-            None => put_null(&mut out),
-        }
-        match &attributes.as_path {
-            Some(path) => put_written(&mut out, path),
-            None => put_null(&mut out),
-        }
-        match attributes.origin {
-            Some(origin) => put_text(&mut out, origin.as_str()),
-            None => put_null(&mut out),
-        }
-        put_u32_as_bigint(&mut out, attributes.local_pref);
-        put_u32_as_bigint(&mut out, attributes.med);
-        put_u32_as_bigint(&mut out, attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| asn.0));
-        put_text_array(&mut out, attributes.communities.as_ref());
-        put_text_array(&mut out, attributes.extended_communities.as_ref());
-        put_text_array(&mut out, attributes.large_communities.as_ref());
-        match attributes.attrs_json(next_hop.and_then(|next_hop| next_hop.link_local), path_status) {
-            Some(json) => put_jsonb(&mut out, &json),
-            None => put_null(&mut out),
-        }
-        EncodedRoute::from_columns(&out)
+        SCRATCH.with_borrow_mut(|out| {
+            out.clear();
+            put_attributes(out, next_hop, attributes, path_status);
+            let route = EncodedRoute::from_columns(out);
+            out.shrink_to(SCRATCH_MAX);
+            route
+        })
     }
 
     /// Columns that are encoded already: what COPY OUT gave for `nexthop` to `attrs`.
@@ -94,6 +85,42 @@ impl EncodedRoute {
     /// XXH3 of [`EncodedRoute::columns`].
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+}
+
+/// The fields `nexthop` to `attrs`.
+fn put_attributes(
+    out: &mut Vec<u8>,
+    next_hop: Option<&NextHop>,
+    attributes: &PathAttributes<'_>,
+    path_status: Option<PathStatus>,
+) {
+    match next_hop {
+        Some(next_hop) => put_inet(out, next_hop.address),
+        None => put_null(out),
+    }
+    match &attributes.as_path {
+        Some(path) => put_written(out, path),
+        None => put_null(out),
+    }
+    match attributes.origin {
+        Some(origin) => put_text(out, origin.as_str()),
+        None => put_null(out),
+    }
+    put_u32_as_bigint(out, attributes.local_pref);
+    put_u32_as_bigint(out, attributes.med);
+    put_u32_as_bigint(out, attributes.as_path.as_ref().and_then(|path| path.origin_asn()).map(|asn| asn.0));
+    put_text_array(out, attributes.communities.as_ref());
+    put_text_array(out, attributes.extended_communities.as_ref());
+    put_text_array(out, attributes.large_communities.as_ref());
+    let start = begin_jsonb(out);
+    let text = out.len();
+    attributes.write_attrs(next_hop.and_then(|next_hop| next_hop.link_local), path_status, out);
+    if out.len() == text {
+        out.truncate(start);
+        put_null(out);
+    } else {
+        put_length(out, start);
     }
 }
 
@@ -148,7 +175,7 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
 fn put_written(out: &mut Vec<u8>, value: &impl WriteText) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    value.write_text(&mut Utf8(out)).expect("a buffer in memory refuses nothing");
+    value.write_text(out);
     put_length(out, start);
 }
 
@@ -156,16 +183,6 @@ fn put_written(out: &mut Vec<u8>, value: &impl WriteText) {
 fn put_length(out: &mut [u8], start: usize) {
     let length = i32::try_from(out.len() - start - 4).expect("a field is made of one BGP message");
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
-}
-
-/// Lets texts be written into a buffer of bytes.
-struct Utf8<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Utf8<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }
 
 /// A NULL of any type.
@@ -216,10 +233,16 @@ fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'
 
 /// `jsonb`: version 1 and the text. `json` is in the normal form that the database gives back.
 fn put_jsonb(out: &mut Vec<u8>, json: &str) {
-    let length = i32::try_from(json.len() + 1).expect("attrs are made of one BGP message");
-    out.extend_from_slice(&length.to_be_bytes());
-    out.push(1);
+    let start = begin_jsonb(out);
     out.extend_from_slice(json.as_bytes());
+    put_length(out, start);
+}
+
+/// Begins a `jsonb` field, whose text is to be appended and whose length then put at the place that is given back.
+fn begin_jsonb(out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0, 0, 0, 0, 1]);
+    start
 }
 
 /// Reads the fields of binary COPY rows, as COPY OUT sends them.

@@ -1,5 +1,6 @@
 //! BGP messages inside BMP: OPEN (RFC 4271 section 4.2) and UPDATE (section 4.3).
 
+pub mod add_path;
 pub mod as_path;
 pub mod attributes;
 pub mod faults;

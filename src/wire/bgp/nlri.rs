@@ -1,5 +1,6 @@
 //! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
 
+pub use super::add_path::AddPath;
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
 use crate::wire::Error;
@@ -37,24 +38,6 @@ pub struct LabelledNlri {
     pub rd: Option<Rd>,
     /// The 20-bit labels, top first; a withdrawal's compatibility label is as sent.
     pub labels: Vec<u32>,
-}
-
-/// Whether NLRI carry path identifiers (RFC 7911 section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddPath {
-    /// They do not.
-    Plain,
-    /// They do.
-    WithPathIds,
-}
-
-impl AddPath {
-    fn other(self) -> AddPath {
-        match self {
-            AddPath::Plain => AddPath::WithPathIds,
-            AddPath::WithPathIds => AddPath::Plain,
-        }
-    }
 }
 
 /// A decoded set, and how it had to be read.

@@ -3,7 +3,7 @@
 //! They are walked twice, once to see that they can be read at all, before anything of the message is applied, and once
 //! more where they are used. That is quicker than keeping the values: a prefix of four octets takes 28 once decoded.
 
-use super::nlri::AddPath;
+use super::add_path::AddPath;
 use crate::model::{Afi, Nlri, PathId, Prefix};
 use crate::wire::Error;
 use crate::wire::reader::Reader;

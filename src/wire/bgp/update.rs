@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
+use super::add_path::{AddPath, AddPathFamilies};
 use super::attributes::{self, Attributes};
 use super::faults::Fault;
-use super::nlri::{self, AddPath, NlriSet};
+use super::nlri::{self, NlriSet};
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
 use crate::wire::bmp::peer::AsWidth;
@@ -17,12 +18,12 @@ use crate::wire::reader::Reader;
 const HEADER_SIZE: usize = 19;
 
 /// How a peer's UPDATEs are to be read; built from its Peer Up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeContext {
     /// How wide AS numbers are.
     pub as_width: AsWidth,
     /// Families whose NLRI carry path identifiers.
-    pub add_path: Vec<AfiSafi>,
+    pub add_path: AddPathFamilies,
 }
 
 /// An UPDATE, and where it was not as announced.
@@ -186,7 +187,7 @@ impl Decoder<'_> {
     }
 
     fn nlri<'a>(&mut self, reader: Reader<'a>, family: AfiSafi) -> Result<NlriSet<'a>, Error> {
-        let announced = if self.context.add_path.contains(&family) { AddPath::WithPathIds } else { AddPath::Plain };
+        let announced = self.context.add_path.reading(family);
         let decoded = nlri::decode(reader, family, announced)?;
         match (announced, decoded.add_path) {
             (AddPath::Plain, AddPath::WithPathIds) => self.lies.add_path_unannounced = true,

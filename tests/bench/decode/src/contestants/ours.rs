@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use rib_ingester::model::{List, Origin, OtherAttribute, PathAttributes, Prefix};
+use rib_ingester::model::{Fixed, List, Origin, OtherAttribute, PathAttributes, Prefix};
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
 use rib_ingester::wire::bgp::nlri::NlriSet;
@@ -84,12 +84,17 @@ fn count_attributes(path: &PathAttributes<'_>, tally: &mut Tally) {
     });
     tally.number(path.med.unwrap_or(0));
     tally.number(path.local_pref.unwrap_or(0));
-    tally.communities += path.communities.as_ref().map_or(0, List::len) as u64;
-    tally.extended += path.extended_communities.as_ref().map_or(0, List::len) as u64;
-    tally.large += path.large_communities.as_ref().map_or(0, List::len) as u64;
+    // Lists borrow the message's octets: every value is read, as the peers read theirs while decoding.
+    tally.communities += path.communities.as_ref().map_or(0, count_values);
+    tally.extended += path.extended_communities.as_ref().map_or(0, count_values);
+    tally.large += path.large_communities.as_ref().map_or(0, count_values);
     let aggregates = path
         .other
         .iter()
         .filter(|other| matches!(other, OtherAttribute::AtomicAggregate | OtherAttribute::Aggregator { .. }));
     tally.aggregates += aggregates.count() as u64;
+}
+
+fn count_values<T: Fixed>(list: &List<'_, T>) -> u64 {
+    list.iter().map(black_box).count() as u64
 }
