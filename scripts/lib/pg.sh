@@ -11,6 +11,7 @@
 # belongs to the user that runs the server and nobody else may enter it: the superuser comes in through the
 # socket only; over TCP a password is asked, which is made once per cluster.
 # PostgreSQL refuses to run as root: then the server runs as the user `postgres`.
+# PG_OPTIONS: more settings for the server, as `-c name=value`.
 # `disposable` clusters are for tests: they do not wait for the disk, and their time zone is far from UTC, so
 # that a day taken in the wrong zone shows.
 
@@ -124,6 +125,7 @@ pg_launch() {
         port=$(free_port)
         options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories='$folder/socket'"
         options+=" -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c logging_collector=off"
+        options+=" ${PG_OPTIONS:-}"
         if [ "$kind" = disposable ]; then
             options+=" -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c timezone=Pacific/Kiritimati"
         else

@@ -1,0 +1,92 @@
+//! `write-bench`: how long the collector takes from the socket to the commit, beside what PostgreSQL takes for the same rows.
+
+mod collector;
+mod database;
+#[path = "../../../common/generate.rs"]
+#[allow(dead_code)]
+mod generate;
+mod life;
+mod limits;
+mod machine;
+mod router;
+mod steady;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use postgres::NoTls;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(about = "Measures the write path")]
+struct Arguments {
+    /// A PostgreSQL on this machine whose user may create databases
+    #[arg(long)]
+    url: String,
+    /// The collector
+    #[arg(long)]
+    binary: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A router's life: dump, reconnect, restart, changes, Peer Down, beside COPY of the same rows
+    Life {
+        /// IPv4 routes; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 200_000)]
+        routes: usize,
+        /// How often; the lowest figure of each kind counts
+        #[arg(long, default_value_t = 2)]
+        rounds: usize,
+    },
+    /// Changes at a steady rate: from the socket to the commit, growth, WAL
+    Steady {
+        /// IPv4 routes of each router
+        #[arg(long, default_value_t = 20_000)]
+        routes: usize,
+        /// How many routers
+        #[arg(long, default_value_t = 20)]
+        routers: u8,
+        /// UPDATEs per second of all together
+        #[arg(long, default_value_t = 20_000)]
+        rate: u64,
+        /// For how long
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+    },
+}
+
+/// What all measurements need.
+struct Bench {
+    admin: postgres::Config,
+    binary: PathBuf,
+    postmaster: u32,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("write-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let admin: postgres::Config = arguments.url.parse()?;
+    let mut client = admin.connect(NoTls)?;
+    let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
+    let postmaster = machine::parent(u32::try_from(backend)?).ok_or("the server does not run on this machine")?;
+    let version: String = client.query_one("SHOW server_version", &[])?.get(0);
+    println!("{}; PostgreSQL {version}", machine::describe());
+    let bench = Bench { admin, binary: arguments.binary, postmaster };
+    match arguments.command {
+        Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
+        Command::Steady { routes, routers, rate, seconds } => steady::run(&bench, routes, routers, rate, seconds),
+    }
+}

@@ -1,0 +1,176 @@
+//! Routers for the collector: a generated table as a stream, changed where a measurement needs it.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::generate::{self, Options, attribute, update};
+
+/// The BMP common header, octets.
+const HEADER: usize = 6;
+
+/// Where the BGP message of a Route Monitoring begins.
+const UPDATE: usize = HEADER + 42;
+
+/// Where the Peer BGP ID stands in a message that has a per-peer header.
+const PEER_BGP_ID: usize = HEADER + 30;
+
+/// Where the per-peer timestamp stands.
+const TIMESTAMP: usize = HEADER + 34;
+
+/// A destination that no generated table has. Its MED tells how far a router has come.
+const MARKER: [u8; 4] = [24, 240, 0, 1];
+
+/// The marker's destination as text.
+pub const MARKER_PREFIX: &str = "240.0.1.0/24";
+
+/// One router's messages.
+pub struct Router {
+    /// Its `router_id`.
+    pub id: String,
+    /// Initiation and Peer Up.
+    head: Vec<Vec<u8>>,
+    /// Route Monitoring, End-of-RIB included.
+    body: Vec<Vec<u8>>,
+    /// The marker that was sent last.
+    marker: u32,
+}
+
+impl Router {
+    /// Router 10.0.0.`number` with so many IPv4 routes and a fifth as many IPv6 routes.
+    pub fn new(number: u8, ipv4: usize) -> io::Result<Router> {
+        let mut bytes = Vec::new();
+        generate::write_table(&mut bytes, &Options { seed: number.into(), ..Options::full_table(ipv4) })?;
+        let mut messages = cut(&bytes);
+        for message in messages.iter_mut().filter(|message| message[5] != 4) {
+            message[PEER_BGP_ID + 3] = number;
+            if message[5] == 3 {
+                // Both OPENs: behind the local address and two ports.
+                let sent = UPDATE + 20;
+                let length = usize::from(u16::from_be_bytes([message[sent + 16], message[sent + 17]]));
+                message[sent + 24 + 3] = number;
+                message[sent + length + 24 + 3] = number;
+            }
+        }
+        let body = messages.split_off(2);
+        Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, marker: 0 })
+    }
+
+    /// Connects and sends the whole table, with the marker that the collector knows, and a new marker behind it.
+    pub fn dump(&mut self, to: SocketAddr) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(to)?;
+        let known = (self.marker > 0).then(|| self.marker_message()).into_iter();
+        let all: Vec<u8> = self.head.iter().cloned().chain(known).chain(self.body.iter().cloned()).flatten().collect();
+        stream.write_all(&all)?;
+        Ok(stream)
+    }
+
+    /// Announces every route with another MED.
+    pub fn change_all(&self, stream: &mut TcpStream) -> io::Result<()> {
+        let changed: Vec<u8> = self.body.iter().filter_map(|message| with_other_med(message, 0x40)).flatten().collect();
+        stream.write_all(&changed)
+    }
+
+    /// Announces the marker once more; when its new MED is stored, everything sent before is.
+    pub fn mark(&mut self, stream: &mut TcpStream) -> io::Result<u32> {
+        self.marker += 1;
+        stream.write_all(&self.marker_message())?;
+        Ok(self.marker)
+    }
+
+    /// The Loc-RIB goes down (RFC 9069 section 5.3: reason 6).
+    pub fn peer_down(&self, stream: &mut TcpStream) -> io::Result<()> {
+        let per_peer = &self.body[0][HEADER..UPDATE];
+        stream.write_all(&bmp(2, &[per_peer, &[6]].concat()))
+    }
+
+    /// So many UPDATEs of one route each for a steady stream: `pick` chooses the message, the MED makes it a change.
+    /// Every tenth withdraws the route instead.
+    pub fn flap(&self, pick: u64) -> Vec<u8> {
+        let routes = self.body.len() - 2;
+        let index = usize::try_from(pick % u64::try_from(routes).expect("fits")).expect("below a usize");
+        let message = &self.body[index];
+        let (attributes, nlri) = parts(message);
+        let first = nlri.first().map_or(&[][..], |length| &nlri[..1 + usize::from(length.div_ceil(8))]);
+        let update = if pick % 10 == 9 { withdraw(first) } else { update(attributes, first) };
+        let med = u8::try_from(pick / 16 % 128).expect("below 128");
+        let plain = bmp(0, &[&message[HEADER..UPDATE], &update].concat());
+        let mut message = with_other_med(&plain, med).unwrap_or(plain);
+        stamp(&mut message);
+        message
+    }
+
+    fn marker_message(&self) -> Vec<u8> {
+        let attributes = [
+            attribute(0x40, 1, &[0]),
+            attribute(0x40, 2, &[]),
+            attribute(0x40, 3, &[192, 0, 2, 1]),
+            attribute(0x80, 4, &self.marker.to_be_bytes()),
+        ];
+        bmp(0, &[&self.body[0][HEADER..UPDATE], &update(&attributes.concat(), &MARKER)].concat())
+    }
+}
+
+/// Closes a session as a router does that just goes away, once the collector has everything.
+pub fn close(stream: TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Both)
+}
+
+/// A BMP message of version 3 around its body.
+fn bmp(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(HEADER + body.len()).expect("shorter than 4 GiB").to_be_bytes();
+    [&[3][..], &length, &[kind], body].concat()
+}
+
+fn withdraw(nlri: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(nlri.len()).expect("one prefix").to_be_bytes();
+    let body = [&length[..], nlri, &[0, 0]].concat();
+    let whole = u16::try_from(19 + body.len()).expect("one prefix").to_be_bytes();
+    [&[0xff; 16][..], &whole, &[2], &body].concat()
+}
+
+/// Attributes and NLRI of a Route Monitoring without withdrawn routes.
+fn parts(message: &[u8]) -> (&[u8], &[u8]) {
+    let length = usize::from(u16::from_be_bytes([message[UPDATE + 21], message[UPDATE + 22]]));
+    message[UPDATE + 23..].split_at(length)
+}
+
+/// The message with another MED; `None` if it has none.
+fn with_other_med(message: &[u8], bits: u8) -> Option<Vec<u8>> {
+    let (mut at, end) = (UPDATE + 23, UPDATE + 23 + parts(message).0.len());
+    while at < end {
+        let long = message[at] & 0x10 != 0;
+        let length = if long {
+            usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]))
+        } else {
+            usize::from(message[at + 2])
+        };
+        let value = at + if long { 4 } else { 3 };
+        if message[at + 1] == 4 {
+            let mut changed = message.to_vec();
+            changed[value] ^= bits;
+            return Some(changed);
+        }
+        at = value + length;
+    }
+    None
+}
+
+/// Writes the time of now into the per-peer header.
+fn stamp(message: &mut [u8]) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let seconds = u32::try_from(now.as_secs()).expect("before 2106");
+    message[TIMESTAMP..TIMESTAMP + 4].copy_from_slice(&seconds.to_be_bytes());
+    message[TIMESTAMP + 4..TIMESTAMP + 8].copy_from_slice(&now.subsec_micros().to_be_bytes());
+}
+
+fn cut(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    while let Some(length) = bytes.get(1..5) {
+        let length = u32::from_be_bytes(length.try_into().expect("four octets"));
+        let (message, rest) = bytes.split_at(usize::try_from(length).expect("below a usize"));
+        messages.push(message.to_vec());
+        bytes = rest;
+    }
+    messages
+}
