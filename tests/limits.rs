@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::bmp::{self, Attributes, Open, Peer};
 use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use common::pg::TestDb;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Initiation and the Peer Up of the global Loc-RIB.
 fn greet(router: &mut FakeRouter, id: &str) {
@@ -180,6 +181,46 @@ fn without_file_descriptors_accepting_pauses_and_goes_on() {
     drop(crowd);
     drop(live(&ingester, &db, "127.0.0.4", "10.255.0.4", "10.4.0.0/16"));
     assert!(ingester.count_logged("accept failed") < 100);
+}
+
+#[test]
+fn a_thousand_routers_at_once() {
+    const ROUTERS: u64 = 1_000;
+    /// Of resident memory, in KiB: a read buffer of 64 KiB, a stack, and what is known of peers and tables.
+    const EACH_MAX: u64 = 256;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // The collector starts with the usual limit and raises it itself.
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(1_024), most).unwrap();
+    let db = TestDb::create();
+    let settings = [("MAX_SESSIONS_PER_ADDRESS", "1024"), ("ALLOW", "127.0.0.0/8")];
+    let ingester = Ingester::start(&db.url(), &settings);
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(4_096), most).unwrap();
+    let before = (ingester.proc_status("Threads"), ingester.proc_status("VmRSS"));
+    let count = "SELECT count(*), count(DISTINCT router_id) FROM current_routes";
+    let mut routers: Vec<(String, FakeRouter)> = Vec::new();
+    for i in 0..ROUTERS {
+        let id = format!("10.254.{}.{}", i / 250, i % 250);
+        let mut router = ingester.connect();
+        greet(&mut router, &id);
+        router.send(&announce(&id, "10.1.0.0/16"));
+        routers.push((id, router));
+        // In steps, so that a slow machine has a deadline for each.
+        if routers.len().is_multiple_of(100) {
+            eventually_equal(vec![format!("{0}|{0}", routers.len())], || db.rows(count));
+        }
+    }
+    for (id, router) in &mut routers {
+        router.send(&announce(id, "10.2.0.0/16"));
+    }
+    eventually_equal(vec!["2000|1000".to_owned()], || db.rows(count));
+    let threads = ingester.proc_status("Threads") - before.0;
+    let memory = ingester.proc_status("VmRSS") - before.1;
+    eprintln!("{ROUTERS} sessions: {threads} threads and {memory} KiB more");
+    assert_eq!(threads, ROUTERS);
+    assert!(memory < ROUTERS * EACH_MAX, "{memory} KiB");
+    drop(routers);
+    eventually("their threads are gone", || (ingester.proc_status("Threads") <= before.0).then_some(()));
+    assert!(ingester.stop().success());
 }
 
 #[test]

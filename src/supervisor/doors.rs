@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use log::{error, info, warn};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use super::{StartError, spawn};
 use crate::config::allow::AllowList;
@@ -90,8 +91,9 @@ impl Doors {
         Ok(doors)
     }
 
-    /// Starts a thread for each port.
+    /// Starts a thread for each port, after making room for the sockets.
     pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
+        make_room_for(settings.max_sessions);
         let most = Most { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
         let start = |name: &'static str, listener: &Arc<Listener>, tls: Option<Arc<Acceptor>>| {
             let (listener, shared, allow) = (Arc::clone(listener), Arc::clone(shared), Arc::clone(&self.allow));
@@ -148,6 +150,19 @@ impl Doors {
         }
         *in_force = wanted;
         Ok(())
+    }
+}
+
+/// Raises the number of files that this process may open to what so many sessions need, as far as the system lets it:
+/// the usual 1024 are fewer.
+fn make_room_for(sessions: usize) {
+    /// Connections to the database, their event loops, files of the state folder, HTTP.
+    const OTHERS: usize = 512;
+    let needed = rlim_t::try_from(sessions.saturating_add(OTHERS)).unwrap_or(rlim_t::MAX);
+    let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if now < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(most), most).is_err() || most < needed {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(now, |(now, _)| now);
+        warn!("listener: this process may open {limit} files, RIB_INGESTER_MAX_SESSIONS={sessions} may need {needed}");
     }
 }
 
