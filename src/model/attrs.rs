@@ -69,9 +69,11 @@ fn write_attribute(out: &mut Vec<u8>, attribute: &OtherAttribute<'_>) {
         }
         OtherAttribute::OriginatorId(id) => write_quoted(out, |out| write_ipv4(out, *id)),
         OtherAttribute::ClusterList(ids) => {
+            out.reserve(ids.len() * "\"255.255.255.255\", ".len());
             write_list(out, *b"[]", ids.iter(), |out, id| write_quoted(out, |out| write_ipv4(out, id)));
         }
         OtherAttribute::Ipv6ExtendedCommunities(all) => {
+            out.reserve(all.len() * (2 * 20 + "\"\", ".len()));
             write_list(out, *b"[]", all.iter(), |out, octets| write_quoted(out, |out| write_hex(out, &octets)));
         }
         OtherAttribute::Aigp(metric) => out.extend_from_slice(metric.to_string().as_bytes()),

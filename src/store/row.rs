@@ -26,7 +26,7 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 const TEXT_OID: i32 = 25;
 
 /// So much of the scratch memory is kept from route to route, octets: few routes are longer.
-const SCRATCH_MAX: usize = 16 * 1024;
+const SCRATCH_MAX: usize = 4 * 1024;
 
 thread_local! {
     /// Where a route is encoded before its length is known.
@@ -52,9 +52,9 @@ impl EncodedRoute {
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
         SCRATCH.with_borrow_mut(|out| {
-            out.clear();
             put_attributes(out, next_hop, attributes, path_status);
             let route = EncodedRoute::from_columns(out);
+            out.clear();
             out.shrink_to(SCRATCH_MAX);
             route
         })
@@ -224,6 +224,8 @@ fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'
         let count = i32::try_from(items.len()).expect("a path attribute has at most 64 KiB of communities");
         out.extend_from_slice(&count.to_be_bytes());
         out.extend_from_slice(&1i32.to_be_bytes());
+        // No community's text and its length take more than four times its octets.
+        out.reserve(4 * T::SIZE * items.len());
         for item in items.iter() {
             put_written(out, &item);
         }
