@@ -94,7 +94,7 @@ $$;
 
 -- The past ------------------------------------------------------------------------------------------------------
 
-COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, refused, isolated.';
+COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, table_full, refused, isolated.';
 
 -- The midnight (UTC) from which on route_events are kept; NULL when there is no partition.
 CREATE FUNCTION history_begin() RETURNS TIMESTAMPTZ
@@ -108,13 +108,19 @@ END;
 
 COMMENT ON FUNCTION history_begin IS 'The instant from which on route_events are kept.';
 
--- When a table lost all its routes at once. Such a removal is one row in session_events and none in route_events; the
--- event writer has stored all earlier events of the router before it is written.
+-- When a table lost all its routes at once, and from when on events are about what came then. Such a removal is one row in
+-- session_events and none in route_events. A session has its earlier events stored before that row is written. Where a
+-- hold ran out there was no session: whatever comes before the next one are late events of the last one.
 CREATE FUNCTION table_removals(router TEXT, rib TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ)
-RETURNS TABLE (id BIGINT, removed_at TIMESTAMPTZ)
+RETURNS TABLE (id BIGINT, removed_at TIMESTAMPTZ, events_from TIMESTAMPTZ)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT s.id, s.event_time
+    SELECT s.id, s.event_time,
+           CASE WHEN s.table_name IS NULL
+                THEN COALESCE((SELECT min(n.event_time) FROM session_events n
+                               WHERE n.router_id = router AND n.kind = 'session_up' AND n.id > s.id), 'infinity')
+                ELSE s.event_time
+           END
     FROM session_events s
     WHERE s.router_id = router AND s.event_time > since AND s.event_time <= until
       AND s.peer_address IS NULL
@@ -151,7 +157,7 @@ BEGIN ATOMIC
                o.id IS NOT NULL AND u.event_time IS NULL AS is_off
         FROM switched_off o, switched_on u
     ), removal AS (
-        SELECT max(m.removed_at) AS removed_at
+        SELECT max(m.removed_at) AS removed_at, max(m.events_from) AS events_from
         FROM reach r, table_removals(router, rib, r.since, moment) m
     ), snapshot AS (
         SELECT max(s.day) AS day, max(s.taken_at) - interval '10 minutes' AS events_from
@@ -176,7 +182,7 @@ BEGIN ATOMIC
                 ELSE 'unknown'
            END,
            CASE WHEN r.is_off OR r.since IS NULL OR r.since > moment THEN 'infinity'
-                ELSE greatest(r.since, m.removed_at, s.events_from)
+                ELSE greatest(r.since, m.events_from, s.events_from)
            END,
            s.day
     FROM reach r, removal m, snapshot s, beginning b;

@@ -237,6 +237,9 @@ settings! {
     retention_days: u32 = "RETENTION_DAYS", Text("30"), value::required(value::days::<0, 36_500>), Present,
         "0 to 36500",
         "how many days of `route_events` are kept before today (UTC); 0 keeps for ever";
+    daily_snapshots: bool = "DAILY_SNAPSHOTS", Text("off"), value::required(value::switch), Present,
+        "`on` or `off`",
+        "whether maintenance copies all of `current_routes` into `route_snapshots` once a day (UTC), so that `routes_as_of` knows every route of every day within the retention, unchanged ones too";
     maintenance_interval: Duration = "MAINTENANCE_INTERVAL_SECS", Text("300"), value::required(value::seconds::<1, 43_200>), Present,
         "1 to 43200",
         "seconds from one maintenance run (partitions, retention, `route_summary`) to the next";

@@ -1,4 +1,4 @@
-//! What has to be done now and then: tomorrow's partition, retention, the summary, statistics.
+//! What has to be done now and then: tomorrow's partition, retention, the summary, statistics, daily snapshots.
 //!
 //! One collector of those that share a database does it, under an advisory lock; partitions are made by each, because
 //! without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`), and a step
@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan;
+use jiff::civil::Date;
 
 use crate::metrics::{Meters, ProcessMeter};
-use crate::model::Timestamp;
+use crate::model::{RouterId, Timestamp};
 use crate::stop::Stop;
-use crate::store::{self, Client, partitions, upkeep};
+use crate::store::partitions::{EVENTS, SNAPSHOTS};
+use crate::store::{self, Client, partitions, snapshots, upkeep};
 
-/// How long `session_events` are kept.
-const SESSION_EVENTS_DAYS: i32 = 400;
+/// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
+const SESSION_EVENTS_DAYS: u32 = 400;
 
 /// The pause after a run that failed as a whole, if the interval is not shorter.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
@@ -33,6 +35,8 @@ pub struct MaintenanceOptions {
     pub database_url: String,
     /// The days of history before today that are kept; 0: all of them.
     pub retention_days: u32,
+    /// Whether all routes are copied once a day.
+    pub daily_snapshots: bool,
     /// The time from the start of one run to the start of the next.
     pub interval: Duration,
     /// Where it is counted.
@@ -48,6 +52,8 @@ pub struct Report {
     pub dropped: Vec<String>,
     /// Another collector holds the lock and does everything but the partitions.
     pub is_elsewhere: bool,
+    /// The tables copied into today's snapshot: router, table, routes.
+    pub snapshots: Vec<(RouterId, Arc<str>, u64)>,
     /// Whether `route_summary` was refreshed.
     pub refreshed: bool,
     /// Rows of `session_events` that were too old.
@@ -63,8 +69,13 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
     while !stop.is_stopping() {
         let started = Instant::now();
         pulse.beat();
-        let result = store::connect(&options.database_url, "maintenance")
-            .and_then(|mut client| run_once(&mut client, options.retention_days));
+        let result = store::connect(&options.database_url, "maintenance").and_then(|mut client| {
+            let mut report = run_once(&mut client, options.retention_days)?;
+            if options.daily_snapshots {
+                take_snapshots(&mut client, &mut report)?;
+            }
+            Ok(report)
+        });
         let pause = match result {
             Ok(report) => {
                 report.log();
@@ -108,21 +119,61 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     }
     if retention_days > 0
         && let Ok(oldest) = today.checked_sub(i64::from(retention_days).days())
-        && let Some(retired) = report.step(client, "listing partitions", |client| partitions::retire(client, oldest))?
     {
-        report.dropped = retired.dropped;
-        let waiting = retired.waiting.into_iter().map(|(name, why)| format!("dropping {name}: {why}"));
-        report.failures.extend(waiting);
+        report.retire(client, oldest)?;
     }
-    let forgotten = |client: &mut Client| upkeep::forget_session_events(client, SESSION_EVENTS_DAYS);
-    report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
+    if retention_days > 0 {
+        let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
+        let forgotten = |client: &mut Client| upkeep::forget_session_events(client, days);
+        report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
+    }
     report.refreshed = report.step(client, "refreshing route_summary", upkeep::refresh_summary)?.is_some();
     report.step(client, "analysing route_events", upkeep::analyze_history)?;
     upkeep::end(client)?;
     Ok(report)
 }
 
+/// Copies the routes of every table that has no snapshot of today yet.
+///
+/// # Errors
+/// As [`run_once`].
+pub fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result<()> {
+    if !upkeep::begin(client)? {
+        return Ok(());
+    }
+    let today = partitions::today(client)?;
+    let due = report.step(client, "listing snapshots", |client| snapshots::due(client, today))?.unwrap_or_default();
+    if !due.is_empty() {
+        let name = SNAPSHOTS.name_of(today);
+        let ensure = |client: &mut Client| partitions::ensure_in(client, &SNAPSHOTS, today);
+        if report.step(client, &format!("creating {name}"), ensure)? == Some(true) {
+            report.created.push(name);
+        }
+    }
+    for (router, table) in due {
+        let what = format!("copying table {table} of router {router}");
+        let take = |client: &mut Client| snapshots::take(client, today, &router, &table);
+        if let Some(routes) = report.step(client, &what, take)? {
+            report.snapshots.push((router, table, routes));
+        }
+    }
+    upkeep::end(client)
+}
+
 impl Report {
+    /// Drops the days of history before `oldest`, snapshots included.
+    fn retire(&mut self, client: &mut Client, oldest: Date) -> store::Result<()> {
+        self.step(client, "forgetting old snapshots", |client| snapshots::forget(client, oldest))?;
+        for series in [&EVENTS, &SNAPSHOTS] {
+            let retire = |client: &mut Client| partitions::retire(client, series, oldest);
+            let Some(retired) = self.step(client, "listing partitions", retire)? else { continue };
+            self.dropped.extend(retired.dropped);
+            let waiting = retired.waiting.into_iter().map(|(name, why)| format!("dropping {name}: {why}"));
+            self.failures.extend(waiting);
+        }
+        Ok(())
+    }
+
     /// Does one step; only a broken connection ends the run.
     fn step<T>(
         &mut self,
@@ -151,6 +202,10 @@ impl Report {
     fn log(&self) {
         for name in &self.created {
             log::info!("partition {name}: created");
+        }
+        if !self.snapshots.is_empty() {
+            let routes: u64 = self.snapshots.iter().map(|(_, _, routes)| routes).sum();
+            log::info!("snapshot of today: {} tables, {routes} routes", self.snapshots.len());
         }
         for name in &self.dropped {
             log::info!("partition {name}: dropped, its retention is over");

@@ -324,6 +324,7 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
     let options = MaintenanceOptions {
         database_url: settings.database_url.clone(),
         retention_days: settings.retention_days,
+        daily_snapshots: settings.daily_snapshots,
         interval: settings.maintenance_interval,
         meters: Arc::clone(&operations.meters),
     };

@@ -209,7 +209,13 @@ fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
     let text = std::fs::read_to_string(writers.state_dir.join("rejected/10.0.0.2.rows")).unwrap();
     assert!(text.lines().count() == 1 && text.contains("unlucky") && text.contains("23514"), "{text}");
     // Nor does history bring back a table that the state writer does not know.
-    let batch = EventBatch { owner: other.clone(), events: vec![], tables: vec![u.clone()], read_at: Instant::now() };
+    let batch = EventBatch {
+        owner: other.clone(),
+        events: vec![],
+        tables: vec![u.clone()],
+        read_at: Instant::now(),
+        stored: None,
+    };
     writers.sender.events(&other.router).unwrap().send(batch).unwrap();
     writers.finish();
     assert_eq!(db.rows("SELECT count(*) FROM rib_sync_status"), ["0"]);

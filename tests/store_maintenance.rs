@@ -145,6 +145,7 @@ fn the_thread_runs_at_once_and_ends_with_the_collector() {
     let options = rib_ingester::maintenance::MaintenanceOptions {
         database_url: db.url(),
         retention_days: 30,
+        daily_snapshots: false,
         interval,
         meters: Default::default(),
     };

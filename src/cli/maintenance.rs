@@ -2,12 +2,16 @@
 
 use super::{Failure, connect, counted, print};
 use crate::config::Settings;
+use crate::logging::escape;
 use crate::maintenance::{self, Report};
 
 /// Runs once and says what was done. A step that failed is a failure, though the others were done.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "maintenance")?;
-    let report = maintenance::run_once(&mut client, settings.retention_days)?;
+    let mut report = maintenance::run_once(&mut client, settings.retention_days)?;
+    if settings.daily_snapshots {
+        maintenance::take_snapshots(&mut client, &mut report)?;
+    }
     print(&describe(&report))?;
     match report.failures.as_slice() {
         [] => Ok(()),
@@ -28,6 +32,10 @@ fn describe(report: &Report) -> String {
     }
     for name in &report.dropped {
         out.push_str(&format!("dropped {name}\n"));
+    }
+    for (router, table, routes) in &report.snapshots {
+        let table = escape(table);
+        out.push_str(&format!("copied table {table} of router {router}: {}\n", counted(*routes, "route")));
     }
     if report.is_elsewhere {
         out.push_str("the rest is being done by another collector or command right now\n");

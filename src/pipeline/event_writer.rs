@@ -99,17 +99,21 @@ impl EventWriter {
         while let Ok(first) = self.link.resting(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             let mut events = first.events.len();
+            let mut awaited = first.stored.is_some();
             let mut batches = vec![first];
-            while events < self.options.batch_routes {
+            while events < self.options.batch_routes && !awaited {
                 let Ok(item) = items.recv_deadline(deadline) else { break };
                 events += item.events.len();
+                awaited = item.stored.is_some();
                 batches.push(item);
             }
             let arrived: Vec<_> = batches.iter().map(|batch| (Arc::clone(&batch.owner), batch.read_at)).collect();
             arrived.iter().for_each(|(owner, read_at)| owner.meter.history.arrived(*read_at));
+            let waiting: Vec<_> = batches.iter_mut().filter_map(|batch| batch.stored.take()).collect();
             self.write_batches(batches);
             // Whatever was taken is committed by now, rejected, or given up.
             arrived.iter().for_each(|(owner, _)| owner.meter.history.committed());
+            drop(waiting);
         }
         self.given_up
     }

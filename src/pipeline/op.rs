@@ -184,6 +184,8 @@ pub struct EventBatch {
     pub tables: Vec<Arc<Table>>,
     /// When the first message was read that says so.
     pub read_at: Instant,
+    /// Dropped when this batch and all before it are stored, or given up: a session that has to know holds the other end.
+    pub stored: Option<Sender<()>>,
 }
 
 /// A row of `route_events`.

@@ -343,6 +343,9 @@ impl Monitor {
             let mut up = router_note(SessionEventKind::SessionUp, None, None);
             up.peer_address = Some(self.connection.source);
             tables.outbox().note(up)?;
+            if !tables.outbox().keeps_history() {
+                tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
+            }
             for note in self.waiting_notes.drain(..) {
                 tables.outbox().note(note)?;
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use super::SessionEnd;
 use crate::model::Table;
@@ -85,6 +85,25 @@ impl Outbox {
         self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
     }
 
+    /// Passes everything on and waits until the events of it are stored, or given up at a stop: what is written after
+    /// this is later than all of them by the database's clock.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`].
+    pub fn settle(&mut self) -> Result<(), SessionEnd> {
+        let read_at = self.read_at.unwrap_or_else(Instant::now);
+        self.flush()?;
+        self.read_at = Some(read_at);
+        let Some(history) = &self.history else { return Ok(()) };
+        let (stored, is_stored) = bounded(0);
+        let owner = Arc::clone(&self.owner);
+        let batch = EventBatch { owner, events: vec![], tables: vec![], read_at, stored: Some(stored) };
+        history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
+        // Nothing is ever sent: the writer drops its end.
+        let _ = is_stored.recv();
+        Ok(())
+    }
+
     /// Passes everything on; blocks while the writers' channels are full, and TCP then blocks the router.
     ///
     /// # Errors
@@ -100,7 +119,8 @@ impl Outbox {
             && !(self.events.is_empty() && tables.is_empty())
         {
             let events = std::mem::take(&mut self.events);
-            let batch = EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone(), read_at };
+            let batch =
+                EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone(), read_at, stored: None };
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));

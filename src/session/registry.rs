@@ -75,7 +75,8 @@ struct Inner {
     holds: HashMap<RouterId, Instant>,
     /// Identifiers that the database has for a source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
-    losses: Vec<Instant>,
+    /// When a router was lost last; a router that comes and goes is one.
+    losses: HashMap<RouterId, Instant>,
     isolated: Option<Isolation>,
 }
 
@@ -220,8 +221,8 @@ impl Registry {
         }
         let now = Instant::now();
         inner.holds.insert(router.clone(), now + self.hold);
-        inner.losses.retain(|at| now.duration_since(*at) < MASS_LOSS_WINDOW);
-        inner.losses.push(now);
+        inner.losses.retain(|_, at| now.duration_since(*at) < MASS_LOSS_WINDOW);
+        inner.losses.insert(router.clone(), now);
         let lost = inner.losses.len();
         let before = lost + inner.routers.len();
         if inner.isolated.is_none() && lost >= MASS_LOSS_MIN && lost * 2 > before {
@@ -368,5 +369,17 @@ mod tests {
         let mut expired = registry.take_expired();
         expired.sort();
         assert_eq!(expired, routers[1..3]);
+    }
+
+    #[test]
+    fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
+        let registry = Registry::new(Duration::ZERO, HOLD);
+        let router = RouterId::new("10.0.0.1");
+        for _ in 0..2 * MASS_LOSS_MIN {
+            let session = connect(&registry, "192.0.2.1");
+            registry.claim(&router, &session).unwrap();
+            assert_eq!(registry.lose(&router, &session), Loss::Held);
+        }
+        assert_eq!(registry.take_expired(), vec![router]);
     }
 }

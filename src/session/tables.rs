@@ -275,7 +275,11 @@ impl Tables {
         Ok(())
     }
 
+    /// The row that says so stands for the end of every route, so no earlier event may be dated later than it.
     fn remove(&mut self, names: BTreeSet<Arc<str>>, kind: SessionEventKind, reason: &str) -> Result<bool, SessionEnd> {
+        if !names.is_empty() {
+            self.outbox.settle()?;
+        }
         for name in &names {
             for table in self.tables.extract_if(|(of, _), _| of == name).map(|(_, table)| table) {
                 self.outbox.forget(&table.table);

@@ -24,7 +24,14 @@ struct Bench {
 fn bench(stored: Vec<StoredRoute>, held: Vec<Key>, redump: Redump) -> Bench {
     let (to_writer, from_session) = unbounded();
     let (to_test, state) = unbounded();
-    let (to_history, history) = unbounded();
+    let (to_history, events_from_session) = unbounded::<EventBatch>();
+    let (to_reader, history) = unbounded();
+    std::thread::spawn(move || {
+        for mut batch in events_from_session {
+            batch.stored = None;
+            to_reader.send(batch).unwrap();
+        }
+    });
     std::thread::spawn(move || {
         for item in from_session {
             if let StateItem::Batch(batch) = &item {

@@ -17,6 +17,7 @@ pub mod partitions;
 pub mod record;
 pub mod routes;
 pub mod row;
+pub mod snapshots;
 pub mod status;
 pub mod sync;
 pub mod upkeep;

@@ -53,6 +53,8 @@ pub struct SessionEvent {
 pub enum SessionEventKind {
     /// A router's session began (its identity is settled).
     SessionUp,
+    /// The session that just began writes no history: what changes until the next one begins is in no event.
+    HistoryOff,
     /// A session ended by a Termination message.
     Terminated,
     /// A session ended without one; its rows are held.
@@ -84,6 +86,7 @@ impl SessionEventKind {
     pub fn as_str(self) -> &'static str {
         match self {
             SessionEventKind::SessionUp => "session_up",
+            SessionEventKind::HistoryOff => "history_off",
             SessionEventKind::Terminated => "terminated",
             SessionEventKind::SessionLost => "session_lost",
             SessionEventKind::SessionClosed => "session_closed",

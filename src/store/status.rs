@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use jiff::civil::Date;
+use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::{clock, read_time};
 use super::owner::read_afi;
-use super::partitions::day_in;
+use super::partitions::{EVENTS, day_in};
 use crate::model::{Afi, Timestamp};
 
 /// The state of the whole database.
@@ -117,8 +118,11 @@ pub fn read(client: &mut Client) -> Result<Status> {
             routers[i].tables.push(read_table(&row)?);
         }
     }
-    let partitions =
-        client.query_typed(include_str!("../../sql/partitions.sql"), &[])?.iter().map(read_partition).collect();
+    let partitions = client
+        .query_typed(include_str!("../../sql/partitions.sql"), &[(&EVENTS.parent, Type::TEXT)])?
+        .iter()
+        .map(read_partition)
+        .collect();
     let refused = client
         .query_typed(include_str!("../../sql/status_refused.sql"), &[])?
         .iter()

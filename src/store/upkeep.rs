@@ -72,7 +72,8 @@ pub fn analyze_history(client: &mut Client) -> Result<bool> {
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn forget_session_events(client: &mut Client, days: i32) -> Result<u64> {
+pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
+    let days = i32::try_from(days).unwrap_or(i32::MAX);
     Ok(client.execute_typed(
         "DELETE FROM session_events WHERE event_time < now() - make_interval(days => $1)",
         &[(&days, Type::INT4)],

@@ -186,7 +186,7 @@ impl Writers {
     pub fn send_events(&self, owner: &Arc<Ownership>, events: Vec<RouteEvent>) {
         let mut tables: Vec<_> = events.iter().map(|event| event.table.clone()).collect();
         tables.dedup();
-        let batch = EventBatch { owner: owner.clone(), events, tables, read_at: Instant::now() };
+        let batch = EventBatch { owner: owner.clone(), events, tables, read_at: Instant::now(), stored: None };
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
 

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
 use rib_ingester::pipeline::{
     Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
@@ -67,10 +67,20 @@ impl Database {
                 }
             }
         });
+        let (to_listener, stored_events) = unbounded();
+        thread::spawn(move || {
+            // A session that waits for its events to be stored goes on when its end of `stored` is dropped.
+            for EventBatch { owner, events, tables, read_at, stored } in events {
+                if to_listener.send(EventBatch { owner, events, tables, read_at, stored: None }).is_err() {
+                    break;
+                }
+                drop(stored);
+            }
+        });
         // A session has a socket to be woken by; nothing is ever sent on this one.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Database { pipeline, state, events, socket }
+        Database { pipeline, state, events: stored_events, socket }
     }
 
     fn run(&self, control: u8, stream: &[u8]) {
@@ -143,6 +153,12 @@ impl Database {
                 StateItem::ExpireHold { .. } => panic!("a hold does not end during its session"),
             }
         }
+        let owner = Arc::new(Ownership::new(RouterId::new("nobody"), 0, Arc::default()));
+        let (stored, is_stored) = bounded(0);
+        let read_at = Instant::now();
+        let last = EventBatch { stored: Some(stored), events: vec![], tables: vec![], owner, read_at };
+        self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
+        let _ = is_stored.recv();
         for batch in self.events.try_iter() {
             batch.events.iter().for_each(|event| story.event(event));
         }
