@@ -205,10 +205,10 @@ BEGIN ATOMIC
                                WHERE s.router_id = router AND s.kind = 'history_off' AND s.event_time > moment)
                AND NOT EXISTS (
                    SELECT FROM route_events e
-                   WHERE e.router_id = router AND e.table_name = rib AND e.ingest_time > moment
+                   WHERE e.router_id = router AND e.table_name = rib AND e.peer_address IS NULL AND e.ingest_time > moment
                      AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
                      AND NOT EXISTS (SELECT FROM route_events t
-                                     WHERE t.router_id = router AND t.table_name = rib AND t.afi = e.afi
+                                     WHERE t.router_id = router AND t.table_name = rib AND t.peer_address IS NULL AND t.afi = e.afi
                                        AND t.prefix = e.prefix AND COALESCE(t.path_id, 0) = COALESCE(e.path_id, 0)
                                        AND t.ingest_time > b.events_from AND t.ingest_time <= moment)
                      AND NOT EXISTS (SELECT FROM current_routes c
@@ -241,7 +241,7 @@ BEGIN ATOMIC
                e.afi, e.prefix, COALESCE(e.path_id, 0) AS path_id, e.action, e.nexthop, e.as_path, e.origin, e.localpref,
                e.med, e.origin_asn, e.communities_std, e.communities_ext, e.communities_large, e.attrs, e.ingest_time
         FROM route_events e
-        WHERE e.router_id = router AND e.table_name = rib
+        WHERE e.router_id = router AND e.table_name = rib AND e.peer_address IS NULL
           AND e.ingest_time > (SELECT b.events_from FROM base b) AND e.ingest_time <= moment
           AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
         ORDER BY e.afi, e.prefix, COALESCE(e.path_id, 0), e.ingest_time DESC
@@ -282,7 +282,7 @@ BEGIN ATOMIC
     WITH RECURSIVE found AS (
         (SELECT e.router_id, e.table_name, e.afi
          FROM route_events e
-         WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
+         WHERE e.ingest_time >= date_trunc('day', since, 'UTC') AND e.peer_address IS NULL
          ORDER BY e.router_id, e.table_name, e.afi
          LIMIT 1)
         UNION ALL
@@ -291,7 +291,7 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL (
             SELECT e.router_id, e.table_name, e.afi
             FROM route_events e
-            WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
+            WHERE e.ingest_time >= date_trunc('day', since, 'UTC') AND e.peer_address IS NULL
               AND (e.router_id, e.table_name, e.afi) > (f.router_id, f.table_name, f.afi)
             ORDER BY e.router_id, e.table_name, e.afi
             LIMIT 1) AS n
@@ -335,7 +335,7 @@ BEGIN
         ELSE
             SELECT array_agg(DISTINCT e.prefix) INTO changed
             FROM route_events e
-            WHERE e.router_id = one.router_id AND e.table_name = one.table_name
+            WHERE e.router_id = one.router_id AND e.table_name = one.table_name AND e.peer_address IS NULL
               AND e.ingest_time > t1 AND e.ingest_time <= t2;
             CONTINUE WHEN changed IS NULL;
         END IF;
@@ -372,7 +372,7 @@ BEGIN ATOMIC
                     e.communities_large, e.attrs) AS attributes
         FROM history_tables(now() - span) t
         JOIN route_events e ON e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = t.afi
-        WHERE e.ingest_time > now() - span
+        WHERE e.ingest_time > now() - span AND e.peer_address IS NULL
     ), followed AS (
         SELECT t.router_id, t.table_name, t.afi, t.prefix, t.path_id, t.action, t.ingest_time,
                t.action = 'A' AND lag(t.action) OVER w = 'D' AND lag(t.is_stale) OVER w IS NOT TRUE AS is_flap,

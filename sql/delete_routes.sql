@@ -9,9 +9,9 @@ WHERE ctid = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT c.ctid
         FROM current_routes c
-        WHERE (c.router_id, c.table_name, c.afi, c.prefix, c.path_id) >= (s.router_id, s.table_name, s.afi, s.prefix, s.path_id)
-          AND (c.router_id, c.table_name, c.afi, c.prefix, c.path_id) <= (s.router_id, s.table_name, s.afi, s.prefix, s.path_id)
-        ORDER BY c.router_id, c.table_name, c.afi, c.prefix, c.path_id
+        WHERE (c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id) >= (s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi, s.prefix, s.path_id)
+          AND (c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id) <= (s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi, s.prefix, s.path_id)
+        ORDER BY c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id
         LIMIT 1
     ) AS found
 ))

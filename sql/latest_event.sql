@@ -1,6 +1,10 @@
 -- The time of a router's latest event since $2. Each table's is the first entry of the day's churn index.
 SELECT max(latest.ingest_time)
-FROM rib_sync_status s
+FROM (
+    SELECT router_id, table_name, afi FROM rib_sync_status WHERE router_id = $1
+    UNION SELECT router_id, table_name, afi FROM adj_rib_in_sync_status WHERE router_id = $1
+    UNION SELECT router_id, table_name, afi FROM adj_rib_out_sync_status WHERE router_id = $1
+) AS s
 CROSS JOIN LATERAL (
     SELECT e.ingest_time FROM route_events e
     WHERE e.router_id = s.router_id AND e.table_name = s.table_name AND e.afi = s.afi
@@ -8,4 +12,3 @@ CROSS JOIN LATERAL (
     ORDER BY e.ingest_time DESC
     LIMIT 1
 ) AS latest
-WHERE s.router_id = $1

@@ -2,12 +2,13 @@
 --
 -- Keys are unique within a batch, else PostgreSQL says 21000, and sorted, which is worth a fifth of the time and
 -- keeps two writers from taking rows in opposite order.
-INSERT INTO current_routes (router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med,
+INSERT INTO current_routes (router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med,
                             origin_asn, communities_std, communities_ext, communities_large, attrs)
-SELECT router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med,
+SELECT router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med,
        origin_asn, communities_std, communities_ext, communities_large, attrs
 FROM staged_routes
-ON CONFLICT (router_id, table_name, afi, prefix, path_id) DO UPDATE SET
+ON CONFLICT (router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id) DO UPDATE SET
+    /*adj peer_asn = EXCLUDED.peer_asn, peer_bgp_id = EXCLUDED.peer_bgp_id,*/
     nexthop = EXCLUDED.nexthop, as_path = EXCLUDED.as_path, origin = EXCLUDED.origin,
     localpref = EXCLUDED.localpref, med = EXCLUDED.med, origin_asn = EXCLUDED.origin_asn,
     communities_std = EXCLUDED.communities_std, communities_ext = EXCLUDED.communities_ext,

@@ -7,7 +7,6 @@ mod doors;
 mod notify;
 mod operations;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -186,7 +185,7 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&
 fn expire(shared: &Shared, router: RouterId) {
     let reason = "router did not come back within the hold";
     let event = router_note(SessionEventKind::HoldExpired, Some(reason), None);
-    let item = StateItem::ExpireHold { router: router.clone(), table_name: None, event };
+    let item = StateItem::ExpireHold { router: router.clone(), event };
     match shared.pipeline.state(&router).try_send(item) {
         Ok(()) => {
             shared.meters.router(&router).forget_tables();
@@ -275,9 +274,8 @@ fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
         store::migrate(&mut client)?;
     }
     let known = store::owner::known_addresses(&mut client)?;
-    let owned = store::sync::owned_tables(&mut client, &settings.collector_id)?;
-    let owned: BTreeSet<RouterId> = owned.into_iter().map(|(router, _)| router).collect();
-    Ok(Left { known, owned: owned.into_iter().collect() })
+    let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
+    Ok(Left { known, owned })
 }
 
 fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOptions {

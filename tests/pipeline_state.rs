@@ -6,7 +6,7 @@ mod pg;
 mod rows;
 
 use pg::TestDb;
-use rib_ingester::model::{Afi, RouterId};
+use rib_ingester::model::{Afi, RouterId, View};
 use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was, WithdrawReason};
 use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 
@@ -145,7 +145,10 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
     for ops in many.into_iter().collect::<Vec<_>>().chunks_mut(2000) {
         writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::Hold)).collect());
     }
-    let down = StateOp::TableDown { name: "a".into(), event: session_event(SessionEventKind::PeerDown, Some("a")) };
+    let down = StateOp::TablesDown {
+        tables: vec![(View::LocRib, "a".into())],
+        event: session_event(SessionEventKind::PeerDown, Some("a")),
+    };
     writers.send(
         &owner,
         vec![
@@ -186,7 +189,10 @@ fn a_lost_router_is_written_no_more_and_others_are() {
     writers.send(
         &owner,
         vec![
-            StateOp::TableDown { name: "global".into(), event: session_event(SessionEventKind::PeerDown, None) },
+            StateOp::TablesDown {
+                tables: vec![(View::LocRib, "global".into())],
+                event: session_event(SessionEventKind::PeerDown, None),
+            },
             StateOp::SessionEvent(session_event(SessionEventKind::SessionClosed, None)),
         ],
     );
@@ -208,36 +214,42 @@ fn a_hold_expires_without_a_session_and_not_with_one() {
         writers.start_sync(&owner, &t);
         writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1)]);
     }
-    let expire = |name: Option<&str>| {
-        let event = session_event(SessionEventKind::HoldExpired, name);
-        let item = StateItem::ExpireHold { router: router.clone(), table_name: name.map(Into::into), event };
+    let expire = || {
+        let event = session_event(SessionEventKind::HoldExpired, None);
+        let item = StateItem::ExpireHold { router: router.clone(), event };
         writers.sender.state(&router).send(item).unwrap();
     };
-    expire(None);
+    expire();
     // Answered behind it: nothing went while the session was there.
     let again = writers.claim("10.0.0.1");
     assert_eq!((again.owner.epoch, again.tables.len()), (2, 2));
     assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["2"]);
     // The end of a session that was replaced says nothing about the newer one.
     writers.send(&owner, vec![StateOp::Hold]);
-    expire(None);
+    expire();
     writers.send(&again.owner, vec![StateOp::Hold]);
-    expire(Some("a"));
-    wait_for("table a to go", || db.rows("SELECT table_name FROM current_routes") == ["b"]);
     let mut client = db.client();
-    let owned = |client: &mut postgres::Client, who| rib_ingester::store::sync::owned_tables(client, who).unwrap();
-    assert_eq!(owned(&mut client, "c1"), [(router.clone(), "b".into())]);
+    let owned = |client: &mut postgres::Client, who| rib_ingester::store::sync::owned_routers(client, who).unwrap();
+    assert_eq!(owned(&mut client, "c1"), std::slice::from_ref(&router));
     assert_eq!(owned(&mut client, "c2"), []);
+    expire();
+    wait_for("all to go", || db.rows("SELECT table_name FROM current_routes").is_empty());
+    assert_eq!(owned(&mut client, "c1"), []);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "b", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1), StateOp::Hold]);
+    wait_for("a new route", || db.rows("SELECT table_name FROM current_routes") == ["b"]);
     // Not ours any more: another collector has it.
     client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();
-    expire(None);
+    expire();
     let note = session_event(SessionEventKind::Refused, None);
     writers.sender.state(&router).send(StateItem::Note(note)).unwrap();
     writers.finish();
     assert_eq!(db.rows("SELECT table_name FROM current_routes"), ["b"]);
     assert_eq!(
         db.rows("SELECT router_id, kind, table_name, routes FROM session_events ORDER BY id"),
-        ["10.0.0.1|hold_expired|a|1", "-|refused|-|-"]
+        ["10.0.0.1|hold_expired|-|2", "-|refused|-|-"]
     );
 }
 

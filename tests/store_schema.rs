@@ -8,12 +8,22 @@ mod pg;
 use pg::TestDb;
 use rib_ingester::store::{Error, migrate};
 
+const ADJ_RIB: &str = "router_id text !, peer_address inet !, peer_asn bigint !, peer_bgp_id text !, is_post_policy boolean !, \
+      table_name text !, afi smallint !, prefix cidr !, path_id bigint !, nexthop inet, \
+      as_path text, origin text, localpref bigint, med bigint, origin_asn bigint, communities_std text[], \
+      communities_ext text[], communities_large text[], attrs jsonb, first_seen timestamptz !, updated_at timestamptz !";
+const ADJ_RIB_SYNC: &str = "router_id text !, peer_address inet !, is_post_policy boolean !, table_name text !, afi smallint !, \
+      session_start_time timestamptz, eor_seen boolean !, eor_time timestamptz, updated_at timestamptz !, \
+      last_parsed_msg_time timestamptz, last_raw_msg_time timestamptz";
+const ADJ_RIB_SUMMARY: &str = "router_id text, peer_address inet, peer_asn bigint, is_post_policy boolean, table_name text, \
+      afi smallint, route_count bigint, unique_prefixes bigint, unique_nexthops bigint, last_update timestamptz";
+
 /// The columns of the contract, in order: name, type, whether NULL is allowed.
 const COLUMNS: &[(&str, &str)] = &[
     (
         "routers",
         "router_id text !, router_ip inet, hostname text, as_number bigint, description text, \
-      first_seen timestamptz !, last_seen timestamptz !",
+      first_seen timestamptz !, last_seen timestamptz !, display_name text, location text",
     ),
     (
         "current_routes",
@@ -26,7 +36,40 @@ const COLUMNS: &[(&str, &str)] = &[
         "event_id bytea !, ingest_time timestamptz !, router_id text !, table_name text !, afi smallint !, \
       prefix cidr !, path_id bigint, action character(1) !, nexthop inet, as_path text, origin text, localpref bigint, \
       med bigint, origin_asn bigint, communities_std text[], communities_ext text[], communities_large text[], \
-      attrs jsonb, bmp_raw bytea, received_at timestamptz, router_time timestamptz",
+      attrs jsonb, bmp_raw bytea, received_at timestamptz, router_time timestamptz, peer_address inet, \
+      peer_asn bigint, peer_bgp_id text, is_post_policy boolean, rib text",
+    ),
+    ("adj_rib_in", ADJ_RIB),
+    ("adj_rib_out", ADJ_RIB),
+    ("adj_rib_in_sync_status", ADJ_RIB_SYNC),
+    ("adj_rib_out_sync_status", ADJ_RIB_SYNC),
+    ("adj_rib_in_summary", ADJ_RIB_SUMMARY),
+    ("adj_rib_out_summary", ADJ_RIB_SUMMARY),
+    (
+        "peers_overview",
+        "router_id text, router_hostname text, peer_address inet, peer_asn bigint, peer_bgp_id text, \
+      pre_policy_routes bigint, post_policy_routes bigint, total_routes bigint, unique_prefixes bigint, \
+      last_update timestamptz",
+    ),
+    (
+        "routers_overview",
+        "router_id text, router_ip inet, hostname text, as_number bigint, description text, first_seen timestamptz, \
+      last_seen timestamptz, display_name text, location text, route_count bigint, unique_prefixes bigint, \
+      adj_rib_in_route_count bigint, adj_rib_in_peer_count bigint, all_afis_synced boolean, \
+      session_start_time timestamptz, sync_updated_at timestamptz, reported_loc_rib_routes bigint, \
+      reported_adj_rib_in_routes bigint, loc_rib_drift bigint, adj_rib_in_drift bigint",
+    ),
+    (
+        "peers",
+        "router_id text !, peer_type text !, distinguisher text !, peer_address inet !, peer_asn bigint !, \
+      peer_bgp_id text !, local_address inet, local_port integer, remote_port integer, hold_time integer, \
+      capabilities jsonb, description text, state text !, since timestamptz !, last_reason text, flap_count bigint !, \
+      first_seen timestamptz !, updated_at timestamptz !",
+    ),
+    (
+        "peer_statistics",
+        "router_id text !, peer_type text !, distinguisher text !, peer_address inet !, peer_asn bigint !, \
+      stat_type integer !, afi integer !, safi integer !, name text !, value numeric(20,0), updated_at timestamptz !",
     ),
     (
         "rib_sync_status",

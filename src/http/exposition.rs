@@ -385,7 +385,7 @@ mod tests {
         let meters = Meters::default();
         let router = RouterId::new("r");
         for i in 0..1_000 {
-            let table = Table { router: router.clone(), name: format!("vrf{i:04}").into(), afi: Afi::Ipv4 };
+            let table = Table::loc_rib(router.clone(), format!("vrf{i:04}"), Afi::Ipv4);
             meters.router(&router).table(&table).routes.set(2);
         }
         let routes = lines(&meters, "rib_ingester_routes");

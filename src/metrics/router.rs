@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Kinds, Lag, Number, lock};
-use crate::model::{Afi, Table, Timestamp};
+use crate::model::{Afi, Table, Timestamp, View};
 
-/// A table inside its router: name and family.
+/// A table inside its router: name and family, and of an Adj-RIB which one it is.
 pub type TableKey = (Arc<str>, Afi);
 
 /// One router, over all of its sessions since the collector started.
@@ -106,12 +106,12 @@ impl RouterMeter {
 
     /// The meter of a table, made if there is none yet.
     pub fn table(&self, table: &Table) -> Arc<TableMeter> {
-        Arc::clone(lock(&self.tables).entry((Arc::clone(&table.name), table.afi)).or_default())
+        Arc::clone(lock(&self.tables).entry(key(table)).or_default())
     }
 
     /// A table went: a Peer Down, a Termination, a hold that ran out.
-    pub fn forget_table(&self, name: &str) {
-        lock(&self.tables).retain(|(of, _), _| &**of != name);
+    pub fn forget_table(&self, table: &Table) {
+        lock(&self.tables).remove(&key(table));
     }
 
     /// All tables are gone.
@@ -125,19 +125,28 @@ impl RouterMeter {
     }
 }
 
+fn key(table: &Table) -> TableKey {
+    let name = match table.view {
+        View::LocRib => Arc::clone(&table.name),
+        view => format!("{} {view}", table.name).into(),
+    };
+    (name, table.afi)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::RouterId;
 
     #[test]
-    fn tables_leave_with_their_name() {
+    fn tables_leave_one_by_one() {
         let meter = RouterMeter::default();
-        let table = |name: &str, afi| Table { router: RouterId::new("r"), name: name.into(), afi };
+        let table = |name: &str, afi| Table::loc_rib(RouterId::new("r"), name, afi);
         for (name, afi) in [("a", Afi::Ipv4), ("a", Afi::Ipv6), ("b", Afi::Ipv4)] {
             meter.table(&table(name, afi)).routes.set(7);
         }
-        meter.forget_table("a");
+        meter.forget_table(&table("a", Afi::Ipv4));
+        meter.forget_table(&table("a", Afi::Ipv6));
         let left: Vec<_> =
             meter.tables().iter().map(|((name, afi), t)| (name.to_string(), *afi, t.routes.get())).collect();
         assert_eq!(left, [("b".to_owned(), Afi::Ipv4, 7)]);

@@ -25,7 +25,7 @@ pub use family::{Afi, AfiSafi};
 pub use list::{Fixed, List};
 pub use path_status::PathStatus;
 pub use prefix::{Nlri, PathId, Prefix};
-pub use route::{RouterId, Table};
+pub use route::{Neighbour, Policy, RibKind, RouterId, Speaker, Table, TableKey, View};
 pub use text::Text;
 pub use time::Timestamp;
 pub use write_text::WriteText;

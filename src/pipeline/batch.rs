@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::op::{Ownership, RouteChange, RouterRecord, SessionEvent, Was};
-use crate::model::{Nlri, Prefix, RouterId, Table};
+use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 
@@ -59,6 +59,10 @@ impl Row {
     /// What is there now, if `was` is what was there before.
     pub(super) fn route_if(&self, was: Was) -> Option<&EncodedRoute> {
         self.route.as_deref().filter(|_| self.was == was)
+    }
+
+    pub(super) fn kind(&self) -> RibKind {
+        self.table.view.kind()
     }
 
     pub(super) fn key(&self) -> RouteKey<'_> {
@@ -143,8 +147,7 @@ mod tests {
 
     #[test]
     fn the_last_change_of_a_key_wins_and_keys_are_sorted() {
-        let table =
-            |name: &str| Arc::new(Table { router: RouterId::new("10.0.0.1"), name: name.into(), afi: Afi::Ipv4 });
+        let table = |name: &str| Arc::new(Table::loc_rib(RouterId::new("10.0.0.1"), name, Afi::Ipv4));
         let (a, b) = (table("a"), table("b"));
         let announce = || RouteChange::Announce(Arc::new(EncodedRoute::withdrawn()));
         let withdraw = || RouteChange::Withdraw(WithdrawReason::Withdrawn);

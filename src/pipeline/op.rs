@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, Nlri, RouterId, Table, Timestamp};
+use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
 pub use crate::store::record::{RouterRecord, SessionEvent, SessionEventKind, StoredRoute};
 
@@ -55,8 +55,6 @@ pub enum StateItem {
     ExpireHold {
         /// The router.
         router: RouterId,
-        /// `None`: all tables of the router.
-        table_name: Option<Arc<str>>,
         /// The row to write.
         event: SessionEvent,
     },
@@ -78,8 +76,8 @@ pub struct Claim {
 pub struct Claimed {
     /// To be sent along with every batch.
     pub owner: Arc<Ownership>,
-    /// Tables of this router that have rows in `rib_sync_status` already.
-    pub tables: Vec<(Arc<str>, Afi)>,
+    /// Tables of this router that are synchronised, or were, already.
+    pub tables: Vec<TableKey>,
 }
 
 /// Changes of one session, in the order the router said them.
@@ -133,10 +131,11 @@ pub enum StateOp {
         /// Keys not seen in this session.
         stale: Vec<Nlri>,
     },
-    /// All families of one table of the router go, routes and `rib_sync_status` rows.
-    TableDown {
-        /// The `table_name`.
-        name: Arc<str>,
+    /// Tables of the router go in all their families, routes and synchronisation rows: one Loc-RIB, or what there is of
+    /// one neighbour.
+    TablesDown {
+        /// Which RIB, and its `table_name`.
+        tables: Vec<(View, Arc<str>)>,
         /// The row for `session_events`; the writer fills in `routes`.
         event: SessionEvent,
     },

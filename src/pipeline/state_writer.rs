@@ -21,7 +21,7 @@ use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
 use crate::stop::Stop;
-use crate::store::routes::{Progress, RouteKey};
+use crate::store::routes::{Progress, RouteKey, Scope};
 use crate::store::{self, Client, Transaction, owner, routes, sync};
 
 /// How many routes one transaction of a purge deletes at most.
@@ -83,9 +83,7 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
-            StateItem::ExpireHold { router, table_name, event } => {
-                self.expire_hold(&router, table_name.as_deref(), event)
-            }
+            StateItem::ExpireHold { router, event } => self.expire_hold(&router, event),
             StateItem::Note(event) => self.batch.extras.events.push((None, event)),
         }
     }
@@ -135,9 +133,10 @@ impl StateWriter {
                 self.flush();
                 self.purge_stale(owner, &table, stale);
             }
-            StateOp::TableDown { name, event } => {
+            StateOp::TablesDown { tables, event } => {
                 self.flush();
-                self.remove_table(&Right::Session(owner), &owner.router, Some(&name), event);
+                let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
+                self.remove(&Right::Session(owner), &owner.router, &scopes, event);
             }
             StateOp::Hold => {
                 self.flush();
@@ -215,19 +214,11 @@ impl StateWriter {
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            let rows = &batch.rows[range.clone()];
-            let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
-            let mut inserts = of(Was::Absent).peekable();
-            let mut upserts = of(Was::Stored).peekable();
-            let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
-            if inserts.peek().is_some() {
-                written += routes::insert(&mut transaction, inserts)?;
-            }
-            if upserts.peek().is_some() {
-                written += routes::upsert(&mut transaction, upserts)?;
-            }
-            if deletes.peek().is_some() {
-                deleted = routes::delete(&mut transaction, deletes)?;
+            // Sorted, so each kind of RIB stands together.
+            for rows in batch.rows[range.clone()].chunk_by(|a, b| a.kind() == b.kind()) {
+                let (rows_written, rows_deleted) = write_rows(&mut transaction, rows)?;
+                written += rows_written;
+                deleted += rows_deleted;
             }
             if is_last {
                 let extras = &batch.extras;
@@ -306,14 +297,14 @@ impl StateWriter {
         let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });
     }
 
-    fn expire_hold(&mut self, router: &RouterId, table_name: Option<&str>, event: SessionEvent) {
+    fn expire_hold(&mut self, router: &RouterId, event: SessionEvent) {
         self.flush();
         // The router came back between the end of its hold and now.
         if self.claims.contains_key(router) {
             log::debug!("router {router}: hold not expired, it has a session again");
             return;
         }
-        self.remove_table(&Right::Collector, router, table_name, event);
+        self.remove(&Right::Collector, router, &Scope::everything(), event);
     }
 
     /// Deletes stale keys in chunks. Whether the router is still ours.
@@ -329,11 +320,14 @@ impl StateWriter {
         !owner.is_lost()
     }
 
-    /// Deletes the routes of a table, or of all, in chunks; with the last one its status and the event that says so.
-    fn remove_table(&mut self, right: &Right<'_>, router: &RouterId, name: Option<&str>, mut event: SessionEvent) {
+    /// Deletes the routes of each scope in chunks; with the last one its status, and with the last of all the event that
+    /// says so.
+    fn remove(&mut self, right: &Right<'_>, router: &RouterId, scopes: &[Scope], mut event: SessionEvent) {
         let collector = self.options.collector_id.clone();
         let (mut from, mut total) = (Progress::default(), 0i64);
-        loop {
+        let mut scopes = scopes.iter().peekable();
+        while let Some(scope) = scopes.peek().copied() {
+            let is_last = scopes.len() == 1;
             let size = i64::try_from(PURGE_ROWS).expect("a small constant");
             let chunk = self.command(router, |client, attempt| {
                 let mut transaction = client.transaction()?;
@@ -344,9 +338,11 @@ impl StateWriter {
                 if !is_ours {
                     return Ok(None);
                 }
-                let chunk = routes::delete_chunk(&mut transaction, router, name, &from, size)?;
+                let chunk = routes::delete_chunk(&mut transaction, router, scope, &from, size)?;
                 if chunk.next.is_none() {
-                    sync::remove(&mut transaction, router, name)?;
+                    sync::remove(&mut transaction, router, scope)?;
+                }
+                if chunk.next.is_none() && is_last {
                     event.routes = Some(total.saturating_add_unsigned(chunk.deleted));
                     sync::insert_event(&mut transaction, Some(router), &event)?;
                 }
@@ -355,8 +351,13 @@ impl StateWriter {
             let Some(Some(chunk)) = chunk else { return };
             Health::count(&self.health.routes_deleted, chunk.deleted);
             total = total.saturating_add_unsigned(chunk.deleted);
-            let Some(next) = chunk.next else { return };
-            from = next;
+            from = match chunk.next {
+                Some(next) => next,
+                None => {
+                    scopes.next();
+                    Progress::default()
+                }
+            };
         }
     }
 
@@ -404,6 +405,26 @@ impl StateWriter {
             }
         }
     }
+}
+
+/// Rows of one kind of RIB: how many were written and how many deleted.
+fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row]) -> store::Result<(u64, u64)> {
+    let (mut written, mut deleted) = (0, 0);
+    let Some(kind) = rows.first().map(Row::kind) else { return Ok((0, 0)) };
+    let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
+    let mut inserts = of(Was::Absent).peekable();
+    let mut upserts = of(Was::Stored).peekable();
+    let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
+    if inserts.peek().is_some() {
+        written += routes::insert(transaction, kind, inserts)?;
+    }
+    if upserts.peek().is_some() {
+        written += routes::upsert(transaction, kind, upserts)?;
+    }
+    if deletes.peek().is_some() {
+        deleted += routes::delete(transaction, kind, deletes)?;
+    }
+    Ok((written, deleted))
 }
 
 /// Whether the router is still this session's; tells the session if not.

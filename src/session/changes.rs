@@ -10,16 +10,63 @@ use crate::pipeline::EncodedRoute;
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
+use crate::wire::bmp::peer::Rd;
 
 /// What one UPDATE does to the tables that are stored: first the withdrawals, then the announcements.
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
     /// Routes that go.
-    pub withdrawn: SmallVec<[(Afi, Prefixes<'a>); 1]>,
+    pub withdrawn: SmallVec<[(Slot, Prefixes<'a>); 1]>,
     /// Routes that come, by the attributes that they share.
-    pub announced: SmallVec<[(Afi, Arc<EncodedRoute>, Prefixes<'a>); 1]>,
+    pub announced: SmallVec<[(Slot, Arc<EncodedRoute>, Prefixes<'a>); 1]>,
     /// Families that have no table, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
+}
+
+/// Which of the tables of a Loc-RIB instance, or of a neighbour's view, a route is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// The `afi` column.
+    pub afi: Afi,
+    /// What it is told apart by in the table's name.
+    pub part: Part,
+}
+
+/// The families that have tables of their own, told apart by the end of `table_name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// SAFI 1: the name as it is.
+    Unicast,
+    /// SAFI 4 (RFC 8277): `|labelled`.
+    Labelled,
+    /// SAFI 128 (RFC 4364): `|rd:<distinguisher>`.
+    Vpn(Rd),
+}
+
+impl Slot {
+    /// Unicast of this family.
+    pub fn unicast(afi: Afi) -> Slot {
+        Slot { afi, part: Part::Unicast }
+    }
+
+    /// The family.
+    pub fn family(self) -> AfiSafi {
+        let safi = match self.part {
+            Part::Unicast => 1,
+            Part::Labelled => 4,
+            Part::Vpn(_) => 128,
+        };
+        AfiSafi { safi, ..self.afi.into() }
+    }
+
+    /// The `table_name`, if that of the unicast table is `base`.
+    pub fn name(self, base: Arc<str>) -> Arc<str> {
+        match self.part {
+            Part::Unicast => base,
+            Part::Labelled => format!("{base}|labelled").into(),
+            Part::Vpn(rd) => format!("{base}|rd:{rd}").into(),
+        }
+    }
 }
 
 /// Whether path identifiers are part of a route's key.
@@ -41,40 +88,41 @@ impl<'a> Changes<'a> {
             match stored(group.family, group.nlri, path_ids) {
                 None => changes.not_stored.push(group.family),
                 Some((_, nlri)) if nlri.is_empty() => {}
-                Some((afi, nlri)) => {
+                Some((slot, nlri)) => {
                     let route = EncodedRoute::encode(group.next_hop.as_ref(), &routes.attributes, group.path_status);
-                    changes.announced.push((afi, Arc::new(route), nlri));
+                    changes.announced.push((slot, Arc::new(route), nlri));
                 }
             }
         }
         for group in routes.withdrawn {
             match stored(group.family, group.nlri, path_ids) {
                 None => changes.not_stored.push(group.family),
-                Some((afi, nlri)) => changes.withdrawn.push((afi, changes.drop_announced(nlri))),
+                Some((slot, nlri)) => changes.withdrawn.push((slot, changes.drop_announced(slot, nlri))),
             }
         }
         changes
     }
 
-    /// The families that this UPDATE has stored routes of.
-    pub fn families(&self) -> impl Iterator<Item = Afi> {
-        self.withdrawn.iter().map(|(afi, _)| *afi).chain(self.announced.iter().map(|(afi, ..)| *afi))
+    /// The tables that this UPDATE has stored routes of.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, ..)| *slot))
     }
 
-    fn drop_announced(&self, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
+    fn drop_announced(&self, slot: Slot, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
         if withdrawn.is_empty() || self.announced.is_empty() {
             return withdrawn;
         }
-        let announced: HashSet<Nlri> = self.announced.iter().flat_map(|(_, _, nlri)| nlri).collect();
+        let same = self.announced.iter().filter(|(of, ..)| *of == slot);
+        let announced: HashSet<Nlri> = same.flat_map(|(_, _, nlri)| nlri).collect();
         withdrawn.iter().filter(|nlri| !announced.contains(nlri)).collect()
     }
 }
 
-fn stored(family: AfiSafi, nlri: NlriSet<'_>, path_ids: PathIds) -> Option<(Afi, Prefixes<'_>)> {
+fn stored(family: AfiSafi, nlri: NlriSet<'_>, path_ids: PathIds) -> Option<(Slot, Prefixes<'_>)> {
     let afi = family.unicast()?;
     let NlriSet::Prefixes(nlri) = nlri else { return None };
     Some((
-        afi,
+        Slot::unicast(afi),
         match path_ids {
             PathIds::Keyed => nlri,
             PathIds::Ignored => nlri.without_path_ids(),
@@ -113,7 +161,7 @@ mod tests {
     fn what_is_announced_is_not_withdrawn_by_the_same_update() {
         let changes = Changes::of(routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
-        assert_eq!(changes.withdrawn[..], [(Afi::Ipv4, listed(&[nlri(11, None)]))]);
+        assert_eq!(changes.withdrawn[..], [(Slot::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
         assert_eq!(changes.announced[0].2, listed(&[nlri(10, None)]));
     }
 

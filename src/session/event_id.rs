@@ -1,6 +1,7 @@
 //! The identity of a history row: the same event has the same id wherever and however often it is seen.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
@@ -66,6 +67,15 @@ fn digest(table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp, occ
     }
     hash.update(time.unix_micros().to_be_bytes());
     hash.update(occurrence.to_be_bytes());
+    // Last but the attributes, and nothing for a Loc-RIB: its encoding is older than the Adj-RIBs'.
+    if let Some(neighbour) = table.view.neighbour() {
+        hash.update(table.view.kind().as_str());
+        hash.update([u8::from(neighbour.policy.is_post())]);
+        match neighbour.address {
+            IpAddr::V4(address) => hash.update(address.octets()),
+            IpAddr::V6(address) => hash.update(address.octets()),
+        }
+    }
     match change {
         RouteChange::Announce(route) => {
             hash.update(b"A");
@@ -84,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_flap_within_one_second_is_two_events_and_a_replay_of_it_the_same_two() {
-        let table = Table { router: RouterId::new("10.0.0.1"), name: "global".into(), afi: Afi::Ipv4 };
+        let table = Table::loc_rib(RouterId::new("10.0.0.1"), "global", Afi::Ipv4);
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), path_id: None };
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
         let time = Timestamp::from_wire(1_000, 0);

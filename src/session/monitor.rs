@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
-use super::changes::{Changes, PathIds};
+use super::changes::{Changes, PathIds, Slot};
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
@@ -20,7 +20,7 @@ use super::rejected::RejectedFile;
 use super::tables::{Stamp, Tables, router_note};
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, RouterId, Text, Timestamp};
+use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp};
 use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
 use crate::wire::bgp::update::{Decoded, Lies, Update};
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
@@ -222,10 +222,12 @@ impl Monitor {
             // Routers say so of every neighbour they cannot reach, again and again.
             return Ok(());
         }
+        let source = self.peers.source(&down.peer);
+        let name = self.peers.table_name(&down.peer, AfiSafi::IPV4_UNICAST);
         let was_up = self.peers.peer_down(&down.peer);
         let reason = down.to_string();
         if let (Rib::LocRib { .. }, Some(settled)) = (down.peer.rib, &mut self.settled)
-            && settled.tables.down(down.peer.peer.kind, &reason)?
+            && settled.tables.down(&source, &name, &reason)?
         {
             info!("{}: Loc-RIB down, its tables removed: {reason}", settled.subject);
             return Ok(());
@@ -279,7 +281,7 @@ impl Monitor {
         decoded: Decoded<'_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
-        let kind = monitoring.peer.peer.kind;
+        let source = self.peers.source(&monitoring.peer);
         if let Update::Routes(routes) = &decoded.update
             && let Some(fault) = routes.actions.first()
         {
@@ -292,13 +294,14 @@ impl Monitor {
                 None => self.odd(Oddity::FamilyNotStored),
                 Some(afi) => {
                     let name = self.peers.table_of(monitoring, family);
-                    tables.end_of_rib(kind, &name, afi, stamp.received_at)?;
+                    tables.end_of_rib(&source, &name, Slot::unicast(afi), stamp.received_at)?;
                 }
             },
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
                 let peers = &self.peers;
-                tables.apply(kind, |afi| peers.table_of(monitoring, afi.into()), &changes, stamp)?;
+                let name = |slot: Slot| slot.name(peers.table_of(monitoring, slot.family()));
+                tables.apply(&source, name, &changes, stamp)?;
                 for _ in &changes.not_stored {
                     self.odd(Oddity::FamilyNotStored);
                 }
@@ -365,7 +368,7 @@ impl Monitor {
             for afi in [Afi::Ipv4, Afi::Ipv6] {
                 if self.peers.families(&header).contains(&afi.into()) {
                     let name = self.peers.table_name(&header, afi.into());
-                    settled.tables.begin(header.peer.kind, &name, afi)?;
+                    settled.tables.begin(&self.peers.source(&header), &name, Slot::unicast(afi))?;
                 }
             }
         }

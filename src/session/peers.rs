@@ -2,7 +2,7 @@
 //!
 //! Pure: messages in, answers out. `decode` uses it as well as the sessions do.
 //!
-//! A peer is told apart by its kind and address; a Loc-RIB instance by its distinguisher alone, since its
+//! A peer is told apart by its kind, address and AS; a Loc-RIB instance by its distinguisher alone, since its
 //! address is always zero (RFC 9069 section 4.1). A router may send several Peer Ups for one peer or
 //! instance, one per family: their capabilities are merged (RFC 9069 section 6.1.1).
 
@@ -11,11 +11,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{AfiSafi, Text};
+use crate::model::{AfiSafi, Asn, Neighbour, Speaker, Text, View};
 use crate::wire::bgp::add_path::AddPathFamilies;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
-use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, PeerUp, RouteMonitoring};
 
 /// The `table_name` of a router that names none.
@@ -31,29 +31,53 @@ const PEERS_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
+    /// Which of them have this address.
+    by_address: HashMap<IpAddr, Vec<PeerId>>,
     names: HashMap<(PeerKind, Option<AfiSafi>), Arc<str>>,
     /// The peer asked for last, and what is known of it: a dump names the same one a million times.
-    last: Cell<Option<(PeerId, Option<AddPathInUse>)>>,
+    last: Cell<Option<(PeerId, Known)>>,
 }
 
-/// What tells one peer of a router from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct PeerId {
-    kind: PeerKind,
-    address: Option<IpAddr>,
+/// What is known of the peer that a per-peer header names.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: PeerId,
+    /// `None`: it is not up.
+    add_path: Option<AddPathInUse>,
+}
+
+/// What tells one peer of a router from another, or one Loc-RIB instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId {
+    /// The type, with its distinguisher.
+    pub kind: PeerKind,
+    /// `None` for a Loc-RIB instance.
+    pub address: Option<IpAddr>,
+    /// Tells peers with one link-local address on two interfaces apart; zero for a Loc-RIB instance.
+    pub asn: Asn,
 }
 
 impl PeerId {
     fn of(header: &PerPeerHeader) -> PeerId {
-        let kind = header.peer.kind;
-        let address = match kind {
-            PeerKind::LocRib(_) => None,
+        let PeerKey { kind, address, asn, .. } = header.peer;
+        match kind {
+            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0) },
             PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
-                Some(header.peer.address)
+                PeerId { kind, address: Some(address), asn }
             }
-        };
-        PeerId { kind, address }
+        }
     }
+}
+
+/// Whose tables a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The peer or instance: its Peer Down takes them away.
+    pub peer: PeerId,
+    /// Which of its RIBs.
+    pub view: View,
+    /// The peer's numbers.
+    pub speaker: Speaker,
 }
 
 /// One peer's capabilities, merged over its Peer Ups.
@@ -62,6 +86,8 @@ struct Peer {
     sent: Capabilities,
     received: Capabilities,
     add_path: AddPathInUse,
+    /// Whether another peer had its address and table first: its own tables are named by its AS too.
+    is_second: bool,
 }
 
 /// The families whose NLRI carry path identifiers in each RIB. Settled at a Peer Up, because every UPDATE asks.
@@ -92,6 +118,10 @@ struct Capabilities {
 }
 
 impl Capabilities {
+    fn families_or_ipv4(&self) -> BTreeSet<AfiSafi> {
+        if self.families.is_empty() { BTreeSet::from([AfiSafi::IPV4_UNICAST]) } else { self.families.clone() }
+    }
+
     fn merge(&mut self, open: &Open) {
         for capability in &open.capabilities {
             match capability {
@@ -122,43 +152,87 @@ impl Peers {
 
     /// Takes in a Peer Up. A further one for the same peer merges its capabilities.
     pub fn peer_up(&mut self, up: &PeerUp<'_>) {
-        if self.peers.len() >= PEERS_MAX && !self.is_up(&up.peer) {
+        let id = PeerId::of(&up.peer);
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
             return;
         }
         self.last.set(None);
-        let peer = self.peers.entry(PeerId::of(&up.peer)).or_default();
+        self.learn_name(up);
+        let is_second = self.shares_its_tables(&id);
+        let peer = self.peers.entry(id).or_insert_with(|| Peer { is_second, ..Peer::default() });
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
         peer.add_path = AddPathInUse::of(&peer.sent, &peer.received);
-        self.learn_name(up);
+        if let Some(address) = id.address {
+            let ids = self.by_address.entry(address).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
     }
 
     /// Takes in a Peer Down; whether the peer was up.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> bool {
-        let kind = header.peer.kind;
+        let id = self.id(header);
         self.last.set(None);
-        if matches!(kind, PeerKind::LocRib(_)) {
-            self.names.retain(|(named, _), _| *named != kind);
+        if matches!(id.kind, PeerKind::LocRib(_)) {
+            self.names.retain(|(named, _), _| *named != id.kind);
         }
-        self.peers.remove(&PeerId::of(header)).is_some()
+        if let Some(ids) = id.address.and_then(|address| self.by_address.get_mut(&address)) {
+            ids.retain(|other| *other != id);
+        }
+        self.peers.remove(&id).is_some()
     }
 
     /// Whether a Peer Up of this peer or instance came, and no Peer Down since.
     pub fn is_up(&self, header: &PerPeerHeader) -> bool {
-        self.add_path(header).is_some()
+        self.known(header).add_path.is_some()
     }
 
-    /// The Add-Path families of a peer, if it is up.
-    fn add_path(&self, header: &PerPeerHeader) -> Option<AddPathInUse> {
-        let id = PeerId::of(header);
-        match self.last.get() {
-            Some((last, add_path)) if last == id => add_path,
-            _ => {
-                let add_path = self.peers.get(&id).map(|peer| peer.add_path);
-                self.last.set(Some((id, add_path)));
-                add_path
-            }
+    /// Which peer or instance this header is of.
+    fn id(&self, header: &PerPeerHeader) -> PeerId {
+        self.known(header).id
+    }
+
+    /// Which peer or instance this header is of, and how its NLRI are to be read if it is up.
+    ///
+    /// Headers of one peer may name different ASes (that of a Peer Down, say): where there is no such peer, but one with
+    /// this address, it is that.
+    fn known(&self, header: &PerPeerHeader) -> Known {
+        let asked = PeerId::of(header);
+        if let Some((last, known)) = self.last.get()
+            && last == asked
+        {
+            return known;
         }
+        let others = asked.address.and_then(|address| self.by_address.get(&address));
+        let mut same = others.into_iter().flatten().filter(|other| other.kind == asked.kind);
+        let id = match (self.peers.contains_key(&asked), same.next(), same.next()) {
+            (false, Some(one), None) => *one,
+            _ => asked,
+        };
+        let known = Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) };
+        self.last.set(Some((asked, known)));
+        known
+    }
+
+    /// Whose tables routes under this per-peer header are in.
+    pub fn source(&self, header: &PerPeerHeader) -> Source {
+        let PeerKey { address, asn, bgp_id, .. } = header.peer;
+        let neighbour = |policy| Neighbour { address, policy };
+        let (view, speaker) = match header.rib {
+            Rib::LocRib { .. } => (View::LocRib, Speaker::NONE),
+            Rib::AdjRibIn(policy) => (View::AdjRibIn(neighbour(policy)), Speaker { asn, bgp_id }),
+            Rib::AdjRibOut(policy) => (View::AdjRibOut(neighbour(policy)), Speaker { asn, bgp_id }),
+        };
+        Source { peer: self.id(header), view, speaker }
+    }
+
+    /// Whether a peer that comes up would share its keys with one that is up.
+    fn shares_its_tables(&self, id: &PeerId) -> bool {
+        let others = id.address.and_then(|address| self.by_address.get(&address));
+        let name = |kind| self.base_name(kind, AfiSafi::IPV4_UNICAST);
+        others.into_iter().flatten().any(|other| other != id && name(other.kind) == name(id.kind))
     }
 
     /// How the UPDATEs under this per-peer header are to be read.
@@ -167,7 +241,7 @@ impl Peers {
     /// (RFC 7911 section 4); which side is which depends on the RIB. For a Loc-RIB any direction in
     /// either OPEN counts: both OPENs are made up by the router.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
-        let add_path = self.add_path(header).unwrap_or_default();
+        let add_path = self.known(header).add_path.unwrap_or_default();
         let add_path = match header.rib {
             Rib::AdjRibIn(_) => add_path.adj_rib_in,
             Rib::AdjRibOut(_) => add_path.adj_rib_out,
@@ -176,11 +250,16 @@ impl Peers {
         DecodeContext { as_width: header.as_width, add_path }
     }
 
-    /// The families that a peer's or instance's OPENs announce, both sides together.
+    /// The families of a peer or instance: of a Loc-RIB those that either of its made-up OPENs announces, else those that
+    /// both sides' do, IPv4 unicast where a side announces none (RFC 4760 section 8).
     pub fn families(&self, header: &PerPeerHeader) -> Vec<AfiSafi> {
-        match self.peers.get(&PeerId::of(header)) {
-            None => Vec::new(),
-            Some(Peer { sent, received, .. }) => sent.families.union(&received.families).copied().collect(),
+        let Some(Peer { sent, received, .. }) = self.peers.get(&self.id(header)) else { return Vec::new() };
+        match header.rib {
+            Rib::LocRib { .. } => sent.families.union(&received.families).copied().collect(),
+            Rib::AdjRibIn(_) | Rib::AdjRibOut(_) => {
+                let (sent, received) = (sent.families_or_ipv4(), received.families_or_ipv4());
+                sent.intersection(&received).copied().collect()
+            }
         }
     }
 
@@ -188,8 +267,20 @@ impl Peers {
     ///
     /// The VRF/Table Name TLV (RFC 9069 section 5.2.1); else what Junos puts into TLV type 0 of a Loc-RIB
     /// Peer Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
+    /// Of two peers with one address the later one's has its AS behind it.
     pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> Arc<str> {
-        let kind = header.peer.kind;
+        self.told_apart(header, self.base_name(header.peer.kind, family))
+    }
+
+    fn told_apart(&self, header: &PerPeerHeader, name: Arc<str>) -> Arc<str> {
+        let id = self.id(header);
+        match self.peers.get(&id) {
+            Some(Peer { is_second: true, .. }) => format!("{name}|as:{}", id.asn).into(),
+            Some(_) | None => name,
+        }
+    }
+
+    fn base_name(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
         if let Some(name) = self.names.get(&(kind, None)).or_else(|| self.names.get(&(kind, Some(family)))) {
             return Arc::clone(name);
         }
@@ -211,7 +302,7 @@ impl Peers {
     /// names a table, which version 4 allows.
     pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> Arc<str> {
         match monitoring.table_name().filter(|name| !name.as_str().is_empty()) {
-            Some(name) => name.as_str().into(),
+            Some(name) => self.told_apart(&monitoring.peer, name.as_str().into()),
             None => self.table_name(&monitoring.peer, family),
         }
     }
@@ -245,10 +336,7 @@ fn open_families(sent: &Open, received: &Open) -> BTreeSet<AfiSafi> {
     let mut both = Capabilities::default();
     both.merge(sent);
     both.merge(received);
-    if both.families.is_empty() {
-        both.families.insert(AfiSafi::IPV4_UNICAST);
-    }
-    both.families
+    both.families_or_ipv4()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Takes changes and moments, gives ops and events to the [`Outbox`]. It reads no clock: the quiet
 //! fallback counts the time that the session spent waiting for its socket, told by [`Tables::idle`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,22 +11,19 @@ use crossbeam_channel::bounded;
 use log::{info, warn};
 
 use super::SessionEnd;
-use super::changes::Changes;
+use super::changes::{Changes, Part, Slot};
 use super::event_id::EventIds;
 use super::outbox::Outbox;
+use super::peers::{PeerId, Source};
 use super::rib::{Rib, Verdict};
 use crate::metrics::TableMeter;
-use crate::model::{Afi, Nlri, Table, Timestamp};
+use crate::model::{Afi, Nlri, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
     EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
 };
-use crate::wire::bmp::peer::PeerKind;
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
 const TABLES_MAX: usize = 16_384;
-
-/// Names one table inside a session.
-type Key = (Arc<str>, Afi);
 
 /// What the life of a table depends on.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +63,9 @@ pub struct Stamp {
 pub struct Tables {
     outbox: Outbox,
     rules: Rules,
-    tables: HashMap<Key, SyncedTable>,
+    tables: HashMap<TableKey, SyncedTable>,
     /// Tables with rows from before this session that it has not begun.
-    held: BTreeSet<Key>,
+    held: BTreeSet<TableKey>,
     event_ids: EventIds,
     /// Time spent waiting for the socket since the session began.
     idle: Duration,
@@ -79,7 +76,9 @@ pub struct Tables {
 #[derive(Debug)]
 struct SyncedTable {
     table: Arc<Table>,
-    kind: PeerKind,
+    /// Whose Peer Down it goes with.
+    peer: PeerId,
+    part: Part,
     rib: Rib,
     dump: Dump,
     eor_seen: bool,
@@ -111,7 +110,7 @@ enum Dump {
 
 impl Tables {
     /// The tables of a router whose session begins; `held` are those the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, held: Vec<Key>) -> Tables {
+    pub fn new(outbox: Outbox, rules: Rules, held: Vec<TableKey>) -> Tables {
         Tables {
             outbox,
             rules,
@@ -128,12 +127,12 @@ impl Tables {
         &mut self.outbox
     }
 
-    /// A Loc-RIB instance came up with this table: begins it, unless it has begun since its last Peer Down.
+    /// A Loc-RIB instance or a neighbour came up with this table: begins it, unless it has begun since the last Peer Down.
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn begin(&mut self, kind: PeerKind, name: &Arc<str>, afi: Afi) -> Result<(), SessionEnd> {
-        self.table(kind, name, afi).map(|_| ())
+    pub fn begin(&mut self, source: &Source, name: &Arc<str>, slot: Slot) -> Result<(), SessionEnd> {
+        self.table(source, name, slot).map(|_| ())
     }
 
     /// Applies one UPDATE.
@@ -142,23 +141,22 @@ impl Tables {
     /// The session cannot go on.
     pub fn apply(
         &mut self,
-        kind: PeerKind,
-        name: impl Fn(Afi) -> Arc<str>,
+        source: &Source,
+        name: impl Fn(Slot) -> Arc<str>,
         changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
-        let families: BTreeSet<Afi> = changes.families().collect();
+        let slots: BTreeSet<Slot> = changes.slots().collect();
         let mut stamp = stamp;
-        for afi in families {
-            let name = name(afi);
-            self.table(kind, &name, afi)?;
+        for slot in slots {
+            let key = self.table(source, &name(slot), slot)?;
             let Tables { tables, outbox, rules, event_ids, idle, confirmed, .. } = self;
-            let table = tables.get_mut(&(name, afi)).expect("just begun");
+            let table = tables.get_mut(&key).expect("just begun");
             table.dump = table.dump.with_routes(*idle);
             outbox.seen(&table.table);
             let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
-            for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == afi) {
+            for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == slot) {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
@@ -168,7 +166,7 @@ impl Tables {
                     writer.event(&table.table, nlri, change)?;
                 }
             }
-            for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == afi) {
+            for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == slot) {
                 table.meter.announced.add(nlri.len());
                 for nlri in nlri {
                     if table.announce(nlri, route, *rules, &mut writer)? {
@@ -187,14 +185,33 @@ impl Tables {
     /// The session cannot go on.
     pub fn end_of_rib(
         &mut self,
-        kind: PeerKind,
+        source: &Source,
         name: &Arc<str>,
-        afi: Afi,
+        slot: Slot,
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
-        self.table(kind, name, afi)?;
+        let key = self.table(source, name, slot)?;
+        self.complete(&key, received_at)
+    }
+
+    /// End-of-RIB of a VPN family: of the tables of all its route distinguishers.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn end_of_vpn_rib(&mut self, source: &Source, afi: Afi, received_at: Timestamp) -> Result<(), SessionEnd> {
+        let is_vpn = |of: &SyncedTable| matches!(of.part, Part::Vpn(_)) && of.peer == source.peer;
+        let keys: Vec<TableKey> = self
+            .tables
+            .iter()
+            .filter(|(key, table)| key.view == source.view && key.afi == afi && is_vpn(table))
+            .map(|(key, _)| key.clone())
+            .collect();
+        keys.iter().try_for_each(|key| self.complete(key, received_at))
+    }
+
+    fn complete(&mut self, key: &TableKey, received_at: Timestamp) -> Result<(), SessionEnd> {
         let Tables { tables, outbox, event_ids, .. } = self;
-        let table = tables.get_mut(&(Arc::clone(name), afi)).expect("just begun");
+        let Some(table) = tables.get_mut(key) else { return Ok(()) };
         outbox.seen(&table.table);
         if table.eor_seen {
             return Ok(());
@@ -205,18 +222,36 @@ impl Tables {
         table.meter.end_of_rib.set_time(received_at);
         table.measure();
         let routes = table.rib.len();
-        info!("{}: received {afi} unicast EoR, {routes} routes, {} purged", table.table, stale.len());
+        info!("{}: received EoR, {routes} routes, {} purged", table.table, stale.len());
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale })?;
         outbox.note(table.note(SessionEventKind::EndOfRib, None, Some(routes)))
     }
 
-    /// A Loc-RIB instance went down: its tables go, routes and sync rows; whether it had any.
+    /// A Loc-RIB instance or a neighbour went down: its tables go, routes and sync rows; whether it had any.
+    ///
+    /// `name` is what its unicast table would be called: a neighbour that was up in an earlier session and is not in this
+    /// one has rows by that name.
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn down(&mut self, kind: PeerKind, reason: &str) -> Result<bool, SessionEnd> {
-        let names = self.tables.values().filter(|t| t.kind == kind).map(|t| Arc::clone(&t.table.name)).collect();
-        self.remove(names, SessionEventKind::PeerDown, reason)
+    pub fn down(&mut self, source: &Source, name: &str, reason: &str) -> Result<bool, SessionEnd> {
+        let begun = self.tables.iter().filter(|(_, table)| table.peer == source.peer).map(|(key, _)| key);
+        let address = source.view.neighbour().map(|of| of.address);
+        let held = self.held.iter().filter(|key| {
+            address.is_some() && key.view.neighbour().map(|of| of.address) == address && base(&key.name) == name
+        });
+        let doomed = begun.chain(held).map(whole).collect();
+        self.remove(&doomed, SessionEventKind::PeerDown, reason)
+    }
+
+    /// A neighbour's view is not stored any more: its tables go.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn drop_view(&mut self, source: &Source, view: View, reason: &str) -> Result<bool, SessionEnd> {
+        let begun = self.tables.iter().filter(|(key, table)| table.peer == source.peer && key.view == view);
+        let doomed = begun.map(|(key, _)| whole(key)).collect();
+        self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }
 
     /// The router ended monitoring by a Termination: all its tables go.
@@ -224,9 +259,8 @@ impl Tables {
     /// # Errors
     /// The writers are gone.
     pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
-        let begun = self.tables.keys().map(|(name, _)| Arc::clone(name));
-        let names = begun.chain(self.held.iter().map(|(name, _)| Arc::clone(name))).collect();
-        self.remove(names, SessionEventKind::Terminated, reason)?;
+        let doomed = self.tables.keys().chain(&self.held).map(whole).collect();
+        self.remove(&doomed, SessionEventKind::Terminated, reason)?;
         self.outbox.flush()
     }
 
@@ -266,44 +300,58 @@ impl Tables {
             }
         }
         if *idle >= rules.hold && !self.held.is_empty() {
-            let begun: BTreeSet<Arc<str>> = self.tables.keys().map(|(name, _)| Arc::clone(name)).collect();
-            let names = self.held.iter().map(|(name, _)| Arc::clone(name)).filter(|name| !begun.contains(name));
-            let names = names.collect();
-            self.remove(names, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
+            let begun: BTreeSet<(View, Arc<str>)> = self.tables.keys().map(whole).collect();
+            let doomed = self.held.iter().map(whole).filter(|table| !begun.contains(table)).collect();
+            self.remove(&doomed, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
             self.held.clear();
         }
         Ok(())
     }
 
+    /// Tables go in all their families. What goes of one neighbour, or of one Loc-RIB, is one row of `session_events`.
+    ///
     /// The row that says so stands for the end of every route, so no earlier event may be dated later than it.
-    fn remove(&mut self, names: BTreeSet<Arc<str>>, kind: SessionEventKind, reason: &str) -> Result<bool, SessionEnd> {
-        if !names.is_empty() {
+    fn remove(
+        &mut self,
+        doomed: &BTreeSet<(View, Arc<str>)>,
+        kind: SessionEventKind,
+        reason: &str,
+    ) -> Result<bool, SessionEnd> {
+        if !doomed.is_empty() {
             self.outbox.settle()?;
         }
-        for name in &names {
-            for table in self.tables.extract_if(|(of, _), _| of == name).map(|(_, table)| table) {
-                self.outbox.forget(&table.table);
-            }
-            self.outbox.owner().meter.forget_table(name);
-            self.held.retain(|(of, _)| of != name);
-            let mut event = router_note(kind, Some(reason), None);
-            event.table_name = Some(Arc::clone(name));
-            self.outbox.op(StateOp::TableDown { name: Arc::clone(name), event })?;
+        let is_doomed = |key: &TableKey| doomed.contains(&whole(key));
+        for (_, table) in self.tables.extract_if(|key, _| is_doomed(key)) {
+            self.outbox.forget(&table.table);
+            self.outbox.owner().meter.forget_table(&table.table);
         }
-        Ok(!names.is_empty())
+        self.held.retain(|key| !is_doomed(key));
+        let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (view, name) in doomed {
+            let address = view.neighbour().map(|of| of.address);
+            together.entry((address, base(name))).or_default().push((*view, Arc::clone(name)));
+        }
+        for ((peer_address, name), tables) in together {
+            let mut event = router_note(kind, Some(reason), None);
+            event.peer_address = peer_address;
+            event.table_name = Some(name.into());
+            self.outbox.op(StateOp::TablesDown { tables, event })?;
+        }
+        Ok(!doomed.is_empty())
     }
 
-    /// The table, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
-    fn table(&mut self, kind: PeerKind, name: &Arc<str>, afi: Afi) -> Result<(), SessionEnd> {
-        let key = (Arc::clone(name), afi);
+    /// The table's key, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
+    fn table(&mut self, source: &Source, name: &Arc<str>, slot: Slot) -> Result<TableKey, SessionEnd> {
+        let key = TableKey { view: source.view, name: Arc::clone(name), afi: slot.afi };
         if self.tables.contains_key(&key) {
-            return Ok(());
+            return Ok(key);
         }
         if self.tables.len() >= TABLES_MAX {
             return Err(SessionEnd::TooManyTables(TABLES_MAX));
         }
         let router = self.outbox.owner().router.clone();
-        let table = Arc::new(Table { router, name: Arc::clone(name), afi });
+        let (view, afi, speaker) = (source.view, slot.afi, source.speaker);
+        let table = Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker });
         let (reply, stored) = bounded(1);
         self.outbox.op(StateOp::SyncStart { table: Arc::clone(&table), stored: reply })?;
         self.outbox.flush()?;
@@ -319,12 +367,23 @@ impl Tables {
         let dump = Dump::Expected { since: self.idle };
         let meter = self.outbox.owner().meter.table(&table);
         let rib = Rib::stored(afi, &stored);
-        let begun = SyncedTable { table, kind, rib, dump, eor_seen: false, room: Room::Left, meter };
+        let (peer, part) = (source.peer, slot.part);
+        let begun = SyncedTable { table, peer, part, rib, dump, eor_seen: false, room: Room::Left, meter };
         begun.meter.end_of_rib.set(0);
         begun.measure();
-        self.tables.insert(key, begun);
-        Ok(())
+        self.tables.insert(key.clone(), begun);
+        Ok(key)
     }
+}
+
+/// A table in all its families.
+fn whole(key: &TableKey) -> (View, Arc<str>) {
+    (key.view, Arc::clone(&key.name))
+}
+
+/// The name of the unicast table that a table belongs to: what stands before the first `|`.
+fn base(name: &str) -> &str {
+    name.split('|').next().unwrap_or(name)
 }
 
 /// The outbox together with what an event needs.
@@ -445,6 +504,7 @@ impl SyncedTable {
     fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
         SessionEvent {
             table_name: Some(Arc::clone(&self.table.name)),
+            peer_address: self.table.view.neighbour().map(|of| of.address),
             afi: Some(self.table.afi),
             ..router_note(kind, reason, routes)
         }

@@ -5,11 +5,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{NextHop, PathAttributes, Prefix, RouterId};
+use crate::model::{Asn, NextHop, PathAttributes, Prefix, RouterId, Speaker};
 use crate::pipeline::{EventBatch, Ownership, StateItem, StoredRoute};
-use crate::wire::bmp::peer::Rd;
+use crate::wire::bmp::peer::{PeerKind, Rd};
 
-const KIND: PeerKind = PeerKind::LocRib(Rd([0; 8]));
+/// The global Loc-RIB.
+const LOC_RIB: Source = Source {
+    peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0) },
+    view: View::LocRib,
+    speaker: Speaker::NONE,
+};
+const IPV4: Slot = Slot { afi: Afi::Ipv4, part: Part::Unicast };
 const QUIET: Duration = Duration::from_secs(60);
 const HOLD: Duration = Duration::from_secs(900);
 
@@ -21,7 +27,7 @@ struct Bench {
 }
 
 /// Answers every `SyncStart` with `stored`, on a thread of its own since the session waits for it.
-fn bench(stored: Vec<StoredRoute>, held: Vec<Key>, redump: Redump) -> Bench {
+fn bench(stored: Vec<StoredRoute>, held: Vec<TableKey>, redump: Redump) -> Bench {
     let (to_writer, from_session) = unbounded();
     let (to_test, state) = unbounded();
     let (to_history, events_from_session) = unbounded::<EventBatch>();
@@ -59,17 +65,17 @@ fn small_bench(stored: Vec<StoredRoute>, routes_max: usize) -> Bench {
 
 impl Bench {
     fn announce(&mut self, octets: &[u8]) {
-        let announced = vec![(Afi::Ipv4, route(), octets.iter().map(|octet| nlri(*octet)).collect())];
+        let announced = vec![(IPV4, route(), octets.iter().map(|octet| nlri(*octet)).collect())];
         self.apply(&Changes { announced: announced.into(), ..Changes::default() });
     }
 
     fn withdraw(&mut self, octets: &[u8]) {
-        let withdrawn = vec![(Afi::Ipv4, octets.iter().map(|octet| nlri(*octet)).collect())];
+        let withdrawn = vec![(IPV4, octets.iter().map(|octet| nlri(*octet)).collect())];
         self.apply(&Changes { withdrawn: withdrawn.into(), ..Changes::default() });
     }
 
     fn apply(&mut self, changes: &Changes) {
-        self.tables.apply(KIND, |_| "global".into(), changes, stamp()).unwrap();
+        self.tables.apply(&LOC_RIB, |_| "global".into(), changes, stamp()).unwrap();
     }
 
     fn idle(&mut self, waited: Duration) {
@@ -98,7 +104,10 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::Route { nlri, change, .. } => format!("{} {}", say_change(change), nlri.prefix),
         StateOp::EndOfRib { stale, .. } => format!("eor {stale:?}"),
         StateOp::PurgeStale { stale, .. } => format!("purge {stale:?}"),
-        StateOp::TableDown { name, .. } => format!("down {name}"),
+        StateOp::TablesDown { tables, .. } => {
+            let names: Vec<&str> = tables.iter().map(|(_, name)| &**name).collect();
+            format!("down {}", names.join(" "))
+        }
         StateOp::Hold => "hold".to_owned(),
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
             format!("full at {}", routes.unwrap())
@@ -137,7 +146,7 @@ fn a_redump_writes_only_what_differs_and_eor_names_the_rest() {
     let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
     bench.announce(&[1, 3]);
     for _ in 0..2 {
-        bench.tables.end_of_rib(KIND, &"global".into(), Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap();
+        bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(2, 0)).unwrap();
     }
     bench.announce(&[1]);
     let (ops, events) = bench.written();
@@ -178,8 +187,8 @@ fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
 
 #[test]
 fn a_table_without_any_route_waits_for_the_hold() {
-    let mut bench = bench(vec![stored(1)], vec![("old".into(), Afi::Ipv4)], Redump::Skip);
-    bench.tables.begin(KIND, &"global".into(), Afi::Ipv4).unwrap();
+    let mut bench = bench(vec![stored(1)], vec![TableKey::loc_rib("old", Afi::Ipv4)], Redump::Skip);
+    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
     bench.idle(HOLD - QUIET);
     bench.idle(QUIET);
     let (ops, _) = bench.written();
@@ -190,10 +199,11 @@ fn a_table_without_any_route_waits_for_the_hold() {
 fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.announce(&[1]);
-    assert!(!bench.tables.down(PeerKind::LocRib(Rd([1; 8])), "another instance").unwrap());
-    assert!(bench.tables.down(KIND, "gone").unwrap());
-    assert!(!bench.tables.down(KIND, "gone already").unwrap());
-    bench.tables.begin(KIND, &"global".into(), Afi::Ipv4).unwrap();
+    let another = Source { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
+    assert!(!bench.tables.down(&another, "global", "another instance").unwrap());
+    assert!(bench.tables.down(&LOC_RIB, "global", "gone").unwrap());
+    assert!(!bench.tables.down(&LOC_RIB, "global", "gone already").unwrap());
+    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
     bench.tables.hold(SessionEventKind::SessionLost, "lost").unwrap();
     let (ops, _) = bench.written();
     assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "hold"]);
@@ -201,7 +211,7 @@ fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
 
 #[test]
 fn a_termination_ends_held_tables_too() {
-    let mut bench = bench(vec![], vec![("old".into(), Afi::Ipv6)], Redump::Skip);
+    let mut bench = bench(vec![], vec![TableKey::loc_rib("old", Afi::Ipv6)], Redump::Skip);
     bench.announce(&[1]);
     bench.tables.terminate("over").unwrap();
     assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old"]);
@@ -211,11 +221,11 @@ fn a_termination_ends_held_tables_too() {
 fn a_router_that_names_ever_new_tables_loses_its_session() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     for i in 0..TABLES_MAX {
-        bench.tables.begin(KIND, &i.to_string().into(), Afi::Ipv4).unwrap();
+        bench.tables.begin(&LOC_RIB, &i.to_string().into(), IPV4).unwrap();
     }
-    let end = bench.tables.begin(KIND, &"one more".into(), Afi::Ipv4).unwrap_err();
+    let end = bench.tables.begin(&LOC_RIB, &"one more".into(), IPV4).unwrap_err();
     assert_eq!(end.to_string(), "more than 16384 tables");
-    bench.tables.begin(KIND, &"0".into(), Afi::Ipv4).unwrap();
+    bench.tables.begin(&LOC_RIB, &"0".into(), IPV4).unwrap();
 }
 
 #[test]
@@ -225,7 +235,7 @@ fn a_full_table_refuses_new_routes_and_takes_all_others() {
     bench.announce(&[1, 2, 3, 4, 5]);
     bench.announce(&[7, 1]);
     bench.withdraw(&[2, 4]);
-    bench.tables.end_of_rib(KIND, &"global".into(), Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap();
+    bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(2, 0)).unwrap();
     // With 7 confirmed there were four, one too many; now there are three, then room for one.
     bench.announce(&[6]);
     bench.withdraw(&[1]);

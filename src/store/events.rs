@@ -14,7 +14,8 @@ use crate::model::{Nlri, RouterId, Table, Timestamp};
 
 /// The columns in the order in which [`EventRow`]s are written.
 const COLUMNS: &str = "event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path, origin, \
-     localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time";
+     localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time, \
+     peer_address, peer_asn, peer_bgp_id, is_post_policy, rib";
 
 /// How many advisory locks the checking path takes at most: routers are spread over so many.
 const CHECK_LOCKS: i64 = 256;
@@ -47,13 +48,15 @@ pub struct EventRow<'a> {
 
 impl EventRow<'_> {
     /// How many fields [`EventRow::put_fields`] writes.
-    pub const FIELDS: usize = 8 + row::ATTRIBUTE_COLUMNS + 3;
+    pub const FIELDS: usize = 8 + row::ATTRIBUTE_COLUMNS + 8;
 
-    /// The fields of a binary COPY, `event_id` to `router_time`.
+    /// The fields of a binary COPY, `event_id` to `rib`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
         row::put_bytes(out, self.id);
         row::put_timestamp(out, self.time);
-        row::put_table(out, self.table);
+        row::put_text(out, self.table.router.as_str());
+        row::put_text(out, &self.table.name);
+        row::put_afi(out, self.table.afi);
         row::put_cidr(out, &self.nlri.prefix);
         match self.nlri.path_id {
             Some(id) => row::put_bigint(out, i64::from(id.0)),
@@ -76,6 +79,7 @@ impl EventRow<'_> {
             Some(time) => row::put_timestamp(out, time),
             None => row::put_null(out),
         }
+        row::put_event_view(out, self.table);
     }
 }
 

@@ -7,6 +7,7 @@ use postgres::Client;
 use super::error::{Error, Result};
 use super::record::StoredRoute;
 use super::row::{self, FieldReader};
+use super::statement::on;
 use crate::model::Table;
 
 /// How long reading one table may take, whatever a writer's other statements may.
@@ -21,19 +22,31 @@ pub fn load(client: &mut Client, table: &Table) -> Result<Vec<StoredRoute>> {
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{TIMEOUT}'"))?;
     // COPY takes no parameters.
-    let reader = transaction.copy_out(&format!(
-        "COPY (SELECT prefix, path_id, nexthop, as_path, origin, localpref, med, origin_asn, communities_std,
-                      communities_ext, communities_large, attrs
-               FROM current_routes WHERE router_id = {} AND table_name = {} AND afi = {}) TO STDOUT (FORMAT binary)",
+    let neighbour = table.view.neighbour().map_or_else(String::new, |of| {
+        format!(" AND peer_address = '{}' AND is_post_policy = {}", of.address, of.policy.is_post())
+    });
+    let statement = format!(
+        "COPY (SELECT prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med, origin_asn,
+                      communities_std, communities_ext, communities_large, attrs
+               FROM current_routes WHERE router_id = {} AND table_name = {} AND afi = {}{neighbour})
+         TO STDOUT (FORMAT binary)",
         quote(table.router.as_str()),
         quote(&table.name),
         table.afi.column()
-    ))?;
-    read_rows(reader, 2 + row::ATTRIBUTE_COLUMNS, |fields| {
+    );
+    let reader = transaction.copy_out(&on(table.view.kind(), &statement))?;
+    let mut speaker = Vec::new();
+    row::put_speaker(&mut speaker, table);
+    read_rows(reader, 2 + row::speaker_columns(table) + row::ATTRIBUTE_COLUMNS, |fields| {
         let mut fields = FieldReader::new(fields);
         match (fields.prefix(), fields.path_id()) {
             (Some(prefix), Some(path_id)) => {
-                routes.push(StoredRoute { prefix, path_id, fingerprint: row::fingerprint_of(fields.rest()) });
+                let fingerprint = match fields.rest().strip_prefix(speaker.as_slice()) {
+                    Some(columns) => row::fingerprint_of(columns),
+                    // The neighbour was another one then: whatever it announces now, the row is to be written.
+                    None => !row::fingerprint_of(fields.skip(row::speaker_columns(table))),
+                };
+                routes.push(StoredRoute { prefix, path_id, fingerprint });
             }
             // No router can announce such a key.
             (None, _) | (_, None) => foreign += 1,

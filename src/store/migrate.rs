@@ -8,6 +8,7 @@ use super::error::{Error, Result};
 /// All migrations, in the order in which they are applied. An applied one is never edited.
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "0001_init", sql: include_str!("../../sql/0001_init.sql") },
+    Migration { name: "0003_adj_rib", sql: include_str!("../../sql/0003_adj_rib.sql") },
     Migration { name: "0004_reading", sql: include_str!("../../sql/0004_reading.sql") },
 ];
 

@@ -18,6 +18,7 @@ pub mod record;
 pub mod routes;
 pub mod row;
 pub mod snapshots;
+mod statement;
 pub mod status;
 pub mod sync;
 pub mod upkeep;

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
@@ -10,15 +9,15 @@ use postgres::{Client, Transaction};
 use super::error::{Error, Result};
 use super::record::RouterRecord;
 use super::sync;
-use crate::model::{Afi, RouterId};
+use crate::model::{Afi, RouterId, TableKey};
 
 /// What a session gets when it takes its router.
 #[derive(Debug)]
 pub struct Taken {
     /// To be checked in every write transaction.
     pub epoch: i64,
-    /// Tables that have a row in `rib_sync_status` already.
-    pub tables: Vec<(Arc<str>, Afi)>,
+    /// Tables that have a row of their own synchronisation already.
+    pub tables: Vec<TableKey>,
 }
 
 /// Takes a router for a session of `collector` and stores what is known of it.

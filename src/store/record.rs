@@ -75,6 +75,8 @@ pub enum SessionEventKind {
     ResyncQuiet,
     /// A connection was refused (allow-list, limits, identity conflict).
     Refused,
+    /// A neighbour's routes before policy, stored for lack of others, went when those after policy came.
+    ViewDropped,
     /// Most sessions vanished at once: holds are stretched.
     Isolated,
     /// A table holds as many routes as it may: new ones are refused.
@@ -97,6 +99,7 @@ impl SessionEventKind {
             SessionEventKind::EndOfRib => "end_of_rib",
             SessionEventKind::ResyncQuiet => "resync_quiet",
             SessionEventKind::Refused => "refused",
+            SessionEventKind::ViewDropped => "view_dropped",
             SessionEventKind::Isolated => "isolated",
             SessionEventKind::TableFull => "table_full",
         }

@@ -1,20 +1,23 @@
-//! `current_routes`: a batch goes by COPY into a staging table and from there by one statement.
+//! `current_routes`, `adj_rib_in` and `adj_rib_out`: a batch goes by COPY into a staging table and from there by one statement.
 //!
 //! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
 use super::row::{self, EncodedRoute};
-use crate::model::{Prefix, RouterId, Table};
+use super::statement::on;
+use crate::model::{Neighbour, Prefix, RibKind, RouterId, Table, View};
 
 /// How much of a COPY is sent at once. Smaller pieces cost a system call each, larger ones gain nothing.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
-/// The key of one row of `current_routes`.
+/// The key of one row of `current_routes`, or of its table's kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteKey<'a> {
     /// The table.
@@ -27,9 +30,15 @@ pub struct RouteKey<'a> {
 
 impl RouteKey<'_> {
     /// How many fields [`RouteKey::put_fields`] writes.
-    pub const FIELDS: usize = 5;
+    pub fn fields(&self) -> usize {
+        match self.table.view.kind() {
+            RibKind::LocRib => 5,
+            RibKind::AdjRibIn | RibKind::AdjRibOut => 7,
+        }
+    }
 
-    /// The fields of a binary COPY: `router_id`, `table_name`, `afi`, `prefix`, `path_id`.
+    /// The fields of a binary COPY: `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`,
+    /// `prefix`, `path_id`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
         row::put_table(out, self.table);
         row::put_cidr(out, &self.prefix);
@@ -42,7 +51,10 @@ impl RouteKey<'_> {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn prepare(client: &mut Client) -> Result<()> {
-    Ok(client.batch_execute(include_str!("../../sql/staging.sql"))?)
+    for kind in RibKind::ALL {
+        client.batch_execute(&on(kind, include_str!("../../sql/staging.sql")))?;
+    }
+    Ok(())
 }
 
 /// Inserts rows that are not there yet, sorted by key: no staging, no search for what is stored.
@@ -51,9 +63,10 @@ pub fn prepare(client: &mut Client) -> Result<()> {
 /// Whatever PostgreSQL says: 23505 if a row is there after all, and then none was inserted.
 pub fn insert<'a>(
     transaction: &mut Transaction<'_>,
+    kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<u64> {
-    put_routes(Copy::begin(transaction, include_str!("../../sql/insert_routes.sql"))?, rows)
+    put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/insert_routes.sql")))?, rows)
 }
 
 /// Inserts or updates rows, sorted by key and each key once. Returns how many rows were written.
@@ -62,19 +75,24 @@ pub fn insert<'a>(
 /// Whatever PostgreSQL says; class 22 and 23 if a value is at fault.
 pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
+    kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<u64> {
-    put_routes(Copy::begin(transaction, "COPY staged_routes FROM STDIN (FORMAT binary)")?, rows)?;
-    Ok(transaction.execute_typed(include_str!("../../sql/upsert_routes.sql"), &[])?)
+    put_routes(Copy::begin(transaction, &on(kind, "COPY staged_routes FROM STDIN (FORMAT binary)"))?, rows)?;
+    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/upsert_routes.sql")), &[])?)
 }
 
 /// Deletes rows by key, sorted. Returns how many were there.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn delete<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = RouteKey<'a>>) -> Result<u64> {
-    stage_keys(transaction, keys)?;
-    Ok(transaction.execute_typed(include_str!("../../sql/delete_routes.sql"), &[])?)
+pub fn delete<'a>(
+    transaction: &mut Transaction<'_>,
+    kind: RibKind,
+    keys: impl Iterator<Item = RouteKey<'a>>,
+) -> Result<u64> {
+    stage_keys(transaction, kind, keys)?;
+    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/delete_routes.sql")), &[])?)
 }
 
 /// Deletes rows of one table by key, as far as they are older than the table's `session_start_time`.
@@ -86,17 +104,29 @@ pub fn delete_stale<'a>(
     table: &Table,
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
-    stage_keys(transaction, keys)?;
+    let kind = table.view.kind();
+    stage_keys(transaction, kind, keys)?;
+    let neighbour = table.view.neighbour();
     Ok(transaction.execute_typed(
-        include_str!("../../sql/delete_stale_routes.sql"),
-        &[(&table.router.as_str(), Type::TEXT), (&&*table.name, Type::TEXT), (&table.afi.column(), Type::INT2)],
+        &on(kind, include_str!("../../sql/delete_stale_routes.sql")),
+        &[
+            (&table.router.as_str(), Type::TEXT),
+            (&&*table.name, Type::TEXT),
+            (&table.afi.column(), Type::INT2),
+            (&neighbour.map(|of| of.address), Type::INET),
+            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
+        ],
     )?)
 }
 
-fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = RouteKey<'a>>) -> Result<()> {
-    let mut copy = Copy::begin(transaction, "COPY staged_keys FROM STDIN (FORMAT binary)")?;
+fn stage_keys<'a>(
+    transaction: &mut Transaction<'_>,
+    kind: RibKind,
+    keys: impl Iterator<Item = RouteKey<'a>>,
+) -> Result<()> {
+    let mut copy = Copy::begin(transaction, &on(kind, "COPY staged_keys FROM STDIN (FORMAT binary)"))?;
     for key in keys {
-        key.put_fields(copy.row(RouteKey::FIELDS)?);
+        key.put_fields(copy.row(key.fields())?);
     }
     copy.finish()?;
     Ok(transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?)
@@ -104,8 +134,10 @@ fn stage_keys<'a>(transaction: &mut Transaction<'_>, keys: impl Iterator<Item = 
 
 fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>) -> Result<u64> {
     for (key, route) in rows {
-        let out = copy.row(RouteKey::FIELDS + row::ATTRIBUTE_COLUMNS)?;
+        let speaker = row::speaker_columns(key.table);
+        let out = copy.row(key.fields() + speaker + row::ATTRIBUTE_COLUMNS)?;
         key.put_fields(out);
+        row::put_speaker(out, key.table);
         out.extend_from_slice(route.columns());
     }
     copy.finish()
@@ -114,6 +146,7 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
 /// How far the deletion of a router's or a table's routes has come: a key behind which the next chunk begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    neighbour: Option<(IpAddr, bool)>,
     table_name: String,
     afi: i16,
     prefix: Option<String>,
@@ -129,33 +162,72 @@ pub struct Chunk {
     pub next: Option<Progress>,
 }
 
-/// Deletes the next `size` routes of a router, or of one of its tables, whatever their family.
+/// What is deleted: all of a router's routes in one kind of RIB, or one table of them in all its families.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The kind.
+    pub kind: RibKind,
+    /// The table; `None`: all of them.
+    pub table: Option<(View, Arc<str>)>,
+}
+
+impl Scope {
+    /// All that a router has.
+    pub fn everything() -> Vec<Scope> {
+        RibKind::ALL.map(|kind| Scope { kind, table: None }).into()
+    }
+
+    /// One table.
+    pub fn of(view: View, name: Arc<str>) -> Scope {
+        Scope { kind: view.kind(), table: Some((view, name)) }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.table.as_ref().map(|(_, name)| &**name)
+    }
+
+    pub(super) fn neighbour(&self) -> Option<Neighbour> {
+        self.table.as_ref().and_then(|(view, _)| view.neighbour())
+    }
+}
+
+/// Deletes the next `size` routes of a router within `scope`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn delete_chunk(
     transaction: &mut Transaction<'_>,
     router: &RouterId,
-    table_name: Option<&str>,
+    scope: &Scope,
     from: &Progress,
     size: i64,
 ) -> Result<Chunk> {
     transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
     let first_prefix = from.prefix.as_deref().unwrap_or("0.0.0.0/0");
+    let neighbour = scope.neighbour();
+    let (from_address, from_policy) = from.neighbour.unwrap_or((Ipv4Addr::UNSPECIFIED.into(), false));
     let row = transaction.query_typed_one(
-        include_str!("../../sql/delete_table_chunk.sql"),
+        &on(scope.kind, include_str!("../../sql/delete_table_chunk.sql")),
         &[
             (&router.as_str(), Type::TEXT),
-            (&table_name, Type::TEXT),
+            (&scope.name(), Type::TEXT),
             (&from.table_name, Type::TEXT),
             (&from.afi, Type::INT2),
             (&first_prefix, Type::TEXT),
             (&from.path_id, Type::INT8),
             (&size, Type::INT8),
+            (&neighbour.map(|of| of.address), Type::INET),
+            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
+            (&from_address, Type::INET),
+            (&from_policy, Type::BOOL),
         ],
     )?;
     let deleted: i64 = row.get("deleted");
     let next = row.get::<_, Option<String>>("prefix").map(|prefix| Progress {
+        neighbour: match scope.kind {
+            RibKind::LocRib => None,
+            RibKind::AdjRibIn | RibKind::AdjRibOut => Some((row.get("peer_address"), row.get("is_post_policy"))),
+        },
         table_name: row.get("table_name"),
         afi: row.get("afi"),
         prefix: Some(prefix),

@@ -4,11 +4,13 @@
 //! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Afi, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, Table, Timestamp, WriteText};
+use crate::model::{
+    Afi, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp, WriteText,
+};
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -129,11 +131,59 @@ pub fn fingerprint_of(columns: &[u8]) -> u64 {
     xxh3_64(columns)
 }
 
-/// The fields `router_id`, `table_name`, `afi`.
+/// The fields `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`.
 pub fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.router.as_str());
+    if let Some(neighbour) = table.view.neighbour() {
+        put_inet(out, neighbour.address);
+        put_bool(out, neighbour.policy.is_post());
+    }
     put_text(out, &table.name);
-    put_fixed(out, &table.afi.column().to_be_bytes());
+    put_afi(out, table.afi);
+}
+
+/// An `afi` field.
+pub fn put_afi(out: &mut Vec<u8>, afi: Afi) {
+    put_fixed(out, &afi.column().to_be_bytes());
+}
+
+/// How many fields [`put_speaker`] writes.
+pub fn speaker_columns(table: &Table) -> usize {
+    match table.view.kind() {
+        RibKind::LocRib => 0,
+        RibKind::AdjRibIn | RibKind::AdjRibOut => 2,
+    }
+}
+
+/// The fields `peer_asn` and `peer_bgp_id` of an Adj-RIB; none for a Loc-RIB.
+pub fn put_speaker(out: &mut Vec<u8>, table: &Table) {
+    if speaker_columns(table) > 0 {
+        put_bigint(out, i64::from(table.speaker.asn.0));
+        put_bgp_id(out, table.speaker.bgp_id);
+    }
+}
+
+/// A BGP identifier as `text`: empty where none is known.
+fn put_bgp_id(out: &mut Vec<u8>, id: Ipv4Addr) {
+    if id.is_unspecified() { put_text(out, "") } else { put_text(out, &id.to_string()) }
+}
+
+/// The last fields of a row of `route_events`: `peer_address`, `peer_asn`, `peer_bgp_id`, `is_post_policy`, `rib`.
+pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
+    match table.view.neighbour() {
+        None => (0..4).for_each(|_| put_null(out)),
+        Some(neighbour) => {
+            put_inet(out, neighbour.address);
+            put_speaker(out, table);
+            put_bool(out, neighbour.policy.is_post());
+        }
+    }
+    put_text(out, table.view.kind().as_str());
+}
+
+/// A `boolean` field.
+fn put_bool(out: &mut Vec<u8>, value: bool) {
+    put_fixed(out, &[u8::from(value)]);
 }
 
 /// A `cidr` field.
@@ -261,6 +311,14 @@ impl<'a> FieldReader<'a> {
 
     /// What has not been read.
     pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// What follows the next `count` fields; as much as there is, if they are NULL or cut short.
+    pub fn skip(&mut self, count: usize) -> &'a [u8] {
+        (0..count).for_each(|_| {
+            self.value();
+        });
         self.rest
     }
 

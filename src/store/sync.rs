@@ -1,6 +1,4 @@
-//! `rib_sync_status` and `session_events`: how far each table is, and what happened to it.
-
-use std::sync::Arc;
+//! `rib_sync_status`, its like for the Adj-RIBs, and `session_events`: how far each table is, and what happened to it.
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
@@ -8,7 +6,9 @@ use postgres::{Client, Transaction};
 use super::error::Result;
 use super::owner::read_afi;
 use super::record::SessionEvent;
-use crate::model::{Afi, RouterId, Table};
+use super::routes::Scope;
+use super::statement::on;
+use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// A table's dump begins. Has to be committed before the first route of the dump, because the purge compares
 /// `updated_at` with this transaction's `now()`.
@@ -16,13 +16,7 @@ use crate::model::{Afi, RouterId, Table};
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn start(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
-    on_table(
-        transaction,
-        "INSERT INTO rib_sync_status (router_id, table_name, afi, session_start_time) VALUES ($1, $2, $3, now())
-         ON CONFLICT (router_id, table_name, afi) DO UPDATE
-         SET session_start_time = now(), eor_seen = false, eor_time = NULL, updated_at = now()",
-        table,
-    )
+    on_table(transaction, include_str!("../../sql/sync_start.sql"), table)
 }
 
 /// End-of-RIB was seen. Routers send it more than once: the first one of a dump is the time that stays.
@@ -30,18 +24,22 @@ pub fn start(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn end_of_rib(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
-    on_table(
-        transaction,
-        "INSERT INTO rib_sync_status AS r (router_id, table_name, afi, eor_seen, eor_time) VALUES ($1, $2, $3, true, now())
-         ON CONFLICT (router_id, table_name, afi) DO UPDATE
-         SET eor_seen = true, eor_time = CASE WHEN r.eor_seen THEN r.eor_time ELSE now() END, updated_at = now()",
-        table,
-    )
+    on_table(transaction, include_str!("../../sql/sync_end_of_rib.sql"), table)
 }
 
 fn on_table(transaction: &mut Transaction<'_>, sql: &str, table: &Table) -> Result<()> {
     let (router, name, afi) = (table.router.as_str(), &*table.name, table.afi.column());
-    transaction.execute_typed(sql, &[(&router, Type::TEXT), (&name, Type::TEXT), (&afi, Type::INT2)])?;
+    let neighbour = table.view.neighbour();
+    transaction.execute_typed(
+        &on(table.view.kind(), sql),
+        &[
+            (&router, Type::TEXT),
+            (&name, Type::TEXT),
+            (&afi, Type::INT2),
+            (&neighbour.map(|of| of.address), Type::INET),
+            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
+        ],
+    )?;
     Ok(())
 }
 
@@ -62,14 +60,28 @@ pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<
 }
 
 fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) -> Result<()> {
-    if tables.is_empty() {
-        return Ok(());
+    for kind in RibKind::ALL {
+        let tables: Vec<&Table> = tables.iter().copied().filter(|table| table.view.kind() == kind).collect();
+        if tables.is_empty() {
+            continue;
+        }
+        let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
+        let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+        let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
+        let neighbours: Vec<_> = tables.iter().map(|table| table.view.neighbour()).collect();
+        let addresses: Vec<_> = neighbours.iter().map(|of| of.map(|of| of.address)).collect();
+        let policies: Vec<_> = neighbours.iter().map(|of| of.map(|of| of.policy.is_post())).collect();
+        transaction.execute_typed(
+            &on(kind, sql),
+            &[
+                (&routers, Type::TEXT_ARRAY),
+                (&names, Type::TEXT_ARRAY),
+                (&afis, Type::INT2_ARRAY),
+                (&addresses, Type::INET_ARRAY),
+                (&policies, Type::BOOL_ARRAY),
+            ],
+        )?;
     }
-    let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
-    let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-    let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-    transaction
-        .execute_typed(sql, &[(&routers, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY), (&afis, Type::INT2_ARRAY)])?;
     Ok(())
 }
 
@@ -78,46 +90,68 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn hold(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
-    transaction.execute_typed(
-        "UPDATE rib_sync_status SET eor_seen = false, updated_at = now() WHERE router_id = $1",
-        &[(&router.as_str(), Type::TEXT)],
-    )?;
+    let sql = "UPDATE rib_sync_status SET eor_seen = false, updated_at = now() WHERE router_id = $1";
+    for kind in RibKind::ALL {
+        transaction.execute_typed(&on(kind, sql), &[(&router.as_str(), Type::TEXT)])?;
+    }
     Ok(())
 }
 
-/// A table, or all tables of the router, went down: the rows of all its families go.
+/// Tables of the router went down: their rows go.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, table_name: Option<&str>) -> Result<()> {
+pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<()> {
+    let neighbour = scope.neighbour();
     transaction.execute_typed(
-        "DELETE FROM rib_sync_status WHERE router_id = $1 AND ($2 IS NULL OR table_name = $2)",
-        &[(&router.as_str(), Type::TEXT), (&table_name, Type::TEXT)],
+        &on(scope.kind, include_str!("../../sql/sync_remove.sql")),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&scope.name(), Type::TEXT),
+            (&neighbour.map(|of| of.address), Type::INET),
+            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
+        ],
     )?;
     Ok(())
 }
 
 /// The tables of one router that have a row.
-pub(super) fn tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<(Arc<str>, Afi)>> {
-    let rows = transaction.query_typed(
-        "SELECT table_name, afi FROM rib_sync_status WHERE router_id = $1 ORDER BY table_name, afi",
-        &[(&router.as_str(), Type::TEXT)],
-    )?;
-    rows.iter().map(|row| Ok((row.get::<_, &str>(0).into(), read_afi(row.get(1))?))).collect()
+pub(super) fn tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableKey>> {
+    let mut tables = Vec::new();
+    for kind in RibKind::ALL {
+        let rows = transaction.query_typed(
+            &on(kind, "SELECT table_name, afi/*adj , peer_address, is_post_policy*/ FROM rib_sync_status WHERE router_id = $1"),
+            &[(&router.as_str(), Type::TEXT)],
+        )?;
+        for row in rows {
+            let neighbour =
+                || Neighbour { address: row.get(2), policy: if row.get(3) { Policy::Post } else { Policy::Pre } };
+            let view = match kind {
+                RibKind::LocRib => View::LocRib,
+                RibKind::AdjRibIn => View::AdjRibIn(neighbour()),
+                RibKind::AdjRibOut => View::AdjRibOut(neighbour()),
+            };
+            tables.push(TableKey { view, name: row.get::<_, &str>(0).into(), afi: read_afi(row.get(1))? });
+        }
+    }
+    tables.sort();
+    Ok(tables)
 }
 
-/// The routers and table names with rows whose last owner was `collector`: what has to come back within the hold
-/// after a start.
+/// The routers with tables whose last owner was `collector`: what has to come back within the hold after a start.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn owned_tables(client: &mut Client, collector: &str) -> Result<Vec<(RouterId, Arc<str>)>> {
+pub fn owned_routers(client: &mut Client, collector: &str) -> Result<Vec<RouterId>> {
     let rows = client.query_typed(
-        "SELECT DISTINCT router_id, table_name FROM rib_sync_status JOIN router_owner USING (router_id)
-         WHERE collector_id = $1 ORDER BY router_id, table_name",
+        "SELECT router_id FROM router_owner o
+         WHERE collector_id = $1 AND (EXISTS (SELECT FROM rib_sync_status s WHERE s.router_id = o.router_id)
+                                   OR EXISTS (SELECT FROM adj_rib_in_sync_status s WHERE s.router_id = o.router_id)
+                                   OR EXISTS (SELECT FROM adj_rib_out_sync_status s WHERE s.router_id = o.router_id))
+         ORDER BY router_id",
         &[(&collector, Type::TEXT)],
     )?;
-    Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get::<_, &str>(1).into())).collect())
+    Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }
 
 /// Writes a row of `session_events`.

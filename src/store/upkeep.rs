@@ -37,16 +37,22 @@ pub fn end(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Refreshes `route_summary` without making its readers wait, except for the very first time.
+/// The materialized views.
+const SUMMARIES: [&str; 3] = ["route_summary", "adj_rib_in_summary", "adj_rib_out_summary"];
+
+/// Refreshes the summaries without making their readers wait, except for the very first time.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn refresh_summary(client: &mut Client) -> Result<()> {
-    let row =
-        client.query_typed_one("SELECT relispopulated FROM pg_class WHERE oid = 'route_summary'::regclass", &[])?;
-    // A view without data (a dump restores it so) cannot be refreshed CONCURRENTLY, and nobody can read it yet.
-    let how = if row.get::<_, bool>(0) { "CONCURRENTLY" } else { "" };
-    Ok(client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {how} route_summary"))?)
+    for view in SUMMARIES {
+        let row = client
+            .query_typed_one(&format!("SELECT relispopulated FROM pg_class WHERE oid = '{view}'::regclass"), &[])?;
+        // A view without data (a dump restores it so) cannot be refreshed CONCURRENTLY, and nobody can read it yet.
+        let how = if row.get::<_, bool>(0) { "CONCURRENTLY" } else { "" };
+        client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {how} {view}"))?;
+    }
+    Ok(())
 }
 
 /// Makes statistics of `route_events` as a whole if they are missing or old. Whether they were.

@@ -134,7 +134,7 @@ mod tests {
         let router = RouterId::new("10.0.0.1");
         meters.router(&router).session_begins("192.0.2.1".parse().unwrap(), None);
         meters.router(&RouterId::new("10.0.0.2"));
-        let table = Table { router: router.clone(), name: "global".into(), afi: Afi::Ipv4 };
+        let table = Table::loc_rib(router.clone(), "global", Afi::Ipv4);
         meters.router(&router).table(&table).routes.set(1_000_000);
         meters.set_part("database", Ok(()));
         assert_eq!(summary(&meters), "1 of 2 routers connected, 1000000 routes");

@@ -34,7 +34,7 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 pub fn table(router: &str, name: &str, afi: Afi) -> Arc<Table> {
-    Arc::new(Table { router: RouterId::new(router), name: name.into(), afi })
+    Arc::new(Table::loc_rib(RouterId::new(router), name, afi))
 }
 
 pub fn nlri(prefix: &str, path_id: Option<u32>) -> Nlri {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub use crate::model::AsWidth;
+pub use crate::model::{AsWidth, Policy};
 use crate::model::{Asn, Timestamp};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
@@ -46,7 +46,7 @@ pub struct PeerKey {
 }
 
 /// The peer type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerKind {
     /// Type 0, global instance.
     Global,
@@ -111,15 +111,6 @@ pub enum Rib {
         /// Whether it is not the whole table (F flag).
         filtered: bool,
     },
-}
-
-/// Before or after the policy of the Adj-RIB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Policy {
-    /// Pre-policy.
-    Pre,
-    /// Post-policy.
-    Post,
 }
 
 impl PerPeerHeader {

@@ -1,6 +1,7 @@
 //! Rows of a binary COPY, read as PostgreSQL's receive functions read them and as strictly.
 
 use rib_ingester::model::attrs::jsonb_text;
+use rib_ingester::model::{RibKind, Table};
 use serde_json::Value;
 
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +19,13 @@ enum Column {
     Jsonb,
     Timestamp,
     Bytes,
+    Bool,
+    BgpId,
 }
 
-use Column::{Action, Afi, AsPath, Bytes, Cidr, EventId, Inet, Jsonb, Origin, Text, TextArray, Timestamp, Unsigned};
+use Column::{
+    Action, Afi, AsPath, BgpId, Bool, Bytes, Cidr, EventId, Inet, Jsonb, Origin, Text, TextArray, Timestamp, Unsigned,
+};
 
 /// `nexthop` to `attrs`.
 const ATTRIBUTES: [Column; 10] =
@@ -32,10 +37,13 @@ pub fn check_attributes(columns: &[u8]) {
     assert!(rest.is_empty(), "octets behind the last column");
 }
 
-/// The key of a row of `current_routes`.
-pub fn check_key(fields: &[u8]) {
-    let rest =
-        [Text, Text, Afi, Cidr, Unsigned].into_iter().fold(fields, |rest, column| check_field(rest, column, false));
+/// The key of a row of `current_routes`, or of the Adj-RIB that the table is.
+pub fn check_key(table: &Table, fields: &[u8]) {
+    let columns = match table.view.kind() {
+        RibKind::LocRib => &[Text, Text, Afi, Cidr, Unsigned][..],
+        RibKind::AdjRibIn | RibKind::AdjRibOut => &[Text, Inet, Bool, Text, Afi, Cidr, Unsigned],
+    };
+    let rest = columns.iter().fold(fields, |rest, column| check_field(rest, *column, false));
     assert!(rest.is_empty(), "octets behind the last column");
 }
 
@@ -49,6 +57,11 @@ pub fn check_event(fields: &[u8], attributes: &[u8]) {
     let rest = check_field(rest, Bytes, true);
     let rest = check_field(rest, Timestamp, false);
     let rest = check_field(rest, Timestamp, true);
+    let rest = check_field(rest, Inet, true);
+    let rest = check_field(rest, Unsigned, true);
+    let rest = check_field(rest, BgpId, true);
+    let rest = check_field(rest, Bool, true);
+    let rest = check_field(rest, Text, false);
     assert!(rest.is_empty(), "octets behind the last column");
 }
 
@@ -68,6 +81,8 @@ fn check_field(fields: &[u8], column: Column, nullable: bool) -> &[u8] {
 fn check_value(value: &[u8], column: Column) {
     match column {
         EventId => assert_eq!(value.len(), 32),
+        Bool => assert!(matches!(value, [0 | 1])),
+        BgpId => assert!(value.is_empty() || text(value).parse::<std::net::Ipv4Addr>().is_ok()),
         Bytes => assert!(!value.is_empty()),
         Text => assert!(!text(value).is_empty()),
         Action => assert!(matches!(value, b"A" | b"D")),

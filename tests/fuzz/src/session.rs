@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
-use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
+use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, TableKey, Timestamp};
 use rib_ingester::pipeline::{
     Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
     SessionEventKind, StateItem, StateOp, StoredRoute, Was, WithdrawReason, channels,
@@ -208,7 +208,7 @@ fn answer(item: &StateItem) {
         StateItem::Claim(claim) => {
             let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1, Arc::default()));
             // A session that is gone needs no answer.
-            let _ = claim.reply.send(Claimed { owner, tables: vec![("held".into(), Afi::Ipv4)] });
+            let _ = claim.reply.send(Claimed { owner, tables: vec![TableKey::loc_rib("held", Afi::Ipv4)] });
         }
         StateItem::Batch(batch) => {
             for op in &batch.ops {
@@ -277,9 +277,10 @@ impl Story {
                     assert!(routes.remove(&key(nlri)).is_some(), "{table} {nlri:?} is not there");
                 }
             }
-            StateOp::TableDown { name, event } => {
-                self.by_ops.retain(|table, _| table.name != name);
-                self.by_events.retain(|table, _| table.name != name);
+            StateOp::TablesDown { tables, event } => {
+                let goes = |table: &Table| tables.contains(&(table.view, table.name.clone()));
+                self.by_ops.retain(|table, _| !goes(table));
+                self.by_events.retain(|table, _| !goes(table));
                 check_session_event(&event);
             }
             StateOp::TableSeen(table) => assert!(self.by_ops.contains_key(&*table), "{table} is seen and not there"),
@@ -328,7 +329,7 @@ impl Story {
         assert_eq!(nlri.prefix.afi(), table.afi);
         let mut fields = Vec::new();
         RouteKey { table, prefix: nlri.prefix, path_id: nlri.path_id_column() }.put_fields(&mut fields);
-        rows::check_key(&fields);
+        rows::check_key(table, &fields);
     }
 
     /// Thousands of prefixes share one route: it is looked at once.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
-use rib_ingester::session::changes::{Changes, PathIds};
+use rib_ingester::session::changes::{Changes, PathIds, Slot};
 use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::update::{self, DecodeContext, Routes, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
@@ -94,14 +94,14 @@ fn check_prefix(prefix: Prefix, family: AfiSafi) {
 
 fn check_changes(routes: Routes<'_>, path_ids: PathIds) {
     let changes = Changes::of(routes, path_ids);
-    let mut announced: HashSet<Nlri> = HashSet::new();
-    for (afi, route, nlri) in &changes.announced {
+    let mut announced: HashSet<(Slot, Nlri)> = HashSet::new();
+    for (slot, route, nlri) in &changes.announced {
         rows::check_attributes(route.columns());
-        assert!(!nlri.is_empty() && nlri.iter().all(|nlri| nlri.prefix.afi() == *afi));
-        announced.extend(nlri.iter());
+        assert!(!nlri.is_empty() && nlri.iter().all(|nlri| nlri.prefix.afi() == slot.afi));
+        announced.extend(nlri.iter().map(|nlri| (*slot, nlri)));
     }
-    for (afi, nlri) in &changes.withdrawn {
-        assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == *afi && !announced.contains(&nlri)));
+    for (slot, nlri) in &changes.withdrawn {
+        assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == slot.afi && !announced.contains(&(*slot, nlri))));
     }
     assert!(changes.not_stored.iter().all(|family| family.unicast().is_none()));
 }
