@@ -170,7 +170,7 @@ settings! {
         "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, for no one else to read; from these addresses nothing without the right signature gets in. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
     http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
         "`ADDRESS:PORT`, or `off`",
-        "where `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
+        "where the status page, `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
     allow: Vec<IpNet> = "ALLOW", Text("127.0.0.0/8,::1/128"), value::required(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "source addresses that routers may connect from; all others are refused";

@@ -1,4 +1,4 @@
-//! What an operator sees over HTTP: `/metrics`, `/healthz`, `/readyz`.
+//! What an operator sees over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 //!
 //! A few threads accept, read and answer; each request has a deadline, a size and a connection of its own, so that nobody
 //! who is slow can hold more than a thread for a few seconds. Everything is read-only. Nothing here touches a writer: what
@@ -8,6 +8,7 @@
 //! threads as they are asked to; what is needed here is less than what would have to be built around them.
 
 mod exposition;
+mod pages;
 pub mod probe;
 mod process;
 mod request;
@@ -19,12 +20,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, TrySendError, bounded};
 use log::{debug, error, info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::metrics::{Meters, Part};
 use crate::pipeline::Health;
 use crate::stop::Stop;
+pub use pages::Pages;
+use pages::Question;
 use request::{Method, Request};
 use response::Response;
 
@@ -53,14 +57,33 @@ pub struct Http {
     meters: Arc<Meters>,
     health: Arc<Health>,
     stop: Stop,
+    pages: Sender<Question>,
+}
+
+/// What the port needs to know.
+pub struct HttpOptions<'a> {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Where PostgreSQL is, for the pages.
+    pub database_url: &'a str,
+    /// Who we are.
+    pub collector_id: &'a str,
+    /// What is shown.
+    pub meters: &'a Arc<Meters>,
+    /// The writers' part of it.
+    pub health: &'a Arc<Health>,
+    /// When to end.
+    pub stop: &'a Stop,
 }
 
 impl Http {
-    /// Binds the port and says so in the log.
+    /// Binds the port and says so in the log. Each part has to be given its threads: [`THREADS`] for [`Http::serve`], one
+    /// for [`Pages::run`].
     ///
     /// # Errors
     /// What the system says.
-    pub fn bind(address: SocketAddr, meters: &Arc<Meters>, health: &Arc<Health>, stop: &Stop) -> io::Result<Http> {
+    pub fn bind(options: &HttpOptions<'_>) -> io::Result<(Http, Pages)> {
+        let HttpOptions { address, meters, health, stop, .. } = *options;
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         listener.set_reuse_address(true)?;
         listener.bind(&address.into())?;
@@ -68,8 +91,10 @@ impl Http {
         // On Linux the receive time-out bounds accept as well.
         listener.set_read_timeout(Some(ACCEPT_TICK))?;
         let bound = listener.local_addr()?.as_socket().unwrap_or(address);
-        info!("http: metrics and health on {bound}");
-        Ok(Http { listener, meters: Arc::clone(meters), health: Arc::clone(health), stop: stop.clone() })
+        info!("http: status page, metrics and health on {bound}");
+        let (pages, questions) = bounded(pages::QUEUE_MAX);
+        let http = Http { listener, meters: Arc::clone(meters), health: Arc::clone(health), stop: stop.clone(), pages };
+        Ok((http, Pages::new(options.database_url, options.collector_id, meters, questions)))
     }
 
     /// Answers requests until the collector stops; `thread` names the caller's thread.
@@ -96,12 +121,26 @@ impl Http {
 
     fn answer(&self, mut socket: TcpStream) {
         let (method, response) = match request::read(&mut socket) {
+            Ok(request) if pages::is_page(&request.path) => return self.pass_on(socket, request),
             Ok(request) => (request.method, self.respond(&request)),
             Err(request::Refusal::Gone(error)) => return debug!("http: nothing to answer: {error}"),
             Err(request::Refusal::Bad(response)) => (Method::Get, response),
         };
         if let Err(error) = response.write(&mut socket, method) {
             debug!("http: answer not taken: {error}");
+        }
+    }
+
+    /// Gives the request to the thread that makes pages, unless too many wait there.
+    fn pass_on(&self, socket: TcpStream, request: Request) {
+        if let Err(TrySendError::Full(question) | TrySendError::Disconnected(question)) =
+            self.pages.try_send(Question { socket, request })
+        {
+            let Question { mut socket, request } = question;
+            let busy = Response::text(503, "too many people look at the status page: try again in a moment\n");
+            if let Err(error) = busy.write(&mut socket, request.method) {
+                debug!("http: answer not taken: {error}");
+            }
         }
     }
 
@@ -113,7 +152,7 @@ impl Http {
             },
             "/healthz" => self.alive(),
             "/readyz" => self.ready(),
-            _ => Response::text(404, "there are /metrics, /healthz and /readyz\n"),
+            _ => Response::text(404, "there are /, /metrics, /healthz and /readyz\n"),
         }
     }
 

@@ -11,7 +11,7 @@
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
 //!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
-//!  [http-n] metrics, health  [probe] is the database there  [maintenance] partitions, retention, refresh
+//!  [http-n] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
 //! ```
 //!
 //! | module | what it is | may import |
@@ -27,7 +27,7 @@
 //! | `conninfo` | what a connection string says | nothing of ours |
 //! | `tls` | certificates, keys and what is believed of them | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config` |
-//! | `http` | metrics and health for operators; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
+//! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and

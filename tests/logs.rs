@@ -54,7 +54,7 @@ fn routes_are_no_log_lines_and_a_flood_of_bad_messages_is_one() {
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
-    ingester.logged("dump begins");
+    ingester.logged("IPv6: dump begins");
     let before = ingester.log().len();
     for third in 0..200 {
         let prefixes: Vec<String> = (0..10).map(|last| format!("10.{last}.{third}.0/24")).collect();

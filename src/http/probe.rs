@@ -27,14 +27,16 @@ pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
-        let wants_sizes = sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY);
-        match ask(url, &mut connection, meters, wants_sizes) {
-            Ok(()) if wants_sizes => sizes_at = Some(began),
-            Ok(()) => {}
-            Err(error) => {
-                connection = None;
-                meters.set_part("database", Err(error.to_string()));
+        let asked = ask(url, &mut connection, meters).and_then(|client| match client {
+            Some(client) if sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY) => {
+                sizes_at = Some(began);
+                measure(client, meters)
             }
+            Some(_) | None => Ok(()),
+        });
+        if let Err(error) = asked {
+            connection = None;
+            meters.set_part("database", Err(error.to_string()));
         }
         while !stop.is_stopping() && began.elapsed() < EVERY {
             std::thread::sleep(STOP_POLL);
@@ -43,7 +45,8 @@ pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
     pulse.rest();
 }
 
-fn ask(url: &str, connection: &mut Option<Client>, meters: &Meters, wants_sizes: bool) -> store::Result<()> {
+/// The connection, if the database is there and has our schema.
+fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> store::Result<Option<&'a mut Client>> {
     let client = match connection {
         Some(client) => client,
         none => none.insert(store::connect_reader(url, "probe")?),
@@ -51,13 +54,14 @@ fn ask(url: &str, connection: &mut Option<Client>, meters: &Meters, wants_sizes:
     let missing = store::migrate::missing(client)?;
     meters.set_part("database", Ok(()));
     let schema = if missing.is_empty() { Ok(()) } else { Err(format!("lacks {}", missing.join(", "))) };
-    let is_whole = schema.is_ok();
     meters.set_part("schema", schema);
-    if wants_sizes && is_whole {
-        let sizes = overview::sizes(client)?;
-        meters.process.partitions.set(sizes.partitions);
-        meters.process.partition_bytes.set(sizes.partition_bytes);
-        meters.process.database_bytes.set(sizes.database_bytes);
-    }
+    Ok(missing.is_empty().then_some(client))
+}
+
+fn measure(client: &mut Client, meters: &Meters) -> store::Result<()> {
+    let sizes = overview::sizes(client)?;
+    meters.process.partitions.set(sizes.partitions);
+    meters.process.partition_bytes.set(sizes.partition_bytes);
+    meters.process.database_bytes.set(sizes.database_bytes);
     Ok(())
 }

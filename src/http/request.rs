@@ -46,7 +46,6 @@ pub(super) enum Refusal {
 
 impl Request {
     /// The value of a name in the query, without spaces around it; empty if it is not there.
-    #[cfg(test)]
     pub(super) fn value(&self, name: &str) -> &str {
         self.query.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value.trim())
     }

@@ -37,6 +37,11 @@ impl Response {
         Response { status: 200, content_type: "text/plain; version=0.0.4", policy: NOTHING.to_owned(), body }
     }
 
+    /// A page; `policy` is its content security policy.
+    pub(super) fn page(status: u16, body: String, policy: &str) -> Response {
+        Response { status, content_type: "text/html; charset=utf-8", policy: policy.to_owned(), body }
+    }
+
     /// The status code.
     #[cfg(test)]
     pub(super) fn status(&self) -> u16 {

@@ -118,17 +118,26 @@ pub fn read(client: &mut Client) -> Result<Status> {
             routers[i].tables.push(read_table(&row)?);
         }
     }
-    let partitions = client
-        .query_typed(include_str!("../../sql/partitions.sql"), &[(&EVENTS.parent, Type::TEXT)])?
-        .iter()
-        .map(read_partition)
-        .collect();
-    let refused = client
-        .query_typed(include_str!("../../sql/status_refused.sql"), &[])?
-        .iter()
-        .map(read_refused)
-        .collect::<Result<Vec<_>>>()?;
+    let partitions = partitions(client)?;
+    let refused = refused(client)?;
     Ok(Status { now, routers, partitions, refused })
+}
+
+/// The days of history, oldest first.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn partitions(client: &mut Client) -> Result<Vec<PartitionStatus>> {
+    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&EVENTS.parent, Type::TEXT)])?;
+    Ok(rows.iter().map(read_partition).collect())
+}
+
+/// Sources refused within the last week, the latest first, 100 at most.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn refused(client: &mut Client) -> Result<Vec<RefusedSource>> {
+    client.query_typed(include_str!("../../sql/status_refused.sql"), &[])?.iter().map(read_refused).collect()
 }
 
 fn read_router(row: &Row) -> Result<RouterStatus> {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use super::notify::{self, Notify};
 use super::{StartError, spawn};
 use crate::config::Settings;
-use crate::http::{self, Http, probe};
+use crate::http::{self, Http, HttpOptions, probe};
 use crate::metrics::Meters;
 use crate::pipeline::Health;
 use crate::session::Shared;
@@ -34,7 +34,15 @@ impl Operations {
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };
-        let http = Http::bind(address, &operations.meters, &operations.health, stop).map_err(|error| {
+        let options = HttpOptions {
+            address,
+            database_url: &settings.database_url,
+            collector_id: &settings.collector_id,
+            meters: &operations.meters,
+            health: &operations.health,
+            stop,
+        };
+        let (http, pages) = Http::bind(&options).map_err(|error| {
             StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_HTTP_LISTEN): {error}"))
         })?;
         let http = Arc::new(http);
@@ -42,6 +50,7 @@ impl Operations {
             let (http, name) = (Arc::clone(&http), format!("http-{i}"));
             operations.threads.push(spawn(&name.clone(), move || http.serve(&name)));
         }
+        operations.threads.push(spawn("http-pages", move || pages.run()));
         let (url, stop, meters) = (settings.database_url.clone(), stop.clone(), Arc::clone(&operations.meters));
         let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
         operations.threads.push(spawn("probe", move || probe::run(&url, &meters, &pulse, &stop)));

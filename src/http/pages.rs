@@ -1,0 +1,148 @@
+//! The status page: what there is, what is wrong, where a route goes. Plain HTML without scripts.
+//!
+//! One thread renders all pages, one at a time, on one database connection that only reads and whose statements end after
+//! three seconds: however many people look, the writers have one neighbour more. What is live comes from the counters and
+//! needs no database; what cannot be read is said and the rest is shown. `maud` escapes whatever a router is called.
+
+mod churn;
+mod layout;
+mod lookup;
+mod overview;
+mod plot;
+mod router;
+mod words;
+
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use log::{debug, error};
+use maud::Markup;
+
+use super::request::Request;
+use super::response::Response;
+use crate::metrics::Meters;
+use crate::store::{self, Client};
+use churn::Churn;
+
+/// So many requests for pages wait; more are told to come back.
+pub(super) const QUEUE_MAX: usize = 16;
+
+/// How often the thread looks whether a minute is over.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a connection that nobody uses is kept.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long one page may take: some statements of three seconds.
+const STANDSTILL_MAX: Duration = Duration::from_secs(120);
+
+/// Somebody wants a page.
+pub(super) struct Question {
+    pub(super) socket: TcpStream,
+    pub(super) request: Request,
+}
+
+/// The thread that renders pages.
+pub struct Pages {
+    questions: Receiver<Question>,
+    context: Context,
+    database: Database,
+}
+
+/// What all pages know.
+struct Context {
+    meters: Arc<Meters>,
+    collector_id: String,
+    churn: Churn,
+}
+
+/// The one connection, made when it is needed.
+struct Database {
+    url: String,
+    client: Option<Client>,
+    used: Instant,
+}
+
+/// A page before it gets its frame.
+struct Page {
+    status: u16,
+    title: String,
+    body: Markup,
+}
+
+/// The paths of pages.
+pub(super) fn is_page(path: &str) -> bool {
+    matches!(path, "/" | "/router" | "/lookup")
+}
+
+impl Pages {
+    /// A thread's worth of pages for the questions that come.
+    pub(super) fn new(url: &str, collector_id: &str, meters: &Arc<Meters>, questions: Receiver<Question>) -> Pages {
+        let context =
+            Context { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
+        Pages { questions, context, database: Database { url: url.to_owned(), client: None, used: Instant::now() } }
+    }
+
+    /// Answers until nobody can ask any more.
+    pub fn run(mut self) {
+        let pulse = self.context.meters.pulse("http-pages", STANDSTILL_MAX);
+        loop {
+            match self.questions.recv_timeout(TICK) {
+                Ok(question) => {
+                    pulse.beat();
+                    self.answer(question);
+                    pulse.rest();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.context.churn.sample_when_due(&self.context.meters);
+            if self.database.used.elapsed() > IDLE_MAX {
+                self.database.client = None;
+            }
+        }
+    }
+
+    fn answer(&mut self, Question { mut socket, request }: Question) {
+        let began = Instant::now();
+        let page = catch_unwind(AssertUnwindSafe(|| self.page(&request)));
+        let response = match page {
+            Ok(page) => layout::whole(&self.context, page, began.elapsed()),
+            Err(_) => {
+                error!("http: a page could not be made: internal error");
+                self.database.client = None;
+                Response::text(500, "internal error\n")
+            }
+        };
+        if let Err(error) = response.write(&mut socket, request.method) {
+            debug!("http: page not taken: {error}");
+        }
+    }
+
+    fn page(&mut self, request: &Request) -> Page {
+        let Pages { context, database, .. } = self;
+        match request.path.as_str() {
+            "/router" => router::page(context, database, request.value("id")),
+            "/lookup" => lookup::page(context, database, request),
+            _ => overview::page(context, database, request),
+        }
+    }
+}
+
+impl Database {
+    /// Asks one question; a connection that broke is made again for the next one.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Client) -> store::Result<T>) -> Result<T, String> {
+        self.used = Instant::now();
+        let result = match &mut self.client {
+            Some(client) => question(client),
+            none => store::connect_reader(&self.url, "page").and_then(|client| question(none.insert(client))),
+        };
+        if self.client.as_ref().is_some_and(|client| client.is_closed()) {
+            self.client = None;
+        }
+        result.map_err(|error| error.to_string())
+    }
+}

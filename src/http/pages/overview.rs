@@ -1,0 +1,402 @@
+//! The first page: everything at a glance, routers in trouble first.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::churn::{self, Changes};
+use super::layout::{search, state, unread};
+use super::{Context, Database, Page, plot, words};
+use crate::http::request::Request;
+use crate::metrics::RouterMeter;
+use crate::model::{RouterId, Timestamp};
+use crate::store::overview::{self, RouterRow, SessionEventRow};
+use crate::store::status::{self, PartitionStatus, RefusedSource};
+
+/// Routers on one page.
+const PER_PAGE: usize = 100;
+
+/// So many routers are read at all.
+const ROUTERS_MAX: i64 = 10_000;
+
+/// Session events on the first page.
+const EVENTS: i64 = 8;
+
+/// How a router is doing. The order is the order of the list: what needs somebody comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// No session, and nothing held any more.
+    Down,
+    /// The session was lost; its routes wait for it.
+    Held,
+    /// Its tables are still coming.
+    Dumping,
+    /// Everything is there.
+    Synchronised,
+    /// Another collector has it.
+    Elsewhere,
+}
+
+impl Standing {
+    const ALL: [Standing; 5] =
+        [Standing::Down, Standing::Held, Standing::Dumping, Standing::Synchronised, Standing::Elsewhere];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Standing::Down => "down",
+            Standing::Held => "held",
+            Standing::Dumping => "dumping",
+            Standing::Synchronised => "in sync",
+            Standing::Elsewhere => "elsewhere",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Standing::Down => "no session, no routes kept",
+            Standing::Held => "session lost, its routes are kept for the hold",
+            Standing::Dumping => "the router is still sending its tables",
+            Standing::Synchronised => "all tables are there",
+            Standing::Elsewhere => "another collector has this router",
+        }
+    }
+
+    pub(super) fn show(self) -> Markup {
+        let class = match self {
+            Standing::Down => "bad",
+            Standing::Held | Standing::Dumping => "warn",
+            Standing::Synchronised => "ok",
+            Standing::Elsewhere => "none",
+        };
+        state(class, self.word())
+    }
+}
+
+/// What the list says of one router, from the counters and from the database.
+pub(super) struct Line {
+    pub(super) id: RouterId,
+    pub(super) name: Option<String>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) as_number: Option<i64>,
+    pub(super) collector_id: Option<String>,
+    pub(super) standing: Standing,
+    pub(super) tables: u64,
+    pub(super) synchronised: u64,
+    pub(super) routes: u64,
+    pub(super) last_message: Option<Timestamp>,
+    pub(super) lag: Option<Duration>,
+    pub(super) minutes: Option<Vec<Changes>>,
+}
+
+impl Line {
+    /// One router, of whom the database, the counters or both know.
+    pub(super) fn of(context: &Context, id: RouterId, row: Option<RouterRow>, meter: Option<&RouterMeter>) -> Line {
+        let tables = meter.map(RouterMeter::tables).unwrap_or_default();
+        let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
+        let synchronised = tables.iter().filter(|(_, table)| table.synchronised.get() > 0).count();
+        let standing = match &row {
+            _ if is_up && synchronised < tables.len() => Standing::Dumping,
+            _ if is_up => Standing::Synchronised,
+            Some(row) if row.collector_id.as_ref().is_some_and(|id| *id != context.collector_id) => Standing::Elsewhere,
+            Some(row) if row.tables > 0 => Standing::Held,
+            Some(_) => Standing::Down,
+            None if tables.is_empty() => Standing::Down,
+            None => Standing::Held,
+        };
+        let of_row = |value: fn(&RouterRow) -> i64| row.as_ref().map_or(0, |row| words::count(value(row)));
+        let live = tables.iter().map(|(_, table)| table.routes.get()).sum();
+        Line {
+            name: meter.and_then(RouterMeter::hostname).or_else(|| row.as_ref().and_then(|row| row.hostname.clone())),
+            address: meter.and_then(RouterMeter::address).or_else(|| row.as_ref().and_then(|row| row.address)),
+            as_number: row.as_ref().and_then(|row| row.as_number),
+            collector_id: row.as_ref().and_then(|row| row.collector_id.clone()),
+            tables: if is_up { tables.len() as u64 } else { of_row(|row| row.tables) },
+            synchronised: if is_up { synchronised as u64 } else { of_row(|row| row.synchronised) },
+            routes: if is_up { live } else { of_row(|row| row.routes) },
+            last_message: meter
+                .and_then(|meter| words::from_micros(meter.last_message.get()))
+                .or_else(|| row.as_ref().and_then(|row| row.last_message)),
+            lag: meter.map(|meter| meter.state.counts()).filter(|counts| counts.count > 0).map(|counts| counts.last),
+            minutes: meter.map(|meter| context.churn.of(&id, meter)),
+            standing,
+            id,
+        }
+    }
+
+    pub(super) fn has(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let holds = |own: &str| own.to_lowercase().contains(&text);
+        holds(self.id.as_str())
+            || self.name.as_deref().is_some_and(holds)
+            || self.address.is_some_and(|address| holds(&address.to_string()))
+            || self.as_number.is_some_and(|number| holds(&format!("as{number}")))
+    }
+
+    /// Those in trouble first, then by address as numbers, then by name.
+    fn sort_key(&self) -> (Standing, Option<IpAddr>, String) {
+        (self.standing, self.id.as_str().parse().ok(), self.id.as_str().to_owned())
+    }
+}
+
+/// All routers, and what the database said instead of them.
+pub(super) fn lines(context: &Context, database: &mut Database) -> (Vec<Line>, Option<String>) {
+    let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
+        Ok((_, rows)) => (rows, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    type Known = (Option<RouterRow>, Option<Arc<RouterMeter>>);
+    let mut all: BTreeMap<RouterId, Known> = BTreeMap::new();
+    for row in rows {
+        all.insert(RouterId::new(&row.router_id), (Some(row), None));
+    }
+    for (router, meter) in context.meters.routers() {
+        all.entry(router).or_default().1 = Some(meter);
+    }
+    let mut lines: Vec<Line> =
+        all.into_iter().map(|(id, (row, meter))| Line::of(context, id, row, meter.as_deref())).collect();
+    lines.sort_by_cached_key(Line::sort_key);
+    (lines, wrong)
+}
+
+pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
+    let (lines, wrong) = lines(context, database);
+    let now = Timestamp::now();
+    let minutes: Vec<Vec<Changes>> = lines.iter().filter_map(|line| line.minutes.clone()).collect();
+    let minutes = churn::sum(&minutes);
+    let partitions = database.ask(status::partitions);
+    let refused = database.ask(status::refused);
+    let events = database.ask(|client| overview::session_events(client, None, EVENTS));
+    let body = html! {
+        (search(""))
+        (tiles(context, &lines, &minutes))
+        @if let Some(why) = &wrong { (unread("What the database knows of the routers", why)) }
+        section {
+            h2 { "Changes per minute" span.faint { (plot::in_words(&minutes)) } }
+            div.wide { (plot::minutes(&minutes, 960, 120, &plot::in_words(&minutes))) }
+            div.scale { span { "60 min ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
+        }
+        (routers(context, &lines, request, now))
+        div.columns {
+            section {
+                h2 { "Latest on sessions" }
+                @match &events {
+                    Ok(events) => (session_events(events, true)),
+                    Err(why) => (unread("They", why)),
+                }
+            }
+            section {
+                h2 { "History on disk" }
+                @match &partitions {
+                    Ok(partitions) => (history_on_disk(context, partitions)),
+                    Err(why) => (unread("It", why)),
+                }
+                @if let Ok(refused) = &refused { (turned_away(refused, now)) }
+            }
+        }
+    };
+    Page { status: 200, title: "Status".to_owned(), body }
+}
+
+fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
+    let ours = || lines.iter().filter(|line| line.standing != Standing::Elsewhere);
+    let up = ours().filter(|line| line.standing >= Standing::Dumping).count();
+    let (tables, synchronised) = ours().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronised));
+    let routes: u64 = lines.iter().map(|line| line.routes).sum();
+    let lag = ours().filter(|line| line.standing >= Standing::Dumping).filter_map(|line| line.lag).max();
+    // The last whole minute.
+    let rate = minutes.iter().rev().nth(1).map_or(0, |minute| minute.total());
+    let process = &context.meters.process;
+    html! {
+        dl.tiles {
+            (tile("Routers connected", &format!("{up}"), &format!("of {}", ours().count())))
+            (tile("Tables in sync", &words::grouped(synchronised), &format!("of {}", words::grouped(tables))))
+            (tile("Routes", &words::short(routes), &words::grouped(routes)))
+            (tile("Changes", &words::short(rate), "in the last minute"))
+            (tile("Lag to commit", &lag.map_or(words::NOTHING.to_owned(), |lag| words::lag(lag.as_micros())), "slowest router, last batch"))
+            (tile("Database", &words::bytes(process.database_bytes.get()), &format!("{} of it history", words::bytes(process.partition_bytes.get()))))
+        }
+    }
+}
+
+fn tile(name: &str, value: &str, more: &str) -> Markup {
+    html! { div { dt { (name) } dd { b { (value) } span { (more) } } } }
+}
+
+fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp) -> Markup {
+    let (find, standing) = (request.value("find"), request.value("state"));
+    let shown: Vec<&Line> = lines
+        .iter()
+        .filter(|line| (standing.is_empty() || line.standing.word() == standing) && (find.is_empty() || line.has(find)))
+        .collect();
+    let pages = shown.len().div_ceil(PER_PAGE).max(1);
+    let page = request.value("page").parse().unwrap_or(1).clamp(1, pages);
+    let link = |standing: &str, page: usize| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("state", standing), ("find", find)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        if page > 1 {
+            query.append_pair("page", &page.to_string());
+        }
+        format!("/?{}#routers", query.finish())
+    };
+    let count = |of: Standing| lines.iter().filter(|line| line.standing == of).count();
+    html! {
+        section #routers {
+            h2 { "Routers" span.faint { (words::grouped(lines.len() as u64)) } }
+            div.filters {
+                nav aria-label="By state" {
+                    a href=(link("", 1)) aria-current=[standing.is_empty().then_some("true")] { "all" }
+                    @for of in Standing::ALL.into_iter().filter(|of| count(*of) > 0) {
+                        a href=(link(of.word(), 1)) title=(of.meaning()) aria-current=[(standing == of.word()).then_some("true")] {
+                            (of.word()) " " span.faint { (count(of)) }
+                        }
+                    }
+                }
+                @if lines.len() > 10 {
+                    form action="/#routers" method="get" {
+                        @if !standing.is_empty() { input type="hidden" name="state" value=(standing); }
+                        input type="search" name="find" value=(find) placeholder="name, address, AS" aria-label="Find a router";
+                        button { "Find" }
+                    }
+                }
+            }
+            @if lines.is_empty() {
+                (nobody_yet())
+            } @else if shown.is_empty() {
+                p.faint { "No router is like that." }
+            } @else {
+                table.routers {
+                    thead { tr {
+                        th { "State" } th { "Router" } th.wide { "Address" } th.number { "Tables" } th.number { "Routes" }
+                        th.number { "Last message" } th.number { "Lag" } th { "Last hour" }
+                    } }
+                    tbody { @for line in shown.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE) { (row(context, line, now)) } }
+                }
+                @if pages > 1 { (pager(page, pages, &|page| link(standing, page))) }
+            }
+        }
+    }
+}
+
+fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
+    let elsewhere = line.collector_id.as_ref().filter(|id| **id != context.collector_id);
+    html! {
+        tr {
+            td { (line.standing.show()) }
+            td.name {
+                a href=(router_link(line.id.as_str())) { (line.name.as_deref().unwrap_or(line.id.as_str())) }
+                span.faint {
+                    @if line.name.is_some() { (line.id.as_str()) }
+                    @if let Some(number) = line.as_number { " AS" (number) }
+                    @if let Some(collector) = elsewhere { " at " (collector) }
+                }
+            }
+            td.wide.mono { @match line.address { Some(address) => (address), None => (words::NOTHING) } }
+            td.number data-name="tables" { (line.synchronised) "/" (line.tables) }
+            td.number data-name="routes" { (words::grouped(line.routes)) }
+            td.number data-name="last" { (words::ago(now, line.last_message)) }
+            td.number data-name="lag" { @match line.lag { Some(lag) => (words::lag(lag.as_micros())), None => span.faint { (words::NOTHING) } } }
+            td.spark {
+                @match &line.minutes {
+                    Some(minutes) => (plot::minutes(minutes, 122, 22, &plot::in_words(minutes))),
+                    None => span.faint { (words::NOTHING) },
+                }
+            }
+        }
+    }
+}
+
+/// The address of a router's own page.
+pub(super) fn router_link(id: &str) -> String {
+    format!("/router?{}", form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish())
+}
+
+fn pager(page: usize, pages: usize, link: &dyn Fn(usize) -> String) -> Markup {
+    html! {
+        nav.pager aria-label="Pages" {
+            @if page > 1 { a href=(link(page - 1)) rel="prev" { "← previous" } } @else { span {} }
+            span.faint { "page " (page) " of " (pages) }
+            @if page < pages { a href=(link(page + 1)) rel="next" { "next →" } } @else { span {} }
+        }
+    }
+}
+
+fn nobody_yet() -> Markup {
+    html! {
+        p { "No router has connected yet. Point its BMP station at the collector's BMP port, and let its address in with "
+            code { "RIB_INGESTER_ALLOW" } "." }
+    }
+}
+
+/// What happened to sessions, as a list; with the router's name where it is not clear.
+pub(super) fn session_events(events: &[SessionEventRow], with_router: bool) -> Markup {
+    html! {
+        @if events.is_empty() { p.faint { "Nothing yet." } }
+        ol.events {
+            @for event in events {
+                li {
+                    (words::moment(event.time))
+                    div {
+                        b { (event.kind.replace('_', " ")) } " "
+                        @if with_router && let Some(id) = &event.router_id { a href=(router_link(id)) { (id) } " " }
+                        @if let Some(table) = &event.table_name { span { (table) } " " }
+                        @if let Some(afi) = event.afi { span { "IPv" (afi) } " " }
+                        @if let Some(peer) = &event.peer_address { span.mono { (peer) } " " }
+                        @if let Some(routes) = event.routes { span { (words::grouped(words::count(routes))) " routes" } " " }
+                        @if let Some(reason) = &event.reason { span.faint { (reason) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn history_on_disk(context: &Context, partitions: &[PartitionStatus]) -> Markup {
+    let bytes: u64 = partitions.iter().map(|partition| words::count(partition.bytes)).sum();
+    let days = partitions.len();
+    let recent = &partitions[days.saturating_sub(60)..];
+    let values: Vec<u64> = recent.iter().map(|partition| words::count(partition.bytes)).collect();
+    let maintenance = words::from_micros(context.meters.process.maintenance_done.get());
+    html! {
+        p { b { (words::bytes(bytes)) } " in " (days) " daily partitions" }
+        @if days > 2 { div.wide { (plot::columns(&values, 480, 60, "size of each day")) } }
+        details {
+            summary { "Days" }
+            table.plain {
+                thead { tr { th { "Day" } th.number { "Rows, about" } th.number { "Size" } } }
+                tbody { @for partition in partitions.iter().rev() {
+                    tr {
+                        td { @match partition.day { Some(day) => (day), None => (partition.name) }
+                            @if !partition.is_attached { " " span.faint { "on its way out" } } }
+                        td.number { (words::grouped(words::count(partition.rows))) }
+                        td.number { (words::bytes(words::count(partition.bytes))) }
+                    }
+                } }
+            }
+        }
+        p.faint { "Maintenance " @match maintenance {
+            Some(_) => { "ran " (words::ago(Timestamp::now(), maintenance)) },
+            None => "has not run yet",
+        } }
+    }
+}
+
+fn turned_away(refused: &[RefusedSource], now: Timestamp) -> Markup {
+    html! {
+        @if !refused.is_empty() {
+            details {
+                summary { "Turned away within a week: " (refused.len()) " addresses" }
+                ul.refused { @for source in refused.iter().take(20) {
+                    li { b.mono { (source.address) } " " (words::ago(now, Some(source.last_time))) " "
+                        @if let Some(reason) = &source.reason { span.faint { (reason) } } }
+                } }
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Numbers, sizes and times as people read them.
+
+use maud::{Markup, html};
+
+use crate::model::Timestamp;
+
+/// What stands where nothing is known.
+pub(super) const NOTHING: &str = "–";
+
+/// Whole, in groups of three.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// In thousands, millions, ...; three digits.
+pub(super) fn short(number: u64) -> String {
+    scaled(number, 1_000, &["", " k", " M", " G", " T"])
+}
+
+/// In powers of 1024.
+pub(super) fn bytes(number: u64) -> String {
+    scaled(number, 1_024, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
+}
+
+fn scaled(number: u64, base: u64, units: &[&str]) -> String {
+    let (mut tenths, mut unit) = (u128::from(number) * 10, 0);
+    while tenths >= u128::from(base) * 10 && unit + 1 < units.len() {
+        tenths /= u128::from(base);
+        unit += 1;
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    if unit == 0 || whole >= 100 {
+        format!("{whole}{}", units[unit])
+    } else {
+        format!("{whole}.{tenth}{}", units[unit])
+    }
+}
+
+/// A count from the database.
+pub(super) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// How long, in the largest unit that fits.
+pub(super) fn age(micros: i64) -> String {
+    let seconds = micros.max(0) / 1_000_000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// A lag: milliseconds, or seconds.
+pub(super) fn lag(micros: u128) -> String {
+    match micros / 1_000 {
+        millis @ 0..1_000 => format!("{millis} ms"),
+        millis @ 1_000..60_000 => format!("{}.{} s", millis / 1_000, millis / 100 % 10),
+        millis => format!("{} min", millis / 60_000),
+    }
+}
+
+/// A moment as its distance from now, with the whole time behind it.
+pub(super) fn ago(now: Timestamp, time: Option<Timestamp>) -> Markup {
+    match time {
+        None => html! { span.faint { (NOTHING) } },
+        Some(time) => html! {
+            time datetime=(time) title=(time) { (age(now.unix_micros() - time.unix_micros())) " ago" }
+        },
+    }
+}
+
+/// A moment as `21 Nov 10:17:03`.
+pub(super) fn moment(time: Timestamp) -> Markup {
+    let text = jiff::Timestamp::from_microsecond(time.unix_micros())
+        .map_or_else(|_| time.to_string(), |time| time.strftime("%d %b %H:%M:%S").to_string());
+    html! { time datetime=(time) title=(time) { (text) } }
+}
+
+/// A counter of microseconds since 1970, where 0 is never.
+pub(super) fn from_micros(micros: u64) -> Option<Timestamp> {
+    i64::try_from(micros).ok().filter(|micros| *micros > 0).map(Timestamp::from_unix_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!(["0", "999"].map(str::to_owned), [grouped(0), grouped(999)]);
+        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!([short(999), short(1_000), short(1_250_000), short(99_999)], ["999", "1.0 k", "1.2 M", "99.9 k"]);
+        assert_eq!([bytes(1_023), bytes(1_536), bytes(u64::MAX)], ["1023 B", "1.5 KiB", "16383 PiB"]);
+        let second = 1_000_000;
+        assert_eq!([age(-second), age(119 * second), age(120 * second)], ["0 s", "119 s", "2 min"]);
+        assert_eq!([age(7_200 * second), age(172_800 * second)], ["2 h", "2 d"]);
+        assert_eq!([lag(1_999), lag(1_200_000), lag(61_000_000)], ["1 ms", "1.2 s", "1 min"]);
+    }
+}
