@@ -175,12 +175,12 @@ fn the_checking_path_stores_each_id_once_whatever_its_time() {
     let at = |micros: i64| Timestamp::from_unix_micros(now.unix_micros() + micros);
     let yesterday = at(-86_400_000_000);
     let mut transaction = client.transaction().unwrap();
-    events::copy(&mut transaction, day, [row(0, now)].into_iter()).unwrap();
-    events::copy(&mut transaction, day_of(yesterday), [row(1, yesterday)].into_iter()).unwrap();
+    events::copy(&mut transaction, [row(0, now)].into_iter()).unwrap();
+    events::copy(&mut transaction, [row(1, yesterday)].into_iter()).unwrap();
     transaction.commit().unwrap();
     // The direct path finds the same id at the same time, and says so.
     let mut transaction = client.transaction().unwrap();
-    let error = events::copy(&mut transaction, day, [row(2, now), row(0, now)].into_iter()).unwrap_err();
+    let error = events::copy(&mut transaction, [row(2, now), row(0, now)].into_iter()).unwrap_err();
     assert_eq!(error.verdict(), Verdict::Duplicate, "{error}");
     transaction.rollback().unwrap();
     for new in [2, 0] {

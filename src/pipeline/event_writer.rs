@@ -2,8 +2,7 @@
 //!
 //! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
 //! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
-//! `ORDER BY ingest_time` is the order of events. Rows go by COPY into the partition of their day; the checking path is
-//! for what may be stored already. What a session saw is written even when a newer session of this collector has its
+//! `ORDER BY ingest_time` is the order of events. Rows go by COPY; the checking path is for what may be stored already. What a session saw is written even when a newer session of this collector has its
 //! router by now; only another collector's claim ends it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -64,7 +63,6 @@ struct Stamped {
 /// One event with its time.
 struct Row {
     time: Timestamp,
-    day: Date,
     event: RouteEvent,
     /// The message as it is stored.
     raw: Option<Arc<[u8]>>,
@@ -153,14 +151,18 @@ impl EventWriter {
             for event in batch.events {
                 last = Timestamp::from_unix_micros(base.unix_micros().max(last.unix_micros() + 1));
                 let raw = event.raw.as_ref().map(|raw| self.pack(raw));
-                stamped.rows.push(Row { time: last, day: partitions::day_of(last), event, raw });
+                stamped.rows.push(Row { time: last, event, raw });
             }
             self.last.insert(router.clone(), last);
             stamped.tables.extend(batch.tables);
             stamped.owners.insert(router.clone(), batch.owner);
         }
-        // Rows of one day stand together, each router's in their order.
-        stamped.rows.sort_by_key(|row| row.day);
+        // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
+        // events is in their times.
+        stamped.rows.sort_unstable_by(|a, b| {
+            let table = || a.event.table.cmp(&b.event.table);
+            table().then_with(|| a.event.nlri.prefix.cmp(&b.event.nlri.prefix)).then_with(|| a.time.cmp(&b.time))
+        });
         Some(stamped)
     }
 
@@ -254,9 +256,8 @@ impl EventWriter {
                 return Ok(lost);
             }
             if way == Way::Direct && attempt.fate == Fate::Fresh {
-                for day in rows.chunk_by(|a, b| a.day == b.day) {
-                    let of_day = day.iter().map(|row| row.as_event_row(columns));
-                    written += events::copy(&mut transaction, day[0].day, of_day)?;
+                if !rows.is_empty() {
+                    written += events::copy(&mut transaction, rows.iter().map(|row| row.as_event_row(columns)))?;
                 }
             } else if !rows.is_empty() {
                 let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
@@ -276,7 +277,7 @@ impl EventWriter {
 
     /// Makes the partitions of the batch's days. `None`: the grace at the stop is over.
     fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
-        let days: BTreeSet<Date> = batch.rows.iter().map(|row| row.day).collect();
+        let days: BTreeSet<Date> = batch.rows.iter().map(|row| partitions::day_of(row.time)).collect();
         for day in days {
             if self.link.insist(|client| partitions::ensure(client, day))? {
                 log::info!("partition {}: created by the event writer", partitions::name_of(day));

@@ -1,13 +1,14 @@
-//! `route_events`: COPY straight into the day's partition, or by way of a staging table where ids have to be checked.
+//! `route_events`: COPY, or by way of a staging table where ids have to be checked.
+//!
+//! COPY goes to the table as a whole: PostgreSQL finds the day's partition for at most a twentieth of the time, and the table
+//! may be laid out in another way than in days (docs/scale-out.md).
 
 use std::time::{Duration, SystemTime};
 
-use jiff::civil::Date;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
-use super::partitions::name_of;
 use super::routes::Copy;
 use super::row::{self, EncodedRoute};
 use crate::model::{Nlri, RouterId, Table, Timestamp};
@@ -121,13 +122,12 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
-/// Copies rows of one day into its partition.
+/// Copies rows.
 ///
 /// # Errors
-/// Whatever PostgreSQL says: 42P01 without such a partition, 23505 for an id and time that are stored already.
-pub fn copy<'a>(transaction: &mut Transaction<'_>, day: Date, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
-    let name = name_of(day);
-    put_rows(Copy::begin(transaction, &format!("COPY {name} ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
+/// Whatever PostgreSQL says: 23514 without a partition of a day, 23505 for an id and time that are stored already.
+pub fn copy<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
+    put_rows(Copy::begin(transaction, &format!("COPY route_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
 }
 
 /// Stores those rows whose ids are not stored already in the day of `base` or the day before, under a lock per router.

@@ -82,19 +82,20 @@ pub fn ensure(client: &mut Client, day: Date) -> Result<bool> {
     ensure_in(client, &EVENTS, day)
 }
 
-/// Makes the partition of a day if there is none. Whether it made one.
+/// Makes the partition of a day if there is none. Whether it made one. Where `route_events` is not partitioned, or by an
+/// extension, nothing is to be made.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; 55P03 when the lock was not to be had in time.
 pub fn ensure_in(client: &mut Client, series: &Series, day: Date) -> Result<bool> {
     let name = series.name_of(day);
-    if is_attached(client, series, &name)? {
+    if is_there(client, series, &name)? {
         return Ok(false);
     }
     match create(client, series, day, &name) {
         Ok(()) => Ok(true),
         // Another collector was faster.
-        Err(Error::Database(_)) if is_attached(client, series, &name)? => Ok(false),
+        Err(Error::Database(_)) if is_there(client, series, &name)? => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -119,7 +120,7 @@ fn create(client: &mut Client, series: &Series, day: Date, name: &str) -> Result
     Ok(transaction.commit()?)
 }
 
-fn is_attached(client: &mut Client, series: &Series, name: &str) -> Result<bool> {
+fn is_there(client: &mut Client, series: &Series, name: &str) -> Result<bool> {
     let row = client.query_typed_opt(
         "SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2)",
         &[(&series.parent, Type::TEXT), (&name, Type::TEXT)],
