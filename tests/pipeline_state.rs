@@ -6,6 +6,7 @@ mod pg;
 mod rows;
 
 use pg::TestDb;
+use postgres::IsolationLevel;
 use rib_ingester::model::{Afi, RouterId, View};
 use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was, WithdrawReason};
 use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
@@ -140,11 +141,16 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
     for t in [&a4, &a6, &b4] {
         writers.start_sync(&owner, t);
     }
-    // More than two chunks of a purge.
     let many: Vec<_> = (0..45_000u32).map(|i| announce(&a4, &format!("10.{}.{}.0/24", i >> 8, i & 0xff), i)).collect();
     for ops in many.into_iter().collect::<Vec<_>>().chunks_mut(2000) {
         writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::Hold)).collect());
     }
+    wait_for("the routes", || db.rows("SELECT count(*) FROM current_routes") == ["45000"]);
+    // A long reader keeps what it has seen, and keeps nobody from anything.
+    let mut reader = db.client();
+    let mut reading = reader.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().unwrap();
+    let count = "SELECT count(*) FROM current_routes";
+    assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), 45_000);
     let down = StateOp::TablesDown {
         tables: vec![(View::LocRib, "a".into())],
         event: session_event(SessionEventKind::PeerDown, Some("a")),
@@ -161,6 +167,8 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
         ],
     );
     writers.finish();
+    assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), 45_000);
+    reading.commit().unwrap();
     assert_eq!(db.rows(ROUTES), ["10.0.0.0/8|1"]);
     assert_eq!(db.rows("SELECT table_name, afi, eor_seen FROM rib_sync_status"), ["b|4|f"]);
     assert_eq!(db.rows("SELECT kind, table_name, routes FROM session_events"), ["peer_down|a|45001"]);

@@ -27,12 +27,7 @@ fn check(client: &mut Client, when: &str) {
         .replace("$1", "'10.0.0.2'")
         .replace("$2", "'global'")
         .replace("$3", "4");
-    let chunk = include_str!("../sql/delete_table_chunk.sql")
-        .replace("$1", "'10.0.0.2'")
-        .replace("$2", "'global'")
-        .replace("$3, $4, $5::cidr, $6", "'global', 4, '10.1.0.0/24'::cidr, 0")
-        .replace("$7", "20000");
-    for sql in [include_str!("../sql/delete_routes.sql"), &stale, &chunk] {
+    for sql in [include_str!("../sql/delete_routes.sql"), &stale] {
         let mut transaction = client.transaction().unwrap();
         transaction.batch_execute(STAGE).unwrap();
         let plan = explain(&mut transaction, sql);

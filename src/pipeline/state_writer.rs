@@ -21,7 +21,7 @@ use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
 use crate::stop::Stop;
-use crate::store::routes::{Progress, RouteKey, Scope};
+use crate::store::routes::{RouteKey, Scope};
 use crate::store::{self, Client, Transaction, owner, routes, sync};
 
 /// How many routes one transaction of a purge deletes at most.
@@ -320,45 +320,29 @@ impl StateWriter {
         !owner.is_lost()
     }
 
-    /// Deletes the routes of each scope in chunks; with the last one its status, and with the last of all the event that
-    /// says so.
+    /// Deletes the routes of all scopes with their status, and writes the event that says so: at once, so that readers see
+    /// all of it or nothing.
     fn remove(&mut self, right: &Right<'_>, router: &RouterId, scopes: &[Scope], mut event: SessionEvent) {
         let collector = self.options.collector_id.clone();
-        let (mut from, mut total) = (Progress::default(), 0i64);
-        let mut scopes = scopes.iter().peekable();
-        while let Some(scope) = scopes.peek().copied() {
-            let is_last = scopes.len() == 1;
-            let size = i64::try_from(PURGE_ROWS).expect("a small constant");
-            let chunk = self.command(router, |client, attempt| {
-                let mut transaction = client.transaction()?;
-                let is_ours = match right {
-                    Right::Session(owner) => check(&mut transaction, owner)?,
-                    Right::Collector => owner::is_owned_by(&mut transaction, &collector, router)?,
-                };
-                if !is_ours {
-                    return Ok(None);
-                }
-                let chunk = routes::delete_chunk(&mut transaction, router, scope, &from, size)?;
-                if chunk.next.is_none() {
-                    sync::remove(&mut transaction, router, scope)?;
-                }
-                if chunk.next.is_none() && is_last {
-                    event.routes = Some(total.saturating_add_unsigned(chunk.deleted));
-                    sync::insert_event(&mut transaction, Some(router), &event)?;
-                }
-                attempt.commit(transaction, Some(chunk))
-            });
-            let Some(Some(chunk)) = chunk else { return };
-            Health::count(&self.health.routes_deleted, chunk.deleted);
-            total = total.saturating_add_unsigned(chunk.deleted);
-            from = match chunk.next {
-                Some(next) => next,
-                None => {
-                    scopes.next();
-                    Progress::default()
-                }
+        let removed = self.command(router, |client, attempt| {
+            let mut transaction = client.transaction()?;
+            let is_ours = match right {
+                Right::Session(owner) => check(&mut transaction, owner)?,
+                Right::Collector => owner::is_owned_by(&mut transaction, &collector, router)?,
             };
-        }
+            if !is_ours {
+                return Ok(0);
+            }
+            let mut removed = 0;
+            for scope in scopes {
+                removed += routes::remove(&mut transaction, router, scope)?;
+                sync::remove(&mut transaction, router, scope)?;
+            }
+            event.routes = i64::try_from(removed).ok();
+            sync::insert_event(&mut transaction, Some(router), &event)?;
+            attempt.commit(transaction, removed)
+        });
+        Health::count(&self.health.routes_deleted, removed.unwrap_or(0));
     }
 
     /// A transaction of one session. `None`: the router is not ours any more, or the work cannot be done.

@@ -3,7 +3,6 @@
 //! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use postgres::types::Type;
@@ -16,6 +15,9 @@ use crate::model::{Neighbour, Prefix, RibKind, RouterId, Table, View};
 
 /// How much of a COPY is sent at once. Smaller pieces cost a system call each, larger ones gain nothing.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
+
+/// How long the removal of a whole table may take: a million routes take about a second.
+const REMOVE_TIMEOUT: &str = "10min";
 
 /// The key of one row of `current_routes`, or of its table's kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,25 +145,6 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
     copy.finish()
 }
 
-/// How far the deletion of a router's or a table's routes has come: a key behind which the next chunk begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    neighbour: Option<(IpAddr, bool)>,
-    table_name: String,
-    afi: i16,
-    prefix: Option<String>,
-    path_id: i64,
-}
-
-/// One chunk of a deletion.
-#[derive(Debug)]
-pub struct Chunk {
-    /// How many rows went.
-    pub deleted: u64,
-    /// Where the next chunk begins; `None`: this was the last one.
-    pub next: Option<Progress>,
-}
-
 /// What is deleted: all of a router's routes in one kind of RIB, or one table of them in all its families.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -191,49 +174,22 @@ impl Scope {
     }
 }
 
-/// Deletes the next `size` routes of a router within `scope`.
+/// Deletes all routes of a router within `scope`. Returns how many those were.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn delete_chunk(
-    transaction: &mut Transaction<'_>,
-    router: &RouterId,
-    scope: &Scope,
-    from: &Progress,
-    size: i64,
-) -> Result<Chunk> {
-    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
-    let first_prefix = from.prefix.as_deref().unwrap_or("0.0.0.0/0");
+pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<u64> {
+    transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     let neighbour = scope.neighbour();
-    let (from_address, from_policy) = from.neighbour.unwrap_or((Ipv4Addr::UNSPECIFIED.into(), false));
-    let row = transaction.query_typed_one(
-        &on(scope.kind, include_str!("../../sql/delete_table_chunk.sql")),
+    Ok(transaction.execute_typed(
+        &on(scope.kind, include_str!("../../sql/delete_table.sql")),
         &[
             (&router.as_str(), Type::TEXT),
             (&scope.name(), Type::TEXT),
-            (&from.table_name, Type::TEXT),
-            (&from.afi, Type::INT2),
-            (&first_prefix, Type::TEXT),
-            (&from.path_id, Type::INT8),
-            (&size, Type::INT8),
             (&neighbour.map(|of| of.address), Type::INET),
             (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-            (&from_address, Type::INET),
-            (&from_policy, Type::BOOL),
         ],
-    )?;
-    let deleted: i64 = row.get("deleted");
-    let next = row.get::<_, Option<String>>("prefix").map(|prefix| Progress {
-        neighbour: match scope.kind {
-            RibKind::LocRib => None,
-            RibKind::AdjRibIn | RibKind::AdjRibOut => Some((row.get("peer_address"), row.get("is_post_policy"))),
-        },
-        table_name: row.get("table_name"),
-        afi: row.get("afi"),
-        prefix: Some(prefix),
-        path_id: row.get("path_id"),
-    });
-    Ok(Chunk { deleted: u64::try_from(deleted).unwrap_or(0), next })
+    )?)
 }
 
 /// A binary COPY FROM STDIN that gathers rows and sends them in large pieces.

@@ -17,13 +17,15 @@ const LOCK_TIMEOUT: &str = "5s";
 /// How old the statistics of the partitioned parent may get, which autovacuum never makes.
 const ANALYZE_EVERY: &str = "6 hours";
 
-/// Gives the connection the time limits of maintenance and takes its lock. Whether it was to be had.
+/// Gives the connection the time limits of maintenance and takes its lock. One core is enough for it: counting ten million
+/// routes takes seconds, and the others are the writers'. Whether it was to be had.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn begin(client: &mut Client) -> Result<bool> {
     client.batch_execute(&format!(
-        "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET lock_timeout = '{LOCK_TIMEOUT}'"
+        "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET lock_timeout = '{LOCK_TIMEOUT}';
+         SET max_parallel_workers_per_gather = 0"
     ))?;
     Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0))
 }
