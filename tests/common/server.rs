@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that everybody may enter, gone with the value.
@@ -66,6 +67,13 @@ impl Server {
         let output = self.script("super").args(["-d", database, "-c", sql]).output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Gives the superuser's psql a script to read.
+    pub fn super_script(&self, database: &str, script: &str) {
+        let mut psql = self.script("super").args(["-d", database, "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        psql.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(psql.wait().unwrap().success(), "{script}");
     }
 
     fn script(&self, command: &str) -> Command {
