@@ -4,6 +4,7 @@
 pub mod bmp;
 pub mod capture;
 pub mod certificates;
+pub mod clock;
 pub mod corpus;
 pub mod ingester;
 pub mod pg;

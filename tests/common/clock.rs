@@ -1,0 +1,55 @@
+//! A clock that a test sets, for a process of its own: libfaketime, which shifts the system's by so many seconds.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
+
+use std::path::{Path, PathBuf};
+
+use super::server::Folder;
+
+/// The shift of one process or server and its children, changed while it runs.
+pub struct Clock {
+    folder: Folder,
+    library: PathBuf,
+}
+
+impl Clock {
+    /// A clock that is right so far. `None`, and a word about it, where libfaketime is not installed.
+    pub fn new() -> Option<Clock> {
+        let Some(library) = library() else {
+            eprintln!("skipped: no libfaketime here, which scripts/test installs (Debian: faketime)");
+            return None;
+        };
+        let clock = Clock { folder: Folder::new(), library };
+        clock.shift(0);
+        Some(clock)
+    }
+
+    /// Sets it to the system's time and so many seconds.
+    pub fn shift(&self, seconds: i64) {
+        let (file, new) = (self.file(), self.folder.path().join("new"));
+        // In one step: it is read at every look at the clock.
+        std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// What a process needs in its environment. Only the time of day is shifted, not what waits are measured with.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("LD_PRELOAD", self.library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("FAKETIME_DONT_RESET", "1".to_owned()),
+        ]
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("shift")
+    }
+}
+
+fn library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let candidates = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
+    candidates.into_iter().find(|file: &PathBuf| Path::exists(file))
+}
