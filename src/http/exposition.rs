@@ -152,7 +152,7 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
     let process = &meters.process;
     out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
     out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were not let in.", |series| {
-        for (reason, times) in meters.refused.all() {
+        for (reason, times) in with_zero(meters.refused.all(), "allow_list") {
             series.add(&[("reason", reason)], count(times));
         }
     });
@@ -270,11 +270,19 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
     let help = "What the router did that contradicts itself or the standard, and what of it is not stored.";
     out.all("rib_ingester_oddities_total", COUNTER, help, |series| {
         for (router, meter) in routers {
-            for (kind, times) in meter.oddities.all() {
+            for (kind, times) in with_zero(meter.oddities.all(), "rejected") {
                 series.add(&[("router", router.as_str()), ("kind", kind)], count(times));
             }
         }
     });
+}
+
+/// A kind that alerts look at is there from the start: a series that begins with 1 has no increase.
+fn with_zero(mut kinds: Vec<(&'static str, u64)>, kind: &'static str) -> Vec<(&'static str, u64)> {
+    if kinds.iter().all(|(of, _)| *of != kind) {
+        kinds.push((kind, 0));
+    }
+    kinds
 }
 
 fn lag_family(out: &mut Exposition, routers: &Routers) {
