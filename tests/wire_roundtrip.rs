@@ -33,7 +33,7 @@ fn any_labelled(afi: Afi, is_vpn: bool, add_path: bool) -> impl Strategy<Value =
                 path_id: add_path.then_some(PathId(id)),
             },
             rd: is_vpn.then_some(Rd(rd)),
-            labels,
+            labels: labels.into(),
         },
     )
 }

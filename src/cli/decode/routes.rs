@@ -147,7 +147,7 @@ fn add_nlri(
             for labelled in all {
                 let mut route = route();
                 add_prefix(&mut route, &labelled.nlri);
-                route.insert("labels".into(), json!(labelled.labels));
+                route.insert("labels".into(), json!(labelled.labels[..]));
                 if let Some(rd) = labelled.rd {
                     route.insert("rd".into(), json!(rd.to_string()));
                 }

@@ -1,5 +1,7 @@
 //! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
 
+use smallvec::SmallVec;
+
 pub use super::add_path::AddPath;
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
@@ -37,7 +39,7 @@ pub struct LabelledNlri {
     /// The route distinguisher, for VPN.
     pub rd: Option<Rd>,
     /// The 20-bit labels, top first; a withdrawal's compatibility label is as sent.
-    pub labels: Vec<u32>,
+    pub labels: SmallVec<[u32; 2]>,
 }
 
 /// A decoded set, and how it had to be read.
@@ -130,7 +132,7 @@ fn read_labelled(
         let bits = reader.u8("NLRI length")?;
         let mut body = reader.sub(usize::from(bits.div_ceil(8)), "NLRI")?;
         let mut left = bits;
-        let mut labels = Vec::new();
+        let mut labels = SmallVec::new();
         loop {
             left = left.checked_sub(24).ok_or_else(|| Error::new(at, "NLRI length", "no room for a label"))?;
             let [a, b, c] = body.array("label")?;
