@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rib_ingester::cli::decode;
 use rib_ingester::model::AfiSafi;
 use rib_ingester::session::changes::{Changes, PathIds};
-use rib_ingester::wire::bgp::update::{DecodeContext, Update};
+use rib_ingester::wire::bgp::update::{DecodeContext, Routes, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -192,7 +192,8 @@ fn decode_typed(bytes: &[u8]) {
     let frame = bmp::next_frame(bytes, checks::MESSAGE_MAX).unwrap().unwrap();
     let Ok(Message::RouteMonitoring(monitoring)) = black_box(bmp::decode(&frame)) else { return };
     let context = DecodeContext { as_width: AsWidth::Four, add_path: [AfiSafi::IPV6_UNICAST].into_iter().collect() };
-    let Ok(decoded) = monitoring.decode_update(context) else { return };
+    let mut routes = Routes::default();
+    let Ok(decoded) = monitoring.decode_update(context, &mut routes) else { return };
     if let Update::Routes(routes) = decoded.update {
         black_box(Changes::of(routes, PathIds::Keyed));
     }

@@ -14,7 +14,7 @@ use rib_ingester::model::{
 };
 use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::prefixes::Prefixes;
-use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Lies, Update, Withdrawn};
+use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Lies, Routes, Update, Withdrawn};
 use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 
@@ -333,7 +333,8 @@ proptest! {
         let add_path = case.add_path.then_some(family).into_iter().collect();
         let context = DecodeContext { as_width: case.width, add_path };
         let octets = update_octets(&case);
-        let Decoded { update, lies } = update::decode(&octets, &context).unwrap();
+        let mut routes = Routes::default();
+        let Decoded { update, lies } = update::decode(&octets, 0, &context, &mut routes).unwrap();
         prop_assert_eq!(lies, Lies::default());
         match update {
             Update::EndOfRib(family) => {
@@ -345,8 +346,8 @@ proptest! {
                 let nlri = |all: &[Nlri]| NlriSet::Prefixes(Prefixes::Listed(all.to_vec()));
                 let announced = Announced { family, next_hop: Some(case.next_hop), nlri: nlri(&case.announced), path_status: None };
                 let withdrawn = Withdrawn { family, nlri: nlri(&case.withdrawn) };
-                prop_assert_eq!(routes.attributes, case.attributes);
-                prop_assert_eq!(routes.actions, vec![]);
+                prop_assert_eq!(&routes.attributes, &case.attributes);
+                prop_assert_eq!(&routes.actions, &vec![]);
                 prop_assert_eq!(routes.announced.to_vec(), if case.announced.is_empty() { vec![] } else { vec![announced] });
                 prop_assert_eq!(routes.withdrawn.to_vec(), if case.withdrawn.is_empty() { vec![] } else { vec![withdrawn] });
             }
@@ -381,7 +382,7 @@ proptest! {
         bytes.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
         bytes.extend(attributes);
         // Either a reading that tiles or an error inside the message; never more NLRI than octets.
-        match update::decode(&bytes, &DecodeContext::default()) {
+        match update::decode(&bytes, 0, &DecodeContext::default(), &mut Routes::default()) {
             Err(error) => prop_assert!(error.offset <= bytes.len()),
             Ok(Decoded { update: Update::EndOfRib(eor), .. }) => prop_assert!(body.is_empty() && eor == family),
             Ok(Decoded { update: Update::Routes(routes), .. }) => match &routes.withdrawn[0].nlri {
@@ -422,9 +423,11 @@ fn each_message_cut_inside_its_frame_is_an_error_with_a_place() {
             bytes[1..5].copy_from_slice(&u32::try_from(cut).unwrap().to_be_bytes());
             let cut_frame = bmp::next_frame(&bytes, MESSAGE_MAX).unwrap().unwrap();
             let outcome = bmp::decode(&cut_frame).and_then(|message| match message {
-                Message::RouteMonitoring(monitoring) => update::decode(monitoring.update, &DecodeContext::default())
-                    .map(drop)
-                    .map_err(|error| error.shifted(monitoring.update_offset)),
+                Message::RouteMonitoring(monitoring) => {
+                    update::decode(monitoring.update, 0, &DecodeContext::default(), &mut Routes::default())
+                        .map(drop)
+                        .map_err(|error| error.shifted(monitoring.update_offset))
+                }
                 Message::StatisticsReport(_)
                 | Message::PeerDown(_)
                 | Message::PeerUp(_)
@@ -449,9 +452,8 @@ fn prefixes_stay_where_they_stand_in_the_message() {
     bytes.extend(u16::try_from(23 + count).unwrap().to_be_bytes());
     bytes.extend([2, 0, 0, 0, 0]);
     bytes.extend(vec![0; count]);
-    let Update::Routes(routes) = update::decode(&bytes, &DecodeContext::default()).unwrap().update else {
-        panic!("not an End-of-RIB")
-    };
+    let mut routes = Routes::default();
+    update::decode(&bytes, 0, &DecodeContext::default(), &mut routes).unwrap();
     let NlriSet::Prefixes(all @ Prefixes::Wire(_)) = &routes.announced[0].nlri else { panic!("as in the message") };
     assert_eq!((all.len(), all.iter().count()), (count, count));
 }

@@ -82,10 +82,10 @@ impl<'a> Changes<'a> {
     /// The changes that `routes` makes.
     ///
     /// A prefix that one UPDATE both withdraws and announces is announced (RFC 4271 section 4.3).
-    pub fn of(routes: Routes<'a>, path_ids: PathIds) -> Changes<'a> {
+    pub fn of(routes: &Routes<'a>, path_ids: PathIds) -> Changes<'a> {
         let mut changes = Changes::default();
-        for group in routes.announced {
-            match stored(group.family, group.nlri, path_ids) {
+        for group in &routes.announced {
+            match stored(group.family, &group.nlri, path_ids) {
                 None => changes.not_stored.push(group.family),
                 Some((_, nlri)) if nlri.is_empty() => {}
                 Some((slot, nlri)) => {
@@ -94,8 +94,8 @@ impl<'a> Changes<'a> {
                 }
             }
         }
-        for group in routes.withdrawn {
-            match stored(group.family, group.nlri, path_ids) {
+        for group in &routes.withdrawn {
+            match stored(group.family, &group.nlri, path_ids) {
                 None => changes.not_stored.push(group.family),
                 Some((slot, nlri)) => changes.withdrawn.push((slot, changes.drop_announced(slot, nlri))),
             }
@@ -118,14 +118,14 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn stored(family: AfiSafi, nlri: NlriSet<'_>, path_ids: PathIds) -> Option<(Slot, Prefixes<'_>)> {
+fn stored<'a>(family: AfiSafi, nlri: &NlriSet<'a>, path_ids: PathIds) -> Option<(Slot, Prefixes<'a>)> {
     let afi = family.unicast()?;
     let NlriSet::Prefixes(nlri) = nlri else { return None };
     Some((
         Slot::unicast(afi),
         match path_ids {
-            PathIds::Keyed => nlri,
-            PathIds::Ignored => nlri.without_path_ids(),
+            PathIds::Keyed => nlri.clone(),
+            PathIds::Ignored => nlri.clone().without_path_ids(),
         },
     ))
 }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_is_announced_is_not_withdrawn_by_the_same_update() {
-        let changes = Changes::of(routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
+        let changes = Changes::of(&routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
         assert_eq!(changes.withdrawn[..], [(Slot::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
         assert_eq!(changes.announced[0].2, listed(&[nlri(10, None)]));
@@ -168,9 +168,9 @@ mod tests {
     #[test]
     fn path_identifiers_can_be_left_out_of_the_key() {
         let announced = vec![nlri(10, Some(1)), nlri(10, Some(2))];
-        let keyed = Changes::of(routes(vec![], announced.clone()), PathIds::Keyed);
+        let keyed = Changes::of(&routes(vec![], announced.clone()), PathIds::Keyed);
         assert_eq!(keyed.announced[0].2, Prefixes::Listed(announced.clone()));
-        let ignored = Changes::of(routes(vec![], announced), PathIds::Ignored);
+        let ignored = Changes::of(&routes(vec![], announced), PathIds::Ignored);
         assert_eq!(ignored.announced[0].2, Prefixes::Listed(vec![nlri(10, None), nlri(10, None)]));
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let family = AfiSafi { afi: 1, safi: 2 };
         let nlri = listed(vec![nlri(10, None)]);
         routes.announced.push(Announced { family, next_hop: None, nlri, path_status: None });
-        let changes = Changes::of(routes, PathIds::Keyed);
+        let changes = Changes::of(&routes, PathIds::Keyed);
         assert_eq!((changes.not_stored, changes.announced.len()), (vec![family], 0));
     }
 }

@@ -22,7 +22,7 @@ use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp};
 use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
-use crate::wire::bgp::update::{Decoded, Lies, Update};
+use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
@@ -247,7 +247,8 @@ impl Monitor {
         if self.identity.is_ready() {
             self.settle()?;
         }
-        let decoded = match monitoring.decode_update(self.peers.context(header)) {
+        let mut routes = Routes::default();
+        let decoded = match monitoring.decode_update(self.peers.context(header), &mut routes) {
             Ok(decoded) => decoded,
             Err(error) => {
                 return self.reject(frame, &error);
@@ -278,7 +279,7 @@ impl Monitor {
     fn store(
         &mut self,
         monitoring: &RouteMonitoring<'_>,
-        decoded: Decoded<'_>,
+        decoded: Decoded<'_, '_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
         let source = self.peers.source(&monitoring.peer);

@@ -18,7 +18,8 @@ use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
 pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, peers: &Peers) {
     let peer = &monitoring.peer;
-    let decoded = match monitoring.decode_update(peers.context(peer)) {
+    let mut routes = Routes::default();
+    let decoded = match monitoring.decode_update(peers.context(peer), &mut routes) {
         Ok(decoded) => decoded,
         Err(error) => {
             line.insert("error".into(), error_value(&error, offset));
@@ -35,12 +36,12 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
         Update::EndOfRib(family) => {
             line.insert("end_of_rib".into(), json!({ "afi": family.afi, "safi": family.safi }));
         }
-        Update::Routes(routes) => add_routes(line, &routes),
+        Update::Routes(routes) => add_routes(line, routes),
     }
 }
 
 /// The family that the table's name is asked for: of what is announced, else withdrawn.
-fn family_of(update: &Update<'_>) -> AfiSafi {
+fn family_of(update: &Update<'_, '_>) -> AfiSafi {
     match update {
         Update::EndOfRib(family) => *family,
         Update::Routes(routes) => {

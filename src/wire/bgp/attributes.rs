@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::faults::{Fault, FaultAction, action_for, flags_fit};
+use super::update::Routes;
 use super::{as_path, shape};
 use crate::model::{AsPath, AsWidth, Asn, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;
@@ -17,11 +18,9 @@ pub const MP_UNREACH_NLRI: u8 = 15;
 /// Flag: the length takes two octets.
 const EXTENDED_LENGTH: u8 = 0x10;
 
-/// Everything an UPDATE's attributes say, NLRI not yet read.
+/// What an UPDATE's attributes say of its NLRI, and of themselves; the rest stands in the routes.
 #[derive(Debug, Default)]
-pub struct Attributes<'a> {
-    /// The decoded attributes.
-    pub path: PathAttributes<'a>,
+pub struct Fields<'a> {
     /// NEXT_HOP.
     pub next_hop: Option<Ipv4Addr>,
     /// The value of MP_REACH_NLRI.
@@ -30,21 +29,12 @@ pub struct Attributes<'a> {
     pub unreach: Option<Reader<'a>>,
     /// How many attributes there were.
     pub count: usize,
-    /// RFC 7606 actions taken.
-    pub faults: Vec<Fault>,
     /// Whether the AS_PATH had the other width than announced.
     pub as_width_other: bool,
     /// Where MP_REACH_NLRI or MP_UNREACH_NLRI stands for a second time (RFC 7606 section 3 g): the NLRI cannot be told.
     pub repeated_mp: Option<usize>,
     /// Where an attribute begins that runs over the end: others may have been behind it.
     pub cut_short: Option<usize>,
-}
-
-impl Attributes<'_> {
-    /// Whether the announcements count as withdrawals.
-    pub fn treat_as_withdraw(&self) -> bool {
-        self.faults.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw)
-    }
 }
 
 /// What has to wait until all attributes are known.
@@ -57,98 +47,114 @@ struct Pending<'a> {
     two_octet: bool,
 }
 
-/// Reads the Path Attributes field. Never fails: what cannot be read costs what RFC 7606 says.
-pub fn decode(mut reader: Reader<'_>, width: AsWidth) -> Attributes<'_> {
-    let mut attributes = Attributes::default();
-    let mut pending = Pending { two_octet: width == AsWidth::Two, ..Pending::default() };
+/// Reads the Path Attributes field into the routes' attributes and actions. Never fails: what cannot be read costs what
+/// RFC 7606 says.
+pub fn decode<'a>(mut reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
+    let mut decoder = Decoder {
+        fields: Fields::default(),
+        path: &mut routes.attributes,
+        faults: &mut routes.actions,
+        pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
+        width,
+    };
+    let mut rest = reader.rest();
+    let end = reader.offset();
     let mut seen = [0u64; 4];
-    while !reader.is_empty() {
-        let at = reader.offset();
-        let (flags, code, value) = match next(&mut reader) {
-            Ok(attribute) => attribute,
-            Err(code) => {
-                // The NLRI field is found by the Total Attribute Length, so its routes are known.
-                let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
-                attributes.fault(code, FaultAction::TreatAsWithdraw, why);
-                attributes.cut_short = Some(at);
-                break;
-            }
+    while !rest.is_empty() {
+        let at = end - rest.len();
+        let Some((Attribute { flags, code, value }, tail)) = Attribute::split(rest) else {
+            // The NLRI field is found by the Total Attribute Length, so its routes are known.
+            let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
+            let code = rest.get(1).copied().unwrap_or(0);
+            decoder.fault(code, FaultAction::TreatAsWithdraw, why);
+            decoder.fields.cut_short = Some(at);
+            break;
         };
-        attributes.count += 1;
+        rest = tail;
+        decoder.fields.count += 1;
         let bit = 1 << (code % 64);
         let word = &mut seen[usize::from(code / 64)];
         if *word & bit != 0 {
             if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
-                attributes.repeated_mp = Some(at);
+                decoder.fields.repeated_mp = Some(at);
             } else {
                 let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
-                attributes.fault(code, FaultAction::AttributeDiscard, why);
+                decoder.fault(code, FaultAction::AttributeDiscard, why);
             }
             continue;
         }
         *word |= bit;
-        attributes.apply(flags, code, value, width, &mut pending);
+        let value_at = end - rest.len() - value.len();
+        match code {
+            MP_REACH_NLRI => decoder.fields.reach = Some(Reader::new(value, value_at)),
+            MP_UNREACH_NLRI => decoder.fields.unreach = Some(Reader::new(value, value_at)),
+            _ => decoder.apply(flags, code, value),
+        }
     }
-    attributes.finish(pending);
-    attributes
+    decoder.finish()
 }
 
-/// The next attribute, or the type code of one that runs over the end.
-#[inline]
-pub(super) fn next<'a>(reader: &mut Reader<'a>) -> Result<(u8, u8, Reader<'a>), u8> {
-    let [flags, code] = reader.try_array().ok_or(0)?;
-    let length = if flags & EXTENDED_LENGTH == 0 {
-        reader.try_array::<1>().map(|[length]| usize::from(length))
-    } else {
-        reader.try_array::<2>().map(|length| usize::from(u16::from_be_bytes(length)))
-    };
-    let value = length.and_then(|length| reader.try_sub(length)).ok_or(code)?;
-    Ok((flags, code, value))
+/// One attribute, its value not looked into.
+pub(super) struct Attribute<'a> {
+    flags: u8,
+    code: u8,
+    value: &'a [u8],
 }
 
-impl<'a> Attributes<'a> {
+impl<'a> Attribute<'a> {
+    /// The first attribute and what is behind it; `None` if it runs over the end.
+    #[inline]
+    pub(super) fn split(rest: &'a [u8]) -> Option<(Attribute<'a>, &'a [u8])> {
+        let (&[flags, code, short], tail) = rest.split_first_chunk()?;
+        let (length, tail) = if flags & EXTENDED_LENGTH == 0 {
+            (usize::from(short), tail)
+        } else {
+            let (low, tail) = tail.split_first()?;
+            (usize::from(u16::from_be_bytes([short, *low])), tail)
+        };
+        let (value, tail) = tail.split_at_checked(length)?;
+        Some((Attribute { flags, code, value }, tail))
+    }
+}
+
+struct Decoder<'r, 'a> {
+    fields: Fields<'a>,
+    path: &'r mut PathAttributes<'a>,
+    faults: &'r mut Vec<Fault>,
+    pending: Pending<'a>,
+    width: AsWidth,
+}
+
+impl<'a> Decoder<'_, 'a> {
+    #[cold]
     fn fault(&mut self, attribute: u8, action: FaultAction, why: impl Into<std::borrow::Cow<'static, str>>) {
         self.faults.push(Fault { attribute, action, why: why.into() });
     }
 
-    fn apply(&mut self, flags: u8, code: u8, value: Reader<'a>, width: AsWidth, pending: &mut Pending<'a>) {
-        match code {
-            MP_REACH_NLRI => self.reach = Some(value),
-            MP_UNREACH_NLRI => self.unreach = Some(value),
-            _ => {
-                let mut value = value;
-                let bytes = value.rest();
-                let result = if flags_fit(code, flags) {
-                    self.read(code, bytes, width, pending)
-                } else {
-                    Err("Optional and Transitive bits contradict the type (RFC 7606 section 3 c)")
-                };
-                if let Err(why) = result
-                    && let Some((action, section)) = action_for(code)
-                {
-                    self.fault(code, action, format!("{why} ({section})"));
-                }
-            }
+    fn apply(&mut self, flags: u8, code: u8, value: &'a [u8]) {
+        let result = if flags_fit(code, flags) {
+            self.read(code, value)
+        } else {
+            Err("Optional and Transitive bits contradict the type (RFC 7606 section 3 c)")
+        };
+        if let Err(why) = result
+            && let Some((action, section)) = action_for(code)
+        {
+            self.fault(code, action, format!("{why} ({section})"));
         }
     }
 
-    fn read(
-        &mut self,
-        code: u8,
-        value: &'a [u8],
-        width: AsWidth,
-        pending: &mut Pending<'a>,
-    ) -> Result<(), &'static str> {
-        let path = &mut self.path;
+    fn read(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
+        let Decoder { fields, path, pending, width, .. } = self;
         match code {
             1 => path.origin = Some(origin(value)?),
             2 => {
-                let (as_path, other) = read_as_path(value, width)?;
+                let (as_path, other) = read_as_path(value, *width)?;
                 path.as_path = Some(as_path);
-                self.as_width_other = other;
+                fields.as_width_other = other;
                 pending.two_octet ^= other;
             }
-            NEXT_HOP => self.next_hop = Some(four(value)?.into()),
+            NEXT_HOP => fields.next_hop = Some(four(value)?.into()),
             4 => path.med = Some(u32::from_be_bytes(four(value)?)),
             5 => path.local_pref = Some(u32::from_be_bytes(four(value)?)),
             6 if value.is_empty() => path.other.push(OtherAttribute::AtomicAggregate),
@@ -177,7 +183,8 @@ impl<'a> Attributes<'a> {
     }
 
     /// Merges AS4_PATH and AS4_AGGREGATOR into what an old speaker sent (RFC 6793 section 4.2.3).
-    fn finish(&mut self, pending: Pending<'a>) {
+    fn finish(self) -> Fields<'a> {
+        let Decoder { fields, path, pending, .. } = self;
         let Pending { as4_path, mut aggregator, as4_aggregator, two_octet } = pending;
         // An AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind both: neither counts.
         let is_trusted = two_octet && aggregator.is_none_or(|(asn, _)| asn == Asn::TRANS);
@@ -186,13 +193,16 @@ impl<'a> Attributes<'a> {
                 aggregator = as4_aggregator;
             }
             if let Some(as4_path) = as4_path {
-                self.path.as_path = self.path.as_path.take().map(|path| as_path::merge(path, &as4_path));
+                path.as_path = path.as_path.take().map(|path| as_path::merge(path, &as4_path));
             }
         }
         if let Some((asn, address)) = aggregator {
-            self.path.other.push(OtherAttribute::Aggregator { asn, address });
+            path.other.push(OtherAttribute::Aggregator { asn, address });
         }
-        self.path.other.sort_by_key(OtherAttribute::code);
+        if path.other.len() > 1 {
+            path.other.sort_by_key(OtherAttribute::code);
+        }
+        fields
     }
 }
 

@@ -78,6 +78,7 @@ pub fn flags_fit(attribute: u8, flags: u8) -> bool {
 mod tests {
     use super::*;
     use crate::wire::bgp::attributes;
+    use crate::wire::bgp::update::Routes;
     use crate::wire::bmp::peer::AsWidth;
     use crate::wire::reader::Reader;
 
@@ -85,9 +86,10 @@ mod tests {
     fn cost(flags: u8, code: u8, value: &[u8]) -> Option<FaultAction> {
         let length = u8::try_from(value.len()).unwrap();
         let bytes = [&[flags, code, length][..], value].concat();
-        let attributes = attributes::decode(Reader::new(&bytes, 0), AsWidth::Four);
-        assert!(attributes.faults.iter().all(|fault| fault.attribute == code && !fault.why.is_empty()));
-        attributes.faults.first().map(|fault| fault.action)
+        let mut routes = Routes::default();
+        attributes::decode(Reader::new(&bytes, 0), AsWidth::Four, &mut routes);
+        assert!(routes.actions.iter().all(|fault| fault.attribute == code && !fault.why.is_empty()));
+        routes.actions.first().map(|fault| fault.action)
     }
 
     /// Flags, type code, a value that is right, and some that are not.

@@ -1,6 +1,6 @@
 //! The shape of attributes whose value is kept as it is: only as much as their error handling asks for.
 
-use super::attributes;
+use super::attributes::Attribute;
 use crate::wire::reader::Reader;
 
 /// Whether the value of an attribute that is not decoded holds together. Types without a rule always do.
@@ -49,8 +49,9 @@ fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
 fn attr_set(value: &[u8]) -> Result<(), &'static str> {
     let mut reader = Reader::new(value, 0);
     reader.u32("Origin AS").map_err(|_| "shorter than an AS")?;
-    while !reader.is_empty() {
-        attributes::next(&mut reader).map_err(|_| "an attribute runs over the end")?;
+    let mut rest = reader.rest();
+    while !rest.is_empty() {
+        (_, rest) = Attribute::split(rest).ok_or("an attribute runs over the end")?;
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! UPDATE (RFC 4271 section 4.3) with the multiprotocol attributes (RFC 4760) and End-of-RIB (RFC 4724).
 
-use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
 use super::add_path::{AddPath, AddPathFamilies};
-use super::attributes::{self, Attributes};
-use super::faults::Fault;
+use super::attributes::{self, Fields};
+use super::faults::{Fault, FaultAction};
 use super::nlri::{self, NlriSet};
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
@@ -27,10 +26,10 @@ pub struct DecodeContext {
 }
 
 /// An UPDATE, and where it was not as announced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded<'a> {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded<'r, 'a> {
     /// What it says.
-    pub update: Update<'a>,
+    pub update: Update<'r, 'a>,
     /// What had to be read another way than announced.
     pub lies: Lies,
 }
@@ -49,16 +48,12 @@ pub struct Lies {
 }
 
 /// What an UPDATE says.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an End-of-RIB is rare: a box would cost every other UPDATE an allocation"
-)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Update<'a> {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Update<'r, 'a> {
     /// The dump of this family is complete (RFC 4724 section 2).
     EndOfRib(AfiSafi),
     /// Routes come and go.
-    Routes(Routes<'a>),
+    Routes(&'r mut Routes<'a>),
 }
 
 /// Routes of one UPDATE. Almost every one has one field of NLRI; two more need an allocation.
@@ -96,46 +91,57 @@ pub struct Announced<'a> {
     pub path_status: Option<PathStatus>,
 }
 
-/// Decodes one UPDATE, cut at its own length.
+/// Decodes one UPDATE, cut at its own length, which begins `offset` octets into the message that holds it.
+///
+/// `routes` is where its routes are put, and has to be empty: they are several hundred octets, made where they stay.
 ///
 /// # Errors
-/// The message is no UPDATE, or its NLRI cannot be told: nothing of it may be applied. Offsets count from the
-/// marker's first octet.
-pub fn decode<'a>(bgp: &'a [u8], context: &DecodeContext) -> Result<Decoded<'a>, Error> {
-    let mut reader = Reader::new(bgp, 0);
+/// The message is no UPDATE, or its NLRI cannot be told: nothing of it may be applied.
+pub fn decode<'r, 'a>(
+    bgp: &'a [u8],
+    offset: usize,
+    context: &DecodeContext,
+    routes: &'r mut Routes<'a>,
+) -> Result<Decoded<'r, 'a>, Error> {
+    let mut reader = Reader::new(bgp, offset);
     reader.take(16, "marker")?;
     let length = usize::from(reader.u16("length")?);
     let type_code = reader.u8("type")?;
     if type_code != 2 {
-        return Err(Error::new(18, "type", format!("BGP message type {type_code} is not UPDATE")));
+        return Err(Error::new(offset + 18, "type", format!("BGP message type {type_code} is not UPDATE")));
     }
     let Some(body) = length.checked_sub(HEADER_SIZE) else {
-        return Err(Error::new(16, "length", format!("{length} is shorter than a BGP header")));
+        return Err(Error::new(offset + 16, "length", format!("{length} is shorter than a BGP header")));
     };
     let mut body = reader.sub(body, "UPDATE body")?;
     let withdrawn_length = usize::from(body.u16("Withdrawn Routes Length")?);
     let withdrawn = body.sub(withdrawn_length, "Withdrawn Routes")?;
     let attributes_length = usize::from(body.u16("Total Path Attribute Length")?);
-    let attributes_field = body.sub(attributes_length, "Path Attributes")?;
-    let mut decoder = Decoder { context, lies: Lies::default() };
-    decoder.lies.trailing_bytes = !reader.is_empty();
-    let mut attributes = attributes::decode(attributes_field, context.as_width);
-    let update = decoder.update(withdrawn, &mut attributes, body)?;
+    let attributes = body.sub(attributes_length, "Path Attributes")?;
+    let fields = attributes::decode(attributes, context.as_width, routes);
+    let lies = Lies { trailing_bytes: !reader.is_empty(), as_width_other: fields.as_width_other, ..Lies::default() };
+    let mut decoder = Decoder { context, lies };
+    let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
+        Some(family) => Update::EndOfRib(family),
+        None => Update::Routes(routes),
+    };
     Ok(Decoded { update, lies: decoder.lies })
 }
 
-struct Decoder<'a> {
-    context: &'a DecodeContext,
+struct Decoder<'c> {
+    context: &'c DecodeContext,
     lies: Lies,
 }
 
 impl Decoder<'_> {
-    fn update<'a>(
+    /// Reads the NLRI; the family of an End-of-RIB, if the message is one.
+    fn nlri_fields<'a>(
         &mut self,
         withdrawn: Reader<'a>,
-        attributes: &mut Attributes<'a>,
+        attributes: &Fields<'a>,
         announced: Reader<'a>,
-    ) -> Result<Update<'a>, Error> {
+        routes: &mut Routes<'a>,
+    ) -> Result<Option<AfiSafi>, Error> {
         if let Some(at) = attributes.repeated_mp {
             let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
             return Err(Error::new(at, "Path Attributes", why));
@@ -146,44 +152,36 @@ impl Decoder<'_> {
             let why = "an attribute runs over the end, and no NLRI stands before it (RFC 7606 section 4)";
             return Err(Error::new(at, "Path Attributes", why));
         }
-        self.lies.as_width_other = attributes.as_width_other;
         let has_plain = !withdrawn.is_empty() || !announced.is_empty();
-        let treat_as_withdraw = attributes.treat_as_withdraw();
-        if attributes.count == 0 && attributes.faults.is_empty() && !has_plain {
-            return Ok(Update::EndOfRib(AfiSafi::IPV4_UNICAST));
+        if attributes.count == 0 && routes.actions.is_empty() && !has_plain {
+            return Ok(Some(AfiSafi::IPV4_UNICAST));
         }
-        let mut gone = SmallVec::new();
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            gone.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
+            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
         }
         if let Some(unreach) = attributes.unreach {
             let (family, nlri) = read_unreach(unreach)?;
-            if nlri.is_empty() && attributes.count == 1 && attributes.faults.is_empty() && !has_plain {
-                return Ok(Update::EndOfRib(family));
+            if nlri.is_empty() && attributes.count == 1 && routes.actions.is_empty() && !has_plain {
+                return Ok(Some(family));
             }
-            gone.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
+            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
         }
-        let mut come: SmallVec<[Announced<'a>; 1]> = SmallVec::new();
         if !announced.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
             let nlri = self.nlri(announced, family)?;
             let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
-            come.push(Announced { family, next_hop, nlri, path_status: None });
+            routes.announced.push(Announced { family, next_hop, nlri, path_status: None });
         }
         if let Some(reach) = attributes.reach {
             let (family, next_hop, nlri) = read_reach(reach)?;
-            come.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)?, path_status: None });
+            routes.announced.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)?, path_status: None });
         }
-        if treat_as_withdraw {
-            gone.extend(come.drain(..).map(|Announced { family, nlri, .. }| Withdrawn { family, nlri }));
+        if routes.actions.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw) {
+            let announced = routes.announced.drain(..);
+            routes.withdrawn.extend(announced.map(|Announced { family, nlri, .. }| Withdrawn { family, nlri }));
         }
-        Ok(Update::Routes(Routes {
-            withdrawn: gone,
-            announced: come,
-            attributes: mem::take(&mut attributes.path),
-            actions: mem::take(&mut attributes.faults),
-        }))
+        Ok(None)
     }
 
     fn nlri<'a>(&mut self, reader: Reader<'a>, family: AfiSafi) -> Result<NlriSet<'a>, Error> {
@@ -252,8 +250,12 @@ mod tests {
         out
     }
 
-    fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'static>, Error> {
-        decode(update(withdrawn, attributes, nlri).leak(), &DecodeContext::default())
+    fn read(bytes: Vec<u8>) -> Result<Decoded<'static, 'static>, Error> {
+        decode(bytes.leak(), 0, &DecodeContext::default(), Box::leak(Box::default()))
+    }
+
+    fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'static, 'static>, Error> {
+        read(update(withdrawn, attributes, nlri))
     }
 
     const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
@@ -322,17 +324,17 @@ mod tests {
         assert_eq!((error.offset, error.field), (29, "Path Attributes"));
         let mut open = update(&[], &[], &[]);
         open[18] = 1;
-        assert_eq!(decode(&open, &DecodeContext::default()).unwrap_err().field, "type");
+        assert_eq!(read(open.clone()).unwrap_err().field, "type");
         open[17] = 18;
         open[18] = 2;
-        assert_eq!(decode(&open, &DecodeContext::default()).unwrap_err().field, "length");
+        assert_eq!(read(open.clone()).unwrap_err().field, "length");
     }
 
     #[test]
     fn bytes_behind_the_message_are_cut_and_told() {
         let mut bytes = update(&[8, 10], &[], &[]);
         bytes.extend([1, 2, 3]);
-        let decoded = decode(&bytes, &DecodeContext::default()).unwrap();
+        let decoded = read(bytes).unwrap();
         assert!(decoded.lies.trailing_bytes);
         let Update::Routes(routes) = decoded.update else { panic!() };
         assert_eq!(routes.withdrawn.len(), 1);

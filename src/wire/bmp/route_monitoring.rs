@@ -7,7 +7,7 @@ use super::{PerPeerHeader, path_marking};
 use crate::model::Text;
 use crate::wire::Error;
 use crate::wire::bgp::open::{self, Capability};
-use crate::wire::bgp::update::{self, DecodeContext, Decoded, Update};
+use crate::wire::bgp::update::{self, DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
 
@@ -129,16 +129,20 @@ impl<'a> RouteMonitoring<'a> {
     }
 
     /// Decodes the UPDATE as the Peer Ups said it is to be read, the message's own corrections applied; routes have the
-    /// status that the message gives them.
+    /// status that the message gives them. They are put into `routes`, which has to be empty.
     ///
     /// # Errors
     /// As [`update::decode`]; offsets count from the BMP message's first octet.
-    pub fn decode_update(&self, context: DecodeContext) -> Result<Decoded<'a>, Error> {
-        let mut decoded =
-            update::decode(self.update, &self.context(context)).map_err(|error| error.shifted(self.update_offset))?;
-        if let Update::Routes(routes) = &mut decoded.update
-            && !self.tlvs.is_empty()
-        {
+    pub fn decode_update<'r>(
+        &self,
+        context: DecodeContext,
+        routes: &'r mut Routes<'a>,
+    ) -> Result<Decoded<'r, 'a>, Error> {
+        if self.tlvs.is_empty() {
+            return update::decode(self.update, self.update_offset, &context, routes);
+        }
+        let mut decoded = update::decode(self.update, self.update_offset, &self.context(context), routes)?;
+        if let Update::Routes(routes) = &mut decoded.update {
             path_marking::mark(routes, &self.tlvs);
         }
         Ok(decoded)

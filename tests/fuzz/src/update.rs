@@ -37,7 +37,8 @@ pub fn framed(type_code: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
-    let decoded = match update::decode(bytes, context) {
+    let mut routes = Routes::default();
+    let decoded = match update::decode(bytes, 0, context, &mut routes) {
         Ok(decoded) => decoded,
         Err(error) => {
             assert!(error.offset <= bytes.len() && !error.field.is_empty(), "{error:?}");
@@ -51,7 +52,7 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
             assert!(matches!(length, 23 | 29 | 30), "End-of-RIB has exact encodings (RFC 4724 section 2)");
         }
         Update::Routes(routes) => {
-            check_routes(&routes, bytes.len());
+            check_routes(routes, bytes.len());
             check_changes(routes, path_ids);
         }
     }
@@ -92,7 +93,7 @@ fn check_prefix(prefix: Prefix, family: AfiSafi) {
     rows::assert_no_host_bits(prefix.octets(), prefix.length());
 }
 
-fn check_changes(routes: Routes<'_>, path_ids: PathIds) {
+fn check_changes(routes: &Routes<'_>, path_ids: PathIds) {
     let changes = Changes::of(routes, path_ids);
     let mut announced: HashSet<(Slot, Nlri)> = HashSet::new();
     for (slot, route, nlri) in &changes.announced {

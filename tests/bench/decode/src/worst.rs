@@ -3,7 +3,7 @@
 //! Each shape exists in several sizes. If the time per octet does not grow with the size, the work is linear.
 
 use rib_ingester::session::changes::{Changes, PathIds};
-use rib_ingester::wire::bgp::update::{self, DecodeContext, Update};
+use rib_ingester::wire::bgp::update::{DecodeContext, Routes, Update};
 use rib_ingester::wire::bmp::{self, Message};
 
 use crate::generate::attribute;
@@ -72,7 +72,8 @@ pub fn swallow(message: &[u8]) {
     let Ok(Message::RouteMonitoring(monitoring)) = bmp::decode(&frame) else {
         panic!("the shapes are Route Monitoring messages");
     };
-    match update::decode(monitoring.update, &DecodeContext::default()).map(|decoded| decoded.update) {
+    let mut routes = Routes::default();
+    match monitoring.decode_update(DecodeContext::default(), &mut routes).map(|decoded| decoded.update) {
         Ok(Update::Routes(routes)) => {
             std::hint::black_box(Changes::of(routes, PathIds::Keyed));
         }

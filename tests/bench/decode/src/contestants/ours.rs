@@ -16,7 +16,7 @@ use crate::tally::Tally;
 /// Typed messages.
 pub fn typed(stream: &Bytes) -> Done {
     let mut tally = Tally::default();
-    each_update(stream, |routes| count(&routes, &mut tally));
+    each_update(stream, |routes| count(routes, &mut tally));
     Done::Decoded(tally)
 }
 
@@ -24,13 +24,13 @@ pub fn typed(stream: &Bytes) -> Done {
 pub fn with_columns(stream: &Bytes) -> Done {
     let mut tally = Tally::default();
     each_update(stream, |routes| {
-        count(&routes, &mut tally);
+        count(routes, &mut tally);
         black_box(Changes::of(routes, PathIds::Keyed));
     });
     Done::Decoded(tally)
 }
 
-fn each_update(stream: &[u8], mut take: impl FnMut(Routes<'_>)) {
+fn each_update(stream: &[u8], mut take: impl FnMut(&Routes<'_>)) {
     let mut peers = Peers::new();
     let mut rest = stream;
     while let Ok(Some(frame)) = bmp::next_frame(rest, 1 << 20) {
@@ -38,7 +38,8 @@ fn each_update(stream: &[u8], mut take: impl FnMut(Routes<'_>)) {
         match bmp::decode(&frame).expect("the generator's messages are well-formed") {
             Message::RouteMonitoring(monitoring) => {
                 let context = peers.context(&monitoring.peer);
-                let decoded = monitoring.decode_update(context).expect("well-formed");
+                let mut routes = Routes::default();
+                let decoded = monitoring.decode_update(context, &mut routes).expect("well-formed");
                 match decoded.update {
                     Update::EndOfRib(_) => {}
                     Update::Routes(routes) => take(routes),
