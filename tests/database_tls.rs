@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -130,6 +132,15 @@ fn without_password(url: &str) -> (String, String) {
     (url.replace(&format!(":{password}@"), "@"), password.to_owned())
 }
 
+/// What the collector's HTTP server answers.
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[test]
 fn a_router_ends_in_sql_through_tls_and_the_password_is_nowhere_to_be_seen() {
     let secure = Secure::start();
@@ -138,7 +149,7 @@ fn a_router_ends_in_sql_through_tls_and_the_password_is_nowhere_to_be_seen() {
     std::fs::write(&file, format!("{password}\n")).unwrap();
     let url = format!("{url}?sslmode=verify-ca&sslrootcert={}&channel_binding=require", secure.file("authority.crt"));
     let settings = [("DATABASE_PASSWORD_FILE", file.to_str().unwrap()), ("LOG", "trace")];
-    let ingester = Ingester::start(&url, &settings);
+    let mut ingester = Ingester::start(&url, &settings);
 
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
@@ -166,8 +177,12 @@ fn a_router_ends_in_sql_through_tls_and_the_password_is_nowhere_to_be_seen() {
     let arguments = std::fs::read_to_string(format!("/proc/{}/cmdline", ingester.id())).unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{}/environ", ingester.id())).unwrap();
     assert!(ingester.count_logged("database") > 0);
+    let http = ingester.address_logged("metrics and health on ");
+    let shown = ["/metrics", "/", "/health"].map(|path| get(http, path)).concat();
+    assert!(shown.contains("rib_ingester_"), "{shown}");
     for secret in [password.as_str(), "another one"] {
         assert!(!arguments.contains(secret) && !environment.contains(secret));
+        assert!(!shown.contains(secret), "{shown}");
         assert_eq!(ingester.count_logged(secret), 0);
     }
     assert!(ingester.stop().success());

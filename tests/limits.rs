@@ -21,7 +21,8 @@ fn greet(router: &mut FakeRouter, id: &str) {
 }
 
 fn announce(id: &str, prefix: &str) -> Vec<u8> {
-    let update = bmp::announce(&Attributes::path(&[64_500, 64_501]), "192.0.2.1", &[prefix]);
+    let next_hop = if prefix.contains(':') { "2001:db8::1" } else { "192.0.2.1" };
+    let update = bmp::announce(&Attributes::path(&[64_500, 64_501]), next_hop, &[prefix]);
     bmp::route_monitoring(Peer::loc_rib(id), &update)
 }
 
@@ -181,6 +182,54 @@ fn without_file_descriptors_accepting_pauses_and_goes_on() {
     drop(crowd);
     drop(live(&ingester, &db, "127.0.0.4", "10.255.0.4", "10.4.0.0/16"));
     assert!(ingester.count_logged("accept failed") < 100);
+}
+
+#[test]
+fn a_table_that_grows_beyond_its_bound_is_cut_there_and_says_so() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("MAX_ROUTES_PER_TABLE", "100")]);
+    let id = "10.255.0.2";
+    let mut router = ingester.connect();
+    greet(&mut router, id);
+    // Ten times the usual size, in UPDATEs of twenty prefixes.
+    for third in 0..50 {
+        let prefixes: Vec<String> = (0..20).map(|fourth| format!("10.2.{third}.{fourth}/32")).collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        let update = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &prefixes);
+        router.send(&bmp::route_monitoring(Peer::loc_rib(id), &update));
+    }
+    router.send(&announce(id, "2001:db8::/32"));
+    ingester.logged("table global IPv4: 90 routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is 100");
+    ingester.logged("table global IPv4: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is 100");
+    let by_family = "SELECT family(prefix), count(*) FROM current_routes GROUP BY 1 ORDER BY 1";
+    eventually_equal(vec!["4|100".to_owned(), "6|1".to_owned()], || db.rows(by_family));
+    let full = "SELECT router_id, table_name, afi, routes FROM session_events WHERE kind = 'table_full'";
+    eventually_equal(vec![format!("{id}|global|4|100")], || db.rows(full));
+    // What it holds stays right: changes and withdrawals go through, and make room.
+    router.send(&bmp::route_monitoring(Peer::loc_rib(id), &bmp::withdraw(&["10.2.0.0/32"])));
+    router.send(&announce(id, "10.3.0.0/16"));
+    eventually_equal(vec!["100|1".to_owned()], || {
+        db.rows("SELECT count(*), count(*) FILTER (WHERE prefix = '10.3.0.0/16') FROM current_routes WHERE afi = 4")
+    });
+    assert!(ingester.stop().success());
+}
+
+/// The state of the collector's half of this connection in `/proc/net/tcp`: its timer, 02 for keepalive.
+fn timer_of(ingester: &Ingester, router: std::net::SocketAddr) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (here, there) = (format!(":{:04X}", ingester.address().port()), format!(":{:04X}", router.port()));
+    let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut found = fields.filter(|f| f.len() > 5 && f[1].ends_with(&here) && f[2].ends_with(&there));
+    found.next().map(|fields| fields[5][..2].to_owned())
+}
+
+#[test]
+fn a_router_that_vanishes_without_a_word_is_asked_for() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let router = std::net::TcpStream::connect(ingester.address()).unwrap();
+    let own = router.local_addr().unwrap();
+    eventually_equal(Some("02".to_owned()), || timer_of(&ingester, own));
 }
 
 #[test]

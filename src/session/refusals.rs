@@ -10,8 +10,9 @@ use log::warn;
 use super::tables::router_note;
 use crate::pipeline::{PipelineSender, SessionEventKind, StateItem};
 
-/// A refused source gets one row of `session_events` in this time, however often it comes back.
-const NOTE_EVERY: Duration = Duration::from_secs(600);
+/// A refused source gets one row of `session_events` in this time, however often it comes back: often enough for
+/// `status`, which looks back a week, and seldom enough for the 400 days that the rows are kept.
+const NOTE_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// So many refused sources are remembered; a flood of others is logged but has no rows.
 const SOURCES_MAX: usize = 1_024;
@@ -38,7 +39,11 @@ impl Refusals {
         // A panic elsewhere leaves the map whole.
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.retain(|_, at| now.duration_since(*at) < NOTE_EVERY);
-        noted.len() < SOURCES_MAX && noted.insert(source, now).is_none()
+        if noted.len() >= SOURCES_MAX || noted.contains_key(&source) {
+            return false;
+        }
+        noted.insert(source, now);
+        true
     }
 }
 
@@ -47,13 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_that_comes_back_has_one_row_in_ten_minutes() {
+    fn a_source_that_comes_back_has_a_row_every_six_hours() {
         let refusals = Refusals::default();
         let (source, begin) = ("192.0.2.1".parse().unwrap(), Instant::now());
-        let due = |seconds| refusals.is_due(source, begin + Duration::from_secs(seconds));
-        assert!(due(0) && !due(1) && !due(599));
-        // The second row is ten minutes after the last try: a router that never stops trying needs no second one.
-        assert!(!due(601) && due(1_202));
+        let due = |minutes: u64| refusals.is_due(source, begin + Duration::from_secs(minutes * 60));
+        let rows: Vec<u64> = (0..24 * 60).filter(|minutes| due(*minutes)).collect();
+        assert_eq!(rows, [0, 360, 720, 1_080]);
     }
 
     #[test]
