@@ -61,3 +61,30 @@ fn the_files_that_it_names_exist() {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists(), "{name}");
     }
 }
+
+#[test]
+fn the_tests_and_settings_that_the_page_on_security_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let tests: String = std::fs::read_dir(root.join("tests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let is_test = |word: &&str| word.matches('_').count() > 3 && !word.starts_with("RIB_") && !word.contains('.');
+    let named: Vec<&str> = page.split('`').filter(|word| !word.contains(char::is_whitespace)).collect();
+    let of_tests: Vec<&str> = named.iter().copied().filter(is_test).collect();
+    assert!(of_tests.len() > 5, "{of_tests:?}");
+    for name in of_tests {
+        assert!(tests.contains(&format!("fn {name}()")), "{name}");
+    }
+    let settings: Vec<&str> = named.into_iter().filter(|word| word.starts_with("RIB_INGESTER_")).collect();
+    assert!(settings.len() > 10, "{settings:?}");
+    for name in settings {
+        assert!(rib_ingester::config::TABLE.iter().any(|setting| setting.variable() == name), "{name}");
+    }
+    for file in page.split(['[', ']', ',', ' ']).filter(|word| word.starts_with("tests/")) {
+        assert!(root.join(file).exists(), "{file}");
+    }
+}
