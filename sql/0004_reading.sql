@@ -94,7 +94,7 @@ $$;
 
 -- The past ------------------------------------------------------------------------------------------------------
 
-COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, table_full, refused, isolated.';
+COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, refused, isolated, table_full, view_dropped, drift.';
 
 -- The midnight (UTC) from which on route_events are kept; NULL when there is no partition.
 CREATE FUNCTION history_begin() RETURNS TIMESTAMPTZ
@@ -284,7 +284,7 @@ BEGIN ATOMIC
     WITH RECURSIVE found AS (
         (SELECT e.router_id, e.table_name, e.afi
          FROM route_events e
-         WHERE e.ingest_time >= date_trunc('day', since, 'UTC') AND e.peer_address IS NULL
+         WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
          ORDER BY e.router_id, e.table_name, e.afi
          LIMIT 1)
         UNION ALL
@@ -293,7 +293,7 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL (
             SELECT e.router_id, e.table_name, e.afi
             FROM route_events e
-            WHERE e.ingest_time >= date_trunc('day', since, 'UTC') AND e.peer_address IS NULL
+            WHERE e.ingest_time >= date_trunc('day', since, 'UTC')
               AND (e.router_id, e.table_name, e.afi) > (f.router_id, f.table_name, f.afi)
             ORDER BY e.router_id, e.table_name, e.afi
             LIMIT 1) AS n

@@ -181,3 +181,55 @@ fn status_json_has_the_same_facts() {
     assert_eq!(status["partitions"].as_array().unwrap().len(), 2);
     assert_eq!(status["refused"][0]["address"], "2001:db8::bad");
 }
+
+/// What `doctor --json` says, by check, and the exit code.
+fn doctor(url: &str, vars: &[(&str, &str)]) -> (std::collections::BTreeMap<String, String>, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    command.env_clear().args(["doctor", "--json"]).env("RIB_INGESTER_DATABASE_URL", url);
+    let output = command.envs(vars.iter().copied()).output().unwrap();
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let state = |check: &serde_json::Value| {
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        (text("check"), format!("{}: {}", text("state"), text("found")))
+    };
+    (checks.iter().map(state).collect(), output.status.code())
+}
+
+#[test]
+fn doctor_says_what_is_wrong_and_then_that_it_is_mended() {
+    let db = TestDb::create();
+    let folder = std::env::temp_dir();
+    let free = ("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0");
+    let state = ("RIB_INGESTER_STATE_DIR", folder.to_str().unwrap());
+    let (before, code) = doctor(&db.url(), &[free, state]);
+    assert_eq!(code, Some(1), "{before:#?}");
+    assert!(before["schema"].starts_with("fault: ") && before["schema"].contains("0001_init"), "{before:#?}");
+    assert!(before["partitions"].starts_with("warning: "), "{before:#?}");
+    assert!(before["allow-list"].starts_with("warning: "), "{before:#?}");
+
+    printed(&["migrate"], &db.url());
+    printed(&["maintenance"], &db.url());
+    let allow = ("RIB_INGESTER_ALLOW", "192.0.2.0/24");
+    let (after, code) = doctor(&db.url(), &[free, state, allow]);
+    for check in
+        ["BMP port", "allow-list", "state folder", "server", "role", "extension", "schema", "partitions", "clock"]
+    {
+        assert!(after[check].starts_with("ok: "), "{check}: {after:#?}");
+    }
+    // The test's PostgreSQL may run without fsync, which is a fault.
+    let faults = after.values().filter(|check| check.starts_with("fault: ")).count();
+    assert_eq!(code, Some(i32::from(faults > 0)), "{after:#?}");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let (busy, code) = doctor(&db.url(), &[("RIB_INGESTER_BMP_LISTEN", &taken), state]);
+    assert!(code == Some(1) && busy["BMP port"].starts_with("fault: "), "{busy:#?}");
+
+    let (nowhere, code) = doctor("host=127.0.0.1 port=1 user=x dbname=x password=hunter2", &[free]);
+    assert!(code == Some(1) && nowhere["connection"].starts_with("fault: "), "{nowhere:#?}");
+    assert!(nowhere.contains_key("file limit") && !format!("{nowhere:?}").contains("hunter2"), "{nowhere:#?}");
+
+    let text = run(&["doctor"], &db.url());
+    assert!(stdout(&text).lines().count() >= 12, "{}", stdout(&text));
+    assert!(stdout(&text).lines().all(|line| line.chars().count() <= 100), "{}", stdout(&text));
+}

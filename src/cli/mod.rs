@@ -6,6 +6,7 @@
 pub mod capture;
 pub mod config;
 pub mod decode;
+pub mod doctor;
 pub mod lookup;
 pub mod maintenance;
 pub mod migrate;
@@ -49,6 +50,8 @@ enum Command {
     Maintenance,
     /// Show routers, tables, history and refused sources
     Status(status::Arguments),
+    /// Look for faults of settings, machine and database, and say what to do
+    Doctor(doctor::Arguments),
     /// Find the longest match for an address or prefix, with all its paths
     Lookup(lookup::Arguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
@@ -127,6 +130,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&Settings::load()?),
         Command::Maintenance => maintenance::run(&Settings::load()?),
         Command::Status(arguments) => status::run(&arguments, &Settings::load()?),
+        Command::Doctor(arguments) => doctor::run(&arguments, &Settings::load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &Settings::load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &Settings::load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),

@@ -7,6 +7,7 @@
 pub mod connect;
 pub mod error;
 pub mod events;
+pub mod facts;
 pub mod fate;
 pub mod load;
 pub mod lookup;

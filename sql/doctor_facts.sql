@@ -1,0 +1,22 @@
+-- What `doctor` wants to know of the server and of the role that asks, in one row. No superuser is needed for any of it.
+SELECT current_setting('server_version_num')::int AS version,
+       current_user::text AS role,
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
+       has_database_privilege(current_database(), 'CREATE') AS may_create_in_database,
+       COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_in_schema,
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS is_read_only,
+       EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_extension,
+       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'btree_gist') AS may_have_extension,
+       (SELECT count(*) FROM pg_class c
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_tables,
+       (SELECT count(*) FROM pg_stat_activity) AS connections,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_max,
+       (SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'rib-ingester/state-%') AS state_writers,
+       pg_database_size(current_database()) AS database_bytes,
+       current_setting('autovacuum')::boolean AS autovacuum,
+       current_setting('fsync')::boolean AS fsync,
+       current_setting('full_page_writes')::boolean AS full_page_writes,
+       (SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers_bytes,
+       (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_seconds

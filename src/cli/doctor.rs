@@ -1,0 +1,129 @@
+//! `doctor`: looks at the settings, the machine and the database, and says of each fault in one line what to do.
+
+mod database;
+mod machine;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Failure, connect, print};
+use crate::config::Settings;
+use crate::config::print::wrap;
+use crate::logging::escape;
+use crate::store::facts;
+
+/// Characters of a line.
+const WIDTH_MAX: usize = 100;
+
+/// How to print it.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Print an array of objects: check, state (ok, warning, fault), found, remedy
+    #[arg(long)]
+    json: bool,
+}
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// As it should be.
+    Fine,
+    /// It works, and will be better or longer-lived with the remedy.
+    Warning,
+    /// It does not work, or data is at risk.
+    Fault,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Check {
+    name: &'static str,
+    state: State,
+    found: String,
+    /// What to do; none where all is well.
+    remedy: Option<String>,
+}
+
+impl Check {
+    fn fine(name: &'static str, found: impl Into<String>) -> Check {
+        Check { name, state: State::Fine, found: found.into(), remedy: None }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+        Check { name, state: State::Warning, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn fault(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+        Check { name, state: State::Fault, found: found.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// Prints all checks; a fault is a failure.
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let checks: Vec<Check> = match connect(settings, "doctor") {
+        Ok(mut client) => {
+            let facts = facts::read(&mut client)?;
+            let machine = machine::checks(settings, facts.state_writers > 0);
+            machine.into_iter().chain(database::checks(settings, &facts)).collect()
+        }
+        // The machine can be looked at all the same, and may hold the reason.
+        Err(failure) => {
+            let remedy = "mend RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
+            let mut checks = machine::checks(settings, false);
+            checks.push(Check::fault("connection", failure.lines().join("; "), remedy));
+            checks
+        }
+    };
+    print(&if arguments.json { json_text(&checks) } else { text(&checks) })?;
+    match checks.iter().filter(|check| check.state == State::Fault).count() {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("doctor: one fault".to_owned())),
+        faults => Err(Failure::Failed(format!("doctor: {faults} faults"))),
+    }
+}
+
+fn text(checks: &[Check]) -> String {
+    const INDENT: usize = 22;
+    let mut out = String::new();
+    for check in checks {
+        let state = match check.state {
+            State::Fine => "ok",
+            State::Warning => "warn",
+            State::Fault => "FAULT",
+        };
+        let found = wrap(&escape(&check.found), WIDTH_MAX - INDENT);
+        let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", escape(text)), WIDTH_MAX - INDENT));
+        for (i, line) in found.into_iter().chain(remedy).enumerate() {
+            let (state, name) = if i == 0 { (state, check.name) } else { ("", "") };
+            out.push_str(&format!("{state:<5}  {name:<13}  {line}\n"));
+        }
+    }
+    out
+}
+
+fn json_text(checks: &[Check]) -> String {
+    let checks = checks.iter().map(|check| {
+        let state = match check.state {
+            State::Fine => "ok",
+            State::Warning => "warning",
+            State::Fault => "fault",
+        };
+        json!({ "check": check.name, "state": state, "found": check.found, "remedy": check.remedy })
+    });
+    format!("{:#}\n", serde_json::Value::from_iter(checks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_its_state_its_name_and_what_to_do() {
+        let fault = Check::fault("partitions", "none for today", "run `rib-ingester maintenance`");
+        assert_eq!(
+            text(&[Check::fine("clock", "same"), fault]),
+            "ok     clock          same\n\
+             FAULT  partitions     none for today\n                      -> run `rib-ingester maintenance`\n"
+        );
+    }
+}

@@ -1,0 +1,367 @@
+//! What `doctor` says of the database, from what it was told about it.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use super::Check;
+use crate::cli::table::bytes;
+use crate::config::Settings;
+use crate::store::facts::{Day, Facts};
+
+/// The oldest version of PostgreSQL that is tested.
+const VERSION_MIN: i32 = 150_000;
+
+/// Clocks may differ by so much before `received_at` is worth a warning, microseconds.
+const CLOCK_WARNING_MICROS: u64 = 1_000_000;
+
+/// And by so much before something is badly wrong, microseconds.
+const CLOCK_FAULT_MICROS: u64 = 60_000_000;
+
+/// Connections beside those of the writers: maintenance, `status`, a start, the HTTP page.
+const CONNECTIONS_BESIDE_WRITERS: i64 = 6;
+
+/// What PostgreSQL has without being told otherwise is too little for tables of this size, bytes.
+const LARGE_DATABASE: i64 = 2 << 30;
+
+/// Below these a load of a full table spends its time in checkpoints.
+const SHARED_BUFFERS_MIN: i64 = 512 << 20;
+const MAX_WAL_MIN: i64 = 4 << 30;
+
+/// Looks at all of it.
+pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
+    let mut checks = vec![
+        server(facts),
+        role(facts),
+        extension(facts),
+        schema(facts),
+        partitions(facts),
+        retention(settings, facts),
+        connections(settings, facts),
+    ];
+    checks.extend(server_settings(facts));
+    checks.push(clock(facts));
+    checks.push(disk(settings, facts));
+    checks
+}
+
+fn server(facts: &Facts) -> Check {
+    const NAME: &str = "server";
+    let version = format!("PostgreSQL {}.{}", facts.version / 10_000, facts.version % 10_000);
+    if facts.is_read_only {
+        return Check::fault(
+            NAME,
+            format!("{version} takes no writes: a standby, or default_transaction_read_only"),
+            "name the primary in RIB_INGESTER_DATABASE_URL",
+        );
+    }
+    if facts.version < VERSION_MIN {
+        return Check::fault(NAME, format!("{version} is too old"), "upgrade to PostgreSQL 15 or newer");
+    }
+    Check::fine(NAME, version)
+}
+
+fn role(facts: &Facts) -> Check {
+    const NAME: &str = "role";
+    let role = &facts.role;
+    if facts.foreign_tables > 0 && !facts.is_superuser {
+        return Check::fault(
+            NAME,
+            format!("{role} does not own {} of the tables", facts.foreign_tables),
+            format!("REASSIGN OWNED BY (their owner) TO {role}"),
+        );
+    }
+    if !facts.may_create_in_schema {
+        return Check::fault(
+            NAME,
+            format!("{role} may not create tables: tomorrow's partition cannot be made"),
+            format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}"),
+        );
+    }
+    if facts.is_superuser {
+        return Check::warning(
+            NAME,
+            format!("{role} is superuser"),
+            "make a role for the collector as the README says; none of its work needs one",
+        );
+    }
+    Check::fine(NAME, format!("{role} may write, and is no superuser"))
+}
+
+fn extension(facts: &Facts) -> Check {
+    const NAME: &str = "extension";
+    match (facts.has_extension, facts.may_have_extension, facts.may_create_in_database) {
+        (true, _, _) => Check::fine(NAME, "btree_gist is there"),
+        (false, false, _) => {
+            Check::fault(NAME, "btree_gist is not installed", "install PostgreSQL's contrib package on the server")
+        }
+        (false, true, true) => Check::fine(NAME, "btree_gist will be made by the migration"),
+        (false, true, false) => Check::fault(
+            NAME,
+            "btree_gist is missing, and the role may not make it",
+            format!(
+                "as the database's owner: CREATE EXTENSION btree_gist; or GRANT CREATE ON DATABASE to {}",
+                facts.role
+            ),
+        ),
+    }
+}
+
+fn schema(facts: &Facts) -> Check {
+    const NAME: &str = "schema";
+    if facts.pending.is_empty() {
+        return Check::fine(NAME, "up to date");
+    }
+    Check::fault(
+        NAME,
+        format!("not applied, or not as in this version: {}", facts.pending.join(", ")),
+        "run `rib-ingester migrate`, or start the collector, which does it",
+    )
+}
+
+fn partitions(facts: &Facts) -> Check {
+    const NAME: &str = "partitions";
+    let has = |day: Option<Date>| facts.days.iter().any(|d| d.is_history && d.is_attached && Some(d.day) == day);
+    let missing: Vec<&str> = [("today", Some(facts.today)), ("tomorrow", facts.today.tomorrow().ok())]
+        .into_iter()
+        .filter(|(_, day)| !has(*day))
+        .map(|(name, _)| name)
+        .collect();
+    if missing.is_empty() {
+        return Check::fine(NAME, "today's and tomorrow's are there");
+    }
+    let found = format!("none for {}", missing.join(" and "));
+    Check::warning(
+        NAME,
+        found,
+        "run `rib-ingester maintenance` and see what it says; a running collector does it by itself",
+    )
+}
+
+fn retention(settings: &Settings, facts: &Facts) -> Check {
+    const NAME: &str = "retention";
+    if settings.retention_days == 0 {
+        return Check::warning(NAME, "history is kept for ever", "set RIB_INGESTER_RETENTION_DAYS, or watch the disk");
+    }
+    let oldest = facts.today.checked_sub(i64::from(settings.retention_days).days()).unwrap_or(Date::MIN);
+    let late: Vec<&str> = facts.days.iter().filter(|day| day.day < oldest).map(|day| day.name.as_str()).collect();
+    match late.as_slice() {
+        [] => Check::fine(NAME, format!("no day is older than {} days", settings.retention_days)),
+        [first, ..] => Check::warning(
+            NAME,
+            format!("{} partitions are overdue, the first is {first}", late.len()),
+            "run `rib-ingester maintenance`: it says who holds them",
+        ),
+    }
+}
+
+fn connections(settings: &Settings, facts: &Facts) -> Check {
+    const NAME: &str = "connections";
+    let writers = settings.state_writers + if settings.history { settings.history_writers } else { 0 };
+    let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
+    let free = i64::from(facts.connections_max) - facts.connections;
+    if facts.state_writers == 0 && free < needed {
+        return Check::fault(
+            NAME,
+            format!("{free} free of {}, the collector needs {needed}", facts.connections_max),
+            "raise max_connections, or lower RIB_INGESTER_STATE_WRITERS and _HISTORY_WRITERS",
+        );
+    }
+    Check::fine(NAME, format!("{free} free of {}", facts.connections_max))
+}
+
+fn server_settings(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "settings";
+    let mut checks = Vec::new();
+    if !facts.autovacuum {
+        checks.push(Check::fault(
+            NAME,
+            "autovacuum is off",
+            "ALTER SYSTEM SET autovacuum = on: the tables grow without end",
+        ));
+    }
+    if !facts.fsync || !facts.full_page_writes {
+        let found = "fsync or full_page_writes is off";
+        checks.push(Check::fault(NAME, found, "ALTER SYSTEM SET both on: a crash of the machine loses the database"));
+    }
+    let is_large = facts.database_bytes > LARGE_DATABASE;
+    if is_large && facts.shared_buffers_bytes < SHARED_BUFFERS_MIN {
+        let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
+        let found = format!(
+            "shared_buffers is {}, the database {}",
+            size(facts.shared_buffers_bytes),
+            size(facts.database_bytes)
+        );
+        checks.push(Check::warning(
+            NAME,
+            found,
+            "ALTER SYSTEM SET shared_buffers to a quarter of the memory, restart PostgreSQL",
+        ));
+    }
+    if is_large && (facts.max_wal_bytes < MAX_WAL_MIN || facts.checkpoint_seconds < 600) {
+        let found = format!(
+            "max_wal_size is {}, checkpoint_timeout {} s",
+            bytes(u64::try_from(facts.max_wal_bytes).unwrap_or(0)),
+            facts.checkpoint_seconds
+        );
+        checks.push(Check::warning(
+            NAME,
+            found,
+            "ALTER SYSTEM SET max_wal_size = '8GB', checkpoint_timeout = '15min': a dump is mostly WAL",
+        ));
+    }
+    if checks.is_empty() {
+        checks.push(Check::fine(NAME, "nothing that hurts"));
+    }
+    checks
+}
+
+fn clock(facts: &Facts) -> Check {
+    const NAME: &str = "clock";
+    let ahead = facts.clock_ahead;
+    // The answer may have been given at any time of the round trip.
+    let doubt = u64::try_from(ahead.round_trip.as_micros() / 2).unwrap_or(u64::MAX);
+    let difference = ahead.micros.unsigned_abs().saturating_sub(doubt);
+    let way = if ahead.micros < 0 { "behind" } else { "ahead of" };
+    let found =
+        format!("this machine is {}.{:01} s {way} the database", difference / 1_000_000, difference / 100_000 % 10);
+    let remedy = "run NTP on both: received_at is this machine's time, everything else the database's";
+    match difference {
+        CLOCK_FAULT_MICROS.. => Check::fault(NAME, found, remedy),
+        CLOCK_WARNING_MICROS.. => Check::warning(NAME, found, remedy),
+        _ => Check::fine(NAME, "as the database's"),
+    }
+}
+
+/// What the retention will take once it is full, from the days that are over.
+fn disk(settings: &Settings, facts: &Facts) -> Check {
+    const NAME: &str = "disk";
+    let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
+    let now = size(facts.database_bytes);
+    let over = |day: &&Day| day.day < facts.today;
+    let days: Vec<&Day> = facts.days.iter().filter(over).collect();
+    let Some(first) = days.iter().map(|day| day.day).min() else {
+        return Check::fine(NAME, format!("{now}; no day of history is over yet, so nothing can be foretold"));
+    };
+    let span = i64::from((facts.today - first).get_days()).max(1);
+    let kept: i64 = facts.days.iter().map(|day| day.bytes).sum();
+    let a_day = days.iter().map(|day| day.bytes).sum::<i64>() / span;
+    if settings.retention_days == 0 {
+        return Check::fine(NAME, format!("{now}, and {} more each day", size(a_day)));
+    }
+    let full = a_day.saturating_mul(i64::from(settings.retention_days) + 1);
+    let total = (facts.database_bytes - kept).saturating_add(full.max(kept));
+    Check::fine(
+        NAME,
+        format!(
+            "{now}; {} a day, so about {} with {} days kept: compare with the server's disk",
+            size(a_day),
+            size(total),
+            settings.retention_days
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::State;
+    use super::*;
+    use crate::store::facts::ClockDifference;
+
+    const TODAY: Date = jiff::civil::date(2026, 11, 21);
+
+    fn day(ago: i64, bytes: i64) -> Day {
+        let day = TODAY.checked_sub(ago.days()).unwrap();
+        Day { name: format!("route_events_{ago}"), day, bytes, is_attached: true, is_history: true }
+    }
+
+    fn healthy() -> Facts {
+        Facts {
+            version: 150_004,
+            role: "rib".to_owned(),
+            is_superuser: false,
+            may_create_in_database: true,
+            may_create_in_schema: true,
+            is_read_only: false,
+            has_extension: true,
+            may_have_extension: true,
+            foreign_tables: 0,
+            connections: 10,
+            connections_max: 97,
+            state_writers: 0,
+            database_bytes: 10 << 30,
+            autovacuum: true,
+            fsync: true,
+            full_page_writes: true,
+            shared_buffers_bytes: 4 << 30,
+            max_wal_bytes: 8 << 30,
+            checkpoint_seconds: 900,
+            pending: vec![],
+            today: TODAY,
+            clock_ahead: ClockDifference { micros: 900, round_trip: Duration::from_millis(1) },
+            days: vec![day(2, 2 << 30), day(1, 1 << 30), day(0, 1 << 29), day(-1, 8192)],
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings::from_env_offline(std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_healthy_database_has_nothing_to_mend() {
+        let checks = checks(&settings(), &healthy());
+        assert!(checks.iter().all(|check| check.state == State::Fine && check.remedy.is_none()), "{checks:#?}");
+    }
+
+    #[test]
+    fn each_fault_is_seen_and_has_a_remedy() {
+        let check = |name: &str, state: State, found: &str, break_it: &dyn Fn(&mut Facts)| {
+            let mut facts = healthy();
+            break_it(&mut facts);
+            let checks = checks(&settings(), &facts);
+            let bad: Vec<&Check> = checks.iter().filter(|check| check.state != State::Fine).collect();
+            let [one] = bad.as_slice() else { panic!("{name}: {bad:#?}") };
+            assert_eq!((one.name, one.state, one.remedy.is_some()), (name, state, true), "{one:?}");
+            assert!(one.found.contains(found), "{one:?}");
+        };
+        check("server", State::Fault, "takes no writes", &|facts| facts.is_read_only = true);
+        check("server", State::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
+        check("role", State::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
+        check("role", State::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
+        check("role", State::Warning, "is superuser", &|facts| facts.is_superuser = true);
+        check("extension", State::Fault, "not installed", &|facts| {
+            (facts.has_extension, facts.may_have_extension) = (false, false);
+        });
+        check("extension", State::Fault, "may not make it", &|facts| {
+            (facts.has_extension, facts.may_create_in_database) = (false, false);
+        });
+        check("schema", State::Fault, "0004_reading", &|facts| facts.pending = vec!["0004_reading"]);
+        check("partitions", State::Warning, "tomorrow", &|facts| facts.days.retain(|day| day.day <= TODAY));
+        check("retention", State::Warning, "1 partitions are overdue", &|facts| facts.days.push(day(31, 0)));
+        check("connections", State::Fault, "5 free of 97", &|facts| facts.connections = 92);
+        check("settings", State::Fault, "autovacuum", &|facts| facts.autovacuum = false);
+        check("settings", State::Fault, "fsync", &|facts| facts.fsync = false);
+        check("settings", State::Warning, "shared_buffers", &|facts| facts.shared_buffers_bytes = 128 << 20);
+        check("settings", State::Warning, "max_wal_size", &|facts| facts.max_wal_bytes = 1 << 30);
+        check("clock", State::Warning, "2.4 s behind", &|facts| facts.clock_ahead.micros = -2_400_900);
+        check("clock", State::Fault, "100.0 s ahead of", &|facts| facts.clock_ahead.micros = 100_000_900);
+    }
+
+    #[test]
+    fn the_forecast_is_the_average_of_the_days_that_are_over() {
+        let found = disk(&settings(), &healthy()).found;
+        // 10 GiB with 3.5 of history in it; two days of 1.5 on average, thirty-one of which are kept.
+        assert!(found.starts_with("10.0 GiB; 1.5 GiB a day, so about 52.9 GiB with 30 days kept"), "{found}");
+        let mut young = healthy();
+        young.days.retain(|day| day.day >= TODAY);
+        assert!(disk(&settings(), &young).found.contains("nothing can be foretold"));
+    }
+
+    #[test]
+    fn a_slow_answer_does_not_make_a_clock_wrong() {
+        let mut facts = healthy();
+        facts.clock_ahead = ClockDifference { micros: 3_000_000, round_trip: Duration::from_secs(6) };
+        assert_eq!(clock(&facts).state, State::Fine);
+    }
+}

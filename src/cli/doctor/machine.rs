@@ -1,0 +1,110 @@
+//! What `doctor` looks at on this machine: the BMP port, the allow-list, file limits, the state folder.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::Check;
+use crate::cli::table::bytes;
+use crate::config::Settings;
+use crate::config::allow::AllowList;
+
+/// Files that the collector has open beside one for each session: writers, logs, the listener and some more.
+const FILES_BESIDE_SESSIONS: u64 = 128;
+
+/// Less free space than this for rejected input and the spool is worth a word, bytes.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Looks at all of it. `is_running`: a collector writes into this database right now.
+pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
+    vec![port(settings, is_running), allow_list(settings), files(settings), state_folder(&settings.state_dir)]
+}
+
+fn port(settings: &Settings, is_running: bool) -> Check {
+    const NAME: &str = "BMP port";
+    let address = settings.bmp_listen;
+    match TcpListener::bind(address) {
+        Ok(_) if is_running => Check::warning(
+            NAME,
+            format!("{address} is free, but a collector writes into this database"),
+            "nothing, if that one runs elsewhere or with another RIB_INGESTER_BMP_LISTEN",
+        ),
+        Ok(_) => Check::fine(NAME, format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
+            Check::fine(NAME, format!("{address} is taken, and a collector is running"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::fault(
+            NAME,
+            format!("{address} is taken by another program"),
+            "find it with `ss -ltnp`, or choose another RIB_INGESTER_BMP_LISTEN",
+        ),
+        Err(error) => {
+            Check::fault(NAME, format!("{address}: {error}"), "choose another address for RIB_INGESTER_BMP_LISTEN")
+        }
+    }
+}
+
+fn allow_list(settings: &Settings) -> Check {
+    const NAME: &str = "allow-list";
+    if let Err(problem) = AllowList::load(settings) {
+        return Check::fault(NAME, problem.to_string(), "mend the file; until then the collector does not start");
+    }
+    let is_closed = settings.allow_file.is_none() && settings.allow.iter().all(|network| network.addr().is_loopback());
+    if is_closed {
+        return Check::warning(NAME, "only this machine may connect", "name your routers in RIB_INGESTER_ALLOW");
+    }
+    Check::fine(NAME, format!("{} networks in RIB_INGESTER_ALLOW", settings.allow.len()))
+}
+
+fn files(settings: &Settings) -> Check {
+    const NAME: &str = "file limit";
+    let needed = u64::try_from(settings.max_sessions).unwrap_or(u64::MAX).saturating_add(FILES_BESIDE_SESSIONS);
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((_, most)) if most < needed => Check::warning(
+            NAME,
+            format!("{most} files, {needed} are needed for RIB_INGESTER_MAX_SESSIONS={}", settings.max_sessions),
+            format!("set LimitNOFILE={needed} in the unit, or lower RIB_INGESTER_MAX_SESSIONS"),
+        ),
+        Ok((_, most)) => Check::fine(NAME, format!("{most} files, {needed} are needed; this shell's, not the unit's")),
+        Err(error) => Check::warning(NAME, error.to_string(), "nothing: the limit cannot be read here"),
+    }
+}
+
+fn state_folder(path: &Path) -> Check {
+    const NAME: &str = "state folder";
+    // The folder is made at the start, so until then its parents are what counts.
+    let Some(there) =
+        path.ancestors().find(|folder| folder.is_dir()).map(|folder| match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        })
+    else {
+        return Check::fault(
+            NAME,
+            format!("{}: does not exist", path.display()),
+            "choose another RIB_INGESTER_STATE_DIR",
+        );
+    };
+    let shown = path.display();
+    if let Err(error) = nix::unistd::access(there, nix::unistd::AccessFlags::W_OK) {
+        return Check::fault(
+            NAME,
+            format!("{shown}: not writable for this user: {error}"),
+            "ask as the user that runs the collector, or give it the folder (RIB_INGESTER_STATE_DIR)",
+        );
+    }
+    let free = match nix::sys::statvfs::statvfs(there) {
+        Ok(space) => space.blocks_available().saturating_mul(space.fragment_size()),
+        Err(error) => return Check::warning(NAME, format!("{shown}: {error}"), "nothing: free space is not known"),
+    };
+    if free < FREE_BYTES_MIN {
+        return Check::warning(
+            NAME,
+            format!("{shown}: {} free", bytes(free)),
+            "make room: input waits there when the database is away",
+        );
+    }
+    Check::fine(NAME, format!("{shown}: writable, {} free", bytes(free)))
+}

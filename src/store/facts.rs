@@ -1,0 +1,155 @@
+//! What the `doctor` command asks the database about itself.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::civil::Date;
+use postgres::Client;
+use postgres::types::Type;
+
+use super::error::Result;
+use super::partitions::{EVENTS, SNAPSHOTS, Series, day_in, day_of};
+use super::{events, migrate};
+use crate::model::Timestamp;
+
+/// The server, the role, the schema.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `server_version_num`: 150004 is 15.4.
+    pub version: i32,
+    /// The role that asks.
+    pub role: String,
+    /// Whether it may do everything.
+    pub is_superuser: bool,
+    /// CREATE on the database, for the extension.
+    pub may_create_in_database: bool,
+    /// CREATE on the first schema, for tables and partitions.
+    pub may_create_in_schema: bool,
+    /// A standby, or `default_transaction_read_only`.
+    pub is_read_only: bool,
+    /// `btree_gist` is there.
+    pub has_extension: bool,
+    /// `btree_gist` could be made.
+    pub may_have_extension: bool,
+    /// Tables of the first schema that belong to others.
+    pub foreign_tables: i64,
+    /// Connections now, to the whole server.
+    pub connections: i64,
+    /// Connections that ordinary roles may have.
+    pub connections_max: i32,
+    /// Connections of state writers to this database: a collector runs.
+    pub state_writers: i64,
+    /// The database on disk.
+    pub database_bytes: i64,
+    /// The server setting of this name.
+    pub autovacuum: bool,
+    /// The server setting of this name.
+    pub fsync: bool,
+    /// The server setting of this name.
+    pub full_page_writes: bool,
+    /// The server setting of this name.
+    pub shared_buffers_bytes: i64,
+    /// The server setting of this name.
+    pub max_wal_bytes: i64,
+    /// The server setting of this name.
+    pub checkpoint_seconds: i64,
+    /// Migrations that are not applied yet.
+    pub pending: Vec<&'static str>,
+    /// Today in UTC, by the database's clock.
+    pub today: Date,
+    /// How far this machine's clock is ahead of the database's.
+    pub clock_ahead: ClockDifference,
+    /// The days of history and of snapshots, those that wait to be dropped included; empty before the migration.
+    pub days: Vec<Day>,
+}
+
+/// Two clocks, as well as a question and its answer can compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockDifference {
+    /// This machine's time less the database's.
+    pub micros: i64,
+    /// The answer took so long; the difference is right to half of it.
+    pub round_trip: Duration,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Day {
+    /// Its table's name.
+    pub name: String,
+    /// The UTC day.
+    pub day: Date,
+    /// Table and indexes on disk.
+    pub bytes: i64,
+    /// Whether readers see it.
+    pub is_attached: bool,
+    /// Of `route_events` rather than `route_snapshots`.
+    pub is_history: bool,
+}
+
+/// Asks everything.
+///
+/// # Errors
+/// Whatever PostgreSQL says; a database without our schema is no error.
+pub fn read(client: &mut Client) -> Result<Facts> {
+    let clock_ahead = compare_clocks(client)?;
+    let pending = migrate::missing(client)?;
+    let row = client.query_typed_one(include_str!("../../sql/doctor_facts.sql"), &[])?;
+    let mut days = Vec::new();
+    for series in [&EVENTS, &SNAPSHOTS] {
+        days.extend(days_of(client, series)?);
+    }
+    Ok(Facts {
+        version: row.get("version"),
+        role: row.get("role"),
+        is_superuser: row.get("is_superuser"),
+        may_create_in_database: row.get("may_create_in_database"),
+        may_create_in_schema: row.get("may_create_in_schema"),
+        is_read_only: row.get("is_read_only"),
+        has_extension: row.get("has_extension"),
+        may_have_extension: row.get("may_have_extension"),
+        foreign_tables: row.get("foreign_tables"),
+        connections: row.get("connections"),
+        connections_max: row.get("connections_max"),
+        state_writers: row.get("state_writers"),
+        database_bytes: row.get("database_bytes"),
+        autovacuum: row.get("autovacuum"),
+        fsync: row.get("fsync"),
+        full_page_writes: row.get("full_page_writes"),
+        shared_buffers_bytes: row.get("shared_buffers_bytes"),
+        max_wal_bytes: row.get("max_wal_bytes"),
+        checkpoint_seconds: row.get("checkpoint_seconds"),
+        pending,
+        today: day_of(events::clock(client)?),
+        clock_ahead,
+        days,
+    })
+}
+
+/// The second question: the first one on a connection takes longer than the way there and back.
+fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
+    events::clock(client)?;
+    let (begin, asked) = (Instant::now(), SystemTime::now());
+    let theirs = events::clock(client)?;
+    let round_trip = begin.elapsed();
+    let ours: Timestamp = events::read_time(asked + round_trip / 2)?;
+    Ok(ClockDifference { micros: ours.unix_micros() - theirs.unix_micros(), round_trip })
+}
+
+fn days_of(client: &mut Client, series: &Series) -> Result<Vec<Day>> {
+    let exists = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&series.parent, Type::TEXT)])?;
+    if !exists.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
+    let days = rows.iter().filter_map(|row| {
+        let name: String = row.get("name");
+        Some(Day {
+            day: day_in(&name)?,
+            name,
+            bytes: row.get("bytes"),
+            is_attached: row.get::<_, &str>("state") == "attached",
+            is_history: series.parent == EVENTS.parent,
+        })
+    });
+    Ok(days.collect())
+}
