@@ -111,7 +111,7 @@ COMMENT ON FUNCTION history_begin IS 'The instant from which on route_events are
 -- When a table lost all its routes at once, and from when on events are about what came then. Such a removal is one row in
 -- session_events and none in route_events. A session has its earlier events stored before that row is written. Where a
 -- hold ran out there was no session: whatever comes before the next one are late events of the last one.
-CREATE FUNCTION table_removals(router TEXT, rib TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ)
+CREATE FUNCTION table_removals(router TEXT, rib_name TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ)
 RETURNS TABLE (id BIGINT, removed_at TIMESTAMPTZ, events_from TIMESTAMPTZ)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -124,7 +124,7 @@ BEGIN ATOMIC
     FROM session_events s
     WHERE s.router_id = router AND s.event_time > since AND s.event_time <= until
       AND s.peer_address IS NULL
-      AND (s.table_name = rib AND s.kind IN ('peer_down', 'terminated', 'hold_expired')
+      AND (s.table_name = rib_name AND s.kind IN ('peer_down', 'terminated', 'hold_expired')
            OR s.table_name IS NULL AND s.kind = 'hold_expired');
 END;
 
@@ -139,7 +139,7 @@ COMMENT ON FUNCTION table_removals IS 'When a table of a router lost all its rou
 -- Routes and events are written by different threads, so that a snapshot may lack what an event shortly before it
 -- says: events count from ten minutes before a snapshot on. The other way round nothing is lost, since an event that
 -- comes after the snapshot is applied to it once more.
-CREATE FUNCTION history_base(router TEXT, rib TEXT, moment TIMESTAMPTZ)
+CREATE FUNCTION history_base(router TEXT, rib_name TEXT, moment TIMESTAMPTZ)
 RETURNS TABLE (kind TEXT, events_from TIMESTAMPTZ, day DATE)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -158,11 +158,11 @@ BEGIN ATOMIC
         FROM switched_off o, switched_on u
     ), removal AS (
         SELECT max(m.removed_at) AS removed_at, max(m.events_from) AS events_from
-        FROM reach r, table_removals(router, rib, r.since, moment) m
+        FROM reach r, table_removals(router, rib_name, r.since, moment) m
     ), snapshot AS (
         SELECT max(s.day) AS day, max(s.taken_at) - interval '10 minutes' AS events_from
         FROM snapshots s, reach r
-        WHERE s.router_id = router AND s.table_name = rib AND s.taken_at <= moment
+        WHERE s.router_id = router AND s.table_name = rib_name AND s.taken_at <= moment
           AND s.taken_at - interval '10 minutes' >= r.since
     ), beginning AS (
         -- Whether the table was empty when the history began: the router was not known yet, or nothing had happened to
@@ -170,7 +170,7 @@ BEGIN ATOMIC
         SELECT EXISTS (SELECT FROM routers k WHERE k.router_id = router AND k.first_seen >= r.since)
                AND NOT EXISTS (SELECT FROM session_events s WHERE s.router_id = router AND s.event_time < r.since)
                OR EXISTS (SELECT
-                          FROM table_removals(router, rib, '-infinity', r.since) m
+                          FROM table_removals(router, rib_name, '-infinity', r.since) m
                           WHERE NOT EXISTS (SELECT FROM session_events s
                                             WHERE s.router_id = router AND s.id > m.id AND s.event_time < r.since)) AS was_empty
         FROM reach r
@@ -194,30 +194,30 @@ COMMENT ON FUNCTION history_base IS 'From which state the history of a table has
 --
 -- Where nobody says what the table was when its history began, keys that have not changed since the moment are still
 -- known: they are as they are now. Any other key without an event up to the moment may have been there or not.
-CREATE FUNCTION history_is_complete(router TEXT, rib TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL) RETURNS BOOLEAN
+CREATE FUNCTION history_is_complete(router TEXT, rib_name TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL) RETURNS BOOLEAN
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE b.kind
            WHEN 'blind' THEN false
            WHEN 'unknown' THEN
-               NOT EXISTS (SELECT FROM table_removals(router, rib, moment, 'infinity'))
+               NOT EXISTS (SELECT FROM table_removals(router, rib_name, moment, 'infinity'))
                AND NOT EXISTS (SELECT FROM session_events s
                                WHERE s.router_id = router AND s.kind = 'history_off' AND s.event_time > moment)
                AND NOT EXISTS (
                    SELECT FROM route_events e
-                   WHERE e.router_id = router AND e.table_name = rib AND e.peer_address IS NULL AND e.afi IN (4, 6) AND e.ingest_time > moment
+                   WHERE e.router_id = router AND e.table_name = rib_name AND e.peer_address IS NULL AND e.afi IN (4, 6) AND e.ingest_time > moment
                      AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
                      AND NOT EXISTS (SELECT FROM route_events t
-                                     WHERE t.router_id = router AND t.table_name = rib AND t.peer_address IS NULL AND t.afi = e.afi
+                                     WHERE t.router_id = router AND t.table_name = rib_name AND t.peer_address IS NULL AND t.afi = e.afi
                                        AND t.prefix = e.prefix AND COALESCE(t.path_id, 0) = COALESCE(e.path_id, 0)
                                        AND t.ingest_time > b.events_from AND t.ingest_time <= moment)
                      AND NOT EXISTS (SELECT FROM current_routes c
-                                     WHERE c.router_id = router AND c.table_name = rib AND c.afi = e.afi
+                                     WHERE c.router_id = router AND c.table_name = rib_name AND c.afi = e.afi
                                        AND c.prefix = e.prefix AND c.path_id = COALESCE(e.path_id, 0)
                                        AND c.updated_at <= moment))
            ELSE true
            END
-    FROM history_base(router, rib, moment) b;
+    FROM history_base(router, rib_name, moment) b;
 END;
 
 COMMENT ON FUNCTION history_is_complete IS 'Whether the retained history tells all of a table as it was at a moment.';
@@ -230,20 +230,20 @@ COMMENT ON FUNCTION history_is_complete IS 'Whether the retained history tells a
 -- are keys that have changed since: if there is none, the answer is complete all the same.
 --
 -- `afi IN (4, 6)` holds for all rows. It lets a search by prefix go down the indexes, whose third column it is.
-CREATE FUNCTION routes_as_of(router TEXT, rib TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL)
+CREATE FUNCTION routes_as_of(router TEXT, rib_name TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL)
 RETURNS TABLE (afi SMALLINT, prefix CIDR, path_id BIGINT, nexthop INET, as_path TEXT, origin TEXT, localpref BIGINT,
                med BIGINT, origin_asn BIGINT, communities_std TEXT[], communities_ext TEXT[], communities_large TEXT[],
                attrs JSONB, since TIMESTAMPTZ, complete BOOLEAN)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
 BEGIN ATOMIC
     WITH base AS MATERIALIZED (
-        SELECT b.kind, b.events_from, b.day FROM history_base(router, rib, moment) b
+        SELECT b.kind, b.events_from, b.day FROM history_base(router, rib_name, moment) b
     ), told AS MATERIALIZED (
         SELECT DISTINCT ON (e.afi, e.prefix, COALESCE(e.path_id, 0))
                e.afi, e.prefix, COALESCE(e.path_id, 0) AS path_id, e.action, e.nexthop, e.as_path, e.origin, e.localpref,
                e.med, e.origin_asn, e.communities_std, e.communities_ext, e.communities_large, e.attrs, e.ingest_time
         FROM route_events e
-        WHERE e.router_id = router AND e.table_name = rib AND e.peer_address IS NULL AND e.afi IN (4, 6)
+        WHERE e.router_id = router AND e.table_name = rib_name AND e.peer_address IS NULL AND e.afi IN (4, 6)
           AND e.ingest_time > (SELECT b.events_from FROM base b) AND e.ingest_time <= moment
           AND (prefixes IS NULL OR e.prefix = ANY (prefixes))
         ORDER BY e.afi, e.prefix, COALESCE(e.path_id, 0), e.ingest_time DESC
@@ -251,18 +251,18 @@ BEGIN ATOMIC
         SELECT s.afi, s.prefix, s.path_id, s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.origin_asn,
                s.communities_std, s.communities_ext, s.communities_large, s.attrs, s.updated_at
         FROM route_snapshots s
-        WHERE s.router_id = router AND s.table_name = rib
+        WHERE s.router_id = router AND s.table_name = rib_name
           AND s.day = (SELECT b.day FROM base b WHERE b.kind = 'snapshot')
           AND (prefixes IS NULL OR s.prefix = ANY (prefixes))
         UNION ALL
         SELECT c.afi, c.prefix, c.path_id, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.origin_asn,
                c.communities_std, c.communities_ext, c.communities_large, c.attrs, c.updated_at
         FROM current_routes c
-        WHERE c.router_id = router AND c.table_name = rib AND c.afi IN (4, 6) AND c.updated_at <= moment
+        WHERE c.router_id = router AND c.table_name = rib_name AND c.afi IN (4, 6) AND c.updated_at <= moment
           AND (SELECT b.kind IN ('unknown', 'blind') FROM base b)
           AND (prefixes IS NULL OR c.prefix = ANY (prefixes))
     ), verdict AS MATERIALIZED (
-        SELECT history_is_complete(router, rib, moment, prefixes) AS complete
+        SELECT history_is_complete(router, rib_name, moment, prefixes) AS complete
     )
     SELECT t.afi, t.prefix, t.path_id, t.nexthop, t.as_path, t.origin, t.localpref, t.med, t.origin_asn,
            t.communities_std, t.communities_ext, t.communities_large, t.attrs, t.ingest_time, v.complete
@@ -307,7 +307,7 @@ COMMENT ON FUNCTION history_tables IS 'The tables that have events since a momen
 -- the attributes that are not NULL.
 --
 -- Only prefixes with events in between are looked at, unless the table lost all its routes or its history was off.
-CREATE FUNCTION routes_between(t1 TIMESTAMPTZ, t2 TIMESTAMPTZ, router TEXT DEFAULT NULL, rib TEXT DEFAULT NULL)
+CREATE FUNCTION routes_between(t1 TIMESTAMPTZ, t2 TIMESTAMPTZ, router TEXT DEFAULT NULL, rib_name TEXT DEFAULT NULL)
 RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT, prefix CIDR, path_id BIGINT, change TEXT, before JSONB,
                after JSONB, complete BOOLEAN)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10000
@@ -326,7 +326,7 @@ BEGIN
         FROM (SELECT h.router_id, h.table_name FROM history_tables(t1) h
               UNION ALL SELECT s.router_id, s.table_name FROM rib_sync_status s
               UNION ALL SELECT s.router_id, s.table_name FROM snapshots s) AS k
-        WHERE (router IS NULL OR k.router_id = router) AND (rib IS NULL OR k.table_name = rib)
+        WHERE (router IS NULL OR k.router_id = router) AND (rib_name IS NULL OR k.table_name = rib_name)
         ORDER BY k.router_id, k.table_name
     LOOP
         IF EXISTS (SELECT FROM table_removals(one.router_id, one.table_name, t1, t2))

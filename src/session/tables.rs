@@ -308,9 +308,9 @@ impl Tables {
         Ok(())
     }
 
-    /// Tables go in all their families. What goes of one neighbour, or of one Loc-RIB, is one row of `session_events`.
-    ///
-    /// The row that says so stands for the end of every route, so no earlier event may be dated later than it.
+    /// Tables go in all their families. What goes of one neighbour is one row of `session_events`, and so is each table of a
+    /// Loc-RIB: that row stands for the end of every route when history is read (`table_removals`), so no earlier event may
+    /// be dated later than it.
     fn remove(
         &mut self,
         doomed: &BTreeSet<(View, Arc<str>)>,
@@ -329,7 +329,8 @@ impl Tables {
         let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (view, name) in doomed {
             let address = view.neighbour().map(|of| of.address);
-            together.entry((address, base(name))).or_default().push((*view, Arc::clone(name)));
+            let name_of_all = if address.is_some() { base(name) } else { name };
+            together.entry((address, name_of_all)).or_default().push((*view, Arc::clone(name)));
         }
         for ((peer_address, name), tables) in together {
             let mut event = router_note(kind, Some(reason), None);
