@@ -117,12 +117,15 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         report.is_elsewhere = true;
         return Ok(report);
     }
-    if retention_days > 0
-        && let Ok(oldest) = today.checked_sub(i64::from(retention_days).days())
-    {
-        report.retire(client, oldest)?;
-    }
-    if retention_days > 0 {
+    let ours = partitions::day_of(Timestamp::now());
+    if retention_days > 0 && is_far_from(today, ours) {
+        let why =
+            format!("it is {today} by the database's clock and {ours} by the collector's: put the wrong one right");
+        report.failures.push(format!("dropping what is old: {why}"));
+    } else if retention_days > 0 {
+        if let Ok(oldest) = today.checked_sub(i64::from(retention_days).days()) {
+            report.retire(client, oldest)?;
+        }
         let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
         let forgotten = |client: &mut Client| upkeep::forget_session_events(client, days);
         report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
@@ -131,6 +134,13 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     report.step(client, "analysing route_events", upkeep::analyze_history)?;
     upkeep::end(client)?;
     Ok(report)
+}
+
+/// Whether two clocks name days too far apart for midnight to be the reason. A clock that is wrong by years, as after a
+/// battery ran out, must not make all history look old.
+fn is_far_from(one: Date, other: Date) -> bool {
+    const DAYS_MAX: i32 = 1;
+    one.since(other).map_or(true, |apart| apart.get_days().abs() > DAYS_MAX)
 }
 
 /// Copies the routes of every table that has no snapshot of today yet.

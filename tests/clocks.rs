@@ -227,3 +227,24 @@ fn while_the_drop_of_a_day_waits_for_its_reader_events_are_written() {
     ingester.logged("partition route_events_20200101: dropped");
     assert!(ingester.stop().success());
 }
+
+#[test]
+fn a_clock_that_is_wrong_by_years_does_not_make_all_history_old() {
+    let Some(clock) = Clock::new() else { return };
+    let server = server(&clock);
+    let mut ingester = Ingester::start(&server.url, &[("MAINTENANCE_INTERVAL_SECS", "1")]);
+    let mut router = ingester.connect();
+    greet(&mut router);
+    router.send(&announce("10.1.0.0/16", 0));
+    eventually_equal(1, || history(&server).len());
+    let of_today = days(&server);
+    clock.shift(400 * DAY);
+    ingester.logged("put the wrong one right");
+    router.send(&announce("10.1.0.0/16", 1));
+    eventually_equal(2, || history(&server).len());
+    assert_eq!((history(&server), days(&server)[0].clone()), (vec!["0".into(), "1".into()], of_today[0].clone()));
+    assert_eq!(ingester.count_logged("dropped, its retention is over"), 0);
+    let began = "SELECT count(*) FROM session_events WHERE kind = 'session_up'";
+    assert_eq!(rows(&server, began), ["1"]);
+    assert!(ingester.stop().success());
+}
