@@ -28,25 +28,27 @@ pub fn display(value: &impl WriteText, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 pub fn write_number(out: &mut Vec<u8>, number: u32) {
     const EIGHT_DIGITS: u32 = 100_000_000;
     if number < EIGHT_DIGITS {
-        write_digits(out, eight_digits(number), number.checked_ilog10().unwrap_or(0) + 1);
+        write_digits(out, eight_digits(number));
     } else {
-        let high = number / EIGHT_DIGITS;
-        write_digits(out, eight_digits(high), high.ilog10() + 1);
-        write_digits(out, eight_digits(number % EIGHT_DIGITS), 8);
+        write_digits(out, eight_digits(number / EIGHT_DIGITS));
+        out.extend_from_slice(&(eight_digits(number % EIGHT_DIGITS) | ASCII).to_be_bytes());
     }
 }
 
-/// The last `count` of eight digits. Eight are copied whatever the count: a copy of a length that is known is one
+/// What makes eight digits ASCII.
+const ASCII: u64 = 0x3030_3030_3030_3030;
+
+/// The digits without leading zeros. Eight are copied whatever their count: a copy of a length that is known is one
 /// store, and numbers of all lengths take turns in a column, which no branch foresees.
 #[inline]
-fn write_digits(out: &mut Vec<u8>, digits: u64, count: u32) {
-    let start = out.len();
-    let leading_zeros = 8 - count;
-    out.extend_from_slice(&(digits << (8 * leading_zeros)).to_be_bytes());
-    out.truncate(start + count as usize);
+fn write_digits(out: &mut Vec<u8>, digits: u64) {
+    // The last digit is no leading zero.
+    let zeros = (digits | 1).leading_zeros() / 8;
+    out.extend_from_slice(&((digits | ASCII) << (8 * zeros)).to_be_bytes());
+    out.truncate(out.len() - zeros as usize);
 }
 
-/// The eight decimal digits of a number below 10^8 in ASCII, the first in the top octet.
+/// The eight decimal digits of a number below 10^8 as an octet each, the first in the top octet.
 ///
 /// Halves of four digits are split into halves of two and those into digits, all lanes of the word at once. Divisions
 /// by 100 and 10 are multiplications by 10486/2^20 and 103/2^10, exact for dividends below 10,000 and 100.
@@ -57,8 +59,7 @@ fn eight_digits(number: u32) -> u64 {
     let hundreds = (fours * 10_486) >> 20 & 0x0000_007f_0000_007f;
     let twos = hundreds << 16 | (fours - 100 * hundreds);
     let tens = (twos * 103) >> 10 & 0x000f_000f_000f_000f;
-    let ones = tens << 8 | (twos - 10 * tens);
-    ones | 0x3030_3030_3030_3030
+    tens << 8 | (twos - 10 * tens)
 }
 
 /// Writes numbers with `between` them.
