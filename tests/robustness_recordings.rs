@@ -69,6 +69,7 @@ fn recordings_pass_every_check_as_they_are() {
         }
         for (target, seed) in checks::seeds::of(&recording) {
             match target {
+                "capture" => checks::capture::check(&seed),
                 "frames" => checks::frames::check(&seed),
                 "lines" => checks::lines::check(&seed),
                 "message" => checks::message::check(&seed),

@@ -1,24 +1,9 @@
 //! The frame reader: however the octets arrive, the same messages come out, and none is lost or made up.
 
-use std::io::{self, Read};
-
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::wire::bmp::{self, FrameError};
 
-/// Gives at most so many octets at a time.
-struct Trickle<'a> {
-    rest: &'a [u8],
-    step: usize,
-}
-
-impl Read for Trickle<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.step.min(self.rest.len()).min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest[..count]);
-        self.rest = &self.rest[count..];
-        Ok(count)
-    }
-}
+use super::trickle::Trickle;
 
 /// The first octet chooses how many octets arrive at once and how long a message may be; the rest is the stream.
 pub fn check(input: &[u8]) {

@@ -4,6 +4,7 @@
 //! `robustness_*` of the product include this file and give it every prefix and every changed octet of recordings.
 #![allow(missing_docs, clippy::unwrap_used, dead_code)]
 
+pub mod capture;
 pub mod frames;
 pub mod lines;
 pub mod message;
@@ -11,6 +12,7 @@ pub mod open;
 pub mod rows;
 pub mod seeds;
 pub mod session;
+pub mod trickle;
 pub mod update;
 
 /// The longest BMP message accepted: the collector's default.

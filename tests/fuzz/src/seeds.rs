@@ -33,6 +33,7 @@ pub fn of(recording: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         seeds.push(("session", [&[control][..], &stream].concat()));
     }
     seeds.push(("lines", stream));
+    seeds.extend(super::capture::seeds(recording).into_iter().map(|seed| ("capture", seed)));
     seeds
 }
 
