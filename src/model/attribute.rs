@@ -82,7 +82,8 @@ pub enum OtherAttribute<'a> {
     Aigp(u64),
     /// Only to Customer, type 35 (RFC 9234).
     OnlyToCustomer(Asn),
-    /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one.
+    /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one; structured where
+    /// [`super::tunnels`] knows its TLVs.
     Opaque {
         /// The attribute's type code.
         code: u8,

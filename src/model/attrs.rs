@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
+use super::tunnels::structured;
 use super::write_text::{write_hex, write_ipv4, write_number};
 use super::{OtherAttribute, PathAttributes, PathStatus};
 
@@ -24,13 +25,13 @@ impl PathAttributes<'_> {
     /// Appends the text of the `attrs` column; a route's link-local next hop and its status have no column either.
     /// Nothing when there is nothing: the column is NULL then.
     pub fn write_attrs(&self, link_local: Option<Ipv6Addr>, path_status: Option<PathStatus>, out: &mut Vec<u8>) {
+        if self.other.is_empty() && link_local.is_none() && path_status.is_none() {
+            return;
+        }
         let mut members: SmallVec<[(Cow<'static, str>, Member<'_>); 4]> = SmallVec::new();
         members.extend(self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))));
         members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
-        if members.is_empty() {
-            return;
-        }
         members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         write_list(out, *b"{}", members.iter(), |out, (key, member)| {
             write_string(out, key);
@@ -78,7 +79,10 @@ fn write_attribute(out: &mut Vec<u8>, attribute: &OtherAttribute<'_>) {
         }
         OtherAttribute::Aigp(metric) => out.extend_from_slice(metric.to_string().as_bytes()),
         OtherAttribute::OnlyToCustomer(asn) => write_number(out, asn.0),
-        OtherAttribute::Opaque { value, .. } => write_quoted(out, |out| write_hex(out, value)),
+        OtherAttribute::Opaque { code, value } => match structured(*code, value) {
+            Some(value) => write_value(out, &value),
+            None => write_quoted(out, |out| write_hex(out, value)),
+        },
     }
 }
 

@@ -15,6 +15,7 @@ pub mod prefix;
 pub mod route;
 pub mod text;
 pub mod time;
+pub mod tunnels;
 pub mod write_text;
 
 pub use as_path::{AsPath, AsWidth, Segment, SegmentKind};

@@ -48,6 +48,7 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
         26 => (AttributeDiscard, "RFC 7311 section 3.2"),
         32 => (TreatAsWithdraw, "RFC 8092 section 6"),
         35 => (TreatAsWithdraw, "RFC 9234 section 5"),
+        40 => (AttributeDiscard, "RFC 8669 section 6"),
         128 => (TreatAsWithdraw, "RFC 7606 section 7.16"),
         _ => return None,
     })
@@ -95,7 +96,7 @@ mod tests {
     /// Flags, type code, a value that is right, and some that are not.
     type Case = (u8, u8, &'static [u8], &'static [&'static [u8]]);
 
-    const CASES: [Case; 20] = [
+    const CASES: [Case; 21] = [
         (0x40, 1, &[2], &[&[], &[3], &[0, 0]]),
         (0x40, 2, &[2, 1, 0, 0, 0, 1], &[&[2], &[2, 0], &[9, 1, 0, 0, 0, 1], &[2, 2, 0, 0, 0, 1, 0]]),
         (0x40, 3, &[192, 0, 2, 1], &[&[], &[192, 0, 2], &[0; 5]]),
@@ -115,6 +116,7 @@ mod tests {
         (0x80, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1], &[&[], &[1, 0, 2], &[1, 0, 11, 0], &[2, 0, 3]]),
         (0xc0, 32, &[0; 12], &[&[0; 11], &[0; 13]]),
         (0xc0, 35, &[0, 0, 0, 1], &[&[], &[0; 3], &[0; 5]]),
+        (0xc0, 40, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9], &[&[1], &[1, 0, 7, 0]]),
         (0xc0, 128, &[0; 4], &[&[], &[0; 3], &[0, 0, 0, 1, 0x40, 1, 2, 0]]),
     ];
 

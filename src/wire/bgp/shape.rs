@@ -1,6 +1,7 @@
 //! The shape of attributes whose value is kept as it is: only as much as their error handling asks for.
 
 use super::attributes::Attribute;
+use crate::model::tunnels::prefix_sid_tiles;
 use crate::wire::reader::Reader;
 
 /// Whether the value of an attribute that is not decoded holds together. Types without a rule always do.
@@ -11,6 +12,7 @@ pub fn check(code: u8, value: &[u8]) -> Result<(), &'static str> {
     match code {
         22 => pmsi_tunnel(value),
         23 => tunnel_encapsulation(value),
+        40 => prefix_sid(value),
         128 => attr_set(value),
         _ => Ok(()),
     }
@@ -43,6 +45,11 @@ fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
         }
     }
     Ok(())
+}
+
+/// TLVs that are exactly filled (RFC 8669 section 6).
+fn prefix_sid(value: &[u8]) -> Result<(), &'static str> {
+    if prefix_sid_tiles(value) { Ok(()) } else { Err("a TLV runs over the end") }
 }
 
 /// An AS and path attributes (RFC 6368 section 5, RFC 7606 section 7.16).
