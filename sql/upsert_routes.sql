@@ -2,6 +2,9 @@
 --
 -- Keys are unique within a batch, else PostgreSQL says 21000, and sorted, which is worth a fifth of the time and
 -- keeps two writers from taking rows in opposite order.
+--
+-- A row that was not there has no older version, so nobody has locked one: the writer believed that all were.
+WITH written AS (
 INSERT INTO current_routes (router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med,
                             origin_asn, communities_std, communities_ext, communities_large, attrs)
 SELECT router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med,
@@ -13,3 +16,6 @@ ON CONFLICT (router_id, /*adj peer_address, is_post_policy, */table_name, afi, p
     localpref = EXCLUDED.localpref, med = EXCLUDED.med, origin_asn = EXCLUDED.origin_asn,
     communities_std = EXCLUDED.communities_std, communities_ext = EXCLUDED.communities_ext,
     communities_large = EXCLUDED.communities_large, attrs = EXCLUDED.attrs, updated_at = now()
+RETURNING xmax = 0 AS is_new
+)
+SELECT count(*) AS written, count(*) FILTER (WHERE is_new) AS new FROM written

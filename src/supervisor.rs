@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// The longest pause between two tries to reach the database at the start.
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// The routes of a table are counted once in so many maintenance intervals.
+const AUDIT_RUNS: u32 = 6;
+
 /// Whether `serve` migrates first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migrate {
@@ -297,6 +300,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
     let (for_identity, for_paths) = (Arc::clone(settings), Arc::clone(settings));
     Options {
         message_max: settings.max_message_bytes,
+        audit_every: settings.maintenance_interval * AUDIT_RUNS,
         message_time_max: settings.message_timeout,
         rules: Rules {
             hold: settings.session_hold,

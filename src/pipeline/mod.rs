@@ -5,6 +5,7 @@
 //! pipeline channel: no cycle, no deadlock. A full channel blocks the session, and TCP the router.
 //! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
+mod audit;
 mod batch;
 mod event_writer;
 mod health;

@@ -24,12 +24,21 @@ pub struct Ownership {
     /// What is counted of the router.
     pub meter: Arc<RouterMeter>,
     lost: AtomicBool,
+    in_doubt: AtomicBool,
+    out_of_step: AtomicBool,
 }
 
 impl Ownership {
     /// Ownership as `router_owner` gave it.
     pub fn new(router: RouterId, epoch: i64, meter: Arc<RouterMeter>) -> Ownership {
-        Ownership { router, epoch, meter, lost: AtomicBool::new(false) }
+        Ownership {
+            router,
+            epoch,
+            meter,
+            lost: AtomicBool::new(false),
+            in_doubt: AtomicBool::new(false),
+            out_of_step: AtomicBool::new(false),
+        }
     }
 
     /// Whether another collector or a newer session has taken the router.
@@ -40,6 +49,26 @@ impl Ownership {
     /// Called by the writer whose transaction found another epoch.
     pub fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether a statement has found other rows than expected since this was last asked: the tables are to be counted.
+    pub fn take_doubt(&self) -> bool {
+        self.in_doubt.swap(false, Ordering::AcqRel)
+    }
+
+    /// Called by the writer whose statement found other rows than expected.
+    pub fn set_in_doubt(&self) {
+        self.in_doubt.store(true, Ordering::Release);
+    }
+
+    /// Whether the database holds another number of routes than the session knows of.
+    pub fn is_out_of_step(&self) -> bool {
+        self.out_of_step.load(Ordering::Acquire)
+    }
+
+    /// Called by the writer that has counted.
+    pub fn set_out_of_step(&self) {
+        self.out_of_step.store(true, Ordering::Release);
     }
 }
 
@@ -130,6 +159,13 @@ pub enum StateOp {
         table: Arc<Table>,
         /// Keys not seen in this session.
         stale: Vec<Nlri>,
+    },
+    /// The session knows of so many stored routes of the table: they are counted.
+    Audit {
+        /// The table.
+        table: Arc<Table>,
+        /// How many there have to be behind everything said before this.
+        routes: usize,
     },
     /// Tables of the router go in all their families, routes and synchronisation rows: one Loc-RIB, or what there is of
     /// one neighbour.

@@ -13,9 +13,10 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::PipelineOptions;
+use super::audit::Audit;
 use super::batch::{Batch, Row};
 use super::health::Health;
-use super::link::{Attempt, Failure, Link};
+use super::link::{Attempt, Failure, Fate, Link};
 use super::op::{Claim, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
@@ -36,6 +37,7 @@ pub(super) struct StateWriter {
     claims: HashMap<RouterId, i64>,
     /// Routers whose changes were taken since the last wait for input.
     arrived: Vec<Arc<RouterMeter>>,
+    audit: Audit,
     rejected: RejectedRows,
     health: Arc<Health>,
     given_up: u64,
@@ -57,6 +59,7 @@ impl StateWriter {
             batch: Batch::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
+            audit: Audit::default(),
             given_up: 0,
             options,
             health,
@@ -133,6 +136,13 @@ impl StateWriter {
                 self.flush();
                 self.purge_stale(owner, &table, stale);
             }
+            StateOp::Audit { table, routes } => {
+                self.flush();
+                let stored = self.owned(owner, &table, |transaction| sync::count(transaction, &table));
+                if let Some(stored) = stored.filter(|stored| u64::try_from(routes) != Ok(*stored)) {
+                    self.audit.differs(owner, &table, routes, stored);
+                }
+            }
             StateOp::TablesDown { tables, event } => {
                 self.flush();
                 let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
@@ -202,13 +212,14 @@ impl StateWriter {
 
     /// One transaction: the rows of `range`, and with the last of them everything else.
     fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
-        let (mut written, mut deleted) = (0, 0);
+        let mut done = Done::default();
+        let mut is_sure = false;
         if range.is_empty() && (!is_last || batch.extras.is_empty()) {
             return Ok(());
         }
         let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
         let lost = self.link.attempt(|client, attempt| {
-            (written, deleted) = (0, 0);
+            (done, is_sure) = (Done::default(), attempt.fate == Fate::Fresh);
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
@@ -216,9 +227,7 @@ impl StateWriter {
             }
             // Sorted, so each kind of RIB stands together.
             for rows in batch.rows[range.clone()].chunk_by(|a, b| a.kind() == b.kind()) {
-                let (rows_written, rows_deleted) = write_rows(&mut transaction, rows)?;
-                written += rows_written;
-                deleted += rows_deleted;
+                write_rows(&mut transaction, rows, &mut done)?;
             }
             if is_last {
                 let extras = &batch.extras;
@@ -230,9 +239,13 @@ impl StateWriter {
             }
             attempt.commit(transaction, lost)
         })?;
-        Health::count(&self.health.routes_written, written);
-        Health::count(&self.health.routes_deleted, deleted);
+        Health::count(&self.health.routes_written, done.written);
+        Health::count(&self.health.routes_deleted, done.deleted);
         if lost.is_empty() {
+            if is_sure && done.unexpected > 0 {
+                log::warn!("database: {} rows were not as they were left, their tables are counted", done.unexpected);
+                batch.owners.values().for_each(|owner| owner.set_in_doubt());
+            }
             return Ok(());
         }
         // Nothing of this range was written. Rows of a lost router turn into nothing where they are, so that the
@@ -391,24 +404,37 @@ impl StateWriter {
     }
 }
 
-/// Rows of one kind of RIB: how many were written and how many deleted.
-fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row]) -> store::Result<(u64, u64)> {
-    let (mut written, mut deleted) = (0, 0);
-    let Some(kind) = rows.first().map(Row::kind) else { return Ok((0, 0)) };
+/// What one transaction did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    written: u64,
+    deleted: u64,
+    /// Rows that were missing where one was to be changed or deleted.
+    unexpected: u64,
+}
+
+/// Writes rows of one kind of RIB.
+fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) -> store::Result<()> {
+    let Some(kind) = rows.first().map(Row::kind) else { return Ok(()) };
     let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
     let mut inserts = of(Was::Absent).peekable();
     let mut upserts = of(Was::Stored).peekable();
     let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
     if inserts.peek().is_some() {
-        written += routes::insert(transaction, kind, inserts)?;
+        done.written += routes::insert(transaction, kind, inserts)?;
     }
     if upserts.peek().is_some() {
-        written += routes::upsert(transaction, kind, upserts)?;
+        let upserted = routes::upsert(transaction, kind, upserts)?;
+        done.written += upserted.written;
+        done.unexpected += upserted.new;
     }
     if deletes.peek().is_some() {
-        deleted += routes::delete(transaction, kind, deletes)?;
+        let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Was::Stored).count();
+        let deleted = routes::delete(transaction, kind, deletes)?;
+        done.deleted += deleted;
+        done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);
     }
-    Ok((written, deleted))
+    Ok(())
 }
 
 /// Whether the router is still this session's; tells the session if not.

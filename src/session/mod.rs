@@ -49,6 +49,8 @@ pub struct Options {
     pub message_max: usize,
     /// How long a message that began may be waited for.
     pub message_time_max: Duration,
+    /// How often the routes of its tables are counted in the database.
+    pub audit_every: Duration,
     /// The life of tables.
     pub rules: Rules,
     /// Whether the BMP message is kept with its first event.
@@ -110,6 +112,8 @@ pub enum SessionEnd {
     Refused(String),
     /// Another collector, or a newer session, owns the router.
     OwnershipLost,
+    /// The database holds other routes than the session knows of: the router's next dump mends that.
+    DatabaseDiffers,
     /// The collector stops.
     Stopping,
     /// The writers are gone: the collector is ending.
@@ -132,6 +136,7 @@ impl SessionEnd {
             SessionEnd::Superseded => "superseded",
             SessionEnd::Refused(_) => "refused",
             SessionEnd::OwnershipLost => "ownership_lost",
+            SessionEnd::DatabaseDiffers => "database_differs",
             SessionEnd::Stopping => "stopping",
             SessionEnd::WritersGone => "writers_gone",
             SessionEnd::Panicked => "panicked",
@@ -152,6 +157,9 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),
             SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),
+            SessionEnd::DatabaseDiffers => {
+                f.write_str("database holds other routes than it said, a new dump is needed")
+            }
             SessionEnd::Stopping => f.write_str("collector stops"),
             SessionEnd::WritersGone => f.write_str("writers have ended"),
             SessionEnd::Panicked => f.write_str("internal error"),

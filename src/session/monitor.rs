@@ -5,7 +5,7 @@
 //! it; from then on [`Tables`] turns changes into ops and events.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
@@ -57,6 +57,8 @@ struct Settled {
     tables: Tables,
     rejected: RejectedFile,
     meter: Arc<RouterMeter>,
+    /// When the routes of its tables were last counted, or the session began.
+    audited: Instant,
 }
 
 impl Monitor {
@@ -140,6 +142,7 @@ impl Monitor {
             None => Ok(()),
             Some(settled) => {
                 settled.tables.idle(waited, Timestamp::now())?;
+                settled.audit(self.shared.options.audit_every)?;
                 settled.tables.outbox().flush()
             }
         }
@@ -174,6 +177,7 @@ impl Monitor {
             | SessionEnd::Superseded
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost
+            | SessionEnd::DatabaseDiffers
             | SessionEnd::WritersGone
             | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
         }
@@ -353,7 +357,7 @@ impl Monitor {
             for note in self.waiting_notes.drain(..) {
                 tables.outbox().note(note)?;
             }
-            self.settled = Some(Settled { router, subject, tables, rejected, meter });
+            self.settled = Some(Settled { router, subject, tables, rejected, meter, audited: Instant::now() });
         } else if let (Some(settled), Some(id)) = (&self.settled, self.identity.named_id())
             && !self.waiting_tables.is_empty()
             && settled.router.as_str() != id.to_string()
@@ -439,6 +443,19 @@ impl Monitor {
 }
 
 impl Settled {
+    /// Lets the routes be counted now and then, and when a writer found rows that were not as expected.
+    fn audit(&mut self, every: Duration) -> Result<(), SessionEnd> {
+        let owner = self.tables.outbox().owner();
+        if owner.is_out_of_step() {
+            return Err(SessionEnd::DatabaseDiffers);
+        }
+        if owner.take_doubt() || self.audited.elapsed() >= every {
+            self.audited = Instant::now();
+            self.tables.audit()?;
+        }
+        Ok(())
+    }
+
     fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
         let reason = end.to_string();
         match end {
@@ -449,9 +466,10 @@ impl Settled {
             SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
                 self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
             }
-            SessionEnd::OutOfStep(_) | SessionEnd::TooManyTables(_) | SessionEnd::Panicked => {
-                self.lose(SessionEventKind::SessionClosed, &reason, shared, connection)
-            }
+            SessionEnd::OutOfStep(_)
+            | SessionEnd::TooManyTables(_)
+            | SessionEnd::DatabaseDiffers
+            | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
             SessionEnd::Stopping => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;

@@ -254,6 +254,17 @@ impl Tables {
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }
 
+    /// Lets the stored routes of every table be counted whose dump is over.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn audit(&mut self) -> Result<(), SessionEnd> {
+        for table in self.tables.values().filter(|table| table.dump == Dump::Over) {
+            self.outbox.op(StateOp::Audit { table: Arc::clone(&table.table), routes: table.rib.len() })?;
+        }
+        Ok(())
+    }
+
     /// The router ended monitoring by a Termination: all its tables go.
     ///
     /// # Errors

@@ -109,6 +109,7 @@ fn say(op: &StateOp) -> Option<String> {
             format!("down {}", names.join(" "))
         }
         StateOp::Hold => "hold".to_owned(),
+        StateOp::Audit { routes, .. } => format!("count {routes}"),
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
             format!("full at {}", routes.unwrap())
         }

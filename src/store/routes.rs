@@ -71,7 +71,16 @@ pub fn insert<'a>(
     put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/insert_routes.sql")))?, rows)
 }
 
-/// Inserts or updates rows, sorted by key and each key once. Returns how many rows were written.
+/// What [`upsert`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upserted {
+    /// Rows inserted or updated.
+    pub written: u64,
+    /// Of them: rows that were not there before.
+    pub new: u64,
+}
+
+/// Inserts or updates rows, sorted by key and each key once.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; class 22 and 23 if a value is at fault.
@@ -79,9 +88,11 @@ pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
-) -> Result<u64> {
+) -> Result<Upserted> {
     put_routes(Copy::begin(transaction, &on(kind, "COPY staged_routes FROM STDIN (FORMAT binary)"))?, rows)?;
-    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/upsert_routes.sql")), &[])?)
+    let row = transaction.query_typed_one(&on(kind, include_str!("../../sql/upsert_routes.sql")), &[])?;
+    let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
+    Ok(Upserted { written: count("written"), new: count("new") })
 }
 
 /// Deletes rows by key, sorted. Returns how many were there.

@@ -10,6 +10,9 @@ use super::routes::Scope;
 use super::statement::on;
 use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, View};
 
+/// How long counting one table may take, whatever a writer's other statements may.
+const COUNT_TIMEOUT: &str = "10min";
+
 /// A table's dump begins. Has to be committed before the first route of the dump, because the purge compares
 /// `updated_at` with this transaction's `now()`.
 ///
@@ -25,6 +28,27 @@ pub fn start(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
 /// Whatever PostgreSQL says.
 pub fn end_of_rib(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
     on_table(transaction, include_str!("../../sql/sync_end_of_rib.sql"), table)
+}
+
+/// How many routes of the table are stored.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn count(transaction: &mut Transaction<'_>, table: &Table) -> Result<u64> {
+    transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{COUNT_TIMEOUT}'"))?;
+    let (router, name, afi) = (table.router.as_str(), &*table.name, table.afi.column());
+    let neighbour = table.view.neighbour();
+    let row = transaction.query_typed_one(
+        &on(table.view.kind(), include_str!("../../sql/count_routes.sql")),
+        &[
+            (&router, Type::TEXT),
+            (&name, Type::TEXT),
+            (&afi, Type::INT2),
+            (&neighbour.map(|of| of.address), Type::INET),
+            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
+        ],
+    )?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
 fn on_table(transaction: &mut Transaction<'_>, sql: &str, table: &Table) -> Result<()> {

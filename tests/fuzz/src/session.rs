@@ -175,6 +175,7 @@ impl Database {
         Shared {
             options: Options {
                 message_max: MESSAGE_MAX,
+                audit_every: Duration::ZERO,
                 message_time_max: QUIET,
                 rules: Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None },
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
@@ -284,6 +285,10 @@ impl Story {
                 check_session_event(&event);
             }
             StateOp::TableSeen(table) => assert!(self.by_ops.contains_key(&*table), "{table} is seen and not there"),
+            StateOp::Audit { table, routes } => {
+                let known = self.by_ops.get(&*table).expect("a table begins before it is counted");
+                assert_eq!(routes, known.len(), "{table} would be counted wrongly");
+            }
             StateOp::Hold => {}
             StateOp::SessionEvent(event) => check_session_event(&event),
         }

@@ -1,0 +1,37 @@
+//! What is done when the database does not hold what a session says that it holds.
+//!
+//! Somebody deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
+//! so it cannot write them again: it ends, and the dump of the router's next session is compared with what is stored,
+//! which writes exactly the difference.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::op::Ownership;
+use crate::model::{RouterId, Table};
+
+/// How long after a session was ended for this its router is left in peace: what the next dump could not mend, another
+/// one will not mend either.
+const MENDING_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which routers were asked for a new dump, and when.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    mended: HashMap<RouterId, Instant>,
+}
+
+impl Audit {
+    /// The table was counted: `stored` routes instead of `routes`. Ends the session, unless that was tried lately.
+    pub(super) fn differs(&mut self, owner: &Ownership, table: &Table, routes: usize, stored: u64) {
+        let tried = self.mended.get(&owner.router).is_some_and(|at| at.elapsed() < MENDING_PAUSE);
+        if tried {
+            log::error!(
+                "{table}: the database has {stored} routes and {routes} are known, and a new dump did not mend that"
+            );
+            return;
+        }
+        log::warn!("{table}: the database has {stored} routes and {routes} are known: the router's next dump mends it");
+        self.mended.insert(owner.router.clone(), Instant::now());
+        owner.set_out_of_step();
+    }
+}
