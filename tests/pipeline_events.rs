@@ -256,6 +256,25 @@ fn a_clock_that_was_wrong_by_days_does_not_date_all_history_to_come() {
 }
 
 #[test]
+fn a_history_that_is_not_laid_out_in_days_is_written_all_the_same() {
+    let db = TestDb::migrated();
+    db.client()
+        .batch_execute(
+            "ALTER TABLE route_events RENAME TO by_day; CREATE TABLE route_events (LIKE by_day INCLUDING ALL); DROP TABLE by_day CASCADE",
+        )
+        .unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    writers.send_events(&owner, vec![event(&t, "10.0.0.0/8", 1), event(&t, "10.0.0.0/8", 2)]);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(NUMBERS).len(), 2);
+    let report = rib_ingester::maintenance::run_once(&mut db.client(), 0).unwrap();
+    assert_eq!((report.created, report.dropped, report.failures), (vec![], vec![], vec![]));
+}
+
+#[test]
 fn while_the_database_is_away_everything_waits_and_then_is_written_in_order() {
     let db = TestDb::migrated();
     let (host, port) = db.server();

@@ -1,0 +1,17 @@
+-- History on several machines: route_events distributed by Citus (https://www.citusdata.com). NOT TESTED by this project.
+--
+-- Run once, as the owner of the tables, behind `rib-ingester migrate` and before the first session; create the extension and
+-- add the workers first. The collector's statements stay as they are: it copies into route_events, which Citus routes.
+--
+-- What differs from one PostgreSQL:
+-- * A key of a distributed table has to hold the column that the rows are distributed by. The contract's key of route_events is
+--   (event_id, ingest_time): so the rows are distributed by event_id. Every worker has a share of each router's history, and the
+--   history of a prefix is asked of all of them at once.
+-- * By router_id it could only be distributed with another key, (event_id, ingest_time, router_id). Then the ON CONFLICT of
+--   sql/store_new_events.sql has to name that key, and a repetition from another router is another event (as it is anyway:
+--   router_id is part of the hash).
+-- * Days stay partitions. They are made, attached, detached and dropped by the collector's maintenance.
+-- * current_routes, rib_sync_status and all other tables stay where the collector connects. They cannot be distributed: the
+--   collector deletes by ctid, and a ctid means nothing across workers. A router's table is 560 bytes a route with its
+--   indexes, so the state of a hundred full tables is 70 GB: history outgrows a machine long before state does.
+SELECT create_distributed_table('route_events', 'event_id');
