@@ -56,11 +56,11 @@ fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through()
     let lookup = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64504");
     assert!(lookup.contains("10.1.2.0/24") && lookup.contains("192.0.2.1") && !lookup.contains("10.1.0.0/16"));
     let history = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64503");
-    assert_eq!(history.matches(">announced<").count(), 3, "{history}");
-    assert_eq!(history.matches(">withdrawn<").count(), 1, "{history}");
+    assert_eq!(history.matches("<td><span class=\"up\">announced").count(), 3, "{history}");
+    assert_eq!(history.matches("<td><span class=\"down\">withdrawn").count(), 1, "{history}");
     assert!(history.contains("<rect class=\"there\""), "the timeline");
     let shorter = page_with(&mut ingester, "/lookup?q=10.1.2.3&prefix=10.1.0.0/16&hours=1", "History of");
-    assert_eq!(shorter.matches(">announced<").count(), 1, "{shorter}");
+    assert_eq!(shorter.matches("<td><span class=\"up\">announced").count(), 1, "{shorter}");
     page_with(&mut ingester, "/lookup?q=203.0.113.1", "No router has a route that covers it");
     page_with(&mut ingester, "/lookup?q=ALERT", "10.255.0.1");
     page_with(&mut ingester, "/lookup?q=%3Cscript%3E", "&lt;script&gt;");

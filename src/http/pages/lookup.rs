@@ -1,7 +1,8 @@
 //! An address or a prefix: its longest match on every router with all paths, and the history of the match.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use maud::{Markup, html};
@@ -10,12 +11,16 @@ use super::layout::{search, unread};
 use super::overview::{self as all, router_link};
 use super::{Context, Database, Page, words};
 use crate::http::request::Request;
-use crate::model::{Afi, Prefix, Timestamp};
+use crate::metrics::RouterMeter;
+use crate::model::{Afi, Prefix, RouterId, Timestamp};
 use crate::store::lookup::{self, LookupRow};
 use crate::store::overview::{self, HistoryRow};
 
 /// Paths on the page.
 const PATHS_MAX: usize = 1_000;
+
+/// Of those: shown at once, so that the history behind them is not far.
+const PATHS_OPEN: usize = 50;
 
 /// Events on the page.
 const EVENTS_MAX: i64 = 300;
@@ -37,18 +42,21 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     let body = match &found {
         Err(why) => html! { (search(text)) (unread("The routes", why)) },
         Ok(rows) => {
-            let prefixes = prefixes(rows, &target);
+            let names = Names::of(context);
+            let mut rows: Vec<&LookupRow> = rows.iter().collect();
+            rows.sort_by_cached_key(|row| (by_address(&row.router_id), row.table_name.clone(), row.path_id));
+            let prefixes = prefixes(&rows, &target);
             let chosen = request.value("prefix").parse::<IpNet>().ok().map(|net| fitting(net.trunc()));
             let chosen = chosen.unwrap_or(prefixes[0]);
             let history = database.ask(|client| overview::history(client, &chosen, hours, EVENTS_MAX));
             html! {
                 (search(text))
-                (paths(rows, &target, now))
+                (paths(&rows, &names, &target, now))
                 section #history {
                     h2 { "History of " span.mono { (chosen) } }
                     (choices(text, &prefixes, &chosen, hours))
                     @match &history {
-                        Ok(events) => (history_of(events, hours, now)),
+                        Ok(events) => (history_of(events, &names, hours, now)),
                         Err(why) => (unread("It", why)),
                     }
                 }
@@ -90,15 +98,40 @@ fn names(context: &Context, database: &mut Database, text: &str) -> Page {
     Page { status: 200, title: text.to_owned(), body }
 }
 
+/// What routers call themselves.
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn of(context: &Context) -> Names {
+        let named = |(router, meter): (RouterId, Arc<RouterMeter>)| Some((router.to_string(), meter.hostname()?));
+        Names(context.meters.routers().into_iter().filter_map(named).collect())
+    }
+
+    /// A router by its name, if it is known, with a way to its page.
+    fn show(&self, id: &str, table: &str) -> Markup {
+        let name = self.0.get(id).map(String::as_str);
+        html! {
+            a href=(router_link(id)) { (name.unwrap_or(id)) }
+            span.faint { @if name.is_some() { (id) " " } (table) }
+        }
+    }
+}
+
+/// Addresses in the order of their numbers, then everything else by its letters.
+fn by_address(id: &str) -> (bool, Option<IpAddr>, String) {
+    let address = id.parse().ok();
+    (address.is_none(), address, id.to_owned())
+}
+
 /// The matches, the longest first; the target itself if there is none.
-fn prefixes(rows: &[LookupRow], target: &Prefix) -> Vec<Prefix> {
+fn prefixes(rows: &[&LookupRow], target: &Prefix) -> Vec<Prefix> {
     let found: BTreeSet<Prefix> = rows.iter().filter_map(|row| row.prefix.parse::<IpNet>().ok()).map(fitting).collect();
     let mut found: Vec<Prefix> = found.into_iter().collect();
     found.sort_by_key(|prefix| std::cmp::Reverse(prefix.length()));
     if found.is_empty() { vec![*target] } else { found }
 }
 
-fn paths(rows: &[LookupRow], target: &Prefix, now: Timestamp) -> Markup {
+fn paths(rows: &[&LookupRow], names: &Names, target: &Prefix, now: Timestamp) -> Markup {
     let routers: BTreeSet<&str> = rows.iter().map(|row| row.router_id.as_str()).collect();
     html! {
         section {
@@ -106,13 +139,13 @@ fn paths(rows: &[LookupRow], target: &Prefix, now: Timestamp) -> Markup {
             @if rows.is_empty() {
                 p { "No router has a route that covers it." }
             } @else {
-                p.faint { "Longest match on " (routers.len()) " routers, " (rows.len()) " paths" }
-                table.paths {
-                    thead { tr {
-                        th { "Router" } th { "Prefix" } th { "Next hop" } th { "AS path" }
-                        th.number { "Pref" } th.number { "MED" } th.wide { "Communities" } th.number { "Changed" }
-                    } }
-                    tbody { @for row in rows.iter().take(PATHS_MAX) { (path(row, now)) } }
+                p.faint { "Longest match on " (routers.len()) " routers, " (rows.len()) " paths · " a href="#history" { "history" } }
+                (paths_table(&rows[..rows.len().min(PATHS_OPEN)], names, now))
+                @if rows.len() > PATHS_OPEN {
+                    details {
+                        summary { (rows.len() - PATHS_OPEN) " more" }
+                        (paths_table(&rows[PATHS_OPEN..rows.len().min(PATHS_MAX)], names, now))
+                    }
                 }
                 @if rows.len() > PATHS_MAX { p.faint { "and " (rows.len() - PATHS_MAX) " more" } }
             }
@@ -120,13 +153,25 @@ fn paths(rows: &[LookupRow], target: &Prefix, now: Timestamp) -> Markup {
     }
 }
 
-fn path(row: &LookupRow, now: Timestamp) -> Markup {
+fn paths_table(rows: &[&LookupRow], names: &Names, now: Timestamp) -> Markup {
+    html! {
+        table.paths {
+            thead { tr {
+                th { "Router" } th { "Prefix" } th { "Next hop" } th { "AS path" }
+                th.number { "Pref" } th.number { "MED" } th.wide { "Communities" } th.number { "Changed" }
+            } }
+            tbody { @for row in rows { (path(row, names, now)) } }
+        }
+    }
+}
+
+fn path(row: &LookupRow, names: &Names, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     let communities = [&row.communities_std, &row.communities_large, &row.communities_ext];
     let communities: Vec<&str> = communities.into_iter().flatten().flatten().map(String::as_str).collect();
     html! {
         tr {
-            td.name { a href=(router_link(&row.router_id)) { (row.router_id) } span.faint { (row.table_name) } }
+            td.name { (names.show(&row.router_id, &row.table_name)) }
             td.mono { (row.prefix) @if row.path_id > 0 { span.faint { " path " (row.path_id) } } }
             td.mono { (row.nexthop.as_deref().unwrap_or(words::NOTHING)) }
             td.mono.aspath { @match row.as_path.as_deref() { Some("") => span.faint { "own" }, Some(path) => (path), None => (words::NOTHING) }
@@ -161,26 +206,26 @@ fn choices(text: &str, prefixes: &[Prefix], chosen: &Prefix, hours: i32) -> Mark
     }
 }
 
-fn history_of(events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
+fn history_of(events: &[HistoryRow], names: &Names, hours: i32, now: Timestamp) -> Markup {
     if events.is_empty() {
         return html! { p.faint { "No change is on record in this time." } };
     }
     html! {
-        (timeline(events, hours, now))
+        (timeline(events, names, hours, now))
         table.plain.events {
             thead { tr { th { "When" } th { "Router" } th { "What" } th { "Next hop" } th { "AS path" } th.wide.number { "Pref" } th.wide.number { "MED" } } }
-            tbody { @for event in events { (event_row(event)) } }
+            tbody { @for event in events { (event_row(event, names)) } }
         }
         @if events.len() as i64 == EVENTS_MAX { p.faint { "Older ones are not shown: at most 50 per table and " (EVENTS_MAX) " in all." } }
     }
 }
 
-fn event_row(event: &HistoryRow) -> Markup {
+fn event_row(event: &HistoryRow, names: &Names) -> Markup {
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     html! {
         tr {
             td { (words::moment(event.time)) }
-            td.name { a href=(router_link(&event.router_id)) { (event.router_id) } span.faint { (event.table_name) } }
+            td.name { (names.show(&event.router_id, &event.table_name)) }
             td { @if event.is_announce { span.up { "announced" } } @else { span.down { "withdrawn" } }
                 @if let Some(reason) = &event.reason { " " span.faint { (reason) } }
                 @if let Some(path_id) = event.path_id { " " span.faint { "path " (path_id) } } }
@@ -193,24 +238,25 @@ fn event_row(event: &HistoryRow) -> Markup {
 }
 
 /// A lane per table: filled from an announcement to the withdrawal behind it, a mark for each event.
-fn timeline(events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
+fn timeline(events: &[HistoryRow], names: &Names, hours: i32, now: Timestamp) -> Markup {
     const WIDTH: i64 = 960;
     const LANE: usize = 22;
     let span = i64::from(hours) * 3_600_000_000;
     let begin = now.unix_micros() - span;
     // The database's clock may be ahead of ours.
     let x = |time: Timestamp| ((time.unix_micros() - begin).clamp(0, span) / (span / WIDTH)).min(WIDTH);
-    let mut lanes: BTreeMap<(&str, &str, Option<i64>), Vec<&HistoryRow>> = BTreeMap::new();
+    type Lane<'a> = ((bool, Option<IpAddr>, String), &'a str, Option<i64>);
+    let mut lanes: BTreeMap<Lane<'_>, Vec<&HistoryRow>> = BTreeMap::new();
     for event in events.iter().rev() {
-        lanes.entry((event.router_id.as_str(), event.table_name.as_str(), event.path_id)).or_default().push(event);
+        lanes.entry((by_address(&event.router_id), event.table_name.as_str(), event.path_id)).or_default().push(event);
     }
     let height = LANE * lanes.len().min(LANES_MAX);
     html! {
         div.timeline {
-            ol.lanes { @for (router, table, path_id) in lanes.keys().take(LANES_MAX) {
-                li { (router) " " span.faint { (table) @if let Some(id) = path_id { " path " (id) } } }
+            ol.lanes { @for ((.., router), table, path_id) in lanes.keys().take(LANES_MAX) {
+                li { (names.0.get(router).unwrap_or(router)) " " span.faint { (table) @if let Some(id) = path_id { " path " (id) } } }
             } }
-            svg viewBox={ "0 0 " (WIDTH) " " (height) } preserveAspectRatio="none" role="img" aria-label="when the prefix was there" {
+            svg viewBox={ "0 0 " (WIDTH) " " (height) } height=(height) preserveAspectRatio="none" role="img" aria-label="when the prefix was there" {
                 @for (i, events) in lanes.values().take(LANES_MAX).enumerate() {
                     @let top = i * LANE;
                     path.axis d={ "M0 " (top + LANE / 2) "H" (WIDTH) } {}
@@ -226,6 +272,7 @@ fn timeline(events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
                 }
             }
         }
+        div.scale { span { (words::age(span)) " ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
         @if lanes.len() > LANES_MAX { p.faint { (lanes.len() - LANES_MAX) " more are in the list below" } }
     }
 }

@@ -8,7 +8,10 @@ use super::words;
 /// Announced routes upwards, withdrawn ones downwards, a bar per minute, the running one at the right. `height` of a small
 /// one leaves no room for words.
 pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &str) -> Markup {
-    let highest = minutes.iter().map(|minute| minute.announced.max(minute.withdrawn)).max().unwrap_or(0).max(1);
+    // Both ways have one scale; withdrawals, which are fewer, have a third of the height.
+    let middle = height * 2 / 3;
+    let highest = minutes.iter().map(|minute| minute.announced.max(minute.withdrawn.saturating_mul(2))).max();
+    let highest = highest.unwrap_or(0).max(1);
     let slots = MINUTES_MAX + 1;
     let bars = |value: fn(&Changes) -> u64, up: bool| {
         let mut path = String::new();
@@ -18,16 +21,16 @@ pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &
             }
             let x = (2 * (slots - back) - 1) * width * 5 / slots;
             // At least a pixel for something.
-            let length = (u128::from(value(minute)) * (height * 10 / 2 - 10) as u128 / u128::from(highest)).max(10);
+            let length = (u128::from(value(minute)) * (middle * 10 - 10) as u128 / u128::from(highest)).max(10);
             let sign = if up { "-" } else { "" };
-            path.push_str(&format!("M{}.{} {}v{sign}{}.{}", x / 10, x % 10, height / 2, length / 10, length % 10));
+            path.push_str(&format!("M{}.{} {}v{sign}{}.{}", x / 10, x % 10, middle, length / 10, length % 10));
         }
         path
     };
     html! {
         svg.plot viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
             title { (label) }
-            path.axis d={ "M0 " (height / 2) "H" (width) } {}
+            path.axis d={ "M0 " (middle) "H" (width) } {}
             path.up d=(bars(|minute| minute.announced, true)) {}
             path.down d=(bars(|minute| minute.withdrawn, false)) {}
         }
