@@ -136,7 +136,7 @@ fn any_open() -> impl Strategy<Value = Open> {
                 Capability::Multiprotocol(_) | Capability::AddPath(_) | Capability::Other { .. } => None,
             });
             let asn = four_octet.unwrap_or(Asn(my_as.into()));
-            Open { version: 4, my_as, asn, hold_time, bgp_id, capabilities }
+            Open { version: 4, my_as, asn, hold_time, bgp_id, capabilities, defect: None }
         },
     )
 }

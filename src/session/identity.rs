@@ -193,6 +193,7 @@ mod tests {
             hold_time: 0,
             bgp_id: open_id.parse().unwrap(),
             capabilities: vec![],
+            defect: None,
         };
         PeerUp {
             peer: header(kind, header_id),

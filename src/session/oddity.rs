@@ -15,7 +15,7 @@ pub enum Oddity {
     AttributeErrors,
     /// A message was rejected; its bytes are kept.
     Rejected,
-    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination runs over its end.
+    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination, or a capability of an OPEN, runs over its end.
     TlvCutShort,
     /// A BMP message type that we do not know.
     UnknownMessage,
@@ -97,7 +97,7 @@ impl Oddity {
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",
             Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",
             Oddity::Rejected => "messages rejected, bytes kept",
-            Oddity::TlvCutShort => "TLVs that run over the end of their message ignored",
+            Oddity::TlvCutShort => "TLVs or capabilities that run over their end ignored",
             Oddity::UnknownMessage => "unknown BMP message types skipped",
             Oddity::AdjRibInNotStored => "peer type not stored: Adj-RIB-In routes are decoded and counted only",
             Oddity::AdjRibOutNotStored => "peer type not stored: Adj-RIB-Out routes are decoded and counted only",

@@ -365,7 +365,7 @@ mod tests {
         let mut capabilities: Vec<_> = families.iter().map(|family| Capability::Multiprotocol(*family)).collect();
         capabilities.push(Capability::AddPath(add_path.to_vec()));
         let bgp_id = Ipv4Addr::new(10, 0, 0, 1);
-        Open { version: 4, my_as: 1, asn: Asn(1), hold_time: 0, bgp_id, capabilities }
+        Open { version: 4, my_as: 1, asn: Asn(1), hold_time: 0, bgp_id, capabilities, defect: None }
     }
 
     fn up<'a>(peer: PerPeerHeader, sent: Open, received: Open, tlv: Option<(u16, &'a [u8])>) -> PeerUp<'a> {

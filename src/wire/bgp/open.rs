@@ -25,8 +25,10 @@ pub struct Open {
     pub hold_time: u16,
     /// The BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// The capabilities, in order.
+    /// The capabilities that could be read, in order.
     pub capabilities: Vec<Capability>,
+    /// Why what is behind them in the Optional Parameters could not; the OPEN's own length tells where it ends.
+    pub defect: Option<Error>,
 }
 
 /// One capability.
@@ -64,7 +66,8 @@ impl Open {
     /// A router without a BGP session behind a Loc-RIB may send a header alone: an OPEN of zeros.
     ///
     /// # Errors
-    /// The message is no OPEN, or a length runs over its end.
+    /// The message is no OPEN, runs over the end, or is shorter than its fixed fields. What is wrong with its parameters is
+    /// a [`Open::defect`] of it.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Open, Error> {
         reader.take(16, "OPEN marker")?;
         let at = reader.offset();
@@ -85,24 +88,26 @@ impl Open {
                 hold_time: 0,
                 bgp_id: Ipv4Addr::UNSPECIFIED,
                 capabilities: Vec::new(),
+                defect: None,
             });
         }
         let version = body.u8("OPEN version")?;
         let my_as = body.u16("My Autonomous System")?;
         let hold_time = body.u16("Hold Time")?;
         let bgp_id = body.ipv4("BGP Identifier")?;
-        let capabilities = decode_parameters(&mut body)?;
+        let mut capabilities = Vec::new();
+        let defect = decode_parameters(&mut body, &mut capabilities).err();
         let four_octet = capabilities.iter().find_map(|capability| match capability {
             Capability::FourOctetAs(asn) => Some(*asn),
             Capability::Multiprotocol(_) | Capability::AddPath(_) | Capability::Other { .. } => None,
         });
         let asn = four_octet.unwrap_or(Asn(my_as.into()));
-        Ok(Open { version, my_as, asn, hold_time, bgp_id, capabilities })
+        Ok(Open { version, my_as, asn, hold_time, bgp_id, capabilities, defect })
     }
 }
 
 /// Optional parameters; one of type 255 announces the long form, whatever the short length (RFC 9072 section 2).
-fn decode_parameters(body: &mut Reader<'_>) -> Result<Vec<Capability>, Error> {
+fn decode_parameters(body: &mut Reader<'_>, capabilities: &mut Vec<Capability>) -> Result<(), Error> {
     let short_length = body.u8("Opt Parm Len")?;
     let mut peek = *body;
     let is_long = short_length != 0 && peek.u8("Non-Ext OP Type") == Ok(255);
@@ -113,7 +118,6 @@ fn decode_parameters(body: &mut Reader<'_>) -> Result<Vec<Capability>, Error> {
     } else {
         body.sub(usize::from(short_length), "Optional Parameters")?
     };
-    let mut capabilities = Vec::new();
     while !parameters.is_empty() {
         let type_code = parameters.u8("Parm Type")?;
         let length = if is_long {
@@ -126,7 +130,7 @@ fn decode_parameters(body: &mut Reader<'_>) -> Result<Vec<Capability>, Error> {
             capabilities.push(Capability::decode(&mut value)?);
         }
     }
-    Ok(capabilities)
+    Ok(())
 }
 
 /// The capabilities that `value` holds one behind the other, up to the first that runs over its end.
@@ -209,6 +213,23 @@ mod tests {
         check(&[&[1, 255, 0, 15, 2, 0, 12][..], &body].concat(), &[ipv6, four]);
         let add_path = Capability::AddPath(vec![(AfiSafi::IPV4_UNICAST, AddPathDirection::Both)]);
         check(&[12, 2, 10, 69, 8, 0, 1, 1, 3, 0, 2, 1, 9], &[add_path]);
+    }
+
+    #[test]
+    fn malformed_parameters_cost_no_more_than_themselves() {
+        let ipv6 = Capability::Multiprotocol(AfiSafi::IPV6_UNICAST);
+        let check = |parameters: &[u8], offset, field| {
+            let bytes = [&open(parameters)[..], &[0xee]].concat();
+            let mut reader = Reader::new(&bytes, 0);
+            let open = Open::decode(&mut reader).unwrap();
+            assert_eq!((open.capabilities.as_slice(), open.bgp_id), (&[ipv6.clone()][..], [10, 0, 0, 1].into()));
+            assert_eq!(open.defect.map(|error| (error.offset, error.field)), Some((offset, field)));
+            assert_eq!(reader.remaining(), 1, "what follows the OPEN is found");
+        };
+        // A capability, a parameter and the parameters that run over their end.
+        check(&[10, 2, 8, 1, 4, 0, 2, 0, 1, 65, 4], 39, "Capability Value");
+        check(&[10, 2, 6, 1, 4, 0, 2, 0, 1, 2, 9], 39, "Parm Value");
+        check(&[9, 2, 6, 1, 4, 0, 2, 0, 1, 2], 38, "Parm Length");
     }
 
     #[test]

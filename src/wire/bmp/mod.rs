@@ -106,11 +106,14 @@ pub enum Message<'a> {
 }
 
 impl Message<'_> {
-    /// Why TLVs at the end of the message could not be read; the rest of it holds.
+    /// Why TLVs of the message, or capabilities of an OPEN in it, could not be read; the rest of it holds.
     pub fn defect(&self) -> Option<&Error> {
         match self {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
-            Message::PeerUp(up) => up.information.defect.as_ref(),
+            Message::PeerUp(up) => {
+                let opens = [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref());
+                opens.or(up.information.defect.as_ref())
+            }
             Message::PeerDown(down) => down.information.defect.as_ref(),
             Message::RouteMonitoring(_)
             | Message::StatisticsReport(_)
