@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &[&str], vars: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
@@ -114,4 +115,38 @@ fn decode_ends_with_1_when_the_stream_breaks() {
     check(&[3, 0, 0, 0, 6, 4], 0, 1);
     check(&[3, 0, 0, 0, 6, 4, b'G', b'E', b'T'], 1, 2);
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn completions_and_the_manual_page_know_every_command_and_setting() {
+    let shown = |arguments: &[&str]| {
+        let output = run(arguments, &[]);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let commands =
+        ["serve", "migrate", "maintenance", "status", "doctor", "lookup", "decode", "replay", "record", "config"];
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = shown(&["completions", shell]);
+        let missing: Vec<_> = commands.iter().filter(|command| !completions.contains(**command)).collect();
+        assert!(missing.is_empty() && completions.contains("json"), "{shell}: {missing:?}");
+    }
+    let page = shown(&["man"]);
+    for command in commands {
+        assert!(page.contains(&format!("\n.SS {command}\n")), "{command}");
+    }
+    for setting in rib_ingester::config::TABLE {
+        assert!(page.contains(&format!("\\fB{}\\fR", setting.variable())), "{}", setting.name);
+    }
+    assert_eq!(run(&["completions", "cobol"], &[]).status.code(), Some(2));
+    // groff says what it cannot read.
+    let groff = Command::new("groff")
+        .args(["-man", "-Tutf8", "-ww", "-z", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut groff) = groff else { return println!("skipped: no groff on this machine") };
+    groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let said = groff.wait_with_output().unwrap();
+    assert!(said.status.success() && said.stderr.is_empty(), "{}", text(&said.stderr));
 }

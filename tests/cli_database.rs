@@ -5,6 +5,7 @@
 #[path = "common/pg.rs"]
 mod pg;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output};
 
 use pg::TestDb;
@@ -232,4 +233,22 @@ fn doctor_says_what_is_wrong_and_then_that_it_is_mended() {
     let text = run(&["doctor"], &db.url());
     assert!(stdout(&text).lines().count() >= 12, "{}", stdout(&text));
     assert!(stdout(&text).lines().all(|line| line.chars().count() <= 100), "{}", stdout(&text));
+}
+
+#[test]
+fn status_watch_looks_again_and_ends_with_its_reader() {
+    let db = TestDb::migrated();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
+        .env_clear()
+        .args(["status", "--watch=1"])
+        .env("RIB_INGESTER_DATABASE_URL", db.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "no router has connected yet"));
+    db.client().batch_execute(ROUTES).unwrap();
+    assert!(lines.any(|line| line.starts_with("10.255.0.1")), "a later look shows what came in between");
+    drop(lines);
+    assert!(child.wait().unwrap().success());
 }

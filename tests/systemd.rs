@@ -101,6 +101,15 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     assert_eq!((mode(&env), mode(env.parent().unwrap())), (0o600, 0o750));
     let binary = root.path("usr/local/bin/rib-ingester");
     assert_eq!(mode(&binary), 0o755);
+    for (file, holds) in [
+        ("man/man1/rib-ingester.1", ".TH rib-ingester 1"),
+        ("bash-completion/completions/rib-ingester", "complete -F _rib-ingester"),
+        ("zsh/site-functions/_rib-ingester", "#compdef rib-ingester"),
+        ("fish/vendor_completions.d/rib-ingester.fish", "complete -c rib-ingester"),
+    ] {
+        let path = root.path("usr/local/share").join(file);
+        assert!(read(&path).contains(holds) && mode(&path) == 0o644, "{file}");
+    }
     assert!(Command::new(&binary).arg("--version").output().unwrap().status.success());
 
     std::fs::write(&env, "RIB_INGESTER_FLUSH_MS=50\n").unwrap();

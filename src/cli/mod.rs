@@ -4,6 +4,7 @@
 //! do. What a command was asked for goes to standard output, everything else to standard error.
 
 pub mod capture;
+pub mod complete;
 pub mod config;
 pub mod decode;
 pub mod doctor;
@@ -67,6 +68,12 @@ enum Command {
     Record(record::Arguments),
     /// Print the settings in force
     Config(config::Arguments),
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions(complete::Arguments),
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
 }
 
 /// Why a command did not do what it was asked for.
@@ -136,6 +143,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &Settings::load_offline()?),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Completions(arguments) => complete::completions(&arguments),
+        Command::Man => complete::man(),
     }
 }
 
@@ -182,13 +191,23 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
 
 /// Prints a command's result. A reader that has seen enough (`| head`) is no failure.
 fn print(text: &str) -> Result<(), Failure> {
+    show(text).map(|_| ())
+}
+
+/// Whether anyone still reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    ToReader,
+    ToNobody,
+}
+
+fn show(text: &str) -> Result<Shown, Failure> {
     use io::Write;
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("standard output: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(Shown::ToReader),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Shown::ToNobody),
+        Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
     }
 }
 

@@ -1,12 +1,14 @@
 //! `status`: routers, their tables and how far each is synchronised, days of history, refused sources.
 
+use std::io::{self, IsTerminal};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::table::{self, Column, Table, WIDTH_MAX};
-use super::{Failure, connect, counted, print};
+use super::{Failure, Shown, connect, counted, print, show};
 use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::logging::escape;
@@ -19,15 +21,29 @@ pub struct Arguments {
     /// Print one JSON object, times in UTC
     #[arg(long)]
     json: bool,
+    /// Print it again and again, with so many seconds in between
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    watch: Option<u32>,
 }
 
-/// Reads the database once and prints.
+/// Clears a terminal and goes to its upper left corner (ECMA-48: ED 2, CUP).
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+/// Reads the database and prints, once or again and again.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
-    let status = status::read(&mut connect(settings, "status")?)?;
-    if arguments.json {
-        return print(&format!("{:#}\n", json(&status)));
+    let mut client = connect(settings, "status")?;
+    loop {
+        let status = status::read(&mut client)?;
+        let shown = if arguments.json { format!("{:#}\n", json(&status)) } else { text(&status) };
+        let Some(seconds) = arguments.watch else { return print(&shown) };
+        let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
+        // A reader that has seen enough ends it.
+        if show(&format!("{clear}{shown}"))? == Shown::ToNobody {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(seconds.into()));
     }
-    print(&text(&status))
 }
 
 fn text(status: &Status) -> String {

@@ -1,0 +1,83 @@
+//! `completions` and `man`: made from the same commands and the same table of settings that the program runs by.
+
+use std::io;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::{Failure, print};
+use crate::config::{DefaultValue, Setting, TABLE};
+
+/// For which shell.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the completions of one shell.
+pub(super) fn completions(arguments: &Arguments) -> Result<(), Failure> {
+    let mut command = super::Arguments::command();
+    let mut out = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "rib-ingester", &mut out);
+    print(&String::from_utf8_lossy(&out))
+}
+
+/// Prints the manual page: each command with its arguments, then the settings.
+pub(super) fn man() -> Result<(), Failure> {
+    let mut out = Vec::new();
+    page(&mut out).map_err(|error| Failure::Failed(format!("manual page: {error}")))?;
+    print(&String::from_utf8_lossy(&out))
+}
+
+fn page(out: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = super::Arguments::command();
+    command.build();
+    let man = Man::new(command.clone());
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    man.render_synopsis_section(out)?;
+    man.render_description_section(out)?;
+    let mut commands = Roff::default();
+    commands.control("SH", ["COMMANDS"]);
+    commands.to_writer(out)?;
+    for one in command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help") {
+        let mut heading = Roff::default();
+        let usage = one.clone().render_usage().to_string();
+        let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+        heading.control("SS", [one.get_name()]);
+        heading.text([bold(usage)]);
+        heading.control("PP", []);
+        heading.text([roman(one.get_about().map(ToString::to_string).unwrap_or_default())]);
+        for argument in one.get_arguments().filter(|argument| argument.get_id() != "help") {
+            heading.control("TP", []);
+            heading.text([bold(argument.to_string())]);
+            heading.text([roman(argument.get_help().map(ToString::to_string).unwrap_or_default())]);
+        }
+        heading.to_writer(out)?;
+    }
+    settings(out)?;
+    man.render_extra_section(out)?;
+    man.render_version_section(out)
+}
+
+fn settings(out: &mut Vec<u8>) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.control("SH", ["ENVIRONMENT"]);
+    for setting in TABLE {
+        roff.control("TP", []);
+        roff.text([bold(setting.variable())]);
+        roff.text([roman(about(setting))]);
+    }
+    roff.to_writer(out)
+}
+
+fn about(setting: &Setting) -> String {
+    let default = match setting.default {
+        DefaultValue::Unset => String::new(),
+        other => format!("; default {}", other.describe()),
+    };
+    format!("{} ({}{default})", setting.meaning, setting.allowed).replace('`', "")
+}
