@@ -11,7 +11,7 @@ use common::ingester::{FakeRouter, Ingester, eventually_equal};
 use common::pg::TestDb;
 
 /// The title of a query, the columns to look at, and the rows that it has to return, in order.
-const EXPECTED: [(&str, &str, &[&str]); 15] = [
+const EXPECTED: [(&str, &str, &[&str]); 22] = [
     (
         "All routes of a router",
         "table_name, afi, prefix, path_id, host(nexthop), as_path, origin, med, origin_asn, communities_std",
@@ -24,6 +24,11 @@ const EXPECTED: [(&str, &str, &[&str]); 15] = [
     ),
     ("One prefix", "router_id, prefix", &["10.0.0.2|10.100.0.0/24", "10.0.0.3|10.100.0.0/24"]),
     ("Longest match of an address", "router_id, prefix", &["10.0.0.2|10.100.5.0/24"]),
+    (
+        "Longest match on every router",
+        "router_id, table_name, prefix, host(nexthop)",
+        &["10.0.0.2|UNKNOWN|10.100.5.0/24|172.30.0.31"],
+    ),
     (
         "Routes that an AS originates",
         "prefix, host(nexthop), as_path",
@@ -53,6 +58,30 @@ const EXPECTED: [(&str, &str, &[&str]); 15] = [
         "prefix, action, host(nexthop)",
         &["10.100.9.0/24|D|-", "10.100.9.0/24|A|172.30.0.30", "10.100.0.0/24|A|172.30.0.30", "10.100.0.0/24|D|-"],
     ),
+    // As it was before the change.
+    (
+        "A table as it was",
+        "prefix, path_id, host(nexthop), as_path, since < now(), complete",
+        &[
+            "10.100.0.0/16|0|172.30.0.30|64496 65002|t|t",
+            "10.100.0.0/24|0|172.30.0.32|64496 65009|t|t",
+            "10.100.5.0/24|0|172.30.0.31|64496 65001|t|t",
+            "2001:db8:100::/48|0|2001:db8::30|64496 4200000000|t|t",
+        ],
+    ),
+    ("One prefix as it was", "host(nexthop), as_path, complete", &["172.30.0.32|64496 65009|t"]),
+    ("Is all of it known", "history_is_complete", &["t"]),
+    (
+        "What is different between two moments",
+        "router_id, prefix, change, as_path_before, as_path_after, complete",
+        &["10.0.0.2|10.100.0.0/24|changed|64496 65009|64496 65001|t"],
+    ),
+    (
+        "What flaps",
+        "router_id, prefix, path_id, flaps, changes, last_event IS NULL, last_action",
+        &["10.0.0.2|10.100.0.0/24|0|1|0|f|A"],
+    ),
+    ("How far the past reaches", "router_id, table_name, routes", &["10.0.0.2|UNKNOWN|4", "10.0.0.3|UNKNOWN|1"]),
     (
         "Which routers have sent End-of-RIB",
         "router_id, hostname, afi, eor_seen, eor_time IS NULL, session_start_time IS NULL",
@@ -104,6 +133,14 @@ fn every_documented_query_returns_the_right_rows() {
     db.rows(
         "UPDATE rib_sync_status SET updated_at = now() - interval '6 minutes' WHERE router_id = '10.0.0.3' AND afi = 4",
     );
+
+    // Again where the collector's own run has the lock.
+    eventually_equal(vec!["2".to_owned()], || {
+        let mut maintenance = std::process::Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+        maintenance.env_clear().arg("maintenance").env("RIB_INGESTER_DATABASE_URL", db.url());
+        assert!(maintenance.env("RIB_INGESTER_DAILY_SNAPSHOTS", "on").output().unwrap().status.success());
+        db.rows("SELECT count(*) FROM snapshots")
+    });
 
     let mut queries = documented();
     for (title, columns, expected) in EXPECTED {
