@@ -103,7 +103,7 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     assert_eq!(mode(&binary), 0o755);
     for (file, holds) in [
         ("man/man1/rib-ingester.1", ".TH rib-ingester 1"),
-        ("bash-completion/completions/rib-ingester", "complete -F _rib-ingester"),
+        ("bash-completion/completions/rib-ingester", "complete -F _rib"),
         ("zsh/site-functions/_rib-ingester", "#compdef rib-ingester"),
         ("fish/vendor_completions.d/rib-ingester.fish", "complete -c rib-ingester"),
     ] {
