@@ -86,6 +86,38 @@ fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through()
 }
 
 #[test]
+fn neighbours_and_what_they_announce_are_shown() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
+    eventually("the partitions of today and tomorrow", || (db.rows(partitions).len() == 2).then_some(()));
+    db.client()
+        .batch_execute(
+            "INSERT INTO routers (router_id) VALUES ('10.0.0.1');
+             INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix,
+                                     nexthop, as_path)
+             VALUES ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', true, 'UNKNOWN', 4, '10.1.0.0/16', '192.0.2.9', '64501 64999'),
+                    ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', true, 'UNKNOWN', 4, '0.0.0.0/0', '192.0.2.9', '64501'),
+                    ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', false, 'UNKNOWN', 4, '10.0.0.0/8', '192.0.2.9', '64501 1');
+             INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi)
+             VALUES ('10.0.0.1', '192.0.2.9', true, 'UNKNOWN', 4);
+             INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, as_path, rib,
+                                       peer_address, is_post_policy)
+             VALUES ('x', clock_timestamp(), '10.0.0.1', 'UNKNOWN', 4, '10.1.0.0/16', 'A', '64501 64999', 'adj-rib-in',
+                     '192.0.2.9', true);
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, last_reason)
+             VALUES ('10.0.0.1', 'global', '192.0.2.9', 64501, 'down', '<b>hold timer</b>')",
+        )
+        .unwrap();
+    let page = page_with(&mut ingester, "/lookup?q=10.1.2.3", "in-post of 192.0.2.9");
+    // Each view has its own longest match.
+    assert!(page.contains("64501 64999") && page.contains("in-pre of 192.0.2.9") && page.contains("64501 1"), "{page}");
+    assert!(!page.contains("0.0.0.0/0"), "{page}");
+    assert_eq!(page.matches("<td><span class=\"up\">announced").count(), 1, "{page}");
+    page_with(&mut ingester, "/router?id=10.0.0.1", "&lt;b&gt;hold timer");
+}
+
+#[test]
 fn a_thousand_routers_are_a_hundred_on_a_page() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);

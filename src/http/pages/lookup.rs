@@ -13,11 +13,10 @@ use super::{Context, Database, Page, words};
 use crate::http::request::Request;
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, Prefix, RouterId, Timestamp};
-use crate::store::lookup::{self, LookupRow};
-use crate::store::overview::{self, HistoryRow};
+use crate::store::overview::{self, HistoryRow, PathRow};
 
 /// Paths on the page.
-const PATHS_MAX: usize = 1_000;
+const PATHS_MAX: i64 = 1_000;
 
 /// Of those: shown at once, so that the history behind them is not far.
 const PATHS_OPEN: usize = 50;
@@ -37,14 +36,14 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     let Some(target) = parse(text) else { return names(context, database, text) };
     let hours = request.value("hours").parse().ok().filter(|hours| HOURS.iter().any(|(of, _)| of == hours));
     let hours = hours.unwrap_or(HOURS_FIRST);
-    let found = database.ask(|client| lookup::lookup(client, &target));
+    let found = database.ask(|client| overview::paths(client, &target, PATHS_MAX + 1));
     let now = Timestamp::now();
     let body = match &found {
         Err(why) => html! { (search(text)) (unread("The routes", why)) },
         Ok(rows) => {
             let names = Names::of(context);
-            let mut rows: Vec<&LookupRow> = rows.iter().collect();
-            rows.sort_by_cached_key(|row| (by_address(&row.router_id), row.table_name.clone(), row.path_id));
+            let mut rows: Vec<&PathRow> = rows.iter().collect();
+            rows.sort_by_cached_key(|row| (!row.view.is_empty(), by_address(&row.router_id), row.table_name.clone()));
             let prefixes = prefixes(&rows, &target);
             let chosen = request.value("prefix").parse::<IpNet>().ok().map(|net| fitting(net.trunc()));
             let chosen = chosen.unwrap_or(prefixes[0]);
@@ -108,11 +107,11 @@ impl Names {
     }
 
     /// A router by its name, if it is known, with a way to its page.
-    fn show(&self, id: &str, table: &str) -> Markup {
+    fn show(&self, id: &str, table: &str, view: &str) -> Markup {
         let name = self.0.get(id).map(String::as_str);
         html! {
             a href=(router_link(id)) { (name.unwrap_or(id)) }
-            span.faint { @if name.is_some() { (id) " " } (table) }
+            span.faint { @if name.is_some() { (id) " " } (table) @if !view.is_empty() { " " (view) } }
         }
     }
 }
@@ -124,14 +123,14 @@ fn by_address(id: &str) -> (bool, Option<IpAddr>, String) {
 }
 
 /// The matches, the longest first; the target itself if there is none.
-fn prefixes(rows: &[&LookupRow], target: &Prefix) -> Vec<Prefix> {
+fn prefixes(rows: &[&PathRow], target: &Prefix) -> Vec<Prefix> {
     let found: BTreeSet<Prefix> = rows.iter().filter_map(|row| row.prefix.parse::<IpNet>().ok()).map(fitting).collect();
     let mut found: Vec<Prefix> = found.into_iter().collect();
     found.sort_by_key(|prefix| std::cmp::Reverse(prefix.length()));
     if found.is_empty() { vec![*target] } else { found }
 }
 
-fn paths(rows: &[&LookupRow], names: &Names, target: &Prefix, now: Timestamp) -> Markup {
+fn paths(rows: &[&PathRow], names: &Names, target: &Prefix, now: Timestamp) -> Markup {
     let routers: BTreeSet<&str> = rows.iter().map(|row| row.router_id.as_str()).collect();
     html! {
         section {
@@ -144,16 +143,16 @@ fn paths(rows: &[&LookupRow], names: &Names, target: &Prefix, now: Timestamp) ->
                 @if rows.len() > PATHS_OPEN {
                     details {
                         summary { (rows.len() - PATHS_OPEN) " more" }
-                        (paths_table(&rows[PATHS_OPEN..rows.len().min(PATHS_MAX)], names, now))
+                        (paths_table(&rows[PATHS_OPEN..rows.len()], names, now))
                     }
                 }
-                @if rows.len() > PATHS_MAX { p.faint { "and " (rows.len() - PATHS_MAX) " more" } }
+                @if rows.len() as i64 > PATHS_MAX { p.faint { "More are not shown." } }
             }
         }
     }
 }
 
-fn paths_table(rows: &[&LookupRow], names: &Names, now: Timestamp) -> Markup {
+fn paths_table(rows: &[&PathRow], names: &Names, now: Timestamp) -> Markup {
     html! {
         table.paths {
             thead { tr {
@@ -165,21 +164,19 @@ fn paths_table(rows: &[&LookupRow], names: &Names, now: Timestamp) -> Markup {
     }
 }
 
-fn path(row: &LookupRow, names: &Names, now: Timestamp) -> Markup {
+fn path(row: &PathRow, names: &Names, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
-    let communities = [&row.communities_std, &row.communities_large, &row.communities_ext];
-    let communities: Vec<&str> = communities.into_iter().flatten().flatten().map(String::as_str).collect();
     html! {
         tr {
-            td.name { (names.show(&row.router_id, &row.table_name)) }
+            td.name { (names.show(&row.router_id, &row.table_name, &row.view)) }
             td.mono { (row.prefix) @if row.path_id > 0 { span.faint { " path " (row.path_id) } } }
             td.mono { (row.nexthop.as_deref().unwrap_or(words::NOTHING)) }
             td.mono.aspath { @match row.as_path.as_deref() { Some("") => span.faint { "own" }, Some(path) => (path), None => (words::NOTHING) }
                 @if let Some(origin) = &row.origin { " " span.faint { (origin) } } }
             td.number data-name="pref" { (number(row.localpref)) }
             td.number data-name="MED" { (number(row.med)) }
-            td.wide.communities { @for community in communities.iter().take(24) { span { (community) } " " }
-                @if communities.len() > 24 { span.faint { "+" (communities.len() - 24) } } }
+            td.wide.communities { @for community in row.communities.iter().take(24) { span { (community) } " " }
+                @if row.communities.len() > 24 { span.faint { "+" (row.communities.len() - 24) } } }
             td.number { (words::ago(now, Some(row.updated_at))) }
         }
     }
@@ -225,7 +222,7 @@ fn event_row(event: &HistoryRow, names: &Names) -> Markup {
     html! {
         tr {
             td { (words::moment(event.time)) }
-            td.name { (names.show(&event.router_id, &event.table_name)) }
+            td.name { (names.show(&event.router_id, &event.table_name, &event.view)) }
             td { @if event.is_announce { span.up { "announced" } } @else { span.down { "withdrawn" } }
                 @if let Some(reason) = &event.reason { " " span.faint { (reason) } }
                 @if let Some(path_id) = event.path_id { " " span.faint { "path " (path_id) } } }
@@ -245,16 +242,19 @@ fn timeline(events: &[HistoryRow], names: &Names, hours: i32, now: Timestamp) ->
     let begin = now.unix_micros() - span;
     // The database's clock may be ahead of ours.
     let x = |time: Timestamp| ((time.unix_micros() - begin).clamp(0, span) / (span / WIDTH)).min(WIDTH);
-    type Lane<'a> = ((bool, Option<IpAddr>, String), &'a str, Option<i64>);
+    type Lane<'a> = ((bool, Option<IpAddr>, String), &'a str, &'a str, Option<i64>);
     let mut lanes: BTreeMap<Lane<'_>, Vec<&HistoryRow>> = BTreeMap::new();
     for event in events.iter().rev() {
-        lanes.entry((by_address(&event.router_id), event.table_name.as_str(), event.path_id)).or_default().push(event);
+        lanes
+            .entry((by_address(&event.router_id), event.table_name.as_str(), event.view.as_str(), event.path_id))
+            .or_default()
+            .push(event);
     }
     let height = LANE * lanes.len().min(LANES_MAX);
     html! {
         div.timeline {
-            ol.lanes { @for ((.., router), table, path_id) in lanes.keys().take(LANES_MAX) {
-                li { (names.0.get(router).unwrap_or(router)) " " span.faint { (table) @if let Some(id) = path_id { " path " (id) } } }
+            ol.lanes { @for ((.., router), table, view, path_id) in lanes.keys().take(LANES_MAX) {
+                li { (names.0.get(router).unwrap_or(router)) " " span.faint { (table) " " (view) @if let Some(id) = path_id { " path " (id) } } }
             } }
             svg viewBox={ "0 0 " (WIDTH) " " (height) } height=(height) preserveAspectRatio="none" role="img" aria-label="when the prefix was there" {
                 @for (i, events) in lanes.values().take(LANES_MAX).enumerate() {

@@ -9,13 +9,17 @@ use super::overview::{Line, session_events};
 use super::{Context, Database, Page, plot, words};
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{RouterId, Timestamp};
-use crate::store::overview::{self, RouterDetail, TableRow};
+use crate::store::overview::{self, PeerRow, RouterDetail, TableRow};
+
+/// Neighbours on the page.
+const PEERS_MAX: i64 = 500;
 
 /// Tables on the page.
 const TABLES_MAX: i64 = 500;
 
 pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page {
     let detail = database.ask(|client| overview::router(client, id, TABLES_MAX));
+    let peers = database.ask(|client| overview::peers(client, id, PEERS_MAX));
     let id = RouterId::new(id);
     let meter = context.meters.routers().into_iter().find(|(router, _)| *router == id).map(|(_, meter)| meter);
     let (detail, wrong) = match detail {
@@ -44,6 +48,10 @@ pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page
             }
         }
         (tables(detail.as_ref(), meter.as_deref(), now))
+        @match &peers {
+            Ok(peers) => (neighbours(peers, now)),
+            Err(why) => (unread("The neighbours", why)),
+        }
         @if let Some(meter) = &meter { (oddities(meter)) }
         @if let Some(detail) = &detail {
             section { h2 { "Sessions and peers" } (session_events(&detail.events, false)) }
@@ -155,6 +163,31 @@ fn table(name: &str, afi: i16, (row, meter): &Both<'_>, is_up: bool, now: Timest
             td.number.wide { (counter(|meter| meter.unchanged.get())) }
             td.number.wide { (counter(|meter| meter.withdrawn.get())) }
             td.number.wide { (counter(|meter| meter.purged.get())) }
+        }
+    }
+}
+
+fn neighbours(peers: &[PeerRow], now: Timestamp) -> Markup {
+    html! {
+        @if !peers.is_empty() {
+            section {
+                h2 { "Neighbours" span.faint { (peers.len()) } }
+                table.tables {
+                    thead { tr {
+                        th { "State" } th { "Neighbour" } th.number { "AS" } th.number { "Since" } th.number { "Flaps" } th { "Last down because" }
+                    } }
+                    tbody { @for peer in peers {
+                        tr {
+                            td { (state(match peer.state.as_str() { "up" => "ok", "down" => "bad", _ => "none" }, &peer.state)) }
+                            td.name { b.mono { (peer.address) } span.faint { (peer.description.as_deref().unwrap_or("")) } }
+                            td.number data-name="AS" { (peer.asn) }
+                            td.number { (words::ago(now, Some(peer.since))) }
+                            td.number data-name="flaps" { (peer.flaps) }
+                            td.aspath.faint { (peer.last_reason.as_deref().unwrap_or("")) }
+                        }
+                    } }
+                }
+            }
         }
     }
 }
