@@ -82,8 +82,8 @@ pub fn ensure(client: &mut Client, day: Date) -> Result<bool> {
     ensure_in(client, &EVENTS, day)
 }
 
-/// Makes the partition of a day if there is none. Whether it made one. Where `route_events` is not partitioned, or by an
-/// extension, nothing is to be made.
+/// Makes the partition of a day if there is none. Whether it made one. Where the parent is not partitioned, or by an extension,
+/// nothing is to be made.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; 55P03 when the lock was not to be had in time.
@@ -121,11 +121,12 @@ fn create(client: &mut Client, series: &Series, day: Date, name: &str) -> Result
 }
 
 fn is_there(client: &mut Client, series: &Series, name: &str) -> Result<bool> {
-    let row = client.query_typed_opt(
-        "SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2)",
+    let row = client.query_typed_one(
+        "SELECT relkind <> 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid AND inhrelid = to_regclass($2))
+         FROM pg_class c WHERE oid = $1::text::regclass",
         &[(&series.parent, Type::TEXT), (&name, Type::TEXT)],
     )?;
-    Ok(row.is_some())
+    Ok(row.get(0))
 }
 
 /// What retention did.

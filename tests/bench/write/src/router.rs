@@ -32,6 +32,8 @@ pub struct Router {
     head: Vec<Vec<u8>>,
     /// Route Monitoring, End-of-RIB included.
     body: Vec<Vec<u8>>,
+    /// How many of them carry IPv4 routes; they come first.
+    ipv4: usize,
     /// The marker that was sent last.
     marker: u32,
 }
@@ -53,7 +55,8 @@ impl Router {
             }
         }
         let body = messages.split_off(2);
-        Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, marker: 0 })
+        let ipv4 = body.iter().take_while(|message| !parts(message).1.is_empty()).count();
+        Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, ipv4, marker: 0 })
     }
 
     /// Connects and sends the whole table, with the marker that the collector knows, and a new marker behind it.
@@ -87,15 +90,18 @@ impl Router {
     /// So many UPDATEs of one route each for a steady stream: `pick` chooses the message, the MED makes it a change.
     /// Every tenth withdraws the route instead.
     pub fn flap(&self, pick: u64) -> Vec<u8> {
-        let routes = self.body.len() - 2;
-        let index = usize::try_from(pick % u64::try_from(routes).expect("fits")).expect("below a usize");
+        let index = usize::try_from(pick % u64::try_from(self.ipv4).expect("fits")).expect("below a usize");
         let message = &self.body[index];
         let (attributes, nlri) = parts(message);
-        let first = nlri.first().map_or(&[][..], |length| &nlri[..1 + usize::from(length.div_ceil(8))]);
-        let update = if pick % 10 == 9 { withdraw(first) } else { update(attributes, first) };
-        let med = u8::try_from(pick / 16 % 128).expect("below 128");
-        let plain = bmp(0, &[&message[HEADER..UPDATE], &update].concat());
-        let mut message = with_other_med(&plain, med).unwrap_or(plain);
+        let first = &nlri[..1 + usize::from(nlri[0].div_ceil(8))];
+        let head = &message[HEADER..UPDATE];
+        let mut message = if pick % 10 == 9 {
+            bmp(0, &[head, &withdraw(first)].concat())
+        } else {
+            let plain = bmp(0, &[head, &update(attributes, first)].concat());
+            let med = u8::try_from(pick / 16 % 128).expect("below 128");
+            with_other_med(&plain, med).unwrap_or(plain)
+        };
         stamp(&mut message);
         message
     }
