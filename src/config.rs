@@ -13,6 +13,7 @@ pub mod md5;
 pub mod print;
 pub mod problem;
 pub mod router_id;
+pub mod stored_views;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 
 pub use problem::Problem;
 pub use router_id::{RouterIdFrom, RouterIdRule};
+pub use stored_views::{StoredViews, StoredViewsRule};
 pub use value::{HistoryRedump, LogFormat};
 
 use crate::conninfo;
@@ -210,6 +212,9 @@ settings! {
     single_path: Vec<IpNet> = "SINGLE_PATH", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "routers (source addresses) whose Add-Path identifiers are not part of the key, because they announce a new best path without withdrawing the old one (GoBGP 4.8)";
+    store: Vec<StoredViewsRule> = "STORE", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
+        "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
+        "which RIBs are stored; where it has `adj-rib-in-post` alone, neighbours that send no routes after policy have theirs before policy stored. In a list the longest matching CIDR of the source address decides";
     stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), NotYet,
         "10 to 600000",
         "how many milliseconds a router's socket may be left unread before its bytes are to go to the spool";
@@ -314,6 +319,11 @@ impl Settings {
     /// What the `router_id` of a router with this source address is taken from.
     pub fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
         router_id::choose(&self.router_id_from, source)
+    }
+
+    /// Which RIBs of a router with this source address are stored.
+    pub fn stored_views(&self, source: IpAddr) -> StoredViews {
+        stored_views::choose(&self.store, source)
     }
 
     /// Whether the Add-Path identifiers of a router with this source address are left out of the key.

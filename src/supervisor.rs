@@ -297,7 +297,7 @@ fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOpt
 }
 
 fn session_options(settings: &Arc<Settings>) -> Options {
-    let (for_identity, for_paths) = (Arc::clone(settings), Arc::clone(settings));
+    let (for_identity, for_paths, for_views) = (Arc::clone(settings), Arc::clone(settings), Arc::clone(settings));
     Options {
         message_max: settings.max_message_bytes,
         audit_every: settings.maintenance_interval * AUDIT_RUNS,
@@ -318,6 +318,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
             RouterIdFrom::SysName => IdentityRule::SysName,
         }),
         single_path: Box::new(move |source| for_paths.is_single_path(source)),
+        stored_views: Box::new(move |source| for_views.stored_views(source)),
         rejected_dir: settings.state_dir.join("rejected"),
     }
 }

@@ -153,7 +153,7 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
     assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), 45_000);
     let down = StateOp::TablesDown {
         tables: vec![(View::LocRib, "a".into())],
-        event: session_event(SessionEventKind::PeerDown, Some("a")),
+        event: Some(session_event(SessionEventKind::PeerDown, Some("a"))),
     };
     writers.send(
         &owner,
@@ -199,7 +199,7 @@ fn a_lost_router_is_written_no_more_and_others_are() {
         vec![
             StateOp::TablesDown {
                 tables: vec![(View::LocRib, "global".into())],
-                event: session_event(SessionEventKind::PeerDown, None),
+                event: Some(session_event(SessionEventKind::PeerDown, None)),
             },
             StateOp::SessionEvent(session_event(SessionEventKind::SessionClosed, None)),
         ],

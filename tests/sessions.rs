@@ -382,9 +382,9 @@ fn strangers_and_too_many_routers_are_refused_with_the_remedy() {
 }
 
 #[test]
-fn adj_rib_routes_are_counted_and_named_not_stored() {
+fn what_is_not_stored_is_counted_and_named() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut ingester = Ingester::start(&db.url(), &[("STORE", "loc-rib,10.0.0.0/8=adj-rib-in-pre")]);
     let mut router = ingester.connect();
     let peer = Peer::neighbour("192.0.2.7", 64_507);
     router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(peer, &open(), None));

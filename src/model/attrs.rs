@@ -18,20 +18,23 @@ impl PathAttributes<'_> {
     /// unregistered one by its decimal type code. Empty when there are none.
     pub fn attrs(&self) -> Map<String, Value> {
         let mut text = Vec::new();
-        self.write_attrs(None, None, &mut text);
+        self.write_attrs(&Beside::default(), &mut text);
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Appends the text of the `attrs` column; a route's link-local next hop and its status have no column either.
-    /// Nothing when there is nothing: the column is NULL then.
-    pub fn write_attrs(&self, link_local: Option<Ipv6Addr>, path_status: Option<PathStatus>, out: &mut Vec<u8>) {
-        if self.other.is_empty() && link_local.is_none() && path_status.is_none() {
+    /// Appends the text of the `attrs` column; what a route has `beside` these has no column either. Nothing when there
+    /// is nothing: the column is NULL then.
+    pub fn write_attrs(&self, beside: &Beside<'_>, out: &mut Vec<u8>) {
+        let Beside { link_local, path_status, rd, labels } = *beside;
+        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && rd.is_none() && labels.is_empty() {
             return;
         }
         let mut members: SmallVec<[(Cow<'static, str>, Member<'_>); 4]> = SmallVec::new();
         members.extend(self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))));
         members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
+        members.extend(rd.map(|rd| ("rd".into(), Member::Rd(rd))));
+        members.extend((!labels.is_empty()).then_some(("labels".into(), Member::Labels(labels))));
         members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         write_list(out, *b"{}", members.iter(), |out, (key, member)| {
             write_string(out, key);
@@ -41,11 +44,26 @@ impl PathAttributes<'_> {
     }
 }
 
+/// What a single route has that goes into `attrs` too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// `link_local_next_hop`.
+    pub link_local: Option<Ipv6Addr>,
+    /// `path_status`.
+    pub path_status: Option<PathStatus>,
+    /// `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
+    pub rd: Option<&'a str>,
+    /// `labels`: those of a labelled route, top first (RFC 8277).
+    pub labels: &'a [u32],
+}
+
 /// What stands under one key.
 enum Member<'a> {
     Attribute(&'a OtherAttribute<'a>),
     LinkLocal(Ipv6Addr),
     PathStatus(PathStatus),
+    Rd(&'a str),
+    Labels(&'a [u32]),
 }
 
 impl Member<'_> {
@@ -54,6 +72,8 @@ impl Member<'_> {
             Member::Attribute(attribute) => write_attribute(out, attribute),
             Member::LinkLocal(address) => write_string(out, &address.to_string()),
             Member::PathStatus(status) => write_value(out, &status.json()),
+            Member::Rd(rd) => write_string(out, rd),
+            Member::Labels(labels) => write_list(out, *b"[]", labels.iter(), |out, label| write_number(out, *label)),
         }
     }
 }
@@ -220,7 +240,8 @@ mod tests {
         let text = |attributes: &PathAttributes<'_>, link_local: Option<&str>, status: &[u8]| {
             let mut out = Vec::new();
             let link_local = link_local.map(|address| address.parse().unwrap());
-            attributes.write_attrs(link_local, PathStatus::from_wire(status), &mut out);
+            let beside = Beside { link_local, path_status: PathStatus::from_wire(status), ..Beside::default() };
+            attributes.write_attrs(&beside, &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(

@@ -21,6 +21,7 @@ pub mod write_text;
 pub use as_path::{AsPath, AsWidth, Segment, SegmentKind};
 pub use asn::Asn;
 pub use attribute::{NextHop, Origin, OtherAttribute, PathAttributes};
+pub use attrs::Beside;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use family::{Afi, AfiSafi};
 pub use list::{Fixed, List};

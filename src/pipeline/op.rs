@@ -172,8 +172,8 @@ pub enum StateOp {
     TablesDown {
         /// Which RIB, and its `table_name`.
         tables: Vec<(View, Arc<str>)>,
-        /// The row for `session_events`; the writer fills in `routes`.
-        event: SessionEvent,
+        /// The row for `session_events`; the writer fills in `routes`. `None`: not worth one.
+        event: Option<SessionEvent>,
     },
     /// The session ended without saying so: `eor_seen = false` on all tables of the router, rows stay.
     Hold,

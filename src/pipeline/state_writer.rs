@@ -317,7 +317,7 @@ impl StateWriter {
             log::debug!("router {router}: hold not expired, it has a session again");
             return;
         }
-        self.remove(&Right::Collector, router, &Scope::everything(), event);
+        self.remove(&Right::Collector, router, &Scope::everything(), Some(event));
     }
 
     /// Deletes stale keys in chunks. Whether the router is still ours.
@@ -335,7 +335,7 @@ impl StateWriter {
 
     /// Deletes the routes of all scopes with their status, and writes the event that says so: at once, so that readers see
     /// all of it or nothing.
-    fn remove(&mut self, right: &Right<'_>, router: &RouterId, scopes: &[Scope], mut event: SessionEvent) {
+    fn remove(&mut self, right: &Right<'_>, router: &RouterId, scopes: &[Scope], mut event: Option<SessionEvent>) {
         let collector = self.options.collector_id.clone();
         let removed = self.command(router, |client, attempt| {
             let mut transaction = client.transaction()?;
@@ -351,8 +351,10 @@ impl StateWriter {
                 removed += routes::remove(&mut transaction, router, scope)?;
                 sync::remove(&mut transaction, router, scope)?;
             }
-            event.routes = i64::try_from(removed).ok();
-            sync::insert_event(&mut transaction, Some(router), &event)?;
+            if let Some(event) = &mut event {
+                event.routes = i64::try_from(removed).ok();
+                sync::insert_event(&mut transaction, Some(router), event)?;
+            }
             attempt.commit(transaction, removed)
         });
         Health::count(&self.health.routes_deleted, removed.unwrap_or(0));

@@ -1,13 +1,13 @@
 //! One UPDATE as changes of stored tables. Pure: no channel, no clock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{Afi, AfiSafi, Nlri};
+use crate::model::{Afi, AfiSafi, Beside, Nlri};
 use crate::pipeline::EncodedRoute;
-use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::nlri::{LabelledNlri, NlriSet};
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
 use crate::wire::bmp::peer::Rd;
@@ -49,6 +49,14 @@ impl Slot {
         Slot { afi, part: Part::Unicast }
     }
 
+    /// The route distinguisher, for VPN.
+    pub fn rd(self) -> Option<Rd> {
+        match self.part {
+            Part::Unicast | Part::Labelled => None,
+            Part::Vpn(rd) => Some(rd),
+        }
+    }
+
     /// The family.
     pub fn family(self) -> AfiSafi {
         let safi = match self.part {
@@ -85,19 +93,47 @@ impl<'a> Changes<'a> {
     pub fn of(routes: &Routes<'a>, path_ids: PathIds) -> Changes<'a> {
         let mut changes = Changes::default();
         for group in &routes.announced {
-            match stored(group.family, &group.nlri, path_ids) {
-                None => changes.not_stored.push(group.family),
-                Some((_, nlri)) if nlri.is_empty() => {}
-                Some((slot, nlri)) => {
-                    let route = EncodedRoute::encode(group.next_hop.as_ref(), &routes.attributes, group.path_status);
-                    changes.announced.push((slot, Arc::new(route), nlri));
+            let next_hop = group.next_hop.as_ref();
+            match &group.nlri {
+                NlriSet::Prefixes(nlri) => match group.family.unicast() {
+                    None => changes.not_stored.push(group.family),
+                    Some(_) if nlri.is_empty() => {}
+                    Some(afi) => {
+                        let route = EncodedRoute::encode(next_hop, &routes.attributes, group.path_status);
+                        changes.announced.push((Slot::unicast(afi), Arc::new(route), path_ids.applied_to(nlri)));
+                    }
+                },
+                NlriSet::Labelled(nlri) => {
+                    for ((slot, labels), nlri) in by_label(nlri, path_ids) {
+                        let rd = slot.rd().map(|rd| rd.to_string());
+                        let beside = Beside {
+                            path_status: group.path_status,
+                            rd: rd.as_deref(),
+                            labels: &labels,
+                            ..Beside::default()
+                        };
+                        let route = EncodedRoute::encode_beside(next_hop, &routes.attributes, &beside);
+                        changes.announced.push((slot, Arc::new(route), Prefixes::Listed(nlri)));
+                    }
                 }
+                NlriSet::Opaque(_) => changes.not_stored.push(group.family),
             }
         }
         for group in &routes.withdrawn {
-            match stored(group.family, &group.nlri, path_ids) {
-                None => changes.not_stored.push(group.family),
-                Some((slot, nlri)) => changes.withdrawn.push((slot, changes.drop_announced(slot, nlri))),
+            match &group.nlri {
+                NlriSet::Prefixes(nlri) => match group.family.unicast() {
+                    None => changes.not_stored.push(group.family),
+                    Some(afi) => {
+                        let slot = Slot::unicast(afi);
+                        changes.withdrawn.push((slot, changes.drop_announced(slot, path_ids.applied_to(nlri))));
+                    }
+                },
+                NlriSet::Labelled(nlri) => {
+                    for ((slot, _), nlri) in by_label(nlri, path_ids) {
+                        changes.withdrawn.push((slot, changes.drop_announced(slot, Prefixes::Listed(nlri))));
+                    }
+                }
+                NlriSet::Opaque(_) => changes.not_stored.push(group.family),
             }
         }
         changes
@@ -118,16 +154,30 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn stored<'a>(family: AfiSafi, nlri: &NlriSet<'a>, path_ids: PathIds) -> Option<(Slot, Prefixes<'a>)> {
-    let afi = family.unicast()?;
-    let NlriSet::Prefixes(nlri) = nlri else { return None };
-    Some((
-        Slot::unicast(afi),
-        match path_ids {
+impl PathIds {
+    fn applied_to<'a>(self, nlri: &Prefixes<'a>) -> Prefixes<'a> {
+        match self {
             PathIds::Keyed => nlri.clone(),
             PathIds::Ignored => nlri.clone().without_path_ids(),
-        },
-    ))
+        }
+    }
+}
+
+/// Routes whose rows have all columns but the key in common: one table, one stack of labels.
+type ByLabel = BTreeMap<(Slot, Vec<u32>), Vec<Nlri>>;
+
+fn by_label(all: &[LabelledNlri], path_ids: PathIds) -> ByLabel {
+    let mut groups = ByLabel::new();
+    for LabelledNlri { nlri, rd, labels } in all {
+        let path_id = match path_ids {
+            PathIds::Keyed => nlri.path_id,
+            PathIds::Ignored => None,
+        };
+        let part = rd.map_or(Part::Labelled, Part::Vpn);
+        let key = (Slot { afi: nlri.prefix.afi(), part }, labels.to_vec());
+        groups.entry(key).or_default().push(Nlri { path_id, ..*nlri });
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -172,6 +222,41 @@ mod tests {
         assert_eq!(keyed.announced[0].2, Prefixes::Listed(announced.clone()));
         let ignored = Changes::of(&routes(vec![], announced), PathIds::Ignored);
         assert_eq!(ignored.announced[0].2, Prefixes::Listed(vec![nlri(10, None), nlri(10, None)]));
+    }
+
+    #[test]
+    fn vpn_and_labelled_routes_have_tables_of_their_own() {
+        let rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 7]);
+        let one = |octet, rd, labels: &[u32]| LabelledNlri { nlri: nlri(octet, None), rd, labels: labels.into() };
+        let mut routes = routes(vec![], vec![nlri(10, None)]);
+        let vpn = AfiSafi { afi: 1, safi: 128 };
+        let all = vec![one(10, Some(rd), &[16]), one(11, Some(rd), &[17]), one(12, Some(rd), &[16])];
+        routes.announced.push(Announced {
+            family: vpn,
+            next_hop: None,
+            nlri: NlriSet::Labelled(all),
+            path_status: None,
+        });
+        let gone = vec![one(10, Some(rd), &[0]), one(13, Some(rd), &[0])];
+        routes.withdrawn.push(Withdrawn { family: vpn, nlri: NlriSet::Labelled(gone) });
+        let labelled = AfiSafi { afi: 1, safi: 4 };
+        let all = vec![one(10, None, &[3, 4])];
+        routes.announced.push(Announced {
+            family: labelled,
+            next_hop: None,
+            nlri: NlriSet::Labelled(all),
+            path_status: None,
+        });
+        let changes = Changes::of(&routes, PathIds::Keyed);
+        let names: Vec<_> =
+            changes.announced.iter().map(|(slot, _, nlri)| (slot.name("red".into()).to_string(), nlri.len())).collect();
+        let vpn = "red|rd:0:65000:7".to_owned();
+        assert_eq!(names, [("red".to_owned(), 1), (vpn.clone(), 2), (vpn, 1), ("red|labelled".to_owned(), 1)]);
+        let attrs = String::from_utf8_lossy(changes.announced[1].1.columns()).into_owned();
+        assert!(attrs.ends_with(r#"{"rd": "0:65000:7", "labels": [16]}"#), "{attrs}");
+        // 10.0.0.0/8 is announced by the same UPDATE, in the same table.
+        let (slot, gone) = changes.withdrawn.last().unwrap();
+        assert_eq!((slot.rd(), gone.iter().collect::<Vec<_>>()), (Some(rd), vec![nlri(13, None)]));
     }
 
     #[test]

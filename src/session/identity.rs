@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::model::{Asn, RouterId};
 use crate::pipeline::RouterRecord;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
-use crate::wire::bmp::{Information, PeerUp};
+use crate::wire::bmp::{Information, Message, PeerUp};
 
 /// How a router's identifier is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Identity {
     /// From the Sent OPEN of a VRF's Peer Up, which may be the VRF's own.
     vrf_open_id: Option<Ipv4Addr>,
     open_asn: Option<Asn>,
-    /// Loc-RIB routes have come, which are stored and cannot wait.
+    /// Loc-RIB routes have come: no Peer Up need follow.
     loc_rib_routes: bool,
     /// Other routes have come.
     other_routes: bool,
@@ -62,8 +62,22 @@ impl Identity {
         }
     }
 
+    /// Takes in what a message says of the router.
+    pub fn learn(&mut self, message: &Message<'_>) {
+        match message {
+            Message::Initiation(information) => self.initiation(information),
+            Message::PeerUp(up) => self.peer_up(up),
+            Message::RouteMonitoring(monitoring) => self.route_monitoring(&monitoring.peer),
+            Message::StatisticsReport(_)
+            | Message::PeerDown(_)
+            | Message::Termination(_)
+            | Message::RouteMirroring(_)
+            | Message::Unknown { .. } => {}
+        }
+    }
+
     /// Takes in an Initiation (RFC 7854 section 4.3): the last value of each kind holds.
-    pub fn initiation(&mut self, information: &[Information<'_>]) {
+    fn initiation(&mut self, information: &[Information<'_>]) {
         for tlv in information {
             let text = || Some(tlv.text().as_str().to_owned()).filter(|text| !text.is_empty());
             match tlv.type_code {
@@ -75,7 +89,7 @@ impl Identity {
     }
 
     /// Takes in a Peer Up.
-    pub fn peer_up(&mut self, up: &PeerUp<'_>) {
+    fn peer_up(&mut self, up: &PeerUp<'_>) {
         self.header(&up.peer.peer);
         let id = named(up.sent_open.bgp_id);
         if is_vrf(up.peer.peer.kind) {
@@ -87,7 +101,7 @@ impl Identity {
     }
 
     /// Takes in the per-peer header of a Route Monitoring message.
-    pub fn route_monitoring(&mut self, header: &PerPeerHeader) {
+    fn route_monitoring(&mut self, header: &PerPeerHeader) {
         self.header(&header.peer);
         match header.rib {
             Rib::LocRib { .. } => self.loc_rib_routes = true,
@@ -115,8 +129,8 @@ impl Identity {
         self.is_ready() || self.vrf_open_id.is_some()
     }
 
-    /// Whether only routes have come that are not stored: FRR 8 sends those of its own before any Peer Up, so the
-    /// source address is the identifier only if no better one follows.
+    /// Whether only routes have come: FRR 8 sends those of its own before any Peer Up, so the source address is the
+    /// identifier only if no better one follows.
     pub fn has_routes_alone(&self) -> bool {
         self.other_routes && !self.has_candidate()
     }

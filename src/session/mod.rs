@@ -24,8 +24,10 @@ pub mod refusals;
 pub mod registry;
 pub mod rejected;
 pub mod rib;
+pub mod stored;
 pub mod stream;
 pub mod tables;
+pub mod waiting;
 
 use std::fmt;
 use std::io;
@@ -34,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::StoredViews;
 use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
 use crate::stop::Stop;
@@ -59,6 +62,8 @@ pub struct Options {
     pub identity_rule: Box<dyn Fn(IpAddr) -> IdentityRule + Send + Sync>,
     /// Whether a router at this address sends one path per prefix under changing identifiers.
     pub single_path: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Which RIBs of a router at this address are stored.
+    pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
     /// Where rejected messages are kept.
     pub rejected_dir: PathBuf,
 }

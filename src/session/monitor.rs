@@ -1,8 +1,7 @@
 //! What one session's messages mean: peers, identity, tables.
 //!
-//! Everything that the router says before it is known who it is waits: Initiation, Peer Ups, the rows of
-//! `session_events`. The identity is settled at the first Peer Up or Route Monitoring message that names
-//! it; from then on [`Tables`] turns changes into ops and events.
+//! Everything that the router says before it is known who it is waits. The identity is settled at the first Peer Up or
+//! Loc-RIB message that names it; then what waited is applied, and [`Tables`] turns changes into ops and events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +9,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
-use super::changes::{Changes, PathIds, Slot};
+use super::changes::{Changes, Part, PathIds, Slot};
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
-use super::peers::Peers;
+use super::peers::{Peers, Source};
 use super::registry::Connection;
 use super::rejected::RejectedFile;
+use super::stored::{Judgement, Stored};
 use super::tables::{Stamp, Tables, router_note};
+use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp};
@@ -27,11 +28,9 @@ use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
 
-/// Rows of `session_events`, and Loc-RIB instances, that wait for the identity; a router with more loses the surplus.
-const WAITING_MAX: usize = 4_096;
-
-/// A router that sends routes but no name is known by its address after this time of silence.
-const NAME_WAIT_MAX: Duration = Duration::from_secs(3);
+/// A router that sends routes but no name is known by its address after this time of silence. FRR has routes of its own
+/// to tell before its first neighbour is up; they wait, and nothing of them is lost.
+const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
 pub struct Monitor {
@@ -41,9 +40,9 @@ pub struct Monitor {
     peers: Peers,
     oddities: Oddities,
     path_ids: PathIds,
+    stored: Stored,
     settled: Option<Settled>,
-    waiting_notes: Vec<SessionEvent>,
-    waiting_tables: Vec<PerPeerHeader>,
+    waiting: Waiting,
     messages: u64,
     /// Time spent waiting for the socket.
     waited: Duration,
@@ -67,6 +66,7 @@ impl Monitor {
         let source = connection.source;
         let identity = Identity::new(source, (shared.options.identity_rule)(source));
         let path_ids = if (shared.options.single_path)(source) { PathIds::Ignored } else { PathIds::Keyed };
+        let stored = Stored::new((shared.options.stored_views)(source));
         Monitor {
             shared,
             connection,
@@ -74,9 +74,9 @@ impl Monitor {
             peers: Peers::new(),
             oddities: Oddities::default(),
             path_ids,
+            stored,
             settled: None,
-            waiting_notes: Vec::new(),
-            waiting_tables: Vec::new(),
+            waiting: Waiting::default(),
             messages: 0,
             waited: Duration::ZERO,
         }
@@ -91,14 +91,38 @@ impl Monitor {
         if let Some(settled) = &self.settled {
             settled.meter.message(frame.bytes.len(), received_at);
         }
-        let message = match bmp::decode(frame) {
+        let decoded = bmp::decode(frame);
+        if self.messages == 0 && !matches!(decoded, Ok(Message::Initiation(_)) | Err(_)) {
+            self.odd(Oddity::NoInitiation);
+        }
+        self.messages += u64::from(decoded.is_ok());
+        if let Ok(message) = &decoded {
+            self.identity.learn(message);
+            if let Message::Termination(information) = message {
+                return Err(SessionEnd::Termination { reason: termination(information) });
+            }
+        }
+        if self.settled.is_none() {
+            if !self.identity.is_ready() {
+                self.waiting.add(frame, received_at);
+                return Ok(());
+            }
+            self.settle()?;
+        }
+        self.apply(frame, decoded, received_at)
+    }
+
+    /// Applies a message of a router that is known.
+    fn apply(
+        &mut self,
+        frame: &Frame<'_>,
+        decoded: Result<Message<'_>, Error>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let message = match decoded {
             Ok(message) => message,
             Err(error) => return self.reject(frame, &error),
         };
-        if self.messages == 0 && !matches!(message, Message::Initiation(_)) {
-            self.odd(Oddity::NoInitiation);
-        }
-        self.messages += 1;
         if message.defect().is_some() {
             self.odd(Oddity::TlvCutShort);
         }
@@ -107,8 +131,7 @@ impl Monitor {
             Message::PeerUp(up) => self.peer_up(&up),
             Message::PeerDown(down) => self.peer_down(&down),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
-            Message::Termination(information) => Err(SessionEnd::Termination { reason: termination(&information) }),
-            Message::StatisticsReport(_) | Message::RouteMirroring(_) => Ok(()),
+            Message::StatisticsReport(_) | Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
             Message::Unknown { type_code } => {
                 debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
                 self.odd(Oddity::UnknownMessage);
@@ -192,14 +215,9 @@ impl Monitor {
         if information.iter().any(|tlv| tlv.text().was_replaced()) {
             self.odd(Oddity::TextReplaced);
         }
-        self.identity.initiation(information);
-        match &mut self.settled {
-            None => Ok(()),
-            Some(settled) => {
-                let record = self.identity.record(settled.router.clone());
-                settled.tables.outbox().op(StateOp::RouterSeen(record))
-            }
-        }
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let record = self.identity.record(settled.router.clone());
+        settled.tables.outbox().op(StateOp::RouterSeen(record))
     }
 
     fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
@@ -208,36 +226,44 @@ impl Monitor {
         }
         let repeated = self.peers.is_up(&up.peer);
         self.peers.peer_up(up);
-        self.identity.peer_up(up);
         if repeated {
             self.odd(Oddity::RepeatedPeerUp);
-        } else {
-            self.note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
-        let is_waiting = self.waiting_tables.iter().any(|header| header.peer.kind == up.peer.peer.kind);
-        if matches!(up.peer.rib, Rib::LocRib { .. }) && !is_waiting && self.waiting_tables.len() < WAITING_MAX {
-            self.waiting_tables.push(up.peer);
+        let other_id = self.identity.named_id().filter(|_| matches!(up.peer.rib, Rib::LocRib { .. }));
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
+        if !repeated {
+            settled.tables.outbox().note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
-        if self.identity.is_ready() { self.settle() } else { Ok(()) }
+        let mut source = self.peers.source(&up.peer);
+        if let Some(view) = self.stored.expected(source.view) {
+            source.view = view;
+            let families = self.peers.families(&up.peer);
+            for afi in [Afi::Ipv4, Afi::Ipv6].into_iter().filter(|afi| families.contains(&(*afi).into())) {
+                let name = self.peers.table_name(&up.peer, afi.into());
+                settled.tables.begin(&source, &name, Slot::unicast(afi))?;
+            }
+        }
+        if is_other {
+            self.odd(Oddity::OtherIdentifier);
+        }
+        Ok(())
     }
 
     fn peer_down(&mut self, down: &PeerDown<'_>) -> Result<(), SessionEnd> {
-        if !self.peers.is_up(&down.peer) && !matches!(down.peer.rib, Rib::LocRib { .. }) {
-            // Routers say so of every neighbour they cannot reach, again and again.
-            return Ok(());
-        }
         let source = self.peers.source(&down.peer);
-        let name = self.peers.table_name(&down.peer, AfiSafi::IPV4_UNICAST);
+        let name = self.peers.base_name(&down.peer, AfiSafi::IPV4_UNICAST);
         let was_up = self.peers.peer_down(&down.peer);
+        self.stored.forget(&source.peer);
         let reason = down.to_string();
-        if let (Rib::LocRib { .. }, Some(settled)) = (down.peer.rib, &mut self.settled)
-            && settled.tables.down(&source, &name, &reason)?
-        {
-            info!("{}: Loc-RIB down, its tables removed: {reason}", settled.subject);
-            return Ok(());
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        // Routers say so of every neighbour they cannot reach, again and again.
+        if settled.tables.down(&source, &name, &reason)? {
+            info!("{}: {} down, its tables removed: {reason}", settled.subject, source.peer);
+        } else if was_up {
+            settled.tables.outbox().note(peer_note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
         }
-        self.waiting_tables.retain(|header| header.peer.kind != down.peer.peer.kind);
-        if was_up { self.note(peer_note(SessionEventKind::PeerDown, &down.peer, Some(reason))) } else { Ok(()) }
+        Ok(())
     }
 
     fn route_monitoring(
@@ -247,46 +273,48 @@ impl Monitor {
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
         let header = &monitoring.peer;
-        self.identity.route_monitoring(header);
-        if self.identity.is_ready() {
-            self.settle()?;
-        }
         let mut routes = Routes::default();
         let decoded = match monitoring.decode_update(self.peers.context(header), &mut routes) {
             Ok(decoded) => decoded,
-            Err(error) => {
-                return self.reject(frame, &error);
-            }
+            Err(error) => return self.reject(frame, &error),
         };
         self.lies(decoded.lies);
-        match header.rib {
-            Rib::AdjRibIn(_) => self.odd(Oddity::AdjRibInNotStored),
-            Rib::AdjRibOut(_) => self.odd(Oddity::AdjRibOutNotStored),
-            Rib::LocRib { filtered } => {
-                if filtered {
-                    self.odd(Oddity::FilteredLocRib);
-                }
-                if !self.peers.is_up(header) {
-                    self.odd(Oddity::LocRibWithoutPeerUp);
-                }
-                let raw = match self.shared.options.raw {
-                    RawBytes::Dropped => None,
-                    RawBytes::Stored => Some(frame.bytes.into()),
-                };
-                let stamp = Stamp { received_at, router_time: header.time, raw };
-                self.store(monitoring, decoded, stamp)?;
+        if let Rib::LocRib { filtered } = header.rib {
+            if filtered {
+                self.odd(Oddity::FilteredLocRib);
+            }
+            if !self.peers.is_up(header) {
+                self.odd(Oddity::LocRibWithoutPeerUp);
             }
         }
-        Ok(())
+        let source = self.peers.source(header);
+        match self.stored.judge(&source) {
+            Judgement::Kept => {}
+            Judgement::KeptInsteadOf(view) => {
+                if let Some(settled) = &mut self.settled {
+                    settled.tables.drop_view(&source, view, "routes after policy have come")?;
+                }
+            }
+            Judgement::Counted(oddity) => {
+                self.odd(oddity);
+                return Ok(());
+            }
+        }
+        let raw = match self.shared.options.raw {
+            RawBytes::Dropped => None,
+            RawBytes::Stored => Some(frame.bytes.into()),
+        };
+        let stamp = Stamp { received_at, router_time: header.time, raw };
+        self.store(&source, monitoring, decoded, stamp)
     }
 
     fn store(
         &mut self,
+        source: &Source,
         monitoring: &RouteMonitoring<'_>,
         decoded: Decoded<'_, '_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
-        let source = self.peers.source(&monitoring.peer);
         if let Update::Routes(routes) = &decoded.update
             && let Some(fault) = routes.actions.first()
         {
@@ -294,19 +322,22 @@ impl Monitor {
             self.odd(Oddity::AttributeErrors);
         }
         let Some(Settled { tables, .. }) = &mut self.settled else { return Ok(()) };
+        let peers = &self.peers;
+        let name = |slot: Slot| slot.name(peers.table_of(monitoring, slot.family()));
         match decoded.update {
-            Update::EndOfRib(family) => match family.unicast() {
-                None => self.odd(Oddity::FamilyNotStored),
-                Some(afi) => {
-                    let name = self.peers.table_of(monitoring, family);
-                    tables.end_of_rib(&source, &name, Slot::unicast(afi), stamp.received_at)?;
+            Update::EndOfRib(family) => match (family.afi, family.safi) {
+                (1 | 2, 1 | 4) => {
+                    let part = if family.safi == 1 { Part::Unicast } else { Part::Labelled };
+                    let slot = Slot { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
+                    tables.end_of_rib(source, &name(slot), slot, stamp.received_at)?;
                 }
+                (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
+                (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
+                _ => self.odd(Oddity::FamilyNotStored),
             },
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
-                let peers = &self.peers;
-                let name = |slot: Slot| slot.name(peers.table_of(monitoring, slot.family()));
-                tables.apply(&source, name, &changes, stamp)?;
+                tables.apply(source, name, &changes, stamp)?;
                 for _ in &changes.not_stored {
                     self.odd(Oddity::FamilyNotStored);
                 }
@@ -315,69 +346,46 @@ impl Monitor {
         Ok(())
     }
 
-    /// Settles who the router is, once: claims it here and in the database, and begins its tables.
+    /// Settles who the router is: claims it here and in the database, and applies what waited for that.
     fn settle(&mut self) -> Result<(), SessionEnd> {
-        if self.settled.is_none() {
-            let record = self.identity.settle(&self.shared.registry.known(self.connection.source));
-            let router = record.router.clone();
-            self.shared.registry.claim(&router, &self.connection).map_err(|conflict| {
-                SessionEnd::Refused(format!(
-                    "router identifier {router} belongs to a live session from {}; if these are two routers, give \
-                     one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
-                    conflict.holder,
-                    self.connection.source,
-                    if self.connection.source.is_ipv4() { 32 } else { 128 },
-                ))
-            })?;
-            let hostname = record.hostname.clone();
-            let state = self.shared.pipeline.state(&router).clone();
-            let (reply, answer) = bounded(1);
-            state.send(StateItem::Claim(Claim { record, reply })).map_err(|_| SessionEnd::WritersGone)?;
-            let claimed = answer.recv().map_err(|_| SessionEnd::WritersGone)?;
-            let history = self.shared.pipeline.events(&router).cloned();
-            let meter = Arc::clone(&claimed.owner.meter);
-            meter.session_begins(self.connection.source, hostname.as_deref());
-            for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
-                meter.oddities.add(oddity.label(), self.oddities.of(oddity));
-            }
-            let outbox = Outbox::new(claimed.owner, state, history);
-            let subject = match hostname {
-                None => format!("router {router}"),
-                Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
-            };
-            info!("{subject}: session from {} begins", self.connection.source);
-            let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str());
-            let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables);
-            let mut up = router_note(SessionEventKind::SessionUp, None, None);
-            up.peer_address = Some(self.connection.source);
-            tables.outbox().note(up)?;
-            if !tables.outbox().keeps_history() {
-                tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
-            }
-            for note in self.waiting_notes.drain(..) {
-                tables.outbox().note(note)?;
-            }
-            self.settled = Some(Settled { router, subject, tables, rejected, meter, audited: Instant::now() });
-        } else if let (Some(settled), Some(id)) = (&self.settled, self.identity.named_id())
-            && !self.waiting_tables.is_empty()
-            && settled.router.as_str() != id.to_string()
-        {
-            self.odd(Oddity::OtherIdentifier);
+        let record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+        let router = record.router.clone();
+        self.shared.registry.claim(&router, &self.connection).map_err(|conflict| {
+            SessionEnd::Refused(format!(
+                "router identifier {router} belongs to a live session from {}; if these are two routers, give \
+                 one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
+                conflict.holder,
+                self.connection.source,
+                if self.connection.source.is_ipv4() { 32 } else { 128 },
+            ))
+        })?;
+        let hostname = record.hostname.clone();
+        let state = self.shared.pipeline.state(&router).clone();
+        let (reply, answer) = bounded(1);
+        state.send(StateItem::Claim(Claim { record, reply })).map_err(|_| SessionEnd::WritersGone)?;
+        let claimed = answer.recv().map_err(|_| SessionEnd::WritersGone)?;
+        let history = self.shared.pipeline.events(&router).cloned();
+        let meter = Arc::clone(&claimed.owner.meter);
+        meter.session_begins(self.connection.source, hostname.as_deref());
+        for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
+            meter.oddities.add(oddity.label(), self.oddities.of(oddity));
         }
-        self.begin_waiting_tables()
-    }
-
-    fn begin_waiting_tables(&mut self) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        for header in self.waiting_tables.drain(..) {
-            for afi in [Afi::Ipv4, Afi::Ipv6] {
-                if self.peers.families(&header).contains(&afi.into()) {
-                    let name = self.peers.table_name(&header, afi.into());
-                    settled.tables.begin(&self.peers.source(&header), &name, Slot::unicast(afi))?;
-                }
-            }
+        let outbox = Outbox::new(claimed.owner, state, history);
+        let subject = match hostname {
+            None => format!("router {router}"),
+            Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
+        };
+        info!("{subject}: session from {} begins", self.connection.source);
+        let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str());
+        let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables);
+        let mut up = router_note(SessionEventKind::SessionUp, None, None);
+        up.peer_address = Some(self.connection.source);
+        tables.outbox().note(up)?;
+        if !tables.outbox().keeps_history() {
+            tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
         }
-        Ok(())
+        self.settled = Some(Settled { router, subject, tables, rejected, meter, audited: Instant::now() });
+        std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 
     /// Keeps the bytes of a message that cannot be applied; the session goes on.
@@ -426,18 +434,6 @@ impl Monitor {
     fn odd(&mut self, oddity: Oddity) {
         if self.count(oddity) {
             warn!("{}: {}", self.subject(), oddity.meaning());
-        }
-    }
-
-    fn note(&mut self, note: SessionEvent) -> Result<(), SessionEnd> {
-        match &mut self.settled {
-            Some(settled) => settled.tables.outbox().note(note),
-            None => {
-                if self.waiting_notes.len() < WAITING_MAX {
-                    self.waiting_notes.push(note);
-                }
-                Ok(())
-            }
         }
     }
 }

@@ -19,10 +19,16 @@ pub enum Oddity {
     TlvCutShort,
     /// A BMP message type that we do not know.
     UnknownMessage,
-    /// Adj-RIB-In routes, which have no table.
-    AdjRibInNotStored,
-    /// Adj-RIB-Out routes, which have no table.
-    AdjRibOutNotStored,
+    /// Loc-RIB routes, which `STORE` leaves out.
+    LocRibNotStored,
+    /// Adj-RIB-In routes before policy, which it leaves out.
+    AdjRibInPreNotStored,
+    /// Adj-RIB-In routes after policy, which it leaves out.
+    AdjRibInPostNotStored,
+    /// Adj-RIB-Out routes before policy, which it leaves out.
+    AdjRibOutPreNotStored,
+    /// Adj-RIB-Out routes after policy, which it leaves out.
+    AdjRibOutPostNotStored,
     /// Families other than IPv4 and IPv6 unicast.
     FamilyNotStored,
     /// Loc-RIB routes without a Loc-RIB Peer Up before them.
@@ -43,7 +49,7 @@ pub enum Oddity {
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 18] = [
+    pub const ALL: [Oddity; 21] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AsWidthOther,
@@ -52,8 +58,11 @@ impl Oddity {
         Oddity::Rejected,
         Oddity::TlvCutShort,
         Oddity::UnknownMessage,
-        Oddity::AdjRibInNotStored,
-        Oddity::AdjRibOutNotStored,
+        Oddity::LocRibNotStored,
+        Oddity::AdjRibInPreNotStored,
+        Oddity::AdjRibInPostNotStored,
+        Oddity::AdjRibOutPreNotStored,
+        Oddity::AdjRibOutPostNotStored,
         Oddity::FamilyNotStored,
         Oddity::LocRibWithoutPeerUp,
         Oddity::NoInitiation,
@@ -75,8 +84,11 @@ impl Oddity {
             Oddity::Rejected => "rejected",
             Oddity::TlvCutShort => "tlv_cut_short",
             Oddity::UnknownMessage => "unknown_message",
-            Oddity::AdjRibInNotStored => "adj_rib_in_not_stored",
-            Oddity::AdjRibOutNotStored => "adj_rib_out_not_stored",
+            Oddity::LocRibNotStored => "loc_rib_not_stored",
+            Oddity::AdjRibInPreNotStored => "adj_rib_in_pre_not_stored",
+            Oddity::AdjRibInPostNotStored => "adj_rib_in_post_not_stored",
+            Oddity::AdjRibOutPreNotStored => "adj_rib_out_pre_not_stored",
+            Oddity::AdjRibOutPostNotStored => "adj_rib_out_post_not_stored",
             Oddity::FamilyNotStored => "family_not_stored",
             Oddity::LocRibWithoutPeerUp => "loc_rib_without_peer_up",
             Oddity::NoInitiation => "no_initiation",
@@ -99,9 +111,14 @@ impl Oddity {
             Oddity::Rejected => "messages rejected, bytes kept",
             Oddity::TlvCutShort => "TLVs or capabilities that run over their end ignored",
             Oddity::UnknownMessage => "unknown BMP message types skipped",
-            Oddity::AdjRibInNotStored => "peer type not stored: Adj-RIB-In routes are decoded and counted only",
-            Oddity::AdjRibOutNotStored => "peer type not stored: Adj-RIB-Out routes are decoded and counted only",
-            Oddity::FamilyNotStored => "families other than IPv4 and IPv6 unicast are counted only",
+            Oddity::LocRibNotStored => "peer type not stored: Loc-RIB routes are counted only",
+            Oddity::AdjRibInPreNotStored => "peer type not stored: Adj-RIB-In routes before policy are counted only",
+            Oddity::AdjRibInPostNotStored => "peer type not stored: Adj-RIB-In routes after policy are counted only",
+            Oddity::AdjRibOutPreNotStored => "peer type not stored: Adj-RIB-Out routes before policy are counted only",
+            Oddity::AdjRibOutPostNotStored => "peer type not stored: Adj-RIB-Out routes after policy are counted only",
+            Oddity::FamilyNotStored => {
+                "families other than unicast, labelled unicast and VPN of IPv4 and IPv6 are counted only"
+            }
             Oddity::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",
             Oddity::NoInitiation => "no Initiation before the first other message",
             Oddity::TextReplaced => "text that is not UTF-8 or holds NUL replaced",

@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -66,6 +67,17 @@ impl PeerId {
                 PeerId { kind, address: Some(address), asn }
             }
         }
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            None => f.write_str("Loc-RIB"),
+            Some(address) => write!(f, "neighbour {address} AS {}", self.asn),
+        }?;
+        let rd = self.kind.rd();
+        if rd.is_zero() { Ok(()) } else { write!(f, " of {rd}") }
     }
 }
 
@@ -231,7 +243,7 @@ impl Peers {
     /// Whether a peer that comes up would share its keys with one that is up.
     fn shares_its_tables(&self, id: &PeerId) -> bool {
         let others = id.address.and_then(|address| self.by_address.get(&address));
-        let name = |kind| self.base_name(kind, AfiSafi::IPV4_UNICAST);
+        let name = |kind| self.name_of(kind, AfiSafi::IPV4_UNICAST);
         others.into_iter().flatten().any(|other| other != id && name(other.kind) == name(id.kind))
     }
 
@@ -269,7 +281,7 @@ impl Peers {
     /// Peer Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
     /// Of two peers with one address the later one's has its AS behind it.
     pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> Arc<str> {
-        self.told_apart(header, self.base_name(header.peer.kind, family))
+        self.told_apart(header, self.name_of(header.peer.kind, family))
     }
 
     fn told_apart(&self, header: &PerPeerHeader, name: Arc<str>) -> Arc<str> {
@@ -280,7 +292,12 @@ impl Peers {
         }
     }
 
-    fn base_name(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
+    /// The same without what tells a second peer apart.
+    pub fn base_name(&self, header: &PerPeerHeader, family: AfiSafi) -> Arc<str> {
+        self.name_of(header.peer.kind, family)
+    }
+
+    fn name_of(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
         if let Some(name) = self.names.get(&(kind, None)).or_else(|| self.names.get(&(kind, Some(family)))) {
             return Arc::clone(name);
         }

@@ -244,6 +244,28 @@ impl Tables {
         self.remove(&doomed, SessionEventKind::PeerDown, reason)
     }
 
+    /// A neighbour sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
+    fn drop_expected(&mut self, source: &Source) -> Result<(), SessionEnd> {
+        let is_silent = |table: &SyncedTable| matches!(table.dump, Dump::Expected { .. }) && table.rib.is_empty();
+        let is_other = |key: &TableKey| key.view != source.view && key.view.kind() == source.view.kind();
+        let its_own = self.tables.iter().filter(|(key, table)| table.peer == source.peer && is_other(key));
+        // A table goes in all its families: if one of them is alive, none does.
+        let alive: BTreeSet<_> = its_own.filter(|(_, table)| !is_silent(table)).map(|(key, _)| whole(key)).collect();
+        let gone = self
+            .tables
+            .extract_if(|key, table| table.peer == source.peer && is_other(key) && !alive.contains(&whole(key)));
+        let mut tables = BTreeSet::new();
+        for (key, table) in gone {
+            self.outbox.forget(&table.table);
+            self.outbox.owner().meter.forget_table(&table.table);
+            tables.insert(whole(&key));
+        }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
+    }
+
     /// A neighbour's view is not stored any more: its tables go.
     ///
     /// # Errors
@@ -347,7 +369,7 @@ impl Tables {
             let mut event = router_note(kind, Some(reason), None);
             event.peer_address = peer_address;
             event.table_name = Some(name.into());
-            self.outbox.op(StateOp::TablesDown { tables, event })?;
+            self.outbox.op(StateOp::TablesDown { tables, event: Some(event) })?;
         }
         Ok(!doomed.is_empty())
     }
@@ -358,6 +380,7 @@ impl Tables {
         if self.tables.contains_key(&key) {
             return Ok(key);
         }
+        self.drop_expected(source)?;
         if self.tables.len() >= TABLES_MAX {
             return Err(SessionEnd::TooManyTables(TABLES_MAX));
         }

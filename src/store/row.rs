@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{
-    Afi, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp, WriteText,
+    Afi, Beside, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp, WriteText,
 };
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
@@ -53,8 +53,18 @@ impl EncodedRoute {
         attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
+        EncodedRoute::encode_beside(next_hop, attributes, &Beside { path_status, ..Beside::default() })
+    }
+
+    /// The same of a route that has more in its `attrs`; `beside.link_local` is the next hop's.
+    pub fn encode_beside(
+        next_hop: Option<&NextHop>,
+        attributes: &PathAttributes<'_>,
+        beside: &Beside<'_>,
+    ) -> EncodedRoute {
+        let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
         SCRATCH.with_borrow_mut(|out| {
-            put_attributes(out, next_hop, attributes, path_status);
+            put_attributes(out, next_hop, attributes, &Beside { link_local, ..*beside });
             let route = EncodedRoute::from_columns(out);
             out.clear();
             out.shrink_to(SCRATCH_MAX);
@@ -91,12 +101,7 @@ impl EncodedRoute {
 }
 
 /// The fields `nexthop` to `attrs`.
-fn put_attributes(
-    out: &mut Vec<u8>,
-    next_hop: Option<&NextHop>,
-    attributes: &PathAttributes<'_>,
-    path_status: Option<PathStatus>,
-) {
+fn put_attributes(out: &mut Vec<u8>, next_hop: Option<&NextHop>, attributes: &PathAttributes<'_>, beside: &Beside<'_>) {
     match next_hop {
         Some(next_hop) => put_inet(out, next_hop.address),
         None => put_null(out),
@@ -117,7 +122,7 @@ fn put_attributes(
     put_text_array(out, attributes.large_communities.as_ref());
     let start = begin_jsonb(out);
     let text = out.len();
-    attributes.write_attrs(next_hop.and_then(|next_hop| next_hop.link_local), path_status, out);
+    attributes.write_attrs(beside, out);
     if out.len() == text {
         out.truncate(start);
         put_null(out);

@@ -175,7 +175,8 @@ impl Attributes {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// All of them, without a next hop.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut out = attribute(0x40, 1, &[self.origin]);
         let mut path = Vec::new();
         if !self.as_path.is_empty() {

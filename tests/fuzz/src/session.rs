@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
+use rib_ingester::config::StoredViews;
 use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, TableKey, Timestamp};
 use rib_ingester::pipeline::{
     Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
@@ -171,6 +172,14 @@ impl Database {
             _ => IdentityRule::SysName,
         };
         let single_path = control & 4 != 0;
+        let is_all = control & 32 != 0;
+        let stored_views = StoredViews {
+            loc_rib: true,
+            adj_rib_in_pre: is_all,
+            adj_rib_in_post: true,
+            adj_rib_out_pre: is_all,
+            adj_rib_out_post: is_all,
+        };
         let redump = if control & 8 == 0 { Redump::Skip } else { Redump::Record };
         Shared {
             options: Options {
@@ -181,6 +190,7 @@ impl Database {
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
                 identity_rule: Box::new(move |_| identity),
                 single_path: Box::new(move |_| single_path),
+                stored_views: Box::new(move |_| stored_views),
                 // Nothing can be made below a file: what is rejected is not kept.
                 rejected_dir: "/dev/null/rejected".into(),
             },
@@ -282,7 +292,7 @@ impl Story {
                 let goes = |table: &Table| tables.contains(&(table.view, table.name.clone()));
                 self.by_ops.retain(|table, _| !goes(table));
                 self.by_events.retain(|table, _| !goes(table));
-                check_session_event(&event);
+                event.iter().for_each(check_session_event);
             }
             StateOp::TableSeen(table) => assert!(self.by_ops.contains_key(&*table), "{table} is seen and not there"),
             StateOp::Audit { table, routes } => {

@@ -1,0 +1,240 @@
+//! Adj-RIBs through the socket into SQL: the binary, a made router, a real PostgreSQL.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use common::pg::TestDb;
+
+const ROUTER: &str = "10.255.0.1";
+/// The L flag: post-policy.
+const POST: u8 = 0x40;
+/// The O flag: Adj-RIB-Out.
+const OUT: u8 = 0x10;
+
+fn rows(db: &TestDb, query: &str) -> Vec<String> {
+    db.client().query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// The rows of an Adj-RIB as `peer policy table prefix path_id`.
+fn routes(db: &TestDb, table: &str) -> Vec<String> {
+    let policy = "CASE WHEN is_post_policy THEN 'post' ELSE 'pre' END";
+    rows(
+        db,
+        &format!(
+            "SELECT concat_ws(' ', host(peer_address), {policy}, table_name, prefix, path_id) FROM {table} ORDER BY 1"
+        ),
+    )
+}
+
+/// The IPv4 rows of its synchronisation as `peer policy table afi eor_seen`.
+fn sync(db: &TestDb, table: &str) -> Vec<String> {
+    let policy = "CASE WHEN is_post_policy THEN 'post' ELSE 'pre' END";
+    rows(
+        db,
+        &format!(
+            "SELECT concat_ws(' ', host(peer_address), {policy}, table_name, afi, eor_seen) FROM {table}_sync_status WHERE afi = 4 ORDER BY 1"
+        ),
+    )
+}
+
+fn open() -> Open {
+    Open::of(64_500, ROUTER)
+}
+
+fn one() -> Peer {
+    Peer::neighbour("192.0.2.1", 64_501)
+}
+
+fn two() -> Peer {
+    Peer::neighbour("192.0.2.2", 64_502)
+}
+
+fn with(peer: Peer, flags: u8) -> Peer {
+    Peer { flags, ..peer }
+}
+
+fn announce(peer: Peer, prefixes: &[&str]) -> Vec<u8> {
+    bmp::route_monitoring(peer, &bmp::announce(&Attributes::path(&[peer.asn]), "192.0.2.9", prefixes))
+}
+
+fn begin(ingester: &Ingester, peers: &[Peer]) -> FakeRouter {
+    let mut router = ingester.connect();
+    router.send(&bmp::initiation(b"edge1", b""));
+    for peer in peers {
+        router.send(&bmp::peer_up(*peer, &open(), None));
+    }
+    router
+}
+
+#[test]
+fn a_neighbours_views_have_rows_and_lives_of_their_own() {
+    let db = TestDb::create();
+    let all = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post";
+    let ingester = Ingester::start(&db.url(), &[("STORE", all)]);
+    let mut router = begin(&ingester, &[one(), two()]);
+    eventually_equal(vec!["192.0.2.1 pre UNKNOWN 4 f".to_owned(), "192.0.2.2 pre UNKNOWN 4 f".to_owned()], || {
+        sync(&db, "adj_rib_in")
+    });
+    for flags in [0, POST, OUT, OUT | POST] {
+        router.send(&announce(with(one(), flags), &["10.1.0.0/16", "10.2.0.0/16"]));
+    }
+    router.send(&announce(two(), &["10.1.0.0/16"]));
+    router.send(&bmp::route_monitoring(with(one(), POST), &bmp::end_of_rib_ipv4()));
+    router.send(&bmp::route_monitoring(with(one(), POST), &bmp::withdraw(&["10.2.0.0/16"])));
+    let text = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let in_rows = [
+        "192.0.2.1 post UNKNOWN 10.1.0.0/16 0",
+        "192.0.2.1 pre UNKNOWN 10.1.0.0/16 0",
+        "192.0.2.1 pre UNKNOWN 10.2.0.0/16 0",
+        "192.0.2.2 pre UNKNOWN 10.1.0.0/16 0",
+    ];
+    eventually_equal(text(&in_rows), || routes(&db, "adj_rib_in"));
+    eventually_equal(4, || routes(&db, "adj_rib_out").len());
+    let statuses = ["192.0.2.1 post UNKNOWN 4 t", "192.0.2.1 pre UNKNOWN 4 f", "192.0.2.2 pre UNKNOWN 4 f"];
+    assert_eq!(sync(&db, "adj_rib_in"), text(&statuses));
+    assert_eq!(
+        rows(&db, "SELECT concat_ws(' ', peer_asn, peer_bgp_id) FROM adj_rib_in WHERE is_post_policy"),
+        ["64501 192.0.2.1"]
+    );
+    let events = "SELECT concat_ws(' ', rib, host(peer_address), peer_asn, peer_bgp_id, is_post_policy, action, prefix)
+        FROM route_events WHERE prefix = '10.2.0.0/16' ORDER BY ingest_time";
+    eventually_equal(5, || rows(&db, events).len());
+    let told = rows(&db, events);
+    assert_eq!(
+        (told[0].as_str(), told[4].as_str()),
+        (
+            "adj-rib-in 192.0.2.1 64501 192.0.2.1 f A 10.2.0.0/16",
+            "adj-rib-in 192.0.2.1 64501 192.0.2.1 t D 10.2.0.0/16"
+        )
+    );
+    assert_eq!(rows(&db, "SELECT DISTINCT event_id::text FROM route_events").len(), 10);
+    // Peer Down: everything of that neighbour and nothing else, as one row.
+    router.send(&bmp::peer_down(one(), 4));
+    eventually_equal(text(&in_rows[3..]), || routes(&db, "adj_rib_in"));
+    assert_eq!((routes(&db, "adj_rib_out").len(), sync(&db, "adj_rib_out").len()), (0, 0));
+    assert_eq!(sync(&db, "adj_rib_in"), text(&statuses[2..]));
+    let down = "SELECT concat_ws(' ', host(peer_address), routes) FROM session_events WHERE kind = 'peer_down'";
+    assert_eq!(rows(&db, down), ["192.0.2.1 7"]);
+    router.send(&bmp::termination(0));
+    eventually("all is gone", || {
+        (routes(&db, "adj_rib_in").is_empty() && sync(&db, "adj_rib_in").is_empty()).then_some(())
+    });
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn routes_before_policy_stand_in_for_those_after_it_until_these_come() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut router = begin(&ingester, &[one(), two()]);
+    router.send(&announce(one(), &["10.1.0.0/16"])).send(&announce(two(), &["10.2.0.0/16"]));
+    eventually_equal(2, || routes(&db, "adj_rib_in").len());
+    router.send(&announce(with(one(), POST), &["10.3.0.0/16"]));
+    router.send(&announce(one(), &["10.4.0.0/16"]));
+    router.send(&announce(with(one(), OUT | POST), &["10.5.0.0/16"]));
+    let want = ["192.0.2.1 post UNKNOWN 10.3.0.0/16 0", "192.0.2.2 pre UNKNOWN 10.2.0.0/16 0"];
+    eventually_equal(want.map(str::to_owned).to_vec(), || routes(&db, "adj_rib_in"));
+    eventually_equal(vec!["192.0.2.1 post UNKNOWN 4 f".to_owned(), "192.0.2.2 pre UNKNOWN 4 f".to_owned()], || {
+        sync(&db, "adj_rib_in")
+    });
+    ingester.logged("peer type not stored: Adj-RIB-In routes before policy");
+    ingester.logged("peer type not stored: Adj-RIB-Out routes after policy");
+    assert_eq!(rows(&db, "SELECT kind FROM session_events WHERE kind = 'view_dropped'").len(), 1);
+    assert!(routes(&db, "adj_rib_out").is_empty());
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_reconnect_confirms_what_is_there_and_a_neighbour_gone_in_between_is_taken_away() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut router = begin(&ingester, &[one(), two()]);
+    router.send(&announce(one(), &["10.1.0.0/16", "10.2.0.0/16"])).send(&announce(two(), &["10.3.0.0/16"]));
+    eventually_equal(3, || routes(&db, "adj_rib_in").len());
+    let written = || rows(&db, "SELECT concat_ws(' ', prefix, xmin) FROM adj_rib_in WHERE prefix = '10.1.0.0/16'");
+    let before = written();
+    drop(router);
+    eventually_equal(1, || rows(&db, "SELECT kind FROM session_events WHERE kind = 'session_lost'").len());
+    let mut router = begin(&ingester, &[one()]);
+    router.send(&bmp::peer_down(two(), 2));
+    router.send(&announce(one(), &["10.1.0.0/16"])).send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
+    eventually_equal(vec!["192.0.2.1 pre UNKNOWN 10.1.0.0/16 0".to_owned()], || routes(&db, "adj_rib_in"));
+    // What did not change was neither written nor told again.
+    assert_eq!(written(), before);
+    eventually_equal(4, || rows(&db, "SELECT action::text FROM route_events").len());
+    assert_eq!(rows(&db, "SELECT attrs::text FROM route_events WHERE action = 'D'"), [r#"{"reason": "stale"}"#]);
+    // Another neighbour at the address: the row says who announces it now.
+    router.send(&bmp::peer_down(one(), 1));
+    eventually("its routes go", || routes(&db, "adj_rib_in").is_empty().then_some(()));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn two_neighbours_with_one_address_and_vrfs_do_not_collide() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let other = Peer { asn: 64_999, ..one() };
+    let vrf = Peer { kind: 1, rd: 0x0000_fde8_0000_0007, ..one() };
+    let mut router = begin(&ingester, &[one(), other, vrf]);
+    for peer in [one(), other, vrf] {
+        router.send(&announce(peer, &["10.1.0.0/16"]));
+    }
+    let want =
+        ["UNKNOWN", "UNKNOWN|as:64999", "rd:0:65000:7"].map(|name| format!("192.0.2.1 pre {name} 10.1.0.0/16 0"));
+    eventually_equal(want.to_vec(), || routes(&db, "adj_rib_in"));
+    router.send(&bmp::peer_down(other, 4));
+    eventually_equal(vec![want[0].clone(), want[2].clone()], || routes(&db, "adj_rib_in"));
+    router.send(&bmp::peer_down(one(), 4));
+    eventually_equal(vec![want[2].clone()], || routes(&db, "adj_rib_in"));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn routes_that_come_before_any_name_wait_for_it() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut router = ingester.connect();
+    let own = Peer { address: None, asn: 0, flags: POST, bgp_id: [0; 4].into(), ..one() };
+    router.send(&bmp::initiation(b"edge1", b"")).send(&announce(own, &["10.9.0.0/16"]));
+    router.send(&bmp::peer_up(one(), &open(), None));
+    let found = "SELECT concat_ws(' ', router_id, host(peer_address), prefix) FROM adj_rib_in";
+    eventually_equal(vec![format!("{ROUTER} 0.0.0.0 10.9.0.0/16")], || rows(&db, found));
+    assert_eq!(rows(&db, "SELECT router_id FROM routers"), [ROUTER]);
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn vpn_and_labelled_routes_have_tables_of_their_own() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut router = begin(&ingester, &[one()]);
+    // MP_REACH_NLRI (RFC 4760 section 3): family, next hop, reserved octet, NLRI.
+    let reach = |safi: u8, next_hop: &[u8], nlri: &[u8]| {
+        let length = u8::try_from(next_hop.len()).unwrap();
+        let value = [&[0, 1, safi, length][..], next_hop, &[0], nlri].concat();
+        let attributes = Attributes { raw: bmp::attribute(0x80, 14, &value), ..Attributes::path(&[64_501]) };
+        bmp::route_monitoring(one(), &bmp::update(&[], &attributes.bytes(), &[]))
+    };
+    let label = [0, 0x01, 0x01];
+    let rd = [0, 0, 0xfd, 0xe8, 0, 0, 0, 7];
+    let vpn_nlri = [&[24 + 64 + 16][..], &label, &rd, &[10, 7]].concat();
+    let vpn_next_hop = [&[0; 8][..], &[192, 0, 2, 9]].concat();
+    router.send(&reach(128, &vpn_next_hop, &vpn_nlri));
+    router.send(&reach(4, &[192, 0, 2, 9], &[&[24 + 16][..], &label, &[10, 8]].concat()));
+    router.send(&announce(one(), &["10.9.0.0/16"]));
+    let want = ["UNKNOWN", "UNKNOWN|labelled", "UNKNOWN|rd:0:65000:7"];
+    let found = "SELECT table_name || coalesce(' ' || attrs::text, '') FROM adj_rib_in ORDER BY 1";
+    let attrs = ["", r#" {"labels": [16]}"#, r#" {"rd": "0:65000:7", "labels": [16]}"#];
+    eventually_equal((0..3).map(|i| format!("{}{}", want[i], attrs[i])).collect(), || rows(&db, found));
+    // An End-of-RIB is of its own family alone.
+    router.send(&bmp::route_monitoring(one(), &bmp::end_of_rib(1, 128)));
+    let seen = "SELECT concat_ws(' ', table_name, eor_seen) FROM adj_rib_in_sync_status WHERE afi = 4 ORDER BY 1";
+    let status = ["UNKNOWN f", "UNKNOWN|labelled f", "UNKNOWN|rd:0:65000:7 t"];
+    eventually_equal(status.map(str::to_owned).to_vec(), || rows(&db, seen));
+    router.send(&bmp::peer_down(one(), 4));
+    eventually("all of it goes", || (rows(&db, found).is_empty() && rows(&db, seen).is_empty()).then_some(()));
+    assert!(ingester.stop().success());
+}
