@@ -238,3 +238,62 @@ fn vpn_and_labelled_routes_have_tables_of_their_own() {
     eventually("all of it goes", || (rows(&db, found).is_empty() && rows(&db, seen).is_empty()).then_some(()));
     assert!(ingester.stop().success());
 }
+
+/// A Statistics Report (RFC 7854 section 4.8) of one 64-bit gauge and one of a family.
+fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
+    let gauge = [&[0, 7, 0, 8][..], &routes.to_be_bytes()].concat();
+    let of_family = [&[0, 9, 0, 11, 0, 1, 1][..], &routes.to_be_bytes()].concat();
+    bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
+}
+
+#[test]
+fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
+    let db = TestDb::migrated();
+    let mut listener = db.client();
+    listener.batch_execute("LISTEN rib_session").unwrap();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut router = begin(&ingester, &[one()]);
+    let never_up = Peer { bgp_id: [0; 4].into(), ..two() };
+    router.send(&bmp::peer_down(never_up, 2)).send(&bmp::peer_down(never_up, 2));
+    router.send(&statistics(one(), 3)).send(&statistics(one(), u64::MAX));
+    let peers =
+        "SELECT concat_ws(' ', peer_type, host(peer_address), peer_asn, '[' || peer_bgp_id || ']', state, flap_count,
+            local_port, hold_time, jsonb_array_length(capabilities -> 'sent') > 0) FROM peers ORDER BY 1";
+    let up = "global 192.0.2.1 64501 [192.0.2.1] up 0 179 180 t";
+    let down = "global 192.0.2.2 64502 [] down 0";
+    eventually_equal(vec![up.to_owned(), down.to_owned()], || rows(&db, peers));
+    let values = "SELECT concat_ws(' ', name, stat_type, afi, safi, value) FROM peer_statistics ORDER BY 1";
+    let latest = ["adj_rib_in_routes 7 0 0", "adj_rib_in_routes_per_family 9 1 1"];
+    eventually_equal(latest.map(|text| format!("{text} {}", u64::MAX)).to_vec(), || rows(&db, values));
+    for _ in 0..2 {
+        router.send(&bmp::peer_down(one(), 4)).send(&bmp::peer_up(one(), &open(), None));
+    }
+    router.send(&announce(one(), &["10.1.0.0/16"]));
+    let up = up.replace("up 0", "up 2");
+    eventually_equal(vec![up.clone(), down.to_owned()], || rows(&db, peers));
+    let reason = "SELECT last_reason FROM peers WHERE host(peer_address) = '192.0.2.1'";
+    assert_eq!(rows(&db, reason), ["remote system closed the session without a NOTIFICATION"]);
+    eventually_equal(1, || routes(&db, "adj_rib_in").len());
+    db.client().batch_execute("REFRESH MATERIALIZED VIEW adj_rib_in_summary").unwrap();
+    let overview = "SELECT concat_ws(' ', router_id, router_hostname, host(peer_address), peer_asn, peer_bgp_id,
+            pre_policy_routes, post_policy_routes, total_routes, unique_prefixes) FROM peers_overview";
+    assert_eq!(rows(&db, overview), ["10.255.0.1 edge1 192.0.2.1 64501 192.0.2.1 1 0 1 1"]);
+    let routers =
+        "SELECT concat_ws(' ', router_id, hostname, route_count, adj_rib_in_route_count, adj_rib_in_peer_count,
+            all_afis_synced) FROM routers_overview";
+    assert_eq!(rows(&db, routers), ["10.255.0.1 edge1 0 1 1 f"]);
+    router.send(&bmp::termination(0));
+    eventually("nobody tells of them any more", || {
+        rows(&db, "SELECT DISTINCT state FROM peers").eq(&["unknown"]).then_some(())
+    });
+    assert!(ingester.stop().success());
+    listener.batch_execute("SELECT").unwrap();
+    let mut told = listener.notifications();
+    let mut kinds = Vec::new();
+    while let Ok(Some(notification)) = postgres::fallible_iterator::FallibleIterator::next(&mut told.iter()) {
+        let row: serde_json::Value = serde_json::from_str(notification.payload()).unwrap();
+        kinds.push(row["kind"].as_str().unwrap().to_owned());
+    }
+    let written = rows(&db, "SELECT kind FROM session_events ORDER BY id");
+    assert!(kinds.contains(&"peer_down".to_owned()) && kinds.len() == written.len(), "{kinds:?} {written:?}");
+}

@@ -4,7 +4,6 @@
 //! stored. The stream is read piece by piece: no more than one message and one piece is in memory.
 
 mod message;
-mod open;
 mod routes;
 
 use std::io::{self, Read, Write};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::op::{Ownership, RouteChange, RouterRecord, SessionEvent, Was};
+use super::op::{Ownership, PeerName, PeerRecord, RouteChange, RouterRecord, SessionEvent, StatisticRecord, Was};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
@@ -28,9 +28,16 @@ pub(super) struct Extras {
     pub(super) seen: BTreeSet<Arc<Table>>,
     /// What routers said of themselves.
     pub(super) routers: Vec<RouterRecord>,
+    /// What routers said of their neighbours, in order; `None`: nobody tells of them any more.
+    pub(super) peers: Vec<(RouterId, Option<Box<PeerRecord>>)>,
+    /// The latest value of each statistic.
+    pub(super) statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
     /// Rows of `session_events`.
     pub(super) events: Vec<(Option<RouterId>, SessionEvent)>,
 }
+
+/// Which statistic of a neighbour: type, AFI, SAFI.
+pub(super) type StatisticKey = (u16, u16, u8);
 
 /// One change of `current_routes`.
 #[derive(Clone, Debug)]
@@ -130,12 +137,18 @@ impl Batch {
         self.rows.retain(|row| !lost.contains(&row.table.router));
         self.extras.seen.retain(|table| !lost.contains(&table.router));
         self.extras.routers.retain(|record| !lost.contains(&record.router));
+        self.extras.peers.retain(|(router, _)| !lost.contains(router));
+        self.extras.statistics.retain(|(router, ..), _| !lost.contains(router));
     }
 }
 
 impl Extras {
     pub(super) fn is_empty(&self) -> bool {
-        self.seen.is_empty() && self.routers.is_empty() && self.events.is_empty()
+        self.seen.is_empty()
+            && self.routers.is_empty()
+            && self.peers.is_empty()
+            && self.statistics.is_empty()
+            && self.events.is_empty()
     }
 }
 

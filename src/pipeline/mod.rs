@@ -27,8 +27,8 @@ pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
 pub use health::Health;
 pub use op::{
-    Claim, Claimed, EventBatch, Ownership, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
-    StateBatch, StateItem, StateOp, StoredRoute, Was, WithdrawReason,
+    Claim, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, RouteChange, RouteEvent, RouterRecord,
+    SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason,
 };
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::StateWriter;

@@ -9,7 +9,9 @@ use crossbeam_channel::Sender;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
-pub use crate::store::record::{RouterRecord, SessionEvent, SessionEventKind, StoredRoute};
+pub use crate::store::record::{
+    PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, StatisticRecord, StoredRoute,
+};
 
 /// The right to write one router's rows, held by one session of this collector.
 ///
@@ -177,6 +179,12 @@ pub enum StateOp {
     },
     /// The session ended without saying so: `eor_seen = false` on all tables of the router, rows stay.
     Hold,
+    /// What a Peer Up or Peer Down says of a neighbour.
+    PeerSeen(Box<PeerRecord>),
+    /// What a Statistics Report says.
+    Statistics(Vec<StatisticRecord>),
+    /// Nobody tells of the router's neighbours any more.
+    PeersUnknown,
     /// A row of `session_events`.
     SessionEvent(SessionEvent),
 }

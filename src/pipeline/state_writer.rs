@@ -23,7 +23,7 @@ use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
 use crate::stop::Stop;
 use crate::store::routes::{RouteKey, Scope};
-use crate::store::{self, Client, Transaction, owner, routes, sync};
+use crate::store::{self, Client, Transaction, owner, peers, routes, sync};
 
 /// How many routes one transaction of a purge deletes at most.
 const PURGE_ROWS: usize = 20_000;
@@ -115,6 +115,14 @@ impl StateWriter {
             }
             StateOp::TableSeen(table) => {
                 self.gather(owner).extras.seen.insert(table);
+            }
+            StateOp::PeerSeen(peer) => self.gather(owner).extras.peers.push((owner.router.clone(), Some(peer))),
+            StateOp::PeersUnknown => self.gather(owner).extras.peers.push((owner.router.clone(), None)),
+            StateOp::Statistics(all) => {
+                let latest = all
+                    .into_iter()
+                    .map(|one| ((owner.router.clone(), one.peer.clone(), (one.type_code, one.afi, one.safi)), one));
+                self.gather(owner).extras.statistics.extend(latest);
             }
             StateOp::SessionEvent(event) => self.batch.extras.events.push((Some(owner.router.clone()), event)),
             StateOp::SyncStart { table, stored } => {
@@ -232,6 +240,13 @@ impl StateWriter {
             if is_last {
                 let extras = &batch.extras;
                 extras.routers.iter().try_for_each(|record| owner::upsert_router(&mut transaction, record))?;
+                for (router, peer) in &extras.peers {
+                    match peer {
+                        Some(peer) => peers::upsert(&mut transaction, router, peer)?,
+                        None => peers::forget(&mut transaction, router)?,
+                    }
+                }
+                peers::statistics(&mut transaction, extras.statistics.iter().map(|((router, ..), one)| (router, one)))?;
                 sync::seen(&mut transaction, &extras.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
                 for (router, event) in &extras.events {
                     sync::insert_event(&mut transaction, router.as_ref(), event)?;
@@ -281,6 +296,12 @@ impl StateWriter {
             let nobody = RouterId::new("unknown");
             self.rejected.keep(router.as_ref().unwrap_or(&nobody), &format_args!("{event:?}"), error);
         }
+        for (router, peer) in &extras.peers {
+            self.rejected.keep(router, &format_args!("{peer:?}"), error);
+        }
+        for ((router, ..), statistic) in &extras.statistics {
+            self.rejected.keep(router, &format_args!("{statistic:?}"), error);
+        }
         for record in &extras.routers {
             self.rejected.keep(&record.router, &format_args!("{record:?}"), error);
         }
@@ -318,6 +339,14 @@ impl StateWriter {
             return;
         }
         self.remove(&Right::Collector, router, &Scope::everything(), Some(event));
+        let collector = self.options.collector_id.clone();
+        self.command(router, |client, attempt| {
+            let mut transaction = client.transaction()?;
+            if owner::is_owned_by(&mut transaction, &collector, router)? {
+                peers::forget(&mut transaction, router)?;
+            }
+            attempt.commit(transaction, ())
+        });
     }
 
     /// Deletes stale keys in chunks. Whether the router is still ours.

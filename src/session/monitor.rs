@@ -13,6 +13,7 @@ use super::changes::{Changes, Part, PathIds, Slot};
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
+use super::peer_records;
 use super::peers::{Peers, Source};
 use super::registry::Connection;
 use super::rejected::RejectedFile;
@@ -131,7 +132,11 @@ impl Monitor {
             Message::PeerUp(up) => self.peer_up(&up),
             Message::PeerDown(down) => self.peer_down(&down),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
-            Message::StatisticsReport(_) | Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
+            Message::StatisticsReport(report) => match &mut self.settled {
+                None => Ok(()),
+                Some(settled) => settled.tables.outbox().op(StateOp::Statistics(peer_records::statistics(&report))),
+            },
+            Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
             Message::Unknown { type_code } => {
                 debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
                 self.odd(Oddity::UnknownMessage);
@@ -235,6 +240,9 @@ impl Monitor {
         if !repeated {
             settled.tables.outbox().note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
+        if !matches!(up.peer.rib, Rib::LocRib { .. }) {
+            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
+        }
         let mut source = self.peers.source(&up.peer);
         if let Some(view) = self.stored.expected(source.view) {
             source.view = view;
@@ -257,6 +265,9 @@ impl Monitor {
         self.stored.forget(&source.peer);
         let reason = down.to_string();
         let Some(settled) = &mut self.settled else { return Ok(()) };
+        if !matches!(down.peer.rib, Rib::LocRib { .. }) {
+            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
+        }
         // Routers say so of every neighbour they cannot reach, again and again.
         if settled.tables.down(&source, &name, &reason)? {
             info!("{}: {} down, its tables removed: {reason}", settled.subject, source.peer);

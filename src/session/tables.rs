@@ -294,6 +294,7 @@ impl Tables {
     pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
         let doomed = self.tables.keys().chain(&self.held).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
+        self.outbox.op(StateOp::PeersUnknown)?;
         self.outbox.flush()
     }
 

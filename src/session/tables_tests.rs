@@ -113,6 +113,7 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
             format!("full at {}", routes.unwrap())
         }
+        StateOp::PeersUnknown | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
         StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => return None,
     })
 }
@@ -215,7 +216,7 @@ fn a_termination_ends_held_tables_too() {
     let mut bench = bench(vec![], vec![TableKey::loc_rib("old", Afi::Ipv6)], Redump::Skip);
     bench.announce(&[1]);
     bench.tables.terminate("over").unwrap();
-    assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old"]);
+    assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old", "peers"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod migrate;
 pub mod overview;
 pub mod owner;
 pub mod partitions;
+pub mod peers;
 pub mod record;
 pub mod routes;
 pub mod row;

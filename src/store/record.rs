@@ -1,6 +1,6 @@
 //! Rows of the small tables, as the rest of the program knows them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::model::{Afi, Asn, Prefix, RouterId};
@@ -18,6 +18,70 @@ pub struct RouterRecord {
     pub asn: Option<Asn>,
     /// sysDescr.
     pub description: Option<String>,
+}
+
+/// The key of a row of `peers`, and of those of `peer_statistics`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerName {
+    /// `peer_type`.
+    pub kind: String,
+    /// `distinguisher`; empty where there is none.
+    pub distinguisher: String,
+    /// `peer_address`.
+    pub address: IpAddr,
+    /// `peer_asn`.
+    pub asn: Asn,
+}
+
+/// A row of `peers`. `None` keeps what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerRecord {
+    /// The key, but for the router.
+    pub name: PeerName,
+    /// The neighbour's BGP identifier.
+    pub bgp_id: Option<Ipv4Addr>,
+    /// The router's end.
+    pub local_address: Option<IpAddr>,
+    /// The router's port.
+    pub local_port: Option<u16>,
+    /// The neighbour's port.
+    pub remote_port: Option<u16>,
+    /// Seconds.
+    pub hold_time: Option<u16>,
+    /// JSON.
+    pub capabilities: Option<String>,
+    /// What the router calls it; safe text.
+    pub description: Option<String>,
+    /// Whether it is up.
+    pub state: PeerState,
+    /// Why it is down, in words.
+    pub reason: Option<String>,
+}
+
+/// The `state` column of `peers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// A Peer Up came.
+    Up,
+    /// A Peer Down came.
+    Down,
+}
+
+/// A row of `peer_statistics`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatisticRecord {
+    /// Whose.
+    pub peer: PeerName,
+    /// `stat_type`.
+    pub type_code: u16,
+    /// IANA number, 0 for all families.
+    pub afi: u16,
+    /// IANA number, 0 for all families.
+    pub safi: u8,
+    /// The type's name, or its number.
+    pub name: String,
+    /// The value.
+    pub value: u64,
 }
 
 /// A route as the database holds it.

@@ -178,14 +178,13 @@ pub fn owned_routers(client: &mut Client, collector: &str) -> Result<Vec<RouterI
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }
 
-/// Writes a row of `session_events`.
+/// Writes a row of `session_events` and notifies the listeners of the channel `rib_session`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn insert_event(transaction: &mut Transaction<'_>, router: Option<&RouterId>, event: &SessionEvent) -> Result<()> {
-    transaction.execute_typed(
-        "INSERT INTO session_events (event_time, router_id, table_name, peer_address, afi, kind, reason, routes)
-         VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7)",
+    transaction.query_typed(
+        include_str!("../../sql/insert_session_event.sql"),
         &[
             (&router.map(RouterId::as_str), Type::TEXT),
             (&event.table_name.as_deref(), Type::TEXT),

@@ -35,7 +35,8 @@ impl Peer {
         Peer { seconds, ..self }
     }
 
-    fn bytes(self) -> Vec<u8> {
+    /// Its 42 octets.
+    pub fn bytes(self) -> Vec<u8> {
         let mut out = vec![self.kind, self.flags];
         out.extend(self.rd.to_be_bytes());
         out.extend([0; 12]);

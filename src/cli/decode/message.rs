@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Object, open, routes};
+use super::{Object, routes};
 use crate::model::attrs::hex;
+use crate::session::open_json;
 use crate::session::peers::Peers;
 use crate::wire::Error;
 use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rd, Rib};
@@ -65,8 +66,8 @@ fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers)
             line.insert("local_address".into(), json!(up.local_address));
             line.insert("local_port".into(), json!(up.local_port));
             line.insert("remote_port".into(), json!(up.remote_port));
-            line.insert("sent_open".into(), open::value(&up.sent_open));
-            line.insert("received_open".into(), open::value(&up.received_open));
+            line.insert("sent_open".into(), open_json::value(&up.sent_open));
+            line.insert("received_open".into(), open_json::value(&up.received_open));
             add_information(line, &up.information, peer_name);
             peers.peer_up(up);
         }

@@ -1,4 +1,4 @@
-//! An OPEN as a JSON object.
+//! An OPEN as a JSON object: what `decode` prints, and its capabilities in `peers`.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,8 @@ pub fn value(open: &Open) -> Value {
     })
 }
 
-fn capability(capability: &Capability) -> Value {
+/// One capability.
+pub fn capability(capability: &Capability) -> Value {
     match capability {
         Capability::Multiprotocol(family) => {
             json!({ "code": 1, "name": "multiprotocol", "afi": family.afi, "safi": family.safi })

@@ -1,0 +1,87 @@
+//! What Peer Up, Peer Down and Statistics Reports say of a neighbour, as rows of `peers` and `peer_statistics`. Pure.
+
+use serde_json::{Value, json};
+
+use super::open_json;
+use crate::model::{AfiSafi, Text};
+use crate::pipeline::{PeerName, PeerRecord, PeerState, StatisticRecord};
+use crate::wire::bmp::peer::{PeerKey, PeerKind};
+use crate::wire::bmp::statistics::statistic_name;
+use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
+
+/// A description longer than this many octets is cut.
+const DESCRIPTION_MAX: usize = 1_024;
+
+/// The key of a neighbour's, or of a Loc-RIB's, rows.
+pub fn name(peer: &PeerKey) -> PeerName {
+    let kind = match peer.kind {
+        PeerKind::Global => "global".to_owned(),
+        PeerKind::Vrf(_) => "rd".to_owned(),
+        PeerKind::Local(_) => "local".to_owned(),
+        PeerKind::LocRib(_) => "loc_rib".to_owned(),
+        PeerKind::Unknown { type_code, .. } => type_code.to_string(),
+    };
+    let rd = peer.kind.rd();
+    let distinguisher = if rd.is_zero() { String::new() } else { rd.to_string() };
+    PeerName { kind, distinguisher, address: peer.address, asn: peer.asn }
+}
+
+/// A neighbour came up.
+pub fn up(up: &PeerUp<'_>) -> PeerRecord {
+    let capabilities = |all: &[_]| all.iter().map(open_json::capability).collect::<Value>();
+    let description = up.information.iter().find(|tlv| tlv.type_code == Information::STRING);
+    let description =
+        description.map(|tlv| Text::from_wire(&tlv.value[..tlv.value.len().min(DESCRIPTION_MAX)]).as_str().to_owned());
+    PeerRecord {
+        name: name(&up.peer.peer),
+        bgp_id: Some(up.peer.peer.bgp_id).filter(|id| !id.is_unspecified()),
+        local_address: Some(up.local_address),
+        local_port: Some(up.local_port),
+        remote_port: Some(up.remote_port),
+        // The smaller one is in force (RFC 4271 section 4.2).
+        hold_time: Some(up.sent_open.hold_time.min(up.received_open.hold_time)),
+        capabilities: Some(
+            json!({
+                "sent": capabilities(&up.sent_open.capabilities),
+                "received": capabilities(&up.received_open.capabilities),
+            })
+            .to_string(),
+        ),
+        description: description.filter(|text| !text.is_empty()),
+        state: PeerState::Up,
+        reason: None,
+    }
+}
+
+/// A neighbour went down, or was never up.
+pub fn down(down: &PeerDown<'_>) -> PeerRecord {
+    PeerRecord {
+        name: name(&down.peer.peer),
+        bgp_id: None,
+        local_address: None,
+        local_port: None,
+        remote_port: None,
+        hold_time: None,
+        capabilities: None,
+        description: None,
+        state: PeerState::Down,
+        reason: Some(down.to_string()),
+    }
+}
+
+/// The values of a report that are numbers.
+pub fn statistics(report: &StatisticsReport<'_>) -> Vec<StatisticRecord> {
+    let peer = name(&report.peer.peer);
+    let all = report.statistics.iter().filter_map(|statistic| {
+        let (family, value) = match statistic.value {
+            StatisticValue::Number(value) => (None, value),
+            StatisticValue::PerFamily(family, value) => (Some(family), value),
+            StatisticValue::Opaque(_) => return None,
+        };
+        let AfiSafi { afi, safi } = family.unwrap_or(AfiSafi { afi: 0, safi: 0 });
+        let type_code = statistic.type_code;
+        let name = statistic_name(type_code).map_or_else(|| type_code.to_string(), str::to_owned);
+        Some(StatisticRecord { peer: peer.clone(), type_code, afi, safi, name, value })
+    });
+    all.collect()
+}
