@@ -67,7 +67,7 @@ fn routes_are_no_log_lines_and_a_flood_of_bad_messages_is_one() {
         router.send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &vec![0xff; length]));
     }
     router.send(&end_of_rib());
-    ingester.logged("received IPv4 unicast EoR, 2000 routes");
+    ingester.logged("EoR, 2000 routes");
     let log = ingester.log();
     let said: Vec<&String> =
         log[before..].iter().filter(|line| line.contains(" router ") && !line.contains("EoR")).collect();
