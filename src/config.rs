@@ -215,18 +215,18 @@ settings! {
     store: Vec<StoredViewsRule> = "STORE", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
         "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
         "which RIBs are stored; where it has `adj-rib-in-post` alone, neighbours that send no routes after policy have theirs before policy stored. In a list the longest matching CIDR of the source address decides";
-    stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), NotYet,
+    stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), Present,
         "10 to 600000",
-        "how many milliseconds a router's socket may be left unread before its bytes are to go to the spool";
+        "how many milliseconds a router's socket may be left unread before its bytes go to the spool";
     collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
         "1 to 255 printable characters without spaces",
         "the name of this collector among several that share one database";
     isolation_hold: Duration = "ISOLATION_HOLD_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
         "how many seconds holds are stretched when most sessions vanish at once, because then the collector is cut off, not the routers";
-    spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), NotYet,
+    spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
         "a number of bytes; 0 for no spool",
-        "how much disk the spool may take when the database is away";
+        "how much disk the spool in `STATE_DIR` may take while the database is away; unset: the smaller of 20 GiB and a fifth of what is free";
     history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether `route_events` is written";

@@ -12,6 +12,8 @@
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
 //!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
 //!  [http-n] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
+//!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
+//!  [replay] applies what an earlier process left in the spool
 //! ```
 //!
 //! | module | what it is | may import |
@@ -21,7 +23,8 @@
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | what is counted: plain atomics | `model` |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `metrics`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
+//! | `spool` | what routers said while the database could not take it, on disk | `model` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
 //! | `conninfo` | what a connection string says | nothing of ours |
@@ -33,7 +36,9 @@
 //! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
 //! no SQL. One router always maps to one state writer and one event writer, so its rows are written in the order it said
 //! them. A thread that receives from a pipeline channel never sends into one: no cycle, no deadlock. A full channel blocks
-//! the session, and TCP the router; nothing is dropped to make room. Only a Termination or a Loc-RIB Peer Down removes a
+//! the session; when that takes too long its socket is read into the spool, and by the session from there: nothing is
+//! dropped to make room, nothing is overtaken. What a session read is kept until the writers have stored what it changed,
+//! so a stop can bring it to the spool. Only a Termination or a Loc-RIB Peer Down removes a
 //! router's routes at once; a lost connection leaves them for the hold. Times in the database are the database's own, but
 //! for `received_at` and `router_time`.
 
@@ -48,6 +53,7 @@ pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod session;
+pub mod spool;
 pub mod stop;
 pub mod store;
 pub mod supervisor;

@@ -8,8 +8,10 @@ mod notify;
 mod operations;
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,12 +24,15 @@ use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
-use crate::pipeline::{self, PipelineOptions, SessionEventKind, StateItem};
+use crate::pipeline::{self, PipelineEnd, PipelineOptions, SessionEventKind, StateItem};
 use crate::session::identity::IdentityRule;
+use crate::session::intakes::{self, Intakes, Parked};
+use crate::session::link;
 use crate::session::refusals::Refusals;
 use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
+use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
 use crate::store;
 
@@ -89,6 +94,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let signals = watch_signals()?;
     let admission = Admission::load(settings)?;
     let operations = Operations::start(settings, &stop)?;
+    let (spool, spooled) = open_spool(settings)?;
     let Some(left) = reach_database(settings, migrate, &signals)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
@@ -101,6 +107,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         operations.meters.router(router);
     }
     registry.preload(left.known, left.owned);
+    registry.expect_spooled(spooled.iter().map(spooled_router).collect());
     let doors = Doors::open(settings, admission)?;
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
@@ -110,9 +117,15 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         registry,
         refusals: Refusals::default(),
         pipeline: sender,
+        spool: Arc::clone(&spool),
+        intakes: Arc::default(),
         stop: stop.clone(),
         meters: Arc::clone(&operations.meters),
     });
+    let intakes = Arc::clone(&shared.intakes);
+    let spooler = spawn_spooler(&intakes, &spool, settings.stall, &stop);
+    let spool_sync = spawn_spool_sync(&spool, &stop);
+    let replay = spawn_replay(&shared, spooled);
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
 
@@ -136,6 +149,8 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
             ("listener", listeners.iter().any(JoinHandle::is_finished)),
             ("writer", pipeline.has_ended()),
             ("maintenance", maintenance.is_finished()),
+            ("spooler", spooler.is_finished()),
+            ("spool-sync", spool_sync.is_finished()),
         ];
         ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| name)
     };
@@ -146,26 +161,84 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     shared.registry.stop_reading();
     let mut ending = if died { Ending::Failed } else { Ending::Clean };
     spawn_deadline(&stop, settings.shutdown_timeout, signals);
-    for listener in listeners {
-        if listener.join().is_err() {
-            ending = Ending::Failed;
-        }
-    }
+    let mut readers = listeners;
+    readers.extend([spooler, spool_sync, replay]);
+    let joined: Vec<_> = readers.into_iter().map(JoinHandle::join).collect();
+    let panicked = joined.iter().any(Result::is_err);
     drop(shared);
     let end = pipeline.join();
-    if end.given_up > 0 {
-        error!("collector: {} changes given up at stop, not written", end.given_up);
-    }
-    if end.given_up > 0 || end.panicked > 0 {
-        ending = Ending::Failed;
-    }
+    let parked = intakes.park(&spool);
+    report_left(&end, parked, &spool);
     // Maintenance looks for the stop between its steps, and none of them is left half done.
-    if maintenance.join().is_err() {
+    if panicked || parked.failed > 0 || end.panicked > 0 || maintenance.join().is_err() {
         ending = Ending::Failed;
     }
     operations.join();
     info!("collector: stopped");
     Ok(ending)
+}
+
+/// Says what was read and is not in the database.
+fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
+    if parked.failed > 0 {
+        error!(
+            "collector: {} changes not written, and the input of {} sessions is not in the spool: it is lost",
+            end.given_up, parked.failed
+        );
+    }
+    if parked.sessions > 0 {
+        warn!(
+            "collector: input of {} sessions that is not written waits in the spool for the next start, {} bytes",
+            parked.sessions,
+            spool.counters().bytes.load(Ordering::Relaxed)
+        );
+    }
+}
+
+/// The spool and what an earlier process left in it. Without the folder there is no spool, and the collector runs all the
+/// same.
+fn open_spool(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), StartError> {
+    let folder = settings.state_dir.join("spool");
+    match Spool::open(&folder, settings.spool_max_bytes) {
+        Ok(opened) => Ok(opened),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(StartError::Failed(format!(
+            "{}: another collector uses this folder; give each one its own RIB_INGESTER_STATE_DIR",
+            folder.display()
+        ))),
+        Err(error) => {
+            error!("spool: {}: {error}; without it routers wait while the database is away", folder.display());
+            Ok((Spool::off(), Vec::new()))
+        }
+    }
+}
+
+fn spooled_router(stream: &Stream) -> (Option<RouterId>, IpAddr) {
+    (stream.context().router.clone(), stream.context().source)
+}
+
+fn spawn_spooler(intakes: &Arc<Intakes>, spool: &Arc<Spool>, stall: Duration, stop: &Stop) -> JoinHandle<()> {
+    let (intakes, spool, stop) = (Arc::clone(intakes), Arc::clone(spool), stop.clone());
+    spawn("spooler", move || intakes.run_spooler(&spool, stall, &stop))
+}
+
+fn spawn_spool_sync(spool: &Arc<Spool>, stop: &Stop) -> JoinHandle<()> {
+    let (spool, stop) = (Arc::clone(spool), stop.clone());
+    spawn("spool-sync", move || intakes::run_sync(&spool, &stop))
+}
+
+/// Applies what an earlier process left in the spool, in the order in which it came.
+fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    spawn("replay", move || {
+        for stream in spooled {
+            if shared.stop.is_stopping() {
+                return;
+            }
+            let (router, source) = spooled_router(&stream);
+            link::replay(&shared, &shared.registry.connect_spooled(source), stream);
+            shared.registry.spooled_applied(router.as_ref(), source);
+        }
+    })
 }
 
 /// Runs until a signal says stop, or `tick` names a thread that ended by itself; whether the latter.
@@ -302,6 +375,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         message_max: settings.max_message_bytes,
         audit_every: settings.maintenance_interval * AUDIT_RUNS,
         message_time_max: settings.message_timeout,
+        stall: settings.stall,
         rules: Rules {
             hold: settings.session_hold,
             quiet: settings.resync_quiet,

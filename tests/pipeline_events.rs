@@ -186,7 +186,7 @@ fn the_checking_path_stores_each_id_once_whatever_its_time() {
     for new in [2, 0] {
         let mut transaction = client.transaction().unwrap();
         let rows = [row(0, at(1)), row(1, at(2)), row(2, at(3)), row(3, at(4)), row(3, at(5)), row(0, now)];
-        assert_eq!(events::copy_checked(&mut transaction, &["10.0.0.1"], now, rows.into_iter()).unwrap(), new);
+        assert_eq!(events::copy_checked(&mut transaction, &["10.0.0.1"], None, now, rows.into_iter()).unwrap(), new);
         transaction.commit().unwrap();
     }
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["4|4"]);
@@ -214,6 +214,8 @@ fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
         events: vec![],
         tables: vec![u.clone()],
         read_at: Instant::now(),
+        replayed_since: None,
+        upto: 0,
         stored: None,
     };
     writers.sender.events(&other.router).unwrap().send(batch).unwrap();

@@ -25,7 +25,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("pipeline", &["pipeline", "store", "model", "metrics", "stop"]),
     ("http", &["http", "pipeline", "store", "model", "metrics", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
-    ("session", &["session", "pipeline", "wire", "model", "metrics", "stop", "config", "tls"]),
+    ("session", &["session", "pipeline", "wire", "model", "spool", "metrics", "stop", "config", "tls"]),
+    ("spool", &["spool", "model"]),
     ("capture", &["capture", "wire"]),
     ("stop", &[]),
     ("config", &["config", "conninfo"]),

@@ -19,6 +19,8 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
     /// Everything else.
     pub(super) extras: Extras,
+    /// What the sessions are told when it is stored.
+    pub(super) pieces: Vec<(Arc<Ownership>, u64)>,
 }
 
 /// What goes along with a batch's rows.

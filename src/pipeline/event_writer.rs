@@ -58,6 +58,10 @@ struct Stamped {
     owners: BTreeMap<RouterId, Arc<Ownership>>,
     rows: Vec<Row>,
     tables: BTreeSet<Arc<Table>>,
+    /// Some of it may be stored already, but not before this time.
+    checked_since: Option<Timestamp>,
+    /// What the sessions are told when it is stored.
+    pieces: Vec<(Arc<Ownership>, u64)>,
 }
 
 /// One event with its time.
@@ -118,12 +122,15 @@ impl EventWriter {
 
     fn write_batches(&mut self, batches: Vec<EventBatch>) {
         let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
-        if batches.iter().all(|batch| batch.events.is_empty() && batch.tables.is_empty()) {
-            return;
-        }
         Health::count(&self.health.history_batches, 1);
         match self.stamp(batches) {
-            Some(stamped) => self.write_all(stamped),
+            Some(mut stamped) => {
+                self.write_all(&mut stamped);
+                // What was given up is the sessions' to keep, and all behind it.
+                if self.given_up == 0 {
+                    stamped.pieces.iter().for_each(|(owner, upto)| owner.progress.events.acknowledge(*upto));
+                }
+            }
             None => self.give_up(events),
         }
     }
@@ -131,7 +138,14 @@ impl EventWriter {
     /// Gives each event its time. `None`: the grace at the stop is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
         let base = self.link.insist(events::clock)?;
-        let mut stamped = Stamped { base, owners: BTreeMap::new(), rows: Vec::new(), tables: BTreeSet::new() };
+        let mut stamped = Stamped {
+            base,
+            owners: BTreeMap::new(),
+            rows: Vec::new(),
+            tables: BTreeSet::new(),
+            checked_since: None,
+            pieces: Vec::new(),
+        };
         for batch in batches {
             let router = &batch.owner.router;
             let mut last = match self.last.get(router) {
@@ -155,6 +169,8 @@ impl EventWriter {
             }
             self.last.insert(router.clone(), last);
             stamped.tables.extend(batch.tables);
+            stamped.checked_since = [stamped.checked_since, batch.replayed_since].into_iter().flatten().min();
+            stamped.pieces.push((batch.owner.clone(), batch.upto));
             stamped.owners.insert(router.clone(), batch.owner);
         }
         // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
@@ -174,11 +190,11 @@ impl EventWriter {
         }
     }
 
-    fn write_all(&mut self, mut batch: Stamped) {
+    fn write_all(&mut self, batch: &mut Stamped) {
         let mut waiting = vec![(0..batch.rows.len(), Way::Direct)];
         let mut partitions_made = false;
         while let Some((range, way)) = waiting.pop() {
-            let failure = match self.write(&mut batch, &range, way, waiting.is_empty()) {
+            let failure = match self.write(batch, &range, way, waiting.is_empty()) {
                 Ok(()) => {
                     partitions_made = false;
                     continue;
@@ -189,7 +205,7 @@ impl EventWriter {
                 Failure::NoPartition(error) if partitions_made => self.link.wait_after(&error).ok(),
                 Failure::NoPartition(_) => {
                     partitions_made = true;
-                    self.make_partitions(&batch)
+                    self.make_partitions(batch)
                 }
                 Failure::Duplicate(_) if way == Way::Direct => {
                     waiting.push((range, Way::Checked));
@@ -202,7 +218,7 @@ impl EventWriter {
                     continue;
                 }
                 Failure::BadRow(error) | Failure::Duplicate(error) => {
-                    self.reject(&batch, &range, &error);
+                    self.reject(batch, &range, &error);
                     // The tables are noted along with the last rows.
                     if waiting.is_empty() && !range.is_empty() {
                         waiting.push((0..0, way));
@@ -255,14 +271,14 @@ impl EventWriter {
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            if way == Way::Direct && attempt.fate == Fate::Fresh {
+            if way == Way::Direct && attempt.fate == Fate::Fresh && batch.checked_since.is_none() {
                 if !rows.is_empty() {
                     written += events::copy(&mut transaction, rows.iter().map(|row| row.as_event_row(columns)))?;
                 }
             } else if !rows.is_empty() {
                 let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
                 let all = rows.iter().map(|row| row.as_event_row(columns));
-                written += events::copy_checked(&mut transaction, &routers, batch.base, all)?;
+                written += events::copy_checked(&mut transaction, &routers, batch.checked_since, batch.base, all)?;
             }
             if is_last {
                 let tables = batch.tables.iter().map(|table| &**table);

@@ -11,6 +11,7 @@ mod event_writer;
 mod health;
 mod link;
 pub mod op;
+pub mod progress;
 mod rejected;
 pub mod sender;
 mod state_writer;
@@ -27,9 +28,11 @@ pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
 pub use health::Health;
 pub use op::{
-    Claim, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, RouteChange, RouteEvent, RouterRecord,
-    SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason,
+    Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, RouteChange, RouteEvent,
+    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was,
+    WithdrawReason,
 };
+pub use progress::Progress;
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::StateWriter;
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::progress::Progress;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
@@ -25,6 +26,8 @@ pub struct Ownership {
     pub epoch: i64,
     /// What is counted of the router.
     pub meter: Arc<RouterMeter>,
+    /// How much of the session's input is stored.
+    pub progress: Progress,
     lost: AtomicBool,
     in_doubt: AtomicBool,
     out_of_step: AtomicBool,
@@ -37,6 +40,7 @@ impl Ownership {
             router,
             epoch,
             meter,
+            progress: Progress::default(),
             lost: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),
@@ -98,8 +102,20 @@ pub enum StateItem {
 pub struct Claim {
     /// The router's row.
     pub record: RouterRecord,
+    /// Whose router it may be now.
+    pub right: ClaimRight,
     /// Where the answer goes; the writer never blocks on it.
     pub reply: Sender<Claimed>,
+}
+
+/// Whose router a session may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimRight {
+    /// Anybody's: the router has connected to us.
+    Connected,
+    /// Nobody's or our own: what we heard of it is old, and another collector may have it by now. Without the right there
+    /// is no answer.
+    Replaying,
 }
 
 /// The answer to a [`Claim`].
@@ -120,6 +136,8 @@ pub struct StateBatch {
     pub ops: Vec<StateOp>,
     /// When the first message was read that says so.
     pub read_at: Instant,
+    /// All that the session's chunks up to this one changed is in this and earlier batches.
+    pub upto: u64,
 }
 
 /// A change of state. On one channel, so that an End-of-RIB or Peer Down never overtakes the routes before it.
@@ -229,6 +247,10 @@ pub struct EventBatch {
     pub read_at: Instant,
     /// Dropped when this batch and all before it are stored, or given up: a session that has to know holds the other end.
     pub stored: Option<Sender<()>>,
+    /// Some of the rows may be stored already, by a process that was killed, but none before this time.
+    pub replayed_since: Option<Timestamp>,
+    /// All that the session's chunks up to this one made happen is in this and earlier batches.
+    pub upto: u64,
 }
 
 /// A row of `route_events`.

@@ -17,7 +17,7 @@ use super::audit::Audit;
 use super::batch::{Batch, Row};
 use super::health::Health;
 use super::link::{Attempt, Failure, Fate, Link};
-use super::op::{Claim, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp, Was};
+use super::op::{Claim, ClaimRight, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
@@ -91,7 +91,7 @@ impl StateWriter {
         }
     }
 
-    fn take_batch(&mut self, StateBatch { owner, ops, read_at }: StateBatch) {
+    fn take_batch(&mut self, StateBatch { owner, ops, read_at, upto }: StateBatch) {
         if !self.batch.admits(&owner) {
             self.flush();
         }
@@ -105,6 +105,7 @@ impl StateWriter {
                 self.take_op(&owner, op);
             }
         }
+        self.batch.pieces.push((owner, upto));
     }
 
     fn take_op(&mut self, owner: &Arc<Ownership>, op: StateOp) {
@@ -176,10 +177,10 @@ impl StateWriter {
 
     /// Writes what was gathered; halves it where a value is at fault or it takes too long.
     fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
-        }
         let mut batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return self.acknowledge(&batch);
+        }
         Health::count(&self.health.state_batches, 1);
         batch.drop_lost();
         batch.coalesce();
@@ -215,6 +216,14 @@ impl StateWriter {
                 },
                 Failure::GaveUp => return self.give_up(&batch, range, &waiting),
             }
+        }
+        self.acknowledge(&batch);
+    }
+
+    /// The sessions need not keep what is in `batch`. What was given up is theirs to keep, and all behind it.
+    fn acknowledge(&self, batch: &Batch) {
+        if self.given_up == 0 {
+            batch.pieces.iter().for_each(|(owner, upto)| owner.progress.state.acknowledge(*upto));
         }
     }
 
@@ -274,7 +283,7 @@ impl StateWriter {
     fn write_without_lost(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let rows: Vec<Row> = batch.rows[range].to_vec();
         let extras = if is_last { std::mem::take(&mut batch.extras) } else { super::batch::Extras::default() };
-        let mut rest = Batch { owners: batch.owners.clone(), rows, extras };
+        let mut rest = Batch { owners: batch.owners.clone(), rows, extras, pieces: Vec::new() };
         rest.drop_lost();
         let length = rest.rows.len();
         let result = self.write(&mut rest, 0..length, is_last);
@@ -322,8 +331,9 @@ impl StateWriter {
         self.flush();
         let collector = self.options.collector_id.clone();
         let record = &claim.record;
-        let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record));
-        let Some(taken) = taken else { return };
+        let must_be_ours = claim.right == ClaimRight::Replaying;
+        let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record, must_be_ours));
+        let Some(Some(taken)) = taken else { return };
         let meter = self.options.meters.router(&record.router);
         let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch, meter));
         self.claims.insert(record.router.clone(), owner.epoch);

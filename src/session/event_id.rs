@@ -1,6 +1,6 @@
 //! The identity of a history row: the same event has the same id wherever and however often it is seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
@@ -21,6 +21,8 @@ pub struct EventIds {
     recent: HashMap<u64, u32>,
     /// The generation before.
     older: HashMap<u64, u32>,
+    /// The chunk and the key of each event that is not stored yet: what the numbers were before them can be found out.
+    unstored: VecDeque<(u64, u64)>,
 }
 
 impl EventIds {
@@ -29,10 +31,15 @@ impl EventIds {
         EventIds::default()
     }
 
-    /// The `event_id` of one more event: SHA-256 over router, table, family, prefix, path identifier,
+    /// Those of a session that goes on from what [`EventIds::at_stored`] said.
+    pub fn resume(ids: &[(u64, u32)]) -> EventIds {
+        EventIds { older: ids.iter().copied().collect(), ..EventIds::default() }
+    }
+
+    /// The `event_id` of one more event, which the chunk `chunk` of the session's input made: SHA-256 over router, table, family, prefix, path identifier,
     /// action, time, attributes and occurrence number. `time` is the per-peer timestamp, or the time of
     /// receipt where the router sent none.
-    pub fn next(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
+    pub fn next(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
         let first = digest(table, nlri, change, time, 0);
         let [a, b, c, d, e, f, g, h, ..] = first;
         let key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
@@ -44,7 +51,27 @@ impl EventIds {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(key, occurrence);
+        self.unstored.push_back((chunk, key));
         if occurrence == 0 { first } else { digest(table, nlri, change, time, occurrence) }
+    }
+
+    /// Everything up to the chunk `stored` is in the database.
+    pub fn forget(&mut self, stored: u64) {
+        while self.unstored.front().is_some_and(|(chunk, _)| *chunk <= stored) {
+            self.unstored.pop_front();
+        }
+    }
+
+    /// The keys and last occurrence numbers of recent events, without those that are not stored.
+    pub fn at_stored(&self) -> Vec<(u64, u32)> {
+        let mut last: HashMap<u64, i64> = HashMap::new();
+        for (key, occurrence) in self.older.iter().chain(&self.recent) {
+            last.insert(*key, i64::from(*occurrence));
+        }
+        for (_, key) in &self.unstored {
+            last.entry(*key).and_modify(|occurrence| *occurrence -= 1);
+        }
+        last.into_iter().filter_map(|(key, occurrence)| Some((key, u32::try_from(occurrence).ok()?))).collect()
     }
 }
 
@@ -100,17 +127,35 @@ mod tests {
         let time = Timestamp::from_wire(1_000, 0);
         let ids = || {
             let mut ids = EventIds::new();
-            [ids.next(&table, &nlri, &gone, time), ids.next(&table, &nlri, &gone, time)]
+            [ids.next(1, &table, &nlri, &gone, time), ids.next(1, &table, &nlri, &gone, time)]
         };
         assert_ne!(ids()[0], ids()[1]);
         assert_eq!(ids(), ids());
 
         let mut one = EventIds::new();
         let with_path = Nlri { path_id: Some(PathId(0)), ..nlri };
-        let base = one.next(&table, &nlri, &gone, time);
+        let base = one.next(1, &table, &nlri, &gone, time);
         let stale = RouteChange::Withdraw(WithdrawReason::Stale);
-        assert_ne!(base, one.next(&table, &with_path, &gone, time));
-        assert_ne!(base, one.next(&table, &nlri, &stale, time));
-        assert_ne!(base, one.next(&table, &nlri, &gone, Timestamp::from_wire(1_001, 0)));
+        assert_ne!(base, one.next(1, &table, &with_path, &gone, time));
+        assert_ne!(base, one.next(1, &table, &nlri, &stale, time));
+        assert_ne!(base, one.next(1, &table, &nlri, &gone, Timestamp::from_wire(1_001, 0)));
+    }
+
+    #[test]
+    fn the_numbers_go_on_in_another_process_from_what_was_stored() {
+        let table = Table::loc_rib(RouterId::new("10.0.0.1"), "global", Afi::Ipv4);
+        let nlri = |octet| Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
+        let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+        let time = Timestamp::from_wire(1_000, 0);
+        let input = [(1, 1), (1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)];
+        let mut ids = EventIds::new();
+        let all = input.map(|(chunk, octet)| ids.next(chunk, &table, &nlri(octet), &gone, time));
+        for stored in 0..=3 {
+            ids.forget(stored);
+            let mut next = EventIds::resume(&ids.at_stored());
+            for ((chunk, octet), id) in input.iter().zip(all).filter(|((chunk, _), _)| *chunk > stored) {
+                assert_eq!(next.next(*chunk, &table, &nlri(*octet), &gone, time), id, "stored up to {stored}");
+            }
+        }
     }
 }

@@ -58,6 +58,21 @@ impl FrameBuffer {
         }
     }
 
+    /// Takes out all whole messages that are here: their bytes, and how many they are.
+    ///
+    /// # Errors
+    /// As [`FrameBuffer::next_message`], once the whole messages in front of it are taken.
+    pub fn take_whole(&mut self) -> Result<(Box<[u8]>, usize), FrameError> {
+        let (start, mut messages) = (self.start, 0);
+        loop {
+            match self.next_message() {
+                Ok(Some(_)) => messages += 1,
+                Err(error) if messages == 0 => return Err(error),
+                Ok(None) | Err(_) => return Ok((self.bytes[start..self.start].into(), messages)),
+            }
+        }
+    }
+
     /// Whether the front of a message is here without its end.
     pub fn is_inside_message(&self) -> bool {
         self.end > self.start

@@ -3,8 +3,10 @@
 //! ```text
 //! listener: accept, allow-list, limits
 //!    | one thread per connection
-//! link: frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
+//! link: intake > frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
 //! ```
+//!
+//! A session that is busy has its socket read into the spool by the spooler, and reads on from there (`intake`).
 //!
 //! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
 //! Termination removes a router's routes at once, everything else leaves them for the hold.
@@ -13,6 +15,8 @@ pub mod changes;
 pub mod event_id;
 pub mod frame;
 pub mod identity;
+pub mod intake;
+pub mod intakes;
 pub mod link;
 pub mod listener;
 pub mod md5;
@@ -20,12 +24,16 @@ pub mod monitor;
 pub mod oddity;
 pub mod open_json;
 pub mod outbox;
+pub mod patience;
 pub mod peer_records;
 pub mod peers;
+pub mod preamble;
 pub mod refusals;
 pub mod registry;
 pub mod rejected;
+mod resume;
 pub mod rib;
+pub mod standing;
 pub mod stored;
 pub mod stream;
 pub mod tables;
@@ -41,9 +49,11 @@ use std::time::Duration;
 use crate::config::StoredViews;
 use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
+use crate::spool::{Spool, SpoolError};
 use crate::stop::Stop;
 use crate::wire::bmp::FrameError;
 use identity::IdentityRule;
+use intakes::Intakes;
 use refusals::Refusals;
 use registry::Registry;
 use tables::Rules;
@@ -56,6 +66,8 @@ pub struct Options {
     pub message_time_max: Duration,
     /// How often the routes of its tables are counted in the database.
     pub audit_every: Duration,
+    /// How long a socket may be left unread before its bytes go to the spool.
+    pub stall: Duration,
     /// The life of tables.
     pub rules: Rules,
     /// Whether the BMP message is kept with its first event.
@@ -80,6 +92,10 @@ pub struct Shared {
     pub refusals: Refusals,
     /// The way to the writers.
     pub pipeline: PipelineSender,
+    /// Where input goes that the writers cannot take yet.
+    pub spool: Arc<Spool>,
+    /// The input of all sessions.
+    pub intakes: Arc<Intakes>,
     /// Whether the collector stops.
     pub stop: Stop,
     /// What is counted.
@@ -125,6 +141,12 @@ pub enum SessionEnd {
     Stopping,
     /// The writers are gone: the collector is ending.
     WritersGone,
+    /// Its input could not be kept: what came last is lost.
+    Spool(SpoolError),
+    /// So many bytes of its spooled input cannot be read back.
+    SpoolDamaged(u64),
+    /// What an earlier process left of it is applied.
+    SpoolRead,
     /// Our own fault: the thread panicked.
     Panicked,
 }
@@ -146,6 +168,9 @@ impl SessionEnd {
             SessionEnd::DatabaseDiffers => "database_differs",
             SessionEnd::Stopping => "stopping",
             SessionEnd::WritersGone => "writers_gone",
+            SessionEnd::Spool(_) => "spool",
+            SessionEnd::SpoolDamaged(_) => "spool_damaged",
+            SessionEnd::SpoolRead => "spool_read",
             SessionEnd::Panicked => "panicked",
         }
     }
@@ -169,6 +194,9 @@ impl fmt::Display for SessionEnd {
             }
             SessionEnd::Stopping => f.write_str("collector stops"),
             SessionEnd::WritersGone => f.write_str("writers have ended"),
+            SessionEnd::Spool(error) => write!(f, "input lost: {error}"),
+            SessionEnd::SpoolDamaged(bytes) => write!(f, "{bytes} bytes of spooled input cannot be read back"),
+            SessionEnd::SpoolRead => f.write_str("end of the spooled input"),
             SessionEnd::Panicked => f.write_str("internal error"),
         }
     }

@@ -15,15 +15,17 @@ use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peer_records;
 use super::peers::{Peers, Source};
-use super::registry::Connection;
+use super::registry::{Connection, NoClaim};
 use super::rejected::RejectedFile;
+use super::resume::Resumed;
+use super::standing::Standing;
 use super::stored::{Judgement, Stored};
 use super::tables::{Stamp, Tables, router_note};
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp};
-use crate::pipeline::{Claim, SessionEvent, SessionEventKind, StateItem, StateOp};
+use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEvent, SessionEventKind, StateItem, StateOp};
 use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
 use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
@@ -35,26 +37,31 @@ const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
 pub struct Monitor {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     connection: Arc<Connection>,
+    pub(super) standing: Arc<Standing>,
+    pub(super) resumed: Option<Resumed>,
     identity: Identity,
     peers: Peers,
     oddities: Oddities,
     path_ids: PathIds,
     stored: Stored,
-    settled: Option<Settled>,
+    pub(super) settled: Option<Settled>,
     waiting: Waiting,
+    /// Messages of the session before, until they are taken in.
+    pub(super) preamble: Vec<u8>,
     messages: u64,
     /// Time spent waiting for the socket.
     waited: Duration,
 }
 
 /// What exists once the router is known.
-struct Settled {
+pub(super) struct Settled {
     router: RouterId,
     /// How the log names the router: `router 10.0.0.1 (edge1)`.
     subject: String,
-    tables: Tables,
+    pub(super) tables: Tables,
+    pub(super) owner: Arc<Ownership>,
     rejected: RejectedFile,
     meter: Arc<RouterMeter>,
     /// When the routes of its tables were last counted, or the session began.
@@ -63,7 +70,7 @@ struct Settled {
 
 impl Monitor {
     /// A router that has only connected.
-    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Monitor {
+    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, standing: Arc<Standing>) -> Monitor {
         let source = connection.source;
         let identity = Identity::new(source, (shared.options.identity_rule)(source));
         let path_ids = if (shared.options.single_path)(source) { PathIds::Ignored } else { PathIds::Keyed };
@@ -71,6 +78,8 @@ impl Monitor {
         Monitor {
             shared,
             connection,
+            standing,
+            resumed: None,
             identity,
             peers: Peers::new(),
             oddities: Oddities::default(),
@@ -78,17 +87,17 @@ impl Monitor {
             stored,
             settled: None,
             waiting: Waiting::default(),
+            preamble: Vec::new(),
             messages: 0,
             waited: Duration::ZERO,
         }
     }
 
-    /// Takes in one message.
+    /// Takes in one message, which was read at `received_at`.
     ///
     /// # Errors
     /// The session is over; a message that cannot be read only costs itself.
-    pub fn message(&mut self, frame: &Frame<'_>) -> Result<(), SessionEnd> {
-        let received_at = Timestamp::now();
+    pub fn message(&mut self, frame: &Frame<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         if let Some(settled) = &self.settled {
             settled.meter.message(frame.bytes.len(), received_at);
         }
@@ -196,7 +205,9 @@ impl Monitor {
             return;
         }
         match end {
-            SessionEnd::Termination { .. } | SessionEnd::Stopping => info!("{subject}: session ended: {end}"),
+            SessionEnd::Termination { .. } | SessionEnd::Stopping | SessionEnd::SpoolRead => {
+                info!("{subject}: session ended: {end}");
+            }
             SessionEnd::Lost(_)
             | SessionEnd::Stalled
             | SessionEnd::Mute
@@ -207,6 +218,8 @@ impl Monitor {
             | SessionEnd::OwnershipLost
             | SessionEnd::DatabaseDiffers
             | SessionEnd::WritersGone
+            | SessionEnd::Spool(_)
+            | SessionEnd::SpoolDamaged(_)
             | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
         }
         if let Some(mut settled) = self.settled.take() {
@@ -358,45 +371,73 @@ impl Monitor {
     }
 
     /// Settles who the router is: claims it here and in the database, and applies what waited for that.
-    fn settle(&mut self) -> Result<(), SessionEnd> {
-        let record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+    pub(super) fn settle(&mut self) -> Result<(), SessionEnd> {
+        let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+        if let Some(router) = self.resumed.as_ref().and_then(|resumed| resumed.router.clone()) {
+            record.router = router;
+        }
         let router = record.router.clone();
-        self.shared.registry.claim(&router, &self.connection).map_err(|conflict| {
-            SessionEnd::Refused(format!(
-                "router identifier {router} belongs to a live session from {}; if these are two routers, give \
-                 one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
-                conflict.holder,
-                self.connection.source,
-                if self.connection.source.is_ipv4() { 32 } else { 128 },
-            ))
-        })?;
         let hostname = record.hostname.clone();
+        self.claim_here(&router)?;
         let state = self.shared.pipeline.state(&router).clone();
         let (reply, answer) = bounded(1);
-        state.send(StateItem::Claim(Claim { record, reply })).map_err(|_| SessionEnd::WritersGone)?;
-        let claimed = answer.recv().map_err(|_| SessionEnd::WritersGone)?;
+        let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
+        state.send(StateItem::Claim(Claim { record, right, reply })).map_err(|_| SessionEnd::WritersGone)?;
+        let claimed = answer.recv().map_err(|_| self.no_answer())?;
         let history = self.shared.pipeline.events(&router).cloned();
-        let meter = Arc::clone(&claimed.owner.meter);
+        let owner = claimed.owner;
+        let meter = Arc::clone(&owner.meter);
         meter.session_begins(self.connection.source, hostname.as_deref());
         for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
             meter.oddities.add(oddity.label(), self.oddities.of(oddity));
         }
-        let outbox = Outbox::new(claimed.owner, state, history);
+        self.standing.settle(&owner);
+        let mut outbox = Outbox::new(Arc::clone(&owner), state, history);
+        if let Some(resumed) = &self.resumed {
+            outbox.set_replayed(resumed.since);
+        }
         let subject = match hostname {
             None => format!("router {router}"),
             Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
         };
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str());
-        let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables);
-        let mut up = router_note(SessionEventKind::SessionUp, None, None);
+        let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables, Arc::clone(&self.standing));
+        let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
+        let mut up = router_note(SessionEventKind::SessionUp, reason, None);
         up.peer_address = Some(self.connection.source);
         tables.outbox().note(up)?;
         if !tables.outbox().keeps_history() {
             tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
         }
-        self.settled = Some(Settled { router, subject, tables, rejected, meter, audited: Instant::now() });
+        tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
+        let audited = Instant::now();
+        self.settled = Some(Settled { router, subject, tables, owner, rejected, meter, audited });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
+    }
+
+    /// Waits until everything that came of the router before is applied.
+    fn claim_here(&self, router: &RouterId) -> Result<(), SessionEnd> {
+        let is_over = || self.shared.stop.is_stopping();
+        self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
+            NoClaim::GaveUp => SessionEnd::Stopping,
+            NoClaim::Conflict { holder } => SessionEnd::Refused(format!(
+                "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
+                 one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
+                self.connection.source,
+                if self.connection.source.is_ipv4() { 32 } else { 128 },
+            )),
+        })
+    }
+
+    /// Why a claim had no answer.
+    fn no_answer(&self) -> SessionEnd {
+        // Another collector has the router by now, or the writers gave up.
+        if self.resumed.is_some() && !self.shared.stop.is_stopping() {
+            SessionEnd::OwnershipLost
+        } else {
+            SessionEnd::WritersGone
+        }
     }
 
     /// Keeps the bytes of a message that cannot be applied; the session goes on.
@@ -473,10 +514,15 @@ impl Settled {
             SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
                 self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
             }
+            SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
             SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
+            SessionEnd::Spool(_) | SessionEnd::SpoolDamaged(_) => {
+                shared.spool.count_gap();
+                self.lose(SessionEventKind::Gap, &reason, shared, connection)
+            }
             SessionEnd::Stopping => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;

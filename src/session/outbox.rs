@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 
 use super::SessionEnd;
-use crate::model::Table;
+use crate::model::{Table, Timestamp};
 use crate::pipeline::{
     BATCH_ITEMS_MAX, EventBatch, Ownership, RouteEvent, SessionEvent, StateBatch, StateItem, StateOp,
 };
@@ -27,12 +27,26 @@ pub struct Outbox {
     tables: Vec<Arc<Table>>,
     /// When the first message was read that says what waits here.
     read_at: Option<Instant>,
+    replayed_since: Option<Timestamp>,
+    /// Whether what is said now was said in an earlier process, so that no row of `session_events` is due.
+    repeats: bool,
 }
 
 impl Outbox {
     /// An empty outbox to the writers of this router.
     pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
-        Outbox { owner, state, history, ops: Vec::new(), events: Vec::new(), tables: Vec::new(), read_at: None }
+        let (ops, events, tables) = (Vec::new(), Vec::new(), Vec::new());
+        Outbox { owner, state, history, ops, events, tables, read_at: None, replayed_since: None, repeats: false }
+    }
+
+    /// What is sent may be stored already, though nothing before `since`.
+    pub fn set_replayed(&mut self, since: Timestamp) {
+        self.replayed_since = Some(since);
+    }
+
+    /// Whether what is said from now on was said in an earlier process.
+    pub fn set_repeats(&mut self, repeats: bool) {
+        self.repeats = repeats;
     }
 
     /// The ownership that the session writes under.
@@ -70,7 +84,7 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn note(&mut self, event: SessionEvent) -> Result<(), SessionEnd> {
-        self.op(StateOp::SessionEvent(event))
+        if self.repeats { Ok(()) } else { self.op(StateOp::SessionEvent(event)) }
     }
 
     /// Notes that the table had a message, whether or not a row changes by it.
@@ -97,7 +111,10 @@ impl Outbox {
         let Some(history) = &self.history else { return Ok(()) };
         let (stored, is_stored) = bounded(0);
         let owner = Arc::clone(&self.owner);
-        let batch = EventBatch { owner, events: vec![], tables: vec![], read_at, stored: Some(stored) };
+        let (events, tables, upto) = (Vec::new(), Vec::new(), owner.progress.processed());
+        let replayed_since = self.replayed_since;
+        owner.progress.events.count_sent();
+        let batch = EventBatch { owner, events, tables, read_at, replayed_since, upto, stored: Some(stored) };
         history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         // Nothing is ever sent: the writer drops its end.
         let _ = is_stored.recv();
@@ -115,19 +132,24 @@ impl Outbox {
         let tables = std::mem::take(&mut self.tables);
         let sending = Instant::now();
         let read_at = self.read_at.take().unwrap_or(sending);
+        let progress = &self.owner.progress;
+        let upto = progress.processed();
         if let Some(history) = &self.history
             && !(self.events.is_empty() && tables.is_empty())
         {
             let events = std::mem::take(&mut self.events);
-            let batch =
-                EventBatch { owner: Arc::clone(&self.owner), events, tables: tables.clone(), read_at, stored: None };
+            let replayed_since = self.replayed_since;
+            let (owner, tables) = (Arc::clone(&self.owner), tables.clone());
+            let batch = EventBatch { owner, events, tables, read_at, replayed_since, upto, stored: None };
+            progress.events.count_sent();
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
         if self.ops.is_empty() {
             return Ok(());
         }
-        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops), read_at };
+        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops), read_at, upto };
+        progress.state.count_sent();
         self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
         // Next to nothing, unless a queue was full.
         self.owner.meter.blocked_for(sending.elapsed());

@@ -1,9 +1,9 @@
 //! Who is connected: one session per router, the holds of routers that are gone, and the sockets to wake at a stop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::RouterId;
@@ -17,13 +17,17 @@ const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
 /// So many sessions must be lost at once before the collector takes itself for cut off.
 const MASS_LOSS_MIN: usize = 3;
 
+/// How often a session that waits for its router looks whether it still wants it.
+const WAIT: Duration = Duration::from_millis(200);
+
 /// One connection, shared by its own thread and by those that may have to end it.
 #[derive(Debug)]
 pub struct Connection {
     /// The router's address, IPv4-mapped ones unmapped.
     pub source: IpAddr,
     number: u64,
-    socket: TcpStream,
+    /// `None` where spooled input of an earlier process takes its place.
+    socket: Option<TcpStream>,
     superseded: AtomicBool,
     /// Milliseconds from `born` to the last byte.
     last_byte: AtomicU64,
@@ -38,8 +42,8 @@ impl Connection {
     }
 
     /// The router's bytes. Shared with those that end the session: one file descriptor per router.
-    pub fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub fn socket(&self) -> Option<&TcpStream> {
+        self.socket.as_ref()
     }
 
     /// Whether a newer session has taken this one's router.
@@ -49,13 +53,13 @@ impl Connection {
 
     fn is_fresh(&self) -> bool {
         let last = Duration::from_millis(self.last_byte.load(Ordering::Relaxed));
-        self.born.elapsed().saturating_sub(last) < FRESH
+        self.socket.is_some() && self.born.elapsed().saturating_sub(last) < FRESH
     }
 
     fn supersede(&self) {
         self.superseded.store(true, Ordering::Release);
         // The reader wakes up with an error or the end of the stream; either way it looks at the flag.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Both));
     }
 }
 
@@ -63,6 +67,8 @@ impl Connection {
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
+    /// Told when a router may have become free.
+    freed: Condvar,
     hold: Duration,
     isolation_hold: Duration,
 }
@@ -75,6 +81,10 @@ struct Inner {
     holds: HashMap<RouterId, Instant>,
     /// Identifiers that the database has for a source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
+    /// Sessions that wait for a router, by their numbers: the oldest is next.
+    waiting: HashMap<RouterId, BTreeSet<u64>>,
+    /// What earlier processes left in the spool: the router if it was known, and its address.
+    spooled: Vec<(Option<RouterId>, IpAddr)>,
     /// When a router was lost last; a router that comes and goes is one.
     losses: HashMap<RouterId, Instant>,
     isolated: Option<Isolation>,
@@ -130,17 +140,33 @@ impl Full {
     }
 }
 
-/// Another session has the router and keeps it.
-#[derive(Debug)]
-pub struct Conflict {
-    /// Where the other session comes from.
-    pub holder: IpAddr,
+/// Why a session does not get its router.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoClaim {
+    /// Another session has it and keeps it.
+    Conflict {
+        /// Where the other session comes from.
+        holder: IpAddr,
+    },
+    /// It was waited for, but the session is over.
+    GaveUp,
+}
+
+/// Whether a session gets its router now.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// It has it.
+    Taken,
+    /// What came before it is still being applied.
+    Wait,
+    /// Another session has it and keeps it.
+    Conflict(IpAddr),
 }
 
 impl Registry {
     /// No sessions; `hold` is how long rows of a lost router stay, `isolation_hold` how long when most are lost at once.
     pub fn new(hold: Duration, isolation_hold: Duration) -> Registry {
-        Registry { inner: Mutex::default(), hold, isolation_hold }
+        Registry { inner: Mutex::default(), freed: Condvar::new(), hold, isolation_hold }
     }
 
     /// Tells what the database knows: identifiers by source address, and routers whose rows wait for a session.
@@ -170,7 +196,7 @@ impl Registry {
         let connection = Arc::new(Connection {
             source,
             number,
-            socket,
+            socket: Some(socket),
             superseded: AtomicBool::new(false),
             last_byte: AtomicU64::new(0),
             born: Instant::now(),
@@ -184,33 +210,63 @@ impl Registry {
         self.lock().known.get(&source).cloned().unwrap_or_default()
     }
 
-    /// A session says which router it is.
+    /// Spooled input of earlier processes is going to be applied: its routers' new sessions wait for that.
+    pub fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
+        self.lock().spooled = spooled;
+    }
+
+    /// A session that is applied from the spool.
+    pub fn connect_spooled(&self, source: IpAddr) -> Arc<Connection> {
+        let mut inner = self.lock();
+        let number = inner.next_number;
+        inner.next_number += 1;
+        let (superseded, last_byte, born) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
+        Arc::new(Connection { source, number, socket: None, superseded, last_byte, born })
+    }
+
+    /// One of those that [`Registry::expect_spooled`] named is applied.
+    pub fn spooled_applied(&self, router: Option<&RouterId>, source: IpAddr) {
+        let mut inner = self.lock();
+        if let Some(i) = inner.spooled.iter().position(|(id, from)| id.as_ref() == router && *from == source) {
+            inner.spooled.remove(i);
+        }
+        self.freed.notify_all();
+    }
+
+    /// A session says which router it is, and waits until everything that came before it is applied.
     ///
-    /// From the address of the older session, the newer wins and the older is closed. From another address
-    /// the older stays while it is alive.
+    /// From the address of the older session, the newer wins and the older is closed: what was read of it is applied, the
+    /// rest is not read. From another address the older stays while it is alive. `is_over` says whether the session need
+    /// not wait any more.
     ///
     /// # Errors
-    /// The older session stays.
-    pub fn claim(&self, router: &RouterId, connection: &Arc<Connection>) -> Result<(), Conflict> {
+    /// The older session stays, or waiting was given up.
+    pub fn claim(
+        &self,
+        router: &RouterId,
+        connection: &Arc<Connection>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), NoClaim> {
         let mut inner = self.lock();
-        if let Some(older) = inner.routers.get(router)
-            && older.number != connection.number
-        {
-            if older.source != connection.source && older.is_fresh() {
-                return Err(Conflict { holder: older.source });
+        inner.waiting.entry(router.clone()).or_default().insert(connection.number);
+        let result = loop {
+            match inner.try_claim(router, connection) {
+                Turn::Taken => break Ok(()),
+                Turn::Conflict(holder) => break Err(NoClaim::Conflict { holder }),
+                Turn::Wait if is_over() => break Err(NoClaim::GaveUp),
+                Turn::Wait => {
+                    inner = self.freed.wait_timeout(inner, WAIT).unwrap_or_else(PoisonError::into_inner).0;
+                }
             }
-            older.supersede();
+        };
+        if let Some(waiting) = inner.waiting.get_mut(router) {
+            waiting.remove(&connection.number);
+            if waiting.is_empty() {
+                inner.waiting.remove(router);
+            }
         }
-        inner.routers.insert(router.clone(), Arc::clone(connection));
-        inner.holds.remove(router);
-        let known = inner.known.entry(connection.source).or_default();
-        if !known.contains(router) {
-            known.push(router.clone());
-        }
-        if inner.isolated.is_some_and(|isolation| inner.routers.len() >= isolation.sessions) {
-            inner.isolated = None;
-        }
-        Ok(())
+        self.freed.notify_all();
+        result
     }
 
     /// A session was lost without a word: its router's hold begins.
@@ -219,8 +275,13 @@ impl Registry {
         if !inner.release(router, connection) {
             return Loss::Replaced;
         }
+        self.freed.notify_all();
         let now = Instant::now();
         inner.holds.insert(router.clone(), now + self.hold);
+        if connection.socket.is_none() {
+            // It was lost before we were started: that says nothing of how we are connected.
+            return Loss::Held;
+        }
         inner.losses.retain(|_, at| now.duration_since(*at) < MASS_LOSS_WINDOW);
         inner.losses.insert(router.clone(), now);
         let lost = inner.losses.len();
@@ -235,11 +296,15 @@ impl Registry {
     /// A session ended and leaves nothing to hold.
     pub fn leave(&self, router: &RouterId, connection: &Connection) {
         self.lock().release(router, connection);
+        self.freed.notify_all();
     }
 
-    /// The connection is closed.
+    /// The connection is closed, and no router is its any more.
     pub fn disconnect(&self, connection: &Connection) {
-        self.lock().connections.remove(&connection.number);
+        let mut inner = self.lock();
+        inner.connections.remove(&connection.number);
+        inner.routers.retain(|_, holder| holder.number != connection.number);
+        self.freed.notify_all();
     }
 
     /// Takes out the routers whose hold ran out.
@@ -250,7 +315,9 @@ impl Registry {
             return Vec::new();
         }
         inner.isolated = None;
-        inner.holds.extract_if(|_, deadline| *deadline <= now).map(|(router, _)| router).collect()
+        let Inner { holds, spooled, .. } = &mut *inner;
+        let is_spooled = |router: &RouterId| spooled.iter().any(|(id, _)| id.as_ref() == Some(router));
+        holds.extract_if(|router, deadline| *deadline <= now && !is_spooled(router)).map(|(router, _)| router).collect()
     }
 
     /// The hold of this router ran out, but nobody could be told: it runs out again at once.
@@ -270,7 +337,7 @@ impl Registry {
     pub fn stop_reading(&self) {
         for connection in self.lock().connections.values() {
             // A socket that is closed already needs no waking.
-            let _ = connection.socket.shutdown(Shutdown::Read);
+            let _ = connection.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Read));
         }
     }
 
@@ -281,6 +348,38 @@ impl Registry {
 }
 
 impl Inner {
+    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>) -> Turn {
+        if let Some(older) = self.routers.get(router)
+            && older.number != connection.number
+        {
+            if older.source != connection.source && older.is_fresh() {
+                return Turn::Conflict(older.source);
+            }
+            older.supersede();
+            return Turn::Wait;
+        }
+        let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= connection.number);
+        let comes_before = |(id, source): &(Option<RouterId>, IpAddr)| match id {
+            Some(id) => id == router,
+            None => *source == connection.source,
+        };
+        if !self.waiting.get(router).is_none_or(is_first)
+            || connection.socket.is_some() && self.spooled.iter().any(comes_before)
+        {
+            return Turn::Wait;
+        }
+        self.routers.insert(router.clone(), Arc::clone(connection));
+        self.holds.remove(router);
+        let known = self.known.entry(connection.source).or_default();
+        if !known.contains(router) {
+            known.push(router.clone());
+        }
+        if self.isolated.is_some_and(|isolation| self.routers.len() >= isolation.sessions) {
+            self.isolated = None;
+        }
+        Turn::Taken
+    }
+
     fn release(&mut self, router: &RouterId, connection: &Connection) -> bool {
         let ours = self.routers.get(router).is_some_and(|holder| holder.number == connection.number);
         if ours {
@@ -306,6 +405,10 @@ mod tests {
         connection
     }
 
+    fn claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) {
+        registry.claim(router, connection, || panic!("nothing has to be waited for")).unwrap();
+    }
+
     #[test]
     fn one_address_cannot_take_every_place() {
         let registry = Registry::new(HOLD, HOLD);
@@ -328,15 +431,50 @@ mod tests {
         let registry = Registry::new(HOLD, HOLD);
         let router = RouterId::new("10.0.0.1");
         let first = connect(&registry, "192.0.2.1");
-        registry.claim(&router, &first).unwrap();
+        claim(&registry, &router, &first);
         let second = connect(&registry, "192.0.2.1");
-        registry.claim(&router, &second).unwrap();
+        // What the first one has read is applied before.
+        assert_eq!(registry.claim(&router, &second, || true), Err(NoClaim::GaveUp));
         assert!(first.is_superseded() && !second.is_superseded());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| registry.claim(&router, &second, || false));
+            registry.leave(&router, &first);
+            assert_eq!(waiting.join().unwrap(), Ok(()));
+        });
         assert_eq!(registry.lose(&router, &first), Loss::Replaced);
         let third = connect(&registry, "192.0.2.3");
-        let conflict = registry.claim(&router, &third).unwrap_err();
-        assert_eq!(conflict.holder, second.source);
+        let conflict = NoClaim::Conflict { holder: second.source };
+        assert_eq!(registry.claim(&router, &third, || false), Err(conflict));
         assert_eq!(registry.known("192.0.2.1".parse().unwrap()), vec![router]);
+    }
+
+    #[test]
+    fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_input() {
+        let registry = Registry::new(HOLD, HOLD);
+        let (router, source) = (RouterId::new("10.0.0.1"), "192.0.2.1");
+        registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
+        let sessions: Vec<_> = (0..3).map(|_| connect(&registry, source)).collect();
+        let order = Mutex::new(Vec::new());
+        let note = |session: &Arc<Connection>| order.lock().unwrap().push(session.number);
+        std::thread::scope(|scope| {
+            for session in &sessions {
+                scope.spawn(|| {
+                    registry.claim(&router, session, || false).unwrap();
+                    note(session);
+                    registry.leave(&router, session);
+                });
+            }
+            for id in [Some(&router), None] {
+                let spooled = registry.connect_spooled(source.parse().unwrap());
+                claim(&registry, &router, &spooled);
+                note(&spooled);
+                assert_eq!(registry.lose(&router, &spooled), Loss::Held);
+                registry.spooled_applied(id, spooled.source);
+            }
+        });
+        // Threads come as they like, but none before the spooled ones, and all of them.
+        let order = order.into_inner().unwrap();
+        assert_eq!((&order[..2], order.len()), (&[3, 4][..], 5));
     }
 
     #[test]
@@ -344,11 +482,11 @@ mod tests {
         let registry = Registry::new(Duration::ZERO, HOLD);
         let (a, b) = (RouterId::new("10.0.0.1"), RouterId::new("10.0.0.2"));
         let (one, two) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.2"));
-        registry.claim(&a, &one).unwrap();
-        registry.claim(&b, &two).unwrap();
+        claim(&registry, &a, &one);
+        claim(&registry, &b, &two);
         assert_eq!(registry.lose(&a, &one), Loss::Held);
         assert_eq!(registry.lose(&b, &two), Loss::Held);
-        registry.claim(&b, &connect(&registry, "192.0.2.2")).unwrap();
+        claim(&registry, &b, &connect(&registry, "192.0.2.2"));
         assert_eq!(registry.take_expired(), vec![a]);
         assert_eq!(registry.take_expired(), vec![]);
     }
@@ -359,13 +497,13 @@ mod tests {
         let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
         let sessions: Vec<_> = (1..=4).map(|i| connect(&registry, &format!("192.0.2.{i}"))).collect();
         for (router, session) in routers.iter().zip(&sessions) {
-            registry.claim(router, session).unwrap();
+            claim(&registry, router, session);
         }
         assert_eq!(registry.lose(&routers[0], &sessions[0]), Loss::Held);
         assert_eq!(registry.lose(&routers[1], &sessions[1]), Loss::Held);
         assert_eq!(registry.lose(&routers[2], &sessions[2]), Loss::Isolated { lost: 3 });
         assert_eq!(registry.take_expired(), vec![]);
-        registry.claim(&routers[0], &connect(&registry, "192.0.2.1")).unwrap();
+        claim(&registry, &routers[0], &connect(&registry, "192.0.2.1"));
         let mut expired = registry.take_expired();
         expired.sort();
         assert_eq!(expired, routers[1..3]);
@@ -377,7 +515,7 @@ mod tests {
         let router = RouterId::new("10.0.0.1");
         for _ in 0..2 * MASS_LOSS_MIN {
             let session = connect(&registry, "192.0.2.1");
-            registry.claim(&router, &session).unwrap();
+            claim(&registry, &router, &session);
             assert_eq!(registry.lose(&router, &session), Loss::Held);
         }
         assert_eq!(registry.take_expired(), vec![router]);

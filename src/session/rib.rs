@@ -45,6 +45,10 @@ impl Known {
         Known((fingerprint | Known::CONFIRMED).to_be_bytes())
     }
 
+    fn confirm(&mut self) {
+        *self = Known::confirmed(u64::from_be_bytes(self.0));
+    }
+
     fn is_confirmed(self) -> bool {
         u64::from_be_bytes(self.0) & Known::CONFIRMED != 0
     }
@@ -121,6 +125,15 @@ impl Rib {
             self.unconfirmed -= 1;
         }
         known.is_some()
+    }
+
+    /// Takes every route for confirmed: this session goes on from one that had confirmed them.
+    pub fn confirm_all(&mut self) {
+        match &mut self.routes {
+            Routes::Ipv4(routes) => routes.values_mut().for_each(Known::confirm),
+            Routes::Ipv6(routes) => routes.values_mut().for_each(Known::confirm),
+        }
+        self.unconfirmed = 0;
     }
 
     /// Takes out the routes that this session has not confirmed, sorted.

@@ -12,10 +12,10 @@ use log::{info, warn};
 
 use super::SessionEnd;
 use super::changes::{Changes, Part, Slot};
-use super::event_id::EventIds;
 use super::outbox::Outbox;
 use super::peers::{PeerId, Source};
 use super::rib::{Rib, Verdict};
+use super::standing::Standing;
 use crate::metrics::TableMeter;
 use crate::model::{Afi, Nlri, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
@@ -66,7 +66,9 @@ pub struct Tables {
     tables: HashMap<TableKey, SyncedTable>,
     /// Tables with rows from before this session that it has not begun.
     held: BTreeSet<TableKey>,
-    event_ids: EventIds,
+    standing: Arc<Standing>,
+    /// Whether what is said now may have been said, and stored, in an earlier process.
+    is_doubtful: bool,
     /// Time spent waiting for the socket since the session began.
     idle: Duration,
     /// `idle` when a route from before the session was last confirmed.
@@ -110,16 +112,23 @@ enum Dump {
 
 impl Tables {
     /// The tables of a router whose session begins; `held` are those the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, held: Vec<TableKey>) -> Tables {
+    pub fn new(outbox: Outbox, rules: Rules, held: Vec<TableKey>, standing: Arc<Standing>) -> Tables {
         Tables {
             outbox,
             rules,
             tables: HashMap::new(),
             held: held.into_iter().collect(),
-            event_ids: EventIds::new(),
+            standing,
+            is_doubtful: false,
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
         }
+    }
+
+    /// Whether what is said from now on may have been said, and stored, in an earlier process: that a route is stored as it
+    /// is announced then does not mean that its event is.
+    pub fn set_doubtful(&mut self, is_doubtful: bool) {
+        self.is_doubtful = is_doubtful;
     }
 
     /// The way to the writers.
@@ -150,11 +159,12 @@ impl Tables {
         let mut stamp = stamp;
         for slot in slots {
             let key = self.table(source, &name(slot), slot)?;
-            let Tables { tables, outbox, rules, event_ids, idle, confirmed, .. } = self;
+            let Tables { tables, outbox, rules, standing, idle, confirmed, is_doubtful, .. } = self;
+            let rules = Rules { redump: if *is_doubtful { Redump::Record } else { rules.redump }, ..*rules };
             let table = tables.get_mut(&key).expect("just begun");
             table.dump = table.dump.with_routes(*idle);
             outbox.seen(&table.table);
-            let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
+            let mut writer = Writer { outbox, standing, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
             for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == slot) {
                 table.meter.withdrawn.add(nlri.len());
@@ -169,7 +179,7 @@ impl Tables {
             for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == slot) {
                 table.meter.announced.add(nlri.len());
                 for nlri in nlri {
-                    if table.announce(nlri, route, *rules, &mut writer)? {
+                    if table.announce(nlri, route, rules, &mut writer)? {
                         *confirmed = *idle;
                     }
                 }
@@ -210,7 +220,7 @@ impl Tables {
     }
 
     fn complete(&mut self, key: &TableKey, received_at: Timestamp) -> Result<(), SessionEnd> {
-        let Tables { tables, outbox, event_ids, .. } = self;
+        let Tables { tables, outbox, standing, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(()) };
         outbox.seen(&table.table);
         if table.eor_seen {
@@ -218,7 +228,8 @@ impl Tables {
         }
         table.eor_seen = true;
         table.dump = Dump::Over;
-        let stale = table.purge(outbox, event_ids, received_at)?;
+        standing.table_over(mark(key));
+        let stale = table.purge(outbox, standing, received_at)?;
         table.meter.end_of_rib.set_time(received_at);
         table.measure();
         let routes = table.rib.len();
@@ -316,8 +327,8 @@ impl Tables {
     /// The session cannot go on.
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<(), SessionEnd> {
         self.idle += waited;
-        let Tables { tables, outbox, rules, event_ids, idle, confirmed, .. } = self;
-        for table in tables.values_mut() {
+        let Tables { tables, outbox, rules, standing, idle, confirmed, .. } = self;
+        for (key, table) in tables.iter_mut() {
             let over = match table.dump {
                 Dump::Over => false,
                 Dump::Expected { since } => *idle >= since + rules.hold.max(rules.quiet),
@@ -325,7 +336,8 @@ impl Tables {
             };
             if over {
                 table.dump = Dump::Over;
-                let stale = table.purge(outbox, event_ids, now)?;
+                standing.table_over(mark(key));
+                let stale = table.purge(outbox, standing, now)?;
                 table.measure();
                 let (routes, gone) = (table.rib.len(), stale.len());
                 info!("{}: no EoR, but quiet: dump taken as complete, {routes} routes, {gone} purged", table.table);
@@ -355,8 +367,9 @@ impl Tables {
             self.outbox.settle()?;
         }
         let is_doomed = |key: &TableKey| doomed.contains(&whole(key));
-        for (_, table) in self.tables.extract_if(|key, _| is_doomed(key)) {
+        for (key, table) in self.tables.extract_if(|key, _| is_doomed(key)) {
             self.outbox.forget(&table.table);
+            self.standing.table_gone(mark(&key));
             self.outbox.owner().meter.forget_table(&table.table);
         }
         self.held.retain(|key| !is_doomed(key));
@@ -400,9 +413,14 @@ impl Tables {
         };
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
-        let dump = Dump::Expected { since: self.idle };
+        let mut dump = Dump::Expected { since: self.idle };
+        let mut rib = Rib::stored(slot.afi, &stored);
+        if let Some(is_over) = self.standing.table_begun(mark(&key)) {
+            // Part of the dump was applied by an earlier process: what this one does not see is not stale.
+            rib.confirm_all();
+            dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
+        }
         let meter = self.outbox.owner().meter.table(&table);
-        let rib = Rib::stored(afi, &stored);
         let (peer, part) = (source.peer, slot.part);
         let begun = SyncedTable { table, peer, part, rib, dump, eor_seen: false, room: Room::Left, meter };
         begun.meter.end_of_rib.set(0);
@@ -425,7 +443,7 @@ fn base(name: &str) -> &str {
 /// The outbox together with what an event needs.
 struct Writer<'a> {
     outbox: &'a mut Outbox,
-    event_ids: &'a mut EventIds,
+    standing: &'a Standing,
     stamp: &'a mut Stamp,
 }
 
@@ -439,7 +457,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let Stamp { received_at, router_time, raw } = self.stamp;
-        let id = self.event_ids.next(table, &nlri, &change, router_time.unwrap_or(*received_at));
+        let id = self.standing.event_id(table, &nlri, &change, router_time.unwrap_or(*received_at));
         self.outbox.event(RouteEvent {
             id,
             table: Arc::clone(table),
@@ -518,13 +536,13 @@ impl SyncedTable {
     fn purge(
         &mut self,
         outbox: &mut Outbox,
-        event_ids: &mut EventIds,
+        standing: &Standing,
         received_at: Timestamp,
     ) -> Result<Vec<Nlri>, SessionEnd> {
         let stale = self.rib.take_stale();
         self.meter.purged.add(stale.len());
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
-        let mut writer = Writer { outbox, event_ids, stamp: &mut stamp };
+        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
         for nlri in &stale {
             writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
         }
@@ -545,6 +563,12 @@ impl SyncedTable {
             ..router_note(kind, reason, routes)
         }
     }
+}
+
+/// How [`Standing`] knows a table.
+fn mark(key: &TableKey) -> String {
+    let of = key.view.neighbour().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
+    format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)
 }
 
 impl Dump {

@@ -53,7 +53,7 @@ fn bench(stored: Vec<StoredRoute>, held: Vec<TableKey>, redump: Redump) -> Bench
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
     let rules = Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None };
-    Bench { tables: Tables::new(outbox, rules, held), state, history }
+    Bench { tables: Tables::new(outbox, rules, held, Arc::default()), state, history }
 }
 
 /// The same with a bound on its tables.

@@ -130,13 +130,15 @@ pub fn copy<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = Ev
     put_rows(Copy::begin(transaction, &format!("COPY route_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
 }
 
-/// Stores those rows whose ids are not stored already in the day of `base` or the day before, under a lock per router.
+/// Stores those rows whose ids are not stored already in the day of `base` or the day before, under a lock per router;
+/// also in the days from the one before `since` on, where that is earlier.
 ///
 /// # Errors
 /// Whatever PostgreSQL says: 23514 without a partition of the day.
 pub fn copy_checked<'a>(
     transaction: &mut Transaction<'_>,
     routers: &[&str],
+    since: Option<Timestamp>,
     base: Timestamp,
     rows: impl Iterator<Item = EventRow<'a>>,
 ) -> Result<u64> {
@@ -148,10 +150,11 @@ pub fn copy_checked<'a>(
     put_rows(Copy::begin(transaction, &format!("COPY staged_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)?;
     transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
     // From the midnight before the last one to the midnight after the next one: a batch may cross it.
-    let midnight = (epoch_seconds(base) / 86_400.0).floor() * 86_400.0;
+    let midnight_of = |time| (epoch_seconds(time) / 86_400.0).floor() * 86_400.0;
+    let (first, midnight) = (midnight_of(since.map_or(base, |since| since.min(base))), midnight_of(base));
     Ok(transaction.execute_typed(
         include_str!("../../sql/store_new_events.sql"),
-        &[(&(midnight - 86_400.0), Type::FLOAT8), (&(midnight + 2.0 * 86_400.0), Type::FLOAT8)],
+        &[(&(first - 86_400.0), Type::FLOAT8), (&(midnight + 2.0 * 86_400.0), Type::FLOAT8)],
     )?)
 }
 

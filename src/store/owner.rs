@@ -20,12 +20,15 @@ pub struct Taken {
     pub tables: Vec<TableKey>,
 }
 
-/// Takes a router for a session of `collector` and stores what is known of it.
+/// Takes a router for a session of `collector` and stores what is known of it. `None`: it must be nobody else's, and is.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord) -> Result<Taken> {
+pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord, must_be_ours: bool) -> Result<Option<Taken>> {
     let mut transaction = client.transaction()?;
+    if must_be_ours && is_owned_by_another(&mut transaction, collector, &record.router)? {
+        return Ok(None);
+    }
     let row = transaction.query_typed_one(
         include_str!("../../sql/claim_router.sql"),
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
@@ -33,7 +36,15 @@ pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord) -> Res
     upsert_router(&mut transaction, record)?;
     let tables = sync::tables_of(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Taken { epoch: row.get(0), tables })
+    Ok(Some(Taken { epoch: row.get(0), tables }))
+}
+
+fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {
+    let row = transaction.query_typed_opt(
+        "SELECT collector_id <> $2 FROM router_owner WHERE router_id = $1 FOR UPDATE",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// Stores what a session said of its router; what it did not say stays.

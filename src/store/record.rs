@@ -141,6 +141,8 @@ pub enum SessionEventKind {
     Refused,
     /// A neighbour's routes before policy, stored for lack of others, went when those after policy came.
     ViewDropped,
+    /// Input of a router was lost: the spool was full, or damaged.
+    Gap,
     /// Most sessions vanished at once: holds are stretched.
     Isolated,
     /// A table holds as many routes as it may: new ones are refused.
@@ -164,6 +166,7 @@ impl SessionEventKind {
             SessionEventKind::ResyncQuiet => "resync_quiet",
             SessionEventKind::Refused => "refused",
             SessionEventKind::ViewDropped => "view_dropped",
+            SessionEventKind::Gap => "gap",
             SessionEventKind::Isolated => "isolated",
             SessionEventKind::TableFull => "table_full",
         }

@@ -238,6 +238,23 @@ impl FakeRouter {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// How many bytes the collector's kernel holds that the collector has not read, and ours that it has not sent.
+    pub fn unread(&self) -> usize {
+        let (ours, theirs) = (self.stream.local_addr().unwrap().port(), self.stream.peer_addr().unwrap().port());
+        let (ours, theirs) = (format!(":{ours:04X}"), format!(":{theirs:04X}"));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let connections = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let number = |text: &str| usize::from_str_radix(text, 16).unwrap();
+        connections
+            .filter_map(|fields| {
+                let (sending, receiving) = fields[4].split_once(':').unwrap();
+                let is = |from: &str, to: &str| fields[1].ends_with(from) && fields[2].ends_with(to);
+                let here = is(&ours, &theirs).then(|| number(sending));
+                here.or_else(|| is(&theirs, &ours).then(|| number(receiving)))
+            })
+            .sum()
+    }
+
     /// Whether the collector has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         use std::io::Read;

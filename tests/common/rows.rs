@@ -12,9 +12,9 @@ use rib_ingester::model::{
     PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange, RouteEvent,
-    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, Was, WithdrawReason,
-    spawn,
+    Claim, ClaimRight, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange,
+    RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, Was,
+    WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -166,14 +166,17 @@ impl Writers {
     pub fn claim(&self, router: &str) -> Claimed {
         let (reply, answer) = crossbeam_channel::bounded(1);
         let record = record(router);
-        self.sender.state(&record.router.clone()).send(StateItem::Claim(Claim { record, reply })).unwrap();
+        self.sender
+            .state(&record.router.clone())
+            .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, reply }))
+            .unwrap();
         answer.recv_timeout(DEADLINE).unwrap()
     }
 
     pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {
         self.sender
             .state(&owner.router)
-            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now() }))
+            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now(), upto: 0 }))
             .unwrap();
     }
 
@@ -186,7 +189,9 @@ impl Writers {
     pub fn send_events(&self, owner: &Arc<Ownership>, events: Vec<RouteEvent>) {
         let mut tables: Vec<_> = events.iter().map(|event| event.table.clone()).collect();
         tables.dedup();
-        let batch = EventBatch { owner: owner.clone(), events, tables, read_at: Instant::now(), stored: None };
+        let (owner_too, read_at) = (owner.clone(), Instant::now());
+        let batch =
+            EventBatch { owner: owner_too, events, tables, read_at, replayed_since: None, upto: 0, stored: None };
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
 

@@ -24,6 +24,7 @@ use rib_ingester::session::refusals::Refusals;
 use rib_ingester::session::registry::{Connection, Most, Registry};
 use rib_ingester::session::tables::{Redump, Rules};
 use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
+use rib_ingester::spool::Spool;
 use rib_ingester::stop::Stop;
 use rib_ingester::store::events::{Action, EventRow};
 use rib_ingester::store::routes::RouteKey;
@@ -71,8 +72,9 @@ impl Database {
         let (to_listener, stored_events) = unbounded();
         thread::spawn(move || {
             // A session that waits for its events to be stored goes on when its end of `stored` is dropped.
-            for EventBatch { owner, events, tables, read_at, stored } in events {
-                if to_listener.send(EventBatch { owner, events, tables, read_at, stored: None }).is_err() {
+            for mut batch in events {
+                let stored = batch.stored.take();
+                if to_listener.send(batch).is_err() {
                     break;
                 }
                 drop(stored);
@@ -89,7 +91,7 @@ impl Database {
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
         let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
         let mut story = Story::default();
-        let mut monitor = Monitor::new(Arc::clone(&shared), Arc::clone(&connection));
+        let mut monitor = Monitor::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
         let end = self.read(stream, &mut monitor, &mut story);
         self.finish(end, monitor, &shared, &connection, &mut story);
         story.check();
@@ -104,7 +106,7 @@ impl Database {
                     Err(error) => return SessionEnd::OutOfStep(error),
                     Ok(None) => break,
                     Ok(Some(frame)) => {
-                        if let Err(end) = monitor.message(&frame).and_then(|()| monitor.flush()) {
+                        if let Err(end) = monitor.message(&frame, Timestamp::now()).and_then(|()| monitor.flush()) {
                             return end;
                         }
                         self.listen(story);
@@ -157,7 +159,15 @@ impl Database {
         let owner = Arc::new(Ownership::new(RouterId::new("nobody"), 0, Arc::default()));
         let (stored, is_stored) = bounded(0);
         let read_at = Instant::now();
-        let last = EventBatch { stored: Some(stored), events: vec![], tables: vec![], owner, read_at };
+        let last = EventBatch {
+            stored: Some(stored),
+            events: vec![],
+            tables: vec![],
+            owner,
+            read_at,
+            replayed_since: None,
+            upto: 0,
+        };
         self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
         let _ = is_stored.recv();
         for batch in self.events.try_iter() {
@@ -186,6 +196,7 @@ impl Database {
                 message_max: MESSAGE_MAX,
                 audit_every: Duration::ZERO,
                 message_time_max: QUIET,
+                stall: QUIET,
                 rules: Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None },
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
                 identity_rule: Box::new(move |_| identity),
@@ -197,6 +208,8 @@ impl Database {
             registry: Registry::new(HOLD, HOLD),
             refusals: Refusals::default(),
             pipeline: self.pipeline.clone(),
+            spool: Spool::off(),
+            intakes: Arc::default(),
             stop: Stop::new(),
             meters: Arc::default(),
         }

@@ -1,0 +1,85 @@
+//! How much of one session's input is in the database.
+//!
+//! A session cuts its input into numbered chunks. What they change goes to two writers in pieces; each piece says up to
+//! which chunk everything is in it or in pieces before it. When a writer has stored a piece it acknowledges it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counted by the session and by the two writers of its router.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The last chunk whose changes are all on the way.
+    processed: AtomicU64,
+    /// The way to the state writer.
+    pub state: Lane,
+    /// The way to the event writer.
+    pub events: Lane,
+}
+
+/// One of the two ways.
+#[derive(Debug, Default)]
+pub struct Lane {
+    sent: AtomicU64,
+    stored: AtomicU64,
+    upto: AtomicU64,
+}
+
+impl Progress {
+    /// The session has sent everything that the chunks up to this one changed.
+    pub fn set_processed(&self, chunk: u64) {
+        self.processed.store(chunk, Ordering::Release);
+    }
+
+    /// The last chunk whose changes are all on the way.
+    pub fn processed(&self) -> u64 {
+        self.processed.load(Ordering::Acquire)
+    }
+
+    /// The last chunk up to which everything is stored.
+    pub fn stored(&self) -> u64 {
+        // Read first: pieces that are sent in between then make the lanes look behind, never ahead.
+        let processed = self.processed();
+        self.state.stored(processed).min(self.events.stored(processed))
+    }
+}
+
+impl Lane {
+    /// A piece is about to be sent.
+    pub fn count_sent(&self) {
+        self.sent.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A piece is stored, or was refused and kept elsewhere; `upto` is what it said.
+    pub fn acknowledge(&self, upto: u64) {
+        self.upto.fetch_max(upto, Ordering::AcqRel);
+        self.stored.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn stored(&self, processed: u64) -> u64 {
+        let stored = self.stored.load(Ordering::Acquire);
+        if self.sent.load(Ordering::Acquire) == stored { processed } else { self.upto.load(Ordering::Acquire) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_stored_when_both_ways_are_done_with_it() {
+        let progress = Progress::default();
+        progress.set_processed(3);
+        assert_eq!(progress.stored(), 3, "nothing of it had to be sent");
+        // In the middle of chunk 4.
+        progress.state.count_sent();
+        assert_eq!(progress.stored(), 0);
+        progress.state.acknowledge(3);
+        progress.events.count_sent();
+        progress.set_processed(4);
+        progress.events.count_sent();
+        progress.events.acknowledge(3);
+        assert_eq!(progress.stored(), 3);
+        progress.events.acknowledge(3);
+        assert_eq!(progress.stored(), 4);
+    }
+}

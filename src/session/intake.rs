@@ -1,0 +1,474 @@
+//! One session's input: from the socket to its thread, and through the spool when that thread is busy for too long.
+//!
+//! ```text
+//!  socket --> buffer --> chunks --------------------------------> the session's thread
+//!                          \--> stream on disk, read in order --/
+//! ```
+//!
+//! Chunks that the thread was given are kept until the writers have stored what they changed: in memory, or on disk once
+//! there is a stream. So at any moment everything that is not stored can be brought to the disk, and no process that comes
+//! after this one misses any of it.
+//!
+//! When the thread has not come back for [`stall`](super::Options::stall), the spooler reads the socket in its place and
+//! appends to the stream. The thread then reads the stream to its end before it touches the socket again: nothing overtakes
+//! anything. There is one lock; the thread holds it while it waits for the socket, which is when nobody needs the spooler.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::SessionEnd;
+use super::frame::FrameBuffer;
+use super::patience::Patience;
+use super::preamble::{Preamble, is_lasting};
+use super::standing::Standing;
+use crate::model::Timestamp;
+use crate::spool::{Chunk, Context, Piece, Spool, SpoolError, Stream, Taken};
+use crate::wire::bmp::{self, FrameError};
+
+/// How much of the input that is not stored is kept in memory before it goes to the spool, bytes.
+const WINDOW_BYTES_MAX: usize = 32 << 20;
+
+/// How much the spooler reads from one socket before it looks at the next one, bytes.
+const TURN_BYTES: usize = 4 << 20;
+
+/// Where a session's bytes come from.
+pub trait Source: Read + Send {
+    /// Whether reading returns at once when nothing is there; otherwise it waits for about a second.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_nonblocking(&self, on: bool) -> io::Result<()>;
+
+    /// Ends it for both sides.
+    fn close(&self);
+}
+
+/// One session's input, shared by its thread and the spooler.
+pub struct Intake {
+    source_address: IpAddr,
+    standing: Arc<Standing>,
+    born: Instant,
+    /// Milliseconds from `born` to when the thread went away with a chunk; [`ATTENDED`] while it is here.
+    away_since: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+const ATTENDED: u64 = u64::MAX;
+
+struct Inner {
+    /// `None` when there is no more to come from it.
+    source: Option<Box<dyn Source>>,
+    buffer: FrameBuffer,
+    message_max: usize,
+    patience: Patience,
+    /// The number of the last chunk that was cut.
+    cut: u64,
+    /// Time of receipt of the first chunk.
+    began: Option<Timestamp>,
+    /// Chunks that the thread was given and that are not stored, unless the stream has them.
+    window: VecDeque<Arc<Chunk>>,
+    window_bytes: usize,
+    /// Messages that hold on, of chunks that are not stored.
+    lasting: VecDeque<(u64, Box<[u8]>)>,
+    /// The same of those that are.
+    preamble: Preamble,
+    stored: u64,
+    stream: Option<Stream>,
+    /// Why nothing more comes, once everything was given to the thread.
+    end: Option<SessionEnd>,
+    fate: Fate,
+}
+
+/// What becomes of input that is not stored when the session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The session's thread is at it.
+    Open,
+    /// The thread is done; what is not stored yet is waited for, or spooled at the stop.
+    Left,
+    /// Nobody wants it.
+    Dropped,
+}
+
+/// What [`Intake::next`] has.
+pub enum Next {
+    /// Messages, after so long a wait for the socket.
+    Chunk(Arc<Chunk>, Duration),
+    /// Nothing came for so long.
+    Silence(Duration),
+    /// So many bytes of an earlier process's spool cannot be read.
+    Damaged(u64),
+    /// Nothing more will come.
+    End(SessionEnd),
+}
+
+impl Intake {
+    /// The input of a router that has just connected.
+    pub fn new(
+        source_address: IpAddr,
+        source: Box<dyn Source>,
+        message_max: usize,
+        patience: Patience,
+        standing: Arc<Standing>,
+    ) -> Intake {
+        Intake::with(source_address, Inner { source: Some(source), ..Inner::new(message_max, patience) }, standing)
+    }
+
+    /// What an earlier process left of a session.
+    pub fn replay(stream: Stream, message_max: usize, standing: Arc<Standing>) -> Intake {
+        let mut inner = Inner::new(message_max, Patience::new(Duration::MAX));
+        let context = stream.context();
+        (inner.cut, inner.stored, inner.began) = (context.behind, context.behind, Some(context.began));
+        for_each_frame(&context.preamble, message_max, |frame| inner.preamble.take(frame));
+        let address = context.source;
+        inner.end = Some(SessionEnd::SpoolRead);
+        inner.stream = Some(stream);
+        Intake::with(address, inner, standing)
+    }
+
+    fn with(source_address: IpAddr, inner: Inner, standing: Arc<Standing>) -> Intake {
+        let (born, away_since, inner) = (Instant::now(), AtomicU64::new(ATTENDED), Mutex::new(inner));
+        Intake { source_address, standing, born, away_since, inner }
+    }
+
+    /// What comes next, for the session's thread. Waits for the socket about a second at most.
+    pub fn next(&self, spool: &Arc<Spool>) -> Next {
+        self.away_since.store(ATTENDED, Ordering::Release);
+        let mut inner = self.lock();
+        self.forget_stored(&mut inner);
+        let next = inner.next(self, spool);
+        let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.away_since.store(millis, Ordering::Release);
+        next
+    }
+
+    /// Reads the socket into the spool if the session's thread has left it alone for `stall`, and lets go of what is
+    /// stored. Whether there is nothing to be done here ever again.
+    pub fn relieve(&self, spool: &Arc<Spool>, stall: Duration) -> bool {
+        let mut inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The thread is here.
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        self.forget_stored(&mut inner);
+        let since = self.away_since.load(Ordering::Acquire);
+        let is_away = since != ATTENDED && self.born.elapsed() >= Duration::from_millis(since) + stall;
+        let has_unread = inner.stream.as_ref().is_some_and(|stream| stream.unread() > 0);
+        if inner.fate == Fate::Open && inner.end.is_none() && (is_away || has_unread) && !spool.is_off() {
+            inner.relieve(self, spool);
+        }
+        inner.fate != Fate::Open && inner.stream.is_none() && inner.window.is_empty()
+    }
+
+    /// The session's thread is done. What it has sent is waited for.
+    pub fn leave(&self) {
+        let mut inner = self.lock();
+        inner.close();
+        inner.fate = Fate::Left;
+        self.forget_stored(&mut inner);
+    }
+
+    /// The session's thread is done, and nobody wants what is not stored.
+    pub fn discard(&self) {
+        let mut inner = self.lock();
+        inner.close();
+        inner.fate = Fate::Dropped;
+        inner.window.clear();
+        inner.drop_stream();
+    }
+
+    /// Where it comes from.
+    pub fn source_address(&self) -> IpAddr {
+        self.source_address
+    }
+
+    /// The collector ends: brings what is not stored to the spool. Whether there was anything.
+    ///
+    /// # Errors
+    /// It does not fit, or the file system says no.
+    pub fn park(&self, spool: &Arc<Spool>) -> Result<bool, SpoolError> {
+        let mut inner = self.lock();
+        inner.close();
+        self.forget_stored(&mut inner);
+        let holds_routes = |chunk: &Arc<Chunk>| has_routes(&chunk.bytes, inner.message_max);
+        let is_worth_it = self.standing.owner().is_some() || inner.window.iter().any(holds_routes);
+        if inner.fate == Fate::Dropped || inner.stream.is_none() && (inner.window.is_empty() || !is_worth_it) {
+            return Ok(false);
+        }
+        let (stored, began) = (inner.stored, inner.began);
+        let context = context_at(self.source_address, &self.standing, began, stored, &inner.preamble);
+        inner.begin_stream(self, spool)?;
+        if let Some(stream) = &mut inner.stream {
+            stream.store_context(context)?;
+        }
+        Ok(true)
+    }
+
+    /// How much of it is in memory because it is not stored, bytes.
+    pub fn window_bytes(&self) -> usize {
+        self.lock().window_bytes
+    }
+
+    /// Lets go of what the database has.
+    fn forget_stored(&self, inner: &mut Inner) {
+        let Some(owner) = self.standing.owner() else { return };
+        let stored = owner.progress.stored().min(inner.cut.max(inner.stored));
+        if stored > inner.stored {
+            self.standing.forget(stored);
+            inner.forget(stored);
+        }
+        let Some(stream) = &mut inner.stream else { return };
+        if stream.unread() == 0 && stored >= stream.taken() {
+            inner.drop_stream();
+        } else {
+            let (released, standing, began, source) = (inner.stored, &self.standing, inner.began, self.source_address);
+            let preamble = &inner.preamble;
+            let context = || context_at(source, standing, began, released, preamble);
+            if let Err(error) = stream.release(released, context) {
+                log::error!("spool: {}: {error}", stream.folder().display());
+            }
+        }
+    }
+
+    /// A panic elsewhere ends the session, and its input is then discarded.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn context_at(
+    source: IpAddr,
+    standing: &Standing,
+    began: Option<Timestamp>,
+    behind: u64,
+    preamble: &Preamble,
+) -> Context {
+    let (tables, ids) = (standing.stored_tables(), standing.stored_ids());
+    let router = standing.owner().map(|owner| owner.router.clone());
+    let began = began.unwrap_or_else(Timestamp::now);
+    Context { source, router, began, behind, tables, ids, preamble: preamble.to_bytes() }
+}
+
+impl Inner {
+    fn new(message_max: usize, patience: Patience) -> Inner {
+        Inner {
+            source: None,
+            buffer: FrameBuffer::new(message_max),
+            message_max,
+            patience,
+            cut: 0,
+            began: None,
+            window: VecDeque::new(),
+            window_bytes: 0,
+            lasting: VecDeque::new(),
+            preamble: Preamble::default(),
+            stored: 0,
+            stream: None,
+            end: None,
+            fate: Fate::Open,
+        }
+    }
+
+    fn next(&mut self, intake: &Intake, spool: &Arc<Spool>) -> Next {
+        let is_replay = matches!(self.end, Some(SessionEnd::SpoolRead));
+        if let Some(stream) = &mut self.stream {
+            match stream.next_piece() {
+                Ok(Piece::Chunk(chunk)) => {
+                    if is_replay {
+                        self.note_lasting(&chunk);
+                        self.cut = chunk.number;
+                    }
+                    return Next::Chunk(Arc::new(chunk), Duration::ZERO);
+                }
+                Ok(Piece::Damaged(bytes)) if is_replay => return Next::Damaged(bytes),
+                Ok(Piece::Damaged(bytes)) => return self.end_by(SessionEnd::SpoolDamaged(bytes)),
+                Ok(Piece::End) => {}
+                Err(error) => return self.end_by(SessionEnd::Spool(SpoolError::Io(error))),
+            }
+        }
+        if let Some(end) = self.end.take() {
+            return Next::End(end);
+        }
+        let waiting = Instant::now();
+        // What was behind the last message of the buffer may be no message at all.
+        let chunk = self.cut_chunk().or_else(|| {
+            self.read_once();
+            self.cut_chunk()
+        });
+        let waited = waiting.elapsed();
+        let Some(chunk) = chunk else {
+            if let Some(end) = self.end.take() {
+                return Next::End(end);
+            }
+            return match self.patience.waited(waited) {
+                Some(end) => self.end_by(end),
+                None => Next::Silence(waited),
+            };
+        };
+        // Statistics of a router without a name would wait for ever.
+        let is_talk = intake.standing.owner().is_none()
+            && !has_routes(&chunk.bytes, self.message_max)
+            && self.lasting.back().is_none_or(|(number, _)| *number != chunk.number);
+        if !is_talk {
+            self.window_bytes += chunk.bytes.len();
+            self.window.push_back(Arc::clone(&chunk));
+        }
+        if self.window_bytes > WINDOW_BYTES_MAX
+            && !spool.is_off()
+            && let Err(error) = self.begin_stream(intake, spool)
+        {
+            self.close();
+            self.end = Some(SessionEnd::Spool(error));
+        }
+        Next::Chunk(chunk, waited)
+    }
+
+    fn end_by(&mut self, end: SessionEnd) -> Next {
+        self.close();
+        Next::End(end)
+    }
+
+    /// One read of the socket into the buffer; its end becomes the session's.
+    fn read_once(&mut self) -> usize {
+        let Some(source) = &mut self.source else { return 0 };
+        match self.buffer.fill(source) {
+            Ok(0) => self.end = Some(SessionEnd::Lost(None)),
+            Ok(count) => return count,
+            Err(error) if is_silence(&error) => {}
+            Err(error) => self.end = Some(SessionEnd::Lost(Some(error))),
+        }
+        0
+    }
+
+    /// The whole messages of the buffer, numbered.
+    fn cut_chunk(&mut self) -> Option<Arc<Chunk>> {
+        let (bytes, messages) = match self.buffer.take_whole() {
+            Ok(whole) => whole,
+            Err(error) => {
+                self.refuse(error);
+                return None;
+            }
+        };
+        self.patience.met(messages, self.buffer.is_inside_message());
+        if bytes.is_empty() {
+            return None;
+        }
+        self.cut += 1;
+        let chunk = Arc::new(Chunk { number: self.cut, received_at: Timestamp::now(), bytes });
+        self.began.get_or_insert(chunk.received_at);
+        self.note_lasting(&chunk);
+        Some(chunk)
+    }
+
+    fn refuse(&mut self, error: FrameError) {
+        self.close();
+        self.end = Some(SessionEnd::OutOfStep(error));
+    }
+
+    fn note_lasting(&mut self, chunk: &Chunk) {
+        let lasting = &mut self.lasting;
+        for_each_frame(&chunk.bytes, self.message_max, |frame| {
+            if is_lasting(frame) {
+                lasting.push_back((chunk.number, frame.bytes.into()));
+            }
+        });
+    }
+
+    fn forget(&mut self, stored: u64) {
+        self.stored = stored;
+        while let Some(chunk) = self.window.front().filter(|chunk| chunk.number <= stored) {
+            self.window_bytes -= chunk.bytes.len();
+            self.window.pop_front();
+        }
+        while let Some((_, message)) = self.lasting.front().filter(|(number, _)| *number <= stored) {
+            for_each_frame(message, self.message_max, |frame| self.preamble.take(frame));
+            self.lasting.pop_front();
+        }
+    }
+
+    /// Reads the socket for the thread, which is busy, and appends to the stream.
+    fn relieve(&mut self, intake: &Intake, spool: &Arc<Spool>) {
+        if let Err(error) = self.source.as_ref().map_or(Ok(()), |source| source.set_nonblocking(true)) {
+            log::debug!("router at {}: not relieved: {error}", intake.source_address);
+            return;
+        }
+        let mut turn = 0;
+        while turn < TURN_BYTES && self.end.is_none() {
+            let count = self.read_once();
+            turn += count;
+            if let Some(chunk) = self.cut_chunk()
+                && let Err(error) = self.spool(intake, spool, &chunk)
+            {
+                self.close();
+                self.end = Some(SessionEnd::Spool(error));
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        if let Some(Err(error)) = self.source.as_ref().map(|source| source.set_nonblocking(false)) {
+            self.close();
+            self.end = Some(SessionEnd::Lost(Some(error)));
+        }
+    }
+
+    fn spool(&mut self, intake: &Intake, spool: &Arc<Spool>, chunk: &Chunk) -> Result<(), SpoolError> {
+        self.begin_stream(intake, spool)?;
+        self.stream.as_mut().expect("just begun").append(chunk, Taken::No)
+    }
+
+    /// Brings what is kept in memory to the stream, which is made if there is none.
+    fn begin_stream(&mut self, intake: &Intake, spool: &Arc<Spool>) -> Result<(), SpoolError> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let source = intake.source_address;
+                let context = context_at(source, &intake.standing, self.began, self.stored, &self.preamble);
+                log::info!("router at {source}: its input goes to the spool until the database takes it");
+                none.insert(Stream::create(spool, context)?)
+            }
+        };
+        while let Some(chunk) = self.window.front() {
+            stream.append(chunk, Taken::Yes)?;
+            self.window_bytes -= chunk.bytes.len();
+            self.window.pop_front();
+        }
+        Ok(())
+    }
+
+    fn drop_stream(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.remove();
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(source) = self.source.take() {
+            source.close();
+        }
+    }
+}
+
+/// Every message of a chunk.
+pub fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl FnMut(&bmp::Frame<'_>)) {
+    let mut rest = bytes;
+    while let Ok(Some(frame)) = bmp::next_frame(rest, message_max) {
+        each(&frame);
+        rest = &rest[frame.bytes.len()..];
+    }
+}
+
+fn has_routes(bytes: &[u8], message_max: usize) -> bool {
+    let mut found = false;
+    for_each_frame(bytes, message_max, |frame| found |= frame.type_code == 0);
+    found
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

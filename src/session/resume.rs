@@ -1,0 +1,83 @@
+//! How a session keeps step with its input, and goes on where another process left it.
+
+use log::warn;
+
+use super::SessionEnd;
+use super::intake::for_each_frame;
+use super::monitor::Monitor;
+use super::tables::router_note;
+use crate::model::{RouterId, Timestamp};
+use crate::pipeline::SessionEventKind;
+use crate::spool::Context;
+
+/// What a session that goes on from another process's knows of that.
+pub(super) struct Resumed {
+    pub(super) router: Option<RouterId>,
+    /// When the other one began.
+    pub(super) since: Timestamp,
+    /// The last chunk that the other one was given: what it changed may be stored already.
+    taken: u64,
+    /// Whether what is taken in now was taken in there.
+    pub(super) repeats: bool,
+}
+
+impl Monitor {
+    /// Goes on from what another process left, which had been given the chunks up to `taken`.
+    pub fn resume(&mut self, context: &Context, taken: u64) {
+        let (router, since) = (context.router.clone(), context.began);
+        self.resumed = Some(Resumed { router, since, taken, repeats: true });
+        self.preamble.clone_from(&context.preamble);
+    }
+
+    /// Takes in what the session before had heard, if there was one.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn settle_resumed(&mut self) -> Result<(), SessionEnd> {
+        let Some(resumed) = &self.resumed else { return Ok(()) };
+        let (is_known, since) = (resumed.router.is_some(), resumed.since);
+        let preamble = std::mem::take(&mut self.preamble);
+        let mut result = Ok(());
+        for_each_frame(&preamble, self.shared.options.message_max, |frame| {
+            if result.is_ok() {
+                result = self.message(frame, since);
+            }
+        });
+        result?;
+        if is_known && self.settled.is_none() {
+            self.settle()?;
+        }
+        if let Some(resumed) = &mut self.resumed {
+            resumed.repeats = false;
+        }
+        if let Some(settled) = &mut self.settled {
+            settled.tables.outbox().set_repeats(false);
+        }
+        self.flush()
+    }
+
+    /// The messages of another chunk of the session's input come.
+    pub fn begin_chunk(&mut self, number: u64) {
+        self.standing.begin_chunk(number);
+        if let (Some(resumed), Some(settled)) = (&self.resumed, &mut self.settled) {
+            settled.tables.set_doubtful(number <= resumed.taken);
+        }
+    }
+
+    /// All messages of the chunk are taken in and passed on.
+    pub fn end_chunk(&self, number: u64) {
+        if let Some(settled) = &self.settled {
+            settled.owner.progress.set_processed(number);
+        }
+    }
+
+    /// Some of the router's input is lost.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn gap(&mut self, reason: &str) -> Result<(), SessionEnd> {
+        warn!("{}: {reason}", self.subject());
+        let note = router_note(SessionEventKind::Gap, Some(reason), None);
+        self.settled.as_mut().map_or(Ok(()), |settled| settled.tables.outbox().note(note))
+    }
+}

@@ -1,0 +1,252 @@
+//! The spool: what routers said while the database could not take it, on disk.
+//!
+//! Each session that needs it has a *stream*: a folder with the session's *context* and append-only *segments* of
+//! [`Chunk`]s, the raw BMP messages as they were read. A stream can be decoded alone: the context says who the router is,
+//! repeats its Initiation and live Peer Ups, names its tables and the ids of its recent events, all as they were before the
+//! first chunk that is still there. Segments that the database has are removed, after the context was moved forward.
+//!
+//! ```text
+//! <state dir>/spool/lock
+//! <state dir>/spool/<number>/context           replaced as a whole, by rename
+//! <state dir>/spool/<number>/taken             the last chunk that the session was given
+//! <state dir>/spool/<number>/<number>.segment  chunks, each with its checksum
+//! ```
+//!
+//! What was appended survives the death of the process at once, and that of the machine after [`SYNC_EVERY`]: one thread
+//! calls [`Spool::sync`] that often.
+
+mod context;
+mod record;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use context::Context;
+pub use record::Chunk;
+pub use stream::{Piece, Stream, Taken};
+
+use crate::model::Timestamp;
+
+/// What was appended is on the disk, whatever happens to the machine, after this time and the time that the disk takes.
+pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// The spool takes no more than this unless it is told otherwise, bytes.
+const DEFAULT_BYTES_MAX: u64 = 20 << 30;
+
+/// The folder of all streams, and how much they may take.
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    bytes_max: u64,
+    counters: Counters,
+    inner: Mutex<Inner>,
+    /// Held while the process lives: two of them in one folder would replay each other's streams.
+    _lock: Option<File>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next_number: u64,
+    /// When the oldest chunk of each stream was received.
+    oldest: BTreeMap<u64, Timestamp>,
+    /// Files with bytes that may not be on the disk yet.
+    unsynced: Vec<Arc<File>>,
+}
+
+/// What the spool holds and what happened to it, for metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes on the disk.
+    pub bytes: AtomicU64,
+    /// Segment files on the disk.
+    pub segments: AtomicU64,
+    /// Streams on the disk.
+    pub streams: AtomicU64,
+    /// Chunks appended since the start.
+    pub appended: AtomicU64,
+    /// Bytes appended since the start.
+    pub appended_bytes: AtomicU64,
+    /// Chunks read back since the start.
+    pub replayed: AtomicU64,
+    /// Bytes that could not be read back since the start.
+    pub damaged_bytes: AtomicU64,
+    /// Sessions closed since the start because the spool could not take their input.
+    pub gaps: AtomicU64,
+}
+
+/// Why the spool does not take a chunk.
+#[derive(Debug)]
+pub enum SpoolError {
+    /// It is as large as it may get, bytes.
+    Full(u64),
+    /// The file system says no.
+    Io(io::Error),
+}
+
+impl fmt::Display for SpoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpoolError::Full(max) => write!(f, "the spool is full ({max} bytes, RIB_INGESTER_SPOOL_MAX_BYTES)"),
+            SpoolError::Io(error) => write!(f, "the spool cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SpoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SpoolError::Full(_) => None,
+            SpoolError::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> SpoolError {
+        SpoolError::Io(error)
+    }
+}
+
+impl Spool {
+    /// A spool that takes nothing and holds nothing.
+    pub fn off() -> Arc<Spool> {
+        let (counters, inner) = (Counters::default(), Mutex::default());
+        Arc::new(Spool { folder: PathBuf::new(), bytes_max: 0, counters, inner, _lock: None })
+    }
+
+    /// The spool in `folder`, which is made if it is missing, and the streams that an earlier process left there, oldest
+    /// first. It may take `bytes_max`; by default the smaller of 20 GiB and a fifth of what is free. 0: it takes nothing
+    /// new.
+    ///
+    /// # Errors
+    /// What the file system says; `WouldBlock`: another process has it.
+    pub fn open(folder: &Path, bytes_max: Option<u64>) -> io::Result<(Arc<Spool>, Vec<Stream>)> {
+        fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(io::Error::from)?;
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        let inner = Inner { next_number: numbers.last().map_or(1, |last| last + 1), ..Inner::default() };
+        let bytes_max = match bytes_max {
+            Some(max) => max,
+            None => DEFAULT_BYTES_MAX.min(free_bytes(folder)? / 5),
+        };
+        let (counters, inner) = (Counters::default(), Mutex::new(inner));
+        let spool = Arc::new(Spool { folder: folder.to_owned(), bytes_max, counters, inner, _lock: Some(lock) });
+        let mut left = Vec::new();
+        for number in numbers {
+            let folder = spool.folder_of(number);
+            match Stream::recover(&spool, number) {
+                Ok(Some(stream)) => left.push(stream),
+                // A process ended between making the folder and writing its context: nothing was in it.
+                Ok(None) => fs::remove_dir_all(&folder)?,
+                Err(error) => log::error!("spool: {} cannot be read and is left alone: {error}", folder.display()),
+            }
+        }
+        Ok((spool, left))
+    }
+
+    /// Whether it takes nothing at all.
+    pub fn is_off(&self) -> bool {
+        self.bytes_max == 0
+    }
+
+    /// How large it may get, bytes.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// A session is closed because its input could not be kept.
+    pub fn count_gap(&self) {
+        Counters::add(&self.counters.gaps, 1);
+    }
+
+    /// What it holds and what happened to it.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When the oldest message that waits was received.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.lock().oldest.values().min().copied()
+    }
+
+    /// Brings what was appended to the disk.
+    pub fn sync(&self) {
+        let files = std::mem::take(&mut self.lock().unsynced);
+        for file in files {
+            if let Err(error) = file.sync_data() {
+                log::error!("spool: cannot be synced, a crash of this machine may lose what is in it: {error}");
+            }
+        }
+    }
+
+    fn folder_of(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:020}"))
+    }
+
+    /// A number for a new stream: later ones sort behind earlier ones.
+    fn take_number(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.next_number += 1;
+        inner.next_number - 1
+    }
+
+    fn note_oldest(&self, stream: u64, received_at: Option<Timestamp>) {
+        let mut inner = self.lock();
+        match received_at {
+            Some(at) => drop(inner.oldest.insert(stream, at)),
+            None => drop(inner.oldest.remove(&stream)),
+        }
+    }
+
+    fn note_unsynced(&self, file: &Arc<File>) {
+        let mut inner = self.lock();
+        if !inner.unsynced.iter().any(|known| Arc::ptr_eq(known, file)) {
+            inner.unsynced.push(Arc::clone(file));
+        }
+    }
+
+    /// Takes `bytes` of the room that is left.
+    fn reserve(&self, bytes: u64) -> Result<(), SpoolError> {
+        let room = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
+        match self.counters.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, room) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(SpoolError::Full(self.bytes_max)),
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.counters.bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// A panic elsewhere leaves these lists whole: every change is a single insert or remove.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let file_system = rustix::fs::statvfs(folder)?;
+    Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
+}
+
+#[cfg(test)]
+mod tests;

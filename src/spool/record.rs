@@ -1,0 +1,69 @@
+//! One chunk of input, and how it lies in a segment.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::model::Timestamp;
+
+/// Whole BMP messages that were read at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Counts the chunks of a session from 1.
+    pub number: u64,
+    /// When the last of it was read, by the collector's clock.
+    pub received_at: Timestamp,
+    /// The messages.
+    pub bytes: Box<[u8]>,
+}
+
+/// What a segment begins with.
+pub(super) const MAGIC: &[u8; 8] = b"ribspl1\n";
+
+/// In front of the messages: their length (4 octets), the chunk's number (8), its time of receipt (8).
+pub(super) const HEAD_SIZE: usize = 20;
+
+/// Behind the messages: XXH3 of head and messages.
+pub(super) const SUM_SIZE: usize = 8;
+
+/// The lengths that a head promises: no chunk is longer than a read and the longest message that the settings allow.
+const BYTES_MAX: u32 = 32 << 20;
+
+impl Chunk {
+    /// Octets of the record.
+    pub(super) fn record_size(&self) -> u64 {
+        u64::try_from(HEAD_SIZE + self.bytes.len() + SUM_SIZE).expect("a length fits 64 bits")
+    }
+
+    /// The record.
+    pub(super) fn to_record(&self) -> Vec<u8> {
+        let length = u32::try_from(self.bytes.len()).expect("a chunk is far smaller than 4 GiB");
+        let mut record = Vec::with_capacity(HEAD_SIZE + self.bytes.len() + SUM_SIZE);
+        record.extend(length.to_be_bytes());
+        record.extend(self.number.to_be_bytes());
+        record.extend(self.received_at.unix_micros().to_be_bytes());
+        record.extend_from_slice(&self.bytes);
+        record.extend(xxh3_64(&record).to_be_bytes());
+        record
+    }
+
+    /// The chunk of a whole record, unless a bit of it is wrong.
+    pub(super) fn from_record(record: &[u8]) -> Option<Chunk> {
+        let (rest, sum) = record.split_last_chunk::<SUM_SIZE>()?;
+        if xxh3_64(rest).to_be_bytes() != *sum {
+            return None;
+        }
+        let (_length, rest) = rest.split_first_chunk::<4>()?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        let (micros, bytes) = rest.split_first_chunk::<8>()?;
+        Some(Chunk {
+            number: u64::from_be_bytes(*number),
+            received_at: Timestamp::from_unix_micros(i64::from_be_bytes(*micros)),
+            bytes: bytes.into(),
+        })
+    }
+}
+
+/// Octets of the record behind its head, by what the head says; `None` if it cannot be.
+pub(super) fn rest_size(head: &[u8; HEAD_SIZE]) -> Option<usize> {
+    let length = u32::from_be_bytes(*head.first_chunk::<4>()?);
+    (length <= BYTES_MAX).then(|| usize::try_from(length).ok()).flatten().map(|length| length + SUM_SIZE)
+}

@@ -1,0 +1,180 @@
+//! The database away for long: what routers say meanwhile goes to the disk, and comes through complete and in order.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+#[path = "common/proxy.rs"]
+mod proxy;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use common::pg::TestDb;
+use proxy::Proxy;
+
+/// Prefixes of one UPDATE.
+const PER_UPDATE: u32 = 10;
+
+/// Prefixes of the router's table.
+const TABLE: u32 = 1_000;
+
+fn count(db: &TestDb, of: &str) -> i64 {
+    db.rows(&format!("SELECT count(*) FROM {of}"))[0].parse().unwrap()
+}
+
+/// Route Monitoring messages that announce the whole table once more, told apart by `generation`.
+fn generation(peer: Peer, generation: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    for first in (0..TABLE).step_by(usize::try_from(PER_UPDATE).unwrap()) {
+        let prefixes: Vec<String> =
+            (first..first + PER_UPDATE).map(|i| format!("10.{}.{}.0/24", i >> 8, i & 0xff)).collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        let attributes = Attributes { med: Some(generation), ..Attributes::path(&[64_500, 64_501]) };
+        out.extend(bmp::route_monitoring(peer, &bmp::announce(&attributes, "192.0.2.1", &prefixes)));
+    }
+    out
+}
+
+/// A router with its table in the database, over a way that can be cut.
+struct Scene {
+    db: TestDb,
+    proxy: Proxy,
+    peer: Peer,
+    state_dir: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let db = TestDb::create();
+        let (host, port) = db.server();
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
+        Scene { proxy: Proxy::start(&host, port), db, peer: Peer::loc_rib("10.255.0.1"), state_dir }
+    }
+
+    fn start(&self, settings: &[(&str, &str)]) -> Ingester {
+        let mut all = vec![("STATE_DIR", self.state_dir.to_str().unwrap()), ("STALL_MS", "100")];
+        all.extend(settings);
+        Ingester::start(&self.db.url_at("127.0.0.1", self.proxy.port), &all)
+    }
+
+    fn connect(&self, ingester: &Ingester) -> FakeRouter {
+        let mut router = ingester.connect();
+        let open = Open::of(64_500, &self.peer.bgp_id.to_string());
+        router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(self.peer, &open, Some("global")));
+        router
+    }
+
+    /// The first dump, up to its End-of-RIB in the database.
+    fn dump(&self, router: &mut FakeRouter) {
+        router.send(&generation(self.peer, 0)).send(&bmp::route_monitoring(self.peer, &bmp::end_of_rib_ipv4()));
+        eventually_equal(1, || count(&self.db, "rib_sync_status WHERE eor_seen"));
+        eventually_equal(i64::from(TABLE), || count(&self.db, "route_events"));
+    }
+
+    fn cut(&self, is_down: bool) {
+        self.proxy.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// Sends generations until the spool holds `bytes` of them; how many it sent. All of it is in the spool then.
+    fn send_while_away(&self, router: &mut FakeRouter, bytes: u64) -> u32 {
+        let mut sent = 0;
+        let mut length = 0;
+        while length < bytes {
+            sent += 1;
+            let messages = generation(self.peer, sent);
+            length += u64::try_from(messages.len()).unwrap();
+            router.send(&messages);
+        }
+        eventually("all of it is in the spool", || (spooled(&self.state_dir) >= length).then_some(()));
+        sent
+    }
+
+    /// Waits until all of them are in the database, each once and in order.
+    fn is_complete(&self, generations: u32) {
+        let all = i64::from(TABLE) * i64::from(generations + 1);
+        eventually_equal(all, || count(&self.db, "route_events"));
+        let last = format!("current_routes WHERE med = {generations}");
+        eventually_equal(i64::from(TABLE), || count(&self.db, &last));
+        assert_eq!(count(&self.db, "(SELECT DISTINCT event_id FROM route_events) e"), all);
+        let swapped = "(SELECT med < lag(med) OVER (PARTITION BY prefix ORDER BY ingest_time) AS swapped
+                        FROM route_events) e WHERE swapped";
+        assert_eq!(count(&self.db, swapped), 0);
+        eventually_equal(0, || spooled(&self.state_dir));
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+/// Bytes of all segments.
+fn spooled(state_dir: &Path) -> u64 {
+    segments(state_dir).iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+fn segments(state_dir: &Path) -> Vec<PathBuf> {
+    let entries = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    let mut found: Vec<PathBuf> = entries(&state_dir.join("spool")).iter().flat_map(|stream| entries(stream)).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));
+    found.sort();
+    found
+}
+
+#[test]
+fn a_router_does_not_notice_that_the_database_is_away() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let generations = scene.send_while_away(&mut router, 4 << 20);
+    assert!(!router.is_closed());
+    scene.cut(false);
+    scene.is_complete(generations);
+    assert_eq!(count(&scene.db, "session_events WHERE kind IN ('session_lost', 'session_closed', 'gap')"), 0);
+    assert_eq!(count(&scene.db, "rib_sync_status WHERE eor_seen"), 1);
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn spooled_input_survives_the_death_of_the_collector() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let generations = scene.send_while_away(&mut router, 1 << 20);
+    ingester.kill();
+    scene.cut(false);
+    let ingester = scene.start(&[]);
+    scene.is_complete(generations);
+    eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'session_lost'"));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_stop_without_a_database_brings_everything_to_the_spool() {
+    let scene = Scene::new();
+    // Nothing stalls: all of it waits in memory.
+    let settings = [("STALL_MS", "600000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
+    let ingester = scene.start(&settings);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    for number in 1..=20 {
+        router.send(&generation(scene.peer, number));
+    }
+    // What the collector has not read of it, the router would say again; here it must have read all.
+    eventually("the collector has read it", || (router.unread() == 0).then_some(()));
+    assert!(ingester.stop().success());
+    assert!(spooled(&scene.state_dir) > 0);
+    scene.cut(false);
+    let ingester = scene.start(&[]);
+    scene.is_complete(20);
+    assert!(ingester.stop().success());
+}
