@@ -132,7 +132,7 @@ fn a_router_does_not_notice_that_the_database_is_away() {
     let mut router = scene.connect(&ingester);
     scene.dump(&mut router);
     scene.cut(true);
-    let generations = scene.send_while_away(&mut router, 4 << 20);
+    let generations = scene.send_while_away(&mut router, 2 << 20);
     assert!(!router.is_closed());
     scene.cut(false);
     scene.is_complete(generations);
@@ -148,7 +148,7 @@ fn spooled_input_survives_the_death_of_the_collector() {
     let mut router = scene.connect(&ingester);
     scene.dump(&mut router);
     scene.cut(true);
-    let generations = scene.send_while_away(&mut router, 1 << 20);
+    let generations = scene.send_while_away(&mut router, 400 << 10);
     ingester.kill();
     scene.cut(false);
     let ingester = scene.start(&[]);
