@@ -20,6 +20,9 @@ const MASS_LOSS_MIN: usize = 3;
 /// How often a session that waits for its router looks whether it still wants it.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Where a session stands among those that wait for one router: whether it is live, and its number.
+type Place = (bool, u64);
+
 /// One connection, shared by its own thread and by those that may have to end it.
 #[derive(Debug)]
 pub struct Connection {
@@ -44,6 +47,11 @@ impl Connection {
     /// The router's bytes. Shared with those that end the session: one file descriptor per router.
     pub fn socket(&self) -> Option<&TcpStream> {
         self.socket.as_ref()
+    }
+
+    /// Spooled input of an earlier process comes before every live session, which waits for it.
+    fn place(&self) -> Place {
+        (self.socket.is_some(), self.number)
     }
 
     /// Whether a newer session has taken this one's router.
@@ -81,8 +89,8 @@ struct Inner {
     holds: HashMap<RouterId, Instant>,
     /// Identifiers that the database has for a source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
-    /// Sessions that wait for a router, by their numbers: the oldest is next.
-    waiting: HashMap<RouterId, BTreeSet<u64>>,
+    /// Sessions that wait for a router, by their places: the first is next.
+    waiting: HashMap<RouterId, BTreeSet<Place>>,
     /// What earlier processes left in the spool: the router if it was known, and its address.
     spooled: Vec<(Option<RouterId>, IpAddr)>,
     /// When a router was lost last; a router that comes and goes is one.
@@ -248,7 +256,7 @@ impl Registry {
         is_over: impl Fn() -> bool,
     ) -> Result<(), NoClaim> {
         let mut inner = self.lock();
-        inner.waiting.entry(router.clone()).or_default().insert(connection.number);
+        inner.waiting.entry(router.clone()).or_default().insert(connection.place());
         let result = loop {
             match inner.try_claim(router, connection) {
                 Turn::Taken => break Ok(()),
@@ -260,7 +268,7 @@ impl Registry {
             }
         };
         if let Some(waiting) = inner.waiting.get_mut(router) {
-            waiting.remove(&connection.number);
+            waiting.remove(&connection.place());
             if waiting.is_empty() {
                 inner.waiting.remove(router);
             }
@@ -358,7 +366,7 @@ impl Inner {
             older.supersede();
             return Turn::Wait;
         }
-        let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= connection.number);
+        let is_first = |waiting: &BTreeSet<Place>| waiting.first().is_none_or(|first| *first >= connection.place());
         let comes_before = |(id, source): &(Option<RouterId>, IpAddr)| match id {
             Some(id) => id == router,
             None => *source == connection.source,
@@ -463,6 +471,10 @@ mod tests {
                     note(session);
                     registry.leave(&router, session);
                 });
+            }
+            // Some wait already: the spooled ones do not wait behind them.
+            while registry.lock().waiting.is_empty() {
+                std::thread::yield_now();
             }
             for id in [Some(&router), None] {
                 let spooled = registry.connect_spooled(source.parse().unwrap());
