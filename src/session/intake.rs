@@ -173,6 +173,18 @@ impl Intake {
         self.forget_stored(&mut inner);
     }
 
+    /// The session is over, and all that its input changed is on the way to the writers.
+    pub fn complete(&self) {
+        match self.standing.owner() {
+            Some(owner) => {
+                owner.progress.set_processed(self.lock().cut);
+                self.leave();
+            }
+            // It never had a name, and changed nothing.
+            None => self.discard(),
+        }
+    }
+
     /// The session's thread is done, and nobody wants what is not stored.
     pub fn discard(&self) {
         let mut inner = self.lock();

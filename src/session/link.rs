@@ -22,15 +22,14 @@ const TICK: Duration = Duration::from_secs(1);
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
     let standing = Arc::new(Standing::default());
     let mut monitor = Monitor::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
-    let end = match RouterStream::new(connection, TICK, tls) {
-        Err(error) => SessionEnd::Lost(Some(error)),
+    match RouterStream::new(connection, TICK, tls) {
+        Err(error) => finish(shared, connection, &mut monitor, &SessionEnd::Lost(Some(error))),
         Ok(source) => {
             let (message_max, patience) = (shared.options.message_max, Patience::new(shared.options.message_time_max));
             let intake = Intake::new(connection.source, Box::new(source), message_max, patience, standing);
-            live(shared, connection, &mut monitor, &Arc::new(intake))
+            live(shared, connection, &mut monitor, &Arc::new(intake));
         }
-    };
-    finish(shared, connection, &mut monitor, &end);
+    }
 }
 
 /// Runs what an earlier process left of a session to its end, which counts as a lost connection.
@@ -46,20 +45,30 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
     );
     let intake = Arc::new(Intake::replay(stream, shared.options.message_max, standing));
     monitor.resume(&context, taken);
-    let end = live(shared, connection, &mut monitor, &intake);
-    finish(shared, connection, &mut monitor, &end);
+    live(shared, connection, &mut monitor, &intake);
 }
 
-fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, intake: &Arc<Intake>) -> SessionEnd {
+fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, intake: &Arc<Intake>) {
     shared.intakes.add(intake);
     let end = catch_unwind(AssertUnwindSafe(|| read(shared, connection, monitor, intake)));
     let end = end.unwrap_or(SessionEnd::Panicked);
+    finish(shared, connection, monitor, &end);
     match end {
+        // There is more of it, for the next start.
+        SessionEnd::Stopping | SessionEnd::WritersGone => intake.leave(),
         // What made us panic would do it again. What another session or collector owns is not ours to write.
         SessionEnd::Panicked | SessionEnd::Refused(_) | SessionEnd::OwnershipLost => intake.discard(),
-        _ => intake.leave(),
+        SessionEnd::Termination { .. }
+        | SessionEnd::Lost(_)
+        | SessionEnd::Stalled
+        | SessionEnd::Mute
+        | SessionEnd::OutOfStep(_)
+        | SessionEnd::TooManyTables(_)
+        | SessionEnd::Superseded
+        | SessionEnd::Spool(_)
+        | SessionEnd::SpoolDamaged(_)
+        | SessionEnd::SpoolRead => intake.complete(),
     }
-    end
 }
 
 fn finish(shared: &Shared, connection: &Connection, monitor: &mut Monitor, end: &SessionEnd) {

@@ -1,0 +1,471 @@
+//! The test of all tests: routers that dump, churn, flap, lie and vanish, while faults are thrown at the database and at
+//! the collector at random, from a printed seed. At the end every table is the router's, and history is what happened.
+//!
+//! `RIB_INGESTER_TEST_SOAK_SECS` says how long (per test), `RIB_INGESTER_TEST_SOAK_SEED` which one; `scripts/soak` sets
+//! them.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+#[path = "common/proxy.rs"]
+mod proxy;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually_equal};
+use common::pg::TestDb;
+use proxy::Proxy;
+
+/// Prefixes that a router may have.
+const PREFIXES: u32 = 400;
+
+/// The first of them are never withdrawn: their `first_seen` stays.
+const FAITHFUL: u32 = 20;
+
+/// How many routers there are.
+const ROUTERS: u32 = 4;
+
+/// Numbers from a seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((x ^ (x >> 31)) % u64::from(sides)).unwrap()
+    }
+}
+
+/// What a router has, what the collector has of it, and what history must hold.
+struct Model {
+    peer: Peer,
+    /// The router's table: prefix to generation.
+    table: BTreeMap<u32, u32>,
+    /// The collector's.
+    stored: BTreeMap<u32, u32>,
+    /// What the collector has heard in this dump; `None`: the dump is over.
+    heard: Option<BTreeSet<u32>>,
+    events: i64,
+    connection: Option<FakeRouter>,
+}
+
+fn prefix(number: u32) -> String {
+    format!("10.{}.{}.0/24", number >> 8, number & 0xff)
+}
+
+impl Model {
+    fn new(number: u32) -> Model {
+        let peer = Peer::loc_rib(&format!("10.255.0.{number}"));
+        let (table, stored, heard) = (BTreeMap::new(), BTreeMap::new(), None);
+        Model { peer, table, stored, heard, events: 0, connection: None }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.connection.as_mut().unwrap().send_or_be_cut(bytes);
+    }
+
+    fn connect(&mut self, ingester: &Ingester) {
+        let source = format!("127.0.0.{}", self.peer.bgp_id.octets()[3]);
+        self.connection = Some(ingester.connect_from(&source));
+        self.send(&bmp::initiation(b"soak", b""));
+        self.peer_up();
+    }
+
+    fn peer_up(&mut self) {
+        let open = Open::of(64_500, &self.peer.bgp_id.to_string());
+        self.send(&bmp::peer_up(self.peer, &open, Some("global")));
+        self.heard = Some(BTreeSet::new());
+    }
+
+    fn announce(&mut self, number: u32, generation: u32) {
+        let attributes = Attributes { med: Some(generation), ..Attributes::path(&[64_500, 64_501]) };
+        let update = bmp::announce(&attributes, "192.0.2.1", &[&prefix(number)]);
+        self.send(&bmp::route_monitoring(self.peer, &update));
+        let before = self.stored.insert(number, generation);
+        let is_repeated = self.heard.as_mut().is_some_and(|heard| {
+            heard.insert(number);
+            before == Some(generation)
+        });
+        self.events += i64::from(!is_repeated);
+    }
+
+    fn withdraw(&mut self, number: u32) {
+        self.send(&bmp::route_monitoring(self.peer, &bmp::withdraw(&[&prefix(number)])));
+        self.stored.remove(&number);
+        self.events += 1;
+    }
+
+    /// The table up to `share` of it in hundredths, and its End-of-RIB when that is all.
+    fn dump(&mut self, share: u32) {
+        let count = self.table.len() * usize::try_from(share).unwrap() / 100;
+        let routes: Vec<(u32, u32)> = self.table.iter().map(|(number, generation)| (*number, *generation)).collect();
+        for (number, generation) in routes.into_iter().take(count) {
+            self.announce(number, generation);
+        }
+        if share == 100 {
+            self.end_of_rib();
+        }
+    }
+
+    fn end_of_rib(&mut self) {
+        self.send(&bmp::route_monitoring(self.peer, &bmp::end_of_rib_ipv4()));
+        let Some(heard) = self.heard.take() else { return };
+        let before = self.stored.len();
+        self.stored.retain(|number, _| heard.contains(number));
+        self.events += i64::try_from(before - self.stored.len()).unwrap();
+    }
+
+    fn churn(&mut self, dice: &mut Dice, generation: &mut u32) {
+        for _ in 0..=dice.roll(60) {
+            let number = dice.roll(PREFIXES);
+            if number >= FAITHFUL && dice.roll(3) == 0 {
+                self.table.remove(&number);
+                self.withdraw(number);
+            } else {
+                *generation += 1;
+                self.table.insert(number, *generation);
+                self.announce(number, *generation);
+            }
+        }
+    }
+
+    /// The table changes while nobody listens.
+    fn change_unheard(&mut self, dice: &mut Dice, generation: &mut u32) {
+        for _ in 0..dice.roll(40) {
+            let number = FAITHFUL + dice.roll(PREFIXES - FAITHFUL);
+            *generation += 1;
+            if dice.roll(2) == 0 {
+                self.table.remove(&number);
+            } else {
+                self.table.insert(number, *generation);
+            }
+        }
+    }
+
+    /// All routes of the collector's go at once, which is no event.
+    fn all_gone(&mut self) {
+        self.stored.clear();
+        self.heard = None;
+    }
+}
+
+/// How hard the collector itself is hit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blows {
+    /// Only the database and the routers: history must be complete.
+    None,
+    /// It is stopped and killed too: what it had in memory of a killed one's history is lost, the tables are not.
+    Mortal,
+}
+
+struct Soak {
+    db: TestDb,
+    proxy: Proxy,
+    state_dir: PathBuf,
+    ingester: Option<Ingester>,
+    routers: Vec<Model>,
+    dice: Dice,
+    generation: u32,
+    blows: Blows,
+    counts: BTreeMap<&'static str, u32>,
+    /// Until when the database is at fault, and what mends it.
+    fault: Option<(Instant, &'static str)>,
+}
+
+impl Soak {
+    fn new(blows: Blows, seed: u64) -> Soak {
+        let db = TestDb::create();
+        let (host, port) = db.server();
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-soak-{}", db.name()));
+        let mut soak = Soak {
+            proxy: Proxy::start(&host, port),
+            db,
+            state_dir,
+            ingester: None,
+            routers: (1..=ROUTERS).map(Model::new).collect(),
+            dice: Dice(seed),
+            generation: 0,
+            blows,
+            counts: BTreeMap::new(),
+            fault: None,
+        };
+        for router in &mut soak.routers {
+            for number in 0..PREFIXES / 2 {
+                router.table.insert(number, 0);
+            }
+        }
+        soak.start();
+        soak
+    }
+
+    fn start(&mut self) {
+        let url = self.db.url_at("127.0.0.1", self.proxy.port);
+        let settings = [
+            ("STATE_DIR", self.state_dir.to_str().unwrap()),
+            ("STALL_MS", "200"),
+            ("BATCH_ROUTES", "500"),
+            ("MAX_SESSIONS_PER_ADDRESS", "1000"),
+            ("SHUTDOWN_TIMEOUT_SECS", "2"),
+            ("LOG", "warn,rib_ingester::session::listener=info"),
+        ];
+        self.ingester = Some(Ingester::start(&url, &settings));
+        for i in 0..self.routers.len() {
+            self.reconnect(i);
+            self.routers[i].dump(100);
+        }
+    }
+
+    /// A new connection of one router; its peers are up.
+    fn reconnect(&mut self, router: usize) {
+        let ingester = self.ingester.as_ref().unwrap();
+        self.routers[router].connection = None;
+        self.routers[router].connect(ingester);
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn step(&mut self, number: u32) {
+        // Seconds of the per-peer header: no two events of different steps are the same.
+        self.routers.iter_mut().for_each(|router| router.peer = router.peer.at(1_700_000_000 + number));
+        self.mend(false);
+        let router = usize::try_from(self.dice.roll(ROUTERS)).unwrap();
+        match self.dice.roll(100) {
+            0..=84 => {
+                let Soak { routers, dice, generation, .. } = self;
+                routers[router].churn(dice, generation);
+            }
+            85..=89 => self.flap(router),
+            90..=91 if self.blows == Blows::None => self.go_down(router),
+            92..=95 => self.lie(router),
+            96..=97 => self.hit_database(),
+            _ if self.blows == Blows::Mortal => self.hit_collector(),
+            _ => self.hit_database(),
+        }
+    }
+
+    fn flap(&mut self, router: usize) {
+        self.count("flaps");
+        let Soak { routers, dice, generation, .. } = self;
+        routers[router].change_unheard(dice, generation);
+        self.reconnect(router);
+        if self.dice.roll(3) == 0 {
+            // It vanishes in the middle of its dump.
+            let share = self.dice.roll(100);
+            self.routers[router].dump(share);
+            self.reconnect(router);
+        }
+        self.routers[router].dump(100);
+    }
+
+    fn go_down(&mut self, router: usize) {
+        self.count("downs");
+        let is_termination = self.dice.roll(2) == 0;
+        let model = &mut self.routers[router];
+        if is_termination {
+            model.send(&bmp::termination(0));
+            model.all_gone();
+            self.reconnect(router);
+        } else {
+            model.send(&bmp::peer_down(model.peer, 1));
+            model.all_gone();
+            model.peer_up();
+        }
+        self.routers[router].dump(100);
+    }
+
+    /// What no router should say, and what changes nothing.
+    fn lie(&mut self, router: usize) {
+        self.count("lies");
+        let lie = self.dice.roll(5);
+        let model = &mut self.routers[router];
+        let open = Open::of(64_500, &model.peer.bgp_id.to_string());
+        let bytes = match lie {
+            0 => bmp::route_monitoring(model.peer, &[0xff; 40]),
+            1 => bmp::route_monitoring(model.peer, &bmp::end_of_rib_ipv4()),
+            2 => bmp::message(200, b"from the future"),
+            3 => bmp::peer_up(model.peer, &open, Some("global")),
+            _ => bmp::peer_down(Peer::neighbour("192.0.2.77", 64_999), 1),
+        };
+        model.send(&bytes);
+    }
+
+    fn hit_database(&mut self) {
+        if self.fault.is_some() {
+            return;
+        }
+        let name = self.db.name().to_owned();
+        let mend = match self.dice.roll(5) {
+            0 => {
+                self.proxy.is_down.store(true, Ordering::SeqCst);
+                self.count("outages");
+                ""
+            }
+            1 => {
+                self.terminate_backends();
+                self.count("killed connections");
+                ""
+            }
+            2 => {
+                self.admin(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+                self.terminate_backends();
+                self.count("read-only times");
+                "RESET default_transaction_read_only"
+            }
+            3 => {
+                self.admin(&format!("ALTER DATABASE {name} CONNECTION LIMIT 0"));
+                self.terminate_backends();
+                self.count("times without a free connection");
+                "CONNECTION LIMIT -1"
+            }
+            _ => {
+                let swallow = 1 + self.dice.roll(3);
+                self.proxy.swallow.fetch_add(usize::try_from(swallow).unwrap(), Ordering::SeqCst);
+                self.count("times with unheard commits");
+                ""
+            }
+        };
+        let duration = Duration::from_millis(u64::from(100 + self.dice.roll(3_000)));
+        self.fault = Some((Instant::now() + duration, mend));
+    }
+
+    fn mend(&mut self, now: bool) {
+        let Some((until, mend)) = self.fault else { return };
+        if now || Instant::now() >= until {
+            self.proxy.is_down.store(false, Ordering::SeqCst);
+            if !mend.is_empty() {
+                let name = self.db.name().to_owned();
+                self.admin(&format!("ALTER DATABASE {name} {mend}"));
+            }
+            self.fault = None;
+        }
+    }
+
+    /// As the database's owner, from a database that is not at fault.
+    fn admin(&self, sql: &str) {
+        let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL").unwrap();
+        postgres::Client::connect(&url, postgres::NoTls).unwrap().batch_execute(sql).unwrap();
+    }
+
+    fn terminate_backends(&self) {
+        let name = self.db.name();
+        self.admin(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user"
+        ));
+    }
+
+    fn hit_collector(&mut self) {
+        let ingester = self.ingester.take().unwrap();
+        if self.dice.roll(4) == 0 {
+            self.count("stops");
+            assert!(ingester.stop().success(), "something was given up at a stop");
+        } else {
+            self.count("kills");
+            ingester.kill();
+        }
+        // The port opens when the database has been reached.
+        self.mend(true);
+        let Soak { routers, dice, generation, .. } = self;
+        routers.iter_mut().for_each(|router| router.change_unheard(dice, generation));
+        self.start();
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.ingester.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// When the routes that are never withdrawn were first seen.
+    fn first_seen(&self) -> Vec<String> {
+        let faithful: Vec<String> = (0..FAITHFUL).map(|number| format!("'{}'", prefix(number))).collect();
+        self.db.rows(&format!(
+            "SELECT router_id, prefix, first_seen FROM current_routes WHERE prefix IN ({}) ORDER BY 1, 2",
+            faithful.join(", ")
+        ))
+    }
+
+    fn check(&mut self) {
+        self.mend(true);
+        self.proxy.swallow.store(0, Ordering::SeqCst);
+        for router in &self.routers {
+            let id = router.peer.bgp_id;
+            let routes: Vec<String> =
+                router.table.iter().map(|(number, generation)| format!("{}|{generation}", prefix(*number))).collect();
+            let stored = || {
+                self.db
+                    .rows(&format!("SELECT prefix, med FROM current_routes WHERE router_id = '{id}' ORDER BY prefix"))
+            };
+            eventually_equal(routes, stored);
+        }
+        eventually_equal(vec!["4".to_owned()], || self.db.rows("SELECT count(*) FROM rib_sync_status WHERE eor_seen"));
+        let total: i64 = self.routers.iter().map(|router| router.events).sum();
+        if self.blows == Blows::None {
+            eventually_equal(vec![total.to_string()], || self.db.rows("SELECT count(*) FROM route_events"));
+        }
+        let twice = "SELECT count(*) - count(DISTINCT event_id) FROM route_events";
+        assert_eq!(self.db.rows(twice), ["0"], "events stored twice");
+        let gaps = "SELECT count(*) FROM session_events WHERE kind = 'gap'";
+        assert_eq!(self.db.rows(gaps), ["0"]);
+        println!("events: {}, said: {total}", self.db.rows("SELECT count(*) FROM route_events")[0]);
+    }
+}
+
+impl Drop for Soak {
+    fn drop(&mut self) {
+        self.mend(true);
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(format!("RIB_INGESTER_TEST_SOAK_{name}")).ok()?.parse().ok()
+}
+
+fn soak(blows: Blows) {
+    let seconds = from_environment("SECS").unwrap_or(45);
+    let seed = from_environment("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("soak: {seconds} s, seed {seed}");
+    let mut soak = Soak::new(blows, seed);
+    let (begin, mut number) = (Instant::now(), 0);
+    let (mut early, mut born) = (None, None);
+    if blows == Blows::Mortal {
+        soak.check();
+        born = Some(soak.first_seen());
+    }
+    while begin.elapsed() < Duration::from_secs(seconds) {
+        number += 1;
+        soak.step(number);
+        if early.is_none() && begin.elapsed() > Duration::from_secs(seconds / 3) {
+            early = Some(soak.resident_kib());
+        }
+        // Routers are not that fast, and the collector shall be seen in all states, not only behind.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    soak.check();
+    if blows == Blows::Mortal {
+        assert_eq!(soak.first_seen(), born.unwrap(), "first_seen of routes that never went");
+    }
+    let (early, late) = (early.unwrap(), soak.resident_kib());
+    println!("steps: {number}, {:?}, memory {early} KiB after a third, {late} KiB at the end", soak.counts);
+    if blows == Blows::None {
+        assert!(late < early + early / 2 + 65_536, "memory grew from {early} to {late} KiB");
+    }
+    assert!(soak.ingester.take().unwrap().stop().success());
+}
+
+#[test]
+fn routers_and_database_at_their_worst_cost_no_event() {
+    soak(Blows::None);
+}
+
+#[test]
+fn a_collector_killed_at_any_moment_ends_with_the_routers_tables() {
+    soak(Blows::Mortal);
+}
