@@ -90,6 +90,8 @@ enum Fate {
     Open,
     /// The thread is done; what is not stored yet is waited for, or spooled at the stop.
     Left,
+    /// All of it is on the way: when that is stored, nothing is left.
+    Complete,
     /// Nobody wants it.
     Dropped,
 }
@@ -167,9 +169,13 @@ impl Intake {
 
     /// The session's thread is done. What it has sent is waited for.
     pub fn leave(&self) {
+        self.end(Fate::Left);
+    }
+
+    fn end(&self, fate: Fate) {
         let mut inner = self.lock();
         inner.close();
-        inner.fate = Fate::Left;
+        inner.fate = fate;
         self.forget_stored(&mut inner);
     }
 
@@ -178,7 +184,7 @@ impl Intake {
         match self.standing.owner() {
             Some(owner) => {
                 owner.progress.set_processed(self.lock().cut);
-                self.leave();
+                self.end(Fate::Complete);
             }
             // It never had a name, and changed nothing.
             None => self.discard(),
@@ -235,7 +241,9 @@ impl Intake {
             inner.forget(stored);
         }
         let Some(stream) = &mut inner.stream else { return };
-        if stream.unread() == 0 && stored >= stream.taken() {
+        // What comes behind the end that a session had is not its input any more.
+        let is_read = stream.unread() == 0 || inner.fate == Fate::Complete;
+        if is_read && stored >= stream.taken() {
             inner.drop_stream();
         } else {
             let (released, standing, began, source) = (inner.stored, &self.standing, inner.began, self.source_address);

@@ -64,6 +64,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         | SessionEnd::Mute
         | SessionEnd::OutOfStep(_)
         | SessionEnd::TooManyTables(_)
+        | SessionEnd::DatabaseDiffers
         | SessionEnd::Superseded
         | SessionEnd::Spool(_)
         | SessionEnd::SpoolDamaged(_)
