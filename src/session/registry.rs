@@ -17,6 +17,9 @@ const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
 /// So many sessions must be lost at once before the collector takes itself for cut off.
 const MASS_LOSS_MIN: usize = 3;
 
+/// How long a session whose router has come back may go on reading, milliseconds.
+const LAST_WORDS_MAX_MILLIS: u64 = 10_000;
+
 /// How often a session that waits for its router looks whether it still wants it.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -32,6 +35,8 @@ pub struct Connection {
     /// `None` where spooled input of an earlier process takes its place.
     socket: Option<TcpStream>,
     superseded: AtomicBool,
+    /// Milliseconds from `born` to when a newer session asked for the router.
+    superseded_at: AtomicU64,
     /// Milliseconds from `born` to the last byte.
     last_byte: AtomicU64,
     born: Instant,
@@ -64,10 +69,16 @@ impl Connection {
         self.socket.is_some() && self.born.elapsed().saturating_sub(last) < FRESH
     }
 
+    /// What the router sent before it came back may still be on its way: the session ends itself when nothing more comes.
+    /// One that goes on and on is cut off.
     fn supersede(&self) {
-        self.superseded.store(true, Ordering::Release);
-        // The reader wakes up with an error or the end of the stream; either way it looks at the flag.
-        let _ = self.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Both));
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if !self.superseded.load(Ordering::Acquire) {
+            self.superseded_at.store(now, Ordering::Release);
+            self.superseded.store(true, Ordering::Release);
+        } else if now.saturating_sub(self.superseded_at.load(Ordering::Acquire)) >= LAST_WORDS_MAX_MILLIS {
+            let _ = self.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Both));
+        }
     }
 }
 
@@ -206,6 +217,7 @@ impl Registry {
             number,
             socket: Some(socket),
             superseded: AtomicBool::new(false),
+            superseded_at: AtomicU64::new(0),
             last_byte: AtomicU64::new(0),
             born: Instant::now(),
         });
@@ -228,8 +240,9 @@ impl Registry {
         let mut inner = self.lock();
         let number = inner.next_number;
         inner.next_number += 1;
-        let (superseded, last_byte, born) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
-        Arc::new(Connection { source, number, socket: None, superseded, last_byte, born })
+        let (superseded, superseded_at) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (last_byte, born) = (AtomicU64::new(0), Instant::now());
+        Arc::new(Connection { source, number, socket: None, superseded, superseded_at, last_byte, born })
     }
 
     /// One of those that [`Registry::expect_spooled`] named is applied.
