@@ -87,7 +87,8 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
     loop {
         let result = match intake.next(&shared.spool) {
             Next::Chunk(chunk, waited) => monitor.idle(waited).and_then(|()| apply(&chunk, monitor, shared)),
-            Next::Silence(_) if connection.is_superseded() => return SessionEnd::Superseded,
+            // A wait cut short brought part of a message.
+            Next::Silence(waited) if connection.is_superseded() && waited >= TICK / 2 => return SessionEnd::Superseded,
             Next::Silence(waited) => monitor.idle(waited),
             Next::Damaged(bytes) => monitor.gap(&format!("{bytes} bytes of spooled input cannot be read")),
             // A stop and a newer session both show as the end of the stream.

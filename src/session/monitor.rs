@@ -508,8 +508,10 @@ impl Settled {
         let reason = end.to_string();
         match end {
             SessionEnd::Termination { .. } => {
+                // The next session of the router may not begin before its tables are on their way out.
+                let terminated = self.tables.terminate(&reason);
                 shared.registry.leave(&self.router, connection);
-                self.tables.terminate(&reason)
+                terminated
             }
             SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
                 self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
