@@ -17,7 +17,7 @@ use proxy::Proxy;
 const PER_UPDATE: u32 = 10;
 
 /// Prefixes of the router's table.
-const TABLE: u32 = 1_000;
+const TABLE: u32 = 100;
 
 fn count(db: &TestDb, of: &str) -> i64 {
     db.rows(&format!("SELECT count(*) FROM {of}"))[0].parse().unwrap()
@@ -76,11 +76,12 @@ impl Scene {
         self.proxy.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// Sends generations until the spool holds `bytes` of them; how many it sent. All of it is in the spool then.
+    /// Sends `bytes` of generations, and more until the spool is needed; how many it sent. All of it is in the spool then.
     fn send_while_away(&self, router: &mut FakeRouter, bytes: u64) -> u32 {
         let mut sent = 0;
         let mut length = 0;
-        while length < bytes {
+        // As long as the writers' queues have room, nothing has to go to the disk.
+        while length < bytes || spooled(&self.state_dir) == 0 {
             sent += 1;
             let messages = generation(self.peer, sent);
             length += u64::try_from(messages.len()).unwrap();
@@ -132,7 +133,7 @@ fn a_router_does_not_notice_that_the_database_is_away() {
     let mut router = scene.connect(&ingester);
     scene.dump(&mut router);
     scene.cut(true);
-    let generations = scene.send_while_away(&mut router, 2 << 20);
+    let generations = scene.send_while_away(&mut router, 400 << 10);
     assert!(!router.is_closed());
     scene.cut(false);
     scene.is_complete(generations);
@@ -148,7 +149,7 @@ fn spooled_input_survives_the_death_of_the_collector() {
     let mut router = scene.connect(&ingester);
     scene.dump(&mut router);
     scene.cut(true);
-    let generations = scene.send_while_away(&mut router, 400 << 10);
+    let generations = scene.send_while_away(&mut router, 100 << 10);
     ingester.kill();
     scene.cut(false);
     let ingester = scene.start(&[]);
