@@ -11,7 +11,7 @@ use common::ingester::{FakeRouter, Ingester, eventually_equal};
 use common::pg::TestDb;
 
 /// The title of a query, the columns to look at, and the rows that it has to return, in order.
-const EXPECTED: [(&str, &str, &[&str]); 22] = [
+const EXPECTED: [(&str, &str, &[&str]); 27] = [
     (
         "All routes of a router",
         "table_name, afi, prefix, path_id, host(nexthop), as_path, origin, med, origin_asn, communities_std",
@@ -83,6 +83,27 @@ const EXPECTED: [(&str, &str, &[&str]); 22] = [
     ),
     ("How far the past reaches", "router_id, table_name, routes", &["10.0.0.2|UNKNOWN|4", "10.0.0.3|UNKNOWN|1"]),
     (
+        "What a neighbour announces",
+        "prefix, host(nexthop), as_path",
+        &["203.0.113.0/24|192.0.2.1|64501 64510", "203.0.113.0/25|192.0.2.1|64501"],
+    ),
+    (
+        "Which neighbours announce the route to an address",
+        "router_id, host(peer_address), is_post_policy, prefix, as_path",
+        &["10.0.0.4|192.0.2.1|t|203.0.113.0/25|64501", "10.0.0.4|192.0.2.1|t|203.0.113.0/24|64501 64510"],
+    ),
+    (
+        "Neighbours of a router and their state",
+        "host(peer_address), peer_asn, state, flap_count",
+        &["192.0.2.1|64501|up|0"],
+    ),
+    ("History of a prefix at a neighbour", "action, as_path, is_post_policy", &["A|64501 64510|t"]),
+    (
+        "Routers and what they have",
+        "router_id, hostname, route_count, adj_rib_in_route_count, adj_rib_in_peer_count, all_afis_synced",
+        &["10.0.0.2|edge1|4|0|0|t", "10.0.0.3|edge2|1|0|0|f", "10.0.0.4|edge3|0|2|1|f"],
+    ),
+    (
         "Which routers have sent End-of-RIB",
         "router_id, hostname, afi, eor_seen, eor_time IS NULL, session_start_time IS NULL",
         &["10.0.0.2|edge1|4|t|f|f", "10.0.0.2|edge1|6|t|f|f", "10.0.0.3|edge2|4|f|t|f", "10.0.0.3|edge2|6|f|t|f"],
@@ -128,8 +149,15 @@ fn every_documented_query_returns_the_right_rows() {
     let changed =
         "SELECT (SELECT count(*) FROM current_routes WHERE med IS NOT NULL), (SELECT count(*) FROM route_events)";
     eventually_equal(vec!["1|9".to_owned()], || db.rows(changed));
-    let summarised = "SELECT sum(route_count) FROM route_summary";
-    eventually_equal(vec!["5".to_owned()], || db.rows(summarised));
+    let mut edge3 =
+        Talking { router: collector.connect(), peer: Peer { flags: 0x40, ..Peer::neighbour("192.0.2.1", 64_501) } };
+    edge3.router.send(&bmp::initiation(b"edge3", b"made by a test"));
+    edge3.router.send(&bmp::peer_up(edge3.peer, &Open::of(64_504, "10.0.0.4"), None));
+    edge3.announce(&path(&[64_501, 64_510], &[]), "192.0.2.1", "203.0.113.0/24");
+    edge3.announce(&path(&[64_501], &[]), "192.0.2.1", "203.0.113.0/25");
+    let summarised =
+        "SELECT (SELECT sum(route_count) FROM route_summary), (SELECT sum(route_count) FROM adj_rib_in_summary)";
+    eventually_equal(vec!["5|2".to_owned()], || db.rows(summarised));
     db.rows(
         "UPDATE rib_sync_status SET updated_at = now() - interval '6 minutes' WHERE router_id = '10.0.0.3' AND afi = 4",
     );
