@@ -27,6 +27,9 @@ const PCAP: [u32; 5] = [0xa1b2_c3d4, 0xd4c3_b2a1, 0xa1b2_3c4d, 0x4d3c_b2a1, 0xa1
 /// The type of a pcapng Section Header Block, the same in both byte orders.
 const PCAPNG: u32 = 0x0a0d_0d0a;
 
+/// Octets of a pcapng block's type and its two lengths, counted in the length.
+const BLOCK_SIZE_MIN: u32 = 12;
+
 /// A link layer by its number in the registry of link types at tcpdump.org; `None` where the file does not say.
 pub type Link = Option<i32>;
 
@@ -146,6 +149,8 @@ impl Format {
                 let link = Some(header.network.0 & 0xffff);
                 read(parse(bytes), bytes, |packet| Some((packet.data, link)))
             }
+            // The parser takes the block's frame off its length unseen.
+            Format::Pcapng { is_big_endian, .. } if is_below_minimum(bytes, *is_big_endian) => Parsed::Damaged,
             Format::Pcapng { is_big_endian, interfaces } => {
                 let parse = if *is_big_endian { pcap_parser::parse_block_be } else { pcap_parser::parse_block_le };
                 let result = parse(bytes);
@@ -179,6 +184,15 @@ impl Format {
         }
         parsed
     }
+}
+
+/// Whether a pcapng block says that it is shorter than its own frame. A section header has a byte order of its own and is left to
+/// the parser, which knows how long one is.
+fn is_below_minimum(bytes: &[u8], is_big_endian: bool) -> bool {
+    let Some((kind, rest)) = bytes.split_first_chunk() else { return false };
+    let Some(length) = rest.first_chunk() else { return false };
+    let length = if is_big_endian { u32::from_be_bytes(*length) } else { u32::from_le_bytes(*length) };
+    u32::from_le_bytes(*kind) != PCAPNG && length < BLOCK_SIZE_MIN
 }
 
 /// Translates the parser's verdict on the block at the front of `bytes`.
@@ -226,5 +240,30 @@ fn packet_of<'a>(block: Block<'a>, interfaces: &[Link]) -> Option<(&'a [u8], Lin
         | Block::ProcessInformation(_)
         | Block::Custom(_)
         | Block::Unknown(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A section of the given byte order and, behind it, the beginning of a block of that type and length.
+    fn section_and_block(number: fn(u32) -> [u8; 4], kind: u32, length: u32) -> Vec<u8> {
+        let section = [PCAPNG, 28, 0x1a2b_3c4d, 1 << 16, u32::MAX, u32::MAX, 28];
+        section.into_iter().chain([kind, length, 0, 0, 0]).flat_map(number).collect()
+    }
+
+    #[test]
+    fn a_block_shorter_than_its_frame_is_damage() {
+        const PROCESS_INFORMATION: u32 = 0x8000_0001;
+        for number in [u32::to_le_bytes, u32::to_be_bytes] {
+            for length in 0..BLOCK_SIZE_MIN {
+                for kind in [PROCESS_INFORMATION, 0, 3, 6] {
+                    let file = section_and_block(number, kind, length);
+                    let verdict = Packets::new(file.as_slice()).next_packet().map(|packet| packet.is_some());
+                    assert!(matches!(verdict, Err(Error::Damaged { packets: 0 })), "{kind:#x} {length}: {verdict:?}");
+                }
+            }
+        }
     }
 }
