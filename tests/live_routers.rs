@@ -106,13 +106,14 @@ fn agree(lab: &Lab, db: &TestDb, after: &str) {
     }
 }
 
-/// The latest event of every route that is an announcement is a row, with the same attributes, and the reverse.
+/// The latest event of every Loc-RIB route that is an announcement is a row, with the same attributes, and the reverse.
 fn history_ends_in_the_present(db: &TestDb) {
     let columns = "router_id, table_name, afi, prefix, nexthop, as_path, origin, localpref, med, origin_asn, \
                    communities_std, communities_ext, communities_large, attrs";
     let key = "router_id, table_name, afi, prefix, coalesce(path_id, 0)";
     let latest = format!(
-        "SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM route_events ORDER BY {key}, ingest_time DESC) latest \
+        "SELECT {columns} FROM (SELECT DISTINCT ON ({key}) * FROM route_events WHERE rib = 'loc-rib'
+                                ORDER BY {key}, ingest_time DESC) latest \
          WHERE action = 'A'"
     );
     let present = format!("SELECT {columns} FROM current_routes");
