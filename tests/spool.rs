@@ -76,7 +76,8 @@ impl Scene {
         self.proxy.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// Sends `bytes` of generations, and more until the spool is needed; how many it sent. All of it is in the spool then.
+    /// Sends `bytes` of generations, and more until the spool is needed; how many it sent. All of it is in the spool then, but
+    /// for what reached the database before the way was cut.
     fn send_while_away(&self, router: &mut FakeRouter, bytes: u64) -> u32 {
         let mut sent = 0;
         let mut length = 0;
@@ -87,7 +88,12 @@ impl Scene {
             length += u64::try_from(messages.len()).unwrap();
             router.send(&messages);
         }
-        eventually("all of it is in the spool", || (spooled(&self.state_dir) >= length).then_some(()));
+        eventually("all of it is in the spool", || {
+            let events = u64::try_from(count(&self.db, "route_events")).unwrap() - u64::from(TABLE);
+            // All generations are of one length.
+            let stored = (events * length).div_ceil(u64::from(sent * TABLE));
+            (spooled(&self.state_dir) + stored >= length).then_some(())
+        });
         sent
     }
 
