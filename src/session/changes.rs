@@ -106,12 +106,8 @@ impl<'a> Changes<'a> {
                 NlriSet::Labelled(nlri) => {
                     for ((slot, labels), nlri) in by_label(nlri, path_ids) {
                         let rd = slot.rd().map(|rd| rd.to_string());
-                        let beside = Beside {
-                            path_status: group.path_status,
-                            rd: rd.as_deref(),
-                            labels: &labels,
-                            ..Beside::default()
-                        };
+                        let beside =
+                            Beside { path_status: group.path_status, rd: rd.as_deref(), labels, ..Beside::default() };
                         let route = EncodedRoute::encode_beside(next_hop, &routes.attributes, &beside);
                         changes.announced.push((slot, Arc::new(route), Prefixes::Listed(nlri)));
                     }
@@ -164,18 +160,20 @@ impl PathIds {
 }
 
 /// Routes whose rows have all columns but the key in common: one table, one stack of labels.
-type ByLabel = BTreeMap<(Slot, Vec<u32>), Vec<Nlri>>;
+type ByLabel<'a> = BTreeMap<(Slot, &'a [u32]), Vec<Nlri>>;
 
-fn by_label(all: &[LabelledNlri], path_ids: PathIds) -> ByLabel {
+fn by_label(all: &[LabelledNlri], path_ids: PathIds) -> ByLabel<'_> {
+    fn key(route: &LabelledNlri) -> (Slot, &[u32]) {
+        let part = route.rd.map_or(Part::Labelled, Part::Vpn);
+        (Slot { afi: route.nlri.prefix.afi(), part }, route.labels.as_slice())
+    }
     let mut groups = ByLabel::new();
-    for LabelledNlri { nlri, rd, labels } in all {
-        let path_id = match path_ids {
-            PathIds::Keyed => nlri.path_id,
-            PathIds::Ignored => None,
-        };
-        let part = rd.map_or(Part::Labelled, Part::Vpn);
-        let key = (Slot { afi: nlri.prefix.afi(), part }, labels.to_vec());
-        groups.entry(key).or_default().push(Nlri { path_id, ..*nlri });
+    // Most UPDATEs are one run, which is then one allocation.
+    for run in all.chunk_by(|one, next| key(one) == key(next)) {
+        groups.entry(key(&run[0])).or_default().extend(run.iter().map(|route| match path_ids {
+            PathIds::Keyed => route.nlri,
+            PathIds::Ignored => Nlri { path_id: None, ..route.nlri },
+        }));
     }
     groups
 }
