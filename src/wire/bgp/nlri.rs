@@ -154,6 +154,10 @@ fn read_labelled(
             Ok(prefix) => prefix,
             Err(_) => read_odd_prefix(afi, octets, left, at, host_bits)?,
         };
+        if all.is_empty() {
+            // As long as the first one, most likely: one allocation for all of them.
+            all.reserve_exact(1 + reader.remaining() / (1 + usize::from(bits.div_ceil(8))));
+        }
         all.push(LabelledNlri { nlri: Nlri { prefix, path_id }, rd, labels });
     }
     Ok(NlriSet::Labelled(all))
