@@ -12,12 +12,16 @@ use jiff::civil::Date;
 
 use crate::metrics::{Meters, ProcessMeter};
 use crate::model::{RouterId, Timestamp};
+use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
-use crate::store::{self, Client, partitions, snapshots, upkeep};
+use crate::store::{self, Client, Verdict, partitions, snapshots, upkeep};
 
 /// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
 const SESSION_EVENTS_DAYS: u32 = 400;
+
+/// How it is called in the log and in `pg_stat_activity`.
+const THREAD: &str = "maintenance";
 
 /// The pause after a run that failed as a whole, if the interval is not shorter.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
@@ -41,6 +45,8 @@ pub struct MaintenanceOptions {
     pub interval: Duration,
     /// Where it is counted.
     pub meters: Arc<Meters>,
+    /// Who is told when the database is away.
+    pub health: Arc<Health>,
 }
 
 /// What one run did.
@@ -64,12 +70,19 @@ pub struct Report {
 
 /// Runs at once and then at every interval until the collector stops.
 pub fn run(options: &MaintenanceOptions, stop: &Stop) {
-    let pulse = options.meters.pulse("maintenance", STANDSTILL_MAX);
+    let pulse = options.meters.pulse(THREAD, STANDSTILL_MAX);
     let mut is_failing = false;
+    let mut is_away = false;
     while !stop.is_stopping() {
         let started = Instant::now();
         pulse.beat();
-        let result = store::connect(&options.database_url, "maintenance").and_then(|mut client| {
+        let answered = options.health.answered();
+        let connected = store::connect(&options.database_url, THREAD);
+        if is_away && connected.is_ok() {
+            options.health.database_back(THREAD);
+        }
+        is_away = connected.is_err();
+        let result = connected.and_then(|mut client| {
             let mut report = run_once(&mut client, options.retention_days)?;
             if options.daily_snapshots {
                 take_snapshots(&mut client, &mut report)?;
@@ -85,15 +98,19 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             }
             Err(error) => {
                 options.meters.process.maintenance_failures.add(1);
-                if !is_failing {
+                is_away |= error.verdict() == Verdict::Reconnect;
+                if is_away {
+                    options.health.database_away(THREAD, &error);
+                } else if !is_failing {
                     log::error!("maintenance: {error}; trying again until it can");
                 }
-                is_failing = true;
+                is_failing = !is_away;
                 options.interval.min(RETRY_PAUSE)
             }
         };
         pulse.rest();
-        while !stop.is_stopping() && started.elapsed() < pause {
+        // When the database took something from somebody else, it is worth another try.
+        while !stop.is_stopping() && started.elapsed() < pause && !(is_away && options.health.answered() != answered) {
             std::thread::sleep(STOP_POLL.min(pause));
         }
     }

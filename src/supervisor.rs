@@ -320,21 +320,24 @@ struct Left {
 /// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
 fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>) -> Result<Option<Left>, StartError> {
     let mut pause = TICK;
-    let mut failed = false;
+    let mut away_since = None;
     loop {
         match open_database(settings, migrate) {
             Ok(left) => {
-                info!("database: connected{}", if failed { " at last" } else { "" });
+                match away_since.map(|since: Instant| since.elapsed().as_secs_f64()) {
+                    Some(seconds) => info!("database: connected after {seconds:.1} s"),
+                    None => info!("database: connected"),
+                }
                 return Ok(Some(left));
             }
             Err(error) if error.is_configuration() => {
                 return Err(StartError::Configuration(format!("database: {error}")));
             }
             Err(error) => {
-                if !failed {
+                if away_since.is_none() {
                     error!("database: not reached, trying until it is: {error}");
                 }
-                failed = true;
+                away_since.get_or_insert_with(Instant::now);
             }
         }
         match signals.recv_timeout(pause) {
@@ -404,6 +407,7 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
         daily_snapshots: settings.daily_snapshots,
         interval: settings.maintenance_interval,
         meters: Arc::clone(&operations.meters),
+        health: Arc::clone(&operations.health),
     };
     let stop = stop.clone();
     spawn("maintenance", move || maintenance::run(&options, &stop))

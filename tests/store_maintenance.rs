@@ -148,6 +148,7 @@ fn the_thread_runs_at_once_and_ends_with_the_collector() {
         daily_snapshots: false,
         interval,
         meters: Default::default(),
+        health: Default::default(),
     };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| rib_ingester::maintenance::run(&options, &stop));

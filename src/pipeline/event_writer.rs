@@ -115,6 +115,7 @@ impl EventWriter {
             self.write_batches(batches);
             // Whatever was taken is committed by now, rejected, or given up.
             arrived.iter().for_each(|(owner, _)| owner.meter.history.committed());
+            self.health.waiting.remove(events);
             drop(waiting);
         }
         self.given_up

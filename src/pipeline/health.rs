@@ -1,11 +1,22 @@
-//! What the writers are doing, in numbers that other threads read.
+//! What the writers are doing, in numbers that other threads read, and whether the database takes it.
 
+use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::Waiting;
+use super::outage::{Outage, Waited};
 
 /// Counters of all writers since the start.
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
+    outage: Outage,
+    /// Changes and events that are in memory because they are not stored.
+    pub waiting: Arc<Waiting>,
+    /// Bytes in the spool, as last measured.
+    pub spooled: AtomicU64,
     /// Batches that state writers wrote.
     pub state_batches: AtomicU64,
     /// Batches that event writers wrote.
@@ -30,12 +41,41 @@ impl Health {
         self.failing.load(Ordering::Acquire) == 0
     }
 
-    pub(super) fn begin_failing(&self) {
-        self.failing.fetch_add(1, Ordering::AcqRel);
+    /// The thread `who` cannot do its work for want of a database. However many say so, one error is logged.
+    pub fn database_away(&self, who: &str, error: &dyn Display) {
+        self.outage.begin(who, error);
     }
 
-    pub(super) fn end_failing(&self) {
+    /// The thread `who` got through. When all have who could not, one line says so, for how long, and what waited.
+    pub fn database_back(&self, who: &str) {
+        let waited = Waited { changes: self.waiting.count(), spooled: self.spooled.load(Ordering::Relaxed) };
+        self.outage.end(who, waited);
+    }
+
+    /// Changes whenever a thread got through that could not: it is worth another try for those who still wait.
+    pub fn answered(&self) -> u64 {
+        self.outage.answered()
+    }
+
+    /// Whether what broke a connection of that age may be a trouble that was told and is over.
+    pub(super) fn is_told(&self, connected_at: Instant) -> bool {
+        self.outage.is_older(connected_at)
+    }
+
+    pub(super) fn begin_failing(&self, who: &str, error: &dyn Display) {
+        self.failing.fetch_add(1, Ordering::AcqRel);
+        self.database_away(who, error);
+    }
+
+    pub(super) fn end_failing(&self, who: &str) {
         self.failing.fetch_sub(1, Ordering::AcqRel);
+        self.database_back(who);
+    }
+
+    /// As [`Health::end_failing`], for one that ends without having got through.
+    pub(super) fn leave_failing(&self, who: &str) {
+        self.failing.fetch_sub(1, Ordering::AcqRel);
+        self.outage.leave(who);
     }
 
     pub(super) fn count(counter: &AtomicU64, by: u64) {

@@ -1,6 +1,6 @@
 //! One writer's connection: made again when it breaks, tried again when the database is away.
 //!
-//! The error that begins a trouble is one line, its end is one line with how long it took; what lies between is silent.
+//! What begins a trouble and what ends it is told by [`Health`], once for all that meet it; what lies between is silent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(super) struct Link {
     client: Option<Client>,
     connected_at: Instant,
     pause: Duration,
-    trouble: Option<Instant>,
+    is_failing: bool,
 }
 
 /// One attempt at some work, and what is known of those before it.
@@ -119,7 +119,7 @@ impl Link {
         let (url, thread) = (options.database_url.clone(), thread.to_owned());
         let pulse = options.meters.pulse(&thread, STANDSTILL_MAX);
         let (client, connected_at) = (None, Instant::now());
-        Link { url, thread, prepare, stop, health, pulse, client, connected_at, pause: PAUSE_MIN, trouble: None }
+        Link { url, thread, prepare, stop, health, pulse, client, connected_at, pause: PAUSE_MIN, is_failing: false }
     }
 
     /// Waits for input by `wait`, which may take for ever.
@@ -141,6 +141,8 @@ impl Link {
                 return Err(Failure::GaveUp);
             }
             self.pulse.beat();
+            // What ended an outage for others is no news when an idle connection turns out to be broken by it.
+            let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
             let result = self.connected().and_then(|client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
                 None => work(client, &mut attempt),
@@ -158,6 +160,12 @@ impl Link {
                 Verdict::NoPartition => return Err(Failure::NoPartition(error)),
                 Verdict::Duplicate => return Err(Failure::Duplicate(error)),
                 Verdict::Again => {}
+                Verdict::Reconnect if is_leftover && !self.is_failing => {
+                    self.client = None;
+                    Health::count(&self.health.retries, 1);
+                    log::debug!("database: {} found its connection broken: {error}", self.thread);
+                    continue;
+                }
                 Verdict::Reconnect => self.client = None,
                 // A new connection may end at another server: read only is what a failover leaves behind.
                 Verdict::Stuck => self.client = None,
@@ -188,10 +196,10 @@ impl Link {
         Health::count(&self.health.retries, 1);
         // A deadlock is over before anyone has read about it.
         let is_passing = error.verdict() == Verdict::Again && self.pause < SILENT_PAUSE_MAX;
-        if self.trouble.is_none() && !is_passing {
-            self.trouble = Some(Instant::now());
-            self.health.begin_failing();
-            log::error!("database: {} cannot write: {error}; trying again until it can", self.thread);
+        let answered = self.health.answered();
+        if !self.is_failing && !is_passing {
+            self.is_failing = true;
+            self.health.begin_failing(&self.thread, error);
         } else {
             log::debug!("database: {} cannot write: {error}", self.thread);
         }
@@ -202,7 +210,8 @@ impl Link {
                 return Err(Failure::GaveUp);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            // Somebody else got through: no need to wait for the end of a long pause.
+            if left.is_zero() || self.health.answered() != answered {
                 return Ok(());
             }
             self.pulse.beat();
@@ -224,17 +233,16 @@ impl Link {
 
     fn recovered(&mut self) {
         self.pause = PAUSE_MIN;
-        if let Some(since) = self.trouble.take() {
-            self.health.end_failing();
-            log::info!("database: {} writes again after {:.1} s", self.thread, since.elapsed().as_secs_f64());
+        if std::mem::take(&mut self.is_failing) {
+            self.health.end_failing(&self.thread);
         }
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if self.trouble.is_some() {
-            self.health.end_failing();
+        if self.is_failing {
+            self.health.leave_failing(&self.thread);
         }
     }
 }

@@ -11,6 +11,7 @@ mod event_writer;
 mod health;
 mod link;
 pub mod op;
+mod outage;
 pub mod progress;
 mod rejected;
 pub mod sender;
@@ -32,7 +33,7 @@ pub use op::{
     RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was,
     WithdrawReason,
 };
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::StateWriter;
 

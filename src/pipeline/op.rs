@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::progress::Progress;
+use super::progress::{Progress, Waiting};
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
@@ -28,6 +28,8 @@ pub struct Ownership {
     pub meter: Arc<RouterMeter>,
     /// How much of the session's input is stored.
     pub progress: Progress,
+    /// What waits in memory, of all sessions.
+    pub waiting: Arc<Waiting>,
     lost: AtomicBool,
     in_doubt: AtomicBool,
     out_of_step: AtomicBool,
@@ -41,6 +43,7 @@ impl Ownership {
             epoch,
             meter,
             progress: Progress::default(),
+            waiting: Arc::default(),
             lost: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),

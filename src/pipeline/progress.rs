@@ -5,6 +5,28 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How many changes and events of all sessions are on their way to the database.
+#[derive(Debug, Default)]
+pub struct Waiting(AtomicU64);
+
+impl Waiting {
+    /// So many more are about to be sent.
+    pub fn add(&self, count: usize) {
+        self.0.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// So many are stored, refused or given up.
+    pub fn remove(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(count)));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Counted by the session and by the two writers of its router.
 #[derive(Debug, Default)]
 pub struct Progress {

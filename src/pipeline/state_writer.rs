@@ -37,6 +37,8 @@ pub(super) struct StateWriter {
     claims: HashMap<RouterId, i64>,
     /// Routers whose changes were taken since the last wait for input.
     arrived: Vec<Arc<RouterMeter>>,
+    /// Of what was taken, how much is not written.
+    unwritten: usize,
     audit: Audit,
     rejected: RejectedRows,
     health: Arc<Health>,
@@ -59,6 +61,7 @@ impl StateWriter {
             batch: Batch::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
+            unwritten: 0,
             audit: Audit::default(),
             given_up: 0,
             options,
@@ -78,6 +81,7 @@ impl StateWriter {
             self.flush();
             // Whatever was taken is committed by now, rejected, or given up.
             self.arrived.drain(..).for_each(|meter| meter.state.committed());
+            self.health.waiting.remove(std::mem::take(&mut self.unwritten));
         }
         self.given_up
     }
@@ -96,6 +100,7 @@ impl StateWriter {
             self.flush();
         }
         owner.meter.state.arrived(read_at);
+        self.unwritten += ops.len();
         if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, &owner.meter)) {
             self.arrived.push(Arc::clone(&owner.meter));
         }
@@ -335,7 +340,9 @@ impl StateWriter {
         let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record, must_be_ours));
         let Some(Some(taken)) = taken else { return };
         let meter = self.options.meters.router(&record.router);
-        let owner = Arc::new(Ownership::new(record.router.clone(), taken.epoch, meter));
+        let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
+        owner.waiting = Arc::clone(&self.health.waiting);
+        let owner = Arc::new(owner);
         self.claims.insert(record.router.clone(), owner.epoch);
         // A session that is gone needs no answer.
         let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });

@@ -142,6 +142,7 @@ impl Outbox {
             let (owner, tables) = (Arc::clone(&self.owner), tables.clone());
             let batch = EventBatch { owner, events, tables, read_at, replayed_since, upto, stored: None };
             progress.events.count_sent();
+            self.owner.waiting.add(batch.events.len());
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
@@ -150,6 +151,7 @@ impl Outbox {
         }
         let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops), read_at, upto };
         progress.state.count_sent();
+        self.owner.waiting.add(batch.ops.len());
         self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
         // Next to nothing, unless a queue was full.
         self.owner.meter.blocked_for(sending.elapsed());

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use super::notify::{self, Notify};
@@ -60,6 +61,7 @@ impl Operations {
     /// Measures what is not counted where it happens; to be called at every tick.
     pub(super) fn measure(&self, shared: &Shared) {
         shared.pipeline.measure(&self.meters);
+        self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let writers = if self.health.is_ready() { Ok(()) } else { Err("cannot write, see the log".to_owned()) };
         self.meters.set_part("writers", writers);

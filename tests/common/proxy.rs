@@ -5,8 +5,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// How the client's COMMIT looks on the wire.
 const COMMIT: &[u8] = b"COMMIT\0";
@@ -18,6 +18,8 @@ pub struct Proxy {
     pub swallow: Arc<AtomicUsize>,
     /// While it is set, new connections are closed at once and old ones with their next byte.
     pub is_down: Arc<AtomicBool>,
+    /// Host or socket folder, and port, of what new connections get to.
+    pub target: Arc<Mutex<(String, u16)>>,
 }
 
 impl Proxy {
@@ -27,27 +29,30 @@ impl Proxy {
         let own = listener.local_addr().unwrap().port();
         let swallow = Arc::new(AtomicUsize::new(0));
         let is_down = Arc::new(AtomicBool::new(false));
-        let (host, left, down) = (host.to_owned(), swallow.clone(), is_down.clone());
+        let target = Arc::new(Mutex::new((host.to_owned(), port)));
+        let (to, left, down) = (target.clone(), swallow.clone(), is_down.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
                 if down.load(Ordering::SeqCst) {
                     continue;
                 }
+                // Where nobody listens, nobody answers.
+                let (host, port) = to.lock().unwrap().clone();
                 if host.starts_with('/') {
-                    let server = UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).unwrap();
+                    let Ok(server) = UnixStream::connect(format!("{host}/.s.PGSQL.{port}")) else { continue };
                     let reader = server.try_clone().unwrap();
                     let close = server.try_clone().unwrap();
                     join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left, &down);
                 } else {
-                    let server = TcpStream::connect((host.as_str(), port)).unwrap();
+                    let Ok(server) = TcpStream::connect((host.as_str(), port)) else { continue };
                     let reader = server.try_clone().unwrap();
                     let close = server.try_clone().unwrap();
                     join(client, server, reader, move || drop(close.shutdown(Shutdown::Both)), &left, &down);
                 }
             }
         });
-        Proxy { port: own, swallow, is_down }
+        Proxy { port: own, swallow, is_down, target }
     }
 }
 

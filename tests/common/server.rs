@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// A folder that everybody may enter, gone with the value.
 pub struct Folder(PathBuf);
@@ -37,24 +38,89 @@ pub struct Server {
     folder: Folder,
     /// The URL of the role that owns the database `rib`.
     pub url: String,
+    options: String,
+    environment: Vec<(String, String)>,
+}
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Sessions are ended, everything is written.
+    Fast,
+    /// At once: the next start begins with a recovery.
+    Immediate,
 }
 
 impl Server {
     /// Starts one with more options (`-c name=value`) and more of an environment.
     pub fn start(options: &str, environment: &[(&str, &str)]) -> Server {
-        let folder = Folder::new();
-        let mut server = Server { folder, url: String::new() };
+        Server::start_in(Folder::new(), options, environment)
+    }
+
+    /// As [`Server::start`], with its files in this folder.
+    pub fn start_in(folder: Folder, options: &str, environment: &[(&str, &str)]) -> Server {
         let options = format!("-c fsync=off -c full_page_writes=off -c shared_buffers=32MB {options}");
-        let output = server
-            .script("start")
-            .env("RIB_INGESTER_PG_OPTIONS", options)
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut server = Server { folder, url: String::new(), options, environment };
+        server.launch("");
+        server
+    }
+
+    fn launch(&mut self, more: &str) {
+        let mut script = self.script("start");
+        script.env("RIB_INGESTER_PG_OPTIONS", format!("{} {more}", self.options));
+        script.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let output = script.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let url = text.lines().find_map(|line| line.strip_prefix("RIB_INGESTER_DATABASE_URL="));
-        server.url = url.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))).to_owned();
-        server
+        self.url = url.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))).to_owned();
+    }
+
+    /// Ends it and waits until it is gone.
+    pub fn shut_down(&self, how: Shutdown) {
+        let signal = match how {
+            Shutdown::Fast => "INT",
+            Shutdown::Immediate => "QUIT",
+        };
+        let id = self.process().expect("it runs");
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.is_running() {
+            assert!(Instant::now() < until, "the server does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether its main process is there.
+    pub fn is_running(&self) -> bool {
+        self.process().is_some_and(|id| Path::new("/proc").join(id).exists())
+    }
+
+    /// Starts it at the address that it had.
+    pub fn start_again(&mut self) {
+        let port = self.port();
+        self.launch(&format!("-c port={port}"));
+    }
+
+    /// Starts it at another address.
+    pub fn start_elsewhere(&mut self) {
+        let old = self.port();
+        while self.port() == old {
+            if self.is_running() {
+                self.shut_down(Shutdown::Fast);
+            }
+            self.launch("");
+        }
+    }
+
+    /// The folder of its files.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("pg")
+    }
+
+    fn process(&self) -> Option<String> {
+        let file = self.folder().join("data/postmaster.pid");
+        Some(std::fs::read_to_string(file).ok()?.lines().next()?.to_owned())
     }
 
     /// The port on loopback.
@@ -78,7 +144,7 @@ impl Server {
 
     fn script(&self, command: &str) -> Command {
         let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pg"));
-        script.arg(command).arg(self.folder.path().join("pg"));
+        script.arg(command).arg(self.folder());
         script
     }
 }
