@@ -12,6 +12,7 @@ pub mod allow;
 pub mod md5;
 pub mod print;
 pub mod problem;
+pub mod resync;
 pub mod router_id;
 pub mod stored_views;
 pub mod value;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use problem::Problem;
+pub use resync::ResyncOnDrift;
 pub use router_id::{RouterIdFrom, RouterIdRule};
 pub use stored_views::{StoredViews, StoredViewsRule};
 pub use value::{HistoryRedump, LogFormat};
@@ -254,6 +256,9 @@ settings! {
     resync_quiet: Duration = "RESYNC_QUIET_SECS", Text("60"), value::required(value::seconds::<1, 86_400>), Present,
         "1 to 86400",
         "a dump that never ends with an End-of-RIB is taken as over when it was quiet for so many seconds";
+    resync_on_drift: Option<ResyncOnDrift> = "RESYNC_ON_DRIFT", Unset, value::optional(resync::resync_on_drift), Present,
+        "a share below 100% and a duration of 1s to 168h in `s`, `m` or `h`: `1%,5m`",
+        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; unset: never";
     shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT_SECS", Text("30"), value::required(value::seconds::<1, 3_600>), Present,
         "1 to 3600",
         "how many seconds a stop may take to write what was read";

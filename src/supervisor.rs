@@ -25,6 +25,7 @@ use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
 use crate::pipeline::{self, PipelineEnd, PipelineOptions, SessionEventKind, StateItem};
+use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::intakes::{self, Intakes, Parked};
 use crate::session::link;
@@ -116,6 +117,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         options: session_options(settings),
         registry,
         refusals: Refusals::default(),
+        resyncs: Resyncs::default(),
         pipeline: sender,
         spool: Arc::clone(&spool),
         intakes: Arc::default(),
@@ -396,6 +398,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         }),
         single_path: Box::new(move |source| for_paths.is_single_path(source)),
         stored_views: Box::new(move |source| for_views.stored_views(source)),
+        resync_on_drift: settings.resync_on_drift,
         rejected_dir: settings.state_dir.join("rejected"),
     }
 }

@@ -297,3 +297,56 @@ fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
     let written = rows(&db, "SELECT kind FROM session_events ORDER BY id");
     assert!(kinds.contains(&"peer_down".to_owned()) && kinds.len() == written.len(), "{kinds:?} {written:?}");
 }
+
+/// The series of a RIB's drift.
+fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
+    let (_, _, text) = ingester.get("/metrics");
+    let series = format!("rib_ingester_drift_routes{{router=\"{ROUTER}\",rib=\"{rib}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).map(str::to_owned)
+}
+
+#[test]
+fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
+    let db = TestDb::create();
+    let mut ingester =
+        Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre,adj-rib-in-post"), ("RESYNC_ON_DRIFT", "10%,1s")]);
+    let mut router = begin(&ingester, &[one()]);
+    let all = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16"];
+    router.send(&announce(one(), &all[..2]));
+    // A dump that is not over says nothing; neither does a view that is not sent.
+    router.send(&statistics(one(), 5));
+    router.send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
+    eventually_equal(vec!["192.0.2.1 pre UNKNOWN 4 t".to_owned()], || sync(&db, "adj_rib_in"));
+    assert_eq!(drift(&mut ingester, "adj-rib-in-pre"), None);
+    router.send(&statistics(one(), 5));
+    eventually_equal(Some("3".to_owned()), || drift(&mut ingester, "adj-rib-in-pre"));
+    assert_eq!(drift(&mut ingester, "adj-rib-in-post"), None);
+    eventually("the session is closed", || {
+        router.send_or_be_cut(&statistics(one(), 5));
+        router.is_closed().then_some(())
+    });
+    let ends = "SELECT concat_ws(' ', kind, routes, regexp_replace(reason, '[0-9]+ s$', 'N s'))
+        FROM session_events WHERE kind NOT IN ('session_up', 'peer_up', 'end_of_rib')";
+    let end = "drift 2 drift: adj-rib-in-pre of neighbour 192.0.2.1 AS 64501, AFI 1 SAFI 1: \
+               2 routes stored, 5 reported, different for N s";
+    eventually_equal(vec![end.to_owned()], || rows(&db, ends));
+    // What was stored is held meanwhile.
+    assert_eq!(routes(&db, "adj_rib_in").len(), 2);
+    assert_eq!(drift(&mut ingester, "adj-rib-in-pre"), None);
+
+    let mut router = begin(&ingester, &[one()]);
+    router.send(&announce(one(), &all)).send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
+    router.send(&statistics(one(), 5));
+    eventually_equal(Some("0".to_owned()), || drift(&mut ingester, "adj-rib-in-pre"));
+    eventually_equal(5, || routes(&db, "adj_rib_in").len());
+    let (_, _, text) = ingester.get("/metrics");
+    assert!(
+        text.contains(&format!("rib_ingester_session_ends_total{{router=\"{ROUTER}\",how=\"drift\"}} 1")),
+        "{text}"
+    );
+    // The neighbour is gone, and what was known of its drift with it.
+    router.send(&bmp::peer_down(one(), 4)).send(&statistics(one(), 5));
+    eventually_equal(0, || routes(&db, "adj_rib_in").len());
+    eventually_equal(None, || drift(&mut ingester, "adj-rib-in-pre"));
+    assert!(ingester.stop().success());
+}

@@ -1,6 +1,6 @@
 //! All counters under their names, in Prometheus's text format.
 //!
-//! Series per router: about 45, and 7 per table. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
+//! Series per router: about 50, and 7 per table. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
 //! [`TABLES_MAX`] tables of each have series of their own; the tables behind them are summed under `(others)`. Text from
 //! routers is in `rib_ingester_router_info` only, cut to [`TEXT_CHARACTERS_MAX`], and in table names.
 
@@ -264,6 +264,15 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
         for (router, meter) in routers {
             for (how, times) in meter.ends.all() {
                 series.add(&[("router", router.as_str()), ("how", how)], count(times));
+            }
+        }
+    });
+    let help =
+        "By how many routes what is stored differs from the router's own statistics, over its neighbours and families.";
+    out.all("rib_ingester_drift_routes", GAUGE, help, |series| {
+        for (router, meter) in routers {
+            for (rib, routes) in meter.drift() {
+                series.add(&[("router", router.as_str()), ("rib", rib)], count(routes));
             }
         }
     });

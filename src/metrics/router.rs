@@ -36,6 +36,7 @@ pub struct RouterMeter {
     pub state: Lag,
     /// From socket to commit in `route_events`.
     pub history: Lag,
+    drift: Mutex<BTreeMap<&'static str, u64>>,
     name: Mutex<Name>,
     tables: Mutex<BTreeMap<TableKey, Arc<TableMeter>>>,
 }
@@ -79,6 +80,7 @@ impl RouterMeter {
     /// A session of this router is over; `how` is a word for its end.
     pub fn session_ends(&self, how: &'static str) {
         self.ends.count(how);
+        self.set_drift(BTreeMap::new());
         self.sessions_up.lower();
     }
 
@@ -92,6 +94,16 @@ impl RouterMeter {
     /// The session waited so long for a full queue.
     pub fn blocked_for(&self, time: Duration) {
         self.blocked.add(usize::try_from(time.as_micros()).unwrap_or(usize::MAX));
+    }
+
+    /// By how many routes what is stored differs from the router's own statistics, by the name of the RIB.
+    pub fn set_drift(&self, drift: BTreeMap<&'static str, u64>) {
+        *lock(&self.drift) = drift;
+    }
+
+    /// What [`set_drift`](RouterMeter::set_drift) was told last, nothing once the session is over.
+    pub fn drift(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.drift).clone()
     }
 
     /// sysName of the latest session.

@@ -65,6 +65,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         | SessionEnd::OutOfStep(_)
         | SessionEnd::TooManyTables(_)
         | SessionEnd::DatabaseDiffers
+        | SessionEnd::Drift(_)
         | SessionEnd::Superseded
         | SessionEnd::Spool(_)
         | SessionEnd::SpoolDamaged(_)

@@ -12,6 +12,7 @@
 //! Termination removes a router's routes at once, everything else leaves them for the hold.
 
 pub mod changes;
+pub mod drift;
 pub mod event_id;
 pub mod frame;
 pub mod identity;
@@ -36,6 +37,7 @@ pub mod rib;
 pub mod standing;
 pub mod stored;
 pub mod stream;
+mod synced_table;
 pub mod tables;
 pub mod waiting;
 
@@ -46,12 +48,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::StoredViews;
+use crate::config::{ResyncOnDrift, StoredViews};
 use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
 use crate::spool::{Spool, SpoolError};
 use crate::stop::Stop;
 use crate::wire::bmp::FrameError;
+use drift::Resyncs;
 use identity::IdentityRule;
 use intakes::Intakes;
 use refusals::Refusals;
@@ -78,6 +81,8 @@ pub struct Options {
     pub single_path: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// Which RIBs of a router at this address are stored.
     pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
+    /// When a router whose statistics say something else than what is stored has to dump again; `None`: never.
+    pub resync_on_drift: Option<ResyncOnDrift>,
     /// Where rejected messages are kept.
     pub rejected_dir: PathBuf,
 }
@@ -90,6 +95,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Who was turned away.
     pub refusals: Refusals,
+    /// Whose sessions were closed for a drift.
+    pub resyncs: Resyncs,
     /// The way to the writers.
     pub pipeline: PipelineSender,
     /// Where input goes that the writers cannot take yet.
@@ -137,6 +144,8 @@ pub enum SessionEnd {
     OwnershipLost,
     /// The database holds other routes than the session knows of: the router's next dump mends that.
     DatabaseDiffers,
+    /// What is stored differs from what the router says it has, for too long: a new dump is needed.
+    Drift(String),
     /// The collector stops.
     Stopping,
     /// The writers are gone: the collector is ending.
@@ -166,6 +175,7 @@ impl SessionEnd {
             SessionEnd::Refused(_) => "refused",
             SessionEnd::OwnershipLost => "ownership_lost",
             SessionEnd::DatabaseDiffers => "database_differs",
+            SessionEnd::Drift(_) => "drift",
             SessionEnd::Stopping => "stopping",
             SessionEnd::WritersGone => "writers_gone",
             SessionEnd::Spool(_) => "spool",
@@ -192,6 +202,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::DatabaseDiffers => {
                 f.write_str("database holds other routes than it said, a new dump is needed")
             }
+            SessionEnd::Drift(what) => write!(f, "drift: {what}"),
             SessionEnd::Stopping => f.write_str("collector stops"),
             SessionEnd::WritersGone => f.write_str("writers have ended"),
             SessionEnd::Spool(error) => write!(f, "input lost: {error}"),

@@ -10,6 +10,7 @@ use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
 use super::changes::{Changes, Part, PathIds, Slot};
+use super::drift::{self, Drifts};
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
@@ -24,11 +25,11 @@ use super::tables::{Stamp, Tables, router_note};
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp};
-use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEvent, SessionEventKind, StateItem, StateOp};
+use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp, View};
+use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
 use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
-use crate::wire::bmp::peer::{PeerKind, PerPeerHeader, Rib};
-use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
+use crate::wire::bmp::peer::Rib;
+use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring, StatisticsReport};
 use crate::wire::error::Error;
 
 /// A router that sends routes but no name is known by its address after this time of silence. FRR has routes of its own
@@ -63,6 +64,7 @@ pub(super) struct Settled {
     pub(super) tables: Tables,
     pub(super) owner: Arc<Ownership>,
     rejected: RejectedFile,
+    drifts: Drifts,
     meter: Arc<RouterMeter>,
     /// When the routes of its tables were last counted, or the session began.
     audited: Instant,
@@ -141,10 +143,7 @@ impl Monitor {
             Message::PeerUp(up) => self.peer_up(&up),
             Message::PeerDown(down) => self.peer_down(&down),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
-            Message::StatisticsReport(report) => match &mut self.settled {
-                None => Ok(()),
-                Some(settled) => settled.tables.outbox().op(StateOp::Statistics(peer_records::statistics(&report))),
-            },
+            Message::StatisticsReport(report) => self.statistics(&report, received_at),
             Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
             Message::Unknown { type_code } => {
                 debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
@@ -214,6 +213,7 @@ impl Monitor {
             | SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
             | SessionEnd::Superseded
+            | SessionEnd::Drift(_)
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost
             | SessionEnd::DatabaseDiffers
@@ -251,7 +251,7 @@ impl Monitor {
         let Some(settled) = &mut self.settled else { return Ok(()) };
         let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
         if !repeated {
-            settled.tables.outbox().note(peer_note(SessionEventKind::PeerUp, &up.peer, None))?;
+            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
         if !matches!(up.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
@@ -278,6 +278,7 @@ impl Monitor {
         self.stored.forget(&source.peer);
         let reason = down.to_string();
         let Some(settled) = &mut self.settled else { return Ok(()) };
+        settled.drifts.forget(&source.peer);
         if !matches!(down.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
         }
@@ -285,9 +286,26 @@ impl Monitor {
         if settled.tables.down(&source, &name, &reason)? {
             info!("{}: {} down, its tables removed: {reason}", settled.subject, source.peer);
         } else if was_up {
-            settled.tables.outbox().note(peer_note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
+            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
         }
         Ok(())
+    }
+
+    fn statistics(&mut self, report: &StatisticsReport<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        settled.tables.outbox().op(StateOp::Statistics(peer_records::statistics(report)))?;
+        let source = self.peers.source(&report.peer);
+        if source.view == View::LocRib && self.oddities.of(Oddity::FilteredLocRib) > 0 {
+            return Ok(());
+        }
+        let sizes = drift::sizes(report, &source, &self.peers.families(&report.peer));
+        if sizes.is_empty() {
+            return Ok(());
+        }
+        let stored = settled.tables.stored_routes(&source.peer);
+        let too_large = settled.drifts.compare(&settled.router, &sizes, &stored, received_at, &self.shared.resyncs);
+        settled.meter.set_drift(settled.drifts.by_rib());
+        too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
     }
 
     fn route_monitoring(
@@ -412,7 +430,9 @@ impl Monitor {
         }
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
         let audited = Instant::now();
-        self.settled = Some(Settled { router, subject, tables, owner, rejected, meter, audited });
+        // What comes out of the spool is over: no connection is left to close.
+        let drifts = Drifts::new(self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none()));
+        self.settled = Some(Settled { router, subject, tables, owner, rejected, drifts, meter, audited });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 
@@ -521,6 +541,7 @@ impl Settled {
             | SessionEnd::TooManyTables(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
+            SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
             SessionEnd::Spool(_) | SessionEnd::SpoolDamaged(_) => {
                 shared.spool.count_gap();
                 self.lose(SessionEventKind::Gap, &reason, shared, connection)
@@ -557,16 +578,6 @@ impl Settled {
             }
         }
     }
-}
-
-fn peer_note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<String>) -> SessionEvent {
-    let peer_address = match header.peer.kind {
-        PeerKind::LocRib(_) => None,
-        PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
-            Some(header.peer.address)
-        }
-    };
-    SessionEvent { peer_address, reason, ..router_note(kind, None, None) }
 }
 
 /// The reason of a Termination in words (RFC 7854 section 4.5).

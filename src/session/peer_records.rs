@@ -1,11 +1,13 @@
-//! What Peer Up, Peer Down and Statistics Reports say of a neighbour, as rows of `peers` and `peer_statistics`. Pure.
+//! What Peer Up, Peer Down and Statistics Reports say of a neighbour, as rows of `peers`, `peer_statistics` and
+//! `session_events`. Pure.
 
 use serde_json::{Value, json};
 
 use super::open_json;
+use super::tables::router_note;
 use crate::model::{AfiSafi, Text};
-use crate::pipeline::{PeerName, PeerRecord, PeerState, StatisticRecord};
-use crate::wire::bmp::peer::{PeerKey, PeerKind};
+use crate::pipeline::{PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
 
@@ -67,6 +69,17 @@ pub fn down(down: &PeerDown<'_>) -> PeerRecord {
         state: PeerState::Down,
         reason: Some(down.to_string()),
     }
+}
+
+/// A row of `session_events` about a peer or Loc-RIB instance.
+pub fn note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<String>) -> SessionEvent {
+    let peer_address = match header.peer.kind {
+        PeerKind::LocRib(_) => None,
+        PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
+            Some(header.peer.address)
+        }
+    };
+    SessionEvent { peer_address, reason, ..router_note(kind, None, None) }
 }
 
 /// The values of a report that are numbers.

@@ -8,19 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use log::{info, warn};
+use log::info;
 
 use super::SessionEnd;
 use super::changes::{Changes, Part, Slot};
 use super::outbox::Outbox;
 use super::peers::{PeerId, Source};
-use super::rib::{Rib, Verdict};
+use super::rib::Rib;
 use super::standing::Standing;
-use crate::metrics::TableMeter;
-use crate::model::{Afi, Nlri, Table, TableKey, Timestamp, View};
-use crate::pipeline::{
-    EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
-};
+use super::synced_table::{Dump, Room, SyncedTable, Writer};
+use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
+use crate::pipeline::{RouteChange, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason};
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
 const TABLES_MAX: usize = 16_384;
@@ -73,41 +71,6 @@ pub struct Tables {
     idle: Duration,
     /// `idle` when a route from before the session was last confirmed.
     confirmed: Duration,
-}
-
-#[derive(Debug)]
-struct SyncedTable {
-    table: Arc<Table>,
-    /// Whose Peer Down it goes with.
-    peer: PeerId,
-    part: Part,
-    rib: Rib,
-    dump: Dump,
-    eor_seen: bool,
-    room: Room,
-    meter: Arc<TableMeter>,
-}
-
-/// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Room {
-    /// There is room.
-    Left,
-    /// Nine tenths are taken.
-    Scarce,
-    /// New routes were refused.
-    None,
-}
-
-/// Where a table's dump stands. Durations are [`Tables::idle`] at that moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dump {
-    /// Announced by a Peer Up, no route yet.
-    Expected { since: Duration },
-    /// Routes are coming.
-    Running { since: Duration },
-    /// Ended by an End-of-RIB or by silence.
-    Over,
 }
 
 impl Tables {
@@ -298,6 +261,17 @@ impl Tables {
         Ok(())
     }
 
+    /// How many routes are stored of each RIB and family of a peer or Loc-RIB instance; `None` where that says nothing now
+    /// ([`SyncedTable::settled_routes`]).
+    pub fn stored_routes(&self, peer: &PeerId) -> BTreeMap<(View, AfiSafi), Option<usize>> {
+        let mut all = BTreeMap::new();
+        for (key, table) in self.tables.iter().filter(|(_, table)| table.peer == *peer) {
+            let sum = all.entry((key.view, table.family())).or_insert(Some(0));
+            *sum = sum.zip(table.settled_routes()).map(|(sum, routes)| sum + routes);
+        }
+        all
+    }
+
     /// The router ended monitoring by a Termination: all its tables go.
     ///
     /// # Errors
@@ -440,144 +414,10 @@ fn base(name: &str) -> &str {
     name.split('|').next().unwrap_or(name)
 }
 
-/// The outbox together with what an event needs.
-struct Writer<'a> {
-    outbox: &'a mut Outbox,
-    standing: &'a Standing,
-    stamp: &'a mut Stamp,
-}
-
-impl Writer<'_> {
-    fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Was) -> Result<(), SessionEnd> {
-        self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
-    }
-
-    fn event(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
-        if !self.outbox.keeps_history() {
-            return Ok(());
-        }
-        let Stamp { received_at, router_time, raw } = self.stamp;
-        let id = self.standing.event_id(table, &nlri, &change, router_time.unwrap_or(*received_at));
-        self.outbox.event(RouteEvent {
-            id,
-            table: Arc::clone(table),
-            nlri,
-            change,
-            received_at: *received_at,
-            router_time: *router_time,
-            raw: raw.take(),
-        })
-    }
-}
-
-impl SyncedTable {
-    /// Whether a route from before the session was confirmed by this one.
-    fn announce(
-        &mut self,
-        nlri: Nlri,
-        route: &Arc<EncodedRoute>,
-        rules: Rules,
-        writer: &mut Writer<'_>,
-    ) -> Result<bool, SessionEnd> {
-        if let Some(max) = rules.routes_max
-            && !self.has_room(&nlri, max, writer.outbox)?
-        {
-            return Ok(false);
-        }
-        let announced = self.rib.announce(&nlri, route.fingerprint());
-        let repeated = match announced.verdict {
-            Verdict::New => {
-                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Absent)?;
-                false
-            }
-            Verdict::Changed => {
-                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Stored)?;
-                false
-            }
-            Verdict::Same => {
-                self.meter.unchanged.add(1);
-                self.dump != Dump::Over
-            }
-        };
-        if !repeated || rules.redump == Redump::Record {
-            writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
-        }
-        Ok(announced.confirmed)
-    }
-
-    /// Whether the table may take this route: one that it has, or a new one while there are fewer than `max`.
-    fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
-        // What a dump has not confirmed goes at its end, and keeps nobody out until then.
-        let routes = self.rib.len() - self.rib.unconfirmed();
-        let room = match routes {
-            _ if routes >= max && !self.rib.knows(nlri) => Room::None,
-            _ if routes >= max - max / 10 => Room::Scarce,
-            _ => Room::Left,
-        };
-        if room > self.room {
-            self.room = room;
-            match room {
-                Room::Left => {}
-                Room::Scarce => warn!(
-                    "{}: {routes} routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}: further ones are refused there",
-                    self.table
-                ),
-                Room::None => {
-                    warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
-                    let reason = "new routes are refused until others go: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
-                    outbox.note(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
-                }
-            }
-        }
-        Ok(room != Room::None)
-    }
-
-    /// The keys that this session has not confirmed, each with its event.
-    fn purge(
-        &mut self,
-        outbox: &mut Outbox,
-        standing: &Standing,
-        received_at: Timestamp,
-    ) -> Result<Vec<Nlri>, SessionEnd> {
-        let stale = self.rib.take_stale();
-        self.meter.purged.add(stale.len());
-        let mut stamp = Stamp { received_at, router_time: None, raw: None };
-        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
-        for nlri in &stale {
-            writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
-        }
-        Ok(stale)
-    }
-
-    /// Lets others know where the table stands.
-    fn measure(&self) {
-        self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));
-        self.meter.synchronised.set(u64::from(self.dump == Dump::Over));
-    }
-
-    fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
-        SessionEvent {
-            table_name: Some(Arc::clone(&self.table.name)),
-            peer_address: self.table.view.neighbour().map(|of| of.address),
-            afi: Some(self.table.afi),
-            ..router_note(kind, reason, routes)
-        }
-    }
-}
-
 /// How [`Standing`] knows a table.
 fn mark(key: &TableKey) -> String {
     let of = key.view.neighbour().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
     format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)
-}
-
-impl Dump {
-    fn with_routes(self, idle: Duration) -> Dump {
-        match self {
-            Dump::Expected { .. } => Dump::Running { since: idle },
-            Dump::Running { .. } | Dump::Over => self,
-        }
-    }
 }
 
 /// A row of `session_events` about the router as a whole.

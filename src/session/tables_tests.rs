@@ -5,8 +5,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{Asn, NextHop, PathAttributes, Prefix, RouterId, Speaker};
-use crate::pipeline::{EventBatch, Ownership, StateItem, StoredRoute};
+use crate::model::{Asn, NextHop, Nlri, PathAttributes, Prefix, RouterId, Speaker};
+use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
 /// The global Loc-RIB.

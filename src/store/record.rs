@@ -125,6 +125,8 @@ pub enum SessionEventKind {
     SessionLost,
     /// The collector closed the session: stream out of step, superseded, ownership lost.
     SessionClosed,
+    /// The collector closed the session because what is stored differs from what the router says it has.
+    Drift,
     /// The collector stopped; rows stay.
     CollectorStopped,
     /// The hold of a table or router ran out; its rows went.
@@ -158,6 +160,7 @@ impl SessionEventKind {
             SessionEventKind::Terminated => "terminated",
             SessionEventKind::SessionLost => "session_lost",
             SessionEventKind::SessionClosed => "session_closed",
+            SessionEventKind::Drift => "drift",
             SessionEventKind::CollectorStopped => "collector_stopped",
             SessionEventKind::HoldExpired => "hold_expired",
             SessionEventKind::PeerUp => "peer_up",

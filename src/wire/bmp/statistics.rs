@@ -1,4 +1,4 @@
-//! Statistics Report (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9069 section 5.5).
+//! Statistics Report (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9069 section 5.5, RFC 9972).
 
 use super::PerPeerHeader;
 use crate::model::AfiSafi;
@@ -100,6 +100,31 @@ pub fn statistic_name(type_code: u16) -> Option<&'static str> {
         15 => "adj_rib_out_post_policy_routes",
         16 => "adj_rib_out_pre_policy_routes_per_family",
         17 => "adj_rib_out_post_policy_routes_per_family",
+        // RFC 9972; 24 and 25 are not assigned.
+        18 => "adj_rib_in_pre_policy_routes",
+        19 => "adj_rib_in_pre_policy_routes_per_family",
+        20 => "adj_rib_in_post_policy_routes",
+        21 => "adj_rib_in_post_policy_routes_per_family",
+        22 => "adj_rib_in_rejected_by_policy_per_family",
+        23 => "adj_rib_in_accepted_by_policy_per_family",
+        26 => "routes_suppressed_by_damping_per_family",
+        27 => "routes_stale_by_graceful_restart_per_family",
+        28 => "routes_stale_by_long_lived_graceful_restart_per_family",
+        29 => "adj_rib_in_room_below_threshold",
+        30 => "adj_rib_in_room_below_threshold_per_family",
+        31 => "room_below_license_threshold",
+        32 => "room_below_license_threshold_per_family",
+        33 => "adj_rib_in_rejected_as_path_length",
+        34 => "adj_rib_in_rejected_as_path_length_per_family",
+        35 => "adj_rib_in_origin_invalid_per_family",
+        36 => "adj_rib_in_origin_valid_per_family",
+        37 => "adj_rib_in_origin_not_found_per_family",
+        38 => "adj_rib_out_rejected_by_policy_per_family",
+        39 => "adj_rib_out_filtered_as_path_length",
+        40 => "adj_rib_out_filtered_as_path_length_per_family",
+        41 => "adj_rib_out_origin_invalid_per_family",
+        42 => "adj_rib_out_origin_valid_per_family",
+        43 => "adj_rib_out_origin_not_found_per_family",
         _ => return None,
     })
 }

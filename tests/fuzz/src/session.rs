@@ -17,6 +17,7 @@ use rib_ingester::pipeline::{
     Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
     SessionEventKind, StateItem, StateOp, StoredRoute, Was, WithdrawReason, channels,
 };
+use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
 use rib_ingester::session::monitor::Monitor;
@@ -202,11 +203,13 @@ impl Database {
                 identity_rule: Box::new(move |_| identity),
                 single_path: Box::new(move |_| single_path),
                 stored_views: Box::new(move |_| stored_views),
+                resync_on_drift: None,
                 // Nothing can be made below a file: what is rejected is not kept.
                 rejected_dir: "/dev/null/rejected".into(),
             },
             registry: Registry::new(HOLD, HOLD),
             refusals: Refusals::default(),
+            resyncs: Resyncs::default(),
             pipeline: self.pipeline.clone(),
             spool: Spool::off(),
             intakes: Arc::default(),

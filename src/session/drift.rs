@@ -1,0 +1,334 @@
+//! How what is stored compares with what the router says it has: its statistics of the sizes of RIBs.
+//!
+//! A router counts its RIBs at another moment than the collector, so a difference means nothing until it lasts. It may also
+//! count other things: a router whose new dump changes nothing is asked for the next one after twice the time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::peers::{PeerId, Source};
+use crate::config::ResyncOnDrift;
+use crate::model::{AfiSafi, Neighbour, Policy, RouterId, Timestamp, View};
+use crate::wire::bmp::peer::Rib;
+use crate::wire::bmp::{StatisticValue, StatisticsReport};
+
+/// The families that are stored: a number of routes of all families can be compared where there are no others.
+const FAMILIES: [(u16, u8); 6] = [(1, 1), (2, 1), (1, 4), (2, 4), (1, 128), (2, 128)];
+
+/// So many RIBs are remembered for which a new dump was asked for; there are no more closings then.
+const RESYNCS_MAX: usize = 4_096;
+
+/// A router is asked for a new dump once a day, however often that has not helped, or when the drift has lasted for as
+/// long as the setting says, if that is more.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which RIB a statistic is of: its peer or Loc-RIB instance, the view, and the family unless it is of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RibOf {
+    /// The peer or instance.
+    pub peer: PeerId,
+    /// Which of its RIBs.
+    pub view: View,
+    /// `None`: all families.
+    pub family: Option<AfiSafi>,
+}
+
+impl fmt::Display for RibOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(rib_name(self.view))?;
+        if self.view != View::LocRib {
+            write!(f, " of {}", self.peer)?;
+        }
+        match self.family {
+            Some(AfiSafi { afi, safi }) => write!(f, ", AFI {afi} SAFI {safi}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A RIB's name in metrics, as in the setting `STORE`.
+fn rib_name(view: View) -> &'static str {
+    match view {
+        View::LocRib => "loc-rib",
+        View::AdjRibIn(Neighbour { policy: Policy::Pre, .. }) => "adj-rib-in-pre",
+        View::AdjRibIn(Neighbour { policy: Policy::Post, .. }) => "adj-rib-in-post",
+        View::AdjRibOut(Neighbour { policy: Policy::Pre, .. }) => "adj-rib-out-pre",
+        View::AdjRibOut(Neighbour { policy: Policy::Post, .. }) => "adj-rib-out-post",
+    }
+}
+
+/// What a report says of the sizes of RIBs; `families` are those of the peer.
+///
+/// A report about a Loc-RIB instance counts that one (RFC 9069 section 5.5), and a filtered one is not what it counts. In
+/// reports about neighbours types 8 and 10 mean different things to different routers and say nothing here. Where a report
+/// has numbers by family, those of all families together are left out, and so they are where a family of the peer is not
+/// stored.
+pub fn sizes(report: &StatisticsReport<'_>, source: &Source, families: &[AfiSafi]) -> Vec<(RibOf, u64)> {
+    let all_stored = families.iter().all(|family| FAMILIES.contains(&(family.afi, family.safi)));
+    let size_of = |type_code, value| {
+        let view = view(type_code, report.peer.rib, source.view)?;
+        let (family, routes) = match value {
+            StatisticValue::Number(routes) if all_stored => (None, routes),
+            StatisticValue::PerFamily(family, routes) => (Some(family), routes),
+            StatisticValue::Number(_) | StatisticValue::Opaque(_) => return None,
+        };
+        Some((RibOf { peer: source.peer, view, family }, routes))
+    };
+    let all = report.statistics.iter().filter_map(|statistic| size_of(statistic.type_code, statistic.value));
+    let sizes: BTreeMap<RibOf, u64> = all.collect();
+    let has_families = |view| sizes.keys().any(|rib| rib.view == view && rib.family.is_some());
+    sizes.iter().filter(|(rib, _)| rib.family.is_some() || !has_families(rib.view)).map(|(r, n)| (*r, *n)).collect()
+}
+
+/// The RIB that a type of statistic is the size of (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9972).
+fn view(type_code: u16, rib: Rib, of: View) -> Option<View> {
+    let Some(Neighbour { address, .. }) = of.neighbour() else {
+        let is_whole = matches!(rib, Rib::LocRib { filtered: false });
+        return (is_whole && matches!(type_code, 8 | 10)).then_some(View::LocRib);
+    };
+    let neighbour = |policy| Neighbour { address, policy };
+    Some(match type_code {
+        7 | 9 | 18 | 19 => View::AdjRibIn(neighbour(Policy::Pre)),
+        20 | 21 => View::AdjRibIn(neighbour(Policy::Post)),
+        14 | 16 => View::AdjRibOut(neighbour(Policy::Pre)),
+        15 | 17 => View::AdjRibOut(neighbour(Policy::Post)),
+        _ => return None,
+    })
+}
+
+/// What is stored of one RIB and what the router said last.
+#[derive(Clone, Copy, Debug)]
+struct Drift {
+    routes: u64,
+    /// Since when every report has been above the share.
+    since: Option<Timestamp>,
+}
+
+/// The drifts of one session.
+#[derive(Debug, Default)]
+pub struct Drifts {
+    rule: Option<ResyncOnDrift>,
+    latest: HashMap<RibOf, Drift>,
+}
+
+impl Drifts {
+    /// None yet; without a rule none is ever too large.
+    pub fn new(rule: Option<ResyncOnDrift>) -> Drifts {
+        Drifts { rule, latest: HashMap::new() }
+    }
+
+    /// Compares what is stored with what a report read at `at` says of that; `stored` has what is known of the peer's
+    /// tables. Why the router has to dump again, if it has.
+    pub fn compare(
+        &mut self,
+        router: &RouterId,
+        sizes: &[(RibOf, u64)],
+        stored: &BTreeMap<(View, AfiSafi), Option<usize>>,
+        at: Timestamp,
+        resyncs: &Resyncs,
+    ) -> Option<String> {
+        let mut too_large = None;
+        for (rib, reported) in sizes {
+            let Some(stored) = stored_routes(rib, stored) else {
+                self.latest.remove(rib);
+                continue;
+            };
+            let is_above = self.rule.is_some_and(|rule| rule.is_above(stored, *reported));
+            let before = self.latest.get(rib).and_then(|drift| drift.since);
+            let since = is_above.then(|| before.unwrap_or(at));
+            self.latest.insert(*rib, Drift { routes: stored.abs_diff(*reported), since });
+            let (Some(rule), Some(since)) = (self.rule, since) else {
+                resyncs.forget(router, rib);
+                continue;
+            };
+            let Some(wait) = resyncs.wait(router, rib, rule.lasting) else { continue };
+            if too_large.is_none() && lasted(since, at) >= wait {
+                resyncs.note(router, rib);
+                let seconds = lasted(since, at).as_secs();
+                too_large =
+                    Some(format!("{rib}: {stored} routes stored, {reported} reported, different for {seconds} s"));
+            }
+        }
+        too_large
+    }
+
+    /// A peer or Loc-RIB instance went down.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.latest.retain(|rib, _| rib.peer != *peer);
+    }
+
+    /// By how many routes each kind of RIB differs, over all peers and families, by its name in metrics.
+    pub fn by_rib(&self) -> BTreeMap<&'static str, u64> {
+        let mut sums = BTreeMap::new();
+        for (rib, drift) in &self.latest {
+            let sum: &mut u64 = sums.entry(rib_name(rib.view)).or_default();
+            *sum = sum.saturating_add(drift.routes);
+        }
+        sums
+    }
+}
+
+fn lasted(since: Timestamp, at: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(at.unix_micros() - since.unix_micros()).unwrap_or(0))
+}
+
+/// How many routes are stored of a RIB, where that says anything.
+fn stored_routes(rib: &RibOf, stored: &BTreeMap<(View, AfiSafi), Option<usize>>) -> Option<u64> {
+    let tables = stored
+        .iter()
+        .filter(|((view, family), _)| *view == rib.view && rib.family.is_none_or(|of| of == *family))
+        .map(|(_, routes)| *routes);
+    let all: Option<Vec<usize>> = tables.collect();
+    let all = all.filter(|all| !all.is_empty())?;
+    u64::try_from(all.iter().sum::<usize>()).ok()
+}
+
+/// How often routers were made to dump again for a RIB that still drifts.
+#[derive(Debug, Default)]
+pub struct Resyncs {
+    times: Mutex<HashMap<(RouterId, RibOf), u32>>,
+}
+
+impl Resyncs {
+    /// How long a drift has to last; `None`: it is borne.
+    fn wait(&self, router: &RouterId, rib: &RibOf, lasting: Duration) -> Option<Duration> {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        match times.get(&(router.clone(), *rib)) {
+            None if times.len() >= RESYNCS_MAX => None,
+            None => Some(lasting),
+            Some(times) => Some(lasting.saturating_mul(1 << (*times).min(20)).min(WAIT_MAX.max(lasting))),
+        }
+    }
+
+    fn note(&self, router: &RouterId, rib: &RibOf) {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        *times.entry((router.clone(), *rib)).or_default() += 1;
+    }
+
+    /// It does not drift any more.
+    fn forget(&self, router: &RouterId, rib: &RibOf) {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).remove(&(router.clone(), *rib));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resync::resync_on_drift;
+    use crate::model::{Asn, Speaker};
+    use crate::wire::bmp::Statistic;
+    use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rd};
+    use std::net::Ipv4Addr;
+
+    const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
+    const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
+
+    fn neighbour(policy: Policy) -> Neighbour {
+        Neighbour { address: Ipv4Addr::new(192, 0, 2, 1).into(), policy }
+    }
+
+    fn source(view: View) -> Source {
+        let kind = if view == View::LocRib { PeerKind::LocRib(Rd([0; 8])) } else { PeerKind::Global };
+        let address = view.neighbour().map(|of| of.address);
+        Source { peer: PeerId { kind, address, asn: Asn(0) }, view, speaker: Speaker::NONE }
+    }
+
+    fn report(rib: Rib, statistics: &[(u16, StatisticValue<'static>)]) -> StatisticsReport<'static> {
+        let bgp_id = Ipv4Addr::UNSPECIFIED;
+        let peer = PeerKey { kind: PeerKind::Global, address: bgp_id.into(), asn: Asn(0), bgp_id };
+        let peer = PerPeerHeader { peer, rib, as_width: AsWidth::Four, time: None };
+        let statistics = statistics.iter().map(|(type_code, value)| Statistic { type_code: *type_code, value: *value });
+        StatisticsReport { peer, statistics: statistics.collect() }
+    }
+
+    use StatisticValue::{Number, Opaque, PerFamily};
+
+    #[test]
+    fn a_neighbours_report_counts_its_adj_ribs() {
+        let view = View::AdjRibIn(neighbour(Policy::Pre));
+        let check = |statistics: &[_], families: &[_], want: &[(View, Option<AfiSafi>, u64)]| {
+            let report = report(Rib::AdjRibIn(Policy::Pre), statistics);
+            let sizes = sizes(&report, &source(view), families);
+            let sizes: Vec<_> = sizes.into_iter().map(|(rib, routes)| (rib.view, rib.family, routes)).collect();
+            assert_eq!(sizes, want, "{statistics:?}");
+        };
+        check(&[(7, Number(3)), (8, Number(4)), (10, PerFamily(V4, 4))], &[V4], &[(view, None, 3)]);
+        check(
+            &[(7, Number(3)), (9, PerFamily(V6, 1)), (9, PerFamily(V4, 2))],
+            &[V4],
+            &[(view, Some(V4), 2), (view, Some(V6), 1)],
+        );
+        // Flow specifications are counted, and not stored.
+        check(&[(7, Number(3))], &[V4, AfiSafi { afi: 1, safi: 133 }], &[]);
+        check(&[(7, Opaque(&[1])), (11, Number(1))], &[V4], &[]);
+        let (post, out) = (View::AdjRibIn(neighbour(Policy::Post)), View::AdjRibOut);
+        let successors = [(18, Number(1)), (21, PerFamily(V6, 2)), (14, Number(3)), (17, PerFamily(V4, 4))];
+        check(
+            &successors,
+            &[V4, V6],
+            &[
+                (view, None, 1),
+                (post, Some(V6), 2),
+                (out(neighbour(Policy::Pre)), None, 3),
+                (out(neighbour(Policy::Post)), Some(V4), 4),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_loc_ribs_report_counts_it_unless_it_is_filtered() {
+        let of = |filtered| {
+            let report = report(Rib::LocRib { filtered }, &[(8, Number(3)), (7, Number(9)), (18, Number(9))]);
+            sizes(&report, &source(View::LocRib), &[])
+                .iter()
+                .map(|(rib, routes)| (rib.view, *routes))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((of(false), of(true)), (vec![(View::LocRib, 3)], vec![]));
+    }
+
+    /// A session whose one table has `stored` routes, told of `reported` ones after so many seconds.
+    fn told(drifts: &mut Drifts, resyncs: &Resyncs, seconds: i64, stored: Option<usize>, reported: u64) -> bool {
+        let source = source(View::LocRib);
+        let rib = RibOf { peer: source.peer, view: source.view, family: Some(V4) };
+        let stored = BTreeMap::from([((View::LocRib, V4), stored), ((View::LocRib, V6), Some(1_000))]);
+        let at = Timestamp::from_unix_micros(seconds * 1_000_000);
+        drifts.compare(&RouterId::new("r"), &[(rib, reported)], &stored, at, resyncs).is_some()
+    }
+
+    #[test]
+    fn a_drift_counts_when_every_report_of_the_time_has_it() {
+        let (mut drifts, resyncs) = (Drifts::new(resync_on_drift("10%,60s").ok()), Resyncs::default());
+        assert!(!told(&mut drifts, &resyncs, 0, Some(5), 10));
+        assert_eq!(drifts.by_rib(), BTreeMap::from([("loc-rib", 5)]));
+        assert!(!told(&mut drifts, &resyncs, 59, Some(5), 10));
+        // Once it is gone, the time begins anew; so it does when a dump begins.
+        assert!(!told(&mut drifts, &resyncs, 70, Some(10), 10));
+        assert!(!told(&mut drifts, &resyncs, 71, Some(5), 10));
+        assert!(!told(&mut drifts, &resyncs, 80, None, 10));
+        assert!(drifts.by_rib().is_empty());
+        assert!(!told(&mut drifts, &resyncs, 200, Some(5), 10));
+        assert!(told(&mut drifts, &resyncs, 260, Some(5), 10));
+        let mut off = Drifts::new(None);
+        assert!(!told(&mut off, &resyncs, 0, Some(5), 10) && !told(&mut off, &resyncs, 9_999, Some(5), 10));
+        assert_eq!(off.by_rib(), BTreeMap::from([("loc-rib", 5)]));
+        off.forget(&source(View::LocRib).peer);
+        assert!(off.by_rib().is_empty());
+    }
+
+    #[test]
+    fn a_router_that_counts_otherwise_is_left_alone_for_longer_each_time() {
+        let (resyncs, rule) = (Resyncs::default(), resync_on_drift("10%,60s").ok());
+        let waits = || {
+            let mut drifts = Drifts::new(rule);
+            told(&mut drifts, &resyncs, 0, Some(5), 10);
+            (1..10_000).find(|minute| told(&mut drifts, &resyncs, minute * 60, Some(5), 10))
+        };
+        let all: Vec<_> = (0..13).map(|_| waits().unwrap()).collect();
+        assert_eq!(all, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_440, 1_440]);
+        assert!(!told(&mut Drifts::new(rule), &resyncs, 0, Some(10), 10));
+        assert_eq!(waits(), Some(1));
+    }
+}

@@ -1,0 +1,200 @@
+//! One table during one session: what is stored of it, where its dump stands, how much room there is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::warn;
+
+use super::SessionEnd;
+use super::changes::{Part, Slot};
+use super::outbox::Outbox;
+use super::peers::PeerId;
+use super::rib::{Rib, Verdict};
+use super::standing::Standing;
+use super::tables::{Redump, Rules, Stamp, router_note};
+use crate::metrics::TableMeter;
+use crate::model::{AfiSafi, Nlri, Table, Timestamp};
+use crate::pipeline::{
+    EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
+};
+
+/// What a session knows of one table.
+#[derive(Debug)]
+pub(super) struct SyncedTable {
+    pub table: Arc<Table>,
+    /// Whose Peer Down it goes with.
+    pub peer: PeerId,
+    pub part: Part,
+    pub rib: Rib,
+    pub dump: Dump,
+    pub eor_seen: bool,
+    pub room: Room,
+    pub meter: Arc<TableMeter>,
+}
+
+/// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    /// There is room.
+    Left,
+    /// Nine tenths are taken.
+    Scarce,
+    /// New routes were refused.
+    None,
+}
+
+/// Where a table's dump stands. Durations are [`Tables::idle`](super::tables::Tables::idle) at that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dump {
+    /// Announced by a Peer Up, no route yet.
+    Expected { since: Duration },
+    /// Routes are coming.
+    Running { since: Duration },
+    /// Ended by an End-of-RIB or by silence.
+    Over,
+}
+
+/// The outbox together with what an event needs.
+pub(super) struct Writer<'a> {
+    pub outbox: &'a mut Outbox,
+    pub standing: &'a Standing,
+    pub stamp: &'a mut Stamp,
+}
+
+impl Writer<'_> {
+    pub fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Was) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
+    }
+
+    pub fn event(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
+        if !self.outbox.keeps_history() {
+            return Ok(());
+        }
+        let Stamp { received_at, router_time, raw } = self.stamp;
+        let id = self.standing.event_id(table, &nlri, &change, router_time.unwrap_or(*received_at));
+        self.outbox.event(RouteEvent {
+            id,
+            table: Arc::clone(table),
+            nlri,
+            change,
+            received_at: *received_at,
+            router_time: *router_time,
+            raw: raw.take(),
+        })
+    }
+}
+
+impl SyncedTable {
+    /// The family that its routes are of.
+    pub fn family(&self) -> AfiSafi {
+        Slot { afi: self.table.afi, part: self.part }.family()
+    }
+
+    /// How many routes it has, once that can be compared with what the router says of itself: not inside a dump, and
+    /// not when routes of it were refused.
+    pub fn settled_routes(&self) -> Option<usize> {
+        (self.dump == Dump::Over && self.room != Room::None).then(|| self.rib.len())
+    }
+
+    /// Whether a route from before the session was confirmed by this one.
+    pub fn announce(
+        &mut self,
+        nlri: Nlri,
+        route: &Arc<EncodedRoute>,
+        rules: Rules,
+        writer: &mut Writer<'_>,
+    ) -> Result<bool, SessionEnd> {
+        if let Some(max) = rules.routes_max
+            && !self.has_room(&nlri, max, writer.outbox)?
+        {
+            return Ok(false);
+        }
+        let announced = self.rib.announce(&nlri, route.fingerprint());
+        let repeated = match announced.verdict {
+            Verdict::New => {
+                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Absent)?;
+                false
+            }
+            Verdict::Changed => {
+                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Stored)?;
+                false
+            }
+            Verdict::Same => {
+                self.meter.unchanged.add(1);
+                self.dump != Dump::Over
+            }
+        };
+        if !repeated || rules.redump == Redump::Record {
+            writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
+        }
+        Ok(announced.confirmed)
+    }
+
+    /// Whether the table may take this route: one that it has, or a new one while there are fewer than `max`.
+    pub fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
+        // What a dump has not confirmed goes at its end, and keeps nobody out until then.
+        let routes = self.rib.len() - self.rib.unconfirmed();
+        let room = match routes {
+            _ if routes >= max && !self.rib.knows(nlri) => Room::None,
+            _ if routes >= max - max / 10 => Room::Scarce,
+            _ => Room::Left,
+        };
+        if room > self.room {
+            self.room = room;
+            match room {
+                Room::Left => {}
+                Room::Scarce => warn!(
+                    "{}: {routes} routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}: further ones are refused there",
+                    self.table
+                ),
+                Room::None => {
+                    warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
+                    let reason = "new routes are refused until others go: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
+                    outbox.note(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
+                }
+            }
+        }
+        Ok(room != Room::None)
+    }
+
+    /// The keys that this session has not confirmed, each with its event.
+    pub fn purge(
+        &mut self,
+        outbox: &mut Outbox,
+        standing: &Standing,
+        received_at: Timestamp,
+    ) -> Result<Vec<Nlri>, SessionEnd> {
+        let stale = self.rib.take_stale();
+        self.meter.purged.add(stale.len());
+        let mut stamp = Stamp { received_at, router_time: None, raw: None };
+        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+        for nlri in &stale {
+            writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
+        }
+        Ok(stale)
+    }
+
+    /// Lets others know where the table stands.
+    pub fn measure(&self) {
+        self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));
+        self.meter.synchronised.set(u64::from(self.dump == Dump::Over));
+    }
+
+    pub fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
+        SessionEvent {
+            table_name: Some(Arc::clone(&self.table.name)),
+            peer_address: self.table.view.neighbour().map(|of| of.address),
+            afi: Some(self.table.afi),
+            ..router_note(kind, reason, routes)
+        }
+    }
+}
+
+impl Dump {
+    pub fn with_routes(self, idle: Duration) -> Dump {
+        match self {
+            Dump::Expected { .. } => Dump::Running { since: idle },
+            Dump::Running { .. } | Dump::Over => self,
+        }
+    }
+}
