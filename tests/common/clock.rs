@@ -19,6 +19,7 @@ impl Clock {
             eprintln!("skipped: no libfaketime here, which scripts/test installs (Debian: faketime)");
             return None;
         };
+        remove_leftovers();
         let clock = Clock { folder: Folder::new(), library };
         clock.shift(0);
         Some(clock)
@@ -52,4 +53,18 @@ fn library() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let candidates = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
     candidates.into_iter().find(|file: &PathBuf| Path::exists(file))
+}
+
+/// The library names its shared memory after the process. What a killed one left behind would stop another user's
+/// process that is given the same number.
+fn remove_leftovers() {
+    let is_alive = |process: &str| Path::new("/proc").join(process).exists();
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let process = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if process.is_some_and(|process| !is_alive(process)) {
+            // Another user's stays.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }

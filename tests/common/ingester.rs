@@ -13,6 +13,9 @@ use socket2::{Domain, Socket, Type};
 /// How long a condition may take to come true on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long in all, where the value that is waited for keeps moving.
+const DEADLINE_MOVING: Duration = Duration::from_secs(200);
+
 /// Waits until `check` gives a value; fails the test with `what` at the deadline.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
@@ -25,16 +28,20 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until `actual` equals `expected`, and shows the last difference if it never does.
+/// Waits until `actual` equals `expected`, and shows the last difference if it never does or nothing moves any more.
 pub fn eventually_equal<T: PartialEq + Debug>(expected: T, mut actual: impl FnMut() -> T) {
     let begin = Instant::now();
+    let (mut last, mut moved) = (None, begin);
     loop {
         let value = actual();
         if value == expected {
             return;
         }
-        if begin.elapsed() > DEADLINE {
-            assert_eq!(value, expected, "still different after {DEADLINE:?}");
+        if moved.elapsed() > DEADLINE || begin.elapsed() > DEADLINE_MOVING {
+            assert_eq!(value, expected, "still different after {:?}", begin.elapsed());
+        }
+        if last.as_ref() != Some(&value) {
+            (last, moved) = (Some(value), Instant::now());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
