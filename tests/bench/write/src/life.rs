@@ -83,9 +83,17 @@ fn one(bench: &Bench, routes: usize) -> Result<Round, Failure> {
     });
     round.churn = spent;
     done?;
+    // A reader that began before keeps its snapshot, and what it sees.
+    let mut reader = database.client()?;
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+    let seen = number(&mut reader, "SELECT count(*) FROM current_routes")?;
     let (spent, done) = meter.time(|| go_down(&router, &mut session, &mut client));
     round.peer_down = spent;
     done?;
+    if number(&mut reader, "SELECT count(*) FROM current_routes")? != seen {
+        return Err("a reader's snapshot changed".into());
+    }
+    drop(reader);
     collector.stop()?;
     round.limits = limits::measure(&database, &rows, bench.postmaster)?;
     Ok(round)
@@ -181,6 +189,37 @@ impl Round {
     }
 }
 
+/// Each figure beside its limit.
+fn print_targets(round: &Round, total: usize) {
+    println!("\n| what | s | beside | s | ratio | target |\n|---|---:|---|---:|---:|---:|");
+    let both = ("COPY of both tables", round.limits.both().wall);
+    let first = ("the first dump", round.dump.wall);
+    let million = ("1 s a million routes", Duration::from_secs(1).mul_f64(total as f64 / 1e6));
+    let bare = ("COPY of the routes without indexes but the key, then both cores build them", {
+        round.limits.bare.wall + round.limits.indexes_by_two.wall
+    });
+    for (what, took, (beside, limit), target) in [
+        ("dump of one router", round.dump.wall, both, "0.8"),
+        ("dump of four routers, two writers", round.four.wall, both, "0.7"),
+        ("dump of one router", round.dump.wall, bare, ""),
+        ("dump of one router", round.dump.wall, ("row by row, a commit each", round.limits.single.wall), "0.2"),
+        ("dump of one router", round.dump.wall, ("row by row, a commit a thousand", round.limits.thousand.wall), "0.2"),
+        ("unchanged dump after a reconnect", round.reconnect.wall, first, "0.1"),
+        ("unchanged dump after a restart", round.restart.wall, first, "0.1"),
+        ("every route changed", round.churn.wall, both, ""),
+        ("Peer Down, a long reader", round.peer_down.wall, million, "1"),
+    ] {
+        let ratio = took.as_secs_f64() / limit.as_secs_f64();
+        println!(
+            "| {what} | {:.2} | {beside} | {:.2} | {ratio:.2} | {target} |",
+            took.as_secs_f64(),
+            limit.as_secs_f64()
+        );
+    }
+    let bytes = round.bytes_per_route;
+    println!("| memory a route | {bytes} bytes | | 40 bytes | {:.2} | 1 |", bytes as f64 / 40.0);
+}
+
 fn print(round: &Round, total: usize) {
     let limits = &round.limits;
     let both = limits.both();
@@ -204,14 +243,16 @@ fn print(round: &Round, total: usize) {
     line("COPY of current_routes with its key alone", limits.bare);
     line("- then its ten other indexes", limits.indexes);
     line("- the same on two connections", limits.indexes_by_two);
-    line("current_routes alone, row-by-row upserts", limits.single);
+    line("both tables row by row, a commit each", limits.single);
+    line("both tables row by row, a commit each thousand", limits.thousand);
     line("dump of one router", round.dump);
     line("dump of four routers, a quarter each, two writers", round.four);
     line("the same dump after a reconnect", round.reconnect);
     line("the same dump after a restart, restart included", round.restart);
     line("every route changed", round.churn);
-    line("Peer Down of all of it", round.peer_down);
+    line("Peer Down of all of it, a reader with an older snapshot", round.peer_down);
     line("Peer Down of one router of four", round.four_peer_down);
+    print_targets(round, total);
     println!(
         "\nWritten by the two unchanged dumps: {} rows and events. Collector: {} bytes of resident memory per route after the restart and its dump, all buffers included.",
         round.rewritten, round.bytes_per_route

@@ -8,11 +8,13 @@ use crate::Failure;
 use crate::database::Database;
 use crate::machine::{Meter, Spent};
 
-const ROUTE_COLUMNS: &str = "router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med, origin_asn, \
+/// The columns of `current_routes` that a router tells.
+pub const ROUTE_COLUMNS: &str = "router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med, origin_asn, \
      communities_std, communities_ext, communities_large, attrs";
 
-/// How many rows the row-by-row measurement takes; it is slow, and each row costs the same.
-const SINGLE_ROWS: usize = 10_000;
+/// How many rows a commit has where others write row by row, and how many rows are measured so: it is slow, and each row
+/// costs the same.
+const SINGLE: [(usize, usize); 2] = [(1, 3_000), (1_000, 10_000)];
 
 /// Rows of both tables in COPY's binary form, as they arrived.
 pub struct Rows {
@@ -54,8 +56,10 @@ pub struct Limits {
     pub indexes: Spent,
     /// The same on two connections.
     pub indexes_by_two: Spent,
-    /// INSERT .. ON CONFLICT DO UPDATE row by row, prepared, a commit each thousand; scaled up to all rows.
+    /// Both tables row by row, a commit each; scaled up to all rows.
     pub single: Spent,
+    /// The same with a thousand rows a commit.
+    pub thousand: Spent,
 }
 
 impl Limits {
@@ -68,6 +72,7 @@ impl Limits {
             indexes: self.indexes.best(other.indexes),
             indexes_by_two: self.indexes_by_two.best(other.indexes_by_two),
             single: self.single.best(other.single),
+            thousand: self.thousand.best(other.thousand),
         }
     }
 
@@ -119,7 +124,7 @@ pub fn measure(database: &Database, rows: &Rows, postmaster: u32) -> Result<Limi
         }
         client.batch_execute("DROP TABLE limit_routes")?;
     }
-    limits.single = row_by_row(&mut client, meter, rows.count)?;
+    [limits.single, limits.thousand] = row_by_row(&mut client, meter, rows.count, &partition)?;
     Ok(limits)
 }
 
@@ -146,7 +151,7 @@ fn build(client: &mut Client, statements: &[String]) -> Result<(), Failure> {
 }
 
 /// The statements for all indexes of `current_routes` but its key, on `limit_routes`.
-fn secondary_indexes(client: &mut Client) -> Result<Vec<String>, Failure> {
+pub fn secondary_indexes(client: &mut Client) -> Result<Vec<String>, Failure> {
     let rows = client.query(
         "SELECT indexdef FROM pg_indexes WHERE tablename = 'current_routes' AND indexname LIKE 'idx%' ORDER BY 1",
         &[],
@@ -159,39 +164,59 @@ fn secondary_indexes(client: &mut Client) -> Result<Vec<String>, Failure> {
     rows.iter().map(|row| without_name(row.get(0)).ok_or_else(|| "an index of another form".into())).collect()
 }
 
-/// As collectors do it that know no better.
-fn row_by_row(client: &mut Client, meter: Meter, count: usize) -> Result<Spent, Failure> {
-    client.batch_execute("CREATE TABLE limit_routes (LIKE current_routes INCLUDING ALL)")?;
-    let texts = ROUTE_COLUMNS.replace(", ", "::text, ") + "::text";
-    let texts = texts.replace("path_id::text", "coalesce(path_id, 0)::text");
-    let rows =
-        client.query(&format!("SELECT {texts} FROM route_events WHERE action = 'A' LIMIT {SINGLE_ROWS}"), &[])?;
+/// As collectors do it that know no better: an INSERT .. ON CONFLICT for the route and an INSERT for the event, prepared.
+///
+/// Into copies that hold the first half of the dump: an empty table is no table of a router.
+fn row_by_row(client: &mut Client, meter: Meter, count: usize, partition: &str) -> Result<[Spent; 2], Failure> {
+    let half = count / 2;
+    let routes = ROUTE_COLUMNS.replace("path_id", "coalesce(path_id, 0)");
+    client.batch_execute(&format!(
+        "CREATE TABLE limit_routes (LIKE current_routes INCLUDING ALL);
+         CREATE TABLE limit_events (LIKE {partition} INCLUDING ALL);
+         INSERT INTO limit_routes ({ROUTE_COLUMNS}) SELECT {routes} FROM route_events ORDER BY ingest_time LIMIT {half};
+         INSERT INTO limit_events SELECT * FROM route_events ORDER BY ingest_time LIMIT {half};
+         ANALYZE limit_routes, limit_events"
+    ))?;
     let casts = "$1::text, $2::text, $3::text::smallint, $4::text::cidr, $5::text::bigint, $6::text::inet, $7::text, $8::text, \
         $9::text::bigint, $10::text::bigint, $11::text::bigint, $12::text::text[], $13::text::text[], $14::text::text[], \
         $15::text::jsonb";
     let update: Vec<String> =
         ROUTE_COLUMNS.split(", ").skip(5).map(|name| format!("{0} = EXCLUDED.{0}", name.trim())).collect();
-    let statement = client.prepare(&format!(
+    let route = client.prepare(&format!(
         "INSERT INTO limit_routes ({ROUTE_COLUMNS}) VALUES ({casts})
          ON CONFLICT (router_id, table_name, afi, prefix, path_id) DO UPDATE SET {}, updated_at = now()",
         update.join(", ")
     ))?;
-    let mut spent = timed(meter, || {
-        for thousand in rows.chunks(1000) {
-            let mut transaction = client.transaction()?;
-            for row in thousand {
-                let values: Vec<Option<String>> = (0..15).map(|i| row.get(i)).collect();
-                let values: Vec<&(dyn postgres::types::ToSql + Sync)> =
-                    values.iter().map(|value| value as &(dyn postgres::types::ToSql + Sync)).collect();
-                transaction.execute(&statement, &values)?;
+    let event = client.prepare(&format!(
+        "INSERT INTO limit_events ({ROUTE_COLUMNS}, event_id, ingest_time, received_at, action)
+         VALUES ({casts}, $16::text::bytea, clock_timestamp(), now(), 'A')"
+    ))?;
+    let texts = ROUTE_COLUMNS.replace(", ", "::text, ").replace("path_id::text", "coalesce(path_id, 0)::text");
+    let (mut from, mut all) = (half, [Spent::default(); 2]);
+    for (spent, (per_commit, measured)) in all.iter_mut().zip(SINGLE) {
+        let sql = format!(
+            "SELECT {texts}::text, event_id::text FROM route_events ORDER BY ingest_time LIMIT {measured} OFFSET {from}"
+        );
+        let rows = client.query(&sql, &[])?;
+        from += measured;
+        *spent = timed(meter, || {
+            for together in rows.chunks(per_commit) {
+                let mut transaction = client.transaction()?;
+                for row in together {
+                    let values: Vec<Option<String>> = (0..16).map(|i| row.get(i)).collect();
+                    let values: Vec<&(dyn postgres::types::ToSql + Sync)> =
+                        values.iter().map(|value| value as &(dyn postgres::types::ToSql + Sync)).collect();
+                    transaction.execute(&route, &values[..15])?;
+                    transaction.execute(&event, &values)?;
+                }
+                transaction.commit()?;
             }
-            transaction.commit()?;
-        }
-        Ok(())
-    })?;
-    client.batch_execute("DROP TABLE limit_routes")?;
-    let scale = count as f64 / rows.len().max(1) as f64;
-    spent.wall = spent.wall.mul_f64(scale);
-    spent.server = spent.server.mul_f64(scale);
-    Ok(spent)
+            Ok(())
+        })?;
+        let scale = count as f64 / rows.len().max(1) as f64;
+        spent.wall = spent.wall.mul_f64(scale);
+        spent.server = spent.server.mul_f64(scale);
+    }
+    client.batch_execute("DROP TABLE limit_routes, limit_events")?;
+    Ok(all)
 }

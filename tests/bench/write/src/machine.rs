@@ -89,6 +89,11 @@ fn tree(pid: u32) -> Duration {
     root.own + root.children + children.filter(|stat| stat.parent == pid).map(|stat| stat.own).sum::<Duration>()
 }
 
+/// CPU time of one process.
+pub fn used(pid: u32) -> Duration {
+    stat(pid).map_or(Duration::ZERO, |stat| stat.own)
+}
+
 /// The parent of a process.
 pub fn parent(pid: u32) -> Option<u32> {
     stat(pid).map(|stat| stat.parent)

@@ -2,12 +2,15 @@
 
 mod collector;
 mod database;
+mod events;
 #[path = "../../../common/generate.rs"]
 #[allow(dead_code)]
 mod generate;
 mod life;
 mod limits;
+mod load;
 mod machine;
+mod maintain;
 mod router;
 mod steady;
 
@@ -42,6 +45,30 @@ enum Command {
         /// How often; the lowest figure of each kind counts
         #[arg(long, default_value_t = 2)]
         rounds: usize,
+    },
+    /// What a million events cost, with and without raw messages
+    Events {
+        /// IPv4 routes; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 400_000)]
+        routes: usize,
+    },
+    /// First loads of a large table while readers query another one
+    Load {
+        /// IPv4 routes; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 1_000_000)]
+        routes: usize,
+        /// How many readers
+        #[arg(long, default_value_t = 20)]
+        readers: usize,
+    },
+    /// What maintenance does to writers: a refresh of the summary, a day of history that goes
+    Maintain {
+        /// How many routes there are to be summed up
+        #[arg(long, default_value_t = 4_000_000)]
+        rows: i64,
+        /// UPDATEs per second meanwhile, of 20 routers together
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
     },
     /// Changes at a steady rate: from the socket to the commit, growth, WAL
     Steady {
@@ -87,6 +114,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let bench = Bench { admin, binary: arguments.binary, postmaster };
     match arguments.command {
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
+        Command::Events { routes } => events::run(&bench, routes),
+        Command::Load { routes, readers } => load::run(&bench, routes, readers),
+        Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),
         Command::Steady { routes, routers, rate, seconds } => steady::run(&bench, routes, routers, rate, seconds),
     }
 }

@@ -52,7 +52,8 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
     collector.stop()
 }
 
-fn send(all: &[Router], sessions: &mut [TcpStream], rate: u64, seconds: u64) -> Result<u64, Failure> {
+/// Sends so many UPDATEs a second for so long, all routers together; returns how many.
+pub fn send(all: &[Router], sessions: &mut [TcpStream], rate: u64, seconds: u64) -> Result<u64, Failure> {
     let routers = u64::try_from(all.len())?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = all
@@ -89,7 +90,8 @@ fn send_one(router: &Router, session: &mut TcpStream, rate: u64, seconds: u64, s
     Ok(sent)
 }
 
-fn wait_for_markers(client: &mut Client, all: &[Router], marker: u32) -> Result<(), Failure> {
+/// Waits until both tables have this marker of every router.
+pub fn wait_for_markers(client: &mut Client, all: &[Router], marker: u32) -> Result<(), Failure> {
     for table in ["current_routes", "route_events"] {
         for router in all {
             let sql = format!(
@@ -126,7 +128,7 @@ impl Sizes {
 }
 
 /// Percentiles in milliseconds of the time from sending to the commit.
-fn percentiles(client: &mut Client, from: &str) -> Result<String, Failure> {
+pub fn percentiles(client: &mut Client, from: &str) -> Result<String, Failure> {
     let row = client.query_one(
         &format!(
             "SELECT array_agg(round(1000 * p)::bigint)
@@ -169,7 +171,16 @@ fn print(client: &mut Client, outcome: Outcome, before: &Sizes) -> Result<(), Fa
     for (what, a, b) in [("heap", before.heap, after.heap), ("indexes", before.indexes, after.indexes)] {
         println!("| {what} | {} | {} | {:.2} |", megabytes(a), megabytes(b), b as f64 / a.max(1) as f64);
     }
-    let vacuums = number(client, "SELECT autovacuum_count FROM pg_stat_user_tables WHERE relname = 'current_routes'")?;
-    println!("\nautovacuum ran {vacuums} times on current_routes");
+    let row = client.query_one(
+        "SELECT autovacuum_count, n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'current_routes'",
+        &[],
+    )?;
+    let [vacuums, live, dead]: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
+    println!("\nautovacuum ran {vacuums} times on current_routes; {live} rows live, {dead} dead at the end");
+    let days = "FROM pg_partition_tree('route_events') WHERE isleaf";
+    let heap = number(client, &format!("SELECT sum(pg_table_size(relid)) {days}"))?;
+    let indexes = number(client, &format!("SELECT sum(pg_indexes_size(relid)) {days}"))?;
+    let events = number(client, "SELECT count(*) FROM route_events")?.max(1);
+    println!("route_events: {} bytes of heap and {} of indexes an event", heap / events, indexes / events);
     Ok(())
 }
