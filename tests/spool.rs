@@ -122,6 +122,16 @@ fn spooled(state_dir: &Path) -> u64 {
     segments(state_dir).iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
+/// Where the records of a segment begin: each has its length in front; 28 octets are not messages.
+fn records(segment: &[u8]) -> Vec<usize> {
+    let mut places = vec![8];
+    while let Some(length) = segment[places[places.len() - 1]..].first_chunk::<4>() {
+        places.push(places[places.len() - 1] + usize::try_from(u32::from_be_bytes(*length)).unwrap() + 28);
+    }
+    places.pop();
+    places
+}
+
 fn segments(state_dir: &Path) -> Vec<PathBuf> {
     let entries = |path: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
@@ -161,6 +171,93 @@ fn spooled_input_survives_the_death_of_the_collector() {
     let ingester = scene.start(&[]);
     scene.is_complete(generations);
     eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'session_lost'"));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_full_spool_closes_the_session_with_a_gap_and_the_next_dump_heals_it() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[("SPOOL_MAX_BYTES", "100000")]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let mut sent = 0;
+    eventually("the session is closed", || {
+        sent += 1;
+        router.send_or_be_cut(&generation(scene.peer, sent));
+        router.is_gone().then_some(())
+    });
+    assert!(spooled(&scene.state_dir) <= 100_000);
+    scene.cut(false);
+    eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'gap' AND reason LIKE '%the spool is full%'"));
+    eventually_equal(0, || spooled(&scene.state_dir));
+    let before = count(&scene.db, "route_events");
+    assert!(before > i64::from(TABLE) && before <= i64::from(TABLE * sent), "{before} of {sent} times {TABLE}");
+    let mut router = scene.connect(&ingester);
+    router.send(&generation(scene.peer, sent)).send(&bmp::route_monitoring(scene.peer, &bmp::end_of_rib_ipv4()));
+    eventually_equal(i64::from(TABLE), || count(&scene.db, &format!("current_routes WHERE med = {sent}")));
+    eventually_equal(before + i64::from(TABLE), || count(&scene.db, "route_events"));
+    assert_eq!(count(&scene.db, "(SELECT DISTINCT event_id FROM route_events) e"), before + i64::from(TABLE));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_damaged_record_costs_itself_and_leaves_a_gap_row() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let mut generations = scene.send_while_away(&mut router, 100 << 10);
+    // Each of these is read by itself.
+    for _ in 0..3 {
+        let before = spooled(&scene.state_dir);
+        generations += 1;
+        let messages = generation(scene.peer, generations);
+        router.send(&messages);
+        let after = before + u64::try_from(messages.len()).unwrap();
+        eventually("it is in the spool", || (spooled(&scene.state_dir) >= after).then_some(()));
+    }
+    ingester.kill();
+    let segment = segments(&scene.state_dir).remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let records = records(&bytes);
+    // In the messages of the last but one.
+    bytes[records[records.len() - 2] + 40] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    scene.cut(false);
+    let ingester = scene.start(&[]);
+    let gap = "session_events WHERE kind = 'gap' AND reason LIKE '%of spooled input cannot be read'";
+    eventually_equal(1, || count(&scene.db, gap));
+    eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'session_lost'"));
+    eventually_equal(0, || spooled(&scene.state_dir));
+    let (some, all) = (count(&scene.db, "route_events"), i64::from(TABLE * (generations + 1)));
+    assert!(some < all && some > i64::from(TABLE), "{some} of {all}");
+    assert_eq!(count(&scene.db, "(SELECT DISTINCT event_id FROM route_events) e"), some);
+    // What came behind the damage was applied.
+    assert_eq!(count(&scene.db, &format!("current_routes WHERE med = {generations}")), i64::from(TABLE));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_replay_that_is_killed_again_and_again_stores_no_event_twice() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let generations = scene.send_while_away(&mut router, 200 << 10);
+    ingester.kill();
+    scene.cut(false);
+    for share in 1..=2 {
+        // Small batches, so that a kill finds some of them stored and the next ones not.
+        let ingester = scene.start(&[("BATCH_ROUTES", "100")]);
+        let enough = i64::from(TABLE) * i64::from(generations) * share / 3;
+        eventually("a share of it is stored", || (count(&scene.db, "route_events") >= enough).then_some(()));
+        ingester.kill();
+    }
+    let ingester = scene.start(&[]);
+    scene.is_complete(generations);
     assert!(ingester.stop().success());
 }
 

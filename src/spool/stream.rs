@@ -223,7 +223,8 @@ impl Stream {
                 continue;
             }
             let Some(chunk) = read_record(&file, self.reading.offset, size)? else {
-                return Ok(self.skip_damage(size));
+                let end = behind_damage(&file, self.reading.offset, size)?;
+                return Ok(self.skip_damage(end));
             };
             self.reading.offset += chunk.record_size();
             if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == self.reading.segment)
@@ -296,11 +297,12 @@ impl Stream {
         self.segments.iter().filter(|segment| segment.number >= self.reading.segment)
     }
 
-    fn skip_damage(&mut self, segment_size: u64) -> Piece {
-        let lost = segment_size - self.reading.offset;
-        self.reading.offset = segment_size;
+    fn skip_damage(&mut self, end: u64) -> Piece {
+        let lost = end - self.reading.offset;
+        self.reading.offset = end;
         let (number, taken) = (self.reading.segment, self.taken);
-        self.segments.iter_mut().filter(|s| s.number == number).for_each(|s| s.last_chunk = taken);
+        let read = self.segments.iter_mut().filter(|s| s.number == number && s.size <= end);
+        read.for_each(|s| s.last_chunk = taken);
         Counters::add(&self.spool.counters.damaged_bytes, lost);
         Piece::Damaged(lost)
     }
@@ -345,6 +347,21 @@ impl Stream {
 fn read_taken(folder: &Path) -> Option<u64> {
     let bytes = fs::read(folder.join("taken")).ok()?;
     bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// Where reading goes on behind the damaged record at `offset`: at the next one, if it is whole where the damaged one says
+/// that it ends, else at the segment's end.
+fn behind_damage(file: &File, offset: u64, size: u64) -> io::Result<u64> {
+    let mut head = [0; record::HEAD_SIZE];
+    if size - offset < u64::try_from(head.len()).expect("a length fits 64 bits") {
+        return Ok(size);
+    }
+    file.read_exact_at(&mut head, offset)?;
+    let length = record::rest_size(&head).and_then(|rest| u64::try_from(head.len() + rest).ok());
+    let Some(end) = length.and_then(|length| offset.checked_add(length)).filter(|end| *end < size) else {
+        return Ok(size);
+    };
+    Ok(if read_record(file, end, size)?.is_some() { end } else { size })
 }
 
 /// The record at `offset` of a segment with `size` bytes; `None` if it is not whole.

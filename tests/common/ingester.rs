@@ -245,6 +245,18 @@ impl FakeRouter {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// Whether the collector has closed the connection, without waiting for it.
+    pub fn is_gone(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let gone = match std::io::Read::read(&mut self.stream, &mut [0; 1]) {
+            Ok(0) => true,
+            Ok(_) => panic!("a BMP collector never sends"),
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        };
+        self.stream.set_nonblocking(false).unwrap();
+        gone
+    }
+
     /// How many bytes the collector's kernel holds that the collector has not read, and ours that it has not sent.
     pub fn unread(&self) -> usize {
         let (ours, theirs) = (self.stream.local_addr().unwrap().port(), self.stream.peer_addr().unwrap().port());
