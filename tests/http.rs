@@ -36,6 +36,11 @@ fn metric(ingester: &mut Ingester, series: &str) -> Option<String> {
     line.map(str::to_owned)
 }
 
+fn oddity_becomes(ingester: &mut Ingester, kind: &str, times: u32) {
+    let series = format!("rib_ingester_oddities_total{{router=\"10.255.0.1\",kind=\"{kind}\"}}");
+    metric_becomes(ingester, &series, &times.to_string());
+}
+
 fn metric_becomes(ingester: &mut Ingester, series: &str, value: &str) {
     eventually_equal(Some(value.to_owned()), || metric(ingester, series));
 }
@@ -180,4 +185,61 @@ fn what_is_no_request_is_answered_or_cut_and_hurts_nobody() {
         assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0, "cut without an answer");
     }
     assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "1")]);
+    let mut router = ingester.connect();
+    let monitored = |bgp: &[u8]| bmp::route_monitoring(loc_rib(), bgp);
+    let header = bmp::bgp(1, &[]);
+    let refresh = |subtype| monitored(&bmp::bgp(5, &[0, 1, subtype, 1]));
+    let attributes = Attributes::path(&[64_500]);
+    let with_id = monitored(&bmp::announce_paths(&attributes, "192.0.2.1", &[("10.128.0.0/9", Some(255))]));
+    // No Initiation: the first message is a Peer Up, whose other OPEN is a header alone; then it comes again.
+    let open = Open::of(64_500, "10.255.0.1");
+    router.send(&bmp::peer_up_of(loc_rib(), &open.bytes(), &header, &[]));
+    // It is of identifier 0.0.0.0, with a capability that is cut short and a TLV that is.
+    let cut = Open { bgp_id: None, further: vec![65, 9], ..open.clone() };
+    router.send(&bmp::peer_up_of(loc_rib(), &cut.bytes(), &open.bytes(), &[0, 3, 0, 9]));
+    // Path identifiers that were not announced, and none where they were.
+    router.send(&with_id).send(&with_id);
+    let add_path = Open { add_path: vec![(1, 1)], ..open.clone() };
+    router.send(&bmp::peer_up(loc_rib(), &add_path, None)).send(&announce(&["10.1.0.0/16"]));
+    // The F flag.
+    router.send(&bmp::route_monitoring(Peer { flags: 0x80, ..loc_rib() }, &bmp::withdraw(&["2001:db8::/32"])));
+    // The markers of a refresh, and a request for one.
+    router.send(&refresh(1)).send(&refresh(2)).send(&refresh(0));
+    // Octets behind the BGP message; one End-of-RIB too many; none at all for IPv6.
+    router.send(&monitored(&[&bmp::end_of_rib_ipv4()[..], &[1]].concat())).send(&monitored(&bmp::end_of_rib_ipv4()));
+    // An instance that no Peer Up named.
+    let vrf = loc_rib().with_rd(0x0000_fde8_0000_0007);
+    router.send(&bmp::route_monitoring(vrf, &bmp::announce(&attributes, "192.0.2.1", &["10.1.0.0/16"])));
+    for (kind, times) in [
+        ("no_initiation", 1),
+        ("dummy_open", 1),
+        ("zero_identifier", 1),
+        ("repeated_peer_up", 2),
+        ("capability_cut_short", 1),
+        ("tlv_cut_short", 1),
+        ("add_path_unannounced", 2),
+        ("add_path_missing", 1),
+        ("filtered_loc_rib", 1),
+        ("route_refresh", 3),
+        ("trailing_bytes", 1),
+        ("end_of_rib_repeated", 1),
+        ("loc_rib_without_peer_up", 1),
+        // The IPv6 table, and that of the instance.
+        ("end_of_rib_missing", 2),
+        ("rejected", 0),
+    ] {
+        oddity_becomes(&mut ingester, kind, times);
+    }
+    let said = |ingester: &Ingester, words: &str| ingester.log().iter().filter(|line| line.contains(words)).count();
+    for words in ["ROUTE-REFRESH in Route Monitoring", "sends path identifiers it did not announce", "further Peer Up"]
+    {
+        assert_eq!(said(&ingester, words), 1, "{words}");
+    }
+    assert!(ingester.stop().success());
 }

@@ -9,7 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use rib_ingester::cli::decode;
 use rib_ingester::model::{
-    Afi, AfiSafi, AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, List, NextHop, Nlri, Origin,
+    Afi, AfiSafi, AsPath, Asn, AttrSet, Community, ExtendedCommunity, LargeCommunity, List, NextHop, Nlri, Origin,
     OtherAttribute, PathAttributes, PathId, Prefix, SegmentKind,
 };
 use rib_ingester::wire::bgp::nlri::NlriSet;
@@ -56,8 +56,22 @@ fn any_origin() -> impl Strategy<Value = Origin> {
     prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)]
 }
 
-/// Other attributes, each code once and ascending, as the decoder gives them.
+/// Other attributes, each code once and ascending, as the decoder gives them; an ATTR_SET among them.
 fn any_other(width: AsWidth) -> impl Strategy<Value = Vec<OtherAttribute<'static>>> {
+    // AS numbers in it have four octets, whatever the session's have (RFC 6368 section 5).
+    let set =
+        (any::<u32>(), any_attributes(AsWidth::Four, any_flat(AsWidth::Four).boxed())).prop_map(|(asn, attributes)| {
+            OtherAttribute::AttrSet(Box::new(AttrSet { origin_as: Asn(asn), next_hop: None, attributes }))
+        });
+    (any_flat(width), option::of(set)).prop_map(|(mut all, set)| {
+        let at = all.iter().position(|other| other.code() > 128).unwrap_or(all.len());
+        set.into_iter().for_each(|set| all.insert(at, set));
+        all
+    })
+}
+
+/// Those that hold no others.
+fn any_flat(width: AsWidth) -> impl Strategy<Value = Vec<OtherAttribute<'static>>> {
     let asn = any_asn(width);
     (
         option::of(Just(OtherAttribute::AtomicAggregate)),
@@ -75,7 +89,10 @@ fn any_other(width: AsWidth) -> impl Strategy<Value = Vec<OtherAttribute<'static
         .prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].into_iter().flatten().collect())
 }
 
-fn any_attributes(width: AsWidth) -> impl Strategy<Value = PathAttributes<'static>> {
+fn any_attributes(
+    width: AsWidth,
+    other: BoxedStrategy<Vec<OtherAttribute<'static>>>,
+) -> impl Strategy<Value = PathAttributes<'static>> {
     (
         option::of(any_origin()),
         option::of(any_path(width)),
@@ -84,7 +101,7 @@ fn any_attributes(width: AsWidth) -> impl Strategy<Value = PathAttributes<'stati
         option::of(vec(any::<u32>().prop_map(Community), 0..80)),
         option::of(vec(any::<[u8; 8]>().prop_map(ExtendedCommunity), 0..4)),
         option::of(vec(any_large(), 0..4)),
-        any_other(width),
+        other,
     )
         .prop_map(
             |(origin, as_path, local_pref, med, communities, extended_communities, large_communities, other)| {
@@ -113,8 +130,8 @@ fn any_case() -> impl Strategy<Value = Case> {
                 (any_prefix(afi), any::<u32>())
                     .prop_map(move |(prefix, id)| Nlri { prefix, path_id: add_path.then_some(PathId(id)) })
             };
-            (any_attributes(width), any_next_hop(afi), vec(nlri(), 0..20), vec(nlri(), 0..20)).prop_map(
-                move |(attributes, next_hop, announced, withdrawn)| Case {
+            (any_attributes(width, any_other(width).boxed()), any_next_hop(afi), vec(nlri(), 0..20), vec(nlri(), 0..20))
+                .prop_map(move |(attributes, next_hop, announced, withdrawn)| Case {
                     attributes,
                     width,
                     afi,
@@ -122,8 +139,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                     announced,
                     withdrawn,
                     add_path,
-                },
-            )
+                })
         })
 }
 
@@ -184,12 +200,13 @@ fn nlri_octets(all: &[Nlri]) -> Vec<u8> {
     out
 }
 
-fn attribute_octets(case: &Case) -> Vec<u8> {
-    const WELL_KNOWN: u8 = 0x40;
-    const OPTIONAL: u8 = 0x80;
-    const TRANSITIVE: u8 = 0xc0;
+const WELL_KNOWN: u8 = 0x40;
+const OPTIONAL: u8 = 0x80;
+const TRANSITIVE: u8 = 0xc0;
+
+/// The attributes that do not depend on the NLRI.
+fn plain_attribute_octets(attributes: &PathAttributes<'_>, width: AsWidth) -> Vec<u8> {
     let mut out = Vec::new();
-    let attributes = &case.attributes;
     if let Some(origin) = attributes.origin {
         let value = match origin {
             Origin::Igp => 0,
@@ -199,10 +216,7 @@ fn attribute_octets(case: &Case) -> Vec<u8> {
         put_attribute(&mut out, WELL_KNOWN, 1, &[value]);
     }
     if let Some(path) = &attributes.as_path {
-        put_attribute(&mut out, WELL_KNOWN, 2, &path_octets(path, case.width));
-    }
-    if let (Afi::Ipv4, IpAddr::V4(address)) = (case.afi, case.next_hop.address) {
-        put_attribute(&mut out, WELL_KNOWN, 3, &address.octets());
+        put_attribute(&mut out, WELL_KNOWN, 2, &path_octets(path, width));
     }
     if let Some(med) = attributes.med {
         put_attribute(&mut out, OPTIONAL, 4, &med.to_be_bytes());
@@ -227,16 +241,28 @@ fn attribute_octets(case: &Case) -> Vec<u8> {
         let (flags, value) = match other {
             OtherAttribute::AtomicAggregate => (WELL_KNOWN, vec![]),
             OtherAttribute::Aggregator { asn, address } => {
-                (TRANSITIVE, [asn_octets(*asn, case.width), address.octets().to_vec()].concat())
+                (TRANSITIVE, [asn_octets(*asn, width), address.octets().to_vec()].concat())
             }
             OtherAttribute::OriginatorId(id) => (OPTIONAL, id.octets().to_vec()),
             OtherAttribute::ClusterList(ids) => (OPTIONAL, ids.iter().flat_map(|id| id.octets()).collect()),
             OtherAttribute::Ipv6ExtendedCommunities(all) => (TRANSITIVE, all.iter().flatten().collect()),
             OtherAttribute::Aigp(metric) => (OPTIONAL, [&[1, 0, 11][..], &metric.to_be_bytes()].concat()),
             OtherAttribute::OnlyToCustomer(asn) => (TRANSITIVE, asn.0.to_be_bytes().to_vec()),
+            OtherAttribute::AttrSet(set) => {
+                let contained = plain_attribute_octets(&set.attributes, AsWidth::Four);
+                (TRANSITIVE, [&set.origin_as.0.to_be_bytes()[..], &contained].concat())
+            }
             OtherAttribute::Opaque { value, .. } => (TRANSITIVE, value.to_vec()),
         };
         put_attribute(&mut out, flags, other.code(), &value);
+    }
+    out
+}
+
+fn attribute_octets(case: &Case) -> Vec<u8> {
+    let mut out = plain_attribute_octets(&case.attributes, case.width);
+    if let (Afi::Ipv4, IpAddr::V4(address)) = (case.afi, case.next_hop.address) {
+        put_attribute(&mut out, WELL_KNOWN, 3, &address.octets());
     }
     if case.afi == Afi::Ipv6 {
         if !case.withdrawn.is_empty() {
@@ -342,6 +368,7 @@ proptest! {
                 prop_assert!(case.announced.is_empty() && case.withdrawn.is_empty());
                 prop_assert_eq!(case.attributes, PathAttributes::default());
             }
+            Update::RouteRefresh(_) => prop_assert!(false, "an UPDATE was encoded"),
             Update::Routes(routes) => {
                 let nlri = |all: &[Nlri]| NlriSet::Prefixes(Prefixes::Listed(all.to_vec()));
                 let announced = Announced { family, next_hop: Some(case.next_hop), nlri: nlri(&case.announced), path_status: None };
@@ -385,6 +412,7 @@ proptest! {
         match update::decode(&bytes, 0, &DecodeContext::default(), &mut Routes::default()) {
             Err(error) => prop_assert!(error.offset <= bytes.len()),
             Ok(Decoded { update: Update::EndOfRib(eor), .. }) => prop_assert!(body.is_empty() && eor == family),
+            Ok(Decoded { update: Update::RouteRefresh(_), .. }) => prop_assert!(false, "an UPDATE was encoded"),
             Ok(Decoded { update: Update::Routes(routes), .. }) => match &routes.withdrawn[0].nlri {
                 NlriSet::Prefixes(all) => prop_assert!(all.len() <= body.len()),
                 NlriSet::Labelled(all) => prop_assert!(all.len() * 4 <= body.len()),

@@ -8,11 +8,16 @@ use std::net::Ipv4Addr;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use rib_ingester::cli::decode;
 use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix};
 use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, LabelledNlri, NlriSet};
 use rib_ingester::wire::bgp::open::{AddPathDirection, Capability, Open};
 use rib_ingester::wire::bmp::peer::Rd;
 use rib_ingester::wire::reader::Reader;
+
+#[path = "common/bmp.rs"]
+#[allow(dead_code, missing_docs)]
+mod made;
 
 fn any_afi() -> impl Strategy<Value = Afi> {
     prop_oneof![Just(Afi::Ipv4), Just(Afi::Ipv6)]
@@ -169,5 +174,29 @@ proptest! {
             prop_assert_eq!(reader.offset(), bytes.len());
         }
         prop_assert!(open_octets(&open, true).is_some());
+    }
+}
+
+/// RFC 8654 section 4: no UPDATE is longer than 4,096 octets without the capability, and none than 65,535 with it. What the
+/// router passed on is read either way, as a length is a length.
+#[test]
+fn long_messages_are_read_with_and_without_the_capability() {
+    let peer = made::Peer::loc_rib("10.0.0.1");
+    for further in [vec![6, 0], vec![]] {
+        let open = made::Open { further, ..made::Open::of(64_500, "10.0.0.1") };
+        for length in [4_096, 4_097, 4_098, 65_535] {
+            // /8s of two octets each and, where the length is odd, one /0 of one.
+            let octets = length - 23;
+            let nlri = [[8, 10].repeat(octets / 2), vec![0; octets % 2]].concat();
+            let update = made::update(&nlri, &[], &[]);
+            assert_eq!(update.len(), length);
+            let stream = [made::peer_up(peer, &open, None), made::route_monitoring(peer, &update)].concat();
+            let mut out = Vec::new();
+            assert!(decode::run(&stream[..], &mut out, 1 << 20).unwrap());
+            let last: serde_json::Value =
+                serde_json::from_slice(out.split(|octet| *octet == b'\n').nth(1).unwrap()).unwrap();
+            assert_eq!(last["withdrawn"].as_array().unwrap().len(), octets.div_ceil(2), "{length}");
+            assert!(last.get("error").is_none() && last.get("lies").is_none(), "{length}");
+        }
     }
 }

@@ -82,6 +82,8 @@ pub enum OtherAttribute<'a> {
     Aigp(u64),
     /// Only to Customer, type 35 (RFC 9234).
     OnlyToCustomer(Asn),
+    /// ATTR_SET, type 128 (RFC 6368). In a box: it is rare, and holds all that this list may.
+    AttrSet(Box<AttrSet<'a>>),
     /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one; structured where
     /// [`super::tunnels`] knows its TLVs.
     Opaque {
@@ -90,6 +92,18 @@ pub enum OtherAttribute<'a> {
         /// Its value, without flags and length.
         value: Cow<'a, [u8]>,
     },
+}
+
+/// A customer's own attributes of a route, carried through a provider's VPN (RFC 6368 section 5):
+/// `{origin_as, attributes}`, the attributes by the names of their columns and of `attrs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttrSet<'a> {
+    /// The customer's AS.
+    pub origin_as: Asn,
+    /// NEXT_HOP, which should not be there.
+    pub next_hop: Option<Ipv4Addr>,
+    /// The others. None of them is an ATTR_SET.
+    pub attributes: PathAttributes<'a>,
 }
 
 impl OtherAttribute<'_> {
@@ -103,6 +117,7 @@ impl OtherAttribute<'_> {
             OtherAttribute::Ipv6ExtendedCommunities(_) => 25,
             OtherAttribute::Aigp(_) => 26,
             OtherAttribute::OnlyToCustomer(_) => 35,
+            OtherAttribute::AttrSet(_) => 128,
             OtherAttribute::Opaque { code, .. } => *code,
         }
     }

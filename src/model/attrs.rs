@@ -4,14 +4,14 @@
 //! `:`. So what is written is what is read back, and a stored route compares equal to a received one.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
 use super::tunnels::structured;
 use super::write_text::{write_hex, write_ipv4, write_number};
-use super::{OtherAttribute, PathAttributes, PathStatus};
+use super::{AsPath, AttrSet, Fixed, List, OtherAttribute, PathAttributes, PathStatus, WriteText};
 
 impl PathAttributes<'_> {
     /// The attributes without a column, by the names of the IANA registry of BGP path attributes in snake case, an
@@ -29,18 +29,62 @@ impl PathAttributes<'_> {
         if self.other.is_empty() && link_local.is_none() && path_status.is_none() && rd.is_none() && labels.is_empty() {
             return;
         }
-        let mut members: SmallVec<[(Cow<'static, str>, Member<'_>); 4]> = SmallVec::new();
-        members.extend(self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))));
+        let mut members = self.members();
         members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
         members.extend(rd.map(|rd| ("rd".into(), Member::Rd(rd))));
         members.extend((!labels.is_empty()).then_some(("labels".into(), Member::Labels(labels))));
-        members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-        write_list(out, *b"{}", members.iter(), |out, (key, member)| {
-            write_string(out, key);
-            out.extend_from_slice(b": ");
-            member.write(out);
-        });
+        write_members(out, members);
+    }
+
+    /// Those without a column.
+    fn members(&self) -> Members<'_> {
+        self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))).collect()
+    }
+}
+
+/// Keys with what stands under them, in any order.
+type Members<'a> = SmallVec<[(Cow<'static, str>, Member<'a>); 4]>;
+
+fn write_members(out: &mut Vec<u8>, mut members: Members<'_>) {
+    members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    write_list(out, *b"{}", members.iter(), |out, (key, member)| {
+        write_string(out, key);
+        out.extend_from_slice(b": ");
+        member.write(out);
+    });
+}
+
+/// As `decode` names the attributes of an UPDATE, those of `attrs` among the others.
+fn write_attr_set(out: &mut Vec<u8>, set: &AttrSet<'_>) {
+    let AttrSet { origin_as, next_hop, attributes: all } = set;
+    let mut members = all.members();
+    let mut add = |key: &'static str, member: Option<_>| members.extend(member.map(|member| (key.into(), member)));
+    add("origin", all.origin.map(|origin| Member::Word(origin.as_str())));
+    add("as_path", all.as_path.as_ref().map(Member::AsPath));
+    add("next_hop", next_hop.map(Member::Ipv4));
+    add("localpref", all.local_pref.map(Member::Number));
+    add("med", all.med.map(Member::Number));
+    add("communities_std", all.communities.as_ref().map(|list| Member::Texts(list)));
+    add("communities_ext", all.extended_communities.as_ref().map(|list| Member::Texts(list)));
+    add("communities_large", all.large_communities.as_ref().map(|list| Member::Texts(list)));
+    out.extend_from_slice(b"{\"origin_as\": ");
+    write_number(out, origin_as.0);
+    out.extend_from_slice(b", \"attributes\": ");
+    write_members(out, members);
+    out.push(b'}');
+}
+
+/// A list whose values have a text.
+trait Texts {
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+impl<T: Fixed + WriteText> Texts for List<'_, T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        // No community's text, quoted, takes more than five times its octets.
+        out.reserve(5 * T::SIZE * self.len());
+        write_list(out, *b"[]", self.iter(), |out, item| write_quoted(out, |out| item.write_text(out)));
     }
 }
 
@@ -60,6 +104,11 @@ pub struct Beside<'a> {
 /// What stands under one key.
 enum Member<'a> {
     Attribute(&'a OtherAttribute<'a>),
+    AsPath(&'a AsPath<'a>),
+    Texts(&'a dyn Texts),
+    Ipv4(Ipv4Addr),
+    Number(u32),
+    Word(&'static str),
     LinkLocal(Ipv6Addr),
     PathStatus(PathStatus),
     Rd(&'a str),
@@ -70,6 +119,11 @@ impl Member<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Member::Attribute(attribute) => write_attribute(out, attribute),
+            Member::AsPath(path) => write_quoted(out, |out| path.write_text(out)),
+            Member::Texts(list) => list.write(out),
+            Member::Ipv4(address) => write_quoted(out, |out| write_ipv4(out, *address)),
+            Member::Number(number) => write_number(out, *number),
+            Member::Word(word) => write_string(out, word),
             Member::LinkLocal(address) => write_string(out, &address.to_string()),
             Member::PathStatus(status) => write_value(out, &status.json()),
             Member::Rd(rd) => write_string(out, rd),
@@ -99,6 +153,7 @@ fn write_attribute(out: &mut Vec<u8>, attribute: &OtherAttribute<'_>) {
         }
         OtherAttribute::Aigp(metric) => out.extend_from_slice(metric.to_string().as_bytes()),
         OtherAttribute::OnlyToCustomer(asn) => write_number(out, asn.0),
+        OtherAttribute::AttrSet(set) => write_attr_set(out, set),
         OtherAttribute::Opaque { code, value } => match structured(*code, value) {
             Some(value) => write_value(out, &value),
             None => write_quoted(out, |out| write_hex(out, value)),
@@ -223,7 +278,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::Asn;
+    use crate::model::{Asn, Community, Origin, SegmentKind};
 
     #[test]
     fn keys_go_by_length_then_bytes() {
@@ -250,6 +305,26 @@ mod tests {
         );
         assert_eq!(attributes.attrs().len(), 5);
         assert_eq!(text(&PathAttributes::default(), None, &[]), "");
+    }
+
+    #[test]
+    fn an_attr_set_holds_its_attributes_by_name() {
+        let contained = PathAttributes {
+            origin: Some(Origin::Igp),
+            as_path: Some(AsPath::from_segments([(SegmentKind::Sequence, [Asn(4_200_000_000), Asn(7)])])),
+            local_pref: Some(100),
+            communities: Some(vec![Community(0xfde9_0064)].into()),
+            other: vec![OtherAttribute::AtomicAggregate],
+            ..PathAttributes::default()
+        };
+        let set = AttrSet { origin_as: Asn(64_496), next_hop: Some([192, 0, 2, 1].into()), attributes: contained };
+        let other = vec![OtherAttribute::AttrSet(Box::new(set))];
+        let mut out = Vec::new();
+        PathAttributes { other, ..PathAttributes::default() }.write_attrs(&Beside::default(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"attr_set": {"origin_as": 64496, "attributes": {"origin": "IGP", "as_path": "4200000000 7", "next_hop": "192.0.2.1", "localpref": 100, "communities_std": ["65001:100"], "atomic_aggregate": true}}}"#,
+        );
     }
 
     #[test]

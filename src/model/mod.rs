@@ -20,7 +20,7 @@ pub mod write_text;
 
 pub use as_path::{AsPath, AsWidth, Segment, SegmentKind};
 pub use asn::Asn;
-pub use attribute::{NextHop, Origin, OtherAttribute, PathAttributes};
+pub use attribute::{AttrSet, NextHop, Origin, OtherAttribute, PathAttributes};
 pub use attrs::Beside;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use family::{Afi, AfiSafi};

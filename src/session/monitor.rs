@@ -25,7 +25,7 @@ use super::tables::{Stamp, Tables, router_note};
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, AfiSafi, RouterId, Text, Timestamp, View};
+use crate::model::{Afi, AfiSafi, RouterId, Timestamp, View};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
 use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
 use crate::wire::bmp::peer::Rib;
@@ -111,7 +111,7 @@ impl Monitor {
         if let Ok(message) = &decoded {
             self.identity.learn(message);
             if let Message::Termination(information) = message {
-                return Err(SessionEnd::Termination { reason: termination(information) });
+                return Err(SessionEnd::Termination { reason: bmp::termination_text(information) });
             }
         }
         if self.settled.is_none() {
@@ -135,9 +135,10 @@ impl Monitor {
             Ok(message) => message,
             Err(error) => return self.reject(frame, &error),
         };
-        if message.defect().is_some() {
-            self.odd(Oddity::TlvCutShort);
-        }
+        self.odd_where([
+            (message.tlv_defect().is_some(), Oddity::TlvCutShort),
+            (message.capability_defect().is_some(), Oddity::CapabilityCutShort),
+        ]);
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up),
@@ -177,9 +178,11 @@ impl Monitor {
         match &mut self.settled {
             None => Ok(()),
             Some(settled) => {
-                settled.tables.idle(waited, Timestamp::now())?;
+                let silent = settled.tables.idle(waited, Timestamp::now())?;
                 settled.audit(self.shared.options.audit_every)?;
-                settled.tables.outbox().flush()
+                settled.tables.outbox().flush()?;
+                (0..silent).for_each(|_| self.odd(Oddity::EndOfRibMissing));
+                Ok(())
             }
         }
     }
@@ -239,9 +242,10 @@ impl Monitor {
     }
 
     fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
-        if up.sent_open.bgp_id.is_unspecified() {
-            self.odd(Oddity::ZeroIdentifier);
-        }
+        self.odd_where([
+            (up.sent_open.bgp_id.is_unspecified(), Oddity::ZeroIdentifier),
+            (up.sent_open.is_dummy() || up.received_open.is_dummy(), Oddity::DummyOpen),
+        ]);
         let repeated = self.peers.is_up(&up.peer);
         self.peers.peer_up(up);
         if repeated {
@@ -321,13 +325,13 @@ impl Monitor {
             Err(error) => return self.reject(frame, &error),
         };
         self.lies(decoded.lies);
+        if let Update::RouteRefresh(_) = decoded.update {
+            self.odd(Oddity::RouteRefresh);
+            return Ok(());
+        }
         if let Rib::LocRib { filtered } = header.rib {
-            if filtered {
-                self.odd(Oddity::FilteredLocRib);
-            }
-            if !self.peers.is_up(header) {
-                self.odd(Oddity::LocRibWithoutPeerUp);
-            }
+            let without = !self.peers.is_up(header);
+            self.odd_where([(filtered, Oddity::FilteredLocRib), (without, Oddity::LocRibWithoutPeerUp)]);
         }
         let source = self.peers.source(header);
         match self.stored.judge(&source) {
@@ -367,16 +371,25 @@ impl Monitor {
         let peers = &self.peers;
         let name = |slot: Slot| slot.name(peers.table_of(monitoring, slot.family()));
         match decoded.update {
-            Update::EndOfRib(family) => match (family.afi, family.safi) {
-                (1 | 2, 1 | 4) => {
-                    let part = if family.safi == 1 { Part::Unicast } else { Part::Labelled };
-                    let slot = Slot { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
-                    tables.end_of_rib(source, &name(slot), slot, stamp.received_at)?;
+            Update::RouteRefresh(_) => {}
+            Update::EndOfRib(family) => {
+                let is_first = match (family.afi, family.safi) {
+                    (1 | 2, 1 | 4) => {
+                        let part = if family.safi == 1 { Part::Unicast } else { Part::Labelled };
+                        let slot = Slot { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
+                        tables.end_of_rib(source, &name(slot), slot, stamp.received_at)?
+                    }
+                    (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
+                    (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
+                    _ => {
+                        self.odd(Oddity::FamilyNotStored);
+                        return Ok(());
+                    }
+                };
+                if !is_first {
+                    self.odd(Oddity::EndOfRibRepeated);
                 }
-                (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
-                (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
-                _ => self.odd(Oddity::FamilyNotStored),
-            },
+            }
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
                 tables.apply(source, name, &changes, stamp)?;
@@ -484,15 +497,17 @@ impl Monitor {
     }
 
     fn lies(&mut self, lies: Lies) {
-        let kinds = [
+        self.odd_where([
             (lies.add_path_missing, Oddity::AddPathMissing),
             (lies.add_path_unannounced, Oddity::AddPathUnannounced),
             (lies.as_width_other, Oddity::AsWidthOther),
             (lies.trailing_bytes, Oddity::TrailingBytes),
-        ];
-        for (_, oddity) in kinds.into_iter().filter(|(met, _)| *met) {
-            self.odd(oddity);
-        }
+        ]);
+    }
+
+    /// Counts those that were met.
+    fn odd_where<const N: usize>(&mut self, kinds: [(bool, Oddity); N]) {
+        kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, oddity)| self.odd(oddity));
     }
 
     /// Counts one; whether it is the session's first of its kind.
@@ -578,17 +593,4 @@ impl Settled {
             }
         }
     }
-}
-
-/// The reason of a Termination in words (RFC 7854 section 4.5).
-fn termination(information: &[Information<'_>]) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for tlv in information {
-        match (tlv.type_code, tlv.value) {
-            (0, text) => words.push(Text::from_wire(text).to_string()),
-            (1, [high, low]) => words.push(bmp::termination_reason(u16::from_be_bytes([*high, *low])).to_owned()),
-            _ => {}
-        }
-    }
-    if words.is_empty() { "no reason given".to_owned() } else { words.join(", ") }
 }

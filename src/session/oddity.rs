@@ -15,8 +15,10 @@ pub enum Oddity {
     AttributeErrors,
     /// A message was rejected; its bytes are kept.
     Rejected,
-    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination, or a capability of an OPEN, runs over its end.
+    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination runs over its end.
     TlvCutShort,
+    /// A capability or optional parameter of an OPEN runs over its end.
+    CapabilityCutShort,
     /// A BMP message type that we do not know.
     UnknownMessage,
     /// Loc-RIB routes, which `STORE` leaves out.
@@ -45,11 +47,19 @@ pub enum Oddity {
     RepeatedPeerUp,
     /// A Loc-RIB with the F flag set.
     FilteredLocRib,
+    /// An OPEN of a Peer Up that is a header alone, 19 octets.
+    DummyOpen,
+    /// A dump that fell silent without an End-of-RIB.
+    EndOfRibMissing,
+    /// A further End-of-RIB of a table and family.
+    EndOfRibRepeated,
+    /// A ROUTE-REFRESH where an UPDATE belongs, the markers of Enhanced Route Refresh among them.
+    RouteRefresh,
 }
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 21] = [
+    pub const ALL: [Oddity; 26] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AsWidthOther,
@@ -57,6 +67,7 @@ impl Oddity {
         Oddity::AttributeErrors,
         Oddity::Rejected,
         Oddity::TlvCutShort,
+        Oddity::CapabilityCutShort,
         Oddity::UnknownMessage,
         Oddity::LocRibNotStored,
         Oddity::AdjRibInPreNotStored,
@@ -71,6 +82,10 @@ impl Oddity {
         Oddity::ZeroIdentifier,
         Oddity::RepeatedPeerUp,
         Oddity::FilteredLocRib,
+        Oddity::DummyOpen,
+        Oddity::EndOfRibMissing,
+        Oddity::EndOfRibRepeated,
+        Oddity::RouteRefresh,
     ];
 
     /// Its name in metrics.
@@ -83,6 +98,7 @@ impl Oddity {
             Oddity::AttributeErrors => "attribute_errors",
             Oddity::Rejected => "rejected",
             Oddity::TlvCutShort => "tlv_cut_short",
+            Oddity::CapabilityCutShort => "capability_cut_short",
             Oddity::UnknownMessage => "unknown_message",
             Oddity::LocRibNotStored => "loc_rib_not_stored",
             Oddity::AdjRibInPreNotStored => "adj_rib_in_pre_not_stored",
@@ -97,6 +113,10 @@ impl Oddity {
             Oddity::ZeroIdentifier => "zero_identifier",
             Oddity::RepeatedPeerUp => "repeated_peer_up",
             Oddity::FilteredLocRib => "filtered_loc_rib",
+            Oddity::DummyOpen => "dummy_open",
+            Oddity::EndOfRibMissing => "end_of_rib_missing",
+            Oddity::EndOfRibRepeated => "end_of_rib_repeated",
+            Oddity::RouteRefresh => "route_refresh",
         }
     }
 
@@ -109,7 +129,8 @@ impl Oddity {
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",
             Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",
             Oddity::Rejected => "messages rejected, bytes kept",
-            Oddity::TlvCutShort => "TLVs or capabilities that run over their end ignored",
+            Oddity::TlvCutShort => "TLVs that run over their end ignored",
+            Oddity::CapabilityCutShort => "capabilities of an OPEN that run over their end ignored",
             Oddity::UnknownMessage => "unknown BMP message types skipped",
             Oddity::LocRibNotStored => "peer type not stored: Loc-RIB routes are counted only",
             Oddity::AdjRibInPreNotStored => "peer type not stored: Adj-RIB-In routes before policy are counted only",
@@ -126,6 +147,10 @@ impl Oddity {
             Oddity::ZeroIdentifier => "BGP identifier 0.0.0.0 in a Peer Up",
             Oddity::RepeatedPeerUp => "further Peer Up for a peer that is up, capabilities merged",
             Oddity::FilteredLocRib => "Loc-RIB is filtered (F flag): rows are not the whole table",
+            Oddity::DummyOpen => "an OPEN that is a header alone: no identifier, AS or capabilities in it",
+            Oddity::EndOfRibMissing => "dump without an End-of-RIB, taken as complete when it fell quiet",
+            Oddity::EndOfRibRepeated => "further End-of-RIB of a table, ignored",
+            Oddity::RouteRefresh => "ROUTE-REFRESH in Route Monitoring, which changes no route",
         }
     }
 }

@@ -81,16 +81,18 @@ pub struct Open {
     pub families: Vec<(u16, u8)>,
     /// Families with path identifiers in both directions.
     pub add_path: Vec<(u16, u8)>,
+    /// Octets of further capabilities.
+    pub further: Vec<u8>,
 }
 
 impl Open {
     /// IPv4 and IPv6 unicast.
     pub fn of(asn: u32, bgp_id: &str) -> Open {
         let bgp_id = Some(bgp_id.parse().unwrap());
-        Open { asn, bgp_id, families: vec![(1, 1), (2, 1)], add_path: vec![] }
+        Open { asn, bgp_id, families: vec![(1, 1), (2, 1)], ..Open::default() }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut capabilities = Vec::new();
         for (afi, safi) in &self.families {
             capabilities.extend([1, 4]);
@@ -106,6 +108,7 @@ impl Open {
                 capabilities.extend([*safi, 3]);
             }
         }
+        capabilities.extend(&self.further);
         let mut body = vec![4];
         body.extend(u16::try_from(self.asn).unwrap_or(23_456).to_be_bytes());
         body.extend(180u16.to_be_bytes());
@@ -119,15 +122,17 @@ impl Open {
 
 /// A Peer Up with the same OPEN on both sides; `table` becomes a VRF/Table Name TLV.
 pub fn peer_up(peer: Peer, open: &Open, table: Option<&str>) -> Vec<u8> {
+    let further = table.map(|table| tlv(3, table.as_bytes())).unwrap_or_default();
+    peer_up_of(peer, &open.bytes(), &open.bytes(), &further)
+}
+
+/// A Peer Up around two OPENs and what follows them.
+pub fn peer_up_of(peer: Peer, sent: &[u8], received: &[u8], further: &[u8]) -> Vec<u8> {
     let mut body = peer.bytes();
     body.extend([0; 16]);
     body.extend(179u16.to_be_bytes());
     body.extend(50_000u16.to_be_bytes());
-    body.extend(open.bytes());
-    body.extend(open.bytes());
-    if let Some(table) = table {
-        body.extend(tlv(3, table.as_bytes()));
-    }
+    body.extend([sent, received, further].concat());
     message(3, &body)
 }
 
@@ -140,7 +145,8 @@ pub fn route_monitoring(peer: Peer, bgp: &[u8]) -> Vec<u8> {
     message(0, &[&peer.bytes(), bgp].concat())
 }
 
-fn bgp(type_code: u8, body: &[u8]) -> Vec<u8> {
+/// A BGP message around its body.
+pub fn bgp(type_code: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![0xff; 16];
     out.extend(u16::try_from(body.len() + 19).unwrap().to_be_bytes());
     out.push(type_code);

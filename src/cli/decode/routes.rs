@@ -37,6 +37,14 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
             line.insert("end_of_rib".into(), json!({ "afi": family.afi, "safi": family.safi }));
         }
         Update::Routes(routes) => add_routes(line, routes),
+        Update::RouteRefresh(refresh) => {
+            let AfiSafi { afi, safi } = refresh.family;
+            let mut value = json!({ "afi": afi, "safi": safi, "subtype": refresh.code() });
+            if let Some(name) = refresh.name() {
+                value["name"] = json!(name);
+            }
+            line.insert("route_refresh".into(), value);
+        }
     }
 }
 
@@ -44,6 +52,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
 fn family_of(update: &Update<'_, '_>) -> AfiSafi {
     match update {
         Update::EndOfRib(family) => *family,
+        Update::RouteRefresh(refresh) => refresh.family,
         Update::Routes(routes) => {
             let announced = routes.announced.iter().map(|announced| announced.family);
             let withdrawn = routes.withdrawn.iter().map(|withdrawn| withdrawn.family);

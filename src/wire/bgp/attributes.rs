@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::faults::{Fault, FaultAction, action_for, flags_fit};
 use super::update::Routes;
 use super::{as_path, shape};
-use crate::model::{AsPath, AsWidth, Asn, Fixed, List, Origin, OtherAttribute, PathAttributes};
+use crate::model::{AsPath, AsWidth, Asn, AttrSet, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;
 
 /// Attribute type codes that the UPDATE itself looks at.
@@ -49,14 +49,21 @@ struct Pending<'a> {
 
 /// Reads the Path Attributes field into the routes' attributes and actions. Never fails: what cannot be read costs what
 /// RFC 7606 says.
-pub fn decode<'a>(mut reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
-    let mut decoder = Decoder {
-        fields: Fields::default(),
-        path: &mut routes.attributes,
-        faults: &mut routes.actions,
-        pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
-        width,
-    };
+pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
+    walk(
+        reader,
+        Decoder {
+            fields: Fields::default(),
+            path: &mut routes.attributes,
+            faults: &mut routes.actions,
+            pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
+            width,
+            place: Place::Update,
+        },
+    )
+}
+
+fn walk<'a>(mut reader: Reader<'a>, mut decoder: Decoder<'_, 'a>) -> Fields<'a> {
     let mut rest = reader.rest();
     let end = reader.offset();
     let mut seen = [0u64; 4];
@@ -95,7 +102,7 @@ pub fn decode<'a>(mut reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a
 }
 
 /// One attribute, its value not looked into.
-pub(super) struct Attribute<'a> {
+struct Attribute<'a> {
     flags: u8,
     code: u8,
     value: &'a [u8],
@@ -104,7 +111,7 @@ pub(super) struct Attribute<'a> {
 impl<'a> Attribute<'a> {
     /// The first attribute and what is behind it; `None` if it runs over the end.
     #[inline]
-    pub(super) fn split(rest: &'a [u8]) -> Option<(Attribute<'a>, &'a [u8])> {
+    fn split(rest: &'a [u8]) -> Option<(Attribute<'a>, &'a [u8])> {
         let (&[flags, code, short], tail) = rest.split_first_chunk()?;
         let (length, tail) = if flags & EXTENDED_LENGTH == 0 {
             (usize::from(short), tail)
@@ -123,6 +130,16 @@ struct Decoder<'r, 'a> {
     faults: &'r mut Vec<Fault>,
     pending: Pending<'a>,
     width: AsWidth,
+    place: Place,
+}
+
+/// Where attributes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In an UPDATE.
+    Update,
+    /// In an ATTR_SET, which holds no other.
+    AttrSet,
 }
 
 impl<'a> Decoder<'_, 'a> {
@@ -145,7 +162,7 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     fn read(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
-        let Decoder { fields, path, pending, width, .. } = self;
+        let Decoder { fields, path, pending, width, faults, place } = self;
         match code {
             1 => path.origin = Some(origin(value)?),
             2 => {
@@ -174,6 +191,8 @@ impl<'a> Decoder<'_, 'a> {
             26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
             32 => path.large_communities = Some(list(value)?),
             35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
+            128 if *place == Place::AttrSet => return Err("an ATTR_SET in an ATTR_SET"),
+            128 => path.other.push(OtherAttribute::AttrSet(attr_set(value, faults)?)),
             code => {
                 shape::check(code, value)?;
                 path.other.push(OtherAttribute::Opaque { code, value: value.into() });
@@ -204,6 +223,36 @@ impl<'a> Decoder<'_, 'a> {
         }
         fields
     }
+}
+
+/// An AS and path attributes whose AS numbers have four octets whatever the session's have (RFC 6368 section 5). What a
+/// malformed one of them costs is done to the set: discarded in it, or the set is malformed itself.
+#[cold]
+fn attr_set<'a>(value: &'a [u8], faults: &mut Vec<Fault>) -> Result<Box<AttrSet<'a>>, &'static str> {
+    let (origin_as, contained) = value.split_first_chunk().ok_or("shorter than an AS")?;
+    let origin_as = Asn(u32::from_be_bytes(*origin_as));
+    let mut set = Box::new(AttrSet { origin_as, next_hop: None, attributes: PathAttributes::default() });
+    let mut found = Vec::new();
+    let decoder = Decoder {
+        fields: Fields::default(),
+        path: &mut set.attributes,
+        faults: &mut found,
+        pending: Pending::default(),
+        width: AsWidth::Four,
+        place: Place::AttrSet,
+    };
+    let fields = walk(Reader::new(contained, 0), decoder);
+    if found.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw) {
+        return Err("an attribute in it is malformed");
+    }
+    if fields.reach.is_some() || fields.unreach.is_some() {
+        return Err("NLRI in it");
+    }
+    set.next_hop = fields.next_hop;
+    // Repeated ones are discarded one by one: the first says it.
+    let discarded = found.into_iter().next();
+    faults.extend(discarded.map(|fault| Fault { why: format!("in ATTR_SET: {}", fault.why).into(), ..fault }));
+    Ok(set)
 }
 
 /// As announced, or the other way if only that is clean; whether it was the other.

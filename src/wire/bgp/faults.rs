@@ -117,7 +117,20 @@ mod tests {
         (0xc0, 32, &[0; 12], &[&[0; 11], &[0; 13]]),
         (0xc0, 35, &[0, 0, 0, 1], &[&[], &[0; 3], &[0; 5]]),
         (0xc0, 40, &[1, 0, 7, 0, 0, 0, 0, 0, 0, 9], &[&[1], &[1, 0, 7, 0]]),
-        (0xc0, 128, &[0; 4], &[&[], &[0; 3], &[0, 0, 0, 1, 0x40, 1, 2, 0]]),
+        (
+            0xc0,
+            128,
+            &[0; 4],
+            &[
+                // Short, with an attribute that runs over the end, with a malformed one, with a set and with NLRI in it.
+                &[],
+                &[0; 3],
+                &[0, 0, 0, 1, 0x40, 1, 2, 0],
+                &[0, 0, 0, 1, 0x40, 1, 1, 9],
+                &[0, 0, 0, 1, 0xc0, 128, 4, 0, 0, 0, 1],
+                &[0, 0, 0, 1, 0x80, 15, 3, 0, 1, 1],
+            ],
+        ),
     ];
 
     #[test]
@@ -148,6 +161,19 @@ mod tests {
         assert_eq!(cost(0xc0, 1, &[0]), Some(FaultAction::TreatAsWithdraw));
         assert_eq!(cost(0xc0, 26, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1]), Some(FaultAction::AttributeDiscard));
         assert_eq!((cost(0x00, 1, &[0]), cost(0xc1, 1, &[0])), (None, None));
+    }
+
+    #[test]
+    fn what_is_discarded_in_an_attr_set_leaves_the_set() {
+        // ATOMIC_AGGREGATE with a value, twice; an AS_PATH of four octets in a session of two.
+        let set = [0, 0, 0xfb, 0xf0, 0x40, 6, 1, 0, 0x40, 6, 0, 0x40, 2, 6, 2, 1, 0, 1, 0, 0];
+        let bytes = [&[0xc0, 128, u8::try_from(set.len()).unwrap()][..], &set].concat();
+        let mut routes = Routes::default();
+        attributes::decode(Reader::new(&bytes, 0), AsWidth::Two, &mut routes);
+        let why = "in ATTR_SET: length is not 0 (RFC 7606 section 7.6)".into();
+        assert_eq!(routes.actions, [Fault { attribute: 6, action: FaultAction::AttributeDiscard, why }]);
+        let text = serde_json::Value::from(routes.attributes.attrs()).to_string();
+        assert_eq!(text, r#"{"attr_set":{"attributes":{"as_path":"65536"},"origin_as":64496}}"#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! BGP messages inside BMP: OPEN (RFC 4271 section 4.2) and UPDATE (section 4.3).
+//! BGP messages inside BMP: OPEN (RFC 4271 section 4.2), UPDATE (section 4.3) and ROUTE-REFRESH (RFC 2918).
 
 pub mod add_path;
 pub mod as_path;
@@ -7,5 +7,6 @@ pub mod faults;
 pub mod nlri;
 pub mod open;
 pub mod prefixes;
+pub mod route_refresh;
 pub mod shape;
 pub mod update;

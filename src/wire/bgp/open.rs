@@ -61,6 +61,11 @@ pub enum AddPathDirection {
 }
 
 impl Open {
+    /// Whether it was a header alone (see [`Open::decode`]): no BGP version is 0.
+    pub fn is_dummy(&self) -> bool {
+        self.version == 0
+    }
+
     /// Reads one OPEN, cut at its own length.
     ///
     /// A router without a BGP session behind a Loc-RIB may send a header alone: an OPEN of zeros.
@@ -245,6 +250,7 @@ mod tests {
         header.extend([0, 19, 1]);
         let open = Open::decode(&mut Reader::new(&header, 0)).unwrap();
         assert_eq!((open.asn, open.bgp_id, open.capabilities.len()), (Asn(0), Ipv4Addr::UNSPECIFIED, 0));
+        assert!(open.is_dummy());
         header[17] = 20;
         let error = Open::decode(&mut Reader::new(&header, 100)).unwrap_err();
         assert_eq!((error.offset, error.field), (119, "OPEN body"));

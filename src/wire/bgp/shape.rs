@@ -1,6 +1,5 @@
 //! The shape of attributes whose value is kept as it is: only as much as their error handling asks for.
 
-use super::attributes::Attribute;
 use crate::model::tunnels::prefix_sid_tiles;
 use crate::wire::reader::Reader;
 
@@ -13,7 +12,6 @@ pub fn check(code: u8, value: &[u8]) -> Result<(), &'static str> {
         22 => pmsi_tunnel(value),
         23 => tunnel_encapsulation(value),
         40 => prefix_sid(value),
-        128 => attr_set(value),
         _ => Ok(()),
     }
 }
@@ -52,17 +50,6 @@ fn prefix_sid(value: &[u8]) -> Result<(), &'static str> {
     if prefix_sid_tiles(value) { Ok(()) } else { Err("a TLV runs over the end") }
 }
 
-/// An AS and path attributes (RFC 6368 section 5, RFC 7606 section 7.16).
-fn attr_set(value: &[u8]) -> Result<(), &'static str> {
-    let mut reader = Reader::new(value, 0);
-    reader.u32("Origin AS").map_err(|_| "shorter than an AS")?;
-    let mut rest = reader.rest();
-    while !rest.is_empty() {
-        (_, rest) = Attribute::split(rest).ok_or("an attribute runs over the end")?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,9 +68,5 @@ mod tests {
         bad(23, &[0, 8, 0, 6, 0, 4, 192, 0, 2]);
         bad(23, &[0, 8, 0, 6, 0, 5, 192, 0, 2, 1]);
         bad(23, &[0, 9, 0, 2, 200, 0]);
-        good(128, &[0, 0, 0xfb, 0xf0]);
-        good(128, &[0, 0, 0xfb, 0xf0, 0x40, 1, 1, 0, 0x50, 2, 0, 0]);
-        bad(128, &[0, 0, 0xfb]);
-        bad(128, &[0, 0, 0xfb, 0xf0, 0x40, 1, 2, 0]);
     }
 }

@@ -8,6 +8,7 @@ use super::add_path::{AddPath, AddPathFamilies};
 use super::attributes::{self, Fields};
 use super::faults::{Fault, FaultAction};
 use super::nlri::{self, NlriSet};
+use super::route_refresh::RouteRefresh;
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
 use crate::wire::bmp::peer::AsWidth;
@@ -15,6 +16,10 @@ use crate::wire::reader::Reader;
 
 /// Octets of marker, length and type.
 const HEADER_SIZE: usize = 19;
+
+/// BGP message types (RFC 4271 section 4.1, RFC 2918 section 3).
+const UPDATE: u8 = 2;
+const ROUTE_REFRESH: u8 = 5;
 
 /// How a peer's UPDATEs are to be read; built from its Peer Up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub enum Update<'r, 'a> {
     EndOfRib(AfiSafi),
     /// Routes come and go.
     Routes(&'r mut Routes<'a>),
+    /// No UPDATE at all, but what stands between UPDATEs on a BGP session. No route comes or goes by it.
+    RouteRefresh(RouteRefresh),
 }
 
 /// Routes of one UPDATE. Almost every one has one field of NLRI; two more need an allocation.
@@ -96,7 +103,7 @@ pub struct Announced<'a> {
 /// `routes` is where its routes are put, and has to be empty: they are several hundred octets, made where they stay.
 ///
 /// # Errors
-/// The message is no UPDATE, or its NLRI cannot be told: nothing of it may be applied.
+/// The message is neither an UPDATE nor a ROUTE-REFRESH, or its NLRI cannot be told: nothing of it may be applied.
 pub fn decode<'r, 'a>(
     bgp: &'a [u8],
     offset: usize,
@@ -107,13 +114,18 @@ pub fn decode<'r, 'a>(
     reader.take(16, "marker")?;
     let length = usize::from(reader.u16("length")?);
     let type_code = reader.u8("type")?;
-    if type_code != 2 {
-        return Err(Error::new(offset + 18, "type", format!("BGP message type {type_code} is not UPDATE")));
+    if !matches!(type_code, UPDATE | ROUTE_REFRESH) {
+        let why = format!("BGP message type {type_code} is neither UPDATE nor ROUTE-REFRESH");
+        return Err(Error::new(offset + 18, "type", why));
     }
     let Some(body) = length.checked_sub(HEADER_SIZE) else {
         return Err(Error::new(offset + 16, "length", format!("{length} is shorter than a BGP header")));
     };
     let mut body = reader.sub(body, "UPDATE body")?;
+    if type_code == ROUTE_REFRESH {
+        let lies = Lies { trailing_bytes: !reader.is_empty(), ..Lies::default() };
+        return RouteRefresh::decode(body).map(|refresh| Decoded { update: Update::RouteRefresh(refresh), lies });
+    }
     let withdrawn_length = usize::from(body.u16("Withdrawn Routes Length")?);
     let withdrawn = body.sub(withdrawn_length, "Withdrawn Routes")?;
     let attributes_length = usize::from(body.u16("Total Path Attribute Length")?);
@@ -274,7 +286,7 @@ mod tests {
     fn end_of_rib_is_the_exact_encoding_and_nothing_else() {
         let is_eor = |attributes: &[u8], nlri: &[u8]| match decoded(&[], attributes, nlri).unwrap().update {
             Update::EndOfRib(family) => Some((family.afi, family.safi)),
-            Update::Routes(_) => None,
+            Update::Routes(_) | Update::RouteRefresh(_) => None,
         };
         assert_eq!(is_eor(&[], &[]), Some((1, 1)));
         assert_eq!(is_eor(&[0x80, 15, 3, 0, 2, 1], &[]), Some((2, 1)));

@@ -93,6 +93,21 @@ pub fn termination_reason(code: u16) -> &'static str {
     }
 }
 
+/// What a Termination says of its reason, in words (RFC 7854 section 4.5).
+pub fn termination_text(information: &[Information<'_>]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for tlv in information {
+        match (tlv.type_code, tlv.value) {
+            (Information::STRING, text) => words.push(Text::from_wire(text).to_string()),
+            (Information::REASON, [high, low]) => {
+                words.push(termination_reason(u16::from_be_bytes([*high, *low])).to_owned());
+            }
+            _ => {}
+        }
+    }
+    if words.is_empty() { "no reason given".to_owned() } else { words.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ pub mod statistics;
 
 use std::fmt;
 
-pub use information::{Information, InformationList, termination_reason};
+pub use information::{Information, InformationList, termination_reason, termination_text};
 pub use mirroring::{Mirrored, RouteMirroring};
 pub use peer::PerPeerHeader;
 pub use peer_down::{Notification, PeerDown};
@@ -108,12 +108,20 @@ pub enum Message<'a> {
 impl Message<'_> {
     /// Why TLVs of the message, or capabilities of an OPEN in it, could not be read; the rest of it holds.
     pub fn defect(&self) -> Option<&Error> {
+        self.capability_defect().or_else(|| self.tlv_defect())
+    }
+
+    /// Why capabilities of an OPEN in it could not be read.
+    pub fn capability_defect(&self) -> Option<&Error> {
+        let Message::PeerUp(up) = self else { return None };
+        [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref())
+    }
+
+    /// Why TLVs of the message could not be read.
+    pub fn tlv_defect(&self) -> Option<&Error> {
         match self {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
-            Message::PeerUp(up) => {
-                let opens = [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref());
-                opens.or(up.information.defect.as_ref())
-            }
+            Message::PeerUp(up) => up.information.defect.as_ref(),
             Message::PeerDown(down) => down.information.defect.as_ref(),
             Message::RouteMonitoring(_)
             | Message::StatisticsReport(_)

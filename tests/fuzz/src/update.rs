@@ -51,6 +51,7 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
             let length = u16::from_be_bytes([bytes[16], bytes[17]]);
             assert!(matches!(length, 23 | 29 | 30), "End-of-RIB has exact encodings (RFC 4724 section 2)");
         }
+        Update::RouteRefresh(_) => assert_eq!(bytes[18], 5),
         Update::Routes(routes) => {
             check_routes(routes, bytes.len());
             check_changes(routes, path_ids);

@@ -41,7 +41,7 @@ fn each_update(stream: &[u8], mut take: impl FnMut(&Routes<'_>)) {
                 let mut routes = Routes::default();
                 let decoded = monitoring.decode_update(context, &mut routes).expect("well-formed");
                 match decoded.update {
-                    Update::EndOfRib(_) => {}
+                    Update::EndOfRib(_) | Update::RouteRefresh(_) => {}
                     Update::Routes(routes) => take(routes),
                 }
             }
