@@ -25,6 +25,10 @@ const PREFIXES: u32 = 400;
 /// The first of them are never withdrawn: their `first_seen` stays.
 const FAITHFUL: u32 = 20;
 
+/// How many changes, of all routers, the collector may be behind before the routers wait for it: what it owes shall not
+/// grow with the time that the soak takes, on a machine of any speed.
+const BEHIND_MAX: u32 = 20_000;
+
 /// How many routers there are.
 const ROUTERS: u32 = 4;
 
@@ -54,10 +58,13 @@ struct Model {
     connection: Option<FakeRouter>,
 }
 
-/// Waits for what was spooled to be applied, on a machine that has other things to do.
+/// How long what was spooled may take to be applied, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits for what was spooled to be applied.
 fn eventually_equal<T: PartialEq + std::fmt::Debug>(expected: T, mut actual: impl FnMut() -> T) {
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(300) {
+    while begin.elapsed() < PATIENCE {
         if actual() == expected {
             return;
         }
@@ -360,6 +367,32 @@ impl Soak {
         }
     }
 
+    /// How many changes of all routers have been said since the newest one that is in the database, of the router that is
+    /// worst off.
+    fn behind(&self) -> u32 {
+        let stored: BTreeMap<String, u32> = self
+            .db
+            .rows("SELECT router_id, max(med) FROM current_routes GROUP BY 1")
+            .iter()
+            .filter_map(|row| row.split_once('|').map(|(id, med)| (id.to_owned(), med.parse().unwrap())))
+            .collect();
+        let behind = |router: &Model| {
+            let said = router.stored.values().max().copied().unwrap_or(0);
+            said.saturating_sub(stored.get(&router.peer.bgp_id.to_string()).copied().unwrap_or(0))
+        };
+        self.routers.iter().map(behind).max().unwrap()
+    }
+
+    fn wait_for_collector(&mut self) {
+        let begin = Instant::now();
+        // A database at fault cannot be asked.
+        while self.fault.is_some() || self.behind() > BEHIND_MAX {
+            assert!(begin.elapsed() < PATIENCE, "the collector does not catch up");
+            std::thread::sleep(Duration::from_millis(100));
+            self.mend(false);
+        }
+    }
+
     /// As the database's owner, from a database that is not at fault.
     fn admin(&self, sql: &str) {
         let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL").unwrap();
@@ -455,6 +488,9 @@ fn soak(blows: Blows) {
     while begin.elapsed() < Duration::from_secs(seconds) {
         number += 1;
         soak.step(number);
+        if number.is_multiple_of(100) {
+            soak.wait_for_collector();
+        }
         if early.is_none() && begin.elapsed() > Duration::from_secs(seconds / 3) {
             early = Some(soak.resident_kib());
         }
