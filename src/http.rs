@@ -48,7 +48,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// What must be in order for `/readyz`, in the order in which it is listed; others are listed behind them.
-const REQUIRED: [&str; 3] = ["database", "schema", "writers"];
+const REQUIRED: [&str; 4] = ["database", "schema", "writers", "spool"];
 
 /// The HTTP port.
 #[derive(Debug)]

@@ -10,6 +10,7 @@
 mod lag;
 pub mod pulse;
 mod router;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use crate::model::{RouterId, Timestamp};
 pub use lag::{LAG_BUCKETS, Lag, LagCounts};
 pub use pulse::Pulse;
 pub use router::{RouterMeter, TableMeter};
+pub use statistics::{PeerStatistics, STATISTICS_MAX, StatisticKey};
 
 /// So many routers have meters of their own. A router may call itself by a new identifier in every session.
 pub const ROUTERS_MAX: usize = 4_096;
@@ -88,6 +90,8 @@ pub struct Meters {
     pub refused: Kinds,
     /// What the supervisor and maintenance measure now and then.
     pub process: ProcessMeter,
+    /// What waits on the disk.
+    pub spool: SpoolMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Pulse>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -113,6 +117,38 @@ pub struct ProcessMeter {
     pub database_bytes: Number,
 }
 
+/// What the spool holds and what happened to it, as the supervisor measured it last.
+#[derive(Debug, Default)]
+pub struct SpoolMeter {
+    /// Bytes on the disk.
+    pub bytes: Number,
+    /// Bytes that it may take; 0: there is no spool.
+    pub bytes_max: Number,
+    /// Segment files on the disk.
+    pub segments: Number,
+    /// Streams, one per session whose input waits.
+    pub streams: Number,
+    /// When the oldest message that waits was received, microseconds since 1970; 0: none waits.
+    pub oldest: Number,
+    /// Bytes appended since the start.
+    pub appended_bytes: Number,
+    /// Bytes that could not be read back since the start.
+    pub damaged_bytes: Number,
+    /// Sessions closed since the start because their input could not be kept.
+    pub gaps: Number,
+}
+
+impl SpoolMeter {
+    /// How long the oldest message has been waiting; zero when none does.
+    pub fn oldest_age(&self, now: Timestamp) -> Duration {
+        let oldest = self.oldest.get();
+        if oldest == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(u64::try_from(now.unix_micros()).unwrap_or(0).saturating_sub(oldest))
+    }
+}
+
 /// What waits in front of one writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
@@ -131,6 +167,7 @@ impl Default for Meters {
             started: Timestamp::now(),
             refused: Kinds::default(),
             process: ProcessMeter::default(),
+            spool: SpoolMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),

@@ -239,13 +239,6 @@ fn vpn_and_labelled_routes_have_tables_of_their_own() {
     assert!(ingester.stop().success());
 }
 
-/// A Statistics Report (RFC 7854 section 4.8) of one 64-bit gauge and one of a family.
-fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
-    let gauge = [&[0, 7, 0, 8][..], &routes.to_be_bytes()].concat();
-    let of_family = [&[0, 9, 0, 11, 0, 1, 1][..], &routes.to_be_bytes()].concat();
-    bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
-}
-
 #[test]
 fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
     let db = TestDb::migrated();
@@ -255,7 +248,7 @@ fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
     let mut router = begin(&ingester, &[one()]);
     let never_up = Peer { bgp_id: [0; 4].into(), ..two() };
     router.send(&bmp::peer_down(never_up, 2)).send(&bmp::peer_down(never_up, 2));
-    router.send(&statistics(one(), 3)).send(&statistics(one(), u64::MAX));
+    router.send(&bmp::statistics(one(), 3)).send(&bmp::statistics(one(), u64::MAX));
     let peers =
         "SELECT concat_ws(' ', peer_type, host(peer_address), peer_asn, '[' || peer_bgp_id || ']', state, flap_count,
             local_port, hold_time, jsonb_array_length(capabilities -> 'sent') > 0) FROM peers ORDER BY 1";
@@ -314,15 +307,15 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
     let all = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16"];
     router.send(&announce(one(), &all[..2]));
     // A dump that is not over says nothing; neither does a view that is not sent.
-    router.send(&statistics(one(), 5));
+    router.send(&bmp::statistics(one(), 5));
     router.send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
     eventually_equal(vec!["192.0.2.1 pre UNKNOWN 4 t".to_owned()], || sync(&db, "adj_rib_in"));
     assert_eq!(drift(&mut ingester, "adj-rib-in-pre"), None);
-    router.send(&statistics(one(), 5));
+    router.send(&bmp::statistics(one(), 5));
     eventually_equal(Some("3".to_owned()), || drift(&mut ingester, "adj-rib-in-pre"));
     assert_eq!(drift(&mut ingester, "adj-rib-in-post"), None);
     eventually("the session is closed", || {
-        router.send_or_be_cut(&statistics(one(), 5));
+        router.send_or_be_cut(&bmp::statistics(one(), 5));
         router.is_closed().then_some(())
     });
     let ends = "SELECT concat_ws(' ', kind, routes, regexp_replace(reason, '[0-9]+ s$', 'N s'))
@@ -336,7 +329,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
 
     let mut router = begin(&ingester, &[one()]);
     router.send(&announce(one(), &all)).send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
-    router.send(&statistics(one(), 5));
+    router.send(&bmp::statistics(one(), 5));
     eventually_equal(Some("0".to_owned()), || drift(&mut ingester, "adj-rib-in-pre"));
     eventually_equal(5, || routes(&db, "adj_rib_in").len());
     let (_, _, text) = ingester.get("/metrics");
@@ -345,7 +338,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
         "{text}"
     );
     // The neighbour is gone, and what was known of its drift with it.
-    router.send(&bmp::peer_down(one(), 4)).send(&statistics(one(), 5));
+    router.send(&bmp::peer_down(one(), 4)).send(&bmp::statistics(one(), 5));
     eventually_equal(0, || routes(&db, "adj_rib_in").len());
     eventually_equal(None, || drift(&mut ingester, "adj-rib-in-pre"));
     assert!(ingester.stop().success());

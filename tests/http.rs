@@ -106,6 +106,30 @@ fn the_life_of_a_router_is_counted() {
 }
 
 #[test]
+fn what_a_router_counts_of_a_neighbour_is_a_series_until_the_neighbour_goes() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut router = ingester.connect();
+    greet(&mut router, b"edge1");
+    let (one, two) = (Peer::neighbour("192.0.2.1", 64_501), Peer::neighbour("192.0.2.2", 64_502));
+    router.send(&bmp::statistics(one, 3)).send(&bmp::statistics(two, 4)).send(&bmp::statistics(one, 5));
+    let series = |peer: &str, of: &str| {
+        format!(
+            "rib_ingester_peer_statistic{{router=\"10.255.0.1\",peer=\"{peer}\",statistic=\"adj_rib_in_routes{of}\"}}"
+        )
+    };
+    let (all, of_family) = ("\",family=\"", "_per_family\",family=\"IPv4 unicast");
+    metric_becomes(&mut ingester, &series("192.0.2.1", all), "5");
+    metric_becomes(&mut ingester, &series("192.0.2.1", of_family), "5");
+    metric_becomes(&mut ingester, &series("192.0.2.2", all), "4");
+    router.send(&bmp::peer_down(one, 4));
+    eventually("its series end", || metric(&mut ingester, &series("192.0.2.1", all)).is_none().then_some(()));
+    assert_eq!(metric(&mut ingester, &series("192.0.2.2", all)).as_deref(), Some("4"));
+    drop(router);
+    eventually("all end", || metric(&mut ingester, &series("192.0.2.2", all)).is_none().then_some(()));
+}
+
+#[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
@@ -132,7 +156,7 @@ fn ready_says_which_part_is_not() {
     let mut ingester = Ingester::start(&db.url(), &[]);
     eventually("ready", || (ingester.get("/readyz").0 == 200).then_some(()));
     let (_, _, text) = ingester.get("/readyz");
-    assert_eq!(text, "database: ok\nschema: ok\nwriters: ok\nthreads: ok\n");
+    assert_eq!(text, "database: ok\nschema: ok\nwriters: ok\nspool: ok\nthreads: ok\n");
     assert_eq!(ingester.get("/healthz"), (200, ingester.get("/healthz").1, "ok\n".to_owned()));
     db.client().batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0001_init'").unwrap();
     let text = eventually("not ready", || Some(ingester.get("/readyz")).filter(|(status, ..)| *status == 503)).2;

@@ -64,6 +64,7 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     router.send(&bmp::route_monitoring(loc_rib, &announce));
     router.send(&bmp::route_monitoring(loc_rib, &bmp::end_of_rib_ipv4()));
     router.send(&bmp::route_monitoring(loc_rib, &bmp::withdraw(&["10.2.0.0/16"])));
+    router.send(&bmp::statistics(Peer::neighbour("192.0.2.9", 64_501), 7));
     (ingester, router)
 }
 

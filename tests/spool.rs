@@ -282,3 +282,40 @@ fn a_stop_without_a_database_brings_everything_to_the_spool() {
     scene.is_complete(20);
     assert!(ingester.stop().success());
 }
+
+/// The value of a series without labels.
+fn metric(ingester: &mut Ingester, name: &str) -> f64 {
+    let text = ingester.get("/metrics").2;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+    value.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
+#[test]
+fn an_operator_sees_what_is_spooled_and_when_there_is_no_room() {
+    let scene = Scene::new();
+    let mut ingester = scene.start(&[("SPOOL_MAX_BYTES", "400000")]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    assert_eq!(metric(&mut ingester, "rib_ingester_spool_limit_bytes"), 400_000.0);
+    scene.cut(true);
+    let mut sent = 0;
+    eventually("input waits on the disk", || {
+        sent += 1;
+        router.send_or_be_cut(&generation(scene.peer, sent));
+        (metric(&mut ingester, "rib_ingester_spool_bytes") > 0.0).then_some(())
+    });
+    assert_eq!(metric(&mut ingester, "rib_ingester_spool_streams"), 1.0);
+    assert!(metric(&mut ingester, "rib_ingester_spool_segments") >= 1.0);
+    eventually("its age", || (metric(&mut ingester, "rib_ingester_spool_oldest_age_seconds") > 0.0).then_some(()));
+    eventually("the status page says how old it is", || ingester.get("/").2.contains(", oldest ").then_some(()));
+    let text = eventually("no room", || {
+        sent += 1;
+        router.send_or_be_cut(&generation(scene.peer, sent));
+        Some(ingester.get("/readyz").2).filter(|text| text.contains("spool: no room, "))
+    });
+    assert!(text.contains(" of 400000 bytes taken"), "{text}");
+    scene.cut(false);
+    eventually("it is applied", || (metric(&mut ingester, "rib_ingester_spool_bytes") == 0.0).then_some(()));
+    eventually("ready again", || (ingester.get("/readyz").0 == 200).then_some(()));
+    assert_eq!(metric(&mut ingester, "rib_ingester_spool_oldest_age_seconds"), 0.0);
+}

@@ -1,6 +1,7 @@
 //! All counters under their names, in Prometheus's text format.
 //!
-//! Series per router: about 50, and 7 per table. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
+//! Series per router: about 50, 7 per table, and one per value of its Statistics Reports, up to
+//! [`STATISTICS_MAX`](crate::metrics::STATISTICS_MAX). [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
 //! [`TABLES_MAX`] tables of each have series of their own; the tables behind them are summed under `(others)`. Text from
 //! routers is in `rib_ingester_router_info` only, cut to [`TEXT_CHARACTERS_MAX`], and in table names.
 
@@ -12,8 +13,8 @@ use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use prometheus::{Error, TextEncoder};
 
 use super::process;
-use crate::metrics::{LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, TableMeter};
-use crate::model::RouterId;
+use crate::metrics::{LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter};
+use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 
 /// So many tables of a router have series of their own.
@@ -44,10 +45,12 @@ pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     let mut out = Exposition::default();
     process_families(&mut out, meters);
     writer_families(&mut out, meters, health);
+    spool_families(&mut out, &meters.spool);
     let routers = meters.routers();
     router_families(&mut out, &routers);
     lag_family(&mut out, &routers);
     table_families(&mut out, &routers);
+    statistics_family(&mut out, &routers);
     TextEncoder::new().encode_to_string(&out.families)
 }
 
@@ -209,6 +212,29 @@ fn writer_families(out: &mut Exposition, meters: &Meters, health: &Health) {
     out.one("rib_ingester_given_up_total", COUNTER, help, of(&health.given_up));
 }
 
+fn spool_families(out: &mut Exposition, spool: &SpoolMeter) {
+    let rows = [
+        ("rib_ingester_spool_bytes", GAUGE, "Input that waits on the disk until the database takes it.", &spool.bytes),
+        ("rib_ingester_spool_limit_bytes", GAUGE, "How much may wait there; 0: there is no spool.", &spool.bytes_max),
+        ("rib_ingester_spool_segments", GAUGE, "Files of the spool.", &spool.segments),
+        ("rib_ingester_spool_streams", GAUGE, "Sessions whose input waits in the spool.", &spool.streams),
+        ("rib_ingester_spool_appended_bytes_total", COUNTER, "Input that went to the spool.", &spool.appended_bytes),
+        ("rib_ingester_spool_damaged_bytes_total", COUNTER, "Input that could not be read back.", &spool.damaged_bytes),
+        (
+            "rib_ingester_spool_gaps_total",
+            COUNTER,
+            "Sessions closed because the spool could not take their input.",
+            &spool.gaps,
+        ),
+    ];
+    for (name, kind, help, number) in rows {
+        out.one(name, kind, help, count(number.get()));
+    }
+    let age = spool.oldest_age(Timestamp::now()).as_secs_f64();
+    let help = "How long the oldest input has been waiting in the spool; 0: none waits.";
+    out.one("rib_ingester_spool_oldest_age_seconds", GAUGE, help, age);
+}
+
 type Routers = [(RouterId, Arc<RouterMeter>)];
 
 fn router_families(out: &mut Exposition, routers: &Routers) {
@@ -358,6 +384,23 @@ fn table_families(out: &mut Exposition, routers: &Routers) {
             }
         });
     }
+}
+
+fn statistics_family(out: &mut Exposition, routers: &Routers) {
+    let help = "The latest value of what the router counts of a neighbour, by name (RFC 7854 section 4.8).";
+    out.all("rib_ingester_peer_statistic", GAUGE, help, |series| {
+        for (router, meter) in routers {
+            for (key, value) in meter.statistics.all() {
+                let labels = [
+                    ("router", router.as_str()),
+                    ("peer", key.peer.as_str()),
+                    ("statistic", key.name.as_str()),
+                    ("family", key.family.as_str()),
+                ];
+                series.add(&labels, count(value));
+            }
+        }
+    });
 }
 
 fn cut(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Kinds, Lag, Number, lock};
+use super::{Kinds, Lag, Number, PeerStatistics, lock};
 use crate::model::{Afi, Table, Timestamp, View};
 
 /// A table inside its router: name and family, and of an Adj-RIB which one it is.
@@ -32,6 +32,8 @@ pub struct RouterMeter {
     pub ends: Kinds,
     /// Time that its session waited for a full queue, and its socket with it, microseconds.
     pub blocked: Number,
+    /// What the router counts of its neighbours.
+    pub statistics: PeerStatistics,
     /// From socket to commit in `current_routes`.
     pub state: Lag,
     /// From socket to commit in `route_events`.
@@ -74,6 +76,7 @@ impl RouterMeter {
         self.sessions.add(1);
         self.sessions_up.add(1);
         self.session_began.set_time(Timestamp::now());
+        self.statistics.clear();
         *lock(&self.name) = Name { hostname: hostname.map(str::to_owned), address: Some(address) };
     }
 
@@ -82,6 +85,9 @@ impl RouterMeter {
         self.ends.count(how);
         self.set_drift(BTreeMap::new());
         self.sessions_up.lower();
+        if self.sessions_up.get() == 0 {
+            self.statistics.clear();
+        }
     }
 
     /// One message of so many bytes was read.

@@ -283,6 +283,7 @@ impl Monitor {
         let reason = down.to_string();
         let Some(settled) = &mut self.settled else { return Ok(()) };
         settled.drifts.forget(&source.peer);
+        settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
         if !matches!(down.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
         }
@@ -297,7 +298,9 @@ impl Monitor {
 
     fn statistics(&mut self, report: &StatisticsReport<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         let Some(settled) = &mut self.settled else { return Ok(()) };
-        settled.tables.outbox().op(StateOp::Statistics(peer_records::statistics(report)))?;
+        let all = peer_records::statistics(report);
+        peer_records::measure(&settled.meter.statistics, &all);
+        settled.tables.outbox().op(StateOp::Statistics(all))?;
         let source = self.peers.source(&report.peer);
         if source.view == View::LocRib && self.oddities.of(Oddity::FilteredLocRib) > 0 {
             return Ok(());

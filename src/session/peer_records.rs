@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::open_json;
 use super::tables::router_note;
+use crate::metrics::{PeerStatistics, StatisticKey};
 use crate::model::{AfiSafi, Text};
 use crate::pipeline::{PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord};
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
@@ -97,4 +98,21 @@ pub fn statistics(report: &StatisticsReport<'_>) -> Vec<StatisticRecord> {
         Some(StatisticRecord { peer: peer.clone(), type_code, afi, safi, name, value })
     });
     all.collect()
+}
+
+/// How a series names a neighbour: its address, with the distinguisher where there is one; a Loc-RIB has no address.
+pub fn label(peer: &PeerName) -> String {
+    let address = if peer.kind == "loc_rib" { peer.kind.clone() } else { peer.address.to_string() };
+    if peer.distinguisher.is_empty() { address } else { format!("{} {address}", peer.distinguisher) }
+}
+
+/// Notes the values for the metrics.
+pub fn measure(statistics: &PeerStatistics, all: &[StatisticRecord]) {
+    for one in all {
+        let family = match (one.afi, one.safi) {
+            (0, 0) => String::new(),
+            (afi, safi) => AfiSafi { afi, safi }.to_string(),
+        };
+        statistics.note(StatisticKey { peer: label(&one.peer), name: one.name.clone(), family }, one.value);
+    }
 }

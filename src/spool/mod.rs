@@ -24,7 +24,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Spool {
     folder: PathBuf,
     bytes_max: u64,
     counters: Counters,
+    /// A chunk was turned away, and nothing has been read back since.
+    is_full: AtomicBool,
     inner: Mutex<Inner>,
     /// Held while the process lives: two of them in one folder would replay each other's streams.
     _lock: Option<File>,
@@ -118,7 +120,14 @@ impl Spool {
     /// A spool that takes nothing and holds nothing.
     pub fn off() -> Arc<Spool> {
         let (counters, inner) = (Counters::default(), Mutex::default());
-        Arc::new(Spool { folder: PathBuf::new(), bytes_max: 0, counters, inner, _lock: None })
+        Arc::new(Spool {
+            folder: PathBuf::new(),
+            bytes_max: 0,
+            counters,
+            is_full: AtomicBool::new(false),
+            inner,
+            _lock: None,
+        })
     }
 
     /// The spool in `folder`, which is made if it is missing, and the streams that an earlier process left there, oldest
@@ -142,8 +151,14 @@ impl Spool {
             Some(max) => max,
             None => DEFAULT_BYTES_MAX.min(free_bytes(folder)? / 5),
         };
-        let (counters, inner) = (Counters::default(), Mutex::new(inner));
-        let spool = Arc::new(Spool { folder: folder.to_owned(), bytes_max, counters, inner, _lock: Some(lock) });
+        let spool = Arc::new(Spool {
+            folder: folder.to_owned(),
+            bytes_max,
+            counters: Counters::default(),
+            is_full: AtomicBool::new(false),
+            inner: Mutex::new(inner),
+            _lock: Some(lock),
+        });
         let mut left = Vec::new();
         for number in numbers {
             let folder = spool.folder_of(number);
@@ -165,6 +180,12 @@ impl Spool {
     /// How large it may get, bytes.
     pub fn bytes_max(&self) -> u64 {
         self.bytes_max
+    }
+
+    /// Whether it has no room: it turned something away and has given nothing back since, or a twentieth is left.
+    pub fn is_full(&self) -> bool {
+        let used = self.counters.bytes.load(Ordering::Acquire);
+        !self.is_off() && (self.is_full.load(Ordering::Acquire) || used >= self.bytes_max - self.bytes_max / 20)
     }
 
     /// A session is closed because its input could not be kept.
@@ -223,12 +244,16 @@ impl Spool {
         let room = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
         match self.counters.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, room) {
             Ok(_) => Ok(()),
-            Err(_) => Err(SpoolError::Full(self.bytes_max)),
+            Err(_) => {
+                self.is_full.store(true, Ordering::Release);
+                Err(SpoolError::Full(self.bytes_max))
+            }
         }
     }
 
     fn give_back(&self, bytes: u64) {
         self.counters.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.is_full.store(false, Ordering::Release);
     }
 
     /// A panic elsewhere leaves these lists whole: every change is a single insert or remove.

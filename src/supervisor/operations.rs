@@ -14,6 +14,7 @@ use crate::http::{self, Http, HttpOptions, probe};
 use crate::metrics::Meters;
 use crate::pipeline::Health;
 use crate::session::Shared;
+use crate::spool::Spool;
 use crate::stop::Stop;
 
 /// The counters, and the threads that show them.
@@ -65,9 +66,32 @@ impl Operations {
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let writers = if self.health.is_ready() { Ok(()) } else { Err("cannot write, see the log".to_owned()) };
         self.meters.set_part("writers", writers);
+        self.measure_spool(&shared.spool);
         let mut notify = self.notify.borrow_mut();
         notify.feed(&http::threads(&self.meters));
         notify.status(|| notify::summary(&self.meters));
+    }
+
+    fn measure_spool(&self, spool: &Spool) {
+        let (meter, counters) = (&self.meters.spool, spool.counters());
+        let pairs = [
+            (&meter.bytes, &counters.bytes),
+            (&meter.segments, &counters.segments),
+            (&meter.streams, &counters.streams),
+            (&meter.appended_bytes, &counters.appended_bytes),
+            (&meter.damaged_bytes, &counters.damaged_bytes),
+            (&meter.gaps, &counters.gaps),
+        ];
+        for (shown, counted) in pairs {
+            shown.set(counted.load(Ordering::Relaxed));
+        }
+        meter.bytes_max.set(spool.bytes_max());
+        match spool.oldest() {
+            Some(oldest) => meter.oldest.set_time(oldest),
+            None => meter.oldest.set(0),
+        }
+        let full = || format!("no room, {} of {} bytes taken: input is lost", meter.bytes.get(), spool.bytes_max());
+        self.meters.set_part("spool", if spool.is_full() { Err(full()) } else { Ok(()) });
     }
 
     /// Routers are welcome.

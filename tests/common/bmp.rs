@@ -140,6 +140,13 @@ pub fn peer_down(peer: Peer, reason: u8) -> Vec<u8> {
     message(2, &[peer.bytes(), vec![reason]].concat())
 }
 
+/// A Statistics Report (RFC 7854 section 4.8) of one 64-bit gauge and one of a family.
+pub fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
+    let gauge = [&[0, 7, 0, 8][..], &routes.to_be_bytes()].concat();
+    let of_family = [&[0, 9, 0, 11, 0, 1, 1][..], &routes.to_be_bytes()].concat();
+    message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
+}
+
 /// A Route Monitoring message around one BGP message.
 pub fn route_monitoring(peer: Peer, bgp: &[u8]) -> Vec<u8> {
     message(0, &[&peer.bytes(), bgp].concat())

@@ -138,7 +138,7 @@ fn paths(rows: &[&PathRow], names: &Names, target: &Prefix, now: Timestamp) -> M
             @if rows.is_empty() {
                 p { "No router has a route that covers it." }
             } @else {
-                p.faint { "Longest match on " (routers.len()) " routers, " (rows.len()) " paths · " a href="#history" { "history" } }
+                p.faint { "Longest match on " (counted(routers.len(), "router")) ", " (counted(rows.len(), "path")) " · " a href="#history" { "history" } }
                 (paths_table(&rows[..rows.len().min(PATHS_OPEN)], names, now))
                 @if rows.len() > PATHS_OPEN {
                     details {
@@ -150,6 +150,11 @@ fn paths(rows: &[&PathRow], names: &Names, target: &Prefix, now: Timestamp) -> M
             }
         }
     }
+}
+
+/// `1 path`, `2 paths`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn paths_table(rows: &[&PathRow], names: &Names, now: Timestamp) -> Markup {

@@ -11,7 +11,7 @@ use super::churn::{self, Changes};
 use super::layout::{search, state, unread};
 use super::{Context, Database, Page, plot, words};
 use crate::http::request::Request;
-use crate::metrics::RouterMeter;
+use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::store::overview::{self, RouterRow, SessionEventRow};
 use crate::store::status::{self, PartitionStatus, RefusedSource};
@@ -208,7 +208,7 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
     let lag = ours().filter(|line| line.standing >= Standing::Dumping).filter_map(|line| line.lag).max();
     // The last whole minute.
     let rate = minutes.iter().rev().nth(1).map_or(0, |minute| minute.total());
-    let process = &context.meters.process;
+    let (process, spool) = (&context.meters.process, &context.meters.spool);
     html! {
         dl.tiles {
             (tile("Routers connected", &format!("{up}"), &format!("of {}", ours().count())))
@@ -216,8 +216,18 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
             (tile("Routes", &words::short(routes), &words::grouped(routes)))
             (tile("Changes", &words::short(rate), "in the last minute"))
             (tile("Lag to commit", &lag.map_or(words::NOTHING.to_owned(), |lag| words::lag(lag.as_micros())), "slowest router, last batch"))
+            @if spool.bytes_max.get() > 0 { (tile("Spool", &words::bytes(spool.bytes.get()), &spooled(spool))) }
             (tile("Database", &words::bytes(process.database_bytes.get()), &format!("{} of it history", words::bytes(process.partition_bytes.get()))))
         }
+    }
+}
+
+/// How full it is and since when; empty is the rule.
+fn spooled(spool: &SpoolMeter) -> String {
+    let limit = words::bytes(spool.bytes_max.get());
+    match spool.oldest_age(Timestamp::now()) {
+        Duration::ZERO => format!("of {limit}"),
+        age => format!("of {limit}, oldest {}", words::age(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
     }
 }
 
