@@ -147,6 +147,63 @@ fn lookup_json_is_an_array_of_rows() {
     assert_eq!(none, serde_json::json!([]));
 }
 
+/// One neighbour's routes before and behind its policy, another's as they go out.
+const ADJ_RIBS: &str = "
+    INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix, path_id, as_path) VALUES
+        ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', false, 'UNKNOWN', 4, '10.1.0.0/16', 0, '64509'),
+        ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', false, 'UNKNOWN', 4, '10.1.2.0/24', 0, '64509 64510'),
+        ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', true, 'UNKNOWN', 4, '10.1.0.0/16', 0, '64509');
+    INSERT INTO adj_rib_out (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix, path_id, as_path) VALUES
+        ('10.255.0.1', '2001:db8::9', 64508, '192.0.2.8', true, 'UNKNOWN', 4, '10.0.0.0/8', 0, '64500');
+    INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, eor_seen, last_parsed_msg_time) VALUES
+        ('10.255.0.1', '192.0.2.9', false, 'UNKNOWN', 4, true, now()), ('10.255.0.1', '192.0.2.10', false, 'UNKNOWN', 4, false, NULL)";
+
+#[test]
+fn lookup_finds_the_match_in_every_adj_rib_or_in_one_view() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTES).unwrap();
+    db.client().batch_execute(ADJ_RIBS).unwrap();
+    let found = |arguments: &[&str]| {
+        let text = printed(arguments, &db.url());
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        let headings = text.lines().filter(|line| line.starts_with("10.255.0.1")).map(str::to_owned);
+        headings.collect::<Vec<_>>()
+    };
+    let loc_rib = "10.255.0.1  global  10.1.0.0/16";
+    let out = "10.255.0.1  UNKNOWN  adj-rib-out-post of 2001:db8::9  10.0.0.0/8";
+    let before = "10.255.0.1  UNKNOWN  adj-rib-in-pre of 192.0.2.9  10.1.2.0/24";
+    let behind = "10.255.0.1  UNKNOWN  adj-rib-in-post of 192.0.2.9  10.1.0.0/16";
+    assert_eq!(found(&["lookup", "10.1.2.3"]), [loc_rib, out, before, behind]);
+    assert_eq!(found(&["lookup", "--view", "adj-rib-in-post", "10.1.2.3"]), [behind]);
+    assert_eq!(found(&["lookup", "--view=loc-rib", "10.1.2.3"]), [loc_rib]);
+    assert_eq!(found(&["lookup", "--view=adj-rib-out-pre", "10.1.2.3"]), Vec::<String>::new());
+    let rows = printed(&["lookup", "--json", "--view=adj-rib-in-pre", "10.1.2.3"], &db.url());
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(rows[0]["view"], "adj-rib-in-pre");
+    assert_eq!((&rows[0]["peer_address"], &rows[0]["peer_asn"]), (&"192.0.2.9".into(), &64_509.into()));
+    assert_eq!(run(&["lookup", "--view", "rib", "10.1.2.3"], &db.url()).status.code(), Some(2));
+}
+
+#[test]
+fn status_counts_the_adj_ribs_over_all_neighbours() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTES).unwrap();
+    assert!(!printed(&["status"], &db.url()).contains("NEIGHBOURS"));
+    db.client().batch_execute(ADJ_RIBS).unwrap();
+    let text = printed(&["status"], &db.url());
+    let words: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.contains("adj-rib-"))
+        .map(|line| line.split_whitespace().take(7).collect())
+        .collect();
+    assert_eq!(words, [["10.255.0.1", "adj-rib-in-pre", "UNKNOWN", "IPv4", "2", "1", "2"]], "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
+    let one = &status["adj_ribs"][0];
+    assert_eq!((&one["neighbours"], &one["synchronised"], &one["routes"]), (&2.into(), &1.into(), &2.into()));
+}
+
 #[test]
 fn status_shows_routers_tables_history_and_refused_sources() {
     let db = TestDb::migrated();

@@ -30,7 +30,7 @@ fn lookup_finds_the_longest_match_of_each_table_with_all_its_paths() {
     writers.finish();
     let mut client = db.client();
     let mut check = |target: &str, want: &[&str]| {
-        let rows = lookup(&mut client, &nlri(target, None).prefix).unwrap();
+        let rows = lookup(&mut client, &nlri(target, None).prefix, None).unwrap();
         let got: Vec<_> = rows.iter().map(|row| format!("{} {} {}", row.router_id, row.prefix, row.path_id)).collect();
         assert_eq!(got, want, "{target}");
     };
@@ -39,7 +39,7 @@ fn lookup_finds_the_longest_match_of_each_table_with_all_its_paths() {
     check("192.0.2.1/32", &["10.0.0.1 0.0.0.0/0 0"]);
     check("2001:db8:1::1/128", &["10.0.0.1 2001:db8::/32 0", "10.0.0.2 2001:db8::/32 0"]);
     check("2001:db9::/32", &[]);
-    let row = &lookup(&mut client, &nlri("2001:db8::/32", None).prefix).unwrap()[0];
+    let row = &lookup(&mut client, &nlri("2001:db8::/32", None).prefix, None).unwrap()[0];
     assert_eq!(row.nexthop.as_deref(), Some("192.0.2.1"));
     assert_eq!(row.origin_asn, Some(4_200_000_000));
     assert!(

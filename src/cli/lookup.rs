@@ -1,6 +1,6 @@
 //! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::table::{Column, Table};
 use super::{Failure, connect, print};
@@ -15,16 +15,30 @@ pub struct Arguments {
     /// An address, or a prefix that the match has to cover
     #[arg(value_name = "ADDRESS|PREFIX")]
     target: String,
-    /// Print an array of `current_routes` rows, all columns
+    /// Look in this RIB only
+    #[arg(long, value_name = "VIEW")]
+    view: Option<View>,
+    /// Print an array of rows, all columns: of `current_routes`, and with their view of `adj_rib_in` and `adj_rib_out`
     #[arg(long)]
     json: bool,
+}
+
+/// The RIBs of a router, named as `STORE` names them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum View {
+    LocRib,
+    AdjRibInPre,
+    AdjRibInPost,
+    AdjRibOutPre,
+    AdjRibOutPost,
 }
 
 /// Prints the matches. None is an answer too, not a failure.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let target = parse(&arguments.target)
         .map_err(|wrong| Failure::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
-    let rows = lookup(&mut connect(settings, "lookup")?, &target)?;
+    let view = arguments.view.and_then(|view| Some(view.to_possible_value()?.get_name().to_owned()));
+    let rows = lookup(&mut connect(settings, "lookup")?, &target, view.as_deref())?;
     if arguments.json {
         let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
         return print(&format!("[{}]\n", rows.join(",\n ")));
@@ -44,14 +58,15 @@ fn parse(text: &str) -> Result<Prefix, String> {
     Prefix::truncating(afi, &octets, network.prefix_len()).map_err(|error| error.to_string())
 }
 
-/// One line per path, below a heading for each router, table and prefix.
+/// One line per path, below a heading for each router, table and prefix; and neighbour, where it is an Adj-RIB.
 fn text(rows: &[LookupRow]) -> String {
     let table = table(rows).render();
     let mut lines = table.lines();
     let mut out = format!("{}\n", lines.next().unwrap_or_default());
     let mut heading = String::new();
     for (row, line) in rows.iter().zip(lines) {
-        let own = format!("{}  {}  {}", row.router_id, escape(&row.table_name), row.prefix);
+        let of = row.peer.as_ref().map_or(String::new(), |peer| format!("  {} of {peer}", row.view));
+        let own = format!("{}  {}{of}  {}", row.router_id, escape(&row.table_name), row.prefix);
         if own != heading {
             out.push_str(&format!("{own}\n"));
             heading = own;

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::logging::escape;
 use crate::model::Timestamp;
-use crate::store::status::{self, PartitionStatus, RefusedSource, RouterStatus, Status, TableStatus};
+use crate::store::status::{self, AdjRibStatus, PartitionStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
 /// How to print it.
 #[derive(Args, Debug)]
@@ -46,14 +46,19 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
+/// The title of the section on Adj-RIBs.
+const NEIGHBOURS: &str = "TABLES OF NEIGHBOURS";
+
 fn text(status: &Status) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status)),
         ("TABLES", "no table is held", tables(status)),
+        (NEIGHBOURS, "", adj_ribs(status)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
+    // Most collectors store none, and need no line about it.
+    let sections = sections.into_iter().filter(|(title, ..)| *title != NEIGHBOURS || !status.adj_ribs.is_empty());
     let mut out: String = sections
-        .into_iter()
         .map(|(title, none, table)| {
             let body = if table.is_empty() { format!("{none}\n") } else { table.render() };
             format!("{title}\n{body}\n")
@@ -113,6 +118,32 @@ fn tables(status: &Status) -> Table {
                 ago(status.now, table.last_raw_msg_time),
             ]);
         }
+    }
+    out
+}
+
+fn adj_ribs(status: &Status) -> Table {
+    let mut out = Table::new(&[
+        ("router", Column::Word),
+        ("view", Column::Word),
+        ("table", Column::Text),
+        ("family", Column::Word),
+        ("neighbours", Column::Number),
+        ("EoR", Column::Number),
+        ("routes", Column::Number),
+        ("last stored", Column::Word),
+    ]);
+    for one in &status.adj_ribs {
+        out.push([
+            one.router_id.clone(),
+            one.view.clone(),
+            one.name.clone(),
+            one.afi.to_string(),
+            one.neighbours.to_string(),
+            one.synchronised.to_string(),
+            one.routes.to_string(),
+            ago(status.now, one.last_parsed_msg_time),
+        ]);
     }
     out
 }
@@ -177,6 +208,7 @@ fn json(status: &Status) -> Value {
     json!({
         "now": status.now.to_string(),
         "routers": status.routers.iter().map(router_json).collect::<Vec<_>>(),
+        "adj_ribs": status.adj_ribs.iter().map(adj_rib_json).collect::<Vec<_>>(),
         "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
         "refused": status.refused.iter().map(refused_json).collect::<Vec<_>>(),
     })
@@ -207,6 +239,19 @@ fn table_json(table: &TableStatus) -> Value {
         "session_start_time": time(table.session_start_time),
         "last_parsed_msg_time": time(table.last_parsed_msg_time),
         "last_raw_msg_time": time(table.last_raw_msg_time),
+    })
+}
+
+fn adj_rib_json(one: &AdjRibStatus) -> Value {
+    json!({
+        "router_id": one.router_id,
+        "view": one.view,
+        "table_name": one.name,
+        "afi": one.afi.column(),
+        "neighbours": one.neighbours,
+        "synchronised": one.synchronised,
+        "routes": one.routes,
+        "last_parsed_msg_time": one.last_parsed_msg_time.map(|time| time.to_string()),
     })
 }
 

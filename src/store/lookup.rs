@@ -1,15 +1,19 @@
 //! Longest match, as the `lookup` command shows it.
 
-use postgres::types::Type;
+use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::read_time;
 use crate::model::{Prefix, Timestamp};
 
-/// A row of `current_routes`; fields are its columns in order, values in the texts of the database.
+/// A row of `current_routes`, `adj_rib_in` or `adj_rib_out`, values in the texts of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRow {
+    /// `loc-rib`, `adj-rib-in-pre` and so on.
+    pub view: String,
+    /// Whose Adj-RIB it is; `None` for the Loc-RIB.
+    pub peer: Option<String>,
     /// The router.
     pub router_id: String,
     /// The table's name.
@@ -48,18 +52,21 @@ pub struct LookupRow {
     pub json: String,
 }
 
-/// The longest match for `target` (an address is a prefix of full length) in each table of each router, all paths of it.
-/// Ordered by router, table and path.
+/// The longest match for `target` (an address is a prefix of full length) in each table of each router, all paths of it; of
+/// one view or of all. Ordered by router, view (the Loc-RIB first), table, neighbour and path.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn lookup(client: &mut Client, target: &Prefix) -> Result<Vec<LookupRow>> {
-    let rows = client.query_typed(include_str!("../../sql/lookup.sql"), &[(&target.to_string(), Type::TEXT)])?;
+pub fn lookup(client: &mut Client, target: &Prefix, view: Option<&str>) -> Result<Vec<LookupRow>> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&target.to_string(), Type::TEXT), (&view, Type::TEXT)];
+    let rows = client.query_typed(include_str!("../../sql/lookup.sql"), &parameters)?;
     rows.iter().map(read).collect()
 }
 
 fn read(row: &Row) -> Result<LookupRow> {
     Ok(LookupRow {
+        view: row.get("view"),
+        peer: row.get("peer_address"),
         router_id: row.get("router_id"),
         table_name: row.get("table_name"),
         afi: row.get("afi"),

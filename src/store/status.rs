@@ -20,6 +20,8 @@ pub struct Status {
     pub now: Timestamp,
     /// All routers, by identifier.
     pub routers: Vec<RouterStatus>,
+    /// The Adj-RIBs of each router, all neighbours together.
+    pub adj_ribs: Vec<AdjRibStatus>,
     /// The days of history, oldest first.
     pub partitions: Vec<PartitionStatus>,
     /// Sources refused within the last week, the latest first, 100 at most.
@@ -68,6 +70,27 @@ pub struct TableStatus {
     pub last_parsed_msg_time: Option<Timestamp>,
     /// When `route_events` last took a message.
     pub last_raw_msg_time: Option<Timestamp>,
+}
+
+/// One view of a router's neighbours, one table and family of it, over all of them.
+#[derive(Clone, Debug)]
+pub struct AdjRibStatus {
+    /// `router_id`.
+    pub router_id: String,
+    /// `adj-rib-in-pre` and so on.
+    pub view: String,
+    /// `table_name`.
+    pub name: String,
+    /// The family.
+    pub afi: Afi,
+    /// How many neighbours have it.
+    pub neighbours: i64,
+    /// Of how many the session has sent the End-of-RIB.
+    pub synchronised: i64,
+    /// Rows, counted now.
+    pub routes: i64,
+    /// When it last took a message.
+    pub last_parsed_msg_time: Option<Timestamp>,
 }
 
 /// One day of history.
@@ -120,7 +143,9 @@ pub fn read(client: &mut Client) -> Result<Status> {
     }
     let partitions = partitions(client)?;
     let refused = refused(client)?;
-    Ok(Status { now, routers, partitions, refused })
+    let adj_ribs = client.query_typed(include_str!("../../sql/status_adj_ribs.sql"), &[])?;
+    let adj_ribs = adj_ribs.iter().map(read_adj_rib).collect::<Result<Vec<_>>>()?;
+    Ok(Status { now, routers, adj_ribs, partitions, refused })
 }
 
 /// The days of history, oldest first.
@@ -165,6 +190,19 @@ fn read_table(row: &Row) -> Result<TableStatus> {
         session_start_time: time("session_start_time")?,
         last_parsed_msg_time: time("last_parsed_msg_time")?,
         last_raw_msg_time: time("last_raw_msg_time")?,
+    })
+}
+
+fn read_adj_rib(row: &Row) -> Result<AdjRibStatus> {
+    Ok(AdjRibStatus {
+        router_id: row.get("router_id"),
+        view: row.get("view"),
+        name: row.get("table_name"),
+        afi: read_afi(row.get("afi"))?,
+        neighbours: row.get("neighbours"),
+        synchronised: row.get("synchronised"),
+        routes: row.get("routes"),
+        last_parsed_msg_time: row.get::<_, Option<SystemTime>>("last_parsed_msg_time").map(read_time).transpose()?,
     })
 }
 
