@@ -36,6 +36,7 @@ use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
 use crate::store;
+use crate::store::migrate::Step;
 
 use doors::{Admission, Doors};
 use operations::Operations;
@@ -352,7 +353,10 @@ fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>
 fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
     let mut client = store::connect(&settings.database_url, "start")?;
     if migrate == Migrate::First {
-        store::migrate(&mut client)?;
+        store::migrate::migrate_telling(&mut client, |name, step| match step {
+            Step::Begins { number, of } => info!("database: migration {name} begins, {number} of {of}"),
+            Step::Applied(took) => info!("database: migration {name} applied in {:.1} s", took.as_secs_f64()),
+        })?;
     }
     let known = store::owner::known_addresses(&mut client)?;
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;

@@ -1,15 +1,39 @@
 //! `migrate`: brings the database's schema up to date.
 
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
 use super::{Failure, connect, print};
 use crate::config::Settings;
-use crate::store;
+use crate::store::migrate::{Step, migrate_telling};
 
-/// Applies what is missing and names it.
+/// How often the clock of a running migration is renewed.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Applies what is missing: a line for each when it is done, and on a terminal the one that runs, with its time.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "migrate")?;
-    let applied = store::migrate(&mut client)?;
-    if applied.is_empty() {
-        return print("the schema is up to date\n");
-    }
-    applied.iter().try_for_each(|name| print(&format!("applied {name}\n")))
+    // On standard error, and hidden where that is no terminal.
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.set_message("waiting for other migrations");
+    bar.enable_steady_tick(TICK);
+    let mut printed = Ok(());
+    let applied = migrate_telling(&mut client, |name, step| match step {
+        Step::Begins { number, of } => {
+            bar.set_message(format!("{name} ({number} of {of})"));
+            bar.reset_elapsed();
+        }
+        Step::Applied(took) => {
+            let line = format!("applied {name} in {:.1} s\n", took.as_secs_f64());
+            bar.suspend(|| printed = print(&line));
+        }
+    });
+    bar.finish_and_clear();
+    let applied = applied?;
+    printed?;
+    if applied.is_empty() { print("the schema is up to date\n") } else { Ok(()) }
 }

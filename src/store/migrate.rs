@@ -1,5 +1,7 @@
 //! The schema, embedded in the binary and applied once.
 
+use std::time::{Duration, Instant};
+
 use postgres::Client;
 use sha2::{Digest, Sha256};
 
@@ -23,16 +25,38 @@ struct Migration {
     sql: &'static str,
 }
 
+/// How far a migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It begins: this one, of so many that are to be applied.
+    Begins {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// It is applied, and took so long.
+    Applied(Duration),
+}
+
 /// Applies what this database does not have yet and returns the names; an empty list means it was up to date.
+///
+/// # Errors
+/// As [`migrate_telling`].
+pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
+    migrate_telling(client, |_, _| ())
+}
+
+/// The same; `told` hears the name of each migration before and after it.
 ///
 /// Collectors that start together queue up on an advisory lock, and the second finds nothing to do.
 ///
 /// # Errors
 /// An applied migration whose text differs from ours or that we do not know, and whatever PostgreSQL says.
-pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
+pub fn migrate_telling(client: &mut Client, told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
     client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK])?;
-    let applied = apply_missing(client);
+    let applied = apply_missing(client, told);
     // A connection that broke has lost the lock with it; that error is the one to report.
     let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]);
     let applied = applied?;
@@ -56,7 +80,7 @@ pub fn missing(client: &mut Client) -> Result<Vec<&'static str>> {
     Ok(MIGRATIONS.iter().filter(|migration| !has(migration)).map(|migration| migration.name).collect())
 }
 
-fn apply_missing(client: &mut Client) -> Result<Vec<&'static str>> {
+fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
     client.batch_execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
              name       TEXT PRIMARY KEY,
@@ -77,8 +101,12 @@ fn apply_missing(client: &mut Client) -> Result<Vec<&'static str>> {
             None => return Err(Error::UnknownMigration { name: name.clone() }),
         }
     }
+    let is_missing = |migration: &&Migration| stored.iter().all(|(name, _)| name != migration.name);
+    let missing: Vec<&Migration> = MIGRATIONS.iter().filter(is_missing).collect();
     let mut applied = Vec::new();
-    for migration in MIGRATIONS.iter().filter(|migration| stored.iter().all(|(name, _)| name != migration.name)) {
+    for (i, migration) in missing.iter().enumerate() {
+        told(migration.name, Step::Begins { number: i + 1, of: missing.len() });
+        let began = Instant::now();
         let mut transaction = client.transaction()?;
         transaction.batch_execute(migration.sql)?;
         transaction.execute(
@@ -86,6 +114,7 @@ fn apply_missing(client: &mut Client) -> Result<Vec<&'static str>> {
             &[&migration.name, &migration.checksum()],
         )?;
         transaction.commit()?;
+        told(migration.name, Step::Applied(began.elapsed()));
         applied.push(migration.name);
     }
     Ok(applied)
