@@ -112,7 +112,7 @@ impl Doors {
     /// Reads again what SIGHUP reads again; a bad file keeps what was read before.
     pub(super) fn reload(&self) {
         match self.allow.reload() {
-            Ok(count) => info!("allow-list: read again, {count} networks"),
+            Ok(count) => info!("allow-list: read again, {count} networks in RIB_INGESTER_ALLOW_FILE"),
             Err(problem) => error!("allow-list: old values kept: {problem}"),
         }
         match self.secure.as_ref().map(|secure| secure.acceptor.reload()) {

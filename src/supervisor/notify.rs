@@ -129,6 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_stands_still_takes_the_sign_of_life_away_and_gives_it_back() {
+        let meters = Meters::default();
+        let writer = meters.pulse("state-0", Duration::from_millis(1));
+        let mut notify = Notify { feed_every: Some(Duration::ZERO), ..Notify::new() };
+        writer.beat();
+        while !writer.is_stuck() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        notify.feed(&crate::http::threads(&meters));
+        assert!(notify.fed.is_none() && notify.is_hungry);
+        writer.rest();
+        notify.feed(&crate::http::threads(&meters));
+        assert!(notify.fed.is_some() && !notify.is_hungry);
+    }
+
+    #[test]
     fn the_status_is_one_line() {
         let meters = Meters::default();
         let router = RouterId::new("10.0.0.1");
