@@ -1,6 +1,7 @@
 //! The functions for readers find what they need through the right indexes, whatever the statistics say.
 //!
-//! With 30,000 routes; `RIB_INGESTER_TEST_ROUTES=1000000` tries it with so many, and prints how long a lookup takes.
+//! With 30,000 routes; `RIB_INGESTER_TEST_ROUTES=1000000` tries it with so many. What it prints of times is in
+//! `docs/queries.md`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -147,4 +148,82 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
     assert_eq!(client.query(queries[2], &[]).unwrap().len(), 4);
     let entries = read(&mut client) - before;
     assert!(entries < 100, "{entries} entries read");
+}
+
+/// How often a table of the present or the past that has rows was read from one end to the other.
+fn whole_reads(client: &mut Client) -> i64 {
+    client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
+    let sql = "SELECT COALESCE(sum(seq_scan), 0)::bigint FROM pg_stat_user_tables
+               WHERE relname ~ '^(route_events|current_routes|route_snapshots)' AND pg_relation_size(relid) > 0";
+    client.query_one(sql, &[]).unwrap().get(0)
+}
+
+/// Prefixes that change behind the first dump.
+const CHANGED: i32 = 200;
+
+/// Four routers whose tables came six seconds before a moment; two seconds before it, some routes of each changed or
+/// flapped. The moment.
+fn fill_history(client: &mut Client, routes: usize) -> String {
+    client.batch_execute("SET statement_timeout = 0").unwrap();
+    let moment: String = client.query_one("SELECT now()::text", &[]).unwrap().get(0);
+    let event = |kind: &str, at: &str, action: &str, path: &str, rows: &str| {
+        format!(
+            "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, as_path)
+             SELECT decode(md5('{kind}' || r || ' ' || i), 'hex'), '{moment}'::timestamptz - interval '{at}', '10.0.0.' || r, 'global', 4,
+                    network(set_masklen('10.0.0.0'::inet + i * 64, 26)), '{action}', {path}
+             FROM generate_series(1, 4) r, generate_series(1, {rows}) i;"
+        )
+    };
+    let all = format!("{routes} / 4");
+    let changed = CHANGED.to_string();
+    let sql = [
+        format!(
+            "INSERT INTO routers (router_id, first_seen, last_seen)
+             SELECT '10.0.0.' || r, '{moment}'::timestamptz - interval '7 s', now() FROM generate_series(1, 4) r;
+             INSERT INTO rib_sync_status (router_id, table_name, afi) SELECT '10.0.0.' || r, 'global', 4 FROM generate_series(1, 4) r;
+             INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop, as_path)
+             SELECT '10.0.0.' || r, 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 64, 26)), '192.0.2.1'::inet, '64496'
+             FROM generate_series(1, 4) r, generate_series(1, {all}) i;"
+        ),
+        event("first", "6 s", "A", "'64496'", &all),
+        event("gone", "2 s", "D", "NULL", &changed),
+        event("back", "1 s", "A", "'64497'", &changed),
+    ]
+    .concat();
+    client.batch_execute(&sql).unwrap();
+    moment
+}
+
+#[test]
+fn what_changed_and_what_flaps_is_read_through_indexes() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
+    let routes = routes();
+    let moment = fill_history(&mut client, routes);
+    let before = format!("'{moment}'::timestamptz - interval '4 s'");
+    let changed = i64::from(CHANGED);
+    let queries = [
+        (format!("routes_between({before}, '{moment}')"), 4 * changed),
+        (format!("routes_between({before}, '{moment}', '10.0.0.2', 'global')"), changed),
+        (format!("flap_report(now() - ({before}))"), 4 * changed),
+        (format!("routes_as_of('10.0.0.2', 'global', {before}, '{{10.0.0.64/26,10.0.0.128/26}}')"), 2),
+        ("lookup('10.0.1.1')".to_owned(), 4),
+    ];
+    client.batch_execute("ANALYZE route_events, current_routes").unwrap();
+    for (query, rows) in &queries {
+        let whole = whole_reads(&mut client);
+        let sql = format!("SELECT count(*) FROM {query}");
+        assert_eq!(client.query_one(&sql, &[]).unwrap().get::<_, i64>(0), *rows, "{query}");
+        assert_eq!(whole_reads(&mut client), whole, "{query} reads a table from one end to the other");
+        time(&mut client, routes, query);
+    }
+    time(&mut client, routes, &format!("routes_as_of('10.0.0.2', 'global', {before})"));
+}
+
+/// Prints how long a query takes whose tables are in memory.
+fn time(client: &mut Client, routes: usize, query: &str) {
+    let begin = Instant::now();
+    client.batch_execute(&format!("SELECT count(*) FROM {query}")).unwrap();
+    println!("{routes} routes: {:?} {query}", begin.elapsed());
 }
