@@ -1,4 +1,5 @@
--- History on several machines: route_events distributed by Citus (https://www.citusdata.com). NOT TESTED by this project.
+-- History on several machines: route_events distributed by Citus (https://www.citusdata.com). NOT TESTED with the
+-- extension: a test runs this with a function in its place that checks table, column and keys.
 --
 -- Run once, as the owner of the tables, behind `rib-ingester migrate` and before the first session; create the extension and
 -- add the workers first. The collector's statements stay as they are: it copies into route_events, which Citus routes.

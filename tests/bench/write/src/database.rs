@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
 use crate::Failure;
@@ -19,7 +20,7 @@ impl Database {
     /// An empty database of this name; one that was left behind goes.
     pub fn fresh(admin: &Config, name: &'static str) -> Result<Database, Failure> {
         let mut client = admin.connect(NoTls)?;
-        client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
+        drop_database(&mut client, name)?;
         client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))?;
         Ok(Database { admin: admin.clone(), name })
     }
@@ -50,7 +51,22 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if let Ok(mut client) = self.admin.connect(NoTls) {
-            let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+            if let Err(error) = drop_database(&mut client, self.name) {
+                eprintln!("write-bench: {} stays: {error}", self.name);
+            }
+        }
+    }
+}
+
+/// Only a superuser may send autovacuum away, which ends by itself.
+fn drop_database(client: &mut Client, name: &str) -> Result<(), Failure> {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        match client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")) {
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            result => return Ok(result?),
         }
     }
 }

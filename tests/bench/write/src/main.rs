@@ -98,7 +98,8 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("write-bench: {error}");
+            let why = error.source().map_or(String::new(), |source| format!(": {source}"));
+            eprintln!("write-bench: {error}{why}");
             ExitCode::FAILURE
         }
     }
