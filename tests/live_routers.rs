@@ -8,12 +8,8 @@
 
 mod common;
 
-use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use common::ingester::{Ingester, eventually, eventually_equal};
+use common::lab::{Lab, Views, difference, free_address};
 use common::pg::TestDb;
 use serde_json::Value;
 
@@ -32,7 +28,7 @@ fn the_database_holds_what_the_routers_report() {
     // GoBGP sends no End-of-RIB: what it no longer has after a restart goes when its dump has been quiet for two seconds.
     let settings = [("BMP_LISTEN", listen.as_str()), ("RESYNC_QUIET_SECS", "2")];
     let collector = Ingester::start(&db.url(), &settings);
-    let lab = Lab::start(address);
+    let lab = Lab::start(address, &["frr8", "gobgp", "frr10"], Views::Chosen);
 
     lab.run(&["base"], &[]);
     agree(&lab, &db, "the routes are announced");
@@ -95,7 +91,7 @@ fn agree(lab: &Lab, db: &TestDb, after: &str) {
         let started = std::time::Instant::now();
         eventually(&format!("{router} and the database agree after {after}"), || {
             // A router that has just been restarted does not answer yet.
-            let (reported, stored) = (lab.reported(router)?, stored(db, router_id));
+            let (reported, stored) = (reported(lab, router)?, stored(db, router_id));
             if reported == stored && !stored.is_empty() {
                 return Some(());
             }
@@ -139,87 +135,22 @@ fn stored(db: &TestDb, router_id: &str) -> Vec<String> {
     rows
 }
 
-fn difference(reported: &[String], stored: &[String]) -> String {
-    let mut text = String::new();
-    for line in reported.iter().filter(|line| !stored.contains(line)) {
-        writeln!(text, "router   {line}").unwrap();
-    }
-    for line in stored.iter().filter(|line| !reported.contains(line)) {
-        writeln!(text, "database {line}").unwrap();
-    }
-    text
-}
-
-/// A loopback port that is free now: the collector comes back on the same one.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// The routers of `scripts/lab`, all of them, in a folder that goes with the value.
-struct Lab {
-    folder: PathBuf,
-}
-
-impl Lab {
-    fn is_possible() -> bool {
-        ["bookworm", "trixie"].iter().all(|suite| {
-            let output = Command::new(script("lab-root")).arg(suite).output().unwrap();
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
-            output.status.success()
-        })
-    }
-
-    fn start(collector: SocketAddr) -> Lab {
-        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}", std::process::id()));
-        let lab = Lab { folder };
-        let routers = ["frr8", "gobgp", "frr10"].map(|router| format!("{router}={collector}"));
-        lab.run(&["up"], &routers.each_ref().map(String::as_str));
-        lab
-    }
-
-    /// `scripts/lab COMMAND FOLDER ARGUMENTS`, which has to succeed.
-    fn run(&self, command: &[&str], arguments: &[&str]) {
-        self.try_run(command, arguments).unwrap_or_else(|why| panic!("{why}"));
-    }
-
-    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output, or what went wrong.
-    fn try_run(&self, command: &[&str], arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(script("lab")).args(command).arg(&self.folder).args(arguments).output().unwrap();
-        if output.status.success() {
-            return Ok(String::from_utf8(output.stdout).unwrap());
+/// The router's own account of its Loc-RIB, in the form of [`stored`]; `None` while it does not answer.
+fn reported(lab: &Lab, router: &str) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
+    for (family, afi) in [("ipv4", 4), ("ipv6", 6)] {
+        let json = lab.try_run(&["rib"], &[router, family]).inspect_err(|why| eprintln!("{why}")).ok()?;
+        let json: Value = serde_json::from_str(&json).ok()?;
+        if router == "gobgp" {
+            lines
+                .extend(json.as_object().unwrap().iter().filter_map(|(prefix, paths)| gobgp_route(afi, prefix, paths)));
+        } else {
+            let routes = json["routes"].as_object().unwrap();
+            lines.extend(routes.iter().filter_map(|(prefix, route)| frr_route(afi, prefix, &route["paths"])));
         }
-        Err(format!("scripts/lab {command:?} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
     }
-
-    /// The router's own account of its Loc-RIB, in the form of [`stored`]; `None` while it does not answer.
-    fn reported(&self, router: &str) -> Option<Vec<String>> {
-        let mut lines = Vec::new();
-        for (family, afi) in [("ipv4", 4), ("ipv6", 6)] {
-            let json = self.try_run(&["rib"], &[router, family]).inspect_err(|why| eprintln!("{why}")).ok()?;
-            let json: Value = serde_json::from_str(&json).ok()?;
-            if router == "gobgp" {
-                lines.extend(
-                    json.as_object().unwrap().iter().filter_map(|(prefix, paths)| gobgp_route(afi, prefix, paths)),
-                );
-            } else {
-                let routes = json["routes"].as_object().unwrap();
-                lines.extend(routes.iter().filter_map(|(prefix, route)| frr_route(afi, prefix, &route["paths"])));
-            }
-        }
-        lines.sort();
-        Some(lines)
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = Command::new(script("lab")).arg("down").arg(&self.folder).status();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
+    lines.sort();
+    Some(lines)
 }
 
 /// What both routers' accounts are turned into. An absent value is `-`, as [`TestDb::rows`] writes NULL.

@@ -232,7 +232,11 @@ mod tests {
     fn source(view: View) -> Source {
         let kind = if view == View::LocRib { PeerKind::LocRib(Rd([0; 8])) } else { PeerKind::Global };
         let address = view.neighbour().map(|of| of.address);
-        Source { peer: PeerId { kind, address, asn: Asn(0) }, view, speaker: Speaker::NONE }
+        Source {
+            peer: PeerId { kind, address, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
+            view,
+            speaker: Speaker::NONE,
+        }
     }
 
     fn report(rib: Rib, statistics: &[(u16, StatisticValue<'static>)]) -> StatisticsReport<'static> {

@@ -1,5 +1,6 @@
 //! The sending end of one session: gathers what its messages say and passes it on in pieces.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub struct Outbox {
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
     tables: Vec<Arc<Table>>,
+    /// Where those of `tables` are, to find one among thousands.
+    seen: HashSet<usize>,
     /// When the first message was read that says what waits here.
     read_at: Option<Instant>,
     replayed_since: Option<Timestamp>,
@@ -35,8 +38,18 @@ pub struct Outbox {
 impl Outbox {
     /// An empty outbox to the writers of this router.
     pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
-        let (ops, events, tables) = (Vec::new(), Vec::new(), Vec::new());
-        Outbox { owner, state, history, ops, events, tables, read_at: None, replayed_since: None, repeats: false }
+        Outbox {
+            owner,
+            state,
+            history,
+            ops: Vec::new(),
+            events: Vec::new(),
+            tables: Vec::new(),
+            seen: HashSet::new(),
+            read_at: None,
+            replayed_since: None,
+            repeats: false,
+        }
     }
 
     /// What is sent may be stored already, though nothing before `since`.
@@ -89,14 +102,16 @@ impl Outbox {
 
     /// Notes that the table had a message, whether or not a row changes by it.
     pub fn seen(&mut self, table: &Arc<Table>) {
-        if !self.tables.iter().any(|seen| Arc::ptr_eq(seen, table)) {
+        if self.seen.insert(place(table)) {
             self.tables.push(Arc::clone(table));
         }
     }
 
     /// A table is gone: what was seen of it before must not bring its row back.
     pub fn forget(&mut self, table: &Arc<Table>) {
-        self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
+        if self.seen.remove(&place(table)) {
+            self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
+        }
     }
 
     /// Passes everything on and waits until the events of it are stored, or given up at a stop: what is written after
@@ -130,6 +145,7 @@ impl Outbox {
             return Err(SessionEnd::OwnershipLost);
         }
         let tables = std::mem::take(&mut self.tables);
+        self.seen.clear();
         let sending = Instant::now();
         let read_at = self.read_at.take().unwrap_or(sending);
         let progress = &self.owner.progress;
@@ -157,4 +173,9 @@ impl Outbox {
         self.owner.meter.blocked_for(sending.elapsed());
         Ok(())
     }
+}
+
+/// What tells one table of a session from another: where it is, as long as somebody has it.
+fn place(table: &Arc<Table>) -> usize {
+    Arc::as_ptr(table).addr()
 }

@@ -2,14 +2,14 @@
 //!
 //! Pure: messages in, answers out. `decode` uses it as well as the sessions do.
 //!
-//! A peer is told apart by its kind, address and AS; a Loc-RIB instance by its distinguisher alone, since its
+//! A peer is told apart by its kind, address and AS, one with a link-local address by its BGP identifier too; a Loc-RIB instance by its distinguisher alone, since its
 //! address is always zero (RFC 9069 section 4.1). A router may send several Peer Ups for one peer or
 //! instance, one per family: their capabilities are merged (RFC 9069 section 6.1.1).
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::model::{AfiSafi, Asn, Neighbour, Speaker, Text, View};
@@ -54,17 +54,21 @@ pub struct PeerId {
     pub kind: PeerKind,
     /// `None` for a Loc-RIB instance.
     pub address: Option<IpAddr>,
-    /// Tells peers with one link-local address on two interfaces apart; zero for a Loc-RIB instance.
+    /// Zero for a Loc-RIB instance.
     pub asn: Asn,
+    /// Tells peers with one link-local address on two interfaces apart; zero for all others, whose identifier may change.
+    pub bgp_id: Ipv4Addr,
 }
 
 impl PeerId {
     fn of(header: &PerPeerHeader) -> PeerId {
-        let PeerKey { kind, address, asn, .. } = header.peer;
+        let PeerKey { kind, address, asn, bgp_id } = header.peer;
+        let none = Ipv4Addr::UNSPECIFIED;
         match kind {
-            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0) },
+            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id: none },
             PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
-                PeerId { kind, address: Some(address), asn }
+                let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+                PeerId { kind, address: Some(address), asn, bgp_id: if is_link_local { bgp_id } else { none } }
             }
         }
     }
@@ -98,8 +102,19 @@ struct Peer {
     sent: Capabilities,
     received: Capabilities,
     add_path: AddPathInUse,
-    /// Whether another peer had its address and table first: its own tables are named by its AS too.
-    is_second: bool,
+    apart: Apart,
+}
+
+/// What is behind the table names of a peer, because others with its address have the same ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Apart {
+    /// Nothing: it was the first.
+    #[default]
+    Nothing,
+    /// Its AS.
+    As,
+    /// Its AS and its BGP identifier: a later one of that AS.
+    AsAndBgpId,
 }
 
 /// The families whose NLRI carry path identifiers in each RIB. Settled at a Peer Up, because every UPDATE asks.
@@ -170,8 +185,8 @@ impl Peers {
         }
         self.last.set(None);
         self.learn_name(up);
-        let is_second = self.shares_its_tables(&id);
-        let peer = self.peers.entry(id).or_insert_with(|| Peer { is_second, ..Peer::default() });
+        let apart = self.apart(&id);
+        let peer = self.peers.entry(id).or_insert_with(|| Peer { apart, ..Peer::default() });
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
         peer.add_path = AddPathInUse::of(&peer.sent, &peer.received);
@@ -208,8 +223,8 @@ impl Peers {
 
     /// Which peer or instance this header is of, and how its NLRI are to be read if it is up.
     ///
-    /// Headers of one peer may name different ASes (that of a Peer Down, say): where there is no such peer, but one with
-    /// this address, it is that.
+    /// Headers of one peer may name different ASes or identifiers (that of a Peer Down, say): where there is no such peer,
+    /// but one with this address and AS, or with this address, it is that.
     fn known(&self, header: &PerPeerHeader) -> Known {
         let asked = PeerId::of(header);
         if let Some((last, known)) = self.last.get()
@@ -218,10 +233,11 @@ impl Peers {
             return known;
         }
         let others = asked.address.and_then(|address| self.by_address.get(&address));
-        let mut same = others.into_iter().flatten().filter(|other| other.kind == asked.kind);
-        let id = match (self.peers.contains_key(&asked), same.next(), same.next()) {
-            (false, Some(one), None) => *one,
-            _ => asked,
+        let same = || others.into_iter().flatten().filter(|other| other.kind == asked.kind);
+        let of_that_as = || same().filter(|other| other.asn == asked.asn);
+        let id = match self.peers.contains_key(&asked) {
+            true => asked,
+            false => only(of_that_as()).or_else(|| only(same())).copied().unwrap_or(asked),
         };
         let known = Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) };
         self.last.set(Some((asked, known)));
@@ -240,11 +256,18 @@ impl Peers {
         Source { peer: self.id(header), view, speaker }
     }
 
-    /// Whether a peer that comes up would share its keys with one that is up.
-    fn shares_its_tables(&self, id: &PeerId) -> bool {
+    /// What the table names of a peer that comes up need behind them.
+    fn apart(&self, id: &PeerId) -> Apart {
         let others = id.address.and_then(|address| self.by_address.get(&address));
         let name = |kind| self.name_of(kind, AfiSafi::IPV4_UNICAST);
-        others.into_iter().flatten().any(|other| other != id && name(other.kind) == name(id.kind))
+        let shares = |other: &&PeerId| *other != id && name(other.kind) == name(id.kind);
+        let sharing: Vec<&PeerId> = others.into_iter().flatten().filter(shares).collect();
+        let has_as = |other: &&PeerId| other.asn == id.asn && self.peers[*other].apart != Apart::Nothing;
+        match sharing.iter().any(has_as) {
+            _ if sharing.is_empty() => Apart::Nothing,
+            false => Apart::As,
+            true => Apart::AsAndBgpId,
+        }
     }
 
     /// How the UPDATEs under this per-peer header are to be read.
@@ -286,9 +309,10 @@ impl Peers {
 
     fn told_apart(&self, header: &PerPeerHeader, name: Arc<str>) -> Arc<str> {
         let id = self.id(header);
-        match self.peers.get(&id) {
-            Some(Peer { is_second: true, .. }) => format!("{name}|as:{}", id.asn).into(),
-            Some(_) | None => name,
+        match self.peers.get(&id).map_or(Apart::Nothing, |peer| peer.apart) {
+            Apart::Nothing => name,
+            Apart::As => format!("{name}|as:{}", id.asn).into(),
+            Apart::AsAndBgpId => format!("{name}|as:{}|id:{}", id.asn, id.bgp_id).into(),
         }
     }
 
@@ -342,6 +366,11 @@ impl Peers {
     }
 }
 
+/// The one that there is, unless there are more.
+fn only<'a>(mut ids: impl Iterator<Item = &'a PeerId>) -> Option<&'a PeerId> {
+    ids.next().filter(|_| ids.next().is_none())
+}
+
 /// The text of a table name, unless it is empty.
 fn table_name_text(value: &[u8]) -> Option<Arc<str>> {
     let text = Text::from_wire(&value[..value.len().min(TABLE_NAME_MAX)]);
@@ -362,7 +391,6 @@ mod tests {
     use crate::model::Asn;
     use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
     use crate::wire::bmp::{Tlv, TlvKind};
-    use std::net::Ipv4Addr;
 
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
     const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
@@ -434,6 +462,31 @@ mod tests {
         assert!(peers.peer_down(&header));
         assert!(!peers.peer_down(&header));
         assert_eq!(&*peers.table_name(&header, V6), "rd:0:65000:7");
+    }
+
+    #[test]
+    fn link_local_neighbours_of_two_interfaces_are_two() {
+        let mut peers = Peers::new();
+        let of = |id: u8, rd| {
+            let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
+            let mut header = header(kind, Rib::AdjRibIn(Policy::Pre));
+            header.peer.address = "fe80::1".parse().unwrap();
+            header.peer.bgp_id = Ipv4Addr::new(10, 0, 0, id);
+            header
+        };
+        let all = [of(1, 0), of(2, 0), of(3, 0), of(1, 7)];
+        for header in all {
+            peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), None));
+        }
+        let names = |peers: &Peers| all.map(|header| peers.table_name(&header, V4).to_string());
+        assert_eq!(names(&peers), ["UNKNOWN", "UNKNOWN|as:1", "UNKNOWN|as:1|id:10.0.0.3", "rd:0:1:7"]);
+        // Without its identifier it may be any of three, of which none goes.
+        assert!(!peers.peer_down(&of(0, 0)) && !peers.peer_down(&of(4, 0)));
+        assert!(peers.peer_down(&of(0, 7)) && peers.peer_down(&of(2, 0)) && peers.peer_down(&of(3, 0)));
+        assert!(!peers.is_up(&of(1, 7)) && peers.is_up(&of(1, 0)));
+        // One is left: it is meant.
+        assert!(peers.peer_down(&of(0, 0)));
+        assert!(peers.by_address.values().all(Vec::is_empty));
     }
 
     #[test]

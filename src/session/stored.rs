@@ -102,11 +102,12 @@ mod tests {
     use super::*;
     use crate::model::{Asn, Speaker};
     use crate::wire::bmp::peer::PeerKind;
+    use std::net::Ipv4Addr;
 
     fn source(policy: Policy) -> Source {
         let address = [192, 0, 2, 1].into();
         Source {
-            peer: PeerId { kind: PeerKind::Global, address: Some(address), asn: Asn(1) },
+            peer: PeerId { kind: PeerKind::Global, address: Some(address), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED },
             view: View::AdjRibIn(Neighbour { address, policy }),
             speaker: Speaker::NONE,
         }

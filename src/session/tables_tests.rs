@@ -1,5 +1,6 @@
 //! The life of tables, read at the other end of the channels.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -11,7 +12,7 @@ use crate::wire::bmp::peer::{PeerKind, Rd};
 
 /// The global Loc-RIB.
 const LOC_RIB: Source = Source {
-    peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0) },
+    peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
     view: View::LocRib,
     speaker: Speaker::NONE,
 };

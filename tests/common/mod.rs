@@ -7,5 +7,6 @@ pub mod certificates;
 pub mod clock;
 pub mod corpus;
 pub mod ingester;
+pub mod lab;
 pub mod pg;
 pub mod server;

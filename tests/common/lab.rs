@@ -1,0 +1,89 @@
+//! Real routers: those of `scripts/lab`.
+
+use std::fmt::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A loopback port that is free now: the collector comes back on the same one.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// What the routers of a lab monitor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// What each was chosen for.
+    Chosen,
+    /// Whatever they can.
+    All,
+}
+
+/// Routers of `scripts/lab`, in a folder that goes with the value.
+pub struct Lab {
+    folder: PathBuf,
+    views: Views,
+}
+
+impl Lab {
+    /// Whether the routers can be had here.
+    pub fn is_possible() -> bool {
+        ["bookworm", "trixie"].iter().all(|suite| {
+            let output = Command::new(script("lab-root")).arg(suite).output().unwrap();
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            output.status.success()
+        })
+    }
+
+    /// These routers, each with a BMP session to the collector.
+    pub fn start(collector: SocketAddr, routers: &[&str], views: Views) -> Lab {
+        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}", std::process::id()));
+        let lab = Lab { folder, views };
+        let routers: Vec<String> = routers.iter().map(|router| format!("{router}={collector}")).collect();
+        lab.run(&["up"], &routers.iter().map(String::as_str).collect::<Vec<_>>());
+        lab
+    }
+
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`, which has to succeed.
+    pub fn run(&self, command: &[&str], arguments: &[&str]) {
+        self.try_run(command, arguments).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output, or what went wrong.
+    pub fn try_run(&self, command: &[&str], arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(script("lab"))
+            .env("LAB_VIEWS", if self.views == Views::All { "all" } else { "" })
+            .args(command)
+            .arg(&self.folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return Ok(String::from_utf8(output.stdout).unwrap());
+        }
+        Err(format!("scripts/lab {command:?} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = Command::new(script("lab")).arg("down").arg(&self.folder).status();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
+}
+
+/// The lines that only one side has.
+pub fn difference(reported: &[String], stored: &[String]) -> String {
+    let mut text = String::new();
+    for line in reported.iter().filter(|line| !stored.contains(line)) {
+        writeln!(text, "router   {line}").unwrap();
+    }
+    for line in stored.iter().filter(|line| !reported.contains(line)) {
+        writeln!(text, "database {line}").unwrap();
+    }
+    text
+}

@@ -1,0 +1,270 @@
+//! Adj-RIBs of real routers: FRR 8.4, FRR 10.3, BIRD 3 and GoBGP 3.10 monitor what two neighbours send them, before and
+//! after policy. After each thing that happens the rows of the database are what each router itself prints of its
+//! neighbours.
+//!
+//! Where the routers cannot be had (`scripts/lab-root`), the test says so and shows nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use common::ingester::{Ingester, eventually};
+use common::lab::{Lab, Views, difference, free_address};
+use common::pg::TestDb;
+use serde_json::Value;
+
+const ROUTERS: [(&str, &str); 4] =
+    [("frr8", "10.255.0.1"), ("gobgp", "10.255.0.2"), ("frr10", "10.255.0.3"), ("bird", "10.255.0.4")];
+
+/// Whether routes that FRR 8.4's policy rejects are in its view before policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rejected {
+    /// They are: it has just dumped.
+    Sent,
+    /// Some are: it withdraws them from that view too when its policy begins to reject them.
+    Uncertain,
+}
+
+#[test]
+fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
+    if !Lab::is_possible() {
+        eprintln!("SKIPPED: no routers here, see scripts/lab-root");
+        return;
+    }
+    let db = TestDb::create();
+    let address = free_address();
+    let listen = address.to_string();
+    let settings = [
+        ("BMP_LISTEN", listen.as_str()),
+        ("STORE", "loc-rib,adj-rib-in-pre,adj-rib-in-post"),
+        ("RESYNC_QUIET_SECS", "2"),
+        ("RESYNC_ON_DRIFT", "0%,1h"),
+    ];
+    let mut collector = Ingester::start(&db.url(), &settings);
+    let lab = Lab::start(address, &ROUTERS.map(|(router, _)| router), Views::All);
+
+    lab.run(&["base"], &[]);
+    agree(&lab, &db, Rejected::Uncertain, "the routes are announced");
+    let rejected = "SELECT count(*) FROM adj_rib_in WHERE prefix = '10.99.1.0/24' AND is_post_policy
+                    AND peer_asn = 65010";
+    assert_eq!(db.rows(rejected), ["1"], "GoBGP alone has no policy");
+
+    lab.run(&["change"], &[]);
+    agree(&lab, &db, Rejected::Uncertain, "routes have changed, come and gone");
+
+    // Not BIRD 3.1: what a new policy rejects stayed in its view after policy.
+    for router in ["frr8", "frr10"] {
+        lab.run(&["policy"], &[router]);
+    }
+    agree(&lab, &db, Rejected::Uncertain, "the routers reject more");
+    let few = "SELECT count(*) FROM adj_rib_in WHERE prefix <<= '10.1.0.0/16' AND peer_asn = 65010 AND is_post_policy
+               AND router_id IN ('10.255.0.1', '10.255.0.3')";
+    assert_eq!(db.rows(few), ["0"]);
+
+    // FRR 10.3 reports how many routes each neighbour has before policy, every 15 seconds. (GoBGP does, too; its
+    // numbers differ from that of the routes it sends.)
+    let series = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"adj-rib-in-pre\"} 0";
+    eventually(series, || collector.get("/metrics").2.contains(series).then_some(()));
+
+    for (router, _) in ROUTERS {
+        lab.run(&["reset"], &[router]);
+    }
+    lab.run(&["feed"], &["1", "add", "10.4.1.0/24", "nexthop", "192.0.2.21"]);
+    agree(&lab, &db, Rejected::Uncertain, "the sessions with feeder 1 were reset");
+
+    lab.run(&["flap"], &["1"]);
+    lab.run(&["feed"], &["1", "add", "10.4.2.0/24", "nexthop", "192.0.2.21"]);
+    agree(&lab, &db, Rejected::Uncertain, "feeder 1 has come back with one route");
+
+    assert!(collector.stop().success());
+    lab.run(&["feed"], &["2", "del", "10.2.1.0/24"]);
+    lab.run(&["feed"], &["2", "add", "10.5.1.0/24", "nexthop", "192.0.2.22"]);
+    let collector = Ingester::start(&db.url(), &settings);
+    // BIRD 3.1 dumps at its first BMP connection only, and one that sees only now that its collector was away needs
+    // something to say.
+    lab.run(&["restart"], &["bird"]);
+    lab.run(&["feed"], &["1", "add", "10.4.3.0/24", "nexthop", "192.0.2.21"]);
+    agree(&lab, &db, Rejected::Sent, "the collector was away while routes came and went");
+
+    let drifts = "SELECT router_id, reason FROM session_events WHERE kind = 'drift' AND router_id <> '10.255.0.2'";
+    assert_eq!(db.rows(drifts), [""; 0]);
+    assert!(collector.stop().success());
+}
+
+/// Waits until each router's neighbours equal their rows. Asked again each time: the routers themselves are at work.
+fn agree(lab: &Lab, db: &TestDb, frr8: Rejected, after: &str) {
+    for (router, router_id) in ROUTERS {
+        let started = Instant::now();
+        eventually(&format!("{router} and the database agree after {after}"), || {
+            let (mut printed, mut stored) = (printed(lab, router)?, stored(db, router_id));
+            if router == "frr8" && frr8 == Rejected::Uncertain {
+                let is_rejected = rejected(&printed);
+                stored.retain(|line| !is_rejected.contains(&key(line)));
+                printed.retain(|line| !is_rejected.contains(&key(line)));
+            }
+            if printed == stored && !stored.is_empty() {
+                return Some(());
+            }
+            let last = difference(&printed, &stored);
+            assert!(started.elapsed().as_secs() < 55, "{router} after {after}:\n{last}");
+            None
+        });
+    }
+}
+
+/// Neighbour, view, family and prefix of a line.
+fn key(line: &str) -> Vec<String> {
+    line.split('|').take(4).map(str::to_owned).collect()
+}
+
+/// The keys of what is in the view before policy alone.
+fn rejected(printed: &[String]) -> BTreeSet<Vec<String>> {
+    let keys: BTreeSet<_> = printed.iter().map(|line| key(line)).collect();
+    let after = |key: &[String]| [&key[..1], &["post".to_owned()], &key[2..]].concat();
+    keys.iter().filter(|key| key[1] == "pre" && !keys.contains(&after(key))).cloned().collect()
+}
+
+/// One line per route: neighbour, view, family, prefix, next hop, AS path, origin, MED; sorted.
+fn stored(db: &TestDb, router_id: &str) -> Vec<String> {
+    let mut rows = db.rows(&format!(
+        "SELECT host(peer_address), CASE WHEN is_post_policy THEN 'post' ELSE 'pre' END, afi, prefix, host(nexthop), as_path,
+                origin, med FROM adj_rib_in
+         WHERE router_id = '{router_id}' AND host(peer_address) IN ('127.0.0.21', '127.0.0.22')"
+    ));
+    rows.sort();
+    rows
+}
+
+/// What the router prints of both feeders, in the form of [`stored`]; `None` while it does not answer.
+fn printed(lab: &Lab, router: &str) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
+    for number in ["1", "2"] {
+        for (family, afi) in [("ipv4", 4), ("ipv6", 6)] {
+            let routes_of = |policy: &str| {
+                let text = lab.try_run(&["in"], &[router, family, number, policy]);
+                let text = text.inspect_err(|why| eprintln!("{why}")).ok()?;
+                routes(router, policy, &text)
+            };
+            for policy in ["pre", "post"] {
+                let routes = routes_of(policy)?;
+                lines.extend(routes.iter().map(|route| format!("127.0.0.2{number}|{policy}|{afi}|{}", route.line())));
+            }
+        }
+    }
+    lines.sort();
+    Some(lines)
+}
+
+#[derive(Default)]
+struct Route {
+    prefix: String,
+    next_hop: String,
+    as_path: String,
+    origin: String,
+    med: Option<String>,
+}
+
+impl Route {
+    fn line(&self) -> String {
+        let Route { prefix, next_hop, as_path, origin, med } = self;
+        let origin = match origin.as_str() {
+            "i" | "0" => "IGP",
+            "e" | "1" => "EGP",
+            "?" | "2" | "incomplete" => "INCOMPLETE",
+            origin => origin,
+        };
+        let med = med.as_deref().unwrap_or("-");
+        format!("{prefix}|{next_hop}|{as_path}|{}|{med}", origin.to_uppercase())
+    }
+}
+
+fn routes(router: &str, policy: &str, text: &str) -> Option<Vec<Route>> {
+    if router == "bird" {
+        return Some(bird_routes(text));
+    }
+    let json: Value = serde_json::from_str(text).ok()?;
+    let routes = match (router, policy) {
+        ("gobgp", _) => &json,
+        (_, "pre") => &json["receivedRoutes"],
+        (_, _) => &json["routes"],
+    };
+    // FRR puts its own AS in front of what it sends by BMP, whatever it has stored.
+    let own = match router {
+        "frr8" => "65001 ",
+        "frr10" => "65003 ",
+        _ => "",
+    };
+    // Without a neighbour, or routes, there is no such object.
+    let routes = routes.as_object().into_iter().flatten();
+    Some(
+        routes
+            .filter_map(|(prefix, route)| {
+                // A list of paths, but for what FRR has received.
+                let route = if route.is_array() { route.get(0)? } else { route };
+                let route = if router == "gobgp" { gobgp_route(route) } else { frr_route(route, own) };
+                Some(Route { prefix: prefix.clone(), ..route })
+            })
+            .collect(),
+    )
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn frr_route(route: &Value, own: &str) -> Route {
+    let next_hop = [&route["nextHop"], &route["nextHopGlobal"], &route["nexthops"][0]["ip"]];
+    Route {
+        next_hop: next_hop.into_iter().find_map(text).unwrap(),
+        as_path: format!("{own}{}", route["path"].as_str().unwrap()),
+        origin: text(&route["origin"]).or_else(|| text(&route["bgpOriginCode"])).unwrap(),
+        med: route["metric"].as_u64().map(|med| med.to_string()),
+        ..Route::default()
+    }
+}
+
+fn gobgp_route(route: &Value) -> Route {
+    let attribute = |code: u64| route["attrs"].as_array().unwrap().iter().find(|attribute| attribute["type"] == code);
+    let segment = |segment: &Value| {
+        let asns: Vec<String> = segment["asns"].as_array().unwrap().iter().map(Value::to_string).collect();
+        if segment["segment_type"] == 1 { format!("{{{}}}", asns.join(",")) } else { asns.join(" ") }
+    };
+    let segments = attribute(2).unwrap()["as_paths"].as_array().unwrap();
+    Route {
+        next_hop: text(&attribute(3).or_else(|| attribute(14)).unwrap()["nexthop"]).unwrap(),
+        as_path: segments.iter().map(segment).collect::<Vec<_>>().join(" "),
+        origin: attribute(1).unwrap()["value"].to_string(),
+        med: attribute(4).map(|a| a["metric"].to_string()),
+        ..Route::default()
+    }
+}
+
+/// BIRD prints a line for each route and indented ones for its attributes.
+fn bird_routes(text: &str) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    for line in text.lines() {
+        let is_route = line.starts_with(|first: char| first.is_ascii_hexdigit() || first == ':') && line.contains('/');
+        if is_route {
+            let prefix = line.split_whitespace().next().unwrap().to_owned();
+            routes.push(Route { prefix, ..Route::default() });
+        } else if let (Some(route), Some((name, value))) = (routes.last_mut(), line.trim().split_once(": ")) {
+            match name {
+                "bgp_origin" => route.origin = value.to_uppercase(),
+                "bgp_path" => route.as_path = set_with_commas(value),
+                "bgp_next_hop" => route.next_hop = value.split(' ').next().unwrap().to_owned(),
+                "bgp_med" => route.med = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+    }
+    routes
+}
+
+/// BIRD writes an AS_SET as `{1 2}`.
+fn set_with_commas(path: &str) -> String {
+    let Some((before, set)) = path.split_once('{') else { return path.to_owned() };
+    format!("{before}{{{}", set.replace(' ', ","))
+}
