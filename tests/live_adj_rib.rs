@@ -11,7 +11,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use common::ingester::{Ingester, eventually};
+use common::ingester::{Ingester, eventually, eventually_equal};
 use common::lab::{Lab, Views, difference, free_address};
 use common::pg::TestDb;
 use serde_json::Value;
@@ -91,6 +91,50 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
 
     let drifts = "SELECT router_id, reason FROM session_events WHERE kind = 'drift' AND router_id <> '10.255.0.2'";
     assert_eq!(db.rows(drifts), [""; 0]);
+    assert!(collector.stop().success());
+}
+
+#[test]
+fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_until_it_dumps_again() {
+    if !Lab::is_possible() {
+        eprintln!("SKIPPED: no routers here, see scripts/lab-root");
+        return;
+    }
+    let db = TestDb::create();
+    let address = free_address();
+    let listen = address.to_string();
+    let settings = [
+        ("BMP_LISTEN", listen.as_str()),
+        ("RESYNC_QUIET_SECS", "2"),
+        ("STORE", "loc-rib"),
+        ("RESYNC_ON_DRIFT", "0%,1s"),
+    ];
+    let collector = Ingester::start(&db.url(), &settings);
+    let lab = Lab::start(address, &["frr10"], Views::Chosen);
+    let stored = || {
+        let mut prefixes = db.rows("SELECT prefix FROM current_routes");
+        prefixes.sort();
+        Some(prefixes)
+    };
+    lab.run(&["base"], &[]);
+    eventually("the Loc-RIB is stored", || (stored()?.len() > 60 && loc_rib_prefixes(&lab) == stored()).then_some(()));
+    lab.run(&["stop"], &["feeder1"]);
+    eventually("the neighbour's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
+    // A report that is later than the Peer Down, so that FRR has had its time.
+    let down = "SELECT max(event_time) FROM session_events WHERE kind = 'peer_down' AND peer_address = '127.0.0.21'";
+    let later = format!("SELECT count(*) > 0 FROM peer_statistics WHERE updated_at > ({down}) + interval '1 second'");
+    eventually("a later report", || (db.rows(&later) == ["t"]).then_some(()));
+    let printed = loc_rib_prefixes(&lab).unwrap();
+    let forgotten = stored().unwrap().iter().filter(|prefix| !printed.contains(prefix)).count();
+    assert!(forgotten > 20, "of the routes of feeder 1 {forgotten} are still stored");
+    // It reports the sizes of what its neighbours send, none of its Loc-RIB: nothing says how many routes that should have.
+    let reported = "SELECT DISTINCT peer_type FROM peer_statistics WHERE stat_type = 8";
+    eventually_equal(vec!["global".to_owned()], || db.rows(reported));
+    assert_eq!(db.rows("SELECT reason FROM session_events WHERE kind = 'drift'"), [""; 0]);
+    // Any new BMP session mends it.
+    assert!(collector.stop().success());
+    let collector = Ingester::start(&db.url(), &settings);
+    eventually("what was forgotten is gone", || (loc_rib_prefixes(&lab) == stored()).then_some(()));
     assert!(collector.stop().success());
 }
 
@@ -267,4 +311,19 @@ fn bird_routes(text: &str) -> Vec<Route> {
 fn set_with_commas(path: &str) -> String {
     let Some((before, set)) = path.split_once('{') else { return path.to_owned() };
     format!("{before}{{{}", set.replace(' ', ","))
+}
+
+/// The prefixes of FRR 10.3's Loc-RIB, sorted as the database sorts text.
+fn loc_rib_prefixes(lab: &Lab) -> Option<Vec<String>> {
+    let mut prefixes = Vec::new();
+    for family in ["ipv4", "ipv6"] {
+        let json: Value = serde_json::from_str(&lab.try_run(&["rib"], &["frr10", family]).ok()?).ok()?;
+        let routes = json["routes"].as_object()?;
+        let has_best = |route: &Value| {
+            route["paths"].as_array().is_some_and(|paths| paths.iter().any(|path| path["bestpath"]["overall"] == true))
+        };
+        prefixes.extend(routes.iter().filter(|(_, route)| has_best(route)).map(|(prefix, _)| prefix.clone()));
+    }
+    prefixes.sort();
+    Some(prefixes)
 }

@@ -5,6 +5,8 @@
 #[path = "common/pg.rs"]
 mod pg;
 
+use std::collections::BTreeSet;
+
 use pg::TestDb;
 use rib_ingester::store::{Error, migrate};
 
@@ -148,6 +150,47 @@ fn indexes_are_those_of_the_contract() {
         unique[0].starts_with("CREATE UNIQUE INDEX") && unique[0].ends_with("(router_id, table_name, afi)"),
         "{unique:?}"
     );
+}
+
+#[test]
+fn indexes_of_both_adj_ribs_are_those_of_the_contract() {
+    let db = TestDb::migrated();
+    for table in ["adj_rib_in", "adj_rib_out"] {
+        let got = db.rows(&format!(
+            "SELECT indexname, regexp_replace(indexdef, '^.* USING ', '') FROM pg_indexes WHERE tablename = '{table}'
+             ORDER BY indexname"
+        ));
+        let want = [
+            "adj_rib_pkey|btree (router_id, peer_address, is_post_policy, table_name, afi, prefix, path_id)",
+            "idx_adj_rib_comm_ext_gin|gin (communities_ext)",
+            "idx_adj_rib_comm_large_gin|gin (communities_large)",
+            "idx_adj_rib_comm_std_gin|gin (communities_std)",
+            "idx_adj_rib_nexthop|btree (nexthop)",
+            "idx_adj_rib_origin_asn|btree (origin_asn)",
+            "idx_adj_rib_prefix_btree|btree (prefix)",
+            "idx_adj_rib_prefix_gist|gist (prefix inet_ops)",
+            "idx_adj_rib_router_peer|btree (router_id, peer_address)",
+            "idx_adj_rib_router_table_afi|btree (router_id, table_name, afi)",
+            "idx_adj_rib_updated_at|btree (updated_at DESC)",
+        ];
+        assert_eq!(got, want.map(|line| line.replacen("adj_rib", table, 1)));
+    }
+}
+
+#[test]
+fn every_kind_of_session_event_is_in_the_comment_of_its_column() {
+    let source = include_str!("../src/store/record.rs");
+    let (_, names) = source.split_once("impl SessionEventKind").unwrap();
+    let (names, _) = names.split_once("\n}\n").unwrap();
+    let kinds: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
+    let db = TestDb::migrated();
+    let comment = db.rows(
+        "SELECT col_description('session_events'::regclass, attnum) FROM pg_attribute
+         WHERE attrelid = 'session_events'::regclass AND attname = 'kind'",
+    );
+    let named: BTreeSet<&str> = comment[0].trim_end_matches('.').split(", ").collect();
+    assert!(kinds.len() > 10);
+    assert_eq!(named, kinds);
 }
 
 /// The names of the files `sql/0001_...sql`, in order.
