@@ -234,6 +234,11 @@ pub struct FakeRouter {
 }
 
 impl FakeRouter {
+    /// Connects to a collector's BMP port.
+    pub fn connect(address: SocketAddr) -> FakeRouter {
+        FakeRouter { stream: TcpStream::connect(address).unwrap() }
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> &mut FakeRouter {
         self.stream.write_all(bytes).unwrap();
