@@ -61,13 +61,19 @@ impl Prefix {
         Ok(Prefix { afi, bytes: address.octets(), length })
     }
 
-    /// As [`Prefix::truncating`], of a length and octets that are known to fit the family; more than fits is cut off.
+    /// As [`Prefix::truncating`], of a length that is known to fit the family, from octets that may go on behind the
+    /// prefix: what follows it in a message makes a whole address of it, read at once whatever the length is.
     #[inline]
     pub fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
-        let max = afi.max_prefix_length();
-        let length = length.min(max);
-        let octets = octets.get(..usize::from(max / 8)).unwrap_or(octets);
-        Prefix { afi, bytes: Halves::of(octets).masked(length).octets(), length }
+        let length = length.min(afi.max_prefix_length());
+        let address = match afi {
+            Afi::Ipv4 => Halves { high: u64::from(first_four(octets)) << 32, low: 0 },
+            Afi::Ipv6 => match octets.split_first_chunk() {
+                Some((high, behind)) => Halves { high: u64::from_be_bytes(*high), low: first_eight(behind) },
+                None => Halves { high: first_octets(octets), low: 0 },
+            },
+        };
+        Prefix { afi, bytes: address.masked(length).octets(), length }
     }
 
     /// The family.
@@ -140,6 +146,24 @@ impl Halves {
     }
 }
 
+/// Four octets, those that are missing zero.
+#[inline]
+fn first_four(octets: &[u8]) -> u32 {
+    u32::from_be_bytes(match *octets {
+        [a, b, c, d, ..] => [a, b, c, d],
+        [a, b, c] => [a, b, c, 0],
+        [a, b] => [a, b, 0, 0],
+        [a] => [a, 0, 0, 0],
+        [] => [0; 4],
+    })
+}
+
+/// Eight octets, those that are missing zero.
+#[inline]
+fn first_eight(octets: &[u8]) -> u64 {
+    octets.first_chunk().map_or_else(|| first_octets(octets), |eight| u64::from_be_bytes(*eight))
+}
+
 /// At most eight octets, left-aligned. Octet by octet: they are few, and a copy of a length not known before is a call.
 #[inline]
 fn first_octets(octets: &[u8]) -> u64 {
@@ -205,5 +229,19 @@ mod tests {
         check(Afi::Ipv6, &[], 129, Err(PrefixError::TooLong(129)));
         assert_eq!(Prefix::truncating(Afi::Ipv4, &[10, 1], 15).unwrap().to_string(), "10.0.0.0/15");
         assert_eq!(size_of::<Prefix>(), 18);
+    }
+
+    #[test]
+    fn what_follows_a_prefix_is_no_part_of_it() {
+        for afi in [Afi::Ipv4, Afi::Ipv6] {
+            for length in 0..=afi.max_prefix_length() {
+                let own = &[0xaf; 16][..usize::from(length.div_ceil(8))];
+                let want = Prefix::truncating(afi, own, length).unwrap();
+                for behind in 0..=20 {
+                    let octets = [own, &vec![0xff; behind]].concat();
+                    assert_eq!(Prefix::fitting(afi, &octets, length), want, "{behind} octets follow");
+                }
+            }
+        }
     }
 }

@@ -172,7 +172,7 @@ impl WirePrefixes<'_> {
         let (item, rest) = Item::split(self.octets, add_path)?;
         self.octets = rest;
         self.count -= 1;
-        let prefix = Prefix::fitting(self.afi, item.octets, item.length);
+        let prefix = Prefix::fitting(self.afi, item.tail, item.length);
         let path_id = if self.path_ids == PathIdField::Read { item.path_id } else { None };
         Some(Nlri { prefix, path_id })
     }
@@ -183,6 +183,8 @@ struct Item<'a> {
     path_id: Option<PathId>,
     octets: &'a [u8],
     length: u8,
+    /// From `octets` on to the end of all NLRI.
+    tail: &'a [u8],
 }
 
 impl<'a> Item<'a> {
@@ -196,9 +198,9 @@ impl<'a> Item<'a> {
                 (Some(PathId(u32::from_be_bytes(*id))), rest)
             }
         };
-        let (&length, rest) = rest.split_first()?;
-        let (octets, rest) = rest.split_at_checked(length.div_ceil(8).into())?;
-        Some((Item { path_id, octets, length }, rest))
+        let (&length, tail) = rest.split_first()?;
+        let (octets, rest) = tail.split_at_checked(length.div_ceil(8).into())?;
+        Some((Item { path_id, octets, length, tail }, rest))
     }
 }
 
@@ -207,7 +209,7 @@ impl<'a> Item<'a> {
 fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize, HostBits), Error> {
     let mut rest = octets;
     let mut count = 0;
-    let mut host_bits = HostBits::None;
+    let mut host_bits = 0;
     while !rest.is_empty() {
         let Some((item, behind)) = Item::split(rest, add_path) else {
             return Err(cut_short(rest, end, add_path));
@@ -216,20 +218,19 @@ fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize
             let at = end - behind.len() - item.octets.len() - 1;
             return Err(Error::new(at, "prefix length", format!("prefix length {} is too long", item.length)));
         }
-        if has_host_bits(item.octets, item.length) {
-            host_bits = HostBits::Cleared;
-        }
+        host_bits |= host_bits_of(item.octets, item.length);
         count += 1;
         rest = behind;
     }
-    Ok((count, host_bits))
+    Ok((count, if host_bits == 0 { HostBits::None } else { HostBits::Cleared }))
 }
 
-/// Only the last octet can hold bits behind the length.
+/// Bits behind the length: only the last octet can hold any. Lengths of whole octets and others take turns, so no branch
+/// asks which it is.
 #[inline(always)]
-fn has_host_bits(octets: &[u8], length: u8) -> bool {
-    let used = length % 8;
-    used != 0 && octets.last().is_some_and(|last| last << used != 0)
+fn host_bits_of(octets: &[u8], length: u8) -> u8 {
+    let unused = length.wrapping_neg() % 8;
+    octets.last().map_or(0, |last| last & ((1 << unused) - 1))
 }
 
 /// What is missing of the NLRI that `rest` begins with; `end` is the offset behind `rest`.
