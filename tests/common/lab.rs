@@ -37,7 +37,7 @@ impl Lab {
 
     /// These routers, each with a BMP session to the collector.
     pub fn start(collector: SocketAddr, routers: &[&str], views: Views) -> Lab {
-        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}-{}", std::process::id(), collector.port()));
         let lab = Lab { folder, views };
         let routers: Vec<String> = routers.iter().map(|router| format!("{router}={collector}")).collect();
         lab.run(&["up"], &routers.iter().map(String::as_str).collect::<Vec<_>>());
