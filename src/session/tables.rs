@@ -269,8 +269,8 @@ impl Tables {
         Ok(())
     }
 
-    /// How many routes are stored of each RIB and family of a peer or Loc-RIB instance; `None` where that says nothing now
-    /// ([`SyncedTable::settled_routes`]).
+    /// How many routes are stored of each RIB and family of a peer or Loc-RIB instance; `None` where that says nothing now,
+    /// during a dump for one.
     pub fn stored_routes(&self, peer: &PeerId) -> BTreeMap<(View, AfiSafi), Option<usize>> {
         let mut all = BTreeMap::new();
         for (key, table) in self.tables.iter().filter(|(_, table)| table.peer == *peer) {
