@@ -26,7 +26,7 @@ pub const UNKNOWN_TABLE: &str = "UNKNOWN";
 const TABLE_NAME_MAX: usize = 255;
 
 /// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
-const PEERS_MAX: usize = 65_536;
+pub(super) const PEERS_MAX: usize = 65_536;
 
 /// Everything known of a session's peers.
 #[derive(Debug, Default)]
@@ -61,8 +61,9 @@ pub struct PeerId {
 }
 
 impl PeerId {
-    fn of(header: &PerPeerHeader) -> PeerId {
-        let PeerKey { kind, address, asn, bgp_id } = header.peer;
+    /// The peer or instance that a per-peer header's fields name.
+    pub fn of(peer: &PeerKey) -> PeerId {
+        let PeerKey { kind, address, asn, bgp_id } = *peer;
         let none = Ipv4Addr::UNSPECIFIED;
         match kind {
             PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id: none },
@@ -71,6 +72,15 @@ impl PeerId {
                 PeerId { kind, address: Some(address), asn, bgp_id: if is_link_local { bgp_id } else { none } }
             }
         }
+    }
+
+    /// Which of the peers that are up, none of them this one, is meant by it all the same: headers of one peer may name
+    /// different ASes or identifiers (that of a Peer Down, say). The only one of its kind with this address and AS, or
+    /// else with this address.
+    pub fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
+        self.address?;
+        let same = || up.clone().filter(|other| (other.kind, other.address) == (self.kind, self.address));
+        only(same().filter(|other| other.asn == self.asn)).or_else(|| only(same())).copied()
     }
 }
 
@@ -179,7 +189,7 @@ impl Peers {
 
     /// Takes in a Peer Up. A further one for the same peer merges its capabilities.
     pub fn peer_up(&mut self, up: &PeerUp<'_>) {
-        let id = PeerId::of(&up.peer);
+        let id = PeerId::of(&up.peer.peer);
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
             return;
         }
@@ -223,21 +233,18 @@ impl Peers {
 
     /// Which peer or instance this header is of, and how its NLRI are to be read if it is up.
     ///
-    /// Headers of one peer may name different ASes or identifiers (that of a Peer Down, say): where there is no such peer,
-    /// but one with this address and AS, or with this address, it is that.
+    /// Where there is no such peer, it is the one that is [`meant`](PeerId::meant).
     fn known(&self, header: &PerPeerHeader) -> Known {
-        let asked = PeerId::of(header);
+        let asked = PeerId::of(&header.peer);
         if let Some((last, known)) = self.last.get()
             && last == asked
         {
             return known;
         }
         let others = asked.address.and_then(|address| self.by_address.get(&address));
-        let same = || others.into_iter().flatten().filter(|other| other.kind == asked.kind);
-        let of_that_as = || same().filter(|other| other.asn == asked.asn);
         let id = match self.peers.contains_key(&asked) {
             true => asked,
-            false => only(of_that_as()).or_else(|| only(same())).copied().unwrap_or(asked),
+            false => asked.meant(others.into_iter().flatten()).unwrap_or(asked),
         };
         let known = Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) };
         self.last.set(Some((asked, known)));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::wire::bmp::peer::{PeerKey, PeerKind};
+use super::peers::{PEERS_MAX, PeerId};
 use crate::wire::bmp::{self, Frame};
 
 /// So many Initiations are kept; a router sends one.
@@ -15,6 +15,7 @@ const UPS_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Preamble {
     initiations: Vec<Box<[u8]>>,
+    /// By peer as the session tells them apart.
     ups: HashMap<PeerId, Vec<Numbered>>,
     /// Keeps the Peer Ups in their order.
     count: u64,
@@ -22,20 +23,6 @@ pub struct Preamble {
 
 /// A message, and its place among all.
 type Numbered = (u64, Box<[u8]>);
-
-/// What a Peer Down ends: a Loc-RIB instance is told apart by its distinguisher alone (RFC 9069 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct PeerId {
-    kind: PeerKind,
-    address: Option<std::net::IpAddr>,
-}
-
-impl PeerId {
-    fn of(peer: &PeerKey) -> PeerId {
-        let is_loc_rib = matches!(peer.kind, PeerKind::LocRib(_));
-        PeerId { kind: peer.kind, address: (!is_loc_rib).then_some(peer.address) }
-    }
-}
 
 /// Whether a message changes what holds for later ones.
 pub fn is_lasting(frame: &Frame<'_>) -> bool {
@@ -48,14 +35,25 @@ impl Preamble {
         match (frame.type_code, bmp::decode_peer(frame)) {
             (4, _) if self.initiations.len() < INITIATIONS_MAX => self.initiations.push(frame.bytes.into()),
             (3, Some(header)) => {
+                let peer = PeerId::of(&header.peer);
+                if self.ups.len() >= PEERS_MAX && !self.ups.contains_key(&peer) {
+                    return;
+                }
                 self.count += 1;
-                let ups = self.ups.entry(PeerId::of(&header.peer)).or_default();
+                let ups = self.ups.entry(peer).or_default();
                 if ups.len() >= UPS_MAX {
                     ups.remove(0);
                 }
                 ups.push((self.count, frame.bytes.into()));
             }
-            (2, Some(header)) => drop(self.ups.remove(&PeerId::of(&header.peer))),
+            (2, Some(header)) => {
+                let peer = PeerId::of(&header.peer);
+                if self.ups.remove(&peer).is_none()
+                    && let Some(meant) = peer.meant(self.ups.keys())
+                {
+                    self.ups.remove(&meant);
+                }
+            }
             _ => {}
         }
     }
@@ -96,5 +94,37 @@ mod tests {
         take(&message(0, 0, 8, 0));
         let ups = [message(3, 3, 0, 1), message(3, 0, 8, 3), message(3, 3, 0, 4)];
         assert_eq!(preamble.to_bytes(), [&initiation[..], &ups.concat()].concat());
+    }
+    /// A neighbour at an address that others have, too, told apart by one of its other fields.
+    fn neighbour(type_code: u8, link_local: bool, distinguisher: u8, asn: u8, bgp_id: u8) -> Vec<u8> {
+        let mut bytes = message(type_code, u8::from(distinguisher > 0), 1, 0);
+        if link_local {
+            bytes[7] = 0x80;
+            bytes[16..18].copy_from_slice(&[0xfe, 0x80]);
+        }
+        (bytes[15], bytes[35], bytes[39]) = (distinguisher, asn, bgp_id);
+        bytes
+    }
+
+    #[test]
+    fn peers_that_share_an_address_are_told_apart_as_the_session_does() {
+        let after = |downs: &[Vec<u8>]| {
+            let mut preamble = Preamble::default();
+            let ups = [(false, 0, 1, 1), (false, 7, 1, 1), (false, 0, 2, 1), (true, 0, 1, 1), (true, 0, 1, 2)];
+            let ups: Vec<_> = ups.iter().map(|(ll, rd, asn, id)| neighbour(3, *ll, *rd, *asn, *id)).collect();
+            for bytes in ups.iter().chain(downs) {
+                preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
+            }
+            let bytes = preamble.to_bytes();
+            let left: Vec<_> = bytes.chunks(49).collect();
+            (0..ups.len()).filter(|number| left.contains(&&*ups[*number])).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&[]), [0, 1, 2, 3, 4]);
+        assert_eq!(after(&[neighbour(2, false, 0, 1, 1)]), [1, 2, 3, 4]);
+        assert_eq!(after(&[neighbour(2, false, 7, 1, 1)]), [0, 2, 3, 4]);
+        assert_eq!(after(&[neighbour(2, true, 0, 1, 2)]), [0, 1, 2, 3]);
+        // A Peer Down may leave the AS and the identifier out: it is the only one that it can be, or none.
+        assert_eq!(after(&[neighbour(2, false, 0, 1, 0), neighbour(2, false, 0, 0, 0)]), [1, 3, 4]);
+        assert_eq!(after(&[neighbour(2, true, 0, 1, 0)]), [0, 1, 2, 3, 4]);
     }
 }
