@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::op::{Ownership, PeerName, PeerRecord, RouteChange, RouterRecord, SessionEvent, StatisticRecord, Was};
+use super::op::{
+    Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent, StatisticRecord, Was,
+};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
@@ -30,12 +32,21 @@ pub(super) struct Extras {
     pub(super) seen: BTreeSet<Arc<Table>>,
     /// What routers said of themselves.
     pub(super) routers: Vec<RouterRecord>,
-    /// What routers said of their neighbours, in order; `None`: nobody tells of them any more.
-    pub(super) peers: Vec<(RouterId, Option<Box<PeerRecord>>)>,
+    /// What is known of routers' neighbours, in order.
+    pub(super) peers: Vec<(RouterId, PeerNews)>,
     /// The latest value of each statistic.
     pub(super) statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
     /// Rows of `session_events`.
     pub(super) events: Vec<(Option<RouterId>, SessionEvent)>,
+}
+
+/// What is known of neighbours.
+#[derive(Debug)]
+pub(super) enum PeerNews {
+    /// A router said this of one.
+    Seen(Box<PeerRecord>),
+    /// Nobody tells of these any more.
+    Unknown(PeersOf),
 }
 
 /// Which statistic of a neighbour: type, AFI, SAFI.

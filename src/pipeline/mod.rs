@@ -29,9 +29,9 @@ pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
 pub use health::Health;
 pub use op::{
-    Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, RouteChange, RouteEvent,
-    RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was,
-    WithdrawReason,
+    Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouteChange,
+    RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord,
+    StoredRoute, Was, WithdrawReason,
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

@@ -204,10 +204,19 @@ pub enum StateOp {
     PeerSeen(Box<PeerRecord>),
     /// What a Statistics Report says.
     Statistics(Vec<StatisticRecord>),
-    /// Nobody tells of the router's neighbours any more.
-    PeersUnknown,
+    /// Nobody tells of these neighbours of the router any more.
+    PeersUnknown(PeersOf),
     /// A row of `session_events`.
     SessionEvent(SessionEvent),
+}
+
+/// Some of a router's neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeersOf {
+    /// All of them.
+    Router,
+    /// Those that its present session has not reported.
+    EarlierSessions,
 }
 
 /// What the database has of a key, by the session's map: a hint that decides how a row is written, never whether.

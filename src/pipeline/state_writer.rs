@@ -14,10 +14,10 @@ use crossbeam_channel::Receiver;
 
 use super::PipelineOptions;
 use super::audit::Audit;
-use super::batch::{Batch, Row};
+use super::batch::{Batch, PeerNews, Row};
 use super::health::Health;
 use super::link::{Attempt, Failure, Fate, Link};
-use super::op::{Claim, ClaimRight, Claimed, Ownership, SessionEvent, StateBatch, StateItem, StateOp, Was};
+use super::op::{Claim, ClaimRight, Claimed, Ownership, PeersOf, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
@@ -122,8 +122,12 @@ impl StateWriter {
             StateOp::TableSeen(table) => {
                 self.gather(owner).extras.seen.insert(table);
             }
-            StateOp::PeerSeen(peer) => self.gather(owner).extras.peers.push((owner.router.clone(), Some(peer))),
-            StateOp::PeersUnknown => self.gather(owner).extras.peers.push((owner.router.clone(), None)),
+            StateOp::PeerSeen(peer) => {
+                self.gather(owner).extras.peers.push((owner.router.clone(), PeerNews::Seen(peer)))
+            }
+            StateOp::PeersUnknown(of) => {
+                self.gather(owner).extras.peers.push((owner.router.clone(), PeerNews::Unknown(of)));
+            }
             StateOp::Statistics(all) => {
                 let latest = all
                     .into_iter()
@@ -256,8 +260,11 @@ impl StateWriter {
                 extras.routers.iter().try_for_each(|record| owner::upsert_router(&mut transaction, record))?;
                 for (router, peer) in &extras.peers {
                     match peer {
-                        Some(peer) => peers::upsert(&mut transaction, router, peer)?,
-                        None => peers::forget(&mut transaction, router)?,
+                        PeerNews::Seen(peer) => peers::upsert(&mut transaction, router, peer)?,
+                        PeerNews::Unknown(PeersOf::Router) => peers::forget(&mut transaction, router)?,
+                        PeerNews::Unknown(PeersOf::EarlierSessions) => {
+                            peers::forget_unreported(&mut transaction, router)?;
+                        }
                     }
                 }
                 peers::statistics(&mut transaction, extras.statistics.iter().map(|((router, ..), one)| (router, one)))?;

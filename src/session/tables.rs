@@ -18,7 +18,7 @@ use super::rib::Rib;
 use super::standing::Standing;
 use super::synced_table::{Dump, Room, SyncedTable, Writer};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
-use crate::pipeline::{RouteChange, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason};
+use crate::pipeline::{PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason};
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
 const TABLES_MAX: usize = 16_384;
@@ -64,6 +64,8 @@ pub struct Tables {
     tables: HashMap<TableKey, SyncedTable>,
     /// Tables with rows from before this session that it has not begun.
     held: BTreeSet<TableKey>,
+    /// Whether what is from before this session, and what it has not begun, is gone.
+    is_hold_over: bool,
     standing: Arc<Standing>,
     /// Whether what is said now may have been said, and stored, in an earlier process.
     is_doubtful: bool,
@@ -81,6 +83,7 @@ impl Tables {
             rules,
             tables: HashMap::new(),
             held: held.into_iter().collect(),
+            is_hold_over: false,
             standing,
             is_doubtful: false,
             idle: Duration::ZERO,
@@ -287,7 +290,7 @@ impl Tables {
     pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
         let doomed = self.tables.keys().chain(&self.held).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
-        self.outbox.op(StateOp::PeersUnknown)?;
+        self.outbox.op(StateOp::PeersUnknown(PeersOf::Router))?;
         self.outbox.flush()
     }
 
@@ -329,11 +332,13 @@ impl Tables {
                 outbox.note(table.note(SessionEventKind::ResyncQuiet, None, Some(routes)))?;
             }
         }
-        if *idle >= rules.hold && !self.held.is_empty() {
+        if *idle >= rules.hold && !self.is_hold_over {
+            self.is_hold_over = true;
             let begun: BTreeSet<(View, Arc<str>)> = self.tables.keys().map(whole).collect();
             let doomed = self.held.iter().map(whole).filter(|table| !begun.contains(table)).collect();
             self.remove(&doomed, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
             self.held.clear();
+            self.outbox.op(StateOp::PeersUnknown(PeersOf::EarlierSessions))?;
         }
         Ok(silent)
     }

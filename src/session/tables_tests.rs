@@ -114,7 +114,7 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
             format!("full at {}", routes.unwrap())
         }
-        StateOp::PeersUnknown | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
+        StateOp::PeersUnknown(_) | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
         StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => return None,
     })
 }
@@ -195,7 +195,7 @@ fn a_table_without_any_route_waits_for_the_hold() {
     bench.idle(HOLD - QUIET);
     bench.idle(QUIET);
     let (ops, _) = bench.written();
-    assert_eq!(ops, ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "down old"]);
+    assert_eq!(ops, ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "down old", "peers"]);
 }
 
 #[test]

@@ -50,6 +50,19 @@ pub fn forget(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()
     Ok(())
 }
 
+/// The router's present session has had the time to report its neighbours: nobody tells of the others any more.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
+    transaction.execute_typed(
+        "UPDATE peers SET state = 'unknown', since = now() WHERE router_id = $1 AND state <> 'unknown'
+             AND updated_at < (SELECT since FROM router_owner WHERE router_id = $1)",
+        &[(&router.as_str(), Type::TEXT)],
+    )?;
+    Ok(())
+}
+
 /// Stores the latest values of statistics, each key once.
 ///
 /// # Errors

@@ -315,7 +315,7 @@ impl Story {
                 let known = self.by_ops.get(&*table).expect("a table begins before it is counted");
                 assert_eq!(routes, known.len(), "{table} would be counted wrongly");
             }
-            StateOp::PeerSeen(_) | StateOp::Statistics(_) | StateOp::PeersUnknown => {}
+            StateOp::PeerSeen(_) | StateOp::Statistics(_) | StateOp::PeersUnknown(_) => {}
             StateOp::Hold => {}
             StateOp::SessionEvent(event) => check_session_event(&event),
         }
