@@ -11,6 +11,9 @@ use crate::store::{self, Client, overview};
 /// How often the database is asked whether it is there.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// How often while our schema is not there: a migration is about to make it.
+const EVERY_WITHOUT_SCHEMA: Duration = Duration::from_millis(500);
+
 /// How often it is asked for sizes, which costs it a look at each file.
 const SIZES_EVERY: Duration = Duration::from_secs(60);
 
@@ -27,18 +30,23 @@ pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
+        let mut every = EVERY;
         let asked = ask(url, &mut connection, meters).and_then(|client| match client {
             Some(client) if sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY) => {
                 sizes_at = Some(began);
                 measure(client, meters)
             }
-            Some(_) | None => Ok(()),
+            Some(_) => Ok(()),
+            None => {
+                every = EVERY_WITHOUT_SCHEMA;
+                Ok(())
+            }
         });
         if let Err(error) = asked {
             connection = None;
             meters.set_part("database", Err(error.to_string()));
         }
-        while !stop.is_stopping() && began.elapsed() < EVERY {
+        while !stop.is_stopping() && began.elapsed() < every {
             std::thread::sleep(STOP_POLL);
         }
     }

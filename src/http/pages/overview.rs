@@ -213,7 +213,7 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
         dl.tiles {
             (tile("Routers connected", &format!("{up}"), &format!("of {}", ours().count())))
             (tile("Tables in sync", &words::grouped(synchronised), &format!("of {}", words::grouped(tables))))
-            (tile("Routes", &words::short(routes), &words::grouped(routes)))
+            (tile("Routes", &words::short(routes), &format!("{} stored", words::grouped(routes))))
             (tile("Changes", &words::short(rate), "in the last minute"))
             (tile("Lag to commit", &lag.map_or(words::NOTHING.to_owned(), |lag| words::lag(lag.as_micros())), "slowest router, last batch"))
             @if spool.bytes_max.get() > 0 { (tile("Spool", &words::bytes(spool.bytes.get()), &spooled(spool))) }
