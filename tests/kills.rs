@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::bmp::{self, Attributes, Open, Peer};
+use common::dice::Dice;
 use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use common::pg::TestDb;
 use common::server::Folder;
@@ -46,19 +47,6 @@ enum Aim {
 }
 
 const AIMS: [Aim; 7] = [Aim::Migration, Aim::Dump, Aim::Churn, Aim::Purge, Aim::Rotation, Aim::Summary, Aim::Replay];
-
-/// Numbers from a seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from((x ^ (x >> 31)) % u64::from(sides)).unwrap()
-    }
-}
 
 /// A database, and the router whose table it holds.
 struct Scene {

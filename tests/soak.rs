@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::bmp::{self, Attributes, Open, Peer};
+use common::dice::Dice;
 use common::ingester::{FakeRouter, Ingester};
 use common::pg::TestDb;
 use proxy::Proxy;
@@ -31,19 +32,6 @@ const BEHIND_MAX: u32 = 20_000;
 
 /// How many routers there are.
 const ROUTERS: u32 = 4;
-
-/// Numbers from a seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from((x ^ (x >> 31)) % u64::from(sides)).unwrap()
-    }
-}
 
 /// What a router has, what the collector has of it, and what history must hold.
 struct Model {

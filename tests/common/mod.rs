@@ -6,6 +6,7 @@ pub mod capture;
 pub mod certificates;
 pub mod clock;
 pub mod corpus;
+pub mod dice;
 pub mod ingester;
 pub mod lab;
 pub mod pg;
