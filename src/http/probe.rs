@@ -33,8 +33,10 @@ pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
         let mut every = EVERY;
         let asked = ask(url, &mut connection, meters).and_then(|client| match client {
             Some(client) if sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY) => {
-                sizes_at = Some(began);
-                measure(client, meters)
+                measure(client, meters)?;
+                // A new database has no partitions until maintenance has run.
+                sizes_at = (meters.process.partitions.get() > 0).then_some(began);
+                Ok(())
             }
             Some(_) => Ok(()),
             None => {
