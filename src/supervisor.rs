@@ -101,7 +101,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
-    let registry = Registry::new(settings.session_hold, settings.isolation_hold);
+    let registry = Registry::new(settings.session_hold, settings.isolation_hold, spool.first_number());
     if !left.owned.is_empty() {
         info!("collector: {} routers have {:?} to come back", left.owned.len(), settings.session_hold);
     }
@@ -238,7 +238,7 @@ fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
                 return;
             }
             let (router, source) = spooled_router(&stream);
-            link::replay(&shared, &shared.registry.connect_spooled(source), stream);
+            link::replay(&shared, &shared.registry.connect_spooled(stream.number(), source), stream);
             shared.registry.spooled_applied(router.as_ref(), source);
         }
     })

@@ -24,6 +24,7 @@ use super::SessionEnd;
 use super::frame::FrameBuffer;
 use super::patience::Patience;
 use super::preamble::{Preamble, is_lasting};
+use super::registry::Connection;
 use super::standing::Standing;
 use crate::model::Timestamp;
 use crate::spool::{Chunk, Context, Piece, Spool, SpoolError, Stream, Taken};
@@ -49,6 +50,8 @@ pub trait Source: Read + Send {
 
 /// One session's input, shared by its thread and the spooler.
 pub struct Intake {
+    /// That of the session, which is its stream's as well.
+    number: u64,
     source_address: IpAddr,
     standing: Arc<Standing>,
     born: Instant,
@@ -111,13 +114,14 @@ pub enum Next {
 impl Intake {
     /// The input of a router that has just connected.
     pub fn new(
-        source_address: IpAddr,
+        connection: &Connection,
         source: Box<dyn Source>,
         message_max: usize,
         patience: Patience,
         standing: Arc<Standing>,
     ) -> Intake {
-        Intake::with(source_address, Inner { source: Some(source), ..Inner::new(message_max, patience) }, standing)
+        let inner = Inner { source: Some(source), ..Inner::new(message_max, patience) };
+        Intake::with(connection.number(), connection.source, inner, standing)
     }
 
     /// What an earlier process left of a session.
@@ -126,15 +130,15 @@ impl Intake {
         let context = stream.context();
         (inner.cut, inner.stored, inner.began) = (context.behind, context.behind, Some(context.began));
         for_each_frame(&context.preamble, message_max, |frame| inner.preamble.take(frame));
-        let address = context.source;
+        let (number, address) = (stream.number(), context.source);
         inner.end = Some(SessionEnd::SpoolRead);
         inner.stream = Some(stream);
-        Intake::with(address, inner, standing)
+        Intake::with(number, address, inner, standing)
     }
 
-    fn with(source_address: IpAddr, inner: Inner, standing: Arc<Standing>) -> Intake {
+    fn with(number: u64, source_address: IpAddr, inner: Inner, standing: Arc<Standing>) -> Intake {
         let (born, away_since, inner) = (Instant::now(), AtomicU64::new(ATTENDED), Mutex::new(inner));
-        Intake { source_address, standing, born, away_since, inner }
+        Intake { number, source_address, standing, born, away_since, inner }
     }
 
     /// What comes next, for the session's thread. Waits for the socket about a second at most.
@@ -450,7 +454,7 @@ impl Inner {
                 let source = intake.source_address;
                 let context = context_at(source, &intake.standing, self.began, self.stored, &self.preamble);
                 log::info!("router at {source}: its input goes to the spool until the database takes it");
-                none.insert(Stream::create(spool, context)?)
+                none.insert(Stream::create(spool, intake.number, context)?)
             }
         };
         while let Some(chunk) = self.window.front() {

@@ -26,7 +26,7 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
         Err(error) => finish(shared, connection, &mut monitor, &SessionEnd::Lost(Some(error))),
         Ok(source) => {
             let (message_max, patience) = (shared.options.message_max, Patience::new(shared.options.message_time_max));
-            let intake = Intake::new(connection.source, Box::new(source), message_max, patience, standing);
+            let intake = Intake::new(connection, Box::new(source), message_max, patience, standing);
             live(shared, connection, &mut monitor, &Arc::new(intake));
         }
     }
@@ -89,7 +89,13 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
         let result = match intake.next(&shared.spool) {
             Next::Chunk(chunk, waited) => monitor.idle(waited).and_then(|()| apply(&chunk, monitor, shared)),
             // A wait cut short brought part of a message.
-            Next::Silence(waited) if connection.is_superseded() && waited >= TICK / 2 => return SessionEnd::Superseded,
+            Next::Silence(waited) if waited >= TICK / 2 => {
+                if connection.is_superseded() {
+                    return SessionEnd::Superseded;
+                }
+                shared.registry.heard_out(connection);
+                monitor.idle(waited)
+            }
             Next::Silence(waited) => monitor.idle(waited),
             Next::Damaged(bytes) => monitor.gap(&format!("{bytes} bytes of spooled input cannot be read")),
             // A stop and a newer session both show as the end of the stream.

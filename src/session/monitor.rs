@@ -457,6 +457,7 @@ impl Monitor {
         let is_over = || self.shared.stop.is_stopping();
         self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
             NoClaim::GaveUp => SessionEnd::Stopping,
+            NoClaim::Superseded => SessionEnd::Superseded,
             NoClaim::Conflict { holder } => SessionEnd::Refused(format!(
                 "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
                  one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",

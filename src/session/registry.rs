@@ -20,17 +20,18 @@ const MASS_LOSS_MIN: usize = 3;
 /// How long a session whose router has come back may go on reading, milliseconds.
 const LAST_WORDS_MAX_MILLIS: u64 = 10_000;
 
+/// How long a session waits for older ones from its address that have not said yet which router they are.
+const UNNAMED_MAX: Duration = Duration::from_secs(10);
+
 /// How often a session that waits for its router looks whether it still wants it.
 const WAIT: Duration = Duration::from_millis(200);
-
-/// Where a session stands among those that wait for one router: whether it is live, and its number.
-type Place = (bool, u64);
 
 /// One connection, shared by its own thread and by those that may have to end it.
 #[derive(Debug)]
 pub struct Connection {
     /// The router's address, IPv4-mapped ones unmapped.
     pub source: IpAddr,
+    /// In the order in which the connections were accepted.
     number: u64,
     /// `None` where spooled input of an earlier process takes its place.
     socket: Option<TcpStream>,
@@ -54,9 +55,10 @@ impl Connection {
         self.socket.as_ref()
     }
 
-    /// Spooled input of an earlier process comes before every live session, which waits for it.
-    fn place(&self) -> Place {
-        (self.socket.is_some(), self.number)
+    /// Its place among the sessions: higher than that of every earlier one and of every stream that an earlier process
+    /// left in the spool.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether a newer session has taken this one's router.
@@ -97,11 +99,13 @@ struct Inner {
     next_number: u64,
     connections: HashMap<u64, Arc<Connection>>,
     routers: HashMap<RouterId, Arc<Connection>>,
+    /// By address, the numbers of those that have not said yet which router they are, and may have sent it.
+    unnamed: HashMap<IpAddr, BTreeSet<u64>>,
     holds: HashMap<RouterId, Instant>,
     /// Identifiers that the database has for a source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
-    /// Sessions that wait for a router, by their places: the first is next.
-    waiting: HashMap<RouterId, BTreeSet<Place>>,
+    /// Sessions that wait for a router, by their numbers: the first is next.
+    waiting: HashMap<RouterId, BTreeSet<u64>>,
     /// What earlier processes left in the spool: the router if it was known, and its address.
     spooled: Vec<(Option<RouterId>, IpAddr)>,
     /// When a router was lost last; a router that comes and goes is one.
@@ -167,6 +171,8 @@ pub enum NoClaim {
         /// Where the other session comes from.
         holder: IpAddr,
     },
+    /// A newer session from the same address has it.
+    Superseded,
     /// It was waited for, but the session is over.
     GaveUp,
 }
@@ -180,12 +186,16 @@ enum Turn {
     Wait,
     /// Another session has it and keeps it.
     Conflict(IpAddr),
+    /// A newer session from the same address has it.
+    Superseded,
 }
 
 impl Registry {
     /// No sessions; `hold` is how long rows of a lost router stay, `isolation_hold` how long when most are lost at once.
-    pub fn new(hold: Duration, isolation_hold: Duration) -> Registry {
-        Registry { inner: Mutex::default(), freed: Condvar::new(), hold, isolation_hold }
+    /// Sessions are numbered from `first_number`.
+    pub fn new(hold: Duration, isolation_hold: Duration, first_number: u64) -> Registry {
+        let inner = Mutex::new(Inner { next_number: first_number, ..Inner::default() });
+        Registry { inner, freed: Condvar::new(), hold, isolation_hold }
     }
 
     /// Tells what the database knows: identifiers by source address, and routers whose rows wait for a session.
@@ -222,6 +232,7 @@ impl Registry {
             born: Instant::now(),
         });
         inner.connections.insert(number, Arc::clone(&connection));
+        inner.unnamed.entry(source).or_default().insert(number);
         Ok(connection)
     }
 
@@ -235,11 +246,8 @@ impl Registry {
         self.lock().spooled = spooled;
     }
 
-    /// A session that is applied from the spool.
-    pub fn connect_spooled(&self, source: IpAddr) -> Arc<Connection> {
-        let mut inner = self.lock();
-        let number = inner.next_number;
-        inner.next_number += 1;
+    /// A session that is applied from the spool, where it has this number.
+    pub fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
         let (superseded, superseded_at) = (AtomicBool::new(false), AtomicU64::new(0));
         let (last_byte, born) = (AtomicU64::new(0), Instant::now());
         Arc::new(Connection { source, number, socket: None, superseded, superseded_at, last_byte, born })
@@ -254,11 +262,18 @@ impl Registry {
         self.freed.notify_all();
     }
 
+    /// A session has read all that came, and does not know its router by that: newer ones need not wait for it.
+    pub fn heard_out(&self, connection: &Connection) {
+        if self.lock().forget_unnamed(connection) {
+            self.freed.notify_all();
+        }
+    }
+
     /// A session says which router it is, and waits until everything that came before it is applied.
     ///
     /// From the address of the older session, the newer wins and the older is closed: what was read of it is applied, the
-    /// rest is not read. From another address the older stays while it is alive. `is_over` says whether the session need
-    /// not wait any more.
+    /// rest is not read. Which one is older is a matter of the connections, not of the threads that read them. From
+    /// another address the older stays while it is alive. `is_over` says whether the session need not wait any more.
     ///
     /// # Errors
     /// The older session stays, or waiting was given up.
@@ -268,12 +283,15 @@ impl Registry {
         connection: &Arc<Connection>,
         is_over: impl Fn() -> bool,
     ) -> Result<(), NoClaim> {
+        let since = Instant::now();
         let mut inner = self.lock();
-        inner.waiting.entry(router.clone()).or_default().insert(connection.place());
+        inner.forget_unnamed(connection);
+        inner.waiting.entry(router.clone()).or_default().insert(connection.number);
         let result = loop {
-            match inner.try_claim(router, connection) {
+            match inner.try_claim(router, connection, since.elapsed() < UNNAMED_MAX) {
                 Turn::Taken => break Ok(()),
                 Turn::Conflict(holder) => break Err(NoClaim::Conflict { holder }),
+                Turn::Superseded => break Err(NoClaim::Superseded),
                 Turn::Wait if is_over() => break Err(NoClaim::GaveUp),
                 Turn::Wait => {
                     inner = self.freed.wait_timeout(inner, WAIT).unwrap_or_else(PoisonError::into_inner).0;
@@ -281,7 +299,7 @@ impl Registry {
             }
         };
         if let Some(waiting) = inner.waiting.get_mut(router) {
-            waiting.remove(&connection.place());
+            waiting.remove(&connection.number);
             if waiting.is_empty() {
                 inner.waiting.remove(router);
             }
@@ -324,6 +342,7 @@ impl Registry {
     pub fn disconnect(&self, connection: &Connection) {
         let mut inner = self.lock();
         inner.connections.remove(&connection.number);
+        inner.forget_unnamed(connection);
         inner.routers.retain(|_, holder| holder.number != connection.number);
         self.freed.notify_all();
     }
@@ -369,23 +388,29 @@ impl Registry {
 }
 
 impl Inner {
-    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>) -> Turn {
-        if let Some(older) = self.routers.get(router)
-            && older.number != connection.number
+    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waits_for_unnamed: bool) -> Turn {
+        if let Some(holder) = self.routers.get(router)
+            && holder.number != connection.number
         {
-            if older.source != connection.source && older.is_fresh() {
-                return Turn::Conflict(older.source);
+            if holder.source != connection.source && holder.is_fresh() {
+                return Turn::Conflict(holder.source);
             }
-            older.supersede();
+            if holder.source == connection.source && holder.number > connection.number {
+                return Turn::Superseded;
+            }
+            holder.supersede();
             return Turn::Wait;
         }
-        let is_first = |waiting: &BTreeSet<Place>| waiting.first().is_none_or(|first| *first >= connection.place());
+        let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= connection.number);
         let comes_before = |(id, source): &(Option<RouterId>, IpAddr)| match id {
             Some(id) => id == router,
             None => *source == connection.source,
         };
+        let first_unnamed = self.unnamed.get(&connection.source).and_then(BTreeSet::first);
+        let may_be_older = first_unnamed.is_some_and(|number| *number < connection.number);
         if !self.waiting.get(router).is_none_or(is_first)
-            || connection.socket.is_some() && self.spooled.iter().any(comes_before)
+            || connection.socket.is_some()
+                && (self.spooled.iter().any(comes_before) || waits_for_unnamed && may_be_older)
         {
             return Turn::Wait;
         }
@@ -401,6 +426,16 @@ impl Inner {
         Turn::Taken
     }
 
+    /// Whether it was one of those.
+    fn forget_unnamed(&mut self, connection: &Connection) -> bool {
+        let Some(numbers) = self.unnamed.get_mut(&connection.source) else { return false };
+        let was = numbers.remove(&connection.number);
+        if numbers.is_empty() {
+            self.unnamed.remove(&connection.source);
+        }
+        was
+    }
+
     fn release(&mut self, router: &RouterId, connection: &Connection) -> bool {
         let ours = self.routers.get(router).is_some_and(|holder| holder.number == connection.number);
         if ours {
@@ -411,138 +446,5 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    const HOLD: Duration = Duration::from_secs(900);
-    const TEN: Most = Most { sessions: 10, per_address: 10 };
-
-    fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let connection = registry.connect(source.parse().unwrap(), socket, TEN).unwrap();
-        connection.touch();
-        connection
-    }
-
-    fn claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) {
-        registry.claim(router, connection, || panic!("nothing has to be waited for")).unwrap();
-    }
-
-    #[test]
-    fn one_address_cannot_take_every_place() {
-        let registry = Registry::new(HOLD, HOLD);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connect = |source: &str| {
-            let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            registry.connect(source.parse().unwrap(), socket, Most { sessions: 3, per_address: 2 })
-        };
-        let first = connect("192.0.2.1").unwrap();
-        connect("192.0.2.1").unwrap();
-        assert_eq!(connect("192.0.2.1").err(), Some(Full::Address));
-        connect("192.0.2.2").unwrap();
-        assert_eq!(connect("192.0.2.3").err(), Some(Full::Sessions));
-        registry.disconnect(&first);
-        connect("192.0.2.1").unwrap();
-    }
-
-    #[test]
-    fn the_newest_session_from_one_address_wins_another_address_is_refused() {
-        let registry = Registry::new(HOLD, HOLD);
-        let router = RouterId::new("10.0.0.1");
-        let first = connect(&registry, "192.0.2.1");
-        claim(&registry, &router, &first);
-        let second = connect(&registry, "192.0.2.1");
-        // What the first one has read is applied before.
-        assert_eq!(registry.claim(&router, &second, || true), Err(NoClaim::GaveUp));
-        assert!(first.is_superseded() && !second.is_superseded());
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| registry.claim(&router, &second, || false));
-            registry.leave(&router, &first);
-            assert_eq!(waiting.join().unwrap(), Ok(()));
-        });
-        assert_eq!(registry.lose(&router, &first), Loss::Replaced);
-        let third = connect(&registry, "192.0.2.3");
-        let conflict = NoClaim::Conflict { holder: second.source };
-        assert_eq!(registry.claim(&router, &third, || false), Err(conflict));
-        assert_eq!(registry.known("192.0.2.1".parse().unwrap()), vec![router]);
-    }
-
-    #[test]
-    fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_input() {
-        let registry = Registry::new(HOLD, HOLD);
-        let (router, source) = (RouterId::new("10.0.0.1"), "192.0.2.1");
-        registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
-        let sessions: Vec<_> = (0..3).map(|_| connect(&registry, source)).collect();
-        let order = Mutex::new(Vec::new());
-        let note = |session: &Arc<Connection>| order.lock().unwrap().push(session.number);
-        std::thread::scope(|scope| {
-            for session in &sessions {
-                scope.spawn(|| {
-                    registry.claim(&router, session, || false).unwrap();
-                    note(session);
-                    registry.leave(&router, session);
-                });
-            }
-            // Some wait already: the spooled ones do not wait behind them.
-            while registry.lock().waiting.is_empty() {
-                std::thread::yield_now();
-            }
-            for id in [Some(&router), None] {
-                let spooled = registry.connect_spooled(source.parse().unwrap());
-                claim(&registry, &router, &spooled);
-                note(&spooled);
-                assert_eq!(registry.lose(&router, &spooled), Loss::Held);
-                registry.spooled_applied(id, spooled.source);
-            }
-        });
-        // Threads come as they like, but none before the spooled ones, and all of them.
-        let order = order.into_inner().unwrap();
-        assert_eq!((&order[..2], order.len()), (&[3, 4][..], 5));
-    }
-
-    #[test]
-    fn a_hold_expires_unless_the_router_comes_back() {
-        let registry = Registry::new(Duration::ZERO, HOLD);
-        let (a, b) = (RouterId::new("10.0.0.1"), RouterId::new("10.0.0.2"));
-        let (one, two) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.2"));
-        claim(&registry, &a, &one);
-        claim(&registry, &b, &two);
-        assert_eq!(registry.lose(&a, &one), Loss::Held);
-        assert_eq!(registry.lose(&b, &two), Loss::Held);
-        claim(&registry, &b, &connect(&registry, "192.0.2.2"));
-        assert_eq!(registry.take_expired(), vec![a]);
-        assert_eq!(registry.take_expired(), vec![]);
-    }
-
-    #[test]
-    fn when_most_sessions_vanish_at_once_holds_do_not_expire() {
-        let registry = Registry::new(Duration::ZERO, HOLD);
-        let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
-        let sessions: Vec<_> = (1..=4).map(|i| connect(&registry, &format!("192.0.2.{i}"))).collect();
-        for (router, session) in routers.iter().zip(&sessions) {
-            claim(&registry, router, session);
-        }
-        assert_eq!(registry.lose(&routers[0], &sessions[0]), Loss::Held);
-        assert_eq!(registry.lose(&routers[1], &sessions[1]), Loss::Held);
-        assert_eq!(registry.lose(&routers[2], &sessions[2]), Loss::Isolated { lost: 3 });
-        assert_eq!(registry.take_expired(), vec![]);
-        claim(&registry, &routers[0], &connect(&registry, "192.0.2.1"));
-        let mut expired = registry.take_expired();
-        expired.sort();
-        assert_eq!(expired, routers[1..3]);
-    }
-
-    #[test]
-    fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
-        let registry = Registry::new(Duration::ZERO, HOLD);
-        let router = RouterId::new("10.0.0.1");
-        for _ in 0..2 * MASS_LOSS_MIN {
-            let session = connect(&registry, "192.0.2.1");
-            claim(&registry, &router, &session);
-            assert_eq!(registry.lose(&router, &session), Loss::Held);
-        }
-        assert_eq!(registry.take_expired(), vec![router]);
-    }
-}
+#[path = "registry_tests.rs"]
+mod tests;

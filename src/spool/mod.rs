@@ -45,6 +45,7 @@ const DEFAULT_BYTES_MAX: u64 = 20 << 30;
 pub struct Spool {
     folder: PathBuf,
     bytes_max: u64,
+    first_number: u64,
     counters: Counters,
     /// A chunk was turned away, and nothing has been read back since.
     is_full: AtomicBool,
@@ -55,7 +56,6 @@ pub struct Spool {
 
 #[derive(Debug, Default)]
 struct Inner {
-    next_number: u64,
     /// When the oldest chunk of each stream was received.
     oldest: BTreeMap<u64, Timestamp>,
     /// Files with bytes that may not be on the disk yet.
@@ -123,6 +123,7 @@ impl Spool {
         Arc::new(Spool {
             folder: PathBuf::new(),
             bytes_max: 0,
+            first_number: 1,
             counters,
             is_full: AtomicBool::new(false),
             inner,
@@ -146,7 +147,6 @@ impl Spool {
             numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
         }
         numbers.sort_unstable();
-        let inner = Inner { next_number: numbers.last().map_or(1, |last| last + 1), ..Inner::default() };
         let bytes_max = match bytes_max {
             Some(max) => max,
             None => DEFAULT_BYTES_MAX.min(free_bytes(folder)? / 5),
@@ -154,9 +154,10 @@ impl Spool {
         let spool = Arc::new(Spool {
             folder: folder.to_owned(),
             bytes_max,
+            first_number: numbers.last().map_or(1, |last| last + 1),
             counters: Counters::default(),
             is_full: AtomicBool::new(false),
-            inner: Mutex::new(inner),
+            inner: Mutex::default(),
             _lock: Some(lock),
         });
         let mut left = Vec::new();
@@ -217,11 +218,9 @@ impl Spool {
         self.folder.join(format!("{number:020}"))
     }
 
-    /// A number for a new stream: later ones sort behind earlier ones.
-    fn take_number(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.next_number += 1;
-        inner.next_number - 1
+    /// The first number behind those of the streams that an earlier process left.
+    pub fn first_number(&self) -> u64 {
+        self.first_number
     }
 
     fn note_oldest(&self, stream: u64, received_at: Option<Timestamp>) {

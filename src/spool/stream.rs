@@ -72,15 +72,15 @@ pub enum Piece {
 }
 
 impl Stream {
-    /// A stream that begins now, without chunks.
+    /// A stream that begins now, without chunks. Of those that a later process finds, the one with the lowest number comes
+    /// first.
     ///
     /// # Errors
     /// The spool is full, or the file system says no.
-    pub fn create(spool: &Arc<Spool>, context: Context) -> Result<Stream, SpoolError> {
+    pub fn create(spool: &Arc<Spool>, number: u64, context: Context) -> Result<Stream, SpoolError> {
         if spool.is_off() {
             return Err(SpoolError::Full(0));
         }
-        let number = spool.take_number();
         let folder = spool.folder_of(number);
         fs::create_dir(&folder)?;
         let mut stream = Stream::new(spool, number, context);
@@ -141,6 +141,11 @@ impl Stream {
         Counters::add(&spool.counters.streams, 1);
         spool.note_oldest(stream.number, Some(stream.context.began));
         Ok(Some(stream))
+    }
+
+    /// Its place among the streams.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What the session knew before the first chunk.

@@ -71,7 +71,7 @@ fn chunks_come_back_in_order_in_this_process_and_in_the_next() {
     let folder = Folder::new();
     let (spool, left) = folder.open();
     assert!(left.is_empty());
-    let mut stream = Stream::create(&spool, context(2)).unwrap();
+    let mut stream = Stream::create(&spool, 1, context(2)).unwrap();
     stream.append(&chunk(3, 10), Taken::Yes).unwrap();
     stream.append(&chunk(4, 10), Taken::No).unwrap();
     stream.append(&chunk(5, 0), Taken::No).unwrap();
@@ -98,7 +98,7 @@ fn chunks_come_back_in_order_in_this_process_and_in_the_next() {
 fn segments_go_when_the_database_has_them() {
     let folder = Folder::new();
     let (spool, _) = folder.open();
-    let mut stream = Stream::create(&spool, context(0)).unwrap();
+    let mut stream = Stream::create(&spool, 1, context(0)).unwrap();
     for number in 1..=40 {
         stream.append(&chunk(number, 1 << 20), Taken::No).unwrap();
     }
@@ -118,7 +118,7 @@ fn segments_go_when_the_database_has_them() {
 fn a_segment_cut_anywhere_costs_its_rest_and_any_octet_changed_its_record() {
     let folder = Folder::new();
     let (spool, _) = folder.open();
-    let mut stream = Stream::create(&spool, context(0)).unwrap();
+    let mut stream = Stream::create(&spool, 1, context(0)).unwrap();
     for number in 1..=3 {
         stream.append(&chunk(number, 30), Taken::No).unwrap();
     }
@@ -152,7 +152,7 @@ fn a_segment_cut_anywhere_costs_its_rest_and_any_octet_changed_its_record() {
 fn behind_a_damaged_record_and_a_damaged_segment_the_next_one_is_read() {
     let folder = Folder::new();
     let (spool, _) = folder.open();
-    let mut stream = Stream::create(&spool, context(0)).unwrap();
+    let mut stream = Stream::create(&spool, 1, context(0)).unwrap();
     for number in 1..=20 {
         stream.append(&chunk(number, 1 << 20), Taken::No).unwrap();
     }
@@ -178,7 +178,7 @@ fn behind_a_damaged_record_and_a_damaged_segment_the_next_one_is_read() {
 fn a_damaged_context_is_left_alone_and_a_folder_without_one_removed() {
     let folder = Folder::new();
     let (spool, _) = folder.open();
-    drop(Stream::create(&spool, context(0)).unwrap());
+    drop(Stream::create(&spool, 1, context(0)).unwrap());
     fs::create_dir(spool.folder_of(77)).unwrap();
     drop(spool);
     let place = folder.0.join(format!("{:020}", 1)).join("context");
@@ -188,14 +188,28 @@ fn a_damaged_context_is_left_alone_and_a_folder_without_one_removed() {
     fs::write(&place, bytes).unwrap();
     let (spool, left) = folder.open();
     assert!(left.is_empty() && place.exists() && !spool.folder_of(77).exists());
-    assert_eq!(spool.take_number(), 78);
+    assert_eq!(spool.first_number(), 78);
+}
+
+#[test]
+fn streams_come_back_in_the_order_of_their_sessions() {
+    let folder = Folder::new();
+    let (spool, _) = folder.open();
+    // The older session's was begun later.
+    for number in [7, 3] {
+        drop(Stream::create(&spool, number, context(0)).unwrap());
+    }
+    drop(spool);
+    let (spool, left) = folder.open();
+    assert_eq!(left.iter().map(Stream::number).collect::<Vec<_>>(), [3, 7]);
+    assert_eq!(spool.first_number(), 8);
 }
 
 #[test]
 fn a_full_spool_takes_nothing_and_stays_as_it_was() {
     let folder = Folder::new();
     let (spool, _) = Spool::open(&folder.0, Some(2000)).unwrap();
-    let mut stream = Stream::create(&spool, context(0)).unwrap();
+    let mut stream = Stream::create(&spool, 1, context(0)).unwrap();
     stream.append(&chunk(1, 1000), Taken::No).unwrap();
     assert!(matches!(stream.append(&chunk(2, 1000), Taken::No), Err(SpoolError::Full(2000))));
     stream.append(&chunk(2, 10), Taken::No).unwrap();

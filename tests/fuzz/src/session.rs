@@ -207,7 +207,7 @@ impl Database {
                 // Nothing can be made below a file: what is rejected is not kept.
                 rejected_dir: "/dev/null/rejected".into(),
             },
-            registry: Registry::new(HOLD, HOLD),
+            registry: Registry::new(HOLD, HOLD, 1),
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
             pipeline: self.pipeline.clone(),
