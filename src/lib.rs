@@ -22,8 +22,9 @@
 //! | `wire` | bytes to messages; pure | `model` |
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | what is counted: plain atomics | `model` |
-//! | `pipeline` | channels and writer threads | `model`, `store`, `metrics` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
+//! | `rejected` | files of what could not be stored | nothing of ours |
+//! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `rejected` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `rejected`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
 //! | `spool` | what routers said while the database could not take it, on disk | `model` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
@@ -52,6 +53,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod rejected;
 pub mod session;
 pub mod spool;
 pub mod stop;

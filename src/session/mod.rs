@@ -31,7 +31,6 @@ pub mod peers;
 pub mod preamble;
 pub mod refusals;
 pub mod registry;
-pub mod rejected;
 mod resume;
 pub mod rib;
 pub mod standing;

@@ -17,7 +17,6 @@ use super::outbox::Outbox;
 use super::peer_records;
 use super::peers::{Peers, Source};
 use super::registry::{Connection, NoClaim};
-use super::rejected::RejectedFile;
 use super::resume::Resumed;
 use super::standing::Standing;
 use super::stored::{Judgement, Stored};
@@ -27,6 +26,7 @@ use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Timestamp, View};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
+use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring, StatisticsReport};
@@ -435,7 +435,7 @@ impl Monitor {
             Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
         };
         info!("{subject}: session from {} begins", self.connection.source);
-        let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str());
+        let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
         let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables, Arc::clone(&self.standing));
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
@@ -484,7 +484,7 @@ impl Monitor {
             None => "bytes not kept: router not known yet".to_owned(),
             Some(settled) => match settled.rejected.append(frame.bytes) {
                 Ok(true) => format!("bytes kept in {}", settled.rejected.path().display()),
-                Ok(false) => format!("bytes not kept: {} is full", settled.rejected.path().display()),
+                Ok(false) => format!("bytes not kept: no room for {}", settled.rejected.path().display()),
                 Err(failed) => format!("bytes not kept: {}: {failed}", settled.rejected.path().display()),
             },
         };
