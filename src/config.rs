@@ -258,7 +258,7 @@ settings! {
         "a dump that never ends with an End-of-RIB is taken as over when it was quiet for so many seconds";
     resync_on_drift: Option<ResyncOnDrift> = "RESYNC_ON_DRIFT", Unset, value::optional(resync::resync_on_drift), Present,
         "a share below 100% and a duration of 1s to 168h in `s`, `m` or `h`: `1%,5m`",
-        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; unset: never";
+        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; of a router that does not count its Loc-RIB, when neighbours that may have had more than this share of its routes went down this time ago; unset: never";
     shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT_SECS", Text("30"), value::required(value::seconds::<1, 3_600>), Present,
         "1 to 3600",
         "how many seconds a stop may take to write what was read";

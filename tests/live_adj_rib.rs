@@ -95,45 +95,80 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
 }
 
 #[test]
-fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_until_it_dumps_again() {
+fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_again() {
     if !Lab::is_possible() {
         return;
     }
     let db = TestDb::create();
     let address = free_address();
     let listen = address.to_string();
-    let settings = [
-        ("BMP_LISTEN", listen.as_str()),
-        ("RESYNC_QUIET_SECS", "2"),
-        ("STORE", "loc-rib"),
-        ("RESYNC_ON_DRIFT", "0%,1s"),
-    ];
-    let collector = Ingester::start(&db.url(), &settings);
+    let settings = |on_drift| {
+        let fixed = [("BMP_LISTEN", listen.as_str()), ("RESYNC_QUIET_SECS", "2"), ("STORE", "loc-rib")];
+        fixed.into_iter().chain(on_drift).collect::<Vec<_>>()
+    };
+    let mut collector = Ingester::start(&db.url(), &settings(None));
     let lab = Lab::start(address, &["frr10"], Views::Chosen);
     let stored = || {
         let mut prefixes = db.rows("SELECT prefix FROM current_routes");
         prefixes.sort();
         Some(prefixes)
     };
+    let agree = |what| eventually(what, || (stored()?.len() > 30 && loc_rib_prefixes(&lab) == stored()).then_some(()));
+    let forgotten = || {
+        let printed = loc_rib_prefixes(&lab)?;
+        Some(stored()?.iter().filter(|prefix| !printed.contains(prefix)).count())
+    };
     lab.run(&["base"], &[]);
     eventually("the Loc-RIB is stored", || (stored()?.len() > 60 && loc_rib_prefixes(&lab) == stored()).then_some(()));
+    let whole = stored().unwrap().len();
+    let reports = "SELECT count(*) FROM peer_statistics WHERE stat_type = 8 AND value > 30";
+    eventually_equal(vec!["2".to_owned()], || db.rows(reports));
+
+    // Unless the setting is on, what goes with a neighbour stays.
     lab.run(&["stop"], &["feeder1"]);
     eventually("the neighbour's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
-    // A report that is later than the Peer Down, so that FRR has had its time.
+    // FRR writes what it has to say of its Loc-RIB with the next report of a neighbour.
     let down = "SELECT max(event_time) FROM session_events WHERE kind = 'peer_down' AND peer_address = '127.0.0.21'";
     let later = format!("SELECT count(*) > 0 FROM peer_statistics WHERE updated_at > ({down}) + interval '1 second'");
     eventually("a later report", || (db.rows(&later) == ["t"]).then_some(()));
-    let printed = loc_rib_prefixes(&lab).unwrap();
-    let forgotten = stored().unwrap().iter().filter(|prefix| !printed.contains(prefix)).count();
-    assert!(forgotten > 20, "of the routes of feeder 1 {forgotten} are still stored");
-    // It reports the sizes of what its neighbours send, none of its Loc-RIB: nothing says how many routes that should have.
+    assert_eq!((stored().unwrap().len(), forgotten().unwrap() > 20), (whole, true));
+    // It reports the sizes of what its neighbours send, none of its Loc-RIB. More is stored than the other neighbour has: what
+    // was forgotten, and the two routes that are FRR's own.
     let reported = "SELECT DISTINCT peer_type FROM peer_statistics WHERE stat_type = 8";
-    eventually_equal(vec!["global".to_owned()], || db.rows(reported));
+    assert_eq!(db.rows(reported), ["global"]);
+    let excess =
+        format!("rib_ingester_drift_routes{{router=\"10.255.0.3\",rib=\"loc-rib\"}} {}", forgotten().unwrap() + 2);
+    eventually(&excess, || collector.get("/metrics").2.contains(&excess).then_some(()));
     assert_eq!(db.rows("SELECT reason FROM session_events WHERE kind = 'drift'"), [""; 0]);
     // Any new BMP session mends it.
     assert!(collector.stop().success());
-    let collector = Ingester::start(&db.url(), &settings);
-    eventually("what was forgotten is gone", || (loc_rib_prefixes(&lab) == stored()).then_some(()));
+    let mut collector = Ingester::start(&db.url(), &settings(Some(("RESYNC_ON_DRIFT", "1%,5s"))));
+    agree("what was forgotten is gone");
+
+    // With the setting the collector sees to one itself.
+    lab.run(&["flap"], &["1"]);
+    lab.run(&["base"], &[]);
+    eventually("all is back", || (stored()?.len() == whole && loc_rib_prefixes(&lab) == stored()).then_some(()));
+    let since = "SELECT since FROM peers WHERE peer_address = '127.0.0.21' AND state = 'up'";
+    let known = format!(
+        "SELECT value FROM peer_statistics WHERE peer_address = '127.0.0.21' AND stat_type = 7 AND updated_at > ({since})"
+    );
+    eventually_equal(vec!["52".to_owned()], || db.rows(&known));
+    lab.run(&["stop"], &["feeder1"]);
+    eventually("the neighbour's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
+    assert!(stored().unwrap().len() == whole || db.rows("SELECT 1 FROM session_events WHERE kind = 'drift'") == ["1"]);
+    let mended = "SELECT reason FROM session_events WHERE kind = 'drift'";
+    let why = eventually("the session is closed", || db.rows(mended).pop());
+    assert!(why.starts_with(&format!("drift: loc-rib: {whole} routes stored, up to 52 left behind")), "{why}");
+    collector.logged(&why);
+    agree("FRR has dumped again, and what it had forgotten is gone");
+    let removed = "SELECT count(*) > 20 FROM route_events WHERE attrs @> '{\"reason\": \"stale\"}'
+                   AND ingest_time > (SELECT event_time FROM session_events WHERE kind = 'drift')";
+    eventually_equal(vec!["t".to_owned()], || db.rows(removed));
+    // Nothing is left to be mended.
+    let excess = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"loc-rib\"} 2";
+    eventually(excess, || collector.get("/metrics").2.contains(excess).then_some(()));
+    assert_eq!(db.rows(mended).len(), 1);
     assert!(collector.stop().success());
 }
 

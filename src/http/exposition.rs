@@ -293,8 +293,7 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
             }
         }
     });
-    let help =
-        "By how many routes what is stored differs from the router's own statistics, over its neighbours and families.";
+    let help = "By how many routes what is stored differs from the router's own statistics, over its neighbours and families; of a Loc-RIB that it does not count, by how many it is more than its neighbours have.";
     out.all("rib_ingester_drift_routes", GAUGE, help, |series| {
         for (router, meter) in routers {
             for (rib, routes) in meter.drift() {

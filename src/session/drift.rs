@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::peers::{PeerId, Source};
@@ -49,7 +49,7 @@ impl fmt::Display for RibOf {
 }
 
 /// A RIB's name in metrics, as in the setting `STORE`.
-fn rib_name(view: View) -> &'static str {
+pub fn rib_name(view: View) -> &'static str {
     match view {
         View::LocRib => "loc-rib",
         View::AdjRibIn(Neighbour { policy: Policy::Pre, .. }) => "adj-rib-in-pre",
@@ -170,7 +170,8 @@ impl Drifts {
     }
 }
 
-fn lasted(since: Timestamp, at: Timestamp) -> Duration {
+/// How long it is from one moment to another, nothing if that was before it.
+pub fn lasted(since: Timestamp, at: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(at.unix_micros() - since.unix_micros()).unwrap_or(0))
 }
 
@@ -188,28 +189,47 @@ fn stored_routes(rib: &RibOf, stored: &BTreeMap<(View, AfiSafi), Option<usize>>)
 /// How often routers were made to dump again for a RIB that still drifts.
 #[derive(Debug, Default)]
 pub struct Resyncs {
-    times: Mutex<HashMap<(RouterId, RibOf), u32>>,
+    times: Mutex<HashMap<(RouterId, RibOf), Times>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    times: u32,
+    /// Whether nobody has asked yet what the last one has brought.
+    is_trial: bool,
 }
 
 impl Resyncs {
     /// How long a drift has to last; `None`: it is borne.
-    fn wait(&self, router: &RouterId, rib: &RibOf, lasting: Duration) -> Option<Duration> {
-        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        match times.get(&(router.clone(), *rib)) {
-            None if times.len() >= RESYNCS_MAX => None,
+    pub fn wait(&self, router: &RouterId, rib: &RibOf, lasting: Duration) -> Option<Duration> {
+        let all = self.lock();
+        match all.get(&(router.clone(), *rib)) {
+            None if all.len() >= RESYNCS_MAX => None,
             None => Some(lasting),
-            Some(times) => Some(lasting.saturating_mul(1 << (*times).min(20)).min(WAIT_MAX.max(lasting))),
+            Some(Times { times, .. }) => Some(lasting.saturating_mul(1 << (*times).min(20)).min(WAIT_MAX.max(lasting))),
         }
     }
 
-    fn note(&self, router: &RouterId, rib: &RibOf) {
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        *times.entry((router.clone(), *rib)).or_default() += 1;
+    /// The router has to dump again.
+    pub fn note(&self, router: &RouterId, rib: &RibOf) {
+        let mut all = self.lock();
+        let Times { times, is_trial } = all.entry((router.clone(), *rib)).or_default();
+        (*times, *is_trial) = (times.saturating_add(1), true);
     }
 
-    /// It does not drift any more.
-    fn forget(&self, router: &RouterId, rib: &RibOf) {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).remove(&(router.clone(), *rib));
+    /// Whether the session that begins is the one that the router was made to begin. True once.
+    pub fn take_trial(&self, router: &RouterId, rib: &RibOf) -> bool {
+        let mut all = self.lock();
+        all.get_mut(&(router.clone(), *rib)).is_some_and(|times| std::mem::take(&mut times.is_trial))
+    }
+
+    /// It does not drift any more, or a new dump helps against it.
+    pub fn forget(&self, router: &RouterId, rib: &RibOf) {
+        self.lock().remove(&(router.clone(), *rib));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(RouterId, RibOf), Times>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,13 +10,14 @@ use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
 use super::changes::{Changes, Part, PathIds, Slot};
-use super::drift::{self, Drifts};
+use super::drift::Drifts;
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peer_records;
 use super::peers::{Peers, Source};
 use super::registry::{Connection, NoClaim};
+use super::remnants::Remnants;
 use super::resume::Resumed;
 use super::standing::Standing;
 use super::stored::{Judgement, Stored};
@@ -24,12 +25,12 @@ use super::tables::{Stamp, Tables, router_note};
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, AfiSafi, RouterId, Timestamp, View};
+use crate::model::{Afi, AfiSafi, RouterId, Timestamp};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
 use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
 use crate::wire::bmp::peer::Rib;
-use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring, StatisticsReport};
+use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
 
 /// A router that sends routes but no name is known by its address after this time of silence. FRR has routes of its own
@@ -43,8 +44,8 @@ pub struct Monitor {
     pub(super) standing: Arc<Standing>,
     pub(super) resumed: Option<Resumed>,
     identity: Identity,
-    peers: Peers,
-    oddities: Oddities,
+    pub(super) peers: Peers,
+    pub(super) oddities: Oddities,
     path_ids: PathIds,
     stored: Stored,
     pub(super) settled: Option<Settled>,
@@ -58,14 +59,15 @@ pub struct Monitor {
 
 /// What exists once the router is known.
 pub(super) struct Settled {
-    router: RouterId,
+    pub(super) router: RouterId,
     /// How the log names the router: `router 10.0.0.1 (edge1)`.
     subject: String,
     pub(super) tables: Tables,
     pub(super) owner: Arc<Ownership>,
     rejected: RejectedFile,
-    drifts: Drifts,
-    meter: Arc<RouterMeter>,
+    pub(super) drifts: Drifts,
+    pub(super) remnants: Remnants,
+    pub(super) meter: Arc<RouterMeter>,
     /// When the routes of its tables were last counted, or the session began.
     audited: Instant,
 }
@@ -176,15 +178,16 @@ impl Monitor {
             self.settle()?;
         }
         match &mut self.settled {
-            None => Ok(()),
+            None => return Ok(()),
             Some(settled) => {
                 let silent = settled.tables.idle(waited, Timestamp::now())?;
                 settled.audit(self.shared.options.audit_every)?;
                 settled.tables.outbox().flush()?;
                 (0..silent).for_each(|_| self.odd(Oddity::EndOfRibMissing));
-                Ok(())
             }
         }
+        // What comes out of the spool is not waited for.
+        if waited.is_zero() { Ok(()) } else { self.look_at_loc_rib(Timestamp::now()) }
     }
 
     /// How the log names this router.
@@ -259,6 +262,9 @@ impl Monitor {
         }
         if !matches!(up.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
+            if self.peers.is_up(&up.peer) {
+                settled.remnants.up(self.peers.source(&up.peer).peer);
+            }
         }
         let mut source = self.peers.source(&up.peer);
         if let Some(view) = self.stored.expected(source.view) {
@@ -283,6 +289,7 @@ impl Monitor {
         let reason = down.to_string();
         let Some(settled) = &mut self.settled else { return Ok(()) };
         settled.drifts.forget(&source.peer);
+        settled.remnants.down(&source.peer);
         settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
         if !matches!(down.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
@@ -294,25 +301,6 @@ impl Monitor {
             settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
         }
         Ok(())
-    }
-
-    fn statistics(&mut self, report: &StatisticsReport<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        let all = peer_records::statistics(report);
-        peer_records::measure(&settled.meter.statistics, &all);
-        settled.tables.outbox().op(StateOp::Statistics(all))?;
-        let source = self.peers.source(&report.peer);
-        if source.view == View::LocRib && self.oddities.of(Oddity::FilteredLocRib) > 0 {
-            return Ok(());
-        }
-        let sizes = drift::sizes(report, &source, &self.peers.families(&report.peer));
-        if sizes.is_empty() {
-            return Ok(());
-        }
-        let stored = settled.tables.stored_routes(&source.peer);
-        let too_large = settled.drifts.compare(&settled.router, &sizes, &stored, received_at, &self.shared.resyncs);
-        settled.meter.set_drift(settled.drifts.by_rib());
-        too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
     }
 
     fn route_monitoring(
@@ -447,8 +435,9 @@ impl Monitor {
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
         let audited = Instant::now();
         // What comes out of the spool is over: no connection is left to close.
-        let drifts = Drifts::new(self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none()));
-        self.settled = Some(Settled { router, subject, tables, owner, rejected, drifts, meter, audited });
+        let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
+        let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
+        self.settled = Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 

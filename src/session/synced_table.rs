@@ -28,6 +28,8 @@ pub(super) struct SyncedTable {
     pub rib: Rib,
     pub dump: Dump,
     pub eor_seen: bool,
+    /// How many stored routes this session's dump did not confirm.
+    pub left_out: usize,
     pub room: Room,
     pub meter: Arc<TableMeter>,
 }
@@ -166,6 +168,7 @@ impl SyncedTable {
     ) -> Result<Vec<Nlri>, SessionEnd> {
         let stale = self.rib.take_stale();
         self.meter.purged.add(stale.len());
+        self.left_out += stale.len();
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
         let mut writer = Writer { outbox, standing, stamp: &mut stamp };
         for nlri in &stale {

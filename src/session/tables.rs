@@ -14,6 +14,7 @@ use super::SessionEnd;
 use super::changes::{Changes, Part, Slot};
 use super::outbox::Outbox;
 use super::peers::{PeerId, Source};
+use super::remnants::LocRibs;
 use super::rib::Rib;
 use super::standing::Standing;
 use super::synced_table::{Dump, Room, SyncedTable, Writer};
@@ -283,6 +284,18 @@ impl Tables {
         all
     }
 
+    /// What is stored of the router's Loc-RIBs; `None` where that says nothing now, during a dump for one, or there are none.
+    pub fn loc_ribs(&self) -> Option<LocRibs> {
+        let mut all = LocRibs { routes: 0, left_out: 0 };
+        let mut is_any = false;
+        for table in self.tables.values().filter(|table| table.table.view == View::LocRib) {
+            is_any = true;
+            all.routes += u64::try_from(table.settled_routes()?).unwrap_or(u64::MAX);
+            all.left_out += u64::try_from(table.left_out).unwrap_or(u64::MAX);
+        }
+        is_any.then_some(all)
+    }
+
     /// The router ended monitoring by a Termination: all its tables go.
     ///
     /// # Errors
@@ -411,7 +424,7 @@ impl Tables {
         }
         let meter = self.outbox.owner().meter.table(&table);
         let (peer, part) = (source.peer, slot.part);
-        let begun = SyncedTable { table, peer, part, rib, dump, eor_seen: false, room: Room::Left, meter };
+        let begun = SyncedTable { table, peer, part, rib, dump, eor_seen: false, left_out: 0, room: Room::Left, meter };
         begun.meter.end_of_rib.set(0);
         begun.measure();
         self.tables.insert(key.clone(), begun);

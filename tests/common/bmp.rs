@@ -147,6 +147,12 @@ pub fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
     message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
 }
 
+/// A Statistics Report of how many routes a Loc-RIB instance has.
+pub fn loc_rib_statistics(peer: Peer, routes: u64) -> Vec<u8> {
+    let gauge = [&[0, 8, 0, 8][..], &routes.to_be_bytes()].concat();
+    message(1, &[peer.bytes(), vec![0, 0, 0, 1], gauge].concat())
+}
+
 /// A Route Monitoring message around one BGP message.
 pub fn route_monitoring(peer: Peer, bgp: &[u8]) -> Vec<u8> {
     message(0, &[&peer.bytes(), bgp].concat())

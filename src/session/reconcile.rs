@@ -1,0 +1,63 @@
+//! How a session compares what it has stored with what the router says of itself, and what it does about it.
+
+use super::SessionEnd;
+use super::drift;
+use super::monitor::{Monitor, Settled};
+use super::oddity::Oddity;
+use super::peer_records;
+use super::remnants;
+use crate::model::{Timestamp, View};
+use crate::pipeline::StateOp;
+use crate::wire::bmp::StatisticsReport;
+
+impl Monitor {
+    pub(super) fn statistics(
+        &mut self,
+        report: &StatisticsReport<'_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let all = peer_records::statistics(report);
+        peer_records::measure(&settled.meter.statistics, &all);
+        settled.tables.outbox().op(StateOp::Statistics(all))?;
+        let source = self.peers.source(&report.peer);
+        if source.view == View::LocRib && self.oddities.of(Oddity::FilteredLocRib) > 0 {
+            return Ok(());
+        }
+        if let Some(routes) = remnants::at_most(report) {
+            settled.remnants.report(&source.peer, routes);
+        }
+        let sizes = drift::sizes(report, &source, &self.peers.families(&report.peer));
+        if sizes.is_empty() {
+            return Ok(());
+        }
+        if source.view == View::LocRib {
+            settled.remnants.counted();
+        }
+        let stored = settled.tables.stored_routes(&source.peer);
+        let too_large = settled.drifts.compare(&settled.router, &sizes, &stored, received_at, &self.shared.resyncs);
+        settled.measure_drift();
+        too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
+    }
+
+    /// Looks now and then whether the router has to dump its Loc-RIB again. What waits in the spool may change all: to be called
+    /// when nothing does.
+    pub(super) fn look_at_loc_rib(&mut self, now: Timestamp) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        if !settled.remnants.is_due(now) {
+            return Ok(());
+        }
+        let stored = settled.tables.loc_ribs();
+        let why = settled.remnants.look(&settled.router, stored, now, &self.shared.resyncs);
+        settled.measure_drift();
+        why.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
+    }
+}
+
+impl Settled {
+    fn measure_drift(&self) {
+        let mut by_rib = self.drifts.by_rib();
+        by_rib.extend(self.remnants.excess().map(|routes| (drift::rib_name(View::LocRib), routes)));
+        self.meter.set_drift(by_rib);
+    }
+}

@@ -1,0 +1,290 @@
+//! Routes that a router may have left in its Loc-RIB when a neighbour went down.
+//!
+//! FRR 10.3 says nothing of the Loc-RIB routes that go with a neighbour: what it queues of a neighbour that is down by the
+//! time it writes is dropped. It does not report the size of its Loc-RIB either, and what it reports of its neighbours is no
+//! measure: most routes have several. So nothing in such a session tells whether routes were left behind; only a new dump
+//! does. The session of a router that does not count its Loc-RIB is closed when neighbours that may have had more than the
+//! share of the routes went down, the time of the rule ago.
+//!
+//! What the new dump leaves out is what had been left behind. Where that is no more than the share, the router withdraws what
+//! it has to: it is bothered again only after neighbours went down anew, and after twice the time.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::drift::{Resyncs, RibOf, lasted};
+use super::peers::PeerId;
+use crate::config::ResyncOnDrift;
+use crate::model::{Asn, RouterId, Timestamp, View};
+use crate::wire::bmp::peer::{PeerKind, Rd};
+use crate::wire::bmp::{StatisticValue, StatisticsReport};
+
+/// How often a busy session looks at its Loc-RIB; less than the second after which a silent one looks at its timers.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The Loc-RIBs of a router, all together: what a neighbour of one VRF sends may be imported into another.
+const LOC_RIB: RibOf = RibOf {
+    peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
+    view: View::LocRib,
+    family: None,
+};
+
+/// What is stored of a router's Loc-RIBs when no dump of them runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocRibs {
+    /// How many routes.
+    pub routes: u64,
+    /// How many the session's dumps left out, so that they went.
+    pub left_out: u64,
+}
+
+/// How many routes a neighbour has by a report at most: those that it sends (statistic 7) or, where that is not counted, those of them that
+/// are accepted (8).
+pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
+    let number = |value| if let StatisticValue::Number(routes) = value { Some(routes) } else { None };
+    let sizes = report.statistics.iter().filter(|statistic| matches!(statistic.type_code, 7 | 8));
+    sizes.filter_map(|statistic| number(statistic.value)).max()
+}
+
+/// What one session knows of it.
+#[derive(Debug)]
+pub struct Remnants {
+    rule: Option<ResyncOnDrift>,
+    /// The neighbours that are up, and how many routes each has at most; `None`: it was not said.
+    neighbours: HashMap<PeerId, Option<u64>>,
+    /// How many of them it was not said of.
+    silent: usize,
+    /// The sum over the others.
+    reported: u128,
+    /// Whether it was said of any.
+    is_reported: bool,
+    /// Whether the router counts its Loc-RIB itself: [`Drifts`](super::drift::Drifts) looks after that.
+    is_counted: bool,
+    /// How many routes those may have left behind that went down.
+    lost: u64,
+    /// Since when that is above the share.
+    since: Option<Timestamp>,
+    /// Whether the session before was closed for this.
+    is_trial: bool,
+    looked_at: Option<Timestamp>,
+    excess: Option<u64>,
+}
+
+impl Remnants {
+    /// None yet; without a rule no session is closed.
+    pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> Remnants {
+        Remnants {
+            rule,
+            neighbours: HashMap::new(),
+            silent: 0,
+            reported: 0,
+            is_reported: false,
+            is_counted: false,
+            lost: 0,
+            since: None,
+            is_trial: rule.is_some() && resyncs.take_trial(router, &LOC_RIB),
+            looked_at: None,
+            excess: None,
+        }
+    }
+
+    /// A neighbour is up.
+    pub fn up(&mut self, peer: PeerId) {
+        if let Entry::Vacant(unknown) = self.neighbours.entry(peer) {
+            unknown.insert(None);
+            self.silent += 1;
+        }
+    }
+
+    /// How many routes a neighbour has at most.
+    pub fn report(&mut self, peer: &PeerId, at_most: u64) {
+        let Some(known) = self.neighbours.get_mut(peer) else { return };
+        let before = known.replace(at_most);
+        self.silent -= usize::from(before.is_none());
+        self.reported = self.reported - u128::from(before.unwrap_or(0)) + u128::from(at_most);
+        self.is_reported = true;
+    }
+
+    /// The router counts its Loc-RIB itself.
+    pub fn counted(&mut self) {
+        self.is_counted = true;
+    }
+
+    /// A neighbour went down. One that was not up had nothing.
+    pub fn down(&mut self, peer: &PeerId) {
+        let Some(at_most) = self.neighbours.remove(peer) else { return };
+        self.silent -= usize::from(at_most.is_none());
+        self.reported -= u128::from(at_most.unwrap_or(0));
+        self.lost = self.lost.saturating_add(at_most.unwrap_or(u64::MAX));
+    }
+
+    /// By how many routes the Loc-RIBs, when they were looked at, had more than all neighbours that are up have together: some were left
+    /// behind, or are the router's own. `None` where the router says too little, or counts them itself.
+    pub fn excess(&self) -> Option<u64> {
+        self.excess
+    }
+
+    /// Whether it is time to look at the Loc-RIBs.
+    pub fn is_due(&mut self, at: Timestamp) -> bool {
+        let is_due = self.looked_at.is_none_or(|looked_at| lasted(looked_at, at) >= LOOK_EVERY);
+        if is_due {
+            self.looked_at = Some(at);
+        }
+        is_due
+    }
+
+    /// Looks at what is stored of the Loc-RIBs; `None` while that says nothing, during a dump for one. Why the router has to
+    /// dump again, if it has.
+    pub fn look(
+        &mut self,
+        router: &RouterId,
+        stored: Option<LocRibs>,
+        at: Timestamp,
+        resyncs: &Resyncs,
+    ) -> Option<String> {
+        let is_known = self.is_reported && self.silent == 0 && !self.is_counted;
+        let reported = u64::try_from(self.reported).unwrap_or(u64::MAX);
+        self.excess = stored.filter(|_| is_known).map(|stored| stored.routes.saturating_sub(reported));
+        let (rule, LocRibs { routes, left_out }) = (self.rule?, stored?);
+        if std::mem::take(&mut self.is_trial) && rule.is_above(routes + left_out, routes) {
+            resyncs.forget(router, &LOC_RIB);
+        }
+        let left = self.lost.min(routes);
+        let is_above = !self.is_counted && rule.is_above(routes, routes - left);
+        self.since = is_above.then(|| self.since.unwrap_or(at));
+        let lasting = lasted(self.since?, at);
+        if lasting < resyncs.wait(router, &LOC_RIB, rule.lasting)? {
+            return None;
+        }
+        resyncs.note(router, &LOC_RIB);
+        let seconds = lasting.as_secs();
+        Some(format!(
+            "{LOC_RIB}: {routes} routes stored, up to {left} left behind by neighbours that went down, for {seconds} s"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resync::resync_on_drift;
+
+    fn neighbour(number: u8) -> PeerId {
+        let address = Ipv4Addr::new(192, 0, 2, number);
+        PeerId { kind: PeerKind::Global, address: Some(address.into()), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED }
+    }
+
+    /// One router's sessions.
+    struct Router {
+        resyncs: Resyncs,
+        now: i64,
+    }
+
+    impl Router {
+        fn new() -> Router {
+            Router { resyncs: Resyncs::default(), now: 0 }
+        }
+
+        /// A session with these neighbours up.
+        fn session(&self, rule: &str, neighbours: &[(u8, u64)]) -> Remnants {
+            let mut remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
+            for (number, routes) in neighbours {
+                remnants.up(neighbour(*number));
+                remnants.report(&neighbour(*number), *routes);
+            }
+            remnants
+        }
+
+        fn look(&mut self, remnants: &mut Remnants, routes: u64, left_out: u64, seconds: i64) -> Option<String> {
+            self.now += seconds;
+            let at = Timestamp::from_unix_micros(self.now * 1_000_000);
+            remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
+        }
+
+        /// After how many seconds the session is closed for what neighbour 1 may have left; each new dump leaves out so many.
+        fn closed_after(&mut self, left_out: u64) -> Option<i64> {
+            let mut remnants = self.session("1%,60s", &[(1, 50), (2, 60)]);
+            assert_eq!(self.look(&mut remnants, 100, left_out, 0), None);
+            // Whatever happens, as long as no neighbour goes down it is left alone.
+            assert_eq!(self.look(&mut remnants, 100, left_out, 1_000_000), None);
+            remnants.down(&neighbour(1));
+            (0..200_000).find(|second| self.look(&mut remnants, 100, left_out, (*second).min(1)).is_some())
+        }
+    }
+
+    #[test]
+    fn what_neighbours_may_have_left_behind_needs_a_dump_when_the_time_is_over() {
+        let mut router = Router::new();
+        let mut remnants = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
+        remnants.down(&neighbour(9));
+        remnants.down(&neighbour(3));
+        assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "less than the share");
+        remnants.down(&neighbour(4));
+        assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "the share is reached, and the time begins");
+        assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
+        let why = router.look(&mut remnants, 100, 0, 1).unwrap();
+        assert_eq!(why, "loc-rib: 100 routes stored, up to 11 left behind by neighbours that went down, for 60 s");
+        let mut remnants = router.session("10%,60s", &[(1, 50)]);
+        remnants.up(neighbour(2));
+        remnants.down(&neighbour(2));
+        assert_eq!(router.look(&mut remnants, 100, 20, 0), None);
+        let why = router.look(&mut remnants, 100, 20, 60).unwrap();
+        assert!(why.contains("up to 100 left behind"), "nobody knows of how many: {why}");
+    }
+
+    #[test]
+    fn a_dump_that_runs_and_a_router_that_counts_its_loc_rib_are_left_alone() {
+        let mut router = Router::new();
+        let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
+        remnants.down(&neighbour(1));
+        for seconds in [0, 1_000, 2_000] {
+            let at = Timestamp::from_unix_micros(seconds * 1_000_000);
+            assert_eq!(remnants.look(&RouterId::new("r"), None, at, &router.resyncs), None);
+        }
+        remnants.counted();
+        assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
+        assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
+        let mut off = router.session("", &[(1, 50)]);
+        off.down(&neighbour(1));
+        assert_eq!(router.look(&mut off, 100, 0, 0), None);
+        assert_eq!(router.look(&mut off, 100, 0, 1_000_000), None);
+    }
+
+    #[test]
+    fn a_router_whose_dumps_leave_nothing_out_is_bothered_less_and_less() {
+        let mut router = Router::new();
+        let all: Vec<_> = (0..13).map(|_| router.closed_after(0).unwrap()).collect();
+        let minutes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_440, 1_440];
+        assert_eq!(all, minutes.map(|minutes| minutes * 60));
+        // One percent of what was stored is borne; more shows that the router forgets.
+        assert_eq!(router.closed_after(1), Some(1_440 * 60));
+        assert_eq!(router.closed_after(2), Some(60));
+        assert_eq!(router.closed_after(2), Some(60));
+    }
+
+    #[test]
+    fn what_is_more_than_all_neighbours_have_is_known_once_all_were_reported() {
+        let mut router = Router::new();
+        let mut remnants = router.session("", &[(1, 50), (2, 60)]);
+        let mut excess = |remnants: &mut Remnants, routes| {
+            assert_eq!(router.look(remnants, routes, 0, 1), None);
+            remnants.excess()
+        };
+        assert_eq!((excess(&mut remnants, 100), excess(&mut remnants, 112)), (Some(0), Some(2)));
+        remnants.up(neighbour(3));
+        assert_eq!(excess(&mut remnants, 112), None);
+        remnants.report(&neighbour(3), 1);
+        remnants.up(neighbour(3));
+        remnants.report(&neighbour(2), 61);
+        assert_eq!(excess(&mut remnants, 113), Some(1));
+        remnants.down(&neighbour(1));
+        assert_eq!(excess(&mut remnants, 113), Some(51));
+        remnants.counted();
+        assert_eq!(excess(&mut remnants, 113), None);
+        let mut silent = router.session("", &[]);
+        assert_eq!(router.look(&mut silent, 5, 0, 1), None);
+        assert_eq!(silent.excess(), None);
+    }
+}
