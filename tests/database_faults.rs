@@ -13,6 +13,7 @@ use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use common::server::{Folder, Server, Shutdown};
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use proxy::Proxy;
+use rib_ingester::store::fate::{self, Outcome};
 
 /// Prefixes of the router's table.
 const TABLE: u32 = 100;
@@ -222,6 +223,49 @@ fn a_server_that_is_away_while_the_collector_restarts() {
     scene.ingester = Some(ingester);
     scene.is_whole();
     scene.stop();
+}
+
+#[test]
+fn a_standby_that_takes_over() {
+    let server = Server::start("", &[]);
+    let standby = server.standby();
+    // From here on a commit is answered when the standby has it.
+    server.super_sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    server.super_sql("postgres", "SELECT pg_reload_conf()");
+    let state = "SELECT sync_state FROM pg_stat_replication";
+    eventually_equal("sync".to_owned(), || server.super_sql("postgres", state));
+    let both = format!("127.0.0.1:{},127.0.0.1:{}/", server.port(), standby.port());
+    let url = server.url.replace(&format!("127.0.0.1:{}/", server.port()), &both);
+    let mut scene = Scene::new(server, &format!("{url}?target_session_attrs=read-write"));
+    scene.churn(10);
+    scene.server.shut_down(Shutdown::Immediate);
+    scene.churn(10);
+    scene.fails(0);
+    assert_eq!(standby.super_sql("postgres", "SELECT pg_promote()"), "t");
+    scene.server = standby;
+    scene.churn(10);
+    scene.is_whole();
+    scene.are_over(1);
+    scene.stop();
+}
+
+#[test]
+fn a_transaction_that_a_standby_never_heard_of_is_not_taken_for_one_of_its_own() {
+    let server = Server::start("", &[]);
+    let standby = server.standby();
+    let mut client = Client::connect(&server.url, NoTls).unwrap();
+    let mut transaction = client.transaction().unwrap();
+    let id = fate::id_of(&mut transaction).unwrap();
+    let number = "SELECT pg_current_xact_id()";
+    let lost: u64 = transaction.query_one(&format!("{number}::text"), &[]).unwrap().get::<_, &str>(0).parse().unwrap();
+    server.shut_down(Shutdown::Immediate);
+    assert_eq!(standby.super_sql("postgres", "SELECT pg_promote()"), "t");
+    let mut client = Client::connect(&standby.url, NoTls).unwrap();
+    // The standby gives its number once more, to a transaction that it commits.
+    while standby.super_sql("postgres", number).parse::<u64>().unwrap() <= lost {}
+    let status = format!("SELECT pg_xact_status('{lost}')");
+    assert_eq!(standby.super_sql("postgres", &status), "committed");
+    assert_eq!(fate::outcome_of(&mut client, &id).unwrap(), Outcome::Unknown);
 }
 
 /// Something that an administrator does and takes back.

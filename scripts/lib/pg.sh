@@ -118,6 +118,18 @@ pg_create() {
     pg_stop "$folder"
 }
 
+# pg_copy FOLDER PRIMARY: the files of a streaming replica of the server that runs in PRIMARY, for pg_start.
+pg_copy() {
+    local folder=$1 primary=$2
+    pg_find
+    mkdir -p "$folder"
+    [ "$(id -u)" != 0 ] || chown postgres: "$folder"
+    chmod 700 "$folder"
+    pg_as "$PG_BIN/pg_basebackup" -h "$primary/socket" -p "$(pg_port "$primary")" -U postgres -D "$folder/data" \
+        --write-recovery-conf --checkpoint=fast || die "could not copy the server in $primary"
+    pg_as cp "$primary/password" "$folder/password"
+}
+
 # Starts the server on a free port. Another program may take the port in between: then the next one is tried.
 pg_launch() {
     local folder=$1 kind=$2 try port options

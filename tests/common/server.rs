@@ -66,6 +66,16 @@ impl Server {
         server
     }
 
+    /// A streaming replica of this one.
+    pub fn standby(&self) -> Server {
+        let (folder, options, environment) = (Folder::new(), self.options.clone(), self.environment.clone());
+        let mut server = Server { folder, url: String::new(), options, environment };
+        let output = server.script("copy").arg(self.folder()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        server.launch("");
+        server
+    }
+
     fn launch(&mut self, more: &str) {
         let mut script = self.script("start");
         script.env("RIB_INGESTER_PG_OPTIONS", format!("{} {more}", self.options));
