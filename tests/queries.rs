@@ -11,7 +11,7 @@ use common::ingester::{FakeRouter, Ingester, eventually_equal};
 use common::pg::TestDb;
 
 /// The title of a query, the columns to look at, and the rows that it has to return, in order.
-const EXPECTED: [(&str, &str, &[&str]); 27] = [
+const EXPECTED: [(&str, &str, &[&str]); 28] = [
     (
         "All routes of a router",
         "table_name, afi, prefix, path_id, host(nexthop), as_path, origin, med, origin_asn, communities_std",
@@ -98,6 +98,11 @@ const EXPECTED: [(&str, &str, &[&str]); 27] = [
         &["192.0.2.1|64501|up|0"],
     ),
     ("History of a prefix at a neighbour", "action, as_path, is_post_policy", &["A|64501 64510|t"]),
+    (
+        "What a neighbour has changed last",
+        "action, prefix, as_path, is_post_policy",
+        &["A|203.0.113.0/25|64501|t", "A|203.0.113.0/24|64501 64510|t"],
+    ),
     (
         "Routers and what they have",
         "router_id, hostname, route_count, adj_rib_in_route_count, adj_rib_in_peer_count, all_afis_synced",

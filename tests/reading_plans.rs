@@ -127,6 +127,10 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
         "SELECT * FROM routes_as_of('10.0.0.2', 'global', now() - interval '1 hour', '{10.1.1.0/24,10.1.2.0/24}')",
         "SELECT * FROM history_tables(now() - interval '1 hour')",
         "SELECT history_is_complete('10.0.0.2', 'global', now(), '{10.1.1.0/24}')",
+        // As `docs/queries.md` asks for the history of a prefix at a neighbour.
+        "SELECT action FROM route_events
+         WHERE router_id = '10.0.0.2' AND table_name = 'global' AND afi = 4 AND rib = 'adj-rib-in' AND peer_address = '192.0.2.1'
+           AND prefix = '10.1.1.0/24' ORDER BY ingest_time DESC LIMIT 100",
     ];
     client.batch_execute(fill).unwrap();
     for when in ["not analysed since it was filled", "analysed"] {
