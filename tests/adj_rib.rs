@@ -309,6 +309,39 @@ fn a_neighbour_that_a_new_session_does_not_report_does_not_stay_up() {
     assert!(ingester.stop().success());
 }
 
+/// The same message about a neighbour with the address fe80::1.
+fn link_local(mut message: Vec<u8>) -> Vec<u8> {
+    message[7] |= 0x80;
+    message[16..32].copy_from_slice(&[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    message
+}
+
+#[test]
+fn neighbours_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_routes() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre")]);
+    let mut router = begin(&ingester, &[]);
+    let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
+    let prefixes = ["10.1.0.0/16", "10.2.0.0/16"];
+    for (peer, prefix) in [(one(), prefixes[0]), (other, prefixes[1])] {
+        router.send(&link_local(bmp::peer_up(peer, &open(), None)));
+        router.send(&link_local(announce(peer, &[prefix])));
+    }
+    let first = "fe80::1 pre UNKNOWN 10.1.0.0/16 0".to_owned();
+    let second = "fe80::1 pre UNKNOWN|as:64501 10.2.0.0/16 0".to_owned();
+    eventually_equal(vec![second.clone(), first], || {
+        let mut all = routes(&db, "adj_rib_in");
+        all.sort_by_key(|row| !row.contains('|'));
+        all
+    });
+    let peers = || rows(&db, "SELECT concat_ws(' ', host(peer_address), peer_asn, peer_bgp_id, state) FROM peers");
+    assert_eq!(peers(), ["fe80::1 64501 192.0.2.2 up"]);
+    router.send(&link_local(bmp::peer_down(one(), 4)));
+    eventually_equal(vec!["fe80::1 64501 192.0.2.1 down".to_owned()], peers);
+    eventually_equal(vec![second], || routes(&db, "adj_rib_in"));
+    assert!(ingester.stop().success());
+}
+
 /// The series of a RIB's drift.
 fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
     let (_, _, text) = ingester.get("/metrics");

@@ -1,6 +1,8 @@
 //! What Peer Up, Peer Down and Statistics Reports say of a neighbour, as rows of `peers`, `peer_statistics` and
 //! `session_events`. Pure.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::open_json;
@@ -37,7 +39,7 @@ pub fn up(up: &PeerUp<'_>) -> PeerRecord {
         description.map(|tlv| Text::from_wire(&tlv.value[..tlv.value.len().min(DESCRIPTION_MAX)]).as_str().to_owned());
     PeerRecord {
         name: name(&up.peer.peer),
-        bgp_id: Some(up.peer.peer.bgp_id).filter(|id| !id.is_unspecified()),
+        bgp_id: known_id(&up.peer.peer),
         local_address: Some(up.local_address),
         local_port: Some(up.local_port),
         remote_port: Some(up.remote_port),
@@ -60,7 +62,7 @@ pub fn up(up: &PeerUp<'_>) -> PeerRecord {
 pub fn down(down: &PeerDown<'_>) -> PeerRecord {
     PeerRecord {
         name: name(&down.peer.peer),
-        bgp_id: None,
+        bgp_id: known_id(&down.peer.peer),
         local_address: None,
         local_port: None,
         remote_port: None,
@@ -70,6 +72,11 @@ pub fn down(down: &PeerDown<'_>) -> PeerRecord {
         state: PeerState::Down,
         reason: Some(down.to_string()),
     }
+}
+
+/// Headers of a neighbour that is not up name zero.
+fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
+    Some(peer.bgp_id).filter(|id| !id.is_unspecified())
 }
 
 /// A row of `session_events` about a peer or Loc-RIB instance.
