@@ -65,15 +65,21 @@ impl Prefix {
     /// prefix: what follows it in a message makes a whole address of it, read at once whatever the length is.
     #[inline]
     pub fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
-        let length = length.min(afi.max_prefix_length());
-        let address = match afi {
-            Afi::Ipv4 => Halves { high: u64::from(first_four(octets)) << 32, low: 0 },
-            Afi::Ipv6 => match octets.split_first_chunk() {
-                Some((high, behind)) => Halves { high: u64::from_be_bytes(*high), low: first_eight(behind) },
-                None => Halves { high: first_octets(octets), low: 0 },
-            },
+        let (address, length) = match afi {
+            Afi::Ipv4 => {
+                let length = length.min(32);
+                (Halves { high: u64::from(first_four(octets)) << 32 & !(u64::MAX >> length), low: 0 }, length)
+            }
+            Afi::Ipv6 => {
+                let length = length.min(128);
+                let address = match octets.split_first_chunk() {
+                    Some((high, behind)) => Halves { high: u64::from_be_bytes(*high), low: first_eight(behind) },
+                    None => Halves { high: first_octets(octets), low: 0 },
+                };
+                (address.masked(length), length)
+            }
         };
-        Prefix { afi, bytes: address.masked(length).octets(), length }
+        Prefix { afi, bytes: address.octets(), length }
     }
 
     /// The family.
@@ -149,13 +155,14 @@ impl Halves {
 /// Four octets, those that are missing zero.
 #[inline]
 fn first_four(octets: &[u8]) -> u32 {
-    u32::from_be_bytes(match *octets {
-        [a, b, c, d, ..] => [a, b, c, d],
-        [a, b, c] => [a, b, c, 0],
-        [a, b] => [a, b, 0, 0],
-        [a] => [a, 0, 0, 0],
-        [] => [0; 4],
-    })
+    octets.first_chunk().map_or_else(|| first_three(octets), |four| u32::from_be_bytes(*four))
+}
+
+/// At most three octets, left-aligned.
+#[inline]
+fn first_three(octets: &[u8]) -> u32 {
+    let at = |i: usize| octets.get(i).copied().map_or(0, u32::from);
+    at(0) << 24 | at(1) << 16 | at(2) << 8
 }
 
 /// Eight octets, those that are missing zero.

@@ -6,7 +6,7 @@
 //! address is always zero (RFC 9069 section 4.1). A router may send several Peer Ups for one peer or
 //! instance, one per family: their capabilities are merged (RFC 9069 section 6.1.1).
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -36,7 +36,7 @@ pub struct Peers {
     by_address: HashMap<IpAddr, Vec<PeerId>>,
     names: HashMap<(PeerKind, Option<AfiSafi>), Arc<str>>,
     /// The peer asked for last, and what is known of it: a dump names the same one a million times.
-    last: Cell<Option<(PeerId, Known)>>,
+    last: RefCell<Option<(PeerKey, Known)>>,
 }
 
 /// What is known of the peer that a per-peer header names.
@@ -193,7 +193,7 @@ impl Peers {
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
             return;
         }
-        self.last.set(None);
+        self.last.take();
         self.learn_name(up);
         let apart = self.apart(&id);
         let peer = self.peers.entry(id).or_insert_with(|| Peer { apart, ..Peer::default() });
@@ -211,7 +211,7 @@ impl Peers {
     /// Takes in a Peer Down; whether the peer was up.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> bool {
         let id = self.id(header);
-        self.last.set(None);
+        self.last.take();
         if matches!(id.kind, PeerKind::LocRib(_)) {
             self.names.retain(|(named, _), _| *named != id.kind);
         }
@@ -235,20 +235,25 @@ impl Peers {
     ///
     /// Where there is no such peer, it is the one that is [`meant`](PeerId::meant).
     fn known(&self, header: &PerPeerHeader) -> Known {
-        let asked = PeerId::of(&header.peer);
-        if let Some((last, known)) = self.last.get()
-            && last == asked
+        if let Some((last, known)) = &*self.last.borrow()
+            && *last == header.peer
         {
-            return known;
+            return *known;
         }
+        let known = self.look_up(&header.peer);
+        self.last.replace(Some((header.peer, known)));
+        known
+    }
+
+    #[inline(never)]
+    fn look_up(&self, peer: &PeerKey) -> Known {
+        let asked = PeerId::of(peer);
         let others = asked.address.and_then(|address| self.by_address.get(&address));
         let id = match self.peers.contains_key(&asked) {
             true => asked,
             false => asked.meant(others.into_iter().flatten()).unwrap_or(asked),
         };
-        let known = Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) };
-        self.last.set(Some((asked, known)));
-        known
+        Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) }
     }
 
     /// Whose tables routes under this per-peer header are in.

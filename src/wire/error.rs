@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
-/// A message, or a part of one, that cannot be read.
+/// A message, or a part of one, that cannot be read. In a box, so that what can be read is not moved about at the size of
+/// what can be wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Mistake>);
+
+/// What an [`Error`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
     /// Octets from the start of the bytes that were given to the decoder.
     pub offset: usize,
     /// The field, in the words of its RFC.
@@ -16,13 +22,23 @@ pub struct Error {
 
 impl Error {
     /// An error at `offset`.
+    #[cold]
     pub fn new(offset: usize, field: &'static str, message: impl Into<Cow<'static, str>>) -> Error {
-        Error { offset, field, message: message.into() }
+        Error(Box::new(Mistake { offset, field, message: message.into() }))
     }
 
     /// The same error, seen from `by` octets before.
-    pub fn shifted(self, by: usize) -> Error {
-        Error { offset: self.offset + by, ..self }
+    pub fn shifted(mut self, by: usize) -> Error {
+        self.0.offset += by;
+        self
+    }
+}
+
+impl Deref for Error {
+    type Target = Mistake;
+
+    fn deref(&self) -> &Mistake {
+        &self.0
     }
 }
 

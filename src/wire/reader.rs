@@ -8,19 +8,20 @@ use super::Error;
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
-    offset: usize,
+    /// Where in the message `bytes` ends. That stays while they are read, so that reading moves one thing only.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `bytes`, whose first octet is `offset` octets into the message.
     pub fn new(bytes: &'a [u8], offset: usize) -> Reader<'a> {
-        Reader { bytes, offset }
+        Reader { bytes, end: offset + bytes.len() }
     }
 
     /// Where the next octet is.
-    #[inline]
+    #[inline(always)]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.end - self.bytes.len()
     }
 
     /// How many octets are left.
@@ -29,30 +30,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether nothing is left.
-    #[inline]
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Everything that is left.
-    #[inline]
+    #[inline(always)]
     pub fn rest(&mut self) -> &'a [u8] {
-        let rest = self.bytes;
-        self.offset += rest.len();
-        self.bytes = &[];
-        rest
+        std::mem::take(&mut self.bytes)
     }
 
     /// The next `count` octets.
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Error> {
         match self.bytes.split_at_checked(count) {
             Some((taken, rest)) => {
                 self.bytes = rest;
-                self.offset += count;
                 Ok(taken)
             }
             None => Err(self.short(count, field)),
@@ -63,7 +60,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Error> {
         match self.try_sub(count) {
             Some(reader) => Ok(reader),
@@ -75,36 +72,31 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub fn known<const N: usize>(&mut self) -> Option<Reader<'a>> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
-        let offset = self.offset;
         self.bytes = rest;
-        self.offset += N;
-        Some(Reader { bytes: taken, offset })
+        Some(Reader { bytes: taken, end: self.offset() })
     }
 
     /// The next `N` octets, where it is no error that fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn try_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
         self.bytes = rest;
-        self.offset += N;
         Some(*taken)
     }
 
     /// The next `count` octets as a reader of their own, where it is no error that fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn try_sub(&mut self, count: usize) -> Option<Reader<'a>> {
         let (taken, rest) = self.bytes.split_at_checked(count)?;
-        let offset = self.offset;
         self.bytes = rest;
-        self.offset += count;
-        Some(Reader { bytes: taken, offset })
+        Some(Reader { bytes: taken, end: self.offset() })
     }
 
     /// The next `N` octets.
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
         match self.try_array() {
             Some(taken) => Ok(taken),
@@ -116,7 +108,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// None is left.
-    #[inline]
+    #[inline(always)]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
         self.array::<1>(field).map(|[octet]| octet)
     }
@@ -125,7 +117,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
         self.array(field).map(u16::from_be_bytes)
     }
@@ -134,7 +126,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
         self.array(field).map(u32::from_be_bytes)
     }
@@ -143,7 +135,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer are left.
-    #[inline]
+    #[inline(always)]
     pub fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
         self.array(field).map(u64::from_be_bytes)
     }
@@ -152,7 +144,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer than 4 octets are left.
-    #[inline]
+    #[inline(always)]
     pub fn ipv4(&mut self, field: &'static str) -> Result<Ipv4Addr, Error> {
         self.array::<4>(field).map(Ipv4Addr::from)
     }
@@ -167,7 +159,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn short(&self, wanted: usize, field: &'static str) -> Error {
-        Error::new(self.offset, field, format!("needs {wanted} octets, {} are left", self.bytes.len()))
+        Error::new(self.offset(), field, format!("needs {wanted} octets, {} are left", self.bytes.len()))
     }
 }
 

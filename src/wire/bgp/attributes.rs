@@ -66,38 +66,34 @@ pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -
 fn walk<'a>(mut reader: Reader<'a>, mut decoder: Decoder<'_, 'a>) -> Fields<'a> {
     let mut rest = reader.rest();
     let end = reader.offset();
-    let mut seen = [0u64; 4];
+    // Where in the message this part of the attributes begins, which goes on to their end.
+    let offset_of = |part: &[u8]| end - part.len();
+    let mut seen = [false; 256];
+    let mut count = 0;
     while !rest.is_empty() {
-        let at = end - rest.len();
         let Some((Attribute { flags, code, value }, tail)) = Attribute::split(rest) else {
             // The NLRI field is found by the Total Attribute Length, so its routes are known.
             let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
             let code = rest.get(1).copied().unwrap_or(0);
             decoder.fault(code, FaultAction::TreatAsWithdraw, why);
-            decoder.fields.cut_short = Some(at);
+            decoder.fields.cut_short = Some(offset_of(rest));
             break;
         };
-        rest = tail;
-        decoder.fields.count += 1;
-        let bit = 1 << (code % 64);
-        let word = &mut seen[usize::from(code / 64)];
-        if *word & bit != 0 {
-            if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
-                decoder.fields.repeated_mp = Some(at);
-            } else {
+        count += 1;
+        let is_repeated = std::mem::replace(&mut seen[usize::from(code)], true);
+        match code {
+            MP_REACH_NLRI | MP_UNREACH_NLRI if is_repeated => decoder.fields.repeated_mp = Some(offset_of(rest)),
+            _ if is_repeated => {
                 let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
                 decoder.fault(code, FaultAction::AttributeDiscard, why);
             }
-            continue;
-        }
-        *word |= bit;
-        let value_at = end - rest.len() - value.len();
-        match code {
-            MP_REACH_NLRI => decoder.fields.reach = Some(Reader::new(value, value_at)),
-            MP_UNREACH_NLRI => decoder.fields.unreach = Some(Reader::new(value, value_at)),
+            MP_REACH_NLRI => decoder.fields.reach = Some(Reader::new(value, offset_of(tail) - value.len())),
+            MP_UNREACH_NLRI => decoder.fields.unreach = Some(Reader::new(value, offset_of(tail) - value.len())),
             _ => decoder.apply(flags, code, value),
         }
+        rest = tail;
     }
+    decoder.fields.count = count;
     decoder.finish()
 }
 
@@ -148,21 +144,29 @@ impl<'a> Decoder<'_, 'a> {
         self.faults.push(Fault { attribute, action, why: why.into() });
     }
 
+    #[inline(always)]
     fn apply(&mut self, flags: u8, code: u8, value: &'a [u8]) {
         let result = if flags_fit(code, flags) {
             self.read(code, value)
         } else {
             Err("Optional and Transitive bits contradict the type (RFC 7606 section 3 c)")
         };
-        if let Err(why) = result
-            && let Some((action, section)) = action_for(code)
-        {
+        if let Err(why) = result {
+            self.malformed(code, why);
+        }
+    }
+
+    #[cold]
+    fn malformed(&mut self, code: u8, why: &'static str) {
+        if let Some((action, section)) = action_for(code) {
             self.fault(code, action, format!("{why} ({section})"));
         }
     }
 
+    /// Those that most routes have; the loop over attributes is compiled for them.
+    #[inline(always)]
     fn read(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
-        let Decoder { fields, path, pending, width, faults, place } = self;
+        let Decoder { fields, path, pending, width, .. } = self;
         match code {
             1 => path.origin = Some(origin(value)?),
             2 => {
@@ -174,13 +178,23 @@ impl<'a> Decoder<'_, 'a> {
             NEXT_HOP => fields.next_hop = Some(four(value)?.into()),
             4 => path.med = Some(u32::from_be_bytes(four(value)?)),
             5 => path.local_pref = Some(u32::from_be_bytes(four(value)?)),
+            8 => path.communities = Some(list(value)?),
+            16 => path.extended_communities = Some(list(value)?),
+            32 => path.large_communities = Some(list(value)?),
+            _ => return self.read_other(code, value),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_other(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
+        let Decoder { path, pending, faults, place, .. } = self;
+        match code {
             6 if value.is_empty() => path.other.push(OtherAttribute::AtomicAggregate),
             6 => return Err("length is not 0"),
             7 => pending.aggregator = Some(aggregator(value)?),
-            8 => path.communities = Some(list(value)?),
             9 => path.other.push(OtherAttribute::OriginatorId(four(value)?.into())),
             10 => path.other.push(OtherAttribute::ClusterList(list(not_empty(value)?)?)),
-            16 => path.extended_communities = Some(list(value)?),
             17 => pending.as4_path = Some(as_path::decode_as4(value)?),
             18 => {
                 let [a, b, c, d, address @ ..] = value else { return Err("length is not 8") };
@@ -189,7 +203,6 @@ impl<'a> Decoder<'_, 'a> {
             }
             25 => path.other.push(OtherAttribute::Ipv6ExtendedCommunities(list(value)?)),
             26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
-            32 => path.large_communities = Some(list(value)?),
             35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
             128 if *place == Place::AttrSet => return Err("an ATTR_SET in an ATTR_SET"),
             128 => path.other.push(OtherAttribute::AttrSet(attr_set(value, faults)?)),

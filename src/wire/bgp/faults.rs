@@ -61,18 +61,35 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
 /// set (no attribute is that), or one of the four low bits set (RFC 4271 section 4.3: zero when sent). Software that
 /// makes BMP messages up, rather than passing on what a peer sent, fills in both.
 pub fn flags_fit(attribute: u8, flags: u8) -> bool {
-    const OPTIONAL: u8 = 0x80;
-    const TRANSITIVE: u8 = 0x40;
     const UNUSED: u8 = 0x0f;
-    let want = match attribute {
+    let defined = DEFINED_FLAGS[usize::from(attribute)];
+    let got = flags & (OPTIONAL | TRANSITIVE);
+    defined == got || defined == 0 || got == 0 || flags & UNUSED != 0
+}
+
+const OPTIONAL: u8 = 0x80;
+const TRANSITIVE: u8 = 0x40;
+
+/// What [`defined_flags`] says of each type, to be had by one look: every attribute asks.
+static DEFINED_FLAGS: [u8; 256] = {
+    let mut all = [0; 256];
+    let mut attribute = 0;
+    while attribute < u8::MAX {
+        all[attribute as usize] = defined_flags(attribute);
+        attribute += 1;
+    }
+    all
+};
+
+/// The Optional and Transitive bits of an attribute's definition; neither of them stands for "not checked".
+const fn defined_flags(attribute: u8) -> u8 {
+    match attribute {
         1..=3 | 5 | 6 => TRANSITIVE,
         // AIGP: RFC 7311 section 3.2.
         4 | 9 | 10 | 26 => OPTIONAL,
         7 | 8 | 16 | 32 | 35 => OPTIONAL | TRANSITIVE,
-        _ => return true,
-    };
-    let got = flags & (OPTIONAL | TRANSITIVE);
-    got == want || got == 0 || flags & UNUSED != 0
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

@@ -72,12 +72,22 @@ pub fn decode<'a>(reader: Reader<'a>, family: AfiSafi, announced: AddPath) -> Re
     };
     match read(reader, form, announced) {
         Ok((nlri, HostBits::None)) => Ok(DecodedNlri { nlri, add_path: announced }),
-        first => match (read(reader, form, announced.other()), first) {
-            (Ok((nlri, HostBits::None)), _) => Ok(DecodedNlri { nlri, add_path: announced.other() }),
-            (_, Ok((nlri, HostBits::Cleared))) => Ok(DecodedNlri { nlri, add_path: announced }),
-            (_, Ok((nlri, HostBits::None))) => Ok(DecodedNlri { nlri, add_path: announced }),
-            (_, Err(error)) => Err(error),
-        },
+        first => read_otherwise(reader, form, announced, first),
+    }
+}
+
+/// What is left when the announced reading is not clean.
+#[cold]
+fn read_otherwise<'a>(
+    reader: Reader<'a>,
+    form: Form,
+    announced: AddPath,
+    first: Read<'a>,
+) -> Result<DecodedNlri<'a>, Error> {
+    match (read(reader, form, announced.other()), first) {
+        (Ok((nlri, HostBits::None)), _) => Ok(DecodedNlri { nlri, add_path: announced.other() }),
+        (_, Ok((nlri, HostBits::Cleared | HostBits::None))) => Ok(DecodedNlri { nlri, add_path: announced }),
+        (_, Err(error)) => Err(error),
     }
 }
 
@@ -88,7 +98,11 @@ enum Form {
     Vpn(Afi),
 }
 
-fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Result<(NlriSet<'a>, HostBits), Error> {
+/// NLRI that tile, or why they do not.
+type Read<'a> = Result<(NlriSet<'a>, HostBits), Error>;
+
+#[inline(always)]
+fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Read<'a> {
     let mut host_bits = HostBits::None;
     let set = match form {
         Form::Prefix(afi) => {
