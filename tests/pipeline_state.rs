@@ -88,12 +88,7 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
         for (i, route) in (u32::MAX - 9..).zip(rows::nasty_routes()) {
             let nlri = nlri(prefix, Some(i));
             want.push((nlri.prefix, i, route.fingerprint()));
-            ops.push(StateOp::Route {
-                table: t.clone(),
-                nlri,
-                change: RouteChange::Announce(route.into()),
-                was: Was::Absent,
-            });
+            ops.push(StateOp::Route { table: t.clone(), nlri, change: RouteChange::Announce(route), was: Was::Absent });
         }
         writers.send(&owner, ops);
         // A row that no router can have sent is passed over.

@@ -62,7 +62,7 @@ pub(super) struct Row {
     /// The `path_id` column.
     pub(super) path_id: u32,
     /// What is there now; `None`: nothing.
-    pub(super) route: Option<Arc<EncodedRoute>>,
+    pub(super) route: Option<EncodedRoute>,
     /// What was there before this batch.
     pub(super) was: Was,
 }
@@ -78,7 +78,7 @@ impl Row {
 
     /// What is there now, if `was` is what was there before.
     pub(super) fn route_if(&self, was: Was) -> Option<&EncodedRoute> {
-        self.route.as_deref().filter(|_| self.was == was)
+        self.route.as_ref().filter(|_| self.was == was)
     }
 
     pub(super) fn kind(&self) -> RibKind {
@@ -175,7 +175,7 @@ mod tests {
     fn the_last_change_of_a_key_wins_and_keys_are_sorted() {
         let table = |name: &str| Arc::new(Table::loc_rib(RouterId::new("10.0.0.1"), name, Afi::Ipv4));
         let (a, b) = (table("a"), table("b"));
-        let announce = || RouteChange::Announce(Arc::new(EncodedRoute::withdrawn()));
+        let announce = || RouteChange::Announce(EncodedRoute::withdrawn());
         let withdraw = || RouteChange::Withdraw(WithdrawReason::Withdrawn);
         let nlri = |octet| Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
         let mut batch = Batch::default();

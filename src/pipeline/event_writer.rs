@@ -320,7 +320,7 @@ impl EventWriter {
 impl Row {
     fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
         let (action, route) = match &self.event.change {
-            RouteChange::Announce(route) => (Action::Announce, &**route),
+            RouteChange::Announce(route) => (Action::Announce, route),
             RouteChange::Withdraw(WithdrawReason::Withdrawn) => (Action::Withdraw, &columns.withdrawn),
             RouteChange::Withdraw(WithdrawReason::Stale) => (Action::Withdraw, &columns.stale),
         };

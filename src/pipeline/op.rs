@@ -232,7 +232,7 @@ pub enum Was {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteChange {
     /// It is there, with these attributes.
-    Announce(Arc<EncodedRoute>),
+    Announce(EncodedRoute),
     /// It is gone.
     Withdraw(WithdrawReason),
 }

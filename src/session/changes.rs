@@ -18,7 +18,7 @@ pub struct Changes<'a> {
     /// Routes that go.
     pub withdrawn: SmallVec<[(Slot, Prefixes<'a>); 1]>,
     /// Routes that come, by the attributes that they share.
-    pub announced: SmallVec<[(Slot, Arc<EncodedRoute>, Prefixes<'a>); 1]>,
+    pub announced: SmallVec<[(Slot, EncodedRoute, Prefixes<'a>); 1]>,
     /// Families that have no table, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
 }
@@ -100,7 +100,7 @@ impl<'a> Changes<'a> {
                     Some(_) if nlri.is_empty() => {}
                     Some(afi) => {
                         let route = EncodedRoute::encode(next_hop, &routes.attributes, group.path_status);
-                        changes.announced.push((Slot::unicast(afi), Arc::new(route), path_ids.applied_to(nlri)));
+                        changes.announced.push((Slot::unicast(afi), route, path_ids.applied_to(nlri)));
                     }
                 },
                 NlriSet::Labelled(nlri) => {
@@ -109,7 +109,7 @@ impl<'a> Changes<'a> {
                         let beside =
                             Beside { path_status: group.path_status, rd: rd.as_deref(), labels, ..Beside::default() };
                         let route = EncodedRoute::encode_beside(next_hop, &routes.attributes, &beside);
-                        changes.announced.push((slot, Arc::new(route), Prefixes::Listed(nlri)));
+                        changes.announced.push((slot, route, Prefixes::Listed(nlri)));
                     }
                 }
                 NlriSet::Opaque(_) => changes.not_stored.push(group.family),

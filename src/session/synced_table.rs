@@ -102,7 +102,7 @@ impl SyncedTable {
     pub fn announce(
         &mut self,
         nlri: Nlri,
-        route: &Arc<EncodedRoute>,
+        route: &EncodedRoute,
         rules: Rules,
         writer: &mut Writer<'_>,
     ) -> Result<bool, SessionEnd> {
@@ -114,11 +114,11 @@ impl SyncedTable {
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let repeated = match announced.verdict {
             Verdict::New => {
-                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Absent)?;
+                writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), Was::Absent)?;
                 false
             }
             Verdict::Changed => {
-                writer.op(&self.table, nlri, RouteChange::Announce(Arc::clone(route)), Was::Stored)?;
+                writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), Was::Stored)?;
                 false
             }
             Verdict::Same => {
@@ -127,7 +127,7 @@ impl SyncedTable {
             }
         };
         if !repeated || rules.redump == Redump::Record {
-            writer.event(&self.table, nlri, RouteChange::Announce(Arc::clone(route)))?;
+            writer.event(&self.table, nlri, RouteChange::Announce(route.clone()))?;
         }
         Ok(announced.confirmed)
     }

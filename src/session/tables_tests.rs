@@ -127,9 +127,9 @@ fn say_change(change: &RouteChange) -> &'static str {
     }
 }
 
-fn route() -> Arc<EncodedRoute> {
+fn route() -> EncodedRoute {
     let next_hop = NextHop { address: [192, 0, 2, 1].into(), link_local: None };
-    Arc::new(EncodedRoute::encode(Some(&next_hop), &PathAttributes::default(), None))
+    EncodedRoute::encode(Some(&next_hop), &PathAttributes::default(), None)
 }
 
 fn nlri(octet: u8) -> Nlri {

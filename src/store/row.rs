@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -37,14 +38,17 @@ thread_local! {
 
 /// The attribute columns of one route, `nexthop` to `attrs`, as ten binary COPY fields one behind the other.
 ///
-/// Encoded once per distinct route, shared by every prefix that has it: writers only copy bytes. The
-/// database gives back the very same bytes in a binary COPY OUT, so the fingerprint of a stored route
+/// Encoded once per UPDATE, shared by every prefix that has it: a clone counts one more owner, and writers only copy
+/// bytes. The database gives back the very same bytes in a binary COPY OUT, so the fingerprint of a stored route
 /// can be compared with that of a received one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedRoute {
-    columns: Box<[u8]>,
-    fingerprint: u64,
+    /// The fingerprint and then the columns: one piece of memory, with the count of its owners.
+    octets: Arc<[u8]>,
 }
+
+/// Octets of the fingerprint.
+const FINGERPRINT: usize = 8;
 
 impl EncodedRoute {
     /// Encodes the columns of a route with this next hop, these attributes and this status.
@@ -64,17 +68,25 @@ impl EncodedRoute {
     ) -> EncodedRoute {
         let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
         SCRATCH.with_borrow_mut(|out| {
+            out.extend_from_slice(&[0; FINGERPRINT]);
             put_attributes(out, next_hop, attributes, &Beside { link_local, ..*beside });
-            let route = EncodedRoute::from_columns(out);
+            let route = EncodedRoute::sealed(out);
             out.clear();
             out.shrink_to(SCRATCH_MAX);
             route
         })
     }
 
+    /// Of columns with room for their fingerprint before them.
+    fn sealed(octets: &mut [u8]) -> EncodedRoute {
+        let (fingerprint, columns) = octets.split_at_mut(FINGERPRINT);
+        fingerprint.copy_from_slice(&fingerprint_of(columns).to_ne_bytes());
+        EncodedRoute { octets: (&*octets).into() }
+    }
+
     /// Columns that are encoded already: what COPY OUT gave for `nexthop` to `attrs`.
     pub fn from_columns(columns: &[u8]) -> EncodedRoute {
-        EncodedRoute { fingerprint: fingerprint_of(columns), columns: columns.into() }
+        EncodedRoute::sealed(&mut [&[0; FINGERPRINT], columns].concat())
     }
 
     /// The columns of an event that withdraws a route: all NULL.
@@ -91,12 +103,12 @@ impl EncodedRoute {
 
     /// The ten fields, each a big-endian `i32` length (-1 for NULL) and its value.
     pub fn columns(&self) -> &[u8] {
-        &self.columns
+        &self.octets[FINGERPRINT..]
     }
 
     /// XXH3 of [`EncodedRoute::columns`].
     pub fn fingerprint(&self) -> u64 {
-        self.fingerprint
+        self.octets.first_chunk().map_or(0, |fingerprint| u64::from_ne_bytes(*fingerprint))
     }
 }
 
@@ -193,14 +205,14 @@ fn put_bool(out: &mut Vec<u8>, value: bool) {
 
 /// A `cidr` field.
 pub fn put_cidr(out: &mut Vec<u8>, prefix: &Prefix) {
-    put_network(out, prefix.octets(), prefix.length(), true);
+    put_network(out, prefix.address(), prefix.length(), Network::Cidr);
 }
 
 /// An `inet` field holding a host address.
 pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
     match address {
-        IpAddr::V4(address) => put_network(out, &address.octets(), 32, false),
-        IpAddr::V6(address) => put_network(out, &address.octets(), 128, false),
+        IpAddr::V4(_) => put_network(out, address, 32, Network::Host),
+        IpAddr::V6(_) => put_network(out, address, 128, Network::Host),
     }
 }
 
@@ -211,7 +223,9 @@ pub fn put_timestamp(out: &mut Vec<u8>, time: Timestamp) {
 
 /// A `bigint` field.
 pub fn put_bigint(out: &mut Vec<u8>, value: i64) {
-    put_fixed(out, &value.to_be_bytes());
+    // In one piece, as an address below: appending is what most of the time goes into.
+    let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+    out.extend_from_slice(&[0, 0, 0, 8, a, b, c, d, e, f, g, h]);
 }
 
 /// A `text`, `char(n)` or `bytea` field: all three are their bytes.
@@ -257,13 +271,26 @@ fn put_u32_as_bigint(out: &mut Vec<u8>, value: Option<u32>) {
     }
 }
 
+/// The third octet of an `inet` or `cidr`: which of the two it is.
+#[derive(Clone, Copy)]
+enum Network {
+    Host = 0,
+    Cidr = 1,
+}
+
 /// `inet` and `cidr`: family, bits, whether it is a cidr, length of the address, address.
-fn put_network(out: &mut Vec<u8>, octets: &[u8], bits: u8, is_cidr: bool) {
+fn put_network(out: &mut Vec<u8>, address: IpAddr, bits: u8, network: Network) {
     // PostgreSQL numbers the families 2 and 3 on every system (PGSQL_AF_INET, PGSQL_AF_INET6).
-    let (family, length) = if octets.len() == 4 { (2, 4) } else { (3, 16) };
-    out.extend_from_slice(&(4 + i32::from(length)).to_be_bytes());
-    out.extend_from_slice(&[family, bits, u8::from(is_cidr), length]);
-    out.extend_from_slice(octets);
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            out.extend_from_slice(&[0, 0, 0, 8, 2, bits, network as u8, 4, a, b, c, d]);
+        }
+        IpAddr::V6(address) => {
+            out.extend_from_slice(&[0, 0, 0, 20, 3, bits, network as u8, 16]);
+            out.extend_from_slice(&address.octets());
+        }
+    }
 }
 
 /// `text[]`: dimensions, whether there are NULLs, element type, then count and lower bound of the one
@@ -271,14 +298,12 @@ fn put_network(out: &mut Vec<u8>, octets: &[u8], bits: u8, is_cidr: bool) {
 fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'_, T>>) {
     let Some(items) = items else { return put_null(out) };
     let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    for number in [i32::from(!items.is_empty()), 0, TEXT_OID] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
+    let (length, no_nulls, element) = ([0; 4], [0; 4], TEXT_OID.to_be_bytes());
+    let dimensions = i32::from(!items.is_empty()).to_be_bytes();
+    out.extend_from_slice([length, dimensions, no_nulls, element].as_flattened());
     if !items.is_empty() {
         let count = i32::try_from(items.len()).expect("a path attribute has at most 64 KiB of communities");
-        out.extend_from_slice(&count.to_be_bytes());
-        out.extend_from_slice(&1i32.to_be_bytes());
+        out.extend_from_slice([count.to_be_bytes(), 1i32.to_be_bytes()].as_flattened());
         // No community's text and its length take more than four times its octets.
         out.reserve(4 * T::SIZE * items.len());
         for item in items.iter() {

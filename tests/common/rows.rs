@@ -48,7 +48,7 @@ pub fn nlri(prefix: &str, path_id: Option<u32>) -> Nlri {
 }
 
 /// A route told apart from others by its MED.
-pub fn route(med: u32) -> Arc<EncodedRoute> {
+pub fn route(med: u32) -> EncodedRoute {
     let attributes = PathAttributes {
         origin: Some(Origin::Igp),
         as_path: Some(AsPath::from_segments([(SegmentKind::Sequence, [Asn(64496), Asn(4_200_000_000)])])),
@@ -56,7 +56,7 @@ pub fn route(med: u32) -> Arc<EncodedRoute> {
         ..PathAttributes::default()
     };
     let next_hop = NextHop { address: "192.0.2.1".parse().unwrap(), link_local: None };
-    Arc::new(EncodedRoute::encode(Some(&next_hop), &attributes, None))
+    EncodedRoute::encode(Some(&next_hop), &attributes, None)
 }
 
 /// Routes with every value that could be encoded wrongly.

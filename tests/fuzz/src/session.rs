@@ -266,7 +266,7 @@ struct Story {
     by_ops: BTreeMap<Table, Routes>,
     by_events: BTreeMap<Table, Routes>,
     ids: HashSet<[u8; 32]>,
-    checked: Option<Arc<EncodedRoute>>,
+    checked: Option<EncodedRoute>,
 }
 
 impl Story {
@@ -327,15 +327,15 @@ impl Story {
         let (action, columns) = match &event.change {
             RouteChange::Announce(route) => {
                 routes.insert(key(&event.nlri), route.fingerprint());
-                (Action::Announce, Arc::clone(route))
+                (Action::Announce, route.clone())
             }
             RouteChange::Withdraw(reason) => {
                 let was_there = routes.remove(&key(&event.nlri)).is_some();
                 match reason {
-                    WithdrawReason::Withdrawn => (Action::Withdraw, Arc::new(EncodedRoute::withdrawn())),
+                    WithdrawReason::Withdrawn => (Action::Withdraw, EncodedRoute::withdrawn()),
                     WithdrawReason::Stale => {
                         assert!(was_there, "{event:?} is not there");
-                        (Action::Withdraw, Arc::new(EncodedRoute::stale()))
+                        (Action::Withdraw, EncodedRoute::stale())
                     }
                 }
             }
@@ -365,10 +365,10 @@ impl Story {
     }
 
     /// Thousands of prefixes share one route: it is looked at once.
-    fn check_route(&mut self, route: &Arc<EncodedRoute>) {
-        if !self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, route)) {
+    fn check_route(&mut self, route: &EncodedRoute) {
+        if !self.checked.as_ref().is_some_and(|checked| std::ptr::eq(checked.columns(), route.columns())) {
             rows::check_attributes(route.columns());
-            self.checked = Some(Arc::clone(route));
+            self.checked = Some(route.clone());
         }
     }
 
