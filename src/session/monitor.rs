@@ -575,7 +575,11 @@ impl Settled {
         connection: &Connection,
     ) -> Result<(), SessionEnd> {
         use super::registry::Loss;
-        match shared.registry.lose(&self.router, connection) {
+        let loss = match kind == SessionEventKind::SessionLost {
+            true => shared.registry.lose(&self.router, connection),
+            false => shared.registry.close(&self.router, connection),
+        };
+        match loss {
             Loss::Replaced => Ok(()),
             Loss::Held => self.tables.hold(kind, reason),
             Loss::Isolated { lost } => {

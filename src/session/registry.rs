@@ -311,16 +311,14 @@ impl Registry {
     /// A session was lost without a word: its router's hold begins.
     pub fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
         let mut inner = self.lock();
-        if !inner.release(router, connection) {
+        if self.hold(&mut inner, router, connection) == Loss::Replaced {
             return Loss::Replaced;
         }
-        self.freed.notify_all();
-        let now = Instant::now();
-        inner.holds.insert(router.clone(), now + self.hold);
         if connection.socket.is_none() {
             // It was lost before we were started: that says nothing of how we are connected.
             return Loss::Held;
         }
+        let now = Instant::now();
         inner.losses.retain(|_, at| now.duration_since(*at) < MASS_LOSS_WINDOW);
         inner.losses.insert(router.clone(), now);
         let lost = inner.losses.len();
@@ -329,6 +327,20 @@ impl Registry {
             inner.isolated = Some(Isolation { until: now + self.isolation_hold, sessions: before.div_ceil(2) });
             return Loss::Isolated { lost };
         }
+        Loss::Held
+    }
+
+    /// The same where it was us who ended the session, which says nothing of how we are connected either.
+    pub fn close(&self, router: &RouterId, connection: &Connection) -> Loss {
+        self.hold(&mut self.lock(), router, connection)
+    }
+
+    fn hold(&self, inner: &mut Inner, router: &RouterId, connection: &Connection) -> Loss {
+        if !inner.release(router, connection) {
+            return Loss::Replaced;
+        }
+        self.freed.notify_all();
+        inner.holds.insert(router.clone(), Instant::now() + self.hold);
         Loss::Held
     }
 

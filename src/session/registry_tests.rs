@@ -162,3 +162,18 @@ fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
     }
     assert_eq!(registry.take_expired(), vec![router]);
 }
+
+#[test]
+fn sessions_that_the_collector_ends_itself_do_not_cut_it_off() {
+    let registry = Registry::new(Duration::ZERO, HOLD, 100);
+    let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
+    for router in &routers {
+        let session = connect(&registry, "192.0.2.1");
+        claim(&registry, router, &session);
+        assert_eq!(registry.close(router, &session), Loss::Held);
+        assert_eq!(registry.close(router, &session), Loss::Replaced);
+    }
+    let mut expired = registry.take_expired();
+    expired.sort();
+    assert_eq!(expired, routers);
+}
