@@ -13,6 +13,7 @@ mod machine;
 mod maintain;
 mod router;
 mod steady;
+mod stream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,7 +8,8 @@ use crate::collector::Collector;
 use crate::database::{Database, number};
 use crate::limits::secondary_indexes;
 use crate::router::Router;
-use crate::steady::{percentiles, send, wait_for_markers};
+use crate::steady::percentiles;
+use crate::stream::{send, wait_for_markers};
 use crate::{Bench, Failure};
 
 /// How long nothing but changes happens, before and between.
@@ -27,7 +28,7 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
         router.mark(&mut session)?;
         sessions.push(session);
     }
-    wait_for_markers(&mut client, &all, 1)?;
+    wait_for_markers(&mut client, &all)?;
 
     // More routers with the same routes, loaded without indexes.
     let secondary = secondary_indexes(&mut client)?;
@@ -70,7 +71,7 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
     let mut took = Vec::new();
     let sending = std::sync::atomic::AtomicBool::new(true);
     std::thread::scope(|scope| {
-        let (all, sessions, sending) = (&all, &mut sessions, &sending);
+        let (all, sessions, sending) = (&mut all, &mut sessions, &sending);
         let sender = scope.spawn(move || {
             while sending.load(std::sync::atomic::Ordering::Relaxed) {
                 send(all, sessions, rate, 2)?;
@@ -104,7 +105,7 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
     for (router, session) in all.iter_mut().zip(&mut sessions) {
         router.mark(session)?;
     }
-    wait_for_markers(&mut client, &all, 2)?;
+    wait_for_markers(&mut client, &all)?;
     println!(
         "refresh {:.1} s; maintenance with a day of {old} events to drop {:.1} s\n",
         took[0].as_secs_f64(),

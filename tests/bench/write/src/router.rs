@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::generate::{self, Options, attribute, update};
 
@@ -88,8 +88,8 @@ impl Router {
     }
 
     /// So many UPDATEs of one route each for a steady stream: `pick` chooses the message, the MED makes it a change.
-    /// Every tenth withdraws the route instead.
-    pub fn flap(&self, pick: u64) -> Vec<u8> {
+    /// Every tenth withdraws the route instead. `at` is its per-peer timestamp, since 1970.
+    pub fn flap(&self, pick: u64, at: Duration) -> Vec<u8> {
         let index = usize::try_from(pick % u64::try_from(self.ipv4).expect("fits")).expect("below a usize");
         let message = &self.body[index];
         let (attributes, nlri) = parts(message);
@@ -102,8 +102,13 @@ impl Router {
             let med = u8::try_from(pick / 16 % 128).expect("below 128");
             with_other_med(&plain, med).unwrap_or(plain)
         };
-        stamp(&mut message);
+        stamp(&mut message, at);
         message
+    }
+
+    /// The marker that was sent last.
+    pub fn marker(&self) -> u32 {
+        self.marker
     }
 
     fn marker_message(&self) -> Vec<u8> {
@@ -162,12 +167,11 @@ fn with_other_med(message: &[u8], bits: u8) -> Option<Vec<u8>> {
     None
 }
 
-/// Writes the time of now into the per-peer header.
-fn stamp(message: &mut [u8]) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let seconds = u32::try_from(now.as_secs()).expect("before 2106");
+/// Writes a time into the per-peer header.
+fn stamp(message: &mut [u8], at: Duration) {
+    let seconds = u32::try_from(at.as_secs()).expect("before 2106");
     message[TIMESTAMP..TIMESTAMP + 4].copy_from_slice(&seconds.to_be_bytes());
-    message[TIMESTAMP + 4..TIMESTAMP + 8].copy_from_slice(&now.subsec_micros().to_be_bytes());
+    message[TIMESTAMP + 4..TIMESTAMP + 8].copy_from_slice(&at.subsec_micros().to_be_bytes());
 }
 
 fn cut(mut bytes: &[u8]) -> Vec<Vec<u8>> {

@@ -1,20 +1,19 @@
-//! Changes at a steady rate. The per-peer timestamp of each message is the time at which it was sent, and the server
-//! keeps the time of each commit: the difference is what a reader waits.
+//! Changes at a steady rate: time from the socket to the commit, CPU, WAL, and how the tables grow meanwhile.
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postgres::Client;
 
 use crate::collector::Collector;
-use crate::database::{Database, number, wait};
+use crate::database::{Database, number};
 use crate::machine::{Meter, Spent};
-use crate::router::{MARKER_PREFIX, Router};
+use crate::router::Router;
+use crate::stream::{Sent, send, wait_for_markers, waits, watch};
 use crate::{Bench, Failure};
 
-/// How often each router sends: what falls due in one such turn goes out together.
-const TURN: Duration = Duration::from_millis(20);
+/// Into how many parts the time is cut for the report.
+const PARTS: u64 = 10;
 
 /// Measures and prints.
 pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -> Result<(), Failure> {
@@ -32,98 +31,186 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
         router.mark(&mut session)?;
         sessions.push(session);
     }
-    wait_for_markers(&mut client, &all, 1)?;
+    wait_for_markers(&mut client, &all)?;
     client.batch_execute("VACUUM ANALYZE current_routes")?;
+    let routes = number(&mut client, "SELECT count(*) FROM current_routes")?;
     let events = number(&mut client, "SELECT count(*) FROM route_events")?;
-    let sizes = Sizes::now(&mut client)?;
-    client
-        .batch_execute("CREATE TABLE bench_begin AS SELECT pg_current_wal_lsn() AS wal, clock_timestamp() AS time")?;
+    let written = number(&mut client, WRITTEN)?;
+    let begin = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let first = Sample::now(&mut client)?;
+    let part = Duration::from_secs((seconds / PARTS).max(1));
     let meter = Meter { postmaster: bench.postmaster, collector: Some(collector.pid()) };
-    let (spent, sent) = meter.time(|| send(&all, &mut sessions, rate, seconds));
-    let sent = sent?;
-    // Growth before the queues are empty would flatter.
-    for (router, session) in all.iter_mut().zip(&mut sessions) {
-        router.mark(session)?;
-    }
-    wait_for_markers(&mut client, &all, 2)?;
+    let (sending, mut samples) = (AtomicBool::new(true), vec![first]);
+    let (spent, sent) = meter.time(|| {
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let (started, mut client) = (Instant::now(), database.client()?);
+                watch(&mut client, &sending, |client| {
+                    if started.elapsed() >= part * u32::try_from(samples.len())? {
+                        samples.push(Sample::now(client)?);
+                    }
+                    Ok(())
+                })
+            });
+            let sent = send(&mut all, &mut sessions, rate, seconds).and_then(|sent| {
+                // What is measured ends when the queues are empty.
+                for (router, session) in all.iter_mut().zip(&mut sessions) {
+                    router.mark(session)?;
+                }
+                wait_for_markers(&mut client, &all)?;
+                Ok(sent)
+            });
+            sending.store(false, Ordering::Release);
+            let seen = watcher.join().map_err(|_| "a thread panicked")??;
+            Ok::<_, Failure>((sent?, seen))
+        })
+    });
+    let (sent, seen) = sent?;
+    // The server tells its counters now and then.
+    client.batch_execute("SELECT pg_sleep(1.5); SELECT pg_stat_clear_snapshot()")?;
+    samples.push(Sample::now(&mut client)?);
     let stored = number(&mut client, "SELECT count(*) FROM route_events")? - events;
-    let wal = number(&mut client, "SELECT pg_current_wal_lsn() - wal FROM bench_begin")?;
-    print(&mut client, Outcome { sent, stored, seconds, wal, spent }, &sizes)?;
+    let written = number(&mut client, WRITTEN)? - written;
+    print_sum(&sent, seconds, routes, stored, written, &samples, &spent);
+    print_times(&mut client, &waits(&sent, &seen, begin), begin, part)?;
+    print_growth(&samples, part);
     collector.stop()
 }
 
-/// Sends so many UPDATEs a second for so long, all routers together; returns how many.
-pub fn send(all: &[Router], sessions: &mut [TcpStream], rate: u64, seconds: u64) -> Result<u64, Failure> {
-    let routers = u64::try_from(all.len())?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = all
-            .iter()
-            .zip(sessions)
-            .enumerate()
-            .map(|(i, (router, session))| {
-                let seed = u64::try_from(i).unwrap_or(0);
-                scope.spawn(move || send_one(router, session, rate / routers, seconds, seed))
-            })
-            .collect();
-        let sent = threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")?);
-        sent.collect::<Result<Vec<u64>, Failure>>().map(|sent| sent.iter().sum())
-    })
+/// Rows of `current_routes` that statements have written so far.
+const WRITTEN: &str =
+    "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'current_routes'";
+
+/// How large everything is.
+struct Sample {
+    state_heap: i64,
+    state_indexes: i64,
+    dead: i64,
+    vacuums: i64,
+    event_heap: i64,
+    event_indexes: i64,
+    /// Bytes of WAL that were ever written.
+    wal: i64,
 }
 
-fn send_one(router: &Router, session: &mut TcpStream, rate: u64, seconds: u64, seed: u64) -> Result<u64, Failure> {
-    let begin = Instant::now();
-    let (mut sent, mut random) = (0, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    while begin.elapsed() < Duration::from_secs(seconds) {
-        let due = u64::try_from(begin.elapsed().as_micros())? * rate / 1_000_000;
-        let mut bytes = Vec::new();
-        for _ in sent..due {
-            // xorshift64
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            bytes.extend(router.flap(random));
-        }
-        session.write_all(&bytes)?;
-        sent = due;
-        std::thread::sleep(TURN);
+impl Sample {
+    fn now(client: &mut Client) -> Result<Sample, Failure> {
+        let row = client.query_one(
+            "SELECT pg_table_size('current_routes'), pg_indexes_size('current_routes'), s.n_dead_tup, s.autovacuum_count,
+                    (SELECT sum(pg_table_size(relid))::bigint FROM pg_partition_tree('route_events') WHERE isleaf),
+                    (SELECT sum(pg_indexes_size(relid))::bigint FROM pg_partition_tree('route_events') WHERE isleaf),
+                    (pg_current_wal_lsn() - '0/0')::bigint
+             FROM pg_stat_user_tables AS s WHERE s.relname = 'current_routes'",
+            &[],
+        )?;
+        Ok(Sample {
+            state_heap: row.get(0),
+            state_indexes: row.get(1),
+            dead: row.get(2),
+            vacuums: row.get(3),
+            event_heap: row.get(4),
+            event_indexes: row.get(5),
+            wal: row.get(6),
+        })
     }
-    Ok(sent)
 }
 
-/// Waits until both tables have this marker of every router.
-pub fn wait_for_markers(client: &mut Client, all: &[Router], marker: u32) -> Result<(), Failure> {
-    for table in ["current_routes", "route_events"] {
-        for router in all {
-            let sql = format!(
-                "SELECT EXISTS (SELECT FROM {table} WHERE router_id = '{}' AND table_name = 'global' AND afi = 4
-                                AND prefix = '{MARKER_PREFIX}' AND med = {marker})",
-                router.id
-            );
-            wait(client, "a marker", &sql)?;
-        }
+fn print_sum(sent: &Sent, seconds: u64, routes: i64, stored: i64, written: i64, samples: &[Sample], spent: &Spent) {
+    let (updates, marks) = (sent.updates.max(1), sent.marks.iter().map(|(_, marks)| marks.len()).sum::<usize>());
+    let each = |micros: u128| micros as f64 / updates as f64;
+    println!(
+        "{routes} routes of {} routers; {updates} UPDATEs of one route each sent in {seconds} s ({} a second), one in ten a \
+         withdraw, {marks} markers among them; {stored} events stored, {:.2} rows of current_routes written per UPDATE",
+        sent.marks.len(),
+        updates / seconds.max(1),
+        written as f64 / updates as f64
+    );
+    println!("All was committed {:.1} s after the last one was sent.", spent.wall.as_secs_f64() - seconds as f64);
+    let wal = samples.last().map_or(0, |sample| sample.wal) - samples.first().map_or(0, |sample| sample.wal);
+    println!(
+        "CPU: PostgreSQL {:.0} s, {:.1} µs per UPDATE; collector {:.0} s, {:.1} µs; WAL {:.0} bytes per UPDATE, both tables\n",
+        spent.server.as_secs_f64(),
+        each(spent.server.as_micros()),
+        spent.collector.as_secs_f64(),
+        each(spent.collector.as_micros()),
+        wal as f64 / updates as f64
+    );
+}
+
+/// Seconds from sending to the commit, part by part and of all.
+fn print_times(
+    client: &mut Client,
+    waits: &[(Duration, Duration)],
+    begin: Duration,
+    part: Duration,
+) -> Result<(), Failure> {
+    println!(
+        "| from sending to the commit, s | route_events p50 | p90 | p99 | max | current_routes p50 | p90 | p99 | max |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    client.batch_execute("SET work_mem = '256MB'")?;
+    let rows = client.query(
+        &format!(
+            "SELECT part, percentile_cont(ARRAY[0.5, 0.9, 0.99, 1.0]) WITHIN GROUP (ORDER BY waited)
+             FROM (SELECT floor((extract(epoch FROM router_time)::float8 - {begin}) / {part})::bigint AS part,
+                          extract(epoch FROM pg_xact_commit_timestamp(xmin) - router_time)::float8 AS waited
+                   FROM route_events
+                   WHERE router_time >= to_timestamp({begin}) AND ingest_time >= to_timestamp({begin})) AS waits
+             GROUP BY GROUPING SETS ((part), ()) ORDER BY part NULLS LAST",
+            begin = begin.as_secs_f64(),
+            part = part.as_secs_f64()
+        ),
+        &[],
+    )?;
+    for row in rows {
+        let number: Option<i64> = row.get(0);
+        let events: Vec<f64> = row.get(1);
+        let state = waits.iter().filter(|(at, _)| {
+            number
+                .is_none_or(|number| u64::try_from(number).is_ok_and(|number| at.as_secs() / part.as_secs() == number))
+        });
+        let mut state: Vec<f64> = state.map(|(_, wait)| wait.as_secs_f64()).collect();
+        state.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            state.get(((state.len().saturating_sub(1)) as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+        };
+        let name = number.map_or("all".to_owned(), |number| format!("from {} s on", number * part.as_secs() as i64));
+        println!(
+            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            events[0],
+            events[1],
+            events[2],
+            events[3],
+            at(0.5),
+            at(0.9),
+            at(0.99),
+            at(1.0)
+        );
     }
+    println!();
     Ok(())
 }
 
-struct Outcome {
-    sent: u64,
-    stored: i64,
-    seconds: u64,
-    wal: i64,
-    spent: Spent,
-}
-
-struct Sizes {
-    heap: i64,
-    indexes: i64,
-}
-
-impl Sizes {
-    fn now(client: &mut Client) -> Result<Sizes, Failure> {
-        Ok(Sizes {
-            heap: number(client, "SELECT pg_table_size('current_routes')")?,
-            indexes: number(client, "SELECT pg_indexes_size('current_routes')")?,
-        })
+fn print_growth(samples: &[Sample], part: Duration) {
+    println!(
+        "| MB after | current_routes heap | indexes | dead rows | autovacuums | route_events heap | indexes | WAL |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    let begin = samples.first().map_or(0, |sample| sample.wal);
+    let megabytes = |bytes: i64| bytes / 1_000_000;
+    for (i, sample) in samples.iter().enumerate() {
+        let when =
+            if i + 1 == samples.len() { "the end".to_owned() } else { format!("{} s", i as u64 * part.as_secs()) };
+        println!(
+            "| {when} | {} | {} | {} | {} | {} | {} | {} |",
+            megabytes(sample.state_heap),
+            megabytes(sample.state_indexes),
+            sample.dead,
+            sample.vacuums,
+            megabytes(sample.event_heap),
+            megabytes(sample.event_indexes),
+            megabytes(sample.wal - begin)
+        );
     }
 }
 
@@ -139,48 +226,4 @@ pub fn percentiles(client: &mut Client, from: &str) -> Result<String, Failure> {
     )?;
     let p: Vec<i64> = row.get(0);
     Ok(format!("{} | {} | {} | {}", p[0], p[1], p[2], p[3]))
-}
-
-fn print(client: &mut Client, outcome: Outcome, before: &Sizes) -> Result<(), Failure> {
-    let Outcome { sent, stored, seconds, wal, spent } = outcome;
-    let per_second = sent / seconds.max(1);
-    println!(
-        "{sent} UPDATEs sent in {seconds} s ({per_second} a second), one in ten a withdraw; {stored} events stored"
-    );
-    println!(
-        "CPU: PostgreSQL {:.0} s, collector {:.0} s; WAL {} bytes per UPDATE, both tables\n",
-        spent.server.as_secs_f64(),
-        spent.collector.as_secs_f64(),
-        wal / i64::try_from(sent.max(1))?
-    );
-    println!("| from sending to the commit, ms | p50 | p90 | p99 | max |\n|---|---:|---:|---:|---:|");
-    let events = "SELECT pg_xact_commit_timestamp(xmin) - router_time AS waited FROM route_events
-                  WHERE ingest_time > (SELECT time FROM bench_begin) AND router_time > (SELECT time FROM bench_begin)";
-    println!("| route_events | {} |", percentiles(client, events)?);
-    // A row of state was written by its key's latest event.
-    let state = "SELECT pg_xact_commit_timestamp(c.xmin) - e.router_time AS waited
-                 FROM (SELECT DISTINCT ON (router_id, table_name, afi, prefix) * FROM route_events
-                       WHERE router_time > (SELECT time FROM bench_begin)
-                       ORDER BY router_id, table_name, afi, prefix, ingest_time DESC) AS e
-                 JOIN current_routes c USING (router_id, table_name, afi, prefix)
-                 WHERE e.action = 'A' AND c.med = e.med AND c.updated_at > (SELECT time FROM bench_begin)";
-    println!("| current_routes (each route's latest change) | {} |\n", percentiles(client, state)?);
-    let after = Sizes::now(client)?;
-    let megabytes = |bytes: i64| bytes / 1_000_000;
-    println!("| current_routes, MB | before | after | grown by |\n|---|---:|---:|---:|");
-    for (what, a, b) in [("heap", before.heap, after.heap), ("indexes", before.indexes, after.indexes)] {
-        println!("| {what} | {} | {} | {:.2} |", megabytes(a), megabytes(b), b as f64 / a.max(1) as f64);
-    }
-    let row = client.query_one(
-        "SELECT autovacuum_count, n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'current_routes'",
-        &[],
-    )?;
-    let [vacuums, live, dead]: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
-    println!("\nautovacuum ran {vacuums} times on current_routes; {live} rows live, {dead} dead at the end");
-    let days = "FROM pg_partition_tree('route_events') WHERE isleaf";
-    let heap = number(client, &format!("SELECT sum(pg_table_size(relid)) {days}"))?;
-    let indexes = number(client, &format!("SELECT sum(pg_indexes_size(relid)) {days}"))?;
-    let events = number(client, "SELECT count(*) FROM route_events")?.max(1);
-    println!("route_events: {} bytes of heap and {} of indexes an event", heap / events, indexes / events);
-    Ok(())
 }
