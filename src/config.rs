@@ -204,10 +204,10 @@ settings! {
         "threads, with a database connection each, that write `route_events`";
     batch_routes: usize = "BATCH_ROUTES", Text("10000"), value::required(value::count::<1, 1_000_000>), Present,
         "1 to 1000000",
-        "a batch is written when it holds so many changes";
+        "a batch is written when it holds so many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
     flush: Duration = "FLUSH_MS", Text("200"), value::required(value::milliseconds::<1, 60_000>), Present,
         "1 to 60000",
-        "a batch is written when it is so many milliseconds old";
+        "a batch is written when it is so many milliseconds old; one of `current_routes` waits up to 6 s while the writers are behind";
     router_id_from: Vec<RouterIdRule> = "ROUTER_ID_FROM", Text("bgp-id"), value::required(router_id::rules), Present,
         "`bgp-id`, `address` or `sysname`, or a comma-separated list of `CIDR=rule`, with one bare rule for all others",
         "what a router's `router_id` is taken from; in a list the longest matching CIDR of the source address decides";

@@ -347,3 +347,46 @@ fn a_row_taken_for_new_that_is_there_already_is_updated() {
     assert_eq!(db.rows("SELECT med FROM current_routes ORDER BY prefix"), ["2", "3", "4"]);
     assert_eq!(db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'"), born);
 }
+
+#[test]
+fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
+    const ITEMS: u32 = 60;
+    const CHANGES: u32 = 500;
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let health = writers.pipeline.health().clone();
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    wait_for("the route", || db.rows(ROUTES) == ["10.1.0.0/16|1"]);
+    let times = || db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'");
+    let first_seen = times();
+
+    // Somebody holds the row, so the writer waits, and what the session says meanwhile piles up in front of it.
+    let mut locker = db.client();
+    let mut lock = locker.transaction().unwrap();
+    lock.execute("SELECT FROM current_routes FOR UPDATE", &[]).unwrap();
+    let say = |ops: Vec<StateOp>| {
+        owner.waiting.add(ops.len());
+        writers.send(&owner, ops);
+    };
+    say(vec![announce(&t, "10.1.0.0/16", 2)]);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_for("the writer at the lock", || db.rows(waits) == ["1"]);
+    let batches = || health.state_batches.load(std::sync::atomic::Ordering::Relaxed);
+    let before = batches();
+    for item in 0..ITEMS {
+        let changes = (0..CHANGES).map(|i| announce(&t, &format!("10.{}.0.0/16", i % 100), item * CHANGES + i));
+        say(changes.collect());
+    }
+    lock.commit().unwrap();
+    let last = (ITEMS - 1) * CHANGES + CHANGES - 100;
+    let all_last = format!("SELECT count(*), min(med) >= {last} FROM current_routes");
+    wait_for("the last change of each route", || db.rows(&all_last) == ["100|t"]);
+    // Full at 1,000 changes each time, these were 30.
+    let batches = batches() - before;
+    assert!(batches <= 15, "{batches} batches of 30,000 changes");
+    assert_eq!(times(), first_seen);
+    assert_eq!(writers.finish(), 0);
+    wait_for("nothing more to be written", || health.waiting.count() == 0);
+}

@@ -12,6 +12,9 @@ use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 
+/// How many bytes of memory make a batch full, however few changes or events those are.
+pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Changes of many routers' rows, in the order they came.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -19,6 +22,8 @@ pub(super) struct Batch {
     pub(super) owners: BTreeMap<RouterId, Arc<Ownership>>,
     /// What changed in `current_routes`.
     pub(super) rows: Vec<Row>,
+    /// What the rows hold in memory at most: rows of one UPDATE share their attributes.
+    pub(super) bytes: usize,
     /// Everything else.
     pub(super) extras: Extras,
     /// What the sessions are told when it is stored.
@@ -105,6 +110,17 @@ impl Batch {
         self.rows.is_empty() && self.extras.is_empty()
     }
 
+    /// Adds a change.
+    pub(super) fn push(&mut self, row: Row) {
+        self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, |route| route.columns().len());
+        self.rows.push(row);
+    }
+
+    /// Whether it holds so many changes, or as much memory as a batch may.
+    pub(super) fn is_full(&self, changes: usize) -> bool {
+        self.rows.len() >= changes || self.bytes >= GATHERED_BYTES_MAX
+    }
+
     /// Whether `owner`'s changes can join: another session of the same router cannot, the two epochs would be checked
     /// as one.
     pub(super) fn admits(&self, owner: &Ownership) -> bool {
@@ -187,7 +203,7 @@ mod tests {
             (&a, 1, withdraw()),
             (&table("a"), 1, announce()),
         ] {
-            batch.rows.push(Row::new(table.clone(), &nlri(octet), change, Was::Stored));
+            batch.push(Row::new(table.clone(), &nlri(octet), change, Was::Stored));
         }
         batch.coalesce();
         let got: Vec<_> =

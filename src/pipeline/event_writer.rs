@@ -16,6 +16,7 @@ use jiff::civil::Date;
 use zstd::bulk::Compressor;
 
 use super::PipelineOptions;
+use super::batch::GATHERED_BYTES_MAX;
 use super::health::Health;
 use super::link::{Failure, Fate, Link};
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
@@ -101,14 +102,17 @@ impl EventWriter {
         while let Ok(first) = self.link.resting(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             let mut events = first.events.len();
+            let mut bytes = bytes_of(&first.events);
             let mut awaited = first.stored.is_some();
             let mut batches = vec![first];
-            while events < self.options.batch_routes && !awaited {
+            while events < self.options.batch_routes && bytes < GATHERED_BYTES_MAX && !awaited {
                 let Ok(item) = items.recv_deadline(deadline) else { break };
                 events += item.events.len();
+                bytes += bytes_of(&item.events);
                 awaited = item.stored.is_some();
                 batches.push(item);
             }
+            self.health.waiting.take(events);
             let arrived: Vec<_> = batches.iter().map(|batch| (Arc::clone(&batch.owner), batch.read_at)).collect();
             arrived.iter().for_each(|(owner, read_at)| owner.meter.history.arrived(*read_at));
             let waiting: Vec<_> = batches.iter_mut().filter_map(|batch| batch.stored.take()).collect();
@@ -315,6 +319,16 @@ impl EventWriter {
         self.given_up += events;
         Health::count(&self.health.given_up, events);
     }
+}
+
+/// What events hold in memory at most: those of one UPDATE share their attributes.
+fn bytes_of(events: &[RouteEvent]) -> usize {
+    let columns = |event: &RouteEvent| match &event.change {
+        RouteChange::Announce(route) => route.columns().len(),
+        RouteChange::Withdraw(_) => 0,
+    };
+    let own = |event| columns(event) + event.raw.as_ref().map_or(0, |raw| raw.len());
+    events.iter().map(|event| size_of::<RouteEvent>() + own(event)).sum()
 }
 
 impl Row {

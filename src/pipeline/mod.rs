@@ -12,6 +12,7 @@ mod health;
 mod link;
 pub mod op;
 mod outage;
+mod pace;
 pub mod progress;
 mod rejected;
 pub mod sender;
@@ -48,9 +49,9 @@ pub struct PipelineOptions {
     pub state_writers: usize,
     /// How many threads write history; none: no history is kept.
     pub history_writers: usize,
-    /// How many rows make a batch full.
+    /// How many changes make a batch full while the writers keep up.
     pub batch_routes: usize,
-    /// How old a batch gets.
+    /// How old a batch gets while they do.
     pub flush: Duration,
     /// Whether raw messages are compressed, where sessions send them.
     pub compress_raw: bool,

@@ -7,24 +7,48 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many changes and events of all sessions are on their way to the database.
 #[derive(Debug, Default)]
-pub struct Waiting(AtomicU64);
+pub struct Waiting {
+    /// In front of a writer.
+    queued: AtomicU64,
+    /// A writer has them, and they are not stored.
+    taken: AtomicU64,
+}
 
 impl Waiting {
     /// So many more are about to be sent.
     pub fn add(&self, count: usize) {
-        self.0.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        add(&self.queued, count);
+    }
+
+    /// A writer has taken so many.
+    pub fn take(&self, count: usize) {
+        subtract(&self.queued, count);
+        add(&self.taken, count);
     }
 
     /// So many are stored, refused or given up.
     pub fn remove(&self, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(count)));
+        subtract(&self.taken, count);
     }
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.queued() + self.taken.load(Ordering::Relaxed)
     }
+
+    /// How many of them no writer has taken yet.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+fn subtract(counter: &AtomicU64, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(count)));
 }
 
 /// Counted by the session and by the two writers of its router.

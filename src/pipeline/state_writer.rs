@@ -18,6 +18,7 @@ use super::batch::{Batch, PeerNews, Row};
 use super::health::Health;
 use super::link::{Attempt, Failure, Fate, Link};
 use super::op::{Claim, ClaimRight, Claimed, Ownership, PeersOf, SessionEvent, StateBatch, StateItem, StateOp, Was};
+use super::pace::Pace;
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
@@ -32,6 +33,7 @@ const PURGE_ROWS: usize = 20_000;
 pub(super) struct StateWriter {
     options: Arc<PipelineOptions>,
     link: Link,
+    pace: Pace,
     batch: Batch,
     /// The epochs of sessions that claimed a router here and were not lost since.
     claims: HashMap<RouterId, i64>,
@@ -58,6 +60,7 @@ impl StateWriter {
         StateWriter {
             link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
+            pace: Pace::new(&options),
             batch: Batch::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
@@ -72,9 +75,9 @@ impl StateWriter {
     /// Writes until all senders are gone. Returns how many operations were given up.
     pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
         while let Ok(item) = self.link.resting(|| items.recv()) {
-            let deadline = Instant::now() + self.options.flush;
+            let deadline = Instant::now() + self.pace.gather();
             self.take(item);
-            while !self.batch.is_empty() && self.batch.rows.len() < self.options.batch_routes {
+            while !self.batch.is_empty() && !self.batch.is_full(self.pace.changes()) {
                 let Ok(item) = items.recv_deadline(deadline) else { break };
                 self.take(item);
             }
@@ -82,6 +85,7 @@ impl StateWriter {
             // Whatever was taken is committed by now, rejected, or given up.
             self.arrived.drain(..).for_each(|meter| meter.state.committed());
             self.health.waiting.remove(std::mem::take(&mut self.unwritten));
+            self.pace.written(self.health.waiting.queued());
         }
         self.given_up
     }
@@ -101,6 +105,7 @@ impl StateWriter {
         }
         owner.meter.state.arrived(read_at);
         self.unwritten += ops.len();
+        self.health.waiting.take(ops.len());
         if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, &owner.meter)) {
             self.arrived.push(Arc::clone(&owner.meter));
         }
@@ -117,7 +122,7 @@ impl StateWriter {
         match op {
             StateOp::RouterSeen(record) => self.gather(owner).extras.routers.push(record),
             StateOp::Route { table, nlri, change, was } => {
-                self.gather(owner).rows.push(Row::new(table, &nlri, change, was));
+                self.gather(owner).push(Row::new(table, &nlri, change, was));
             }
             StateOp::TableSeen(table) => {
                 self.gather(owner).extras.seen.insert(table);
@@ -295,7 +300,7 @@ impl StateWriter {
     fn write_without_lost(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let rows: Vec<Row> = batch.rows[range].to_vec();
         let extras = if is_last { std::mem::take(&mut batch.extras) } else { super::batch::Extras::default() };
-        let mut rest = Batch { owners: batch.owners.clone(), rows, extras, pieces: Vec::new() };
+        let mut rest = Batch { owners: batch.owners.clone(), rows, extras, ..Batch::default() };
         rest.drop_lost();
         let length = rest.rows.len();
         let result = self.write(&mut rest, 0..length, is_last);

@@ -1,0 +1,90 @@
+//! How much a writer gathers before it writes: little and soon while the writers keep up, more and longer while they do not.
+//!
+//! A route that changes again and again is one row however often it changed within a batch, so the larger the batch, the
+//! fewer rows a storm costs. It is for state only: each event is a row of its own, and events in larger batches were
+//! not written any faster.
+
+use std::time::Duration;
+
+use super::PipelineOptions;
+
+/// How many times [`PipelineOptions::batch_routes`] a batch holds at most, and how many times `flush` it is gathered. Its
+/// bytes are bounded beside.
+const GROWTH_MAX: u32 = 32;
+
+/// How long a batch is gathered at most, unless `flush` is longer: what readers wait when history cannot keep up.
+const GATHER_MAX: Duration = Duration::from_secs(6);
+
+/// What one writer gathers.
+#[derive(Debug)]
+pub(super) struct Pace {
+    flush: Duration,
+    changes: usize,
+    /// With so many changes in front of all writers, they are behind: a full batch for each.
+    queued_max: u64,
+    growth: u32,
+}
+
+impl Pace {
+    pub(super) fn new(options: &PipelineOptions) -> Pace {
+        let writers = options.state_writers + options.history_writers;
+        Pace {
+            flush: options.flush,
+            changes: options.batch_routes,
+            queued_max: u64::try_from(options.batch_routes.saturating_mul(writers)).unwrap_or(u64::MAX),
+            growth: 1,
+        }
+    }
+
+    /// How long changes are gathered, from the first one on.
+    pub(super) fn gather(&self) -> Duration {
+        self.flush.saturating_mul(self.growth).min(GATHER_MAX).max(self.flush)
+    }
+
+    /// How many changes make a batch full.
+    pub(super) fn changes(&self) -> usize {
+        self.changes.saturating_mul(usize::try_from(self.growth).unwrap_or(usize::MAX))
+    }
+
+    /// A batch is written, and so much waits in front of the writers now.
+    pub(super) fn written(&mut self, queued: u64) {
+        self.growth =
+            if queued > self.queued_max { (self.growth * 2).min(GROWTH_MAX) } else { (self.growth / 2).max(1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(flush: Duration) -> Pace {
+        Pace { flush, changes: 100, queued_max: 300, growth: 1 }
+    }
+
+    #[test]
+    fn it_grows_while_much_waits_and_shrinks_when_little_does() {
+        let flush = Duration::from_millis(20);
+        let mut pace = pace(flush);
+        let mut after = |queued| {
+            pace.written(queued);
+            (pace.changes(), pace.gather())
+        };
+        assert_eq!(after(300), (100, flush), "a batch for each writer is no backlog");
+        assert_eq!(after(301), (200, 2 * flush));
+        assert_eq!(after(u64::MAX), (400, 4 * flush));
+        assert_eq!(after(0), (200, 2 * flush));
+        assert_eq!((0..9).map(|_| after(301)).last(), Some((3200, 32 * flush)));
+        assert_eq!((0..9).map(|_| after(300)).last(), Some((100, flush)));
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_is_useful() {
+        for (flush, longest) in
+            [(200, 6_000), (60_000, 60_000)].map(|(a, b)| (Duration::from_millis(a), Duration::from_millis(b)))
+        {
+            let mut pace = pace(flush);
+            (0..9).for_each(|_| pace.written(u64::MAX));
+            assert_eq!(pace.gather(), longest);
+        }
+    }
+}
