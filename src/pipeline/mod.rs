@@ -35,7 +35,7 @@ pub use op::{
     StoredRoute, Was, WithdrawReason,
 };
 pub use progress::{Progress, Waiting};
-pub use sender::{BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
+pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::StateWriter;
 
 /// What the writers need to know.

@@ -10,12 +10,15 @@ use crate::model::RouterId;
 /// How many operations or events a session puts into one item at most; writers accept any number.
 pub const BATCH_ITEMS_MAX: usize = 2048;
 
+/// How many bytes of attribute sets and raw messages make such an item full: one UPDATE more at most.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
 /// How many items wait in front of one state writer at most. A [`StateOp`](super::StateOp) is 120 bytes at most (a
-/// test says so), so this is 30 MiB of operations; attribute sets are shared and come on top, once per UPDATE.
+/// test says so), so this is 30 MiB of operations; attribute sets come on top, once per UPDATE: 64 MiB.
 pub const STATE_QUEUE_ITEMS_MAX: usize = 128;
 
 /// How many items wait in front of one event writer at most. A [`RouteEvent`](super::RouteEvent) is 136 bytes at most,
-/// so this is 34 MiB of events; raw messages come on top, once per message.
+/// so this is 34 MiB of events; attribute sets, which the state writer's items share, and raw messages come on top: 64 MiB.
 pub const EVENT_QUEUE_ITEMS_MAX: usize = 128;
 
 /// The way from sessions to the writers. When all clones are gone, the writers drain their queues and end.

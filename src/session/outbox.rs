@@ -9,12 +9,17 @@ use crossbeam_channel::{Sender, bounded};
 use super::SessionEnd;
 use crate::model::{Table, Timestamp};
 use crate::pipeline::{
-    BATCH_ITEMS_MAX, EventBatch, Ownership, RouteEvent, SessionEvent, StateBatch, StateItem, StateOp,
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, SessionEvent, StateBatch,
+    StateItem, StateOp,
 };
 
 /// A piece is passed on when it holds this many ops or events, and always before the session waits for
 /// its socket. It bounds what one item on a writer's channel can hold.
 const PIECE_MAX: usize = BATCH_ITEMS_MAX;
+
+/// Nor may its attribute sets and raw messages take more bytes: a router may say one route with kilobytes of attributes in
+/// each UPDATE.
+const PIECE_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
 /// The ops and events of one session that are not on a channel yet.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub struct Outbox {
     history: Option<Sender<EventBatch>>,
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
+    /// What `ops` and `events` hold elsewhere in memory: attribute sets and raw messages.
+    bytes: usize,
+    /// Where the attribute set is that was counted last.
+    weighed: Option<usize>,
     tables: Vec<Arc<Table>>,
     /// Where those of `tables` are, to find one among thousands.
     seen: HashSet<usize>,
@@ -44,6 +53,8 @@ impl Outbox {
             history,
             ops: Vec::new(),
             events: Vec::new(),
+            bytes: 0,
+            weighed: None,
             tables: Vec::new(),
             seen: HashSet::new(),
             read_at: None,
@@ -78,8 +89,11 @@ impl Outbox {
     /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
         self.read_at.get_or_insert_with(Instant::now);
+        if let StateOp::Route { change, .. } = &op {
+            self.weigh(change);
+        }
         self.ops.push(op);
-        if self.ops.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
+        self.pass_on_if_full()
     }
 
     /// Adds a row of history.
@@ -88,8 +102,24 @@ impl Outbox {
     /// As [`Outbox::flush`].
     pub fn event(&mut self, event: RouteEvent) -> Result<(), SessionEnd> {
         self.read_at.get_or_insert_with(Instant::now);
+        self.weigh(&event.change);
+        self.bytes += event.raw.as_ref().map_or(0, |raw| raw.len());
         self.events.push(event);
-        if self.events.len() >= PIECE_MAX { self.flush() } else { Ok(()) }
+        self.pass_on_if_full()
+    }
+
+    /// Counts the bytes of a change; an attribute set is shared by all routes of its UPDATE, in both pieces.
+    fn weigh(&mut self, change: &RouteChange) {
+        let RouteChange::Announce(route) = change else { return };
+        let columns = route.columns();
+        if self.weighed.replace(columns.as_ptr().addr()) != Some(columns.as_ptr().addr()) {
+            self.bytes += columns.len();
+        }
+    }
+
+    fn pass_on_if_full(&mut self) -> Result<(), SessionEnd> {
+        let is_full = self.ops.len() >= PIECE_MAX || self.events.len() >= PIECE_MAX || self.bytes >= PIECE_BYTES_MAX;
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Adds a row of `session_events`.
@@ -146,6 +176,7 @@ impl Outbox {
         }
         let tables = std::mem::take(&mut self.tables);
         self.seen.clear();
+        (self.bytes, self.weighed) = (0, None);
         let sending = Instant::now();
         let read_at = self.read_at.take().unwrap_or(sending);
         let progress = &self.owner.progress;
