@@ -144,7 +144,7 @@ impl Monitor {
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up),
-            Message::PeerDown(down) => self.peer_down(&down),
+            Message::PeerDown(down) => self.peer_down(&down, received_at),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
             Message::StatisticsReport(report) => self.statistics(&report, received_at),
             Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
@@ -263,7 +263,8 @@ impl Monitor {
         if !matches!(up.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
             if self.peers.is_up(&up.peer) {
-                settled.remnants.up(self.peers.source(&up.peer).peer);
+                let restart_time = Duration::from_secs(up.received_open.restart_time().into());
+                settled.remnants.up(self.peers.source(&up.peer).peer, restart_time);
             }
         }
         let mut source = self.peers.source(&up.peer);
@@ -281,7 +282,7 @@ impl Monitor {
         Ok(())
     }
 
-    fn peer_down(&mut self, down: &PeerDown<'_>) -> Result<(), SessionEnd> {
+    fn peer_down(&mut self, down: &PeerDown<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         let source = self.peers.source(&down.peer);
         let name = self.peers.base_name(&down.peer, AfiSafi::IPV4_UNICAST);
         let was_up = self.peers.peer_down(&down.peer);
@@ -289,7 +290,7 @@ impl Monitor {
         let reason = down.to_string();
         let Some(settled) = &mut self.settled else { return Ok(()) };
         settled.drifts.forget(&source.peer);
-        settled.remnants.down(&source.peer);
+        settled.remnants.down(&source.peer, received_at);
         settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
         if !matches!(down.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;

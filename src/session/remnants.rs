@@ -6,11 +6,13 @@
 //! does. The session of a router that does not count its Loc-RIB is closed when neighbours that may have had more than the
 //! share of the routes went down, the time of the rule ago.
 //!
+//! Where a neighbour asked for graceful restart the router keeps its routes meanwhile, and forgets them when that is over: the time
+//! begins then.
+//!
 //! What the new dump leaves out is what had been left behind. Where that is no more than the share, the router withdraws what
 //! it has to: it is bothered again only after neighbours went down anew, and after twice the time.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -48,12 +50,20 @@ pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
     sizes.filter_map(|statistic| number(statistic.value)).max()
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Neighbour {
+    /// How many routes it has at most; `None`: it was not said.
+    at_most: Option<u64>,
+    /// For how long its routes stay while it restarts.
+    restart_time: Duration,
+}
+
 /// What one session knows of it.
 #[derive(Debug)]
 pub struct Remnants {
     rule: Option<ResyncOnDrift>,
-    /// The neighbours that are up, and how many routes each has at most; `None`: it was not said.
-    neighbours: HashMap<PeerId, Option<u64>>,
+    /// Those that are up.
+    neighbours: HashMap<PeerId, Neighbour>,
     /// How many of them it was not said of.
     silent: usize,
     /// The sum over the others.
@@ -64,6 +74,8 @@ pub struct Remnants {
     is_counted: bool,
     /// How many routes those may have left behind that went down.
     lost: u64,
+    /// Until when the router may keep routes of theirs because they may come back.
+    kept_until: Option<Timestamp>,
     /// Since when that is above the share.
     since: Option<Timestamp>,
     /// Whether the session before was closed for this.
@@ -83,6 +95,7 @@ impl Remnants {
             is_reported: false,
             is_counted: false,
             lost: 0,
+            kept_until: None,
             since: None,
             is_trial: rule.is_some() && resyncs.take_trial(router, &LOC_RIB),
             looked_at: None,
@@ -90,18 +103,21 @@ impl Remnants {
         }
     }
 
-    /// A neighbour is up.
-    pub fn up(&mut self, peer: PeerId) {
-        if let Entry::Vacant(unknown) = self.neighbours.entry(peer) {
-            unknown.insert(None);
-            self.silent += 1;
-        }
+    /// A neighbour is up; its routes stay for `restart_time` while it restarts.
+    pub fn up(&mut self, peer: PeerId, restart_time: Duration) {
+        self.neighbours
+            .entry(peer)
+            .or_insert_with(|| {
+                self.silent += 1;
+                Neighbour::default()
+            })
+            .restart_time = restart_time;
     }
 
     /// How many routes a neighbour has at most.
     pub fn report(&mut self, peer: &PeerId, at_most: u64) {
-        let Some(known) = self.neighbours.get_mut(peer) else { return };
-        let before = known.replace(at_most);
+        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
+        let before = neighbour.at_most.replace(at_most);
         self.silent -= usize::from(before.is_none());
         self.reported = self.reported - u128::from(before.unwrap_or(0)) + u128::from(at_most);
         self.is_reported = true;
@@ -113,11 +129,12 @@ impl Remnants {
     }
 
     /// A neighbour went down. One that was not up had nothing.
-    pub fn down(&mut self, peer: &PeerId) {
-        let Some(at_most) = self.neighbours.remove(peer) else { return };
+    pub fn down(&mut self, peer: &PeerId, at: Timestamp) {
+        let Some(Neighbour { at_most, restart_time }) = self.neighbours.remove(peer) else { return };
         self.silent -= usize::from(at_most.is_none());
         self.reported -= u128::from(at_most.unwrap_or(0));
         self.lost = self.lost.saturating_add(at_most.unwrap_or(u64::MAX));
+        self.kept_until = self.kept_until.max(Some(later(at, restart_time)));
     }
 
     /// By how many routes the Loc-RIBs, when they were looked at, had more than all neighbours that are up have together: some were left
@@ -152,7 +169,8 @@ impl Remnants {
             resyncs.forget(router, &LOC_RIB);
         }
         let left = self.lost.min(routes);
-        let is_above = !self.is_counted && rule.is_above(routes, routes - left);
+        let is_kept = self.kept_until.is_some_and(|until| at < until);
+        let is_above = !self.is_counted && !is_kept && rule.is_above(routes, routes - left);
         self.since = is_above.then(|| self.since.unwrap_or(at));
         let lasting = lasted(self.since?, at);
         if lasting < resyncs.wait(router, &LOC_RIB, rule.lasting)? {
@@ -166,6 +184,10 @@ impl Remnants {
     }
 }
 
+fn later(at: Timestamp, time: Duration) -> Timestamp {
+    Timestamp::from_unix_micros(at.unix_micros().saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +196,10 @@ mod tests {
     fn neighbour(number: u8) -> PeerId {
         let address = Ipv4Addr::new(192, 0, 2, number);
         PeerId { kind: PeerKind::Global, address: Some(address.into()), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED }
+    }
+
+    fn down(remnants: &mut Remnants, number: u8) {
+        remnants.down(&neighbour(number), Timestamp::from_unix_micros(0));
     }
 
     /// One router's sessions.
@@ -191,7 +217,7 @@ mod tests {
         fn session(&self, rule: &str, neighbours: &[(u8, u64)]) -> Remnants {
             let mut remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
             for (number, routes) in neighbours {
-                remnants.up(neighbour(*number));
+                remnants.up(neighbour(*number), Duration::ZERO);
                 remnants.report(&neighbour(*number), *routes);
             }
             remnants
@@ -209,7 +235,7 @@ mod tests {
             assert_eq!(self.look(&mut remnants, 100, left_out, 0), None);
             // Whatever happens, as long as no neighbour goes down it is left alone.
             assert_eq!(self.look(&mut remnants, 100, left_out, 1_000_000), None);
-            remnants.down(&neighbour(1));
+            down(&mut remnants, 1);
             (0..200_000).find(|second| self.look(&mut remnants, 100, left_out, (*second).min(1)).is_some())
         }
     }
@@ -218,27 +244,41 @@ mod tests {
     fn what_neighbours_may_have_left_behind_needs_a_dump_when_the_time_is_over() {
         let mut router = Router::new();
         let mut remnants = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
-        remnants.down(&neighbour(9));
-        remnants.down(&neighbour(3));
+        down(&mut remnants, 9);
+        down(&mut remnants, 3);
         assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "less than the share");
-        remnants.down(&neighbour(4));
+        down(&mut remnants, 4);
         assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "the share is reached, and the time begins");
         assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
         let why = router.look(&mut remnants, 100, 0, 1).unwrap();
         assert_eq!(why, "loc-rib: 100 routes stored, up to 11 left behind by neighbours that went down, for 60 s");
         let mut remnants = router.session("10%,60s", &[(1, 50)]);
-        remnants.up(neighbour(2));
-        remnants.down(&neighbour(2));
+        remnants.up(neighbour(2), Duration::ZERO);
+        down(&mut remnants, 2);
         assert_eq!(router.look(&mut remnants, 100, 20, 0), None);
         let why = router.look(&mut remnants, 100, 20, 60).unwrap();
         assert!(why.contains("up to 100 left behind"), "nobody knows of how many: {why}");
     }
 
     #[test]
+    fn what_a_router_keeps_for_a_neighbour_that_restarts_is_not_left_behind_yet() {
+        let mut router = Router::new();
+        let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
+        remnants.up(neighbour(1), Duration::from_secs(120));
+        down(&mut remnants, 2);
+        down(&mut remnants, 1);
+        assert_eq!(router.look(&mut remnants, 100, 0, 119), None);
+        assert_eq!(router.look(&mut remnants, 100, 0, 1), None, "the time begins");
+        assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
+        let why = router.look(&mut remnants, 100, 0, 1).unwrap();
+        assert!(why.contains("up to 100 left behind") && why.ends_with("for 60 s"), "{why}");
+    }
+
+    #[test]
     fn a_dump_that_runs_and_a_router_that_counts_its_loc_rib_are_left_alone() {
         let mut router = Router::new();
         let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
-        remnants.down(&neighbour(1));
+        down(&mut remnants, 1);
         for seconds in [0, 1_000, 2_000] {
             let at = Timestamp::from_unix_micros(seconds * 1_000_000);
             assert_eq!(remnants.look(&RouterId::new("r"), None, at, &router.resyncs), None);
@@ -247,7 +287,7 @@ mod tests {
         assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
         assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
         let mut off = router.session("", &[(1, 50)]);
-        off.down(&neighbour(1));
+        down(&mut off, 1);
         assert_eq!(router.look(&mut off, 100, 0, 0), None);
         assert_eq!(router.look(&mut off, 100, 0, 1_000_000), None);
     }
@@ -273,13 +313,13 @@ mod tests {
             remnants.excess()
         };
         assert_eq!((excess(&mut remnants, 100), excess(&mut remnants, 112)), (Some(0), Some(2)));
-        remnants.up(neighbour(3));
+        remnants.up(neighbour(3), Duration::ZERO);
         assert_eq!(excess(&mut remnants, 112), None);
         remnants.report(&neighbour(3), 1);
-        remnants.up(neighbour(3));
+        remnants.up(neighbour(3), Duration::ZERO);
         remnants.report(&neighbour(2), 61);
         assert_eq!(excess(&mut remnants, 113), Some(1));
-        remnants.down(&neighbour(1));
+        down(&mut remnants, 1);
         assert_eq!(excess(&mut remnants, 113), Some(51));
         remnants.counted();
         assert_eq!(excess(&mut remnants, 113), None);

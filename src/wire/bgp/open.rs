@@ -109,6 +109,22 @@ impl Open {
         let asn = four_octet.unwrap_or(Asn(my_as.into()));
         Ok(Open { version, my_as, asn, hold_time, bgp_id, capabilities, defect })
     }
+
+    /// For how many seconds the other side keeps the routes of this speaker while it restarts (RFC 4724 section 3): 0 where it does not
+    /// ask for that in any family.
+    pub fn restart_time(&self) -> u16 {
+        let asked = self.capabilities.iter().filter_map(|capability| match capability {
+            // Flags and the time, then four octets a family.
+            Capability::Other { code: 64, value } if value.len() >= 6 => {
+                Some(u16::from_be_bytes([value[0] & 0x0f, value[1]]))
+            }
+            Capability::Other { .. }
+            | Capability::Multiprotocol(_)
+            | Capability::FourOctetAs(_)
+            | Capability::AddPath(_) => None,
+        });
+        asked.max().unwrap_or(0)
+    }
 }
 
 /// Optional parameters; one of type 255 announces the long form, whatever the short length (RFC 9072 section 2).
@@ -235,6 +251,21 @@ mod tests {
         check(&[10, 2, 8, 1, 4, 0, 2, 0, 1, 65, 4], 39, "Capability Value");
         check(&[10, 2, 6, 1, 4, 0, 2, 0, 1, 2, 9], 39, "Parm Value");
         check(&[9, 2, 6, 1, 4, 0, 2, 0, 1, 2], 38, "Parm Length");
+    }
+
+    #[test]
+    fn a_restart_time_counts_where_a_family_is_named() {
+        let check = |capability: &[u8], want| {
+            let length = u8::try_from(capability.len()).unwrap();
+            let bytes = open(&[&[length + 2, 2, length][..], capability].concat());
+            assert_eq!(Open::decode(&mut Reader::new(&bytes, 0)).unwrap().restart_time(), want, "{capability:?}");
+        };
+        check(&[64, 6, 0x80, 120, 0, 1, 1, 0x80], 120);
+        check(&[64, 6, 0xff, 0xff, 0, 1, 1, 0], 4_095);
+        // FRR says so where it only helps others.
+        check(&[64, 2, 0xc0, 0x78], 0);
+        check(&[64, 0], 0);
+        check(&AS4, 0);
     }
 
     #[test]
