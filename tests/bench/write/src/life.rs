@@ -127,7 +127,8 @@ fn four(bench: &Bench, routes: usize) -> Result<(Spent, Spent), Failure> {
     Ok((spent, peer_down))
 }
 
-fn dump(router: &mut Router, collector: &Collector, client: &mut Client) -> Result<TcpStream, Failure> {
+/// A router's first dump, until all of it is committed.
+pub fn dump(router: &mut Router, collector: &Collector, client: &mut Client) -> Result<TcpStream, Failure> {
     let mut session = router.dump(collector.address)?;
     marked(router, &mut session, client)?;
     Ok(session)

@@ -87,15 +87,8 @@ impl Limits {
 pub fn measure(database: &Database, rows: &Rows, postmaster: u32) -> Result<Limits, Failure> {
     let meter = Meter { postmaster, collector: None };
     let mut client = database.client()?;
-    let partition: String = client.query_one("SELECT tableoid::regclass::text FROM route_events LIMIT 1", &[])?.get(0);
     let mut limits = Limits::default();
-    client.batch_execute("CREATE TABLE limit_routes (LIKE current_routes INCLUDING ALL)")?;
-    limits.routes = timed(meter, || copy(&mut client, "limit_routes", ROUTE_COLUMNS, &rows.routes))?;
-    client.batch_execute(&format!(
-        "DROP TABLE limit_routes; CREATE TABLE limit_events (LIKE {partition} INCLUDING ALL)"
-    ))?;
-    limits.events = timed(meter, || copy(&mut client, "limit_events", "", &rows.events))?;
-    client.batch_execute("DROP TABLE limit_events")?;
+    [limits.routes, limits.events] = both(&mut client, rows, postmaster)?;
     let secondary = secondary_indexes(&mut client)?;
     for by_two in [false, true] {
         client.batch_execute(
@@ -124,8 +117,28 @@ pub fn measure(database: &Database, rows: &Rows, postmaster: u32) -> Result<Limi
         }
         client.batch_execute("DROP TABLE limit_routes")?;
     }
+    let partition = partition(&mut client)?;
     [limits.single, limits.thousand] = row_by_row(&mut client, meter, rows.count, &partition)?;
     Ok(limits)
+}
+
+/// COPY of all routes and of all events, one after the other, into empty copies of the tables with all their indexes.
+pub fn both(client: &mut Client, rows: &Rows, postmaster: u32) -> Result<[Spent; 2], Failure> {
+    let meter = Meter { postmaster, collector: None };
+    let partition = partition(client)?;
+    client.batch_execute("CREATE TABLE limit_routes (LIKE current_routes INCLUDING ALL)")?;
+    let routes = timed(meter, || copy(client, "limit_routes", ROUTE_COLUMNS, &rows.routes))?;
+    client.batch_execute(&format!(
+        "DROP TABLE limit_routes; CREATE TABLE limit_events (LIKE {partition} INCLUDING ALL)"
+    ))?;
+    let events = timed(meter, || copy(client, "limit_events", "", &rows.events))?;
+    client.batch_execute("DROP TABLE limit_events")?;
+    Ok([routes, events])
+}
+
+/// The day's partition.
+fn partition(client: &mut Client) -> Result<String, Failure> {
+    Ok(client.query_one("SELECT tableoid::regclass::text FROM route_events LIMIT 1", &[])?.get(0))
 }
 
 fn timed(meter: Meter, work: impl FnOnce() -> Result<(), Failure>) -> Result<Spent, Failure> {

@@ -2,6 +2,7 @@
 
 mod collector;
 mod database;
+mod dump;
 mod events;
 #[path = "../../../common/generate.rs"]
 #[allow(dead_code)]
@@ -45,6 +46,15 @@ enum Command {
         routes: usize,
         /// How often; the lowest figure of each kind counts
         #[arg(long, default_value_t = 2)]
+        rounds: usize,
+    },
+    /// The first dump of one router beside COPY of the same rows, round by round
+    Dump {
+        /// IPv4 routes; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 200_000)]
+        routes: usize,
+        /// How often
+        #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
     /// What a million events cost, with and without raw messages
@@ -116,6 +126,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let bench = Bench { admin, binary: arguments.binary, postmaster };
     match arguments.command {
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
+        Command::Dump { routes, rounds } => dump::run(&bench, routes, rounds),
         Command::Events { routes } => events::run(&bench, routes),
         Command::Load { routes, readers } => load::run(&bench, routes, readers),
         Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),

@@ -1,0 +1,48 @@
+//! The first dump of one router beside plain COPY of the same rows, one after the other, round by round.
+
+use crate::collector::Collector;
+use crate::database::Database;
+use crate::life::dump;
+use crate::limits::{self, Rows};
+use crate::machine::{self, Meter};
+use crate::router::Router;
+use crate::{Bench, Failure};
+
+/// Measures and prints.
+pub fn run(bench: &Bench, routes: usize, rounds: usize) -> Result<(), Failure> {
+    println!("{} routes and as many events\n", routes + routes / 5);
+    println!(
+        "| round | dump s | COPY s | ratio | CPU s: state writer's connection | event writer's | collector | both COPYs | ratio |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for round in 1..=rounds {
+        let database = Database::fresh(&bench.admin, "rib_bench")?;
+        let mut router = Router::new(2, routes)?;
+        let collector = Collector::start(&bench.binary, &database.url(), &[])?;
+        let mut client = database.client()?;
+        let meter = Meter { postmaster: bench.postmaster, collector: Some(collector.pid()) };
+        let (ours, session) = meter.time(|| dump(&mut router, &collector, &mut client));
+        drop(session?);
+        let mut connection = |threads: &str| {
+            let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'rib-ingester/' || $1 || '-%'";
+            let pids = client.query(sql, &[&threads])?.into_iter().map(|row| u32::try_from(row.get::<_, i32>(0)));
+            let used = pids.map(|pid| Ok(machine::used(pid?).as_secs_f64()));
+            used.sum::<Result<f64, Failure>>()
+        };
+        let (state, events) = (connection("state")?, connection("events")?);
+        collector.stop()?;
+        let rows = Rows::of_history(&mut client)?;
+        let [a, b] = limits::both(&mut client, &rows, bench.postmaster)?;
+        let copy = (a.wall + b.wall, a.server + b.server);
+        println!(
+            "| {round} | {:.1} | {:.1} | {:.2} | {state:.1} | {events:.1} | {:.1} | {:.1} | {:.2} |",
+            ours.wall.as_secs_f64(),
+            copy.0.as_secs_f64(),
+            ours.wall.as_secs_f64() / copy.0.as_secs_f64(),
+            ours.collector.as_secs_f64(),
+            copy.1.as_secs_f64(),
+            ours.cpu().as_secs_f64() / copy.1.as_secs_f64()
+        );
+    }
+    Ok(())
+}
