@@ -8,6 +8,10 @@ use std::path::Path;
 
 use rib_ingester::wire::bmp::{self, Frame, Message};
 
+#[path = "common/bmp.rs"]
+#[allow(dead_code, missing_docs)]
+mod made;
+
 #[path = "fuzz/src/lib.rs"]
 mod checks;
 
@@ -148,4 +152,13 @@ fn captures_cut_or_changed_pass_the_check() {
             checks::capture::check(&changed);
         }
     }
+}
+
+/// Found by fuzzing: what waits until the router has a name is applied in one go, a table's beginning, events and end, and the
+/// check forgot the table before it had heard of the events.
+#[test]
+fn a_table_begins_and_goes_before_its_router_has_a_name() {
+    let neighbour = made::Peer::neighbour("192.0.2.10", 65_010);
+    let end_of_rib = made::route_monitoring(neighbour, &made::end_of_rib_ipv4());
+    checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(neighbour, 4)].concat());
 }

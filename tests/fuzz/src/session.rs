@@ -53,7 +53,8 @@ pub fn check(input: &[u8]) {
 struct Database {
     pipeline: PipelineSender,
     state: Receiver<StateItem>,
-    events: Receiver<EventBatch>,
+    /// Each with whether the session waited for it, and all before it, to be stored.
+    events: Receiver<(EventBatch, bool)>,
     socket: TcpStream,
 }
 
@@ -75,7 +76,7 @@ impl Database {
             // A session that waits for its events to be stored goes on when its end of `stored` is dropped.
             for mut batch in events {
                 let stored = batch.stored.take();
-                if to_listener.send(batch).is_err() {
+                if to_listener.send((batch, stored.is_some())).is_err() {
                     break;
                 }
                 drop(stored);
@@ -153,7 +154,12 @@ impl Database {
                 StateItem::Note(event) if event == mark() => break,
                 StateItem::Note(event) => check_session_event(&event),
                 StateItem::Claim(claim) => check_record(&claim.record),
-                StateItem::Batch(batch) => batch.ops.into_iter().for_each(|op| story.op(op)),
+                StateItem::Batch(batch) => {
+                    if batch.ops.iter().any(|op| matches!(op, StateOp::TablesDown { event: Some(_), .. })) {
+                        self.settle(story);
+                    }
+                    batch.ops.into_iter().for_each(|op| story.op(op));
+                }
                 StateItem::ExpireHold { .. } => panic!("a hold does not end during its session"),
             }
         }
@@ -171,8 +177,18 @@ impl Database {
         };
         self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
         let _ = is_stored.recv();
-        for batch in self.events.try_iter() {
+        for (batch, _) in self.events.try_iter() {
             batch.events.iter().for_each(|event| story.event(event));
+        }
+    }
+
+    /// Takes in the events that the session waited for before its tables went.
+    fn settle(&self, story: &mut Story) {
+        for (batch, is_waited_for) in &self.events {
+            batch.events.iter().for_each(|event| story.event(event));
+            if is_waited_for {
+                break;
+            }
         }
     }
 
