@@ -133,6 +133,8 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let maintenance = spawn_maintenance(settings, &operations, &stop);
 
     operations.ready();
+    // Who asks now shall not hear "not yet" until the first tick.
+    operations.measure(&shared);
     let reload = || {
         operations.reloading(|| {
             doors.reload();

@@ -136,7 +136,10 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
     for when in ["not analysed since it was filled", "analysed"] {
         for sql in queries {
             let plan = plan(&mut client, sql);
-            assert!(!plan.contains("Seq Scan on route_events"), "{when}: {sql}\n{plan}");
+            // Once autovacuum has seen that tomorrow's partition is empty, nothing is cheaper than to read all of it.
+            let of_filled = |line: &&str| !line.contains("(cost=0.00..0.00 ");
+            let whole = plan.lines().filter(of_filled).any(|line| line.contains("Seq Scan on route_events"));
+            assert!(!whole, "{when}: {sql}\n{plan}");
         }
         client.batch_execute("ANALYZE route_events").unwrap();
     }
