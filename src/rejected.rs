@@ -37,7 +37,7 @@ impl RejectedFile {
         &self.path
     }
 
-    /// Appends the bytes, all of them or none; whether there was room for them.
+    /// Appends the bytes if the file may grow by all of them; whether it may.
     ///
     /// # Errors
     /// What the file system says.
