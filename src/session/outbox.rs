@@ -210,3 +210,64 @@ impl Outbox {
 fn place(table: &Arc<Table>) -> usize {
     Arc::as_ptr(table).addr()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Afi, Nlri, Prefix, RouterId};
+    use crate::pipeline::{EncodedRoute, Was, channels};
+
+    /// The bytes of each attribute set, of each raw message, and how many of either make a piece full.
+    const BYTES: usize = 100 * 1024;
+
+    /// What the state writer and the event writer have received of `said` routes, each in an UPDATE of its own.
+    fn pieces(said: u8, is_raw: bool) -> (Vec<StateBatch>, Vec<EventBatch>) {
+        let router = RouterId::new("10.0.0.1");
+        let (sender, receivers) = channels(1, 1);
+        let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
+        let mut outbox = Outbox::new(owner, sender.state(&router).clone(), sender.events(&router).cloned());
+        let table = Arc::new(Table::loc_rib(router, "global", Afi::Ipv4));
+        for octet in 0..said {
+            let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
+            let change = RouteChange::Announce(EncodedRoute::from_columns(&[octet; BYTES]));
+            let event = RouteEvent {
+                id: [octet; 32],
+                table: Arc::clone(&table),
+                nlri,
+                change: change.clone(),
+                received_at: Timestamp::from_unix_micros(0),
+                router_time: None,
+                raw: is_raw.then(|| [octet; BYTES].into()),
+            };
+            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Was::Absent }).unwrap();
+            outbox.event(event).unwrap();
+        }
+        outbox.flush().unwrap();
+        let state = receivers.state[0].try_iter().map(|item| match item {
+            StateItem::Batch(batch) => batch,
+            other => panic!("{other:?}"),
+        });
+        (state.collect(), receivers.events[0].try_iter().collect())
+    }
+
+    /// How many routes each of the pieces holds.
+    fn routes(batches: &[StateBatch]) -> Vec<usize> {
+        batches.iter().map(|batch| batch.ops.iter().filter(|op| matches!(op, StateOp::Route { .. })).count()).collect()
+    }
+
+    #[test]
+    fn large_attribute_sets_end_a_piece_long_before_it_has_many_routes() {
+        let (state, events) = pieces(15, false);
+        // The sixth goes over 512 KiB; its event comes behind and is of the next piece.
+        assert_eq!(routes(&state), [6, 5, 4]);
+        assert_eq!(events.iter().map(|batch| batch.events.len()).sum::<usize>(), 15);
+        assert!(events.iter().all(|batch| batch.events.len() <= 6), "{}", events.len());
+    }
+
+    #[test]
+    fn raw_messages_count_too() {
+        let (state, events) = pieces(12, true);
+        assert_eq!(routes(&state), [3, 3, 3, 3]);
+        assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [3, 3, 3, 3]);
+    }
+}
