@@ -390,3 +390,63 @@ fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
     assert_eq!(writers.finish(), 0);
     wait_for("nothing more to be written", || health.waiting.count() == 0);
 }
+
+/// So many routes of one table, in an order that is not theirs, each told apart by its MED.
+fn many(t: &std::sync::Arc<rib_ingester::model::Table>, routes: u32) -> Vec<StateOp> {
+    let number = |i: u32| i * 7919 % routes;
+    (0..routes).map(|i| announce(t, &format!("10.{}.{}.0/24", number(i) / 256, number(i) % 256), number(i))).collect()
+}
+
+#[test]
+fn an_idle_writer_takes_parts_of_a_large_batch_and_what_comes_behind_waits_for_all() {
+    const ROUTES: u32 = 20_000;
+    let db = TestDb::migrated();
+    db.client().batch_execute("ALTER TABLE current_routes ADD CHECK (med <> 13)").unwrap();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    owner.progress.state.count_sent();
+    writers.start_sync(&owner, &t);
+    let connected = "SELECT count(DISTINCT application_name) FROM pg_stat_activity
+                     WHERE application_name LIKE 'rib-ingester/state-%' AND datname = current_database()";
+    assert_eq!(db.rows(connected), ["1"], "the router's own writer");
+    let mut ops = many(&t, ROUTES);
+    ops.push(StateOp::EndOfRib { table: t.clone(), stale: vec![nlri("10.0.0.0/24", None)] });
+    ops.extend([withdraw(&t, "10.0.1.0/24"), announce(&t, "10.0.2.0/24", 99_999)]);
+    owner.progress.set_processed(1);
+    owner.progress.state.count_sent();
+    writers.send(&owner, ops);
+    wait_for("all of it to be stored", || owner.progress.stored() == 1);
+    assert_eq!(db.rows(connected), ["2"], "a writer connects when it has something to write");
+    // One was refused, one withdrawn; one was called stale, but had been written since the dump began.
+    let all = "SELECT count(*), count(DISTINCT med), max(med) FROM current_routes";
+    assert_eq!(db.rows(all), [format!("{0}|{0}|99999", ROUTES - 2)]);
+    let moved = "SELECT count(*) FROM current_routes WHERE med < 20000
+                 AND (split_part(host(prefix), '.', 2)::int * 256 + split_part(host(prefix), '.', 3)::int) <> med";
+    assert_eq!(db.rows(moved), ["0"]);
+    let before =
+        "SELECT bool_and(r.updated_at < s.eor_time) FROM current_routes r, rib_sync_status s WHERE r.med < 20000";
+    assert_eq!(db.rows(before), ["t"]);
+    let text = std::fs::read_to_string(writers.state_dir.join("rejected/10.0.0.1.rows")).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let parts = db.rows("SELECT count(DISTINCT xmin::text) FROM current_routes WHERE med < 20000");
+    assert!(parts[0].parse::<u32>().unwrap() >= 20, "{parts:?} transactions");
+    assert_eq!(writers.finish(), 0);
+}
+
+#[test]
+fn parts_that_are_given_up_are_the_sessions_to_keep() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    db.client().batch_execute("ALTER TABLE current_routes RENAME TO gone").unwrap();
+    owner.progress.set_processed(1);
+    owner.progress.state.count_sent();
+    writers.send(&owner, many(&t, 5000));
+    wait_for("the trouble to be noticed", || !writers.pipeline.health().is_ready());
+    writers.stop.begin();
+    writers.stop.give_up();
+    assert_eq!(writers.finish(), 5000);
+    assert_eq!(owner.progress.stored(), 0);
+}

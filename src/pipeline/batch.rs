@@ -145,6 +145,22 @@ impl Batch {
         });
     }
 
+    /// Takes the rows out, as batches of so many: the keys of each lie behind those of the one before. All else stays.
+    pub(super) fn take_parts(&mut self, rows: usize) -> Vec<Batch> {
+        let mut left = std::mem::take(&mut self.rows).into_iter();
+        let mut parts = Vec::with_capacity(left.len().div_ceil(rows));
+        while left.len() > 0 {
+            let rows: Vec<Row> = left.by_ref().take(rows).collect();
+            let mut owners = BTreeMap::new();
+            for router in rows.chunk_by(|a, b| a.table.router == b.table.router).filter_map(|rows| rows.first()) {
+                let known = self.owners.get_key_value(&router.table.router);
+                owners.extend(known.map(|(router, owner)| (router.clone(), Arc::clone(owner))));
+            }
+            parts.push(Batch { owners, rows, ..Batch::default() });
+        }
+        parts
+    }
+
     /// Whether any row of `range` is taken for new.
     pub(super) fn expects_absent(&self, range: &Range<usize>) -> bool {
         self.rows[range.clone()].iter().any(|row| row.was == Was::Absent && row.route.is_some())
@@ -186,6 +202,46 @@ mod tests {
     use super::*;
     use crate::model::Afi;
     use crate::pipeline::WithdrawReason;
+
+    #[test]
+    fn a_batch_is_full_by_its_changes_or_by_what_they_hold_in_memory() {
+        let table = Arc::new(Table::loc_rib(RouterId::new("10.0.0.1"), "a", Afi::Ipv4));
+        let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), path_id: None };
+        let filled = |columns: usize, changes: usize| {
+            let route = EncodedRoute::from_columns(&vec![0; columns]);
+            let mut batch = Batch::default();
+            while !batch.is_full(changes) {
+                batch.push(Row::new(table.clone(), &nlri, RouteChange::Announce(route.clone()), Was::Stored));
+            }
+            batch.rows.len()
+        };
+        assert_eq!(filled(100, 1_000), 1_000);
+        assert_eq!(filled(1024 * 1024, usize::MAX), 32);
+    }
+
+    #[test]
+    fn parts_have_all_rows_in_order_and_who_said_them() {
+        let owner = |name: &str| Arc::new(Ownership::new(RouterId::new(name), 1, Arc::default()));
+        let owners = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(owner);
+        let mut batch = Batch::default();
+        for (i, rows) in [5, 1, 2].into_iter().enumerate() {
+            let table = Arc::new(Table::loc_rib(owners[i].router.clone(), "a", Afi::Ipv4));
+            batch.owners.insert(owners[i].router.clone(), owners[i].clone());
+            for octet in 0..rows {
+                let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
+                let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+                batch.push(Row::new(table.clone(), &nlri, change, Was::Stored));
+            }
+        }
+        let want: Vec<String> = batch.rows.iter().map(Row::to_string).collect();
+        let parts = batch.take_parts(3);
+        assert_eq!(parts.iter().map(|part| part.rows.len()).collect::<Vec<_>>(), [3, 3, 2]);
+        assert_eq!(parts.iter().flat_map(|part| &part.rows).map(Row::to_string).collect::<Vec<_>>(), want);
+        let routers: Vec<Vec<&str>> =
+            parts.iter().map(|part| part.owners.keys().map(RouterId::as_str).collect()).collect();
+        assert_eq!(routers, [vec!["10.0.0.1"], vec!["10.0.0.1", "10.0.0.2"], vec!["10.0.0.3"]]);
+        assert!(batch.rows.is_empty() && batch.owners.len() == 3);
+    }
 
     #[test]
     fn the_last_change_of_a_key_wins_and_keys_are_sorted() {

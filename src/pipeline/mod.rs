@@ -1,14 +1,16 @@
 //! The bounded channels between sessions and the database, and the writer threads behind them.
 //!
 //! One router always maps to one state writer and to one event writer, so everything about one router
-//! is written in the order its session said it. A thread that receives here never sends into a
-//! pipeline channel: no cycle, no deadlock. A full channel blocks the session, and TCP the router.
+//! is written in the order its session said it; of one large batch, whose keys are each there once, idle state writers
+//! take parts. A thread that receives here never sends into a pipeline channel: no cycle, no deadlock. A full channel
+//! blocks the session, and TCP the router.
 //! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
 mod audit;
 mod batch;
 mod event_writer;
 mod health;
+mod help;
 mod link;
 pub mod op;
 mod outage;
@@ -29,6 +31,7 @@ use crate::stop::Stop;
 pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
 pub use health::Health;
+use help::Exchange;
 pub use op::{
     Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouteChange,
     RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord,
@@ -86,10 +89,11 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let (sender, receivers) = channels(options.state_writers, options.history_writers);
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
+    let exchange = Exchange::new();
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");
-        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone());
+        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), exchange.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
     for (i, items) in receivers.events.into_iter().enumerate() {

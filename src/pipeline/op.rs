@@ -55,9 +55,9 @@ impl Ownership {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Called by the writer whose transaction found another epoch.
-    pub fn set_lost(&self) {
-        self.lost.store(true, Ordering::Release);
+    /// Called by the writer whose transaction found another epoch. Whether it was the first to say so.
+    pub fn set_lost(&self) -> bool {
+        !self.lost.swap(true, Ordering::AcqRel)
     }
 
     /// Whether a statement has found other rows than expected since this was last asked: the tables are to be counted.

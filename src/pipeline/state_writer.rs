@@ -1,8 +1,9 @@
 //! The thread that writes `current_routes` and what belongs to it, for its share of the routers.
 //!
-//! Items are gathered until the batch is full or old; then one transaction writes all of it. A command (a table's dump
-//! begins or ends, a table goes down) first writes what was gathered and then runs in transactions of its own, so that
-//! nothing overtakes anything. Every transaction checks `router_owner`.
+//! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large: those
+//! are shared with writers that have nothing to do. A command (a table's dump begins or ends, a table goes down) first writes
+//! what was gathered and then runs in transactions of its own, so that nothing overtakes anything. Every transaction checks
+//! `router_owner`.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -10,12 +11,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvError, select};
 
 use super::PipelineOptions;
 use super::audit::Audit;
 use super::batch::{Batch, PeerNews, Row};
 use super::health::Health;
+use super::help::{Call, Exchange};
 use super::link::{Attempt, Failure, Fate, Link};
 use super::op::{Claim, ClaimRight, Claimed, Ownership, PeersOf, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::pace::Pace;
@@ -34,6 +36,7 @@ pub(super) struct StateWriter {
     options: Arc<PipelineOptions>,
     link: Link,
     pace: Pace,
+    exchange: Exchange,
     batch: Batch,
     /// The epochs of sessions that claimed a router here and were not lost since.
     claims: HashMap<RouterId, i64>,
@@ -45,6 +48,14 @@ pub(super) struct StateWriter {
     rejected: RejectedRows,
     health: Arc<Health>,
     given_up: u64,
+    /// Whether all that was taken was written or refused. What comes behind something that was not is not acknowledged.
+    is_complete: bool,
+}
+
+/// What a writer without work gets.
+enum Task {
+    Item(StateItem),
+    Help(Call),
 }
 
 /// Who may delete a table's rows.
@@ -56,17 +67,25 @@ enum Right<'a> {
 }
 
 impl StateWriter {
-    pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> StateWriter {
+    pub(super) fn new(
+        options: Arc<PipelineOptions>,
+        thread: &str,
+        stop: Stop,
+        health: Arc<Health>,
+        exchange: Exchange,
+    ) -> StateWriter {
         StateWriter {
             link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             pace: Pace::new(&options),
+            exchange,
             batch: Batch::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
             unwritten: 0,
             audit: Audit::default(),
             given_up: 0,
+            is_complete: true,
             options,
             health,
         }
@@ -74,7 +93,14 @@ impl StateWriter {
 
     /// Writes until all senders are gone. Returns how many operations were given up.
     pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
-        while let Ok(item) = self.link.resting(|| items.recv()) {
+        while let Ok(task) = self.link.resting(|| self.next(items)) {
+            let item = match task {
+                Task::Item(item) => item,
+                Task::Help(call) => {
+                    call.answer(|| !items.is_empty(), |part| self.write_all(part));
+                    continue;
+                }
+            };
             let deadline = Instant::now() + self.pace.gather();
             self.take(item);
             while !self.batch.is_empty() && !self.batch.is_full(self.pace.changes()) {
@@ -88,6 +114,13 @@ impl StateWriter {
             self.pace.written(self.health.waiting.queued());
         }
         self.given_up
+    }
+
+    fn next(&self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
+        select! {
+            recv(items) -> item => item.map(Task::Item),
+            recv(self.exchange.calls()) -> call => call.map(Task::Help),
+        }
     }
 
     fn take(&mut self, item: StateItem) {
@@ -189,15 +222,28 @@ impl StateWriter {
         &mut self.batch
     }
 
-    /// Writes what was gathered; halves it where a value is at fault or it takes too long.
+    /// Writes what was gathered, with the help of others if it is much.
     fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
-            return self.acknowledge(&batch);
+            return self.acknowledge(&batch.pieces);
         }
         Health::count(&self.health.state_batches, 1);
         batch.drop_lost();
         batch.coalesce();
+        let pieces = std::mem::take(&mut batch.pieces);
+        if batch.rows.len() > self.options.batch_routes {
+            let parts = batch.take_parts(self.options.batch_routes);
+            let helpers = self.exchange.clone().share(parts, |part| self.write_all(part));
+            self.is_complete &= self.link.resting(|| helpers.finish());
+        }
+        self.write_all(batch);
+        self.acknowledge(&pieces);
+    }
+
+    /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Whether it is written, or
+    /// refused and kept elsewhere.
+    fn write_all(&mut self, mut batch: Batch) -> bool {
         let all = 0..batch.rows.len();
         let mut waiting = Vec::from([all]);
         while let Some(range) = waiting.pop() {
@@ -226,18 +272,24 @@ impl StateWriter {
                 }
                 Failure::TooLong(error) | Failure::NoPartition(error) => match self.link.wait_after(&error) {
                     Ok(()) => waiting.push(range),
-                    Err(_) => return self.give_up(&batch, range, &waiting),
+                    Err(_) => {
+                        self.give_up(&batch, range, &waiting);
+                        return false;
+                    }
                 },
-                Failure::GaveUp => return self.give_up(&batch, range, &waiting),
+                Failure::GaveUp => {
+                    self.give_up(&batch, range, &waiting);
+                    return false;
+                }
             }
         }
-        self.acknowledge(&batch);
+        true
     }
 
-    /// The sessions need not keep what is in `batch`. What was given up is theirs to keep, and all behind it.
-    fn acknowledge(&self, batch: &Batch) {
-        if self.given_up == 0 {
-            batch.pieces.iter().for_each(|(owner, upto)| owner.progress.state.acknowledge(*upto));
+    /// The sessions need not keep these pieces. What was given up is theirs to keep, and all behind it.
+    fn acknowledge(&self, pieces: &[(Arc<Ownership>, u64)]) {
+        if self.is_complete {
+            pieces.iter().for_each(|(owner, upto)| owner.progress.state.acknowledge(*upto));
         }
     }
 
@@ -341,6 +393,7 @@ impl StateWriter {
     fn count_given_up(&mut self, operations: usize) {
         let operations = u64::try_from(operations).unwrap_or(u64::MAX);
         self.given_up += operations;
+        self.is_complete = false;
         Health::count(&self.health.given_up, operations);
     }
 
@@ -508,8 +561,7 @@ fn check(transaction: &mut Transaction<'_>, owner: &Ownership) -> store::Result<
 
 /// Says once that another session or collector has taken the router.
 pub(super) fn mark_lost(owner: &Ownership) {
-    if !owner.is_lost() {
-        owner.set_lost();
+    if owner.set_lost() {
         log::warn!(
             "router {}: taken by another session or collector, nothing more is written for this one",
             owner.router

@@ -1,0 +1,157 @@
+//! How a state writer with much to write gets help from those that have nothing to do.
+//!
+//! A router always has the same writer, so its first dump would be the work of one connection, while the others rest. What
+//! that writer has gathered is in order and has each key once, so its parts can be written by anybody, side by side; only
+//! what comes before and behind has to wait for all of them. A writer that is asked does parts until none is left or its own
+//! routers say something; one that is busy is not asked, and nobody who helps asks for help: no cycle, no deadlock.
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::batch::Batch;
+
+/// Where state writers without work are found; a clone of it has each of them.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    // Without capacity: what is sent has been taken, by one that was waiting for it.
+    ask: Sender<Call>,
+    calls: Receiver<Call>,
+}
+
+/// Parts of a batch, for those who have time.
+#[derive(Debug)]
+pub(super) struct Call {
+    parts: Receiver<Batch>,
+    done: Sender<bool>,
+}
+
+/// Those who were asked.
+#[derive(Debug)]
+pub(super) struct Helpers {
+    asked: usize,
+    done: Receiver<bool>,
+    is_complete: bool,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Exchange {
+        let (ask, calls) = bounded(0);
+        Exchange { ask, calls }
+    }
+
+    /// What a writer without work listens to.
+    pub(super) fn calls(&self) -> &Receiver<Call> {
+        &self.calls
+    }
+
+    /// Has `parts` done by `write`, which says whether it got through, and by every writer that has nothing to do. When it
+    /// returns, each part is done or a helper has it.
+    pub(super) fn share(&self, parts: Vec<Batch>, mut write: impl FnMut(Batch) -> bool) -> Helpers {
+        let (fill, left) = bounded(parts.len());
+        parts.into_iter().for_each(|part| fill.send(part).expect("there is room for all, and both ends are here"));
+        drop(fill);
+        let (done, ends) = unbounded();
+        let mut helpers = Helpers { asked: 0, done: ends, is_complete: true };
+        while let Ok(part) = left.try_recv() {
+            while !left.is_empty() && self.ask.try_send(Call { parts: left.clone(), done: done.clone() }).is_ok() {
+                helpers.asked += 1;
+            }
+            helpers.is_complete &= write(part);
+        }
+        helpers
+    }
+}
+
+impl Call {
+    /// Does parts by `write`, which says whether it got through, until none is left or `is_needed` elsewhere.
+    pub(super) fn answer(self, is_needed: impl Fn() -> bool, mut write: impl FnMut(Batch) -> bool) {
+        let mut is_complete = true;
+        while !is_needed()
+            && let Ok(part) = self.parts.try_recv()
+        {
+            is_complete &= write(part);
+        }
+        // Who asked is waiting for it.
+        let _ = self.done.send(is_complete);
+    }
+}
+
+impl Helpers {
+    /// Waits until every part is done. Whether all of them got through.
+    pub(super) fn finish(self) -> bool {
+        let all: Vec<bool> = self.done.iter().collect();
+        // One who panicked says nothing.
+        self.is_complete && all.len() == self.asked && all.into_iter().all(|is_complete| is_complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn parts(count: usize) -> Vec<Batch> {
+        (0..count).map(|_| Batch::default()).collect()
+    }
+
+    #[test]
+    fn with_nobody_there_it_is_done_alone() {
+        let mut written = 0;
+        let helpers = Exchange::new().share(parts(3), |_| {
+            written += 1;
+            true
+        });
+        assert_eq!((written, helpers.asked), (3, 0));
+        assert!(Exchange::new().share(parts(3), |_| true).finish());
+        assert!(!Exchange::new().share(parts(3), |_| false).finish());
+    }
+
+    #[test]
+    fn who_waits_for_work_is_asked_and_each_part_is_done_once() {
+        let exchange = Exchange::new();
+        thread::scope(|scope| {
+            let helper = scope.spawn(|| {
+                let mut helped = 0;
+                exchange.calls().recv().unwrap().answer(
+                    || false,
+                    |_| {
+                        helped += 1;
+                        true
+                    },
+                );
+                helped
+            });
+            let own = loop {
+                let mut own = 0;
+                let helpers = exchange.share(parts(5), |_| {
+                    own += 1;
+                    true
+                });
+                // It may not have been waiting yet.
+                if helpers.asked == 1 {
+                    assert!(helpers.finish());
+                    break own;
+                }
+                assert_eq!(own, 5);
+            };
+            assert_eq!(own + helper.join().unwrap(), 5);
+        });
+    }
+
+    /// What comes of one part that a helper was asked for, and whether it is left.
+    fn answered(answer: impl FnOnce(Call)) -> (bool, bool) {
+        let (fill, left) = bounded(1);
+        let (done, ends) = unbounded();
+        fill.send(Batch::default()).unwrap();
+        answer(Call { parts: left.clone(), done });
+        (Helpers { asked: 1, done: ends, is_complete: true }.finish(), !left.is_empty())
+    }
+
+    #[test]
+    fn what_a_helper_did_not_get_through_is_known() {
+        assert_eq!(answered(|call| call.answer(|| false, |_| true)), (true, false));
+        assert_eq!(answered(|call| call.answer(|| false, |_| false)), (false, false));
+        assert_eq!(answered(|call| call.answer(|| true, |_| false)), (true, true), "left to the one who asked");
+        assert_eq!(answered(drop), (false, true), "a helper that ended without a word");
+    }
+}
