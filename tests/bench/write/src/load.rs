@@ -1,5 +1,5 @@
-//! First loads of a large table while readers query another one: sorted runs into the table with all its indexes, or into a
-//! table of its own that is indexed and attached when it is whole.
+//! First loads of a large table while readers query another one: sorted runs of several lengths into the table with all its
+//! indexes, or into a table of its own that is indexed and attached when it is whole.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,22 @@ use crate::machine::{Meter, Spent};
 use crate::router::{MARKER_PREFIX, Router};
 use crate::{Bench, Failure};
 
-/// How many rows one transaction of a sorted run has, as the collector's batches do.
-const RUN: usize = 10_000;
+/// How the rows of a candidate come: so many in a transaction, sorted by key or as they arrived.
+struct Way {
+    what: &'static str,
+    run: usize,
+    is_sorted: bool,
+    /// Into a table with the key alone, which gets its other indexes and is attached when the last row is there.
+    is_late: bool,
+}
+
+const WAYS: [Way; 5] = [
+    Way { what: "arrival order, all indexes", run: 10_000, is_sorted: false, is_late: false },
+    Way { what: "sorted runs of 10,000, all indexes", run: 10_000, is_sorted: true, is_late: false },
+    Way { what: "sorted runs of 80,000, all indexes", run: 80_000, is_sorted: true, is_late: false },
+    Way { what: "sorted runs of 320,000, all indexes", run: 320_000, is_sorted: true, is_late: false },
+    Way { what: "key alone, then ten indexes, then attached", run: 10_000, is_sorted: true, is_late: true },
+];
 
 /// How long a reader rests after each query.
 const REST: Duration = Duration::from_millis(100);
@@ -38,8 +52,8 @@ pub fn run(bench: &Bench, routes: usize, readers: usize) -> Result<(), Failure> 
     println!("{rows} routes of one router, {readers} readers querying another's {}\n", routes / 5 + routes / 25);
     let secondary = secondary_indexes(&mut client)?;
     let mut all = Vec::new();
-    for what in ["arrival order, all indexes", "sorted runs, all indexes", "key alone, then ten indexes, then attached"]
-    {
+    for Way { what, run, is_sorted, is_late } in WAYS {
+        let runs = runs(&mut client, run, is_sorted, rows)?;
         client.batch_execute(
             "DROP TABLE IF EXISTS candidate;
              CREATE TABLE candidate (LIKE current_routes INCLUDING ALL) PARTITION BY LIST (router_id);
@@ -50,10 +64,8 @@ pub fn run(bench: &Bench, routes: usize, readers: usize) -> Result<(), Failure> 
         )?;
         let meter = Meter { postmaster: bench.postmaster, collector: None };
         let ((spent, done), waits) = with_readers(&database, readers, || {
-            meter.time(|| match what {
-                "arrival order, all indexes" => runs(&database, "candidate_rest", "n", rows),
-                "sorted runs, all indexes" => runs(&database, "candidate_rest", "n / 10000, prefix", rows),
-                _ => late(&database, &secondary, rows),
+            meter.time(|| {
+                if is_late { late(&database, &secondary, &runs) } else { copy(&database, "candidate_rest", &runs) }
             })
         })?;
         done?;
@@ -101,48 +113,52 @@ fn fill(bench: &Bench, database: &Database, client: &mut Client, routes: usize) 
     client.batch_execute(&format!(
         "CREATE TABLE arrived AS SELECT row_number() OVER (ORDER BY ingest_time) AS n, {columns} FROM route_events
              WHERE router_id = '10.0.0.2' ORDER BY ingest_time;
+         CREATE UNIQUE INDEX ON arrived (n);
+         ANALYZE arrived;
          DELETE FROM current_routes WHERE router_id = '10.0.0.2';
          TRUNCATE route_events"
     ))?;
     Ok(client.batch_execute("VACUUM FULL ANALYZE current_routes")?)
 }
 
-/// One COPY and one commit for each run, in this order.
-fn runs(database: &Database, table: &str, order: &str, rows: i64) -> Result<(), Failure> {
+/// The rows as binary COPY takes them, run by run.
+fn runs(client: &mut Client, run: usize, is_sorted: bool, rows: i64) -> Result<Vec<Vec<u8>>, Failure> {
+    let order = if is_sorted { "router_id, table_name, afi, prefix, path_id" } else { "n" };
+    (1..=rows)
+        .step_by(run)
+        .map(|first| {
+            let query = format!(
+                "SELECT {ROUTE_COLUMNS} FROM arrived WHERE n >= {first} AND n < {first} + {run} ORDER BY {order}"
+            );
+            let mut bytes = Vec::new();
+            client.copy_out(&format!("COPY ({query}) TO STDOUT (FORMAT binary)"))?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+        .collect()
+}
+
+/// One COPY and one commit for each run.
+fn copy(database: &Database, table: &str, runs: &[Vec<u8>]) -> Result<(), Failure> {
     let mut client = database.client()?;
-    for first in (1..=rows).step_by(RUN) {
-        let bytes = out(&mut client, &format!("WHERE n >= {first} AND n < {first} + {RUN} ORDER BY {order}"))?;
-        copy(&mut client, table, &bytes)?;
+    for run in runs {
+        let mut writer = client.copy_in(&format!("COPY {table} ({ROUTE_COLUMNS}) FROM STDIN (FORMAT binary)"))?;
+        for piece in run.chunks(256 * 1024) {
+            writer.write_all(piece)?;
+        }
+        writer.finish()?;
     }
-    Ok(())
-}
-
-fn out(client: &mut Client, which: &str) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    client
-        .copy_out(&format!("COPY (SELECT {ROUTE_COLUMNS} FROM arrived {which}) TO STDOUT (FORMAT binary)"))?
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn copy(client: &mut Client, table: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let mut writer = client.copy_in(&format!("COPY {table} ({ROUTE_COLUMNS}) FROM STDIN (FORMAT binary)"))?;
-    for piece in bytes.chunks(256 * 1024) {
-        writer.write_all(piece)?;
-    }
-    writer.finish()?;
     Ok(())
 }
 
 /// Runs into a table of its own with the key alone; its indexes built by two connections; attached.
-fn late(database: &Database, secondary: &[String], rows: i64) -> Result<(), Failure> {
+fn late(database: &Database, secondary: &[String], runs: &[Vec<u8>]) -> Result<(), Failure> {
     let mut client = database.client()?;
     client.batch_execute(
         "CREATE TABLE limit_routes (LIKE candidate INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
          ALTER TABLE limit_routes ADD PRIMARY KEY (router_id, table_name, afi, prefix, path_id),
              ADD CHECK (router_id = '10.0.0.2')",
     )?;
-    runs(database, "limit_routes", "n / 10000, prefix", rows)?;
+    copy(database, "limit_routes", runs)?;
     let (dear, cheap): (Vec<&String>, Vec<&String>) =
         secondary.iter().partition(|sql| sql.contains("communities_std") || sql.contains("USING gist"));
     std::thread::scope(|scope| {

@@ -172,11 +172,13 @@ fn print_times(
         let mut state: Vec<f64> = state.map(|(_, wait)| wait.as_secs_f64()).collect();
         state.sort_by(f64::total_cmp);
         let at = |share: f64| {
-            state.get(((state.len().saturating_sub(1)) as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+            state
+                .get(((state.len().saturating_sub(1)) as f64 * share) as usize)
+                .map_or("-".to_owned(), |wait| format!("{wait:.2}"))
         };
         let name = number.map_or("all".to_owned(), |number| format!("from {} s on", number * part.as_secs() as i64));
         println!(
-            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} | {} | {} |",
             events[0],
             events[1],
             events[2],
