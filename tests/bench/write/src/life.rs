@@ -77,9 +77,10 @@ fn one(bench: &Bench, routes: usize) -> Result<Round, Failure> {
     round.rewritten = rows_written(&mut client)? - known;
 
     let rows = Rows::of_history(&mut client)?;
+    let begin = now(&mut client)?;
     let (spent, done) = meter.time(|| {
         router.change_all(&mut session)?;
-        marked(&mut router, &mut session, &mut client)
+        marked(&mut router, &mut session, &mut client, &begin)
     });
     round.churn = spent;
     done?;
@@ -129,13 +130,20 @@ fn four(bench: &Bench, routes: usize) -> Result<(Spent, Spent), Failure> {
 
 /// A router's first dump, until all of it is committed.
 pub fn dump(router: &mut Router, collector: &Collector, client: &mut Client) -> Result<TcpStream, Failure> {
+    let begin = now(client)?;
     let mut session = router.dump(collector.address)?;
-    marked(router, &mut session, client)?;
+    marked(router, &mut session, client, &begin)?;
     Ok(session)
 }
 
-/// Sends a marker and waits until both tables have it.
-fn marked(router: &mut Router, session: &mut TcpStream, client: &mut Client) -> Result<(), Failure> {
+/// By the server's clock.
+fn now(client: &mut Client) -> Result<String, Failure> {
+    Ok(client.query_one("SELECT clock_timestamp()::text", &[])?.get(0))
+}
+
+/// Sends a marker and waits until both tables have it, and until all routes are written since `begin`: a large batch is not
+/// written in order.
+fn marked(router: &mut Router, session: &mut TcpStream, client: &mut Client, begin: &str) -> Result<(), Failure> {
     let marker = router.mark(session)?;
     let key = format!("router_id = '{}' AND prefix = '{MARKER_PREFIX}' AND med = {marker}", router.id);
     wait(
@@ -147,7 +155,11 @@ fn marked(router: &mut Router, session: &mut TcpStream, client: &mut Client) -> 
         client,
         "the history's marker",
         &format!("SELECT EXISTS (SELECT FROM route_events WHERE {key} AND table_name = 'global' AND afi = 4)"),
-    )
+    )?;
+    let written =
+        format!("SELECT count(*) FROM current_routes WHERE router_id = '{}' AND updated_at >= '{begin}'", router.id);
+    let routes = i64::try_from(router.routes())?;
+    wait(client, "all routes to be written", &format!("SELECT ({written}) >= {routes}"))
 }
 
 /// The same table again; `ends` is how many End-of-RIBs there are then.

@@ -34,6 +34,8 @@ pub struct Router {
     body: Vec<Vec<u8>>,
     /// How many of them carry IPv4 routes; they come first.
     ipv4: usize,
+    /// How many routes it has, markers not counted.
+    routes: usize,
     /// The marker that was sent last.
     marker: u32,
 }
@@ -55,8 +57,14 @@ impl Router {
             }
         }
         let body = messages.split_off(2);
+        let routes = ipv4 + ipv4 / 5;
         let ipv4 = body.iter().take_while(|message| !parts(message).1.is_empty()).count();
-        Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, ipv4, marker: 0 })
+        Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, ipv4, routes, marker: 0 })
+    }
+
+    /// How many routes it has, markers not counted.
+    pub fn routes(&self) -> usize {
+        self.routes
     }
 
     /// Connects and sends the whole table, with the marker that the collector knows, and a new marker behind it.
