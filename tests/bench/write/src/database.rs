@@ -50,10 +50,10 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if let Ok(mut client) = self.admin.connect(NoTls) {
-            if let Err(error) = drop_database(&mut client, self.name) {
-                eprintln!("write-bench: {} stays: {error}", self.name);
-            }
+        if let Ok(mut client) = self.admin.connect(NoTls)
+            && let Err(error) = drop_database(&mut client, self.name)
+        {
+            eprintln!("write-bench: {} stays: {error}", self.name);
         }
     }
 }
