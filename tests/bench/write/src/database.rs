@@ -83,6 +83,11 @@ pub fn wait(client: &mut Client, what: &str, sql: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The time by the server's clock.
+pub fn now(client: &mut Client) -> Result<String, Failure> {
+    Ok(client.query_one("SELECT clock_timestamp()::text", &[])?.get(0))
+}
+
 /// One number.
 pub fn number(client: &mut Client, sql: &str) -> Result<i64, Failure> {
     Ok(client.query_one(&format!("SELECT ({sql})::bigint"), &[])?.get(0))

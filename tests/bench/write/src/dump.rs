@@ -12,7 +12,7 @@ use crate::{Bench, Failure};
 pub fn run(bench: &Bench, routes: usize, rounds: usize) -> Result<(), Failure> {
     println!("{} routes and as many events\n", routes + routes / 5);
     println!(
-        "| round | dump s | COPY s | ratio | CPU s: state writer's connection | event writer's | collector | waiting for the end \
+        "| round | dump s | COPY s | ratio | CPU s: state writers' connections | event writer's | collector | waiting for the end \
          | helpers | both COPYs, helpers included | ratio |"
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");

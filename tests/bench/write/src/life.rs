@@ -6,7 +6,7 @@ use std::time::Duration;
 use postgres::Client;
 
 use crate::collector::Collector;
-use crate::database::{Database, number, wait};
+use crate::database::{Database, now, number, wait};
 use crate::limits::{self, Limits, Rows};
 use crate::machine::{self, Meter, Spent};
 use crate::router::{self, MARKER_PREFIX, Router};
@@ -134,11 +134,6 @@ pub fn dump(router: &mut Router, collector: &Collector, client: &mut Client) -> 
     let mut session = router.dump(collector.address)?;
     marked(router, &mut session, client, &begin)?;
     Ok(session)
-}
-
-/// By the server's clock.
-fn now(client: &mut Client) -> Result<String, Failure> {
-    Ok(client.query_one("SELECT clock_timestamp()::text", &[])?.get(0))
 }
 
 /// Sends a marker and waits until both tables have it, and until all routes are written since `begin`: a large batch is not

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::collector::Collector;
-use crate::database::{Database, number};
+use crate::database::{Database, now, number};
 use crate::limits::secondary_indexes;
 use crate::router::Router;
 use crate::steady::percentiles;
@@ -121,8 +121,4 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
         println!("| {} | {} |", begin.0, percentiles(&mut client, &within)?);
     }
     collector.stop()
-}
-
-fn now(client: &mut postgres::Client) -> Result<String, Failure> {
-    Ok(client.query_one("SELECT clock_timestamp()::text", &[])?.get(0))
 }
