@@ -16,7 +16,7 @@ const ADJ_RIB: &str = "router_id text !, peer_address inet !, peer_asn bigint !,
       communities_ext text[], communities_large text[], attrs jsonb, first_seen timestamptz !, updated_at timestamptz !";
 const ADJ_RIB_SYNC: &str = "router_id text !, peer_address inet !, is_post_policy boolean !, table_name text !, afi smallint !, \
       session_start_time timestamptz, eor_seen boolean !, eor_time timestamptz, updated_at timestamptz !, \
-      last_parsed_msg_time timestamptz, last_raw_msg_time timestamptz";
+      last_parsed_msg_time timestamptz, last_raw_msg_time timestamptz, synced_at timestamptz, stale_since timestamptz";
 const ADJ_RIB_SUMMARY: &str = "router_id text, peer_address inet, peer_asn bigint, is_post_policy boolean, table_name text, \
       afi smallint, route_count bigint, unique_prefixes bigint, unique_nexthops bigint, last_update timestamptz";
 
@@ -77,7 +77,7 @@ const COLUMNS: &[(&str, &str)] = &[
         "rib_sync_status",
         "router_id text !, table_name text !, afi smallint !, last_parsed_msg_time timestamptz, \
       last_raw_msg_time timestamptz, eor_seen boolean !, eor_time timestamptz, session_start_time timestamptz, \
-      updated_at timestamptz !",
+      updated_at timestamptz !, synced_at timestamptz, stale_since timestamptz",
     ),
     (
         "route_summary",
@@ -97,6 +97,14 @@ const COLUMNS: &[(&str, &str)] = &[
       communities_ext text[], communities_large text[], attrs jsonb, updated_at timestamptz !",
     ),
     ("router_owner", "router_id text !, collector_id text !, epoch bigint !, since timestamptz !"),
+    (
+        "collectors",
+        "collector_id text !, instance uuid !, alive_until timestamptz !, started_at timestamptz !, version text !",
+    ),
+    (
+        "bmp_sessions",
+        "session uuid !, router_id text !, collector_id text !, source inet, state text !, since timestamptz !, reason text",
+    ),
 ];
 
 /// The indexes of the contract as PostgreSQL prints them behind `ON public.`.

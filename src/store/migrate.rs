@@ -14,6 +14,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "0004_reading", sql: include_str!("../../sql/0004_reading.sql") },
     Migration { name: "0006_kinds", sql: include_str!("../../sql/0006_kinds.sql") },
     Migration { name: "0007_reported", sql: include_str!("../../sql/0007_reported.sql") },
+    Migration { name: "0008_sessions", sql: include_str!("../../sql/0008_sessions.sql") },
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
