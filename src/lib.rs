@@ -30,7 +30,7 @@
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
 //! | `conninfo` | what a connection string says | nothing of ours |
 //! | `tls` | certificates, keys and what is believed of them | `conninfo` |
-//! | `logging` | filter, fold, format of log lines | `config` |
+//! | `logging` | filter, fold, format of log lines | `config`, `model` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!

@@ -3,7 +3,7 @@
 //! A record passes the filter in force (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then `fold`, which
 //! turns repeats within a minute into one summary, then the writer. On a terminal or in a file a line is
 //! `2026-01-31T12:00:00.000Z info  router 10.0.0.2: ...`; under systemd's journal, which stamps time and priority itself,
-//! it is `<6>router 10.0.0.2: ...`; as JSON `{"time":..,"level":..,"target":..,"message":..}` (`LOG_FORMAT`). Text from routers never breaks a line: control characters are escaped.
+//! it is `<6>router 10.0.0.2: ...`; as JSON `{"time":..,"level":..,"target":..,"message":..}` (`LOG_FORMAT`). Text from routers never breaks a line: what is not seen is escaped.
 
 mod fold;
 
@@ -17,6 +17,7 @@ use env_filter::Filter;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::{Journal, LogFormat, Problem, Settings, allow, value};
+use crate::model::text::printable;
 use fold::{Folds, Line, Verdict};
 
 /// The longest `LOG_FILTER_FILE` that is read, in bytes.
@@ -92,7 +93,7 @@ impl Log for Logging {
         if !self.filter.read().unwrap_or_else(PoisonError::into_inner).matches(record) {
             return;
         }
-        let text = escape(&record.args().to_string());
+        let text = printable(&record.args().to_string()).into_owned();
         // Who asked for debug lines wants each of them.
         if record.level() > Level::Info {
             return self.write(record.level(), record.target(), &text);
@@ -213,27 +214,9 @@ fn is_journal(journal: &Journal) -> bool {
     metadata.is_ok_and(|metadata| *expected == format!("{}:{}", metadata.dev(), metadata.ino()))
 }
 
-/// Control characters as escapes: a router's sysName must not be able to forge a line or to move a cursor.
-pub fn escape(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_string();
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_stays_one_line() {
-        assert_eq!(escape("sysName edge1\n<3>forged\u{1b}[2J"), "sysName edge1\\n<3>forged\\u{1b}[2J");
-        assert_eq!(escape("Zürich"), "Zürich");
-    }
 
     #[test]
     fn a_filter_file_has_a_filter_per_line() {

@@ -33,7 +33,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["config", "conninfo"]),
     ("conninfo", &[]),
     ("tls", &["tls", "conninfo"]),
-    ("logging", &["logging", "config"]),
+    ("logging", &["logging", "config", "model"]),
 ];
 
 /// One thing that only some files may do.

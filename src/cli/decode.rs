@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 
 use serde_json::{Map, Value, json};
 
+use crate::model::text::printable_json;
 use crate::session::peers::Peers;
 use crate::wire::bmp::{self, COMMON_HEADER_SIZE, FrameError};
 
@@ -138,7 +139,8 @@ impl Lines {
             line.insert("stream".into(), json!(name));
         }
         self.index += 1;
-        serde_json::to_writer(&mut *out, &line)?;
+        let line = serde_json::to_string(&line)?;
+        out.write_all(printable_json(&line).as_bytes())?;
         out.write_all(b"\n")
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Failure, connect, print};
 use crate::config::Settings;
 use crate::config::print::wrap;
-use crate::logging::escape;
+use crate::model::text::{printable, printable_json};
 use crate::store::facts;
 
 /// Characters of a line.
@@ -91,8 +91,8 @@ fn text(checks: &[Check]) -> String {
             State::Warning => "warn",
             State::Fault => "FAULT",
         };
-        let found = wrap(&escape(&check.found), WIDTH_MAX - INDENT);
-        let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", escape(text)), WIDTH_MAX - INDENT));
+        let found = wrap(&printable(&check.found), WIDTH_MAX - INDENT);
+        let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", printable(text)), WIDTH_MAX - INDENT));
         for (i, line) in found.into_iter().chain(remedy).enumerate() {
             let (state, name) = if i == 0 { (state, check.name) } else { ("", "") };
             out.push_str(&format!("{state:<5}  {name:<13}  {line}\n"));
@@ -110,7 +110,7 @@ fn json_text(checks: &[Check]) -> String {
         };
         json!({ "check": check.name, "state": state, "found": check.found, "remedy": check.remedy })
     });
-    format!("{:#}\n", serde_json::Value::from_iter(checks))
+    printable_json(&format!("{:#}\n", serde_json::Value::from_iter(checks))).into_owned()
 }
 
 #[cfg(test)]

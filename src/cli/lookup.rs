@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::table::{Column, Table};
 use super::{Failure, connect, print};
 use crate::config::{Settings, value};
-use crate::logging::escape;
+use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, lookup};
 
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let rows = lookup(&mut connect(settings, "lookup")?, &target, view.as_deref())?;
     if arguments.json {
         let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
-        return print(&format!("[{}]\n", rows.join(",\n ")));
+        return print(&printable_json(&format!("[{}]\n", rows.join(",\n "))));
     }
     if rows.is_empty() {
         return print(&format!("no route covers {target}\n"));
@@ -66,7 +66,7 @@ fn text(rows: &[LookupRow]) -> String {
     let mut heading = String::new();
     for (row, line) in rows.iter().zip(lines) {
         let of = row.peer.as_ref().map_or(String::new(), |peer| format!("  {} of {peer}", row.view));
-        let own = format!("{}  {}{of}  {}", row.router_id, escape(&row.table_name), row.prefix);
+        let own = format!("{}  {}{of}  {}", printable(&row.router_id), printable(&row.table_name), row.prefix);
         if own != heading {
             out.push_str(&format!("{own}\n"));
             heading = own;

@@ -2,8 +2,8 @@
 
 use super::{Failure, connect, counted, print};
 use crate::config::Settings;
-use crate::logging::escape;
 use crate::maintenance::{self, Report};
+use crate::model::text::printable;
 
 /// Runs once and says what was done. A step that failed is a failure, though the others were done.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ fn describe(report: &Report) -> String {
         out.push_str(&format!("dropped {name}\n"));
     }
     for (router, table, routes) in &report.snapshots {
-        let table = escape(table);
+        let (router, table) = (printable(router.as_str()), printable(table));
         out.push_str(&format!("copied table {table} of router {router}: {}\n", counted(*routes, "route")));
     }
     if report.is_elsewhere {

@@ -11,8 +11,8 @@ use super::table::{self, Column, Table, WIDTH_MAX};
 use super::{Failure, Shown, connect, counted, print, show};
 use crate::config::Settings;
 use crate::config::print::wrap;
-use crate::logging::escape;
 use crate::model::Timestamp;
+use crate::model::text::{printable, printable_json};
 use crate::store::status::{self, AdjRibStatus, PartitionStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
 /// How to print it.
@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let mut client = connect(settings, "status")?;
     loop {
         let status = status::read(&mut client)?;
-        let shown = if arguments.json { format!("{:#}\n", json(&status)) } else { text(&status) };
+        let shown =
+            if arguments.json { printable_json(&format!("{:#}\n", json(&status))).into_owned() } else { text(&status) };
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
         // A reader that has seen enough ends it.
@@ -186,7 +187,7 @@ fn refused(sources: &[RefusedSource], now: Timestamp) -> String {
     for source in sources {
         let times = counted(u64::try_from(source.times).unwrap_or(0), "time");
         out.push_str(&format!("{}  noted {times}, last {}\n", source.address, ago(now, Some(source.last_time))));
-        for line in wrap(&escape(source.reason.as_deref().unwrap_or("no reason stored")), WIDTH_MAX - INDENT.len()) {
+        for line in wrap(&printable(source.reason.as_deref().unwrap_or("no reason stored")), WIDTH_MAX - INDENT.len()) {
             out.push_str(&format!("{INDENT}{line}\n"));
         }
     }

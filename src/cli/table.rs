@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::logging::escape;
+use crate::model::text::printable;
 
 /// Characters of a line.
 pub const WIDTH_MAX: usize = 100;
@@ -45,7 +45,7 @@ impl Table {
 
     /// Adds a row; missing cells are empty.
     pub fn push(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut row: Vec<String> = cells.into_iter().map(|cell| escape(&cell)).collect();
+        let mut row: Vec<String> = cells.into_iter().map(|cell| printable(&cell).into_owned()).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
     }

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::model::{Asn, RouterId};
+use crate::model::{Asn, RouterId, Text};
 use crate::pipeline::RouterRecord;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, Message, PeerUp};
@@ -79,10 +79,11 @@ impl Identity {
     /// Takes in an Initiation (RFC 7854 section 4.3): the last value of each kind holds.
     fn initiation(&mut self, information: &[Information<'_>]) {
         for tlv in information {
-            let text = || Some(tlv.text().as_str().to_owned()).filter(|text| !text.is_empty());
+            let told = |text: Text| Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
             match tlv.type_code {
-                Information::SYS_NAME => self.hostname = text().or(self.hostname.take()),
-                Information::SYS_DESCR => self.description = text().or(self.description.take()),
+                // It may be the router's identifier.
+                Information::SYS_NAME => self.hostname = told(tlv.key()).or(self.hostname.take()),
+                Information::SYS_DESCR => self.description = told(tlv.note()).or(self.description.take()),
                 _ => {}
             }
         }

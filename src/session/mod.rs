@@ -11,6 +11,7 @@
 //! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
 //! Termination removes a router's routes at once, everything else leaves them for the hold.
 
+mod anomalies;
 pub mod changes;
 pub mod drift;
 pub mod event_id;

@@ -28,7 +28,7 @@ use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Timestamp};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
 use crate::rejected::RejectedFile;
-use crate::wire::bgp::update::{Decoded, Lies, Routes, Update};
+use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
 use crate::wire::error::Error;
@@ -236,9 +236,7 @@ impl Monitor {
     }
 
     fn initiation(&mut self, information: &[Information<'_>]) -> Result<(), SessionEnd> {
-        if information.iter().any(|tlv| tlv.text().was_replaced()) {
-            self.odd(Oddity::TextReplaced);
-        }
+        self.odd_information(information, Information::SYS_NAME);
         let Some(settled) = &mut self.settled else { return Ok(()) };
         let record = self.identity.record(settled.router.clone());
         settled.tables.outbox().op(StateOp::RouterSeen(record))
@@ -250,6 +248,7 @@ impl Monitor {
             (up.sent_open.is_dummy() || up.received_open.is_dummy(), Oddity::DummyOpen),
         ]);
         let repeated = self.peers.is_up(&up.peer);
+        self.odd_information(&up.information, Information::TABLE_NAME);
         self.peers.peer_up(up);
         if repeated {
             self.odd(Oddity::RepeatedPeerUp);
@@ -317,6 +316,7 @@ impl Monitor {
             Err(error) => return self.reject(frame, &error),
         };
         self.lies(decoded.lies);
+        self.odd_texts(monitoring.table_name().as_slice());
         if let Update::RouteRefresh(_) = decoded.update {
             self.odd(Oddity::RouteRefresh);
             return Ok(());
@@ -421,7 +421,7 @@ impl Monitor {
         }
         let subject = match hostname {
             None => format!("router {router}"),
-            Some(hostname) => format!("router {router} ({})", hostname.escape_debug()),
+            Some(hostname) => format!("router {router} ({hostname})"),
         };
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
@@ -488,34 +488,6 @@ impl Monitor {
             debug!("{subject}: message type {} rejected: {error}; {kept}", frame.type_code);
         }
         Ok(())
-    }
-
-    fn lies(&mut self, lies: Lies) {
-        self.odd_where([
-            (lies.add_path_missing, Oddity::AddPathMissing),
-            (lies.add_path_unannounced, Oddity::AddPathUnannounced),
-            (lies.as_width_other, Oddity::AsWidthOther),
-            (lies.trailing_bytes, Oddity::TrailingBytes),
-        ]);
-    }
-
-    /// Counts those that were met.
-    fn odd_where<const N: usize>(&mut self, kinds: [(bool, Oddity); N]) {
-        kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, oddity)| self.odd(oddity));
-    }
-
-    /// Counts one; whether it is the session's first of its kind.
-    fn count(&mut self, oddity: Oddity) -> bool {
-        if let Some(settled) = &self.settled {
-            settled.meter.oddities.count(oddity.label());
-        }
-        self.oddities.count(oddity)
-    }
-
-    fn odd(&mut self, oddity: Oddity) {
-        if self.count(oddity) {
-            warn!("{}: {}", self.subject(), oddity.meaning());
-        }
     }
 }
 

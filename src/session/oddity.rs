@@ -39,6 +39,8 @@ pub enum Oddity {
     NoInitiation,
     /// Text that is not UTF-8 or holds NUL.
     TextReplaced,
+    /// Text that is longer than what is stored of it.
+    TextCut,
     /// A Peer Up or per-peer header names another router identifier than the settled one.
     OtherIdentifier,
     /// The global Loc-RIB's per-peer header or an OPEN has identifier 0.0.0.0.
@@ -59,7 +61,7 @@ pub enum Oddity {
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 26] = [
+    pub const ALL: [Oddity; 27] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AsWidthOther,
@@ -78,6 +80,7 @@ impl Oddity {
         Oddity::LocRibWithoutPeerUp,
         Oddity::NoInitiation,
         Oddity::TextReplaced,
+        Oddity::TextCut,
         Oddity::OtherIdentifier,
         Oddity::ZeroIdentifier,
         Oddity::RepeatedPeerUp,
@@ -109,6 +112,7 @@ impl Oddity {
             Oddity::LocRibWithoutPeerUp => "loc_rib_without_peer_up",
             Oddity::NoInitiation => "no_initiation",
             Oddity::TextReplaced => "text_replaced",
+            Oddity::TextCut => "text_cut",
             Oddity::OtherIdentifier => "other_identifier",
             Oddity::ZeroIdentifier => "zero_identifier",
             Oddity::RepeatedPeerUp => "repeated_peer_up",
@@ -143,6 +147,7 @@ impl Oddity {
             Oddity::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",
             Oddity::NoInitiation => "no Initiation before the first other message",
             Oddity::TextReplaced => "text that is not UTF-8 or holds NUL replaced",
+            Oddity::TextCut => "text that is too long cut: a name to 255 characters, other text to 1,024 octets",
             Oddity::OtherIdentifier => "names another router identifier than before, keeping the first",
             Oddity::ZeroIdentifier => "BGP identifier 0.0.0.0 in a Peer Up",
             Oddity::RepeatedPeerUp => "further Peer Up for a peer that is up, capabilities merged",

@@ -8,14 +8,11 @@ use serde_json::{Value, json};
 use super::open_json;
 use super::tables::router_note;
 use crate::metrics::{PeerStatistics, StatisticKey};
-use crate::model::{AfiSafi, Text};
+use crate::model::AfiSafi;
 use crate::pipeline::{PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord};
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
-
-/// A description longer than this many octets is cut.
-const DESCRIPTION_MAX: usize = 1_024;
 
 /// The key of a neighbour's, or of a Loc-RIB's, rows.
 pub fn name(peer: &PeerKey) -> PeerName {
@@ -35,8 +32,7 @@ pub fn name(peer: &PeerKey) -> PeerName {
 pub fn up(up: &PeerUp<'_>) -> PeerRecord {
     let capabilities = |all: &[_]| all.iter().map(open_json::capability).collect::<Value>();
     let description = up.information.iter().find(|tlv| tlv.type_code == Information::STRING);
-    let description =
-        description.map(|tlv| Text::from_wire(&tlv.value[..tlv.value.len().min(DESCRIPTION_MAX)]).as_str().to_owned());
+    let description = description.map(|tlv| tlv.note().as_str().to_owned());
     PeerRecord {
         name: name(&up.peer.peer),
         bgp_id: known_id(&up.peer.peer),

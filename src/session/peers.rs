@@ -22,9 +22,6 @@ use crate::wire::bmp::{Information, PeerUp, RouteMonitoring};
 /// The `table_name` of a router that names none.
 pub const UNKNOWN_TABLE: &str = "UNKNOWN";
 
-/// A table name longer than this is cut: RFC 9069 section 5.2.1 allows 255 octets.
-const TABLE_NAME_MAX: usize = 255;
-
 /// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
 pub(super) const PEERS_MAX: usize = 65_536;
 
@@ -385,7 +382,7 @@ fn only<'a>(mut ids: impl Iterator<Item = &'a PeerId>) -> Option<&'a PeerId> {
 
 /// The text of a table name, unless it is empty.
 fn table_name_text(value: &[u8]) -> Option<Arc<str>> {
-    let text = Text::from_wire(&value[..value.len().min(TABLE_NAME_MAX)]);
+    let text = Text::key(value);
     (!text.as_str().is_empty()).then(|| text.as_str().into())
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Object, routes};
+use crate::model::Text;
 use crate::model::attrs::hex;
 use crate::session::open_json;
 use crate::session::peers::Peers;
@@ -143,7 +144,7 @@ fn information(tlv: &Information<'_>, name: Option<&str>) -> Value {
     if let Some(name) = name {
         object.insert("name".into(), json!(name));
     }
-    let text = tlv.text();
+    let text = Text::whole(tlv.value);
     if text.was_replaced() {
         object.insert("hex".into(), json!(hex(tlv.value)));
     } else {

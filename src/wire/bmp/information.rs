@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use crate::model::Text;
+use crate::model::text::NOTE_OCTETS_MAX;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
@@ -75,9 +76,14 @@ impl<'a> Information<'a> {
         Ok(Information { type_code, value: reader.take(length, "information value")? })
     }
 
-    /// The value as text.
-    pub fn text(&self) -> Text {
-        Text::from_wire(self.value)
+    /// The value as text that is part of a key, a table's or a router's name.
+    pub fn key(&self) -> Text {
+        Text::key(self.value)
+    }
+
+    /// The value as text for people.
+    pub fn note(&self) -> Text {
+        Text::note(self.value)
     }
 }
 
@@ -93,19 +99,22 @@ pub fn termination_reason(code: u16) -> &'static str {
     }
 }
 
-/// What a Termination says of its reason, in words (RFC 7854 section 4.5).
+/// What a Termination says of its reason, in words (RFC 7854 section 4.5): no longer than one note, however many texts it has.
 pub fn termination_text(information: &[Information<'_>]) -> String {
     let mut words: Vec<String> = Vec::new();
     for tlv in information {
+        if words.iter().map(String::len).sum::<usize>() > NOTE_OCTETS_MAX {
+            break;
+        }
         match (tlv.type_code, tlv.value) {
-            (Information::STRING, text) => words.push(Text::from_wire(text).to_string()),
+            (Information::STRING, text) => words.push(Text::note(text).to_string()),
             (Information::REASON, [high, low]) => {
                 words.push(termination_reason(u16::from_be_bytes([*high, *low])).to_owned());
             }
             _ => {}
         }
     }
-    if words.is_empty() { "no reason given".to_owned() } else { words.join(", ") }
+    if words.is_empty() { "no reason given".to_owned() } else { Text::note(words.join(", ").as_bytes()).to_string() }
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl<'a> RouteMonitoring<'a> {
 
     /// The table name that the message itself gives.
     pub fn table_name(&self) -> Option<Text> {
-        self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::TableName).map(|tlv| Text::from_wire(tlv.value))
+        self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::TableName).map(|tlv| Text::key(tlv.value))
     }
 
     /// Decodes the UPDATE as the Peer Ups said it is to be read, the message's own corrections applied; routes have the

@@ -73,8 +73,10 @@ pub fn check_frame(frame: &Frame<'_>) {
 fn check_information(frame: &Frame<'_>, list: &[Information<'_>]) {
     for tlv in list {
         assert_inside(frame, tlv.value);
-        assert!(!tlv.text().as_str().contains('\0'));
-        assert!(tlv.text().was_replaced() || tlv.text().as_str().as_bytes() == tlv.value);
+        for text in [tlv.key(), tlv.note()] {
+            assert!(!text.as_str().contains('\0'));
+            assert!(text.was_replaced() || text.was_cut() || text.as_str().as_bytes() == tlv.value);
+        }
     }
 }
 

@@ -1,0 +1,53 @@
+//! Where a session's messages are not as they should be: counted, and logged once a session for each kind.
+
+use log::warn;
+
+use super::monitor::Monitor;
+use super::oddity::Oddity;
+use crate::model::Text;
+use crate::wire::bgp::update::Lies;
+use crate::wire::bmp::Information;
+
+impl Monitor {
+    pub(super) fn lies(&mut self, lies: Lies) {
+        self.odd_where([
+            (lies.add_path_missing, Oddity::AddPathMissing),
+            (lies.add_path_unannounced, Oddity::AddPathUnannounced),
+            (lies.as_width_other, Oddity::AsWidthOther),
+            (lies.trailing_bytes, Oddity::TrailingBytes),
+        ]);
+    }
+
+    /// Counts what has to be done to the texts of a message to store them; those of type `key` are part of a key.
+    pub(super) fn odd_information(&mut self, information: &[Information<'_>], key: u16) {
+        let text = |tlv: &Information<'_>| if tlv.type_code == key { tlv.key() } else { tlv.note() };
+        self.odd_texts(&information.iter().map(text).collect::<Vec<_>>());
+    }
+
+    /// Counts what had to be done to texts to store them.
+    pub(super) fn odd_texts(&mut self, texts: &[Text]) {
+        self.odd_where([
+            (texts.iter().any(Text::was_replaced), Oddity::TextReplaced),
+            (texts.iter().any(Text::was_cut), Oddity::TextCut),
+        ]);
+    }
+
+    /// Counts those that were met.
+    pub(super) fn odd_where<const N: usize>(&mut self, kinds: [(bool, Oddity); N]) {
+        kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, oddity)| self.odd(oddity));
+    }
+
+    /// Counts one; whether it is the session's first of its kind.
+    pub(super) fn count(&mut self, oddity: Oddity) -> bool {
+        if let Some(settled) = &self.settled {
+            settled.meter.oddities.count(oddity.label());
+        }
+        self.oddities.count(oddity)
+    }
+
+    pub(super) fn odd(&mut self, oddity: Oddity) {
+        if self.count(oddity) {
+            warn!("{}: {}", self.subject(), oddity.meaning());
+        }
+    }
+}
