@@ -42,6 +42,8 @@ pub struct Identity {
     loc_rib_routes: bool,
     /// Other routes have come.
     other_routes: bool,
+    /// A Peer Up has come, whether or not it names an identifier.
+    peer_ups: bool,
 }
 
 impl Identity {
@@ -59,6 +61,7 @@ impl Identity {
             open_asn: None,
             loc_rib_routes: false,
             other_routes: false,
+            peer_ups: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Identity {
 
     /// Takes in a Peer Up.
     fn peer_up(&mut self, up: &PeerUp<'_>) {
+        self.peer_ups = true;
         self.header(&up.peer.peer);
         let id = named(up.sent_open.bgp_id);
         if is_vrf(up.peer.peer.kind) {
@@ -136,8 +140,13 @@ impl Identity {
         self.other_routes && !self.has_candidate()
     }
 
+    /// Whether anything has come that has to be stored: peers or routes.
+    pub fn has_peers_or_routes(&self) -> bool {
+        self.peer_ups || self.loc_rib_routes || self.other_routes
+    }
+
     /// The router's row. `known` are the identifiers stored for the router's source address: one of them
-    /// that the session also names is kept.
+    /// that the session also names is kept, and the only one where the session names none.
     pub fn settle(&self, known: &[RouterId]) -> RouterRecord {
         let ids: Vec<RouterId> = [self.loc_rib_id, self.global_open_id, self.vrf_open_id]
             .into_iter()
@@ -145,7 +154,11 @@ impl Identity {
             .map(|id| RouterId::new(&id.to_string()))
             .collect();
         let address = RouterId::new(&self.source.to_string());
-        let by_bgp_id = || ids.iter().find(|id| known.contains(id)).or(ids.first()).cloned().unwrap_or(address.clone());
+        let by_address = || match known {
+            [only] => only.clone(),
+            [] | [_, ..] => address.clone(),
+        };
+        let by_bgp_id = || ids.iter().find(|id| known.contains(id)).or(ids.first()).cloned().unwrap_or_else(by_address);
         let router = match self.rule {
             IdentityRule::BgpId => by_bgp_id(),
             IdentityRule::Address => address.clone(),
@@ -253,6 +266,20 @@ mod tests {
         identity.peer_up(&up(GLOBAL, "10.0.0.1", 64_501, "10.0.0.2"));
         let settle = |known: &str| identity.settle(&[RouterId::new(known)]).router.as_str().to_owned();
         assert_eq!((settle("10.0.0.3").as_str(), settle("10.7.7.7").as_str()), ("10.0.0.3", "10.0.0.1"));
+    }
+
+    #[test]
+    fn a_session_that_names_nobody_is_the_one_known_router() {
+        let check = |known: &[&str], id: &str| {
+            let known: Vec<_> = known.iter().map(|id| RouterId::new(id)).collect();
+            let mut identity = identity(IdentityRule::BgpId);
+            identity.route_monitoring(&header(PeerKind::Global, "0.0.0.0"));
+            assert_eq!(identity.settle(&known).router.as_str(), id);
+        };
+        check(&[], "192.0.2.9");
+        check(&["10.0.0.1"], "10.0.0.1");
+        // Several routers behind one address: none of them is meant more than the others.
+        check(&["10.0.0.1", "10.0.0.2"], "192.0.2.9");
     }
 
     #[test]

@@ -50,7 +50,10 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
 
 fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, intake: &Arc<Intake>) {
     shared.intakes.add(intake);
-    let end = catch_unwind(AssertUnwindSafe(|| read(shared, connection, monitor, intake)));
+    let end = catch_unwind(AssertUnwindSafe(|| {
+        let end = read(shared, connection, monitor, intake);
+        monitor.settle_at_end(end)
+    }));
     let end = end.unwrap_or(SessionEnd::Panicked);
     finish(shared, connection, monitor, &end);
     match end {

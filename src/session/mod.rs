@@ -41,6 +41,7 @@ pub mod stored;
 pub mod stream;
 mod synced_table;
 pub mod tables;
+mod unnamed;
 pub mod waiting;
 
 use std::fmt;

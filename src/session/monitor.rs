@@ -40,10 +40,10 @@ const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 /// One router's session, message by message.
 pub struct Monitor {
     pub(super) shared: Arc<Shared>,
-    connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     pub(super) standing: Arc<Standing>,
     pub(super) resumed: Option<Resumed>,
-    identity: Identity,
+    pub(super) identity: Identity,
     pub(super) peers: Peers,
     pub(super) oddities: Oddities,
     path_ids: PathIds,
@@ -53,6 +53,8 @@ pub struct Monitor {
     /// Messages of the session before, until they are taken in.
     pub(super) preamble: Vec<u8>,
     messages: u64,
+    /// The chunk of input that is being taken in, or was last.
+    pub(super) chunk: u64,
     /// Time spent waiting for the socket.
     waited: Duration,
 }
@@ -93,6 +95,7 @@ impl Monitor {
             waiting: Waiting::default(),
             preamble: Vec::new(),
             messages: 0,
+            chunk: 0,
             waited: Duration::ZERO,
         }
     }
@@ -406,7 +409,7 @@ impl Monitor {
         let (reply, answer) = bounded(1);
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
         state.send(StateItem::Claim(Claim { record, right, reply })).map_err(|_| SessionEnd::WritersGone)?;
-        let claimed = answer.recv().map_err(|_| self.no_answer())?;
+        let claimed = self.claimed(&answer)?;
         let history = self.shared.pipeline.events(&router).cloned();
         let owner = claimed.owner;
         let meter = Arc::clone(&owner.meter);
@@ -458,7 +461,7 @@ impl Monitor {
     }
 
     /// Why a claim had no answer.
-    fn no_answer(&self) -> SessionEnd {
+    pub(super) fn no_answer(&self) -> SessionEnd {
         // Another collector has the router by now, or the writers gave up.
         if self.resumed.is_some() && !self.shared.stop.is_stopping() {
             SessionEnd::OwnershipLost

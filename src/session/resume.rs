@@ -59,6 +59,7 @@ impl Monitor {
     /// The messages of another chunk of the session's input come.
     pub fn begin_chunk(&mut self, number: u64) {
         self.standing.begin_chunk(number);
+        self.chunk = number;
         if let (Some(resumed), Some(settled)) = (&self.resumed, &mut self.settled) {
             settled.tables.set_doubtful(number <= resumed.taken);
         }
