@@ -321,6 +321,14 @@ impl Settings {
         TABLE.iter().zip(&self.in_force)
     }
 
+    /// Whether the password is in a file or a credential of its own, which is replaced while the collector runs or starts.
+    pub fn has_rotated_password(&self) -> bool {
+        let is_credential = |(setting, in_force): (&Setting, &InForce)| {
+            setting.name == DATABASE_URL && in_force.source == Source::Credential
+        };
+        self.database_password_file.is_some() || self.in_force().any(is_credential)
+    }
+
     /// What the `router_id` of a router with this source address is taken from.
     pub fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
         router_id::choose(&self.router_id_from, source)
@@ -500,6 +508,12 @@ fn parse_one<T>(
     parse: impl Fn(Option<&str>) -> Result<T, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<T> {
+    if let Some(text) = &value.text
+        && let Some(wrong) = value::wrapping(text)
+    {
+        problems.push(Problem::bad_value(setting, text, wrong));
+        return None;
+    }
     parse(value.text.as_deref())
         .map_err(|wrong| match &value.text {
             Some(text) => problems.push(Problem::bad_value(setting, text, &wrong)),

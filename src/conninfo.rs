@@ -16,6 +16,35 @@ const OURS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", PASSWORD
 /// A file with nothing but the password, read again for each connection.
 const PASSWORD_FILE: &str = "password_file";
 
+/// What is said of a URL in which more than the host follows an `@`: its parts cannot be told apart, so none is shown.
+const SECOND_AT: &str = "has more than one @: write an @ in a user, password or file name as %40, or put the password into \
+                         the file that RIB_INGESTER_DATABASE_PASSWORD_FILE names";
+
+/// libpq's options that the client crate does not know. Any other unknown word may be part of a password with a blank or a `&`
+/// in it, and is not repeated.
+const NOT_KNOWN: [&str; 20] = [
+    "client_encoding",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "krbsrvname",
+    "passfile",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "scram_client_key",
+    "scram_server_key",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslpassword",
+    "sslsni",
+];
+
 /// A connection string, read.
 #[derive(Clone)]
 pub struct ConnInfo {
@@ -66,15 +95,17 @@ impl ConnInfo {
     /// Reads a URL or `key=value` string.
     ///
     /// # Errors
-    /// What is wrong, in words that hold no value but those of `sslmode`.
+    /// What is wrong, in words that hold no value but those of `sslmode`, and no part of a password that is written wrong.
     pub fn parse(text: &str) -> Result<ConnInfo, String> {
         let (rest, ours) = match query_of(text) {
+            Some(_) if text.matches('@').count() > 1 => return Err(SECOND_AT.to_owned()),
             Some(query) => split_url(text, query),
+            None if text.contains("://") => return Err("begins with neither postgres:// nor postgresql://".to_owned()),
             None => split_keywords(text),
         };
         let mut config: postgres::Config = rest.parse().map_err(|error: postgres::Error| {
-            // The crate's own texts name keys and never values.
-            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            in_public(&why)
         })?;
         if config.get_hosts().is_empty() {
             // An address is as good a name, and the certificate is compared with it.
@@ -173,6 +204,21 @@ impl Mode {
             Mode::Require => "require",
             Mode::VerifyCa => "verify-ca",
             Mode::VerifyFull => "verify-full",
+        }
+    }
+}
+
+/// The client crate's text about a connection string, without a word that may be part of a password. Its texts hold no
+/// values, but where a value is quoted wrongly the rest of it is taken for a key.
+fn in_public(why: &str) -> String {
+    const UNKNOWN: &str = "unknown option `";
+    let Some((_, rest)) = why.split_once(UNKNOWN) else { return why.to_owned() };
+    match rest.trim_end_matches('`') {
+        known if NOT_KNOWN.contains(&known) => format!("option {known} is not supported"),
+        _ => {
+            "has an option that is not known: in a URL write & as %26 and ? as %3F, in key=value form put a value with \
+              blanks between single quotes"
+                .to_owned()
         }
     }
 }
@@ -302,6 +348,34 @@ mod tests {
         ] {
             assert!(!error(text).contains("hunter2"), "{}", error(text));
         }
+    }
+
+    #[test]
+    fn no_part_of_a_password_written_wrong_is_shown() {
+        for text in [
+            "postgres://rib:pa@hunter2@db/rib",
+            "postgres://rib:pa@hunter2:5432/x@db/rib",
+            "postgres://rib:pa@x?hunter2@db/rib",
+            "postgresql://rib:pa@x/hunter2@db/rib?sslmode=require",
+            "postgres://rib:pa@db/rib?sslmode=require&hunter2=x@y",
+        ] {
+            let why = error(text);
+            assert!(!why.contains("hunter2") && why.contains("%40") && why.contains("PASSWORD_FILE"), "{text}: {why}");
+        }
+        for text in [
+            "postgre://rib:hunter2@db/rib?sslmode=require",
+            " postgres://rib:hunter2@db/rib?sslmode=require",
+            "\u{feff}postgres://rib:hunter2@db/rib?sslmode=require",
+            "\"postgres://rib:hunter2@db/rib?sslmode=require\"",
+            "host=db user=rib password=pa hunter2=x",
+            "host=db user=rib password=pa hunter2 dbname=rib",
+            "postgres://rib@db/rib?password=pa&hunter2=x",
+        ] {
+            assert!(!error(text).contains("hunter2"), "{text}: {}", error(text));
+        }
+        assert_eq!(error("host=db sslcrl=/x"), "option sslcrl is not supported");
+        let escaped = ConnInfo::parse("postgres://rib:pa%40ss@db/rib?sslrootcert=/a%40b.pem").unwrap();
+        assert_eq!(escaped.config.get_password(), Some(b"pa@ss".as_slice()));
     }
 
     #[test]

@@ -335,7 +335,10 @@ fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>
                 }
                 return Ok(Some(left));
             }
-            Err(error) if error.is_configuration() => {
+            // A password file is renewed before or after the role's password: what is refused now may be let in soon.
+            Err(error)
+                if error.is_configuration() && !(error.is_login_refused() && settings.has_rotated_password()) =>
+            {
                 return Err(StartError::Configuration(format!("database: {error}")));
             }
             Err(error) => {

@@ -150,3 +150,19 @@ fn completions_and_the_manual_page_know_every_command_and_setting() {
     let said = groff.wait_with_output().unwrap();
     assert!(said.status.success() && said.stderr.is_empty(), "{}", text(&said.stderr));
 }
+
+#[test]
+fn what_stands_around_a_value_is_named() {
+    let check = |name: &str, value: &str, why: &str| {
+        let output = run(&["config"], &[(name, value)]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why) && !said.contains("hunter2"), "{said}");
+    };
+    check("RIB_INGESTER_DATABASE_URL", "\"postgres://rib:hunter2@db/rib\"", "has quotes around it");
+    check("RIB_INGESTER_DATABASE_URL", "\u{feff}postgres://rib:hunter2@db/rib", "byte-order mark");
+    check("RIB_INGESTER_DATABASE_URL", "postgres://rib:hunter2@db/rib\r", "carriage return");
+    check("RIB_INGESTER_DATABASE_URL", "postgres://rib:pa@hunter2@db/rib", "%40");
+    check("RIB_INGESTER_ALLOW", "'10.0.0.0/8'", "has quotes around it");
+    check("RIB_INGESTER_STATE_DIR", "/var/lib/rib ", "has blanks around it");
+}

@@ -214,15 +214,34 @@ fn no_output_of_a_command_shows_a_password() {
         "postgresql://me:hunter2@127.0.0.1:1/rib?sslrootcert=/nowhere&sslmode=verify-ca",
         "host=127.0.0.1 port=1 password='hunter2",
         "host=127.0.0.1 port=1 password=hunter2",
+        "postgres://rib:pa@hunter2@127.0.0.1:1/rib",
+        "postgres://rib:pa@ss/hunter2@127.0.0.1:1/rib",
+        "\"postgres://rib:hunter2@127.0.0.1:1/rib?sslmode=require\"",
+        "host=127.0.0.1 port=1 password=pa hunter2=x",
     ];
     for url in wrong {
-        for command in ["status", "migrate", "config"] {
+        for command in ["status", "migrate", "config", "doctor"] {
             let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
             run.arg(command).env_clear().env("RIB_INGESTER_DATABASE_URL", url);
             let said = said(run.output().unwrap());
             assert!(!said.contains("hunter2"), "{command} {url}: {said}");
         }
     }
+}
+
+#[test]
+fn a_start_between_two_passwords_waits_for_the_new_file() {
+    let server = Server::start("", &[]);
+    let (url, password) = without_password(&server.url);
+    let folder = Folder::new();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "the old one\n").unwrap();
+    let mut ingester = Ingester::spawn(&url, &[("DATABASE_PASSWORD_FILE", file.to_str().unwrap())]);
+    let line = ingester.logged("password authentication failed");
+    assert!(line.contains("28P01"), "{line}");
+    std::fs::write(&file, password).unwrap();
+    ingester.logged("waiting for routers on ");
+    assert!(ingester.stop().success());
 }
 
 #[test]

@@ -32,6 +32,22 @@ pub enum LogFormat {
     Json,
 }
 
+/// What stands around a value and is not meant: a file of settings was saved with it, or a reader of such files leaves it in.
+pub fn wrapping(text: &str) -> Option<&'static str> {
+    let is_quoted = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
+    if text.contains('\u{feff}') {
+        Some("holds a byte-order mark: save the file without one (plain UTF-8)")
+    } else if text.ends_with('\r') {
+        Some("ends with a carriage return: save the file with Unix line ends")
+    } else if text.trim() != text {
+        Some("has blanks around it: remove them")
+    } else if is_quoted('"') || is_quoted('\'') {
+        Some("has quotes around it: remove them")
+    } else {
+        None
+    }
+}
+
 /// For a setting that always has a value.
 pub fn required<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<T, String> {
     move |text| text.map_or_else(|| Err("is required".to_string()), &parse)
@@ -226,6 +242,21 @@ mod tests {
         assert_eq!(error(bytes("18446744073709551616")), "is not a whole number");
         assert_eq!(milliseconds::<1, 1000>("200"), Ok(Duration::from_millis(200)));
         assert_eq!(seconds::<0, 1000>("200"), Ok(Duration::from_secs(200)));
+    }
+
+    #[test]
+    fn what_stands_around_a_value_is_named() {
+        let check = |text, word: &str| assert!(wrapping(text).is_some_and(|why| why.contains(word)), "{text:?}");
+        check("\u{feff}postgres://db/rib", "byte-order mark");
+        check("on\r", "carriage return");
+        check(" on", "blanks");
+        check("on\n", "blanks");
+        check("\"on\"", "quotes");
+        check("'10.0.0.0/8'", "quotes");
+        check("\"\"", "quotes");
+        for fine in ["", "on", "'", "host=db password='a b'", "a\"b"] {
+            assert_eq!(wrapping(fine), None, "{fine}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
@@ -112,11 +113,36 @@ pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
 
 /// What stands on the first line of a password file.
 fn password_in(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::Url(format!("password file {}: {error}", file.display())))?;
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        Some(_) | None => Err(Error::Url(format!("password file {}: its first line is empty", file.display()))),
+    static IS_WARNED: AtomicBool = AtomicBool::new(false);
+    let wrong = |why: &str| Error::Url(format!("password file {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+    let password = text.lines().next().unwrap_or_default();
+    if password.starts_with('\u{feff}') {
+        return Err(wrong("begins with a byte-order mark: save it as plain UTF-8"));
+    }
+    if password.is_empty() {
+        return Err(wrong("its first line is empty"));
+    }
+    if let Some(around) = around_password(password)
+        && !IS_WARNED.swap(true, Ordering::Relaxed)
+    {
+        log::warn!(
+            "database: password file {}: the first line has {around} around it, taken as part of the password",
+            file.display()
+        );
+    }
+    Ok(password.to_owned())
+}
+
+/// What stands around a password and is seldom meant; a password may hold it.
+fn around_password(password: &str) -> Option<&'static str> {
+    let is_in = |quote| password.len() >= 2 && password.starts_with(quote) && password.ends_with(quote);
+    if password.trim() != password {
+        Some("blanks")
+    } else if is_in('"') || is_in('\'') {
+        Some("quotes")
+    } else {
+        None
     }
 }
 

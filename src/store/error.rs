@@ -78,6 +78,11 @@ impl Error {
         }
     }
 
+    /// Whether the server refused the role or its password (class 28), which a new password file may change.
+    pub fn is_login_refused(&self) -> bool {
+        self.code().is_some_and(|code| code.starts_with("28"))
+    }
+
     /// The SQLSTATE, if PostgreSQL gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
