@@ -15,10 +15,13 @@ use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
-use crate::store::{self, Client, Verdict, partitions, snapshots, upkeep};
+use crate::store::{self, Client, Verdict, partitions, sessions, snapshots, upkeep};
 
 /// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
 const SESSION_EVENTS_DAYS: u32 = 400;
+
+/// How long a peer that is gone is remembered.
+const PEERS_DAYS: u32 = 400;
 
 /// How it is called in the log and in `pg_stat_activity`.
 const THREAD: &str = "maintenance";
@@ -146,6 +149,10 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
         let forgotten = |client: &mut Client| upkeep::forget_session_events(client, days);
         report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
+    }
+    if !is_far_from(today, ours) {
+        report.step(client, "forgetting sessions that have ended", sessions::forget_ended)?;
+        report.step(client, "forgetting peers that are gone", |client| upkeep::forget_peers(client, PEERS_DAYS))?;
     }
     report.refreshed = report.step(client, "refreshing route_summary", upkeep::refresh_summary)?.is_some();
     report.step(client, "analysing route_events", upkeep::analyze_history)?;

@@ -4,6 +4,7 @@
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
 mod doors;
+mod heartbeat;
 mod notify;
 mod operations;
 
@@ -39,6 +40,7 @@ use crate::store;
 use crate::store::migrate::Step;
 
 use doors::{Admission, Doors};
+use heartbeat::Collector;
 use operations::Operations;
 
 /// How often the supervisor looks at its threads and at the holds.
@@ -131,6 +133,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let replay = spawn_replay(&shared, spooled);
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
+    let heartbeat = spawn_heartbeat(settings, left.instance, &operations, &stop);
 
     operations.ready();
     // Who asks now shall not hear "not yet" until the first tick.
@@ -178,6 +181,8 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     if panicked || parked.failed > 0 || end.panicked > 0 || maintenance.join().is_err() {
         ending = Ending::Failed;
     }
+    // What it could not say is known all the same, six seconds later.
+    let _ = heartbeat.join();
     operations.join();
     info!("collector: stopped");
     Ok(ending)
@@ -320,6 +325,8 @@ struct Left {
     known: Vec<(IpAddr, RouterId)>,
     /// Routers of this collector that have rows: they get the hold to come back.
     owned: Vec<RouterId>,
+    /// This process, in `collectors`.
+    instance: String,
 }
 
 /// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
@@ -365,7 +372,9 @@ fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
     }
     let known = store::owner::known_addresses(&mut client)?;
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
-    Ok(Left { known, owned })
+    let (id, version) = (&settings.collector_id, heartbeat::version());
+    let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
+    Ok(Left { known, owned, instance })
 }
 
 fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOptions {
@@ -423,6 +432,13 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
     };
     let stop = stop.clone();
     spawn("maintenance", move || maintenance::run(&options, &stop))
+}
+
+fn spawn_heartbeat(settings: &Settings, instance: String, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
+    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
+    let collector = Collector { database_url, id, instance };
+    let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
+    spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &stop))
 }
 
 /// A thread of the collector's own; without it there is no collector.

@@ -7,7 +7,7 @@ mod rows;
 
 use pg::TestDb;
 use postgres::IsolationLevel;
-use rib_ingester::model::{Afi, RouterId, View};
+use rib_ingester::model::{Afi, RouterId, TableKey, View};
 use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was, WithdrawReason};
 use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 
@@ -123,7 +123,12 @@ fn end_of_rib_deletes_the_stale_and_spares_what_this_session_wrote() {
     writers.send(&owner, vec![eor(), eor(), StateOp::PurgeStale { table: t.clone(), stale: vec![] }]);
     writers.finish();
     assert_eq!(db.rows("SELECT count(*), max(med) FROM current_routes"), ["8|7"]);
-    assert_eq!(db.rows("SELECT eor_seen, eor_time IS NOT NULL FROM rib_sync_status"), ["t|t"]);
+    assert_eq!(
+        db.rows(
+            "SELECT eor_seen, eor_time IS NOT NULL, synced_at = eor_time, stale_since IS NULL FROM rib_sync_status"
+        ),
+        ["t|t|t|t"]
+    );
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
     }
     let many: Vec<_> = (0..45_000u32).map(|i| announce(&a4, &format!("10.{}.{}.0/24", i >> 8, i & 0xff), i)).collect();
     for ops in many.into_iter().collect::<Vec<_>>().chunks_mut(2000) {
-        writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::Hold)).collect());
+        writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::MarkStale(vec![]))).collect());
     }
     wait_for("the routes", || db.rows("SELECT count(*) FROM current_routes") == ["45000"]);
     // A long reader keeps what it has seen, and keeps nobody from anything.
@@ -158,14 +163,17 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
             StateOp::EndOfRib { table: b4.clone(), stale: vec![] },
             StateOp::TableSeen(a4.clone()),
             down,
-            StateOp::Hold,
+            StateOp::MarkStale(vec![TableKey::loc_rib("b", Afi::Ipv4)]),
         ],
     );
     writers.finish();
     assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), 45_000);
     reading.commit().unwrap();
     assert_eq!(db.rows(ROUTES), ["10.0.0.0/8|1"]);
-    assert_eq!(db.rows("SELECT table_name, afi, eor_seen FROM rib_sync_status"), ["b|4|f"]);
+    assert_eq!(
+        db.rows("SELECT table_name, afi, eor_seen, synced_at IS NULL, stale_since IS NOT NULL FROM rib_sync_status"),
+        ["b|4|f|t|t"]
+    );
     assert_eq!(db.rows("SELECT kind, table_name, routes FROM session_events"), ["peer_down|a|45001"]);
 }
 
@@ -228,9 +236,9 @@ fn a_hold_expires_without_a_session_and_not_with_one() {
     assert_eq!((again.owner.epoch, again.tables.len()), (2, 2));
     assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["2"]);
     // The end of a session that was replaced says nothing about the newer one.
-    writers.send(&owner, vec![StateOp::Hold]);
+    writers.send(&owner, vec![StateOp::MarkStale(vec![])]);
     expire();
-    writers.send(&again.owner, vec![StateOp::Hold]);
+    writers.send(&again.owner, vec![StateOp::MarkStale(vec![])]);
     let mut client = db.client();
     let owned = |client: &mut postgres::Client, who| rib_ingester::store::sync::owned_routers(client, who).unwrap();
     assert_eq!(owned(&mut client, "c1"), std::slice::from_ref(&router));
@@ -241,7 +249,7 @@ fn a_hold_expires_without_a_session_and_not_with_one() {
     let owner = writers.claim("10.0.0.1").owner;
     let t = table("10.0.0.1", "b", Afi::Ipv4);
     writers.start_sync(&owner, &t);
-    writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1), StateOp::Hold]);
+    writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1), StateOp::MarkStale(vec![])]);
     wait_for("a new route", || db.rows("SELECT table_name FROM current_routes") == ["b"]);
     // Not ours any more: another collector has it.
     client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();

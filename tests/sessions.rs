@@ -359,6 +359,44 @@ fn a_second_connection_of_the_same_router_replaces_the_first_without_a_purge() {
 }
 
 #[test]
+fn who_is_connected_and_in_sync_can_be_read() {
+    let db = TestDb::create();
+    let settings = [("SESSION_HOLD_SECS", "2"), ("RESYNC_QUIET_SECS", "1")];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+    let live = "SELECT s.state, s.router_id, s.collector_id, host(s.source) FROM bmp_sessions s
+                JOIN collectors c USING (collector_id) WHERE s.state IN ('up', 'dumping') AND c.alive_until > now()";
+    let alive =
+        "SELECT count(*)::text FROM collectors WHERE alive_until > now() AND version <> '' AND collector_id = 'test'";
+    assert_eq!(one(&db, alive), "1");
+    let mut router = ingester.connect();
+    greet(&mut router);
+    router.send(&announce(&["10.1.0.0/16"]));
+    let expected = |state: &str| vec![format!("{state}|{ROUTER}|test|127.0.0.1")];
+    eventually_equal(expected("dumping"), || db.rows(live));
+    // No End-of-RIB comes: the dump is complete when it is quiet, and eor_seen does not say so.
+    eventually_equal(expected("up"), || db.rows(live));
+    let sync = "SELECT DISTINCT eor_seen, synced_at IS NOT NULL, stale_since IS NOT NULL FROM rib_sync_status";
+    assert_eq!(db.rows(sync), ["f|t|f"]);
+    // The heart goes on beating.
+    let until = "SELECT alive_until FROM collectors";
+    let before = db.rows(until);
+    eventually("the next beat", || (db.rows(until) != before).then_some(()));
+    drop(router);
+    eventually_equal(vec!["f|f|t".to_owned()], || db.rows(sync));
+    let states = "SELECT state, reason IS NOT NULL FROM bmp_sessions ORDER BY since";
+    eventually_equal(vec!["stale|t".to_owned()], || db.rows(states));
+    let mut router = ingester.connect();
+    greet(&mut router);
+    eventually_equal(vec!["ended|t".to_owned(), "dumping|f".to_owned()], || db.rows(states));
+    eventually_equal(vec!["f|f|f".to_owned()], || db.rows(sync));
+    router.send(&bmp::termination(0));
+    eventually_equal(vec!["ended|t".to_owned(), "ended|t".to_owned()], || db.rows(states));
+    assert!(ingester.get("/healthz").0 == 200);
+    assert!(ingester.stop().success());
+    assert_eq!(one(&db, alive), "0");
+}
+
+#[test]
 fn strangers_and_too_many_routers_are_refused_with_the_remedy() {
     let db = TestDb::create();
     let mut closed = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);

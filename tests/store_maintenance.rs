@@ -138,6 +138,37 @@ fn one_collector_does_it_and_old_session_events_go() {
 }
 
 #[test]
+fn peers_and_sessions_that_are_long_gone_are_forgotten() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    // One row for each reason to stay, and one without any.
+    client
+        .batch_execute(
+            "INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, since, updated_at)
+             SELECT router, 'global', address::inet, 64500, state, now() - changed * interval '1 day',
+                    now() - changed * interval '1 day'
+             FROM (VALUES ('r1', '192.0.2.1', 'down', 401), ('r1', '192.0.2.2', 'up', 401), ('r1', '192.0.2.3', 'down', 399),
+                          ('r1', '192.0.2.4', 'unknown', 401), ('r2', '192.0.2.5', 'down', 401), ('r3', '192.0.2.6', 'down', 401))
+                  AS p (router, address, state, changed);
+             INSERT INTO peer_statistics (router_id, peer_type, peer_address, peer_asn, stat_type, name)
+             SELECT router_id, peer_type, peer_address, peer_asn, 7, 'routes' FROM peers;
+             INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at)
+             VALUES ('r1', '192.0.2.2', false, 'UNKNOWN', 4, now()), ('r2', '192.0.2.5', false, 'UNKNOWN', 4, NULL),
+                    ('r3', '192.0.2.6', false, 'UNKNOWN', 4, now() - interval '402 days');
+             INSERT INTO bmp_sessions (router_id, collector_id, state, since, reason)
+             VALUES ('r1', 'c', 'ended', now() - interval '25 hours', 'old'), ('r1', 'c', 'ended', now() - interval '23 hours', 'new'),
+                    ('r1', 'c', 'up', now() - interval '25 hours', 'alive')",
+        )
+        .unwrap();
+    // Days to keep history for say nothing about these.
+    assert_eq!(run_once(&mut client, 0).unwrap().failures, Vec::<String>::new());
+    let left = ["192.0.2.2", "192.0.2.3", "192.0.2.5", "192.0.2.6"];
+    assert_eq!(db.rows("SELECT host(peer_address) FROM peers ORDER BY 1"), left);
+    assert_eq!(db.rows("SELECT host(peer_address) FROM peer_statistics ORDER BY 1"), left);
+    assert_eq!(db.rows("SELECT reason FROM bmp_sessions ORDER BY 1"), ["alive", "new"]);
+}
+
+#[test]
 fn the_thread_runs_at_once_and_ends_with_the_collector() {
     let db = TestDb::migrated();
     let stop = rib_ingester::stop::Stop::new();

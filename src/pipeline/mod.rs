@@ -34,8 +34,8 @@ pub use health::Health;
 use help::Exchange;
 pub use op::{
     Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouteChange,
-    RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StatisticRecord,
-    StoredRoute, Was, WithdrawReason,
+    RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState, StateBatch, StateItem, StateOp,
+    StatisticRecord, StoredRoute, Was, WithdrawReason,
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

@@ -13,6 +13,7 @@ use crate::store::EncodedRoute;
 pub use crate::store::record::{
     PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, StatisticRecord, StoredRoute,
 };
+pub use crate::store::sessions::SessionState;
 
 /// The right to write one router's rows, held by one session of this collector.
 ///
@@ -24,6 +25,8 @@ pub struct Ownership {
     pub router: RouterId,
     /// The epoch in `router_owner` that this session was given.
     pub epoch: i64,
+    /// The session's key in `bmp_sessions`; empty where it has no row there.
+    pub session: String,
     /// What is counted of the router.
     pub meter: Arc<RouterMeter>,
     /// How much of the session's input is stored.
@@ -41,6 +44,7 @@ impl Ownership {
         Ownership {
             router,
             epoch,
+            session: String::new(),
             meter,
             progress: Progress::default(),
             waiting: Arc::default(),
@@ -198,8 +202,15 @@ pub enum StateOp {
         /// The row for `session_events`; the writer fills in `routes`. `None`: not worth one.
         event: Option<SessionEvent>,
     },
-    /// The session ended without saying so: `eor_seen = false` on all tables of the router, rows stay.
-    Hold,
+    /// The session ended without saying so: its tables are stale (`stale_since`), their rows stay.
+    MarkStale(Vec<TableKey>),
+    /// The session comes into another state: its row of `bmp_sessions`.
+    SessionState {
+        /// The state.
+        state: SessionState,
+        /// Why, in words.
+        reason: Option<String>,
+    },
     /// What a Peer Up or Peer Down says of a neighbour.
     PeerSeen(Box<PeerRecord>),
     /// What a Statistics Report says.

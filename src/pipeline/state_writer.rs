@@ -26,7 +26,7 @@ use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table};
 use crate::stop::Stop;
 use crate::store::routes::{RouteKey, Scope};
-use crate::store::{self, Client, Transaction, owner, peers, routes, sync};
+use crate::store::{self, Client, Transaction, owner, peers, routes, sessions, sync};
 
 /// How many routes one transaction of a purge deletes at most.
 const PURGE_ROWS: usize = 20_000;
@@ -144,7 +144,7 @@ impl StateWriter {
         }
         for op in ops {
             // What happened to a session is told whoever has the router now.
-            if !owner.is_lost() || matches!(op, StateOp::SessionEvent(_)) {
+            if !owner.is_lost() || matches!(op, StateOp::SessionEvent(_) | StateOp::SessionState { .. }) {
                 self.take_op(&owner, op);
             }
         }
@@ -190,7 +190,9 @@ impl StateWriter {
             }
             StateOp::PurgeStale { table, stale } => {
                 self.flush();
-                self.purge_stale(owner, &table, stale);
+                if self.purge_stale(owner, &table, stale) {
+                    self.owned(owner, &table, |transaction| sync::complete(transaction, &table));
+                }
             }
             StateOp::Audit { table, routes } => {
                 self.flush();
@@ -204,12 +206,20 @@ impl StateWriter {
                 let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
                 self.remove(&Right::Session(owner), &owner.router, &scopes, event);
             }
-            StateOp::Hold => {
+            StateOp::MarkStale(tables) => {
                 self.flush();
                 if self.claims.get(&owner.router) == Some(&owner.epoch) {
                     self.claims.remove(&owner.router);
                 }
-                self.owned(owner, &owner.router, |transaction| sync::hold(transaction, &owner.router));
+                self.owned(owner, &owner.router, |transaction| sync::mark_stale(transaction, &owner.router, &tables));
+            }
+            StateOp::SessionState { state, reason } => {
+                if owner.session.is_empty() {
+                    return;
+                }
+                self.flush();
+                let work = |client: &mut Client| sessions::set_state(client, &owner.session, state, reason.as_deref());
+                self.command(&owner.router, |client, _| work(client));
             }
         }
     }
@@ -402,10 +412,13 @@ impl StateWriter {
         let collector = self.options.collector_id.clone();
         let record = &claim.record;
         let must_be_ours = claim.right == ClaimRight::Replaying;
-        let taken = self.command(&record.router, |client, _| owner::claim(client, &collector, record, must_be_ours));
+        let session = sessions::new_key();
+        let taken =
+            self.command(&record.router, |client, _| owner::claim(client, &collector, &session, record, must_be_ours));
         let Some(Some(taken)) = taken else { return };
         let meter = self.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
+        owner.session = session;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
         self.claims.insert(record.router.clone(), owner.epoch);

@@ -26,7 +26,7 @@ use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, AfiSafi, RouterId, Timestamp};
-use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, StateOp};
+use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, SessionState, StateItem, StateOp};
 use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
@@ -533,12 +533,12 @@ impl Settled {
             SessionEnd::Stopping => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;
-                self.tables.outbox().flush()
+                self.tables.close(SessionState::Stale, &reason)
             }
             // The router has another session, or another owner: what is stored is theirs.
             SessionEnd::Superseded | SessionEnd::Refused(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
                 shared.registry.leave(&self.router, connection);
-                Ok(())
+                self.tables.close(SessionState::Ended, &reason)
             }
         }
     }
@@ -556,13 +556,13 @@ impl Settled {
             false => shared.registry.close(&self.router, connection),
         };
         match loss {
-            Loss::Replaced => Ok(()),
-            Loss::Held => self.tables.hold(kind, reason),
+            Loss::Replaced => self.tables.close(SessionState::Ended, reason),
+            Loss::Held => self.tables.hold(kind, SessionState::Stale, reason),
             Loss::Isolated { lost } => {
                 warn!("collector: {lost} sessions lost within seconds: holds do not expire until routers come back");
                 let reason_all = format!("{lost} sessions lost within seconds, holds suspended");
                 self.tables.outbox().note(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;
-                self.tables.hold(kind, reason)
+                self.tables.hold(kind, SessionState::Isolated, reason)
             }
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct SyncedTable {
     pub rib: Rib,
     pub dump: Dump,
     pub eor_seen: bool,
+    /// Whether a route or an End-of-RIB of it has come in this session.
+    pub is_heard: bool,
     /// How many stored routes this session's dump did not confirm.
     pub left_out: usize,
     pub room: Room,

@@ -19,7 +19,9 @@ use super::rib::Rib;
 use super::standing::Standing;
 use super::synced_table::{Dump, Room, SyncedTable, Writer};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
-use crate::pipeline::{PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason};
+use crate::pipeline::{
+    PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason,
+};
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
 const TABLES_MAX: usize = 16_384;
@@ -74,6 +76,8 @@ pub struct Tables {
     idle: Duration,
     /// `idle` when a route from before the session was last confirmed.
     confirmed: Duration,
+    /// Whether `bmp_sessions` has been told that all dumps are complete.
+    is_up: bool,
 }
 
 impl Tables {
@@ -89,6 +93,7 @@ impl Tables {
             is_doubtful: false,
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
+            is_up: false,
         }
     }
 
@@ -130,6 +135,7 @@ impl Tables {
             let rules = Rules { redump: if *is_doubtful { Redump::Record } else { rules.redump }, ..*rules };
             let table = tables.get_mut(&key).expect("just begun");
             table.dump = table.dump.with_routes(*idle);
+            table.is_heard = true;
             outbox.seen(&table.table);
             let mut writer = Writer { outbox, standing, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
@@ -198,6 +204,7 @@ impl Tables {
             return Ok(false);
         }
         table.eor_seen = true;
+        table.is_heard = true;
         table.dump = Dump::Over;
         standing.table_over(mark(key));
         let stale = table.purge(outbox, standing, received_at)?;
@@ -232,7 +239,7 @@ impl Tables {
         if source.view == View::LocRib {
             return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
         }
-        let is_silent = |table: &SyncedTable| matches!(table.dump, Dump::Expected { .. }) && table.rib.is_empty();
+        let is_silent = |table: &SyncedTable| !table.is_heard && table.rib.is_empty();
         let is_other = |key: &TableKey| key.view != source.view && key.view.kind() == source.view.kind();
         let its_own = self.tables.iter().filter(|(key, table)| table.peer == source.peer && is_other(key));
         // A table goes in all its families: if one of them is alive, none does.
@@ -304,6 +311,15 @@ impl Tables {
         let doomed = self.tables.keys().chain(&self.held).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
         self.outbox.op(StateOp::PeersUnknown(PeersOf::Router))?;
+        self.close(SessionState::Ended, reason)
+    }
+
+    /// The session is over and leaves its tables as they are.
+    ///
+    /// # Errors
+    /// The writers are gone.
+    pub fn close(&mut self, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
         self.outbox.flush()
     }
 
@@ -311,8 +327,9 @@ impl Tables {
     ///
     /// # Errors
     /// The writers are gone.
-    pub fn hold(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
-        self.outbox.op(StateOp::Hold)?;
+    pub fn hold(&mut self, kind: SessionEventKind, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
+        self.outbox.op(StateOp::MarkStale(self.tables.keys().cloned().collect()))?;
+        self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
         let routes = self.tables.values().map(|table| table.rib.len()).sum();
         self.outbox.note(router_note(kind, Some(reason), Some(routes)))?;
         self.outbox.flush()
@@ -330,6 +347,8 @@ impl Tables {
         for (key, table) in tables.iter_mut() {
             let over = match table.dump {
                 Dump::Over => false,
+                // Nothing is stored that could be missed.
+                Dump::Expected { since } if table.rib.is_empty() => *idle >= since + rules.quiet,
                 Dump::Expected { since } => *idle >= since + rules.hold.max(rules.quiet),
                 Dump::Running { since } => *idle >= since.max(*confirmed) + rules.quiet,
             };
@@ -353,7 +372,19 @@ impl Tables {
             self.held.clear();
             self.outbox.op(StateOp::PeersUnknown(PeersOf::EarlierSessions))?;
         }
+        self.report_state()?;
         Ok(silent)
+    }
+
+    /// Notes in `bmp_sessions` when the last dump is complete, or another one has begun since.
+    fn report_state(&mut self) -> Result<(), SessionEnd> {
+        let is_up = !self.tables.is_empty() && self.tables.values().all(|table| table.dump == Dump::Over);
+        if is_up == self.is_up {
+            return Ok(());
+        }
+        self.is_up = is_up;
+        let state = if is_up { SessionState::Up } else { SessionState::Dumping };
+        self.outbox.op(StateOp::SessionState { state, reason: None })
     }
 
     /// Tables go in all their families. What goes of one neighbour is one row of `session_events`, and so is each table of a
@@ -417,14 +448,27 @@ impl Tables {
         self.held.remove(&key);
         let mut dump = Dump::Expected { since: self.idle };
         let mut rib = Rib::stored(slot.afi, &stored);
+        let mut is_heard = false;
         if let Some(is_over) = self.standing.table_begun(mark(&key)) {
             // Part of the dump was applied by an earlier process: what this one does not see is not stale.
             rib.confirm_all();
+            is_heard = true;
             dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
         }
         let meter = self.outbox.owner().meter.table(&table);
         let (peer, part) = (source.peer, slot.part);
-        let begun = SyncedTable { table, peer, part, rib, dump, eor_seen: false, left_out: 0, room: Room::Left, meter };
+        let begun = SyncedTable {
+            table,
+            peer,
+            part,
+            rib,
+            dump,
+            eor_seen: false,
+            is_heard,
+            left_out: 0,
+            room: Room::Left,
+            meter,
+        };
         begun.meter.end_of_rib.set(0);
         begun.measure();
         self.tables.insert(key.clone(), begun);

@@ -109,7 +109,8 @@ fn say(op: &StateOp) -> Option<String> {
             let names: Vec<&str> = tables.iter().map(|(_, name)| &**name).collect();
             format!("down {}", names.join(" "))
         }
-        StateOp::Hold => "hold".to_owned(),
+        StateOp::MarkStale(tables) => format!("stale {}", tables.len()),
+        StateOp::SessionState { state, .. } => format!("session {}", state.as_str()),
         StateOp::Audit { routes, .. } => format!("count {routes}"),
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
             format!("full at {}", routes.unwrap())
@@ -184,7 +185,7 @@ fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
     bench.announce(&[9]);
     bench.idle(QUIET / 2);
     let (ops, events) = bench.written();
-    assert_eq!(ops, ["start global", "A 9.0.0.0/8", "purge [Nlri { prefix: 3.0.0.0/8, path_id: None }]"]);
+    assert_eq!(ops, ["start global", "A 9.0.0.0/8", "purge [Nlri { prefix: 3.0.0.0/8, path_id: None }]", "session up"]);
     assert_eq!(events, ["A 9.0.0.0/8", "stale 3.0.0.0/8"]);
 }
 
@@ -195,7 +196,34 @@ fn a_table_without_any_route_waits_for_the_hold() {
     bench.idle(HOLD - QUIET);
     bench.idle(QUIET);
     let (ops, _) = bench.written();
-    assert_eq!(ops, ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "down old", "peers"]);
+    assert_eq!(
+        ops,
+        ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "down old", "peers", "session up"]
+    );
+}
+
+#[test]
+fn an_announced_table_with_nothing_stored_is_complete() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
+    bench.idle(QUIET);
+    assert_eq!(bench.written().0, ["start global", "purge []", "session up"]);
+}
+
+#[test]
+fn a_session_is_up_while_no_dump_is_open() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    bench.idle(QUIET);
+    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
+    bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(9, 0)).unwrap();
+    bench.idle(Duration::ZERO);
+    bench.tables.begin(&LOC_RIB, &"blue".into(), IPV4).unwrap();
+    bench.idle(Duration::ZERO);
+    bench.idle(QUIET);
+    assert_eq!(
+        bench.written().0,
+        ["start global", "eor []", "session up", "start blue", "session dumping", "purge []", "session up"]
+    );
 }
 
 #[test]
@@ -207,9 +235,9 @@ fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
     assert!(bench.tables.down(&LOC_RIB, "global", "gone").unwrap());
     assert!(!bench.tables.down(&LOC_RIB, "global", "gone already").unwrap());
     bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
-    bench.tables.hold(SessionEventKind::SessionLost, "lost").unwrap();
+    bench.tables.hold(SessionEventKind::SessionLost, SessionState::Stale, "lost").unwrap();
     let (ops, _) = bench.written();
-    assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "hold"]);
+    assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "stale 1", "session stale"]);
 }
 
 #[test]
@@ -217,7 +245,7 @@ fn a_termination_ends_held_tables_too() {
     let mut bench = bench(vec![], vec![TableKey::loc_rib("old", Afi::Ipv6)], Redump::Skip);
     bench.announce(&[1]);
     bench.tables.terminate("over").unwrap();
-    assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old", "peers"]);
+    assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old", "peers", "session ended"]);
 }
 
 #[test]

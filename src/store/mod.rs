@@ -19,6 +19,7 @@ pub mod peers;
 pub mod record;
 pub mod routes;
 pub mod row;
+pub mod sessions;
 pub mod snapshots;
 mod statement;
 pub mod status;

@@ -8,7 +8,7 @@ use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
 use super::record::RouterRecord;
-use super::sync;
+use super::{sessions, sync};
 use crate::model::{Afi, RouterId, TableKey};
 
 /// What a session gets when it takes its router.
@@ -20,11 +20,18 @@ pub struct Taken {
     pub tables: Vec<TableKey>,
 }
 
-/// Takes a router for a session of `collector` and stores what is known of it. `None`: it must be nobody else's, and is.
+/// Takes a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of it.
+/// `None`: it must be nobody else's, and is.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord, must_be_ours: bool) -> Result<Option<Taken>> {
+pub fn claim(
+    client: &mut Client,
+    collector: &str,
+    session: &str,
+    record: &RouterRecord,
+    must_be_ours: bool,
+) -> Result<Option<Taken>> {
     let mut transaction = client.transaction()?;
     if must_be_ours && is_owned_by_another(&mut transaction, collector, &record.router)? {
         return Ok(None);
@@ -34,6 +41,7 @@ pub fn claim(client: &mut Client, collector: &str, record: &RouterRecord, must_b
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
     )?;
     upsert_router(&mut transaction, record)?;
+    sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
     let tables = sync::tables_of(&mut transaction, &record.router)?;
     transaction.commit()?;
     Ok(Some(Taken { epoch: row.get(0), tables }))

@@ -109,14 +109,39 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
     Ok(())
 }
 
-/// The session ended without saying so: nothing of the router is in step any more, its rows stay.
+/// The table's dump counts as complete though no End-of-RIB came.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
-pub fn hold(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
-    let sql = "UPDATE rib_sync_status SET eor_seen = false, updated_at = now() WHERE router_id = $1";
+/// As PostgreSQL reports.
+pub fn complete(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
+    on_table(transaction, include_str!("../../sql/sync_complete.sql"), table)
+}
+
+/// The session of these tables ended without saying so: they are stale, their rows stay.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn mark_stale(transaction: &mut Transaction<'_>, router: &RouterId, tables: &[TableKey]) -> Result<()> {
     for kind in RibKind::ALL {
-        transaction.execute_typed(&on(kind, sql), &[(&router.as_str(), Type::TEXT)])?;
+        let tables: Vec<&TableKey> = tables.iter().filter(|table| table.view.kind() == kind).collect();
+        if tables.is_empty() {
+            continue;
+        }
+        let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+        let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
+        let peers: Vec<_> = tables.iter().map(|table| table.view.neighbour()).collect();
+        let addresses: Vec<_> = peers.iter().map(|of| of.map(|of| of.address)).collect();
+        let policies: Vec<_> = peers.iter().map(|of| of.map(|of| of.policy.is_post())).collect();
+        transaction.execute_typed(
+            &on(kind, include_str!("../../sql/sync_stale.sql")),
+            &[
+                (&router.as_str(), Type::TEXT),
+                (&names, Type::TEXT_ARRAY),
+                (&afis, Type::INT2_ARRAY),
+                (&addresses, Type::INET_ARRAY),
+                (&policies, Type::BOOL_ARRAY),
+            ],
+        )?;
     }
     Ok(())
 }

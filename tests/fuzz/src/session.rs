@@ -332,7 +332,7 @@ impl Story {
                 assert_eq!(routes, known.len(), "{table} would be counted wrongly");
             }
             StateOp::PeerSeen(_) | StateOp::Statistics(_) | StateOp::PeersUnknown(_) => {}
-            StateOp::Hold => {}
+            StateOp::MarkStale(_) | StateOp::SessionState { .. } => {}
             StateOp::SessionEvent(event) => check_session_event(&event),
         }
     }

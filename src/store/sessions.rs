@@ -1,0 +1,186 @@
+//! `collectors` and `bmp_sessions`: which collectors are alive, and which routers are connected to them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::Result;
+use super::statement::on;
+use crate::model::{RibKind, RouterId};
+
+/// The `state` column of `bmp_sessions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// A dump of one of its tables is not complete.
+    Dumping,
+    /// All dumps are complete.
+    Up,
+    /// It was lost, and its routes are kept for a while.
+    Stale,
+    /// It was lost together with most others.
+    Isolated,
+    /// It is over, and nothing of it is kept.
+    Ended,
+}
+
+impl SessionState {
+    /// The column's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionState::Dumping => "dumping",
+            SessionState::Up => "up",
+            SessionState::Stale => "stale",
+            SessionState::Isolated => "isolated",
+            SessionState::Ended => "ended",
+        }
+    }
+}
+
+/// A process of `collector` begins its work and is alive for `ahead`. Sessions and tables that an earlier process left are
+/// stale from now on: nobody else could say so. Returns the process's `instance`.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn begin_collector(client: &mut Client, collector: &str, version: &str, ahead: Duration) -> Result<String> {
+    let mut transaction = client.transaction()?;
+    let row = transaction.query_typed_one(
+        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version)
+         VALUES ($1, gen_random_uuid(), now() + make_interval(secs => $3), now(), $2)
+         ON CONFLICT (collector_id) DO UPDATE SET instance = EXCLUDED.instance, alive_until = EXCLUDED.alive_until,
+             started_at = EXCLUDED.started_at, version = EXCLUDED.version
+         RETURNING instance::text",
+        &[(&collector, Type::TEXT), (&version, Type::TEXT), (&ahead.as_secs_f64(), Type::FLOAT8)],
+    )?;
+    transaction.execute_typed(
+        "UPDATE bmp_sessions SET state = 'stale', since = now(), reason = 'the collector was started again'
+         WHERE collector_id = $1 AND state IN ('dumping', 'up')",
+        &[(&collector, Type::TEXT)],
+    )?;
+    for kind in RibKind::ALL {
+        transaction.execute_typed(
+            &on(
+                kind,
+                "UPDATE rib_sync_status SET stale_since = now(), synced_at = NULL, updated_at = now()
+                 WHERE stale_since IS NULL
+                   AND router_id IN (SELECT router_id FROM router_owner WHERE collector_id = $1)",
+            ),
+            &[(&collector, Type::TEXT)],
+        )?;
+    }
+    transaction.commit()?;
+    Ok(row.get(0))
+}
+
+/// The process is alive for another `ahead`. `false`: another process has taken the collector's name.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn heartbeat(client: &mut Client, collector: &str, instance: &str, version: &str, ahead: Duration) -> Result<bool> {
+    let written = client.execute_typed(
+        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version)
+         VALUES ($1, $2::text::uuid, now() + make_interval(secs => $4), now(), $3)
+         ON CONFLICT (collector_id) DO UPDATE SET alive_until = EXCLUDED.alive_until
+         WHERE c.instance = EXCLUDED.instance",
+        &[
+            (&collector, Type::TEXT),
+            (&instance, Type::TEXT),
+            (&version, Type::TEXT),
+            (&ahead.as_secs_f64(), Type::FLOAT8),
+        ],
+    )?;
+    Ok(written > 0)
+}
+
+/// The process ends: nobody has to wait until its time is over.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Result<()> {
+    client.execute_typed(
+        "UPDATE collectors SET alive_until = now() WHERE collector_id = $1 AND instance = $2::text::uuid",
+        &[(&collector, Type::TEXT), (&instance, Type::TEXT)],
+    )?;
+    Ok(())
+}
+
+/// A key for a session that begins: a random UUID, made here so that a transaction that is tried again stores one row.
+pub fn new_key() -> String {
+    // Each state has keys of its own out of the system's random numbers.
+    let [high, low] = [(); 2].map(|()| RandomState::new().hash_one(()));
+    let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// The session `key` of `router` begins on `collector`; those that were lost before are replaced by it, and so are those
+/// of a collector that had the router before.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn begin(
+    transaction: &mut Transaction<'_>,
+    key: &str,
+    collector: &str,
+    router: &RouterId,
+    source: IpAddr,
+) -> Result<()> {
+    transaction.execute_typed(
+        "UPDATE bmp_sessions SET state = 'ended', since = now(), reason = 'the router has another session'
+         WHERE router_id = $1 AND (state IN ('stale', 'isolated') OR state IN ('dumping', 'up') AND collector_id <> $2)",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    transaction.execute_typed(
+        "INSERT INTO bmp_sessions (session, router_id, collector_id, source, state)
+         VALUES ($1::text::uuid, $2, $3, $4, 'dumping') ON CONFLICT (session) DO NOTHING",
+        &[(&key, Type::TEXT), (&router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&source, Type::INET)],
+    )?;
+    Ok(())
+}
+
+/// A session comes into another state. One that has ended stays ended.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn set_state(client: &mut Client, session: &str, state: SessionState, reason: Option<&str>) -> Result<()> {
+    client.execute_typed(
+        "UPDATE bmp_sessions SET state = $2, since = now(), reason = $3
+         WHERE session = $1::text::uuid AND state <> 'ended'",
+        &[(&session, Type::TEXT), (&state.as_str(), Type::TEXT), (&reason, Type::TEXT)],
+    )?;
+    Ok(())
+}
+
+/// Forgets sessions that ended longer than a day ago. Returns how many.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn forget_ended(client: &mut Client) -> Result<u64> {
+    Ok(client
+        .execute_typed("DELETE FROM bmp_sessions WHERE state = 'ended' AND since < now() - interval '1 day'", &[])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_random_uuids_of_version_4() {
+        let keys: std::collections::BTreeSet<String> = (0..1000).map(|_| new_key()).collect();
+        assert_eq!(keys.len(), 1000);
+        for key in keys {
+            let parts: Vec<&str> = key.split('-').collect();
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{key}");
+            assert!(parts[2].starts_with('4') && "89ab".contains(&parts[3][..1]), "{key}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The thread that says every two seconds that the collector is alive: `collectors.alive_until`.
+//!
+//! It has a connection of its own, and its trouble stops nobody else: while the database does not take its word, others
+//! take the collector for dead, which is what they would see of it anyway.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use crate::metrics::Meters;
+use crate::stop::Stop;
+use crate::store::{self, Client, sessions};
+
+/// How often the collector says that it is alive.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// For how long it says so.
+pub(super) const AHEAD: Duration = Duration::from_secs(6);
+
+/// How often a waiting thread looks whether the collector stops.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// How long one round may take: making a connection and one statement have a minute and a half.
+const STANDSTILL_MAX: Duration = Duration::from_secs(120);
+
+/// Its name in `pg_stat_activity` and among the threads.
+pub(super) const THREAD: &str = "heartbeat";
+
+/// What the collector is called.
+pub(super) struct Collector {
+    pub(super) database_url: String,
+    /// `COLLECTOR_ID`.
+    pub(super) id: String,
+    /// This process.
+    pub(super) instance: String,
+}
+
+/// Our version, as `collectors` has it.
+pub(super) fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Beats until the collector stops, and takes the last word back then.
+pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, stop: &Stop) {
+    let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
+    let mut connection: Option<Client> = None;
+    let mut is_failing = false;
+    let mut is_replaced = false;
+    while !stop.is_stopping() {
+        pulse.beat();
+        let began = Instant::now();
+        match beat(collector, &mut connection) {
+            Ok(is_ours) => {
+                if is_failing {
+                    info!("heartbeat: written again");
+                }
+                is_failing = false;
+                if !is_ours && !is_replaced {
+                    warn!(
+                        "heartbeat: another process runs as collector {}: give each one its own RIB_INGESTER_COLLECTOR_ID",
+                        collector.id
+                    );
+                }
+                is_replaced = !is_ours;
+            }
+            Err(error) => {
+                connection = None;
+                if !is_failing {
+                    warn!("heartbeat: not written, trying again until it is: {error}");
+                }
+                is_failing = true;
+            }
+        }
+        pulse.rest();
+        while !stop.is_stopping() && began.elapsed() < EVERY {
+            std::thread::sleep(STOP_POLL);
+        }
+    }
+    if let Some(client) = &mut connection {
+        // Without it the time runs out by itself.
+        let _ = sessions::end_collector(client, &collector.id, &collector.instance);
+    }
+}
+
+fn beat(collector: &Collector, connection: &mut Option<Client>) -> store::Result<bool> {
+    let client = match connection {
+        Some(client) => client,
+        none => none.insert(store::connect(&collector.database_url, THREAD)?),
+    };
+    sessions::heartbeat(client, &collector.id, &collector.instance, version(), AHEAD)
+}
