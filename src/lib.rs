@@ -36,7 +36,8 @@
 //!
 //! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
 //! no SQL. One router always maps to one state writer and one event writer, so its rows are written in the order it said
-//! them. A thread that receives from a pipeline channel never sends into one: no cycle, no deadlock. A full channel blocks
+//! them, and history leads: the events of some input are stored before its routes are. A thread that receives from a pipeline
+//! channel never sends into one: no cycle, no deadlock. A full channel blocks
 //! the session; when that takes too long its socket is read into the spool, and by the session from there: nothing is
 //! dropped to make room, nothing is overtaken. What a session read is kept until the writers have stored what it changed,
 //! so a stop can bring it to the spool. Only a Termination or a Loc-RIB Peer Down removes a

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, select};
 use jiff::civil::Date;
 use zstd::bulk::Compressor;
 
@@ -99,15 +99,30 @@ impl EventWriter {
     }
 
     /// Writes until all senders are gone. Returns how many events were given up.
-    pub(super) fn run(mut self, items: &Receiver<EventBatch>) -> u64 {
+    ///
+    /// A word in `hurried` says that a state writer waits for what is here.
+    pub(super) fn run(mut self, items: &Receiver<EventBatch>, hurried: &Receiver<()>) -> u64 {
         while let Ok(first) = self.link.resting(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             let mut events = first.events.len();
             let mut bytes = bytes_of(&first.events);
             let mut awaited = first.stored.is_some();
+            let mut is_hurried = false;
             let mut batches = vec![first];
             while events < self.options.batch_routes && bytes < GATHERED_BYTES_MAX && !awaited {
-                let Ok(item) = items.recv_deadline(deadline) else { break };
+                let item = if is_hurried {
+                    items.try_recv().ok()
+                } else {
+                    select! {
+                        recv(items) -> item => item.ok(),
+                        recv(hurried) -> _ => {
+                            is_hurried = true;
+                            continue;
+                        }
+                        default(deadline.saturating_duration_since(Instant::now())) => None,
+                    }
+                };
+                let Some(item) = item else { break };
                 events += item.events.len();
                 bytes += bytes_of(&item.events);
                 awaited = item.stored.is_some();

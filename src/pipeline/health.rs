@@ -12,6 +12,7 @@ use super::outage::{Outage, Waited};
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
+    waiting_for_history: AtomicUsize,
     outage: Outage,
     /// Changes and events that are in memory because they are not stored.
     pub waiting: Arc<Waiting>,
@@ -39,6 +40,19 @@ impl Health {
     /// Whether every writer's last attempt reached the database.
     pub fn is_ready(&self) -> bool {
         self.failing.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether no state writer waits for a history that stands still.
+    pub fn history_moves(&self) -> bool {
+        self.waiting_for_history.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn begin_waiting_for_history(&self) {
+        self.waiting_for_history.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn end_waiting_for_history(&self) {
+        self.waiting_for_history.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The thread `who` cannot do its work for want of a database. However many say so, one error is logged.
@@ -76,6 +90,10 @@ impl Health {
     pub(super) fn leave_failing(&self, who: &str) {
         self.failing.fetch_sub(1, Ordering::AcqRel);
         self.outage.leave(who);
+    }
+
+    pub(super) fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
     }
 
     pub(super) fn count(counter: &AtomicU64, by: u64) {

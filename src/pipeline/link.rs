@@ -122,6 +122,21 @@ impl Link {
         Link { url, thread, prepare, stop, health, pulse, client, connected_at, pause: PAUSE_MIN, is_failing: false }
     }
 
+    /// Whose connection it is.
+    pub(super) fn thread(&self) -> &str {
+        &self.thread
+    }
+
+    /// Whether the grace at the stop is over.
+    pub(super) fn is_giving_up(&self) -> bool {
+        self.stop.is_giving_up()
+    }
+
+    /// Shows that a writer that waits is alive.
+    pub(super) fn beat(&self) {
+        self.pulse.beat();
+    }
+
     /// Waits for input by `wait`, which may take for ever.
     pub(super) fn resting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.pulse.rest();

@@ -2,7 +2,8 @@
 //!
 //! One router always maps to one state writer and to one event writer, so everything about one router
 //! is written in the order its session said it; of one large batch, whose keys are each there once, idle state writers
-//! take parts. A thread that receives here never sends into a pipeline channel: no cycle, no deadlock. A full channel
+//! take parts. State waits for the history of the same input, history for nobody (`lead`). A thread that receives here never
+//! sends into a pipeline channel: no cycle, no deadlock. A full channel
 //! blocks the session, and TCP the router.
 //! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
@@ -11,6 +12,7 @@ mod batch;
 mod event_writer;
 mod health;
 mod help;
+mod lead;
 mod link;
 pub mod op;
 mod outage;
@@ -32,6 +34,7 @@ pub use crate::store::EncodedRoute;
 use event_writer::EventWriter;
 pub use health::Health;
 use help::Exchange;
+use lead::Hurry;
 pub use op::{
     Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouteChange,
     RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState, StateBatch, StateItem, StateOp,
@@ -90,16 +93,18 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
     let exchange = Exchange::new();
+    let (hurry, hurried) = Hurry::new(options.history_writers);
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");
-        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), exchange.clone());
+        let writer =
+            StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), (exchange.clone(), hurry.clone()));
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
-    for (i, items) in receivers.events.into_iter().enumerate() {
+    for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
         let name = format!("events-{i}");
         let writer = EventWriter::new(options.clone(), &name, stop.clone(), health.clone());
-        threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
+        threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }
     Ok((Pipeline { threads, health }, sender))
 }

@@ -145,6 +145,8 @@ pub struct StateBatch {
     pub read_at: Instant,
     /// All that the session's chunks up to this one changed is in this and earlier batches.
     pub upto: u64,
+    /// How many pieces of history the session had sent before: all of them are stored before this is.
+    pub history: u64,
 }
 
 /// A change of state. On one channel, so that an End-of-RIB or Peer Down never overtakes the routes before it.

@@ -1,9 +1,12 @@
 //! How much of one session's input is in the database.
 //!
 //! A session cuts its input into numbered chunks. What they change goes to two writers in pieces; each piece says up to
-//! which chunk everything is in it or in pieces before it. When a writer has stored a piece it acknowledges it.
+//! which chunk everything is in it or in pieces before it. When a writer has stored a piece it acknowledges it. State waits
+//! for the history of the same input (`lead`), so both count pieces.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How many changes and events of all sessions are on their way to the database.
 #[derive(Debug, Default)]
@@ -68,6 +71,9 @@ pub struct Lane {
     sent: AtomicU64,
     stored: AtomicU64,
     upto: AtomicU64,
+    /// Taken for a moment by whoever stores and by whoever is about to wait, so that no wait begins behind its end.
+    turn: Mutex<()>,
+    news: Condvar,
 }
 
 impl Progress {
@@ -95,10 +101,34 @@ impl Lane {
         self.sent.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// How many pieces were sent.
+    pub fn count_of_sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// How many pieces are stored.
+    pub fn count_stored(&self) -> u64 {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// Whether the first `pieces` pieces are stored.
+    pub fn has_stored(&self, pieces: u64) -> bool {
+        self.count_stored() >= pieces
+    }
+
+    /// Waits until the first `pieces` pieces are stored, for so long at most.
+    pub fn wait(&self, pieces: u64, longest: Duration) {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came of it is asked for by whoever waits.
+        drop(self.news.wait_timeout_while(turn, longest, |()| !self.has_stored(pieces)));
+    }
+
     /// A piece is stored, or was refused and kept elsewhere; `upto` is what it said.
     pub fn acknowledge(&self, upto: u64) {
         self.upto.fetch_max(upto, Ordering::AcqRel);
         self.stored.fetch_add(1, Ordering::AcqRel);
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        self.news.notify_all();
     }
 
     fn stored(&self, processed: u64) -> u64 {
@@ -127,5 +157,23 @@ mod tests {
         assert_eq!(progress.stored(), 3);
         progress.events.acknowledge(3);
         assert_eq!(progress.stored(), 4);
+    }
+
+    #[test]
+    fn who_waits_for_a_piece_is_woken_when_it_is_stored() {
+        let lane = Lane::default();
+        lane.wait(1, Duration::from_millis(1));
+        assert!(!lane.has_stored(1), "the wait has an end of its own");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                while !lane.has_stored(2) {
+                    lane.wait(2, Duration::from_secs(3600));
+                }
+            });
+            lane.acknowledge(0);
+            lane.acknowledge(0);
+            waiter.join().unwrap();
+        });
+        lane.wait(2, Duration::from_secs(3600));
     }
 }

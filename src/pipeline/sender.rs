@@ -72,7 +72,7 @@ impl PipelineSender {
 }
 
 /// A stable choice: the same router meets the same writer after a restart too.
-fn writer_of(router: &RouterId, writers: usize) -> usize {
+pub(super) fn writer_of(router: &RouterId, writers: usize) -> usize {
     let writers = u64::try_from(writers).expect("usize is 64 bits or fewer");
     usize::try_from(xxh3_64(router.as_str().as_bytes()) % writers).expect("below the number of writers")
 }

@@ -1,7 +1,7 @@
 //! The thread that writes `current_routes` and what belongs to it, for its share of the routers.
 //!
 //! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large: those
-//! are shared with writers that have nothing to do. A command (a table's dump begins or ends, a table goes down) first writes
+//! are shared with writers that have nothing to do. Before that it waits for the history of the same input. A command (a table's dump begins or ends, a table goes down) first writes
 //! what was gathered and then runs in transactions of its own, so that nothing overtakes anything. Every transaction checks
 //! `router_owner`.
 
@@ -18,6 +18,7 @@ use super::audit::Audit;
 use super::batch::{Batch, PeerNews, Row};
 use super::health::Health;
 use super::help::{Call, Exchange};
+use super::lead::{Hurry, Lead};
 use super::link::{Attempt, Failure, Fate, Link};
 use super::op::{Claim, ClaimRight, Claimed, Ownership, PeersOf, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::pace::Pace;
@@ -37,6 +38,8 @@ pub(super) struct StateWriter {
     link: Link,
     pace: Pace,
     exchange: Exchange,
+    /// The history that what was gathered waits for.
+    lead: Lead,
     batch: Batch,
     /// The epochs of sessions that claimed a router here and were not lost since.
     claims: HashMap<RouterId, i64>,
@@ -72,13 +75,14 @@ impl StateWriter {
         thread: &str,
         stop: Stop,
         health: Arc<Health>,
-        exchange: Exchange,
+        (exchange, hurry): (Exchange, Hurry),
     ) -> StateWriter {
         StateWriter {
             link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             pace: Pace::new(&options),
             exchange,
+            lead: Lead::new(hurry),
             batch: Batch::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
@@ -132,10 +136,11 @@ impl StateWriter {
         }
     }
 
-    fn take_batch(&mut self, StateBatch { owner, ops, read_at, upto }: StateBatch) {
+    fn take_batch(&mut self, StateBatch { owner, ops, read_at, upto, history }: StateBatch) {
         if !self.batch.admits(&owner) {
             self.flush();
         }
+        self.lead.add(&owner, history);
         owner.meter.state.arrived(read_at);
         self.unwritten += ops.len();
         self.health.waiting.take(ops.len());
@@ -183,13 +188,13 @@ impl StateWriter {
                 }
             }
             StateOp::EndOfRib { table, stale } => {
-                self.flush();
+                self.flush_behind_history();
                 if self.purge_stale(owner, &table, stale) {
                     self.owned(owner, &table, |transaction| sync::end_of_rib(transaction, &table));
                 }
             }
             StateOp::PurgeStale { table, stale } => {
-                self.flush();
+                self.flush_behind_history();
                 if self.purge_stale(owner, &table, stale) {
                     self.owned(owner, &table, |transaction| sync::complete(transaction, &table));
                 }
@@ -202,7 +207,7 @@ impl StateWriter {
                 }
             }
             StateOp::TablesDown { tables, event } => {
-                self.flush();
+                self.flush_behind_history();
                 let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
                 self.remove(&Right::Session(owner), &owner.router, &scopes, event);
             }
@@ -239,9 +244,14 @@ impl StateWriter {
             return self.acknowledge(&batch.pieces);
         }
         Health::count(&self.health.state_batches, 1);
-        batch.drop_lost();
         batch.coalesce();
         let pieces = std::mem::take(&mut batch.pieces);
+        if !self.lead.wait(&self.link, &self.health) {
+            let all = 0..batch.rows.len();
+            return self.give_up(&batch, all, &[]);
+        }
+        // Whose router was lost meanwhile.
+        batch.drop_lost();
         if batch.rows.len() > self.options.batch_routes {
             let parts = batch.take_parts(self.options.batch_routes);
             let helpers = self.exchange.clone().share(parts, |part| self.write_all(part));
@@ -249,6 +259,14 @@ impl StateWriter {
         }
         self.write_all(batch);
         self.acknowledge(&pieces);
+    }
+
+    /// As [`StateWriter::flush`], where a command follows that removes routes: their events come first, even if nothing was
+    /// gathered.
+    fn flush_behind_history(&mut self) {
+        self.flush();
+        // When the grace is over, the command is not done either.
+        let _ = self.lead.wait(&self.link, &self.health);
     }
 
     /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Whether it is written, or
@@ -427,7 +445,7 @@ impl StateWriter {
     }
 
     fn expire_hold(&mut self, router: &RouterId, event: SessionEvent) {
-        self.flush();
+        self.flush_behind_history();
         // The router came back between the end of its hold and now.
         if self.claims.contains_key(router) {
             log::debug!("router {router}: hold not expired, it has a session again");

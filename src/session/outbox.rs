@@ -196,7 +196,9 @@ impl Outbox {
         if self.ops.is_empty() {
             return Ok(());
         }
-        let batch = StateBatch { owner: Arc::clone(&self.owner), ops: std::mem::take(&mut self.ops), read_at, upto };
+        let history = progress.events.count_of_sent();
+        let ops = std::mem::take(&mut self.ops);
+        let batch = StateBatch { owner: Arc::clone(&self.owner), ops, read_at, upto, history };
         progress.state.count_sent();
         self.owner.waiting.add(batch.ops.len());
         self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
@@ -239,8 +241,8 @@ mod tests {
                 router_time: None,
                 raw: is_raw.then(|| [octet; BYTES].into()),
             };
-            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Was::Absent }).unwrap();
             outbox.event(event).unwrap();
+            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Was::Absent }).unwrap();
         }
         outbox.flush().unwrap();
         let state = receivers.state[0].try_iter().map(|item| match item {
@@ -258,16 +260,30 @@ mod tests {
     #[test]
     fn large_attribute_sets_end_a_piece_long_before_it_has_many_routes() {
         let (state, events) = pieces(15, false);
-        // The sixth goes over 512 KiB; its event comes behind and is of the next piece.
-        assert_eq!(routes(&state), [6, 5, 4]);
-        assert_eq!(events.iter().map(|batch| batch.events.len()).sum::<usize>(), 15);
-        assert!(events.iter().all(|batch| batch.events.len() <= 6), "{}", events.len());
+        // The sixth goes over 512 KiB with its event; the route comes behind, in the next piece.
+        assert_eq!(routes(&state), [5, 5, 5]);
+        assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [6, 5, 4]);
+    }
+
+    #[test]
+    fn a_piece_of_state_waits_for_all_history_before_it() {
+        for (said, is_raw) in [(15, false), (12, true)] {
+            let (state, events) = pieces(said, is_raw);
+            let mut told = 0;
+            for batch in &state {
+                told += routes(std::slice::from_ref(batch))[0];
+                let awaited = usize::try_from(batch.history).unwrap();
+                let stored: usize = events.iter().take(awaited).map(|piece| piece.events.len()).sum();
+                assert!(stored >= told, "{told} routes, {stored} events in front of them");
+            }
+            assert_eq!(told, usize::from(said));
+        }
     }
 
     #[test]
     fn raw_messages_count_too() {
         let (state, events) = pieces(12, true);
-        assert_eq!(routes(&state), [3, 3, 3, 3]);
+        assert_eq!(routes(&state), [2, 3, 3, 3, 1]);
         assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [3, 3, 3, 3]);
     }
 }

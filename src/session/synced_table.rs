@@ -66,6 +66,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// To be called behind [`Writer::event`]: whatever ends a piece between the two, history leads.
     pub fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Was) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
     }
@@ -114,22 +115,18 @@ impl SyncedTable {
             return Ok(false);
         }
         let announced = self.rib.announce(&nlri, route.fingerprint());
-        let repeated = match announced.verdict {
-            Verdict::New => {
-                writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), Was::Absent)?;
-                false
-            }
-            Verdict::Changed => {
-                writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), Was::Stored)?;
-                false
-            }
-            Verdict::Same => {
-                self.meter.unchanged.add(1);
-                self.dump != Dump::Over
-            }
+        let was = match announced.verdict {
+            Verdict::New => Some(Was::Absent),
+            Verdict::Changed => Some(Was::Stored),
+            Verdict::Same => None,
         };
+        let repeated = was.is_none() && self.dump != Dump::Over;
         if !repeated || rules.redump == Redump::Record {
             writer.event(&self.table, nlri, RouteChange::Announce(route.clone()))?;
+        }
+        match was {
+            Some(was) => writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), was)?,
+            None => self.meter.unchanged.add(1),
         }
         Ok(announced.confirmed)
     }

@@ -143,10 +143,10 @@ impl Tables {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+                    writer.event(&table.table, nlri, change.clone())?;
                     if table.rib.withdraw(&nlri) {
-                        writer.op(&table.table, nlri, change.clone(), Was::Stored)?;
+                        writer.op(&table.table, nlri, change, Was::Stored)?;
                     }
-                    writer.event(&table.table, nlri, change)?;
                 }
             }
             for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == slot) {

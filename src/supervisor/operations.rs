@@ -64,7 +64,11 @@ impl Operations {
         shared.pipeline.measure(&self.meters);
         self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
-        let writers = if self.health.is_ready() { Ok(()) } else { Err("cannot write, see the log".to_owned()) };
+        let writers = match (self.health.is_ready(), self.health.history_moves()) {
+            (false, _) => Err("cannot write, see the log".to_owned()),
+            (true, false) => Err("state waits for history, which stands still, see the log".to_owned()),
+            (true, true) => Ok(()),
+        };
         self.meters.set_part("writers", writers);
         self.measure_spool(&shared.spool);
         let mut notify = self.notify.borrow_mut();

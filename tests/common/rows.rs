@@ -174,9 +174,10 @@ impl Writers {
     }
 
     pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {
+        let history = owner.progress.events.count_of_sent();
         self.sender
             .state(&owner.router)
-            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now(), upto: 0 }))
+            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now(), upto: 0, history }))
             .unwrap();
     }
 
@@ -192,6 +193,7 @@ impl Writers {
         let (owner_too, read_at) = (owner.clone(), Instant::now());
         let batch =
             EventBatch { owner: owner_too, events, tables, read_at, replayed_since: None, upto: 0, stored: None };
+        owner.progress.events.count_sent();
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
 

@@ -1,0 +1,130 @@
+//! History leads: the events of some input are stored before the routes of the same input are.
+//!
+//! A session counts the pieces of history that it has sent, and each piece of state says how many those were. Before a state
+//! writer opens a transaction it waits until all of them are stored, so that no stored route ever lacks its event. Nothing
+//! is locked meanwhile; the event writer, which waits for nobody, wakes it. The event writer is told that somebody
+//! waits, so that it stops gathering: a route is gathered once, not twice one after the other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::health::Health;
+use super::link::Link;
+use super::op::Ownership;
+use super::sender::writer_of;
+use crate::model::RouterId;
+
+/// How often a writer that waits looks for a stop and for the loss of the router.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long history may stand still before the log and `/readyz` say that state waits for it.
+const STANDSTILL_MAX: Duration = Duration::from_secs(5);
+
+/// The way to tell event writers that somebody waits for them.
+#[derive(Clone, Debug)]
+pub(super) struct Hurry {
+    to: Arc<[Sender<()>]>,
+}
+
+/// The history that the gathered changes of one state writer wait for.
+#[derive(Debug)]
+pub(super) struct Lead {
+    hurry: Hurry,
+    /// The sessions, and how many of their pieces of history have to be stored.
+    awaited: Vec<(Arc<Ownership>, u64)>,
+}
+
+impl Hurry {
+    /// The ways to so many event writers, and their ends.
+    pub(super) fn new(event_writers: usize) -> (Hurry, Vec<Receiver<()>>) {
+        // One word is enough until it is heard.
+        let (to, ends): (Vec<_>, Vec<_>) = (0..event_writers).map(|_| bounded(1)).unzip();
+        (Hurry { to: to.into() }, ends)
+    }
+
+    fn tell(&self, router: &RouterId) {
+        if !self.to.is_empty() {
+            // It is full while an earlier word has not been heard, and closed when the writer has ended.
+            let _ = self.to[writer_of(router, self.to.len())].try_send(());
+        }
+    }
+}
+
+impl Lead {
+    pub(super) fn new(hurry: Hurry) -> Lead {
+        Lead { hurry, awaited: Vec::new() }
+    }
+
+    /// What is gathered from now on waits for the first `pieces` pieces of history of `owner`.
+    pub(super) fn add(&mut self, owner: &Arc<Ownership>, pieces: u64) {
+        match self.awaited.last_mut() {
+            Some((last, known)) if Arc::ptr_eq(last, owner) => *known = pieces.max(*known),
+            Some(_) | None => self.awaited.push((Arc::clone(owner), pieces)),
+        }
+    }
+
+    /// Waits until that history is stored. `false`: the grace at the stop is over.
+    pub(super) fn wait(&mut self, link: &Link, health: &Health) -> bool {
+        self.awaited.iter().all(|(owner, pieces)| self.wait_for(owner, *pieces, link, health)) && {
+            self.awaited.clear();
+            true
+        }
+    }
+
+    fn wait_for(&self, owner: &Ownership, pieces: u64, link: &Link, health: &Health) -> bool {
+        let history = &owner.progress.events;
+        let mut standstill = Standstill { moved: Instant::now(), at: (0, 0), said: None };
+        let is_there = loop {
+            // The routes of a router that is lost are not written.
+            if history.has_stored(pieces) || owner.is_lost() {
+                break true;
+            }
+            if link.is_giving_up() {
+                break false;
+            }
+            self.hurry.tell(&owner.router);
+            standstill.look((history.count_stored(), Health::read(&health.events_written)), owner, link, health);
+            history.wait(pieces, POLL);
+        };
+        standstill.end(is_there, link, health);
+        is_there
+    }
+}
+
+/// Whether history moves while somebody waits for it.
+struct Standstill {
+    moved: Instant,
+    /// Pieces of the session and events of all that were stored then.
+    at: (u64, u64),
+    /// Since when it has been said.
+    said: Option<Instant>,
+}
+
+impl Standstill {
+    fn look(&mut self, at: (u64, u64), owner: &Ownership, link: &Link, health: &Health) {
+        link.beat();
+        if at != self.at {
+            (self.moved, self.at) = (Instant::now(), at);
+        } else if self.said.is_none() && self.moved.elapsed() >= STANDSTILL_MAX {
+            self.said = Some(self.moved);
+            health.begin_waiting_for_history();
+            log::warn!(
+                "router {}: {} waits for history, which has stored nothing for {} s",
+                owner.router,
+                link.thread(),
+                self.moved.elapsed().as_secs()
+            );
+        }
+    }
+
+    fn end(self, is_there: bool, link: &Link, health: &Health) {
+        if let Some(since) = self.said {
+            health.end_waiting_for_history();
+            if is_there {
+                log::info!("history: stored, {} goes on after {:.1} s", link.thread(), since.elapsed().as_secs_f64());
+            }
+        }
+    }
+}
