@@ -198,7 +198,11 @@ fn count(run: impl Fn()) -> Work {
 fn decode_typed(bytes: &[u8]) {
     let frame = bmp::next_frame(bytes, checks::MESSAGE_MAX).unwrap().unwrap();
     let Ok(Message::RouteMonitoring(monitoring)) = black_box(bmp::decode(&frame)) else { return };
-    let context = DecodeContext { as_width: AsWidth::Four, add_path: [AfiSafi::IPV6_UNICAST].into_iter().collect() };
+    let context = DecodeContext {
+        as_width: AsWidth::Four,
+        add_path: [AfiSafi::IPV6_UNICAST].into_iter().collect(),
+        ..DecodeContext::default()
+    };
     let mut routes = Routes::default();
     let Ok(decoded) = monitoring.decode_update(context, &mut routes) else { return };
     if let Update::Routes(routes) = decoded.update {

@@ -2,6 +2,7 @@
 //! takes more memory than a named multiple of its length.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::collection::vec;
@@ -12,7 +13,7 @@ use rib_ingester::model::{
     Afi, AfiSafi, AsPath, Asn, AttrSet, Community, ExtendedCommunity, LargeCommunity, List, NextHop, Nlri, Origin,
     OtherAttribute, PathAttributes, PathId, Prefix, SegmentKind,
 };
-use rib_ingester::wire::bgp::nlri::NlriSet;
+use rib_ingester::wire::bgp::nlri::{AddPath, NlriSet};
 use rib_ingester::wire::bgp::prefixes::Prefixes;
 use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Lies, Routes, Update, Withdrawn};
 use rib_ingester::wire::bmp::peer::AsWidth;
@@ -136,11 +137,27 @@ fn any_case() -> impl Strategy<Value = Case> {
                     width,
                     afi,
                     next_hop,
-                    announced,
-                    withdrawn,
+                    announced: each_once(announced),
+                    withdrawn: each_once(withdrawn),
                     add_path,
                 })
         })
+}
+
+/// A field that names a route twice is not clean, and may be read with or without path identifiers, unlike announced.
+fn each_once(mut all: Vec<Nlri>) -> Vec<Nlri> {
+    let mut seen = HashSet::new();
+    all.retain(|nlri| seen.insert(*nlri));
+    all
+}
+
+/// A route whose octets are likely to fit both readings: octets that are prefix lengths, ends of zero, small identifiers.
+fn tricky(afi: Afi, (length, octet, id): (u8, u8, u32), is_sent: bool) -> Nlri {
+    let length = [0, 8, 24, 25, 32, 17][usize::from(length)];
+    let octet = [0, 24, 8, 32][usize::from(octet)];
+    let octets = [24, octet, octet, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let prefix = Prefix::truncating(afi, &octets[..usize::from(afi.max_prefix_length() / 8)], length).unwrap();
+    Nlri { prefix, path_id: is_sent.then_some(PathId(id * 0x1818_0000)) }
 }
 
 fn any_next_hop(afi: Afi) -> BoxedStrategy<NextHop> {
@@ -357,10 +374,10 @@ proptest! {
     fn what_is_encoded_comes_back(case in any_case()) {
         let family = AfiSafi::from(case.afi);
         let add_path = case.add_path.then_some(family).into_iter().collect();
-        let context = DecodeContext { as_width: case.width, add_path };
+        let context = DecodeContext { as_width: case.width, add_path, ..DecodeContext::default() };
         let octets = update_octets(&case);
         let mut routes = Routes::default();
-        let Decoded { update, lies } = update::decode(&octets, 0, &context, &mut routes).unwrap();
+        let Decoded { update, lies, .. } = update::decode(&octets, 0, &context, &mut routes).unwrap();
         prop_assert_eq!(lies, Lies::default());
         match update {
             Update::EndOfRib(family) => {
@@ -484,4 +501,66 @@ fn prefixes_stay_where_they_stand_in_the_message() {
     update::decode(&bytes, 0, &DecodeContext::default(), &mut routes).unwrap();
     let NlriSet::Prefixes(all @ Prefixes::Wire(_)) = &routes.announced[0].nlri else { panic!("as in the message") };
     assert_eq!((all.len(), all.iter().count()), (count, count));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Fields of a router that writes path identifiers or not, whatever it announced: in each of them the truth is clean, so
+    /// nothing but a field that both readings fit can be read otherwise, and once one was clear none is.
+    #[test]
+    fn what_is_clear_decides_what_is_not(
+        afi in prop_oneof![Just(Afi::Ipv4), Just(Afi::Ipv6)],
+        is_announced in any::<bool>(),
+        is_sent in any::<bool>(),
+        fields in vec((vec((0..6u8, 0..4u8, 0..3u32), 1..6), any::<bool>()), 1..12),
+    ) {
+        let family = AfiSafi::from(afi);
+        let add_path = is_announced.then_some(family).into_iter().collect();
+        let mut context = DecodeContext { add_path, ..DecodeContext::default() };
+        let truth = if is_sent { AddPath::WithPathIds } else { AddPath::Plain };
+        for (picked, is_withdrawn) in fields {
+            let nlri = each_once(picked.into_iter().map(|picked| tricky(afi, picked, is_sent)).collect());
+            let mut case = Case {
+                attributes: PathAttributes::default(),
+                width: AsWidth::Four,
+                afi,
+                next_hop: match afi {
+                    Afi::Ipv4 => NextHop { address: [192, 0, 2, 1].into(), link_local: None },
+                    Afi::Ipv6 => NextHop { address: Ipv6Addr::LOCALHOST.into(), link_local: None },
+                },
+                announced: vec![],
+                withdrawn: vec![],
+                add_path: is_sent,
+            };
+            if is_withdrawn { case.withdrawn.clone_from(&nlri) } else { case.announced.clone_from(&nlri) }
+            let octets = update_octets(&case);
+            let mut routes = Routes::default();
+            let Decoded { update, add_path_shown, add_path_ambiguous, .. } =
+                update::decode(&octets, 0, &context, &mut routes).unwrap();
+            let Update::Routes(routes) = update else { panic!("{update:?}") };
+            let read: Vec<Nlri> = routes
+                .announced
+                .iter()
+                .map(|field| &field.nlri)
+                .chain(routes.withdrawn.iter().map(|field| &field.nlri))
+                .flat_map(|nlri| match nlri {
+                    NlriSet::Prefixes(all) => all.iter().collect::<Vec<_>>(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let known = context.add_path_seen.reading(family);
+            prop_assert!(known.is_none_or(|known| known == truth));
+            prop_assert_eq!(add_path_shown.reading(family).is_none(), add_path_ambiguous.contains(family));
+            if add_path_ambiguous.contains(family) && known.is_none() && is_announced != is_sent {
+                prop_assert_ne!(&read, &nlri);
+            } else {
+                prop_assert_eq!(&read, &nlri);
+            }
+            if let Some(shown) = add_path_shown.reading(family) {
+                prop_assert_eq!(shown, truth);
+                context.add_path_seen.note(family, shown);
+            }
+        }
+    }
 }

@@ -291,7 +291,7 @@ impl Peers {
             Rib::AdjRibOut(_) => add_path.adj_rib_out,
             Rib::LocRib { .. } => add_path.loc_rib,
         };
-        DecodeContext { as_width: header.as_width, add_path }
+        DecodeContext { as_width: header.as_width, add_path, ..DecodeContext::default() }
     }
 
     /// The families of a peer or instance: of a Loc-RIB those that either of its made-up OPENs announces, else those that

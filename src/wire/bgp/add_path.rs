@@ -55,14 +55,89 @@ impl AddPathFamilies {
         if !self.is_empty() && self.contains(family) { AddPath::WithPathIds } else { AddPath::Plain }
     }
 
+    /// Adds a family.
+    pub fn insert(&mut self, family: AfiSafi) {
+        self.0 |= AddPathFamilies::bit(family);
+    }
+
+    /// Takes a family out.
+    pub fn remove(&mut self, family: AfiSafi) {
+        self.0 &= !AddPathFamilies::bit(family);
+    }
+
+    /// The families, in a fixed order.
+    pub fn iter(self) -> impl Iterator<Item = AfiSafi> {
+        FAMILIES.into_iter().filter(move |family| self.contains(*family))
+    }
+
+    /// A match and no search: every field of NLRI asks.
     fn bit(family: AfiSafi) -> u8 {
-        FAMILIES.iter().position(|known| *known == family).map_or(0, |place| 1 << place)
+        match (family.afi, family.safi) {
+            (1, 1) => 1,
+            (2, 1) => 1 << 1,
+            (1, 2) => 1 << 2,
+            (2, 2) => 1 << 3,
+            (1, 4) => 1 << 4,
+            (2, 4) => 1 << 5,
+            (1, 128) => 1 << 6,
+            (2, 128) => 1 << 7,
+            _ => 0,
+        }
+    }
+}
+
+/// What messages have shown of path identifiers: for each family the newest, if there is any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddPathSeen {
+    with: AddPathFamilies,
+    without: AddPathFamilies,
+}
+
+impl AddPathSeen {
+    /// Whether nothing has been shown.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.with.is_empty() && self.without.is_empty()
+    }
+
+    /// What was shown of this family.
+    pub fn reading(self, family: AfiSafi) -> Option<AddPath> {
+        if self.is_empty() {
+            None
+        } else if self.with.contains(family) {
+            Some(AddPath::WithPathIds)
+        } else {
+            self.without.contains(family).then_some(AddPath::Plain)
+        }
+    }
+
+    /// Notes what a message shows; it counts from now on.
+    #[inline(always)]
+    pub fn note(&mut self, family: AfiSafi, shown: AddPath) {
+        let bit = AddPathFamilies::bit(family);
+        let (set, unset) = match shown {
+            AddPath::WithPathIds => (&mut self.with, &mut self.without),
+            AddPath::Plain => (&mut self.without, &mut self.with),
+        };
+        set.0 |= bit;
+        unset.0 &= !bit;
+    }
+
+    /// Whether all that `other` has shown is shown here as well.
+    pub fn includes(self, other: AddPathSeen) -> bool {
+        other.with.0 & !self.with.0 == 0 && other.without.0 & !self.without.0 == 0
+    }
+
+    /// All that was shown.
+    pub fn iter(self) -> impl Iterator<Item = (AfiSafi, AddPath)> {
+        let with = self.with.iter().map(|family| (family, AddPath::WithPathIds));
+        with.chain(self.without.iter().map(|family| (family, AddPath::Plain)))
     }
 }
 
 impl Extend<AfiSafi> for AddPathFamilies {
     fn extend<I: IntoIterator<Item = AfiSafi>>(&mut self, families: I) {
-        families.into_iter().for_each(|family| self.0 |= AddPathFamilies::bit(family));
+        families.into_iter().for_each(|family| self.insert(family));
     }
 }
 
@@ -85,8 +160,26 @@ mod tests {
             assert_eq!(FAMILIES.map(|other| set.contains(other)), FAMILIES.map(|other| other == family));
             assert_eq!((set.reading(family), set.is_empty()), (AddPath::WithPathIds, false));
         }
+        assert_eq!(AddPathFamilies::from_iter(FAMILIES).iter().collect::<Vec<_>>(), FAMILIES);
         let unknown = AfiSafi { afi: 25, safi: 70 };
         let set = AddPathFamilies::from_iter([unknown]);
         assert_eq!((set.contains(unknown), set.is_empty(), set.reading(unknown)), (false, true, AddPath::Plain));
+    }
+    #[test]
+    fn of_what_was_shown_the_newest_counts() {
+        let (v4, v6) = (FAMILIES[0], FAMILIES[1]);
+        let mut seen = AddPathSeen::default();
+        assert!(seen.is_empty() && seen.reading(v4).is_none());
+        seen.note(v4, AddPath::Plain);
+        let before = seen;
+        seen.note(v6, AddPath::WithPathIds);
+        assert_eq!((seen.reading(v4), seen.reading(v6)), (Some(AddPath::Plain), Some(AddPath::WithPathIds)));
+        assert!(seen.includes(before) && !before.includes(seen));
+        seen.note(v4, AddPath::WithPathIds);
+        assert_eq!(seen.reading(v4), Some(AddPath::WithPathIds));
+        assert!(!seen.includes(before));
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [(v4, AddPath::WithPathIds), (v6, AddPath::WithPathIds)]);
+        seen.note(AfiSafi { afi: 25, safi: 70 }, AddPath::WithPathIds);
+        assert_eq!(seen.iter().count(), 2, "a family that is not decoded is not remembered");
     }
 }

@@ -1,5 +1,7 @@
 //! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
 
+use std::collections::HashSet;
+
 use smallvec::SmallVec;
 
 pub use super::add_path::AddPath;
@@ -29,6 +31,27 @@ impl NlriSet<'_> {
             NlriSet::Opaque(bytes) => bytes.is_empty(),
         }
     }
+
+    /// How many there are; those that are not looked into count as none.
+    pub fn len(&self) -> usize {
+        match self {
+            NlriSet::Prefixes(nlri) => nlri.len(),
+            NlriSet::Labelled(nlri) => nlri.len(),
+            NlriSet::Opaque(_) => 0,
+        }
+    }
+
+    /// Whether a destination stands there twice under one path identifier.
+    fn has_repeated(&self) -> bool {
+        match self {
+            NlriSet::Prefixes(nlri) => nlri.has_repeated(),
+            NlriSet::Labelled(nlri) => {
+                let mut seen = HashSet::with_capacity(nlri.len());
+                nlri.iter().any(|labelled| !seen.insert((labelled.nlri, labelled.rd)))
+            }
+            NlriSet::Opaque(_) => false,
+        }
+    }
 }
 
 /// A labelled prefix.
@@ -47,17 +70,54 @@ pub struct LabelledNlri {
 pub struct DecodedNlri<'a> {
     /// The NLRI.
     pub nlri: NlriSet<'a>,
-    /// The reading that fitted.
+    /// The reading that was used.
     pub add_path: AddPath,
+    /// Whether the octets allow another one.
+    pub fit: Fit,
 }
 
-/// Reads NLRI as announced; if they do not tile or hold host bits, and the other reading of Add-Path is clean, that one.
+/// Which readings of Add-Path some octets fit. A reading that is clean tiles, holds no host bits and nothing twice: no
+/// prefix, or with path identifiers no prefix under one identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// There are no NLRI, or they are not looked into: neither reading is shown.
+    NoNlri,
+    /// Only the reading that was used: the octets show how the router writes them.
+    One,
+    /// Both: 198.51.100.0/25 with path identifiers is 0.0.0.0/0 without.
+    Both,
+}
+
+/// How a field is expected to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// As the capabilities say.
+    pub announced: AddPath,
+    /// As other messages have shown. It decides where both readings fit, and nowhere else.
+    pub seen: Option<AddPath>,
+}
+
+impl From<AddPath> for Expected {
+    fn from(announced: AddPath) -> Expected {
+        Expected { announced, seen: None }
+    }
+}
+
+/// Reads NLRI as expected; if only the other reading of Add-Path is clean, that way.
 ///
-/// Host bits under both readings are cleared under the announced one: RFC 4271 section 4.3 calls them irrelevant.
+/// Where neither is clean the expected one counts if it tiles: host bits are cleared (RFC 4271 section 4.3 calls them
+/// irrelevant), and of a prefix that stands there twice the later one counts. If it does not tile, the other one does for
+/// all that, but for host bits in a reading that nothing speaks for.
 ///
 /// # Errors
 /// No reading tiles.
-pub fn decode<'a>(reader: Reader<'a>, family: AfiSafi, announced: AddPath) -> Result<DecodedNlri<'a>, Error> {
+#[inline]
+pub fn decode<'a>(
+    reader: Reader<'a>,
+    family: AfiSafi,
+    expected: impl Into<Expected>,
+) -> Result<DecodedNlri<'a>, Error> {
+    let expected = expected.into();
     let form = match (family.afi, family.safi) {
         (1, 1 | 2) => Form::Prefix(Afi::Ipv4),
         (2, 1 | 2) => Form::Prefix(Afi::Ipv6),
@@ -67,27 +127,70 @@ pub fn decode<'a>(reader: Reader<'a>, family: AfiSafi, announced: AddPath) -> Re
         (2, 128) => Form::Vpn(Afi::Ipv6),
         _ => {
             let mut reader = reader;
-            return Ok(DecodedNlri { nlri: NlriSet::Opaque(reader.rest()), add_path: announced });
+            let nlri = NlriSet::Opaque(reader.rest());
+            return Ok(DecodedNlri { nlri, add_path: expected.announced, fit: Fit::NoNlri });
         }
     };
-    match read(reader, form, announced) {
-        Ok((nlri, HostBits::None)) => Ok(DecodedNlri { nlri, add_path: announced }),
-        first => read_otherwise(reader, form, announced, first),
+    let add_path = expected.seen.unwrap_or(expected.announced);
+    match read(reader, form, add_path) {
+        Ok((nlri, HostBits::None)) => match fitting(reader, form, add_path.other()) {
+            None => Ok(DecodedNlri { nlri, add_path, fit: Fit::One }),
+            Some(other) => Ok(choose(add_path, nlri, other)),
+        },
+        first => read_otherwise(reader, form, expected, first),
     }
 }
 
-/// What is left when the announced reading is not clean.
+/// The NLRI in this reading if it tiles and has no host bits.
+#[inline(always)]
+fn fitting<'a>(reader: Reader<'a>, form: Form, add_path: AddPath) -> Option<NlriSet<'a>> {
+    match form {
+        Form::Prefix(afi) => {
+            let wire = WirePrefixes::fitting(reader, afi, add_path)?;
+            Some(NlriSet::Prefixes(Prefixes::Wire(wire)))
+        }
+        Form::Labelled(_) | Form::Vpn(_) => match read(reader, form, add_path) {
+            Ok((nlri, HostBits::None)) => Some(nlri),
+            Ok((_, HostBits::Cleared)) | Err(_) => None,
+        },
+    }
+}
+
+/// Of two readings that tile without host bits the one that holds nothing twice, or else the expected one.
+#[cold]
+fn choose<'a>(add_path: AddPath, nlri: NlriSet<'a>, other: NlriSet<'a>) -> DecodedNlri<'a> {
+    if nlri.is_empty() {
+        return DecodedNlri { nlri, add_path, fit: Fit::NoNlri };
+    }
+    match (nlri.has_repeated(), other.has_repeated()) {
+        (true, false) => DecodedNlri { nlri: other, add_path: add_path.other(), fit: Fit::One },
+        (false, true) => DecodedNlri { nlri, add_path, fit: Fit::One },
+        (true, true) | (false, false) => DecodedNlri { nlri, add_path, fit: Fit::Both },
+    }
+}
+
+/// What is left when the expected reading does not tile or holds host bits.
 #[cold]
 fn read_otherwise<'a>(
     reader: Reader<'a>,
     form: Form,
-    announced: AddPath,
+    expected: Expected,
     first: Read<'a>,
 ) -> Result<DecodedNlri<'a>, Error> {
-    match (read(reader, form, announced.other()), first) {
-        (Ok((nlri, HostBits::None)), _) => Ok(DecodedNlri { nlri, add_path: announced.other() }),
-        (_, Ok((nlri, HostBits::Cleared | HostBits::None))) => Ok(DecodedNlri { nlri, add_path: announced }),
-        (_, Err(error)) => Err(error),
+    let add_path = expected.seen.unwrap_or(expected.announced);
+    let other = add_path.other();
+    let of_first = |nlri, fit| Ok(DecodedNlri { nlri, add_path, fit });
+    let of_other = |nlri| Ok(DecodedNlri { nlri, add_path: other, fit: Fit::One });
+    match (first, read(reader, form, other)) {
+        (Ok((nlri, _)), Ok((clean, HostBits::None))) => {
+            let is_clean = !clean.has_repeated();
+            if is_clean { of_other(clean) } else { of_first(nlri, Fit::Both) }
+        }
+        (Ok((nlri, _)), Ok((_, HostBits::Cleared))) => of_first(nlri, Fit::Both),
+        (Ok((nlri, _)), Err(_)) => of_first(nlri, Fit::One),
+        (Err(_), Ok((nlri, HostBits::None))) => of_other(nlri),
+        (Err(_), Ok((nlri, HostBits::Cleared))) if other == expected.announced => of_other(nlri),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -184,7 +287,7 @@ mod tests {
     fn check(bytes: &[u8], announced: AddPath, want: Result<(&str, AddPath), (usize, &str)>) {
         let got = decode(Reader::new(bytes, 0), AfiSafi::IPV4_UNICAST, announced);
         let got = match &got {
-            Ok(DecodedNlri { nlri: NlriSet::Prefixes(all), add_path }) => {
+            Ok(DecodedNlri { nlri: NlriSet::Prefixes(all), add_path, .. }) => {
                 let all: Vec<String> = all
                     .iter()
                     .map(|n| format!("{}{}", n.prefix, n.path_id.map_or(String::new(), |id| format!("#{}", id.0))))
@@ -211,6 +314,113 @@ mod tests {
         check(&[23, 10, 1, 3], Plain, Ok(("10.1.2.0/23", Plain)));
         check(&[33, 10, 1, 2, 3, 4], Plain, Err((0, "prefix length")));
         check(&[24, 10, 1], Plain, Err((1, "prefix")));
+    }
+
+    /// What is read of IPv4 octets, and which readings they fit.
+    fn fit(bytes: &[u8], expected: impl Into<Expected>) -> (String, AddPath, Fit) {
+        let decoded = decode(Reader::new(bytes, 0), AfiSafi::IPV4_UNICAST, expected).unwrap();
+        let NlriSet::Prefixes(all) = &decoded.nlri else { panic!("{decoded:?}") };
+        let all: Vec<String> = all
+            .iter()
+            .map(|n| format!("{}{}", n.prefix, n.path_id.map_or(String::new(), |id| format!("#{}", id.0))))
+            .collect();
+        (all.join(" "), decoded.add_path, decoded.fit)
+    }
+
+    #[test]
+    fn a_prefix_twice_in_one_field_is_not_clean() {
+        use AddPath::{Plain, WithPathIds};
+        let check = |bytes: &[u8], announced, text: &str, add_path, want| {
+            assert_eq!(fit(bytes, announced), (text.to_owned(), add_path, want), "{bytes:?} {announced:?}");
+        };
+        // Identifiers sent and not announced: without them the default route would stand there several times.
+        check(&[0, 0, 0, 1, 0], Plain, "0.0.0.0/0#1", WithPathIds, Fit::One);
+        check(&[0, 0, 0, 0, 24, 198, 51, 100], Plain, "198.51.100.0/24#0", WithPathIds, Fit::One);
+        check(&[0, 0, 0, 32, 24, 198, 51, 100], Plain, "198.51.100.0/24#32", WithPathIds, Fit::One);
+        // The same prefix under two identifiers is as it should be, under one it is not.
+        let two = [8, 10, 8, 11, 8, 12, 8, 10, 8, 11, 8, 12, 8, 10, 8, 11, 8, 12];
+        check(&two[..6], WithPathIds, "12.0.0.0/8#134875147", WithPathIds, Fit::Both);
+        let ids = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 3, 24, 10, 0, 2];
+        check(&ids, WithPathIds, "10.0.2.0/24#403308545 10.0.2.0/24#403308547", WithPathIds, Fit::One);
+        let plain = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 3, 24, 10, 0, 4];
+        check(&plain, WithPathIds, "10.0.2.0/24#403308545 10.0.4.0/24#403308547", WithPathIds, Fit::Both);
+        // Twice in both readings: as announced.
+        let both = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 1, 24, 10, 0, 2];
+        check(&both, WithPathIds, "10.0.2.0/24#403308545 10.0.2.0/24#403308545", WithPathIds, Fit::Both);
+        check(&both, Plain, "10.0.1.0/24 10.0.2.0/24 10.0.1.0/24 10.0.2.0/24", Plain, Fit::Both);
+        // Twice, and no other reading tiles: stored all the same.
+        check(&[8, 10, 8, 10], Plain, "10.0.0.0/8 10.0.0.0/8", Plain, Fit::One);
+        check(&[8, 10, 8, 10], WithPathIds, "10.0.0.0/8 10.0.0.0/8", Plain, Fit::One);
+        // Enough of them for a set: 2.0.0.0/8 to 21.0.0.0/8, and the first once more.
+        let many: Vec<u8> = (2..22).flat_map(|octet| [0, 0, 0, 5, 8, octet]).collect();
+        assert_eq!(fit(&many, Plain).1, WithPathIds);
+        assert!(!NlriSet::Prefixes(decoded_prefixes(&many)).has_repeated());
+        let again = [&many[..], &[0, 0, 0, 5, 8, 2]].concat();
+        assert!(NlriSet::Prefixes(decoded_prefixes(&again)).has_repeated());
+    }
+
+    fn decoded_prefixes(bytes: &[u8]) -> Prefixes<'_> {
+        match decode(Reader::new(bytes, 0), AfiSafi::IPV4_UNICAST, AddPath::WithPathIds).unwrap().nlri {
+            NlriSet::Prefixes(all) => all,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_seen_decides_only_where_both_readings_fit() {
+        use AddPath::{Plain, WithPathIds};
+        let half = [25, 198, 51, 100, 0];
+        let with_ids = ("0.0.0.0/0#432419684".to_owned(), WithPathIds, Fit::Both);
+        let without = ("198.51.100.0/25".to_owned(), Plain, Fit::Both);
+        for announced in [Plain, WithPathIds] {
+            let seen = |seen| Expected { announced, seen };
+            assert_eq!(fit(&half, seen(None)), if announced == Plain { without.clone() } else { with_ids.clone() });
+            assert_eq!(fit(&half, seen(Some(Plain))), without);
+            assert_eq!(fit(&half, seen(Some(WithPathIds))), with_ids);
+            // These fit one reading: nothing else decides.
+            for was in [Plain, WithPathIds] {
+                assert_eq!(fit(&[16, 10, 1], seen(Some(was))), ("10.1.0.0/16".to_owned(), Plain, Fit::One));
+                let one = ("10.1.2.0/24#7".to_owned(), WithPathIds, Fit::One);
+                assert_eq!(fit(&[0, 0, 0, 7, 24, 10, 1, 2], seen(Some(was))), one);
+                assert_eq!(fit(&[], seen(Some(was))), (String::new(), was, Fit::NoNlri));
+            }
+        }
+        // Host bits in both: neither is clean.
+        let host_bits = [24, 10, 0, 1, 23, 10, 0, 3];
+        assert_eq!(fit(&host_bits, WithPathIds).1, WithPathIds);
+        assert_eq!(fit(&host_bits, Expected { announced: WithPathIds, seen: Some(Plain) }).1, Plain);
+        // Host bits, and the announced reading does not tile: only for who is known to write so.
+        assert!(decode(Reader::new(&[23, 10, 1, 3], 0), AfiSafi::IPV4_UNICAST, WithPathIds).is_err());
+        let known = Expected { announced: WithPathIds, seen: Some(Plain) };
+        assert_eq!(fit(&[23, 10, 1, 3], known), ("10.1.2.0/23".to_owned(), Plain, Fit::One));
+        let announced = Expected { announced: WithPathIds, seen: Some(Plain) };
+        assert_eq!(fit(&[33, 0, 0, 0, 23, 10, 1, 3], announced).1, WithPathIds);
+    }
+
+    #[test]
+    fn labelled_and_vpn_prefixes_fit_both_readings_too() {
+        // Length 24 + 8, label 100 with the S bit, 10.0.0.0/8; with identifiers 10.0.0.0/8 would have to be read as a label.
+        let labelled = AfiSafi { afi: 1, safi: 4 };
+        let one = [32, 0, 6, 0x41, 10];
+        let decoded = decode(Reader::new(&one, 0), labelled, AddPath::WithPathIds).unwrap();
+        assert_eq!((decoded.add_path, decoded.fit), (AddPath::Plain, Fit::One));
+        let with_id = [&[0, 0, 0, 1][..], &one].concat();
+        let decoded = decode(Reader::new(&with_id, 0), labelled, AddPath::Plain).unwrap();
+        assert_eq!((decoded.add_path, decoded.fit), (AddPath::WithPathIds, Fit::One));
+        // 24.0.6.65/32 with label 100; with identifiers the default route with label 100.
+        let tie = [56, 0, 6, 0x41, 24, 0, 6, 0x41];
+        for (announced, prefix) in [(AddPath::Plain, "24.0.6.65/32"), (AddPath::WithPathIds, "0.0.0.0/0")] {
+            let decoded = decode(Reader::new(&tie, 0), labelled, announced).unwrap();
+            let NlriSet::Labelled(all) = &decoded.nlri else { panic!("{decoded:?}") };
+            assert_eq!((all[0].nlri.prefix.to_string().as_str(), decoded.fit), (prefix, Fit::Both));
+            let seen = Expected { announced: announced.other(), seen: Some(announced) };
+            assert_eq!(decode(Reader::new(&tie, 0), labelled, seen).unwrap(), decoded);
+        }
+        // Without identifiers one distinguisher and prefix twice: 65000:7 10.0.0.0/8 with two labels.
+        let vpn = AfiSafi { afi: 1, safi: 128 };
+        let one = [96, 0, 6, 0x41, 0, 0, 0xfd, 0xe8, 0, 0, 0, 7, 10];
+        let twice = decode(Reader::new([one, one].concat().leak(), 0), vpn, AddPath::Plain).unwrap();
+        assert_eq!((twice.nlri.len(), twice.nlri.has_repeated(), twice.fit), (2, true, Fit::One));
     }
 
     #[test]

@@ -3,6 +3,12 @@
 //! They are walked twice, once to see that they can be read at all, before anything of the message is applied, and once
 //! more where they are used. That is quicker than keeping the values: a prefix of four octets takes 28 once decoded.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::Xxh3Builder;
+
 use super::add_path::AddPath;
 use crate::model::{Afi, Nlri, PathId, Prefix};
 use crate::wire::Error;
@@ -64,6 +70,26 @@ impl<'a> WirePrefixes<'a> {
         };
         Ok((WirePrefixes { octets, count, afi, path_ids }, host_bits))
     }
+
+    /// The rest of `reader`, if it can be read so and no bit behind a prefix length is set.
+    ///
+    /// Every field is looked at so in the reading that is not the expected one. Octets that were meant the other way stop it
+    /// after a few of them; so does the default route twice, which is what small path identifiers look like without Add-Path.
+    #[inline(always)]
+    pub fn fitting(mut reader: Reader<'a>, afi: Afi, add_path: AddPath) -> Option<WirePrefixes<'a>> {
+        let octets = reader.rest();
+        let count = match (afi, add_path) {
+            (Afi::Ipv4, AddPath::Plain) => count_clean(octets, Afi::Ipv4, AddPath::Plain),
+            (Afi::Ipv4, AddPath::WithPathIds) => count_clean(octets, Afi::Ipv4, AddPath::WithPathIds),
+            (Afi::Ipv6, AddPath::Plain) => count_clean(octets, Afi::Ipv6, AddPath::Plain),
+            (Afi::Ipv6, AddPath::WithPathIds) => count_clean(octets, Afi::Ipv6, AddPath::WithPathIds),
+        }?;
+        let path_ids = match add_path {
+            AddPath::Plain => PathIdField::Absent,
+            AddPath::WithPathIds => PathIdField::Read,
+        };
+        Some(WirePrefixes { octets, count, afi, path_ids })
+    }
 }
 
 impl Prefixes<'_> {
@@ -87,6 +113,17 @@ impl Prefixes<'_> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether one stands there twice, under one path identifier if there are any. They have no host bits on the wire.
+    pub fn has_repeated(&self) -> bool {
+        match self {
+            Prefixes::Wire(wire) => has_repeated(wire.octets, wire.count, wire.add_path()),
+            Prefixes::Listed(all) => {
+                let mut seen = HashSet::with_capacity(all.len());
+                all.iter().any(|nlri| !seen.insert(*nlri))
+            }
+        }
     }
 
     /// The same prefixes without their path identifiers.
@@ -163,13 +200,17 @@ impl Iterator for Iter<'_> {
 impl ExactSizeIterator for Iter<'_> {}
 
 impl WirePrefixes<'_> {
-    #[inline]
-    fn next(&mut self) -> Option<Nlri> {
-        let add_path = match self.path_ids {
+    #[inline(always)]
+    fn add_path(&self) -> AddPath {
+        match self.path_ids {
             PathIdField::Absent => AddPath::Plain,
             PathIdField::Read | PathIdField::Skipped => AddPath::WithPathIds,
-        };
-        let (item, rest) = Item::split(self.octets, add_path)?;
+        }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Nlri> {
+        let (item, rest) = Item::split(self.octets, self.add_path())?;
         self.octets = rest;
         self.count -= 1;
         let prefix = Prefix::fitting(self.afi, item.tail, item.length);
@@ -228,6 +269,45 @@ fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize
         rest = behind;
     }
     Ok((count, if host_bits == 0 { HostBits::None } else { HostBits::Cleared }))
+}
+
+#[inline(always)]
+fn count_clean(octets: &[u8], afi: Afi, add_path: AddPath) -> Option<usize> {
+    let mut rest = octets;
+    let (mut count, mut defaults) = (0, 0);
+    while !rest.is_empty() {
+        let (Item { octets, length, .. }, behind) = Item::split(rest, add_path)?;
+        defaults += usize::from(length == 0 && add_path == AddPath::Plain);
+        if length > afi.max_prefix_length() || host_bits_of(octets, length) != 0 || defaults > 1 {
+            return None;
+        }
+        count += 1;
+        rest = behind;
+    }
+    Some(count)
+}
+
+/// Whether one of `count` NLRI, which tile and have no host bits, stands there twice: the prefix, or with path identifiers
+/// the prefix under one identifier.
+fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
+    /// So many are compared each with each, which is quicker than a set of them.
+    const FEW: usize = 8;
+    let mut rest = octets;
+    // Equal octets are equal NLRI, and the reverse, since the bits behind the length are zero.
+    let mut items = std::iter::from_fn(|| {
+        let (_, behind) = Item::split(rest, add_path)?;
+        let item = &rest[..rest.len() - behind.len()];
+        rest = behind;
+        Some(item)
+    });
+    if count <= FEW {
+        let items: SmallVec<[&[u8]; FEW]> = items.collect();
+        return items.iter().enumerate().any(|(place, item)| items[..place].contains(item));
+    }
+    // A seed of its own, so that nobody can choose prefixes that collide.
+    let hasher = Xxh3Builder::new().with_seed(RandomState::new().hash_one(0u8));
+    let mut seen = HashSet::with_capacity_and_hasher(count, hasher);
+    items.any(|item| !seen.insert(item))
 }
 
 /// Bits behind the length: only the last octet can hold any. Lengths of whole octets and others take turns, so no branch

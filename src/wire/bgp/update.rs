@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
-use super::add_path::{AddPath, AddPathFamilies};
+use super::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use super::attributes::{self, Fields};
 use super::faults::{Fault, FaultAction};
-use super::nlri::{self, NlriSet};
+use super::nlri::{self, DecodedNlri, Expected, Fit, NlriSet};
 use super::route_refresh::RouteRefresh;
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
@@ -28,6 +28,8 @@ pub struct DecodeContext {
     pub as_width: AsWidth,
     /// Families whose NLRI carry path identifiers.
     pub add_path: AddPathFamilies,
+    /// What other messages have shown of that: it decides where both readings fit.
+    pub add_path_seen: AddPathSeen,
 }
 
 /// An UPDATE, and where it was not as announced.
@@ -37,6 +39,11 @@ pub struct Decoded<'r, 'a> {
     pub update: Update<'r, 'a>,
     /// What had to be read another way than announced.
     pub lies: Lies,
+    /// What the message shows of path identifiers, by fields that only one reading fits; the last one counts.
+    pub add_path_shown: AddPathSeen,
+    /// Families with NLRI that both readings fit and that no other field of the message decides. They were read as other
+    /// messages have shown, or else as announced.
+    pub add_path_ambiguous: AddPathFamilies,
 }
 
 /// Where one message contradicts what the router announced. Each message is judged alone.
@@ -124,7 +131,12 @@ pub fn decode<'r, 'a>(
     let mut body = reader.sub(body, "UPDATE body")?;
     if type_code == ROUTE_REFRESH {
         let lies = Lies { trailing_bytes: !reader.is_empty(), ..Lies::default() };
-        return RouteRefresh::decode(body).map(|refresh| Decoded { update: Update::RouteRefresh(refresh), lies });
+        return RouteRefresh::decode(body).map(|refresh| Decoded {
+            update: Update::RouteRefresh(refresh),
+            lies,
+            add_path_shown: AddPathSeen::default(),
+            add_path_ambiguous: AddPathFamilies::default(),
+        });
     }
     let withdrawn_length = usize::from(body.u16("Withdrawn Routes Length")?);
     let withdrawn = body.sub(withdrawn_length, "Withdrawn Routes")?;
@@ -132,22 +144,42 @@ pub fn decode<'r, 'a>(
     let attributes = body.sub(attributes_length, "Path Attributes")?;
     let fields = attributes::decode(attributes, context.as_width, routes);
     let lies = Lies { trailing_bytes: !reader.is_empty(), as_width_other: fields.as_width_other, ..Lies::default() };
-    let mut decoder = Decoder { context, lies };
+    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), ties: Vec::new() };
     let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
     };
-    Ok(Decoded { update, lies: decoder.lies })
+    let add_path_ambiguous = decoder.ties.iter().map(|tie| tie.family).collect();
+    Ok(Decoded { update, lies: decoder.lies, add_path_shown: decoder.shown, add_path_ambiguous })
 }
 
-struct Decoder<'c> {
+struct Decoder<'c, 'a> {
     context: &'c DecodeContext,
     lies: Lies,
+    shown: AddPathSeen,
+    /// Fields that both readings of Add-Path fit; next to no message has any.
+    ties: Vec<Tie<'a>>,
 }
 
-impl Decoder<'_> {
+/// A field of NLRI that both readings of Add-Path fit.
+struct Tie<'a> {
+    place: Place,
+    family: AfiSafi,
+    octets: Reader<'a>,
+    /// The reading that was used.
+    add_path: AddPath,
+}
+
+/// Where a field's routes are put.
+#[derive(Clone, Copy)]
+enum Place {
+    Withdrawn(usize),
+    Announced(usize),
+}
+
+impl<'a> Decoder<'_, 'a> {
     /// Reads the NLRI; the family of an End-of-RIB, if the message is one.
-    fn nlri_fields<'a>(
+    fn nlri_fields(
         &mut self,
         withdrawn: Reader<'a>,
         attributes: &Fields<'a>,
@@ -170,24 +202,30 @@ impl Decoder<'_> {
         }
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(withdrawn, family)? });
+            let nlri = self.nlri(withdrawn, family, Place::Withdrawn(routes.withdrawn.len()))?;
+            routes.withdrawn.push(Withdrawn { family, nlri });
         }
         if let Some(unreach) = attributes.unreach {
             let (family, nlri) = read_unreach(unreach)?;
             if nlri.is_empty() && attributes.count == 1 && routes.actions.is_empty() && !has_plain {
                 return Ok(Some(family));
             }
-            routes.withdrawn.push(Withdrawn { family, nlri: self.nlri(nlri, family)? });
+            let nlri = self.nlri(nlri, family, Place::Withdrawn(routes.withdrawn.len()))?;
+            routes.withdrawn.push(Withdrawn { family, nlri });
         }
         if !announced.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            let nlri = self.nlri(announced, family)?;
+            let nlri = self.nlri(announced, family, Place::Announced(routes.announced.len()))?;
             let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
             routes.announced.push(Announced { family, next_hop, nlri, path_status: None });
         }
         if let Some(reach) = attributes.reach {
             let (family, next_hop, nlri) = read_reach(reach)?;
-            routes.announced.push(Announced { family, next_hop, nlri: self.nlri(nlri, family)?, path_status: None });
+            let nlri = self.nlri(nlri, family, Place::Announced(routes.announced.len()))?;
+            routes.announced.push(Announced { family, next_hop, nlri, path_status: None });
+        }
+        if !self.ties.is_empty() {
+            self.decide(routes)?;
         }
         if routes.actions.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw) {
             let announced = routes.announced.drain(..);
@@ -196,15 +234,49 @@ impl Decoder<'_> {
         Ok(None)
     }
 
-    fn nlri<'a>(&mut self, reader: Reader<'a>, family: AfiSafi) -> Result<NlriSet<'a>, Error> {
+    fn nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
         let announced = self.context.add_path.reading(family);
-        let decoded = nlri::decode(reader, family, announced)?;
-        match (announced, decoded.add_path) {
+        let expected = Expected { announced, seen: self.context.add_path_seen.reading(family) };
+        let DecodedNlri { nlri, add_path, fit } = nlri::decode(octets, family, expected)?;
+        match fit {
+            Fit::One => {
+                self.shown.note(family, add_path);
+                self.compare(announced, add_path);
+            }
+            Fit::Both => self.ties.push(Tie { place, family, octets, add_path }),
+            Fit::NoNlri => {}
+        }
+        Ok(nlri)
+    }
+
+    /// Reads fields that both readings fit as another field of their family shows, and keeps those that none decides.
+    #[cold]
+    fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), Error> {
+        for Tie { place, family, octets, add_path } in std::mem::take(&mut self.ties) {
+            let announced = self.context.add_path.reading(family);
+            let shown = self.shown.reading(family);
+            if shown.is_some_and(|shown| shown != add_path) {
+                let DecodedNlri { nlri, .. } = nlri::decode(octets, family, Expected { announced, seen: shown })?;
+                match place {
+                    Place::Withdrawn(place) => routes.withdrawn[place].nlri = nlri,
+                    Place::Announced(place) => routes.announced[place].nlri = nlri,
+                }
+            }
+            self.compare(announced, shown.unwrap_or(add_path));
+            if shown.is_none() {
+                self.ties.push(Tie { place, family, octets, add_path });
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn compare(&mut self, announced: AddPath, used: AddPath) {
+        match (announced, used) {
             (AddPath::Plain, AddPath::WithPathIds) => self.lies.add_path_unannounced = true,
             (AddPath::WithPathIds, AddPath::Plain) => self.lies.add_path_missing = true,
             (AddPath::Plain, AddPath::Plain) | (AddPath::WithPathIds, AddPath::WithPathIds) => {}
         }
-        Ok(decoded.nlri)
     }
 }
 
@@ -350,5 +422,52 @@ mod tests {
         assert!(decoded.lies.trailing_bytes);
         let Update::Routes(routes) = decoded.update else { panic!() };
         assert_eq!(routes.withdrawn.len(), 1);
+    }
+
+    #[test]
+    fn one_clear_field_decides_the_others_of_its_family() {
+        // 198.51.100.0/25, which with identifiers is 0.0.0.0/0; the same of IPv6, with 2001:db8::/32.
+        const TIE: [u8; 5] = [25, 198, 51, 100, 0];
+        const CLEAR: [u8; 2] = [8, 10];
+        let add_path: AddPathFamilies = [AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST].into_iter().collect();
+        let context = DecodeContext { add_path, ..DecodeContext::default() };
+        let read = |withdrawn: &[u8], attributes: &[u8], nlri: &[u8], context: &DecodeContext| {
+            let bytes = update(withdrawn, attributes, nlri).leak();
+            let decoded = decode(bytes, 0, context, Box::leak(Box::default())).unwrap();
+            let Update::Routes(routes) = &decoded.update else { panic!("{decoded:?}") };
+            let nlri = |nlri: &NlriSet<'_>| match nlri {
+                NlriSet::Prefixes(all) => all.iter().map(|nlri| nlri.prefix.to_string()).collect::<Vec<_>>().join(" "),
+                other => panic!("{other:?}"),
+            };
+            let withdrawn: Vec<_> = routes.withdrawn.iter().map(|field| nlri(&field.nlri)).collect();
+            let announced: Vec<_> = routes.announced.iter().map(|field| nlri(&field.nlri)).collect();
+            (withdrawn.join(", "), announced.join(", "), decoded.add_path_ambiguous, decoded.lies.add_path_missing)
+        };
+        let none = AddPathFamilies::default();
+        let v4: AddPathFamilies = [AfiSafi::IPV4_UNICAST].into_iter().collect();
+        let text = |withdrawn: &str, announced: &str, ambiguous, missing| {
+            (withdrawn.to_owned(), announced.to_owned(), ambiguous, missing)
+        };
+        assert_eq!(read(&TIE, &ORIGIN, &TIE, &context), text("0.0.0.0/0", "0.0.0.0/0", v4, false));
+        let decided = text("198.51.100.0/25", "10.0.0.0/8", none, true);
+        assert_eq!(read(&TIE, &ORIGIN, &CLEAR, &context), decided);
+        let decided = text("10.0.0.0/8", "198.51.100.0/25", none, true);
+        assert_eq!(read(&CLEAR, &ORIGIN, &TIE, &context), decided);
+        // MP_UNREACH_NLRI of the same family, and of another one, which decides nothing.
+        let unreach = [&[0x80, 15, 5, 0, 1, 1][..], &CLEAR].concat();
+        let decided = text("10.0.0.0/8", "198.51.100.0/25", none, true);
+        assert_eq!(read(&[], &[&ORIGIN[..], &unreach].concat(), &TIE, &context), decided);
+        let unreach = [&[0x80, 15, 8, 0, 2, 1][..], &[32, 0x20, 1, 0xd, 0xb8][..]].concat();
+        let (_, announced, ambiguous, _) = read(&[], &[&ORIGIN[..], &unreach].concat(), &TIE, &context);
+        assert_eq!((announced.as_str(), ambiguous.contains(AfiSafi::IPV4_UNICAST)), ("0.0.0.0/0", true));
+        // What other messages have shown decides what is left; a clear field counts before that.
+        let mut seen = context;
+        seen.add_path_seen.note(AfiSafi::IPV4_UNICAST, AddPath::Plain);
+        assert_eq!(read(&[], &ORIGIN, &TIE, &seen), text("", "198.51.100.0/25", v4, true));
+        let with_ids = [0, 0, 0, 1, 8, 10];
+        assert_eq!(read(&with_ids, &ORIGIN, &TIE, &seen), text("10.0.0.0/8", "0.0.0.0/0", none, false));
+        // An attribute that makes withdrawals of the announcements leaves each field its reading.
+        let faulty = [&ORIGIN[..], &[0x80, 4, 1, 0]].concat();
+        assert_eq!(read(&CLEAR, &faulty, &TIE, &context), text("10.0.0.0/8, 198.51.100.0/25", "", none, true));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
 use rib_ingester::session::changes::{Changes, PathIds, Slot};
+use rib_ingester::wire::bgp::add_path::{AddPath, AddPathSeen};
 use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::update::{self, DecodeContext, Routes, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
@@ -25,8 +26,14 @@ pub fn check(input: &[u8]) {
         .map(|(_, (afi, safi))| AfiSafi { afi: *afi, safi: *safi })
         .collect();
     let path_ids = if control & 2 == 0 { PathIds::Keyed } else { PathIds::Ignored };
+    // Two more bits of the first octet: what other messages have shown of all families.
+    let mut add_path_seen = AddPathSeen::default();
+    let shown = if control & 16 == 0 { AddPath::Plain } else { AddPath::WithPathIds };
+    ADD_PATH.iter().filter(|_| control & 8 != 0).for_each(|(afi, safi)| {
+        add_path_seen.note(AfiSafi { afi: *afi, safi: *safi }, shown);
+    });
     let bytes = if control & 4 == 0 { framed(2, rest) } else { rest.to_vec() };
-    check_bytes(&bytes, &DecodeContext { as_width, add_path }, path_ids);
+    check_bytes(&bytes, &DecodeContext { as_width, add_path, add_path_seen }, path_ids);
 }
 
 /// A BGP message around its body, which is cut where the length would not fit.
@@ -46,6 +53,8 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
         }
     };
     assert!(!(decoded.lies.add_path_missing && context.add_path.is_empty()), "nothing was announced");
+    let both = decoded.add_path_shown.iter().find(|(family, _)| decoded.add_path_ambiguous.contains(*family));
+    assert!(both.is_none(), "a field of the family decides: {both:?}");
     match decoded.update {
         Update::EndOfRib(_) => {
             let length = u16::from_be_bytes([bytes[16], bytes[17]]);
