@@ -1,6 +1,15 @@
 -- What `doctor` wants to know of the server and of the role that asks, in one row. No superuser is needed for any of it.
 SELECT current_setting('server_version_num')::int AS version,
        current_user::text AS role,
+       current_database()::text AS database,
+       current_setting('server_encoding') AS encoding,
+       -- The first schema of search_path that is there and may be used; NULL: none.
+       current_schema()::text AS schema,
+       current_setting('search_path') AS search_path,
+       named.name AS named_schema,
+       named.is_there AS has_named_schema,
+       (SELECT string_agg(n.nspname::text, ', ' ORDER BY n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = 'schema_migrations' AND c.relkind = 'r' AND n.nspname IS DISTINCT FROM current_schema()) AS other_schemas,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
        has_database_privilege(current_database(), 'CREATE') AS may_create_in_database,
        COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_in_schema,
@@ -8,7 +17,9 @@ SELECT current_setting('server_version_num')::int AS version,
        EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_extension,
        EXISTS (SELECT FROM pg_available_extensions WHERE name = 'btree_gist') AS may_have_extension,
        (SELECT count(*) FROM pg_class c
-        WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_tables,
+        WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_tables,
+       (SELECT min(pg_get_userbyid(c.relowner)::text) FROM pg_class c
+        WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_owner,
        (SELECT count(*) FROM pg_stat_activity) AS connections,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_max,
        (SELECT count(*) FROM pg_stat_activity
@@ -20,3 +31,10 @@ SELECT current_setting('server_version_num')::int AS version,
        (SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers_bytes,
        (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_seconds
+FROM (SELECT (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AS oid) AS own,
+     -- The first schema that search_path names, $user left out.
+     (SELECT max(name) FILTER (WHERE place = 1) AS name, COALESCE(bool_or(is_there) FILTER (WHERE place = 1), false) AS is_there
+      FROM (SELECT name, row_number() OVER (ORDER BY place) AS place, EXISTS (SELECT FROM pg_namespace WHERE nspname = name) AS is_there
+            FROM (SELECT btrim(part, ' "') AS name, place
+                  FROM unnest(string_to_array(current_setting('search_path'), ',')) WITH ORDINALITY AS parts (part, place)) AS parts
+            WHERE name NOT IN ('$user', '')) AS numbered) AS named

@@ -364,6 +364,7 @@ fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>
 
 fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
     let mut client = store::connect(&settings.database_url, "start")?;
+    store::suitable::check_encoding(&mut client)?;
     if migrate == Migrate::First {
         store::migrate::migrate_telling(&mut client, |name, step| match step {
             Step::Begins { number, of } => info!("database: migration {name} begins, {number} of {of}"),

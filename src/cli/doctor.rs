@@ -6,11 +6,12 @@ mod machine;
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, connect, print};
+use super::{Failure, print};
 use crate::config::Settings;
 use crate::config::print::wrap;
+use crate::logging::Logging;
 use crate::model::text::{printable, printable_json};
-use crate::store::facts;
+use crate::store::{self, facts};
 
 /// Characters of a line.
 const WIDTH_MAX: usize = 100;
@@ -60,17 +61,17 @@ impl Check {
 
 /// Prints all checks; a fault is a failure.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
-    let checks: Vec<Check> = match connect(settings, "doctor") {
-        Ok(mut client) => {
-            let facts = facts::read(&mut client)?;
+    Logging::start(settings)?;
+    let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| facts::read(&mut client));
+    let checks: Vec<Check> = match facts {
+        Ok(facts) => {
             let machine = machine::checks(settings, facts.state_writers > 0);
             machine.into_iter().chain(database::checks(settings, &facts)).collect()
         }
         // The machine can be looked at all the same, and may hold the reason.
-        Err(failure) => {
-            let remedy = "mend RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
+        Err(error) => {
             let mut checks = machine::checks(settings, false);
-            checks.push(Check::fault("connection", failure.lines().join("; "), remedy));
+            checks.push(connection(settings, &error));
             checks
         }
     };
@@ -79,6 +80,19 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         0 => Ok(()),
         1 => Err(Failure::Failed("doctor: one fault".to_owned())),
         faults => Err(Failure::Failed(format!("doctor: {faults} faults"))),
+    }
+}
+
+/// Why the database could not be asked.
+fn connection(settings: &Settings, error: &store::Error) -> Check {
+    const NAME: &str = "connection";
+    let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_owned());
+    match error {
+        store::Error::Unsuitable { found, remedy } => Check::fault(NAME, format!("{target}: {found}"), remedy),
+        error => {
+            let remedy = "mend RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
+            Check::fault(NAME, format!("{target}: {error}"), remedy)
+        }
     }
 }
 

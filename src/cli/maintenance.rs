@@ -4,10 +4,18 @@ use super::{Failure, connect, counted, print};
 use crate::config::Settings;
 use crate::maintenance::{self, Report};
 use crate::model::text::printable;
+use crate::store::migrate;
 
 /// Runs once and says what was done. A step that failed is a failure, though the others were done.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "maintenance")?;
+    match migrate::missing(&mut client)?.as_slice() {
+        [] => {}
+        missing => {
+            let lacks = missing.join(", ");
+            return Err(Failure::Failed(format!("the database lacks {lacks}: run `rib-ingester migrate` first")));
+        }
+    }
     let mut report = maintenance::run_once(&mut client, settings.retention_days)?;
     if settings.daily_snapshots {
         maintenance::take_snapshots(&mut client, &mut report)?;

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Failure, connect, print};
 use crate::config::Settings;
 use crate::store::migrate::{Step, migrate_telling};
+use crate::store::suitable::check_encoding;
 
 /// How often the clock of a running migration is renewed.
 const TICK: Duration = Duration::from_millis(200);
@@ -14,6 +15,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// Applies what is missing: a line for each when it is done, and on a terminal the one that runs, with its time.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "migrate")?;
+    check_encoding(&mut client)?;
     // On standard error, and hidden where that is no terminal.
     let bar = ProgressBar::new_spinner();
     bar.set_style(

@@ -4,18 +4,25 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use postgres::config::{Host, SslMode, SslNegotiation};
 use postgres::{Client, Config, NoTls};
 use rustls::ClientConfig;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::door::{Begin, Door};
 use super::error::{Error, Result};
+use super::{suitable, watchdog};
 use crate::conninfo::{ConnInfo, host_text};
 use crate::tls;
 
-/// How long making a connection may take.
+/// How often who waits for a connection looks whether the collector's time is over.
+const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// How long an address may take to accept a connection, and as long again for TLS and the login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long data may stay unacknowledged before the connection counts as dead.
@@ -45,56 +52,142 @@ const READER_LOCK_TIMEOUT_MS: u32 = 1_000;
 /// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks for ever.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
 
+/// How many attempts to connect may hang at a time (in a name server, say) before no more are begun.
+const LEFT_BEHIND_MAX: usize = 16;
+
+/// Attempts to connect that nobody waits for any more, and those that are waited for.
+static CONNECTING: AtomicUsize = AtomicUsize::new(0);
+
 /// Connects to `url`; `thread` stands behind `rib-ingester/` in `pg_stat_activity`.
 ///
 /// # Errors
 /// The URL, or whatever PostgreSQL says. No error text holds the password.
 pub fn connect(url: &str, thread: &str) -> Result<Client> {
+    let mut client = open(url, thread)?;
+    suitable::keeps_sessions(url, &mut client, || open(url, "pool-check"))?;
+    // By statement and not by start-up options, which connection poolers refuse. transaction_timeout came with PostgreSQL 17.
+    client.batch_execute(&format!(
+        "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
+         SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning; \
+         SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')"
+    ))?;
+    Ok(client)
+}
+
+/// Makes the connection in a thread that is left behind where it hangs: a name server bounds nothing, and a stop must be heard.
+fn open(url: &str, thread: &str) -> Result<Client> {
     let ConnInfo { mut config, tls, password_file } = ConnInfo::parse(url).map_err(Error::Url)?;
-    let tls = tls::client(&tls).map_err(Error::Url)?;
+    let tls_config = tls::client(&tls).map_err(Error::Url)?;
     if let Some(file) = password_file {
         config.password(password_in(&file)?);
     }
     config.application_name(&format!("rib-ingester/{thread}"));
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(TCP_USER_TIMEOUT);
     }
+    let time_max = *config.get_connect_timeout().unwrap_or(&CONNECT_TIMEOUT);
     config
+        .connect_timeout(time_max)
         .keepalives(true)
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES);
     // A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
     config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
-    let mut client = open(&config, tls)?;
-    // By statement and not by start-up options, which connection poolers refuse.
-    client.batch_execute(&format!(
-        "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
-         SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning"
-    ))?;
-    Ok(client)
+    let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1);
+    let way = Way::to(&mut config, thread, time_max, tls_config)?;
+    let places = CONNECTING.fetch_add(1, Ordering::AcqRel);
+    let place = Place;
+    if places >= LEFT_BEHIND_MAX {
+        return Err(Error::Local(format!("{places} attempts to connect hang, in a name server perhaps")));
+    }
+    let (done, opened) = bounded(1);
+    let attempt = move || {
+        let _place = place;
+        // Nobody may wait any more.
+        let _ = done.send(way.take(&config));
+    };
+    std::thread::Builder::new()
+        .name("db-connect".to_owned())
+        .spawn(attempt)
+        .map_err(|error| Error::Local(format!("no thread for a connection: {error}")))?;
+    // Each host has this time for TCP and as much for the login; names are looked up besides.
+    let deadline = Instant::now() + time_max.saturating_mul(hosts.saturating_mul(2).saturating_add(1));
+    loop {
+        match opened.recv_timeout(STOP_POLL) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::Local("the PostgreSQL client failed to start".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) if watchdog::is_abandoned() || Instant::now() >= deadline => {
+                return Err(Error::NoAnswer("making the connection takes too long".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
-/// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
-/// port must not end the collector: whether there are enough is asked first.
-fn open(config: &Config, tls: Option<ClientConfig>) -> Result<Client> {
-    /// The client's event loop, the socket, the files of a login, and some to spare.
-    const FILE_DESCRIPTORS: usize = 12;
-    let standard_error = std::io::stderr();
-    let spare: io::Result<Vec<_>> =
-        (0..FILE_DESCRIPTORS).map(|_| standard_error.as_fd().try_clone_to_owned()).collect();
-    drop(spare.map_err(|error| Error::Local(format!("no file descriptors for a connection: {error}")))?);
-    // Someone else may have taken them since.
-    let opened = catch_unwind(AssertUnwindSafe(|| match tls {
-        None => config.connect(NoTls),
-        Some(tls) => config.connect(MakeRustlsConnect::new(tls)),
-    }));
-    match opened {
-        Ok(client) => Ok(client?),
-        Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
+/// An attempt's place among [`LEFT_BEHIND_MAX`].
+struct Place;
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        CONNECTING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// How a connection is made.
+enum Way {
+    /// TCP, with a watch over its waits.
+    Watched(Door),
+    /// A Unix socket, where the client crate has no place for one.
+    Unix(Option<ClientConfig>),
+}
+
+impl Way {
+    fn to(config: &mut Config, thread: &str, time_max: Duration, tls: Option<ClientConfig>) -> Result<Way> {
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
+            return Ok(Way::Unix(tls));
+        }
+        let begin = match (config.get_ssl_mode(), config.get_ssl_negotiation()) {
+            (SslMode::Require, SslNegotiation::Direct) => Begin::AtOnce,
+            (SslMode::Require, _) => Begin::WhenOffered,
+            (_, SslNegotiation::Direct) if tls.is_some() => {
+                return Err(Error::Url("sslnegotiation=direct needs sslmode=require or stronger".to_owned()));
+            }
+            _ => Begin::IfOffered,
+        };
+        let door = Door::new(thread, time_max, tls.map(|tls| (tls, begin)));
+        // For the client crate it is TLS from the first octet on; the door does what was asked for.
+        config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        Ok(Way::Watched(door))
+    }
+
+    /// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
+    /// port must not end the collector: whether there are enough is asked first.
+    fn take(self, config: &Config) -> Result<Client> {
+        /// The client's event loop, the socket, the files of a login, and some to spare.
+        const FILE_DESCRIPTORS: usize = 12;
+        let standard_error = std::io::stderr();
+        let spare: io::Result<Vec<_>> =
+            (0..FILE_DESCRIPTORS).map(|_| standard_error.as_fd().try_clone_to_owned()).collect();
+        drop(spare.map_err(|error| Error::Local(format!("no file descriptors for a connection: {error}")))?);
+        // Someone else may have taken them since.
+        let opened = catch_unwind(AssertUnwindSafe(|| match self {
+            Way::Watched(door) => {
+                let client = config.connect(door.clone())?;
+                if let Some(watch) = door.watch() {
+                    watch.opened();
+                }
+                Ok(client)
+            }
+            Way::Unix(None) => config.connect(NoTls),
+            Way::Unix(Some(tls)) => config.connect(MakeRustlsConnect::new(tls)),
+        }));
+        match opened {
+            Ok(client) => Ok(client?),
+            Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
+        }
     }
 }
 
@@ -146,16 +239,18 @@ fn around_password(password: &str) -> Option<&'static str> {
     }
 }
 
-/// The URL's target without its password: `user@host:port/database`.
+/// The URL's target without its password: `user@host:port/database`, each host of several.
 ///
 /// # Errors
 /// The URL.
 pub fn describe(url: &str) -> Result<String> {
     let config = ConnInfo::parse(url).map_err(Error::Url)?.config;
-    let host = config.get_hosts().first().map(host_text).unwrap_or_default();
-    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let ports = config.get_ports();
+    let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| format!("{}:{}", host_text(host), port(i)));
+    let hosts = hosts.collect::<Vec<_>>().join(",");
     let user = config.get_user().unwrap_or("?");
-    Ok(format!("{user}@{host}:{port}/{}", config.get_dbname().unwrap_or(user)))
+    Ok(format!("{user}@{hosts}/{}", config.get_dbname().unwrap_or(user)))
 }
 
 #[cfg(test)]
@@ -174,6 +269,7 @@ mod tests {
         check("postgres://me:secret@db.example:5433/rib", Ok("me@db.example:5433/rib"));
         check("host=/run/postgresql user=me dbname=rib", Ok("me@/run/postgresql:5432/rib"));
         check("postgres://me:secret@db.example/rib?sslmode=verify-full", Ok("me@db.example:5432/rib"));
+        check("postgres://me:secret@db1,db2:5433/rib", Ok("me@db1:5432,db2:5433/rib"));
         check("user=me dbname=rib", Err("names no host"));
         let bad = describe("postgres://me:secret@db.example:notaport/rib").unwrap_err().to_string();
         assert!(!bad.contains("secret"), "{bad}");

@@ -26,6 +26,15 @@ pub enum Error {
     InDoubt,
     /// This machine has not what a connection needs.
     Local(String),
+    /// Nothing came back in the time that is allowed.
+    NoAnswer(String),
+    /// The database or the way to it is of a kind that does not work, and waiting does not change that; with what to do.
+    Unsuitable {
+        /// What it is.
+        found: String,
+        /// What works.
+        remedy: String,
+    },
     /// The database answered with something else than what was asked for.
     Unexpected(String),
 }
@@ -58,10 +67,12 @@ impl Error {
         match self {
             Error::Database(error) => database_verdict(error),
             Error::InDoubt => Verdict::Again,
+            Error::NoAnswer(_) => Verdict::Reconnect,
             Error::Url(_)
             | Error::EditedMigration { .. }
             | Error::UnknownMigration { .. }
             | Error::Local(_)
+            | Error::Unsuitable { .. }
             | Error::Unexpected(_) => Verdict::Stuck,
         }
     }
@@ -73,8 +84,11 @@ impl Error {
             Error::Database(error) => error
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
-            Error::Url(_) | Error::EditedMigration { .. } | Error::UnknownMigration { .. } => true,
-            Error::InDoubt | Error::Local(_) | Error::Unexpected(_) => false,
+            Error::Url(_)
+            | Error::EditedMigration { .. }
+            | Error::UnknownMigration { .. }
+            | Error::Unsuitable { .. } => true,
+            Error::InDoubt | Error::Local(_) | Error::NoAnswer(_) | Error::Unexpected(_) => false,
         }
     }
 
@@ -92,6 +106,8 @@ impl Error {
             | Error::UnknownMigration { .. }
             | Error::InDoubt
             | Error::Local(_)
+            | Error::NoAnswer(_)
+            | Error::Unsuitable { .. }
             | Error::Unexpected(_) => None,
         }
     }
@@ -140,6 +156,8 @@ impl fmt::Display for Error {
             }
             Error::InDoubt => f.write_str("the last transaction is still running on a connection that is gone"),
             Error::Local(what) => write!(f, "this machine: {what}"),
+            Error::NoAnswer(what) => f.write_str(what),
+            Error::Unsuitable { found, remedy } => write!(f, "{found}: {remedy}"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
         }
     }
@@ -172,6 +190,8 @@ impl std::error::Error for Error {
             | Error::UnknownMigration { .. }
             | Error::InDoubt
             | Error::Local(_)
+            | Error::NoAnswer(_)
+            | Error::Unsuitable { .. }
             | Error::Unexpected(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use postgres::Client;
 use postgres::types::Type;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::partitions::{EVENTS, SNAPSHOTS, Series, day_in, day_of};
 use super::{events, migrate};
 use crate::model::Timestamp;
@@ -18,6 +18,20 @@ pub struct Facts {
     pub version: i32,
     /// The role that asks.
     pub role: String,
+    /// The database that it asks.
+    pub database: String,
+    /// `server_encoding`.
+    pub encoding: String,
+    /// Where tables are made: the first schema of `search_path` that is there and may be used.
+    pub schema: Option<String>,
+    /// `search_path`, as it is set.
+    pub search_path: String,
+    /// The first schema that it names.
+    pub named_schema: Option<String>,
+    /// Whether that one is there.
+    pub has_named_schema: bool,
+    /// Other schemas with a `schema_migrations` of theirs.
+    pub other_schemas: Option<String>,
     /// Whether it may do everything.
     pub is_superuser: bool,
     /// CREATE on the database, for the extension.
@@ -32,6 +46,8 @@ pub struct Facts {
     pub may_have_extension: bool,
     /// Tables of the first schema that belong to others.
     pub foreign_tables: i64,
+    /// One of those others.
+    pub foreign_owner: Option<String>,
     /// Connections now, to the whole server.
     pub connections: i64,
     /// Connections that ordinary roles may have.
@@ -54,6 +70,8 @@ pub struct Facts {
     pub checkpoint_seconds: i64,
     /// Migrations that are not applied yet.
     pub pending: Vec<&'static str>,
+    /// Why that, or the list of days, could not be read.
+    pub unreadable: Option<String>,
     /// Today in UTC, by the database's clock.
     pub today: Date,
     /// How far this machine's clock is ahead of the database's.
@@ -89,16 +107,33 @@ pub struct Day {
 /// Asks everything.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; a database without our schema is no error.
+/// Whatever PostgreSQL says of itself and the role; a database without our schema is no error, and what the role may not read
+/// of it is in [`Facts::unreadable`].
 pub fn read(client: &mut Client) -> Result<Facts> {
     let clock_ahead = compare_clocks(client)?;
-    let pending = migrate::missing(client)?;
+    let mut unreadable = None;
+    let mut read = |result: Result<_>| {
+        result.unwrap_or_else(|error: Error| {
+            unreadable.get_or_insert(error.to_string());
+            Default::default()
+        })
+    };
+    let pending = read(migrate::missing(client).map(|pending| (pending, Vec::new()))).0;
     let row = client.query_typed_one(include_str!("../../sql/doctor_facts.sql"), &[])?;
     let mut days = Vec::new();
     for series in [&EVENTS, &SNAPSHOTS] {
-        days.extend(days_of(client, series)?);
+        days.extend(read(days_of(client, series).map(|days| (Vec::new(), days))).1);
     }
     Ok(Facts {
+        database: row.get("database"),
+        encoding: row.get("encoding"),
+        schema: row.get("schema"),
+        search_path: row.get("search_path"),
+        named_schema: row.get("named_schema"),
+        has_named_schema: row.get("has_named_schema"),
+        other_schemas: row.get("other_schemas"),
+        foreign_owner: row.get("foreign_owner"),
+        unreadable,
         version: row.get("version"),
         role: row.get("role"),
         is_superuser: row.get("is_superuser"),

@@ -5,10 +5,12 @@
 //! `router_time` of `route_events` are the only two that are not.
 
 pub mod connect;
+mod door;
 pub mod error;
 pub mod events;
 pub mod facts;
 pub mod fate;
+mod frames;
 pub mod load;
 pub mod lookup;
 pub mod migrate;
@@ -23,11 +25,14 @@ pub mod sessions;
 pub mod snapshots;
 mod statement;
 pub mod status;
+pub mod suitable;
 pub mod sync;
 pub mod upkeep;
+mod watchdog;
 
 pub use connect::{connect, connect_reader};
 pub use error::{Error, Result, Verdict};
 pub use migrate::migrate;
 pub use postgres::{Client, Transaction};
 pub use row::EncodedRoute;
+pub use watchdog::{abandon, longest_silence};

@@ -10,4 +10,5 @@ pub mod dice;
 pub mod ingester;
 pub mod lab;
 pub mod pg;
+pub mod pooler;
 pub mod server;

@@ -20,6 +20,11 @@ impl TestDb {
 
     /// An empty database.
     pub fn create() -> TestDb {
+        TestDb::create_with("ENCODING 'UTF8'")
+    }
+
+    /// An empty database with these options.
+    pub fn create_with(options: &str) -> TestDb {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL")
             .expect("no test database: run scripts/test, or set RIB_INGESTER_TEST_DATABASE_URL");
@@ -28,7 +33,7 @@ impl TestDb {
         let mut client = admin.connect(NoTls).expect("the test database answers");
         // Left behind by a test that was killed and whose process id came round again.
         client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
-        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")).unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 {options}")).unwrap();
         TestDb { admin, name }
     }
 

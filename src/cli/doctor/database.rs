@@ -7,6 +7,7 @@ use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::facts::{Day, Facts};
+use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 
 /// The oldest version of PostgreSQL that is tested.
 const VERSION_MIN: i32 = 150_000;
@@ -31,6 +32,7 @@ const MAX_WAL_MIN: i64 = 4 << 30;
 pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     let mut checks = vec![
         server(facts),
+        encoding(facts),
         role(facts),
         extension(facts),
         schema(facts),
@@ -60,21 +62,35 @@ fn server(facts: &Facts) -> Check {
     Check::fine(NAME, version)
 }
 
+fn encoding(facts: &Facts) -> Check {
+    const NAME: &str = "encoding";
+    let encoding = &facts.encoding;
+    if is_encoding_suitable(encoding) {
+        return Check::fine(NAME, encoding);
+    }
+    Check::fault(NAME, format!("{encoding} cannot hold all text of routers"), ENCODING_REMEDY)
+}
+
 fn role(facts: &Facts) -> Check {
     const NAME: &str = "role";
     let role = &facts.role;
+    let Some(schema) = &facts.schema else { return without_schema(facts) };
     if facts.foreign_tables > 0 && !facts.is_superuser {
+        let owner = facts.foreign_owner.as_deref().unwrap_or("others");
         return Check::fault(
             NAME,
-            format!("{role} does not own {} of the tables", facts.foreign_tables),
-            format!("REASSIGN OWNED BY (their owner) TO {role}"),
+            format!("{role} does not own {} of the tables in schema {schema}, but {owner} does", facts.foreign_tables),
+            format!(
+                "restore with pg_restore --no-owner --role={role}; or in psql as a superuser: {}",
+                suitable::take_ownership(schema, role)
+            ),
         );
     }
     if !facts.may_create_in_schema {
         return Check::fault(
             NAME,
-            format!("{role} may not create tables: tomorrow's partition cannot be made"),
-            format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}"),
+            format!("{role} may not create tables in schema {schema}: tomorrow's partition cannot be made"),
+            format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}"),
         );
     }
     if facts.is_superuser {
@@ -85,6 +101,29 @@ fn role(facts: &Facts) -> Check {
         );
     }
     Check::fine(NAME, format!("{role} may write, and is no superuser"))
+}
+
+/// What `search_path` names is not there, or not for this role.
+fn without_schema(facts: &Facts) -> Check {
+    const NAME: &str = "role";
+    let (role, path) = (&facts.role, &facts.search_path);
+    match &facts.named_schema {
+        Some(schema) if facts.has_named_schema => Check::fault(
+            NAME,
+            format!("{role} may not use schema {schema}, which search_path names"),
+            format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}"),
+        ),
+        Some(schema) => Check::fault(
+            NAME,
+            format!("search_path is {path}, and there is no schema {schema}"),
+            format!("CREATE SCHEMA {schema} AUTHORIZATION {role}; or ALTER ROLE {role} SET search_path = public"),
+        ),
+        None => Check::fault(
+            NAME,
+            format!("search_path is {path}: tables have no place"),
+            format!("ALTER ROLE {role} SET search_path = public"),
+        ),
+    }
 }
 
 fn extension(facts: &Facts) -> Check {
@@ -108,6 +147,21 @@ fn extension(facts: &Facts) -> Check {
 
 fn schema(facts: &Facts) -> Check {
     const NAME: &str = "schema";
+    if let Some(why) = &facts.unreadable {
+        let schema = facts.schema.as_deref().unwrap_or("(none)");
+        return Check::fault(
+            NAME,
+            format!("{} may not read the tables in schema {schema}: {why}", facts.role),
+            format!("make {} their owner, as the check of the role says", facts.role),
+        );
+    }
+    if let Some(others) = facts.other_schemas.as_deref().filter(|_| !facts.pending.is_empty()) {
+        return Check::fault(
+            NAME,
+            format!("our tables are in schema {others}, and search_path is {}", facts.search_path),
+            format!("ALTER ROLE {} IN DATABASE {} SET search_path = {others}", facts.role, facts.database),
+        );
+    }
     if facts.pending.is_empty() {
         return Check::fine(NAME, "up to date");
     }
@@ -280,6 +334,15 @@ mod tests {
         Facts {
             version: 150_004,
             role: "rib".to_owned(),
+            database: "rib".to_owned(),
+            encoding: "UTF8".to_owned(),
+            schema: Some("public".to_owned()),
+            search_path: "\"$user\", public".to_owned(),
+            named_schema: Some("public".to_owned()),
+            has_named_schema: true,
+            other_schemas: None,
+            foreign_owner: None,
+            unreadable: None,
             is_superuser: false,
             may_create_in_database: true,
             may_create_in_schema: true,
@@ -329,6 +392,20 @@ mod tests {
         check("server", State::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
         check("role", State::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
         check("role", State::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
+        check("role", State::Fault, "no schema bmp", &|facts| {
+            (facts.schema, facts.search_path) = (None, "bmp".to_owned());
+            (facts.named_schema, facts.has_named_schema) = (Some("bmp".to_owned()), false);
+        });
+        check("role", State::Fault, "may not use schema bmp", &|facts| {
+            (facts.schema, facts.named_schema) = (None, Some("bmp".to_owned()));
+        });
+        check("encoding", State::Fault, "LATIN1", &|facts| facts.encoding = "LATIN1".to_owned());
+        check("schema", State::Fault, "permission denied", &|facts| {
+            facts.unreadable = Some("permission denied for table schema_migrations".to_owned());
+        });
+        check("schema", State::Fault, "in schema bmp", &|facts| {
+            (facts.other_schemas, facts.pending) = (Some("bmp".to_owned()), vec!["0001_init"]);
+        });
         check("role", State::Warning, "is superuser", &|facts| facts.is_superuser = true);
         check("extension", State::Fault, "not installed", &|facts| {
             (facts.has_extension, facts.may_have_extension) = (false, false);

@@ -1,0 +1,183 @@
+//! How the PostgreSQL client is given a stream of ours.
+//!
+//! The client crate hands the TCP socket to its TLS connector before the login. Told to begin with TLS at once
+//! (`sslnegotiation=direct`), it calls ours for every connection, and ours decides: the SSLRequest of PostgreSQL's protocol,
+//! TLS or none, and around whatever comes of it the watch over its waits. Unix sockets have no such place.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use postgres::Socket;
+use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::watchdog::{Watch, Watched};
+
+/// SSLRequest: its length, and the code that stands for a protocol version.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// When TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// If the server says that it has it.
+    IfOffered,
+    /// When the server says so, else there is no connection.
+    WhenOffered,
+    /// At once.
+    AtOnce,
+}
+
+/// Makes the streams of one client, for each address that it tries.
+#[derive(Clone)]
+pub(super) struct Door {
+    thread: String,
+    /// How long a login may take once the address has accepted the connection.
+    login_time_max: Duration,
+    tls: Option<(MakeRustlsConnect, Begin)>,
+    /// The watch of the address that was tried last.
+    watch: Arc<Mutex<Option<Arc<Watch>>>>,
+}
+
+impl Door {
+    pub(super) fn new(thread: &str, login_time_max: Duration, tls: Option<(ClientConfig, Begin)>) -> Door {
+        let tls = tls.map(|(config, begin)| (MakeRustlsConnect::new(config), begin));
+        Door { thread: thread.to_owned(), login_time_max, tls, watch: Arc::default() }
+    }
+
+    /// The watch over the connection that was made.
+    pub(super) fn watch(&self) -> Option<Arc<Watch>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One address's way in.
+pub(super) struct Entry {
+    tls: Option<(RustlsConnect, Begin)>,
+    watch: Arc<Watch>,
+}
+
+type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
+/// What the client speaks through.
+pub(super) enum Stream {
+    /// TLS is not wanted, or not offered.
+    Plain(Socket),
+    /// Inside TLS.
+    Tls(Box<RustlsStream>),
+}
+
+impl MakeTlsConnect<Socket> for Door {
+    type Stream = Watched<Stream>;
+    type TlsConnect = Entry;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<Entry> {
+        let watch = Watch::begin(&self.thread, self.login_time_max);
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&watch));
+        let tls = match &mut self.tls {
+            None => None,
+            Some((connector, begin)) => {
+                let connect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::make_tls_connect(connector, host);
+                Some((connect.map_err(io::Error::other)?, *begin))
+            }
+        };
+        Ok(Entry { tls, watch })
+    }
+}
+
+impl TlsConnect<Socket> for Entry {
+    type Stream = Watched<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Watched<Stream>>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        let Entry { tls, watch } = self;
+        Box::pin(async move {
+            let mut negotiation = pin!(negotiate(socket, tls));
+            let stream = poll_fn(|context| {
+                watch.check(context)?;
+                negotiation.as_mut().poll(context)
+            })
+            .await?;
+            Ok(Watched { stream, watch })
+        })
+    }
+}
+
+async fn negotiate(mut socket: Socket, tls: Option<(RustlsConnect, Begin)>) -> io::Result<Stream> {
+    let Some((connect, begin)) = tls else { return Ok(Stream::Plain(socket)) };
+    if begin != Begin::AtOnce && !is_offered(&mut socket).await? {
+        return match begin {
+            Begin::IfOffered => Ok(Stream::Plain(socket)),
+            Begin::WhenOffered | Begin::AtOnce => Err(io::Error::other("server does not support TLS")),
+        };
+    }
+    Ok(Stream::Tls(Box::new(connect.connect(socket).await?)))
+}
+
+/// Asks for TLS. The answer is one octet, and nothing behind it may be read before TLS begins.
+async fn is_offered(socket: &mut Socket) -> io::Result<bool> {
+    let mut sent = 0;
+    while sent < SSL_REQUEST.len() {
+        match poll_fn(|context| Pin::new(&mut *socket).poll_write(context, &SSL_REQUEST[sent..])).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => sent += written,
+        }
+    }
+    let mut answer = [0];
+    let mut into = ReadBuf::new(&mut answer);
+    poll_fn(|context| Pin::new(&mut *socket).poll_read(context, &mut into)).await?;
+    match into.filled() {
+        [b'S'] => Ok(true),
+        [_] => Ok(false),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, into),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, octets),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+impl TlsStream for Stream {
+    fn channel_binding(&self) -> ChannelBinding {
+        match self {
+            Stream::Plain(_) => ChannelBinding::none(),
+            Stream::Tls(stream) => stream.channel_binding(),
+        }
+    }
+}

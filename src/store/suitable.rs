@@ -1,0 +1,97 @@
+//! Whether the collector can work on this database and through this way to it: what no waiting would change.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use postgres::Client;
+
+use super::error::{Error, Result};
+
+/// Which server process answers, told apart from every other one that has ever had its number.
+const WHO_ANSWERS: &str = "SELECT pid || ' ' || backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+
+/// How often two connections ask in turn. Where others use the pool at the same time, it takes some turns to meet.
+const TURNS: usize = 4;
+
+/// The URLs whose connections are known to keep one server process.
+static PROVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Refuses a pooler that gives each transaction or statement a server process of its choice: settings, locks and temporary
+/// tables of ours would be others', and theirs ours. Asked once in a process and before anything is set; `another` makes a
+/// second connection by the same way.
+///
+/// # Errors
+/// [`Error::Unsuitable`], and whatever PostgreSQL says to the first connection. A second one that is not to be had proves
+/// nothing.
+pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce() -> Result<Client>) -> Result<()> {
+    if PROVEN.lock().unwrap_or_else(PoisonError::into_inner).contains(url) {
+        return Ok(());
+    }
+    let mine = who_answers(first)?;
+    if who_answers(first)? != mine {
+        return Err(pooled());
+    }
+    match another() {
+        Ok(mut second) => {
+            for _ in 0..TURNS {
+                // An error is of the pool's making as well: it may have no server process to spare.
+                let Ok(theirs) = who_answers(&mut second) else { break };
+                if theirs == mine || who_answers(first)? != mine {
+                    return Err(pooled());
+                }
+            }
+        }
+        Err(error) => log::debug!("database: no second connection to try the first one by: {error}"),
+    }
+    PROVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned());
+    Ok(())
+}
+
+fn who_answers(client: &mut Client) -> Result<String> {
+    // As text and in one message: a pooler may refuse prepared statements.
+    let answers = client.simple_query(WHO_ANSWERS)?;
+    let row = answers.iter().find_map(|message| match message {
+        postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    row.map(str::to_owned).ok_or_else(|| Error::Unexpected("no row about our own server process".to_owned()))
+}
+
+fn pooled() -> Error {
+    Error::Unsuitable {
+        found: "a connection pooler answers that keeps no session (transaction or statement pooling)".to_owned(),
+        remedy: "use session pooling or a direct connection".to_owned(),
+    }
+}
+
+/// Refuses a database whose encoding cannot hold what routers send. SQL_ASCII takes any octets, and gets UTF-8.
+///
+/// # Errors
+/// [`Error::Unsuitable`], and whatever PostgreSQL says.
+pub fn check_encoding(client: &mut Client) -> Result<()> {
+    let encoding: String = client.query_typed_one("SELECT current_setting('server_encoding')", &[])?.get(0);
+    match is_encoding_suitable(&encoding) {
+        true => Ok(()),
+        false => Err(Error::Unsuitable {
+            found: format!("the database's encoding is {encoding}, which cannot hold all text of routers"),
+            remedy: ENCODING_REMEDY.to_owned(),
+        }),
+    }
+}
+
+/// Whether text from the wire fits in a database of this encoding.
+pub fn is_encoding_suitable(encoding: &str) -> bool {
+    matches!(encoding, "UTF8" | "SQL_ASCII")
+}
+
+/// What to do about another encoding: it cannot be changed.
+pub const ENCODING_REMEDY: &str = "make another database, CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name it in \
+                                   RIB_INGESTER_DATABASE_URL";
+
+/// What psql makes statements of that give a role all tables of a schema, after a restore by somebody else.
+pub fn take_ownership(schema: &str, role: &str) -> String {
+    format!(
+        "SELECT format('ALTER TABLE %I.%I OWNER TO %I', '{schema}', relname, '{role}') FROM pg_class WHERE relnamespace = \
+         '{schema}'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') \\gexec"
+    )
+}

@@ -1,0 +1,280 @@
+//! Bounds on our side for every wait on PostgreSQL: a stream that knows whether an answer is due, and the thread that cuts
+//! those that are overdue.
+//!
+//! The client crate bounds nothing but the TCP connect, and a server that is frozen, or a load balancer without one behind
+//! it, sends neither an answer nor a time-out. So the stream reads the frames that pass through it: a Query or a Sync asks
+//! for a ReadyForQuery, and while one is outstanding the other side may be silent for as long as the last
+//! `SET statement_timeout` allows the server, and [`MARGIN`] on top. Then the wait ends with an error, the connection is
+//! dropped, and whoever waited goes on as with any lost connection. [`abandon`] ends all waits of the process at once.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use postgres::tls::{ChannelBinding, TlsStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frames::{Frames, statement_timeout_in};
+
+/// How much longer than the server's own time-out a statement may be without an answer.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How often the thread looks at the connections.
+const TICK: Duration = Duration::from_millis(100);
+
+/// One connection's state.
+#[derive(Debug)]
+pub(super) struct Watch {
+    thread: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How long the other side may be silent while an answer is due.
+    limit: Duration,
+    /// The same outside of a transaction that has a limit of its own (`SET LOCAL`).
+    session_limit: Duration,
+    /// Frames are read and counted; before that, the login has one deadline.
+    is_open: bool,
+    sent: Frames,
+    received: Frames,
+    /// ReadyForQuery messages that are due.
+    due: usize,
+    /// Since when nothing was sent or received while an answer is due.
+    silent_since: Option<Instant>,
+    /// The wait was ended, with this text.
+    cut: Option<String>,
+    /// Who polls the connection.
+    waker: Option<Waker>,
+}
+
+/// All connections of the process.
+static WATCHES: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
+
+/// Tells the thread that there is a connection to look at.
+static OPENED: Condvar = Condvar::new();
+
+/// Nobody waits for PostgreSQL any more.
+static IS_ABANDONED: AtomicBool = AtomicBool::new(false);
+
+/// What a wait ends with at the stop.
+const ABANDONED: &str = "the collector stops";
+
+/// Ends every wait of this process for PostgreSQL, now and later: its time to stop is over.
+pub fn abandon() {
+    IS_ABANDONED.store(true, Ordering::Release);
+    for watch in watches() {
+        watch.cut(ABANDONED.to_owned());
+    }
+}
+
+/// Whether [`abandon`] was called.
+pub(super) fn is_abandoned() -> bool {
+    IS_ABANDONED.load(Ordering::Acquire)
+}
+
+/// The connection that has waited longest for an answer without a byte passing, of those whose thread's name begins with one
+/// of these.
+pub fn longest_silence(threads: &[&str]) -> Option<(String, Duration)> {
+    let silences = watches().into_iter().filter(|watch| threads.iter().any(|name| watch.thread.starts_with(name)));
+    silences.filter_map(|watch| Some((watch.thread.clone(), watch.silence()?))).max_by_key(|(_, silence)| *silence)
+}
+
+fn watches() -> Vec<Arc<Watch>> {
+    let mut all = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|watch| watch.strong_count() > 0);
+    all.iter().filter_map(Weak::upgrade).collect()
+}
+
+impl Watch {
+    /// A connection that is being made: its login may take `limit`.
+    pub(super) fn begin(thread: &str, limit: Duration) -> Arc<Watch> {
+        let state = State {
+            limit,
+            session_limit: limit,
+            is_open: false,
+            sent: Frames::default(),
+            received: Frames::default(),
+            due: 0,
+            silent_since: Some(Instant::now()),
+            cut: is_abandoned().then(|| ABANDONED.to_owned()),
+            waker: None,
+        };
+        let watch = Arc::new(Watch { thread: thread.to_owned(), state: Mutex::new(state) });
+        WATCHES.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watch));
+        start_thread();
+        OPENED.notify_all();
+        watch
+    }
+
+    /// The login is over; from here on each statement has its own time, by default that of the login.
+    pub(super) fn opened(&self) {
+        let mut state = self.lock();
+        state.is_open = true;
+        state.silent_since = None;
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        self.lock().silent_since.map(|since| since.elapsed())
+    }
+
+    fn cut(&self, why: String) {
+        let mut state = self.lock();
+        state.cut.get_or_insert(why);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Cuts the connection if its time is over.
+    fn look(&self) {
+        let why = {
+            let state = self.lock();
+            let margin = if state.is_open { MARGIN } else { Duration::ZERO };
+            let silence = state.silent_since.map(|since| since.elapsed());
+            silence
+                .filter(|silence| state.cut.is_none() && *silence >= state.limit.saturating_add(margin))
+                .map(|silence| format!("no answer for {} s", silence.as_secs()))
+        };
+        if let Some(why) = why {
+            self.cut(why);
+        }
+    }
+
+    /// An error if the wait was ended; else who polls is woken when it is.
+    pub(super) fn check(&self, context: &Context<'_>) -> io::Result<()> {
+        let mut state = self.lock();
+        if let Some(why) = &state.cut {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why.clone()));
+        }
+        if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            state.waker = Some(context.waker().clone());
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sent(&self, octets: &[u8]) {
+        let mut state = self.lock();
+        if !state.is_open {
+            return;
+        }
+        let State { sent, due, limit, session_limit, .. } = &mut *state;
+        sent.read(octets, |kind, body| match kind {
+            b'Q' => {
+                *due += 1;
+                if let Some((timeout, is_local)) = statement_timeout_in(body) {
+                    *limit = timeout;
+                    if !is_local {
+                        *session_limit = timeout;
+                    }
+                }
+            }
+            b'S' => *due += 1,
+            _ => {}
+        });
+        state.silent_since = (state.due > 0).then(Instant::now);
+    }
+
+    fn received(&self, octets: &[u8]) {
+        let mut state = self.lock();
+        if !state.is_open {
+            return;
+        }
+        let State { received, due, limit, session_limit, .. } = &mut *state;
+        received.read(octets, |kind, body| match kind {
+            b'Z' => {
+                *due = due.saturating_sub(1);
+                // Outside of a transaction: what SET LOCAL said is over.
+                if body.first() == Some(&b'I') {
+                    *limit = *session_limit;
+                }
+            }
+            // CopyInResponse: the server passes over the Sync behind the COPY, and answers the one behind its data.
+            b'G' => *due = due.saturating_sub(1),
+            _ => {}
+        });
+        state.silent_since = (state.due > 0).then(Instant::now);
+    }
+}
+
+fn start_thread() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let started = std::thread::Builder::new().name("db-watchdog".to_owned()).spawn(run);
+        if let Err(error) = started {
+            log::error!("database: no thread to watch over connections: {error}");
+        }
+    });
+}
+
+fn run() {
+    loop {
+        let watches = watches();
+        if watches.is_empty() {
+            let all = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+            // Woken by the next connection; a wake-up too many costs one look.
+            drop(OPENED.wait_timeout(all, Duration::from_secs(1)));
+            continue;
+        }
+        watches.iter().for_each(|watch| watch.look());
+        drop(watches);
+        std::thread::sleep(TICK);
+    }
+}
+
+/// A connection's stream, in the clear or inside TLS, whose waits end when they take too long.
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
+    pub(super) watch: Arc<Watch>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Watched { stream, watch } = self.get_mut();
+        watch.check(context)?;
+        let before = into.filled().len();
+        let polled = Pin::new(stream).poll_read(context, into);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            watch.received(&into.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let Watched { stream, watch } = self.get_mut();
+        watch.check(context)?;
+        let polled = Pin::new(stream).poll_write(context, octets);
+        if let Poll::Ready(Ok(written)) = &polled {
+            watch.sent(&octets[..*written]);
+        }
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Watched { stream, watch } = self.get_mut();
+        watch.check(context)?;
+        Pin::new(stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Watched { stream, watch } = self.get_mut();
+        watch.check(context)?;
+        Pin::new(stream).poll_shutdown(context)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Watched<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
