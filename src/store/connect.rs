@@ -141,13 +141,13 @@ enum Way {
     /// TCP, with a watch over its waits.
     Watched(Door),
     /// A Unix socket, where the client crate has no place for one.
-    Unix(Option<ClientConfig>),
+    Unix(Option<Box<ClientConfig>>),
 }
 
 impl Way {
     fn to(config: &mut Config, thread: &str, time_max: Duration, tls: Option<ClientConfig>) -> Result<Way> {
         if config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
-            return Ok(Way::Unix(tls));
+            return Ok(Way::Unix(tls.map(Box::new)));
         }
         let begin = match (config.get_ssl_mode(), config.get_ssl_negotiation()) {
             (SslMode::Require, SslNegotiation::Direct) => Begin::AtOnce,
@@ -182,7 +182,7 @@ impl Way {
                 Ok(client)
             }
             Way::Unix(None) => config.connect(NoTls),
-            Way::Unix(Some(tls)) => config.connect(MakeRustlsConnect::new(tls)),
+            Way::Unix(Some(tls)) => config.connect(MakeRustlsConnect::new(*tls)),
         }));
         match opened {
             Ok(client) => Ok(client?),
