@@ -11,10 +11,10 @@ use log::{debug, info, warn};
 
 use super::changes::{Changes, Part, PathIds, Slot};
 use super::drift::Drifts;
+use super::held::Held;
 use super::identity::Identity;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
-use super::peer_records;
 use super::peers::{Peers, Source};
 use super::registry::{Connection, NoClaim};
 use super::remnants::Remnants;
@@ -25,12 +25,12 @@ use super::tables::{Stamp, Tables, router_note};
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, AfiSafi, RouterId, Timestamp};
+use crate::model::{Afi, RouterId, Timestamp};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, SessionState, StateItem, StateOp};
 use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
-use crate::wire::bmp::{self, Frame, Information, Message, PeerDown, PeerUp, RouteMonitoring};
+use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
 use crate::wire::error::Error;
 
 /// A router that sends routes but no name is known by its address after this time of silence. FRR has routes of its own
@@ -47,7 +47,7 @@ pub struct Monitor {
     pub(super) peers: Peers,
     pub(super) oddities: Oddities,
     path_ids: PathIds,
-    stored: Stored,
+    pub(super) stored: Stored,
     pub(super) settled: Option<Settled>,
     waiting: Waiting,
     /// Messages of the session before, until they are taken in.
@@ -63,7 +63,7 @@ pub struct Monitor {
 pub(super) struct Settled {
     pub(super) router: RouterId,
     /// How the log names the router: `router 10.0.0.1 (edge1)`.
-    subject: String,
+    pub(super) subject: String,
     pub(super) tables: Tables,
     pub(super) owner: Arc<Ownership>,
     rejected: RejectedFile,
@@ -245,67 +245,6 @@ impl Monitor {
         settled.tables.outbox().op(StateOp::RouterSeen(record))
     }
 
-    fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
-        self.odd_where([
-            (up.sent_open.bgp_id.is_unspecified(), Oddity::ZeroIdentifier),
-            (up.sent_open.is_dummy() || up.received_open.is_dummy(), Oddity::DummyOpen),
-        ]);
-        let repeated = self.peers.is_up(&up.peer);
-        self.odd_information(&up.information, Information::TABLE_NAME);
-        self.peers.peer_up(up);
-        if repeated {
-            self.odd(Oddity::RepeatedPeerUp);
-        }
-        let other_id = self.identity.named_id().filter(|_| matches!(up.peer.rib, Rib::LocRib { .. }));
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
-        if !repeated {
-            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
-        }
-        if !matches!(up.peer.rib, Rib::LocRib { .. }) {
-            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
-            if self.peers.is_up(&up.peer) {
-                let restart_time = Duration::from_secs(up.received_open.restart_time().into());
-                settled.remnants.up(self.peers.source(&up.peer).peer, restart_time);
-            }
-        }
-        let mut source = self.peers.source(&up.peer);
-        if let Some(view) = self.stored.expected(source.view) {
-            source.view = view;
-            let families = self.peers.families(&up.peer);
-            for afi in [Afi::Ipv4, Afi::Ipv6].into_iter().filter(|afi| families.contains(&(*afi).into())) {
-                let name = self.peers.table_name(&up.peer, afi.into());
-                settled.tables.begin(&source, &name, Slot::unicast(afi))?;
-            }
-        }
-        if is_other {
-            self.odd(Oddity::OtherIdentifier);
-        }
-        Ok(())
-    }
-
-    fn peer_down(&mut self, down: &PeerDown<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
-        let source = self.peers.source(&down.peer);
-        let name = self.peers.base_name(&down.peer, AfiSafi::IPV4_UNICAST);
-        let was_up = self.peers.peer_down(&down.peer);
-        self.stored.forget(&source.peer);
-        let reason = down.to_string();
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        settled.drifts.forget(&source.peer);
-        settled.remnants.down(&source.peer, received_at);
-        settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
-        if !matches!(down.peer.rib, Rib::LocRib { .. }) {
-            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
-        }
-        // Routers say so of every neighbour they cannot reach, again and again.
-        if settled.tables.down(&source, &name, &reason)? {
-            info!("{}: {} down, its tables removed: {reason}", settled.subject, source.peer);
-        } else if was_up {
-            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
-        }
-        Ok(())
-    }
-
     fn route_monitoring(
         &mut self,
         frame: &Frame<'_>,
@@ -364,7 +303,7 @@ impl Monitor {
         }
         let Some(Settled { tables, .. }) = &mut self.settled else { return Ok(()) };
         let peers = &self.peers;
-        let name = |slot: Slot| slot.name(peers.table_of(monitoring, slot.family()));
+        let name = |slot: Slot| peers.table_of(monitoring, slot.family());
         match decoded.update {
             Update::RouteRefresh(_) => {}
             Update::EndOfRib(family) => {
@@ -428,7 +367,8 @@ impl Monitor {
         };
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
-        let mut tables = Tables::new(outbox, self.shared.options.rules, claimed.tables, Arc::clone(&self.standing));
+        let held = Held::new(claimed.tables.into_iter().map(|key| (key, None)));
+        let mut tables = Tables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
         up.peer_address = Some(self.connection.source);

@@ -2,25 +2,24 @@
 //!
 //! Pure: messages in, answers out. `decode` uses it as well as the sessions do.
 //!
-//! A peer is told apart by its kind, address and AS, one with a link-local address by its BGP identifier too; a Loc-RIB instance by its distinguisher alone, since its
-//! address is always zero (RFC 9069 section 4.1). A router may send several Peer Ups for one peer or
-//! instance, one per family: their capabilities are merged (RFC 9069 section 6.1.1).
+//! A peer is told apart by its kind, address and AS, one with a link-local address by its BGP identifier too; a Loc-RIB
+//! instance by its distinguisher and BGP ID (RFC 9069 section 6.1.1), since its address is always zero. A router may send
+//! several Peer Ups for one peer or instance, one per family: their capabilities are merged. One with other ports is of
+//! another BGP session: it begins anew. A Peer Up speaks of its own peer alone, names included.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::model::{AfiSafi, Asn, Neighbour, Speaker, Text, View};
+use super::table_names::{GivenNames, TableName, TableNames, escape};
+use crate::model::{AfiSafi, Asn, Neighbour, RibKind, Speaker, Text, View};
 use crate::wire::bgp::add_path::AddPathFamilies;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
-use crate::wire::bmp::{Information, PeerUp, RouteMonitoring};
-
-/// The `table_name` of a router that names none.
-pub const UNKNOWN_TABLE: &str = "UNKNOWN";
+use crate::wire::bmp::{Information, PeerDown, PeerUp, RouteMonitoring};
 
 /// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
 pub(super) const PEERS_MAX: usize = 65_536;
@@ -29,12 +28,22 @@ pub(super) const PEERS_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
-    /// Which of them have this address.
-    by_address: HashMap<IpAddr, Vec<PeerId>>,
-    names: HashMap<(PeerKind, Option<AfiSafi>), Arc<str>>,
+    /// Which of them have this type, distinguisher and address: mostly one.
+    alike: HashMap<(PeerKind, Option<IpAddr>), Vec<PeerId>>,
+    names: RefCell<TableNames>,
+    /// Loc-RIB instances that are up, by the BGP ID that other messages of theirs name.
+    aliases: RefCell<HashMap<PeerId, PeerId>>,
     /// The peer asked for last, and what is known of it: a dump names the same one a million times.
     last: RefCell<Option<(PeerKey, Known)>>,
+    /// The table asked for last.
+    last_table: RefCell<Option<(TableAsked, TableName)>>,
 }
+
+/// A table by the header of its routes.
+type TableAsked = (PeerKey, RibKind, AfiSafi);
+
+/// So many BGP IDs that differ from that of their instance's Peer Up are remembered.
+const ALIASES_MAX: usize = 1_024;
 
 /// What is known of the peer that a per-peer header names.
 #[derive(Clone, Copy, Debug)]
@@ -53,31 +62,107 @@ pub struct PeerId {
     pub address: Option<IpAddr>,
     /// Zero for a Loc-RIB instance.
     pub asn: Asn,
-    /// Tells peers with one link-local address on two interfaces apart; zero for all others, whose identifier may change.
+    /// That of a Loc-RIB instance. It also tells peers with one link-local address on two interfaces apart; zero for all
+    /// others, whose identifier may change.
     pub bgp_id: Ipv4Addr,
+}
+
+/// What a Peer Up is to its peer or instance.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Which.
+    pub id: PeerId,
+    /// Whether it was up already.
+    pub rank: Rank,
+    /// The names of its tables before, if this Peer Up gave some of them another.
+    pub renamed: Option<Renamed>,
+}
+
+/// How a Peer Up stands to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// The first since the peer was down.
+    First,
+    /// A further one of the same BGP session, or of a Loc-RIB instance.
+    Further,
+    /// That of another BGP session: the ports are others.
+    Anew,
+    /// Too many peers are up to remember it.
+    Unheard,
+}
+
+/// Names that changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Renamed {
+    kind: PeerKind,
+    before: GivenNames,
+    after: GivenNames,
+}
+
+impl Renamed {
+    /// Names of a peer of this type that were others before.
+    pub fn new(kind: PeerKind, before: GivenNames, after: GivenNames) -> Renamed {
+        Renamed { kind, before, after }
+    }
+
+    /// The name that the table of this family has no more.
+    pub fn before(&self, family: AfiSafi) -> Option<Arc<str>> {
+        let before = self.before.of(self.kind, family);
+        (before != self.after.of(self.kind, family)).then_some(before)
+    }
+
+    /// Whether no table has this name any more.
+    fn drops(&self, given: &str) -> bool {
+        self.before.has(given) && !self.after.has(given)
+    }
+
+    /// The name that the router gave the table of this family.
+    pub fn after(&self, family: AfiSafi) -> Option<&Arc<str>> {
+        self.after.given(family)
+    }
 }
 
 impl PeerId {
     /// The peer or instance that a per-peer header's fields name.
     pub fn of(peer: &PeerKey) -> PeerId {
         let PeerKey { kind, address, asn, bgp_id } = *peer;
-        let none = Ipv4Addr::UNSPECIFIED;
         match kind {
-            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id: none },
+            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id },
             PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
-                let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-                PeerId { kind, address: Some(address), asn, bgp_id: if is_link_local { bgp_id } else { none } }
+                let id = PeerId { kind, address: Some(address), asn, bgp_id: Ipv4Addr::UNSPECIFIED };
+                if id.is_link_local() { PeerId { bgp_id, ..id } } else { id }
             }
         }
     }
 
-    /// Which of the peers that are up, none of them this one, is meant by it all the same: headers of one peer may name
-    /// different ASes or identifiers (that of a Peer Down, say). The only one of its kind with this address and AS, or
-    /// else with this address.
+    /// Whether its address says nothing without the interface.
+    pub fn is_link_local(&self) -> bool {
+        matches!(self.address, Some(IpAddr::V6(address)) if address.is_unicast_link_local())
+    }
+
+    /// What it has in common with all that could be meant by it.
+    fn alike(&self) -> (PeerKind, Option<IpAddr>) {
+        (self.kind, self.address)
+    }
+
+    /// Which of the peers that are up, none of them this one, routes under its header are of all the same: headers of one
+    /// peer may name different ASes or identifiers. The only one of its kind with this address and AS, or else with this
+    /// address; of Loc-RIB instances the only one with this distinguisher.
     pub fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
-        self.address?;
-        let same = || up.clone().filter(|other| (other.kind, other.address) == (self.kind, self.address));
+        let same = || up.clone().filter(|other| other.alike() == self.alike());
         only(same().filter(|other| other.asn == self.asn)).or_else(|| only(same())).copied()
+    }
+
+    /// Which of some peers, none of them this one, goes by its Peer Down: the only one that differs in nothing but an AS or
+    /// an identifier that one of the two does not name. Another AS at the same address is another peer, and another
+    /// BGP ID another Loc-RIB instance, which routers report down without ever having had them up.
+    pub fn meant_down<'a>(&self, up: impl Iterator<Item = &'a PeerId>) -> Option<PeerId> {
+        let is_open = |one: Asn, other: Asn| one == other || one == Asn(0) || other == Asn(0);
+        let is_unsaid = |one: Ipv4Addr, other: Ipv4Addr| one == other || one.is_unspecified() || other.is_unspecified();
+        only(up.filter(|other| {
+            other.alike() == self.alike() && is_open(other.asn, self.asn) && is_unsaid(other.bgp_id, self.bgp_id)
+        }))
+        .copied()
     }
 }
 
@@ -103,25 +188,16 @@ pub struct Source {
     pub speaker: Speaker,
 }
 
-/// One peer's capabilities, merged over its Peer Ups.
+/// What the Peer Ups of one peer said.
 #[derive(Debug, Default)]
 struct Peer {
+    /// The router's port and the peer's, by the router's end of a link to a link-local address: one header may be of
+    /// several peers. Elsewhere there is one.
+    ports: BTreeMap<Option<IpAddr>, (u16, u16)>,
     sent: Capabilities,
     received: Capabilities,
     add_path: AddPathInUse,
-    apart: Apart,
-}
-
-/// What is behind the table names of a peer, because others with its address have the same ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Apart {
-    /// Nothing: it was the first.
-    #[default]
-    Nothing,
-    /// Its AS.
-    As,
-    /// Its AS and its BGP identifier: a later one of that AS.
-    AsAndBgpId,
+    names: GivenNames,
 }
 
 /// The families whose NLRI carry path identifiers in each RIB. Settled at a Peer Up, because every UPDATE asks.
@@ -184,38 +260,114 @@ impl Peers {
         Peers::default()
     }
 
-    /// Takes in a Peer Up. A further one for the same peer merges its capabilities.
-    pub fn peer_up(&mut self, up: &PeerUp<'_>) {
-        let id = PeerId::of(&up.peer.peer);
+    /// Takes in a Peer Up. A further one of the same BGP session merges its capabilities.
+    pub fn peer_up(&mut self, up: &PeerUp<'_>) -> Told {
+        let id = self.id_up(&up.peer.peer);
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
-            return;
+            return Told { id, rank: Rank::Unheard, renamed: None };
         }
         self.last.take();
-        self.learn_name(up);
-        let apart = self.apart(&id);
-        let peer = self.peers.entry(id).or_insert_with(|| Peer { apart, ..Peer::default() });
+        self.last_table.take();
+        self.learn_router_id(up);
+        let known = self.peers.get(&id);
+        let ports = (up.local_port, up.remote_port);
+        let link = id.is_link_local().then_some(up.local_address);
+        let rank = match known {
+            None => Rank::First,
+            Some(peer) if id.address.is_none() || peer.ports.len() > 1 => Rank::Further,
+            Some(peer) if peer.ports.get(&link).is_some_and(|before| *before != ports) => Rank::Anew,
+            Some(_) => Rank::Further,
+        };
+        let before = known.map(|peer| peer.names.clone()).unwrap_or_default();
+        let after = given_names(&before, up);
+        let renamed = (after != before).then(|| Renamed::new(id.kind, before, after.clone()));
+        if let Some(renamed) = &renamed {
+            self.names.get_mut().release(&id, |given| renamed.drops(given));
+        }
+        let peer = self.peers.entry(id).or_default();
+        if rank == Rank::Anew {
+            *peer = Peer::default();
+        }
+        peer.ports.insert(link, ports);
+        peer.names = after;
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
         peer.add_path = AddPathInUse::of(&peer.sent, &peer.received);
-        if let Some(address) = id.address {
-            let ids = self.by_address.entry(address).or_default();
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
+        if rank == Rank::First {
+            self.alike.entry(id.alike()).or_default().push(id);
         }
+        Told { id, rank, renamed }
     }
 
-    /// Takes in a Peer Down; whether the peer was up.
-    pub fn peer_down(&mut self, header: &PerPeerHeader) -> bool {
-        let id = self.id(header);
+    /// Takes in a Peer Down of one of several parallel links to one link-local address, which nothing in the header tells
+    /// apart (draft-lin-grow-bmp-peer-interface-01 section 1): whether others are left, and with them the peer.
+    pub fn link_down(&mut self, header: &PerPeerHeader) -> bool {
+        let Some(peer) = self.up(header).and_then(|id| self.peers.get_mut(&id)) else { return false };
+        peer.ports.len() > 1 && peer.ports.pop_last().is_some()
+    }
+
+    /// Takes in a Peer Down; which peer was up and is no more.
+    pub fn peer_down(&mut self, header: &PerPeerHeader) -> Option<PeerId> {
+        let id = self.up(header)?;
         self.last.take();
-        if matches!(id.kind, PeerKind::LocRib(_)) {
-            self.names.retain(|(named, _), _| *named != id.kind);
+        self.last_table.take();
+        if let Some(alike) = self.alike.get_mut(&id.alike()) {
+            alike.retain(|other| *other != id);
+            if alike.is_empty() {
+                self.alike.remove(&id.alike());
+            }
         }
-        if let Some(ids) = id.address.and_then(|address| self.by_address.get_mut(&address)) {
-            ids.retain(|other| *other != id);
+        self.aliases.get_mut().retain(|_, of| *of != id);
+        self.names.get_mut().release(&id, |_| true);
+        self.peers.remove(&id).map(|_| id)
+    }
+
+    /// Takes in that one table of a peer or instance went down, and others of it did not.
+    pub fn table_down(&mut self, id: &PeerId, name: &str) {
+        self.last_table.take();
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.names.forget(name);
         }
-        self.peers.remove(&id).is_some()
+        self.names.get_mut().release(id, |given| given == name);
+    }
+
+    /// What the names of the router's tables are, by peer.
+    pub fn names(&mut self) -> &mut TableNames {
+        self.last_table.take();
+        self.names.get_mut()
+    }
+
+    /// Which peer a Peer Up is of: as its header says, but for a Loc-RIB whose BGP ID is left out now and then.
+    fn id_up(&self, peer: &PeerKey) -> PeerId {
+        let said = PeerId::of(peer);
+        if said.address.is_some() || self.peers.contains_key(&said) {
+            return said;
+        }
+        said.meant_down(self.alike(&said)).unwrap_or(said)
+    }
+
+    /// Which peer that is up a Peer Down is of.
+    pub fn up(&self, header: &PerPeerHeader) -> Option<PeerId> {
+        let said = PeerId::of(&header.peer);
+        if self.peers.contains_key(&said) {
+            return Some(said);
+        }
+        said.meant_down(self.alike(&said)).or_else(|| self.aliases.borrow().get(&said).copied())
+    }
+
+    fn alike(&self, id: &PeerId) -> std::slice::Iter<'_, PeerId> {
+        self.alike.get(&id.alike()).map(Vec::as_slice).unwrap_or_default().iter()
+    }
+
+    /// The router's own BGP identifier, where nobody has told it: without a database that is what names are made with.
+    fn learn_router_id(&mut self, up: &PeerUp<'_>) {
+        let names = self.names.get_mut();
+        if names.router_id().is_none() {
+            let is_global = up.peer.peer.kind.rd().is_zero();
+            let header = Some(up.peer.peer.bgp_id).filter(|_| matches!(up.peer.peer.kind, PeerKind::LocRib(_)));
+            let named = |id: &Ipv4Addr| is_global && !id.is_unspecified();
+            names.set_router_id(header.filter(named).or(Some(up.sent_open.bgp_id).filter(named)));
+        }
     }
 
     /// Whether a Peer Up of this peer or instance came, and no Peer Down since.
@@ -244,12 +396,17 @@ impl Peers {
 
     #[inline(never)]
     fn look_up(&self, peer: &PeerKey) -> Known {
-        let asked = PeerId::of(peer);
-        let others = asked.address.and_then(|address| self.by_address.get(&address));
-        let id = match self.peers.contains_key(&asked) {
-            true => asked,
-            false => asked.meant(others.into_iter().flatten()).unwrap_or(asked),
+        let said = PeerId::of(peer);
+        let id = match self.peers.contains_key(&said) {
+            true => said,
+            false => said.meant(self.alike(&said)).unwrap_or(said),
         };
+        if id != said && id.address.is_none() {
+            let mut aliases = self.aliases.borrow_mut();
+            if aliases.len() < ALIASES_MAX {
+                aliases.insert(said, id);
+            }
+        }
         Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) }
     }
 
@@ -263,20 +420,6 @@ impl Peers {
             Rib::AdjRibOut(policy) => (View::AdjRibOut(neighbour(policy)), Speaker { asn, bgp_id }),
         };
         Source { peer: self.id(header), view, speaker }
-    }
-
-    /// What the table names of a peer that comes up need behind them.
-    fn apart(&self, id: &PeerId) -> Apart {
-        let others = id.address.and_then(|address| self.by_address.get(&address));
-        let name = |kind| self.name_of(kind, AfiSafi::IPV4_UNICAST);
-        let shares = |other: &&PeerId| *other != id && name(other.kind) == name(id.kind);
-        let sharing: Vec<&PeerId> = others.into_iter().flatten().filter(shares).collect();
-        let has_as = |other: &&PeerId| other.asn == id.asn && self.peers[*other].apart != Apart::Nothing;
-        match sharing.iter().any(has_as) {
-            _ if sharing.is_empty() => Apart::Nothing,
-            false => Apart::As,
-            true => Apart::AsAndBgpId,
-        }
     }
 
     /// How the UPDATEs under this per-peer header are to be read.
@@ -307,72 +450,98 @@ impl Peers {
         }
     }
 
-    /// The `table_name` of routes under this per-peer header.
+    /// What the table of routes under this per-peer header is called.
     ///
     /// The VRF/Table Name TLV (RFC 9069 section 5.2.1); else what Junos puts into TLV type 0 of a Loc-RIB
     /// Peer Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
-    /// Of two peers with one address the later one's has its AS behind it.
-    pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> Arc<str> {
-        self.told_apart(header, self.name_of(header.peer.kind, family))
-    }
-
-    fn told_apart(&self, header: &PerPeerHeader, name: Arc<str>) -> Arc<str> {
+    pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> TableName {
+        let asked = (header.peer, rib_of(header), family);
+        if let Some((last, name)) = &*self.last_table.borrow()
+            && *last == asked
+        {
+            return name.clone();
+        }
         let id = self.id(header);
-        match self.peers.get(&id).map_or(Apart::Nothing, |peer| peer.apart) {
-            Apart::Nothing => name,
-            Apart::As => format!("{name}|as:{}", id.asn).into(),
-            Apart::AsAndBgpId => format!("{name}|as:{}|id:{}", id.asn, id.bgp_id).into(),
-        }
+        let given = match self.peers.get(&id) {
+            Some(peer) => peer.names.of(id.kind, family),
+            None => GivenNames::default().of(id.kind, family),
+        };
+        let name = self.named(&id, header, given);
+        self.last_table.replace(Some((asked, name.clone())));
+        name
     }
 
-    /// The same without what tells a second peer apart.
-    pub fn base_name(&self, header: &PerPeerHeader, family: AfiSafi) -> Arc<str> {
-        self.name_of(header.peer.kind, family)
+    fn named(&self, id: &PeerId, header: &PerPeerHeader, given: Arc<str>) -> TableName {
+        let stored = self.names.borrow_mut().of(rib_of(header), id, &given);
+        TableName { given, stored }
     }
 
-    fn name_of(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
-        if let Some(name) = self.names.get(&(kind, None)).or_else(|| self.names.get(&(kind, Some(family)))) {
-            return Arc::clone(name);
-        }
-        match kind {
-            PeerKind::Vrf(rd) | PeerKind::Local(rd) | PeerKind::LocRib(rd) | PeerKind::Unknown { rd, .. }
-                if !rd.is_zero() =>
-            {
-                format!("rd:{rd}").into()
-            }
-            PeerKind::Global
-            | PeerKind::Vrf(_)
-            | PeerKind::Local(_)
-            | PeerKind::LocRib(_)
-            | PeerKind::Unknown { .. } => UNKNOWN_TABLE.into(),
-        }
-    }
-
-    /// The `table_name` of one Route Monitoring message's routes: as [`Peers::table_name`], unless the message itself
+    /// What the table of one Route Monitoring message's routes is called: as [`Peers::table_name`], unless the message itself
     /// names a table, which version 4 allows.
-    pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> Arc<str> {
+    pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> TableName {
         match monitoring.table_name().filter(|name| !name.as_str().is_empty()) {
-            Some(name) => self.told_apart(&monitoring.peer, name.as_str().into()),
+            Some(name) => self.named(&self.id(&monitoring.peer), &monitoring.peer, escape(name.as_str()).into()),
             None => self.table_name(&monitoring.peer, family),
         }
     }
+}
 
-    fn learn_name(&mut self, up: &PeerUp<'_>) {
-        let kind = up.peer.peer.kind;
-        if let Some(name) = up.information.iter().find(|tlv| tlv.type_code == Information::TABLE_NAME) {
-            if let Some(name) = table_name_text(name.value) {
-                self.names.insert((kind, None), name);
-            }
-        } else if let PeerKind::LocRib(_) = kind {
-            // On other peers type 0 is free text: newer FRR puts the neighbour's description there.
-            let string = up.information.iter().find(|tlv| tlv.type_code == Information::STRING);
-            if let Some(name) = string.and_then(|tlv| table_name_text(tlv.value)) {
-                for family in open_families(&up.sent_open, &up.received_open) {
-                    self.names.insert((kind, Some(family)), Arc::clone(&name));
-                }
-            }
+fn rib_of(header: &PerPeerHeader) -> RibKind {
+    match header.rib {
+        Rib::LocRib { .. } => RibKind::LocRib,
+        Rib::AdjRibIn(_) => RibKind::AdjRibIn,
+        Rib::AdjRibOut(_) => RibKind::AdjRibOut,
+    }
+}
+
+/// The names of a peer's tables after this Peer Up. One that names none leaves them.
+fn given_names(before: &GivenNames, up: &PeerUp<'_>) -> GivenNames {
+    let mut after = before.clone();
+    let families = open_families(&up.sent_open, &up.received_open);
+    match information_name(&up.peer, &up.information) {
+        Some(GivenName::Table(name)) => after.name(families, &name),
+        Some(GivenName::String(name)) if !after.is_named() => after.name_families(families, &name),
+        Some(GivenName::String(_)) | None => after.leave(families),
+    }
+    after
+}
+
+/// The name of a table in a Peer Up or Peer Down, escaped.
+enum GivenName {
+    /// In TLV type 3.
+    Table(Arc<str>),
+    /// In TLV type 0 of a Loc-RIB.
+    String(Arc<str>),
+}
+
+impl GivenName {
+    fn text(self) -> Arc<str> {
+        match self {
+            GivenName::Table(name) | GivenName::String(name) => name,
         }
     }
+}
+
+fn information_name(header: &PerPeerHeader, information: &[Information<'_>]) -> Option<GivenName> {
+    let text = |type_code| information.iter().find(|tlv| tlv.type_code == type_code).map(|tlv| tlv.value);
+    match text(Information::TABLE_NAME) {
+        Some(name) => table_name_text(name).map(GivenName::Table),
+        // On other peers type 0 is free text: newer FRR puts the peer's description there.
+        None if matches!(header.peer.kind, PeerKind::LocRib(_)) => {
+            text(Information::STRING).and_then(table_name_text).map(GivenName::String)
+        }
+        None => None,
+    }
+}
+
+/// The table that a Peer Down names (RFC 9069 section 5.3), escaped.
+pub fn table_down(down: &PeerDown<'_>) -> Option<Arc<str>> {
+    information_name(&down.peer, &down.information).map(GivenName::text)
+}
+
+/// The table that a Peer Up names, escaped.
+pub fn table_of_up(up: &PeerUp<'_>) -> Option<Arc<str>> {
+    information_name(&up.peer, &up.information).map(GivenName::text)
 }
 
 /// The one that there is, unless there are more.
@@ -383,7 +552,7 @@ fn only<'a>(mut ids: impl Iterator<Item = &'a PeerId>) -> Option<&'a PeerId> {
 /// The text of a table name, unless it is empty.
 fn table_name_text(value: &[u8]) -> Option<Arc<str>> {
     let text = Text::key(value);
-    (!text.as_str().is_empty()).then(|| text.as_str().into())
+    (!text.as_str().is_empty()).then(|| escape(text.as_str()).into())
 }
 
 /// The families of one Peer Up's own OPENs; without a multiprotocol capability that is IPv4 unicast (RFC 4760 section 8).
@@ -395,130 +564,5 @@ fn open_families(sent: &Open, received: &Open) -> BTreeSet<AfiSafi> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Asn;
-    use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
-    use crate::wire::bmp::{Tlv, TlvKind};
-
-    const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
-    const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
-    const RD: Rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 7]);
-
-    fn header(kind: PeerKind, rib: Rib) -> PerPeerHeader {
-        let address = Ipv4Addr::new(192, 0, 2, 1);
-        let peer = PeerKey { kind, address: address.into(), asn: Asn(1), bgp_id: address };
-        PerPeerHeader { peer, rib, as_width: AsWidth::Four, time: None }
-    }
-
-    fn loc_rib(rd: Rd) -> PerPeerHeader {
-        header(PeerKind::LocRib(rd), Rib::LocRib { filtered: false })
-    }
-
-    fn open(families: &[AfiSafi], add_path: &[(AfiSafi, AddPathDirection)]) -> Open {
-        let mut capabilities: Vec<_> = families.iter().map(|family| Capability::Multiprotocol(*family)).collect();
-        capabilities.push(Capability::AddPath(add_path.to_vec()));
-        let bgp_id = Ipv4Addr::new(10, 0, 0, 1);
-        Open { version: 4, my_as: 1, asn: Asn(1), hold_time: 0, bgp_id, capabilities, defect: None }
-    }
-
-    fn up<'a>(peer: PerPeerHeader, sent: Open, received: Open, tlv: Option<(u16, &'a [u8])>) -> PeerUp<'a> {
-        PeerUp {
-            peer,
-            local_address: Ipv4Addr::UNSPECIFIED.into(),
-            local_port: 0,
-            remote_port: 0,
-            sent_open: sent,
-            received_open: received,
-            information: tlv.map(|(type_code, value)| Information { type_code, value }).into_iter().collect(),
-        }
-    }
-
-    #[test]
-    fn add_path_goes_by_direction_and_rib() {
-        use AddPathDirection::{Both, Receive, Send};
-        let check = |rib: Rib, kind, sent: &[_], received: &[_], want: &[AfiSafi]| {
-            let mut peers = Peers::new();
-            let header = header(kind, rib);
-            peers.peer_up(&up(header, open(&[], sent), open(&[], received), None));
-            assert_eq!(
-                peers.context(&header).add_path,
-                want.iter().copied().collect(),
-                "{rib:?} {sent:?} {received:?}"
-            );
-        };
-        let global = PeerKind::Global;
-        let (incoming, outgoing) = (Rib::AdjRibIn(Policy::Pre), Rib::AdjRibOut(Policy::Post));
-        check(incoming, global, &[(V4, Receive)], &[(V4, Send)], &[V4]);
-        check(incoming, global, &[(V4, Receive)], &[], &[]);
-        check(incoming, global, &[(V4, Send)], &[(V4, Receive)], &[]);
-        check(outgoing, global, &[(V4, Send)], &[(V4, Receive)], &[V4]);
-        check(incoming, global, &[(V4, Both), (V6, Receive)], &[(V4, Both), (V6, Receive)], &[V4]);
-        let instance = PeerKind::LocRib(Rd([0; 8]));
-        check(Rib::LocRib { filtered: true }, instance, &[(V6, Receive)], &[], &[V6]);
-        check(Rib::LocRib { filtered: true }, instance, &[], &[], &[]);
-    }
-
-    #[test]
-    fn several_peer_ups_of_one_instance_are_merged_and_a_peer_down_forgets_them() {
-        let mut peers = Peers::new();
-        let header = loc_rib(RD);
-        peers.peer_up(&up(header, open(&[V4], &[]), open(&[], &[]), Some((3, b"blue"))));
-        peers.peer_up(&up(header, open(&[V6], &[]), open(&[], &[]), None));
-        assert_eq!(peers.families(&header), [V4, V6]);
-        assert_eq!(&*peers.table_name(&header, V6), "blue");
-        assert!(peers.is_up(&header) && !peers.is_up(&loc_rib(Rd([0; 8]))));
-        assert!(peers.peer_down(&header));
-        assert!(!peers.peer_down(&header));
-        assert_eq!(&*peers.table_name(&header, V6), "rd:0:65000:7");
-    }
-
-    #[test]
-    fn link_local_neighbours_of_two_interfaces_are_two() {
-        let mut peers = Peers::new();
-        let of = |id: u8, rd| {
-            let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
-            let mut header = header(kind, Rib::AdjRibIn(Policy::Pre));
-            header.peer.address = "fe80::1".parse().unwrap();
-            header.peer.bgp_id = Ipv4Addr::new(10, 0, 0, id);
-            header
-        };
-        let all = [of(1, 0), of(2, 0), of(3, 0), of(1, 7)];
-        for header in all {
-            peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), None));
-        }
-        let names = |peers: &Peers| all.map(|header| peers.table_name(&header, V4).to_string());
-        assert_eq!(names(&peers), ["UNKNOWN", "UNKNOWN|as:1", "UNKNOWN|as:1|id:10.0.0.3", "rd:0:1:7"]);
-        // Without its identifier it may be any of three, of which none goes.
-        assert!(!peers.peer_down(&of(0, 0)) && !peers.peer_down(&of(4, 0)));
-        assert!(peers.peer_down(&of(0, 7)) && peers.peer_down(&of(2, 0)) && peers.peer_down(&of(3, 0)));
-        assert!(!peers.is_up(&of(1, 7)) && peers.is_up(&of(1, 0)));
-        // One is left: it is meant.
-        assert!(peers.peer_down(&of(0, 0)));
-        assert!(peers.by_address.values().all(Vec::is_empty));
-    }
-
-    #[test]
-    fn tables_without_a_name_tlv() {
-        let mut peers = Peers::new();
-        // Junos: one instance, one Peer Up per family, the table's name in TLV type 0.
-        let header = loc_rib(Rd([0; 8]));
-        peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"inet.0"))));
-        peers.peer_up(&up(header, open(&[V6], &[]), open(&[V6], &[]), Some((0, b"inet6.0"))));
-        assert_eq!(&*peers.table_name(&header, V4), "inet.0");
-        assert_eq!(&*peers.table_name(&header, V6), "inet6.0");
-        // FRR: the neighbour's description in the same TLV of a global peer.
-        let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
-        peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
-        assert_eq!(&*peers.table_name(&neighbour, V4), UNKNOWN_TABLE);
-        // Version 4: the message itself may name it.
-        let value = &b"violet"[..];
-        let tlv = Tlv { type_code: 3, kind: TlvKind::TableName, enterprise: None, index: 0, value };
-        let named = RouteMonitoring { peer: header, update: &[], update_offset: 0, tlvs: vec![tlv] };
-        assert_eq!(&*peers.table_of(&named, V4), "violet");
-        assert_eq!(&*peers.table_of(&RouteMonitoring { tlvs: vec![], ..named }, V4), "inet.0");
-        // GoBGP 3: no Peer Up at all.
-        assert_eq!(&*Peers::new().table_name(&header, V4), UNKNOWN_TABLE);
-        assert_eq!(&*Peers::new().table_name(&loc_rib(RD), V4), "rd:0:65000:7");
-    }
-}
+#[path = "peers_tests.rs"]
+mod tests;

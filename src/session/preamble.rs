@@ -1,9 +1,11 @@
 //! What a router said that holds until it says otherwise: its Initiation, and the Peer Ups of the peers that are up.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::peers::{PEERS_MAX, PeerId};
-use crate::wire::bmp::{self, Frame};
+use super::peers::{self, PEERS_MAX, PeerId};
+use crate::wire::bmp::{self, Frame, Message};
 
 /// So many Initiations are kept; a router sends one.
 const INITIATIONS_MAX: usize = 4;
@@ -41,6 +43,15 @@ impl Preamble {
                 }
                 self.count += 1;
                 let ups = self.ups.entry(peer).or_default();
+                // One with other ports is of another BGP session: what was said of those before does not hold any more.
+                let is_parallel = |bytes: &[u8]| {
+                    peer.is_link_local() && bytes_of(LOCAL_ADDRESS, bytes) != bytes_of(LOCAL_ADDRESS, frame.bytes)
+                };
+                if peer.address.is_some() {
+                    ups.retain(|(_, bytes)| {
+                        bytes_of(PORTS, bytes) == bytes_of(PORTS, frame.bytes) || is_parallel(bytes)
+                    });
+                }
                 if ups.len() >= UPS_MAX {
                     ups.remove(0);
                 }
@@ -48,10 +59,22 @@ impl Preamble {
             }
             (2, Some(header)) => {
                 let peer = PeerId::of(&header.peer);
-                if self.ups.remove(&peer).is_none()
-                    && let Some(meant) = peer.meant(self.ups.keys())
+                let gone = if self.ups.contains_key(&peer) { Some(peer) } else { peer.meant_down(self.ups.keys()) };
+                if let Some(gone) = gone
+                    && let Some(ups) = self.ups.get_mut(&gone)
                 {
-                    self.ups.remove(&meant);
+                    let name = table_of(frame);
+                    let is_named =
+                        |(_, bytes): &Numbered| name.is_some() && whole(bytes).as_ref().and_then(table_of) == name;
+                    // One table of several goes alone (RFC 9069 section 5.3).
+                    if ups.iter().any(is_named) {
+                        ups.retain(|up| !is_named(up));
+                    } else {
+                        ups.clear();
+                    }
+                    if ups.is_empty() {
+                        self.ups.remove(&gone);
+                    }
                 }
             }
             _ => {}
@@ -64,6 +87,30 @@ impl Preamble {
         ups.sort_unstable_by_key(|(number, _)| *number);
         let ups = ups.into_iter().map(|(_, bytes)| bytes);
         self.initiations.iter().chain(ups).flat_map(|bytes| bytes.iter().copied()).collect()
+    }
+}
+
+/// Where the router's address stands in a Peer Up: behind the headers.
+const LOCAL_ADDRESS: Range<usize> = 48..64;
+
+/// And both ports.
+const PORTS: Range<usize> = 64..68;
+
+fn bytes_of(place: Range<usize>, up: &[u8]) -> Option<&[u8]> {
+    up.get(place)
+}
+
+/// A message that is kept.
+fn whole(bytes: &[u8]) -> Option<Frame<'_>> {
+    bmp::next_frame(bytes, bytes.len()).ok()?
+}
+
+/// The table that a Peer Up or Peer Down names.
+fn table_of(frame: &Frame<'_>) -> Option<Arc<str>> {
+    match bmp::decode(frame).ok()? {
+        Message::PeerUp(up) => peers::table_of_up(&up),
+        Message::PeerDown(down) => peers::table_down(&down),
+        _ => None,
     }
 }
 
@@ -104,6 +151,25 @@ mod tests {
         }
         (bytes[15], bytes[35], bytes[39]) = (distinguisher, asn, bgp_id);
         bytes
+    }
+
+    #[test]
+    fn another_bgp_session_ends_what_was_said_of_the_one_before() {
+        let up = |peer_type: u8, port: u8, mark: u8| {
+            let mut bytes = message(3, peer_type, 1, 0);
+            bytes.resize(69, 0);
+            (bytes[4], bytes[67], bytes[68]) = (69, port, mark);
+            bytes
+        };
+        let after = |ups: &[Vec<u8>]| {
+            let mut preamble = Preamble::default();
+            ups.iter().for_each(|bytes| preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap()));
+            preamble.to_bytes()
+        };
+        assert_eq!(after(&[up(0, 1, 1), up(0, 1, 2), up(0, 2, 3)]), up(0, 2, 3));
+        assert_eq!(after(&[up(0, 1, 1), up(0, 1, 2)]), [up(0, 1, 1), up(0, 1, 2)].concat());
+        // The ports of a Loc-RIB mean nothing.
+        assert_eq!(after(&[up(3, 1, 1), up(3, 2, 2)]), [up(3, 1, 1), up(3, 2, 2)].concat());
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use log::warn;
 
 use super::SessionEnd;
-use super::changes::{Part, Slot};
+use super::changes::Slot;
+use super::held::Origin;
 use super::outbox::Outbox;
-use super::peers::PeerId;
 use super::rib::{Rib, Verdict};
 use super::standing::Standing;
 use super::tables::{Redump, Rules, Stamp, router_note};
@@ -22,9 +22,8 @@ use crate::pipeline::{
 #[derive(Debug)]
 pub(super) struct SyncedTable {
     pub table: Arc<Table>,
-    /// Whose Peer Down it goes with.
-    pub peer: PeerId,
-    pub part: Part,
+    /// Whose it is: that peer's Peer Down takes it away.
+    pub origin: Origin,
     pub rib: Rib,
     pub dump: Dump,
     pub eor_seen: bool,
@@ -92,7 +91,7 @@ impl Writer<'_> {
 impl SyncedTable {
     /// The family that its routes are of.
     pub fn family(&self) -> AfiSafi {
-        Slot { afi: self.table.afi, part: self.part }.family()
+        Slot { afi: self.table.afi, part: self.origin.part }.family()
     }
 
     /// How many routes it has, once that can be compared with what the router says of itself: not inside a dump, and

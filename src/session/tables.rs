@@ -12,12 +12,14 @@ use log::info;
 
 use super::SessionEnd;
 use super::changes::{Changes, Part, Slot};
+use super::held::{Held, Origin};
 use super::outbox::Outbox;
-use super::peers::{PeerId, Source};
+use super::peers::{PeerId, Renamed, Source};
 use super::remnants::LocRibs;
 use super::rib::Rib;
 use super::standing::Standing;
 use super::synced_table::{Dump, Room, SyncedTable, Writer};
+use super::table_names::{GivenNames, TableName};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
     PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason,
@@ -65,8 +67,10 @@ pub struct Tables {
     outbox: Outbox,
     rules: Rules,
     tables: HashMap<TableKey, SyncedTable>,
+    /// The tables of each peer or instance.
+    by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// Tables with rows from before this session that it has not begun.
-    held: BTreeSet<TableKey>,
+    held: Held,
     /// Whether what is from before this session, and what it has not begun, is gone.
     is_hold_over: bool,
     standing: Arc<Standing>,
@@ -82,12 +86,13 @@ pub struct Tables {
 
 impl Tables {
     /// The tables of a router whose session begins; `held` are those the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, held: Vec<TableKey>, standing: Arc<Standing>) -> Tables {
+    pub fn new(outbox: Outbox, rules: Rules, held: Held, standing: Arc<Standing>) -> Tables {
         Tables {
             outbox,
             rules,
             tables: HashMap::new(),
-            held: held.into_iter().collect(),
+            by_peer: HashMap::new(),
+            held,
             is_hold_over: false,
             standing,
             is_doubtful: false,
@@ -112,7 +117,7 @@ impl Tables {
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn begin(&mut self, source: &Source, name: &Arc<str>, slot: Slot) -> Result<(), SessionEnd> {
+    pub fn begin(&mut self, source: &Source, name: &TableName, slot: Slot) -> Result<(), SessionEnd> {
         self.table(source, name, slot).map(|_| ())
     }
 
@@ -123,7 +128,7 @@ impl Tables {
     pub fn apply(
         &mut self,
         source: &Source,
-        name: impl Fn(Slot) -> Arc<str>,
+        name: impl Fn(Slot) -> TableName,
         changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
@@ -169,7 +174,7 @@ impl Tables {
     pub fn end_of_rib(
         &mut self,
         source: &Source,
-        name: &Arc<str>,
+        name: &TableName,
         slot: Slot,
         received_at: Timestamp,
     ) -> Result<bool, SessionEnd> {
@@ -182,13 +187,9 @@ impl Tables {
     /// # Errors
     /// The session cannot go on.
     pub fn end_of_vpn_rib(&mut self, source: &Source, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
-        let is_vpn = |of: &SyncedTable| matches!(of.part, Part::Vpn(_)) && of.peer == source.peer;
-        let keys: Vec<TableKey> = self
-            .tables
-            .iter()
-            .filter(|(key, table)| key.view == source.view && key.afi == afi && is_vpn(table))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, Part::Vpn(_));
+        let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);
+        let keys: Vec<TableKey> = self.keys_of(&source.peer).filter(is_meant).cloned().collect();
         let mut is_first = keys.is_empty();
         for key in &keys {
             is_first |= self.complete(key, received_at)?;
@@ -217,21 +218,68 @@ impl Tables {
         Ok(true)
     }
 
-    /// A Loc-RIB instance or a neighbour went down: its tables go, routes and sync rows; whether it had any.
+    /// The tables that the session has begun of a peer or instance.
+    fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &TableKey> {
+        self.by_peer.get(peer).into_iter().flatten()
+    }
+
+    /// A Loc-RIB instance or a peer went down: its tables go, routes and sync rows. `None`: it had none.
     ///
-    /// `name` is what its unicast table would be called: a neighbour that was up in an earlier session and is not in this
-    /// one has rows by that name.
+    /// One that this session has not brought up may have tables of sessions before: that is looked up in memory. `name` is
+    /// that of the table in the message; where the peer has it beside others, it alone goes (RFC 9069 section 5.3).
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn down(&mut self, source: &Source, name: &str, reason: &str) -> Result<bool, SessionEnd> {
-        let begun = self.tables.iter().filter(|(_, table)| table.peer == source.peer).map(|(key, _)| key);
-        let address = source.view.neighbour().map(|of| of.address);
-        let held = self.held.iter().filter(|key| {
-            address.is_some() && key.view.neighbour().map(|of| of.address) == address && base(&key.name) == name
+    pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Gone>, SessionEnd> {
+        let peer = &if self.by_peer.contains_key(peer) { *peer } else { self.held.meant_down(peer).unwrap_or(*peer) };
+        let begun = self.keys_of(peer).map(|key| (key, &*self.tables[key].origin.given));
+        let held = self.held.of(peer).map(|(key, origin)| (key, &*origin.given));
+        let mut doomed: Vec<(&TableKey, &str)> = begun.chain(held).collect();
+        let mut gone = Gone::All(*peer);
+        if let Some(name) = name {
+            let is_named = |(_, given): &(&TableKey, &str)| *given == name;
+            if doomed.iter().any(is_named) && !doomed.iter().all(is_named) {
+                doomed.retain(is_named);
+                gone = Gone::Table(*peer, name.into());
+            }
+        }
+        let default = GivenNames::default().of(peer.kind, AfiSafi::IPV4_UNICAST);
+        let strays = self.held.strays(peer.address, name.unwrap_or(&default));
+        let doomed: BTreeSet<_> = doomed.into_iter().map(|(key, _)| key).chain(strays).map(whole).collect();
+        let is_any = self.remove(&doomed, SessionEventKind::PeerDown, reason)?;
+        Ok(is_any.then_some(gone))
+    }
+
+    /// A Peer Up gave tables of a peer or instance another name: what is stored under the old one goes, as with a Peer Down.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed) -> Result<(), SessionEnd> {
+        let begun = self.keys_of(peer).filter(|key| {
+            let table = &self.tables[*key];
+            renamed.before(table.family()).is_some_and(|before| before == table.origin.given)
         });
-        let doomed = begun.chain(held).map(whole).collect();
-        self.remove(&doomed, SessionEventKind::PeerDown, reason)
+        let held = self.held.of(peer).filter(|(key, origin)| {
+            let family = Slot { afi: key.afi, part: origin.part }.family();
+            renamed.after(family).is_some_and(|after| *after != origin.given)
+        });
+        let doomed: BTreeSet<_> = begun.chain(held.map(|(key, _)| key)).map(whole).collect();
+        self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
+    }
+
+    /// A peer that is up has another BGP session: what it had is stale until it is said again.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn restart(&mut self, peer: &PeerId) -> Result<(), SessionEnd> {
+        let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
+        for key in keys {
+            let Some(table) = self.tables.remove(&key) else { continue };
+            self.outbox.forget(&table.table);
+            self.standing.table_gone(mark(&key));
+            self.start(key, &table.table, table.origin)?;
+        }
+        Ok(())
     }
 
     /// A neighbour sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
@@ -240,17 +288,14 @@ impl Tables {
             return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
         }
         let is_silent = |table: &SyncedTable| !table.is_heard && table.rib.is_empty();
-        let is_other = |key: &TableKey| key.view != source.view && key.view.kind() == source.view.kind();
-        let its_own = self.tables.iter().filter(|(key, table)| table.peer == source.peer && is_other(key));
+        let is_other = |key: &&TableKey| key.view != source.view && key.view.kind() == source.view.kind();
+        let its_own = || self.keys_of(&source.peer).filter(is_other);
         // A table goes in all its families: if one of them is alive, none does.
-        let alive: BTreeSet<_> = its_own.filter(|(_, table)| !is_silent(table)).map(|(key, _)| whole(key)).collect();
-        let gone = self
-            .tables
-            .extract_if(|key, table| table.peer == source.peer && is_other(key) && !alive.contains(&whole(key)));
+        let alive: BTreeSet<_> = its_own().filter(|key| !is_silent(&self.tables[*key])).map(whole).collect();
+        let gone: Vec<_> = its_own().filter(|key| !alive.contains(&whole(key))).cloned().collect();
         let mut tables = BTreeSet::new();
-        for (key, table) in gone {
-            self.outbox.forget(&table.table);
-            self.outbox.owner().meter.forget_table(&table.table);
+        for key in gone {
+            self.take(&key);
             tables.insert(whole(&key));
         }
         if tables.is_empty() {
@@ -264,9 +309,22 @@ impl Tables {
     /// # Errors
     /// The session cannot go on.
     pub fn drop_view(&mut self, source: &Source, view: View, reason: &str) -> Result<bool, SessionEnd> {
-        let begun = self.tables.iter().filter(|(key, table)| table.peer == source.peer && key.view == view);
-        let doomed = begun.map(|(key, _)| whole(key)).collect();
+        let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
+    }
+
+    /// Takes a table out of the session's memory.
+    fn take(&mut self, key: &TableKey) -> Option<SyncedTable> {
+        let table = self.tables.remove(key)?;
+        if let Some(keys) = self.by_peer.get_mut(&table.origin.peer) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_peer.remove(&table.origin.peer);
+            }
+        }
+        self.outbox.forget(&table.table);
+        self.outbox.owner().meter.forget_table(&table.table);
+        Some(table)
     }
 
     /// Lets the stored routes of every table be counted whose dump is over.
@@ -284,7 +342,8 @@ impl Tables {
     /// during a dump for one.
     pub fn stored_routes(&self, peer: &PeerId) -> BTreeMap<(View, AfiSafi), Option<usize>> {
         let mut all = BTreeMap::new();
-        for (key, table) in self.tables.iter().filter(|(_, table)| table.peer == *peer) {
+        for key in self.keys_of(peer) {
+            let table = &self.tables[key];
             let sum = all.entry((key.view, table.family())).or_insert(Some(0));
             *sum = sum.zip(table.settled_routes()).map(|(sum, routes)| sum + routes);
         }
@@ -308,7 +367,7 @@ impl Tables {
     /// # Errors
     /// The writers are gone.
     pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
-        let doomed = self.tables.keys().chain(&self.held).map(whole).collect();
+        let doomed = self.tables.keys().chain(self.held.keys()).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
         self.outbox.op(StateOp::PeersUnknown(PeersOf::Router))?;
         self.close(SessionState::Ended, reason)
@@ -367,9 +426,9 @@ impl Tables {
         if *idle >= rules.hold && !self.is_hold_over {
             self.is_hold_over = true;
             let begun: BTreeSet<(View, Arc<str>)> = self.tables.keys().map(whole).collect();
-            let doomed = self.held.iter().map(whole).filter(|table| !begun.contains(table)).collect();
+            let doomed = self.held.keys().map(whole).filter(|table| !begun.contains(table)).collect();
             self.remove(&doomed, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
-            self.held.clear();
+            self.held = Held::default();
             self.outbox.op(StateOp::PeersUnknown(PeersOf::EarlierSessions))?;
         }
         self.report_state()?;
@@ -399,31 +458,43 @@ impl Tables {
         if !doomed.is_empty() {
             self.outbox.settle()?;
         }
-        let is_doomed = |key: &TableKey| doomed.contains(&whole(key));
-        for (key, table) in self.tables.extract_if(|key, _| is_doomed(key)) {
-            self.outbox.forget(&table.table);
-            self.standing.table_gone(mark(&key));
-            self.outbox.owner().meter.forget_table(&table.table);
-        }
-        self.held.retain(|key| !is_doomed(key));
         let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (view, name) in doomed {
             let address = view.neighbour().map(|of| of.address);
-            let name_of_all = if address.is_some() { base(name) } else { name };
+            let unicast = self.doom(*view, name);
+            let name_of_all = if address.is_some() { unicast.unwrap_or(Arc::clone(name)) } else { Arc::clone(name) };
             together.entry((address, name_of_all)).or_default().push((*view, Arc::clone(name)));
         }
         for ((peer_address, name), tables) in together {
             let mut event = router_note(kind, Some(reason), None);
             event.peer_address = peer_address;
-            event.table_name = Some(name.into());
+            event.table_name = Some(name);
             self.outbox.op(StateOp::TablesDown { tables, event: Some(event) })?;
         }
         Ok(!doomed.is_empty())
     }
 
+    /// Takes a table out of the session's memory in all its families, begun or not; what the unicast table beside it is called.
+    fn doom(&mut self, view: View, name: &Arc<str>) -> Option<Arc<str>> {
+        let mut unicast = None;
+        for afi in [Afi::Ipv4, Afi::Ipv6] {
+            let key = TableKey { view, name: Arc::clone(name), afi };
+            if let Some(origin) = self.held.origin(&key) {
+                unicast = Some(Arc::clone(&origin.unicast));
+            }
+            self.held.remove(&key);
+            if let Some(table) = self.take(&key) {
+                unicast = Some(table.origin.unicast);
+                self.standing.table_gone(mark(&key));
+            }
+        }
+        unicast
+    }
+
     /// The table's key, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
-    fn table(&mut self, source: &Source, name: &Arc<str>, slot: Slot) -> Result<TableKey, SessionEnd> {
-        let key = TableKey { view: source.view, name: Arc::clone(name), afi: slot.afi };
+    fn table(&mut self, source: &Source, name: &TableName, slot: Slot) -> Result<TableKey, SessionEnd> {
+        let stored = slot.name(Arc::clone(&name.stored));
+        let key = TableKey { view: source.view, name: stored, afi: slot.afi };
         if self.tables.contains_key(&key) {
             return Ok(key);
         }
@@ -433,9 +504,17 @@ impl Tables {
         }
         let router = self.outbox.owner().router.clone();
         let (view, afi, speaker) = (source.view, slot.afi, source.speaker);
-        let table = Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker });
+        let table = Arc::new(Table { view, router, name: Arc::clone(&key.name), afi, speaker });
+        let (peer, part) = (source.peer, slot.part);
+        let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
+        self.start(key.clone(), &table, origin)?;
+        Ok(key)
+    }
+
+    /// Begins a table that is not begun.
+    fn start(&mut self, key: TableKey, table: &Arc<Table>, origin: Origin) -> Result<(), SessionEnd> {
         let (reply, stored) = bounded(1);
-        self.outbox.op(StateOp::SyncStart { table: Arc::clone(&table), stored: reply })?;
+        self.outbox.op(StateOp::SyncStart { table: Arc::clone(table), stored: reply })?;
         self.outbox.flush()?;
         let Ok(stored) = stored.recv() else {
             return Err(if self.outbox.owner().is_lost() {
@@ -447,7 +526,7 @@ impl Tables {
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
         let mut dump = Dump::Expected { since: self.idle };
-        let mut rib = Rib::stored(slot.afi, &stored);
+        let mut rib = Rib::stored(key.afi, &stored);
         let mut is_heard = false;
         if let Some(is_over) = self.standing.table_begun(mark(&key)) {
             // Part of the dump was applied by an earlier process: what this one does not see is not stale.
@@ -455,35 +534,30 @@ impl Tables {
             is_heard = true;
             dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
         }
-        let meter = self.outbox.owner().meter.table(&table);
-        let (peer, part) = (source.peer, slot.part);
-        let begun = SyncedTable {
-            table,
-            peer,
-            part,
-            rib,
-            dump,
-            eor_seen: false,
-            is_heard,
-            left_out: 0,
-            room: Room::Left,
-            meter,
-        };
+        let meter = self.outbox.owner().meter.table(table);
+        let table = Arc::clone(table);
+        self.by_peer.entry(origin.peer).or_default().insert(key.clone());
+        let begun =
+            SyncedTable { table, origin, rib, dump, eor_seen: false, is_heard, left_out: 0, room: Room::Left, meter };
         begun.meter.end_of_rib.set(0);
         begun.measure();
-        self.tables.insert(key.clone(), begun);
-        Ok(key)
+        self.tables.insert(key, begun);
+        Ok(())
     }
+}
+
+/// What went with a Peer Down.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// All that the peer or instance had.
+    All(PeerId),
+    /// The table of this name; others of it are left.
+    Table(PeerId, Arc<str>),
 }
 
 /// A table in all its families.
 fn whole(key: &TableKey) -> (View, Arc<str>) {
     (key.view, Arc::clone(&key.name))
-}
-
-/// The name of the unicast table that a table belongs to: what stands before the first `|`.
-fn base(name: &str) -> &str {
-    name.split('|').next().unwrap_or(name)
 }
 
 /// How [`Standing`] knows a table.

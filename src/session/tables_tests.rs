@@ -1,12 +1,12 @@
 //! The life of tables, read at the other end of the channels.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{Asn, NextHop, Nlri, PathAttributes, Prefix, RouterId, Speaker};
+use crate::model::{Asn, Neighbour, NextHop, Nlri, PathAttributes, Policy, Prefix, RouterId, Speaker};
 use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
@@ -29,6 +29,11 @@ struct Bench {
 
 /// Answers every `SyncStart` with `stored`, on a thread of its own since the session waits for it.
 fn bench(stored: Vec<StoredRoute>, held: Vec<TableKey>, redump: Redump) -> Bench {
+    holding(stored, Held::new(held.into_iter().map(|key| (key, None))), redump)
+}
+
+/// The same with tables of which more is known.
+fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
     let (to_writer, from_session) = unbounded();
     let (to_test, state) = unbounded();
     let (to_history, events_from_session) = unbounded::<EventBatch>();
@@ -76,7 +81,7 @@ impl Bench {
     }
 
     fn apply(&mut self, changes: &Changes) {
-        self.tables.apply(&LOC_RIB, |_| "global".into(), changes, stamp()).unwrap();
+        self.tables.apply(&LOC_RIB, |_| named("global"), changes, stamp()).unwrap();
     }
 
     fn idle(&mut self, waited: Duration) {
@@ -128,6 +133,10 @@ fn say_change(change: &RouteChange) -> &'static str {
     }
 }
 
+fn named(name: &str) -> TableName {
+    TableName { given: name.into(), stored: name.into() }
+}
+
 fn route() -> EncodedRoute {
     let next_hop = NextHop { address: [192, 0, 2, 1].into(), link_local: None };
     EncodedRoute::encode(Some(&next_hop), &PathAttributes::default(), None)
@@ -150,7 +159,7 @@ fn a_redump_writes_only_what_differs_and_eor_names_the_rest() {
     let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
     bench.announce(&[1, 3]);
     for _ in 0..2 {
-        bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(2, 0)).unwrap();
+        bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap();
     }
     bench.announce(&[1]);
     let (ops, events) = bench.written();
@@ -192,7 +201,7 @@ fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
 #[test]
 fn a_table_without_any_route_waits_for_the_hold() {
     let mut bench = bench(vec![stored(1)], vec![TableKey::loc_rib("old", Afi::Ipv4)], Redump::Skip);
-    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
     bench.idle(HOLD - QUIET);
     bench.idle(QUIET);
     let (ops, _) = bench.written();
@@ -205,7 +214,7 @@ fn a_table_without_any_route_waits_for_the_hold() {
 #[test]
 fn an_announced_table_with_nothing_stored_is_complete() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
-    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
     bench.idle(QUIET);
     assert_eq!(bench.written().0, ["start global", "purge []", "session up"]);
 }
@@ -214,10 +223,10 @@ fn an_announced_table_with_nothing_stored_is_complete() {
 fn a_session_is_up_while_no_dump_is_open() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.idle(QUIET);
-    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
-    bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(9, 0)).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
+    bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(9, 0)).unwrap();
     bench.idle(Duration::ZERO);
-    bench.tables.begin(&LOC_RIB, &"blue".into(), IPV4).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("blue"), IPV4).unwrap();
     bench.idle(Duration::ZERO);
     bench.idle(QUIET);
     assert_eq!(
@@ -231,10 +240,11 @@ fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.announce(&[1]);
     let another = Source { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
-    assert!(!bench.tables.down(&another, "global", "another instance").unwrap());
-    assert!(bench.tables.down(&LOC_RIB, "global", "gone").unwrap());
-    assert!(!bench.tables.down(&LOC_RIB, "global", "gone already").unwrap());
-    bench.tables.begin(&LOC_RIB, &"global".into(), IPV4).unwrap();
+    let down = |bench: &mut Bench, of: &Source, reason| bench.tables.down(&of.peer, Some("global"), reason).unwrap();
+    assert_eq!(down(&mut bench, &another, "another instance"), None);
+    assert_eq!(down(&mut bench, &LOC_RIB, "gone"), Some(Gone::All(LOC_RIB.peer)));
+    assert_eq!(down(&mut bench, &LOC_RIB, "gone already"), None);
+    bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
     bench.tables.hold(SessionEventKind::SessionLost, SessionState::Stale, "lost").unwrap();
     let (ops, _) = bench.written();
     assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "stale 1", "session stale"]);
@@ -252,11 +262,11 @@ fn a_termination_ends_held_tables_too() {
 fn a_router_that_names_ever_new_tables_loses_its_session() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     for i in 0..TABLES_MAX {
-        bench.tables.begin(&LOC_RIB, &i.to_string().into(), IPV4).unwrap();
+        bench.tables.begin(&LOC_RIB, &named(&i.to_string()), IPV4).unwrap();
     }
-    let end = bench.tables.begin(&LOC_RIB, &"one more".into(), IPV4).unwrap_err();
+    let end = bench.tables.begin(&LOC_RIB, &named("one more"), IPV4).unwrap_err();
     assert_eq!(end.to_string(), "more than 16384 tables");
-    bench.tables.begin(&LOC_RIB, &"0".into(), IPV4).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("0"), IPV4).unwrap();
 }
 
 #[test]
@@ -266,7 +276,7 @@ fn a_full_table_refuses_new_routes_and_takes_all_others() {
     bench.announce(&[1, 2, 3, 4, 5]);
     bench.announce(&[7, 1]);
     bench.withdraw(&[2, 4]);
-    bench.tables.end_of_rib(&LOC_RIB, &"global".into(), IPV4, Timestamp::from_wire(2, 0)).unwrap();
+    bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap();
     // With 7 confirmed there were four, one too many; now there are three, then room for one.
     bench.announce(&[6]);
     bench.withdraw(&[1]);
@@ -279,4 +289,96 @@ fn a_full_table_refuses_new_routes_and_takes_all_others() {
     assert_eq!(ops, [start, a(1), a(2), a(3), full, d(2), "eor []".to_owned(), d(1), a(6)]);
     // Every withdrawal is an event, also that of a route that found no room.
     assert_eq!(events, [a(1), a(2), a(3), d(2), d(4), d(1), a(6)]);
+}
+
+const NEIGHBOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// A peer in a VRF, or a global one, before policy.
+fn neighbor(rd: u8, asn: u32) -> Source {
+    let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
+    let peer = PeerId { kind, address: Some(NEIGHBOR), asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED };
+    let view = View::AdjRibIn(Neighbour { address: NEIGHBOR, policy: Policy::Pre });
+    Source { peer, view, speaker: Speaker { asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED } }
+}
+
+/// A table of an earlier session.
+fn of_before(of: &Source, name: &str, stored: &str, part: Part) -> (TableKey, Option<Origin>) {
+    let origin = Origin { peer: of.peer, given: name.into(), unicast: name.into(), part };
+    (TableKey { view: of.view, name: stored.into(), afi: Afi::Ipv4 }, Some(origin))
+}
+
+#[test]
+fn a_peer_down_takes_what_earlier_sessions_left() {
+    let (one, two) = (neighbor(1, 1), neighbor(2, 1));
+    let vpn = Part::Vpn(Rd([0; 8]));
+    let all = || {
+        Held::new([
+            of_before(&one, "a", "a", Part::Unicast),
+            of_before(&one, "a", "a|rd:0:0:0", vpn),
+            of_before(&two, "a%7Cb", "a%7Cb", Part::Unicast),
+            of_before(&LOC_RIB, "red", "red", Part::Unicast),
+            of_before(&LOC_RIB, "blue", "blue", Part::Unicast),
+            (TableKey::loc_rib("stray", Afi::Ipv4), None),
+        ])
+    };
+    let check = |peer: PeerId, name: Option<&str>, gone: Option<Gone>, down: &[&str]| {
+        let mut bench = holding(vec![], all(), Redump::Skip);
+        assert_eq!(bench.tables.down(&peer, name, "gone").unwrap(), gone, "{peer:?} {name:?}");
+        assert_eq!(bench.tables.down(&peer, name, "gone already").unwrap(), None);
+        assert_eq!(bench.written().0, down, "{peer:?} {name:?}");
+    };
+    check(one.peer, None, Some(Gone::All(one.peer)), &["down a a|rd:0:0:0"]);
+    check(two.peer, Some("other"), Some(Gone::All(two.peer)), &["down a%7Cb"]);
+    check(PeerId { asn: Asn(0), ..one.peer }, None, Some(Gone::All(one.peer)), &["down a a|rd:0:0:0"]);
+    // Another AS, another distinguisher, another BGP ID.
+    check(PeerId { asn: Asn(2), ..one.peer }, None, None, &[]);
+    check(neighbor(3, 1).peer, None, None, &[]);
+    check(PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, Some("red"), None, &[]);
+    // The table that is named, if it is one of several.
+    let red = Some(Gone::Table(LOC_RIB.peer, "red".into()));
+    let mut bench = holding(vec![], all(), Redump::Skip);
+    assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), red);
+    assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), Some(Gone::All(LOC_RIB.peer)));
+    assert_eq!(bench.written().0, ["down red", "down blue"]);
+    check(LOC_RIB.peer, Some("other"), Some(Gone::All(LOC_RIB.peer)), &["down blue", "down red"]);
+    // Of which is not known whose it is: its name says so.
+    let nobody = PeerId { kind: PeerKind::LocRib(Rd([7; 8])), ..LOC_RIB.peer };
+    check(nobody, Some("stray"), Some(Gone::All(nobody)), &["down stray"]);
+}
+
+#[test]
+fn a_new_name_begins_the_table_anew() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    let slot6 = Slot { afi: Afi::Ipv6, part: Part::Unicast };
+    let mut names = GivenNames::default();
+    names.name([AfiSafi::IPV4_UNICAST], &"blue".into());
+    let before = names.clone();
+    names.name([AfiSafi::IPV4_UNICAST], &"green".into());
+    let renamed = Renamed::new(LOC_RIB.peer.kind, before, names);
+    bench.tables.begin(&LOC_RIB, &named("blue"), IPV4).unwrap();
+    bench.tables.begin(&LOC_RIB, &named("other"), slot6).unwrap();
+    bench.tables.begin(&neighbor(0, 1), &named("blue"), IPV4).unwrap();
+    for _ in 0..2 {
+        bench.tables.rename(&LOC_RIB.peer, &renamed).unwrap();
+    }
+    bench.tables.begin(&LOC_RIB, &named("green"), IPV4).unwrap();
+    let (ops, _) = bench.written();
+    assert_eq!(ops, ["start blue", "start other", "start blue", "down blue", "start green"]);
+}
+
+#[test]
+fn another_bgp_session_of_a_peer_makes_its_tables_stale() {
+    let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
+    bench.announce(&[1, 2]);
+    let eor = |bench: &mut Bench| {
+        bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap()
+    };
+    assert!(eor(&mut bench));
+    bench.tables.restart(&LOC_RIB.peer).unwrap();
+    bench.announce(&[1]);
+    assert!(eor(&mut bench));
+    let (ops, events) = bench.written();
+    let purged = "eor [Nlri { prefix: 2.0.0.0/8, path_id: None }]";
+    assert_eq!(ops, ["start global", "eor []", "start global", purged]);
+    assert_eq!(events, ["stale 2.0.0.0/8"]);
 }

@@ -27,7 +27,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
         }
     };
     let family = family_of(&decoded.update);
-    line.insert("table_name".into(), json!(&*peers.table_of(monitoring, family)));
+    line.insert("table_name".into(), json!(&*peers.table_of(monitoring, family).stored));
     if !monitoring.tlvs.is_empty() {
         line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
     }

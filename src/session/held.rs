@@ -1,0 +1,121 @@
+//! Tables that the database has and the session has not begun: of sessions before, until this one sends them or the hold is
+//! over. By whose they are, so that a Peer Down finds what it takes without looking at all of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::changes::Part;
+use super::peers::PeerId;
+use crate::model::TableKey;
+use crate::wire::bmp::peer::PeerKind;
+
+/// Whose table it is, and which of that peer's: the structure of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The peer or instance.
+    pub peer: PeerId,
+    /// What the router calls it, escaped.
+    pub given: Arc<str>,
+    /// The `table_name` of the unicast table beside it.
+    pub unicast: Arc<str>,
+    /// Which part.
+    pub part: Part,
+}
+
+/// The tables.
+#[derive(Debug, Default)]
+pub struct Held {
+    tables: BTreeMap<TableKey, Option<Origin>>,
+    by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
+    /// The peers of them by type, distinguisher and address.
+    alike: HashMap<(PeerKind, Option<IpAddr>), BTreeSet<PeerId>>,
+    /// Those of which is not known whose they are.
+    strays: HashMap<Option<IpAddr>, BTreeSet<TableKey>>,
+}
+
+impl Held {
+    /// What is stored, each with what is known of it.
+    pub fn new(tables: impl IntoIterator<Item = (TableKey, Option<Origin>)>) -> Held {
+        let mut held = Held::default();
+        tables.into_iter().for_each(|(key, origin)| held.insert(key, origin));
+        held
+    }
+
+    fn insert(&mut self, key: TableKey, origin: Option<Origin>) {
+        match &origin {
+            Some(Origin { peer, .. }) => {
+                self.by_peer.entry(*peer).or_default().insert(key.clone());
+                self.alike.entry((peer.kind, peer.address)).or_default().insert(*peer);
+            }
+            None => {
+                self.strays.entry(address(&key)).or_default().insert(key.clone());
+            }
+        }
+        self.tables.insert(key, origin);
+    }
+
+    /// Whether the table is among them.
+    pub fn contains(&self, key: &TableKey) -> bool {
+        self.tables.contains_key(key)
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, key: &TableKey) {
+        match self.tables.remove(key) {
+            None => {}
+            Some(Some(Origin { peer, .. })) => {
+                let Some(keys) = self.by_peer.get_mut(&peer) else { return };
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_peer.remove(&peer);
+                    let alike = (peer.kind, peer.address);
+                    if let Some(peers) = self.alike.get_mut(&alike) {
+                        peers.remove(&peer);
+                        if peers.is_empty() {
+                            self.alike.remove(&alike);
+                        }
+                    }
+                }
+            }
+            Some(None) => {
+                if let Some(keys) = self.strays.get_mut(&address(key)) {
+                    keys.remove(key);
+                }
+            }
+        }
+    }
+
+    /// All of them.
+    pub fn keys(&self) -> impl Iterator<Item = &TableKey> {
+        self.tables.keys()
+    }
+
+    /// Whose a table is.
+    pub fn origin(&self, key: &TableKey) -> Option<&Origin> {
+        self.tables.get(key)?.as_ref()
+    }
+
+    /// Those of one peer.
+    pub fn of<'a>(&'a self, peer: &PeerId) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
+        let keys = self.by_peer.get(peer).into_iter().flatten();
+        keys.filter_map(|key| Some((key, self.origin(key)?)))
+    }
+
+    /// Whose tables are meant by a Peer Down under a header that names this peer.
+    pub fn meant_down(&self, peer: &PeerId) -> Option<PeerId> {
+        if self.by_peer.contains_key(peer) {
+            return Some(*peer);
+        }
+        peer.meant_down(self.alike.get(&(peer.kind, peer.address)).into_iter().flatten())
+    }
+
+    /// Those of that name at an address of which is not known whose they are.
+    pub fn strays<'a>(&'a self, address: Option<IpAddr>, name: &'a str) -> impl Iterator<Item = &'a TableKey> {
+        self.strays.get(&address).into_iter().flatten().filter(move |key| &*key.name == name)
+    }
+}
+
+fn address(key: &TableKey) -> Option<IpAddr> {
+    key.view.neighbour().map(|of| of.address)
+}

@@ -1,0 +1,101 @@
+//! What a Peer Up and a Peer Down do to the session's tables.
+
+use std::time::Duration;
+
+use log::info;
+
+use super::SessionEnd;
+use super::changes::Slot;
+use super::monitor::Monitor;
+use super::oddity::Oddity;
+use super::peer_records;
+use super::peers::{self, PeerId, Rank};
+use super::tables::Gone;
+use crate::model::{Afi, Timestamp};
+use crate::pipeline::{SessionEventKind, StateOp};
+use crate::wire::bmp::peer::Rib;
+use crate::wire::bmp::{Information, PeerDown, PeerUp};
+
+impl Monitor {
+    pub(super) fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
+        self.odd_where([
+            (up.sent_open.bgp_id.is_unspecified(), Oddity::ZeroIdentifier),
+            (up.sent_open.is_dummy() || up.received_open.is_dummy(), Oddity::DummyOpen),
+        ]);
+        self.odd_information(&up.information, Information::TABLE_NAME);
+        let told = self.peers.peer_up(up);
+        let repeated = told.rank == Rank::Further;
+        if repeated {
+            self.odd(Oddity::RepeatedPeerUp);
+        }
+        let other_id = self.identity.named_id().filter(|_| matches!(up.peer.rib, Rib::LocRib { .. }));
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
+        if !repeated {
+            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
+        }
+        if !matches!(up.peer.rib, Rib::LocRib { .. }) {
+            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
+            if self.peers.is_up(&up.peer) {
+                let restart_time = Duration::from_secs(up.received_open.restart_time().into());
+                settled.remnants.up(self.peers.source(&up.peer).peer, restart_time);
+            }
+        }
+        if let Some(renamed) = &told.renamed {
+            settled.tables.rename(&told.id, renamed)?;
+        }
+        if told.rank == Rank::Anew {
+            info!("{}: {} has another BGP session, its tables are stale", settled.subject, told.id);
+            self.stored.forget(&told.id);
+            settled.drifts.forget(&told.id);
+            settled.tables.restart(&told.id)?;
+        }
+        let mut source = self.peers.source(&up.peer);
+        if let Some(view) = self.stored.expected(source.view) {
+            source.view = view;
+            let families = self.peers.families(&up.peer);
+            for afi in [Afi::Ipv4, Afi::Ipv6].into_iter().filter(|afi| families.contains(&(*afi).into())) {
+                let name = self.peers.table_name(&up.peer, afi.into());
+                settled.tables.begin(&source, &name, Slot::unicast(afi))?;
+            }
+        }
+        if is_other {
+            self.odd(Oddity::OtherIdentifier);
+        }
+        Ok(())
+    }
+
+    pub(super) fn peer_down(&mut self, down: &PeerDown<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
+        let reason = down.to_string();
+        if self.peers.link_down(&down.peer) {
+            info!("{}: {} down on one of its links: {reason}", self.subject(), PeerId::of(&down.peer.peer));
+            return Ok(());
+        }
+        let name = peers::table_down(down);
+        let was_up = self.peers.up(&down.peer);
+        let peer = was_up.unwrap_or(PeerId::of(&down.peer.peer));
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        // Routers say so of every peer they cannot reach, again and again.
+        let gone = settled.tables.down(&peer, name.as_deref(), &reason)?;
+        if let Some(Gone::Table(peer, name)) = &gone {
+            info!("{}: table {name} of {peer} down, others of it are left: {reason}", settled.subject);
+            self.peers.table_down(peer, name);
+            return Ok(());
+        }
+        self.peers.peer_down(&down.peer);
+        self.stored.forget(&peer);
+        settled.drifts.forget(&peer);
+        settled.remnants.down(&peer, received_at);
+        settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
+        if !matches!(down.peer.rib, Rib::LocRib { .. }) {
+            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
+        }
+        if let Some(Gone::All(peer)) = gone {
+            self.peers.names().release(&peer, |_| true);
+            info!("{}: {peer} down, its tables removed: {reason}", settled.subject);
+        } else if was_up.is_some() {
+            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
+        }
+        Ok(())
+    }
+}

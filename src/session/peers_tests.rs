@@ -1,0 +1,209 @@
+//! What Peer Ups say of how to read a peer, and of what its tables are called.
+
+use super::*;
+use crate::model::Asn;
+use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
+use crate::wire::bmp::{Tlv, TlvKind};
+
+const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
+const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
+const RD: Rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 7]);
+
+fn header(kind: PeerKind, rib: Rib) -> PerPeerHeader {
+    let address = Ipv4Addr::new(192, 0, 2, 1);
+    let peer = PeerKey { kind, address: address.into(), asn: Asn(1), bgp_id: address };
+    PerPeerHeader { peer, rib, as_width: AsWidth::Four, time: None }
+}
+
+fn loc_rib(rd: Rd) -> PerPeerHeader {
+    header(PeerKind::LocRib(rd), Rib::LocRib { filtered: false })
+}
+
+fn open(families: &[AfiSafi], add_path: &[(AfiSafi, AddPathDirection)]) -> Open {
+    let mut capabilities: Vec<_> = families.iter().map(|family| Capability::Multiprotocol(*family)).collect();
+    capabilities.push(Capability::AddPath(add_path.to_vec()));
+    let bgp_id = Ipv4Addr::new(10, 0, 0, 1);
+    Open { version: 4, my_as: 1, asn: Asn(1), hold_time: 0, bgp_id, capabilities, defect: None }
+}
+
+fn up<'a>(peer: PerPeerHeader, sent: Open, received: Open, tlv: Option<(u16, &'a [u8])>) -> PeerUp<'a> {
+    PeerUp {
+        peer,
+        local_address: Ipv4Addr::UNSPECIFIED.into(),
+        local_port: 0,
+        remote_port: 0,
+        sent_open: sent,
+        received_open: received,
+        information: tlv.map(|(type_code, value)| Information { type_code, value }).into_iter().collect(),
+    }
+}
+
+#[test]
+fn add_path_goes_by_direction_and_rib() {
+    use AddPathDirection::{Both, Receive, Send};
+    let check = |rib: Rib, kind, sent: &[_], received: &[_], want: &[AfiSafi]| {
+        let mut peers = Peers::new();
+        let header = header(kind, rib);
+        peers.peer_up(&up(header, open(&[], sent), open(&[], received), None));
+        assert_eq!(peers.context(&header).add_path, want.iter().copied().collect(), "{rib:?} {sent:?} {received:?}");
+    };
+    let global = PeerKind::Global;
+    let (incoming, outgoing) = (Rib::AdjRibIn(Policy::Pre), Rib::AdjRibOut(Policy::Post));
+    check(incoming, global, &[(V4, Receive)], &[(V4, Send)], &[V4]);
+    check(incoming, global, &[(V4, Receive)], &[], &[]);
+    check(incoming, global, &[(V4, Send)], &[(V4, Receive)], &[]);
+    check(outgoing, global, &[(V4, Send)], &[(V4, Receive)], &[V4]);
+    check(incoming, global, &[(V4, Both), (V6, Receive)], &[(V4, Both), (V6, Receive)], &[V4]);
+    let instance = PeerKind::LocRib(Rd([0; 8]));
+    check(Rib::LocRib { filtered: true }, instance, &[(V6, Receive)], &[], &[V6]);
+    check(Rib::LocRib { filtered: true }, instance, &[], &[], &[]);
+}
+
+#[test]
+fn several_peer_ups_of_one_instance_are_merged_and_a_peer_down_forgets_them() {
+    let mut peers = Peers::new();
+    let header = loc_rib(RD);
+    peers.peer_up(&up(header, open(&[V4], &[]), open(&[], &[]), Some((3, b"blue"))));
+    peers.peer_up(&up(header, open(&[V6], &[]), open(&[], &[]), None));
+    assert_eq!(peers.families(&header), [V4, V6]);
+    assert_eq!(&*peers.table_name(&header, V6).stored, "blue");
+    assert!(peers.is_up(&header) && !peers.is_up(&loc_rib(Rd([0; 8]))));
+    assert!(peers.peer_down(&header).is_some());
+    assert!(peers.peer_down(&header).is_none());
+    assert_eq!(&*peers.table_name(&header, V6).stored, "rd:0:65000:7");
+}
+
+#[test]
+fn link_local_neighbours_of_two_interfaces_are_two() {
+    let mut peers = Peers::new();
+    let of = |id: u8, rd: u8| {
+        let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
+        let mut header = header(kind, Rib::AdjRibIn(Policy::Pre));
+        header.peer.address = "fe80::1".parse().unwrap();
+        header.peer.bgp_id = if id == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, id) };
+        header
+    };
+    let all = [of(1, 0), of(2, 0), of(3, 0), of(1, 7)];
+    for header in all {
+        peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), None));
+    }
+    let names = |peers: &Peers| all.map(|header| peers.table_name(&header, V4).stored.to_string());
+    assert_eq!(names(&peers), ["UNKNOWN", "UNKNOWN|as:1", "UNKNOWN|as:1|id:10.0.0.3", "rd:0:1:7"]);
+    // Without its identifier it may be any of three, of which none goes.
+    let mut goes = |id, rd| peers.peer_down(&of(id, rd)).is_some();
+    assert!(!goes(0, 0) && !goes(4, 0));
+    assert!(goes(0, 7) && goes(2, 0) && goes(3, 0));
+    // One is left: it is meant, but not by the identifier of another.
+    assert!(!goes(4, 0) && goes(0, 0));
+    assert!(!peers.is_up(&of(1, 7)) && !peers.is_up(&of(1, 0)));
+    assert!(peers.alike.is_empty());
+}
+
+#[test]
+fn tables_without_a_name_tlv() {
+    let mut peers = Peers::new();
+    // Junos: one instance, one Peer Up per family, the table's name in TLV type 0.
+    let header = loc_rib(Rd([0; 8]));
+    peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"inet.0"))));
+    peers.peer_up(&up(header, open(&[V6], &[]), open(&[V6], &[]), Some((0, b"inet6.0"))));
+    assert_eq!(&*peers.table_name(&header, V4).stored, "inet.0");
+    assert_eq!(&*peers.table_name(&header, V6).stored, "inet6.0");
+    // FRR: the neighbour's description in the same TLV of a global peer.
+    let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
+    assert_eq!(&*peers.table_name(&neighbour, V4).stored, "UNKNOWN");
+    // Version 4: the message itself may name it.
+    let value = &b"violet"[..];
+    let tlv = Tlv { type_code: 3, kind: TlvKind::TableName, enterprise: None, index: 0, value };
+    let named = RouteMonitoring { peer: header, update: &[], update_offset: 0, tlvs: vec![tlv] };
+    assert_eq!(&*peers.table_of(&named, V4).stored, "violet");
+    assert_eq!(&*peers.table_of(&RouteMonitoring { tlvs: vec![], ..named }, V4).stored, "inet.0");
+    // GoBGP 3: no Peer Up at all.
+    assert_eq!(&*Peers::new().table_name(&header, V4).stored, "UNKNOWN");
+    assert_eq!(&*Peers::new().table_name(&loc_rib(RD), V4).stored, "rd:0:65000:7");
+}
+
+/// A global peer with this address and AS, and its ports.
+fn neighbor(address: u8, asn: u32) -> PerPeerHeader {
+    let mut header = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    header.peer.address = Ipv4Addr::new(192, 0, 2, address).into();
+    header.peer.asn = Asn(asn);
+    header
+}
+
+#[test]
+fn a_name_is_of_its_own_peer_alone() {
+    let mut peers = Peers::new();
+    let (one, two) = (neighbor(1, 1), neighbor(2, 2));
+    peers.peer_up(&up(one, open(&[V4], &[]), open(&[V4], &[]), None));
+    let told = peers.peer_up(&up(two, open(&[V4], &[]), open(&[V4], &[]), Some((3, b"blue"))));
+    assert_eq!((&*peers.table_name(&one, V4).stored, &*peers.table_name(&two, V4).stored), ("UNKNOWN", "blue"));
+    assert_eq!(told.rank, Rank::First);
+    let told = peers.peer_up(&up(two, open(&[V4], &[]), open(&[V4], &[]), Some((3, b"red|x"))));
+    let renamed = told.renamed.unwrap();
+    assert_eq!((renamed.before(V4).as_deref(), renamed.after(V4).map(|name| &**name)), (Some("blue"), Some("red%7Cx")));
+    assert_eq!((&*peers.table_name(&one, V4).stored, &*peers.table_name(&two, V4).stored), ("UNKNOWN", "red%7Cx"));
+    // The Peer Up of another family names its own table alone, one without a name leaves what is there.
+    let told = peers.peer_up(&up(two, open(&[V6], &[]), open(&[V6], &[]), Some((3, b"green"))));
+    assert_eq!(told.renamed.unwrap().before(V4), None);
+    let told = peers.peer_up(&up(two, open(&[V4, V6], &[]), open(&[V4, V6], &[]), None));
+    assert_eq!((told.rank, told.renamed), (Rank::Further, None));
+}
+
+#[test]
+fn other_ports_are_another_bgp_session() {
+    let mut peers = Peers::new();
+    let of = |header, port, family| PeerUp {
+        remote_port: port,
+        ..up(header, open(&[family], &[]), open(&[family], &[]), None)
+    };
+    let peer = neighbor(1, 1);
+    let mut ranks =
+        |header, ports: [(u16, AfiSafi); 3]| ports.map(|(port, family)| peers.peer_up(&of(header, port, family)).rank);
+    assert_eq!(ranks(peer, [(1, V4), (1, V6), (2, V6)]), [Rank::First, Rank::Further, Rank::Anew]);
+    assert_eq!(ranks(loc_rib(RD), [(1, V4), (2, V6), (3, V6)]), [Rank::First, Rank::Further, Rank::Further]);
+    assert_eq!((peers.families(&peer), peers.families(&loc_rib(RD))), (vec![V6], vec![V4, V6]));
+}
+
+#[test]
+fn a_peer_down_is_of_the_peer_that_its_header_names() {
+    let mut peers = Peers::new();
+    let comes = |peers: &mut Peers, header| drop(peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), None)));
+    let instance = |id: u8| {
+        let mut header = loc_rib(RD);
+        header.peer.bgp_id = if id == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, id) };
+        header
+    };
+    comes(&mut peers, neighbor(1, 1));
+    assert_eq!(peers.peer_down(&neighbor(1, 2)), None);
+    assert!(peers.peer_down(&neighbor(1, 0)).is_some());
+    comes(&mut peers, instance(1));
+    // Another BGP ID is another instance; where a router names it in its routes alone, it is the one that is up.
+    assert_eq!(peers.peer_down(&instance(2)), None);
+    assert_eq!(peers.source(&instance(3)).peer, PeerId::of(&instance(1).peer));
+    assert!(peers.peer_down(&instance(3)).is_some());
+    comes(&mut peers, instance(1));
+    comes(&mut peers, instance(2));
+    let names = |peers: &Peers, id| peers.table_name(&instance(id), V4).stored.to_string();
+    assert_eq!(names(&peers, 2), "rd:0:65000:7");
+    assert_eq!(names(&peers, 1), "rd:0:65000:7|instance:0:65000:7");
+    assert_eq!(peers.peer_down(&instance(0)), None, "it may be either");
+    assert!(peers.peer_down(&instance(1)).is_some() && peers.peer_down(&instance(0)).is_some());
+}
+
+#[test]
+fn parallel_links_share_a_header() {
+    let mut peers = Peers::new();
+    let mut header = neighbor(1, 1);
+    header.peer.address = "fe80::1".parse().unwrap();
+    let of = |local: &str, port| PeerUp {
+        local_address: local.parse().unwrap(),
+        remote_port: port,
+        ..up(header, open(&[V4], &[]), open(&[V4], &[]), None)
+    };
+    let ranks =
+        [("fe80::2", 1), ("fe80::3", 2), ("fe80::2", 1)].map(|(local, port)| peers.peer_up(&of(local, port)).rank);
+    assert_eq!(ranks, [Rank::First, Rank::Further, Rank::Further]);
+    assert!(peers.link_down(&header) && peers.is_up(&header) && !peers.link_down(&header));
+    assert!(peers.peer_down(&header).is_some());
+}

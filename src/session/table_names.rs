@@ -1,0 +1,396 @@
+//! What the tables of a router are called: a name that the router gives, and behind it what tells apart those that would
+//! meet under one name.
+//!
+//! A name belongs to one peer or Loc-RIB instance in one RIB. The first that takes it keeps it plain, a later one gets a suffix:
+//! `|as:<number>` for a peer at an address that another one has too, `|id:<BGP ID>` for a Loc-RIB instance whose BGP ID is not
+//! the router's, else `|instance:<distinguisher>`. What was given is remembered in the database, so that it does not depend on
+//! the order of Peer Ups. A `|` in a name from the router is escaped: one in a `table_name` is ours.
+//!
+//! Pure.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::peers::PeerId;
+use crate::model::{AfiSafi, RibKind};
+use crate::wire::bmp::peer::PeerKind;
+
+/// The `table_name` of a router that names none.
+pub const UNKNOWN_TABLE: &str = "UNKNOWN";
+
+/// So many names of one router's tables are remembered, some 300 bytes each.
+const NAMES_MAX: usize = 262_144;
+
+/// The names that Peer Ups gave the tables of one peer or instance, escaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenNames {
+    /// That of families which no Peer Up announced (RFC 9069 section 5.2.1).
+    all: Option<Arc<str>>,
+    /// By the families of the Peer Ups that gave them, or came before any name was given: routers send a Peer Up for each
+    /// family.
+    by_family: BTreeMap<AfiSafi, Option<Arc<str>>>,
+}
+
+impl GivenNames {
+    /// A Peer Up of these families named the table.
+    pub fn name(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
+        self.name_families(families, name);
+        if self.all.as_ref().is_none_or(|all| !self.is_of_a_family(all)) {
+            self.all = Some(Arc::clone(name));
+        }
+    }
+
+    /// A Peer Up of these families named the table as Junos does, where a name may also be a description: it says nothing
+    /// of other families, and nothing where a name that is meant as one was given.
+    pub fn name_families(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
+        self.by_family.extend(families.into_iter().map(|family| (family, Some(Arc::clone(name)))));
+    }
+
+    /// A Peer Up of these families named no table.
+    pub fn leave(&mut self, families: impl IntoIterator<Item = AfiSafi>) {
+        if self.all.is_none() {
+            for family in families {
+                self.by_family.entry(family).or_default();
+            }
+        }
+    }
+
+    /// Whether a name that is meant as one was given.
+    pub fn is_named(&self) -> bool {
+        self.all.is_some()
+    }
+
+    /// The name of this family's table, if one was given.
+    pub fn given(&self, family: AfiSafi) -> Option<&Arc<str>> {
+        self.by_family.get(&family).unwrap_or(&self.all).as_ref()
+    }
+
+    /// The name of this family's table: the given one; else `UNKNOWN`, or `rd:<distinguisher>` where that would merge VRFs.
+    pub fn of(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
+        if let Some(name) = self.given(family) {
+            return Arc::clone(name);
+        }
+        let rd = kind.rd();
+        if rd.is_zero() { UNKNOWN_TABLE.into() } else { format!("rd:{rd}").into() }
+    }
+
+    /// Whether any table has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.all.as_deref() == Some(name) || self.is_of_a_family(name)
+    }
+
+    /// Forgets a table that went down on its own.
+    pub fn forget(&mut self, name: &str) {
+        self.by_family.retain(|_, given| given.as_deref() != Some(name));
+        self.all.take_if(|all| **all == *name);
+    }
+
+    fn is_of_a_family(&self, name: &str) -> bool {
+        self.by_family.values().any(|given| given.as_deref() == Some(name))
+    }
+}
+
+/// A name from the router as part of a `table_name`: `|` as `%7C`, and a `%` that would make another name look like that as
+/// `%25`, so that different names stay different.
+pub fn escape(name: &str) -> Cow<'_, str> {
+    if !name.contains(['|', '%']) {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len() + 8);
+    for (at, character) in name.char_indices() {
+        match character {
+            '|' => out.push_str("%7C"),
+            '%' if name[at + 1..].starts_with("7C") || name[at + 1..].starts_with("25") => out.push_str("%25"),
+            other => out.push(other),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What a table is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// By the router, escaped; without what tells it apart.
+    pub given: Arc<str>,
+    /// In the database, if it is a unicast table.
+    pub stored: Arc<str>,
+}
+
+/// Which names one router's tables have, by whom.
+#[derive(Debug, Default)]
+pub struct TableNames {
+    /// The router's BGP identifier; `None` where it is not known.
+    router_id: Option<Ipv4Addr>,
+    peers: HashMap<PeerId, BTreeMap<(RibKind, Arc<str>), Taken>>,
+    /// Who has a name that is stored.
+    holders: HashMap<Place, (PeerId, Arc<str>)>,
+    /// How many peers at one address have been given a name.
+    sharing: HashMap<Place, usize>,
+    count: usize,
+}
+
+/// A name among which it has to be the only one: those of one RIB and peer address.
+type Place = (RibKind, Option<IpAddr>, Arc<str>);
+
+#[derive(Clone, Debug)]
+struct Taken {
+    stored: Arc<str>,
+    /// The peer is down: another one may take it.
+    is_free: bool,
+}
+
+impl TableNames {
+    /// The identifier of the router itself: a Loc-RIB instance with another one is told apart by it.
+    pub fn set_router_id(&mut self, id: Option<Ipv4Addr>) {
+        self.router_id = id;
+    }
+
+    /// Whose name it is, once told.
+    pub fn router_id(&self) -> Option<Ipv4Addr> {
+        self.router_id
+    }
+
+    /// What the table is called that a peer has under the name `given`; the same for as long as it is remembered.
+    pub fn of(&mut self, rib: RibKind, peer: &PeerId, given: &Arc<str>) -> Arc<str> {
+        let known = self.peers.get_mut(peer).and_then(|names| names.get_mut(&(rib, Arc::clone(given))));
+        if let Some(taken) = known {
+            taken.is_free = false;
+            return Arc::clone(&taken.stored);
+        }
+        let candidates = candidates(given, peer, self.router_id);
+        let is_free = |name: &&Arc<str>| match self.holders.get(&(rib, peer.address, Arc::clone(name))) {
+            None => true,
+            Some((holder, given)) => {
+                let taken = self.peers.get(holder).and_then(|names| names.get(&(rib, Arc::clone(given))));
+                taken.is_none_or(|taken| taken.is_free)
+            }
+        };
+        // The last one has everything in it that tells two peers apart.
+        let chosen = candidates.iter().find(is_free).or(candidates.last()).unwrap_or(given).clone();
+        self.remember(rib, *peer, Arc::clone(given), Arc::clone(&chosen));
+        chosen
+    }
+
+    /// A name that is stored. Whoever had it has it no more.
+    pub fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
+        if self.count >= NAMES_MAX {
+            return;
+        }
+        let place = (rib, peer.address, Arc::clone(&stored));
+        if let Some((holder, name)) = self.holders.insert(place, (peer, Arc::clone(&given)))
+            && (holder, &name) != (peer, &given)
+        {
+            self.drop(rib, &holder, &name);
+        }
+        let taken = Taken { stored, is_free: false };
+        if self.peers.entry(peer).or_default().insert((rib, Arc::clone(&given)), taken).is_none() {
+            self.count += 1;
+            *self.sharing.entry((rib, peer.address, given)).or_default() += 1;
+        }
+    }
+
+    /// A peer or instance has no tables of these names any more. One that it shared stays its own until another peer needs
+    /// it; others are forgotten.
+    pub fn release(&mut self, peer: &PeerId, is_gone: impl Fn(&str) -> bool) {
+        let Some(names) = self.peers.get_mut(peer) else { return };
+        let mut gone = Vec::new();
+        for ((rib, given), taken) in names.iter_mut().filter(|((_, given), _)| is_gone(given)) {
+            taken.is_free = true;
+            if self.sharing.get(&(*rib, peer.address, Arc::clone(given))).is_none_or(|sharing| *sharing < 2) {
+                gone.push((*rib, Arc::clone(given), Arc::clone(&taken.stored)));
+            }
+        }
+        for (rib, given, stored) in gone {
+            self.holders.remove(&(rib, peer.address, stored));
+            self.drop(rib, peer, &given);
+        }
+    }
+
+    fn drop(&mut self, rib: RibKind, peer: &PeerId, given: &Arc<str>) {
+        let Some(names) = self.peers.get_mut(peer) else { return };
+        if names.remove(&(rib, Arc::clone(given))).is_none() {
+            return;
+        }
+        if names.is_empty() {
+            self.peers.remove(peer);
+        }
+        self.count -= 1;
+        let place = (rib, peer.address, Arc::clone(given));
+        if let Some(sharing) = self.sharing.get_mut(&place) {
+            *sharing -= 1;
+            if *sharing == 0 {
+                self.sharing.remove(&place);
+            }
+        }
+    }
+}
+
+/// What a table may be called, the best first.
+fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> Vec<Arc<str>> {
+    let PeerId { kind, address, asn, bgp_id } = *peer;
+    let rd = kind.rd();
+    let (number, instance) = (format!("|as:{asn}"), format!("|instance:{rd}"));
+    let id = if bgp_id.is_unspecified() { String::new() } else { format!("|id:{bgp_id}") };
+    let type_code = match kind {
+        PeerKind::Global => 0,
+        PeerKind::Vrf(_) => 1,
+        PeerKind::Local(_) => 2,
+        PeerKind::LocRib(_) => 3,
+        PeerKind::Unknown { type_code, .. } => type_code,
+    };
+    let mut all = vec![Arc::clone(given)];
+    let mut add = |parts: &[&str]| all.push(format!("{given}{}", parts.concat()).into());
+    if address.is_none() {
+        // One whose BGP ID says nothing is told apart by its distinguisher alone.
+        if id.is_empty() || router_id == Some(bgp_id) {
+            add(&[&instance]);
+        } else {
+            add(&[&id]);
+        }
+        add(&[&id, &instance]);
+    } else {
+        add(&[&number]);
+        if !id.is_empty() {
+            add(&[&number, &id]);
+        }
+        add(&[&number, &id, &instance]);
+        add(&[&number, &id, &instance, &format!("|type:{type_code}")]);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Asn;
+    use crate::wire::bmp::peer::Rd;
+
+    const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    fn rd(number: u8) -> Rd {
+        Rd([0, 0, 0, 1, 0, 0, 0, number])
+    }
+
+    fn instance(number: u8, id: u8) -> PeerId {
+        let kind = PeerKind::LocRib(if number == 0 { Rd::default() } else { rd(number) });
+        PeerId { kind, address: None, asn: Asn(0), bgp_id: Ipv4Addr::new(10, 0, 0, id) }
+    }
+
+    fn peer(number: u8, asn: u32, id: u8) -> PeerId {
+        let kind = if number == 0 { PeerKind::Global } else { PeerKind::Vrf(rd(number)) };
+        let bgp_id = if id == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, id) };
+        PeerId { kind, address: Some([192, 0, 2, 1].into()), asn: Asn(asn), bgp_id }
+    }
+
+    fn names() -> TableNames {
+        TableNames { router_id: Some(ROUTER), ..TableNames::default() }
+    }
+
+    /// What each of them is called, in this order.
+    fn called<const N: usize>(names: &mut TableNames, rib: RibKind, all: [PeerId; N]) -> [String; N] {
+        all.map(|peer| names.of(rib, &peer, &"red".into()).to_string())
+    }
+
+    #[test]
+    fn a_name_is_that_of_the_families_of_its_peer_up() {
+        const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
+        const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
+        const VPN: AfiSafi = AfiSafi { afi: 1, safi: 128 };
+        let kind = PeerKind::LocRib(rd(1));
+        let check = |names: &GivenNames, want: [&str; 3]| {
+            assert_eq!([V4, V6, VPN].map(|family| names.of(kind, family).to_string()), want);
+        };
+        let mut names = GivenNames::default();
+        check(&names, ["rd:0:1:1"; 3]);
+        // What was up without a name keeps its tables when the Peer Up of another family names one.
+        names.leave([V4]);
+        names.name([V6], &"red".into());
+        check(&names, ["rd:0:1:1", "red", "red"]);
+        names.name([V4], &"blue".into());
+        check(&names, ["blue", "red", "red"]);
+        names.name([V4, V6], &"green".into());
+        check(&names, ["green"; 3]);
+        names.leave([V4, V6, VPN]);
+        check(&names, ["green"; 3]);
+        names.name([V6], &"red".into());
+        names.forget("green");
+        check(&names, ["rd:0:1:1", "red", "rd:0:1:1"]);
+    }
+
+    #[test]
+    fn different_names_stay_different() {
+        let check = |name: &str, escaped: &str| assert_eq!(escape(name), escaped);
+        check("red", "red");
+        check("a|b", "a%7Cb");
+        check("a%7Cb", "a%257Cb");
+        check("a%257Cb", "a%25257Cb");
+        check("100%", "100%");
+        check("%7c%2", "%7c%2");
+        check("%%7C|", "%%257C%7C");
+    }
+
+    #[test]
+    fn instances_of_one_name_are_told_apart() {
+        let mut names = names();
+        let all = [instance(1, 1), instance(2, 1), instance(0, 9), instance(3, 9), instance(4, 9)];
+        let want = [
+            "red",
+            "red|instance:0:1:2",
+            "red|id:10.0.0.9",
+            "red|id:10.0.0.9|instance:0:1:3",
+            "red|id:10.0.0.9|instance:0:1:4",
+        ];
+        assert_eq!(called(&mut names, RibKind::LocRib, all), want);
+        assert_eq!(called(&mut names, RibKind::LocRib, all), want);
+        let unnamed = PeerId { bgp_id: Ipv4Addr::UNSPECIFIED, ..instance(5, 0) };
+        assert_eq!(called(&mut names, RibKind::LocRib, [unnamed]), ["red|instance:0:1:5"]);
+    }
+
+    #[test]
+    fn peers_of_one_address_are_told_apart() {
+        let mut names = names();
+        let all = [peer(1, 1, 0), peer(2, 1, 0), peer(3, 1, 0), peer(4, 1, 0), peer(0, 2, 0), peer(0, 2, 3)];
+        let want = [
+            "red",
+            "red|as:1",
+            "red|as:1|instance:0:1:3",
+            "red|as:1|instance:0:1:4",
+            "red|as:2",
+            "red|as:2|id:10.0.0.3",
+        ];
+        assert_eq!(called(&mut names, RibKind::AdjRibIn, all), want);
+        assert_eq!(called(&mut names, RibKind::AdjRibOut, [all[1]]), ["red"]);
+        let elsewhere = PeerId { address: Some([192, 0, 2, 2].into()), ..all[1] };
+        assert_eq!(called(&mut names, RibKind::AdjRibIn, [elsewhere]), ["red"]);
+    }
+
+    #[test]
+    fn a_shared_name_comes_back_whatever_the_order() {
+        let mut names = names();
+        let (one, two) = (instance(1, 1), instance(2, 1));
+        called(&mut names, RibKind::LocRib, [one, two]);
+        names.release(&one, |_| true);
+        names.release(&two, |_| true);
+        assert_eq!(called(&mut names, RibKind::LocRib, [two, one]), ["red|instance:0:1:2", "red"]);
+        let mut remembering = self::names();
+        remembering.remember(RibKind::LocRib, two, "red".into(), "red|instance:0:1:2".into());
+        remembering.remember(RibKind::LocRib, one, "red".into(), "red".into());
+        assert_eq!(called(&mut remembering, RibKind::LocRib, [two, one]), ["red|instance:0:1:2", "red"]);
+    }
+
+    #[test]
+    fn the_name_of_one_that_is_gone_is_free() {
+        let mut names = names();
+        let (one, two, three) = (instance(1, 1), instance(2, 1), instance(3, 1));
+        called(&mut names, RibKind::LocRib, [one]);
+        names.release(&one, |_| true);
+        assert_eq!((names.count, names.holders.len(), names.sharing.len(), names.peers.len()), (0, 0, 0, 0));
+        assert_eq!(called(&mut names, RibKind::LocRib, [two, one]), ["red", "red|instance:0:1:1"]);
+        // It was shared: it waits for its holder, unless another one needs it first.
+        names.release(&two, |_| true);
+        assert_eq!(called(&mut names, RibKind::LocRib, [three, two]), ["red", "red|instance:0:1:2"]);
+        assert_eq!(names.count, 3);
+    }
+}
