@@ -4,6 +4,7 @@
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
 mod doors;
+mod expiry;
 mod heartbeat;
 mod notify;
 mod operations;
@@ -25,14 +26,14 @@ use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
-use crate::pipeline::{self, PipelineEnd, PipelineOptions, SessionEventKind, StateItem};
+use crate::pipeline::{self, PipelineEnd, PipelineOptions};
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::intakes::{self, Intakes, Parked};
 use crate::session::link;
 use crate::session::refusals::Refusals;
 use crate::session::registry::Registry;
-use crate::session::tables::{Redump, Rules, router_note};
+use crate::session::tables::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
@@ -110,7 +111,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     for router in &left.owned {
         operations.meters.router(router);
     }
-    registry.preload(left.known, left.owned);
+    registry.preload(left.known);
     registry.expect_spooled(spooled.iter().map(spooled_router).collect());
     let doors = Doors::open(settings, admission)?;
 
@@ -133,7 +134,10 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let replay = spawn_replay(&shared, spooled);
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
-    let heartbeat = spawn_heartbeat(settings, left.instance, &operations, &stop);
+    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
+    let collector = Arc::new(Collector { database_url, id, instance: left.instance });
+    let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
+    let expiry = spawn_expiry(&collector, settings.session_hold, &shared);
 
     operations.ready();
     // Who asks now shall not hear "not yet" until the first tick.
@@ -149,15 +153,13 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     };
     let tick = || {
         logging.write_due_summaries();
-        for router in shared.registry.take_expired() {
-            expire(&shared, router);
-        }
         operations.measure(&shared);
         let ended = [
             ("listener", listeners.iter().any(JoinHandle::is_finished)),
             ("writer", pipeline.has_ended()),
             ("maintenance", maintenance.is_finished()),
             ("spooler", spooler.is_finished()),
+            (expiry::THREAD, expiry.is_finished()),
             ("spool-sync", spool_sync.is_finished()),
         ];
         ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| name)
@@ -170,7 +172,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let mut ending = if died { Ending::Failed } else { Ending::Clean };
     spawn_deadline(&stop, settings.shutdown_timeout, signals);
     let mut readers = listeners;
-    readers.extend([spooler, spool_sync, replay]);
+    readers.extend([spooler, spool_sync, replay, expiry]);
     let joined: Vec<_> = readers.into_iter().map(JoinHandle::join).collect();
     let panicked = joined.iter().any(Result::is_err);
     drop(shared);
@@ -264,20 +266,6 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&
             error!("collector: thread {name} ended by itself, stopping");
             return true;
         }
-    }
-}
-
-/// The hold of a router ran out: everything it left goes. Never blocks: signals must be heard while the database is away.
-fn expire(shared: &Shared, router: RouterId) {
-    let reason = "router did not come back within the hold";
-    let event = router_note(SessionEventKind::HoldExpired, Some(reason), None);
-    let item = StateItem::ExpireHold { router: router.clone(), event };
-    match shared.pipeline.state(&router).try_send(item) {
-        Ok(()) => {
-            shared.meters.router(&router).forget_tables();
-            warn!("router {router}: not back within the hold, its routes are removed");
-        }
-        Err(_) => shared.registry.expire_again(router),
     }
 }
 
@@ -435,11 +423,15 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
     spawn("maintenance", move || maintenance::run(&options, &stop))
 }
 
-fn spawn_heartbeat(settings: &Settings, instance: String, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
-    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
-    let collector = Collector { database_url, id, instance };
-    let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
+fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
+    let (collector, meters, stop) = (Arc::clone(collector), Arc::clone(&operations.meters), stop.clone());
     spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &stop))
+}
+
+fn spawn_expiry(collector: &Arc<Collector>, hold: Duration, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let (collector, shared) = (Arc::clone(collector), Arc::clone(shared));
+    let pulse = shared.meters.pulse(expiry::THREAD, expiry::STANDSTILL_MAX);
+    spawn(expiry::THREAD, move || expiry::run(&collector, hold, &shared, &pulse))
 }
 
 /// A thread of the collector's own; without it there is no collector.

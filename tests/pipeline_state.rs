@@ -5,10 +5,13 @@ mod pg;
 #[path = "common/rows.rs"]
 mod rows;
 
+use std::time::Duration;
+
 use pg::TestDb;
 use postgres::IsolationLevel;
 use rib_ingester::model::{Afi, RouterId, TableKey, View};
-use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was, WithdrawReason};
+use rib_ingester::pipeline::{RouteChange, SessionEventKind, SessionState, StateOp, Was, WithdrawReason};
+use rib_ingester::store::stale;
 use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 
 const ROUTES: &str = "SELECT prefix, med FROM current_routes ORDER BY router_id, table_name, prefix, path_id";
@@ -215,52 +218,60 @@ fn a_lost_router_is_written_no_more_and_others_are() {
 }
 
 #[test]
-fn a_hold_expires_without_a_session_and_not_with_one() {
+fn what_is_stale_longer_than_the_hold_goes() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let router = RouterId::new("10.0.0.1");
+    let mut client = db.client();
+    let hour = Duration::from_secs(3600);
+    let expire = |client: &mut postgres::Client| {
+        stale::due(client, "c1", hour).unwrap();
+        stale::expire(client, "c1", &router, hour).unwrap()
+    };
+    let age = |sql: &str| {
+        let sql = format!("UPDATE rib_sync_status SET stale_since = stale_since - interval '61 minutes' WHERE {sql}");
+        db.client().batch_execute(&sql).unwrap();
+    };
     let owner = writers.claim("10.0.0.1").owner;
-    for name in ["a", "b"] {
-        let t = table("10.0.0.1", name, Afi::Ipv4);
+    let keys: Vec<TableKey> = ["a", "b", "c"].iter().map(|name| TableKey::loc_rib(*name, Afi::Ipv4)).collect();
+    for key in &keys {
+        let t = table("10.0.0.1", &key.name, Afi::Ipv4);
         writers.start_sync(&owner, &t);
         writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1)]);
     }
-    let expire = || {
-        let event = session_event(SessionEventKind::HoldExpired, None);
-        let item = StateItem::ExpireHold { router: router.clone(), event };
-        writers.sender.state(&router).send(item).unwrap();
-    };
-    expire();
-    // Answered behind it: nothing went while the session was there.
-    let again = writers.claim("10.0.0.1");
-    assert_eq!((again.owner.epoch, again.tables.len()), (2, 2));
-    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["2"]);
-    // The end of a session that was replaced says nothing about the newer one.
-    writers.send(&owner, vec![StateOp::MarkStale(vec![])]);
-    expire();
-    writers.send(&again.owner, vec![StateOp::MarkStale(vec![])]);
-    let mut client = db.client();
-    let owned = |client: &mut postgres::Client, who| rib_ingester::store::sync::owned_routers(client, who).unwrap();
-    assert_eq!(owned(&mut client, "c1"), std::slice::from_ref(&router));
-    assert_eq!(owned(&mut client, "c2"), []);
-    expire();
-    wait_for("all to go", || db.rows("SELECT table_name FROM current_routes").is_empty());
-    assert_eq!(owned(&mut client, "c1"), []);
-    let owner = writers.claim("10.0.0.1").owner;
-    let t = table("10.0.0.1", "b", Afi::Ipv4);
-    writers.start_sync(&owner, &t);
-    writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 1), StateOp::MarkStale(vec![])]);
-    wait_for("a new route", || db.rows("SELECT table_name FROM current_routes") == ["b"]);
+    // Nothing is stale while its session is there.
+    assert_eq!(stale::due(&mut client, "c1", Duration::ZERO).unwrap(), []);
+    writers.send(&owner, vec![StateOp::MarkStale(keys[..2].to_vec())]);
+    let since = || db.rows("SELECT table_name FROM rib_sync_status WHERE stale_since IS NOT NULL ORDER BY 1");
+    wait_for("two to be stale", || since() == ["a", "b"]);
+    age("table_name = 'a'");
+    // A later loss does not move it.
+    writers.send(&owner, vec![StateOp::MarkStale(keys[..2].to_vec())]);
+    writers.start_sync(&owner, &table("10.0.0.1", "c", Afi::Ipv4));
+    assert_eq!(stale::due(&mut client, "c2", hour).unwrap(), []);
+    assert_eq!(stale::due(&mut client, "c1", hour).unwrap(), std::slice::from_ref(&router));
+    let expired = expire(&mut client);
+    assert_eq!((expired.tables, expired.routes, expired.is_whole), (1, 1, false));
+    assert_eq!(db.rows("SELECT table_name FROM current_routes ORDER BY 1"), ["b", "c"]);
+    // Who begins it again has all the time.
+    age("table_name = 'b'");
+    writers.start_sync(&owner, &table("10.0.0.1", "b", Afi::Ipv4));
+    assert_eq!(expire(&mut client).tables, 0);
+    let state = StateOp::SessionState { state: SessionState::Stale, reason: None };
+    writers.send(&owner, vec![StateOp::MarkStale(keys.clone()), state]);
+    wait_for("all to be stale", || since() == ["b", "c"]);
+    writers.finish();
+    assert_eq!(expire(&mut client).tables, 0);
+    age("true");
     // Not ours any more: another collector has it.
     client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();
-    expire();
-    let note = session_event(SessionEventKind::Refused, None);
-    writers.sender.state(&router).send(StateItem::Note(note)).unwrap();
-    writers.finish();
-    assert_eq!(db.rows("SELECT table_name FROM current_routes"), ["b"]);
+    assert_eq!(expire(&mut client).tables, 0);
+    client.batch_execute("UPDATE router_owner SET collector_id = 'c1'").unwrap();
+    let expired = expire(&mut client);
+    assert_eq!((expired.tables, expired.routes, expired.is_whole), (2, 2, true));
     assert_eq!(
         db.rows("SELECT router_id, kind, table_name, routes FROM session_events ORDER BY id"),
-        ["10.0.0.1|hold_expired|-|2", "-|refused|-|-"]
+        ["10.0.0.1|hold_expired|a|1", "10.0.0.1|hold_expired|-|2"]
     );
 }
 

@@ -92,14 +92,6 @@ pub enum StateItem {
     Claim(Claim),
     /// Changes of one session, in order.
     Batch(StateBatch),
-    /// A hold ran out without a session: every table of the router goes, if this collector still owns it
-    /// and no newer epoch was taken. The row for `session_events` gets its `routes` from the writer.
-    ExpireHold {
-        /// The router.
-        router: RouterId,
-        /// The row to write.
-        event: SessionEvent,
-    },
     /// A row of `session_events` that belongs to no router's session: refused connections, isolation.
     Note(SessionEvent),
 }

@@ -5,7 +5,6 @@
 //! what was gathered and then runs in transactions of its own, so that nothing overtakes anything. Every transaction checks
 //! `router_owner`.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,8 +40,6 @@ pub(super) struct StateWriter {
     /// The history that what was gathered waits for.
     lead: Lead,
     batch: Batch,
-    /// The epochs of sessions that claimed a router here and were not lost since.
-    claims: HashMap<RouterId, i64>,
     /// Routers whose changes were taken since the last wait for input.
     arrived: Vec<Arc<RouterMeter>>,
     /// Of what was taken, how much is not written.
@@ -61,14 +58,6 @@ enum Task {
     Help(Call),
 }
 
-/// Who may delete a table's rows.
-enum Right<'a> {
-    /// The session that says so.
-    Session(&'a Arc<Ownership>),
-    /// This collector, for a router without a session.
-    Collector,
-}
-
 impl StateWriter {
     pub(super) fn new(
         options: Arc<PipelineOptions>,
@@ -84,7 +73,6 @@ impl StateWriter {
             exchange,
             lead: Lead::new(hurry),
             batch: Batch::default(),
-            claims: HashMap::new(),
             arrived: Vec::new(),
             unwritten: 0,
             audit: Audit::default(),
@@ -131,7 +119,6 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
-            StateItem::ExpireHold { router, event } => self.expire_hold(&router, event),
             StateItem::Note(event) => self.batch.extras.events.push((None, event)),
         }
     }
@@ -209,13 +196,11 @@ impl StateWriter {
             StateOp::TablesDown { tables, event } => {
                 self.flush_behind_history();
                 let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
-                self.remove(&Right::Session(owner), &owner.router, &scopes, event);
+                self.remove(owner, &scopes, event);
             }
             StateOp::MarkStale(tables) => {
-                self.flush();
-                if self.claims.get(&owner.router) == Some(&owner.epoch) {
-                    self.claims.remove(&owner.router);
-                }
+                // What is stale may be removed at once, and no event may come behind that.
+                self.flush_behind_history();
                 self.owned(owner, &owner.router, |transaction| sync::mark_stale(transaction, &owner.router, &tables));
             }
             StateOp::SessionState { state, reason } => {
@@ -439,27 +424,8 @@ impl StateWriter {
         owner.session = session;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
-        self.claims.insert(record.router.clone(), owner.epoch);
         // A session that is gone needs no answer.
         let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });
-    }
-
-    fn expire_hold(&mut self, router: &RouterId, event: SessionEvent) {
-        self.flush_behind_history();
-        // The router came back between the end of its hold and now.
-        if self.claims.contains_key(router) {
-            log::debug!("router {router}: hold not expired, it has a session again");
-            return;
-        }
-        self.remove(&Right::Collector, router, &Scope::everything(), Some(event));
-        let collector = self.options.collector_id.clone();
-        self.command(router, |client, attempt| {
-            let mut transaction = client.transaction()?;
-            if owner::is_owned_by(&mut transaction, &collector, router)? {
-                peers::forget(&mut transaction, router)?;
-            }
-            attempt.commit(transaction, ())
-        });
     }
 
     /// Deletes stale keys in chunks. Whether the router is still ours.
@@ -477,15 +443,11 @@ impl StateWriter {
 
     /// Deletes the routes of all scopes with their status, and writes the event that says so: at once, so that readers see
     /// all of it or nothing.
-    fn remove(&mut self, right: &Right<'_>, router: &RouterId, scopes: &[Scope], mut event: Option<SessionEvent>) {
-        let collector = self.options.collector_id.clone();
+    fn remove(&mut self, owner: &Arc<Ownership>, scopes: &[Scope], mut event: Option<SessionEvent>) {
+        let router = &owner.router;
         let removed = self.command(router, |client, attempt| {
             let mut transaction = client.transaction()?;
-            let is_ours = match right {
-                Right::Session(owner) => check(&mut transaction, owner)?,
-                Right::Collector => owner::is_owned_by(&mut transaction, &collector, router)?,
-            };
-            if !is_ours {
+            if !check(&mut transaction, owner)? {
                 return Ok(0);
             }
             let mut removed = 0;

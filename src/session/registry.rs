@@ -17,6 +17,9 @@ const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
 /// So many sessions must be lost at once before the collector takes itself for cut off.
 const MASS_LOSS_MIN: usize = 3;
 
+/// Only sessions that lasted so long count for that: one that never holds says nothing of how we are connected.
+const LASTED_MIN: Duration = Duration::from_secs(60);
+
 /// How long a session whose router has come back may go on reading, milliseconds.
 const LAST_WORDS_MAX_MILLIS: u64 = 10_000;
 
@@ -90,8 +93,11 @@ pub struct Registry {
     inner: Mutex<Inner>,
     /// Told when a router may have become free.
     freed: Condvar,
+    /// How long stale tables stay; zero: not at all, whatever happens.
     hold: Duration,
     isolation_hold: Duration,
+    /// [`LASTED_MIN`].
+    lasted_min: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +107,6 @@ struct Inner {
     routers: HashMap<RouterId, Arc<Connection>>,
     /// By address, the numbers of those that have not said yet which router they are, and may have sent it.
     unnamed: HashMap<IpAddr, BTreeSet<u64>>,
-    holds: HashMap<RouterId, Instant>,
     /// Identifiers that the database has for a source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
     /// Sessions that wait for a router, by their numbers: the first is next.
@@ -195,17 +200,15 @@ impl Registry {
     /// Sessions are numbered from `first_number`.
     pub fn new(hold: Duration, isolation_hold: Duration, first_number: u64) -> Registry {
         let inner = Mutex::new(Inner { next_number: first_number, ..Inner::default() });
-        Registry { inner, freed: Condvar::new(), hold, isolation_hold }
+        Registry { inner, freed: Condvar::new(), hold, isolation_hold, lasted_min: LASTED_MIN }
     }
 
-    /// Tells what the database knows: identifiers by source address, and routers whose rows wait for a session.
-    pub fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>, owned: Vec<RouterId>) {
+    /// Tells what the database knows: identifiers by source address.
+    pub fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>) {
         let mut inner = self.lock();
         for (address, router) in known {
             inner.known.entry(address).or_default().push(router);
         }
-        let deadline = Instant::now() + self.hold;
-        inner.holds.extend(owned.into_iter().map(|router| (router, deadline)));
     }
 
     /// A connection was accepted.
@@ -314,16 +317,17 @@ impl Registry {
         if self.hold(&mut inner, router, connection) == Loss::Replaced {
             return Loss::Replaced;
         }
-        if connection.socket.is_none() {
-            // It was lost before we were started: that says nothing of how we are connected.
+        if connection.socket.is_none() || connection.born.elapsed() < self.lasted_min {
+            // It was lost before we were started, or never held: that says nothing of how we are connected.
             return Loss::Held;
         }
         let now = Instant::now();
         inner.losses.retain(|_, at| now.duration_since(*at) < MASS_LOSS_WINDOW);
         inner.losses.insert(router.clone(), now);
         let lost = inner.losses.len();
-        let before = lost + inner.routers.len();
-        if inner.isolated.is_none() && lost >= MASS_LOSS_MIN && lost * 2 > before {
+        let lasted = |holder: &&Arc<Connection>| holder.born.elapsed() >= self.lasted_min;
+        let before = lost + inner.routers.values().filter(lasted).count();
+        if inner.isolated.is_none() && !self.hold.is_zero() && lost >= MASS_LOSS_MIN && lost * 2 > before {
             inner.isolated = Some(Isolation { until: now + self.isolation_hold, sessions: before.div_ceil(2) });
             return Loss::Isolated { lost };
         }
@@ -340,7 +344,6 @@ impl Registry {
             return Loss::Replaced;
         }
         self.freed.notify_all();
-        inner.holds.insert(router.clone(), Instant::now() + self.hold);
         Loss::Held
     }
 
@@ -359,25 +362,16 @@ impl Registry {
         self.freed.notify_all();
     }
 
-    /// Takes out the routers whose hold ran out.
-    pub fn take_expired(&self) -> Vec<RouterId> {
-        let now = Instant::now();
+    /// Whether most sessions were lost at once, so that nothing that is stale may go for now.
+    pub fn is_isolated(&self) -> bool {
         let mut inner = self.lock();
-        if inner.isolated.is_some_and(|isolation| now < isolation.until) {
-            return Vec::new();
-        }
-        inner.isolated = None;
-        let Inner { holds, spooled, .. } = &mut *inner;
-        let is_spooled = |router: &RouterId| spooled.iter().any(|(id, _)| id.as_ref() == Some(router));
-        holds.extract_if(|router, deadline| *deadline <= now && !is_spooled(router)).map(|(router, _)| router).collect()
+        inner.isolated = inner.isolated.filter(|isolation| Instant::now() < isolation.until);
+        inner.isolated.is_some()
     }
 
-    /// The hold of this router ran out, but nobody could be told: it runs out again at once.
-    pub fn expire_again(&self, router: RouterId) {
-        let mut inner = self.lock();
-        if !inner.routers.contains_key(&router) {
-            inner.holds.insert(router, Instant::now());
-        }
+    /// Whether input of the router that an earlier process left waits to be applied.
+    pub fn is_spooled(&self, router: &RouterId) -> bool {
+        self.lock().spooled.iter().any(|(id, _)| id.as_ref() == Some(router))
     }
 
     /// How many connections there are.
@@ -427,7 +421,6 @@ impl Inner {
             return Turn::Wait;
         }
         self.routers.insert(router.clone(), Arc::clone(connection));
-        self.holds.remove(router);
         let known = self.known.entry(connection.source).or_default();
         if !known.contains(router) {
             known.push(router.clone());

@@ -119,61 +119,68 @@ fn a_connection_that_is_gone_is_not_waited_for() {
     assert!(registry.lock().unnamed.is_empty());
 }
 
-#[test]
-fn a_hold_expires_unless_the_router_comes_back() {
-    let registry = Registry::new(Duration::ZERO, HOLD, 100);
-    let (a, b) = (RouterId::new("10.0.0.1"), RouterId::new("10.0.0.2"));
-    let (one, two) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.2"));
-    claim(&registry, &a, &one);
-    claim(&registry, &b, &two);
-    assert_eq!(registry.lose(&a, &one), Loss::Held);
-    assert_eq!(registry.lose(&b, &two), Loss::Held);
-    claim(&registry, &b, &connect(&registry, "192.0.2.2"));
-    assert_eq!(registry.take_expired(), vec![a]);
-    assert_eq!(registry.take_expired(), vec![]);
+/// Four routers with a session each, and a registry for which a session has lasted when it was there for `lasted`.
+fn four(hold: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc<Connection>)>) {
+    let mut registry = Registry::new(hold, HOLD, 100);
+    registry.lasted_min = lasted;
+    let sessions = (1..=4).map(|i| {
+        let (router, session) = (RouterId::new(&format!("10.0.0.{i}")), connect(&registry, &format!("192.0.2.{i}")));
+        claim(&registry, &router, &session);
+        (router, session)
+    });
+    let sessions = sessions.collect();
+    (registry, sessions)
 }
 
 #[test]
-fn when_most_sessions_vanish_at_once_holds_do_not_expire() {
-    let registry = Registry::new(Duration::ZERO, HOLD, 100);
-    let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
-    let sessions: Vec<_> = (1..=4).map(|i| connect(&registry, &format!("192.0.2.{i}"))).collect();
-    for (router, session) in routers.iter().zip(&sessions) {
-        claim(&registry, router, session);
+fn when_most_sessions_vanish_at_once_nothing_expires() {
+    let (registry, sessions) = four(HOLD, Duration::ZERO);
+    let lose = |i: usize| registry.lose(&sessions[i].0, &sessions[i].1);
+    assert_eq!((lose(0), lose(1)), (Loss::Held, Loss::Held));
+    assert!(!registry.is_isolated());
+    assert_eq!(lose(2), Loss::Isolated { lost: 3 });
+    assert!(registry.is_isolated());
+    claim(&registry, &sessions[0].0, &connect(&registry, "192.0.2.1"));
+    assert!(!registry.is_isolated());
+}
+
+#[test]
+fn a_hold_of_nothing_is_not_stretched() {
+    let (registry, sessions) = four(Duration::ZERO, Duration::ZERO);
+    for (router, session) in &sessions {
+        assert_eq!(registry.lose(router, session), Loss::Held);
     }
-    assert_eq!(registry.lose(&routers[0], &sessions[0]), Loss::Held);
-    assert_eq!(registry.lose(&routers[1], &sessions[1]), Loss::Held);
-    assert_eq!(registry.lose(&routers[2], &sessions[2]), Loss::Isolated { lost: 3 });
-    assert_eq!(registry.take_expired(), vec![]);
-    claim(&registry, &routers[0], &connect(&registry, "192.0.2.1"));
-    let mut expired = registry.take_expired();
-    expired.sort();
-    assert_eq!(expired, routers[1..3]);
+    assert!(!registry.is_isolated());
+}
+
+#[test]
+fn sessions_that_never_lasted_do_not_isolate() {
+    let (registry, sessions) = four(HOLD, LASTED_MIN);
+    for (router, session) in &sessions {
+        assert_eq!(registry.lose(router, session), Loss::Held);
+    }
+    assert!(!registry.is_isolated());
 }
 
 #[test]
 fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
-    let registry = Registry::new(Duration::ZERO, HOLD, 100);
+    let mut registry = Registry::new(HOLD, HOLD, 100);
+    registry.lasted_min = Duration::ZERO;
     let router = RouterId::new("10.0.0.1");
     for _ in 0..2 * MASS_LOSS_MIN {
         let session = connect(&registry, "192.0.2.1");
         claim(&registry, &router, &session);
         assert_eq!(registry.lose(&router, &session), Loss::Held);
     }
-    assert_eq!(registry.take_expired(), vec![router]);
+    assert!(!registry.is_isolated());
 }
 
 #[test]
 fn sessions_that_the_collector_ends_itself_do_not_cut_it_off() {
-    let registry = Registry::new(Duration::ZERO, HOLD, 100);
-    let routers: Vec<RouterId> = (1..=4).map(|i| RouterId::new(&format!("10.0.0.{i}"))).collect();
-    for router in &routers {
-        let session = connect(&registry, "192.0.2.1");
-        claim(&registry, router, &session);
-        assert_eq!(registry.close(router, &session), Loss::Held);
-        assert_eq!(registry.close(router, &session), Loss::Replaced);
+    let (registry, sessions) = four(HOLD, Duration::ZERO);
+    for (router, session) in &sessions {
+        assert_eq!(registry.close(router, session), Loss::Held);
+        assert_eq!(registry.close(router, session), Loss::Replaced);
     }
-    let mut expired = registry.take_expired();
-    expired.sort();
-    assert_eq!(expired, routers);
+    assert!(!registry.is_isolated());
 }

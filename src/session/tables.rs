@@ -71,7 +71,7 @@ pub struct Tables {
     by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// Tables with rows from before this session that it has not begun.
     held: Held,
-    /// Whether what is from before this session, and what it has not begun, is gone.
+    /// Whether the hold is over for what is from before this session and it has not begun.
     is_hold_over: bool,
     standing: Arc<Standing>,
     /// Whether what is said now may have been said, and stored, in an earlier process.
@@ -394,8 +394,7 @@ impl Tables {
         self.outbox.flush()
     }
 
-    /// The session has waited for its socket for another `waited`: ends dumps that fell silent and tables that
-    /// nobody has begun within the hold. How many dumps it ended.
+    /// The session has waited for its socket for another `waited`: ends dumps that fell silent. How many dumps it ended.
     ///
     /// # Errors
     /// The session cannot go on.
@@ -425,9 +424,7 @@ impl Tables {
         }
         if *idle >= rules.hold && !self.is_hold_over {
             self.is_hold_over = true;
-            let begun: BTreeSet<(View, Arc<str>)> = self.tables.keys().map(whole).collect();
-            let doomed = self.held.keys().map(whole).filter(|table| !begun.contains(table)).collect();
-            self.remove(&doomed, SessionEventKind::HoldExpired, "table not seen again within the hold")?;
+            // The expiry takes them.
             self.held = Held::default();
             self.outbox.op(StateOp::PeersUnknown(PeersOf::EarlierSessions))?;
         }
@@ -534,6 +531,7 @@ impl Tables {
             is_heard = true;
             dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
         }
+        self.start_other_families(&key, table, &origin)?;
         let meter = self.outbox.owner().meter.table(table);
         let table = Arc::clone(table);
         self.by_peer.entry(origin.peer).or_default().insert(key.clone());
@@ -542,6 +540,18 @@ impl Tables {
         begun.meter.end_of_rib.set(0);
         begun.measure();
         self.tables.insert(key, begun);
+        Ok(())
+    }
+
+    /// A table goes on in the families that are stored of it, whether or not they are heard of again: what of it is stale at
+    /// the end of the hold goes route by route, because the table as a whole is there.
+    fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &Origin) -> Result<(), SessionEnd> {
+        for afi in [Afi::Ipv4, Afi::Ipv6] {
+            let other = TableKey { afi, ..key.clone() };
+            if afi != key.afi && self.held.contains(&other) {
+                self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone())?;
+            }
+        }
         Ok(())
     }
 }

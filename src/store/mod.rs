@@ -23,6 +23,7 @@ pub mod routes;
 pub mod row;
 pub mod sessions;
 pub mod snapshots;
+pub mod stale;
 mod statement;
 pub mod status;
 pub mod suitable;

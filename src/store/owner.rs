@@ -42,6 +42,7 @@ pub fn claim(
     )?;
     upsert_router(&mut transaction, record)?;
     sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
+    sync::mark_all_stale(&mut transaction, &record.router)?;
     let tables = sync::tables_of(&mut transaction, &record.router)?;
     transaction.commit()?;
     Ok(Some(Taken { epoch: row.get(0), tables }))
@@ -110,18 +111,6 @@ pub fn lost_to_others(
     )?;
     let ours: HashSet<&str> = rows.iter().map(|row| row.get(0)).collect();
     Ok(routers.iter().filter(|router| !ours.contains(router.as_str())).cloned().collect())
-}
-
-/// Whether `collector` was the last to take the router; holds on to that until the transaction ends.
-///
-/// # Errors
-/// Whatever PostgreSQL says.
-pub fn is_owned_by(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {
-    let row = transaction.query_typed_opt(
-        "SELECT collector_id = $2 FROM router_owner WHERE router_id = $1 FOR SHARE",
-        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
-    )?;
-    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// The `afi` column as a family.

@@ -1,5 +1,7 @@
 //! `rib_sync_status`, its like for the Adj-RIBs, and `session_events`: how far each table is, and what happened to it.
 
+use std::time::Duration;
+
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
@@ -146,13 +148,46 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, router: &RouterId, tables: 
     Ok(())
 }
 
-/// Tables of the router went down: their rows go.
+/// No table of the router has a session. Their `eor_seen` stays: nothing was lost that is known of.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
+    let sql = "UPDATE rib_sync_status SET stale_since = now(), synced_at = NULL, updated_at = now()
+               WHERE router_id = $1 AND stale_since IS NULL";
+    for kind in RibKind::ALL {
+        transaction.execute_typed(&on(kind, sql), &[(&router.as_str(), Type::TEXT)])?;
+    }
+    Ok(())
+}
+
+/// Whether a table has been stale for at least `hold` in all its families. Who begins it has to wait until the transaction
+/// ends.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn lock_stale(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope, hold: Duration) -> Result<bool> {
+    let peer = scope.neighbour();
+    let rows = transaction.query_typed(
+        &on(scope.kind, include_str!("../../sql/stale_lock.sql")),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&scope.name(), Type::TEXT),
+            (&peer.map(|of| of.address), Type::INET),
+            (&peer.map(|of| of.policy.is_post()), Type::BOOL),
+            (&hold.as_secs_f64(), Type::FLOAT8),
+        ],
+    )?;
+    Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
+}
+
+/// Tables of the router went down: their rows go. Returns how many.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<()> {
+pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<u64> {
     let neighbour = scope.neighbour();
-    transaction.execute_typed(
+    Ok(transaction.execute_typed(
         &on(scope.kind, include_str!("../../sql/sync_remove.sql")),
         &[
             (&router.as_str(), Type::TEXT),
@@ -160,8 +195,7 @@ pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scop
             (&neighbour.map(|of| of.address), Type::INET),
             (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
         ],
-    )?;
-    Ok(())
+    )?)
 }
 
 /// The tables of one router that have a row.

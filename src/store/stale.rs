@@ -1,0 +1,145 @@
+//! Tables that no session speaks of any more: what is stale for longer than it may be goes.
+//!
+//! A table is stale since `stale_since` of its status row. Whoever begins it again has to wait for the row, which is locked
+//! here while its routes go; so the session then loads what is left, and nothing it says is removed.
+
+use std::time::Duration;
+
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::Result;
+use super::record::{SessionEvent, SessionEventKind};
+use super::statement::on;
+use super::{peers, routes, sync};
+use crate::model::{Neighbour, Policy, RibKind, RouterId, View};
+
+/// So many tables go in one transaction at most.
+const CHUNK: i64 = 200;
+
+/// What went of one router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// How many tables.
+    pub tables: u64,
+    /// How many routes.
+    pub routes: u64,
+    /// Whether that was all that was stored of it, and it has no session.
+    pub is_whole: bool,
+    /// Whether there may be more.
+    pub is_more: bool,
+}
+
+/// The routers of `collector` with a table or a session that has been stale for at least `hold`.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn due(client: &mut Client, collector: &str, hold: Duration) -> Result<Vec<RouterId>> {
+    let rows = client.query_typed(
+        include_str!("../../sql/stale_routers.sql"),
+        &[(&collector, Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8)],
+    )?;
+    Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
+}
+
+/// Removes what has been stale for at least `hold` of a router that is `collector`'s: everything at once where that is all
+/// there is and the router has no session, else some of the tables.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn expire(client: &mut Client, collector: &str, router: &RouterId, hold: Duration) -> Result<Expired> {
+    let mut transaction = client.transaction()?;
+    // A session that begins waits for this lock; writers of a session that lives take it as well, for a moment.
+    let is_ours = transaction.query_typed_opt(
+        "SELECT FROM router_owner WHERE router_id = $1 AND collector_id = $2 FOR UPDATE",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    if is_ours.is_none() {
+        return Ok(Expired::default());
+    }
+    let row = transaction.query_typed_one(
+        include_str!("../../sql/stale_is_all.sql"),
+        &[(&router.as_str(), Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8), (&collector, Type::TEXT)],
+    )?;
+    let (has_session, has_other_tables): (bool, bool) = (row.get(0), row.get(1));
+    if has_session || has_other_tables {
+        drop(transaction);
+        return expire_some(client, collector, router, hold);
+    }
+    let mut expired = Expired { is_whole: true, ..Expired::default() };
+    for scope in routes::Scope::everything() {
+        expired.routes += routes::remove(&mut transaction, router, &scope)?;
+        expired.tables += sync::remove(&mut transaction, router, &scope)?;
+    }
+    let reason = "router did not come back within the hold";
+    let event = event(None, None, reason, expired.routes);
+    sync::insert_event(&mut transaction, Some(router), &event)?;
+    peers::forget(&mut transaction, router)?;
+    end_sessions(&mut transaction, collector, router, hold)?;
+    transaction.commit()?;
+    Ok(expired)
+}
+
+/// The tables of a router with a session, or of one that waits for other tables still.
+fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Duration) -> Result<Expired> {
+    let mut expired = Expired::default();
+    for kind in RibKind::ALL {
+        let mut transaction = client.transaction()?;
+        let rows = transaction.query_typed(
+            &on(kind, include_str!("../../sql/stale_tables.sql")),
+            &[
+                (&router.as_str(), Type::TEXT),
+                (&hold.as_secs_f64(), Type::FLOAT8),
+                (&CHUNK, Type::INT8),
+                (&collector, Type::TEXT),
+            ],
+        )?;
+        for row in &rows {
+            let name: &str = row.get(0);
+            let peer =
+                || Neighbour { address: row.get(1), policy: if row.get(2) { Policy::Post } else { Policy::Pre } };
+            let view = match kind {
+                RibKind::LocRib => View::LocRib,
+                RibKind::AdjRibIn => View::AdjRibIn(peer()),
+                RibKind::AdjRibOut => View::AdjRibOut(peer()),
+            };
+            let scope = routes::Scope::of(view, name.into());
+            if !sync::lock_stale(&mut transaction, router, &scope, hold)? {
+                continue;
+            }
+            let gone = routes::remove(&mut transaction, router, &scope)?;
+            expired.tables += sync::remove(&mut transaction, router, &scope)?;
+            expired.routes += gone;
+            let event = event(Some(name), Some(view), "table not seen again within the hold", gone);
+            sync::insert_event(&mut transaction, Some(router), &event)?;
+        }
+        expired.is_more |= i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CHUNK;
+        transaction.commit()?;
+    }
+    let mut transaction = client.transaction()?;
+    end_sessions(&mut transaction, collector, router, hold)?;
+    transaction.commit()?;
+    Ok(expired)
+}
+
+fn event(table: Option<&str>, view: Option<View>, reason: &str, routes: u64) -> SessionEvent {
+    SessionEvent {
+        kind: SessionEventKind::HoldExpired,
+        table_name: table.map(Into::into),
+        peer_address: view.and_then(|view| view.neighbour()).map(|of| of.address),
+        afi: None,
+        reason: Some(reason.to_owned()),
+        routes: i64::try_from(routes).ok(),
+    }
+}
+
+/// Nothing is kept of the sessions that were lost so long ago.
+fn end_sessions(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId, hold: Duration) -> Result<()> {
+    transaction.execute_typed(
+        "UPDATE bmp_sessions SET state = 'ended', since = now(), reason = 'the router did not come back in time'
+         WHERE router_id = $1 AND collector_id = $2 AND state IN ('stale', 'isolated')
+           AND since <= now() - make_interval(secs => $3)",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8)],
+    )?;
+    Ok(())
+}

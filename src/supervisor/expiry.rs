@@ -1,0 +1,106 @@
+//! The thread that removes what no session speaks of any more: tables that have been stale for longer than the hold.
+//!
+//! It has a connection of its own, so that no router's routes wait while another's go. How long a table has been stale the
+//! database says (`stale_since`), whatever sessions came and went since, and whatever process of the collector is running.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use super::heartbeat::Collector;
+use crate::metrics::Pulse;
+use crate::session::Shared;
+use crate::stop::Stop;
+use crate::store::{self, Client, stale};
+
+/// How often it looks: an eighth of the hold, within these bounds.
+const EVERY_MIN: Duration = Duration::from_millis(250);
+const EVERY_MAX: Duration = Duration::from_secs(10);
+
+/// How often a waiting thread looks whether the collector stops.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// How long one step may take: the largest table goes in one statement, which has ten minutes.
+pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Its name in `pg_stat_activity` and among the threads.
+pub(super) const THREAD: &str = "expiry";
+
+/// Removes what is due until the collector stops.
+pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, pulse: &Pulse) {
+    let stop = &shared.stop;
+    let every = (hold / 8).clamp(EVERY_MIN, EVERY_MAX);
+    let mut connection: Option<Client> = None;
+    let mut failing_since: Option<Instant> = None;
+    // While the database was away, nobody could say that a table has a session again.
+    let mut grace_until = Instant::now();
+    while !stop.is_stopping() {
+        pulse.beat();
+        let began = Instant::now();
+        if began >= grace_until && !shared.registry.is_isolated() {
+            match expire(collector, hold, shared, &mut connection, pulse) {
+                Ok(()) => {
+                    if let Some(since) = failing_since.take() {
+                        info!("expiry: the database answers again");
+                        grace_until = Instant::now() + since.elapsed().min(hold);
+                    }
+                }
+                Err(error) => {
+                    connection = None;
+                    if failing_since.is_none() {
+                        warn!("expiry: stale tables are not removed, trying again: {error}");
+                        failing_since = Some(began);
+                    }
+                }
+            }
+        }
+        pulse.rest();
+        wait(stop, began, every);
+    }
+}
+
+fn wait(stop: &Stop, began: Instant, every: Duration) {
+    while !stop.is_stopping() && began.elapsed() < every {
+        std::thread::sleep(STOP_POLL);
+    }
+}
+
+fn expire(
+    collector: &Collector,
+    hold: Duration,
+    shared: &Shared,
+    connection: &mut Option<Client>,
+    pulse: &Pulse,
+) -> store::Result<()> {
+    let client = match connection {
+        Some(client) => client,
+        none => none.insert(store::connect(&collector.database_url, THREAD)?),
+    };
+    for router in stale::due(client, &collector.id, hold)? {
+        // What it said last waits to be applied.
+        if shared.registry.is_spooled(&router) {
+            continue;
+        }
+        loop {
+            if shared.stop.is_stopping() || shared.registry.is_isolated() {
+                return Ok(());
+            }
+            pulse.beat();
+            let expired = stale::expire(client, &collector.id, &router, hold)?;
+            if expired.is_whole {
+                shared.meters.router(&router).forget_tables();
+                warn!("router {router}: not back within the hold, its routes are removed, {}", expired.routes);
+            } else if expired.tables > 0 {
+                info!(
+                    "router {router}: {} tables not seen again within the hold are removed, {} routes",
+                    expired.tables, expired.routes
+                );
+            }
+            if !expired.is_more {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
