@@ -7,9 +7,12 @@ use crate::wire::bmp::{self, Frame, FrameError};
 /// How much is read from the socket at once, bytes.
 const READ_SIZE: usize = 64 * 1024;
 
+/// A window that has grown beyond this for one long message becomes small again behind it, bytes.
+const KEPT_MAX: usize = 256 * 1024;
+
 /// A growing window over a byte stream: filled at its end, emptied by whole messages at its front.
 ///
-/// Never larger than one read plus the longest message allowed.
+/// It has the size of one read, but for a message that is longer, and is never larger than one read plus the longest message allowed.
 #[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
@@ -33,6 +36,10 @@ impl FrameBuffer {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
+        }
+        if self.end == 0 && self.bytes.len() > KEPT_MAX {
+            self.bytes.truncate(READ_SIZE);
+            self.bytes.shrink_to_fit();
         }
         if self.bytes.len() - self.end < READ_SIZE / 2 {
             // Only a message longer than half a read gets here; `next` has checked its length.
@@ -76,6 +83,11 @@ impl FrameBuffer {
     /// Whether the front of a message is here without its end.
     pub fn is_inside_message(&self) -> bool {
         self.end > self.start
+    }
+
+    /// Returns the memory that it takes beyond what every session has, bytes.
+    pub fn extra(&self) -> usize {
+        self.bytes.capacity().saturating_sub(READ_SIZE)
     }
 
     /// The bytes that are no whole message yet.
@@ -123,6 +135,20 @@ mod tests {
             }
             assert_eq!((got.as_slice(), buffer.is_inside_message()), (lengths.as_slice(), false));
         }
+    }
+
+    #[test]
+    fn a_long_message_does_not_leave_a_large_window() {
+        let stream = [message(900_000), message(6)].concat();
+        let mut reader = Trickle(&stream, 65_536);
+        let mut buffer = FrameBuffer::new(1 << 20);
+        let mut largest = 0;
+        while buffer.fill(&mut reader).unwrap() > 0 {
+            while buffer.next_message().unwrap().is_some() {}
+            largest = largest.max(buffer.extra());
+        }
+        assert!(largest >= 900_000 - READ_SIZE, "{largest}");
+        assert_eq!(buffer.extra(), 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use super::SessionEnd;
 use super::frame::FrameBuffer;
 use super::patience::Patience;
-use super::preamble::{Preamble, is_lasting};
+use super::preamble::Preamble;
 use super::registry::Connection;
 use super::standing::Standing;
 use crate::model::Timestamp;
@@ -32,6 +32,9 @@ use crate::wire::bmp::{self, FrameError};
 
 /// How much of the input that is not stored is kept in memory before it goes to the spool, bytes.
 const WINDOW_BYTES_MAX: usize = 32 << 20;
+
+/// What a chunk takes beside its octets: itself, its place in the window and the allocator's share, bytes.
+const CHUNK_OVERHEAD: usize = 128;
 
 /// How much the spooler reads from one socket before it looks at the next one, bytes.
 const TURN_BYTES: usize = 4 << 20;
@@ -74,11 +77,12 @@ struct Inner {
     began: Option<Timestamp>,
     /// Chunks that the thread was given and that are not stored, unless the stream has them.
     window: VecDeque<Arc<Chunk>>,
+    /// The memory that they take.
     window_bytes: usize,
-    /// Messages that hold on, of chunks that are not stored.
-    lasting: VecDeque<(u64, Box<[u8]>)>,
-    /// The same of those that are.
+    /// The messages that hold on, of the chunks up to `remembered`.
     preamble: Preamble,
+    /// The last chunk that the preamble knows. Not behind `stored`; the stream is asked for what is between.
+    remembered: u64,
     stored: u64,
     stream: Option<Stream>,
     /// Why nothing more comes, once everything was given to the thread.
@@ -129,6 +133,7 @@ impl Intake {
         let mut inner = Inner::new(message_max, Patience::new(Duration::MAX));
         let context = stream.context();
         (inner.cut, inner.stored, inner.began) = (context.behind, context.behind, Some(context.began));
+        inner.remembered = context.behind;
         for_each_frame(&context.preamble, message_max, |frame| inner.preamble.take(frame));
         let (number, address) = (stream.number(), context.source);
         inner.end = Some(SessionEnd::SpoolRead);
@@ -165,7 +170,9 @@ impl Intake {
         let since = self.away_since.load(Ordering::Acquire);
         let is_away = since != ATTENDED && self.born.elapsed() >= Duration::from_millis(since) + stall;
         let has_unread = inner.stream.as_ref().is_some_and(|stream| stream.unread() > 0);
-        if inner.fate == Fate::Open && inner.end.is_none() && (is_away || has_unread) && !spool.is_off() {
+        let is_open = inner.fate == Fate::Open && inner.end.is_none();
+        // What a session without a name says goes nowhere: it is bounded, and its thread waits for nobody.
+        if is_open && (is_away || has_unread) && self.standing.is_identified() && !spool.is_off() {
             inner.relieve(self, spool);
         }
         inner.fate != Fate::Open && inner.stream.is_none() && inner.window.is_empty()
@@ -190,7 +197,7 @@ impl Intake {
                 owner.progress.set_processed(self.lock().cut);
                 self.end(Fate::Complete);
             }
-            // It never had a name, and changed nothing.
+            // It was never given its router, and changed nothing.
             None => self.discard(),
         }
     }
@@ -217,11 +224,11 @@ impl Intake {
         let mut inner = self.lock();
         inner.close();
         self.forget_stored(&mut inner);
-        let holds_routes = |chunk: &Arc<Chunk>| has_routes(&chunk.bytes, inner.message_max);
-        let is_worth_it = self.standing.owner().is_some() || inner.window.iter().any(holds_routes);
-        if inner.fate == Fate::Dropped || inner.stream.is_none() && (inner.window.is_empty() || !is_worth_it) {
+        let has_input = inner.stream.is_some() || !inner.window.is_empty();
+        if inner.fate == Fate::Dropped || !has_input || !self.standing.is_identified() {
             return Ok(false);
         }
+        inner.remember()?;
         let (stored, began) = (inner.stored, inner.began);
         let context = context_at(self.source_address, &self.standing, began, stored, &inner.preamble);
         inner.begin_stream(self, spool)?;
@@ -231,9 +238,10 @@ impl Intake {
         Ok(true)
     }
 
-    /// How much of it is in memory because it is not stored, bytes.
-    pub fn window_bytes(&self) -> usize {
-        self.lock().window_bytes
+    /// Returns how much memory the input takes, beside what every session has, bytes.
+    pub fn held(&self) -> usize {
+        let inner = self.lock();
+        inner.window_bytes + inner.preamble.size() + inner.buffer.extra()
     }
 
     /// Lets go of what the database has.
@@ -244,18 +252,21 @@ impl Intake {
             self.standing.forget(stored);
             inner.forget(stored);
         }
-        let Some(stream) = &mut inner.stream else { return };
+        let Some(stream) = &inner.stream else { return };
         // What comes behind the end that a session had is not its input any more.
         let is_read = stream.unread() == 0 || inner.fate == Fate::Complete;
         if is_read && stored >= stream.taken() {
-            inner.drop_stream();
-        } else {
-            let (released, standing, began, source) = (inner.stored, &self.standing, inner.began, self.source_address);
-            let preamble = &inner.preamble;
-            let context = || context_at(source, standing, began, released, preamble);
-            if let Err(error) = stream.release(released, context) {
-                log::error!("spool: {}: {error}", stream.folder().display());
+            // A session that is over needs no preamble any more.
+            if inner.fate == Fate::Open
+                && let Err(error) = inner.remember()
+            {
+                log::error!("spool: its Peer Ups cannot be read again: {error}");
             }
+            inner.drop_stream();
+        } else if stream.has_done(inner.stored)
+            && let Err(error) = inner.release(self)
+        {
+            log::error!("spool: {}: {error}", stream_folder(inner));
         }
     }
 
@@ -273,7 +284,7 @@ fn context_at(
     preamble: &Preamble,
 ) -> Context {
     let (tables, ids) = (standing.stored_tables(), standing.stored_ids());
-    let router = standing.owner().map(|owner| owner.router.clone());
+    let router = standing.router();
     let began = began.unwrap_or_else(Timestamp::now);
     Context { source, router, began, behind, tables, ids, preamble: preamble.to_bytes() }
 }
@@ -289,8 +300,8 @@ impl Inner {
             began: None,
             window: VecDeque::new(),
             window_bytes: 0,
-            lasting: VecDeque::new(),
             preamble: Preamble::default(),
+            remembered: 0,
             stored: 0,
             stream: None,
             end: None,
@@ -304,7 +315,6 @@ impl Inner {
             match stream.next_piece() {
                 Ok(Piece::Chunk(chunk)) => {
                     if is_replay {
-                        self.note_lasting(&chunk);
                         self.cut = chunk.number;
                     }
                     return Next::Chunk(Arc::new(chunk), Duration::ZERO);
@@ -334,15 +344,16 @@ impl Inner {
                 None => Next::Silence(waited),
             };
         };
-        // Statistics of a router without a name would wait for ever.
-        let is_talk = intake.standing.owner().is_none()
-            && !has_routes(&chunk.bytes, self.message_max)
-            && self.lasting.back().is_none_or(|(number, _)| *number != chunk.number);
-        if !is_talk {
-            self.window_bytes += chunk.bytes.len();
+        let is_identified = intake.standing.is_identified();
+        if is_identified || says_of_peers(&chunk.bytes, self.message_max) {
+            self.window_bytes += memory_of(&chunk);
             self.window.push_back(Arc::clone(&chunk));
+        } else {
+            // Nothing is ever stored of it; its Initiation goes in front of what will be.
+            remember(&mut self.preamble, &chunk, self.message_max);
         }
         if self.window_bytes > WINDOW_BYTES_MAX
+            && is_identified
             && !spool.is_off()
             && let Err(error) = self.begin_stream(intake, spool)
         {
@@ -385,7 +396,6 @@ impl Inner {
         self.cut += 1;
         let chunk = Arc::new(Chunk { number: self.cut, received_at: Timestamp::now(), bytes });
         self.began.get_or_insert(chunk.received_at);
-        self.note_lasting(&chunk);
         Some(chunk)
     }
 
@@ -394,25 +404,38 @@ impl Inner {
         self.end = Some(SessionEnd::OutOfStep(error));
     }
 
-    fn note_lasting(&mut self, chunk: &Chunk) {
-        let lasting = &mut self.lasting;
-        for_each_frame(&chunk.bytes, self.message_max, |frame| {
-            if is_lasting(frame) {
-                lasting.push_back((chunk.number, frame.bytes.into()));
-            }
-        });
-    }
-
     fn forget(&mut self, stored: u64) {
         self.stored = stored;
+        if self.window.front().is_none_or(|chunk| chunk.number > stored) {
+            return;
+        }
+        // Chunks of the stream come before those of the window.
+        if let Err(error) = self.remember() {
+            log::error!("spool: its Peer Ups cannot be read again: {error}");
+        }
         while let Some(chunk) = self.window.front().filter(|chunk| chunk.number <= stored) {
-            self.window_bytes -= chunk.bytes.len();
+            self.window_bytes -= memory_of(chunk);
+            remember(&mut self.preamble, chunk, self.message_max);
             self.window.pop_front();
         }
-        while let Some((_, message)) = self.lasting.front().filter(|(number, _)| *number <= stored) {
-            for_each_frame(message, self.message_max, |frame| self.preamble.take(frame));
-            self.lasting.pop_front();
+    }
+
+    /// Brings the preamble to the last chunk that is stored, as far as the stream has it.
+    fn remember(&mut self) -> io::Result<()> {
+        let Inner { preamble, remembered, stored, stream, message_max, .. } = self;
+        if let Some(stream) = stream {
+            stream.reread(*remembered, *stored, |chunk| remember(preamble, chunk, *message_max))?;
         }
+        *remembered = *stored;
+        Ok(())
+    }
+
+    /// Lets go of the segments of the stream that the database has.
+    fn release(&mut self, intake: &Intake) -> Result<(), SpoolError> {
+        self.remember()?;
+        let (stored, began) = (self.stored, self.began);
+        let context = || context_at(intake.source_address, &intake.standing, began, stored, &self.preamble);
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.release(stored, context))
     }
 
     /// Reads the socket for the thread, which is busy, and appends to the stream.
@@ -451,6 +474,9 @@ impl Inner {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
+                if self.preamble.is_cut() {
+                    return Err(SpoolError::Preamble);
+                }
                 let source = intake.source_address;
                 let context = context_at(source, &intake.standing, self.began, self.stored, &self.preamble);
                 log::info!("router at {source}: its input goes to the spool until the database takes it");
@@ -459,7 +485,7 @@ impl Inner {
         };
         while let Some(chunk) = self.window.front() {
             stream.append(chunk, Taken::Yes)?;
-            self.window_bytes -= chunk.bytes.len();
+            self.window_bytes -= memory_of(chunk);
             self.window.pop_front();
         }
         Ok(())
@@ -487,10 +513,28 @@ pub fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl FnMut(&bm
     }
 }
 
-fn has_routes(bytes: &[u8], message_max: usize) -> bool {
+/// Whether a message is about a peer, its routes or its statistics: only those have to wait for the router's name.
+pub(super) fn is_of_peer(frame: &bmp::Frame<'_>) -> bool {
+    matches!(frame.type_code, 0..=3)
+}
+
+fn says_of_peers(bytes: &[u8], message_max: usize) -> bool {
     let mut found = false;
-    for_each_frame(bytes, message_max, |frame| found |= frame.type_code == 0);
+    for_each_frame(bytes, message_max, |frame| found |= is_of_peer(frame));
     found
+}
+
+/// Takes in the messages of a chunk that hold on.
+fn remember(preamble: &mut Preamble, chunk: &Chunk, message_max: usize) {
+    for_each_frame(&chunk.bytes, message_max, |frame| preamble.take(frame));
+}
+
+fn memory_of(chunk: &Chunk) -> usize {
+    chunk.bytes.len() + CHUNK_OVERHEAD
+}
+
+fn stream_folder(inner: &Inner) -> String {
+    inner.stream.as_ref().map_or_else(String::new, |stream| stream.folder().display().to_string())
 }
 
 fn is_silence(error: &io::Error) -> bool {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::intake::Intake;
+use super::unnamed::Budget;
 use crate::spool::{SYNC_EVERY, Spool};
 use crate::stop::Stop;
 
@@ -14,6 +15,8 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub struct Intakes {
     list: Mutex<Vec<Arc<Intake>>>,
+    /// What sessions without a name hold.
+    pub(super) unnamed: Budget,
 }
 
 /// What [`Intakes::park`] brought to the disk.

@@ -60,7 +60,9 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         // There is more of it, for the next start.
         SessionEnd::Stopping | SessionEnd::WritersGone => intake.leave(),
         // What made us panic would do it again. What another session or collector owns is not ours to write.
-        SessionEnd::Panicked | SessionEnd::Refused(_) | SessionEnd::OwnershipLost => intake.discard(),
+        SessionEnd::Panicked | SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost => {
+            intake.discard();
+        }
         SessionEnd::Termination { .. }
         | SessionEnd::Lost(_)
         | SessionEnd::Stalled
@@ -106,7 +108,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
             Next::End(_) if shared.stop.is_stopping() => return SessionEnd::Stopping,
             Next::End(end) => return end,
         };
-        if let Err(end) = result {
+        if let Err(end) = result.and_then(|()| monitor.bound_unnamed(|| intake.held())) {
             return end;
         }
         if shared.stop.is_stopping() {

@@ -134,6 +134,8 @@ pub enum SessionEnd {
     },
     /// The connection was closed or broke without a word.
     Lost(Option<io::Error>),
+    /// It sends messages, and none of them says which router it is; the text says what is too much.
+    Unnamed(String),
     /// A message began and did not end in time.
     Stalled,
     /// It connected and said nothing.
@@ -175,6 +177,7 @@ impl SessionEnd {
             SessionEnd::Lost(Some(_)) => "lost",
             SessionEnd::Stalled => "stalled",
             SessionEnd::Mute => "mute",
+            SessionEnd::Unnamed(_) => "unnamed",
             SessionEnd::OutOfStep(_) => "out_of_step",
             SessionEnd::TooManyTables(_) => "too_many_tables",
             SessionEnd::Superseded => "superseded",
@@ -200,6 +203,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
             SessionEnd::Stalled => f.write_str("stalled inside a message"),
             SessionEnd::Mute => f.write_str("connected and said nothing"),
+            SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
             SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
             SessionEnd::TooManyTables(max) => write!(f, "more than {max} tables"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),

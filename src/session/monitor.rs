@@ -13,6 +13,7 @@ use super::changes::{Changes, Part, PathIds, Slot};
 use super::drift::Drifts;
 use super::held::Held;
 use super::identity::Identity;
+use super::intake::is_of_peer;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peers::{Peers, Source};
@@ -22,6 +23,7 @@ use super::resume::Resumed;
 use super::standing::Standing;
 use super::stored::{Judgement, Stored};
 use super::tables::{Stamp, Tables, router_note};
+use super::unnamed::Unnamed;
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
@@ -33,8 +35,8 @@ use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
 use crate::wire::error::Error;
 
-/// A router that sends routes but no name is known by its address after this time of silence. FRR has routes of its own
-/// to tell before its first neighbour is up; they wait, and nothing of them is lost.
+/// A router that sends peers or routes but no name is known by its address after this time of silence. FRR has routes of
+/// its own to tell before its first peer is up; they wait, and nothing of them is lost.
 const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
@@ -49,13 +51,14 @@ pub struct Monitor {
     path_ids: PathIds,
     pub(super) stored: Stored,
     pub(super) settled: Option<Settled>,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
+    pub(super) unnamed: Unnamed,
     /// Messages of the session before, until they are taken in.
     pub(super) preamble: Vec<u8>,
     messages: u64,
     /// The chunk of input that is being taken in, or was last.
     pub(super) chunk: u64,
-    /// Time spent waiting for the socket.
+    /// Time spent waiting for the socket since peers or routes have come.
     waited: Duration,
 }
 
@@ -93,6 +96,7 @@ impl Monitor {
             stored,
             settled: None,
             waiting: Waiting::default(),
+            unnamed: Unnamed::default(),
             preamble: Vec::new(),
             messages: 0,
             chunk: 0,
@@ -120,11 +124,13 @@ impl Monitor {
             }
         }
         if self.settled.is_none() {
-            if !self.identity.is_ready() {
+            self.unnamed.count(decoded.is_ok() && is_of_peer(frame));
+            if self.identity.is_ready() {
+                self.settle()?;
+            } else if is_of_peer(frame) {
                 self.waiting.add(frame, received_at);
                 return Ok(());
             }
-            self.settle()?;
         }
         self.apply(frame, decoded, received_at)
     }
@@ -175,8 +181,10 @@ impl Monitor {
     /// # Errors
     /// The session cannot go on.
     pub fn idle(&mut self, waited: Duration) -> Result<(), SessionEnd> {
-        self.waited += waited;
-        let has_waited = self.identity.has_routes_alone() && self.waited >= NAME_WAIT_MAX;
+        if self.identity.has_peers_or_routes() {
+            self.waited += waited;
+        }
+        let has_waited = self.waited >= NAME_WAIT_MAX;
         if self.settled.is_none() && (self.identity.has_candidate() || has_waited) {
             self.settle()?;
         }
@@ -207,8 +215,13 @@ impl Monitor {
         if let Some(summary) = self.oddities.summary() {
             info!("{subject}: in this session: {summary}");
         }
-        if let SessionEnd::Refused(why) = end {
-            self.shared.meters.refused.count("identifier_taken");
+        let refused = match end {
+            SessionEnd::Refused(why) => Some(("identifier_taken", why)),
+            SessionEnd::Unnamed(why) => Some(("unnamed", why)),
+            _ => None,
+        };
+        if let Some((label, why)) = refused {
+            self.shared.meters.refused.count(label);
             self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);
             return;
         }
@@ -219,6 +232,7 @@ impl Monitor {
             SessionEnd::Lost(_)
             | SessionEnd::Stalled
             | SessionEnd::Mute
+            | SessionEnd::Unnamed(_)
             | SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
             | SessionEnd::Superseded
@@ -338,11 +352,17 @@ impl Monitor {
     /// Settles who the router is: claims it here and in the database, and applies what waited for that.
     pub(super) fn settle(&mut self) -> Result<(), SessionEnd> {
         let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+        if self.identity.has_address_alone()
+            && let Some(router) = self.shared.registry.absent(self.connection.source)
+        {
+            record.router = router;
+        }
         if let Some(router) = self.resumed.as_ref().and_then(|resumed| resumed.router.clone()) {
             record.router = router;
         }
         let router = record.router.clone();
         let hostname = record.hostname.clone();
+        self.standing.identify(&router);
         self.claim_here(&router)?;
         let state = self.shared.pipeline.state(&router).clone();
         let (reply, answer) = bounded(1);
@@ -377,6 +397,7 @@ impl Monitor {
             tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
         }
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
+        self.unnamed = Unnamed::default();
         let audited = Instant::now();
         // What comes out of the spool is over: no connection is left to close.
         let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
@@ -476,7 +497,11 @@ impl Settled {
                 self.tables.close(SessionState::Stale, &reason)
             }
             // The router has another session, or another owner: what is stored is theirs.
-            SessionEnd::Superseded | SessionEnd::Refused(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
+            SessionEnd::Superseded
+            | SessionEnd::Refused(_)
+            | SessionEnd::Unnamed(_)
+            | SessionEnd::OwnershipLost
+            | SessionEnd::WritersGone => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.close(SessionState::Ended, &reason)
             }

@@ -8,6 +8,11 @@ use super::SessionEnd;
 /// a router says Initiation as soon as it is connected (RFC 7854 section 4.3).
 const GREETING_TIMES: u32 = 5;
 
+/// How long a router may take to say who it is, where a message may take `message_max`.
+pub(super) fn greeting_time(message_max: Duration) -> Duration {
+    message_max.saturating_mul(GREETING_TIMES)
+}
+
 /// How long the rest of a message, or the first one, may be waited for. Between messages a router may be silent for
 /// ever, and time that passes while we do not read the socket is not the router's.
 #[derive(Debug)]
@@ -50,9 +55,7 @@ impl Patience {
     pub fn waited(&mut self, waited: Duration) -> Option<SessionEnd> {
         self.waited += waited;
         match self.expects {
-            Expects::Greeting => {
-                (self.waited > self.message_max.saturating_mul(GREETING_TIMES)).then_some(SessionEnd::Mute)
-            }
+            Expects::Greeting => (self.waited > greeting_time(self.message_max)).then_some(SessionEnd::Mute),
             Expects::Rest => (self.waited > self.message_max).then_some(SessionEnd::Stalled),
             Expects::Nothing => None,
         }

@@ -7,8 +7,17 @@ use std::sync::Arc;
 use super::peers::{self, PEERS_MAX, PeerId};
 use crate::wire::bmp::{self, Frame, Message};
 
-/// So many Initiations are kept; a router sends one.
+/// So many Initiations are kept, the last ones; a router sends one.
 const INITIATIONS_MAX: usize = 4;
+
+/// How much memory all of it may take, bytes: a Peer Up takes a few hundred, and a router has some thousand peers.
+const SIZE_MAX: usize = 64 << 20;
+
+/// What a message takes beside its octets: its place in a list and the allocator's share, bytes.
+const MESSAGE_OVERHEAD: usize = 64;
+
+/// What a peer takes beside its Peer Ups, bytes.
+const PEER_OVERHEAD: usize = 2 * size_of::<(PeerId, Vec<Numbered>)>();
 
 /// So many Peer Ups of one peer are kept, one per family at most in the field.
 const UPS_MAX: usize = 16;
@@ -21,64 +30,107 @@ pub struct Preamble {
     ups: HashMap<PeerId, Vec<Numbered>>,
     /// Keeps the Peer Ups in their order.
     count: u64,
+    /// The memory that it takes, bytes.
+    size: usize,
+    /// Whether a message is missing because there was no room for it.
+    is_cut: bool,
 }
 
 /// A message, and its place among all.
 type Numbered = (u64, Box<[u8]>);
 
-/// Whether a message changes what holds for later ones.
-pub fn is_lasting(frame: &Frame<'_>) -> bool {
-    matches!(frame.type_code, 2..=4)
-}
-
 impl Preamble {
-    /// Takes in a message that [`is_lasting`]; others are passed over.
+    /// Takes in a message: an Initiation, a Peer Up or a Peer Down; others are passed over.
     pub fn take(&mut self, frame: &Frame<'_>) {
-        match (frame.type_code, bmp::decode_peer(frame)) {
-            (4, _) if self.initiations.len() < INITIATIONS_MAX => self.initiations.push(frame.bytes.into()),
-            (3, Some(header)) => {
-                let peer = PeerId::of(&header.peer);
-                if self.ups.len() >= PEERS_MAX && !self.ups.contains_key(&peer) {
-                    return;
-                }
-                self.count += 1;
-                let ups = self.ups.entry(peer).or_default();
-                // One with other ports is of another BGP session: what was said of those before does not hold any more.
-                let is_parallel = |bytes: &[u8]| {
-                    peer.is_link_local() && bytes_of(LOCAL_ADDRESS, bytes) != bytes_of(LOCAL_ADDRESS, frame.bytes)
-                };
-                if peer.address.is_some() {
-                    ups.retain(|(_, bytes)| {
-                        bytes_of(PORTS, bytes) == bytes_of(PORTS, frame.bytes) || is_parallel(bytes)
-                    });
-                }
-                if ups.len() >= UPS_MAX {
-                    ups.remove(0);
-                }
-                ups.push((self.count, frame.bytes.into()));
-            }
-            (2, Some(header)) => {
-                let peer = PeerId::of(&header.peer);
-                let gone = if self.ups.contains_key(&peer) { Some(peer) } else { peer.meant_down(self.ups.keys()) };
-                if let Some(gone) = gone
-                    && let Some(ups) = self.ups.get_mut(&gone)
-                {
-                    let name = table_of(frame);
-                    let is_named =
-                        |(_, bytes): &Numbered| name.is_some() && whole(bytes).as_ref().and_then(table_of) == name;
-                    // One table of several goes alone (RFC 9069 section 5.3).
-                    if ups.iter().any(is_named) {
-                        ups.retain(|up| !is_named(up));
-                    } else {
-                        ups.clear();
-                    }
-                    if ups.is_empty() {
-                        self.ups.remove(&gone);
-                    }
-                }
-            }
+        match frame.type_code {
+            4 => self.initiation(frame),
+            3 => self.peer_up(frame),
+            2 => self.peer_down(frame),
             _ => {}
         }
+    }
+
+    /// One that is repeated replaces itself.
+    fn initiation(&mut self, frame: &Frame<'_>) {
+        let known = self.initiations.iter().position(|known| **known == *frame.bytes);
+        let is_full = self.initiations.len() >= INITIATIONS_MAX;
+        if let Some(place) = known.or(is_full.then_some(0)) {
+            self.size -= size_of_message(&self.initiations.remove(place));
+        }
+        if self.has_room(frame, 0) {
+            self.size += size_of_message(frame.bytes);
+            self.initiations.push(frame.bytes.into());
+        }
+    }
+
+    fn peer_up(&mut self, frame: &Frame<'_>) {
+        let Some(header) = bmp::decode_peer(frame) else { return };
+        let peer = PeerId::of(&header.peer);
+        if self.ups.len() >= PEERS_MAX && !self.ups.contains_key(&peer) {
+            return;
+        }
+        let mut ups = self.ups.remove(&peer).unwrap_or_default();
+        self.size -= if ups.is_empty() { 0 } else { size_of_peer(&ups) };
+        ups.retain(|(_, known)| **known != *frame.bytes);
+        // One with other ports is of another BGP session: what was said of those before does not hold any more.
+        let is_parallel = |bytes: &[u8]| {
+            peer.is_link_local() && bytes_of(LOCAL_ADDRESS, bytes) != bytes_of(LOCAL_ADDRESS, frame.bytes)
+        };
+        if peer.address.is_some() {
+            ups.retain(|(_, bytes)| bytes_of(PORTS, bytes) == bytes_of(PORTS, frame.bytes) || is_parallel(bytes));
+        }
+        if ups.len() >= UPS_MAX {
+            ups.remove(0);
+        }
+        if self.has_room(frame, size_of_peer(&ups)) {
+            self.count += 1;
+            ups.push((self.count, frame.bytes.into()));
+        }
+        if !ups.is_empty() {
+            self.size += size_of_peer(&ups);
+            self.ups.insert(peer, ups);
+        }
+    }
+
+    fn peer_down(&mut self, frame: &Frame<'_>) {
+        let Some(header) = bmp::decode_peer(frame) else { return };
+        let peer = PeerId::of(&header.peer);
+        let gone = if self.ups.contains_key(&peer) { Some(peer) } else { peer.meant_down(self.ups.keys()) };
+        let Some((gone, mut ups)) = gone.and_then(|gone| self.ups.remove_entry(&gone)) else { return };
+        self.size -= size_of_peer(&ups);
+        // One table of several goes alone (RFC 9069 section 5.3).
+        let name = table_of(frame);
+        let is_named = |(_, bytes): &Numbered| name.is_some() && whole(bytes).as_ref().and_then(table_of) == name;
+        if ups.iter().any(is_named) {
+            ups.retain(|up| !is_named(up));
+        } else {
+            ups.clear();
+        }
+        if !ups.is_empty() {
+            self.size += size_of_peer(&ups);
+            self.ups.insert(gone, ups);
+        }
+        if self.ups.is_empty() {
+            // Room for thousands of peers is not kept for none.
+            self.ups.shrink_to_fit();
+        }
+    }
+
+    /// Whether the message fits beside what is there and `more`; from one that does not on, the preamble is cut.
+    fn has_room(&mut self, frame: &Frame<'_>, more: usize) -> bool {
+        let has_room = self.size + more + size_of_message(frame.bytes) <= SIZE_MAX;
+        self.is_cut |= !has_room;
+        has_room
+    }
+
+    /// Returns the memory that it takes, bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether a message is missing because there was no room for it: what comes later cannot be read with it alone.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// All of them, in the order in which they came.
@@ -114,6 +166,14 @@ fn table_of(frame: &Frame<'_>) -> Option<Arc<str>> {
     }
 }
 
+fn size_of_message(bytes: &[u8]) -> usize {
+    bytes.len() + MESSAGE_OVERHEAD
+}
+
+fn size_of_peer(ups: &[Numbered]) -> usize {
+    PEER_OVERHEAD + ups.iter().map(|(_, bytes)| size_of_message(bytes)).sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +202,39 @@ mod tests {
         let ups = [message(3, 3, 0, 1), message(3, 0, 8, 3), message(3, 3, 0, 4)];
         assert_eq!(preamble.to_bytes(), [&initiation[..], &ups.concat()].concat());
     }
+
+    #[test]
+    fn what_is_repeated_replaces_itself_and_a_peer_that_went_down_leaves_nothing() {
+        let mut preamble = Preamble::default();
+        let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
+        for mark in 0..10 {
+            for _ in 0..1_000 {
+                take(&[3, 0, 0, 0, 7, 4, mark]);
+                take(&message(3, 0, 7, 2));
+            }
+        }
+        let initiations: Vec<_> = (6..10).flat_map(|mark| [3, 0, 0, 0, 7, 4, mark]).collect();
+        assert_eq!(preamble.to_bytes(), [initiations, message(3, 0, 7, 2)].concat());
+        let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
+        take(&message(2, 0, 7, 0));
+        assert_eq!((preamble.size(), preamble.is_cut()), (4 * (7 + MESSAGE_OVERHEAD), false));
+    }
+
+    #[test]
+    fn its_size_is_bounded_and_it_says_that_it_was_cut() {
+        let mut preamble = Preamble::default();
+        let mut take = |peer: u8, mark: u8| {
+            let mut bytes = message(3, 0, peer, mark);
+            bytes.resize(1 << 20, 0);
+            bytes[1..5].copy_from_slice(&(1u32 << 20).to_be_bytes());
+            preamble.take(&bmp::next_frame(&bytes, 2 << 20).unwrap().unwrap());
+        };
+        (0..100).for_each(|i| take(i / 10, i));
+        assert!(preamble.is_cut());
+        let size = preamble.to_bytes().len();
+        assert!(preamble.size() <= SIZE_MAX && size > SIZE_MAX - (2 << 20) && size < preamble.size(), "{size}");
+    }
+
     /// A neighbour at an address that others have, too, told apart by one of its other fields.
     fn neighbour(type_code: u8, link_local: bool, distinguisher: u8, asn: u8, bgp_id: u8) -> Vec<u8> {
         let mut bytes = message(type_code, u8::from(distinguisher > 0), 1, 0);

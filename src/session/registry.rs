@@ -244,6 +244,16 @@ impl Registry {
         self.lock().known.get(&source).cloned().unwrap_or_default()
     }
 
+    /// The router that is known at a source address, if it is the only one and has no session now: a session that names
+    /// nobody is taken for its.
+    pub fn absent(&self, source: IpAddr) -> Option<RouterId> {
+        let inner = self.lock();
+        match inner.known.get(&source).map(Vec::as_slice) {
+            Some([only]) if !inner.routers.contains_key(only) => Some(only.clone()),
+            _ => None,
+        }
+    }
+
     /// Spooled input of earlier processes is going to be applied: its routers' new sessions wait for that.
     pub fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
         self.lock().spooled = spooled;

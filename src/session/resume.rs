@@ -17,6 +17,8 @@ pub(super) struct Resumed {
     pub(super) since: Timestamp,
     /// The last chunk that the other one was given: what it changed may be stored already.
     taken: u64,
+    /// The last chunk of which everything is stored.
+    behind: u64,
     /// Whether what is taken in now was taken in there.
     pub(super) repeats: bool,
 }
@@ -25,7 +27,7 @@ impl Monitor {
     /// Goes on from what another process left, which had been given the chunks up to `taken`.
     pub fn resume(&mut self, context: &Context, taken: u64) {
         let (router, since) = (context.router.clone(), context.began);
-        self.resumed = Some(Resumed { router, since, taken, repeats: true });
+        self.resumed = Some(Resumed { router, since, taken, behind: context.behind, repeats: true });
         self.preamble.clone_from(&context.preamble);
     }
 
@@ -35,7 +37,8 @@ impl Monitor {
     /// The session is over.
     pub fn settle_resumed(&mut self) -> Result<(), SessionEnd> {
         let Some(resumed) = &self.resumed else { return Ok(()) };
-        let (is_known, since) = (resumed.router.is_some(), resumed.since);
+        // Before anything is stored, the stream itself says all of the router.
+        let (is_known, since) = (resumed.router.is_some() && resumed.behind > 0, resumed.since);
         let preamble = std::mem::take(&mut self.preamble);
         let mut result = Ok(());
         for_each_frame(&preamble, self.shared.options.message_max, |frame| {

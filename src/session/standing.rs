@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::event_id::EventIds;
-use crate::model::{Nlri, Table, Timestamp};
+use crate::model::{Nlri, RouterId, Table, Timestamp};
 use crate::pipeline::{Ownership, RouteChange};
 use crate::spool::Context;
 
@@ -22,6 +22,8 @@ pub struct Standing {
 struct Inner {
     /// The chunk that is being applied.
     chunk: u64,
+    /// Who the router is, once the session knows.
+    name: Option<RouterId>,
     owner: Option<Arc<Ownership>>,
     ids: EventIds,
     /// By the session's own key, whether the dump was over, at the last chunk that is stored.
@@ -45,6 +47,7 @@ impl Standing {
         let tables: BTreeMap<String, bool> = context.tables.iter().cloned().collect();
         let inner = Inner {
             chunk: context.behind,
+            name: context.router.clone(),
             owner: None,
             ids: EventIds::resume(&context.ids),
             resumed: tables.clone(),
@@ -57,6 +60,21 @@ impl Standing {
     /// The next chunk is about to be applied.
     pub fn begin_chunk(&self, number: u64) {
         self.lock().chunk = number;
+    }
+
+    /// The session knows its router. Until then nothing of it goes to the spool.
+    pub fn identify(&self, router: &RouterId) {
+        self.lock().name = Some(router.clone());
+    }
+
+    /// The router, once the session knows it.
+    pub fn router(&self) -> Option<RouterId> {
+        self.lock().name.clone()
+    }
+
+    /// Whether the session knows its router.
+    pub fn is_identified(&self) -> bool {
+        self.lock().name.is_some()
     }
 
     /// The session knows its router and may write it.

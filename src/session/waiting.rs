@@ -1,36 +1,34 @@
 //! Messages that wait until it is known which router says them.
 
 use crate::model::Timestamp;
-use crate::wire::bmp::Frame;
+use crate::wire::bmp::{self, Frame};
 
-/// So many octets wait at most; the surplus is lost, which a router that names itself never comes near.
-const OCTETS_MAX: usize = 16 * 1024 * 1024;
-
-/// Messages in their order.
+/// Messages in their order, as they were read.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    messages: Vec<Message>,
-    octets: usize,
+    pieces: Vec<Piece>,
 }
 
+/// Messages that were read at once, without a gap between them: a small message costs its octets and no more.
 #[derive(Debug)]
-struct Message {
-    version: u8,
-    type_code: u8,
-    bytes: Box<[u8]>,
+struct Piece {
     received_at: Timestamp,
+    bytes: Vec<u8>,
 }
 
 impl Waiting {
-    /// Adds a message; whether there was room for it.
-    pub fn add(&mut self, frame: &Frame<'_>, received_at: Timestamp) -> bool {
-        if self.octets + frame.bytes.len() > OCTETS_MAX {
-            return false;
+    /// Adds a message.
+    pub fn add(&mut self, frame: &Frame<'_>, received_at: Timestamp) {
+        match self.pieces.last_mut() {
+            Some(piece) if piece.received_at == received_at => piece.bytes.extend_from_slice(frame.bytes),
+            _ => self.pieces.push(Piece { received_at, bytes: frame.bytes.to_vec() }),
         }
-        self.octets += frame.bytes.len();
-        let Frame { version, type_code, bytes } = *frame;
-        self.messages.push(Message { version, type_code, bytes: bytes.into(), received_at });
-        true
+    }
+
+    /// Returns how much memory the messages take, bytes.
+    pub fn size(&self) -> usize {
+        let bytes: usize = self.pieces.iter().map(|piece| piece.bytes.capacity()).sum();
+        bytes + self.pieces.capacity() * size_of::<Piece>()
     }
 
     /// Gives each message to `take`, in order, until one fails.
@@ -38,10 +36,15 @@ impl Waiting {
     /// # Errors
     /// What `take` says.
     pub fn drain<E>(self, mut take: impl FnMut(&Frame<'_>, Timestamp) -> Result<(), E>) -> Result<(), E> {
-        self.messages.iter().try_for_each(|message| {
-            let Message { version, type_code, ref bytes, received_at } = *message;
-            take(&Frame { version, type_code, bytes }, received_at)
-        })
+        for Piece { received_at, bytes } in self.pieces {
+            let mut rest = bytes.as_slice();
+            // They were cut out of the stream by the same rules.
+            while let Ok(Some(frame)) = bmp::next_frame(rest, usize::MAX) {
+                take(&frame, received_at)?;
+                rest = &rest[frame.bytes.len()..];
+            }
+        }
+        Ok(())
     }
 }
 
@@ -49,21 +52,37 @@ impl Waiting {
 mod tests {
     use super::*;
 
+    fn message(type_code: u8, length: usize) -> Vec<u8> {
+        let mut bytes = vec![3];
+        bytes.extend(u32::try_from(length).unwrap().to_be_bytes());
+        bytes.push(type_code);
+        bytes.resize(length, 7);
+        bytes
+    }
+
+    fn add(waiting: &mut Waiting, bytes: &[u8], second: u32) {
+        waiting.add(&bmp::next_frame(bytes, usize::MAX).unwrap().unwrap(), Timestamp::from_wire(second, 0));
+    }
+
     #[test]
-    fn messages_come_back_in_their_order_and_are_bounded() {
+    fn messages_come_back_in_their_order() {
         let mut waiting = Waiting::default();
-        let large = vec![7; 1 << 20];
-        let time = Timestamp::from_wire(1, 0);
-        let count =
-            (0u8..20).filter(|i| waiting.add(&Frame { version: 3, type_code: *i, bytes: &large }, time)).count();
-        assert_eq!(count, 16);
-        let mut codes = Vec::new();
-        waiting
-            .drain(|frame, _| {
-                codes.push(frame.type_code);
-                if frame.type_code == 3 { Err(frame.bytes.len()) } else { Ok(()) }
-            })
-            .unwrap_err();
-        assert_eq!(codes, [0, 1, 2, 3]);
+        for (code, second) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2)] {
+            add(&mut waiting, &message(code, 6 + usize::from(code) * 1000), second);
+        }
+        let mut met = Vec::new();
+        let result = waiting.drain(|frame, received_at| {
+            met.push((frame.type_code, frame.bytes.len(), received_at.unix_micros() / 1_000_000));
+            if frame.type_code == 3 { Err("here") } else { Ok(()) }
+        });
+        assert_eq!(result, Err("here"));
+        assert_eq!(met, [(0, 6, 1), (1, 1006, 1), (2, 2006, 2), (3, 3006, 2)]);
+    }
+
+    #[test]
+    fn small_messages_cost_little_more_than_their_octets() {
+        let mut waiting = Waiting::default();
+        (0..100_000).for_each(|_| add(&mut waiting, &message(1, 6), 1));
+        assert!(waiting.size() < 2 * 600_000, "{}", waiting.size());
     }
 }

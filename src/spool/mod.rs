@@ -90,6 +90,8 @@ pub enum SpoolError {
     Full(u64),
     /// The file system says no.
     Io(io::Error),
+    /// The session's Peer Ups are too many to be repeated in front of it, so it could not be read alone.
+    Preamble,
 }
 
 impl fmt::Display for SpoolError {
@@ -97,6 +99,7 @@ impl fmt::Display for SpoolError {
         match self {
             SpoolError::Full(max) => write!(f, "the spool is full ({max} bytes, RIB_INGESTER_SPOOL_MAX_BYTES)"),
             SpoolError::Io(error) => write!(f, "the spool cannot be written: {error}"),
+            SpoolError::Preamble => f.write_str("its Peer Ups are too large to be kept in the spool"),
         }
     }
 }
@@ -104,7 +107,7 @@ impl fmt::Display for SpoolError {
 impl std::error::Error for SpoolError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            SpoolError::Full(_) => None,
+            SpoolError::Full(_) | SpoolError::Preamble => None,
             SpoolError::Io(error) => Some(error),
         }
     }

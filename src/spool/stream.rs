@@ -250,6 +250,36 @@ impl Stream {
         }
     }
 
+    /// Reads the chunks behind number `after` up to number `upto` once more, for what is to be remembered of them. What
+    /// is damaged is passed over: reading on has met it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn reread(&self, after: u64, upto: u64, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+        let segments = self.segments.iter().filter(|segment| segment.last_chunk > after);
+        for Segment { file, size, .. } in segments {
+            let mut offset = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
+            while offset < *size {
+                match read_record(file, offset, *size)? {
+                    Some(chunk) if chunk.number > upto => return Ok(()),
+                    Some(chunk) => {
+                        offset += chunk.record_size();
+                        if chunk.number > after {
+                            each(&chunk);
+                        }
+                    }
+                    None => offset = behind_damage(file, offset, *size)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Stream::release`] would remove anything.
+    pub fn has_done(&self, behind: u64) -> bool {
+        self.segments.len() > 1 && self.segments[0].last_chunk <= behind
+    }
+
     /// Removes segments whose chunks are all at or before `behind`; `context` is asked for what the session knew there.
     ///
     /// # Errors
