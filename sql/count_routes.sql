@@ -1,4 +1,8 @@
--- How many routes a table has. Answered from an index alone, as far as vacuum has been there: a million take a tenth of a
--- second.
-SELECT count(*) FROM current_routes
-WHERE router_id = $1 AND table_name = $2 AND afi = $3 /*adj AND peer_address = $4 AND is_post_policy = $5*/
+-- How many routes each of the tables has, in their order. Answered from an index alone, as far as vacuum has been there: a
+-- million take a tenth of a second.
+SELECT (SELECT count(*) FROM current_routes c
+        WHERE c.router_id = t.router_id AND c.table_name = t.table_name AND c.afi = t.afi
+          /*adj AND c.peer_address = t.peer_address AND c.is_post_policy = t.is_post_policy*/) AS routes
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::inet[], $5::boolean[])
+    WITH ORDINALITY AS t (router_id, table_name, afi, peer_address, is_post_policy, number)
+ORDER BY t.number

@@ -1,4 +1,4 @@
--- Deletes the staged keys of one table, as far as this session has not written them: the second lock on the door
+-- Deletes the staged keys of tables, as far as this session has not written them: the second lock on the door
 -- against deleting a live route. Without a session_start_time only rows from the future are deleted: those were written
 -- before the database's clock was set back, and not by this session. The keys are looked for as in delete_routes.sql.
 DELETE FROM current_routes
@@ -11,8 +11,8 @@ WHERE ctid = ANY (ARRAY(
         WHERE (c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id) >= (s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi, s.prefix, s.path_id)
           AND (c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id) <= (s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi, s.prefix, s.path_id)
           AND (c.updated_at > now() OR c.updated_at < (SELECT r.session_start_time FROM rib_sync_status r
-                              WHERE r.router_id = $1 AND r.table_name = $2 AND r.afi = $3
-                              /*adj AND r.peer_address = $4 AND r.is_post_policy = $5*/))
+                              WHERE r.router_id = s.router_id AND r.table_name = s.table_name AND r.afi = s.afi
+                              /*adj AND r.peer_address = s.peer_address AND r.is_post_policy = s.is_post_policy*/))
         ORDER BY c.router_id, /*adj c.peer_address, c.is_post_policy, */c.table_name, c.afi, c.prefix, c.path_id
         LIMIT 1
     ) AS found

@@ -10,3 +10,7 @@ CREATE TEMP TABLE staged_routes (
 CREATE TEMP TABLE staged_keys (
     router_id TEXT, /*adj peer_address INET, is_post_policy BOOLEAN, */table_name TEXT, afi SMALLINT, prefix CIDR, path_id BIGINT
 ) ON COMMIT DELETE ROWS;
+
+CREATE TEMP TABLE staged_tables (
+    number BIGINT, router_id TEXT, /*adj peer_address INET, is_post_policy BOOLEAN, */table_name TEXT, afi SMALLINT
+) ON COMMIT DELETE ROWS;

@@ -1,4 +1,5 @@
--- The status rows of a router go, of all its tables or of all families of one ($2, and of an Adj-RIB $3 and $4).
-DELETE FROM rib_sync_status
-WHERE router_id = $1 AND ($2 IS NULL OR table_name = $2)
-  /*adj AND ($3 IS NULL OR peer_address = $3 AND is_post_policy = $4)*/
+-- The status rows of tables go, in all their families.
+DELETE FROM rib_sync_status r
+USING unnest($1::text[], $2::text[]/*adj , $3::inet[], $4::boolean[]*/) AS gone (router_id, table_name/*adj , peer_address, is_post_policy*/)
+WHERE r.router_id = gone.router_id AND r.table_name = gone.table_name
+  /*adj AND r.peer_address = gone.peer_address AND r.is_post_policy = gone.is_post_policy*/

@@ -23,11 +23,7 @@ fn explain(transaction: &mut Transaction<'_>, sql: &str) -> String {
 }
 
 fn check(client: &mut Client, when: &str) {
-    let stale = include_str!("../sql/delete_stale_routes.sql")
-        .replace("$1", "'10.0.0.2'")
-        .replace("$2", "'global'")
-        .replace("$3", "4");
-    for sql in [include_str!("../sql/delete_routes.sql"), &stale] {
+    for sql in [include_str!("../sql/delete_routes.sql"), include_str!("../sql/delete_stale_routes.sql")] {
         let mut transaction = client.transaction().unwrap();
         transaction.batch_execute(STAGE).unwrap();
         let plan = explain(&mut transaction, sql);

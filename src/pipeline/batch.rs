@@ -1,12 +1,13 @@
 //! What a state writer has gathered and not written yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ends::{Ends, Over, Place, Start, Told, place};
 use super::op::{
-    Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent, StatisticRecord, Was,
+    Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent, StateOp, StatisticRecord, Was,
 };
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
@@ -20,14 +21,25 @@ pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(super) struct Batch {
     /// Who said so; one session per router.
     pub(super) owners: BTreeMap<RouterId, Arc<Ownership>>,
+    /// Dumps that begin, committed before all else.
+    pub(super) starts: Vec<Start>,
     /// What changed in `current_routes`.
     pub(super) rows: Vec<Row>,
     /// What the rows hold in memory at most: rows of one UPDATE share their attributes.
     pub(super) bytes: usize,
-    /// Everything else.
+    /// What goes along with the rows.
     pub(super) extras: Extras,
+    /// What comes behind them.
+    pub(super) ends: Ends,
     /// What the sessions are told when it is stored.
     pub(super) pieces: Vec<(Arc<Ownership>, u64)>,
+    /// The tables whose dumps begin, and those that rows and `extras.seen` are about.
+    begun: HashSet<Place>,
+    touched: HashSet<Place>,
+    /// The table that was touched last: a dump names the same one a million times.
+    last: Option<Arc<Table>>,
+    /// How many rows all else than `rows` is worth.
+    weight: usize,
 }
 
 /// What goes along with a batch's rows.
@@ -39,6 +51,8 @@ pub(super) struct Extras {
     pub(super) routers: Vec<RouterRecord>,
     /// What is known of routers' neighbours, in order.
     pub(super) peers: Vec<(RouterId, PeerNews)>,
+    /// The routers of which nobody reports some neighbours any more.
+    pub(super) forgotten: BTreeSet<RouterId>,
     /// The latest value of each statistic.
     pub(super) statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
     /// Rows of `session_events`.
@@ -106,19 +120,93 @@ impl fmt::Display for Row {
 }
 
 impl Batch {
+    /// A batch of rows that are in order.
+    pub(super) fn of(owners: BTreeMap<RouterId, Arc<Ownership>>, rows: Vec<Row>, extras: Extras) -> Batch {
+        Batch { owners, rows, extras, ..Batch::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.extras.is_empty()
+        self.starts.is_empty() && self.rows.is_empty() && self.extras.is_empty() && self.ends.is_empty()
+    }
+
+    /// Whether `op` may join: nothing that was said before it comes behind it then.
+    pub(super) fn may_take(&self, owner: &Ownership, op: &StateOp) -> bool {
+        match op {
+            StateOp::SyncStart { tables, .. } => tables.iter().all(|table| {
+                let place = place(table);
+                !self.begun.contains(&place) && !self.touched.contains(&place) && !self.ends.forbids_start(table)
+            }),
+            StateOp::Route { table, .. } => !self.ends.forbids_change(table),
+            StateOp::TableSeen(table) => !self.ends.removes(table),
+            StateOp::EndOfRib { table, .. } | StateOp::PurgeStale { table, .. } => !self.ends.forbids_end(table),
+            StateOp::Audit { table, .. } => !self.ends.removes(table),
+            // A neighbour that is reported again behind the word that nobody reports it any more.
+            StateOp::PeerSeen(_) => !self.extras.forgets_peers_of(&owner.router),
+            StateOp::RouterSeen(_)
+            | StateOp::TablesDown { .. }
+            | StateOp::MarkStale(_)
+            | StateOp::SessionState { .. }
+            | StateOp::PeersUnknown(_)
+            | StateOp::Statistics(_)
+            | StateOp::SessionEvent(_) => true,
+        }
+    }
+
+    /// Dumps begin.
+    pub(super) fn push_start(&mut self, start: Start) {
+        self.weight += start.tables.len();
+        self.begun.extend(start.tables.iter().map(|table| place(table)));
+        self.starts.push(start);
+    }
+
+    /// A dump is over.
+    pub(super) fn push_over(&mut self, over: Over) {
+        self.weight += 1 + over.stale.len();
+        self.bytes += size_of::<Over>() + over.stale.len() * size_of::<Nlri>();
+        self.ends.push_over(over);
+    }
+
+    /// Counts what comes behind the rows and has no weight of its own yet.
+    pub(super) fn weigh(&mut self, rows: usize, bytes: usize) {
+        self.weight += rows;
+        self.bytes += bytes;
+    }
+
+    /// A row of `session_events`: with the rows, unless something that has to come before it comes behind them.
+    pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
+        let text = |text: Option<&str>| text.map_or(0, str::len);
+        self.weigh(1, size_of::<Told>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
+        if self.ends.is_empty() {
+            self.extras.events.push((router, event));
+        } else {
+            self.ends.told.push(Told::Event(router, event));
+        }
+    }
+
+    /// The table had messages.
+    pub(super) fn push_seen(&mut self, table: Arc<Table>) {
+        self.touch(&table);
+        self.weigh(1, size_of::<Arc<Table>>());
+        self.extras.seen.insert(table);
+    }
+
+    fn touch(&mut self, table: &Arc<Table>) {
+        if self.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, table)) {
+            self.touched.insert(place(table));
+            self.last = Some(Arc::clone(table));
+        }
     }
 
     /// Adds a change.
     pub(super) fn push(&mut self, row: Row) {
+        self.touch(&row.table);
         self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, |route| route.columns().len());
         self.rows.push(row);
     }
 
     /// Whether it holds so many changes, or as much memory as a batch may.
     pub(super) fn is_full(&self, changes: usize) -> bool {
-        self.rows.len() >= changes || self.bytes >= GATHERED_BYTES_MAX
+        self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX
     }
 
     /// Whether `owner`'s changes can join: another session of the same router cannot, the two epochs would be checked
@@ -156,7 +244,7 @@ impl Batch {
                 let known = self.owners.get_key_value(&router.table.router);
                 owners.extend(known.map(|(router, owner)| (router.clone(), Arc::clone(owner))));
             }
-            parts.push(Batch { owners, rows, ..Batch::default() });
+            parts.push(Batch::of(owners, rows, Extras::default()));
         }
         parts
     }
@@ -188,6 +276,11 @@ impl Batch {
 }
 
 impl Extras {
+    /// Whether neighbours of the router are to be told unknown.
+    fn forgets_peers_of(&self, router: &RouterId) -> bool {
+        self.forgotten.contains(router)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.seen.is_empty()
             && self.routers.is_empty()

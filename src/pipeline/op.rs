@@ -1,7 +1,7 @@
 //! What sessions say to the writers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
@@ -12,6 +12,7 @@ use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
 pub use crate::store::record::{
     PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, StatisticRecord, StoredRoute,
+    cut_reason,
 };
 pub use crate::store::sessions::SessionState;
 
@@ -36,6 +37,7 @@ pub struct Ownership {
     lost: AtomicBool,
     in_doubt: AtomicBool,
     out_of_step: AtomicBool,
+    refusal: OnceLock<Refusal>,
 }
 
 impl Ownership {
@@ -51,6 +53,7 @@ impl Ownership {
             lost: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),
+            refusal: OnceLock::new(),
         }
     }
 
@@ -83,7 +86,21 @@ impl Ownership {
     pub fn set_out_of_step(&self) {
         self.out_of_step.store(true, Ordering::Release);
     }
+
+    /// The first command of the session that the database refused: the session has to end, its rows become stale.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.get()
+    }
+
+    /// Called by the writer whose command was refused. Later refusals of the same session add nothing.
+    pub fn set_refused(&self, refusal: Refusal) {
+        let _ = self.refusal.set(refusal);
+    }
 }
+
+/// A command that the database refuses for its values, as words: which command, and what the database said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub String);
 
 /// One item on a state writer's channel.
 #[derive(Debug)]
@@ -103,8 +120,9 @@ pub struct Claim {
     pub record: RouterRecord,
     /// Whose router it may be now.
     pub right: ClaimRight,
-    /// Where the answer goes; the writer never blocks on it.
-    pub reply: Sender<Claimed>,
+    /// Where the answer goes; the writer never blocks on it. Without an answer, the router is another collector's or the
+    /// writers gave up.
+    pub reply: Sender<Result<Claimed, Refusal>>,
 }
 
 /// Whose router a session may take.
@@ -146,13 +164,17 @@ pub struct StateBatch {
 pub enum StateOp {
     /// What the router says of itself.
     RouterSeen(RouterRecord),
-    /// A table's dump begins: `session_start_time = now()`, `eor_seen = false`, committed before any route
-    /// behind it. The answer is what the database holds for the table.
+    /// Dumps of tables begin: `session_start_time = now()`, `eor_seen = false`, committed before any route behind it.
     SyncStart {
-        /// The table.
-        table: Arc<Table>,
-        /// Gets every stored route of the table; the writer never blocks on it.
-        stored: Sender<Vec<StoredRoute>>,
+        /// The tables, each once.
+        tables: Vec<Arc<Table>>,
+        /// Gets every stored route of each table, in their order; the writer never blocks on it. `None`: the session knows
+        /// that nothing is stored of any of them, and goes on at once.
+        ///
+        /// History is read by comparing the times of events and of rows of `session_events`. So the session waits for an
+        /// answer where such a row may still be on its way: for its first tables (`session_up`), and for the next ones after
+        /// a [`StateOp::TablesDown`]. One answer stands for all that was said before it.
+        stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
     },
     /// One route was announced or withdrawn.
     Route {

@@ -1,9 +1,9 @@
 //! The thread that writes `current_routes` and what belongs to it, for its share of the routers.
 //!
 //! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large: those
-//! are shared with writers that have nothing to do. Before that it waits for the history of the same input. A command (a table's dump begins or ends, a table goes down) first writes
-//! what was gathered and then runs in transactions of its own, so that nothing overtakes anything. Every transaction checks
-//! `router_owner`.
+//! are shared with writers that have nothing to do. Before that it waits for the history of the same input. Commands (a table's dump begins or ends, a table goes down) are gathered
+//! too and written before or behind the rows (`ends.rs`, `commands.rs`); one that would overtake something waits for the next
+//! batch. Every transaction checks `router_owner`.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -14,27 +14,26 @@ use crossbeam_channel::{Receiver, RecvError, select};
 
 use super::PipelineOptions;
 use super::audit::Audit;
-use super::batch::{Batch, PeerNews, Row};
+use super::batch::{Batch, Extras, PeerNews, Row};
+use super::ends::{Count, Down, Over, Stale, Start};
 use super::health::Health;
 use super::help::{Call, Exchange};
 use super::lead::{Hurry, Lead};
 use super::link::{Attempt, Failure, Fate, Link};
-use super::op::{Claim, ClaimRight, Claimed, Ownership, PeersOf, SessionEvent, StateBatch, StateItem, StateOp, Was};
+use super::op::{
+    Claim, ClaimRight, Claimed, Ownership, PeersOf, Refusal, SessionEvent, StateBatch, StateItem, StateOp, Was,
+};
 use super::pace::Pace;
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
-use crate::model::{Nlri, RouterId, Table};
+use crate::model::RouterId;
 use crate::stop::Stop;
-use crate::store::routes::{RouteKey, Scope};
 use crate::store::{self, Client, Transaction, owner, peers, routes, sessions, sync};
-
-/// How many routes one transaction of a purge deletes at most.
-const PURGE_ROWS: usize = 20_000;
 
 /// One state writer.
 pub(super) struct StateWriter {
     options: Arc<PipelineOptions>,
-    link: Link,
+    pub(super) link: Link,
     pace: Pace,
     exchange: Exchange,
     /// The history that what was gathered waits for.
@@ -44,9 +43,9 @@ pub(super) struct StateWriter {
     arrived: Vec<Arc<RouterMeter>>,
     /// Of what was taken, how much is not written.
     unwritten: usize,
-    audit: Audit,
+    pub(super) audit: Audit,
     rejected: RejectedRows,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     given_up: u64,
     /// Whether all that was taken was written or refused. What comes behind something that was not is not acknowledged.
     is_complete: bool,
@@ -119,7 +118,7 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
-            StateItem::Note(event) => self.batch.extras.events.push((None, event)),
+            StateItem::Note(event) => self.batch.push_event(None, event),
         }
     }
 
@@ -137,6 +136,9 @@ impl StateWriter {
         for op in ops {
             // What happened to a session is told whoever has the router now.
             if !owner.is_lost() || matches!(op, StateOp::SessionEvent(_) | StateOp::SessionState { .. }) {
+                if !self.batch.may_take(&owner, &op) {
+                    self.flush();
+                }
                 self.take_op(&owner, op);
             }
         }
@@ -145,71 +147,62 @@ impl StateWriter {
 
     fn take_op(&mut self, owner: &Arc<Ownership>, op: StateOp) {
         match op {
-            StateOp::RouterSeen(record) => self.gather(owner).extras.routers.push(record),
+            StateOp::RouterSeen(record) => {
+                let batch = self.gather(owner);
+                batch.weigh(1, size_of_val(&record));
+                batch.extras.routers.push(record);
+            }
             StateOp::Route { table, nlri, change, was } => {
                 self.gather(owner).push(Row::new(table, &nlri, change, was));
             }
-            StateOp::TableSeen(table) => {
-                self.gather(owner).extras.seen.insert(table);
-            }
+            StateOp::TableSeen(table) => self.gather(owner).push_seen(table),
             StateOp::PeerSeen(peer) => {
-                self.gather(owner).extras.peers.push((owner.router.clone(), PeerNews::Seen(peer)))
+                let batch = self.gather(owner);
+                batch.weigh(1, size_of_val(&*peer) + peer.capabilities.as_ref().map_or(0, String::len));
+                batch.extras.peers.push((owner.router.clone(), PeerNews::Seen(peer)));
             }
             StateOp::PeersUnknown(of) => {
-                self.gather(owner).extras.peers.push((owner.router.clone(), PeerNews::Unknown(of)));
+                let batch = self.gather(owner);
+                batch.weigh(1, 0);
+                batch.extras.peers.push((owner.router.clone(), PeerNews::Unknown(of)));
+                batch.extras.forgotten.insert(owner.router.clone());
             }
             StateOp::Statistics(all) => {
+                let batch = self.gather(owner);
+                batch.weigh(all.len(), size_of_val(&*all));
                 let latest = all
                     .into_iter()
                     .map(|one| ((owner.router.clone(), one.peer.clone(), (one.type_code, one.afi, one.safi)), one));
-                self.gather(owner).extras.statistics.extend(latest);
+                batch.extras.statistics.extend(latest);
             }
-            StateOp::SessionEvent(event) => self.batch.extras.events.push((Some(owner.router.clone()), event)),
-            StateOp::SyncStart { table, stored } => {
-                self.flush();
-                let started = self.owned(owner, &table, |transaction| sync::start(transaction, &table));
-                let Some(()) = started else { return };
-                if let Some(routes) = self.command(&table, |client, _| store::load::load(client, &table)) {
-                    // A session that is gone needs no answer.
-                    let _ = stored.try_send(routes);
-                }
+            StateOp::SessionEvent(event) => self.batch.push_event(Some(owner.router.clone()), event),
+            StateOp::SyncStart { tables, stored } => {
+                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, stored });
             }
             StateOp::EndOfRib { table, stale } => {
-                self.flush_behind_history();
-                if self.purge_stale(owner, &table, stale) {
-                    self.owned(owner, &table, |transaction| sync::end_of_rib(transaction, &table));
-                }
+                self.gather(owner).push_over(Over { owner: Arc::clone(owner), table, stale, eor_seen: true });
             }
             StateOp::PurgeStale { table, stale } => {
-                self.flush_behind_history();
-                if self.purge_stale(owner, &table, stale) {
-                    self.owned(owner, &table, |transaction| sync::complete(transaction, &table));
-                }
+                self.gather(owner).push_over(Over { owner: Arc::clone(owner), table, stale, eor_seen: false });
             }
             StateOp::Audit { table, routes } => {
-                self.flush();
-                let stored = self.owned(owner, &table, |transaction| sync::count(transaction, &table));
-                if let Some(stored) = stored.filter(|stored| u64::try_from(routes) != Ok(*stored)) {
-                    self.audit.differs(owner, &table, routes, stored);
-                }
+                let batch = self.gather(owner);
+                batch.weigh(1, size_of::<Count>());
+                batch.ends.push_count(Count { owner: Arc::clone(owner), table, routes });
             }
             StateOp::TablesDown { tables, event } => {
-                self.flush_behind_history();
-                let scopes: Vec<Scope> = tables.into_iter().map(|(view, name)| Scope::of(view, name)).collect();
-                self.remove(owner, &scopes, event);
+                let batch = self.gather(owner);
+                batch.weigh(1 + tables.len(), size_of_val(&*tables));
+                batch.ends.push_down(Down { owner: Arc::clone(owner), tables, event });
             }
             StateOp::MarkStale(tables) => {
-                // What is stale may be removed at once, and no event may come behind that.
-                self.flush_behind_history();
-                self.owned(owner, &owner.router, |transaction| sync::mark_stale(transaction, &owner.router, &tables));
+                let batch = self.gather(owner);
+                batch.weigh(1 + tables.len(), size_of_val(&*tables));
+                batch.ends.push_stale(Stale { owner: Arc::clone(owner), tables });
             }
             StateOp::SessionState { state, reason } => {
-                if owner.session.is_empty() {
-                    return;
-                }
-                self.flush();
-                let work = |client: &mut Client| sessions::set_state(client, &owner.session, state, reason.as_deref());
-                self.command(&owner.router, |client, _| work(client));
+                self.batch.weigh(1, 0);
+                self.batch.ends.push_state(owner, state, reason);
             }
         }
     }
@@ -222,16 +215,21 @@ impl StateWriter {
         &mut self.batch
     }
 
-    /// Writes what was gathered, with the help of others if it is much.
+    /// Writes what was gathered: dumps that begin, then rows, with the help of others if they are many, then what comes behind
+    /// them. Who wants to know what is stored is answered last, so that nobody else waits for that.
     fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
             return self.acknowledge(&batch.pieces);
         }
         Health::count(&self.health.state_batches, 1);
-        batch.coalesce();
         let pieces = std::mem::take(&mut batch.pieces);
-        if !self.lead.wait(&self.link, &self.health) {
+        let ends = std::mem::take(&mut batch.ends);
+        let starts = self.begin_dumps(std::mem::take(&mut batch.starts));
+        batch.coalesce();
+        let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
+        if needs_history && !self.lead.wait(&self.link, &self.health) {
+            self.count_given_up(ends.len());
             let all = 0..batch.rows.len();
             return self.give_up(&batch, all, &[]);
         }
@@ -243,15 +241,9 @@ impl StateWriter {
             self.is_complete &= self.link.resting(|| helpers.finish());
         }
         self.write_all(batch);
+        self.end(ends);
         self.acknowledge(&pieces);
-    }
-
-    /// As [`StateWriter::flush`], where a command follows that removes routes: their events come first, even if nothing was
-    /// gathered.
-    fn flush_behind_history(&mut self) {
-        self.flush();
-        // When the grace is over, the command is not done either.
-        let _ = self.lead.wait(&self.link, &self.health);
+        starts.into_iter().for_each(|start| self.answer(start));
     }
 
     /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Whether it is written, or
@@ -339,9 +331,8 @@ impl StateWriter {
                 }
                 peers::statistics(&mut transaction, extras.statistics.iter().map(|((router, ..), one)| (router, one)))?;
                 sync::seen(&mut transaction, &extras.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
-                for (router, event) in &extras.events {
-                    sync::insert_event(&mut transaction, router.as_ref(), event)?;
-                }
+                let events: Vec<_> = extras.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
+                sync::insert_events(&mut transaction, &events)?;
             }
             attempt.commit(transaction, lost)
         })?;
@@ -364,8 +355,8 @@ impl StateWriter {
 
     fn write_without_lost(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let rows: Vec<Row> = batch.rows[range].to_vec();
-        let extras = if is_last { std::mem::take(&mut batch.extras) } else { super::batch::Extras::default() };
-        let mut rest = Batch { owners: batch.owners.clone(), rows, extras, ..Batch::default() };
+        let extras = if is_last { std::mem::take(&mut batch.extras) } else { Extras::default() };
+        let mut rest = Batch::of(batch.owners.clone(), rows, extras);
         rest.drop_lost();
         let length = rest.rows.len();
         let result = self.write(&mut rest, 0..length, is_last);
@@ -384,8 +375,7 @@ impl StateWriter {
         }
         let extras = std::mem::take(&mut batch.extras);
         for (router, event) in &extras.events {
-            let nobody = RouterId::new("unknown");
-            self.rejected.keep(router.as_ref().unwrap_or(&nobody), &format_args!("{event:?}"), error);
+            self.reject_event(router.as_ref(), event, error);
         }
         for (router, peer) in &extras.peers {
             self.rejected.keep(router, &format_args!("{peer:?}"), error);
@@ -398,12 +388,18 @@ impl StateWriter {
         }
     }
 
+    /// A row of `session_events` is what the database refuses.
+    pub(super) fn reject_event(&mut self, router: Option<&RouterId>, event: &SessionEvent, error: &store::Error) {
+        let nobody = RouterId::new("unknown");
+        self.rejected.keep(router.unwrap_or(&nobody), &format_args!("{event:?}"), error);
+    }
+
     fn give_up(&mut self, batch: &Batch, range: Range<usize>, waiting: &[Range<usize>]) {
         let rows = range.len() + waiting.iter().map(Range::len).sum::<usize>();
         self.count_given_up(rows + batch.extras.events.len() + batch.extras.routers.len());
     }
 
-    fn count_given_up(&mut self, operations: usize) {
+    pub(super) fn count_given_up(&mut self, operations: usize) {
         let operations = u64::try_from(operations).unwrap_or(u64::MAX);
         self.given_up += operations;
         self.is_complete = false;
@@ -418,95 +414,58 @@ impl StateWriter {
         let session = sessions::new_key();
         let taken =
             self.command(&record.router, |client, _| owner::claim(client, &collector, &session, record, must_be_ours));
-        let Some(Some(taken)) = taken else { return };
+        let taken = match taken {
+            Ok(Some(taken)) => taken,
+            // Another collector's, or given up: there is no answer.
+            Ok(None) | Err(None) => return,
+            Err(Some(refusal)) => {
+                // A session that is gone needs no answer.
+                let _ = claim.reply.try_send(Err(refusal));
+                return;
+            }
+        };
         let meter = self.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
         owner.session = session;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
-        // A session that is gone needs no answer.
-        let _ = claim.reply.try_send(Claimed { owner, tables: taken.tables });
+        let _ = claim.reply.try_send(Ok(Claimed { owner, tables: taken.tables }));
     }
 
-    /// Deletes stale keys in chunks. Whether the router is still ours.
-    fn purge_stale(&mut self, owner: &Arc<Ownership>, table: &Table, mut stale: Vec<Nlri>) -> bool {
-        stale.sort_unstable_by_key(|nlri| (nlri.prefix, nlri.path_id_column()));
-        for chunk in stale.chunks(PURGE_ROWS) {
-            let keys =
-                || chunk.iter().map(|nlri| RouteKey { table, prefix: nlri.prefix, path_id: nlri.path_id_column() });
-            let deleted = self.owned(owner, table, |transaction| routes::delete_stale(transaction, table, keys()));
-            let Some(deleted) = deleted else { return false };
-            Health::count(&self.health.routes_deleted, deleted);
-        }
-        !owner.is_lost()
-    }
-
-    /// Deletes the routes of all scopes with their status, and writes the event that says so: at once, so that readers see
-    /// all of it or nothing.
-    fn remove(&mut self, owner: &Arc<Ownership>, scopes: &[Scope], mut event: Option<SessionEvent>) {
-        let router = &owner.router;
-        let removed = self.command(router, |client, attempt| {
-            let mut transaction = client.transaction()?;
-            if !check(&mut transaction, owner)? {
-                return Ok(0);
-            }
-            let mut removed = 0;
-            for scope in scopes {
-                removed += routes::remove(&mut transaction, router, scope)?;
-                sync::remove(&mut transaction, router, scope)?;
-            }
-            if let Some(event) = &mut event {
-                event.routes = i64::try_from(removed).ok();
-                sync::insert_event(&mut transaction, Some(router), event)?;
-            }
-            attempt.commit(transaction, removed)
-        });
-        Health::count(&self.health.routes_deleted, removed.unwrap_or(0));
-    }
-
-    /// A transaction of one session. `None`: the router is not ours any more, or the work cannot be done.
-    fn owned<T>(
-        &mut self,
-        owner: &Arc<Ownership>,
-        what: &dyn Display,
-        mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<T>,
-    ) -> Option<T> {
-        self.command(what, |client, attempt| {
-            let mut transaction = client.transaction()?;
-            if !check(&mut transaction, owner)? {
-                return Ok(None);
-            }
-            let value = work(&mut transaction)?;
-            attempt.commit(transaction, Some(value))
-        })?
-    }
-
-    /// Work that cannot be halved: done until it is done. `None`: the database refuses its values, or we give up.
-    fn command<T>(
+    /// Work that cannot be halved: done until it is done.
+    ///
+    /// # Errors
+    /// The database refuses its values; `None`: given up.
+    pub(super) fn command<T>(
         &mut self,
         what: &dyn Display,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
-    ) -> Option<T> {
+    ) -> Result<T, Option<Refusal>> {
         loop {
             match self.link.attempt(&mut work) {
-                Ok(value) => return Some(value),
+                Ok(value) => return Ok(value),
                 Err(Failure::TooLong(error) | Failure::NoPartition(error)) => {
                     if self.link.wait_after(&error).is_err() {
                         self.count_given_up(1);
-                        return None;
+                        return Err(None);
                     }
                 }
                 Err(Failure::BadRow(error) | Failure::Duplicate(error)) => {
-                    log::error!("{what}: the database refused a command, its session cannot go on: {error}");
-                    Health::count(&self.health.rows_rejected, 1);
-                    return None;
+                    return Err(Some(self.refused(what, &error)));
                 }
                 Err(Failure::GaveUp) => {
                     self.count_given_up(1);
-                    return None;
+                    return Err(None);
                 }
             }
         }
+    }
+
+    /// The database refuses a command.
+    pub(super) fn refused(&mut self, what: &dyn Display, error: &store::Error) -> Refusal {
+        log::error!("{what}: the database refused a command, its session cannot go on: {error}");
+        Health::count(&self.health.rows_rejected, 1);
+        Refusal(format!("{what}: {error}"))
     }
 }
 
@@ -541,15 +500,6 @@ fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) 
         done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);
     }
     Ok(())
-}
-
-/// Whether the router is still this session's; tells the session if not.
-fn check(transaction: &mut Transaction<'_>, owner: &Ownership) -> store::Result<bool> {
-    let lost = owner::lost(transaction, &[(owner.router.clone(), owner.epoch)])?;
-    if !lost.is_empty() {
-        mark_lost(owner);
-    }
-    Ok(lost.is_empty())
 }
 
 /// Says once that another session or collector has taken the router.

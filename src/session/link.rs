@@ -70,6 +70,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         | SessionEnd::OutOfStep(_)
         | SessionEnd::TooManyTables(_)
         | SessionEnd::DatabaseDiffers
+        | SessionEnd::DatabaseRefused(_)
         | SessionEnd::Drift(_)
         | SessionEnd::Superseded
         | SessionEnd::Spool(_)

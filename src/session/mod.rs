@@ -152,6 +152,8 @@ pub enum SessionEnd {
     OwnershipLost,
     /// The database holds other routes than the session knows of: the router's next dump mends that.
     DatabaseDiffers,
+    /// The database refused something that the session depends on: its rows become stale. The text says what.
+    DatabaseRefused(String),
     /// What is stored differs from what the router says it has, for too long: a new dump is needed.
     Drift(String),
     /// The collector stops.
@@ -184,6 +186,7 @@ impl SessionEnd {
             SessionEnd::Refused(_) => "refused",
             SessionEnd::OwnershipLost => "ownership_lost",
             SessionEnd::DatabaseDiffers => "database_differs",
+            SessionEnd::DatabaseRefused(_) => "database_refused",
             SessionEnd::Drift(_) => "drift",
             SessionEnd::Stopping => "stopping",
             SessionEnd::WritersGone => "writers_gone",
@@ -212,6 +215,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::DatabaseDiffers => {
                 f.write_str("database holds other routes than it said, a new dump is needed")
             }
+            SessionEnd::DatabaseRefused(what) => write!(f, "the database refused a command: {what}"),
             SessionEnd::Drift(what) => write!(f, "drift: {what}"),
             SessionEnd::Stopping => f.write_str("collector stops"),
             SessionEnd::WritersGone => f.write_str("writers have ended"),

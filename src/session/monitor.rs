@@ -240,6 +240,7 @@ impl Monitor {
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost
             | SessionEnd::DatabaseDiffers
+            | SessionEnd::DatabaseRefused(_)
             | SessionEnd::WritersGone
             | SessionEnd::Spool(_)
             | SessionEnd::SpoolDamaged(_)
@@ -471,6 +472,7 @@ impl Settled {
 
     fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
         let reason = end.to_string();
+        self.tables.outbox().set_ending();
         match end {
             SessionEnd::Termination { .. } => {
                 // The next session of the router may not begin before its tables are on their way out.
@@ -485,6 +487,7 @@ impl Settled {
             SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
             | SessionEnd::DatabaseDiffers
+            | SessionEnd::DatabaseRefused(_)
             | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
             SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
             SessionEnd::Spool(_) | SessionEnd::SpoolDamaged(_) => {

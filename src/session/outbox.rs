@@ -42,6 +42,8 @@ pub struct Outbox {
     replayed_since: Option<Timestamp>,
     /// Whether what is said now was said in an earlier process, so that no row of `session_events` is due.
     repeats: bool,
+    /// Whether the session is over: what it still has to say is said whatever the database refused before.
+    is_ending: bool,
 }
 
 impl Outbox {
@@ -60,6 +62,7 @@ impl Outbox {
             read_at: None,
             replayed_since: None,
             repeats: false,
+            is_ending: false,
         }
     }
 
@@ -71,6 +74,11 @@ impl Outbox {
     /// Whether what is said from now on was said in an earlier process.
     pub fn set_repeats(&mut self, repeats: bool) {
         self.repeats = repeats;
+    }
+
+    /// The session is over; what follows is its end.
+    pub fn set_ending(&mut self) {
+        self.is_ending = true;
     }
 
     /// The ownership that the session writes under.
@@ -173,6 +181,11 @@ impl Outbox {
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
         if self.owner.is_lost() {
             return Err(SessionEnd::OwnershipLost);
+        }
+        if !self.is_ending
+            && let Some(refusal) = self.owner.refusal()
+        {
+            return Err(SessionEnd::DatabaseRefused(refusal.0.clone()));
         }
         let tables = std::mem::take(&mut self.tables);
         self.seen.clear();

@@ -22,7 +22,7 @@ use super::synced_table::{Dump, Room, SyncedTable, Writer};
 use super::table_names::{GivenNames, TableName};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
-    PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason,
+    PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason, cut_reason,
 };
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
@@ -76,6 +76,9 @@ pub struct Tables {
     standing: Arc<Standing>,
     /// Whether what is said now may have been said, and stored, in an earlier process.
     is_doubtful: bool,
+    /// Whether a row of `session_events` that history is read by may still be on its way: events of a table that begins have
+    /// to be later.
+    must_wait: bool,
     /// Time spent waiting for the socket since the session began.
     idle: Duration,
     /// `idle` when a route from before the session was last confirmed.
@@ -96,6 +99,7 @@ impl Tables {
             is_hold_over: false,
             standing,
             is_doubtful: false,
+            must_wait: true,
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
             is_up: false,
@@ -277,7 +281,7 @@ impl Tables {
             let Some(table) = self.tables.remove(&key) else { continue };
             self.outbox.forget(&table.table);
             self.standing.table_gone(mark(&key));
-            self.start(key, &table.table, table.origin)?;
+            self.start(key, &table.table, table.origin, true)?;
         }
         Ok(())
     }
@@ -301,6 +305,7 @@ impl Tables {
         if tables.is_empty() {
             return Ok(());
         }
+        self.must_wait = true;
         self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
     }
 
@@ -454,6 +459,7 @@ impl Tables {
     ) -> Result<bool, SessionEnd> {
         if !doomed.is_empty() {
             self.outbox.settle()?;
+            self.must_wait = true;
         }
         let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (view, name) in doomed {
@@ -504,21 +510,31 @@ impl Tables {
         let table = Arc::new(Table { view, router, name: Arc::clone(&key.name), afi, speaker });
         let (peer, part) = (source.peer, slot.part);
         let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
-        self.start(key.clone(), &table, origin)?;
+        // What was held longer than it may be goes by itself, but nobody says when.
+        let is_stored = self.held.contains(&key) || self.is_hold_over;
+        self.start(key.clone(), &table, origin, is_stored)?;
         Ok(key)
     }
 
-    /// Begins a table that is not begun.
-    fn start(&mut self, key: TableKey, table: &Arc<Table>, origin: Origin) -> Result<(), SessionEnd> {
-        let (reply, stored) = bounded(1);
-        self.outbox.op(StateOp::SyncStart { table: Arc::clone(table), stored: reply })?;
-        self.outbox.flush()?;
-        let Ok(stored) = stored.recv() else {
-            return Err(if self.outbox.owner().is_lost() {
-                SessionEnd::OwnershipLost
-            } else {
-                SessionEnd::WritersGone
-            });
+    /// Begins a table that is not begun, of which something may be stored or nothing is.
+    fn start(
+        &mut self,
+        key: TableKey,
+        table: &Arc<Table>,
+        origin: Origin,
+        may_be_stored: bool,
+    ) -> Result<(), SessionEnd> {
+        let tables = vec![Arc::clone(table)];
+        let stored = if self.must_wait || may_be_stored {
+            let (reply, answer) = bounded(1);
+            self.outbox.op(StateOp::SyncStart { tables, stored: Some(reply) })?;
+            self.outbox.flush()?;
+            let answer = answer.recv().map_err(|_| self.no_answer())?;
+            self.must_wait = false;
+            answer.into_iter().next().unwrap_or_default()
+        } else {
+            self.outbox.op(StateOp::SyncStart { tables, stored: None })?;
+            Vec::new()
         };
         info!("{table}: dump begins, {} routes stored", stored.len());
         self.held.remove(&key);
@@ -549,10 +565,20 @@ impl Tables {
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let other = TableKey { afi, ..key.clone() };
             if afi != key.afi && self.held.contains(&other) {
-                self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone())?;
+                self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone(), true)?;
             }
         }
         Ok(())
+    }
+
+    /// Why a command had no answer.
+    fn no_answer(&self) -> SessionEnd {
+        let owner = self.outbox.owner();
+        match owner.refusal() {
+            _ if owner.is_lost() => SessionEnd::OwnershipLost,
+            Some(refusal) => SessionEnd::DatabaseRefused(refusal.0.clone()),
+            None => SessionEnd::WritersGone,
+        }
     }
 }
 
@@ -583,7 +609,7 @@ pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<
         table_name: None,
         peer_address: None,
         afi: None,
-        reason: reason.map(str::to_owned),
+        reason: reason.map(|reason| cut_reason(reason).to_owned()),
         routes: routes.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
     }
 }

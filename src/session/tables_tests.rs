@@ -48,8 +48,8 @@ fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
         for item in from_session {
             if let StateItem::Batch(batch) = &item {
                 for op in &batch.ops {
-                    if let StateOp::SyncStart { stored: reply, .. } = op {
-                        reply.send(stored.clone()).unwrap();
+                    if let StateOp::SyncStart { stored: Some(reply), .. } = op {
+                        reply.send(vec![stored.clone()]).unwrap();
                     }
                 }
             }
@@ -106,7 +106,10 @@ impl Bench {
 
 fn say(op: &StateOp) -> Option<String> {
     Some(match op {
-        StateOp::SyncStart { table, .. } => format!("start {}", table.name),
+        StateOp::SyncStart { tables, .. } => {
+            let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+            format!("start {}", names.join(" "))
+        }
         StateOp::Route { nlri, change, .. } => format!("{} {}", say_change(change), nlri.prefix),
         StateOp::EndOfRib { stale, .. } => format!("eor {stale:?}"),
         StateOp::PurgeStale { stale, .. } => format!("purge {stale:?}"),

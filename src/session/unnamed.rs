@@ -14,7 +14,7 @@ use super::SessionEnd;
 use super::intakes::Intakes;
 use super::monitor::Monitor;
 use super::patience;
-use crate::pipeline::Claimed;
+use crate::pipeline::{Claimed, Refusal};
 
 /// How much memory one session may hold before its router is identified, bytes.
 const SESSION_BYTES_MAX: usize = 16 << 20;
@@ -142,6 +142,7 @@ impl Monitor {
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost
             | SessionEnd::DatabaseDiffers
+            | SessionEnd::DatabaseRefused(_)
             | SessionEnd::Drift(_)
             | SessionEnd::WritersGone
             | SessionEnd::Panicked => return end,
@@ -167,11 +168,11 @@ impl Monitor {
     }
 
     /// The writer's answer to a claim.
-    pub(super) fn claimed(&self, answer: &Receiver<Claimed>) -> Result<Claimed, SessionEnd> {
+    pub(super) fn claimed(&self, answer: &Receiver<Result<Claimed, Refusal>>) -> Result<Claimed, SessionEnd> {
         let mut stopping_since = None;
         loop {
             match answer.recv_timeout(CLAIM_TICK) {
-                Ok(claimed) => return Ok(claimed),
+                Ok(claimed) => return claimed.map_err(|refusal| SessionEnd::DatabaseRefused(refusal.0)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.no_answer()),
                 Err(RecvTimeoutError::Timeout) if self.shared.stop.is_stopping() => {
                     if stopping_since.get_or_insert_with(Instant::now).elapsed() >= CLAIM_AT_STOP_MAX {

@@ -1,4 +1,4 @@
-//! What the database holds for a table, read by binary COPY OUT.
+//! What the database holds for tables, read by binary COPY OUT.
 
 use std::io::BufRead;
 
@@ -6,63 +6,73 @@ use postgres::Client;
 
 use super::error::{Error, Result};
 use super::record::StoredRoute;
+use super::routes::{Copy, RouteKey};
 use super::row::{self, FieldReader};
 use super::statement::on;
-use crate::model::Table;
+use crate::model::{RibKind, Table};
 
-/// How long reading one table may take, whatever a writer's other statements may.
+/// How long reading tables may take, whatever a writer's other statements may.
 const TIMEOUT: &str = "10min";
 
-/// All stored routes of a table, in no order. Rows that this program cannot have written are passed over.
+/// All stored routes of each table, in no order; the tables in theirs. Rows that this program cannot have written are passed
+/// over.
+///
+/// The keys of the tables go by COPY like everything else: no value is ever part of a statement's text.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn load(client: &mut Client, table: &Table) -> Result<Vec<StoredRoute>> {
-    let (mut routes, mut foreign) = (Vec::new(), 0u64);
+pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRoute>>> {
+    let mut routes = vec![Vec::new(); tables.len()];
+    let mut foreign = vec![0u64; tables.len()];
+    let speakers: Vec<Vec<u8>> = tables.iter().map(|table| speaker_of(table)).collect();
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{TIMEOUT}'"))?;
-    // COPY takes no parameters.
-    let neighbour = table.view.neighbour().map_or_else(String::new, |of| {
-        format!(" AND peer_address = '{}' AND is_post_policy = {}", of.address, of.policy.is_post())
-    });
-    let statement = format!(
-        "COPY (SELECT prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med, origin_asn,
-                      communities_std, communities_ext, communities_large, attrs
-               FROM current_routes WHERE router_id = {} AND table_name = {} AND afi = {}{neighbour})
-         TO STDOUT (FORMAT binary)",
-        quote(table.router.as_str()),
-        quote(&table.name),
-        table.afi.column()
-    );
-    let reader = transaction.copy_out(&on(table.view.kind(), &statement))?;
-    let mut speaker = Vec::new();
-    row::put_speaker(&mut speaker, table);
-    read_rows(reader, 2 + row::speaker_columns(table) + row::ATTRIBUTE_COLUMNS, |fields| {
-        let mut fields = FieldReader::new(fields);
-        match (fields.prefix(), fields.path_id()) {
-            (Some(prefix), Some(path_id)) => {
-                let fingerprint = match fields.rest().strip_prefix(speaker.as_slice()) {
-                    Some(columns) => row::fingerprint_of(columns),
-                    // The neighbour was another one then: whatever it announces now, the row is to be written.
-                    None => !row::fingerprint_of(fields.skip(row::speaker_columns(table))),
-                };
-                routes.push(StoredRoute { prefix, path_id, fingerprint });
-            }
-            // No router can announce such a key.
-            (None, _) | (_, None) => foreign += 1,
+    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    for kind in RibKind::ALL {
+        let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
+        let Some(first) = of_kind.first() else { continue };
+        let speaker_columns = row::speaker_columns(tables[*first]);
+        let mut copy = Copy::begin(&mut transaction, &on(kind, "COPY staged_tables FROM STDIN (FORMAT binary)"))?;
+        for i in &of_kind {
+            let fields = 1 + RouteKey::table_fields(tables[*i]);
+            let out = copy.row(fields)?;
+            row::put_bigint(out, i64::try_from(*i).map_err(|_| Error::Unexpected(format!("table {i}")))?);
+            row::put_table(out, tables[*i]);
         }
-        Ok(())
-    })?;
+        copy.finish()?;
+        let reader = transaction.copy_out(&on(kind, include_str!("../../sql/load_routes.sql")))?;
+        read_rows(reader, 3 + speaker_columns + row::ATTRIBUTE_COLUMNS, |fields| {
+            let mut fields = FieldReader::new(fields);
+            let number = fields.bigint().and_then(|number| usize::try_from(number).ok());
+            let Some(number) = number.filter(|number| *number < tables.len()) else {
+                return Err(Error::Unexpected("a route of no table".to_owned()));
+            };
+            match (fields.prefix(), fields.path_id()) {
+                (Some(prefix), Some(path_id)) => {
+                    let fingerprint = match fields.rest().strip_prefix(speakers[number].as_slice()) {
+                        Some(columns) => row::fingerprint_of(columns),
+                        // The peer was another one then: whatever it announces now, the row is to be written.
+                        None => !row::fingerprint_of(fields.skip(speaker_columns)),
+                    };
+                    routes[number].push(StoredRoute { prefix, path_id, fingerprint });
+                }
+                // No router can announce such a key.
+                (None, _) | (_, None) => foreign[number] += 1,
+            }
+            Ok(())
+        })?;
+    }
     transaction.commit()?;
-    if foreign > 0 {
+    for (table, foreign) in tables.iter().zip(foreign).filter(|(_, foreign)| *foreign > 0) {
         log::warn!("{table}: {foreign} rows have a path_id that no router can send, someone else wrote them");
     }
     Ok(routes)
 }
 
-/// A string literal, whatever is in it and whatever `standard_conforming_strings` says.
-fn quote(text: &str) -> String {
-    format!(" E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+fn speaker_of(table: &Table) -> Vec<u8> {
+    let mut speaker = Vec::new();
+    row::put_speaker(&mut speaker, table);
+    speaker
 }
 
 /// Reads a binary COPY stream and gives `take` each row without its field count.
@@ -181,10 +191,5 @@ mod tests {
             assert!(read_rows(Cursor::new(&bytes[..cut]), 2, |_| Ok(())).is_err(), "cut at {cut}");
         }
         assert!(read_rows(Cursor::new(&bytes), 3, |_| Ok(())).is_err());
-    }
-
-    #[test]
-    fn literals_are_quoted() {
-        assert_eq!(quote("a'b\\'c"), " E'a''b\\\\''c'");
     }
 }

@@ -28,6 +28,7 @@ mod statement;
 pub mod status;
 pub mod suitable;
 pub mod sync;
+mod table_columns;
 pub mod upkeep;
 mod watchdog;
 

@@ -95,6 +95,15 @@ pub struct StoredRoute {
     pub fingerprint: u64,
 }
 
+/// The longest reason in a row of `session_events`, in octets: one Termination is a row for each of a router's tables.
+pub const REASON_MAX: usize = 1000;
+
+/// `reason`, cut to [`REASON_MAX`] octets at a character boundary.
+pub fn cut_reason(reason: &str) -> &str {
+    let end = (0..=REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
+    &reason[..end.unwrap_or(0)]
+}
+
 /// A row of `session_events`: one change of a session, a peer or a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionEvent {

@@ -3,7 +3,6 @@
 //! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
 
 use std::io::Write;
-use std::sync::Arc;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
@@ -11,7 +10,8 @@ use postgres::{Client, Transaction};
 use super::error::{Error, Result};
 use super::row::{self, EncodedRoute};
 use super::statement::on;
-use crate::model::{Neighbour, Prefix, RibKind, RouterId, Table, View};
+use super::table_columns::TableColumns;
+use crate::model::{Prefix, RibKind, RouterId, Table, View};
 
 /// How much of a COPY is sent at once. Smaller pieces cost a system call each, larger ones gain nothing.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
@@ -33,9 +33,14 @@ pub struct RouteKey<'a> {
 impl RouteKey<'_> {
     /// How many fields [`RouteKey::put_fields`] writes.
     pub fn fields(&self) -> usize {
-        match self.table.view.kind() {
-            RibKind::LocRib => 5,
-            RibKind::AdjRibIn | RibKind::AdjRibOut => 7,
+        RouteKey::table_fields(self.table) + 2
+    }
+
+    /// How many of them name the table.
+    pub(super) fn table_fields(table: &Table) -> usize {
+        match table.view.kind() {
+            RibKind::LocRib => 3,
+            RibKind::AdjRibIn | RibKind::AdjRibOut => 5,
         }
     }
 
@@ -108,28 +113,17 @@ pub fn delete<'a>(
     Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/delete_routes.sql")), &[])?)
 }
 
-/// Deletes rows of one table by key, as far as they are older than the table's `session_start_time`.
+/// Deletes rows of one kind of RIB by key, as far as they are older than their table's `session_start_time`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn delete_stale<'a>(
     transaction: &mut Transaction<'_>,
-    table: &Table,
+    kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
-    let kind = table.view.kind();
     stage_keys(transaction, kind, keys)?;
-    let neighbour = table.view.neighbour();
-    Ok(transaction.execute_typed(
-        &on(kind, include_str!("../../sql/delete_stale_routes.sql")),
-        &[
-            (&table.router.as_str(), Type::TEXT),
-            (&&*table.name, Type::TEXT),
-            (&table.afi.column(), Type::INT2),
-            (&neighbour.map(|of| of.address), Type::INET),
-            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-        ],
-    )?)
+    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/delete_stale_routes.sql")), &[])?)
 }
 
 fn stage_keys<'a>(
@@ -156,51 +150,46 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
     copy.finish()
 }
 
-/// What is deleted: all of a router's routes in one kind of RIB, or one table of them in all its families.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// The kind.
-    pub kind: RibKind,
-    /// The table; `None`: all of them.
-    pub table: Option<(View, Arc<str>)>,
-}
+/// A table of a router in all its families.
+pub type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
 
-impl Scope {
-    /// All that a router has.
-    pub fn everything() -> Vec<Scope> {
-        RibKind::ALL.map(|kind| Scope { kind, table: None }).into()
-    }
-
-    /// One table.
-    pub fn of(view: View, name: Arc<str>) -> Scope {
-        Scope { kind: view.kind(), table: Some((view, name)) }
-    }
-
-    pub(super) fn name(&self) -> Option<&str> {
-        self.table.as_ref().map(|(_, name)| &**name)
-    }
-
-    pub(super) fn neighbour(&self) -> Option<Neighbour> {
-        self.table.as_ref().and_then(|(view, _)| view.neighbour())
-    }
-}
-
-/// Deletes all routes of a router within `scope`. Returns how many those were.
+/// Deletes all routes of tables. Returns how many those were of each, in their order.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<u64> {
+pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
-    let neighbour = scope.neighbour();
-    Ok(transaction.execute_typed(
-        &on(scope.kind, include_str!("../../sql/delete_table.sql")),
-        &[
-            (&router.as_str(), Type::TEXT),
-            (&scope.name(), Type::TEXT),
-            (&neighbour.map(|of| of.address), Type::INET),
-            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-        ],
-    )?)
+    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    let mut removed = vec![0; tables.len()];
+    for kind in RibKind::ALL {
+        let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].1.kind() == kind).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let columns = TableColumns::of_all_families(of_kind.iter().map(|i| tables[*i]));
+        let sql = on(kind, include_str!("../../sql/delete_tables.sql"));
+        for row in transaction.query_typed(&sql, &columns.parameters_of_all_families())? {
+            let number = usize::try_from(row.get::<_, i64>("number") - 1).ok();
+            if let Some(count) = number.and_then(|number| of_kind.get(number)).and_then(|i| removed.get_mut(*i)) {
+                *count = u64::try_from(row.get::<_, i64>("routes")).unwrap_or(0);
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Deletes all routes of a router. Returns how many those were.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
+    transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
+    let mut removed = 0;
+    for kind in RibKind::ALL {
+        let sql = on(kind, include_str!("../../sql/delete_router.sql"));
+        removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+    }
+    Ok(removed)
 }
 
 /// A binary COPY FROM STDIN that gathers rows and sends them in large pieces.

@@ -372,10 +372,14 @@ impl<'a> FieldReader<'a> {
         Prefix::new(afi, octets, *bits).ok()
     }
 
+    /// The next field as a `bigint`.
+    pub fn bigint(&mut self) -> Option<i64> {
+        Some(i64::from_be_bytes(self.value()?.try_into().ok()?))
+    }
+
     /// The next field as the `path_id` of `current_routes`.
     pub fn path_id(&mut self) -> Option<u32> {
-        let value = i64::from_be_bytes(self.value()?.try_into().ok()?);
-        u32::try_from(value).ok()
+        u32::try_from(self.bigint()?).ok()
     }
 }
 

@@ -9,6 +9,7 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
+use super::record::cut_reason;
 use super::statement::on;
 use crate::model::{RibKind, RouterId};
 
@@ -147,15 +148,22 @@ pub fn begin(
     Ok(())
 }
 
-/// A session comes into another state. One that has ended stays ended.
+/// A session, its state, and why it is in it.
+pub type NewState<'a> = (&'a str, SessionState, Option<&'a str>);
+
+/// Sessions come into other states, each once. One that has ended stays ended.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn set_state(client: &mut Client, session: &str, state: SessionState, reason: Option<&str>) -> Result<()> {
-    client.execute_typed(
-        "UPDATE bmp_sessions SET state = $2, since = now(), reason = $3
-         WHERE session = $1::text::uuid AND state <> 'ended'",
-        &[(&session, Type::TEXT), (&state.as_str(), Type::TEXT), (&reason, Type::TEXT)],
+pub fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) -> Result<()> {
+    let sessions: Vec<&str> = states.iter().map(|(session, ..)| *session).collect();
+    let names: Vec<&str> = states.iter().map(|(_, state, _)| state.as_str()).collect();
+    let reasons: Vec<Option<&str>> = states.iter().map(|(.., reason)| reason.map(cut_reason)).collect();
+    transaction.execute_typed(
+        "UPDATE bmp_sessions AS s SET state = new.state, since = now(), reason = new.reason
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS new (session, state, reason)
+         WHERE s.session = new.session::uuid AND s.state <> 'ended'",
+        &[(&sessions, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY), (&reasons, Type::TEXT_ARRAY)],
     )?;
     Ok(())
 }

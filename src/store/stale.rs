@@ -66,14 +66,12 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, hold: Dur
         drop(transaction);
         return expire_some(client, collector, router, hold);
     }
-    let mut expired = Expired { is_whole: true, ..Expired::default() };
-    for scope in routes::Scope::everything() {
-        expired.routes += routes::remove(&mut transaction, router, &scope)?;
-        expired.tables += sync::remove(&mut transaction, router, &scope)?;
-    }
+    let routes = routes::remove_router(&mut transaction, router)?;
+    let tables = sync::remove_router(&mut transaction, router)?;
+    let expired = Expired { tables, routes, is_whole: true, ..Expired::default() };
     let reason = "router did not come back within the hold";
     let event = event(None, None, reason, expired.routes);
-    sync::insert_event(&mut transaction, Some(router), &event)?;
+    sync::insert_events(&mut transaction, &[(Some(router), &event)])?;
     peers::forget(&mut transaction, router)?;
     end_sessions(&mut transaction, collector, router, hold)?;
     transaction.commit()?;
@@ -94,8 +92,8 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
                 (&collector, Type::TEXT),
             ],
         )?;
+        let mut stale: Vec<(View, &str)> = Vec::with_capacity(rows.len());
         for row in &rows {
-            let name: &str = row.get(0);
             let peer =
                 || Neighbour { address: row.get(1), policy: if row.get(2) { Policy::Post } else { Policy::Pre } };
             let view = match kind {
@@ -103,16 +101,19 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
                 RibKind::AdjRibIn => View::AdjRibIn(peer()),
                 RibKind::AdjRibOut => View::AdjRibOut(peer()),
             };
-            let scope = routes::Scope::of(view, name.into());
-            if !sync::lock_stale(&mut transaction, router, &scope, hold)? {
-                continue;
+            let name: &str = row.get(0);
+            if sync::lock_stale(&mut transaction, (router, &view, name), hold)? {
+                stale.push((view, name));
             }
-            let gone = routes::remove(&mut transaction, router, &scope)?;
-            expired.tables += sync::remove(&mut transaction, router, &scope)?;
-            expired.routes += gone;
-            let event = event(Some(name), Some(view), "table not seen again within the hold", gone);
-            sync::insert_event(&mut transaction, Some(router), &event)?;
         }
+        let tables: Vec<routes::WholeTable<'_>> = stale.iter().map(|(view, name)| (router, view, *name)).collect();
+        let gone = routes::remove(&mut transaction, &tables)?;
+        expired.tables += sync::remove(&mut transaction, &tables)?;
+        expired.routes += gone.iter().sum::<u64>();
+        let reason = "table not seen again within the hold";
+        let events = stale.iter().zip(gone).map(|((view, name), gone)| event(Some(*name), Some(*view), reason, gone));
+        let events: Vec<SessionEvent> = events.collect();
+        sync::insert_events(&mut transaction, &events.iter().map(|event| (Some(router), event)).collect::<Vec<_>>())?;
         expired.is_more |= i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CHUNK;
         transaction.commit()?;
     }

@@ -1,5 +1,6 @@
 //! `rib_sync_status`, its like for the Adj-RIBs, and `session_events`: how far each table is, and what happened to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::types::Type;
@@ -7,66 +8,54 @@ use postgres::{Client, Transaction};
 
 use super::error::Result;
 use super::owner::read_afi;
-use super::record::SessionEvent;
-use super::routes::Scope;
+use super::record::{SessionEvent, cut_reason};
+use super::routes::WholeTable;
 use super::statement::on;
+use super::table_columns::TableColumns;
 use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// How long counting one table may take, whatever a writer's other statements may.
 const COUNT_TIMEOUT: &str = "10min";
 
-/// A table's dump begins. Has to be committed before the first route of the dump, because the purge compares
+/// Dumps of tables begin, each table once. Has to be committed before the first route of a dump, because the purge compares
 /// `updated_at` with this transaction's `now()`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn start(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
-    on_table(transaction, include_str!("../../sql/sync_start.sql"), table)
+pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
+    on_tables(transaction, include_str!("../../sql/sync_start.sql"), tables)
 }
 
-/// End-of-RIB was seen. Routers send it more than once: the first one of a dump is the time that stays.
+/// End-of-RIB was seen of tables, each table once. Routers send it more than once: the first one of a dump is the time that
+/// stays.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn end_of_rib(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
-    on_table(transaction, include_str!("../../sql/sync_end_of_rib.sql"), table)
+pub fn end_of_rib(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
+    on_tables(transaction, include_str!("../../sql/sync_end_of_rib.sql"), tables)
 }
 
-/// How many routes of the table are stored.
+/// How many routes of each table are stored, in their order.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn count(transaction: &mut Transaction<'_>, table: &Table) -> Result<u64> {
+pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{COUNT_TIMEOUT}'"))?;
-    let (router, name, afi) = (table.router.as_str(), &*table.name, table.afi.column());
-    let neighbour = table.view.neighbour();
-    let row = transaction.query_typed_one(
-        &on(table.view.kind(), include_str!("../../sql/count_routes.sql")),
-        &[
-            (&router, Type::TEXT),
-            (&name, Type::TEXT),
-            (&afi, Type::INT2),
-            (&neighbour.map(|of| of.address), Type::INET),
-            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-        ],
-    )?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
-}
-
-fn on_table(transaction: &mut Transaction<'_>, sql: &str, table: &Table) -> Result<()> {
-    let (router, name, afi) = (table.router.as_str(), &*table.name, table.afi.column());
-    let neighbour = table.view.neighbour();
-    transaction.execute_typed(
-        &on(table.view.kind(), sql),
-        &[
-            (&router, Type::TEXT),
-            (&name, Type::TEXT),
-            (&afi, Type::INT2),
-            (&neighbour.map(|of| of.address), Type::INET),
-            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-        ],
-    )?;
-    Ok(())
+    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    let mut counts = vec![0; tables.len()];
+    for kind in RibKind::ALL {
+        let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let columns = TableColumns::of(of_kind.iter().map(|i| tables[*i]));
+        let sql = on(kind, include_str!("../../sql/count_routes.sql"));
+        let rows = transaction.query_typed(&sql, &columns.parameters())?;
+        for (i, row) in of_kind.into_iter().zip(rows) {
+            counts[i] = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+        }
+    }
+    Ok(counts)
 }
 
 /// The tables had messages in this batch: `last_parsed_msg_time`.
@@ -87,63 +76,37 @@ pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<
 
 fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) -> Result<()> {
     for kind in RibKind::ALL {
-        let tables: Vec<&Table> = tables.iter().copied().filter(|table| table.view.kind() == kind).collect();
-        if tables.is_empty() {
-            continue;
+        let mut of_kind: Vec<&Table> = tables.iter().copied().filter(|table| table.view.kind() == kind).collect();
+        // No statement may meet a row twice. Who the peer says it is, is no part of a key.
+        let key = |table: &Table| (table.view, table.router.clone(), Arc::clone(&table.name), table.afi);
+        of_kind.sort_by_cached_key(|table| key(table));
+        of_kind.dedup_by(|a, b| key(a) == key(b));
+        if !of_kind.is_empty() {
+            transaction.execute_typed(&on(kind, sql), &TableColumns::of(of_kind).parameters())?;
         }
-        let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
-        let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-        let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-        let neighbours: Vec<_> = tables.iter().map(|table| table.view.neighbour()).collect();
-        let addresses: Vec<_> = neighbours.iter().map(|of| of.map(|of| of.address)).collect();
-        let policies: Vec<_> = neighbours.iter().map(|of| of.map(|of| of.policy.is_post())).collect();
-        transaction.execute_typed(
-            &on(kind, sql),
-            &[
-                (&routers, Type::TEXT_ARRAY),
-                (&names, Type::TEXT_ARRAY),
-                (&afis, Type::INT2_ARRAY),
-                (&addresses, Type::INET_ARRAY),
-                (&policies, Type::BOOL_ARRAY),
-            ],
-        )?;
     }
     Ok(())
 }
 
-/// The table's dump counts as complete though no End-of-RIB came.
+/// Dumps of tables count as complete though no End-of-RIB came.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn complete(transaction: &mut Transaction<'_>, table: &Table) -> Result<()> {
-    on_table(transaction, include_str!("../../sql/sync_complete.sql"), table)
+pub fn complete(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
+    on_tables(transaction, include_str!("../../sql/sync_complete.sql"), tables)
 }
 
-/// The session of these tables ended without saying so: they are stale, their rows stay.
+/// The sessions of these tables ended without saying so: they are stale, their rows stay.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn mark_stale(transaction: &mut Transaction<'_>, router: &RouterId, tables: &[TableKey]) -> Result<()> {
+pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &TableKey)]) -> Result<()> {
     for kind in RibKind::ALL {
-        let tables: Vec<&TableKey> = tables.iter().filter(|table| table.view.kind() == kind).collect();
-        if tables.is_empty() {
-            continue;
+        let of_kind: Vec<_> = tables.iter().filter(|(_, table)| table.view.kind() == kind).copied().collect();
+        if !of_kind.is_empty() {
+            let sql = on(kind, include_str!("../../sql/sync_stale.sql"));
+            transaction.execute_typed(&sql, &TableColumns::of_keys(of_kind).parameters())?;
         }
-        let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-        let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-        let peers: Vec<_> = tables.iter().map(|table| table.view.neighbour()).collect();
-        let addresses: Vec<_> = peers.iter().map(|of| of.map(|of| of.address)).collect();
-        let policies: Vec<_> = peers.iter().map(|of| of.map(|of| of.policy.is_post())).collect();
-        transaction.execute_typed(
-            &on(kind, include_str!("../../sql/sync_stale.sql")),
-            &[
-                (&router.as_str(), Type::TEXT),
-                (&names, Type::TEXT_ARRAY),
-                (&afis, Type::INT2_ARRAY),
-                (&addresses, Type::INET_ARRAY),
-                (&policies, Type::BOOL_ARRAY),
-            ],
-        )?;
     }
     Ok(())
 }
@@ -166,13 +129,14 @@ pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> R
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn lock_stale(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope, hold: Duration) -> Result<bool> {
-    let peer = scope.neighbour();
+pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, hold: Duration) -> Result<bool> {
+    let (router, view, name) = table;
+    let peer = view.neighbour();
     let rows = transaction.query_typed(
-        &on(scope.kind, include_str!("../../sql/stale_lock.sql")),
+        &on(view.kind(), include_str!("../../sql/stale_lock.sql")),
         &[
             (&router.as_str(), Type::TEXT),
-            (&scope.name(), Type::TEXT),
+            (&name, Type::TEXT),
             (&peer.map(|of| of.address), Type::INET),
             (&peer.map(|of| of.policy.is_post()), Type::BOOL),
             (&hold.as_secs_f64(), Type::FLOAT8),
@@ -181,21 +145,34 @@ pub fn lock_stale(transaction: &mut Transaction<'_>, router: &RouterId, scope: &
     Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
 }
 
-/// Tables of the router went down: their rows go. Returns how many.
+/// Tables went down: their rows go, in all their families. Returns how many.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn remove(transaction: &mut Transaction<'_>, router: &RouterId, scope: &Scope) -> Result<u64> {
-    let neighbour = scope.neighbour();
-    Ok(transaction.execute_typed(
-        &on(scope.kind, include_str!("../../sql/sync_remove.sql")),
-        &[
-            (&router.as_str(), Type::TEXT),
-            (&scope.name(), Type::TEXT),
-            (&neighbour.map(|of| of.address), Type::INET),
-            (&neighbour.map(|of| of.policy.is_post()), Type::BOOL),
-        ],
-    )?)
+pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<u64> {
+    let mut removed = 0;
+    for kind in RibKind::ALL {
+        let of_kind: Vec<_> = tables.iter().filter(|(_, view, _)| view.kind() == kind).copied().collect();
+        if !of_kind.is_empty() {
+            let sql = on(kind, include_str!("../../sql/sync_remove.sql"));
+            let columns = TableColumns::of_all_families(of_kind);
+            removed += transaction.execute_typed(&sql, &columns.parameters_of_all_families())?;
+        }
+    }
+    Ok(removed)
+}
+
+/// The router is not expected any more: the rows of all its tables go. Returns how many.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
+    let mut removed = 0;
+    for kind in RibKind::ALL {
+        let sql = on(kind, include_str!("../../sql/sync_remove_router.sql"));
+        removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+    }
+    Ok(removed)
 }
 
 /// The tables of one router that have a row.
@@ -237,21 +214,31 @@ pub fn owned_routers(client: &mut Client, collector: &str) -> Result<Vec<RouterI
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }
 
-/// Writes a row of `session_events` and notifies the listeners of the channel `rib_session`.
+/// Writes rows of `session_events` in their order and notifies the listeners of the channel `rib_session`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn insert_event(transaction: &mut Transaction<'_>, router: Option<&RouterId>, event: &SessionEvent) -> Result<()> {
+pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&RouterId>, &SessionEvent)]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let routers: Vec<Option<&str>> = events.iter().map(|(router, _)| router.map(RouterId::as_str)).collect();
+    let tables: Vec<Option<&str>> = events.iter().map(|(_, event)| event.table_name.as_deref()).collect();
+    let addresses: Vec<_> = events.iter().map(|(_, event)| event.peer_address).collect();
+    let afis: Vec<_> = events.iter().map(|(_, event)| event.afi.map(Afi::column)).collect();
+    let kinds: Vec<&str> = events.iter().map(|(_, event)| event.kind.as_str()).collect();
+    let reasons: Vec<Option<&str>> = events.iter().map(|(_, event)| event.reason.as_deref().map(cut_reason)).collect();
+    let routes: Vec<Option<i64>> = events.iter().map(|(_, event)| event.routes).collect();
     transaction.query_typed(
-        include_str!("../../sql/insert_session_event.sql"),
+        include_str!("../../sql/insert_session_events.sql"),
         &[
-            (&router.map(RouterId::as_str), Type::TEXT),
-            (&event.table_name.as_deref(), Type::TEXT),
-            (&event.peer_address, Type::INET),
-            (&event.afi.map(Afi::column), Type::INT2),
-            (&event.kind.as_str(), Type::TEXT),
-            (&event.reason, Type::TEXT),
-            (&event.routes, Type::INT8),
+            (&routers, Type::TEXT_ARRAY),
+            (&tables, Type::TEXT_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+            (&afis, Type::INT2_ARRAY),
+            (&kinds, Type::TEXT_ARRAY),
+            (&reasons, Type::TEXT_ARRAY),
+            (&routes, Type::INT8_ARRAY),
         ],
     )?;
     Ok(())

@@ -170,7 +170,7 @@ impl Writers {
             .state(&record.router.clone())
             .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, reply }))
             .unwrap();
-        answer.recv_timeout(DEADLINE).unwrap()
+        answer.recv_timeout(DEADLINE).unwrap().unwrap()
     }
 
     pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {
@@ -182,8 +182,13 @@ impl Writers {
     }
 
     pub fn start_sync(&self, owner: &Arc<Ownership>, table: &Arc<Table>) -> Option<Vec<StoredRoute>> {
+        self.start_all(owner, std::slice::from_ref(table)).map(|mut stored| stored.remove(0))
+    }
+
+    /// What is stored of each of the tables whose dumps begin.
+    pub fn start_all(&self, owner: &Arc<Ownership>, tables: &[Arc<Table>]) -> Option<Vec<Vec<StoredRoute>>> {
         let (stored, answer) = crossbeam_channel::bounded(1);
-        self.send(owner, vec![StateOp::SyncStart { table: table.clone(), stored }]);
+        self.send(owner, vec![StateOp::SyncStart { tables: tables.to_vec(), stored: Some(stored) }]);
         answer.recv_timeout(DEADLINE).ok()
     }
 

@@ -250,12 +250,12 @@ fn answer(item: &StateItem) {
         StateItem::Claim(claim) => {
             let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1, Arc::default()));
             // A session that is gone needs no answer.
-            let _ = claim.reply.send(Claimed { owner, tables: vec![TableKey::loc_rib("held", Afi::Ipv4)] });
+            let _ = claim.reply.send(Ok(Claimed { owner, tables: vec![TableKey::loc_rib("held", Afi::Ipv4)] }));
         }
         StateItem::Batch(batch) => {
             for op in &batch.ops {
-                if let StateOp::SyncStart { table, stored } = op {
-                    let _ = stored.send(stored_routes(table.afi));
+                if let StateOp::SyncStart { tables, stored: Some(stored) } = op {
+                    let _ = stored.send(tables.iter().map(|table| stored_routes(table.afi)).collect());
                 }
             }
         }
@@ -263,7 +263,7 @@ fn answer(item: &StateItem) {
     }
 }
 
-/// What the database holds of every table when its dump begins: a default route and 10.0.0.0/8 or a00::/8.
+/// What the database holds of every table that is asked for when its dump begins: a default route and 10.0.0.0/8 or a00::/8.
 fn stored_routes(afi: Afi) -> Vec<StoredRoute> {
     let route = |octets: &[u8], length, path_id| {
         let prefix = Prefix::new(afi, octets, length).unwrap();
@@ -288,14 +288,15 @@ impl Story {
     fn op(&mut self, op: StateOp) {
         match op {
             StateOp::RouterSeen(record) => check_record(&record),
-            StateOp::SyncStart { table, .. } => {
-                check_text(&table.name);
-                let stored: Routes = stored_routes(table.afi)
-                    .iter()
-                    .map(|route| ((route.prefix, route.path_id), route.fingerprint))
-                    .collect();
-                assert!(self.by_ops.insert(Table::clone(&table), stored.clone()).is_none(), "{table} begins twice");
-                self.by_events.insert(Table::clone(&table), stored);
+            StateOp::SyncStart { tables, stored } => {
+                for table in tables {
+                    check_text(&table.name);
+                    let asked = if stored.is_some() { stored_routes(table.afi) } else { Vec::new() };
+                    let stored: Routes =
+                        asked.iter().map(|route| ((route.prefix, route.path_id), route.fingerprint)).collect();
+                    assert!(self.by_ops.insert(Table::clone(&table), stored.clone()).is_none(), "{table} begins twice");
+                    self.by_events.insert(Table::clone(&table), stored);
+                }
             }
             StateOp::Route { table, nlri, change, was } => {
                 self.check_key(&table, &nlri);

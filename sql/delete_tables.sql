@@ -1,0 +1,14 @@
+-- Deletes the routes of tables, whatever their family, and tells of each table how many those were.
+--
+-- A table of many routes is read in the order of the heap, one of few by its index: the settings of load_settings.sql leave
+-- the planner only that choice. All at once, so no reader sees half a table. Readers do not wait: a DELETE takes no lock of
+-- theirs.
+WITH gone AS (
+    DELETE FROM current_routes c
+    USING unnest($1::text[], $2::text[], $3::inet[], $4::boolean[])
+        WITH ORDINALITY AS t (router_id, table_name, peer_address, is_post_policy, number)
+    WHERE c.router_id = t.router_id AND c.table_name = t.table_name
+      /*adj AND c.peer_address = t.peer_address AND c.is_post_policy = t.is_post_policy*/
+    RETURNING t.number
+)
+SELECT number, count(*) AS routes FROM gone GROUP BY number

@@ -1,0 +1,321 @@
+//! How a state writer writes the commands of a batch: each kind as a few statements, whoever said them.
+//!
+//! What the database refuses is looked for by halving. Alone, it ends the session that said it, and no other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
+use super::health::Health;
+use super::link::Failure;
+use super::op::{Ownership, SessionEvent, SessionState};
+use super::state_writer::{StateWriter, mark_lost};
+use crate::model::{Nlri, RibKind, RouterId, Table};
+use crate::store::routes::{RouteKey, WholeTable};
+use crate::store::{self, Transaction, load, owner, routes, sessions, sync};
+
+/// How many routes one transaction of a purge deletes at most.
+const PURGE_ROWS: usize = 20_000;
+
+/// How many commands one transaction does at most.
+const COMMANDS_MAX: usize = 5_000;
+
+/// How many routes the tables have that are counted by one statement, unless one table alone has more.
+const COUNTED_MAX: usize = 1_000_000;
+
+/// What became of some commands.
+type Outcome<R> = (Range<usize>, Result<R, Option<store::Error>>);
+
+/// A stale route of a table.
+struct StaleRoute<'a> {
+    owner: &'a Arc<Ownership>,
+    table: &'a Table,
+    nlri: Nlri,
+}
+
+impl StateWriter {
+    /// Dumps begin. Returns those whose sessions wait for an answer.
+    pub(super) fn begin_dumps(&mut self, starts: Vec<Start>) -> Vec<Start> {
+        let outcomes = self.in_sets(&starts, COMMANDS_MAX, |transaction, starts| {
+            let starts = owned(transaction, starts, |start| &start.owner)?;
+            let tables: Vec<&Table> = starts.iter().flat_map(|start| &start.tables).map(|table| &**table).collect();
+            sync::start(transaction, &tables)
+        });
+        let mut are_begun = vec![false; starts.len()];
+        for (range, result) in outcomes {
+            match result {
+                Ok(()) => are_begun[range].fill(true),
+                Err(error) => {
+                    self.end_sessions(starts[range].iter().map(|start| &start.owner), "begin dumps", error.as_ref())
+                }
+            }
+        }
+        let begun = starts.into_iter().zip(are_begun).filter(|(start, is_begun)| *is_begun && !start.owner.is_lost());
+        begun.map(|(start, _)| start).filter(|start| start.stored.is_some()).collect()
+    }
+
+    /// Tells a session what is stored of the tables whose dumps it has begun.
+    pub(super) fn answer(&mut self, start: Start) {
+        let Some(reply) = start.stored else { return };
+        let tables: Vec<&Table> = start.tables.iter().map(|table| &**table).collect();
+        match self.command(&start.owner.router, |client, _| load::load(client, &tables)) {
+            // A session that is gone needs no answer.
+            Ok(stored) => drop(reply.try_send(stored)),
+            Err(Some(refusal)) => start.owner.set_refused(refusal),
+            Err(None) => {}
+        }
+    }
+
+    /// What comes behind the rows of a batch.
+    pub(super) fn end(&mut self, ends: Ends) {
+        let Ends { over, counts, stale, told, states, .. } = ends;
+        self.purge(&over);
+        self.note_complete(&over);
+        self.count_tables(&counts);
+        self.mark_stale(&stale);
+        self.tell(&told);
+        self.set_states(&states.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Deletes the routes that dumps did not confirm, in chunks.
+    fn purge(&mut self, over: &[Over]) {
+        for kind in RibKind::ALL {
+            let of_kind = over.iter().filter(|over| over.table.view.kind() == kind);
+            let mut stale: Vec<StaleRoute<'_>> = of_kind
+                .flat_map(|over| {
+                    over.stale.iter().map(|nlri| StaleRoute { owner: &over.owner, table: &over.table, nlri: *nlri })
+                })
+                .collect();
+            let key = |stale: &StaleRoute<'_>| (stale.nlri.prefix, stale.nlri.path_id_column());
+            stale.sort_unstable_by(|a, b| a.table.cmp(b.table).then_with(|| key(a).cmp(&key(b))));
+            let outcomes = self.in_sets(&stale, PURGE_ROWS, |transaction, stale| {
+                let stale = owned(transaction, stale, |stale| stale.owner)?;
+                let keys = stale.iter().map(|of| RouteKey {
+                    table: of.table,
+                    prefix: of.nlri.prefix,
+                    path_id: of.nlri.path_id_column(),
+                });
+                routes::delete_stale(transaction, kind, keys)
+            });
+            for (range, result) in outcomes {
+                match result {
+                    Ok(deleted) => Health::count(&self.health.routes_deleted, deleted),
+                    Err(error) => self.end_sessions(
+                        stale[range].iter().map(|stale| stale.owner),
+                        "purge stale routes",
+                        error.as_ref(),
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Notes which dumps are complete.
+    fn note_complete(&mut self, over: &[Over]) {
+        // Whoever was refused the purge does not hear that the dump is complete.
+        let over: Vec<&Over> = over.iter().filter(|over| over.owner.refusal().is_none()).collect();
+        let outcomes = self.in_sets(&over, COMMANDS_MAX, |transaction, over| {
+            let ours = owned(transaction, over, |over| &over.owner)?;
+            let of = |eor_seen| -> Vec<&Table> {
+                ours.iter().filter(|over| over.eor_seen == eor_seen).map(|over| &*over.table).collect()
+            };
+            sync::end_of_rib(transaction, &of(true))?;
+            sync::complete(transaction, &of(false))
+        });
+        for (range, result) in outcomes {
+            if let Err(error) = result {
+                self.end_sessions(over[range].iter().map(|over| &over.owner), "note complete dumps", error.as_ref());
+            }
+        }
+    }
+
+    /// Counts tables; a session that knows of another number has to end.
+    fn count_tables(&mut self, counts: &[Count]) {
+        let mut first = 0;
+        while first < counts.len() {
+            let mut routes = 0;
+            let more = counts[first..].iter().take_while(|count| {
+                let is_first = routes == 0;
+                routes += count.routes.max(1);
+                is_first || routes <= COUNTED_MAX
+            });
+            let set = &counts[first..first + more.count()];
+            first += set.len();
+            let outcomes = self.in_sets(set, COMMANDS_MAX, |transaction, set| {
+                let ours = owned(transaction, set, |count| &count.owner)?;
+                let tables: Vec<&Table> = ours.iter().map(|count| &*count.table).collect();
+                let stored = sync::count(transaction, &tables)?;
+                Ok(ours.into_iter().zip(stored).collect::<Vec<_>>())
+            });
+            for (range, result) in outcomes {
+                match result {
+                    Ok(counted) => {
+                        for (count, stored) in counted {
+                            if u64::try_from(count.routes) != Ok(stored) {
+                                self.audit.differs(&count.owner, &count.table, count.routes, stored);
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        self.end_sessions(set[range].iter().map(|count| &count.owner), "count routes", error.as_ref())
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark_stale(&mut self, stale: &[Stale]) {
+        let outcomes = self.in_sets(stale, COMMANDS_MAX, |transaction, stale| {
+            let ours = owned(transaction, stale, |stale| &stale.owner)?;
+            let tables = ours.iter().flat_map(|stale| stale.tables.iter().map(|table| (&stale.owner.router, table)));
+            sync::mark_stale(transaction, &tables.collect::<Vec<_>>())
+        });
+        for (range, result) in outcomes {
+            if let Err(error) = result {
+                self.end_sessions(stale[range].iter().map(|stale| &stale.owner), "mark routes stale", error.as_ref());
+            }
+        }
+    }
+
+    /// Tells where sessions stand. Nobody depends on that: what is refused is only told.
+    fn set_states(&mut self, states: &[(String, (SessionState, Option<String>))]) {
+        let outcomes = self.in_sets(states, COMMANDS_MAX, |transaction, states| {
+            let states = states.iter().map(|(session, (state, reason))| (&**session, *state, reason.as_deref()));
+            sessions::set_states(transaction, &states.collect::<Vec<_>>())
+        });
+        for (range, result) in outcomes {
+            if let Err(Some(error)) = result {
+                states[range]
+                    .iter()
+                    .for_each(|(session, _)| drop(self.refused(&format_args!("session {session}"), &error)));
+            }
+        }
+    }
+
+    /// Deletes the routes of tables with their status and writes the rows that say so, in order and at once: readers see all
+    /// of it or nothing.
+    fn tell(&mut self, told: &[Told]) {
+        let outcomes = self.in_sets(told, COMMANDS_MAX, |transaction, told| {
+            let downs: Vec<&Down> = told.iter().filter_map(Told::as_down).collect();
+            let ours = owned(transaction, &downs, |down| &down.owner)?;
+            let tables: Vec<WholeTable<'_>> = ours
+                .iter()
+                .flat_map(|down| down.tables.iter().map(|(view, name)| (&down.owner.router, view, &**name)))
+                .collect();
+            let mut removed = routes::remove(transaction, &tables)?.into_iter();
+            sync::remove(transaction, &tables)?;
+            let mut all = 0;
+            let mut ours = ours.into_iter().peekable();
+            let mut events: Vec<(Option<RouterId>, SessionEvent)> = Vec::with_capacity(told.len());
+            for told in told {
+                match told {
+                    Told::Event(router, event) => events.push((router.clone(), event.clone())),
+                    Told::Down(down) => {
+                        // Those of sessions that have lost their router are not among ours.
+                        if ours.next_if(|ours| std::ptr::eq(**ours, down)).is_none() {
+                            continue;
+                        }
+                        let routes: u64 = removed.by_ref().take(down.tables.len()).sum();
+                        all += routes;
+                        let event = down
+                            .event
+                            .clone()
+                            .map(|event| SessionEvent { routes: i64::try_from(routes).ok(), ..event });
+                        events.extend(event.map(|event| (Some(down.owner.router.clone()), event)));
+                    }
+                }
+            }
+            let events: Vec<_> = events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
+            sync::insert_events(transaction, &events)?;
+            Ok(all)
+        });
+        for (range, result) in outcomes {
+            let error = match result {
+                Ok(removed) => {
+                    Health::count(&self.health.routes_deleted, removed);
+                    continue;
+                }
+                Err(Some(error)) => error,
+                Err(None) => continue,
+            };
+            for told in &told[range] {
+                match told {
+                    Told::Down(Down { owner, .. }) => {
+                        self.end_sessions([owner].into_iter(), "remove tables", Some(&error))
+                    }
+                    Told::Event(router, event) => self.reject_event(router.as_ref(), event, &error),
+                }
+            }
+        }
+    }
+
+    /// Commands of these sessions were refused, or given up.
+    fn end_sessions<'a>(
+        &mut self,
+        owners: impl Iterator<Item = &'a Arc<Ownership>>,
+        what: &str,
+        error: Option<&store::Error>,
+    ) {
+        let Some(error) = error else { return };
+        for owner in owners.filter(|owner| owner.refusal().is_none()) {
+            let refusal = self.refused(&format_args!("router {}: {what}", owner.router), error);
+            owner.set_refused(refusal);
+        }
+    }
+
+    /// Does `work` on all of `items`, so many in a transaction at most; on halves of them as long as the database refuses one
+    /// or takes too long. What is refused alone, and what is given up, has no result.
+    fn in_sets<'a, T, R>(
+        &mut self,
+        items: &'a [T],
+        set: usize,
+        mut work: impl FnMut(&mut Transaction<'_>, &'a [T]) -> store::Result<R>,
+    ) -> Vec<Outcome<R>> {
+        let mut waiting: Vec<Range<usize>> =
+            (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).rev().collect();
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        while let Some(range) = waiting.pop() {
+            let done = self.link.attempt(|client, attempt| {
+                let mut transaction = client.transaction()?;
+                let value = work(&mut transaction, &items[range.clone()])?;
+                attempt.commit(transaction, value)
+            });
+            match done {
+                Ok(value) => outcomes.push((range, Ok(value))),
+                Err(Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_)) if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    waiting.push(middle..range.end);
+                    waiting.push(range.start..middle);
+                }
+                Err(Failure::BadRow(error) | Failure::Duplicate(error)) => outcomes.push((range, Err(Some(error)))),
+                Err(Failure::TooLong(error) | Failure::NoPartition(error)) => match self.link.wait_after(&error) {
+                    Ok(()) => waiting.push(range),
+                    Err(_) => {
+                        self.count_given_up(range.len());
+                        outcomes.push((range, Err(None)));
+                    }
+                },
+                Err(Failure::GaveUp) => {
+                    self.count_given_up(range.len());
+                    outcomes.push((range, Err(None)));
+                }
+            }
+        }
+        outcomes
+    }
+}
+
+/// Those of `items` whose sessions still own their routers; the others' are told, and their items passed over.
+fn owned<'a, T>(
+    transaction: &mut Transaction<'_>,
+    items: &'a [T],
+    owner_of: impl Fn(&'a T) -> &'a Arc<Ownership>,
+) -> store::Result<Vec<&'a T>> {
+    let mut owners: Vec<&Arc<Ownership>> = items.iter().map(&owner_of).collect();
+    owners.sort_by(|a, b| a.router.cmp(&b.router));
+    owners.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    let epochs: Vec<_> = owners.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+    let lost = owner::lost(transaction, &epochs)?;
+    owners.iter().filter(|owner| lost.contains(&owner.router)).for_each(|owner| mark_lost(owner));
+    Ok(items.iter().filter(|item| !owner_of(item).is_lost()).collect())
+}

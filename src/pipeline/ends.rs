@@ -1,0 +1,218 @@
+//! Commands that a state writer has gathered: what begins before a batch's rows, and what comes behind them.
+//!
+//! Commands of different tables do not wait for each other, nor for routes of other tables: whatever is gathered is written
+//! as a few set-based statements. A batch is written in the order *starts, rows, ends*, so an operation may join it only if
+//! nothing that was said before it would come behind it; [`Batch`](super::batch::Batch) asks [`Ends`] about that.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::op::{Ownership, SessionEvent, SessionState, StoredRoute};
+use crate::model::{Nlri, RouterId, Table, TableKey, View};
+
+/// Dumps of tables of one session begin.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) owner: Arc<Ownership>,
+    pub(super) tables: Vec<Arc<Table>>,
+    /// Who wants to know what is stored of them.
+    pub(super) stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
+}
+
+/// A dump of a table is over.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) owner: Arc<Ownership>,
+    pub(super) table: Arc<Table>,
+    /// What its session did not confirm.
+    pub(super) stale: Vec<Nlri>,
+    /// Whether an End-of-RIB said so.
+    pub(super) eor_seen: bool,
+}
+
+/// A table is to be counted.
+#[derive(Debug)]
+pub(super) struct Count {
+    pub(super) owner: Arc<Ownership>,
+    pub(super) table: Arc<Table>,
+    /// How many routes it has to have.
+    pub(super) routes: usize,
+}
+
+/// A session ended without saying so: its tables are stale.
+#[derive(Debug)]
+pub(super) struct Stale {
+    pub(super) owner: Arc<Ownership>,
+    pub(super) tables: Vec<TableKey>,
+}
+
+/// What is told in `session_events`, in order.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A row as it is.
+    Event(Option<RouterId>, SessionEvent),
+    /// Tables go.
+    Down(Down),
+}
+
+impl Told {
+    pub(super) fn as_down(&self) -> Option<&Down> {
+        match self {
+            Told::Down(down) => Some(down),
+            Told::Event(..) => None,
+        }
+    }
+}
+
+/// Tables go, and a row of `session_events` says so if it is worth one.
+#[derive(Debug)]
+pub(super) struct Down {
+    pub(super) owner: Arc<Ownership>,
+    /// The tables, in all their families.
+    pub(super) tables: Vec<(View, Arc<str>)>,
+    /// The row; how many routes went is filled in.
+    pub(super) event: Option<SessionEvent>,
+}
+
+/// The key of a table, without what is only told along with it.
+pub(super) type Place = (RouterId, TableKey);
+
+/// Which table it is.
+pub(super) fn place(table: &Table) -> Place {
+    (table.router.clone(), TableKey { view: table.view, name: Arc::clone(&table.name), afi: table.afi })
+}
+
+/// What comes behind a batch's rows, in the order of the fields.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Dumps that are over.
+    pub(super) over: Vec<Over>,
+    /// Tables to be counted.
+    pub(super) counts: Vec<Count>,
+    /// Tables whose sessions ended without saying so.
+    pub(super) stale: Vec<Stale>,
+    /// Tables that go, and rows of `session_events` that came behind any of all this.
+    pub(super) told: Vec<Told>,
+    /// The latest state of each session, by its key, and why.
+    pub(super) states: BTreeMap<String, (SessionState, Option<String>)>,
+    purged: HashSet<Place>,
+    ended: HashSet<Place>,
+    counted: HashSet<Place>,
+    gone: HashSet<(RouterId, View, Arc<str>)>,
+    lost: HashSet<Place>,
+}
+
+impl Ends {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many commands and rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.over.len() + self.counts.len() + self.stale.len() + self.told.len() + self.states.len()
+    }
+
+    /// Whether the table goes at the end of the batch.
+    pub(super) fn removes(&self, table: &Table) -> bool {
+        // Nearly always there is nothing, and this is asked of each table of each message.
+        !self.gone.is_empty() && self.gone.contains(&(table.router.clone(), table.view, Arc::clone(&table.name)))
+    }
+
+    /// Whether a change of a route of the table would come before something that was said earlier.
+    pub(super) fn forbids_change(&self, table: &Table) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let place = place(table);
+        self.purged.contains(&place)
+            || self.counted.contains(&place)
+            || self.lost.contains(&place)
+            || self.removes(table)
+    }
+
+    /// Whether the table's next dump cannot begin before the end of the batch.
+    pub(super) fn forbids_start(&self, table: &Table) -> bool {
+        !self.is_empty() && (self.ended.contains(&place(table)) || self.forbids_change(table))
+    }
+
+    /// Whether the end of the table's dump would come before something that was said earlier.
+    pub(super) fn forbids_end(&self, table: &Table) -> bool {
+        let is_behind = |place| self.counted.contains(&place) || self.lost.contains(&place);
+        !self.is_empty() && (is_behind(place(table)) || self.removes(table))
+    }
+
+    pub(super) fn push_over(&mut self, over: Over) {
+        let place = place(&over.table);
+        if !over.stale.is_empty() {
+            self.purged.insert(place.clone());
+        }
+        self.ended.insert(place);
+        self.over.push(over);
+    }
+
+    pub(super) fn push_count(&mut self, count: Count) {
+        self.counted.insert(place(&count.table));
+        self.counts.push(count);
+    }
+
+    pub(super) fn push_stale(&mut self, stale: Stale) {
+        self.lost.extend(stale.tables.iter().map(|key| (stale.owner.router.clone(), key.clone())));
+        self.stale.push(stale);
+    }
+
+    /// A session comes into another state. One that has no row, and one that has ended, stay as they are.
+    pub(super) fn push_state(&mut self, owner: &Ownership, state: SessionState, reason: Option<String>) {
+        let is_over = |(state, _): &(SessionState, Option<String>)| *state == SessionState::Ended;
+        if !owner.session.is_empty() && !self.states.get(&owner.session).is_some_and(is_over) {
+            self.states.insert(owner.session.clone(), (state, reason));
+        }
+    }
+
+    pub(super) fn push_down(&mut self, down: Down) {
+        let router = &down.owner.router;
+        self.gone.extend(down.tables.iter().map(|(view, name)| (router.clone(), *view, Arc::clone(name))));
+        self.told.push(Told::Down(down));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Afi, Prefix};
+
+    #[test]
+    fn what_was_said_earlier_keeps_its_place() {
+        let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
+        let other = Arc::new(Ownership::new(RouterId::new("10.0.0.2"), 1, Arc::default()));
+        let table = |owner: &Arc<Ownership>, name: &str, afi| Arc::new(Table::loc_rib(owner.router.clone(), name, afi));
+        let stale = Nlri { prefix: Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), path_id: None };
+        let mut ends = Ends::default();
+        let a = table(&owner, "a", Afi::Ipv4);
+        let asked = |ends: &Ends, table: &Table| {
+            [ends.forbids_start(table), ends.forbids_change(table), ends.forbids_end(table), ends.removes(table)]
+        };
+        assert_eq!(asked(&ends, &a), [false; 4]);
+        let over =
+            |table: &Arc<Table>, stale| Over { owner: owner.clone(), table: table.clone(), stale, eor_seen: true };
+        ends.push_over(over(&a, vec![]));
+        assert_eq!(asked(&ends, &a), [true, false, false, false], "routes of a table that is complete may go first");
+        ends.push_over(over(&a, vec![stale]));
+        assert_eq!(asked(&ends, &a), [true, true, false, false]);
+        let b = table(&owner, "b", Afi::Ipv4);
+        ends.push_count(Count { owner: owner.clone(), table: b.clone(), routes: 1 });
+        assert_eq!(asked(&ends, &b), [true, true, true, false]);
+        ends.push_down(Down { owner: owner.clone(), tables: vec![(View::LocRib, "c".into())], event: None });
+        for (name, afi, goes) in [("c", Afi::Ipv4, true), ("c", Afi::Ipv6, true), ("d", Afi::Ipv4, false)] {
+            assert_eq!(asked(&ends, &table(&owner, name, afi)), [goes; 4], "{name} {afi}");
+        }
+        assert_eq!(asked(&ends, &table(&other, "c", Afi::Ipv4)), [false; 4], "another router's");
+        let d = table(&owner, "d", Afi::Ipv4);
+        let (_, key) = place(&d);
+        ends.push_stale(Stale { owner: owner.clone(), tables: vec![key] });
+        assert_eq!(asked(&ends, &d), [true, true, true, false], "that it had messages may be noted");
+        assert_eq!(asked(&ends, &table(&owner, "d", Afi::Ipv6)), [false; 4]);
+        assert_eq!(asked(&ends, &table(&other, "d", Afi::Ipv4)), [false; 4]);
+    }
+}

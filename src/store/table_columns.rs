@@ -1,0 +1,80 @@
+//! Keys of tables as the columns of a set-based statement.
+
+use std::net::IpAddr;
+
+use postgres::types::{ToSql, Type};
+
+use crate::model::{RouterId, Table, TableKey, View};
+
+/// The keys of tables, column by column: the parameters $1 to $5 of the statements that take a set of tables.
+#[derive(Debug, Default)]
+pub(super) struct TableColumns<'a> {
+    routers: Vec<&'a str>,
+    names: Vec<&'a str>,
+    afis: Vec<i16>,
+    addresses: Vec<Option<IpAddr>>,
+    policies: Vec<Option<bool>>,
+}
+
+/// A parameter with its type, as the client takes them.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl<'a> TableColumns<'a> {
+    /// The keys of `tables`, in their order.
+    pub(super) fn of(tables: impl IntoIterator<Item = &'a Table>) -> TableColumns<'a> {
+        let mut columns = TableColumns::default();
+        for table in tables {
+            columns.push(&table.router, &table.view, &table.name);
+            columns.afis.push(table.afi.column());
+        }
+        columns
+    }
+
+    /// The keys of routers' tables.
+    pub(super) fn of_keys(tables: impl IntoIterator<Item = (&'a RouterId, &'a TableKey)>) -> TableColumns<'a> {
+        let mut columns = TableColumns::default();
+        for (router, table) in tables {
+            columns.push(router, &table.view, &table.name);
+            columns.afis.push(table.afi.column());
+        }
+        columns
+    }
+
+    /// Tables in all their families: without `afi`.
+    pub(super) fn of_all_families(
+        tables: impl IntoIterator<Item = (&'a RouterId, &'a View, &'a str)>,
+    ) -> TableColumns<'a> {
+        let mut columns = TableColumns::default();
+        tables.into_iter().for_each(|(router, view, name)| columns.push(router, view, name));
+        columns
+    }
+
+    fn push(&mut self, router: &'a RouterId, view: &View, name: &'a str) {
+        let peer = view.neighbour();
+        self.routers.push(router.as_str());
+        self.names.push(name);
+        self.addresses.push(peer.map(|of| of.address));
+        self.policies.push(peer.map(|of| of.policy.is_post()));
+    }
+
+    /// `router_id`, `table_name`, `afi`, `peer_address`, `is_post_policy`; the last two NULL for a Loc-RIB.
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.routers, Type::TEXT_ARRAY),
+            (&self.names, Type::TEXT_ARRAY),
+            (&self.afis, Type::INT2_ARRAY),
+            (&self.addresses, Type::INET_ARRAY),
+            (&self.policies, Type::BOOL_ARRAY),
+        ]
+    }
+
+    /// The same without `afi`.
+    pub(super) fn parameters_of_all_families(&self) -> [Parameter<'_>; 4] {
+        [
+            (&self.routers, Type::TEXT_ARRAY),
+            (&self.names, Type::TEXT_ARRAY),
+            (&self.addresses, Type::INET_ARRAY),
+            (&self.policies, Type::BOOL_ARRAY),
+        ]
+    }
+}

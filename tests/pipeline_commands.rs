@@ -1,0 +1,196 @@
+//! Commands of state writers: many of them are a few statements, and nothing overtakes anything.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+#[path = "common/pg.rs"]
+mod pg;
+#[path = "common/rows.rs"]
+mod rows;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pg::TestDb;
+use rib_ingester::model::{Afi, Asn, Neighbour, Policy, RouterId, Speaker, Table, TableKey, View};
+use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateOp, Was};
+use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
+
+/// Names that the templates of our statements, quoting or COPY could take for something else.
+const NAMES: [&str; 8] = [
+    "blue",
+    "staged_customers",
+    "current_routes",
+    "rib_sync_status",
+    "x/*adj y*/",
+    "it's \\ 'a' \"name\"",
+    "tab\tand\nline",
+    "\\N",
+];
+
+/// The table of this name in each kind of RIB.
+fn of_each_rib(router: &str, name: &str) -> [Arc<Table>; 3] {
+    let peer = |policy| Neighbour { address: "192.0.2.9".parse().unwrap(), policy };
+    let speaker = Speaker { asn: Asn(64_501), bgp_id: "192.0.2.9".parse().unwrap() };
+    let views = [View::LocRib, View::AdjRibIn(peer(Policy::Pre)), View::AdjRibOut(peer(Policy::Post))];
+    views.map(|view| {
+        let speaker = if view == View::LocRib { Speaker::NONE } else { speaker };
+        Arc::new(Table { view, router: RouterId::new(router), name: name.into(), afi: Afi::Ipv4, speaker })
+    })
+}
+
+fn fingerprints(stored: &[rib_ingester::pipeline::StoredRoute]) -> Vec<(String, u64)> {
+    let mut all: Vec<_> = stored.iter().map(|route| (route.prefix.to_string(), route.fingerprint)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn names_that_are_words_of_our_sql_are_only_names() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("staged_'router").owner;
+    let tables: Vec<_> = NAMES.iter().flat_map(|name| of_each_rib("staged_'router", name)).collect();
+    assert_eq!(writers.start_all(&owner, &tables), Some(vec![vec![]; tables.len()]));
+    for t in &tables {
+        writers.send(&owner, vec![announce(t, "10.1.0.0/16", 1), announce(t, "10.2.0.0/16", 2)]);
+    }
+    let stored = writers.start_all(&owner, &tables).unwrap();
+    let want =
+        vec![("10.1.0.0/16".to_owned(), route(1).fingerprint()), ("10.2.0.0/16".to_owned(), route(2).fingerprint())];
+    for (t, stored) in tables.iter().zip(&stored) {
+        assert_eq!(fingerprints(stored), want, "{t}");
+    }
+    // One goes as stale, one is counted, and at last half of the tables go.
+    let over = |t: &Arc<Table>| StateOp::EndOfRib { table: t.clone(), stale: vec![nlri("10.2.0.0/16", None)] };
+    writers.send(&owner, tables.iter().map(over).collect());
+    let count = "SELECT count(*), count(*) FILTER (WHERE prefix = '10.1.0.0/16'), count(DISTINCT table_name) FROM";
+    writers.send(&owner, tables.iter().map(|t| StateOp::Audit { table: t.clone(), routes: 1 }).collect());
+    let down = |t: &Arc<Table>| StateOp::TablesDown { tables: vec![(t.view, t.name.clone())], event: None };
+    writers.send(&owner, tables[12..].iter().map(down).collect());
+    assert_eq!(writers.finish(), 0);
+    assert!(!owner.is_out_of_step() && owner.refusal().is_none());
+    for rib in ["current_routes", "adj_rib_in", "adj_rib_out"] {
+        assert_eq!(db.rows(&format!("{count} {rib}")), ["4|4|4"], "{rib}");
+    }
+    for sync in ["rib_sync_status", "adj_rib_in_sync_status", "adj_rib_out_sync_status"] {
+        assert_eq!(db.rows(&format!("SELECT count(*), bool_and(eor_seen) FROM {sync}")), ["4|t"], "{sync}");
+    }
+}
+
+#[test]
+fn thousands_of_tables_are_a_few_statements() {
+    const TABLES: usize = 3000;
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let health = writers.pipeline.health().clone();
+    let owner = writers.claim("10.0.0.1").owner;
+    let tables: Vec<_> = (0..TABLES).map(|i| table("10.0.0.1", &format!("rd:64500:{i}"), Afi::Ipv4)).collect();
+    // How often a statement ran is how often a trigger for each statement did.
+    db.client()
+        .batch_execute(
+            "CREATE SEQUENCE statements;
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('statements'); RETURN NULL; END $$;
+             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON rib_sync_status FOR EACH STATEMENT EXECUTE FUNCTION note();
+             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON current_routes FOR EACH STATEMENT EXECUTE FUNCTION note();
+             CREATE TRIGGER note AFTER INSERT ON session_events FOR EACH STATEMENT EXECUTE FUNCTION note()",
+        )
+        .unwrap();
+    // A first dump as a route reflector sends it: each table begins with its route, nobody waits.
+    let begin = |t: &Arc<Table>| {
+        let first = StateOp::Route {
+            table: t.clone(),
+            nlri: nlri("10.1.0.0/16", None),
+            change: RouteChange::Announce(route(1)),
+            was: Was::Absent,
+        };
+        [StateOp::SyncStart { tables: vec![t.clone()], stored: None }, first, StateOp::TableSeen(t.clone())]
+    };
+    writers.send(&owner, tables.iter().flat_map(begin).collect());
+    let end = |t: &Arc<Table>| {
+        let event = session_event(SessionEventKind::EndOfRib, Some(&t.name));
+        [StateOp::EndOfRib { table: t.clone(), stale: vec![] }, StateOp::SessionEvent(event)]
+    };
+    writers.send(&owner, tables.iter().flat_map(end).collect());
+    wait_for("all dumps to be over", || {
+        db.rows("SELECT count(*) FROM rib_sync_status WHERE eor_seen") == [TABLES.to_string()]
+    });
+    assert_eq!(
+        db.rows("SELECT bool_and(c.updated_at > s.session_start_time) FROM current_routes c JOIN rib_sync_status s USING (router_id, table_name, afi)"),
+        ["t"],
+        "a dump begins before its first route"
+    );
+    // The next session: all are begun with one answer, and go.
+    let stored = writers.start_all(&owner, &tables).unwrap();
+    assert!(stored.iter().all(|stored| stored.len() == 1), "{:?}", stored.iter().find(|stored| stored.len() != 1));
+    let down = |t: &Arc<Table>| StateOp::TablesDown {
+        tables: vec![(t.view, t.name.clone())],
+        event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
+    };
+    writers.send(&owner, tables.iter().map(down).collect());
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["0"]);
+    assert_eq!(db.rows("SELECT count(*) FROM rib_sync_status"), ["0"]);
+    let told = "SELECT kind, count(*), count(DISTINCT table_name), sum(routes),
+                    bool_and(table_name = 'rd:64500:' || number) FROM
+                    (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY id) - 1 AS number FROM session_events) AS events
+                GROUP BY kind ORDER BY kind";
+    assert_eq!(
+        db.rows(told),
+        [format!("end_of_rib|{TABLES}|{TABLES}|-|t"), format!("peer_down|{TABLES}|{TABLES}|{TABLES}|t")]
+    );
+    let statements: u32 = db.rows("SELECT last_value FROM statements")[0].parse().unwrap();
+    assert!(statements <= 60, "{statements} statements, {} batches", health.state_batches.load(Ordering::Relaxed));
+}
+
+#[test]
+fn nothing_of_a_table_overtakes_anything_of_it() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let [a, b] = ["a", "b"].map(|name| table("10.0.0.1", name, Afi::Ipv4));
+    let begin = |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], stored: None };
+    let eor = |t: &Arc<Table>, prefix| StateOp::EndOfRib { table: t.clone(), stale: vec![nlri(prefix, None)] };
+    let down = |t: &Arc<Table>| StateOp::TablesDown {
+        tables: vec![(t.view, t.name.clone())],
+        event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
+    };
+    let event = |kind, t: &Arc<Table>| StateOp::SessionEvent(session_event(kind, Some(&t.name)));
+    writers.send(
+        &owner,
+        vec![
+            begin(&a),
+            event(SessionEventKind::PeerUp, &a),
+            announce(&a, "10.1.0.0/16", 1),
+            announce(&a, "10.2.0.0/16", 1),
+            begin(&b),
+            announce(&b, "10.1.0.0/16", 1),
+            down(&a),
+            event(SessionEventKind::PeerUp, &b),
+            // Again, with another route.
+            begin(&a),
+            announce(&a, "10.3.0.0/16", 2),
+            announce(&a, "10.4.0.0/16", 2),
+            // A new dump: it has 10.3.0.0/16 only.
+            begin(&a),
+            announce(&a, "10.3.0.0/16", 3),
+            eor(&a, "10.4.0.0/16"),
+            // Behind the End-of-RIB: what was stale is there again.
+            announce(&a, "10.4.0.0/16", 4),
+            StateOp::Audit { table: a.clone(), routes: 2 },
+            withdraw(&a, "10.3.0.0/16"),
+            StateOp::Audit { table: a.clone(), routes: 1 },
+            down(&b),
+            event(SessionEventKind::PeerUp, &a),
+            StateOp::MarkStale(vec![TableKey::loc_rib("a", Afi::Ipv4)]),
+            begin(&a),
+        ],
+    );
+    assert_eq!(writers.finish(), 0);
+    assert!(!owner.is_out_of_step());
+    assert_eq!(db.rows("SELECT table_name, prefix, med FROM current_routes"), ["a|10.4.0.0/16|4"]);
+    assert_eq!(db.rows("SELECT table_name, eor_seen, synced_at, stale_since FROM rib_sync_status"), ["a|f|-|-"]);
+    assert_eq!(
+        db.rows("SELECT kind, table_name, routes FROM session_events ORDER BY id"),
+        ["peer_up|a|-", "peer_down|a|2", "peer_up|b|-", "peer_down|b|1", "peer_up|a|-"]
+    );
+}
