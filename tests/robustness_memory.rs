@@ -11,7 +11,6 @@ use rib_ingester::cli::decode;
 use rib_ingester::model::AfiSafi;
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::wire::bgp::update::{DecodeContext, Routes, Update};
-use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -198,11 +197,8 @@ fn count(run: impl Fn()) -> Work {
 fn decode_typed(bytes: &[u8]) {
     let frame = bmp::next_frame(bytes, checks::MESSAGE_MAX).unwrap().unwrap();
     let Ok(Message::RouteMonitoring(monitoring)) = black_box(bmp::decode(&frame)) else { return };
-    let context = DecodeContext {
-        as_width: AsWidth::Four,
-        add_path: [AfiSafi::IPV6_UNICAST].into_iter().collect(),
-        ..DecodeContext::default()
-    };
+    let add_path = [AfiSafi::IPV6_UNICAST].into_iter().collect();
+    let context = DecodeContext { add_path, ..DecodeContext::default() };
     let mut routes = Routes::default();
     let Ok(decoded) = monitoring.decode_update(context, &mut routes) else { return };
     if let Update::Routes(routes) = decoded.update {

@@ -10,7 +10,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rib_ingester::cli::decode;
 use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix};
-use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, LabelledNlri, NlriSet};
+use rib_ingester::wire::bgp::labels::LabelReading;
+use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, Expected, LabelledNlri, NlriSet};
 use rib_ingester::wire::bgp::open::{AddPathDirection, Capability, Open};
 use rib_ingester::wire::bmp::peer::Rd;
 use rib_ingester::wire::reader::Reader;
@@ -160,7 +161,8 @@ proptest! {
         prop_assert_eq!(family.safi, safi);
         let bytes = labelled_octets(&all);
         let add_path = if add_path { AddPath::WithPathIds } else { AddPath::Plain };
-        let decoded = nlri::decode(Reader::new(&bytes, 0), family, add_path).unwrap();
+        let expected = Expected { labels: LabelReading::Stack, ..Expected::from(add_path) };
+        let decoded = nlri::decode(Reader::new(&bytes, 0), family, expected).unwrap();
         // The same destination twice is as good as impossible here, so nothing makes this reading less clean than the other.
         let DecodedNlri { nlri, add_path: used, .. } = decoded;
         prop_assert_eq!((nlri, used), (NlriSet::Labelled(all), add_path));

@@ -4,6 +4,7 @@
 //! `:`. So what is written is what is read back, and a stored route compares equal to a received one.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
@@ -23,18 +24,20 @@ impl PathAttributes<'_> {
     }
 
     /// Appends the text of the `attrs` column; what a route has `beside` these has no column either. Nothing when there
-    /// is nothing: the column is NULL then.
-    pub fn write_attrs(&self, beside: &Beside<'_>, out: &mut Vec<u8>) {
-        let Beside { link_local, path_status, rd, labels } = *beside;
-        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && rd.is_none() && labels.is_empty() {
-            return;
+    /// is nothing: the column is NULL then. Where the routes are labelled, the gaps in which their own values are to stand.
+    pub fn write_attrs(&self, beside: &Beside, out: &mut Vec<u8>) -> Gaps {
+        let Beside { link_local, path_status, labelled } = *beside;
+        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labelled.is_none() {
+            return Gaps::default();
         }
+        let (rd, labels) = (Cell::new(None), Cell::new(None));
         let mut members = self.members();
         members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
-        members.extend(rd.map(|rd| ("rd".into(), Member::Rd(rd))));
-        members.extend((!labels.is_empty()).then_some(("labels".into(), Member::Labels(labels))));
+        members.extend((labelled == Some(Labelled::Vpn)).then_some(("rd".into(), Member::Gap(&rd, *b"\"\""))));
+        members.extend(labelled.map(|_| ("labels".into(), Member::Gap(&labels, *b"[]"))));
         write_members(out, members);
+        Gaps { rd: rd.get(), labels: labels.get() }
     }
 
     /// Those without a column.
@@ -90,15 +93,42 @@ impl<T: Fixed + WriteText> Texts for List<'_, T> {
 
 /// What a single route has that goes into `attrs` too.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Beside<'a> {
+pub struct Beside {
     /// `link_local_next_hop`.
     pub link_local: Option<Ipv6Addr>,
     /// `path_status`.
     pub path_status: Option<PathStatus>,
-    /// `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
-    pub rd: Option<&'a str>,
-    /// `labels`: those of a labelled route, top first (RFC 8277).
-    pub labels: &'a [u32],
+    /// Labelled routes, each of which has values of its own under `labels` and `rd`.
+    pub labelled: Option<Labelled>,
+}
+
+/// Kinds of labelled routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labelled {
+    /// `labels`: those of the route, top first (RFC 8277).
+    Unicast,
+    /// And `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
+    Vpn,
+}
+
+/// Where in an `attrs` text the values belong that each labelled route has of its own: between the two octets that are
+/// there in their place. One text serves all routes of an UPDATE so, however many labels they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// The distinguisher, between `""`.
+    pub rd: Option<usize>,
+    /// The labels, between `[]`; behind the distinguisher.
+    pub labels: Option<usize>,
+}
+
+/// Appends the labels as they stand between the brackets.
+pub fn write_labels(out: &mut Vec<u8>, labels: &[u32]) {
+    for (i, label) in labels.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b", ");
+        }
+        write_number(out, *label);
+    }
 }
 
 /// What stands under one key.
@@ -111,8 +141,7 @@ enum Member<'a> {
     Word(&'static str),
     LinkLocal(Ipv6Addr),
     PathStatus(PathStatus),
-    Rd(&'a str),
-    Labels(&'a [u32]),
+    Gap(&'a Cell<Option<usize>>, [u8; 2]),
 }
 
 impl Member<'_> {
@@ -126,8 +155,11 @@ impl Member<'_> {
             Member::Word(word) => write_string(out, word),
             Member::LinkLocal(address) => write_string(out, &address.to_string()),
             Member::PathStatus(status) => write_value(out, &status.json()),
-            Member::Rd(rd) => write_string(out, rd),
-            Member::Labels(labels) => write_list(out, *b"[]", labels.iter(), |out, label| write_number(out, *label)),
+            Member::Gap(at, [open, close]) => {
+                out.push(*open);
+                at.set(Some(out.len()));
+                out.push(*close);
+            }
         }
     }
 }

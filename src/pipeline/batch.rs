@@ -200,7 +200,7 @@ impl Batch {
     /// Adds a change.
     pub(super) fn push(&mut self, row: Row) {
         self.touch(&row.table);
-        self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, |route| route.columns().len());
+        self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, EncodedRoute::size);
         self.rows.push(row);
     }
 

@@ -340,7 +340,7 @@ impl EventWriter {
 /// What events hold in memory at most: those of one UPDATE share their attributes.
 fn bytes_of(events: &[RouteEvent]) -> usize {
     let columns = |event: &RouteEvent| match &event.change {
-        RouteChange::Announce(route) => route.columns().len(),
+        RouteChange::Announce(route) => route.size(),
         RouteChange::Withdraw(_) => 0,
     };
     let own = |event| columns(event) + event.raw.as_ref().map_or(0, |raw| raw.len());

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::metrics::Meters;
 use crate::stop::Stop;
-pub use crate::store::EncodedRoute;
+pub use crate::store::{EncodedRoute, LabelledRoutes};
 use event_writer::EventWriter;
 pub use health::Health;
 use help::Exchange;

@@ -14,6 +14,7 @@ impl Monitor {
             (lies.add_path_missing, Oddity::AddPathMissing),
             (lies.add_path_unannounced, Oddity::AddPathUnannounced),
             (lies.as_width_other, Oddity::AsWidthOther),
+            (lies.labels_unannounced, Oddity::LabelsUnannounced),
             (lies.trailing_bytes, Oddity::TrailingBytes),
         ]);
     }

@@ -1,12 +1,13 @@
 //! One UPDATE as changes of stored tables. Pure: no channel, no clock.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{Afi, AfiSafi, Beside, Nlri};
-use crate::pipeline::EncodedRoute;
+use crate::model::attrs::Labelled;
+use crate::model::{Afi, AfiSafi, Nlri};
+use crate::pipeline::{EncodedRoute, LabelledRoutes};
 use crate::wire::bgp::nlri::{LabelledNlri, NlriSet};
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
@@ -17,10 +18,41 @@ use crate::wire::bmp::peer::Rd;
 pub struct Changes<'a> {
     /// Routes that go.
     pub withdrawn: SmallVec<[(Slot, Prefixes<'a>); 1]>,
-    /// Routes that come, by the attributes that they share.
-    pub announced: SmallVec<[(Slot, EncodedRoute, Prefixes<'a>); 1]>,
+    /// Routes that come, in the order of the message within each table.
+    pub announced: SmallVec<[(Slot, NewRoutes<'a>); 1]>,
     /// Families that have no table, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
+}
+
+/// Routes that one UPDATE announces in one table.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NewRoutes<'a> {
+    /// All with the same columns.
+    Alike(EncodedRoute, Prefixes<'a>),
+    /// Each with labels of its own. A later one of a key replaces an earlier one (RFC 4271 section 3.1), and history has both.
+    Each(Vec<(Nlri, EncodedRoute)>),
+}
+
+impl NewRoutes<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            NewRoutes::Alike(_, nlri) => nlri.len(),
+            NewRoutes::Each(all) => all.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn collect_keys(&self, into: &mut HashSet<Nlri>) {
+        match self {
+            NewRoutes::Alike(_, nlri) => into.extend(nlri),
+            NewRoutes::Each(all) => into.extend(all.iter().map(|(nlri, _)| *nlri)),
+        }
+    }
 }
 
 /// Which of the tables of a Loc-RIB instance, or of a neighbour's view, a route is in.
@@ -100,16 +132,16 @@ impl<'a> Changes<'a> {
                     Some(_) if nlri.is_empty() => {}
                     Some(afi) => {
                         let route = EncodedRoute::encode(next_hop, &routes.attributes, group.path_status);
-                        changes.announced.push((Slot::unicast(afi), route, path_ids.applied_to(nlri)));
+                        changes
+                            .announced
+                            .push((Slot::unicast(afi), NewRoutes::Alike(route, path_ids.applied_to(nlri))));
                     }
                 },
                 NlriSet::Labelled(nlri) => {
-                    for ((slot, labels), nlri) in by_label(nlri, path_ids) {
-                        let rd = slot.rd().map(|rd| rd.to_string());
-                        let beside =
-                            Beside { path_status: group.path_status, rd: rd.as_deref(), labels, ..Beside::default() };
-                        let route = EncodedRoute::encode_beside(next_hop, &routes.attributes, &beside);
-                        changes.announced.push((slot, route, Prefixes::Listed(nlri)));
+                    let kind = if group.family.safi == 128 { Labelled::Vpn } else { Labelled::Unicast };
+                    let shared = LabelledRoutes::encode(next_hop, &routes.attributes, group.path_status, kind);
+                    for (slot, all) in by_slot(nlri, path_ids) {
+                        changes.announced.push((slot, NewRoutes::Each(encoded(slot, &all, &shared))));
                     }
                 }
                 NlriSet::Opaque(_) => changes.not_stored.push(group.family),
@@ -125,8 +157,9 @@ impl<'a> Changes<'a> {
                     }
                 },
                 NlriSet::Labelled(nlri) => {
-                    for ((slot, _), nlri) in by_label(nlri, path_ids) {
-                        changes.withdrawn.push((slot, changes.drop_announced(slot, Prefixes::Listed(nlri))));
+                    for (slot, all) in by_slot(nlri, path_ids) {
+                        let nlri = Prefixes::Listed(all.into_iter().map(|(nlri, _)| nlri).collect());
+                        changes.withdrawn.push((slot, changes.drop_announced(slot, nlri)));
                     }
                 }
                 NlriSet::Opaque(_) => changes.not_stored.push(group.family),
@@ -137,15 +170,15 @@ impl<'a> Changes<'a> {
 
     /// The tables that this UPDATE has stored routes of.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, ..)| *slot))
+        self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, _)| *slot))
     }
 
     fn drop_announced(&self, slot: Slot, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
         if withdrawn.is_empty() || self.announced.is_empty() {
             return withdrawn;
         }
-        let same = self.announced.iter().filter(|(of, ..)| *of == slot);
-        let announced: HashSet<Nlri> = same.flat_map(|(_, _, nlri)| nlri).collect();
+        let mut announced = HashSet::new();
+        self.announced.iter().filter(|(of, _)| *of == slot).for_each(|(_, routes)| routes.collect_keys(&mut announced));
         withdrawn.iter().filter(|nlri| !announced.contains(nlri)).collect()
     }
 }
@@ -159,23 +192,44 @@ impl PathIds {
     }
 }
 
-/// Routes whose rows have all columns but the key in common: one table, one stack of labels.
-type ByLabel<'a> = BTreeMap<(Slot, &'a [u32]), Vec<Nlri>>;
+/// NLRI and their labels.
+type WithLabels<'a> = Vec<(Nlri, &'a [u32])>;
 
-fn by_label(all: &[LabelledNlri], path_ids: PathIds) -> ByLabel<'_> {
-    fn key(route: &LabelledNlri) -> (Slot, &[u32]) {
+/// The routes of each table in the order of the message.
+fn by_slot(all: &[LabelledNlri], path_ids: PathIds) -> Vec<(Slot, WithLabels<'_>)> {
+    let slot = |route: &LabelledNlri| {
         let part = route.rd.map_or(Part::Labelled, Part::Vpn);
-        (Slot { afi: route.nlri.prefix.afi(), part }, route.labels.as_slice())
-    }
-    let mut groups = ByLabel::new();
+        Slot { afi: route.nlri.prefix.afi(), part }
+    };
+    let mut groups: Vec<(Slot, WithLabels<'_>)> = Vec::new();
+    let mut places: HashMap<Slot, usize> = HashMap::new();
     // Most UPDATEs are one run, which is then one allocation.
-    for run in all.chunk_by(|one, next| key(one) == key(next)) {
-        groups.entry(key(&run[0])).or_default().extend(run.iter().map(|route| match path_ids {
-            PathIds::Keyed => route.nlri,
-            PathIds::Ignored => Nlri { path_id: None, ..route.nlri },
+    for run in all.chunk_by(|one, next| slot(one) == slot(next)) {
+        let slot = slot(&run[0]);
+        let place = *places.entry(slot).or_insert_with(|| {
+            groups.push((slot, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.extend(run.iter().map(|route| {
+            let nlri = match path_ids {
+                PathIds::Keyed => route.nlri,
+                PathIds::Ignored => Nlri { path_id: None, ..route.nlri },
+            };
+            (nlri, route.labels.as_slice())
         }));
     }
     groups
+}
+
+/// The routes of one table with their columns. Neighbors in the message mostly have the same labels, and share all then.
+fn encoded(slot: Slot, all: &WithLabels<'_>, shared: &LabelledRoutes) -> Vec<(Nlri, EncodedRoute)> {
+    let rd = slot.rd().map_or(String::new(), |rd| rd.to_string());
+    let mut routes = Vec::with_capacity(all.len());
+    for run in all.chunk_by(|(_, one), (_, next)| one == next) {
+        let route = shared.route(&rd, run[0].1);
+        routes.extend(run.iter().map(|(nlri, _)| (*nlri, route.clone())));
+    }
+    routes
 }
 
 #[cfg(test)]
@@ -205,21 +259,38 @@ mod tests {
         }
     }
 
+    fn alike<'c>(changes: &Changes<'c>, at: usize) -> Prefixes<'c> {
+        match &changes.announced[at].1 {
+            NewRoutes::Alike(_, nlri) => nlri.clone(),
+            each @ NewRoutes::Each(_) => panic!("{each:?}"),
+        }
+    }
+
+    /// First octet and `attrs` of labelled routes, in order.
+    fn each(changes: &Changes<'_>, at: usize) -> Vec<(u8, String)> {
+        let NewRoutes::Each(all) = &changes.announced[at].1 else { panic!("{:?}", changes.announced[at]) };
+        let attrs = |route: &EncodedRoute| {
+            let columns = String::from_utf8_lossy(&route.columns()).into_owned();
+            columns[columns.rfind('{').unwrap()..].to_owned()
+        };
+        all.iter().map(|(nlri, route)| (nlri.prefix.octets()[0], attrs(route))).collect()
+    }
+
     #[test]
     fn what_is_announced_is_not_withdrawn_by_the_same_update() {
         let changes = Changes::of(&routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
         assert_eq!(changes.withdrawn[..], [(Slot::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
-        assert_eq!(changes.announced[0].2, listed(&[nlri(10, None)]));
+        assert_eq!(alike(&changes, 0), listed(&[nlri(10, None)]));
     }
 
     #[test]
     fn path_identifiers_can_be_left_out_of_the_key() {
         let announced = vec![nlri(10, Some(1)), nlri(10, Some(2))];
         let keyed = Changes::of(&routes(vec![], announced.clone()), PathIds::Keyed);
-        assert_eq!(keyed.announced[0].2, Prefixes::Listed(announced.clone()));
+        assert_eq!(alike(&keyed, 0), Prefixes::Listed(announced.clone()));
         let ignored = Changes::of(&routes(vec![], announced), PathIds::Ignored);
-        assert_eq!(ignored.announced[0].2, Prefixes::Listed(vec![nlri(10, None), nlri(10, None)]));
+        assert_eq!(alike(&ignored, 0), Prefixes::Listed(vec![nlri(10, None), nlri(10, None)]));
     }
 
     #[test]
@@ -246,15 +317,45 @@ mod tests {
             path_status: None,
         });
         let changes = Changes::of(&routes, PathIds::Keyed);
-        let names: Vec<_> =
-            changes.announced.iter().map(|(slot, _, nlri)| (slot.name("red".into()).to_string(), nlri.len())).collect();
+        let names: Vec<_> = changes
+            .announced
+            .iter()
+            .map(|(slot, routes)| (slot.name("red".into()).to_string(), routes.len()))
+            .collect();
         let vpn = "red|rd:0:65000:7".to_owned();
-        assert_eq!(names, [("red".to_owned(), 1), (vpn.clone(), 2), (vpn, 1), ("red|labelled".to_owned(), 1)]);
-        let attrs = String::from_utf8_lossy(changes.announced[1].1.columns()).into_owned();
-        assert!(attrs.ends_with(r#"{"rd": "0:65000:7", "labels": [16]}"#), "{attrs}");
+        assert_eq!(names, [("red".to_owned(), 1), (vpn, 3), ("red|labelled".to_owned(), 1)]);
+        let attrs = |labels| format!(r#"{{"rd": "0:65000:7", "labels": [{labels}]}}"#);
+        assert_eq!(each(&changes, 1), [(10, attrs("16")), (11, attrs("17")), (12, attrs("16"))]);
+        assert_eq!(each(&changes, 2), [(10, r#"{"labels": [3, 4]}"#.to_owned())]);
         // 10.0.0.0/8 is announced by the same UPDATE, in the same table.
         let (slot, gone) = changes.withdrawn.last().unwrap();
         assert_eq!((slot.rd(), gone.iter().collect::<Vec<_>>()), (Some(rd), vec![nlri(13, None)]));
+    }
+
+    #[test]
+    fn labels_keep_the_order_of_the_message_and_share_the_attributes() {
+        let one = |octet, labels: &[u32]| LabelledNlri { nlri: nlri(octet, None), rd: None, labels: labels.into() };
+        let mut routes = routes(vec![], vec![]);
+        let all = vec![one(10, &[200]), one(11, &[7]), one(10, &[3]), one(10, &[200])];
+        routes.announced[0] = Announced {
+            family: AfiSafi { afi: 1, safi: 4 },
+            next_hop: None,
+            nlri: NlriSet::Labelled(all),
+            path_status: None,
+        };
+        routes.attributes.communities = Some((0..5_000).map(crate::model::Community).collect::<Vec<_>>().into());
+        let changes = Changes::of(&routes, PathIds::Keyed);
+        let got: Vec<(u8, String)> = each(&changes, 0);
+        let want = [(10, "[200]"), (11, "[7]"), (10, "[3]"), (10, "[200]")];
+        assert_eq!(got, want.map(|(octet, labels)| (octet, format!("{{\"labels\": {labels}}}"))));
+        let NewRoutes::Each(all) = &changes.announced[0].1 else { panic!() };
+        assert!(all.iter().all(|(_, route)| route.shared_at() == all[0].1.shared_at()));
+        assert!(all.iter().all(|(_, route)| route.own_size() < 200 && route.size() > 40_000));
+        assert_eq!(all[0].1, all[3].1);
+        for (_, route) in all {
+            // As the database gives it back.
+            assert_eq!(*route, EncodedRoute::from_columns(&route.columns()));
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn digest(table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp, occ
     match change {
         RouteChange::Announce(route) => {
             hash.update(b"A");
-            hash.update(route.columns());
+            route.pieces().iter().for_each(|piece| hash.update(piece));
         }
         RouteChange::Withdraw(WithdrawReason::Withdrawn) => hash.update(b"D"),
         RouteChange::Withdraw(WithdrawReason::Stale) => hash.update(b"DS"),

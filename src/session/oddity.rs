@@ -9,6 +9,8 @@ pub enum Oddity {
     AddPathUnannounced,
     /// The AS_PATH has another width than the per-peer header says.
     AsWidthOther,
+    /// NLRI carry several labels, and the Multiple Labels Capability is not in both OPENs.
+    LabelsUnannounced,
     /// Bytes follow the BGP message inside a Route Monitoring message.
     TrailingBytes,
     /// An RFC 7606 action was taken.
@@ -61,10 +63,11 @@ pub enum Oddity {
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 27] = [
+    pub const ALL: [Oddity; 28] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AsWidthOther,
+        Oddity::LabelsUnannounced,
         Oddity::TrailingBytes,
         Oddity::AttributeErrors,
         Oddity::Rejected,
@@ -97,6 +100,7 @@ impl Oddity {
             Oddity::AddPathMissing => "add_path_missing",
             Oddity::AddPathUnannounced => "add_path_unannounced",
             Oddity::AsWidthOther => "as_width_other",
+            Oddity::LabelsUnannounced => "labels_unannounced",
             Oddity::TrailingBytes => "trailing_bytes",
             Oddity::AttributeErrors => "attribute_errors",
             Oddity::Rejected => "rejected",
@@ -130,6 +134,7 @@ impl Oddity {
             Oddity::AddPathMissing => "announced Add-Path, sends no path identifiers",
             Oddity::AddPathUnannounced => "sends path identifiers it did not announce",
             Oddity::AsWidthOther => "AS_PATH is not as wide as the A flag says",
+            Oddity::LabelsUnannounced => "sends several labels for a prefix without the Multiple Labels Capability",
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",
             Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",
             Oddity::Rejected => "messages rejected, bytes kept",

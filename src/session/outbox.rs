@@ -119,9 +119,10 @@ impl Outbox {
     /// Counts the bytes of a change; an attribute set is shared by all routes of its UPDATE, in both pieces.
     fn weigh(&mut self, change: &RouteChange) {
         let RouteChange::Announce(route) = change else { return };
-        let columns = route.columns();
-        if self.weighed.replace(columns.as_ptr().addr()) != Some(columns.as_ptr().addr()) {
-            self.bytes += columns.len();
+        if self.weighed.replace(route.shared_at()) != Some(route.shared_at()) {
+            self.bytes += route.size();
+        } else {
+            self.bytes += route.own_size();
         }
     }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::table_names::{GivenNames, TableName, TableNames, escape};
 use crate::model::{AfiSafi, Asn, Neighbour, RibKind, Speaker, Text, View};
 use crate::wire::bgp::add_path::AddPathFamilies;
+use crate::wire::bgp::labels::MultipleLabels;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
@@ -50,7 +51,7 @@ const ALIASES_MAX: usize = 1_024;
 struct Known {
     id: PeerId,
     /// `None`: it is not up.
-    add_path: Option<AddPathInUse>,
+    in_use: Option<InUse>,
 }
 
 /// What tells one peer of a router from another, or one Loc-RIB instance.
@@ -196,25 +197,43 @@ struct Peer {
     ports: BTreeMap<Option<IpAddr>, (u16, u16)>,
     sent: Capabilities,
     received: Capabilities,
-    add_path: AddPathInUse,
+    in_use: InUse,
     names: GivenNames,
 }
 
-/// The families whose NLRI carry path identifiers in each RIB. Settled at a Peer Up, because every UPDATE asks.
+/// How the NLRI of each RIB are written. Settled at a Peer Up, because every UPDATE asks.
 #[derive(Clone, Copy, Debug, Default)]
-struct AddPathInUse {
-    adj_rib_in: AddPathFamilies,
-    adj_rib_out: AddPathFamilies,
-    loc_rib: AddPathFamilies,
+struct InUse {
+    adj_rib_in: NlriForm,
+    adj_rib_out: NlriForm,
+    loc_rib: NlriForm,
 }
 
-impl AddPathInUse {
-    fn of(sent: &Capabilities, received: &Capabilities) -> AddPathInUse {
+/// The families whose NLRI carry path identifiers, and those whose NLRI may carry several labels.
+#[derive(Clone, Copy, Debug, Default)]
+struct NlriForm {
+    add_path: AddPathFamilies,
+    labels: MultipleLabels,
+}
+
+impl InUse {
+    /// Several labels take the capability in both OPENs (RFC 8277 section 2); how many is up to who receives the routes, and
+    /// those of a Loc-RIB nobody does.
+    fn of(sent: &Capabilities, received: &Capabilities) -> InUse {
         let all = [&sent.send, &sent.receive, &received.send, &received.receive];
-        AddPathInUse {
-            adj_rib_in: received.send.intersection(&sent.receive).copied().collect(),
-            adj_rib_out: sent.send.intersection(&received.receive).copied().collect(),
-            loc_rib: all.into_iter().flatten().copied().collect(),
+        InUse {
+            adj_rib_in: NlriForm {
+                add_path: received.send.intersection(&sent.receive).copied().collect(),
+                labels: sent.labels.shared_with(received.labels),
+            },
+            adj_rib_out: NlriForm {
+                add_path: sent.send.intersection(&received.receive).copied().collect(),
+                labels: received.labels.shared_with(sent.labels),
+            },
+            loc_rib: NlriForm {
+                add_path: all.into_iter().flatten().copied().collect(),
+                labels: sent.labels.shared_with(received.labels).without_limit(),
+            },
         }
     }
 }
@@ -225,6 +244,7 @@ struct Capabilities {
     families: BTreeSet<AfiSafi>,
     send: BTreeSet<AfiSafi>,
     receive: BTreeSet<AfiSafi>,
+    labels: MultipleLabels,
 }
 
 impl Capabilities {
@@ -233,6 +253,7 @@ impl Capabilities {
     }
 
     fn merge(&mut self, open: &Open) {
+        self.labels.merge(MultipleLabels::of(open));
         for capability in &open.capabilities {
             match capability {
                 Capability::Multiprotocol(family) => {
@@ -292,7 +313,7 @@ impl Peers {
         peer.names = after;
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
-        peer.add_path = AddPathInUse::of(&peer.sent, &peer.received);
+        peer.in_use = InUse::of(&peer.sent, &peer.received);
         if rank == Rank::First {
             self.alike.entry(id.alike()).or_default().push(id);
         }
@@ -372,7 +393,7 @@ impl Peers {
 
     /// Whether a Peer Up of this peer or instance came, and no Peer Down since.
     pub fn is_up(&self, header: &PerPeerHeader) -> bool {
-        self.known(header).add_path.is_some()
+        self.known(header).in_use.is_some()
     }
 
     /// Which peer or instance this header is of.
@@ -407,7 +428,7 @@ impl Peers {
                 aliases.insert(said, id);
             }
         }
-        Known { id, add_path: self.peers.get(&id).map(|peer| peer.add_path) }
+        Known { id, in_use: self.peers.get(&id).map(|peer| peer.in_use) }
     }
 
     /// Whose tables routes under this per-peer header are in.
@@ -428,13 +449,13 @@ impl Peers {
     /// (RFC 7911 section 4); which side is which depends on the RIB. For a Loc-RIB any direction in
     /// either OPEN counts: both OPENs are made up by the router.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
-        let add_path = self.known(header).add_path.unwrap_or_default();
-        let add_path = match header.rib {
-            Rib::AdjRibIn(_) => add_path.adj_rib_in,
-            Rib::AdjRibOut(_) => add_path.adj_rib_out,
-            Rib::LocRib { .. } => add_path.loc_rib,
+        let in_use = self.known(header).in_use.unwrap_or_default();
+        let NlriForm { add_path, labels } = match header.rib {
+            Rib::AdjRibIn(_) => in_use.adj_rib_in,
+            Rib::AdjRibOut(_) => in_use.adj_rib_out,
+            Rib::LocRib { .. } => in_use.loc_rib,
         };
-        DecodeContext { as_width: header.as_width, add_path, ..DecodeContext::default() }
+        DecodeContext { as_width: header.as_width, add_path, labels, ..DecodeContext::default() }
     }
 
     /// The families of a peer or instance: of a Loc-RIB those that either of its made-up OPENs announces, else those that

@@ -207,3 +207,35 @@ fn parallel_links_share_a_header() {
     assert!(peers.link_down(&header) && peers.is_up(&header) && !peers.link_down(&header));
     assert!(peers.peer_down(&header).is_some());
 }
+
+#[test]
+fn several_labels_take_the_capability_in_both_opens() {
+    let labelled = |triples: &[u8]| {
+        let mut open = open(&[], &[]);
+        open.capabilities.extend((!triples.is_empty()).then(|| Capability::Other { code: 8, value: triples.into() }));
+        open
+    };
+    let (v4, vpn) = (AfiSafi { afi: 1, safi: 4 }, AfiSafi { afi: 2, safi: 128 });
+    let (two, three) = ([0, 1, 4, 2], [0, 1, 4, 3, 0, 2, 128, 255]);
+    let incoming = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    let outgoing = PerPeerHeader { rib: Rib::AdjRibOut(Policy::Post), ..incoming };
+    let instance = loc_rib(Rd([0; 8]));
+    let check = |ups: &[(&[u8], &[u8])], want: [[u8; 2]; 3]| {
+        let mut peers = Peers::new();
+        for (sent, received) in ups {
+            for header in [incoming, instance] {
+                peers.peer_up(&up(header, labelled(sent), labelled(received), None));
+            }
+        }
+        let most = |header| [v4, vpn].map(|family| peers.context(header).labels.most(family));
+        assert_eq!([&incoming, &outgoing, &instance].map(most), want, "{ups:?}");
+    };
+    check(&[], [[0, 0]; 3]);
+    check(&[(&two, &[]), (&two, &[])], [[0, 0]; 3]);
+    check(&[(&[], &three)], [[0, 0]; 3]);
+    // The receiver's count: of the Adj-RIB-In the router, of the Adj-RIB-Out the peer, of a Loc-RIB nobody.
+    check(&[(&two, &three)], [[2, 0], [3, 0], [255, 0]]);
+    // Said family by family, in several Peer Ups.
+    check(&[(&two, &three), (&three, &three)], [[3, 255], [3, 255], [255, 255]]);
+    check(&[(&two, &[]), (&[], &three)], [[2, 0], [3, 0], [255, 0]]);
+}

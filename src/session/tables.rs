@@ -11,7 +11,7 @@ use crossbeam_channel::bounded;
 use log::info;
 
 use super::SessionEnd;
-use super::changes::{Changes, Part, Slot};
+use super::changes::{Changes, NewRoutes, Part, Slot};
 use super::held::{Held, Origin};
 use super::outbox::Outbox;
 use super::peers::{PeerId, Renamed, Source};
@@ -158,12 +158,17 @@ impl Tables {
                     }
                 }
             }
-            for (_, route, nlri) in changes.announced.iter().filter(|(of, ..)| *of == slot) {
-                table.meter.announced.add(nlri.len());
-                for nlri in nlri {
+            for (_, routes) in changes.announced.iter().filter(|(of, _)| *of == slot) {
+                table.meter.announced.add(routes.len());
+                let mut announce = |nlri, route| {
                     if table.announce(nlri, route, rules, &mut writer)? {
                         *confirmed = *idle;
                     }
+                    Ok(())
+                };
+                match routes {
+                    NewRoutes::Alike(route, nlri) => nlri.iter().try_for_each(|nlri| announce(nlri, route))?,
+                    NewRoutes::Each(all) => all.iter().try_for_each(|(nlri, route)| announce(*nlri, route))?,
                 }
             }
             table.measure();

@@ -71,7 +71,8 @@ fn small_bench(stored: Vec<StoredRoute>, routes_max: usize) -> Bench {
 
 impl Bench {
     fn announce(&mut self, octets: &[u8]) {
-        let announced = vec![(IPV4, route(), octets.iter().map(|octet| nlri(*octet)).collect())];
+        let routes = NewRoutes::Alike(route(), octets.iter().map(|octet| nlri(*octet)).collect());
+        let announced = vec![(IPV4, routes)];
         self.apply(&Changes { announced: announced.into(), ..Changes::default() });
     }
 

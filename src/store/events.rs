@@ -70,7 +70,7 @@ impl EventRow<'_> {
                 Action::Withdraw => "D",
             },
         );
-        out.extend_from_slice(self.route.columns());
+        self.route.put(out);
         match self.raw {
             Some(raw) => row::put_bytes(out, raw),
             None => row::put_null(out),

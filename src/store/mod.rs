@@ -36,5 +36,5 @@ pub use connect::{connect, connect_reader};
 pub use error::{Error, Result, Verdict};
 pub use migrate::migrate;
 pub use postgres::{Client, Transaction};
-pub use row::EncodedRoute;
+pub use row::{EncodedRoute, LabelledRoutes};
 pub use watchdog::{abandon, longest_silence};

@@ -145,7 +145,7 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
         let out = copy.row(key.fields() + speaker + row::ATTRIBUTE_COLUMNS)?;
         key.put_fields(out);
         row::put_speaker(out, key.table);
-        out.extend_from_slice(route.columns());
+        route.put(out);
     }
     copy.finish()
 }

@@ -3,12 +3,14 @@
 //! A field is a big-endian `i32` length, -1 for NULL, and its value in the type's own binary form, as the
 //! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::model::attrs::{Gaps, Labelled, write_labels};
 use crate::model::{
     Afi, Beside, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp, WriteText,
 };
@@ -41,14 +43,45 @@ thread_local! {
 /// Encoded once per UPDATE, shared by every prefix that has it: a clone counts one more owner, and writers only copy
 /// bytes. The database gives back the very same bytes in a binary COPY OUT, so the fingerprint of a stored route
 /// can be compared with that of a received one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A labelled route has its labels, and its distinguisher, in `attrs`: they are kept beside the octets that it shares with
+/// the others of its UPDATE ([`LabelledRoutes`]).
+#[derive(Clone, Debug)]
 pub struct EncodedRoute {
     /// The fingerprint and then the columns: one piece of memory, with the count of its owners.
     octets: Arc<[u8]>,
+    own: Option<Arc<Own>>,
 }
 
 /// Octets of the fingerprint.
 const FINGERPRINT: usize = 8;
+
+/// What a labelled route does not share.
+#[derive(Debug)]
+struct Own {
+    fingerprint: u64,
+    /// Of `attrs`, with the texts in it.
+    length: [u8; 4],
+    /// Where in the shared octets `length` and the two texts belong.
+    places: Places,
+    rd: Box<[u8]>,
+    labels: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    length: usize,
+    rd: usize,
+    labels: usize,
+}
+
+/// The columns of the labelled routes of one UPDATE, without what each has of its own.
+pub struct LabelledRoutes {
+    octets: Arc<[u8]>,
+    places: Places,
+    /// The hash of all before the length of `attrs`.
+    front: Xxh3,
+}
 
 impl EncodedRoute {
     /// Encodes the columns of a route with this next hop, these attributes and this status.
@@ -57,31 +90,14 @@ impl EncodedRoute {
         attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
-        EncodedRoute::encode_beside(next_hop, attributes, &Beside { path_status, ..Beside::default() })
-    }
-
-    /// The same of a route that has more in its `attrs`; `beside.link_local` is the next hop's.
-    pub fn encode_beside(
-        next_hop: Option<&NextHop>,
-        attributes: &PathAttributes<'_>,
-        beside: &Beside<'_>,
-    ) -> EncodedRoute {
-        let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
-        SCRATCH.with_borrow_mut(|out| {
-            out.extend_from_slice(&[0; FINGERPRINT]);
-            put_attributes(out, next_hop, attributes, &Beside { link_local, ..*beside });
-            let route = EncodedRoute::sealed(out);
-            out.clear();
-            out.shrink_to(SCRATCH_MAX);
-            route
-        })
+        with_columns(next_hop, attributes, path_status, None, |out, _, _| EncodedRoute::sealed(out))
     }
 
     /// Of columns with room for their fingerprint before them.
     fn sealed(octets: &mut [u8]) -> EncodedRoute {
         let (fingerprint, columns) = octets.split_at_mut(FINGERPRINT);
         fingerprint.copy_from_slice(&fingerprint_of(columns).to_ne_bytes());
-        EncodedRoute { octets: (&*octets).into() }
+        EncodedRoute { octets: (&*octets).into(), own: None }
     }
 
     /// Columns that are encoded already: what COPY OUT gave for `nexthop` to `attrs`.
@@ -102,18 +118,130 @@ impl EncodedRoute {
     }
 
     /// The ten fields, each a big-endian `i32` length (-1 for NULL) and its value.
-    pub fn columns(&self) -> &[u8] {
-        &self.octets[FINGERPRINT..]
+    pub fn columns(&self) -> Cow<'_, [u8]> {
+        match &self.own {
+            None => Cow::Borrowed(&self.octets[FINGERPRINT..]),
+            Some(_) => Cow::Owned(self.pieces().concat()),
+        }
+    }
+
+    /// The same, piece by piece.
+    pub fn pieces(&self) -> [&[u8]; 7] {
+        let octets = &self.octets;
+        match &self.own {
+            None => [&octets[FINGERPRINT..], &[], &[], &[], &[], &[], &[]],
+            Some(own) => {
+                let Places { length, rd, labels } = own.places;
+                let (front, tail) = (&octets[FINGERPRINT..length], &octets[length + own.length.len()..rd]);
+                [front, &own.length, tail, &own.rd, &octets[rd..labels], &own.labels, &octets[labels..]]
+            }
+        }
+    }
+
+    /// Appends the ten fields.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match &self.own {
+            None => out.extend_from_slice(&self.octets[FINGERPRINT..]),
+            Some(_) => self.pieces().iter().for_each(|piece| out.extend_from_slice(piece)),
+        }
+    }
+
+    /// Octets of the ten fields in memory.
+    pub fn size(&self) -> usize {
+        self.octets.len() - FINGERPRINT + self.own_size()
+    }
+
+    /// Octets that no other route has, with what it takes to keep them.
+    pub fn own_size(&self) -> usize {
+        self.own.as_ref().map_or(0, |own| size_of::<Own>() + own.rd.len() + own.labels.len())
+    }
+
+    /// Where in memory those are that it shares with others, to count them once.
+    pub fn shared_at(&self) -> usize {
+        self.octets.as_ptr().addr()
     }
 
     /// XXH3 of [`EncodedRoute::columns`].
     pub fn fingerprint(&self) -> u64 {
-        self.octets.first_chunk().map_or(0, |fingerprint| u64::from_ne_bytes(*fingerprint))
+        match &self.own {
+            None => self.octets.first_chunk().map_or(0, |fingerprint| u64::from_ne_bytes(*fingerprint)),
+            Some(own) => own.fingerprint,
+        }
     }
 }
 
-/// The fields `nexthop` to `attrs`.
-fn put_attributes(out: &mut Vec<u8>, next_hop: Option<&NextHop>, attributes: &PathAttributes<'_>, beside: &Beside<'_>) {
+/// Equal if the columns are, however they are kept.
+impl PartialEq for EncodedRoute {
+    fn eq(&self, other: &EncodedRoute) -> bool {
+        self.fingerprint() == other.fingerprint() && self.columns() == other.columns()
+    }
+}
+
+impl Eq for EncodedRoute {}
+
+impl LabelledRoutes {
+    /// Encodes what routes with this next hop, these attributes and this status share.
+    pub fn encode(
+        next_hop: Option<&NextHop>,
+        attributes: &PathAttributes<'_>,
+        path_status: Option<PathStatus>,
+        labelled: Labelled,
+    ) -> LabelledRoutes {
+        with_columns(next_hop, attributes, path_status, Some(labelled), |out, length, gaps| {
+            let labels = gaps.labels.expect("labelled routes have labels");
+            let places = Places { length, rd: gaps.rd.unwrap_or(labels), labels };
+            let mut front = Xxh3::new();
+            front.update(&out[FINGERPRINT..length]);
+            LabelledRoutes { octets: (&*out).into(), places, front }
+        })
+    }
+
+    /// One of them. `rd` is the text of its distinguisher, empty where it has none.
+    pub fn route(&self, rd: &str, labels: &[u32]) -> EncodedRoute {
+        let mut text = Vec::new();
+        write_labels(&mut text, labels);
+        let size = self.octets.len() - self.places.length - 4 + rd.len() + text.len();
+        let length = i32::try_from(size).expect("a field is made of one BGP message").to_be_bytes();
+        let (rd, labels) = (rd.as_bytes().into(), text.into_boxed_slice());
+        let own = |fingerprint| Some(Arc::new(Own { fingerprint, length, places: self.places, rd, labels }));
+        let mut route = EncodedRoute { octets: Arc::clone(&self.octets), own: own(0) };
+        let mut hash = self.front.clone();
+        route.pieces()[1..].iter().for_each(|piece| hash.update(piece));
+        if let Some(own) = route.own.as_mut().and_then(Arc::get_mut) {
+            own.fingerprint = hash.digest();
+        }
+        route
+    }
+}
+
+/// Encodes the columns, with room for a fingerprint before them, into memory that is used again. `take` also gets where
+/// the length of `attrs` is and where its gaps are.
+fn with_columns<T>(
+    next_hop: Option<&NextHop>,
+    attributes: &PathAttributes<'_>,
+    path_status: Option<PathStatus>,
+    labelled: Option<Labelled>,
+    take: impl FnOnce(&mut [u8], usize, Gaps) -> T,
+) -> T {
+    let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
+    SCRATCH.with_borrow_mut(|out| {
+        out.extend_from_slice(&[0; FINGERPRINT]);
+        let beside = Beside { link_local, path_status, labelled };
+        let (length, gaps) = put_attributes(out, next_hop, attributes, &beside);
+        let taken = take(out, length, gaps);
+        out.clear();
+        out.shrink_to(SCRATCH_MAX);
+        taken
+    })
+}
+
+/// The fields `nexthop` to `attrs`; where the last one begins, and its gaps.
+fn put_attributes(
+    out: &mut Vec<u8>,
+    next_hop: Option<&NextHop>,
+    attributes: &PathAttributes<'_>,
+    beside: &Beside,
+) -> (usize, Gaps) {
     match next_hop {
         Some(next_hop) => put_inet(out, next_hop.address),
         None => put_null(out),
@@ -134,13 +262,14 @@ fn put_attributes(out: &mut Vec<u8>, next_hop: Option<&NextHop>, attributes: &Pa
     put_text_array(out, attributes.large_communities.as_ref());
     let start = begin_jsonb(out);
     let text = out.len();
-    attributes.write_attrs(beside, out);
+    let gaps = attributes.write_attrs(beside, out);
     if out.len() == text {
         out.truncate(start);
         put_null(out);
     } else {
         put_length(out, start);
     }
+    (start, gaps)
 }
 
 /// [`EncodedRoute::fingerprint`] of columns that need not be kept.
@@ -390,7 +519,7 @@ mod tests {
 
     #[test]
     fn columns_have_their_binary_form() {
-        assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None).columns(), [0xff; 40]);
+        assert_eq!(*EncodedRoute::encode(None, &PathAttributes::default(), None).columns(), [0xff; 40]);
         assert_eq!(EncodedRoute::encode(None, &PathAttributes::default(), None), EncodedRoute::withdrawn());
         let attributes = PathAttributes {
             as_path: Some(AsPath::from_segments([(SegmentKind::Sequence, [Asn(u32::MAX)])])),

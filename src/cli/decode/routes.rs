@@ -90,11 +90,12 @@ fn tlv(tlv: &Tlv<'_>) -> Value {
 
 /// Where the message was not as the router had announced.
 fn add_lies(line: &mut Object, lies: Lies) {
-    let Lies { add_path_missing, add_path_unannounced, as_width_other, trailing_bytes } = lies;
+    let Lies { add_path_missing, add_path_unannounced, as_width_other, labels_unannounced, trailing_bytes } = lies;
     let all = [
         (add_path_missing, "add_path_missing"),
         (add_path_unannounced, "add_path_unannounced"),
         (as_width_other, "as_width_other"),
+        (labels_unannounced, "labels_unannounced"),
         (trailing_bytes, "trailing_bytes"),
     ];
     let told: Vec<&str> = all.into_iter().filter(|(lied, _)| *lied).map(|(_, name)| name).collect();

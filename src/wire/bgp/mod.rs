@@ -4,6 +4,7 @@ pub mod add_path;
 pub mod as_path;
 pub mod attributes;
 pub mod faults;
+pub mod labels;
 pub mod nlri;
 pub mod open;
 pub mod prefixes;

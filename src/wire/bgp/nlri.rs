@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use smallvec::SmallVec;
 
 pub use super::add_path::AddPath;
+use super::labels::{LabelReading, RD_BITS, read_labelled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
-use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
+use crate::model::{Afi, AfiSafi, Nlri};
 use crate::wire::Error;
 use crate::wire::bmp::peer::Rd;
 use crate::wire::reader::Reader;
@@ -95,11 +96,13 @@ pub struct Expected {
     pub announced: AddPath,
     /// As other messages have shown. It decides where both readings fit, and nowhere else.
     pub seen: Option<AddPath>,
+    /// How labels are told from what follows them.
+    pub labels: LabelReading,
 }
 
 impl From<AddPath> for Expected {
     fn from(announced: AddPath) -> Expected {
-        Expected { announced, seen: None }
+        Expected { announced, seen: None, labels: LabelReading::One }
     }
 }
 
@@ -118,13 +121,14 @@ pub fn decode<'a>(
     expected: impl Into<Expected>,
 ) -> Result<DecodedNlri<'a>, Error> {
     let expected = expected.into();
+    let labels = expected.labels;
     let form = match (family.afi, family.safi) {
         (1, 1 | 2) => Form::Prefix(Afi::Ipv4),
         (2, 1 | 2) => Form::Prefix(Afi::Ipv6),
-        (1, 4) => Form::Labelled(Afi::Ipv4),
-        (2, 4) => Form::Labelled(Afi::Ipv6),
-        (1, 128) => Form::Vpn(Afi::Ipv4),
-        (2, 128) => Form::Vpn(Afi::Ipv6),
+        (1, 4) => Form::Labelled(Afi::Ipv4, labels),
+        (2, 4) => Form::Labelled(Afi::Ipv6, labels),
+        (1, 128) => Form::Vpn(Afi::Ipv4, labels),
+        (2, 128) => Form::Vpn(Afi::Ipv6, labels),
         _ => {
             let mut reader = reader;
             let nlri = NlriSet::Opaque(reader.rest());
@@ -149,7 +153,7 @@ fn fitting<'a>(reader: Reader<'a>, form: Form, add_path: AddPath) -> Option<Nlri
             let wire = WirePrefixes::fitting(reader, afi, add_path)?;
             Some(NlriSet::Prefixes(Prefixes::Wire(wire)))
         }
-        Form::Labelled(_) | Form::Vpn(_) => match read(reader, form, add_path) {
+        Form::Labelled(..) | Form::Vpn(..) => match read(reader, form, add_path) {
             Ok((nlri, HostBits::None)) => Some(nlri),
             Ok((_, HostBits::Cleared)) | Err(_) => None,
         },
@@ -197,8 +201,8 @@ fn read_otherwise<'a>(
 #[derive(Clone, Copy)]
 enum Form {
     Prefix(Afi),
-    Labelled(Afi),
-    Vpn(Afi),
+    Labelled(Afi, LabelReading),
+    Vpn(Afi, LabelReading),
 }
 
 /// NLRI that tile, or why they do not.
@@ -212,72 +216,10 @@ fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Read<'a> {
             let (prefixes, host_bits) = WirePrefixes::check(&mut reader, afi, add_path)?;
             return Ok((NlriSet::Prefixes(Prefixes::Wire(prefixes)), host_bits));
         }
-        Form::Labelled(afi) => read_labelled(&mut reader, afi, add_path, 0, &mut host_bits)?,
-        Form::Vpn(afi) => read_labelled(&mut reader, afi, add_path, 64, &mut host_bits)?,
+        Form::Labelled(afi, labels) => read_labelled(&mut reader, afi, add_path, 0, labels, &mut host_bits)?,
+        Form::Vpn(afi, labels) => read_labelled(&mut reader, afi, add_path, RD_BITS, labels, &mut host_bits)?,
     };
     Ok((set, host_bits))
-}
-
-/// A prefix that is not as it should be: with host bits, which are cleared, or too long.
-#[cold]
-fn read_odd_prefix(afi: Afi, octets: &[u8], length: u8, at: usize, host_bits: &mut HostBits) -> Result<Prefix, Error> {
-    let prefix =
-        Prefix::truncating(afi, octets, length).map_err(|error| Error::new(at, "prefix length", error.to_string()))?;
-    *host_bits = HostBits::Cleared;
-    Ok(prefix)
-}
-
-fn read_path_id(reader: &mut Reader<'_>, add_path: AddPath) -> Result<Option<PathId>, Error> {
-    match add_path {
-        AddPath::Plain => Ok(None),
-        AddPath::WithPathIds => reader.u32("path identifier").map(|id| Some(PathId(id))),
-    }
-}
-
-/// Length, labels, distinguisher of `rd_bits`, prefix (RFC 8277 section 2.3, RFC 4364 section 4.3.4).
-fn read_labelled(
-    reader: &mut Reader<'_>,
-    afi: Afi,
-    add_path: AddPath,
-    rd_bits: u8,
-    host_bits: &mut HostBits,
-) -> Result<NlriSet<'static>, Error> {
-    let mut all = Vec::new();
-    while !reader.is_empty() {
-        let path_id = read_path_id(reader, add_path)?;
-        let at = reader.offset();
-        let bits = reader.u8("NLRI length")?;
-        let mut body = reader.sub(usize::from(bits.div_ceil(8)), "NLRI")?;
-        let mut left = bits;
-        let mut labels = SmallVec::new();
-        loop {
-            left = left.checked_sub(24).ok_or_else(|| Error::new(at, "NLRI length", "no room for a label"))?;
-            let [a, b, c] = body.array("label")?;
-            let word = u32::from_be_bytes([0, a, b, c]);
-            labels.push(word >> 4);
-            // Bottom of stack, or the value that a withdrawal carries in its place (RFC 8277 section 2.4).
-            if word & 1 == 1 || word == 0x80_0000 || word == 0 {
-                break;
-            }
-        }
-        let rd = if rd_bits == 0 {
-            None
-        } else {
-            left = left.checked_sub(rd_bits).ok_or_else(|| Error::new(at, "NLRI length", "no room for an RD"))?;
-            Some(Rd(body.array("route distinguisher")?))
-        };
-        let octets = body.rest();
-        let prefix = match Prefix::new(afi, octets, left) {
-            Ok(prefix) => prefix,
-            Err(_) => read_odd_prefix(afi, octets, left, at, host_bits)?,
-        };
-        if all.is_empty() {
-            // As long as the first one, most likely: one allocation for all of them.
-            all.reserve_exact(1 + reader.remaining() / (1 + usize::from(bits.div_ceil(8))));
-        }
-        all.push(LabelledNlri { nlri: Nlri { prefix, path_id }, rd, labels });
-    }
-    Ok(NlriSet::Labelled(all))
 }
 
 #[cfg(test)]
@@ -373,7 +315,7 @@ mod tests {
         let with_ids = ("0.0.0.0/0#432419684".to_owned(), WithPathIds, Fit::Both);
         let without = ("198.51.100.0/25".to_owned(), Plain, Fit::Both);
         for announced in [Plain, WithPathIds] {
-            let seen = |seen| Expected { announced, seen };
+            let seen = |seen| Expected { announced, seen, labels: LabelReading::One };
             assert_eq!(fit(&half, seen(None)), if announced == Plain { without.clone() } else { with_ids.clone() });
             assert_eq!(fit(&half, seen(Some(Plain))), without);
             assert_eq!(fit(&half, seen(Some(WithPathIds))), with_ids);
@@ -388,12 +330,15 @@ mod tests {
         // Host bits in both: neither is clean.
         let host_bits = [24, 10, 0, 1, 23, 10, 0, 3];
         assert_eq!(fit(&host_bits, WithPathIds).1, WithPathIds);
-        assert_eq!(fit(&host_bits, Expected { announced: WithPathIds, seen: Some(Plain) }).1, Plain);
+        assert_eq!(
+            fit(&host_bits, Expected { announced: WithPathIds, seen: Some(Plain), labels: LabelReading::One }).1,
+            Plain
+        );
         // Host bits, and the announced reading does not tile: only for who is known to write so.
         assert!(decode(Reader::new(&[23, 10, 1, 3], 0), AfiSafi::IPV4_UNICAST, WithPathIds).is_err());
-        let known = Expected { announced: WithPathIds, seen: Some(Plain) };
+        let known = Expected { announced: WithPathIds, seen: Some(Plain), labels: LabelReading::One };
         assert_eq!(fit(&[23, 10, 1, 3], known), ("10.1.2.0/23".to_owned(), Plain, Fit::One));
-        let announced = Expected { announced: WithPathIds, seen: Some(Plain) };
+        let announced = Expected { announced: WithPathIds, seen: Some(Plain), labels: LabelReading::One };
         assert_eq!(fit(&[33, 0, 0, 0, 23, 10, 1, 3], announced).1, WithPathIds);
     }
 
@@ -413,7 +358,7 @@ mod tests {
             let decoded = decode(Reader::new(&tie, 0), labelled, announced).unwrap();
             let NlriSet::Labelled(all) = &decoded.nlri else { panic!("{decoded:?}") };
             assert_eq!((all[0].nlri.prefix.to_string().as_str(), decoded.fit), (prefix, Fit::Both));
-            let seen = Expected { announced: announced.other(), seen: Some(announced) };
+            let seen = Expected { announced: announced.other(), seen: Some(announced), labels: LabelReading::One };
             assert_eq!(decode(Reader::new(&tie, 0), labelled, seen).unwrap(), decoded);
         }
         // Without identifiers one distinguisher and prefix twice: 65000:7 10.0.0.0/8 with two labels.

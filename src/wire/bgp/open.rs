@@ -110,6 +110,17 @@ impl Open {
         Ok(Open { version, my_as, asn, hold_time, bgp_id, capabilities, defect })
     }
 
+    /// The value of the first capability of this code, which is none of those with a meaning of their own.
+    pub fn other(&self, wanted: u8) -> Option<&[u8]> {
+        self.capabilities.iter().find_map(|capability| match capability {
+            Capability::Other { code, value } if *code == wanted => Some(&**value),
+            Capability::Other { .. }
+            | Capability::Multiprotocol(_)
+            | Capability::FourOctetAs(_)
+            | Capability::AddPath(_) => None,
+        })
+    }
+
     /// For how many seconds the other side keeps the routes of this speaker while it restarts (RFC 4724 section 3): 0 where it does not
     /// ask for that in any family.
     pub fn restart_time(&self) -> u16 {

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use smallvec::SmallVec;
 
 use super::add_path::{AddPath, AddPathFamilies, AddPathSeen};
-use super::attributes::{self, Fields};
+use super::attributes::{self, Fields, MP_REACH_NLRI};
 use super::faults::{Fault, FaultAction};
+use super::labels::{LabelReading, MultipleLabels};
 use super::nlri::{self, DecodedNlri, Expected, Fit, NlriSet};
 use super::route_refresh::RouteRefresh;
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
@@ -30,6 +31,8 @@ pub struct DecodeContext {
     pub add_path: AddPathFamilies,
     /// What other messages have shown of that: it decides where both readings fit.
     pub add_path_seen: AddPathSeen,
+    /// Families whose NLRI may carry more than one label.
+    pub labels: MultipleLabels,
 }
 
 /// An UPDATE, and where it was not as announced.
@@ -55,6 +58,8 @@ pub struct Lies {
     pub add_path_unannounced: bool,
     /// The AS_PATH has the other width.
     pub as_width_other: bool,
+    /// NLRI carry several labels that were not announced.
+    pub labels_unannounced: bool,
     /// Octets follow the BGP message.
     pub trailing_bytes: bool,
 }
@@ -227,6 +232,10 @@ impl<'a> Decoder<'_, 'a> {
         if !self.ties.is_empty() {
             self.decide(routes)?;
         }
+        if !self.context.labels.is_empty() {
+            let faults = routes.announced.iter().filter_map(|announced| self.too_many_labels(announced));
+            routes.actions.extend(faults);
+        }
         if routes.actions.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw) {
             let announced = routes.announced.drain(..);
             routes.withdrawn.extend(announced.map(|Announced { family, nlri, .. }| Withdrawn { family, nlri }));
@@ -236,8 +245,12 @@ impl<'a> Decoder<'_, 'a> {
 
     fn nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
         let announced = self.context.add_path.reading(family);
-        let expected = Expected { announced, seen: self.context.add_path_seen.reading(family) };
+        let labels = self.labels(family, place);
+        let expected = Expected { announced, seen: self.context.add_path_seen.reading(family), labels };
         let DecodedNlri { nlri, add_path, fit } = nlri::decode(octets, family, expected)?;
+        if let (NlriSet::Labelled(all), LabelReading::One) = (&nlri, labels) {
+            self.lies.labels_unannounced |= all.iter().any(|labelled| labelled.labels.len() > 1);
+        }
         match fit {
             Fit::One => {
                 self.shown.note(family, add_path);
@@ -249,6 +262,26 @@ impl<'a> Decoder<'_, 'a> {
         Ok(nlri)
     }
 
+    #[inline(always)]
+    fn labels(&self, family: AfiSafi, place: Place) -> LabelReading {
+        match place {
+            Place::Withdrawn(_) => self.context.labels.withdrawn(family),
+            Place::Announced(_) => self.context.labels.announced(family),
+        }
+    }
+
+    /// More labels than the receiver has said to take withdraw the routes of the UPDATE (RFC 8277 section 2.1).
+    fn too_many_labels(&self, announced: &Announced<'_>) -> Option<Fault> {
+        let NlriSet::Labelled(all) = &announced.nlri else { return None };
+        let most = usize::from(self.context.labels.most(announced.family));
+        let is_over = most != 0 && all.iter().any(|labelled| labelled.labels.len() > most);
+        is_over.then(|| Fault {
+            attribute: MP_REACH_NLRI,
+            action: FaultAction::TreatAsWithdraw,
+            why: "more labels than the receiver takes (RFC 8277 section 2.1)".into(),
+        })
+    }
+
     /// Reads fields that both readings fit as another field of their family shows, and keeps those that none decides.
     #[cold]
     fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), Error> {
@@ -256,7 +289,8 @@ impl<'a> Decoder<'_, 'a> {
             let announced = self.context.add_path.reading(family);
             let shown = self.shown.reading(family);
             if shown.is_some_and(|shown| shown != add_path) {
-                let DecodedNlri { nlri, .. } = nlri::decode(octets, family, Expected { announced, seen: shown })?;
+                let expected = Expected { announced, seen: shown, labels: self.labels(family, place) };
+                let DecodedNlri { nlri, .. } = nlri::decode(octets, family, expected)?;
                 match place {
                     Place::Withdrawn(place) => routes.withdrawn[place].nlri = nlri,
                     Place::Announced(place) => routes.announced[place].nlri = nlri,
@@ -390,6 +424,33 @@ mod tests {
         check(&[0xff, 5, 0, 4, 0, 0, 0, 1], 1, &[]); // all of them
         check(&[0xc0, 99, 200, 1], 0, &[99]); // runs over the end
         check(&[0x40], 0, &[0]);
+    }
+
+    #[test]
+    fn more_labels_than_the_receiver_takes_withdraw_the_routes() {
+        let check = |labels: MultipleLabels, announced: usize, unannounced: bool| {
+            // 10.1.0.0/16 with labels 16, 17 and 18, the last one at the bottom.
+            let nlri = [88, 0, 1, 0, 0, 1, 0x10, 0, 1, 0x21, 10, 1];
+            let reach = [&[0x80, 14, 21, 0, 1, 4, 4, 192, 0, 2, 1, 0][..], &nlri].concat();
+            let bytes = update(&[], &[&ORIGIN[..], &reach].concat(), &[]);
+            let mut routes = Routes::default();
+            let decoded =
+                decode(&bytes, 0, &DecodeContext { labels, ..DecodeContext::default() }, &mut routes).unwrap();
+            assert_eq!(decoded.lies.labels_unannounced, unannounced);
+            assert_eq!((routes.announced.len(), routes.withdrawn.len()), (announced, 1 - announced));
+            let nlri = if announced == 1 { &routes.announced[0].nlri } else { &routes.withdrawn[0].nlri };
+            let NlriSet::Labelled(all) = nlri else { panic!("{nlri:?}") };
+            assert_eq!(all[0].labels.as_slice(), [16, 17, 18]);
+        };
+        let most = |count| {
+            let mut labels = MultipleLabels::default();
+            labels.learn(Some(&[0, 1, 4, count]));
+            labels
+        };
+        check(most(2), 0, false);
+        check(most(3), 1, false);
+        check(most(255), 1, false);
+        check(MultipleLabels::default(), 1, true);
     }
 
     #[test]

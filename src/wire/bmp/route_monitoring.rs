@@ -6,6 +6,7 @@
 use super::{PerPeerHeader, path_marking};
 use crate::model::Text;
 use crate::wire::Error;
+use crate::wire::bgp::labels;
 use crate::wire::bgp::open::{self, Capability};
 use crate::wire::bgp::update::{self, DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::peer::AsWidth;
@@ -159,6 +160,7 @@ impl<'a> RouteMonitoring<'a> {
                         context.add_path.extend(families.into_iter().map(|(family, _)| family));
                     }
                     Capability::FourOctetAs(_) => context.as_width = AsWidth::Four,
+                    Capability::Other { code: labels::CAPABILITY, value } => context.labels.learn(Some(&value)),
                     Capability::Multiprotocol(_) | Capability::Other { .. } => {}
                 }
             }

@@ -370,7 +370,7 @@ impl Story {
             router_time: event.router_time,
         };
         row.put_fields(&mut fields);
-        rows::check_event(&fields, columns.columns());
+        rows::check_event(&fields, &columns.columns());
     }
 
     fn check_key(&self, table: &Table, nlri: &Nlri) {
@@ -382,8 +382,8 @@ impl Story {
 
     /// Thousands of prefixes share one route: it is looked at once.
     fn check_route(&mut self, route: &EncodedRoute) {
-        if !self.checked.as_ref().is_some_and(|checked| std::ptr::eq(checked.columns(), route.columns())) {
-            rows::check_attributes(route.columns());
+        if !self.checked.as_ref().is_some_and(|checked| checked == route) {
+            rows::check_attributes(&route.columns());
             self.checked = Some(route.clone());
         }
     }

@@ -4,8 +4,10 @@
 use std::collections::HashSet;
 
 use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
-use rib_ingester::session::changes::{Changes, PathIds, Slot};
+use rib_ingester::pipeline::EncodedRoute;
+use rib_ingester::session::changes::{Changes, NewRoutes, PathIds, Slot};
 use rib_ingester::wire::bgp::add_path::{AddPath, AddPathSeen};
+use rib_ingester::wire::bgp::labels::MultipleLabels;
 use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::update::{self, DecodeContext, Routes, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
@@ -32,8 +34,11 @@ pub fn check(input: &[u8]) {
     ADD_PATH.iter().filter(|_| control & 8 != 0).for_each(|(afi, safi)| {
         add_path_seen.note(AfiSafi { afi: *afi, safi: *safi }, shown);
     });
+    let mut labels = MultipleLabels::default();
+    let counts = [[0, 1, 4, 2], [0, 2, 4, 255], [0, 1, 128, 3], [0, 2, 128, 2]];
+    labels.learn((control & 32 != 0).then_some(counts.as_flattened()));
     let bytes = if control & 4 == 0 { framed(2, rest) } else { rest.to_vec() };
-    check_bytes(&bytes, &DecodeContext { as_width, add_path, add_path_seen }, path_ids);
+    check_bytes(&bytes, &DecodeContext { as_width, add_path, add_path_seen, labels }, path_ids);
 }
 
 /// A BGP message around its body, which is cut where the length would not fit.
@@ -106,10 +111,23 @@ fn check_prefix(prefix: Prefix, family: AfiSafi) {
 fn check_changes(routes: &Routes<'_>, path_ids: PathIds) {
     let changes = Changes::of(routes, path_ids);
     let mut announced: HashSet<(Slot, Nlri)> = HashSet::new();
-    for (slot, route, nlri) in &changes.announced {
-        rows::check_attributes(route.columns());
-        assert!(!nlri.is_empty() && nlri.iter().all(|nlri| nlri.prefix.afi() == slot.afi));
-        announced.extend(nlri.iter().map(|nlri| (*slot, nlri)));
+    for (slot, routes) in &changes.announced {
+        assert!(!routes.is_empty());
+        let mut check = |nlri: Nlri| {
+            assert_eq!(nlri.prefix.afi(), slot.afi);
+            announced.insert((*slot, nlri));
+        };
+        match routes {
+            NewRoutes::Alike(route, nlri) => {
+                rows::check_attributes(&route.columns());
+                nlri.iter().for_each(check);
+            }
+            NewRoutes::Each(all) => all.iter().for_each(|(nlri, route)| {
+                rows::check_attributes(&route.columns());
+                assert_eq!(route.fingerprint(), EncodedRoute::from_columns(&route.columns()).fingerprint());
+                check(*nlri);
+            }),
+        }
     }
     for (slot, nlri) in &changes.withdrawn {
         assert!(nlri.iter().all(|nlri| nlri.prefix.afi() == slot.afi && !announced.contains(&(*slot, nlri))));
