@@ -8,6 +8,7 @@ mod expiry;
 mod heartbeat;
 mod notify;
 mod operations;
+mod start;
 
 use std::fmt;
 use std::io;
@@ -38,7 +39,6 @@ use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
 use crate::store;
-use crate::store::migrate::Step;
 
 use doors::{Admission, Doors};
 use heartbeat::Collector;
@@ -47,8 +47,14 @@ use operations::Operations;
 /// How often the supervisor looks at its threads and at the holds.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The longest pause between two tries to reach the database at the start.
-const START_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How much of the grace at a stop is kept for bringing what was given up to the spool.
+const PARKING_TIME: Duration = Duration::from_secs(3);
+
+/// How long maintenance and the heartbeat may take to end by themselves once everything is written.
+const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
+
+/// How often a stop looks whether they have.
+const STOP_POLL: Duration = Duration::from_millis(10);
 
 /// The routes of a table are counted once in so many maintenance intervals.
 const AUDIT_RUNS: u32 = 6;
@@ -100,7 +106,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let admission = Admission::load(settings)?;
     let operations = Operations::start(settings, &stop)?;
     let (spool, spooled) = open_spool(settings)?;
-    let Some(left) = reach_database(settings, migrate, &signals)? else {
+    let Some(left) = start::reach_database(settings, migrate, &signals, &operations)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
@@ -179,7 +185,12 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let end = pipeline.join();
     let parked = intakes.park(&spool);
     report_left(&end, parked, &spool);
-    // Maintenance looks for the stop between its steps, and none of them is left half done.
+    // Maintenance looks for the stop between its steps. A step that takes long is taken up by the next run.
+    let deadline = Instant::now() + LEFT_TO_OTHERS;
+    while Instant::now() < deadline && !(maintenance.is_finished() && heartbeat.is_finished()) {
+        thread::sleep(STOP_POLL);
+    }
+    store::abandon();
     if panicked || parked.failed > 0 || end.panicked > 0 || maintenance.join().is_err() {
         ending = Ending::Failed;
     }
@@ -284,10 +295,11 @@ fn watch_signals() -> Result<Receiver<i32>, StartError> {
     Ok(receiver)
 }
 
-/// Once stopping: a second signal ends the process at once, and the grace bounds what the writers may still try.
+/// Once stopping: a second signal ends the process at once, and the grace bounds what the writers may still try: less the time
+/// that what they give up takes to get to the spool.
 fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
     let stop = stop.clone();
-    let end = Instant::now() + grace;
+    let end = Instant::now() + grace - (grace / 4).min(PARKING_TIME);
     spawn("grace", move || {
         loop {
             match signals.recv_deadline(end) {
@@ -299,71 +311,14 @@ fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
                 Err(RecvTimeoutError::Timeout) => {
                     error!("collector: not everything could be written within {grace:?}");
                     stop.give_up();
+                    // Who waits for an answer hears it too.
+                    store::abandon();
                     return;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     });
-}
-
-/// What earlier runs left in the database.
-struct Left {
-    /// Identifiers of routers by the addresses they came from.
-    known: Vec<(IpAddr, RouterId)>,
-    /// Routers of this collector that have rows: they get the hold to come back.
-    owned: Vec<RouterId>,
-    /// This process, in `collectors`.
-    instance: String,
-}
-
-/// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
-fn reach_database(settings: &Settings, migrate: Migrate, signals: &Receiver<i32>) -> Result<Option<Left>, StartError> {
-    let mut pause = TICK;
-    let mut away_since = None;
-    loop {
-        match open_database(settings, migrate) {
-            Ok(left) => {
-                match away_since.map(|since: Instant| since.elapsed().as_secs_f64()) {
-                    Some(seconds) => info!("database: connected after {seconds:.1} s"),
-                    None => info!("database: connected"),
-                }
-                return Ok(Some(left));
-            }
-            // A password file is renewed before or after the role's password: what is refused now may be let in soon.
-            Err(error)
-                if error.is_configuration() && !(error.is_login_refused() && settings.has_rotated_password()) =>
-            {
-                return Err(StartError::Configuration(format!("database: {error}")));
-            }
-            Err(error) => {
-                if away_since.is_none() {
-                    error!("database: not reached, trying until it is: {error}");
-                }
-                away_since.get_or_insert_with(Instant::now);
-            }
-        }
-        match signals.recv_timeout(pause) {
-            Ok(SIGHUP) | Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(START_PAUSE_MAX),
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
-        }
-    }
-}
-
-fn open_database(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
-    let mut client = store::connect(&settings.database_url, "start")?;
-    store::suitable::check_encoding(&mut client)?;
-    if migrate == Migrate::First {
-        store::migrate::migrate_telling(&mut client, |name, step| match step {
-            Step::Begins { number, of } => info!("database: migration {name} begins, {number} of {of}"),
-            Step::Applied(took) => info!("database: migration {name} applied in {:.1} s", took.as_secs_f64()),
-        })?;
-    }
-    let known = store::owner::known_addresses(&mut client)?;
-    let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
-    let (id, version) = (&settings.collector_id, heartbeat::version());
-    let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
-    Ok(Left { known, owned, instance })
 }
 
 fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOptions {

@@ -216,7 +216,7 @@ fn a_server_that_is_away_while_the_collector_restarts() {
     // Stopped with a database away, it leaves what it read in the spool.
     assert!(scene.ingester.take().unwrap().stop().success());
     let mut ingester = Ingester::spawn(&url, &settings);
-    ingester.logged("database: not reached, trying until it is");
+    ingester.logged("database: not reached: rib@127.0.0.1:");
     scene.server.start_again();
     ingester.logged("database: connected after ");
     ingester.logged("waiting for routers on ");

@@ -25,6 +25,11 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     bar.enable_steady_tick(TICK);
     let mut printed = Ok(());
     let applied = migrate_telling(&mut client, |name, step| match step {
+        Step::Waits { holder } => {
+            let line = format!("waiting: the migration lock is held by {holder}");
+            bar.suspend(|| eprintln!("rib-ingester: {line}"));
+            bar.set_message(line);
+        }
         Step::Begins { number, of } => {
             bar.set_message(format!("{name} ({number} of {of})"));
             bar.reset_elapsed();

@@ -1,12 +1,12 @@
 //! What the writers are doing, in numbers that other threads read, and whether the database takes it.
 
-use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::Waiting;
 use super::outage::{Outage, Waited};
+use crate::store;
 
 /// Counters of all writers since the start.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub struct Health {
     failing: AtomicUsize,
     waiting_for_history: AtomicUsize,
     outage: Outage,
+    database: OnceLock<String>,
     /// Changes and events that are in memory because they are not stored.
     pub waiting: Arc<Waiting>,
     /// Bytes in the spool, as last measured.
@@ -56,8 +57,23 @@ impl Health {
     }
 
     /// The thread `who` cannot do its work for want of a database. However many say so, one error is logged.
-    pub fn database_away(&self, who: &str, error: &dyn Display) {
-        self.outage.begin(who, error);
+    pub fn database_away(&self, who: &str, error: &store::Error) {
+        self.outage.begin(who, self.database.get().map_or("database", String::as_str), error);
+    }
+
+    /// What the database is called in the log: `user@host:port/name`. Said once, at the start.
+    pub fn name_database(&self, name: String) {
+        let _ = self.database.set(name);
+    }
+
+    /// Why the database takes nothing, as far as it is known.
+    pub fn cause(&self) -> Option<String> {
+        self.outage.cause()
+    }
+
+    /// The thread `who` does without the database from here on.
+    pub fn leave(&self, who: &str) {
+        self.outage.leave(who);
     }
 
     /// The thread `who` got through. When all have who could not, one line says so, for how long, and what waited.
@@ -76,7 +92,7 @@ impl Health {
         self.outage.is_older(connected_at)
     }
 
-    pub(super) fn begin_failing(&self, who: &str, error: &dyn Display) {
+    pub(super) fn begin_failing(&self, who: &str, error: &store::Error) {
         self.failing.fetch_add(1, Ordering::AcqRel);
         self.database_away(who, error);
     }

@@ -1,6 +1,6 @@
 //! One writer's connection: made again when it breaks, tried again when the database is away.
 //!
-//! What begins a trouble and what ends it is told by [`Health`], once for all that meet it; what lies between is silent.
+//! What begins a trouble, each of its causes and what ends it is told by [`Health`], once for all that meet it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -212,7 +212,10 @@ impl Link {
         // A deadlock is over before anyone has read about it.
         let is_passing = error.verdict() == Verdict::Again && self.pause < SILENT_PAUSE_MAX;
         let answered = self.health.answered();
-        if !self.is_failing && !is_passing {
+        if self.is_failing {
+            // Another cause is another line.
+            self.health.database_away(&self.thread, error);
+        } else if !is_passing {
             self.is_failing = true;
             self.health.begin_failing(&self.thread, error);
         } else {

@@ -1,9 +1,14 @@
-//! One trouble with the database, however many threads meet it: one error when it begins, one line when it is over.
+//! One trouble with the database, however many threads meet it: one error when it begins, a warning whenever its cause changes
+//! and every five minutes, one line when it is over.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::store;
+
+/// How often the cause of a trouble that lasts is logged.
+const TELL_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Who meets a trouble now, and when the last one was over.
 #[derive(Debug, Default)]
@@ -21,8 +26,12 @@ struct Inner {
 #[derive(Debug)]
 struct Trouble {
     since: Instant,
-    /// The threads that it keeps from their work.
-    met_by: BTreeSet<String>,
+    /// The threads that it keeps from their work, and what each met last.
+    met_by: BTreeMap<String, String>,
+    /// The cause that was logged last, and when.
+    told: (String, Instant),
+    /// The latest cause in words.
+    latest: String,
     /// What waited when the first of them got through.
     waited: Option<Waited>,
 }
@@ -37,23 +46,40 @@ pub(super) struct Waited {
 }
 
 impl Outage {
-    /// `who` cannot do its work. The first one to say so is the one who is heard.
-    pub(super) fn begin(&self, who: &str, error: &dyn Display) {
+    /// `who` cannot do its work. The first one to say so is heard; later, each new cause, and the one that lasts now and then.
+    /// `target` is the database in words.
+    pub(super) fn begin(&self, who: &str, target: &str, error: &store::Error) {
         let mut inner = self.lock();
-        if let Some(trouble) = &mut inner.now {
-            trouble.met_by.insert(who.to_owned());
-            log::debug!("database: {who} cannot work: {error}");
+        let (cause, now) = (error.cause(), Instant::now());
+        let how = if error.is_unanswered() { "not reached" } else { "not usable" };
+        let latest = format!("{how}: {target}: {error}");
+        let Some(trouble) = &mut inner.now else {
+            let met_by = BTreeMap::from([(who.to_owned(), cause.clone())]);
+            log::error!("database: {latest} ({who}); trying again until it can");
+            inner.now = Some(Trouble { since: now, met_by, told: (cause, now), latest, waited: None });
             return;
+        };
+        let is_new_to_it = trouble.met_by.insert(who.to_owned(), cause.clone()).as_ref() != Some(&cause);
+        let is_due = now.duration_since(trouble.told.1) >= TELL_EVERY;
+        if is_due || is_new_to_it && cause != trouble.told.0 {
+            let seconds = now.duration_since(trouble.since).as_secs();
+            log::warn!("database: still {latest} ({who}), since {seconds} s");
+            trouble.told = (cause, now);
+        } else {
+            log::debug!("database: {latest} ({who})");
         }
-        let met_by = BTreeSet::from([who.to_owned()]);
-        inner.now = Some(Trouble { since: Instant::now(), met_by, waited: None });
-        log::error!("database: {who} cannot work: {error}; trying again until it can");
+        trouble.latest = latest;
+    }
+
+    /// The latest cause, while there is one.
+    pub(super) fn cause(&self) -> Option<String> {
+        self.lock().now.as_ref().map(|trouble| trouble.latest.clone())
     }
 
     /// `who` got through. When the last one has, it is over.
     pub(super) fn end(&self, who: &str, waiting: Waited) {
         let mut inner = self.lock();
-        let Some(trouble) = inner.now.as_mut().filter(|trouble| trouble.met_by.contains(who)) else { return };
+        let Some(trouble) = inner.now.as_mut().filter(|trouble| trouble.met_by.contains_key(who)) else { return };
         trouble.met_by.remove(who);
         let waited = *trouble.waited.get_or_insert(waiting);
         let (is_over, away) = (trouble.met_by.is_empty(), trouble.since.elapsed());
@@ -99,13 +125,17 @@ impl Outage {
 mod tests {
     use super::*;
 
+    fn away(text: &str) -> store::Error {
+        store::Error::NoAnswer(text.to_owned())
+    }
+
     #[test]
     fn it_lasts_until_the_last_one_got_through() {
         let outage = Outage::default();
         let before = Instant::now();
-        outage.begin("one", &"away");
-        outage.begin("two", &"away");
-        outage.begin("two", &"still away");
+        outage.begin("one", "db", &away("away"));
+        outage.begin("two", "db", &away("away"));
+        outage.begin("two", "db", &away("still away"));
         outage.end("one", Waited { changes: 7, spooled: 8 });
         outage.end("one", Waited::default());
         assert!(!outage.is_older(before), "two waits yet");
@@ -117,9 +147,32 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_cause_is_the_one_that_is_told() {
+        let outage = Outage::default();
+        let told = |outage: &Outage| outage.lock().now.as_ref().unwrap().told.0.clone();
+        outage.begin("one", "me@db:1/rib", &away("no answer for 7 s"));
+        outage.begin("one", "me@db:1/rib", &away("no answer for 8 s"));
+        assert_eq!(told(&outage), "no answer for  s", "numbers make no other cause");
+        assert_eq!(outage.cause().unwrap(), "not reached: me@db:1/rib: no answer for 8 s");
+        outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        assert!(told(&outage).contains("who"));
+        let cause = outage.cause().unwrap();
+        assert!(cause.starts_with("not usable: me@db:1/rib: ") && cause.ends_with("who"), "{cause}");
+        // Another thread that still meets the first one changes what is told, once.
+        outage.begin("two", "me@db:1/rib", &away("no answer for 9 s"));
+        outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        assert_eq!(told(&outage), "no answer for  s");
+        // What lasts is told again.
+        let long_ago = Instant::now().checked_sub(TELL_EVERY).unwrap();
+        outage.lock().now.as_mut().unwrap().told.1 = long_ago;
+        outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        assert!(told(&outage).contains("who"));
+    }
+
+    #[test]
     fn who_ends_does_not_make_it_last() {
         let outage = Outage::default();
-        outage.begin("one", &"away");
+        outage.begin("one", "db", &away("away"));
         outage.leave("one");
         assert!(outage.lock().now.is_none());
         assert_eq!(outage.answered(), 0);

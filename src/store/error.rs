@@ -28,6 +28,8 @@ pub enum Error {
     Local(String),
     /// Nothing came back in the time that is allowed.
     NoAnswer(String),
+    /// Another collector or command does what we came for, and for too long.
+    Locked(String),
     /// The database or the way to it is of a kind that does not work, and waiting does not change that; with what to do.
     Unsuitable {
         /// What it is.
@@ -66,7 +68,7 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Error::Database(error) => database_verdict(error),
-            Error::InDoubt => Verdict::Again,
+            Error::InDoubt | Error::Locked(_) => Verdict::Again,
             Error::NoAnswer(_) => Verdict::Reconnect,
             Error::Url(_)
             | Error::EditedMigration { .. }
@@ -88,13 +90,35 @@ impl Error {
             | Error::EditedMigration { .. }
             | Error::UnknownMigration { .. }
             | Error::Unsuitable { .. } => true,
-            Error::InDoubt | Error::Local(_) | Error::NoAnswer(_) | Error::Unexpected(_) => false,
+            Error::InDoubt | Error::Local(_) | Error::NoAnswer(_) | Error::Locked(_) | Error::Unexpected(_) => false,
         }
     }
 
     /// Whether the server refused the role or its password (class 28), which a new password file may change.
     pub fn is_login_refused(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("28"))
+    }
+
+    /// Whether nothing answered: no server, or one that says nothing.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Error::Database(error) => error.code().is_none(),
+            Error::NoAnswer(_) => true,
+            Error::Url(_)
+            | Error::EditedMigration { .. }
+            | Error::UnknownMigration { .. }
+            | Error::InDoubt
+            | Error::Local(_)
+            | Error::Locked(_)
+            | Error::Unsuitable { .. }
+            | Error::Unexpected(_) => false,
+        }
+    }
+
+    /// What tells one cause from another: the SQLSTATE, or the text without its numbers.
+    pub fn cause(&self) -> String {
+        let text = || self.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.code().map_or_else(text, str::to_owned)
     }
 
     /// The SQLSTATE, if PostgreSQL gave one.
@@ -107,6 +131,7 @@ impl Error {
             | Error::InDoubt
             | Error::Local(_)
             | Error::NoAnswer(_)
+            | Error::Locked(_)
             | Error::Unsuitable { .. }
             | Error::Unexpected(_) => None,
         }
@@ -156,7 +181,7 @@ impl fmt::Display for Error {
             }
             Error::InDoubt => f.write_str("the last transaction is still running on a connection that is gone"),
             Error::Local(what) => write!(f, "this machine: {what}"),
-            Error::NoAnswer(what) => f.write_str(what),
+            Error::NoAnswer(what) | Error::Locked(what) => f.write_str(what),
             Error::Unsuitable { found, remedy } => write!(f, "{found}: {remedy}"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
         }
@@ -191,6 +216,7 @@ impl std::error::Error for Error {
             | Error::InDoubt
             | Error::Local(_)
             | Error::NoAnswer(_)
+            | Error::Locked(_)
             | Error::Unsuitable { .. }
             | Error::Unexpected(_) => None,
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use postgres::Client;
+use postgres::types::Type;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
@@ -20,8 +21,14 @@ const MIGRATIONS: &[Migration] = &[
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d69_6772;
 
-/// How long a migration may wait for another collector's, and may take.
+/// How long a migration may take.
 const TIMEOUT: &str = "10min";
+
+/// How long it may wait for another collector's.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How often it asks whether that is over.
+const LOCK_POLL: Duration = Duration::from_millis(200);
 
 struct Migration {
     name: &'static str,
@@ -29,8 +36,13 @@ struct Migration {
 }
 
 /// How far a migration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// It waits for somebody else's to end: whose.
+    Waits {
+        /// Process, application name and address.
+        holder: String,
+    },
     /// It begins: this one, of so many that are to be applied.
     Begins {
         /// Which, from 1.
@@ -50,21 +62,44 @@ pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     migrate_telling(client, |_, _| ())
 }
 
-/// The same; `told` hears the name of each migration before and after it.
+/// The same; `told` hears the name of each migration before and after it, and whom it waits for.
 ///
 /// Collectors that start together queue up on an advisory lock, and the second finds nothing to do.
 ///
 /// # Errors
 /// An applied migration whose text differs from ours or that we do not know, and whatever PostgreSQL says.
-pub fn migrate_telling(client: &mut Client, told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
+pub fn migrate_telling(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
     client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK])?;
+    take_lock(client, &mut told)?;
     let applied = apply_missing(client, told);
     // A connection that broke has lost the lock with it; that error is the one to report.
     let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]);
     let applied = applied?;
     unlocked?;
     Ok(applied)
+}
+
+/// Takes the advisory lock, and says whose it is while it is not to be had.
+fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> Result<()> {
+    let begin = Instant::now();
+    let mut last = None;
+    loop {
+        if client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0) {
+            return Ok(());
+        }
+        let rows = client.query_typed(include_str!("../../sql/lock_holder.sql"), &[(&LOCK, Type::INT8)])?;
+        // It may have let go just now.
+        if let Some(holder) = rows.first().map(|row| row.get::<_, String>(0)) {
+            if begin.elapsed() >= LOCK_WAIT_MAX {
+                return Err(Error::Locked(format!("the migration lock is held by {holder}")));
+            }
+            if last.as_ref() != Some(&holder) {
+                told("", Step::Waits { holder: holder.clone() });
+                last = Some(holder);
+            }
+        }
+        std::thread::sleep(LOCK_POLL);
+    }
 }
 
 /// Which of our migrations this database does not have, by name. One that it has with another text is named as well.

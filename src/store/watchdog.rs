@@ -278,3 +278,62 @@ impl<S: TlsStream + Unpin> TlsStream for Watched<S> {
         self.stream.channel_binding()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind], length.to_be_bytes().as_slice(), body].concat()
+    }
+
+    #[test]
+    fn a_login_that_takes_too_long_is_cut() {
+        let watch = Watch::begin("test-login", Duration::from_millis(50));
+        let context = Context::from_waker(Waker::noop());
+        assert!(watch.check(&context).is_ok());
+        let until = Instant::now() + Duration::from_secs(20);
+        let error = loop {
+            match watch.check(&context) {
+                Err(error) => break error,
+                Ok(()) => assert!(Instant::now() < until, "never cut"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "no answer for 0 s"));
+    }
+
+    #[test]
+    fn only_what_is_asked_is_waited_for() {
+        let watch = Watch::begin("test-frames", Duration::from_secs(60));
+        watch.opened();
+        assert_eq!(watch.silence(), None);
+        watch.sent(&message(b'Q', b"SET statement_timeout = '10min'\0"));
+        assert!(watch.silence().is_some() && longest_silence(&["test-f"]).is_some());
+        watch.received(&message(b'Z', b"I"));
+        assert_eq!((watch.silence(), watch.lock().limit.as_secs()), (None, 600));
+        // Inside a transaction, for that alone.
+        watch.sent(&message(b'Q', b"BEGIN\0"));
+        watch.received(&message(b'Z', b"T"));
+        watch.sent(&message(b'Q', b"SET LOCAL statement_timeout = '1s'\0"));
+        watch.received(&message(b'Z', b"T"));
+        assert_eq!(watch.lock().limit.as_secs(), 1);
+        watch.sent(&message(b'Q', b"COMMIT\0"));
+        watch.received(&message(b'Z', b"I"));
+        assert_eq!((watch.silence(), watch.lock().limit.as_secs()), (None, 600));
+        // Two questions at once; the first answer is not the last.
+        watch.sent(&[message(b'C', b"Sx\0"), message(b'S', b""), message(b'Q', b"SELECT 1\0")].concat());
+        watch.received(&message(b'Z', b"I"));
+        assert!(watch.silence().is_some());
+        watch.received(&[message(b'D', &[0; 5000]), message(b'Z', b"I")].concat());
+        assert_eq!(watch.silence(), None);
+        // COPY IN: the Sync behind the command is passed over.
+        watch.sent(&[message(b'B', b""), message(b'E', b""), message(b'S', b"")].concat());
+        watch.received(&message(b'G', &[0; 7]));
+        watch.sent(&[message(b'd', &[b'Q'; 9000]), message(b'c', b""), message(b'S', b"")].concat());
+        assert!(watch.silence().is_some());
+        watch.received(&message(b'Z', b"I"));
+        assert_eq!(watch.silence(), None);
+    }
+}

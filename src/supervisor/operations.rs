@@ -6,16 +6,24 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::notify::{self, Notify};
 use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, HttpOptions, probe};
-use crate::metrics::Meters;
+use crate::metrics::{Meters, Part};
 use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::spool::Spool;
 use crate::stop::Stop;
+use crate::store;
+
+/// How long a writer's connection may be without an octet from the database while an answer is due.
+const WRITER_SILENCE_MAX: Duration = Duration::from_secs(8);
+
+/// The same of the probe, whose questions are small.
+const PROBE_SILENCE_MAX: Duration = Duration::from_secs(4);
 
 /// The counters, and the threads that show them.
 pub(super) struct Operations {
@@ -32,6 +40,9 @@ impl Operations {
     /// The port cannot be bound.
     pub(super) fn start(settings: &Settings, stop: &Stop) -> Result<Operations, StartError> {
         let (meters, health) = (Arc::new(Meters::default()), Arc::new(Health::default()));
+        if let Ok(name) = store::connect::describe(&settings.database_url) {
+            health.name_database(name);
+        }
         let mut operations = Operations { meters, health, notify: RefCell::new(Notify::new()), threads: Vec::new() };
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
@@ -59,17 +70,33 @@ impl Operations {
         Ok(operations)
     }
 
+    /// The thread `who` cannot do its work at the start: said in the log and on `/readyz`.
+    pub(super) fn waits_for_database(&self, who: &str, error: &store::Error) {
+        self.health.database_away(who, error);
+        let cause = self.health.cause().unwrap_or_else(|| error.to_string());
+        if error.is_unanswered() {
+            self.meters.set_part("database", Err(cause.clone()));
+        }
+        self.meters.set_part("writers", Err(format!("not started: {cause}")));
+    }
+
     /// Measures what is not counted where it happens; to be called at every tick.
     pub(super) fn measure(&self, shared: &Shared) {
         shared.pipeline.measure(&self.meters);
         self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let writers = match (self.health.is_ready(), self.health.history_moves()) {
-            (false, _) => Err("cannot write, see the log".to_owned()),
-            (true, false) => Err("state waits for history, which stands still, see the log".to_owned()),
-            (true, true) => Ok(()),
+            (false, _) => Err(format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"))),
+            (true, moves) => silence_of(&["state-", "events-"], WRITER_SILENCE_MAX).and(match moves {
+                false => Err("state waits for history, which stands still, see the log".to_owned()),
+                true => Ok(()),
+            }),
         };
         self.meters.set_part("writers", writers);
+        // The probe itself says so when it gives up.
+        if let Err(why) = silence_of(&["probe"], PROBE_SILENCE_MAX) {
+            self.meters.set_part("database", Err(why));
+        }
         self.measure_spool(&shared.spool);
         let mut notify = self.notify.borrow_mut();
         notify.feed(&http::threads(&self.meters));
@@ -121,5 +148,15 @@ impl Operations {
             // They answer questions; one that panicked has been reported and leaves nothing half done.
             let _ = thread.join();
         }
+    }
+}
+
+/// Whether the database answers these threads within `max`.
+fn silence_of(threads: &[&str], max: Duration) -> Part {
+    match store::longest_silence(threads) {
+        Some((thread, silence)) if silence >= max => {
+            Err(format!("{thread} has had no answer from the database for {} s", silence.as_secs()))
+        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -1,0 +1,119 @@
+//! The start: the database is reached, however long that takes, and the schema brought up to date, while signals are heard.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
+use log::{info, warn};
+use signal_hook::consts::SIGHUP;
+
+use super::operations::Operations;
+use super::{Migrate, StartError, heartbeat, spawn};
+use crate::config::Settings;
+use crate::model::RouterId;
+use crate::store;
+use crate::store::migrate::Step;
+
+/// How it is called in the log and in `pg_stat_activity`.
+const THREAD: &str = "start";
+
+/// The first pause between two tries.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+
+/// The longest one.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What earlier runs left in the database.
+pub(super) struct Left {
+    /// Identifiers of routers by the addresses they came from.
+    pub(super) known: Vec<(IpAddr, RouterId)>,
+    /// Routers of this collector that have rows: they get the hold to come back.
+    pub(super) owned: Vec<RouterId>,
+    /// This process, in `collectors`.
+    pub(super) instance: String,
+}
+
+/// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
+///
+/// # Errors
+/// What waiting does not change.
+pub(super) fn reach_database(
+    settings: &Arc<Settings>,
+    migrate: Migrate,
+    signals: &Receiver<i32>,
+    operations: &Operations,
+) -> Result<Option<Left>, StartError> {
+    let mut pause = PAUSE_MIN;
+    let mut away_since = None;
+    loop {
+        let Some(opened) = open_beside(settings, migrate, signals) else { return Ok(None) };
+        match opened {
+            Ok(left) => {
+                operations.health.leave(THREAD);
+                match away_since.map(|since: Instant| since.elapsed().as_secs_f64()) {
+                    Some(seconds) => info!("database: connected after {seconds:.1} s"),
+                    None => info!("database: connected"),
+                }
+                return Ok(Some(left));
+            }
+            // A password file is renewed before or after the role's password: what is refused now may be let in soon.
+            Err(error)
+                if error.is_configuration() && !(error.is_login_refused() && settings.has_rotated_password()) =>
+            {
+                return Err(StartError::Configuration(format!("database: {error}")));
+            }
+            Err(error) => {
+                away_since.get_or_insert_with(Instant::now);
+                operations.waits_for_database(THREAD, &error);
+            }
+        }
+        match signals.recv_timeout(pause) {
+            Ok(SIGHUP) | Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(PAUSE_MAX),
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    }
+}
+
+/// One try, in a thread of its own: a signal is heard whatever it waits for. `None`: one said stop.
+fn open_beside(settings: &Arc<Settings>, migrate: Migrate, signals: &Receiver<i32>) -> Option<store::Result<Left>> {
+    let (done, opened) = bounded(1);
+    let for_thread = Arc::clone(settings);
+    spawn(THREAD, move || {
+        // Nobody may wait any more.
+        let _ = done.send(open(&for_thread, migrate));
+    });
+    loop {
+        select! {
+            recv(opened) -> result => match result {
+                Ok(result) => return Some(result),
+                Err(_) => return Some(Err(store::Error::Local("the thread that connects ended by itself".to_owned()))),
+            },
+            recv(signals) -> signal => match signal {
+                Ok(SIGHUP) => {}
+                Ok(_) | Err(_) => {
+                    // A migration that runs is rolled back with its connection.
+                    store::abandon();
+                    return None;
+                }
+            },
+        }
+    }
+}
+
+fn open(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
+    let mut client = store::connect(&settings.database_url, THREAD)?;
+    store::suitable::check_encoding(&mut client)?;
+    if migrate == Migrate::First {
+        store::migrate::migrate_telling(&mut client, |name, step| match step {
+            Step::Waits { holder } => warn!("database: the migration waits for its lock, which is held by {holder}"),
+            Step::Begins { number, of } => info!("database: migration {name} begins, {number} of {of}"),
+            Step::Applied(took) => info!("database: migration {name} applied in {:.1} s", took.as_secs_f64()),
+        })?;
+    }
+    let known = store::owner::known_addresses(&mut client)?;
+    let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
+    let (id, version) = (&settings.collector_id, heartbeat::version());
+    let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
+    Ok(Left { known, owned, instance })
+}
