@@ -15,7 +15,7 @@ use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
-use crate::store::{self, Client, Verdict, partitions, sessions, snapshots, upkeep};
+use crate::store::{self, Client, Verdict, add_path, partitions, sessions, snapshots, upkeep};
 
 /// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
 const SESSION_EVENTS_DAYS: u32 = 400;
@@ -153,6 +153,8 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     if !is_far_from(today, ours) {
         report.step(client, "forgetting sessions that have ended", sessions::forget_ended)?;
         report.step(client, "forgetting peers that are gone", |client| upkeep::forget_peers(client, PEERS_DAYS))?;
+        let forgotten = |client: &mut Client| add_path::forget(client, PEERS_DAYS);
+        report.step(client, "forgetting path identifiers of peers that are gone", forgotten)?;
     }
     report.refreshed = report.step(client, "refreshing route_summary", upkeep::refresh_summary)?.is_some();
     report.step(client, "analysing route_events", upkeep::analyze_history)?;

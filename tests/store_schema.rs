@@ -105,6 +105,12 @@ const COLUMNS: &[(&str, &str)] = &[
         "bmp_sessions",
         "session uuid !, router_id text !, collector_id text !, source inet, state text !, since timestamptz !, reason text",
     ),
+    (
+        "add_path_evidence",
+        "router_id text !, rib text !, is_post_policy boolean !, peer_type text !, distinguisher text !, peer_address inet !, \
+      peer_asn bigint !, peer_bgp_id inet !, afi integer !, safi smallint !, is_sent boolean !, is_announced boolean !, \
+      closed_at timestamptz, updated_at timestamptz !",
+    ),
 ];
 
 /// The indexes of the contract as PostgreSQL prints them behind `ON public.`.

@@ -551,8 +551,8 @@ proptest! {
                 .collect();
             let known = context.add_path_seen.reading(family);
             prop_assert!(known.is_none_or(|known| known == truth));
-            prop_assert_eq!(add_path_shown.reading(family).is_none(), add_path_ambiguous.contains(family));
-            if add_path_ambiguous.contains(family) && known.is_none() && is_announced != is_sent {
+            prop_assert_eq!(add_path_shown.reading(family).is_none(), add_path_ambiguous.reading(family).is_some());
+            if add_path_ambiguous.reading(family).is_some() && known.is_none() && is_announced != is_sent {
                 prop_assert_ne!(&read, &nlri);
             } else {
                 prop_assert_eq!(&read, &nlri);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::ends::{Ends, Over, Place, Start, Told, place};
 use super::op::{
-    Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent, StateOp, StatisticRecord, Was,
+    AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent,
+    StateOp, StatisticRecord, Was,
 };
-use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
+use crate::model::{AfiSafi, Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 
@@ -55,6 +56,8 @@ pub(super) struct Extras {
     pub(super) forgotten: BTreeSet<RouterId>,
     /// The latest value of each statistic.
     pub(super) statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
+    /// What was seen last of path identifiers.
+    pub(super) add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
     /// Rows of `session_events`.
     pub(super) events: Vec<(Option<RouterId>, SessionEvent)>,
 }
@@ -148,6 +151,7 @@ impl Batch {
             | StateOp::SessionState { .. }
             | StateOp::PeersUnknown(_)
             | StateOp::Statistics(_)
+            | StateOp::AddPathSeen(_)
             | StateOp::SessionEvent(_) => true,
         }
     }
@@ -272,6 +276,7 @@ impl Batch {
         self.extras.routers.retain(|record| !lost.contains(&record.router));
         self.extras.peers.retain(|(router, _)| !lost.contains(router));
         self.extras.statistics.retain(|(router, ..), _| !lost.contains(router));
+        self.extras.add_path.retain(|(router, ..), _| !lost.contains(router));
     }
 }
 
@@ -286,6 +291,7 @@ impl Extras {
             && self.routers.is_empty()
             && self.peers.is_empty()
             && self.statistics.is_empty()
+            && self.add_path.is_empty()
             && self.events.is_empty()
     }
 }

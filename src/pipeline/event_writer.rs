@@ -52,6 +52,7 @@ pub(super) struct EventWriter {
 struct WithdrawColumns {
     withdrawn: EncodedRoute,
     stale: EncodedRoute,
+    reread: EncodedRoute,
 }
 
 /// A batch with its times.
@@ -89,7 +90,11 @@ impl EventWriter {
         EventWriter {
             link: Link::new(&options, thread, events::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
-            columns: WithdrawColumns { withdrawn: EncodedRoute::withdrawn(), stale: EncodedRoute::stale() },
+            columns: WithdrawColumns {
+                withdrawn: EncodedRoute::withdrawn(),
+                stale: EncodedRoute::stale(),
+                reread: EncodedRoute::reread(),
+            },
             last: HashMap::new(),
             compressor,
             given_up: 0,
@@ -353,6 +358,7 @@ impl Row {
             RouteChange::Announce(route) => (Action::Announce, route),
             RouteChange::Withdraw(WithdrawReason::Withdrawn) => (Action::Withdraw, &columns.withdrawn),
             RouteChange::Withdraw(WithdrawReason::Stale) => (Action::Withdraw, &columns.stale),
+            RouteChange::Withdraw(WithdrawReason::Reread) => (Action::Withdraw, &columns.reread),
         };
         EventRow {
             id: &self.event.id,
@@ -380,6 +386,7 @@ impl fmt::Display for Row {
             }
             RouteChange::Withdraw(WithdrawReason::Withdrawn) => f.write_str(" withdrawn"),
             RouteChange::Withdraw(WithdrawReason::Stale) => f.write_str(" stale"),
+            RouteChange::Withdraw(WithdrawReason::Reread) => f.write_str(" reread"),
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
 pub use crate::store::record::{
-    PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, StatisticRecord, StoredRoute,
-    cut_reason,
+    AddPathPlace, AddPathRecord, PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind,
+    StatisticRecord, StoredRoute, cut_reason,
 };
 pub use crate::store::sessions::SessionState;
 
@@ -142,6 +142,8 @@ pub struct Claimed {
     pub owner: Arc<Ownership>,
     /// Tables of this router that are synchronised, or were, already.
     pub tables: Vec<TableKey>,
+    /// What earlier sessions have seen of path identifiers.
+    pub add_path: Vec<AddPathRecord>,
 }
 
 /// Changes of one session, in the order the router said them.
@@ -233,6 +235,8 @@ pub enum StateOp {
     Statistics(Vec<StatisticRecord>),
     /// Nobody tells of these neighbours of the router any more.
     PeersUnknown(PeersOf),
+    /// What messages of a peer have shown of path identifiers.
+    AddPathSeen(AddPathRecord),
     /// A row of `session_events`.
     SessionEvent(SessionEvent),
 }
@@ -271,6 +275,8 @@ pub enum WithdrawReason {
     Withdrawn,
     /// The router's new dump did not name it: `attrs = {"reason": "stale"}`.
     Stale,
+    /// It never was: its NLRI had been read the wrong way, with path identifiers or without: `attrs = {"reason": "reread"}`.
+    Reread,
 }
 
 /// History of one session, in order.

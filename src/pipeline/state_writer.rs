@@ -28,7 +28,7 @@ use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::RouterId;
 use crate::stop::Stop;
-use crate::store::{self, Client, Transaction, owner, peers, routes, sessions, sync};
+use crate::store::{self, Client, Transaction, add_path, owner, peers, routes, sessions, sync};
 
 /// One state writer.
 pub(super) struct StateWriter {
@@ -174,6 +174,12 @@ impl StateWriter {
                     .into_iter()
                     .map(|one| ((owner.router.clone(), one.peer.clone(), (one.type_code, one.afi, one.safi)), one));
                 batch.extras.statistics.extend(latest);
+            }
+            StateOp::AddPathSeen(record) => {
+                let key = (owner.router.clone(), record.place.clone(), record.family);
+                let batch = self.gather(owner);
+                batch.weigh(1, size_of_val(&record));
+                batch.extras.add_path.insert(key, record);
             }
             StateOp::SessionEvent(event) => self.batch.push_event(Some(owner.router.clone()), event),
             StateOp::SyncStart { tables, stored } => {
@@ -331,6 +337,8 @@ impl StateWriter {
                 }
                 peers::statistics(&mut transaction, extras.statistics.iter().map(|((router, ..), one)| (router, one)))?;
                 sync::seen(&mut transaction, &extras.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
+                let add_path = extras.add_path.iter().map(|((router, ..), record)| (router, record));
+                add_path::upsert(&mut transaction, add_path)?;
                 let events: Vec<_> = extras.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
                 sync::insert_events(&mut transaction, &events)?;
             }
@@ -383,6 +391,9 @@ impl StateWriter {
         for ((router, ..), statistic) in &extras.statistics {
             self.rejected.keep(router, &format_args!("{statistic:?}"), error);
         }
+        for ((router, ..), record) in &extras.add_path {
+            self.rejected.keep(router, &format_args!("{record:?}"), error);
+        }
         for record in &extras.routers {
             self.rejected.keep(&record.router, &format_args!("{record:?}"), error);
         }
@@ -429,7 +440,7 @@ impl StateWriter {
         owner.session = session;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
-        let _ = claim.reply.try_send(Ok(Claimed { owner, tables: taken.tables }));
+        let _ = claim.reply.try_send(Ok(Claimed { owner, tables: taken.tables, add_path: taken.add_path }));
     }
 
     /// Work that cannot be halved: done until it is done.

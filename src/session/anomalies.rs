@@ -46,6 +46,11 @@ impl Monitor {
         self.oddities.count(oddity)
     }
 
+    /// Counts so many of a kind.
+    pub(super) fn odd_times(&mut self, oddity: Oddity, times: usize) {
+        (0..times).for_each(|_| self.odd(oddity));
+    }
+
     pub(super) fn odd(&mut self, oddity: Oddity) {
         if self.count(oddity) {
             warn!("{}: {}", self.subject(), oddity.meaning());

@@ -47,11 +47,18 @@ impl NewRoutes<'_> {
         self.len() == 0
     }
 
-    fn collect_keys(&self, into: &mut HashSet<Nlri>) {
+    /// Gives each of their keys, in order.
+    pub fn for_each_key(&self, mut take: impl FnMut(Nlri)) {
         match self {
-            NewRoutes::Alike(_, nlri) => into.extend(nlri),
-            NewRoutes::Each(all) => into.extend(all.iter().map(|(nlri, _)| *nlri)),
+            NewRoutes::Alike(_, nlri) => nlri.iter().for_each(take),
+            NewRoutes::Each(all) => all.iter().for_each(|(nlri, _)| take(*nlri)),
         }
+    }
+
+    fn collect_keys(&self, into: &mut HashSet<Nlri>) {
+        self.for_each_key(|nlri| {
+            into.insert(nlri);
+        });
     }
 }
 

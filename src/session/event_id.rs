@@ -110,6 +110,7 @@ fn digest(table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp, occ
         }
         RouteChange::Withdraw(WithdrawReason::Withdrawn) => hash.update(b"D"),
         RouteChange::Withdraw(WithdrawReason::Stale) => hash.update(b"DS"),
+        RouteChange::Withdraw(WithdrawReason::Reread) => hash.update(b"DR"),
     }
     hash.finalize().into()
 }

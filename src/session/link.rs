@@ -69,6 +69,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         | SessionEnd::Mute
         | SessionEnd::OutOfStep(_)
         | SessionEnd::TooManyTables(_)
+        | SessionEnd::AddPath(_)
         | SessionEnd::DatabaseDiffers
         | SessionEnd::DatabaseRefused(_)
         | SessionEnd::Drift(_)

@@ -11,6 +11,7 @@
 //! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
 //! Termination removes a router's routes at once, everything else leaves them for the hold.
 
+pub mod add_path;
 mod anomalies;
 pub mod changes;
 pub mod drift;
@@ -36,6 +37,7 @@ mod reconcile;
 pub mod refusals;
 pub mod registry;
 pub mod remnants;
+mod reread;
 mod resume;
 pub mod rib;
 pub mod standing;
@@ -144,6 +146,8 @@ pub enum SessionEnd {
     OutOfStep(FrameError),
     /// The router names ever new tables; so many are allowed.
     TooManyTables(usize),
+    /// Routes were read with path identifiers, or without, by mistake, more than are kept: a new dump is read right.
+    AddPath(String),
     /// Another session of the same router from the same address is newer.
     Superseded,
     /// The router's identifier belongs to another session; the text names the remedy.
@@ -182,6 +186,7 @@ impl SessionEnd {
             SessionEnd::Unnamed(_) => "unnamed",
             SessionEnd::OutOfStep(_) => "out_of_step",
             SessionEnd::TooManyTables(_) => "too_many_tables",
+            SessionEnd::AddPath(_) => "add_path",
             SessionEnd::Superseded => "superseded",
             SessionEnd::Refused(_) => "refused",
             SessionEnd::OwnershipLost => "ownership_lost",
@@ -209,6 +214,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
             SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
             SessionEnd::TooManyTables(max) => write!(f, "more than {max} tables"),
+            SessionEnd::AddPath(what) => write!(f, "routes read the wrong way, a new dump is needed: {what}"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),
             SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),

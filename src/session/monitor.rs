@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
+use super::add_path::{Evidence, Of};
 use super::changes::{Changes, Part, PathIds, Slot};
 use super::drift::Drifts;
 use super::held::Held;
@@ -48,7 +49,9 @@ pub struct Monitor {
     pub(super) identity: Identity,
     pub(super) peers: Peers,
     pub(super) oddities: Oddities,
-    path_ids: PathIds,
+    /// What messages have shown of path identifiers.
+    pub(super) evidence: Evidence,
+    pub(super) path_ids: PathIds,
     pub(super) stored: Stored,
     pub(super) settled: Option<Settled>,
     pub(super) waiting: Waiting,
@@ -92,6 +95,7 @@ impl Monitor {
             identity,
             peers: Peers::new(),
             oddities: Oddities::default(),
+            evidence: Evidence::default(),
             path_ids,
             stored,
             settled: None,
@@ -235,6 +239,7 @@ impl Monitor {
             | SessionEnd::Unnamed(_)
             | SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
+            | SessionEnd::AddPath(_)
             | SessionEnd::Superseded
             | SessionEnd::Drift(_)
             | SessionEnd::Refused(_)
@@ -267,8 +272,11 @@ impl Monitor {
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
         let header = &monitoring.peer;
+        let source = self.peers.source(header);
+        let negotiated = self.peers.context(header);
         let mut routes = Routes::default();
-        let decoded = match monitoring.decode_update(self.peers.context(header), &mut routes) {
+        let context = self.evidence.context(Of::from(&source), negotiated);
+        let decoded = match monitoring.decode_update(context, &mut routes) {
             Ok(decoded) => decoded,
             Err(error) => return self.reject(frame, &error),
         };
@@ -282,7 +290,6 @@ impl Monitor {
             let without = !self.peers.is_up(header);
             self.odd_where([(filtered, Oddity::FilteredLocRib), (without, Oddity::LocRibWithoutPeerUp)]);
         }
-        let source = self.peers.source(header);
         match self.stored.judge(&source) {
             Judgement::Kept => {}
             Judgement::KeptInsteadOf(view) => {
@@ -295,6 +302,7 @@ impl Monitor {
                 return Ok(());
             }
         }
+        self.learn_add_path(frame, &source, negotiated, monitoring, &decoded, received_at)?;
         let raw = match self.shared.options.raw {
             RawBytes::Dropped => None,
             RawBytes::Stored => Some(frame.bytes.into()),
@@ -403,6 +411,7 @@ impl Monitor {
         // What comes out of the spool is over: no connection is left to close.
         let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
         let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
+        self.evidence.remember(claimed.add_path);
         self.settled = Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
@@ -486,6 +495,7 @@ impl Settled {
             SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
             SessionEnd::OutOfStep(_)
             | SessionEnd::TooManyTables(_)
+            | SessionEnd::AddPath(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::DatabaseRefused(_)
             | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),

@@ -7,6 +7,10 @@ pub enum Oddity {
     AddPathMissing,
     /// The NLRI carry path identifiers that were not announced.
     AddPathUnannounced,
+    /// NLRI can be read with and without path identifiers, and nothing that the session has shown decides.
+    AddPathAmbiguous,
+    /// NLRI had been read the wrong way, with path identifiers or without.
+    AddPathReread,
     /// The AS_PATH has another width than the per-peer header says.
     AsWidthOther,
     /// NLRI carry several labels, and the Multiple Labels Capability is not in both OPENs.
@@ -63,9 +67,11 @@ pub enum Oddity {
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 28] = [
+    pub const ALL: [Oddity; 30] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
+        Oddity::AddPathAmbiguous,
+        Oddity::AddPathReread,
         Oddity::AsWidthOther,
         Oddity::LabelsUnannounced,
         Oddity::TrailingBytes,
@@ -99,6 +105,8 @@ impl Oddity {
         match self {
             Oddity::AddPathMissing => "add_path_missing",
             Oddity::AddPathUnannounced => "add_path_unannounced",
+            Oddity::AddPathAmbiguous => "add_path_ambiguous",
+            Oddity::AddPathReread => "add_path_reread",
             Oddity::AsWidthOther => "as_width_other",
             Oddity::LabelsUnannounced => "labels_unannounced",
             Oddity::TrailingBytes => "trailing_bytes",
@@ -133,6 +141,8 @@ impl Oddity {
         match self {
             Oddity::AddPathMissing => "announced Add-Path, sends no path identifiers",
             Oddity::AddPathUnannounced => "sends path identifiers it did not announce",
+            Oddity::AddPathAmbiguous => "NLRI that fit with and without path identifiers, kept until a message decides",
+            Oddity::AddPathReread => "NLRI that were read with path identifiers, or without, by mistake: read again",
             Oddity::AsWidthOther => "AS_PATH is not as wide as the A flag says",
             Oddity::LabelsUnannounced => "sends several labels for a prefix without the Multiple Labels Capability",
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",

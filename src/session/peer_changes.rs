@@ -47,6 +47,7 @@ impl Monitor {
         if told.rank == Rank::Anew {
             info!("{}: {} has another BGP session, its tables are stale", settled.subject, told.id);
             self.stored.forget(&told.id);
+            self.evidence.down(&told.id);
             settled.drifts.forget(&told.id);
             settled.tables.restart(&told.id)?;
         }
@@ -84,6 +85,7 @@ impl Monitor {
         }
         self.peers.peer_down(&down.peer);
         self.stored.forget(&peer);
+        self.evidence.down(&peer);
         settled.drifts.forget(&peer);
         settled.remnants.down(&peer, received_at);
         settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));

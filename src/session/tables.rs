@@ -64,16 +64,16 @@ pub struct Stamp {
 /// The tables of one router.
 #[derive(Debug)]
 pub struct Tables {
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     rules: Rules,
-    tables: HashMap<TableKey, SyncedTable>,
+    pub(super) tables: HashMap<TableKey, SyncedTable>,
     /// The tables of each peer or instance.
     by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// Tables with rows from before this session that it has not begun.
     held: Held,
     /// Whether the hold is over for what is from before this session and it has not begun.
     is_hold_over: bool,
-    standing: Arc<Standing>,
+    pub(super) standing: Arc<Standing>,
     /// Whether what is said now may have been said, and stored, in an earlier process.
     is_doubtful: bool,
     /// Whether a row of `session_events` that history is read by may still be on its way: events of a table that begins have
@@ -501,8 +501,7 @@ impl Tables {
 
     /// The table's key, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
     fn table(&mut self, source: &Source, name: &TableName, slot: Slot) -> Result<TableKey, SessionEnd> {
-        let stored = slot.name(Arc::clone(&name.stored));
-        let key = TableKey { view: source.view, name: stored, afi: slot.afi };
+        let key = key_of(source, name, slot);
         if self.tables.contains_key(&key) {
             return Ok(key);
         }
@@ -594,6 +593,11 @@ pub enum Gone {
     All(PeerId),
     /// The table of this name; others of it are left.
     Table(PeerId, Arc<str>),
+}
+
+/// The key of a table of this peer.
+pub(super) fn key_of(source: &Source, name: &TableName, slot: Slot) -> TableKey {
+    TableKey { view: source.view, name: slot.name(Arc::clone(&name.stored)), afi: slot.afi }
 }
 
 /// A table in all its families.

@@ -125,7 +125,9 @@ fn say(op: &StateOp) -> Option<String> {
             format!("full at {}", routes.unwrap())
         }
         StateOp::PeersUnknown(_) | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
-        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => return None,
+        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::AddPathSeen(_) | StateOp::SessionEvent(_) => {
+            return None;
+        }
     })
 }
 
@@ -134,6 +136,7 @@ fn say_change(change: &RouteChange) -> &'static str {
         RouteChange::Announce(_) => "A",
         RouteChange::Withdraw(WithdrawReason::Withdrawn) => "D",
         RouteChange::Withdraw(WithdrawReason::Stale) => "stale",
+        RouteChange::Withdraw(WithdrawReason::Reread) => "reread",
     }
 }
 

@@ -138,6 +138,7 @@ impl Monitor {
             SessionEnd::Mute
             | SessionEnd::Unnamed(_)
             | SessionEnd::TooManyTables(_)
+            | SessionEnd::AddPath(_)
             | SessionEnd::Superseded
             | SessionEnd::Refused(_)
             | SessionEnd::OwnershipLost

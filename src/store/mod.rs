@@ -4,6 +4,7 @@
 //! database are the database's own (`now()`, `clock_timestamp()`), because purging compares them; `received_at` and
 //! `router_time` of `route_events` are the only two that are not.
 
+pub mod add_path;
 pub mod connect;
 mod door;
 pub mod error;

@@ -7,8 +7,8 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
-use super::record::RouterRecord;
-use super::{sessions, sync};
+use super::record::{AddPathRecord, RouterRecord};
+use super::{add_path, sessions, sync};
 use crate::model::{Afi, RouterId, TableKey};
 
 /// What a session gets when it takes its router.
@@ -18,6 +18,8 @@ pub struct Taken {
     pub epoch: i64,
     /// Tables that have a row of their own synchronisation already.
     pub tables: Vec<TableKey>,
+    /// What earlier sessions have seen of path identifiers.
+    pub add_path: Vec<AddPathRecord>,
 }
 
 /// Takes a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of it.
@@ -44,8 +46,9 @@ pub fn claim(
     sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
     sync::mark_all_stale(&mut transaction, &record.router)?;
     let tables = sync::tables_of(&mut transaction, &record.router)?;
+    let add_path = add_path::of_router(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Some(Taken { epoch: row.get(0), tables }))
+    Ok(Some(Taken { epoch: row.get(0), tables, add_path }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {

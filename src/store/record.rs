@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::model::{Afi, Asn, Prefix, RouterId};
+use crate::model::{Afi, AfiSafi, Asn, Prefix, RibKind, RouterId};
 
 /// A row of `routers`, as far as the session knows it. `None` keeps what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,34 @@ pub struct StatisticRecord {
     pub name: String,
     /// The value.
     pub value: u64,
+}
+
+/// Whose path identifiers a row of `add_path_evidence` is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AddPathPlace {
+    /// `rib`.
+    pub rib: RibKind,
+    /// `is_post_policy`.
+    pub is_post_policy: bool,
+    /// The peer, or a Loc-RIB with address and AS zero.
+    pub peer: PeerName,
+    /// `peer_bgp_id`; zero where it tells nothing apart.
+    pub bgp_id: Ipv4Addr,
+}
+
+/// A row of `add_path_evidence`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddPathRecord {
+    /// Whose.
+    pub place: AddPathPlace,
+    /// Of which family.
+    pub family: AfiSafi,
+    /// `is_sent`.
+    pub is_sent: bool,
+    /// `is_announced`.
+    pub is_announced: bool,
+    /// Whether `closed_at` is set.
+    pub is_closed_once: bool,
 }
 
 /// A route as the database holds it.

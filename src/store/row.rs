@@ -112,8 +112,17 @@ impl EncodedRoute {
 
     /// The columns of an event for a route that a new dump did not name: `attrs` alone says so.
     pub fn stale() -> EncodedRoute {
+        EncodedRoute::gone(r#"{"reason": "stale"}"#)
+    }
+
+    /// The columns of an event for a route that never was, its NLRI having been read the wrong way.
+    pub fn reread() -> EncodedRoute {
+        EncodedRoute::gone(r#"{"reason": "reread"}"#)
+    }
+
+    fn gone(attrs: &str) -> EncodedRoute {
         let mut out = vec![0xff; 4 * (ATTRIBUTE_COLUMNS - 1)];
-        put_jsonb(&mut out, r#"{"reason": "stale"}"#);
+        put_jsonb(&mut out, attrs);
         EncodedRoute::from_columns(&out)
     }
 

@@ -60,9 +60,19 @@ impl AddPathFamilies {
         self.0 |= AddPathFamilies::bit(family);
     }
 
-    /// Takes a family out.
-    pub fn remove(&mut self, family: AfiSafi) {
-        self.0 &= !AddPathFamilies::bit(family);
+    /// Whether all of `others` are among them.
+    pub fn includes(self, others: AddPathFamilies) -> bool {
+        others.0 & !self.0 == 0
+    }
+
+    /// Those that are in one of the two sets alone.
+    pub fn difference(self, other: AddPathFamilies) -> AddPathFamilies {
+        AddPathFamilies(self.0 ^ other.0)
+    }
+
+    /// All but `others`.
+    pub fn without(self, others: AddPathFamilies) -> AddPathFamilies {
+        AddPathFamilies(self.0 & !others.0)
     }
 
     /// The families, in a fixed order.
@@ -86,7 +96,7 @@ impl AddPathFamilies {
     }
 }
 
-/// What messages have shown of path identifiers: for each family the newest, if there is any.
+/// A reading for some families: what messages have shown of path identifiers, the newest of each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddPathSeen {
     with: AddPathFamilies,
@@ -125,7 +135,12 @@ impl AddPathSeen {
 
     /// Whether all that `other` has shown is shown here as well.
     pub fn includes(self, other: AddPathSeen) -> bool {
-        other.with.0 & !self.with.0 == 0 && other.without.0 & !self.without.0 == 0
+        self.with.includes(other.with) && self.without.includes(other.without)
+    }
+
+    /// The families of which something was shown.
+    pub fn families(self) -> AddPathFamilies {
+        AddPathFamilies(self.with.0 | self.without.0)
     }
 
     /// All that was shown.

@@ -44,9 +44,9 @@ pub struct Decoded<'r, 'a> {
     pub lies: Lies,
     /// What the message shows of path identifiers, by fields that only one reading fits; the last one counts.
     pub add_path_shown: AddPathSeen,
-    /// Families with NLRI that both readings fit and that no other field of the message decides. They were read as other
-    /// messages have shown, or else as announced.
-    pub add_path_ambiguous: AddPathFamilies,
+    /// How families were read of which there are NLRI that both readings fit and that no other field of the message decides:
+    /// as other messages have shown, or else as announced.
+    pub add_path_ambiguous: AddPathSeen,
 }
 
 /// Where one message contradicts what the router announced. Each message is judged alone.
@@ -140,7 +140,7 @@ pub fn decode<'r, 'a>(
             update: Update::RouteRefresh(refresh),
             lies,
             add_path_shown: AddPathSeen::default(),
-            add_path_ambiguous: AddPathFamilies::default(),
+            add_path_ambiguous: AddPathSeen::default(),
         });
     }
     let withdrawn_length = usize::from(body.u16("Withdrawn Routes Length")?);
@@ -154,7 +154,8 @@ pub fn decode<'r, 'a>(
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
     };
-    let add_path_ambiguous = decoder.ties.iter().map(|tie| tie.family).collect();
+    let mut add_path_ambiguous = AddPathSeen::default();
+    decoder.ties.iter().for_each(|tie| add_path_ambiguous.note(tie.family, tie.add_path));
     Ok(Decoded { update, lies: decoder.lies, add_path_shown: decoder.shown, add_path_ambiguous })
 }
 
@@ -502,7 +503,8 @@ mod tests {
             };
             let withdrawn: Vec<_> = routes.withdrawn.iter().map(|field| nlri(&field.nlri)).collect();
             let announced: Vec<_> = routes.announced.iter().map(|field| nlri(&field.nlri)).collect();
-            (withdrawn.join(", "), announced.join(", "), decoded.add_path_ambiguous, decoded.lies.add_path_missing)
+            let ambiguous = decoded.add_path_ambiguous.families();
+            (withdrawn.join(", "), announced.join(", "), ambiguous, decoded.lies.add_path_missing)
         };
         let none = AddPathFamilies::default();
         let v4: AddPathFamilies = [AfiSafi::IPV4_UNICAST].into_iter().collect();

@@ -152,7 +152,7 @@ impl<'a> RouteMonitoring<'a> {
     /// What the Peer Ups said, corrected by what the message itself says of how to read it.
     ///
     /// A capability in a Stateless Parsing TLV is in use, whatever direction it names: the UPDATE was written with it.
-    fn context(&self, mut context: DecodeContext) -> DecodeContext {
+    pub fn context(&self, mut context: DecodeContext) -> DecodeContext {
         for tlv in self.tlvs.iter().filter(|tlv| tlv.kind == TlvKind::StatelessParsing) {
             for capability in open::decode_capabilities(tlv.value) {
                 match capability {

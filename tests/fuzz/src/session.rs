@@ -250,7 +250,11 @@ fn answer(item: &StateItem) {
         StateItem::Claim(claim) => {
             let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1, Arc::default()));
             // A session that is gone needs no answer.
-            let _ = claim.reply.send(Ok(Claimed { owner, tables: vec![TableKey::loc_rib("held", Afi::Ipv4)] }));
+            let _ = claim.reply.send(Ok(Claimed {
+                owner,
+                tables: vec![TableKey::loc_rib("held", Afi::Ipv4)],
+                add_path: Vec::new(),
+            }));
         }
         StateItem::Batch(batch) => {
             for op in &batch.ops {
@@ -308,7 +312,7 @@ impl Story {
                         routes.insert(key(&nlri), route.fingerprint());
                         self.check_route(&route);
                     }
-                    RouteChange::Withdraw(WithdrawReason::Withdrawn) => {
+                    RouteChange::Withdraw(WithdrawReason::Withdrawn | WithdrawReason::Reread) => {
                         assert!(routes.remove(&key(&nlri)).is_some(), "{table} {nlri:?} is not there");
                     }
                     RouteChange::Withdraw(WithdrawReason::Stale) => panic!("stale routes go by End-of-RIB"),
@@ -331,7 +335,7 @@ impl Story {
                 let known = self.by_ops.get(&*table).expect("a table begins before it is counted");
                 assert_eq!(routes, known.len(), "{table} would be counted wrongly");
             }
-            StateOp::PeerSeen(_) | StateOp::Statistics(_) | StateOp::PeersUnknown(_) => {}
+            StateOp::PeerSeen(_) | StateOp::AddPathSeen(_) | StateOp::Statistics(_) | StateOp::PeersUnknown(_) => {}
             StateOp::MarkStale(_) | StateOp::SessionState { .. } => {}
             StateOp::SessionEvent(event) => check_session_event(&event),
         }
@@ -352,6 +356,10 @@ impl Story {
                     WithdrawReason::Stale => {
                         assert!(was_there, "{event:?} is not there");
                         (Action::Withdraw, EncodedRoute::stale())
+                    }
+                    WithdrawReason::Reread => {
+                        assert!(was_there, "{event:?} is not there");
+                        (Action::Withdraw, EncodedRoute::reread())
                     }
                 }
             }

@@ -58,7 +58,7 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
         }
     };
     assert!(!(decoded.lies.add_path_missing && context.add_path.is_empty()), "nothing was announced");
-    let both = decoded.add_path_shown.iter().find(|(family, _)| decoded.add_path_ambiguous.contains(*family));
+    let both = decoded.add_path_shown.iter().find(|(family, _)| decoded.add_path_ambiguous.reading(*family).is_some());
     assert!(both.is_none(), "a field of the family decides: {both:?}");
     match decoded.update {
         Update::EndOfRib(_) => {

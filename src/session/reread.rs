@@ -1,0 +1,240 @@
+//! NLRI that can be read with and without path identifiers: what a message shows is learned, what it leaves open is kept,
+//! and what turns out to have been read the wrong way is read again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use log::{debug, info, warn};
+
+use super::add_path::{Kept, KeptMessage, News, Of};
+use super::changes::{Changes, PathIds, Slot};
+use super::monitor::{Monitor, Settled};
+use super::oddity::Oddity;
+use super::peers::Source;
+use super::synced_table::Writer;
+use super::table_names::TableName;
+use super::tables::{Stamp, Tables, key_of};
+use super::{RawBytes, SessionEnd};
+use crate::model::{AfiSafi, Nlri, Prefix, Timestamp};
+use crate::pipeline::{RouteChange, StateOp, Was, WithdrawReason};
+use crate::wire::bgp::add_path::AddPath;
+use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
+use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
+
+/// A message that was read the wrong way, in both readings.
+struct Reread<'a> {
+    monitoring: RouteMonitoring<'a>,
+    kept: &'a KeptMessage,
+    wrong: Changes<'a>,
+    right: Changes<'a>,
+}
+
+impl Monitor {
+    /// Learns what a message shows of path identifiers, before it is applied itself. `negotiated` is how the peer's messages
+    /// are to be read by its capabilities.
+    ///
+    /// # Errors
+    /// The session cannot go on; or has to be closed, so that a new dump is read by what was learned.
+    #[inline]
+    pub(super) fn learn_add_path(
+        &mut self,
+        frame: &Frame<'_>,
+        source: &Source,
+        negotiated: DecodeContext,
+        monitoring: &RouteMonitoring<'_>,
+        decoded: &Decoded<'_, '_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let (shown, ambiguous) = (decoded.add_path_shown, decoded.add_path_ambiguous);
+        if self.evidence.is_settled(Of::from(source), negotiated.add_path, shown, ambiguous) {
+            return Ok(());
+        }
+        self.learn(frame, source, negotiated, monitoring, decoded, received_at)
+    }
+
+    #[cold]
+    fn learn(
+        &mut self,
+        frame: &Frame<'_>,
+        source: &Source,
+        negotiated: DecodeContext,
+        monitoring: &RouteMonitoring<'_>,
+        decoded: &Decoded<'_, '_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let of = Of::from(source);
+        let announced = monitoring.context(negotiated).add_path;
+        for news in self.evidence.learn(of, negotiated.add_path, announced, decoded.add_path_shown) {
+            self.take_news(source, news, received_at)?;
+        }
+        let Update::Routes(routes) = &decoded.update else { return Ok(()) };
+        for (family, used) in decoded.add_path_ambiguous.iter() {
+            if !self.evidence.is_open(of, negotiated.add_path, family) {
+                continue;
+            }
+            let nlri = nlri_of(routes, family);
+            self.odd_times(Oddity::AddPathAmbiguous, nlri);
+            // Multicast routes are not stored.
+            if family.safi != 2 {
+                let context = self.evidence.context(of, negotiated);
+                let message = || KeptMessage { bytes: frame.bytes.into(), received_at, context, used };
+                self.evidence.keep(of, family, nlri, message);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_news(&mut self, source: &Source, news: News, received_at: Timestamp) -> Result<(), SessionEnd> {
+        let News { family, wrong, remember } = news;
+        let of = Of::from(source);
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        if let Some(remember) = remember {
+            debug!("{}: {}, {family}: {}", settled.subject, source.peer, in_words(remember.shown));
+            settled.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
+        }
+        let Some(kept) = wrong else { return Ok(()) };
+        if kept.is_over {
+            // What comes out of the spool is over: no connection is left to close.
+            let close = if self.resumed.is_none() { self.evidence.close_once(of, family) } else { None };
+            if let Some(remember) = close {
+                settled.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
+                return Err(SessionEnd::AddPath(format!("{}, {family}: {}", source.peer, in_words(remember.shown))));
+            }
+            warn!(
+                "{}: {}, {family}: more routes were read the wrong way than are kept: others stay until they change",
+                settled.subject, source.peer
+            );
+        }
+        let count = self.reread(source, family, &kept, received_at)?;
+        let messages = kept.messages.len();
+        info!(
+            "{}: {}, {family}: {messages} messages read again, {count} routes withdrawn",
+            self.subject(),
+            source.peer
+        );
+        self.odd_times(Oddity::AddPathReread, count);
+        Ok(())
+    }
+
+    /// Takes back what was stored of messages that were read the wrong way, and reads them again, in their order. How many
+    /// routes were taken back.
+    fn reread(
+        &mut self,
+        source: &Source,
+        family: AfiSafi,
+        kept: &Kept,
+        received_at: Timestamp,
+    ) -> Result<usize, SessionEnd> {
+        let Monitor { peers, path_ids, settled, shared, .. } = self;
+        let Some(Settled { tables, .. }) = settled else { return Ok(0) };
+        let name = |of: &Reread<'_>, slot: Slot| peers.table_of(&of.monitoring, slot.family());
+        let mut all: Vec<Reread<'_>> =
+            kept.messages.iter().filter_map(|message| Reread::of(message, family, *path_ids)).collect();
+        // A message whose table went meanwhile is of a peer or name that is gone.
+        all.retain(|message| message.wrong.slots().all(|slot| tables.has(source, &name(message, slot), slot)));
+        let mut right: HashSet<(Arc<str>, Prefix, u32)> = HashSet::new();
+        let stored = |of: &Reread<'_>, slot: Slot| slot.name(name(of, slot).stored);
+        let key = |name: &Arc<str>, nlri: Nlri| (Arc::clone(name), nlri.prefix, nlri.path_id_column());
+        for message in &all {
+            for (slot, nlri) in &message.right.withdrawn {
+                let name = stored(message, *slot);
+                for nlri in nlri {
+                    right.remove(&key(&name, nlri));
+                }
+            }
+            for (slot, routes) in &message.right.announced {
+                let name = stored(message, *slot);
+                routes.for_each_key(|nlri| {
+                    right.insert(key(&name, nlri));
+                });
+            }
+        }
+        let mut count = 0;
+        for message in &all {
+            for (slot, routes) in &message.wrong.announced {
+                let stored = stored(message, *slot);
+                let mut wrong = Vec::with_capacity(routes.len());
+                routes.for_each_key(|nlri| wrong.push(nlri));
+                // What is there by the other reading too is announced again, and not taken back before.
+                wrong.retain(|nlri| !right.contains(&key(&stored, *nlri)));
+                count += tables.take_back(source, &name(message, *slot), *slot, &wrong, received_at)?;
+            }
+        }
+        for message in &all {
+            let raw = match shared.options.raw {
+                RawBytes::Dropped => None,
+                RawBytes::Stored => Some((*message.kept.bytes).into()),
+            };
+            let router_time = message.monitoring.peer.time;
+            let stamp = Stamp { received_at: message.kept.received_at, router_time, raw };
+            tables.apply(source, |slot| name(message, slot), &message.right, stamp)?;
+        }
+        Ok(count)
+    }
+}
+
+impl Tables {
+    /// Whether this session has the table.
+    fn has(&self, source: &Source, name: &TableName, slot: Slot) -> bool {
+        self.tables.contains_key(&key_of(source, name, slot))
+    }
+
+    /// Routes of a table that never were, their NLRI having been read the wrong way: those that are stored go. How many.
+    fn take_back(
+        &mut self,
+        source: &Source,
+        name: &TableName,
+        slot: Slot,
+        all: &[Nlri],
+        received_at: Timestamp,
+    ) -> Result<usize, SessionEnd> {
+        let Tables { tables, outbox, standing, .. } = self;
+        let Some(table) = tables.get_mut(&key_of(source, name, slot)) else { return Ok(0) };
+        let mut stamp = Stamp { received_at, router_time: None, raw: None };
+        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+        let mut count = 0;
+        for nlri in all.iter().copied() {
+            if table.rib.withdraw(&nlri) {
+                let change = RouteChange::Withdraw(WithdrawReason::Reread);
+                writer.event(&table.table, nlri, change.clone())?;
+                writer.op(&table.table, nlri, change, Was::Stored)?;
+                count += 1;
+            }
+        }
+        table.measure();
+        Ok(count)
+    }
+}
+
+impl<'a> Reread<'a> {
+    /// `None`: it cannot be read, which it could before.
+    fn of(kept: &'a KeptMessage, family: AfiSafi, path_ids: PathIds) -> Option<Reread<'a>> {
+        let frame = bmp::next_frame(&kept.bytes, kept.bytes.len()).ok()??;
+        let Ok(Message::RouteMonitoring(monitoring)) = bmp::decode(&frame) else { return None };
+        let read = |add_path| {
+            let mut context = kept.context;
+            context.add_path_seen.note(family, add_path);
+            let mut routes = Routes::default();
+            monitoring.decode_update(context, &mut routes).ok()?;
+            routes.announced.retain(|field| field.family == family);
+            routes.withdrawn.retain(|field| field.family == family);
+            Some(Changes::of(&routes, path_ids))
+        };
+        let (wrong, right) = (read(kept.used)?, read(kept.used.other())?);
+        Some(Reread { monitoring, kept, wrong, right })
+    }
+}
+
+/// How many NLRI of a family a message has.
+fn nlri_of(routes: &Routes<'_>, family: AfiSafi) -> usize {
+    let announced = routes.announced.iter().filter(|field| field.family == family).map(|field| field.nlri.len());
+    let withdrawn = routes.withdrawn.iter().filter(|field| field.family == family).map(|field| field.nlri.len());
+    announced.chain(withdrawn).sum()
+}
+
+fn in_words(shown: AddPath) -> &'static str {
+    match shown {
+        AddPath::Plain => "path identifiers are not sent",
+        AddPath::WithPathIds => "path identifiers are sent",
+    }
+}

@@ -1,0 +1,180 @@
+//! NLRI that can be read with and without path identifiers, through the socket into SQL: the binary, a made router, a real
+//! PostgreSQL.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually_equal};
+use common::pg::TestDb;
+
+const ROUTER: &str = "10.255.0.1";
+const ALL_RIBS: (&str, &str) = ("STORE", "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post");
+
+/// The Loc-RIB and each view of a peer's Adj-RIBs, by their flags: L 0x40, O 0x10.
+fn ribs() -> [Peer; 5] {
+    let peer = |flags| Peer { flags, ..Peer::neighbour("192.0.2.1", 64_501) };
+    [Peer::loc_rib(ROUTER), peer(0), peer(0x40), peer(0x10), peer(0x50)]
+}
+
+fn rows(db: &TestDb, query: &str) -> Vec<String> {
+    db.client().query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// What is stored in all RIBs, as `prefix path_id how many RIBs`.
+fn routes(db: &TestDb) -> Vec<String> {
+    rows(
+        db,
+        "SELECT concat_ws(' ', prefix, path_id, count(*)) FROM (
+             SELECT prefix, path_id FROM current_routes
+             UNION ALL SELECT prefix, path_id FROM adj_rib_in UNION ALL SELECT prefix, path_id FROM adj_rib_out) r
+         GROUP BY prefix, path_id ORDER BY prefix, path_id",
+    )
+}
+
+/// The history of the Loc-RIB.
+fn events(db: &TestDb) -> Vec<String> {
+    rows(
+        db,
+        "SELECT concat_ws(' ', action, prefix, coalesce(path_id::text, '-'), CASE WHEN action = 'D' THEN attrs ->> 'reason' END)
+         FROM route_events WHERE rib = 'loc-rib' ORDER BY ingest_time",
+    )
+}
+
+/// The IPv4 NLRI field of an UPDATE that announces.
+fn announce(router: &mut FakeRouter, peer: Peer, nlri: &[u8]) {
+    let attributes = Attributes { raw: bmp::attribute(0x40, 3, &[192, 0, 2, 9]), ..Attributes::path(&[64_501]) };
+    router.send(&bmp::route_monitoring(peer, &bmp::update(&[], &attributes.bytes(), nlri)));
+}
+
+fn greet(router: &mut FakeRouter, add_path: Vec<(u16, u8)>) {
+    let open = Open { add_path, families: vec![(1, 1)], ..Open::of(64_500, ROUTER) };
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(Peer::loc_rib(ROUTER), &open, Some("global")));
+    router.send(&bmp::peer_up(Peer::neighbour("192.0.2.1", 64_501), &open, None));
+}
+
+/// FRR negotiates Add-Path and sends no identifiers.
+#[test]
+fn routes_read_with_ids_by_mistake_are_read_again() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[ALL_RIBS]);
+    let mut router = ingester.connect();
+    greet(&mut router, vec![(1, 1)]);
+    for peer in ribs() {
+        announce(&mut router, peer, &[25, 198, 51, 100, 0]);
+        announce(&mut router, peer, &[24, 198, 18, 1, 24, 198, 18, 2]);
+        announce(&mut router, peer, &[25, 203, 0, 113, 0]);
+        router.send(&bmp::route_monitoring(peer, &bmp::update(&[25, 203, 0, 113, 0], &[], &[])));
+    }
+    eventually_equal(vec!["0.0.0.0/0 432419684 5".to_owned(), "198.18.2.0/24 415633921 5".to_owned()], || routes(&db));
+    for peer in ribs() {
+        announce(&mut router, peer, &[16, 10, 1]);
+        // From now on these are clear.
+        announce(&mut router, peer, &[25, 192, 0, 2, 0]);
+    }
+    let all = ["10.1.0.0/16 0 5", "192.0.2.0/25 0 5", "198.18.1.0/24 0 5", "198.18.2.0/24 0 5", "198.51.100.0/25 0 5"];
+    eventually_equal(all.map(str::to_owned).to_vec(), || routes(&db));
+    let told = [
+        "A 0.0.0.0/0 432419684",
+        "A 198.18.2.0/24 415633921",
+        "A 0.0.0.0/0 432734321",
+        "D 0.0.0.0/0 432734321",
+        "D 0.0.0.0/0 432419684 reread",
+        "D 198.18.2.0/24 415633921 reread",
+        "A 198.51.100.0/25 -",
+        "A 198.18.1.0/24 -",
+        "A 198.18.2.0/24 -",
+        "A 203.0.113.0/25 -",
+        "D 203.0.113.0/25 -",
+        "A 10.1.0.0/16 -",
+        "A 192.0.2.0/25 -",
+    ];
+    eventually_equal(told.map(str::to_owned).to_vec(), || events(&db));
+    let evidence = "SELECT concat_ws(' ', rib, is_post_policy, afi, safi, is_sent, is_announced) FROM add_path_evidence ORDER BY 1";
+    let remembered = [
+        "adj-rib-in f 1 1 f t",
+        "adj-rib-in t 1 1 f t",
+        "adj-rib-out f 1 1 f t",
+        "adj-rib-out t 1 1 f t",
+        "loc-rib f 1 1 f t",
+    ];
+    assert_eq!(rows(&db, evidence), remembered);
+    ingester.logged("announced Add-Path, sends no path identifiers");
+    ingester.logged("messages read again");
+    let read_again = ingester.count_logged("messages read again");
+    drop(router);
+
+    // The next session begins with what this one has seen.
+    let mut router = ingester.connect();
+    greet(&mut router, vec![(1, 1)]);
+    for peer in ribs() {
+        announce(&mut router, peer, &[25, 198, 51, 100, 0]);
+        announce(&mut router, peer, &[25, 198, 51, 100, 128]);
+        router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    }
+    let all = ["198.51.100.0/25 0 5", "198.51.100.128/25 0 5"].map(str::to_owned);
+    eventually_equal(all.to_vec(), || routes(&db));
+    assert_eq!(ingester.count_logged("messages read again"), read_again);
+    assert!(ingester.stop().success());
+}
+
+/// Huawei and GoBGP send identifiers that they did not announce.
+#[test]
+fn routes_read_without_ids_by_mistake_are_read_again() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[ALL_RIBS]);
+    let mut router = ingester.connect();
+    greet(&mut router, vec![]);
+    for peer in ribs() {
+        // 10.0.1.0/24 under the identifier 24.198.51.100.
+        announce(&mut router, peer, &[24, 198, 51, 100, 24, 10, 0, 1]);
+    }
+    eventually_equal(vec!["10.0.1.0/24 0 5".to_owned(), "198.51.100.0/24 0 5".to_owned()], || routes(&db));
+    for peer in ribs() {
+        announce(&mut router, peer, &[0, 0, 0, 1, 0]);
+    }
+    eventually_equal(vec!["0.0.0.0/0 1 5".to_owned(), "10.0.1.0/24 415642468 5".to_owned()], || routes(&db));
+    // A message that fits one reading is read so whatever was seen; the newest evidence decides the others.
+    for peer in ribs() {
+        announce(&mut router, peer, &[16, 10, 9]);
+        announce(&mut router, peer, &[24, 192, 0, 2, 24, 10, 0, 2]);
+    }
+    let all = ["0.0.0.0/0 1 5", "10.0.1.0/24 415642468 5", "10.0.2.0/24 0 5", "10.9.0.0/16 0 5", "192.0.2.0/24 0 5"];
+    eventually_equal(all.map(str::to_owned).to_vec(), || routes(&db));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn more_than_is_kept_closes_the_session_once() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let peer = Peer::loc_rib(ROUTER);
+    // 21,000 routes, which are 10,500 with identifiers.
+    let dump = |router: &mut FakeRouter| {
+        greet(router, vec![(1, 1)]);
+        for third in 0..42 {
+            let nlri: Vec<u8> = (0..250).flat_map(|fourth| [24, 10, third, fourth, 24, 11, third, fourth]).collect();
+            announce(router, peer, &nlri);
+        }
+    };
+    let mut router = ingester.connect();
+    dump(&mut router);
+    announce(&mut router, peer, &[16, 172, 16]);
+    ingester.logged("routes read the wrong way, a new dump is needed");
+    let stored = "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE path_id <> 0)) FROM current_routes";
+    let mut router = ingester.connect();
+    dump(&mut router);
+    router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    eventually_equal(vec!["21000 0".to_owned()], || rows(&db, stored));
+    let closed = "SELECT (closed_at IS NOT NULL)::text FROM add_path_evidence";
+    assert_eq!(rows(&db, closed), ["true"]);
+    // It was evidence of an earlier session that decided. Now the reverse is seen, and the session lives.
+    announce(&mut router, peer, &[0, 0, 0, 1, 0]);
+    let default = "SELECT prefix::text FROM current_routes WHERE prefix = '0.0.0.0/0' AND path_id = 1";
+    eventually_equal(vec!["0.0.0.0/0".to_owned()], || rows(&db, default));
+    assert_eq!(ingester.count_logged("a new dump is needed"), 1);
+    ingester.logged("more routes were read the wrong way than are kept");
+    assert!(ingester.stop().success());
+}
