@@ -191,7 +191,7 @@ fn named(id: Ipv4Addr) -> Option<Ipv4Addr> {
 fn is_vrf(kind: PeerKind) -> bool {
     match kind {
         PeerKind::Global => false,
-        PeerKind::Vrf(_) => true,
+        PeerKind::GlobalVrf(_) | PeerKind::Vrf(_) => true,
         PeerKind::Local(rd) | PeerKind::LocRib(rd) | PeerKind::Unknown { rd, .. } => !rd.is_zero(),
     }
 }

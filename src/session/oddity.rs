@@ -11,7 +11,7 @@ pub enum Oddity {
     AddPathAmbiguous,
     /// NLRI had been read the wrong way, with path identifiers or without.
     AddPathReread,
-    /// The AS_PATH has another width than the per-peer header says.
+    /// The AS_PATH has another width than the OPENs and the per-peer header say.
     AsWidthOther,
     /// NLRI carry several labels, and the Multiple Labels Capability is not in both OPENs.
     LabelsUnannounced,
@@ -143,7 +143,7 @@ impl Oddity {
             Oddity::AddPathUnannounced => "sends path identifiers it did not announce",
             Oddity::AddPathAmbiguous => "NLRI that fit with and without path identifiers, kept until a message decides",
             Oddity::AddPathReread => "NLRI that were read with path identifiers, or without, by mistake: read again",
-            Oddity::AsWidthOther => "AS_PATH is not as wide as the A flag says",
+            Oddity::AsWidthOther => "AS_PATH is not as wide as the OPENs and the A flag say",
             Oddity::LabelsUnannounced => "sends several labels for a prefix without the Multiple Labels Capability",
             Oddity::TrailingBytes => "bytes behind the BGP message ignored",
             Oddity::AttributeErrors => "malformed path attributes handled by RFC 7606",

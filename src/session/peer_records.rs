@@ -17,7 +17,7 @@ use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, Statistics
 /// The key of a neighbour's, or of a Loc-RIB's, rows.
 pub fn name(peer: &PeerKey) -> PeerName {
     let kind = match peer.kind {
-        PeerKind::Global => "global".to_owned(),
+        PeerKind::Global | PeerKind::GlobalVrf(_) => "global".to_owned(),
         PeerKind::Vrf(_) => "rd".to_owned(),
         PeerKind::Local(_) => "local".to_owned(),
         PeerKind::LocRib(_) => "loc_rib".to_owned(),
@@ -79,9 +79,11 @@ fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
 pub fn note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<String>) -> SessionEvent {
     let peer_address = match header.peer.kind {
         PeerKind::LocRib(_) => None,
-        PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
-            Some(header.peer.address)
-        }
+        PeerKind::Global
+        | PeerKind::GlobalVrf(_)
+        | PeerKind::Vrf(_)
+        | PeerKind::Local(_)
+        | PeerKind::Unknown { .. } => Some(header.peer.address),
     };
     SessionEvent { peer_address, reason, ..router_note(kind, None, None) }
 }

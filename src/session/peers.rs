@@ -19,7 +19,7 @@ use crate::wire::bgp::add_path::AddPathFamilies;
 use crate::wire::bgp::labels::MultipleLabels;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bgp::update::DecodeContext;
-use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
+use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, PeerDown, PeerUp, RouteMonitoring};
 
 /// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
@@ -129,7 +129,11 @@ impl PeerId {
         let PeerKey { kind, address, asn, bgp_id } = *peer;
         match kind {
             PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id },
-            PeerKind::Global | PeerKind::Vrf(_) | PeerKind::Local(_) | PeerKind::Unknown { .. } => {
+            PeerKind::Global
+            | PeerKind::GlobalVrf(_)
+            | PeerKind::Vrf(_)
+            | PeerKind::Local(_)
+            | PeerKind::Unknown { .. } => {
                 let id = PeerId { kind, address: Some(address), asn, bgp_id: Ipv4Addr::UNSPECIFIED };
                 if id.is_link_local() { PeerId { bgp_id, ..id } } else { id }
             }
@@ -201,12 +205,14 @@ struct Peer {
     names: GivenNames,
 }
 
-/// How the NLRI of each RIB are written. Settled at a Peer Up, because every UPDATE asks.
+/// How the NLRI of each RIB are written, and AS numbers. Settled at a Peer Up, because every UPDATE asks.
 #[derive(Clone, Copy, Debug, Default)]
 struct InUse {
     adj_rib_in: NlriForm,
     adj_rib_out: NlriForm,
     loc_rib: NlriForm,
+    /// Of the AS numbers in both Adj-RIBs, where the OPENs settle it.
+    as_width: Option<AsWidth>,
 }
 
 /// The families whose NLRI carry path identifiers, and those whose NLRI may carry several labels.
@@ -218,7 +224,8 @@ struct NlriForm {
 
 impl InUse {
     /// Several labels take the capability in both OPENs (RFC 8277 section 2); how many is up to who receives the routes, and
-    /// those of a Loc-RIB nobody does.
+    /// those of a Loc-RIB nobody does. AS numbers have two octets where a side lacks the capability for four (RFC 6793
+    /// section 4.2), whatever the A flag says; a Loc-RIB's have four (RFC 9069 section 4.2), its OPENs are made up.
     fn of(sent: &Capabilities, received: &Capabilities) -> InUse {
         let all = [&sent.send, &sent.receive, &received.send, &received.receive];
         InUse {
@@ -234,6 +241,7 @@ impl InUse {
                 add_path: all.into_iter().flatten().copied().collect(),
                 labels: sent.labels.shared_with(received.labels).without_limit(),
             },
+            as_width: (sent.has_two_octets() || received.has_two_octets()).then_some(AsWidth::Two),
         }
     }
 }
@@ -245,6 +253,9 @@ struct Capabilities {
     send: BTreeSet<AfiSafi>,
     receive: BTreeSet<AfiSafi>,
     labels: MultipleLabels,
+    /// An OPEN was there and could be read to its end: what it does not announce, this side has not.
+    is_known: bool,
+    four_octet_as: bool,
 }
 
 impl Capabilities {
@@ -252,7 +263,12 @@ impl Capabilities {
         if self.families.is_empty() { BTreeSet::from([AfiSafi::IPV4_UNICAST]) } else { self.families.clone() }
     }
 
+    fn has_two_octets(&self) -> bool {
+        self.is_known && !self.four_octet_as
+    }
+
     fn merge(&mut self, open: &Open) {
+        self.is_known |= !open.is_dummy() && open.defect.is_none();
         self.labels.merge(MultipleLabels::of(open));
         for capability in &open.capabilities {
             match capability {
@@ -269,7 +285,8 @@ impl Capabilities {
                         }
                     }
                 }
-                Capability::FourOctetAs(_) | Capability::Other { .. } => {}
+                Capability::FourOctetAs(_) | Capability::Other { code: 65, .. } => self.four_octet_as = true,
+                Capability::Other { .. } => {}
             }
         }
     }
@@ -450,12 +467,13 @@ impl Peers {
     /// either OPEN counts: both OPENs are made up by the router.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
         let in_use = self.known(header).in_use.unwrap_or_default();
-        let NlriForm { add_path, labels } = match header.rib {
-            Rib::AdjRibIn(_) => in_use.adj_rib_in,
-            Rib::AdjRibOut(_) => in_use.adj_rib_out,
-            Rib::LocRib { .. } => in_use.loc_rib,
+        let (NlriForm { add_path, labels }, as_width) = match header.rib {
+            Rib::AdjRibIn(_) => (in_use.adj_rib_in, in_use.as_width),
+            Rib::AdjRibOut(_) => (in_use.adj_rib_out, in_use.as_width),
+            Rib::LocRib { .. } => (in_use.loc_rib, None),
         };
-        DecodeContext { as_width: header.as_width, add_path, labels, ..DecodeContext::default() }
+        let as_width = as_width.unwrap_or(header.as_width);
+        DecodeContext { as_width, add_path, labels, ..DecodeContext::default() }
     }
 
     /// The families of a peer or instance: of a Loc-RIB those that either of its made-up OPENs announces, else those that

@@ -239,3 +239,48 @@ fn several_labels_take_the_capability_in_both_opens() {
     check(&[(&two, &three), (&three, &three)], [[3, 255], [3, 255], [255, 255]]);
     check(&[(&two, &[]), (&[], &three)], [[2, 0], [3, 0], [255, 0]]);
 }
+
+#[test]
+fn as_numbers_are_as_wide_as_both_opens_say() {
+    let of = |capabilities: &[Capability]| Open { capabilities: capabilities.to_vec(), ..open(&[], &[]) };
+    let (two, four) = (of(&[Capability::Multiprotocol(V4)]), of(&[Capability::FourOctetAs(Asn(1))]));
+    let dummy = Open { version: 0, ..of(&[]) };
+    // What is behind a capability that cannot be read may have been the one for four octets.
+    let cut = Open { defect: Some(crate::wire::Error::new(0, "Capability Value", "")), ..two.clone() };
+    let check = |sent: &Open, received: &Open, without_flag, with_flag| {
+        for rib in [Rib::AdjRibIn(Policy::Pre), Rib::AdjRibIn(Policy::Post), Rib::AdjRibOut(Policy::Post)] {
+            for (flag, want) in [(AsWidth::Four, without_flag), (AsWidth::Two, with_flag)] {
+                let header = PerPeerHeader { as_width: flag, ..header(PeerKind::Global, rib) };
+                let mut peers = Peers::new();
+                peers.peer_up(&up(header, sent.clone(), received.clone(), None));
+                assert_eq!(peers.context(&header).as_width, want, "{sent:?} {received:?} {flag:?}");
+            }
+        }
+    };
+    check(&four, &four, AsWidth::Four, AsWidth::Two);
+    check(&four, &two, AsWidth::Two, AsWidth::Two);
+    check(&two, &four, AsWidth::Two, AsWidth::Two);
+    check(&two, &dummy, AsWidth::Two, AsWidth::Two);
+    check(&four, &dummy, AsWidth::Four, AsWidth::Two);
+    check(&dummy, &dummy, AsWidth::Four, AsWidth::Two);
+    check(&four, &cut, AsWidth::Four, AsWidth::Two);
+    // The OPENs of a Loc-RIB are made up: its paths have four octets.
+    let mut peers = Peers::new();
+    peers.peer_up(&up(loc_rib(RD), two.clone(), two, None));
+    assert_eq!(peers.context(&loc_rib(RD)).as_width, AsWidth::Four);
+    assert_eq!(Peers::new().context(&header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre))).as_width, AsWidth::Four);
+}
+
+#[test]
+fn a_global_peer_with_a_distinguisher_is_one_of_a_vrf() {
+    let mut peers = Peers::new();
+    let global = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    let of_vrf = header(PeerKind::new(0, RD), Rib::AdjRibIn(Policy::Pre));
+    for header in [global, of_vrf] {
+        peers.peer_up(&up(header, open(&[V4], &[]), open(&[V4], &[]), None));
+    }
+    assert_eq!(&*peers.table_name(&global, V4).stored, "UNKNOWN");
+    assert_eq!(&*peers.table_name(&of_vrf, V4).stored, "rd:0:65000:7");
+    assert_eq!(peers.peer_down(&of_vrf), Some(PeerId::of(&of_vrf.peer)));
+    assert!(peers.is_up(&global) && !peers.is_up(&of_vrf));
+}

@@ -234,7 +234,7 @@ fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> V
     let (number, instance) = (format!("|as:{asn}"), format!("|instance:{rd}"));
     let id = if bgp_id.is_unspecified() { String::new() } else { format!("|id:{bgp_id}") };
     let type_code = match kind {
-        PeerKind::Global => 0,
+        PeerKind::Global | PeerKind::GlobalVrf(_) => 0,
         PeerKind::Vrf(_) => 1,
         PeerKind::Local(_) => 2,
         PeerKind::LocRib(_) => 3,

@@ -8,7 +8,7 @@ use crate::model::attrs::hex;
 use crate::session::open_json;
 use crate::session::peers::Peers;
 use crate::wire::Error;
-use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rd, Rib};
+use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rib};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{
     self, Frame, Information, Message, Mirrored, PeerDown, RouteMirroring, Statistic, StatisticValue,
@@ -22,7 +22,7 @@ pub fn line(frame: &Frame<'_>, offset: u64, peers: &mut Peers) -> Object {
     line.insert("version".into(), json!(frame.version));
     line.insert("type".into(), json!(type_name(frame.type_code)));
     if let Some(header) = bmp::decode_peer(frame) {
-        line.insert("peer".into(), peer(frame, &header));
+        line.insert("peer".into(), peer(&header));
     }
     match bmp::decode(frame) {
         Ok(message) => {
@@ -89,10 +89,10 @@ fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers)
     }
 }
 
-fn peer(frame: &Frame<'_>, header: &PerPeerHeader) -> Value {
+fn peer(header: &PerPeerHeader) -> Value {
     let mut peer = Object::new();
     let (name, type_code) = match header.peer.kind {
-        PeerKind::Global => ("global", 0),
+        PeerKind::Global | PeerKind::GlobalVrf(_) => ("global", 0),
         PeerKind::Vrf(_) => ("rd", 1),
         PeerKind::Local(_) => ("local", 2),
         PeerKind::LocRib(_) => ("loc_rib", 3),
@@ -100,8 +100,7 @@ fn peer(frame: &Frame<'_>, header: &PerPeerHeader) -> Value {
     };
     peer.insert("type".into(), json!(name));
     peer.insert("type_code".into(), json!(type_code));
-    // Straight from the octets: a global peer has no distinguisher, but some are sent with one.
-    let rd = frame.bytes.get(8..16).and_then(|octets| octets.try_into().ok()).map_or(header.peer.kind.rd(), Rd);
+    let rd = header.peer.kind.rd();
     if !rd.is_zero() {
         peer.insert("distinguisher".into(), json!(rd.to_string()));
     }

@@ -218,10 +218,12 @@ impl<'a> Decoder<'_, 'a> {
     fn finish(self) -> Fields<'a> {
         let Decoder { fields, path, pending, .. } = self;
         let Pending { as4_path, mut aggregator, as4_aggregator, two_octet } = pending;
-        // An AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind both: neither counts.
-        let is_trusted = two_octet && aggregator.is_none_or(|(asn, _)| asn == Asn::TRANS);
+        // Where both came, an AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind what stands in the
+        // attributes of four octets: neither of those counts. Without an AS4_AGGREGATOR it says nothing of them.
+        let both = aggregator.zip(as4_aggregator);
+        let is_trusted = two_octet && both.is_none_or(|((asn, _), _)| asn == Asn::TRANS);
         if is_trusted {
-            if aggregator.is_some() && as4_aggregator.is_some() {
+            if both.is_some() {
                 aggregator = as4_aggregator;
             }
             if let Some(as4_path) = as4_path {

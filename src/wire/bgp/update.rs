@@ -346,15 +346,20 @@ fn read_next_hop(value: &[u8]) -> Option<NextHop> {
     }
 }
 
+/// The unspecified address is no next hop (RFC 4291 section 2.5.2): with it in front the link-local one is all there is.
 fn two_addresses(global: &[u8], link_local: &[u8]) -> Option<NextHop> {
-    let address = <[u8; 16]>::try_from(global).ok()?.into();
+    let address = Ipv6Addr::from(<[u8; 16]>::try_from(global).ok()?);
     let link_local = Ipv6Addr::from(<[u8; 16]>::try_from(link_local).ok()?);
-    Some(NextHop { address, link_local: (!link_local.is_unspecified()).then_some(link_local) })
+    Some(match (address.is_unspecified(), link_local.is_unspecified()) {
+        (true, false) => NextHop { address: link_local.into(), link_local: None },
+        (_, none) => NextHop { address: address.into(), link_local: (!none).then_some(link_local) },
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::OtherAttribute;
 
     fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
         let mut body = u16::try_from(withdrawn.len()).unwrap().to_be_bytes().to_vec();
@@ -404,6 +409,52 @@ mod tests {
         assert_eq!(is_eor(&[0x80, 15, 3, 0, 2, 1], &[8, 10]), None);
         assert_eq!(is_eor(&[0x80, 15, 4, 0, 2, 1, 0], &[]), None);
         assert_eq!(is_eor(&[0x80, 14, 5, 0, 2, 1, 0, 0], &[]), None);
+    }
+
+    #[test]
+    fn as4_path_counts_unless_both_aggregators_came_and_the_old_one_names_another_as() {
+        // 64496 AS_TRANS, by a peer of two octets; the AS4_PATH has 65551 at its end.
+        let path = [0x40, 2, 6, 2, 2, 0xfb, 0xf0, 0x5b, 0xa0];
+        let as4_path = [0xc0, 17, 6, 2, 1, 0, 1, 0, 0x0f];
+        let aggregator = |asn: [u8; 2]| [&[0xc0, 7, 6][..], &asn, &[192, 0, 2, 9]].concat();
+        let as4_aggregator = [0xc0, 18, 8, 0, 1, 0, 0x10, 192, 0, 2, 10];
+        let check = |aggregators: &[u8], want_path: &str, want_aggregator: Option<u32>| {
+            let attributes = [&ORIGIN[..], &path, &as4_path, aggregators].concat();
+            let bytes = update(&[], &attributes, &[8, 10]);
+            let mut routes = Routes::default();
+            let context = DecodeContext { as_width: AsWidth::Two, ..DecodeContext::default() };
+            decode(&bytes, 0, &context, &mut routes).unwrap();
+            let got = routes.attributes.other.iter().find_map(|attribute| match attribute {
+                OtherAttribute::Aggregator { asn, .. } => Some(asn.0),
+                _ => None,
+            });
+            assert_eq!(routes.attributes.as_path.unwrap().to_string(), want_path, "{aggregators:?}");
+            assert_eq!(got, want_aggregator, "{aggregators:?}");
+        };
+        let (trans, other) = (aggregator([0x5b, 0xa0]), aggregator([0xfb, 0xf3]));
+        check(&[], "64496 65551", None);
+        check(&trans, "64496 65551", Some(23_456));
+        check(&other, "64496 65551", Some(64_499));
+        check(&as4_aggregator, "64496 65551", None);
+        check(&[&trans[..], &as4_aggregator].concat(), "64496 65551", Some(65_552));
+        check(&[&other[..], &as4_aggregator].concat(), "64496 23456", Some(64_499));
+    }
+
+    #[test]
+    fn an_unspecified_next_hop_gives_way_to_the_link_local_one() {
+        let (none, link_local) = ([0; 16], [&[0xfe, 0x80][..], &[0; 13], &[1]].concat());
+        let global = [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[1]].concat();
+        let rd = [0; 8];
+        let check = |parts: &[&[u8]], want: &str, beside: Option<&str>| {
+            let want = NextHop { address: want.parse().unwrap(), link_local: beside.map(|it| it.parse().unwrap()) };
+            assert_eq!(read_next_hop(&parts.concat()), Some(want), "{parts:?}");
+        };
+        check(&[&none, &link_local], "fe80::1", None);
+        check(&[&rd, &none, &rd, &link_local], "fe80::1", None);
+        check(&[&global, &link_local], "2001:db8::1", Some("fe80::1"));
+        check(&[&rd, &global, &rd, &link_local], "2001:db8::1", Some("fe80::1"));
+        check(&[&global, &none], "2001:db8::1", None);
+        check(&[&none, &none], "::", None);
     }
 
     #[test]

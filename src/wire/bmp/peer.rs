@@ -50,6 +50,8 @@ pub struct PeerKey {
 pub enum PeerKind {
     /// Type 0, global instance.
     Global,
+    /// Type 0 with a distinguisher, which RFC 7854 section 4.2 has zero: a peer in a VRF.
+    GlobalVrf(Rd),
     /// Type 1, RD instance: a VRF's.
     Vrf(Rd),
     /// Type 2, local instance.
@@ -66,11 +68,27 @@ pub enum PeerKind {
 }
 
 impl PeerKind {
+    /// The kind of a peer with this type and distinguisher.
+    pub fn new(type_code: u8, rd: Rd) -> PeerKind {
+        match type_code {
+            0 if rd.is_zero() => PeerKind::Global,
+            0 => PeerKind::GlobalVrf(rd),
+            1 => PeerKind::Vrf(rd),
+            2 => PeerKind::Local(rd),
+            3 => PeerKind::LocRib(rd),
+            type_code => PeerKind::Unknown { type_code, rd },
+        }
+    }
+
     /// The distinguisher; zero for a global peer.
     pub fn rd(self) -> Rd {
         match self {
             PeerKind::Global => Rd([0; 8]),
-            PeerKind::Vrf(rd) | PeerKind::Local(rd) | PeerKind::LocRib(rd) | PeerKind::Unknown { rd, .. } => rd,
+            PeerKind::GlobalVrf(rd)
+            | PeerKind::Vrf(rd)
+            | PeerKind::Local(rd)
+            | PeerKind::LocRib(rd)
+            | PeerKind::Unknown { rd, .. } => rd,
         }
     }
 }
@@ -139,13 +157,7 @@ impl PerPeerHeader {
         let bgp_id = reader.ipv4("peer BGP ID")?;
         let seconds = reader.u32("timestamp (seconds)")?;
         let micros = reader.u32("timestamp (microseconds)")?;
-        let kind = match type_code {
-            0 => PeerKind::Global,
-            1 => PeerKind::Vrf(rd),
-            2 => PeerKind::Local(rd),
-            3 => PeerKind::LocRib(rd),
-            type_code => PeerKind::Unknown { type_code, rd },
-        };
+        let kind = PeerKind::new(type_code, rd);
         let is_loc_rib = matches!(kind, PeerKind::LocRib(_));
         let policy = if flags & FLAG_L == 0 { Policy::Pre } else { Policy::Post };
         let rib = if is_loc_rib {
@@ -164,10 +176,11 @@ impl PerPeerHeader {
     }
 }
 
-/// An IPv4 address stands in the last four octets (RFC 7854 section 4.2).
+/// An IPv4 address stands in the last four octets (RFC 7854 section 4.2). One that is mapped into IPv6 is unmapped: a router
+/// may write the same peer in either way.
 fn peer_address(octets: [u8; 16], is_ipv6: bool) -> IpAddr {
     let [.., a, b, c, d] = octets;
-    if is_ipv6 { Ipv6Addr::from(octets).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+    if is_ipv6 { Ipv6Addr::from(octets).to_canonical() } else { Ipv4Addr::new(a, b, c, d).into() }
 }
 
 #[cfg(test)]
@@ -198,7 +211,7 @@ mod tests {
         check(0, 0x40, Rib::AdjRibIn(Policy::Post), four, "192.0.2.1");
         check(1, 0x60, Rib::AdjRibIn(Policy::Post), two, "192.0.2.1");
         check(0, 0x50, Rib::AdjRibOut(Policy::Post), four, "192.0.2.1");
-        check(2, 0x90, Rib::AdjRibOut(Policy::Pre), four, "::ffff:192.0.2.1");
+        check(2, 0x90, Rib::AdjRibOut(Policy::Pre), four, "192.0.2.1");
         check(3, 0x00, Rib::LocRib { filtered: false }, four, "192.0.2.1");
         check(3, 0x80, Rib::LocRib { filtered: true }, four, "192.0.2.1");
         check(3, 0x70, Rib::LocRib { filtered: false }, four, "192.0.2.1");
@@ -211,6 +224,9 @@ mod tests {
         check([0, 1, 192, 0, 2, 1, 0, 9], "1:192.0.2.1:9");
         check([0, 2, 0xfa, 0x56, 0xea, 0, 0, 9], "2:4200000000:9");
         check([0, 9, 1, 2, 3, 4, 5, 6], "9:010203040506");
-        assert_eq!(header(1, 0).peer.kind.rd().to_string(), "0:64499:75");
+        for type_code in 0..=4 {
+            assert_eq!(header(type_code, 0).peer.kind.rd().to_string(), "0:64499:75");
+        }
+        assert_eq!(PeerKind::new(0, Rd([0; 8])), PeerKind::Global);
     }
 }

@@ -51,5 +51,5 @@ fn local_address(octets: [u8; 16], peer: &PerPeerHeader) -> IpAddr {
         Rib::AdjRibIn(_) | Rib::AdjRibOut(_) => peer.peer.address.is_ipv6(),
     };
     let [.., a, b, c, d] = octets;
-    if is_ipv6 { Ipv6Addr::from(octets).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+    if is_ipv6 { Ipv6Addr::from(octets).to_canonical() } else { Ipv4Addr::new(a, b, c, d).into() }
 }
