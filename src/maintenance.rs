@@ -67,6 +67,8 @@ pub struct Report {
     pub refreshed: bool,
     /// Rows of `session_events` that were too old.
     pub forgotten: u64,
+    /// What somebody made of the partitions that has to be put right by hand.
+    pub remarks: Vec<String>,
     /// What failed and will be tried again, in words.
     pub failures: Vec<String>,
 }
@@ -128,10 +130,8 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     let today = partitions::today(client)?;
     for day in [Some(today), today.tomorrow().ok()].into_iter().flatten() {
         let name = partitions::name_of(day);
-        let made = report.step(client, &format!("creating {name}"), |client| partitions::ensure(client, day))?;
-        if made == Some(true) {
-            report.created.push(name);
-        }
+        let made = report.step(client, &format!("creating {name}"), |client| partitions::fill(client, &EVENTS, day))?;
+        report.created.extend(made.into_iter().flatten());
     }
     if !upkeep::begin(client)? {
         report.is_elsewhere = true;
@@ -155,6 +155,12 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         report.step(client, "forgetting peers that are gone", |client| upkeep::forget_peers(client, PEERS_DAYS))?;
         let forgotten = |client: &mut Client| add_path::forget(client, PEERS_DAYS);
         report.step(client, "forgetting path identifiers of peers that are gone", forgotten)?;
+    }
+    for series in [&EVENTS, &SNAPSHOTS] {
+        let list = |client: &mut Client| partitions::list(client, series);
+        let partitions = report.step(client, "listing partitions", list)?.unwrap_or_default();
+        let troubles = partitions.iter().filter_map(|partition| partition.trouble(series.parent));
+        report.remarks.extend(troubles.map(|(found, remedy)| format!("{found}: {remedy}")));
     }
     report.refreshed = report.step(client, "refreshing route_summary", upkeep::refresh_summary)?.is_some();
     report.step(client, "analysing route_events", upkeep::analyze_history)?;
@@ -181,10 +187,9 @@ pub fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result
     let due = report.step(client, "listing snapshots", |client| snapshots::due(client, today))?.unwrap_or_default();
     if !due.is_empty() {
         let name = SNAPSHOTS.name_of(today);
-        let ensure = |client: &mut Client| partitions::ensure_in(client, &SNAPSHOTS, today);
-        if report.step(client, &format!("creating {name}"), ensure)? == Some(true) {
-            report.created.push(name);
-        }
+        let fill = |client: &mut Client| partitions::fill(client, &SNAPSHOTS, today);
+        let made = report.step(client, &format!("creating {name}"), fill)?;
+        report.created.extend(made.into_iter().flatten());
     }
     for (router, table) in due {
         let what = format!("copying table {table} of router {router}");
@@ -245,6 +250,9 @@ impl Report {
         }
         for name in &self.dropped {
             log::info!("partition {name}: dropped, its retention is over");
+        }
+        for remark in &self.remarks {
+            log::warn!("maintenance: {remark}");
         }
         for failure in &self.failures {
             log::warn!("maintenance: {failure}; trying again at the next run");

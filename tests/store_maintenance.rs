@@ -52,12 +52,18 @@ fn retention_keeps_today_and_so_many_days_before() {
     for days in [0, 2, 3, 4, 9] {
         ensure(&mut client, ago(days)).unwrap();
     }
-    // Left by runs that ended too early: one detached and not dropped, and a table of a name that is not ours.
-    client.batch_execute(&format!("ALTER TABLE route_events DETACH PARTITION {}", name_of(ago(9)))).unwrap();
-    client.batch_execute("CREATE TABLE route_events_2020 ()").unwrap();
+    // Left by a run that ended too early: one detached and not dropped.
+    let nine = name_of(ago(9));
+    client
+        .batch_execute(&format!(
+            "INSERT INTO detached_partitions (oid, name) VALUES ('{nine}'::regclass, '{nine}');
+             ALTER TABLE route_events DETACH PARTITION {nine}; CREATE TABLE route_events_2020 ()"
+        ))
+        .unwrap();
     assert_eq!(run_once(&mut client, 0).unwrap().dropped, Vec::<String>::new());
     let report = run_once(&mut client, 2).unwrap();
-    assert_eq!(report.dropped, [name_of(ago(9)), name_of(ago(4)), name_of(ago(3))]);
+    assert_eq!(report.dropped, [name_of(ago(4)), name_of(ago(3)), nine]);
+    assert_eq!(db.rows("SELECT count(*) FROM detached_partitions"), ["0"]);
     assert_eq!(db.rows(ATTACHED), [name_of(ago(2)), name_of(day), name_of(day.tomorrow().unwrap())]);
     assert_eq!(db.rows("SELECT to_regclass('route_events_2020') IS NOT NULL"), ["t"]);
 }
@@ -75,7 +81,10 @@ fn an_interrupted_detach_is_finished_and_a_reader_delays_only_its_own_partition(
     reading.query("SELECT * FROM route_events", &[]).unwrap();
     // A DETACH .. CONCURRENTLY that gives up in its second half leaves the partition half detached.
     client.batch_execute("SET lock_timeout = '100ms'").unwrap();
-    let detach = format!("ALTER TABLE route_events DETACH PARTITION {} CONCURRENTLY", name_of(old));
+    let name = name_of(old);
+    let mark = format!("INSERT INTO detached_partitions (oid, name) VALUES ('{name}'::regclass, '{name}')");
+    client.batch_execute(&mark).unwrap();
+    let detach = format!("ALTER TABLE route_events DETACH PARTITION {name} CONCURRENTLY");
     assert!(client.batch_execute(&detach).is_err());
     assert_eq!(db.rows("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"), ["1"]);
     // Writers go on meanwhile, and so does the making of partitions.
@@ -191,4 +200,116 @@ fn the_thread_runs_at_once_and_ends_with_the_collector() {
         stop.begin();
         thread.join().unwrap();
     });
+}
+
+/// An old partition with these bounds, of one event.
+fn old_partition(client: &mut postgres::Client, name: &str, from: &str, to: &str) {
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE {name} PARTITION OF route_events FOR VALUES FROM ('{from}') TO ('{to}');
+             INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action)
+                 VALUES ('x', '{from}', 'r', 't', 4, '10.0.0.0/8', 'A')"
+        ))
+        .unwrap();
+}
+
+fn exists(db: &TestDb, name: &str) -> bool {
+    db.rows(&format!("SELECT to_regclass('{name}') IS NOT NULL")) == ["t"]
+}
+
+#[test]
+fn a_table_that_somebody_else_detached_is_theirs() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    old_partition(&mut client, "route_events_20201001", "2020-10-01 00:00+00", "2020-10-02 00:00+00");
+    old_partition(&mut client, "route_events_20201002", "2020-10-02 00:00+00", "2020-10-03 00:00+00");
+    client
+        .batch_execute(
+            "ALTER TABLE route_events DETACH PARTITION route_events_20201001;
+             CREATE TABLE route_events_20201003 (LIKE route_events);
+             INSERT INTO detached_partitions (oid, name) VALUES ('route_events_20201002'::regclass, 'route_events_20201002');
+             ALTER TABLE route_events DETACH PARTITION route_events_20201002;
+             ALTER TABLE route_events_20201002 RENAME TO kept",
+        )
+        .unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    assert_eq!((report.dropped, report.failures), (vec![], vec![]));
+    for name in ["route_events_20201001", "route_events_20201003", "kept"] {
+        assert!(exists(&db, name), "{name}");
+    }
+    assert_eq!(db.rows("SELECT count(*) FROM detached_partitions"), ["0"]);
+}
+
+#[test]
+fn bounds_decide_and_holes_of_today_are_filled() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let day = today(&mut client).unwrap();
+    // Local time, an hour ahead of UTC; a month of long ago; and today's name for something else.
+    let (start, next) = (day.yesterday().unwrap(), day.tomorrow().unwrap());
+    old_partition(&mut client, "local_day", &format!("{start} 23:00+00"), &format!("{day} 23:00+00"));
+    old_partition(&mut client, "october", "2020-10-01 00:00+02", "2020-11-01 00:00+01");
+    client.batch_execute(&format!("CREATE TABLE {} ()", name_of(day))).unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    assert_eq!(report.created, [format!("{}_2", name_of(day)), name_of(next)]);
+    assert_eq!((report.dropped, report.failures), (vec!["october".to_owned()], vec![]));
+    let bounds = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname LIKE '%\\_2' AND relispartition";
+    assert_eq!(db.rows(bounds), [format!("FOR VALUES FROM ('{day} 23:00:00+00') TO ('{next} 00:00:00+00')")]);
+    let again = run_once(&mut client, 30).unwrap();
+    assert_eq!((again.created, again.failures), (vec![], vec![]));
+}
+
+#[test]
+fn a_default_partition_and_a_view_are_named_with_what_to_do() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client.batch_execute("CREATE TABLE rest PARTITION OF route_events DEFAULT").unwrap();
+    old_partition(&mut client, "first", "2020-10-01 00:00+00", "2020-10-02 00:00+00");
+    old_partition(&mut client, "second", "2020-10-02 00:00+00", "2020-10-03 00:00+00");
+    old_partition(&mut client, "third", "2020-10-03 00:00+00", "2020-10-04 00:00+00");
+    client.batch_execute("CREATE VIEW v AS SELECT * FROM second").unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    assert_eq!(report.dropped, ["first", "third"]);
+    let [failure] = report.failures.as_slice() else { panic!("{:?}", report.failures) };
+    assert!(failure.starts_with("dropping second: v reads it by name: DROP VIEW v"), "{failure}");
+    assert!(db.rows(ATTACHED).contains(&"second".to_owned()), "its readers see it until then");
+    let [remark] = report.remarks.as_slice() else { panic!("{:?}", report.remarks) };
+    assert!(remark.contains("DEFAULT partition") && remark.contains("DETACH PARTITION rest"), "{remark}");
+    client.batch_execute("DROP VIEW v; ALTER TABLE route_events DETACH PARTITION rest").unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    assert_eq!((report.dropped, report.failures, report.remarks), (vec!["second".to_owned()], vec![], vec![]));
+}
+
+#[test]
+fn a_detach_that_somebody_else_began_is_left_to_them() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    old_partition(&mut client, "theirs", "2020-10-01 00:00+00", "2020-10-02 00:00+00");
+    old_partition(&mut client, "due", "2020-10-02 00:00+00", "2020-10-03 00:00+00");
+    let mut reader = db.client();
+    let mut reading = reader.transaction().unwrap();
+    reading.query("SELECT * FROM route_events", &[]).unwrap();
+    client.batch_execute("SET lock_timeout = '100ms'").unwrap();
+    assert!(client.batch_execute("ALTER TABLE route_events DETACH PARTITION theirs CONCURRENTLY").is_err());
+    reading.rollback().unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    assert_eq!(report.dropped, ["due"], "{:?}", report.failures);
+    let [failure] = report.failures.as_slice() else { panic!("{:?}", report.failures) };
+    assert!(failure.contains("by somebody else") && failure.contains("FINALIZE"), "{failure}");
+    assert!(exists(&db, "theirs"));
+}
+
+#[test]
+fn a_reader_in_the_way_is_named() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client.batch_execute("CREATE TABLE rest PARTITION OF route_events DEFAULT").unwrap();
+    old_partition(&mut client, "due", "2020-10-01 00:00+00", "2020-10-02 00:00+00");
+    let mut reader = db.client();
+    reader.batch_execute("SET application_name = 'long report'; BEGIN; SELECT * FROM due").unwrap();
+    let report = run_once(&mut client, 30).unwrap();
+    let held = |failure: &String| failure.starts_with("dropping due: ") && failure.contains("(long report)");
+    assert!(report.failures.iter().any(held), "{:?}", report.failures);
+    reader.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(run_once(&mut client, 30).unwrap().dropped, ["due"]);
 }

@@ -9,6 +9,7 @@ use pg::TestDb;
 use rib_ingester::model::Afi;
 use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was};
 use rib_ingester::store::lookup::lookup;
+use rib_ingester::store::partitions::State;
 use rib_ingester::store::status;
 use rows::{Writers, announce, nlri, route, session_event, table};
 
@@ -86,7 +87,7 @@ fn status_shows_routers_tables_partitions_and_the_refused() {
         status
             .partitions
             .iter()
-            .all(|partition| partition.is_attached && partition.bytes > 0 && partition.day.is_some())
+            .all(|partition| partition.state == State::Attached && partition.bytes > 0 && partition.day().is_some())
     );
     let refused: Vec<_> = status.refused.iter().map(|r| (r.address.to_string(), r.times, r.reason.clone())).collect();
     assert_eq!(refused, [("192.0.2.9".to_owned(), 2, Some("second".to_owned()))]);

@@ -111,6 +111,7 @@ const COLUMNS: &[(&str, &str)] = &[
       peer_asn bigint !, peer_bgp_id inet !, afi integer !, safi smallint !, is_sent boolean !, is_announced boolean !, \
       closed_at timestamptz, updated_at timestamptz !",
     ),
+    ("detached_partitions", "oid oid !, name text !, detached_at timestamptz !"),
 ];
 
 /// The indexes of the contract as PostgreSQL prints them behind `ON public.`.

@@ -21,6 +21,9 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
         maintenance::take_snapshots(&mut client, &mut report)?;
     }
     print(&describe(&report))?;
+    for remark in &report.remarks {
+        eprintln!("rib-ingester: {remark}");
+    }
     match report.failures.as_slice() {
         [] => Ok(()),
         failures => {

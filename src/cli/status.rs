@@ -13,7 +13,8 @@ use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
-use crate::store::status::{self, AdjRibStatus, PartitionStatus, RefusedSource, RouterStatus, Status, TableStatus};
+use crate::store::partitions::{Partition, State};
+use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
 /// How to print it.
 #[derive(Args, Debug)]
@@ -159,9 +160,10 @@ fn sync(now: Timestamp, table: &TableStatus) -> String {
     }
 }
 
-fn partitions(partitions: &[PartitionStatus]) -> Table {
+fn partitions(partitions: &[Partition]) -> Table {
     let mut table = Table::new(&[
         ("partition", Column::Word),
+        ("day (UTC)", Column::Text),
         ("rows (estimate)", Column::Number),
         ("size", Column::Number),
         ("", Column::Text),
@@ -169,12 +171,21 @@ fn partitions(partitions: &[PartitionStatus]) -> Table {
     for partition in partitions {
         table.push([
             partition.name.clone(),
+            partition.describe(),
             partition.rows.to_string(),
             table::bytes(u64::try_from(partition.bytes).unwrap_or(0)),
-            if partition.is_attached { String::new() } else { "being dropped".to_string() },
+            state_word(partition.state).to_owned(),
         ]);
     }
     table
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Attached => "",
+        State::Detaching => "half detached",
+        State::Detached => "being dropped",
+    }
 }
 
 /// The reason names the remedy, so it is wrapped rather than cut.
@@ -256,13 +267,16 @@ fn adj_rib_json(one: &AdjRibStatus) -> Value {
     })
 }
 
-fn partition_json(partition: &PartitionStatus) -> Value {
+fn partition_json(partition: &Partition) -> Value {
     json!({
         "name": partition.name,
-        "day": partition.day.map(|day| day.to_string()),
+        "day": partition.day().map(|day| day.to_string()),
+        "from": partition.starts.map(|time| time.to_string()),
+        "to": partition.stops.map(|time| time.to_string()),
+        "default": partition.is_default,
         "rows": partition.rows,
         "bytes": partition.bytes,
-        "attached": partition.is_attached,
+        "attached": partition.state == State::Attached,
     })
 }
 

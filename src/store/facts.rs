@@ -6,9 +6,9 @@ use jiff::civil::Date;
 use postgres::Client;
 use postgres::types::Type;
 
-use super::error::{Error, Result};
-use super::partitions::{EVENTS, SNAPSHOTS, Series, day_in, day_of};
-use super::{events, migrate};
+use super::error::Result;
+use super::partitions::{EVENTS, Partition, SNAPSHOTS, Series, State, day_of, holes};
+use super::{events, migrate, partitions};
 use crate::model::Timestamp;
 
 /// The server, the role, the schema.
@@ -78,6 +78,10 @@ pub struct Facts {
     pub clock_ahead: ClockDifference,
     /// The days of history and of snapshots, those that wait to be dropped included; empty before the migration.
     pub days: Vec<Day>,
+    /// Which of today and tomorrow has times without a partition.
+    pub uncovered: Vec<&'static str>,
+    /// What somebody made of the partitions, and what to do about it.
+    pub troubles: Vec<(String, String)>,
 }
 
 /// Two clocks, as well as a question and its answer can compare them.
@@ -94,8 +98,10 @@ pub struct ClockDifference {
 pub struct Day {
     /// Its table's name.
     pub name: String,
-    /// The UTC day.
+    /// The UTC day in which it begins.
     pub day: Date,
+    /// The last one of which it takes anything.
+    pub last: Date,
     /// Table and indexes on disk.
     pub bytes: i64,
     /// Whether readers see it.
@@ -112,18 +118,27 @@ pub struct Day {
 pub fn read(client: &mut Client) -> Result<Facts> {
     let clock_ahead = compare_clocks(client)?;
     let mut unreadable = None;
-    let mut read = |result: Result<_>| {
-        result.unwrap_or_else(|error: Error| {
-            unreadable.get_or_insert(error.to_string());
-            Default::default()
-        })
-    };
-    let pending = read(migrate::missing(client).map(|pending| (pending, Vec::new()))).0;
+    let pending = migrate::missing(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
     let row = client.query_typed_one(include_str!("../../sql/doctor_facts.sql"), &[])?;
-    let mut days = Vec::new();
+    let today = day_of(events::clock(client)?);
+    let mut partitions = Vec::new();
     for series in [&EVENTS, &SNAPSHOTS] {
-        days.extend(read(days_of(client, series).map(|days| (Vec::new(), days))).1);
+        let listed = list_if_there(client, series).unwrap_or_else(|error| {
+            unreadable.get_or_insert(error.to_string());
+            Vec::new()
+        });
+        partitions.push((series, listed));
     }
+    let days = partitions.iter().flat_map(|(series, listed)| listed.iter().filter_map(|one| as_day(series, one)));
+    let troubles = partitions.iter().flat_map(|(series, all)| all.iter().filter_map(|one| one.trouble(series.parent)));
+    let (_, history) = &partitions[0];
+    let coming = [("today", Some(today)), ("tomorrow", today.tomorrow().ok())];
+    let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(history, day).is_empty());
+    let uncovered = coming.into_iter().filter(|(_, day)| is_uncovered(*day)).map(|(name, _)| name).collect();
+    let (days, troubles) = (days.collect(), troubles.collect());
     Ok(Facts {
         database: row.get("database"),
         encoding: row.get("encoding"),
@@ -154,7 +169,9 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         max_wal_bytes: row.get("max_wal_bytes"),
         checkpoint_seconds: row.get("checkpoint_seconds"),
         pending,
-        today: day_of(events::clock(client)?),
+        today,
+        uncovered,
+        troubles,
         clock_ahead,
         days,
     })
@@ -170,21 +187,24 @@ fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
     Ok(ClockDifference { micros: ours.unix_micros() - theirs.unix_micros(), round_trip })
 }
 
-fn days_of(client: &mut Client, series: &Series) -> Result<Vec<Day>> {
-    let exists = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&series.parent, Type::TEXT)])?;
-    if !exists.get::<_, bool>(0) {
-        return Ok(Vec::new());
+/// The partitions, unless the schema is not there or older.
+fn list_if_there(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
+    let is_there = "SELECT to_regclass($1) IS NOT NULL AND to_regclass('detached_partitions') IS NOT NULL";
+    match client.query_typed_one(is_there, &[(&series.parent, Type::TEXT)])?.get(0) {
+        true => partitions::list(client, series),
+        false => Ok(Vec::new()),
     }
-    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
-    let days = rows.iter().filter_map(|row| {
-        let name: String = row.get("name");
-        Some(Day {
-            day: day_in(&name)?,
-            name,
-            bytes: row.get("bytes"),
-            is_attached: row.get::<_, &str>("state") == "attached",
-            is_history: series.parent == EVENTS.parent,
-        })
-    });
-    Ok(days.collect())
+}
+
+fn as_day(series: &Series, partition: &Partition) -> Option<Day> {
+    let day = partition.starts.map(day_of).or_else(|| partition.day())?;
+    let before = |stops: Timestamp| day_of(Timestamp::from_unix_micros(stops.unix_micros() - 1));
+    Some(Day {
+        day,
+        last: partition.stops.map_or(day, before),
+        name: partition.name.clone(),
+        bytes: partition.bytes,
+        is_attached: partition.state == State::Attached,
+        is_history: series.parent == EVENTS.parent,
+    })
 }

@@ -6,8 +6,8 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use postgres::Client;
 use postgres::types::Type;
+use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
 use crate::model::Timestamp;
@@ -74,59 +74,230 @@ pub fn today(client: &mut Client) -> Result<Date> {
     Ok(day_of(super::events::clock(client)?))
 }
 
+/// A partition, or a table that retention detached and has not dropped yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    oid: u32,
+    /// Its table's name.
+    pub name: String,
+    /// The same as a statement needs it.
+    table: String,
+    /// How far it is on its way out.
+    pub state: State,
+    /// It takes what no other partition does.
+    pub is_default: bool,
+    /// Retention began to detach it.
+    is_marked: bool,
+    /// The first moment that it takes; `None`: there is none, or it is detached.
+    pub starts: Option<Timestamp>,
+    /// The first moment behind it; `None` likewise.
+    pub stops: Option<Timestamp>,
+    /// Rows, as the planner estimates them; 0 before the first ANALYZE.
+    pub rows: i64,
+    /// Table and indexes on disk.
+    pub bytes: i64,
+    /// Views that read it by its name.
+    dependents: Option<String>,
+}
+
+/// How far a partition is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Readers see it.
+    Attached,
+    /// A `DETACH .. CONCURRENTLY` was begun and is not finished.
+    Detaching,
+    /// Retention has detached it.
+    Detached,
+}
+
+impl Partition {
+    /// Whether it ends at this UTC day's beginning or before.
+    pub fn is_before(&self, day: Date) -> bool {
+        match (self.stops, self.state) {
+            (Some(stops), _) => stops <= midnight(day),
+            // A detached table has no bounds any more.
+            (None, State::Detached) => true,
+            (None, State::Attached | State::Detaching) => false,
+        }
+    }
+
+    /// The UTC day that it is for, if it is for exactly one.
+    pub fn day(&self) -> Option<Date> {
+        match (self.starts, self.stops) {
+            (Some(starts), Some(stops)) => {
+                let day = day_of(starts);
+                let is_whole = midnight(day) == starts && day.tomorrow().is_ok_and(|next| midnight(next) == stops);
+                is_whole.then_some(day)
+            }
+            _ => day_in(&self.name).filter(|_| self.state == State::Detached),
+        }
+    }
+
+    /// What it takes, in words: a day, two times, or all the rest.
+    pub fn describe(&self) -> String {
+        if self.is_default {
+            return "DEFAULT: whatever no other takes".to_owned();
+        }
+        if let Some(day) = self.day() {
+            return day.to_string();
+        }
+        let second = |time: Timestamp| time.to_string().replace(".000000Z", "Z");
+        let end = |time: Option<Timestamp>| time.map_or_else(|| "without end".to_owned(), second);
+        format!("{} to {}", end(self.starts), end(self.stops))
+    }
+
+    /// What is to be done about it by hand, in one line: what was found, and the remedy.
+    pub fn trouble(&self, parent: &str) -> Option<(String, String)> {
+        let Partition { name, table, .. } = self;
+        if self.is_default {
+            return Some((
+                format!("{name} is a DEFAULT partition of {parent}: a day of which it has rows cannot be made"),
+                format!("ALTER TABLE {parent} DETACH PARTITION {table}; then insert its rows into {parent} again"),
+            ));
+        }
+        if self.state == State::Detaching && !self.is_marked {
+            return Some((
+                format!("{name} is half detached from {parent} by somebody else"),
+                format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE; the table is yours to keep or drop"),
+            ));
+        }
+        None
+    }
+}
+
+/// The beginning of a UTC day.
+fn midnight(day: Date) -> Timestamp {
+    let micros = day.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond());
+    Timestamp::from_unix_micros(micros)
+}
+
+/// All partitions, oldest first, and what retention has detached.
+///
+/// # Errors
+/// Whatever PostgreSQL says; 42P01 before the migration.
+pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
+    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
+    let time = |micros: Option<i64>| micros.map(Timestamp::from_unix_micros);
+    let partitions = rows.iter().map(|row| Partition {
+        oid: row.get("oid"),
+        name: row.get("name"),
+        table: row.get("table"),
+        state: match row.get("state") {
+            "attached" => State::Attached,
+            "detaching" => State::Detaching,
+            _ => State::Detached,
+        },
+        is_default: row.get("is_default"),
+        is_marked: row.get("is_marked"),
+        starts: time(row.get("starts")),
+        stops: time(row.get("stops")),
+        rows: row.get("rows"),
+        bytes: row.get("bytes"),
+        dependents: row.get("dependents"),
+    });
+    Ok(partitions.collect())
+}
+
+/// The parts of a UTC day that no partition is for, but a DEFAULT one.
+pub fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)> {
+    let Ok(next) = day.tomorrow() else { return Vec::new() };
+    let (mut from, end) = (midnight(day), midnight(next));
+    let mut taken: Vec<(Timestamp, Timestamp)> = partitions
+        .iter()
+        .filter(|partition| partition.state == State::Attached && !partition.is_default)
+        .map(|partition| {
+            let starts = partition.starts.unwrap_or(Timestamp::from_unix_micros(i64::MIN));
+            (starts, partition.stops.unwrap_or(Timestamp::from_unix_micros(i64::MAX)))
+        })
+        .collect();
+    taken.sort_unstable();
+    let mut holes = Vec::new();
+    for (starts, stops) in taken {
+        if starts >= end {
+            break;
+        }
+        if starts > from {
+            holes.push((from, starts));
+        }
+        from = from.max(stops);
+    }
+    if from < end {
+        holes.push((from, end));
+    }
+    holes
+}
+
 /// Makes the partition of a day of `route_events` if there is none. Whether it made one.
 ///
 /// # Errors
-/// As [`ensure_in`].
+/// As [`fill`].
 pub fn ensure(client: &mut Client, day: Date) -> Result<bool> {
     ensure_in(client, &EVENTS, day)
 }
 
-/// Makes the partition of a day if there is none. Whether it made one. Where the parent is not partitioned, or by an extension,
-/// nothing is to be made.
+/// Makes the partition of a day if there is none. Whether it made one.
+///
+/// # Errors
+/// As [`fill`].
+pub fn ensure_in(client: &mut Client, series: &Series, day: Date) -> Result<bool> {
+    Ok(!fill(client, series, day)?.is_empty())
+}
+
+/// Makes partitions for the parts of a day that have none: one for a whole day, smaller ones beside what somebody else made
+/// with other bounds. Returns their names. Where the parent is not partitioned, or by an extension, nothing is to be made.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; 55P03 when the lock was not to be had in time.
-pub fn ensure_in(client: &mut Client, series: &Series, day: Date) -> Result<bool> {
-    let name = series.name_of(day);
-    if is_there(client, series, &name)? {
-        return Ok(false);
+pub fn fill(client: &mut Client, series: &Series, day: Date) -> Result<Vec<String>> {
+    if !is_partitioned(client, series)? {
+        return Ok(Vec::new());
     }
-    match create(client, series, day, &name) {
-        Ok(()) => Ok(true),
-        // Another collector was faster.
-        Err(Error::Database(_)) if is_there(client, series, &name)? => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn create(client: &mut Client, series: &Series, day: Date, name: &str) -> Result<()> {
-    let Series { parent, indexes } = series;
-    let next = day.tomorrow().map_err(|error| Error::Unexpected(format!("no day follows {day}: {error}")))?;
-    let exists =
-        client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)])?.get::<_, bool>(0);
-    let mut transaction = client.transaction()?;
-    transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
-    if !exists {
-        transaction.batch_execute(&format!("CREATE TABLE {name} (LIKE {parent} INCLUDING ALL)"))?;
-        for (suffix, columns) in *indexes {
-            transaction.batch_execute(&format!("CREATE INDEX idx_{name}_{suffix} ON {name} ({columns})"))?;
+    let mut made = Vec::new();
+    let missing = holes(&list(client, series)?, day);
+    for hole in missing {
+        let name = free_name(client, &series.name_of(day))?;
+        match create(client, series, hole, &name) {
+            Ok(()) => made.push(name),
+            // Another collector was faster.
+            Err(Error::Database(_)) if !holes(&list(client, series)?, day).contains(&hole) => {}
+            Err(error) => return Err(error),
         }
     }
-    // The bounds are read in the session's time zone unless they name one.
-    transaction.batch_execute(&format!(
-        "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00')"
-    ))?;
-    Ok(transaction.commit()?)
+    Ok(made)
 }
 
-fn is_there(client: &mut Client, series: &Series, name: &str) -> Result<bool> {
-    let row = client.query_typed_one(
-        "SELECT relkind <> 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid AND inhrelid = to_regclass($2))
-         FROM pg_class c WHERE oid = $1::text::regclass",
-        &[(&series.parent, Type::TEXT), (&name, Type::TEXT)],
-    )?;
-    Ok(row.get(0))
+fn is_partitioned(client: &mut Client, series: &Series) -> Result<bool> {
+    let kind = "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::text::regclass";
+    Ok(client.query_typed_one(kind, &[(&series.parent, Type::TEXT)])?.get(0))
+}
+
+/// This name, or with a number behind it where a table has it: a detached partition is somebody's.
+fn free_name(client: &mut Client, name: &str) -> Result<String> {
+    const TRIES: usize = 100;
+    let names = (1..TRIES).map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") });
+    for name in names {
+        let taken = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)])?;
+        if !taken.get::<_, bool>(0) {
+            return Ok(name);
+        }
+    }
+    Err(Error::Unexpected(format!("{TRIES} tables are called {name}")))
+}
+
+fn create(client: &mut Client, series: &Series, (from, to): (Timestamp, Timestamp), name: &str) -> Result<()> {
+    let Series { parent, indexes } = series;
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
+    transaction.batch_execute(&format!("CREATE TABLE {name} (LIKE {parent} INCLUDING ALL)"))?;
+    for (suffix, columns) in *indexes {
+        transaction.batch_execute(&format!("CREATE INDEX idx_{name}_{suffix} ON {name} ({columns})"))?;
+    }
+    // With their zone: bounds without one are read in the session's.
+    transaction.batch_execute(&format!(
+        "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
+    ))?;
+    Ok(transaction.commit()?)
 }
 
 /// What retention did.
@@ -138,40 +309,112 @@ pub struct Retired {
     pub waiting: Vec<(String, String)>,
 }
 
-/// Drops the days before `oldest`, those that an interrupted run left half detached included.
+/// Drops the partitions that end before `oldest`, those that an interrupted run of ours left half detached or detached included.
+/// A table that somebody else detached is theirs.
 ///
 /// # Errors
 /// Whatever PostgreSQL says while it lists them; what it says about a single one is in [`Retired::waiting`].
 pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Retired> {
-    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
     let mut retired = Retired::default();
-    for row in rows {
-        let name: String = row.get("name");
-        if day_in(&name).is_none_or(|day| day >= oldest) {
-            continue;
-        }
-        match drop_partition(client, series, &name, row.get("state")) {
-            Ok(()) => retired.dropped.push(name),
+    if !is_partitioned(client, series)? {
+        return Ok(retired);
+    }
+    forget_marks(client)?;
+    let partitions = list(client, series)?;
+    // Neither a DEFAULT partition nor one that is half detached lets another one be detached without a lock on all.
+    let is_alone = |partition: &Partition| partition.is_default || partition.state == State::Detaching;
+    for partition in partitions.iter().filter(|partition| partition.is_before(oldest)) {
+        let others = partitions.iter().any(|other| other.oid != partition.oid && is_alone(other));
+        match retire_one(client, series, partition, others) {
+            Ok(()) => retired.dropped.push(partition.name.clone()),
             Err(error) if client.is_closed() => return Err(error),
-            Err(error) => retired.waiting.push((name, error.to_string())),
+            Err(error) => {
+                let holders = if is_lock_timeout(&error) { holders(client, series, partition)? } else { None };
+                let held = holders.map_or_else(String::new, |who| format!("; held by {who}: it has to end first"));
+                retired.waiting.push((partition.name.clone(), format!("{error}{held}")));
+            }
         }
     }
     Ok(retired)
 }
 
-fn drop_partition(client: &mut Client, series: &Series, name: &str, state: &str) -> Result<()> {
-    let parent = series.parent;
+/// Marks that mean nothing: of tables that are gone or renamed, and of partitions that were not detached after all.
+fn forget_marks(client: &mut Client) -> Result<()> {
+    Ok(client.batch_execute(
+        "DELETE FROM detached_partitions d
+         WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = d.oid AND c.relname = d.name)
+            OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = d.oid AND NOT i.inhdetachpending)",
+    )?)
+}
+
+fn is_lock_timeout(error: &Error) -> bool {
+    matches!(error.code(), Some("55P03" | "57014"))
+}
+
+fn holders(client: &mut Client, series: &Series, partition: &Partition) -> Result<Option<String>> {
+    let parent: u32 = client.query_typed_one("SELECT $1::text::regclass::oid", &[(&series.parent, Type::TEXT)])?.get(0);
+    let tables = format!("{},{parent}", partition.oid);
+    let row = client.query_typed_one(include_str!("../../sql/partition_holders.sql"), &[(&tables, Type::TEXT)])?;
+    Ok(row.get(0))
+}
+
+fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_others: bool) -> Result<()> {
+    let (parent, table) = (series.parent, partition.table.as_str());
+    if let Some(views) = &partition.dependents {
+        return Err(Error::Locked(format!("{views} reads it by name: DROP VIEW {views}, or make it of {parent}")));
+    }
+    match partition.state {
+        State::Attached if has_others => {
+            // A short lock on all of them, with its mark in the same transaction.
+            let mut transaction = client.transaction()?;
+            transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
+            mark(&mut transaction, partition)?;
+            transaction.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {table}"))?;
+            transaction.commit()?;
+        }
+        State::Attached => {
+            let mut transaction = client.transaction()?;
+            mark(&mut transaction, partition)?;
+            transaction.commit()?;
+            let detach = format!("ALTER TABLE {parent} DETACH PARTITION {table} CONCURRENTLY");
+            if let Err(error) = detach_within(client, &detach) {
+                // What was not even begun is not ours to drop when somebody else detaches it.
+                if !client.is_closed() {
+                    forget_marks(client)?;
+                }
+                return Err(error);
+            }
+        }
+        State::Detaching if !partition.is_marked => {
+            let (found, remedy) = partition.trouble(parent).unwrap_or_default();
+            return Err(Error::Locked(format!("{found}: {remedy}")));
+        }
+        State::Detaching => {
+            detach_within(client, &format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE"))?;
+        }
+        State::Detached => {}
+    }
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TABLE {table}"))?;
+    transaction.execute_typed("DELETE FROM detached_partitions WHERE oid = $1", &[(&partition.oid, Type::OID)])?;
+    Ok(transaction.commit()?)
+}
+
+fn mark(transaction: &mut Transaction<'_>, partition: &Partition) -> Result<()> {
+    transaction.execute_typed(
+        "INSERT INTO detached_partitions (oid, name) VALUES ($1, $2)
+         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, detached_at = excluded.detached_at",
+        &[(&partition.oid, Type::OID), (&partition.name, Type::TEXT)],
+    )?;
+    Ok(())
+}
+
+/// Neither form is allowed inside a transaction.
+fn detach_within(client: &mut Client, statement: &str) -> Result<()> {
     client.batch_execute(&format!("SET lock_timeout = '{DETACH_TIMEOUT}'"))?;
-    // Neither form is allowed inside a transaction.
-    let detached = match state {
-        "attached" => client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {name} CONCURRENTLY")),
-        "detaching" => client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {name} FINALIZE")),
-        // Detached by a run that ended before the DROP.
-        _ => Ok(()),
-    };
+    let detached = client.batch_execute(statement);
     client.batch_execute(&format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))?;
-    detached?;
-    Ok(client.batch_execute(&format!("DROP TABLE {name}"))?)
+    Ok(detached?)
 }
 
 #[cfg(test)]
@@ -185,8 +428,51 @@ mod tests {
         let next = day_of(Timestamp::from_unix_micros(1_795_219_200_000_000));
         assert_eq!(name_of(next), "route_events_20261121");
         assert_eq!(day_in("route_events_20261121"), Some(next));
+        assert_eq!(midnight(next), Timestamp::from_unix_micros(1_795_219_200_000_000));
         for other in ["route_events", "route_events_default", "route_events_20261301", "route_events_+2611211"] {
             assert_eq!(day_in(other), None, "{other}");
         }
+    }
+
+    fn partition(starts: i64, stops: i64) -> Partition {
+        let hour = |hour: i64| midnight(jiff::civil::date(2026, 11, 21)).unix_micros() + hour * 3_600_000_000;
+        Partition {
+            oid: 1,
+            name: "p".to_owned(),
+            table: "p".to_owned(),
+            state: State::Attached,
+            is_default: false,
+            is_marked: false,
+            starts: Some(Timestamp::from_unix_micros(hour(starts))),
+            stops: Some(Timestamp::from_unix_micros(hour(stops))),
+            rows: 0,
+            bytes: 0,
+            dependents: None,
+        }
+    }
+
+    #[test]
+    fn bounds_are_compared_and_holes_are_found() {
+        let day = jiff::civil::date(2026, 11, 21);
+        let hour = |time: Timestamp| (time.unix_micros() - midnight(day).unix_micros()) / 3_600_000_000;
+        let check = |partitions: &[Partition], expected: &[(i64, i64)]| {
+            let found: Vec<(i64, i64)> =
+                holes(partitions, day).into_iter().map(|(from, to)| (hour(from), hour(to))).collect();
+            assert_eq!(found, expected);
+        };
+        check(&[], &[(0, 24)]);
+        check(&[partition(0, 24)], &[]);
+        check(&[partition(-480, 240)], &[]);
+        // In local time, an hour ahead of UTC: yesterday's and today's.
+        check(&[partition(-25, -1), partition(-1, 23)], &[(23, 24)]);
+        check(&[partition(23, 47), partition(2, 5), partition(-25, -1)], &[(0, 2), (5, 23)]);
+        check(&[Partition { is_default: true, starts: None, stops: None, ..partition(0, 24) }], &[(0, 24)]);
+        check(&[Partition { state: State::Detaching, ..partition(0, 24) }], &[(0, 24)]);
+        check(&[Partition { starts: None, ..partition(0, 12) }, Partition { stops: None, ..partition(12, 24) }], &[]);
+        assert_eq!((partition(0, 24).day(), partition(-1, 23).day()), (Some(day), None));
+        assert!(
+            partition(0, 24).is_before(day.tomorrow().unwrap()) && !partition(0, 25).is_before(day.tomorrow().unwrap())
+        );
+        assert_eq!(partition(-1, 23).describe(), "2026-11-20T23:00:00Z to 2026-11-21T23:00:00Z");
     }
 }

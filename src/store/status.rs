@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use jiff::civil::Date;
-use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::{clock, read_time};
 use super::owner::read_afi;
-use super::partitions::{EVENTS, day_in};
+use super::partitions::{self, EVENTS, Partition};
 use crate::model::{Afi, Timestamp};
 
 /// The state of the whole database.
@@ -23,7 +21,7 @@ pub struct Status {
     /// The Adj-RIBs of each router, all neighbours together.
     pub adj_ribs: Vec<AdjRibStatus>,
     /// The days of history, oldest first.
-    pub partitions: Vec<PartitionStatus>,
+    pub partitions: Vec<Partition>,
     /// Sources refused within the last week, the latest first, 100 at most.
     pub refused: Vec<RefusedSource>,
 }
@@ -93,21 +91,6 @@ pub struct AdjRibStatus {
     pub last_parsed_msg_time: Option<Timestamp>,
 }
 
-/// One day of history.
-#[derive(Clone, Debug)]
-pub struct PartitionStatus {
-    /// Its table's name.
-    pub name: String,
-    /// The UTC day.
-    pub day: Option<Date>,
-    /// Rows, as the planner estimates them; 0 before the first ANALYZE.
-    pub rows: i64,
-    /// Table and indexes on disk.
-    pub bytes: i64,
-    /// Whether readers of `route_events` see it: a partition on its way out they do not.
-    pub is_attached: bool,
-}
-
 /// Someone who is not let in.
 #[derive(Clone, Debug)]
 pub struct RefusedSource {
@@ -148,13 +131,12 @@ pub fn read(client: &mut Client) -> Result<Status> {
     Ok(Status { now, routers, adj_ribs, partitions, refused })
 }
 
-/// The days of history, oldest first.
+/// The partitions of history, oldest first.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn partitions(client: &mut Client) -> Result<Vec<PartitionStatus>> {
-    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&EVENTS.parent, Type::TEXT)])?;
-    Ok(rows.iter().map(read_partition).collect())
+pub fn partitions(client: &mut Client) -> Result<Vec<Partition>> {
+    partitions::list(client, &EVENTS)
 }
 
 /// Sources refused within the last week, the latest first, 100 at most.
@@ -204,17 +186,6 @@ fn read_adj_rib(row: &Row) -> Result<AdjRibStatus> {
         routes: row.get("routes"),
         last_parsed_msg_time: row.get::<_, Option<SystemTime>>("last_parsed_msg_time").map(read_time).transpose()?,
     })
-}
-
-fn read_partition(row: &Row) -> PartitionStatus {
-    let name: String = row.get("name");
-    PartitionStatus {
-        day: day_in(&name),
-        rows: row.get("rows"),
-        bytes: row.get("bytes"),
-        is_attached: row.get::<_, &str>("state") == "attached",
-        name,
-    }
 }
 
 fn read_refused(row: &Row) -> Result<RefusedSource> {

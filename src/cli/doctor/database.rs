@@ -40,6 +40,7 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
         retention(settings, facts),
         connections(settings, facts),
     ];
+    checks.extend(partition_troubles(facts));
     checks.extend(server_settings(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
@@ -174,21 +175,20 @@ fn schema(facts: &Facts) -> Check {
 
 fn partitions(facts: &Facts) -> Check {
     const NAME: &str = "partitions";
-    let has = |day: Option<Date>| facts.days.iter().any(|d| d.is_history && d.is_attached && Some(d.day) == day);
-    let missing: Vec<&str> = [("today", Some(facts.today)), ("tomorrow", facts.today.tomorrow().ok())]
-        .into_iter()
-        .filter(|(_, day)| !has(*day))
-        .map(|(name, _)| name)
-        .collect();
-    if missing.is_empty() {
-        return Check::fine(NAME, "today's and tomorrow's are there");
+    if facts.uncovered.is_empty() {
+        return Check::fine(NAME, "all of today and tomorrow has one");
     }
-    let found = format!("none for {}", missing.join(" and "));
+    let found = format!("none for all of {}", facts.uncovered.join(" and "));
     Check::warning(
         NAME,
         found,
         "run `rib-ingester maintenance` and see what it says; a running collector does it by itself",
     )
+}
+
+/// What somebody made of the partitions.
+fn partition_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
+    facts.troubles.iter().map(|(found, remedy)| Check::warning("partitions", found, remedy))
 }
 
 fn retention(settings: &Settings, facts: &Facts) -> Check {
@@ -197,7 +197,7 @@ fn retention(settings: &Settings, facts: &Facts) -> Check {
         return Check::warning(NAME, "history is kept for ever", "set RIB_INGESTER_RETENTION_DAYS, or watch the disk");
     }
     let oldest = facts.today.checked_sub(i64::from(settings.retention_days).days()).unwrap_or(Date::MIN);
-    let late: Vec<&str> = facts.days.iter().filter(|day| day.day < oldest).map(|day| day.name.as_str()).collect();
+    let late: Vec<&str> = facts.days.iter().filter(|day| day.last < oldest).map(|day| day.name.as_str()).collect();
     match late.as_slice() {
         [] => Check::fine(NAME, format!("no day is older than {} days", settings.retention_days)),
         [first, ..] => Check::warning(
@@ -327,7 +327,7 @@ mod tests {
 
     fn day(ago: i64, bytes: i64) -> Day {
         let day = TODAY.checked_sub(ago.days()).unwrap();
-        Day { name: format!("route_events_{ago}"), day, bytes, is_attached: true, is_history: true }
+        Day { name: format!("route_events_{ago}"), day, last: day, bytes, is_attached: true, is_history: true }
     }
 
     fn healthy() -> Facts {
@@ -363,6 +363,8 @@ mod tests {
             pending: vec![],
             today: TODAY,
             clock_ahead: ClockDifference { micros: 900, round_trip: Duration::from_millis(1) },
+            uncovered: vec![],
+            troubles: vec![],
             days: vec![day(2, 2 << 30), day(1, 1 << 30), day(0, 1 << 29), day(-1, 8192)],
         }
     }
@@ -414,7 +416,10 @@ mod tests {
             (facts.has_extension, facts.may_create_in_database) = (false, false);
         });
         check("schema", State::Fault, "0004_reading", &|facts| facts.pending = vec!["0004_reading"]);
-        check("partitions", State::Warning, "tomorrow", &|facts| facts.days.retain(|day| day.day <= TODAY));
+        check("partitions", State::Warning, "tomorrow", &|facts| facts.uncovered = vec!["tomorrow"]);
+        check("partitions", State::Warning, "DEFAULT", &|facts| {
+            facts.troubles = vec![("route_events_default is a DEFAULT partition".to_owned(), "detach it".to_owned())];
+        });
         check("retention", State::Warning, "1 partitions are overdue", &|facts| facts.days.push(day(31, 0)));
         check("connections", State::Fault, "5 free of 97", &|facts| facts.connections = 92);
         check("settings", State::Fault, "autovacuum", &|facts| facts.autovacuum = false);

@@ -14,7 +14,8 @@ use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::store::overview::{self, RouterRow, SessionEventRow};
-use crate::store::status::{self, PartitionStatus, RefusedSource};
+use crate::store::partitions::{Partition, State};
+use crate::store::status::{self, RefusedSource};
 
 /// Routers on one page.
 const PER_PAGE: usize = 100;
@@ -367,7 +368,7 @@ pub(super) fn session_events(events: &[SessionEventRow], with_router: bool) -> M
     }
 }
 
-fn history_on_disk(context: &Context, partitions: &[PartitionStatus]) -> Markup {
+fn history_on_disk(context: &Context, partitions: &[Partition]) -> Markup {
     let bytes: u64 = partitions.iter().map(|partition| words::count(partition.bytes)).sum();
     let days = partitions.len();
     let recent = &partitions[days.saturating_sub(60)..];
@@ -382,8 +383,8 @@ fn history_on_disk(context: &Context, partitions: &[PartitionStatus]) -> Markup 
                 thead { tr { th { "Day" } th.number { "Rows, about" } th.number { "Size" } } }
                 tbody { @for partition in partitions.iter().rev() {
                     tr {
-                        td { @match partition.day { Some(day) => (day), None => (partition.name) }
-                            @if !partition.is_attached { " " span.faint { "on its way out" } } }
+                        td { (partition.describe())
+                            @if partition.state != State::Attached { " " span.faint { "on its way out" } } }
                         td.number { (words::grouped(words::count(partition.rows))) }
                         td.number { (words::bytes(words::count(partition.bytes))) }
                     }
