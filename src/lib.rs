@@ -26,7 +26,7 @@
 //! | `rejected` | files of what could not be stored | nothing of ours |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `rejected` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `rejected`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
-//! | `spool` | what routers said while the database could not take it, on disk | `model` |
+//! | `spool` | what routers said while the database could not take it, on disk | `model`, `rejected` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
 //! | `conninfo` | what a connection string says | nothing of ours |

@@ -134,8 +134,10 @@ pub struct SpoolMeter {
     pub appended_bytes: Number,
     /// Bytes that could not be read back since the start.
     pub damaged_bytes: Number,
-    /// Sessions closed since the start because their input could not be kept.
+    /// How often input of a session was lost since the start.
     pub gaps: Number,
+    /// How often the disk refused to be written since the start.
+    pub write_errors: Number,
 }
 
 impl SpoolMeter {

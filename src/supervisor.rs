@@ -20,21 +20,21 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{error, info, warn};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::model::RouterId;
-use crate::pipeline::{self, PipelineEnd, PipelineOptions};
+use crate::pipeline::{self, PipelineEnd, PipelineOptions, SessionEventKind, StateItem};
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::intakes::{self, Intakes, Parked};
 use crate::session::link;
 use crate::session::refusals::Refusals;
 use crate::session::registry::Registry;
-use crate::session::tables::{Redump, Rules};
+use crate::session::tables::{Redump, Rules, router_note};
 use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
@@ -191,7 +191,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         thread::sleep(STOP_POLL);
     }
     store::abandon();
-    if panicked || parked.failed > 0 || end.panicked > 0 || maintenance.join().is_err() {
+    if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.join().is_err() {
         ending = Ending::Failed;
     }
     // What it could not say is known all the same, six seconds later.
@@ -208,6 +208,9 @@ fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
             "collector: {} changes not written, and the input of {} sessions is not in the spool: it is lost",
             end.given_up, parked.failed
         );
+    }
+    if parked.lost > 0 {
+        error!("collector: input of {} sessions was lost, see above", parked.lost);
     }
     if parked.sessions > 0 {
         warn!(
@@ -253,6 +256,11 @@ fn spawn_spool_sync(spool: &Arc<Spool>, stop: &Stop) -> JoinHandle<()> {
 fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
     spawn("replay", move || {
+        for unreadable in shared.spool.take_unreadable() {
+            let note = router_note(SessionEventKind::Gap, Some(&unreadable), None);
+            // The writers being gone is reported by whoever ended them.
+            let _ = shared.pipeline.any_state().send(StateItem::Note(None, note));
+        }
         for stream in spooled {
             if shared.stop.is_stopping() {
                 return;
@@ -283,6 +291,9 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&
 /// Signals as messages; SIGTERM and SIGINT mean stop, SIGHUP reload.
 fn watch_signals() -> Result<Receiver<i32>, StartError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
+    // A write beyond the process's limit of file sizes is an error like that of a full disk, and no end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
         .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
     let (sender, receiver) = bounded(16);
     spawn("signals", move || {

@@ -70,7 +70,7 @@ fn status_shows_routers_tables_partitions_and_the_refused() {
         let mut note = session_event(SessionEventKind::Refused, None);
         note.peer_address = Some("192.0.2.9".parse().unwrap());
         note.reason = Some(reason.to_owned());
-        writers.sender.any_state().send(StateItem::Note(note)).unwrap();
+        writers.sender.any_state().send(StateItem::Note(None, note)).unwrap();
     }
     writers.finish();
     let status = status::read(&mut db.client()).unwrap();

@@ -26,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("http", &["http", "pipeline", "store", "model", "metrics", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
     ("session", &["session", "pipeline", "wire", "model", "spool", "metrics", "rejected", "stop", "config", "tls"]),
-    ("spool", &["spool", "model"]),
+    ("spool", &["spool", "model", "rejected"]),
     ("capture", &["capture", "wire"]),
     ("rejected", &[]),
     ("stop", &[]),

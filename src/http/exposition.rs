@@ -220,11 +220,12 @@ fn spool_families(out: &mut Exposition, spool: &SpoolMeter) {
         ("rib_ingester_spool_streams", GAUGE, "Sessions whose input waits in the spool.", &spool.streams),
         ("rib_ingester_spool_appended_bytes_total", COUNTER, "Input that went to the spool.", &spool.appended_bytes),
         ("rib_ingester_spool_damaged_bytes_total", COUNTER, "Input that could not be read back.", &spool.damaged_bytes),
+        ("rib_ingester_spool_gaps_total", COUNTER, "How often input of a session was lost.", &spool.gaps),
         (
-            "rib_ingester_spool_gaps_total",
+            "rib_ingester_spool_write_errors_total",
             COUNTER,
-            "Sessions closed because the spool could not take their input.",
-            &spool.gaps,
+            "How often the spool's disk refused to be written.",
+            &spool.write_errors,
         ),
     ];
     for (name, kind, help, number) in rows {

@@ -110,7 +110,7 @@ pub enum StateItem {
     /// Changes of one session, in order.
     Batch(StateBatch),
     /// A row of `session_events` that belongs to no router's session: refused connections, isolation.
-    Note(SessionEvent),
+    Note(Option<RouterId>, SessionEvent),
 }
 
 /// A session's first word to its state writer.

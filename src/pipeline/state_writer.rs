@@ -118,7 +118,7 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
-            StateItem::Note(event) => self.batch.push_event(None, event),
+            StateItem::Note(router, event) => self.batch.push_event(router, event),
         }
     }
 

@@ -13,6 +13,8 @@
 //! appends to the stream. The thread then reads the stream to its end before it touches the socket again: nothing overtakes
 //! anything. There is one lock; the thread holds it while it waits for the socket, which is when nobody needs the spooler.
 
+mod losses;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
@@ -85,6 +87,8 @@ struct Inner {
     remembered: u64,
     stored: u64,
     stream: Option<Stream>,
+    /// What of the input is lost, if any is.
+    lost: Option<String>,
     /// Why nothing more comes, once everything was given to the thread.
     end: Option<SessionEnd>,
     fate: Fate,
@@ -134,6 +138,7 @@ impl Intake {
         let context = stream.context();
         (inner.cut, inner.stored, inner.began) = (context.behind, context.behind, Some(context.began));
         inner.remembered = context.behind;
+        inner.lost.clone_from(&context.lost);
         for_each_frame(&context.preamble, message_max, |frame| inner.preamble.take(frame));
         let (number, address) = (stream.number(), context.source);
         inner.end = Some(SessionEnd::SpoolRead);
@@ -230,7 +235,8 @@ impl Intake {
         }
         inner.remember()?;
         let (stored, began) = (inner.stored, inner.began);
-        let context = context_at(self.source_address, &self.standing, began, stored, &inner.preamble);
+        let mut context = context_at(self.source_address, &self.standing, began, stored, &inner.preamble);
+        context.lost.clone_from(&inner.lost);
         inner.begin_stream(self, spool)?;
         if let Some(stream) = &mut inner.stream {
             stream.store_context(context)?;
@@ -286,7 +292,7 @@ fn context_at(
     let (tables, ids) = (standing.stored_tables(), standing.stored_ids());
     let router = standing.router();
     let began = began.unwrap_or_else(Timestamp::now);
-    Context { source, router, began, behind, tables, ids, preamble: preamble.to_bytes() }
+    Context { source, router, began, behind, tables, ids, preamble: preamble.to_bytes(), lost: None }
 }
 
 impl Inner {
@@ -304,6 +310,7 @@ impl Inner {
             remembered: 0,
             stored: 0,
             stream: None,
+            lost: None,
             end: None,
             fate: Fate::Open,
         }
@@ -320,9 +327,13 @@ impl Inner {
                     return Next::Chunk(Arc::new(chunk), Duration::ZERO);
                 }
                 Ok(Piece::Damaged(bytes)) if is_replay => return Next::Damaged(bytes),
-                Ok(Piece::Damaged(bytes)) => return self.end_by(SessionEnd::SpoolDamaged(bytes)),
+                Ok(Piece::Damaged(bytes)) => {
+                    return Next::End(self.lose(intake, spool, SessionEnd::SpoolDamaged(bytes)));
+                }
                 Ok(Piece::End) => {}
-                Err(error) => return self.end_by(SessionEnd::Spool(SpoolError::Io(error))),
+                Err(error) => {
+                    return Next::End(self.lose(intake, spool, SessionEnd::Spool(SpoolError::Io(error))));
+                }
             }
         }
         if let Some(end) = self.end.take() {
@@ -357,8 +368,7 @@ impl Inner {
             && !spool.is_off()
             && let Err(error) = self.begin_stream(intake, spool)
         {
-            self.close();
-            self.end = Some(SessionEnd::Spool(error));
+            self.end = Some(self.lose(intake, spool, SessionEnd::Spool(error)));
         }
         Next::Chunk(chunk, waited)
     }
@@ -451,8 +461,7 @@ impl Inner {
             if let Some(chunk) = self.cut_chunk()
                 && let Err(error) = self.spool(intake, spool, &chunk)
             {
-                self.close();
-                self.end = Some(SessionEnd::Spool(error));
+                self.end = Some(self.lose(intake, spool, SessionEnd::Spool(error)));
             }
             if count == 0 {
                 break;

@@ -1,5 +1,6 @@
 //! The input of all sessions, for those that look after it from outside: the spooler, and the collector at its end.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ pub struct Intakes {
     list: Mutex<Vec<Arc<Intake>>>,
     /// What sessions without a name hold.
     pub(super) unnamed: Budget,
+    /// Sessions that the collector's end has ended with some of their input lost.
+    given_up: AtomicUsize,
 }
 
 /// What [`Intakes::park`] brought to the disk.
@@ -26,12 +29,19 @@ pub struct Parked {
     pub sessions: usize,
     /// Those of them whose input is lost.
     pub failed: usize,
+    /// Sessions that had lost input before, which the database may not know.
+    pub lost: usize,
 }
 
 impl Intakes {
     /// Takes in one more.
     pub fn add(&self, intake: &Arc<Intake>) {
         self.lock().push(Arc::clone(intake));
+    }
+
+    /// A session has lost input, and the collector's end ends it.
+    pub fn give_up(&self) {
+        self.given_up.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The spooler: reads the sockets of sessions that are busy for too long, until the collector stops.
@@ -53,13 +63,18 @@ impl Intakes {
 
     /// Brings everything that is not stored to the spool; all sessions have to be over.
     pub fn park(&self, spool: &Arc<Spool>) -> Parked {
-        let mut parked = Parked::default();
+        let mut parked = Parked { lost: self.given_up.load(Ordering::Acquire), ..Parked::default() };
         for intake in std::mem::take(&mut *self.lock()) {
             match intake.park(spool) {
                 Ok(false) => {}
-                Ok(true) => parked.sessions += 1,
+                Ok(true) => {
+                    parked.sessions += 1;
+                    parked.lost += usize::from(intake.has_lost());
+                }
                 Err(error) => {
                     log::error!("spool: input of the router at {} is lost: {error}", intake.source_address());
+                    spool.note_error(&error);
+                    spool.count_gap();
                     parked.failed += 1;
                 }
             }
@@ -79,6 +94,7 @@ pub fn run_sync(spool: &Spool, stop: &Stop) {
     while !stop.is_stopping() {
         if Instant::now() >= due {
             spool.sync();
+            spool.probe();
             due = Instant::now() + SYNC_EVERY;
         }
         std::thread::sleep(TICK);

@@ -55,6 +55,11 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         monitor.settle_at_end(end)
     }));
     let end = end.unwrap_or(SessionEnd::Panicked);
+    let lost = intake.lost(&shared.spool, &end, monitor.skipped());
+    if lost.is_some() && matches!(end, SessionEnd::Stopping | SessionEnd::WritersGone) {
+        shared.intakes.give_up();
+    }
+    monitor.set_lost(lost);
     finish(shared, connection, monitor, &end);
     match end {
         // There is more of it, for the next start.
@@ -94,7 +99,10 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
     }
     loop {
         let result = match intake.next(&shared.spool) {
-            Next::Chunk(chunk, waited) => monitor.idle(waited).and_then(|()| apply(&chunk, monitor, shared)),
+            Next::Chunk(chunk, waited) => {
+                let result = monitor.idle(waited);
+                apply(&chunk, monitor, shared, result)
+            }
             // A wait cut short brought part of a message.
             Next::Silence(waited) if waited >= TICK / 2 => {
                 if connection.is_superseded() {
@@ -104,7 +112,10 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
                 monitor.idle(waited)
             }
             Next::Silence(waited) => monitor.idle(waited),
-            Next::Damaged(bytes) => monitor.gap(&format!("{bytes} bytes of spooled input cannot be read")),
+            Next::Damaged(bytes) => {
+                monitor.gap(&format!("{bytes} bytes of spooled input cannot be read"));
+                Ok(())
+            }
             // A stop and a newer session both show as the end of the stream.
             Next::End(_) if connection.is_superseded() => return SessionEnd::Superseded,
             Next::End(_) if shared.stop.is_stopping() => return SessionEnd::Stopping,
@@ -119,14 +130,19 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
     }
 }
 
-/// Applies the messages of one chunk.
-fn apply(chunk: &Chunk, monitor: &mut Monitor, shared: &Shared) -> Result<(), SessionEnd> {
+/// Applies the messages of one chunk, unless the session is over by `result`; those that are not applied are counted.
+fn apply(
+    chunk: &Chunk,
+    monitor: &mut Monitor,
+    shared: &Shared,
+    mut result: Result<(), SessionEnd>,
+) -> Result<(), SessionEnd> {
     monitor.begin_chunk(chunk.number);
-    let mut result = Ok(());
-    for_each_frame(&chunk.bytes, shared.options.message_max, |frame| {
-        if result.is_ok() {
-            result = monitor.message(frame, chunk.received_at);
-        }
+    let mut skipped = 0;
+    for_each_frame(&chunk.bytes, shared.options.message_max, |frame| match result {
+        Ok(()) => result = monitor.message(frame, chunk.received_at),
+        Err(_) => skipped += 1,
     });
+    monitor.skip(skipped);
     result.and_then(|()| monitor.flush()).inspect(|()| monitor.end_chunk(chunk.number))
 }

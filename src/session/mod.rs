@@ -17,6 +17,7 @@ pub mod changes;
 pub mod drift;
 pub mod event_id;
 pub mod frame;
+mod gaps;
 mod held;
 pub mod identity;
 pub mod intake;

@@ -12,6 +12,7 @@ use log::{debug, info, warn};
 use super::add_path::{Evidence, Of};
 use super::changes::{Changes, Part, PathIds, Slot};
 use super::drift::Drifts;
+use super::gaps::Losses;
 use super::held::Held;
 use super::identity::Identity;
 use super::intake::is_of_peer;
@@ -56,6 +57,7 @@ pub struct Monitor {
     pub(super) settled: Option<Settled>,
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
+    pub(super) losses: Losses,
     /// Messages of the session before, until they are taken in.
     pub(super) preamble: Vec<u8>,
     messages: u64,
@@ -101,6 +103,7 @@ impl Monitor {
             settled: None,
             waiting: Waiting::default(),
             unnamed: Unnamed::default(),
+            losses: Losses::default(),
             preamble: Vec::new(),
             messages: 0,
             chunk: 0,
@@ -224,6 +227,7 @@ impl Monitor {
             SessionEnd::Unnamed(why) => Some(("unnamed", why)),
             _ => None,
         };
+        self.tell_lost();
         if let Some((label, why)) = refused {
             self.shared.meters.refused.count(label);
             self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);
@@ -498,12 +502,10 @@ impl Settled {
             | SessionEnd::AddPath(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::DatabaseRefused(_)
+            | SessionEnd::Spool(_)
+            | SessionEnd::SpoolDamaged(_)
             | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
             SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
-            SessionEnd::Spool(_) | SessionEnd::SpoolDamaged(_) => {
-                shared.spool.count_gap();
-                self.lose(SessionEventKind::Gap, &reason, shared, connection)
-            }
             SessionEnd::Stopping => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;

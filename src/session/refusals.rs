@@ -31,7 +31,7 @@ impl Refusals {
             let mut note = router_note(SessionEventKind::Refused, Some(why), None);
             note.peer_address = Some(source);
             // Strangers must not be able to block the listener: with full queues the log line has to do.
-            let _ = pipeline.any_state().try_send(StateItem::Note(note));
+            let _ = pipeline.any_state().try_send(StateItem::Note(None, note));
         }
     }
 

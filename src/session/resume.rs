@@ -1,13 +1,9 @@
 //! How a session keeps step with its input, and goes on where another process left it.
 
-use log::warn;
-
 use super::SessionEnd;
 use super::intake::for_each_frame;
 use super::monitor::Monitor;
-use super::tables::router_note;
 use crate::model::{RouterId, Timestamp};
-use crate::pipeline::SessionEventKind;
 use crate::spool::Context;
 
 /// What a session that goes on from another process's knows of that.
@@ -73,15 +69,5 @@ impl Monitor {
         if let Some(settled) = &self.settled {
             settled.owner.progress.set_processed(number);
         }
-    }
-
-    /// Some of the router's input is lost.
-    ///
-    /// # Errors
-    /// The session cannot go on.
-    pub fn gap(&mut self, reason: &str) -> Result<(), SessionEnd> {
-        warn!("{}: {reason}", self.subject());
-        let note = router_note(SessionEventKind::Gap, Some(reason), None);
-        self.settled.as_mut().map_or(Ok(()), |settled| settled.tables.outbox().note(note))
     }
 }

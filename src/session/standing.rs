@@ -180,6 +180,7 @@ mod tests {
             tables: standing.stored_tables(),
             ids: standing.stored_ids(),
             preamble: Vec::new(),
+            lost: None,
         };
         let next = Standing::resume(&context);
         assert_eq!(next.table_begun("a".to_owned()), Some(true));

@@ -30,6 +30,8 @@ pub struct Context {
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
     pub preamble: Vec<u8>,
+    /// What of the session's input is lost, and not told yet.
+    pub lost: Option<String>,
 }
 
 impl Context {
@@ -66,6 +68,7 @@ impl Context {
             "began": self.began.unix_micros(),
             "behind": self.behind,
             "tables": self.tables,
+            "lost": self.lost,
         });
         let facts = facts.to_string();
         let mut bytes = MAGIC.to_vec();
@@ -105,6 +108,7 @@ impl Context {
             tables: facts.get("tables")?.as_array()?.iter().map(table).collect::<Option<_>>()?,
             ids: ids.chunks_exact(12).map(id).collect::<Option<_>>()?,
             preamble: preamble.to_vec(),
+            lost: facts.get("lost").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }

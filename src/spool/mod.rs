@@ -22,7 +22,7 @@ mod stream;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,12 +33,16 @@ pub use record::Chunk;
 pub use stream::{Piece, Stream, Taken};
 
 use crate::model::Timestamp;
+use crate::rejected::RejectedFile as BoundedFile;
 
 /// What was appended is on the disk, whatever happens to the machine, after this time and the time that the disk takes.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// The spool takes no more than this unless it is told otherwise, bytes.
 const DEFAULT_BYTES_MAX: u64 = 20 << 30;
+
+/// What is written to see whether a disk takes anything again, bytes.
+const PROBE_BYTES: usize = 64 << 10;
 
 /// The folder of all streams, and how much they may take.
 #[derive(Debug)]
@@ -60,6 +64,10 @@ struct Inner {
     oldest: BTreeMap<u64, Timestamp>,
     /// Files with bytes that may not be on the disk yet.
     unsynced: Vec<Arc<File>>,
+    /// Why the disk did not take what was written last.
+    trouble: Option<String>,
+    /// Streams that could not be read at the start.
+    unreadable: Vec<String>,
 }
 
 /// What the spool holds and what happened to it, for metrics.
@@ -79,8 +87,10 @@ pub struct Counters {
     pub replayed: AtomicU64,
     /// Bytes that could not be read back since the start.
     pub damaged_bytes: AtomicU64,
-    /// Sessions closed since the start because the spool could not take their input.
+    /// How often input of a session was lost since the start.
     pub gaps: AtomicU64,
+    /// How often the disk refused to be written since the start.
+    pub write_errors: AtomicU64,
 }
 
 /// Why the spool does not take a chunk.
@@ -170,6 +180,7 @@ impl Spool {
                 Ok(Some(stream)) => left.push(stream),
                 // A process ended between making the folder and writing its context: nothing was in it.
                 Ok(None) => fs::remove_dir_all(&folder)?,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => spool.set_aside(number, &folder, &error)?,
                 Err(error) => log::error!("spool: {} cannot be read and is left alone: {error}", folder.display()),
             }
         }
@@ -192,9 +203,51 @@ impl Spool {
         !self.is_off() && (self.is_full.load(Ordering::Acquire) || used >= self.bytes_max - self.bytes_max / 20)
     }
 
-    /// A session is closed because its input could not be kept.
+    /// Input of a session is lost.
     pub fn count_gap(&self) {
         Counters::add(&self.counters.gaps, 1);
+    }
+
+    /// Notes that the disk refused to be written. An error of another kind is no trouble of the disk.
+    pub fn note_error(&self, error: &SpoolError) {
+        if let SpoolError::Io(error) = error {
+            Counters::add(&self.counters.write_errors, 1);
+            log::error!("spool: {} cannot be written: {error}", self.folder.display());
+            self.lock().trouble = Some(error.to_string());
+        }
+    }
+
+    /// Why the disk did not take what was written last; `None`: it did, or nothing was written.
+    pub fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    /// Looks whether a disk in trouble can be written again.
+    pub fn probe(&self) {
+        if self.trouble().is_none() {
+            return;
+        }
+        let path = self.folder.join("probe");
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(&[0; PROBE_BYTES])?;
+            file.sync_all()
+        });
+        // It may never have been made.
+        let _ = fs::remove_file(&path);
+        if written.is_ok() {
+            log::info!("spool: {} can be written again", self.folder.display());
+            self.lock().trouble = None;
+        }
+    }
+
+    /// Where input lies that cannot be applied, beside the spool.
+    pub fn set_aside_dir(&self) -> PathBuf {
+        self.folder.parent().unwrap_or(&self.folder).join("set-aside")
+    }
+
+    /// Takes out what is to be said of streams that could not be read at the start.
+    pub fn take_unreadable(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().unreadable)
     }
 
     /// What it holds and what happened to it.
@@ -213,8 +266,30 @@ impl Spool {
         for file in files {
             if let Err(error) = file.sync_data() {
                 log::error!("spool: cannot be synced, a crash of this machine may lose what is in it: {error}");
+                self.note_error(&error.into());
             }
         }
+    }
+
+    /// A stream without a readable context says of nobody what it says: its messages are kept elsewhere, and it goes.
+    fn set_aside(&self, number: u64, folder: &Path, error: &io::Error) -> io::Result<()> {
+        let name = format!("unknown-{number}");
+        let mut file = BoundedFile::new(&self.set_aside_dir(), &name, "bmp");
+        let (mut kept, mut all) = (0, 0);
+        let mut is_full = false;
+        stream::each_chunk(folder, |chunk| {
+            all += chunk.bytes.len();
+            is_full = is_full || !file.append(&chunk.bytes).unwrap_or(false);
+            kept += if is_full { 0 } else { chunk.bytes.len() };
+        })?;
+        let what = format!(
+            "{all} bytes of spooled input are not applied: {error}; {kept} of them are kept in {}",
+            file.path().display()
+        );
+        log::error!("spool: stream {number}: {what}");
+        self.count_gap();
+        self.lock().unreadable.push(what);
+        fs::remove_dir_all(folder)
     }
 
     fn folder_of(&self, number: u64) -> PathBuf {

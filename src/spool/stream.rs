@@ -29,6 +29,8 @@ pub struct Stream {
     next_segment: u64,
     /// Where reading goes on.
     reading: Place,
+    /// Where the last damage was met, and how long it is.
+    damage: Option<(Place, u64)>,
     /// The last chunk that the session was given, here and in the file `taken`.
     taken: u64,
     taken_file: Option<File>,
@@ -104,6 +106,7 @@ impl Stream {
             segments: VecDeque::new(),
             next_segment: 1,
             reading: Place { segment: 0, offset: 0 },
+            damage: None,
             taken: context.behind,
             taken_file: None,
             context,
@@ -328,12 +331,26 @@ impl Stream {
         self.spool.note_oldest(self.number, None);
     }
 
+    /// Reads what [`Piece::Damaged`] was last said of, as it lies there; `bytes_max` of it at most.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn damage(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let Some((Place { segment, offset }, length)) = self.damage else { return Ok(Vec::new()) };
+        let Some(segment) = self.segments.iter().find(|of| of.number == segment) else { return Ok(Vec::new()) };
+        let length = usize::try_from(length.min(bytes_max)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length];
+        segment.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
     fn ahead(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| segment.number >= self.reading.segment)
     }
 
     fn skip_damage(&mut self, end: u64) -> Piece {
         let lost = end - self.reading.offset;
+        self.damage = Some((self.reading, lost));
         self.reading.offset = end;
         let (number, taken) = (self.reading.segment, self.taken);
         let read = self.segments.iter_mut().filter(|s| s.number == number && s.size <= end);
@@ -377,6 +394,31 @@ impl Stream {
             let _ = file.write_all_at(&self.taken.to_be_bytes(), 0);
         }
     }
+}
+
+/// Gives every chunk in a stream's folder to `each`, in order, whatever its context says. What is damaged is passed over.
+pub(super) fn each_chunk(folder: &Path, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+    let mut segments: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        segments.extend((path.extension().is_some_and(|extension| extension == "segment")).then_some(path));
+    }
+    segments.sort();
+    for path in segments {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let mut offset = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
+        while offset < size {
+            match read_record(&file, offset, size)? {
+                Some(chunk) => {
+                    offset += chunk.record_size();
+                    each(&chunk);
+                }
+                None => offset = behind_damage(&file, offset, size)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_taken(folder: &Path) -> Option<u64> {

@@ -12,7 +12,8 @@ impl Folder {
     fn new() -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Folder(std::env::temp_dir().join(format!("rib-ingester-spool-{}-{number}", std::process::id())))
+        let name = format!("rib-ingester-spool-{}-{number}", std::process::id());
+        Folder(std::env::temp_dir().join(name).join("spool"))
     }
 
     fn open(&self) -> (Arc<Spool>, Vec<Stream>) {
@@ -30,7 +31,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = self.0.parent().map(fs::remove_dir_all);
     }
 }
 
@@ -43,6 +44,7 @@ fn context(behind: u64) -> Context {
         tables: vec![("global\u{0}4".to_owned(), true), ("UNKNOWN\u{0}6".to_owned(), false)],
         ids: vec![(u64::MAX, 0), (7, u32::MAX)],
         preamble: b"as the router sent it".to_vec(),
+        lost: Some("the end of it".to_owned()),
     }
 }
 
@@ -175,20 +177,28 @@ fn behind_a_damaged_record_and_a_damaged_segment_the_next_one_is_read() {
 }
 
 #[test]
-fn a_damaged_context_is_left_alone_and_a_folder_without_one_removed() {
+fn a_stream_with_a_damaged_context_is_set_aside_with_its_messages() {
     let folder = Folder::new();
     let (spool, _) = folder.open();
-    drop(Stream::create(&spool, 1, context(0)).unwrap());
+    let mut stream = Stream::create(&spool, 1, context(0)).unwrap();
+    (1..=3).for_each(|number| stream.append(&chunk(number, 5), Taken::No).unwrap());
     fs::create_dir(spool.folder_of(77)).unwrap();
-    drop(spool);
+    drop((stream, spool));
     let place = folder.0.join(format!("{:020}", 1)).join("context");
     let mut bytes = fs::read(&place).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&place, bytes).unwrap();
     let (spool, left) = folder.open();
-    assert!(left.is_empty() && place.exists() && !spool.folder_of(77).exists());
+    assert!(left.is_empty() && !spool.folder_of(1).exists() && !spool.folder_of(77).exists());
     assert_eq!(spool.first_number(), 78);
+    let kept = spool.set_aside_dir().join("unknown-1.bmp");
+    assert_eq!(fs::read(&kept).unwrap(), [[1; 5], [2; 5], [3; 5]].concat());
+    let said = spool.take_unreadable();
+    assert!(said.len() == 1 && said[0].contains(&*kept.to_string_lossy()), "{said:?}");
+    assert_eq!(spool.counters().gaps.load(Ordering::Relaxed), 1);
+    drop(spool);
+    assert_eq!(folder.open().0.take_unreadable(), [""; 0], "once");
 }
 
 #[test]

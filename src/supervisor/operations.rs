@@ -112,6 +112,7 @@ impl Operations {
             (&meter.appended_bytes, &counters.appended_bytes),
             (&meter.damaged_bytes, &counters.damaged_bytes),
             (&meter.gaps, &counters.gaps),
+            (&meter.write_errors, &counters.write_errors),
         ];
         for (shown, counted) in pairs {
             shown.set(counted.load(Ordering::Relaxed));
@@ -122,7 +123,12 @@ impl Operations {
             None => meter.oldest.set(0),
         }
         let full = || format!("no room, {} of {} bytes taken: input is lost", meter.bytes.get(), spool.bytes_max());
-        self.meters.set_part("spool", if spool.is_full() { Err(full()) } else { Ok(()) });
+        let part = match spool.trouble() {
+            Some(error) => Err(format!("cannot be written: {error}: input is lost")),
+            None if spool.is_full() => Err(full()),
+            None => Ok(()),
+        };
+        self.meters.set_part("spool", part);
     }
 
     /// Routers are welcome.

@@ -148,11 +148,11 @@ impl Database {
     /// Takes in everything that the session has said so far.
     fn listen(&self, story: &mut Story) {
         // Comes back behind everything that is on its way.
-        self.pipeline.any_state().send(StateItem::Note(mark())).unwrap();
+        self.pipeline.any_state().send(StateItem::Note(None, mark())).unwrap();
         for item in &self.state {
             match item {
-                StateItem::Note(event) if event == mark() => break,
-                StateItem::Note(event) => check_session_event(&event),
+                StateItem::Note(_, event) if event == mark() => break,
+                StateItem::Note(_, event) => check_session_event(&event),
                 StateItem::Claim(claim) => check_record(&claim.record),
                 StateItem::Batch(batch) => {
                     if batch.ops.iter().any(|op| matches!(op, StateOp::TablesDown { event: Some(_), .. })) {
@@ -263,7 +263,7 @@ fn answer(item: &StateItem) {
                 }
             }
         }
-        StateItem::Note(_) => {}
+        StateItem::Note(..) => {}
     }
 }
 

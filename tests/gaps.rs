@@ -1,0 +1,149 @@
+//! Input that cannot be kept: it is told when it happens, in a row for each session that lost some, and at a stop.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+#[path = "common/proxy.rs"]
+mod proxy;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+
+use common::bmp::{self, Attributes, Open, Peer};
+use common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use common::pg::TestDb;
+use proxy::Proxy;
+
+/// A database behind a way that can be cut, and a collector's folder.
+struct Scene {
+    db: TestDb,
+    proxy: Proxy,
+    state_dir: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let db = TestDb::create();
+        let (host, port) = db.server();
+        let state_dir = std::env::temp_dir().join(format!("rib-ingester-gaps-{}", db.name()));
+        Scene { proxy: Proxy::start(&host, port), db, state_dir }
+    }
+
+    fn start(&self, settings: &[(&str, &str)]) -> Ingester {
+        let mut all =
+            vec![("STATE_DIR", self.state_dir.to_str().unwrap()), ("STALL_MS", "50"), ("ALLOW", "127.0.0.0/8")];
+        all.extend(settings);
+        Ingester::start(&self.db.url_at("127.0.0.1", self.proxy.port), &all)
+    }
+
+    fn cut(&self, is_down: bool) {
+        self.proxy.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// The gaps that are told, as `router reason`.
+    fn gaps(&self) -> Vec<String> {
+        self.db.rows("SELECT router_id, reason FROM session_events WHERE kind = 'gap' ORDER BY 1, 2")
+    }
+
+    fn routes(&self) -> Vec<String> {
+        self.db.rows("SELECT router_id, count(*) FROM current_routes GROUP BY 1 ORDER BY 1")
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+/// The router with this last octet connects and says who it is.
+fn connect(ingester: &Ingester, octet: u8) -> (FakeRouter, Peer) {
+    let peer = Peer::loc_rib(&format!("10.255.0.{octet}"));
+    let mut router = ingester.connect_from(&format!("127.0.0.{octet}"));
+    let open = Open::of(64_500, &peer.bgp_id.to_string());
+    router.send_or_be_cut(&bmp::initiation(b"edge", b""));
+    router.send_or_be_cut(&bmp::peer_up(peer, &open, Some("global")));
+    (router, peer)
+}
+
+fn announce(peer: Peer, number: u32) -> Vec<u8> {
+    let prefix = format!("10.{}.{}.0/24", number >> 8 & 0xff, number & 0xff);
+    bmp::route_monitoring(peer, &bmp::announce(&Attributes::path(&[64_501]), "192.0.2.1", &[&prefix]))
+}
+
+/// Says more and more until the collector closes the connection.
+fn is_closed_by_much(router: &mut FakeRouter, peer: Peer) {
+    let mut said = 0;
+    eventually("the collector closes the connection", || {
+        let piece: Vec<u8> = (said..said + 300).flat_map(|number| announce(peer, number)).collect();
+        said += 300;
+        router.send_or_be_cut(&piece);
+        router.is_gone().then_some(())
+    });
+}
+
+fn metric(ingester: &mut Ingester, name: &str) -> String {
+    let text = ingester.get("/metrics").2;
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or("none").to_owned()
+}
+
+#[test]
+fn a_loss_is_told_though_the_router_is_back() {
+    let scene = Scene::new();
+    let mut ingester = scene.start(&[("SPOOL_MAX_BYTES", "100000")]);
+    scene.cut(true);
+    let (mut first, peer) = connect(&ingester, 2);
+    is_closed_by_much(&mut first, peer);
+    // At once, while the database is away.
+    ingester.logged("router 10.255.0.2: input lost: the spool is full");
+    eventually_equal("1".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
+    let (mut second, peer) = connect(&ingester, 2);
+    second.send(&announce(peer, 0)).send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    scene.cut(false);
+    eventually_equal(vec!["10.255.0.2|1".to_owned()], || scene.routes());
+    eventually_equal(1, || scene.gaps().len());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the spool is full"), "{:?}", scene.gaps());
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_told_when_it_happens() {
+    let scene = Scene::new();
+    let mut ingester = scene.start(&[]);
+    scene.cut(true);
+    // No file may grow beyond this: as on a disk that is full, with another error.
+    let limit = ["--pid", &ingester.id().to_string(), "--fsize=60000:60000"].map(str::to_owned);
+    assert!(Command::new("prlimit").args(limit).status().unwrap().success());
+    for octet in [2, 3] {
+        let (mut router, peer) = connect(&ingester, octet);
+        is_closed_by_much(&mut router, peer);
+        ingester.logged(&format!("router 10.255.0.{octet}: input lost: the spool cannot be written: File too large"));
+    }
+    let is_said = |text: &String| text.contains("spool: cannot be written: File too large");
+    eventually("it is not ready", || Some(ingester.get("/readyz").2).filter(is_said));
+    eventually_equal("2".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
+    assert_ne!(metric(&mut ingester, "rib_ingester_spool_write_errors_total"), "0");
+    assert_eq!(scene.gaps(), [""; 0], "the database is away");
+    // Both come back before it does.
+    let back = [2, 3].map(|octet| connect(&ingester, octet));
+    scene.cut(false);
+    eventually_equal(2, || scene.gaps().len());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|") && scene.gaps()[1].starts_with("10.255.0.3|"));
+    drop(back);
+}
+
+#[test]
+fn a_stop_that_gave_input_up_fails_and_the_next_start_tells_it() {
+    let scene = Scene::new();
+    let settings = [("SPOOL_MAX_BYTES", "100000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
+    let ingester = scene.start(&settings);
+    scene.cut(true);
+    let (mut router, peer) = connect(&ingester, 2);
+    is_closed_by_much(&mut router, peer);
+    assert_eq!(ingester.stop().code(), Some(1));
+    scene.cut(false);
+    let ingester = scene.start(&settings);
+    eventually_equal(1, || scene.gaps().len());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the spool is full"), "{:?}", scene.gaps());
+    assert!(ingester.stop().success());
+}
