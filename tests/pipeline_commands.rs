@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pg::TestDb;
+use postgres::fallible_iterator::FallibleIterator;
 use rib_ingester::model::{Afi, Asn, Neighbour, Policy, RouterId, Speaker, Table, TableKey, View};
-use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateOp, Was};
+use rib_ingester::pipeline::{PeerRecord, PeerState, PeersOf, RouteChange, SessionEventKind, StateOp, Was};
 use rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 
 /// Names that the templates of our statements, quoting or COPY could take for something else.
@@ -193,4 +194,77 @@ fn nothing_of_a_table_overtakes_anything_of_it() {
         db.rows("SELECT kind, table_name, routes FROM session_events ORDER BY id"),
         ["peer_up|a|-", "peer_down|a|2", "peer_up|b|-", "peer_down|b|1", "peer_up|a|-"]
     );
+}
+
+#[test]
+fn a_peer_that_flaps_is_one_row_that_counts() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let said = |address: &str, states: &[PeerState]| -> Vec<StateOp> {
+        states.iter().map(|state| StateOp::PeerSeen(Box::new(rows::peer(address, *state)))).collect()
+    };
+    let state = "SELECT host(peer_address), state, flap_count, since = updated_at FROM peers ORDER BY peer_address";
+    let (up, down) = (PeerState::Up, PeerState::Down);
+    let full = PeerRecord { description: Some("first".to_owned()), hold_time: Some(90), ..rows::peer("192.0.2.1", up) };
+    let mut ops = vec![StateOp::PeerSeen(Box::new(full))];
+    ops.extend(said("192.0.2.1", &[down, up, down, up]));
+    ops.extend(said("192.0.2.2", &[down, down]));
+    ops.extend(said("192.0.2.3", &[up, up]));
+    writers.send(&owner, ops);
+    wait_for("the first batch", || db.rows(state).len() == 3);
+    assert_eq!(db.rows(state), ["192.0.2.1|up|2|t", "192.0.2.2|down|0|t", "192.0.2.3|up|0|t"]);
+    // The first is down at once, the second stays so, the third goes down and comes back.
+    let ops = [said("192.0.2.1", &[down]), said("192.0.2.2", &[down]), said("192.0.2.3", &[down, up])];
+    writers.send(&owner, ops.into_iter().flatten().collect());
+    wait_for("the second batch", || db.rows("SELECT sum(flap_count) FROM peers") == ["4"]);
+    assert_eq!(db.rows(state), ["192.0.2.1|down|3|t", "192.0.2.2|down|0|f", "192.0.2.3|up|1|t"]);
+    assert_eq!(db.rows("SELECT description, hold_time FROM peers WHERE peer_address = '192.0.2.1'"), ["first|90"]);
+    // Nobody reports them any more, but then one does.
+    let mut ops = vec![StateOp::PeersUnknown(PeersOf::Router)];
+    ops.extend(said("192.0.2.3", &[up]));
+    writers.send(&owner, ops);
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT state FROM peers ORDER BY peer_address"), ["unknown", "unknown", "up"]);
+}
+
+#[test]
+fn a_notification_is_sent_whatever_is_long() {
+    let db = TestDb::migrated();
+    let mut listener = db.client();
+    listener.batch_execute("LISTEN rib_session").unwrap();
+    let writers = Writers::start(&db);
+    let long = |text: &str, octets: usize| text.chars().cycle().take(octets / text.len()).collect::<String>();
+    let texts = [long("\u{1}", 2000), long("\"", 60_000), long("\u{10ffff}", 9000), long("a", 500), String::new()];
+    let mut sent = 0;
+    for router in &texts {
+        let owner = writers.claim(&format!("r{}", router.chars().take(250).collect::<String>())).owner;
+        for name in texts.iter().map(|name| name.chars().take(2000).collect::<String>()) {
+            for reason in &texts {
+                let mut event = session_event(SessionEventKind::PeerDown, Some(&name));
+                event.reason = Some(reason.clone());
+                writers.send(&owner, vec![StateOp::SessionEvent(event)]);
+                sent += 1;
+            }
+        }
+    }
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT count(*), max(octet_length(reason)) FROM session_events"), [format!("{sent}|1000")]);
+    // What was committed has been sent; a statement reads it.
+    listener.batch_execute("SELECT 1").unwrap();
+    let mut heard = Vec::new();
+    let mut told = listener.notifications();
+    while let Ok(Some(notification)) = FallibleIterator::next(&mut told.iter()) {
+        heard.push(notification.payload().to_owned());
+    }
+    assert_eq!(heard.len(), sent);
+    for payload in &heard {
+        assert!(payload.len() < 8000, "{} octets", payload.len());
+        let told: serde_json::Value = serde_json::from_str(payload).unwrap();
+        assert_eq!(told["kind"], "peer_down");
+        let is_cut =
+            ["router_id", "table_name", "reason"].iter().any(|key| told[*key].as_str().unwrap().ends_with("..."));
+        assert_eq!(told["cut"], is_cut, "{payload}");
+    }
+    assert!(heard.iter().any(|payload| payload.contains("\"cut\":false")));
 }

@@ -6,11 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ends::{Ends, Over, Place, Start, Told, place};
-use super::op::{
-    AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeersOf, RouteChange, RouterRecord, SessionEvent,
-    StateOp, StatisticRecord, Was,
-};
-use crate::model::{AfiSafi, Nlri, Prefix, RibKind, RouterId, Table};
+use super::extras::Extras;
+use super::op::{Ownership, RouteChange, SessionEvent, StateOp, Was};
+use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 
@@ -34,7 +32,7 @@ pub(super) struct Batch {
     pub(super) ends: Ends,
     /// What the sessions are told when it is stored.
     pub(super) pieces: Vec<(Arc<Ownership>, u64)>,
-    /// The tables whose dumps begin, and those that rows and `extras.seen` are about.
+    /// The tables whose dumps begin, and those that rows and messages are about.
     begun: HashSet<Place>,
     touched: HashSet<Place>,
     /// The table that was touched last: a dump names the same one a million times.
@@ -42,37 +40,6 @@ pub(super) struct Batch {
     /// How many rows all else than `rows` is worth.
     weight: usize,
 }
-
-/// What goes along with a batch's rows.
-#[derive(Debug, Default)]
-pub(super) struct Extras {
-    /// Tables that had messages.
-    pub(super) seen: BTreeSet<Arc<Table>>,
-    /// What routers said of themselves.
-    pub(super) routers: Vec<RouterRecord>,
-    /// What is known of routers' neighbours, in order.
-    pub(super) peers: Vec<(RouterId, PeerNews)>,
-    /// The routers of which nobody reports some neighbours any more.
-    pub(super) forgotten: BTreeSet<RouterId>,
-    /// The latest value of each statistic.
-    pub(super) statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
-    /// What was seen last of path identifiers.
-    pub(super) add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
-    /// Rows of `session_events`.
-    pub(super) events: Vec<(Option<RouterId>, SessionEvent)>,
-}
-
-/// What is known of neighbours.
-#[derive(Debug)]
-pub(super) enum PeerNews {
-    /// A router said this of one.
-    Seen(Box<PeerRecord>),
-    /// Nobody tells of these any more.
-    Unknown(PeersOf),
-}
-
-/// Which statistic of a neighbour: type, AFI, SAFI.
-pub(super) type StatisticKey = (u16, u16, u8);
 
 /// One change of `current_routes`.
 #[derive(Clone, Debug)]
@@ -101,6 +68,14 @@ impl Row {
     /// What is there now, if `was` is what was there before.
     pub(super) fn route_if(&self, was: Was) -> Option<&EncodedRoute> {
         self.route.as_ref().filter(|_| self.was == was)
+    }
+
+    /// A canary: a change that the database cannot refuse for its values, written by the same statement.
+    pub(super) fn harmless(&self) -> Row {
+        let table = Table { router: RouterId::new("canary"), name: "canary".into(), ..(*self.table).clone() };
+        let prefix = Prefix::new(table.afi, &[], 0).expect("the default route");
+        let route = self.route.as_ref().map(|_| EncodedRoute::withdrawn());
+        Row { table: Arc::new(table), prefix, path_id: 0, route, was: self.was }
     }
 
     pub(super) fn kind(&self) -> RibKind {
@@ -181,7 +156,7 @@ impl Batch {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         self.weigh(1, size_of::<Told>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
         if self.ends.is_empty() {
-            self.extras.events.push((router, event));
+            self.extras.push_event(router, event);
         } else {
             self.ends.told.push(Told::Event(router, event));
         }
@@ -191,7 +166,7 @@ impl Batch {
     pub(super) fn push_seen(&mut self, table: Arc<Table>) {
         self.touch(&table);
         self.weigh(1, size_of::<Arc<Table>>());
-        self.extras.seen.insert(table);
+        self.extras.push_seen(table);
     }
 
     fn touch(&mut self, table: &Arc<Table>) {
@@ -272,27 +247,7 @@ impl Batch {
         }
         self.owners.retain(|router, _| !lost.contains(router));
         self.rows.retain(|row| !lost.contains(&row.table.router));
-        self.extras.seen.retain(|table| !lost.contains(&table.router));
-        self.extras.routers.retain(|record| !lost.contains(&record.router));
-        self.extras.peers.retain(|(router, _)| !lost.contains(router));
-        self.extras.statistics.retain(|(router, ..), _| !lost.contains(router));
-        self.extras.add_path.retain(|(router, ..), _| !lost.contains(router));
-    }
-}
-
-impl Extras {
-    /// Whether neighbours of the router are to be told unknown.
-    fn forgets_peers_of(&self, router: &RouterId) -> bool {
-        self.forgotten.contains(router)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.seen.is_empty()
-            && self.routers.is_empty()
-            && self.peers.is_empty()
-            && self.statistics.is_empty()
-            && self.add_path.is_empty()
-            && self.events.is_empty()
+        self.extras.drop_routers(&lost);
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! What the database refuses is looked for by halving. Alone, it ends the session that said it, and no other.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
 use super::health::Health;
 use super::link::Failure;
-use super::op::{Ownership, SessionEvent, SessionState};
+use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState};
 use super::state_writer::{StateWriter, mark_lost};
-use crate::model::{Nlri, RibKind, RouterId, Table};
+use crate::model::{Afi, Neighbour, Nlri, Policy, RibKind, RouterId, Table, View};
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::{self, Transaction, load, owner, routes, sessions, sync};
 
@@ -263,6 +264,30 @@ impl StateWriter {
         }
     }
 
+    /// Whether the database does commands like all others at the moment, for a table that nobody has.
+    pub(super) fn would_do_commands(&mut self) -> bool {
+        let router = RouterId::new("canary");
+        let record = RouterRecord {
+            router: router.clone(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            hostname: None,
+            asn: None,
+            description: None,
+        };
+        let peer = Neighbour { address: Ipv4Addr::LOCALHOST.into(), policy: Policy::Pre };
+        let views = [View::LocRib, View::AdjRibIn(peer), View::AdjRibOut(peer)];
+        let of = |view| Table { view, ..Table::loc_rib(router.clone(), "canary", Afi::Ipv4) };
+        let tables = views.map(of);
+        let tables: Vec<&Table> = tables.iter().collect();
+        let event = router_event();
+        self.link.would_do(|transaction| {
+            owner::upsert_routers(transaction, std::iter::once(&record))?;
+            sync::start(transaction, &tables)?;
+            sync::end_of_rib(transaction, &tables)?;
+            sync::insert_events(transaction, &[(Some(&router), &event)])
+        })
+    }
+
     /// Does `work` on all of `items`, so many in a transaction at most; on halves of them as long as the database refuses one
     /// or takes too long. What is refused alone, and what is given up, has no result.
     fn in_sets<'a, T, R>(
@@ -274,35 +299,60 @@ impl StateWriter {
         let mut waiting: Vec<Range<usize>> =
             (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).rev().collect();
         let mut outcomes = Vec::with_capacity(waiting.len());
+        // The item that is tried alone behind a command that was done.
+        let mut tried = None;
         while let Some(range) = waiting.pop() {
             let done = self.link.attempt(|client, attempt| {
                 let mut transaction = client.transaction()?;
                 let value = work(&mut transaction, &items[range.clone()])?;
                 attempt.commit(transaction, value)
             });
-            match done {
-                Ok(value) => outcomes.push((range, Ok(value))),
-                Err(Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_)) if range.len() > 1 => {
+            let error = match done {
+                Ok(value) => {
+                    outcomes.push((range, Ok(value)));
+                    continue;
+                }
+                Err(Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_))
+                    if range.len() > 1 =>
+                {
                     let middle = range.start + range.len() / 2;
                     waiting.push(middle..range.end);
                     waiting.push(range.start..middle);
+                    continue;
                 }
-                Err(Failure::BadRow(error) | Failure::Duplicate(error)) => outcomes.push((range, Err(Some(error)))),
-                Err(Failure::TooLong(error) | Failure::NoPartition(error)) => match self.link.wait_after(&error) {
-                    Ok(()) => waiting.push(range),
-                    Err(_) => {
-                        self.count_given_up(range.len());
-                        outcomes.push((range, Err(None)));
-                    }
-                },
-                Err(Failure::GaveUp) => {
-                    self.count_given_up(range.len());
-                    outcomes.push((range, Err(None)));
+                Err(Failure::RowOrStatement(_)) if tried != Some(range.start) && self.would_do_commands() => {
+                    tried = Some(range.start);
+                    waiting.push(range);
+                    continue;
                 }
+                Err(Failure::RowOrStatement(error)) if tried == Some(range.start) => {
+                    outcomes.push((range, Err(Some(error))));
+                    continue;
+                }
+                Err(Failure::BadRow(error) | Failure::Duplicate(error)) => {
+                    outcomes.push((range, Err(Some(error))));
+                    continue;
+                }
+                Err(Failure::RowOrStatement(error) | Failure::TooLong(error) | Failure::NoPartition(error)) => {
+                    Some(error)
+                }
+                Err(Failure::GaveUp) => None,
+            };
+            if error.is_some_and(|error| self.link.wait_after(&error).is_ok()) {
+                waiting.push(range);
+            } else {
+                self.count_given_up(range.len());
+                outcomes.push((range, Err(None)));
             }
         }
         outcomes
     }
+}
+
+/// A row that says nothing of any table.
+fn router_event() -> SessionEvent {
+    let kind = SessionEventKind::SessionUp;
+    SessionEvent { kind, table_name: None, peer_address: None, afi: None, reason: None, routes: None }
 }
 
 /// Those of `items` whose sessions still own their routers; the others' are told, and their items passed over.

@@ -23,7 +23,7 @@ use super::link::{Failure, Fate, Link};
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
 use super::rejected::RejectedRows;
 use super::state_writer::mark_lost;
-use crate::model::{RouterId, Table, Timestamp};
+use crate::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
 use crate::stop::Stop;
 use crate::store::events::{self, Action, EventRow};
 use crate::store::{self, EncodedRoute, owner, partitions, sync};
@@ -219,6 +219,8 @@ impl EventWriter {
     fn write_all(&mut self, batch: &mut Stamped) {
         let mut waiting = vec![(0..batch.rows.len(), Way::Direct)];
         let mut partitions_made = false;
+        // The event that is tried alone behind another one that was stored.
+        let mut tried = None;
         while let Some((range, way)) = waiting.pop() {
             let failure = match self.write(batch, &range, way, waiting.is_empty()) {
                 Ok(()) => {
@@ -237,13 +239,24 @@ impl EventWriter {
                     waiting.push((range, Way::Checked));
                     continue;
                 }
-                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_) if range.len() > 1 => {
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
+                    if range.len() > 1 =>
+                {
                     let middle = range.start + range.len() / 2;
                     waiting.push((middle..range.end, way));
                     waiting.push((range.start..middle, way));
                     continue;
                 }
-                Failure::BadRow(error) | Failure::Duplicate(error) => {
+                Failure::RowOrStatement(error) if range.is_empty() => self.link.wait_after(&error).ok(),
+                Failure::RowOrStatement(error) if tried != Some(range.start) => {
+                    if self.would_store_another(&batch.rows[range.start]) {
+                        tried = Some(range.start);
+                        Some(())
+                    } else {
+                        self.link.wait_after(&error).ok()
+                    }
+                }
+                Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
                     self.reject(batch, &range, &error);
                     // The tables are noted along with the last rows.
                     if waiting.is_empty() && !range.is_empty() {
@@ -259,6 +272,19 @@ impl EventWriter {
             }
             waiting.push((range, way));
         }
+    }
+
+    /// Whether an event is stored at the moment that cannot be at fault: of the same time, and of a table that nobody has.
+    fn would_store_another(&mut self, row: &Row) -> bool {
+        let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
+        let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
+        let columns = &self.columns;
+        self.link.would_do(|transaction| {
+            let (action, route) = (Action::Withdraw, &columns.withdrawn);
+            let harmless =
+                EventRow { table: &table, nlri: &nlri, action, route, raw: None, ..row.as_event_row(columns) };
+            events::copy(transaction, std::iter::once(harmless)).map(drop)
+        })
     }
 
     /// One transaction. The last one of a batch notes the tables as well.

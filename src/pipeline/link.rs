@@ -97,6 +97,8 @@ impl<T> Attempt<T> {
 pub(super) enum Failure {
     /// A value is at fault, or a key that is there already.
     BadRow(Error),
+    /// A value or the statement is at fault.
+    RowOrStatement(Error),
     /// It took too long.
     TooLong(Error),
     /// There is no such partition or table.
@@ -171,6 +173,7 @@ impl Link {
             };
             match error.verdict() {
                 Verdict::BadRow => return Err(Failure::BadRow(error)),
+                Verdict::RowOrStatement => return Err(Failure::RowOrStatement(error)),
                 Verdict::TooLong => return Err(Failure::TooLong(error)),
                 Verdict::NoPartition => return Err(Failure::NoPartition(error)),
                 Verdict::Duplicate => return Err(Failure::Duplicate(error)),
@@ -189,6 +192,16 @@ impl Link {
         }
     }
 
+    /// Whether the database does `work` when nothing of it is kept.
+    pub(super) fn would_do(&mut self, mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<()>) -> bool {
+        let done = self.attempt(|client, _| {
+            let mut transaction = client.transaction()?;
+            work(&mut transaction)?;
+            Ok(transaction.rollback()?)
+        });
+        done.is_ok()
+    }
+
     /// Does `work` that no row can be at fault for, whatever the database says. `None`: the grace at the stop is over.
     pub(super) fn insist<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {
@@ -197,6 +210,7 @@ impl Link {
                 Err(Failure::GaveUp) => return None,
                 Err(
                     Failure::BadRow(error)
+                    | Failure::RowOrStatement(error)
                     | Failure::TooLong(error)
                     | Failure::NoPartition(error)
                     | Failure::Duplicate(error),

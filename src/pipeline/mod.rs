@@ -12,6 +12,7 @@ mod batch;
 mod commands;
 mod ends;
 mod event_writer;
+mod extras;
 mod health;
 mod help;
 mod lead;

@@ -14,21 +14,20 @@ use crossbeam_channel::{Receiver, RecvError, select};
 
 use super::PipelineOptions;
 use super::audit::Audit;
-use super::batch::{Batch, Extras, PeerNews, Row};
+use super::batch::{Batch, Row};
 use super::ends::{Count, Down, Over, Stale, Start};
+use super::extras::Extras;
 use super::health::Health;
 use super::help::{Call, Exchange};
 use super::lead::{Hurry, Lead};
 use super::link::{Attempt, Failure, Fate, Link};
-use super::op::{
-    Claim, ClaimRight, Claimed, Ownership, PeersOf, Refusal, SessionEvent, StateBatch, StateItem, StateOp, Was,
-};
+use super::op::{Claim, ClaimRight, Claimed, Ownership, Refusal, SessionEvent, StateBatch, StateItem, StateOp, Was};
 use super::pace::Pace;
 use super::rejected::RejectedRows;
 use crate::metrics::RouterMeter;
 use crate::model::RouterId;
 use crate::stop::Stop;
-use crate::store::{self, Client, Transaction, add_path, owner, peers, routes, sessions, sync};
+use crate::store::{self, Client, Transaction, owner, routes, sessions};
 
 /// One state writer.
 pub(super) struct StateWriter {
@@ -44,7 +43,7 @@ pub(super) struct StateWriter {
     /// Of what was taken, how much is not written.
     unwritten: usize,
     pub(super) audit: Audit,
-    rejected: RejectedRows,
+    pub(super) rejected: RejectedRows,
     pub(super) health: Arc<Health>,
     given_up: u64,
     /// Whether all that was taken was written or refused. What comes behind something that was not is not acknowledged.
@@ -150,7 +149,7 @@ impl StateWriter {
             StateOp::RouterSeen(record) => {
                 let batch = self.gather(owner);
                 batch.weigh(1, size_of_val(&record));
-                batch.extras.routers.push(record);
+                batch.extras.push_router(record);
             }
             StateOp::Route { table, nlri, change, was } => {
                 self.gather(owner).push(Row::new(table, &nlri, change, was));
@@ -159,27 +158,22 @@ impl StateWriter {
             StateOp::PeerSeen(peer) => {
                 let batch = self.gather(owner);
                 batch.weigh(1, size_of_val(&*peer) + peer.capabilities.as_ref().map_or(0, String::len));
-                batch.extras.peers.push((owner.router.clone(), PeerNews::Seen(peer)));
+                batch.extras.push_peer(&owner.router, *peer);
             }
             StateOp::PeersUnknown(of) => {
                 let batch = self.gather(owner);
                 batch.weigh(1, 0);
-                batch.extras.peers.push((owner.router.clone(), PeerNews::Unknown(of)));
-                batch.extras.forgotten.insert(owner.router.clone());
+                batch.extras.push_forgotten(&owner.router, of);
             }
             StateOp::Statistics(all) => {
                 let batch = self.gather(owner);
                 batch.weigh(all.len(), size_of_val(&*all));
-                let latest = all
-                    .into_iter()
-                    .map(|one| ((owner.router.clone(), one.peer.clone(), (one.type_code, one.afi, one.safi)), one));
-                batch.extras.statistics.extend(latest);
+                batch.extras.push_statistics(&owner.router, all);
             }
             StateOp::AddPathSeen(record) => {
-                let key = (owner.router.clone(), record.place.clone(), record.family);
                 let batch = self.gather(owner);
                 batch.weigh(1, size_of_val(&record));
-                batch.extras.add_path.insert(key, record);
+                batch.extras.push_add_path(&owner.router, record);
             }
             StateOp::SessionEvent(event) => self.batch.push_event(Some(owner.router.clone()), event),
             StateOp::SyncStart { tables, stored } => {
@@ -257,25 +251,50 @@ impl StateWriter {
     fn write_all(&mut self, mut batch: Batch) -> bool {
         let all = 0..batch.rows.len();
         let mut waiting = Vec::from([all]);
+        // What goes along with the last rows goes by itself where one of both is at fault.
+        let mut apart = None;
+        // The row that is tried alone behind another one that the same statement stored.
+        let mut tried = None;
         while let Some(range) = waiting.pop() {
             let failure = match self.write(&mut batch, range.clone(), waiting.is_empty()) {
                 Ok(()) => continue,
                 Err(failure) => failure,
             };
+            let is_alone = range.len() == 1 && (!waiting.is_empty() || batch.extras.is_empty());
             match failure {
                 // The session's map was wrong about a key: the rows go by the way that asks the table.
                 Failure::Duplicate(_) if batch.expects_absent(&range) => {
                     batch.expect_stored(&range);
                     waiting.push(range);
                 }
-                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::TooLong(_) if range.len() > 1 => {
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
+                    if range.len() > 1 =>
+                {
                     let middle = range.start + range.len() / 2;
                     waiting.push(middle..range.end);
                     waiting.push(range.start..middle);
                 }
-                Failure::BadRow(error) | Failure::Duplicate(error) => {
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
+                    if !is_alone =>
+                {
+                    apart = Some(std::mem::take(&mut batch.extras));
+                    waiting.push(range);
+                }
+                Failure::RowOrStatement(error) if tried != Some(range.start) => {
+                    let harmless = [batch.rows[range.start].harmless()];
+                    let would_do =
+                        self.link.would_do(|transaction| write_rows(transaction, &harmless, &mut Done::default()));
+                    if would_do {
+                        tried = Some(range.start);
+                    } else if self.link.wait_after(&error).is_err() {
+                        self.give_up(&batch, range, &waiting);
+                        return false;
+                    }
+                    waiting.push(range);
+                }
+                Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
                     let last = waiting.is_empty();
-                    self.reject(&mut batch, range, &error);
+                    self.reject(&batch.rows[range.start], &error);
                     // What goes along with the last rows is still to be written.
                     if last {
                         waiting.push(0..0);
@@ -294,7 +313,7 @@ impl StateWriter {
                 }
             }
         }
-        true
+        apart.is_none_or(|extras| self.write_extras(&batch.owners, extras))
     }
 
     /// The sessions need not keep these pieces. What was given up is theirs to keep, and all behind it.
@@ -324,23 +343,7 @@ impl StateWriter {
                 write_rows(&mut transaction, rows, &mut done)?;
             }
             if is_last {
-                let extras = &batch.extras;
-                extras.routers.iter().try_for_each(|record| owner::upsert_router(&mut transaction, record))?;
-                for (router, peer) in &extras.peers {
-                    match peer {
-                        PeerNews::Seen(peer) => peers::upsert(&mut transaction, router, peer)?,
-                        PeerNews::Unknown(PeersOf::Router) => peers::forget(&mut transaction, router)?,
-                        PeerNews::Unknown(PeersOf::EarlierSessions) => {
-                            peers::forget_unreported(&mut transaction, router)?;
-                        }
-                    }
-                }
-                peers::statistics(&mut transaction, extras.statistics.iter().map(|((router, ..), one)| (router, one)))?;
-                sync::seen(&mut transaction, &extras.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
-                let add_path = extras.add_path.iter().map(|((router, ..), record)| (router, record));
-                add_path::upsert(&mut transaction, add_path)?;
-                let events: Vec<_> = extras.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
-                sync::insert_events(&mut transaction, &events)?;
+                batch.extras.write(&mut transaction)?;
             }
             attempt.commit(transaction, lost)
         })?;
@@ -374,29 +377,10 @@ impl StateWriter {
         result
     }
 
-    /// The one row of `range`, or what goes along with a batch, is what the database refuses.
-    fn reject(&mut self, batch: &mut Batch, range: Range<usize>, error: &store::Error) {
+    /// The row is what the database refuses.
+    fn reject(&mut self, row: &Row, error: &store::Error) {
         Health::count(&self.health.rows_rejected, 1);
-        if let Some(row) = batch.rows.get(range.start).filter(|_| !range.is_empty()) {
-            self.rejected.keep(&row.table.router, row, error);
-            return;
-        }
-        let extras = std::mem::take(&mut batch.extras);
-        for (router, event) in &extras.events {
-            self.reject_event(router.as_ref(), event, error);
-        }
-        for (router, peer) in &extras.peers {
-            self.rejected.keep(router, &format_args!("{peer:?}"), error);
-        }
-        for ((router, ..), statistic) in &extras.statistics {
-            self.rejected.keep(router, &format_args!("{statistic:?}"), error);
-        }
-        for ((router, ..), record) in &extras.add_path {
-            self.rejected.keep(router, &format_args!("{record:?}"), error);
-        }
-        for record in &extras.routers {
-            self.rejected.keep(&record.router, &format_args!("{record:?}"), error);
-        }
+        self.rejected.keep(&row.table.router, row, error);
     }
 
     /// A row of `session_events` is what the database refuses.
@@ -407,7 +391,7 @@ impl StateWriter {
 
     fn give_up(&mut self, batch: &Batch, range: Range<usize>, waiting: &[Range<usize>]) {
         let rows = range.len() + waiting.iter().map(Range::len).sum::<usize>();
-        self.count_given_up(rows + batch.extras.events.len() + batch.extras.routers.len());
+        self.count_given_up(rows + batch.extras.len());
     }
 
     pub(super) fn count_given_up(&mut self, operations: usize) {
@@ -452,22 +436,28 @@ impl StateWriter {
         what: &dyn Display,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
     ) -> Result<T, Option<Refusal>> {
+        // Another command was done behind the first refusal.
+        let mut is_tried = false;
         loop {
-            match self.link.attempt(&mut work) {
+            let error = match self.link.attempt(&mut work) {
                 Ok(value) => return Ok(value),
-                Err(Failure::TooLong(error) | Failure::NoPartition(error)) => {
-                    if self.link.wait_after(&error).is_err() {
-                        self.count_given_up(1);
-                        return Err(None);
-                    }
+                Err(Failure::RowOrStatement(_)) if !is_tried && self.would_do_commands() => {
+                    is_tried = true;
+                    continue;
                 }
+                Err(Failure::RowOrStatement(error)) if is_tried => return Err(Some(self.refused(what, &error))),
                 Err(Failure::BadRow(error) | Failure::Duplicate(error)) => {
                     return Err(Some(self.refused(what, &error)));
                 }
+                Err(Failure::RowOrStatement(error) | Failure::TooLong(error) | Failure::NoPartition(error)) => error,
                 Err(Failure::GaveUp) => {
                     self.count_given_up(1);
                     return Err(None);
                 }
+            };
+            if self.link.wait_after(&error).is_err() {
+                self.count_given_up(1);
+                return Err(None);
             }
         }
     }

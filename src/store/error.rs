@@ -57,6 +57,9 @@ pub enum Verdict {
     Duplicate,
     /// A value is at fault: halve the batch until its row is alone.
     BadRow,
+    /// A value or the statement is at fault (a limit is exceeded, a feature is missing): halve the batch; what fails alone is at
+    /// fault if another row of its kind is stored by the same statement.
+    RowOrStatement,
     /// It took too long: halve the batch.
     TooLong,
     /// Anything else (disk full, read only, no privilege, a lock that someone holds too long): the same batch, until someone mends it.
@@ -146,6 +149,10 @@ fn database_verdict(error: &postgres::Error) -> Verdict {
     };
     // A CHECK names its constraint; a missing partition has none (both are 23514).
     let names_constraint = error.as_db_error().is_some_and(|db| db.constraint().is_some());
+    // The statement was planned before somebody changed the table: a new connection has no such plan.
+    if code.code() == "0A000" && error.as_db_error().is_some_and(is_outdated_plan) {
+        return Verdict::Reconnect;
+    }
     match (code.code(), names_constraint) {
         ("57014", _) => Verdict::TooLong,
         ("23505", _) => Verdict::Duplicate,
@@ -153,9 +160,15 @@ fn database_verdict(error: &postgres::Error) -> Verdict {
         ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04", _) => Verdict::Reconnect,
         (code, _) if code.starts_with("40") => Verdict::Again,
         (code, _) if code.starts_with("08") => Verdict::Reconnect,
+        (code, _) if ["54", "21", "0A"].iter().any(|class| code.starts_with(class)) => Verdict::RowOrStatement,
         (code, _) if code.starts_with("22") || code.starts_with("23") => Verdict::BadRow,
         _ => Verdict::Stuck,
     }
+}
+
+/// "cached plan must not change result type", in any language of the server's messages.
+fn is_outdated_plan(error: &postgres::error::DbError) -> bool {
+    error.routine() == Some("RevalidateCachedQuery") || error.message().contains("cached plan")
 }
 
 impl fmt::Display for Error {

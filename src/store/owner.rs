@@ -42,7 +42,7 @@ pub fn claim(
         include_str!("../../sql/claim_router.sql"),
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
     )?;
-    upsert_router(&mut transaction, record)?;
+    upsert_routers(&mut transaction, std::iter::once(record))?;
     sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
     sync::mark_all_stale(&mut transaction, &record.router)?;
     let tables = sync::tables_of(&mut transaction, &record.router)?;
@@ -59,20 +59,31 @@ fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, route
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
-/// Stores what a session said of its router; what it did not say stays.
+/// Stores what sessions said of their routers, each router once; what they did not say stays.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn upsert_router(transaction: &mut Transaction<'_>, record: &RouterRecord) -> Result<()> {
-    let address: IpAddr = record.address;
+pub fn upsert_routers<'a>(
+    transaction: &mut Transaction<'_>,
+    records: impl Iterator<Item = &'a RouterRecord>,
+) -> Result<()> {
+    let records: Vec<&RouterRecord> = records.collect();
+    if records.is_empty() {
+        return Ok(());
+    }
+    let routers: Vec<&str> = records.iter().map(|record| record.router.as_str()).collect();
+    let addresses: Vec<IpAddr> = records.iter().map(|record| record.address).collect();
+    let hostnames: Vec<_> = records.iter().map(|record| record.hostname.as_deref()).collect();
+    let asns: Vec<_> = records.iter().map(|record| record.asn.map(|asn| i64::from(asn.0))).collect();
+    let descriptions: Vec<_> = records.iter().map(|record| record.description.as_deref()).collect();
     transaction.execute_typed(
-        include_str!("../../sql/upsert_router.sql"),
+        include_str!("../../sql/upsert_routers.sql"),
         &[
-            (&record.router.as_str(), Type::TEXT),
-            (&address, Type::INET),
-            (&record.hostname, Type::TEXT),
-            (&record.asn.map(|asn| i64::from(asn.0)), Type::INT8),
-            (&record.description, Type::TEXT),
+            (&routers, Type::TEXT_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+            (&hostnames, Type::TEXT_ARRAY),
+            (&asns, Type::INT8_ARRAY),
+            (&descriptions, Type::TEXT_ARRAY),
         ],
     )?;
     Ok(())

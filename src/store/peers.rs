@@ -4,35 +4,99 @@ use postgres::Transaction;
 use postgres::types::Type;
 
 use super::error::Result;
-use super::record::{PeerRecord, PeerState, StatisticRecord};
+use super::record::{PeerRecord, PeerState, StatisticRecord, cut_reason};
 use crate::model::RouterId;
 
-/// Stores what a Peer Up or Peer Down said of a neighbour.
+/// What Peer Ups and Peer Downs said of one neighbour, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerChange {
+    /// What was said last of each.
+    record: PeerRecord,
+    /// The state that was said first.
+    first: PeerState,
+    /// How often it went from up to down since.
+    flaps: i64,
+    /// Whether it was in more than one state.
+    has_changed: bool,
+}
+
+impl PeerChange {
+    /// This was said.
+    pub fn new(record: PeerRecord) -> PeerChange {
+        PeerChange { first: record.state, record, flaps: 0, has_changed: false }
+    }
+
+    /// And then this.
+    pub fn then(&mut self, next: PeerRecord) {
+        self.flaps += i64::from(self.record.state == PeerState::Up && next.state == PeerState::Down);
+        self.has_changed |= self.record.state != next.state;
+        let last = &mut self.record;
+        last.state = next.state;
+        last.bgp_id = next.bgp_id.or(last.bgp_id);
+        last.local_address = next.local_address.or(last.local_address);
+        last.local_port = next.local_port.or(last.local_port);
+        last.remote_port = next.remote_port.or(last.remote_port);
+        last.hold_time = next.hold_time.or(last.hold_time);
+        last.capabilities = next.capabilities.or(last.capabilities.take());
+        last.description = next.description.or(last.description.take());
+        last.reason = next.reason.or(last.reason.take());
+    }
+}
+
+/// Stores what was said of neighbours, each once.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn upsert(transaction: &mut Transaction<'_>, router: &RouterId, peer: &PeerRecord) -> Result<()> {
-    let state = match peer.state {
+pub fn upsert<'a>(
+    transaction: &mut Transaction<'_>,
+    all: impl Iterator<Item = (&'a RouterId, &'a PeerChange)>,
+) -> Result<()> {
+    let all: Vec<_> = all.collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let state = |state| match state {
         PeerState::Up => "up",
         PeerState::Down => "down",
     };
+    let routers: Vec<&str> = all.iter().map(|(router, _)| router.as_str()).collect();
+    let records: Vec<&PeerRecord> = all.iter().map(|(_, change)| &change.record).collect();
+    let kinds: Vec<&str> = records.iter().map(|peer| peer.name.kind.as_str()).collect();
+    let distinguishers: Vec<&str> = records.iter().map(|peer| peer.name.distinguisher.as_str()).collect();
+    let addresses: Vec<_> = records.iter().map(|peer| peer.name.address).collect();
+    let asns: Vec<i64> = records.iter().map(|peer| i64::from(peer.name.asn.0)).collect();
+    let bgp_ids: Vec<_> = records.iter().map(|peer| peer.bgp_id.map(|id| id.to_string())).collect();
+    let local_addresses: Vec<_> = records.iter().map(|peer| peer.local_address).collect();
+    let local_ports: Vec<_> = records.iter().map(|peer| peer.local_port.map(i32::from)).collect();
+    let remote_ports: Vec<_> = records.iter().map(|peer| peer.remote_port.map(i32::from)).collect();
+    let hold_times: Vec<_> = records.iter().map(|peer| peer.hold_time.map(i32::from)).collect();
+    let capabilities: Vec<_> = records.iter().map(|peer| peer.capabilities.as_deref()).collect();
+    let descriptions: Vec<_> = records.iter().map(|peer| peer.description.as_deref()).collect();
+    let states: Vec<&str> = records.iter().map(|peer| state(peer.state)).collect();
+    let reasons: Vec<_> = records.iter().map(|peer| peer.reason.as_deref().map(cut_reason)).collect();
+    let first_states: Vec<&str> = all.iter().map(|(_, change)| state(change.first)).collect();
+    let flaps: Vec<i64> = all.iter().map(|(_, change)| change.flaps).collect();
+    let have_changed: Vec<bool> = all.iter().map(|(_, change)| change.has_changed).collect();
     transaction.execute_typed(
-        include_str!("../../sql/upsert_peer.sql"),
+        include_str!("../../sql/upsert_peers.sql"),
         &[
-            (&router.as_str(), Type::TEXT),
-            (&peer.name.kind, Type::TEXT),
-            (&peer.name.distinguisher, Type::TEXT),
-            (&peer.name.address, Type::INET),
-            (&i64::from(peer.name.asn.0), Type::INT8),
-            (&peer.bgp_id.map(|id| id.to_string()), Type::TEXT),
-            (&peer.local_address, Type::INET),
-            (&peer.local_port.map(i32::from), Type::INT4),
-            (&peer.remote_port.map(i32::from), Type::INT4),
-            (&peer.hold_time.map(i32::from), Type::INT4),
-            (&peer.capabilities, Type::TEXT),
-            (&peer.description, Type::TEXT),
-            (&state, Type::TEXT),
-            (&peer.reason, Type::TEXT),
+            (&routers, Type::TEXT_ARRAY),
+            (&kinds, Type::TEXT_ARRAY),
+            (&distinguishers, Type::TEXT_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+            (&asns, Type::INT8_ARRAY),
+            (&bgp_ids, Type::TEXT_ARRAY),
+            (&local_addresses, Type::INET_ARRAY),
+            (&local_ports, Type::INT4_ARRAY),
+            (&remote_ports, Type::INT4_ARRAY),
+            (&hold_times, Type::INT4_ARRAY),
+            (&capabilities, Type::TEXT_ARRAY),
+            (&descriptions, Type::TEXT_ARRAY),
+            (&states, Type::TEXT_ARRAY),
+            (&reasons, Type::TEXT_ARRAY),
+            (&first_states, Type::TEXT_ARRAY),
+            (&flaps, Type::INT8_ARRAY),
+            (&have_changed, Type::BOOL_ARRAY),
         ],
     )?;
     Ok(())

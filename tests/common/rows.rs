@@ -12,9 +12,9 @@ use rib_ingester::model::{
     PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, EventBatch, Ownership, Pipeline, PipelineOptions, PipelineSender, RouteChange,
-    RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch, StateItem, StateOp, StoredRoute, Was,
-    WithdrawReason, spawn,
+    Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, Pipeline, PipelineOptions,
+    PipelineSender, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch,
+    StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -130,6 +130,32 @@ pub fn session_event(kind: SessionEventKind, table_name: Option<&str>) -> Sessio
     }
 }
 
+/// A neighbour as a router reports it.
+pub fn peer(address: &str, state: PeerState) -> PeerRecord {
+    PeerRecord {
+        name: peer_name(address),
+        bgp_id: None,
+        local_address: None,
+        local_port: None,
+        remote_port: None,
+        hold_time: None,
+        capabilities: None,
+        description: None,
+        state,
+        reason: None,
+    }
+}
+
+fn peer_name(address: &str) -> PeerName {
+    let (kind, address) = ("global".to_owned(), address.parse().unwrap());
+    PeerName { kind, distinguisher: String::new(), address, asn: Asn(64_501) }
+}
+
+pub fn statistic(address: &str, type_code: u16) -> StatisticRecord {
+    let peer = peer_name(address);
+    StatisticRecord { peer, type_code, afi: 0, safi: 0, name: type_code.to_string(), value: u64::MAX }
+}
+
 /// The writers on a database, and what a session does with them.
 pub struct Writers {
     pub pipeline: Pipeline,
@@ -164,13 +190,17 @@ impl Writers {
     }
 
     pub fn claim(&self, router: &str) -> Claimed {
+        self.try_claim(router).unwrap()
+    }
+
+    pub fn try_claim(&self, router: &str) -> Result<Claimed, Refusal> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         let record = record(router);
         self.sender
             .state(&record.router.clone())
             .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, reply }))
             .unwrap();
-        answer.recv_timeout(DEADLINE).unwrap().unwrap()
+        answer.recv_timeout(DEADLINE).unwrap()
     }
 
     pub fn send(&self, owner: &Arc<Ownership>, ops: Vec<StateOp>) {

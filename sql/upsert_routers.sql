@@ -1,6 +1,9 @@
--- A session of this router began, or said more about itself. What it did not say stays; first_seen stays.
+-- Sessions of these routers began, or said more about themselves; each router once. What was not said stays; first_seen stays.
 INSERT INTO routers (router_id, router_ip, hostname, as_number, description)
-VALUES ($1, $2, $3, $4, $5)
+SELECT router_id, router_ip, hostname, as_number, description
+FROM unnest($1::text[], $2::inet[], $3::text[], $4::bigint[], $5::text[])
+    AS said (router_id, router_ip, hostname, as_number, description)
+ORDER BY router_id
 ON CONFLICT (router_id) DO UPDATE SET
     router_ip = COALESCE(EXCLUDED.router_ip, routers.router_ip),
     hostname = COALESCE(EXCLUDED.hostname, routers.hostname),

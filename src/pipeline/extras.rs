@@ -1,0 +1,395 @@
+//! What goes along with a batch's rows: peers, statistics, routers, rows of `session_events`, which tables had messages.
+//!
+//! All of it is written with the batch's last rows, each kind as one statement. What the database refuses is looked for by
+//! halving, kind by kind and router by router, in transactions without rows: it costs itself and nobody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use super::health::Health;
+use super::link::Failure;
+use super::op::{
+    AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouterRecord, SessionEvent,
+    SessionEventKind, StatisticRecord,
+};
+use super::state_writer::{StateWriter, mark_lost};
+use crate::model::{Afi, AfiSafi, RouterId, Table};
+use crate::store::peers::{self, PeerChange};
+use crate::store::{self, Transaction, add_path, owner, sync};
+
+/// What goes along with a batch's rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Extras {
+    /// What routers said of themselves.
+    routers: BTreeMap<RouterId, RouterRecord>,
+    /// What is known of routers' neighbours.
+    peers: BTreeMap<(RouterId, PeerName), PeerChange>,
+    /// The routers of which nobody reports some neighbours any more; behind `peers`.
+    forgotten: Vec<(RouterId, PeersOf)>,
+    /// The latest value of each statistic.
+    statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
+    /// What was seen last of path identifiers.
+    add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
+    /// Tables that had messages.
+    seen: BTreeSet<Arc<Table>>,
+    /// Rows of `session_events`, in order.
+    events: Vec<(Option<RouterId>, SessionEvent)>,
+}
+
+/// Which statistic of a neighbour: type, AFI, SAFI.
+type StatisticKey = (u16, u16, u8);
+
+impl Extras {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.kinds().into_iter().sum()
+    }
+
+    fn kinds(&self) -> [usize; 7] {
+        [
+            self.routers.len(),
+            self.peers.len(),
+            self.forgotten.len(),
+            self.statistics.len(),
+            self.add_path.len(),
+            self.seen.len(),
+            self.events.len(),
+        ]
+    }
+
+    /// A router said this of itself; what it did not say now stays.
+    pub(super) fn push_router(&mut self, record: RouterRecord) {
+        match self.routers.get_mut(&record.router) {
+            None => drop(self.routers.insert(record.router.clone(), record)),
+            Some(last) => {
+                last.address = record.address;
+                last.hostname = record.hostname.or(last.hostname.take());
+                last.asn = record.asn.or(last.asn);
+                last.description = record.description.or(last.description.take());
+            }
+        }
+    }
+
+    /// A router said this of a neighbour.
+    pub(super) fn push_peer(&mut self, router: &RouterId, peer: PeerRecord) {
+        match self.peers.get_mut(&(router.clone(), peer.name.clone())) {
+            None => drop(self.peers.insert((router.clone(), peer.name.clone()), PeerChange::new(peer))),
+            Some(last) => last.then(peer),
+        }
+    }
+
+    /// Nobody reports some of the router's neighbours any more.
+    pub(super) fn push_forgotten(&mut self, router: &RouterId, of: PeersOf) {
+        self.forgotten.push((router.clone(), of));
+    }
+
+    /// Whether neighbours of the router are to be told unknown.
+    pub(super) fn forgets_peers_of(&self, router: &RouterId) -> bool {
+        // One or two at the end of a session.
+        self.forgotten.iter().any(|(of, _)| of == router)
+    }
+
+    pub(super) fn push_statistics(&mut self, router: &RouterId, all: Vec<StatisticRecord>) {
+        let latest =
+            all.into_iter().map(|one| ((router.clone(), one.peer.clone(), (one.type_code, one.afi, one.safi)), one));
+        self.statistics.extend(latest);
+    }
+
+    pub(super) fn push_add_path(&mut self, router: &RouterId, record: AddPathRecord) {
+        self.add_path.insert((router.clone(), record.place.clone(), record.family), record);
+    }
+
+    pub(super) fn push_seen(&mut self, table: Arc<Table>) {
+        self.seen.insert(table);
+    }
+
+    pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
+        self.events.push((router, event));
+    }
+
+    /// Drops everything of these routers, except what happened to their sessions.
+    pub(super) fn drop_routers(&mut self, lost: &BTreeSet<RouterId>) {
+        self.routers.retain(|router, _| !lost.contains(router));
+        self.peers.retain(|(router, _), _| !lost.contains(router));
+        self.forgotten.retain(|(router, _)| !lost.contains(router));
+        self.statistics.retain(|(router, ..), _| !lost.contains(router));
+        self.add_path.retain(|(router, ..), _| !lost.contains(router));
+        self.seen.retain(|table| !lost.contains(&table.router));
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> store::Result<()> {
+        owner::upsert_routers(transaction, self.routers.values())?;
+        peers::upsert(transaction, self.peers.iter().map(|((router, _), change)| (router, change)))?;
+        for (router, of) in &self.forgotten {
+            match of {
+                PeersOf::Router => peers::forget(transaction, router)?,
+                PeersOf::EarlierSessions => peers::forget_unreported(transaction, router)?,
+            }
+        }
+        peers::statistics(transaction, self.statistics.iter().map(|((router, ..), one)| (router, one)))?;
+        add_path::upsert(transaction, self.add_path.iter().map(|((router, ..), record)| (router, record)))?;
+        sync::seen(transaction, &self.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
+        let events: Vec<_> = self.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
+        sync::insert_events(transaction, &events)
+    }
+
+    /// Two parts: the first kind of which there is something and the rest, or both halves of what is of one kind.
+    fn split(mut self) -> (Extras, Extras) {
+        let mut first = Extras::default();
+        let is_one_kind = self.kinds().into_iter().filter(|rows| *rows > 0).count() == 1;
+        // How many of a kind stay with the rest.
+        let cut = |rows: usize| if is_one_kind { rows / 2 } else { 0 };
+        if !self.routers.is_empty() {
+            let key = self.routers.keys().nth(cut(self.routers.len())).cloned().expect("there are more");
+            first.routers = self.routers.split_off(&key);
+        } else if !self.peers.is_empty() {
+            let key = self.peers.keys().nth(cut(self.peers.len())).cloned().expect("there are more");
+            first.peers = self.peers.split_off(&key);
+        } else if !self.forgotten.is_empty() {
+            first.forgotten = self.forgotten.split_off(cut(self.forgotten.len()));
+        } else if !self.statistics.is_empty() {
+            let key = self.statistics.keys().nth(cut(self.statistics.len())).cloned().expect("there are more");
+            first.statistics = self.statistics.split_off(&key);
+        } else if !self.add_path.is_empty() {
+            let key = self.add_path.keys().nth(cut(self.add_path.len())).cloned().expect("there are more");
+            first.add_path = self.add_path.split_off(&key);
+        } else if !self.seen.is_empty() {
+            let key = self.seen.iter().nth(cut(self.seen.len())).cloned().expect("there are more");
+            first.seen = self.seen.split_off(&key);
+        } else {
+            first.events = self.events.split_off(cut(self.events.len()));
+        }
+        // Halves of one kind keep their order.
+        if is_one_kind { (self, first) } else { (first, self) }
+    }
+
+    /// Something of the same kinds that cannot be at fault.
+    fn harmless(&self) -> Extras {
+        let router = RouterId::new("canary");
+        let address = "192.0.2.1".parse().expect("an address");
+        let mut like = Extras::default();
+        let name = PeerName {
+            kind: "global".to_owned(),
+            distinguisher: String::new(),
+            address,
+            asn: crate::model::Asn(64_496),
+        };
+        if !self.routers.is_empty() {
+            let router = router.clone();
+            like.push_router(RouterRecord { router, address, hostname: None, asn: None, description: None });
+        }
+        if !self.peers.is_empty() {
+            let record = PeerRecord {
+                name: name.clone(),
+                bgp_id: None,
+                local_address: None,
+                local_port: None,
+                remote_port: None,
+                hold_time: None,
+                capabilities: None,
+                description: None,
+                state: PeerState::Down,
+                reason: None,
+            };
+            like.push_peer(&router, record);
+        }
+        like.forgotten = self.forgotten.iter().map(|(_, of)| (router.clone(), *of)).collect();
+        if !self.statistics.is_empty() {
+            let one = StatisticRecord { peer: name, type_code: 0, afi: 0, safi: 0, name: "0".to_owned(), value: 0 };
+            like.push_statistics(&router, vec![one]);
+        }
+        if let Some(record) = self.add_path.values().next() {
+            like.push_add_path(&router, record.clone());
+        }
+        if let Some(table) = self.seen.first() {
+            like.push_seen(Arc::new(Table {
+                router: router.clone(),
+                name: "canary".into(),
+                afi: Afi::Ipv4,
+                ..(**table).clone()
+            }));
+        }
+        if !self.events.is_empty() {
+            let (kind, event) = (SessionEventKind::SessionUp, None);
+            let event =
+                SessionEvent { kind, table_name: event, peer_address: None, afi: None, reason: None, routes: None };
+            like.push_event(Some(router), event);
+        }
+        like
+    }
+
+    /// Its only row: whose it is, and the row for the rejected file.
+    fn only(&self) -> Option<(RouterId, &dyn fmt::Debug)> {
+        let routers = self.routers.iter().map(|(router, record)| (router.clone(), record as &dyn fmt::Debug));
+        let peers = self.peers.iter().map(|((router, _), peer)| (router.clone(), peer as &dyn fmt::Debug));
+        let forgotten = self.forgotten.iter().map(|(router, of)| (router.clone(), of as &dyn fmt::Debug));
+        let statistics = self.statistics.iter().map(|((router, ..), one)| (router.clone(), one as &dyn fmt::Debug));
+        let add_path = self.add_path.iter().map(|((router, ..), one)| (router.clone(), one as &dyn fmt::Debug));
+        let seen = self.seen.iter().map(|table| (table.router.clone(), table as &dyn fmt::Debug));
+        let nobody = || RouterId::new("unknown");
+        let events =
+            self.events.iter().map(|(router, event)| (router.clone().unwrap_or_else(nobody), event as &dyn fmt::Debug));
+        routers.chain(peers).chain(forgotten).chain(statistics).chain(add_path).chain(seen).chain(events).next()
+    }
+}
+
+impl StateWriter {
+    /// Writes extras by themselves. What the database refuses is kept elsewhere. `false`: given up.
+    pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Arc<Ownership>>, extras: Extras) -> bool {
+        let mut waiting = vec![extras];
+        // Something like it was stored by the same statement.
+        let mut is_tried = false;
+        while let Some(mut extras) = waiting.pop() {
+            if extras.is_empty() {
+                continue;
+            }
+            let failure = match self.write_extras_once(owners, &mut extras) {
+                Ok(()) => {
+                    is_tried = false;
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
+                    if extras.len() > 1 =>
+                {
+                    let (first, second) = extras.split();
+                    waiting.extend([second, first]);
+                }
+                Failure::RowOrStatement(error) if !is_tried => {
+                    let harmless = extras.harmless();
+                    is_tried = self.link.would_do(|transaction| harmless.write(transaction));
+                    if !is_tried && self.link.wait_after(&error).is_err() {
+                        waiting.push(extras);
+                        return self.give_up_extras(&waiting);
+                    }
+                    waiting.push(extras);
+                }
+                Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
+                    is_tried = false;
+                    self.reject_extra(&extras, &error);
+                }
+                Failure::TooLong(error) | Failure::NoPartition(error) => {
+                    waiting.push(extras);
+                    if self.link.wait_after(&error).is_err() {
+                        return self.give_up_extras(&waiting);
+                    }
+                }
+                Failure::GaveUp => {
+                    waiting.push(extras);
+                    return self.give_up_extras(&waiting);
+                }
+            }
+        }
+        true
+    }
+
+    fn write_extras_once(
+        &mut self,
+        owners: &BTreeMap<RouterId, Arc<Ownership>>,
+        extras: &mut Extras,
+    ) -> Result<(), Failure> {
+        loop {
+            let alive: Vec<_> = owners.values().filter(|owner| !owner.is_lost()).collect();
+            let epochs: Vec<_> = alive.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+            let lost = self.link.attempt(|client, attempt| {
+                let mut transaction = client.transaction()?;
+                let lost = owner::lost(&mut transaction, &epochs)?;
+                if !lost.is_empty() {
+                    return Ok(lost);
+                }
+                extras.write(&mut transaction)?;
+                attempt.commit(transaction, lost)
+            })?;
+            if lost.is_empty() {
+                return Ok(());
+            }
+            alive.iter().filter(|owner| lost.contains(&owner.router)).for_each(|owner| mark_lost(owner));
+            extras.drop_routers(&lost.into_iter().collect());
+        }
+    }
+
+    fn reject_extra(&mut self, extras: &Extras, error: &dyn Display) {
+        Health::count(&self.health.rows_rejected, 1);
+        if let Some((router, row)) = extras.only() {
+            self.rejected.keep(&router, &format_args!("{row:?}"), error);
+        }
+    }
+
+    fn give_up_extras(&mut self, waiting: &[Extras]) -> bool {
+        self.count_given_up(waiting.iter().map(Extras::len).sum());
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: i64) -> SessionEvent {
+        SessionEvent {
+            kind: SessionEventKind::SessionUp,
+            table_name: None,
+            peer_address: None,
+            afi: None,
+            reason: None,
+            routes: Some(number),
+        }
+    }
+
+    #[test]
+    fn each_row_comes_to_stand_alone_in_its_order() {
+        let mut extras = Extras::default();
+        for i in 0..5i64 {
+            let router = RouterId::new(&format!("10.0.0.{i}"));
+            let address = "192.0.2.1".parse().unwrap();
+            extras.push_router(RouterRecord {
+                router: router.clone(),
+                address,
+                hostname: None,
+                asn: None,
+                description: None,
+            });
+            extras.push_seen(Arc::new(Table::loc_rib(router.clone(), "a", Afi::Ipv4)));
+            extras.push_forgotten(&router, PeersOf::Router);
+            extras.push_event(Some(router), event(i));
+        }
+        let (mut waiting, mut alone) = (vec![extras], Vec::new());
+        while let Some(extras) = waiting.pop() {
+            if extras.len() > 1 {
+                let (first, second) = extras.split();
+                assert!(!first.is_empty() && !second.is_empty());
+                waiting.extend([second, first]);
+            } else {
+                alone.push(extras);
+            }
+        }
+        assert_eq!(alone.len(), 20);
+        let events: Vec<_> = alone.iter().flat_map(|one| &one.events).map(|(_, event)| event.routes.unwrap()).collect();
+        assert_eq!(events, [0, 1, 2, 3, 4]);
+        assert!(alone.iter().all(|one| one.only().is_some() && one.harmless().len() == 1));
+    }
+
+    #[test]
+    fn what_a_router_says_later_adds_to_what_it_said_before() {
+        let (router, address) = (RouterId::new("10.0.0.1"), "192.0.2.1".parse().unwrap());
+        let said = |hostname: Option<&str>, description: Option<&str>| RouterRecord {
+            router: router.clone(),
+            address,
+            hostname: hostname.map(str::to_owned),
+            asn: None,
+            description: description.map(str::to_owned),
+        };
+        let mut extras = Extras::default();
+        extras.push_router(said(Some("edge1"), None));
+        extras.push_router(said(None, Some("a router")));
+        assert_eq!(extras.routers[&router], said(Some("edge1"), Some("a router")));
+    }
+}
