@@ -41,6 +41,7 @@ pub mod remnants;
 mod reread;
 mod resume;
 pub mod rib;
+mod rules;
 pub mod standing;
 pub mod stored;
 pub mod stream;
