@@ -1,13 +1,45 @@
--- Stores the staged events, except those whose id is stored already between $1 and $2.
+-- Stores the staged events, except those that are stored already. Events with the same id at looked_from or later are looked
+-- at; it bounds how many partitions are searched.
 --
--- The primary key alone cannot tell: it holds the time as well, and a replay has another one. The ids of a batch that
--- is sent again with its old times are found by the same search; ON CONFLICT stays as the second lock on the door.
-INSERT INTO route_events
-SELECT DISTINCT ON (s.event_id) s.*
+-- is_replayed: the one that was received at the same time is the same one, any other is another event.
+-- is_shared: another collector was told of it too.
+-- dumped_from: a dump repeats what the newest event of the key says, if that one is not older than this: the table's last
+-- mass removal lies before it. A router stamps whole seconds, so the newest one may have another id by its occurrence
+-- number alone: it says the same if it announces the same attributes with the same stamp.
+--
+-- A batch that is sent again keeps its times: then the primary key tells.
+--
+-- Each event and each key is looked for as the first row in the order of an index: with key_join_settings.sql in force no
+-- other way can answer that, whatever the statistics say.
+INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path,
+                          origin, localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs,
+                          bmp_raw, received_at, router_time, peer_address, peer_asn, peer_bgp_id, is_post_policy, rib)
+SELECT s.event_id, s.ingest_time, s.router_id, s.table_name, s.afi, s.prefix, s.path_id, s.action, s.nexthop, s.as_path,
+       s.origin, s.localpref, s.med, s.origin_asn, s.communities_std, s.communities_ext, s.communities_large, s.attrs,
+       s.bmp_raw, s.received_at, s.router_time, s.peer_address, s.peer_asn, s.peer_bgp_id, s.is_post_policy, s.rib
 FROM staged_events s
-WHERE NOT EXISTS (
-    SELECT FROM route_events e
-    WHERE e.event_id = s.event_id
-      AND e.ingest_time >= to_timestamp($1::double precision) AND e.ingest_time < to_timestamp($2::double precision))
-ORDER BY s.event_id, s.ingest_time
+LEFT JOIN LATERAL (
+    SELECT true AS is_stored
+    FROM route_events e
+    WHERE e.event_id = s.event_id AND e.ingest_time >= s.looked_from
+      AND (s.is_shared
+           OR s.is_replayed AND e.received_at = s.received_at
+           OR e.ingest_time >= s.dumped_from AND (
+               SELECT (n.action, n.router_time, n.nexthop, n.as_path, n.origin, n.localpref, n.med, n.communities_std,
+                       n.communities_ext, n.communities_large, n.attrs, n.peer_asn, n.peer_bgp_id)
+                      IS NOT DISTINCT FROM
+                      (s.action, s.router_time, s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.communities_std,
+                       s.communities_ext, s.communities_large, s.attrs, s.peer_asn, s.peer_bgp_id)
+               FROM route_events n
+               WHERE n.router_id = s.router_id AND n.table_name = s.table_name AND n.afi = s.afi
+                 AND n.prefix >= s.prefix AND n.prefix <= s.prefix AND n.ingest_time >= e.ingest_time
+                 AND COALESCE(n.path_id, 0) = COALESCE(s.path_id, 0) AND n.rib IS NOT DISTINCT FROM s.rib
+                 AND n.peer_address IS NOT DISTINCT FROM s.peer_address
+                 AND n.is_post_policy IS NOT DISTINCT FROM s.is_post_policy
+               ORDER BY n.router_id, n.table_name, n.afi, n.prefix, n.ingest_time DESC
+               LIMIT 1))
+    ORDER BY e.event_id, e.ingest_time
+    LIMIT 1
+) AS known ON true
+WHERE known.is_stored IS NULL
 ON CONFLICT (event_id, ingest_time) DO NOTHING

@@ -14,9 +14,9 @@ use std::time::Instant;
 use jiff::ToSpan;
 use pg::TestDb;
 use proxy::Proxy;
-use rib_ingester::model::{Afi, Timestamp};
+use rib_ingester::model::{Afi, Neighbour, Policy, Table, Timestamp, View};
 use rib_ingester::pipeline::{EventBatch, RouteChange, RouteEvent, SessionEventKind, StateOp, WithdrawReason};
-use rib_ingester::store::events::{self, Action, EventRow};
+use rib_ingester::store::events::{self, Action, Check, EventRow};
 use rib_ingester::store::partitions::{day_of, ensure, name_of, today};
 use rib_ingester::store::{EncodedRoute, Verdict};
 use rows::{Writers, event, nlri, session_event, table, wait_for};
@@ -151,7 +151,7 @@ fn killed_connections_lose_and_double_no_event() {
 }
 
 #[test]
-fn the_checking_path_stores_each_id_once_whatever_its_time() {
+fn what_is_stored_already_is_told_by_the_reason_for_the_doubt() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let now = events::clock(&mut client).unwrap();
@@ -159,37 +159,123 @@ fn the_checking_path_stores_each_id_once_whatever_its_time() {
     ensure(&mut client, day).unwrap();
     ensure(&mut client, day.checked_sub(1.days()).unwrap()).unwrap();
     events::prepare(&mut client).unwrap();
-    let (key, withdrawn) = (nlri("10.0.0.0/8", None), EncodedRoute::withdrawn());
-    let ids: Vec<[u8; 32]> = (0..4).map(|i| [i; 32]).collect();
-    let row = |id: usize, time: Timestamp| EventRow {
+    let at = |micros: i64| Timestamp::from_unix_micros(now.unix_micros() + micros);
+    let stamp = Some(Timestamp::from_wire(1_000, 0));
+    let (withdrawn, keys) = (EncodedRoute::withdrawn(), ["10.0.0.0/8", "11.0.0.0/8"].map(|prefix| nlri(prefix, None)));
+    let (plain, other) = (rows::route(1), rows::route(2));
+    let ids: Vec<[u8; 32]> = (0..10).map(|i| [i; 32]).collect();
+    let row = |key: usize, id: usize, action, time: Timestamp, received_at| EventRow {
         id: &ids[id],
         time,
         table: &t,
-        nlri: &key,
-        action: Action::Withdraw,
-        route: &withdrawn,
+        nlri: &keys[key],
+        action,
+        route: if action == Action::Announce { &plain } else { &withdrawn },
         raw: None,
-        received_at: now,
-        router_time: None,
+        received_at,
+        router_time: stamp,
     };
-    let at = |micros: i64| Timestamp::from_unix_micros(now.unix_micros() + micros);
-    let yesterday = at(-86_400_000_000);
+    let (a, d) = (Action::Announce, Action::Withdraw);
     let mut transaction = client.transaction().unwrap();
-    events::copy(&mut transaction, [row(0, now)].into_iter()).unwrap();
-    events::copy(&mut transaction, [row(1, yesterday)].into_iter()).unwrap();
+    // Of the first key: announced, gone, announced again within one second. Of the second: announced and gone.
+    let stored = [
+        row(0, 0, a, at(-90_000_000_000), at(0)),
+        row(0, 1, d, at(-2), at(1)),
+        row(0, 2, a, at(-1), at(2)),
+        row(1, 3, a, at(-2), at(0)),
+        row(1, 4, d, at(-1), at(1)),
+    ];
+    // A day and an hour ago there is no partition.
+    let stored = stored.map(|row| EventRow { time: row.time.max(at(-80_000_000_000)), ..row });
+    events::copy(&mut transaction, stored.into_iter()).unwrap();
     transaction.commit().unwrap();
     // The direct path finds the same id at the same time, and says so.
     let mut transaction = client.transaction().unwrap();
-    let error = events::copy(&mut transaction, [row(2, now), row(0, now)].into_iter()).unwrap_err();
+    let error = events::copy(&mut transaction, [row(0, 1, d, at(-2), now)].into_iter()).unwrap_err();
     assert_eq!(error.verdict(), Verdict::Duplicate, "{error}");
     transaction.rollback().unwrap();
-    for new in [2, 0] {
+
+    let none = Check::none(at(10));
+    let dumped = |from| Check { from, dumped_from: Some(from), ..none };
+    let replayed = Check { from: at(-86_400_000_000), is_replayed: true, ..none };
+    let shared = Check { from: at(-86_400_000_000), is_shared: true, ..none };
+    let from = at(-86_400_000_000);
+    let changed = EventRow { route: &other, ..row(0, 9, a, at(10), now) };
+    for (what, row, check, is_new) in [
+        ("the batch of an attempt that got through", row(0, 1, d, at(-2), at(1)), none, false),
+        ("a dump: the newest says the same, as the flap's second time", row(0, 0, a, at(10), now), dumped(from), false),
+        ("a dump: the same id", row(0, 2, a, at(10), now), dumped(from), false),
+        ("a dump: behind a removal none of them counts", row(0, 2, a, at(10), now), dumped(at(0)), true),
+        ("a dump: the route was gone", row(1, 3, a, at(10), now), dumped(from), true),
+        ("a dump: another route", changed, dumped(from), true),
+        ("a replay: received at the same time", row(1, 3, a, at(10), at(0)), replayed, false),
+        ("a replay: said once more", row(1, 3, a, at(10), at(9)), replayed, true),
+        (
+            "a replayed dump: stored by the killed process",
+            row(1, 3, a, at(10), at(0)),
+            Check { dumped_from: Some(from), ..replayed },
+            false,
+        ),
+        (
+            "a replayed dump: stored before that",
+            row(0, 2, a, at(10), now),
+            Check { dumped_from: Some(from), ..replayed },
+            false,
+        ),
+        ("two collectors: one id", row(1, 3, a, at(10), now), shared, false),
+        ("two collectors: another id", row(1, 9, a, at(10), now), shared, true),
+    ] {
         let mut transaction = client.transaction().unwrap();
-        let rows = [row(0, at(1)), row(1, at(2)), row(2, at(3)), row(3, at(4)), row(3, at(5)), row(0, now)];
-        assert_eq!(events::copy_checked(&mut transaction, &["10.0.0.1"], None, now, rows.into_iter()).unwrap(), new);
-        transaction.commit().unwrap();
+        let new = events::copy_checked(&mut transaction, &["10.0.0.1"], [(row, check)].into_iter()).unwrap();
+        assert_eq!(new == 1, is_new, "{what}");
+        transaction.rollback().unwrap();
     }
-    assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["4|4"]);
+}
+
+#[test]
+fn the_past_of_a_table_begins_behind_its_last_removal() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let day = today(&mut client).unwrap();
+    ensure(&mut client, day).unwrap();
+    let loc = table("10.0.0.1", "global", Afi::Ipv4);
+    let of = |address: &str| {
+        let neighbour = Neighbour { address: address.parse().unwrap(), policy: Policy::Pre };
+        Table { view: View::AdjRibIn(neighbour), ..Table::clone(&loc) }
+    };
+    let labelled = Table { name: "global|labelled".into(), ..of("192.0.2.1") };
+    let tables = [
+        Table::clone(&loc),
+        of("192.0.2.1"),
+        of("192.0.2.2"),
+        labelled,
+        Table { afi: Afi::Ipv6, ..Table::clone(&loc) },
+    ];
+    let tables: Vec<&Table> = tables.iter().collect();
+    let mut reaches = |sql: &str| {
+        client.batch_execute(sql).unwrap();
+        let found = events::reach(&mut client, &tables).unwrap();
+        found.iter().map(|time| u8::from(time.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(reaches(""), [0, 0, 0, 0, 0]);
+    let event = |name: &str, peer: &str| {
+        format!(
+            "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, rib, peer_address)
+             VALUES (gen_random_uuid()::text::bytea, clock_timestamp(), '10.0.0.1', '{name}', 4, '10.0.0.0/8', 'A', 'loc-rib', {peer});"
+        )
+    };
+    let removal = |kind: &str, name: &str, peer: &str| {
+        format!(
+            "INSERT INTO session_events (event_time, router_id, table_name, kind, peer_address)
+             VALUES (clock_timestamp(), '10.0.0.1', {name}, '{kind}', {peer});"
+        )
+    };
+    assert_eq!(reaches(&(event("global", "NULL") + &event("global|labelled", "'192.0.2.1'"))), [1, 1, 1, 1, 0]);
+    assert_eq!(reaches(&removal("session_lost", "'global'", "NULL")), [1, 1, 1, 1, 0]);
+    assert_eq!(reaches(&removal("peer_down", "'global'", "'192.0.2.1'")), [1, 0, 1, 0, 0]);
+    assert_eq!(reaches(&removal("terminated", "'global'", "NULL")), [0, 0, 1, 0, 0]);
+    assert_eq!(reaches(&event("global", "'192.0.2.1'")), [1, 1, 1, 0, 0]);
+    assert_eq!(reaches(&removal("hold_expired", "NULL", "NULL")), [0, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -214,7 +300,6 @@ fn a_lost_router_has_no_more_history_and_a_refused_event_is_kept_in_a_file() {
         events: vec![],
         tables: vec![u.clone()],
         read_at: Instant::now(),
-        replayed_since: None,
         upto: 0,
         stored: None,
     };

@@ -268,6 +268,62 @@ fn a_replay_that_is_killed_again_and_again_stores_no_event_twice() {
     assert!(ingester.stop().success());
 }
 
+/// The table is removed; the router dumps it again with the stamps that it had while the database is away, and the collector
+/// is killed.
+fn replay_behind(removal: &str) {
+    let scene = Scene::new();
+    let ingester = scene.start(&[("SESSION_HOLD_SECS", "1")]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    match removal {
+        "terminated" => drop(router.send(&bmp::termination(0))),
+        "peer_down" => drop(router.send(&bmp::peer_down(scene.peer, 6))),
+        _ => {}
+    }
+    if removal == "peer_down" {
+        eventually_equal(0, || count(&scene.db, "current_routes"));
+    }
+    drop(router);
+    eventually_equal(0, || count(&scene.db, "current_routes"));
+    eventually_equal(0, || count(&scene.db, "bmp_sessions WHERE state IN ('up', 'dumping')"));
+    eventually_equal(0, || spooled(&scene.state_dir));
+    scene.cut(true);
+    let mut router = scene.connect(&ingester);
+    // The session waits for its claim now; the spooler reads what comes behind.
+    eventually("the Peer Up is read", || (router.unread() == 0).then_some(()));
+    let messages = [generation(scene.peer, 0), bmp::route_monitoring(scene.peer, &bmp::end_of_rib_ipv4())].concat();
+    router.send(&messages);
+    let length = u64::try_from(messages.len()).unwrap();
+    eventually("all of it is in the spool", || (spooled(&scene.state_dir) >= length).then_some(()));
+    ingester.kill();
+    scene.cut(false);
+    let ingester = scene.start(&[]);
+    eventually_equal(2 * i64::from(TABLE), || count(&scene.db, "route_events"));
+    let known = format!("routes_as_of('{}', 'global', now()) WHERE complete", scene.peer.bgp_id);
+    eventually_equal(i64::from(TABLE), || count(&scene.db, &known));
+    // And once more, without a removal.
+    let mut router = scene.connect(&ingester);
+    router.send(&messages);
+    eventually_equal(1, || count(&scene.db, "rib_sync_status WHERE eor_seen"));
+    assert_eq!(count(&scene.db, "route_events"), 2 * i64::from(TABLE));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_replayed_dump_behind_a_termination_is_stored() {
+    replay_behind("terminated");
+}
+
+#[test]
+fn a_replayed_dump_behind_a_peer_down_is_stored() {
+    replay_behind("peer_down");
+}
+
+#[test]
+fn a_replayed_dump_behind_an_expired_hold_is_stored() {
+    replay_behind("hold_expired");
+}
+
 #[test]
 fn a_stop_without_a_database_brings_everything_to_the_spool() {
     let scene = Scene::new();

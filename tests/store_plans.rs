@@ -55,25 +55,54 @@ fn deletes_by_key_use_the_primary_key_with_any_statistics() {
 }
 
 #[test]
-fn the_check_for_stored_events_uses_the_partitions_keys() {
+fn the_check_for_stored_events_uses_keys_and_prunes() {
     let db = TestDb::migrated();
     let mut client = db.client();
     rib_ingester::store::events::prepare(&mut client).unwrap();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
-    let sql = include_str!("../sql/store_new_events.sql").replace("$1", "0").replace("$2", "99999999999");
+    client.batch_execute("ALTER TABLE session_events SET (autovacuum_enabled = off)").unwrap();
+    let new = include_str!("../sql/store_new_events.sql");
+    let reach = include_str!("../sql/history_reach.sql")
+        .replace("$1::text[]", "ARRAY['r', 'r']")
+        .replace("$2::text[]", "ARRAY['t', 'u|rd:1']")
+        .replace("$3::smallint[]", "ARRAY[4, 4]::smallint[]")
+        .replace("$4::inet[]", "ARRAY[NULL, '192.0.2.1']::inet[]");
     for fill in [0, 20_000] {
         client
             .batch_execute(&format!(
-                "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action)
-                 SELECT decode(md5(i::text), 'hex'), now(), 'r', 't', 4, '10.0.0.0/8', 'A' FROM generate_series(1, {fill}) i"
+                "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, rib, received_at)
+                 SELECT decode(md5(i::text), 'hex'), now(), 'r', 't', 4, ('10.' || i / 256 % 256 || '.' || i % 256 || '.0/24')::cidr, 'A', 'loc-rib', now()
+                 FROM generate_series(1, {fill}) i;
+                 INSERT INTO session_events (router_id, table_name, kind) SELECT 'r', 't', 'end_of_rib' FROM generate_series(1, {fill});"
             ))
             .unwrap();
         let mut transaction = client.transaction().unwrap();
-        transaction.batch_execute("INSERT INTO staged_events SELECT * FROM route_events LIMIT 1000").unwrap();
-        let plan = explain(&mut transaction, &sql);
+        transaction
+            .batch_execute(
+                "INSERT INTO staged_events SELECT e.*, now() - interval '1 hour', now() - interval '1 hour', false, false
+                 FROM route_events e LIMIT 1000",
+            )
+            .unwrap();
+        let plan = explain(&mut transaction, new);
         assert!(
-            plan.contains("_pkey on route_events_") && !plan.contains("Seq Scan on route_events"),
+            plan.contains("_pkey on route_events_")
+                && plan.contains("_prefix_history on route_events_")
+                && !plan.contains("Seq Scan on route_events"),
             "{fill} rows:\n{plan}"
         );
+        let plan = explain(&mut transaction, &reach);
+        assert!(
+            plan.contains("idx_session_events_removals on session_events")
+                && plan.contains("_router_churn on route_events_")
+                && !plan.contains("Seq Scan on route_events")
+                && !plan.contains("Seq Scan on session_events"),
+            "{fill} rows:\n{plan}"
+        );
+        if fill > 0 {
+            // Partitions of tomorrow and later, and those before the hour, are not looked into.
+            let rows = transaction.query_typed(&format!("EXPLAIN ANALYZE {new}"), &[]).unwrap();
+            let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+            assert!(plan.contains("never executed"), "{plan}");
+        }
     }
 }

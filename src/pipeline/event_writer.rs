@@ -2,10 +2,11 @@
 //!
 //! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
 //! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
-//! `ORDER BY ingest_time` is the order of events. Rows go by COPY; the checking path is for what may be stored already. What a
+//! `ORDER BY ingest_time` is the order of events. Rows go by COPY; the checking path is for what may be stored already (`past`). What a
 //! session saw is written even when a newer session of this collector has its router by now; only another collector's claim
 //! ends it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
@@ -21,11 +22,12 @@ use super::batch::GATHERED_BYTES_MAX;
 use super::health::Health;
 use super::link::{Failure, Fate, Link};
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
+use super::past::{self, Pasts};
 use super::rejected::RejectedRows;
 use super::state_writer::mark_lost;
 use crate::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
 use crate::stop::Stop;
-use crate::store::events::{self, Action, EventRow};
+use crate::store::events::{self, Action, Check, EventRow};
 use crate::store::{self, EncodedRoute, owner, partitions, sync};
 
 /// The zstd level of raw messages: more gains little on messages of a few hundred bytes.
@@ -41,6 +43,7 @@ pub(super) struct EventWriter {
     link: Link,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
+    pasts: Pasts,
     compressor: Option<Compressor<'static>>,
     columns: WithdrawColumns,
     rejected: RejectedRows,
@@ -57,22 +60,21 @@ struct WithdrawColumns {
 
 /// A batch with its times.
 struct Stamped {
-    base: Timestamp,
     owners: BTreeMap<RouterId, Arc<Ownership>>,
     rows: Vec<Row>,
     tables: BTreeSet<Arc<Table>>,
-    /// Some of it may be stored already, but not before this time.
-    checked_since: Option<Timestamp>,
     /// What the sessions are told when it is stored.
     pieces: Vec<(Arc<Ownership>, u64)>,
 }
 
 /// One event with its time.
-struct Row {
-    time: Timestamp,
-    event: RouteEvent,
+pub(super) struct Row {
+    pub(super) time: Timestamp,
+    pub(super) event: RouteEvent,
     /// The message as it is stored.
     raw: Option<Arc<[u8]>>,
+    /// By what it is told whether it is stored already; `None`: it is not.
+    pub(super) check: Option<Check>,
 }
 
 /// How rows get into the table.
@@ -96,6 +98,7 @@ impl EventWriter {
                 reread: EncodedRoute::reread(),
             },
             last: HashMap::new(),
+            pasts: Pasts::default(),
             compressor,
             given_up: 0,
             options,
@@ -164,14 +167,8 @@ impl EventWriter {
     /// Gives each event its time. `None`: the grace at the stop is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
         let base = self.link.insist(events::clock)?;
-        let mut stamped = Stamped {
-            base,
-            owners: BTreeMap::new(),
-            rows: Vec::new(),
-            tables: BTreeSet::new(),
-            checked_since: None,
-            pieces: Vec::new(),
-        };
+        let mut stamped =
+            Stamped { owners: BTreeMap::new(), rows: Vec::new(), tables: BTreeSet::new(), pieces: Vec::new() };
         for batch in batches {
             let router = &batch.owner.router;
             let mut last = match self.last.get(router) {
@@ -191,20 +188,18 @@ impl EventWriter {
             for event in batch.events {
                 last = Timestamp::from_unix_micros(base.unix_micros().max(last.unix_micros() + 1));
                 let raw = event.raw.as_ref().map(|raw| self.pack(raw));
-                stamped.rows.push(Row { time: last, event, raw });
+                stamped.rows.push(Row { time: last, event, raw, check: None });
             }
             self.last.insert(router.clone(), last);
             stamped.tables.extend(batch.tables);
-            stamped.checked_since = [stamped.checked_since, batch.replayed_since].into_iter().flatten().min();
             stamped.pieces.push((batch.owner.clone(), batch.upto));
             stamped.owners.insert(router.clone(), batch.owner);
         }
         // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
         // events is in their times.
-        stamped.rows.sort_unstable_by(|a, b| {
-            let table = || a.event.table.cmp(&b.event.table);
-            table().then_with(|| a.event.nlri.prefix.cmp(&b.event.nlri.prefix)).then_with(|| a.time.cmp(&b.time))
-        });
+        stamped.rows.sort_unstable_by(|a, b| a.compare_keys(b).then_with(|| a.time.cmp(&b.time)));
+        self.pasts.learn(&stamped.rows, &mut self.link)?;
+        past::sift(&mut stamped.rows, &self.pasts);
         Some(stamped)
     }
 
@@ -323,14 +318,18 @@ impl EventWriter {
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            if way == Way::Direct && attempt.fate == Fate::Fresh && batch.checked_since.is_none() {
-                if !rows.is_empty() {
-                    written += events::copy(&mut transaction, rows.iter().map(|row| row.as_event_row(columns)))?;
-                }
-            } else if !rows.is_empty() {
+            let is_first = way == Way::Direct && attempt.fate == Fate::Fresh;
+            let is_checked = |row: &&&Row| !is_first || row.check.is_some();
+            // First what is compared with what is stored, then what comes behind it.
+            let mut checked = rows.iter().filter(is_checked).peekable();
+            if checked.peek().is_some() {
                 let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
-                let all = rows.iter().map(|row| row.as_event_row(columns));
-                written += events::copy_checked(&mut transaction, &routers, batch.checked_since, batch.base, all)?;
+                let all = checked.map(|row| (row.as_event_row(columns), row.check.unwrap_or(Check::none(row.time))));
+                written += events::copy_checked(&mut transaction, &routers, all)?;
+            }
+            let mut direct = rows.iter().filter(|row| !is_checked(row)).peekable();
+            if direct.peek().is_some() {
+                written += events::copy(&mut transaction, direct.map(|row| row.as_event_row(columns)))?;
             }
             if is_last {
                 let tables = batch.tables.iter().map(|table| &**table);
@@ -379,6 +378,24 @@ fn bytes_of(events: &[RouteEvent]) -> usize {
 }
 
 impl Row {
+    /// In the order of the prefix index; all paths of a prefix stand together.
+    fn compare_keys(&self, other: &Row) -> Ordering {
+        let (one, two) = (&self.event, &other.event);
+        let tables = || {
+            let key = |table: &Table| (table.view, table.afi);
+            let (a, b) = (&one.table, &two.table);
+            a.router.cmp(&b.router).then_with(|| a.name.cmp(&b.name)).then_with(|| key(a).cmp(&key(b)))
+        };
+        let tables = if Arc::ptr_eq(&one.table, &two.table) { Ordering::Equal } else { tables() };
+        let path = |event: &RouteEvent| event.nlri.path_id_column();
+        tables.then_with(|| one.nlri.prefix.cmp(&two.nlri.prefix)).then_with(|| path(one).cmp(&path(two)))
+    }
+
+    /// Whether both are about one route of one table.
+    pub(super) fn is_of_key(&self, other: &Row) -> bool {
+        self.compare_keys(other) == Ordering::Equal
+    }
+
     fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
         let (action, route) = match &self.event.change {
             RouteChange::Announce(route) => (Action::Announce, route),

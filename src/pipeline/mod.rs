@@ -20,6 +20,7 @@ mod link;
 pub mod op;
 mod outage;
 mod pace;
+mod past;
 pub mod progress;
 mod rejected;
 pub mod sender;
@@ -39,9 +40,9 @@ pub use health::Health;
 use help::Exchange;
 use lead::Hurry;
 pub use op::{
-    AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState,
-    PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState, StateBatch,
-    StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, cut_reason,
+    AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, Doubts, EventBatch, Ownership, PeerName, PeerRecord,
+    PeerState, PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState,
+    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, cut_reason,
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

@@ -292,8 +292,6 @@ pub struct EventBatch {
     pub read_at: Instant,
     /// Dropped when this batch and all before it are stored, or given up: a session that has to know holds the other end.
     pub stored: Option<Sender<()>>,
-    /// Some of the rows may be stored already, by a process that was killed, but none before this time.
-    pub replayed_since: Option<Timestamp>,
     /// All that the session's chunks up to this one made happen is in this and earlier batches.
     pub upto: u64,
 }
@@ -315,4 +313,19 @@ pub struct RouteEvent {
     pub router_time: Option<Timestamp>,
     /// The whole BMP message, on the first event of a message when raw bytes are stored.
     pub raw: Option<Arc<[u8]>>,
+    /// Why it may be stored already.
+    pub doubts: Doubts,
+}
+
+/// Why an event may be stored already. None of them: it is stored without a look at what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// A dump announces the route, and there may be events of its table from before: routers stamp a route with the time
+    /// they learned it. It is stored already if the newest event of its key says the same.
+    pub is_dumped: bool,
+    /// A process that was killed had the message already. It is stored already if an event has its id and its time of
+    /// receipt.
+    pub is_replayed: bool,
+    /// Another collector may have been told of it as well. It is stored already if an event has its id.
+    pub is_shared: bool,
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, WithdrawReason};
@@ -17,12 +18,14 @@ const RECENT_MAX: usize = 1 << 14;
 /// occurrence number among the session's recent events tells them apart: 0 for the first.
 #[derive(Debug, Default)]
 pub struct EventIds {
-    /// By the first 64 bits of the id with occurrence number 0.
+    /// By a hash of what is said: how often it was said before, the last time.
     recent: HashMap<u64, u32>,
     /// The generation before.
     older: HashMap<u64, u32>,
-    /// The chunk and the key of each event that is not stored yet: what the numbers were before them can be found out.
+    /// The chunk and the key of all that was said and is not stored yet: what the numbers were before them can be found out.
     unstored: VecDeque<(u64, u64)>,
+    /// Room for one encoding.
+    encoded: Vec<u8>,
 }
 
 impl EventIds {
@@ -36,13 +39,25 @@ impl EventIds {
         EventIds { older: ids.iter().copied().collect(), ..EventIds::default() }
     }
 
-    /// The `event_id` of one more event, which the chunk `chunk` of the session's input made: SHA-256 over router, table, family, prefix, path identifier,
-    /// action, time, attributes and occurrence number. `time` is the per-peer timestamp, or the time of
-    /// receipt where the router sent none.
+    /// The `event_id` of one more event, which the chunk `chunk` of the session's input made: SHA-256 over router, table,
+    /// family, prefix, path identifier, action, time, attributes and occurrence number. `time` is the per-peer timestamp, or
+    /// the time of receipt where the router sent none.
     pub fn next(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
-        let first = digest(table, nlri, change, time, 0);
-        let [a, b, c, d, e, f, g, h, ..] = first;
-        let key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let place = self.encode(table, nlri, change, time);
+        let occurrence = self.count(chunk);
+        self.encoded[place..place + 4].copy_from_slice(&occurrence.to_be_bytes());
+        Sha256::digest(&self.encoded).into()
+    }
+
+    /// The router said so once more, and that is no event: if it says it again, that is another time.
+    pub fn repeated(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) {
+        self.encode(table, nlri, change, time);
+        self.count(chunk);
+    }
+
+    /// How often what is encoded was said before.
+    fn count(&mut self, chunk: u64) -> u32 {
+        let key = xxh3_64(&self.encoded);
         let occurrence = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
             None => 0,
             Some(last) => last + 1,
@@ -52,7 +67,50 @@ impl EventIds {
         }
         self.recent.insert(key, occurrence);
         self.unstored.push_back((chunk, key));
-        if occurrence == 0 { first } else { digest(table, nlri, change, time, occurrence) }
+        occurrence
+    }
+
+    /// Encodes an event with occurrence number 0; where that number is. Every field has a fixed width or is led by its
+    /// length, so no two events share an encoding.
+    fn encode(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> usize {
+        let out = &mut self.encoded;
+        out.clear();
+        for text in [table.router.as_str(), &table.name] {
+            out.extend(u64::try_from(text.len()).expect("a length fits 64 bits").to_be_bytes());
+            out.extend(text.as_bytes());
+        }
+        out.extend(table.afi.column().to_be_bytes());
+        out.push(nlri.prefix.length());
+        out.extend(nlri.prefix.octets());
+        match nlri.path_id {
+            None => out.extend([0; 5]),
+            Some(id) => {
+                out.push(1);
+                out.extend(id.0.to_be_bytes());
+            }
+        }
+        out.extend(time.unix_micros().to_be_bytes());
+        let place = out.len();
+        out.extend(0u32.to_be_bytes());
+        // Last but the attributes, and nothing for a Loc-RIB: its encoding is older than the Adj-RIBs'.
+        if let Some(neighbour) = table.view.neighbour() {
+            out.extend(table.view.kind().as_str().as_bytes());
+            out.push(u8::from(neighbour.policy.is_post()));
+            match neighbour.address {
+                IpAddr::V4(address) => out.extend(address.octets()),
+                IpAddr::V6(address) => out.extend(address.octets()),
+            }
+        }
+        match change {
+            RouteChange::Announce(route) => {
+                out.push(b'A');
+                route.pieces().iter().for_each(|piece| out.extend_from_slice(piece));
+            }
+            RouteChange::Withdraw(WithdrawReason::Withdrawn) => out.push(b'D'),
+            RouteChange::Withdraw(WithdrawReason::Stale) => out.extend(b"DS"),
+            RouteChange::Withdraw(WithdrawReason::Reread) => out.extend(b"DR"),
+        }
+        place
     }
 
     /// Everything up to the chunk `stored` is in the database.
@@ -73,46 +131,6 @@ impl EventIds {
         }
         last.into_iter().filter_map(|(key, occurrence)| Some((key, u32::try_from(occurrence).ok()?))).collect()
     }
-}
-
-/// Every field has a fixed width or is led by its length, so no two events share an encoding.
-fn digest(table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp, occurrence: u32) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for text in [table.router.as_str(), &table.name] {
-        hash.update(u64::try_from(text.len()).expect("a length fits 64 bits").to_be_bytes());
-        hash.update(text);
-    }
-    hash.update(table.afi.column().to_be_bytes());
-    hash.update([nlri.prefix.length()]);
-    hash.update(nlri.prefix.octets());
-    match nlri.path_id {
-        None => hash.update([0; 5]),
-        Some(id) => {
-            hash.update([1]);
-            hash.update(id.0.to_be_bytes());
-        }
-    }
-    hash.update(time.unix_micros().to_be_bytes());
-    hash.update(occurrence.to_be_bytes());
-    // Last but the attributes, and nothing for a Loc-RIB: its encoding is older than the Adj-RIBs'.
-    if let Some(neighbour) = table.view.neighbour() {
-        hash.update(table.view.kind().as_str());
-        hash.update([u8::from(neighbour.policy.is_post())]);
-        match neighbour.address {
-            IpAddr::V4(address) => hash.update(address.octets()),
-            IpAddr::V6(address) => hash.update(address.octets()),
-        }
-    }
-    match change {
-        RouteChange::Announce(route) => {
-            hash.update(b"A");
-            route.pieces().iter().for_each(|piece| hash.update(piece));
-        }
-        RouteChange::Withdraw(WithdrawReason::Withdrawn) => hash.update(b"D"),
-        RouteChange::Withdraw(WithdrawReason::Stale) => hash.update(b"DS"),
-        RouteChange::Withdraw(WithdrawReason::Reread) => hash.update(b"DR"),
-    }
-    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
 pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream) {
     let standing = Arc::new(Standing::resume(stream.context()));
     let mut monitor = Monitor::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
-    let (context, taken) = (stream.context().clone(), stream.taken());
+    let context = stream.context().clone();
     log::info!(
         "{}: {} bytes of spooled input since {} are applied now",
         context.router.as_ref().map_or_else(|| format!("router at {}", context.source), |id| format!("router {id}")),
@@ -44,7 +44,7 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
         context.began
     );
     let intake = Arc::new(Intake::replay(stream, shared.options.message_max, standing));
-    monitor.resume(&context, taken);
+    monitor.resume(&context);
     live(shared, connection, &mut monitor, &intake);
 }
 

@@ -391,8 +391,8 @@ impl Monitor {
         }
         self.standing.settle(&owner);
         let mut outbox = Outbox::new(Arc::clone(&owner), state, history);
-        if let Some(resumed) = &self.resumed {
-            outbox.set_replayed(resumed.since);
+        if self.resumed.is_some() {
+            outbox.set_replayed();
         }
         let subject = match hostname {
             None => format!("router {router}"),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 
 use super::SessionEnd;
-use crate::model::{Table, Timestamp};
+use crate::model::Table;
 use crate::pipeline::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, SessionEvent, StateBatch,
     StateItem, StateOp,
@@ -39,7 +39,8 @@ pub struct Outbox {
     seen: HashSet<usize>,
     /// When the first message was read that says what waits here.
     read_at: Option<Instant>,
-    replayed_since: Option<Timestamp>,
+    /// Whether what is said may be stored already, by a process that was killed.
+    is_replayed: bool,
     /// Whether what is said now was said in an earlier process, so that no row of `session_events` is due.
     repeats: bool,
     /// Whether the session is over: what it still has to say is said whatever the database refused before.
@@ -60,15 +61,15 @@ impl Outbox {
             tables: Vec::new(),
             seen: HashSet::new(),
             read_at: None,
-            replayed_since: None,
+            is_replayed: false,
             repeats: false,
             is_ending: false,
         }
     }
 
-    /// What is sent may be stored already, though nothing before `since`.
-    pub fn set_replayed(&mut self, since: Timestamp) {
-        self.replayed_since = Some(since);
+    /// What is sent may be stored already, by a process that was killed.
+    pub fn set_replayed(&mut self) {
+        self.is_replayed = true;
     }
 
     /// Whether what is said from now on was said in an earlier process.
@@ -108,7 +109,8 @@ impl Outbox {
     ///
     /// # Errors
     /// As [`Outbox::flush`].
-    pub fn event(&mut self, event: RouteEvent) -> Result<(), SessionEnd> {
+    pub fn event(&mut self, mut event: RouteEvent) -> Result<(), SessionEnd> {
+        event.doubts.is_replayed = self.is_replayed;
         self.read_at.get_or_insert_with(Instant::now);
         self.weigh(&event.change);
         self.bytes += event.raw.as_ref().map_or(0, |raw| raw.len());
@@ -166,9 +168,8 @@ impl Outbox {
         let (stored, is_stored) = bounded(0);
         let owner = Arc::clone(&self.owner);
         let (events, tables, upto) = (Vec::new(), Vec::new(), owner.progress.processed());
-        let replayed_since = self.replayed_since;
         owner.progress.events.count_sent();
-        let batch = EventBatch { owner, events, tables, read_at, replayed_since, upto, stored: Some(stored) };
+        let batch = EventBatch { owner, events, tables, read_at, upto, stored: Some(stored) };
         history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
         // Nothing is ever sent: the writer drops its end.
         let _ = is_stored.recv();
@@ -199,9 +200,8 @@ impl Outbox {
             && !(self.events.is_empty() && tables.is_empty())
         {
             let events = std::mem::take(&mut self.events);
-            let replayed_since = self.replayed_since;
             let (owner, tables) = (Arc::clone(&self.owner), tables.clone());
-            let batch = EventBatch { owner, events, tables, read_at, replayed_since, upto, stored: None };
+            let batch = EventBatch { owner, events, tables, read_at, upto, stored: None };
             progress.events.count_sent();
             self.owner.waiting.add(batch.events.len());
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
@@ -230,8 +230,8 @@ fn place(table: &Arc<Table>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Afi, Nlri, Prefix, RouterId};
-    use crate::pipeline::{EncodedRoute, Was, channels};
+    use crate::model::{Afi, Nlri, Prefix, RouterId, Timestamp};
+    use crate::pipeline::{Doubts, EncodedRoute, Was, channels};
 
     /// The bytes of each attribute set, of each raw message, and how many of either make a piece full.
     const BYTES: usize = 100 * 1024;
@@ -254,6 +254,7 @@ mod tests {
                 received_at: Timestamp::from_unix_micros(0),
                 router_time: None,
                 raw: is_raw.then(|| [octet; BYTES].into()),
+                doubts: Doubts::default(),
             };
             outbox.event(event).unwrap();
             outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Was::Absent }).unwrap();

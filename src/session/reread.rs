@@ -16,7 +16,7 @@ use super::table_names::TableName;
 use super::tables::{Stamp, Tables, key_of};
 use super::{RawBytes, SessionEnd};
 use crate::model::{AfiSafi, Nlri, Prefix, Timestamp};
-use crate::pipeline::{RouteChange, StateOp, Was, WithdrawReason};
+use crate::pipeline::{Doubts, RouteChange, StateOp, Was, WithdrawReason};
 use crate::wire::bgp::add_path::AddPath;
 use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
@@ -196,7 +196,7 @@ impl Tables {
         for nlri in all.iter().copied() {
             if table.rib.withdraw(&nlri) {
                 let change = RouteChange::Withdraw(WithdrawReason::Reread);
-                writer.event(&table.table, nlri, change.clone())?;
+                writer.event(&table.table, nlri, change.clone(), Doubts::default())?;
                 writer.op(&table.table, nlri, change, Was::Stored)?;
                 count += 1;
             }

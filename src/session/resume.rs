@@ -11,8 +11,6 @@ pub(super) struct Resumed {
     pub(super) router: Option<RouterId>,
     /// When the other one began.
     pub(super) since: Timestamp,
-    /// The last chunk that the other one was given: what it changed may be stored already.
-    taken: u64,
     /// The last chunk of which everything is stored.
     behind: u64,
     /// Whether what is taken in now was taken in there.
@@ -20,10 +18,10 @@ pub(super) struct Resumed {
 }
 
 impl Monitor {
-    /// Goes on from what another process left, which had been given the chunks up to `taken`.
-    pub fn resume(&mut self, context: &Context, taken: u64) {
+    /// Goes on from what another process left.
+    pub fn resume(&mut self, context: &Context) {
         let (router, since) = (context.router.clone(), context.began);
-        self.resumed = Some(Resumed { router, since, taken, behind: context.behind, repeats: true });
+        self.resumed = Some(Resumed { router, since, behind: context.behind, repeats: true });
         self.preamble.clone_from(&context.preamble);
     }
 
@@ -59,9 +57,6 @@ impl Monitor {
     pub fn begin_chunk(&mut self, number: u64) {
         self.standing.begin_chunk(number);
         self.chunk = number;
-        if let (Some(resumed), Some(settled)) = (&self.resumed, &mut self.settled) {
-            settled.tables.set_doubtful(number <= resumed.taken);
-        }
     }
 
     /// All messages of the chunk are taken in and passed on.

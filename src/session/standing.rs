@@ -94,6 +94,13 @@ impl Standing {
         inner.ids.next(chunk, table, nlri, change, time)
     }
 
+    /// As [`EventIds::repeated`].
+    pub fn repeated(&self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) {
+        let mut inner = self.lock();
+        let chunk = inner.chunk;
+        inner.ids.repeated(chunk, table, nlri, change, time);
+    }
+
     /// A table began. Whether it goes on from another process's session: then whether its dump was over there.
     pub fn table_begun(&self, key: String) -> Option<bool> {
         let mut inner = self.lock();

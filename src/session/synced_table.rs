@@ -15,7 +15,7 @@ use super::tables::{Redump, Rules, Stamp, router_note};
 use crate::metrics::TableMeter;
 use crate::model::{AfiSafi, Nlri, Table, Timestamp};
 use crate::pipeline::{
-    EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
+    Doubts, EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
 };
 
 /// What a session knows of one table.
@@ -25,6 +25,8 @@ pub(super) struct SyncedTable {
     /// Whose it is: that peer's Peer Down takes it away.
     pub origin: Origin,
     pub rib: Rib,
+    /// Whether there may be events of it from before this session that count.
+    pub has_past: bool,
     pub dump: Dump,
     pub eor_seen: bool,
     /// Whether a route or an End-of-RIB of it has come in this session.
@@ -70,7 +72,13 @@ impl Writer<'_> {
         self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
     }
 
-    pub fn event(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange) -> Result<(), SessionEnd> {
+    pub fn event(
+        &mut self,
+        table: &Arc<Table>,
+        nlri: Nlri,
+        change: RouteChange,
+        doubts: Doubts,
+    ) -> Result<(), SessionEnd> {
         if !self.outbox.keeps_history() {
             return Ok(());
         }
@@ -84,7 +92,16 @@ impl Writer<'_> {
             received_at: *received_at,
             router_time: *router_time,
             raw: raw.take(),
+            doubts,
         })
+    }
+
+    /// A dump repeats what is stored, which is no event. It counts where the same is said again.
+    pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
+        if self.outbox.keeps_history() {
+            let Stamp { received_at, router_time, .. } = self.stamp;
+            self.standing.repeated(table, &nlri, change, router_time.unwrap_or(*received_at));
+        }
     }
 }
 
@@ -119,12 +136,16 @@ impl SyncedTable {
             Verdict::Changed => Some(Was::Stored),
             Verdict::Same => None,
         };
-        let repeated = was.is_none() && self.dump != Dump::Over;
-        if !repeated || rules.redump == Redump::Record {
-            writer.event(&self.table, nlri, RouteChange::Announce(route.clone()))?;
+        let change = RouteChange::Announce(route.clone());
+        let is_dump = self.dump != Dump::Over && rules.redump == Redump::Skip;
+        if was.is_none() && is_dump {
+            writer.repeated(&self.table, nlri, &change);
+        } else {
+            let doubts = Doubts { is_dumped: is_dump && self.has_past, ..Doubts::default() };
+            writer.event(&self.table, nlri, change.clone(), doubts)?;
         }
         match was {
-            Some(was) => writer.op(&self.table, nlri, RouteChange::Announce(route.clone()), was)?,
+            Some(was) => writer.op(&self.table, nlri, change, was)?,
             None => self.meter.unchanged.add(1),
         }
         Ok(announced.confirmed)
@@ -170,7 +191,8 @@ impl SyncedTable {
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
         let mut writer = Writer { outbox, standing, stamp: &mut stamp };
         for nlri in &stale {
-            writer.event(&self.table, *nlri, RouteChange::Withdraw(WithdrawReason::Stale))?;
+            let change = RouteChange::Withdraw(WithdrawReason::Stale);
+            writer.event(&self.table, *nlri, change, Doubts::default())?;
         }
         Ok(stale)
     }

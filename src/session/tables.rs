@@ -23,7 +23,8 @@ use super::synced_table::{Dump, Room, SyncedTable, Writer};
 use super::table_names::{GivenNames, TableName};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
-    PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason, cut_reason,
+    Doubts, PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason,
+    cut_reason,
 };
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
@@ -42,8 +43,6 @@ pub struct Tables {
     /// Whether the hold is over for what is from before this session and it has not begun.
     is_hold_over: bool,
     pub(super) standing: Arc<Standing>,
-    /// Whether what is said now may have been said, and stored, in an earlier process.
-    is_doubtful: bool,
     /// Whether a row of `session_events` that history is read by may still be on its way: events of a table that begins have
     /// to be later.
     must_wait: bool,
@@ -66,18 +65,11 @@ impl Tables {
             held,
             is_hold_over: false,
             standing,
-            is_doubtful: false,
             must_wait: true,
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
             is_up: false,
         }
-    }
-
-    /// Whether what is said from now on may have been said, and stored, in an earlier process: that a route is stored as it
-    /// is announced then does not mean that its event is.
-    pub fn set_doubtful(&mut self, is_doubtful: bool) {
-        self.is_doubtful = is_doubtful;
     }
 
     /// The way to the writers.
@@ -108,8 +100,7 @@ impl Tables {
         let mut stamp = stamp;
         for slot in slots {
             let key = self.table(source, &name(slot), slot)?;
-            let Tables { tables, outbox, rules, standing, idle, confirmed, is_doubtful, .. } = self;
-            let rules = Rules { redump: if *is_doubtful { Redump::Record } else { rules.redump }, ..*rules };
+            let Tables { tables, outbox, rules, standing, idle, confirmed, .. } = self;
             let table = tables.get_mut(&key).expect("just begun");
             table.dump = table.dump.with_routes(*idle);
             table.is_heard = true;
@@ -120,7 +111,7 @@ impl Tables {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                    writer.event(&table.table, nlri, change.clone())?;
+                    writer.event(&table.table, nlri, change.clone(), Doubts::default())?;
                     if table.rib.withdraw(&nlri) {
                         writer.op(&table.table, nlri, change, Was::Stored)?;
                     }
@@ -129,7 +120,7 @@ impl Tables {
             for (_, routes) in changes.announced.iter().filter(|(of, _)| *of == slot) {
                 table.meter.announced.add(routes.len());
                 let mut announce = |nlri, route| {
-                    if table.announce(nlri, route, rules, &mut writer)? {
+                    if table.announce(nlri, route, *rules, &mut writer)? {
                         *confirmed = *idle;
                     }
                     Ok(())
@@ -509,6 +500,8 @@ impl Tables {
             Vec::new()
         };
         info!("{table}: dump begins, {} routes stored", stored.len());
+        // A removal takes the row with it: where there is none, no event of the table counts.
+        let has_past = self.held.contains(&key) || !stored.is_empty();
         self.held.remove(&key);
         let mut dump = Dump::Expected { since: self.idle };
         let mut rib = Rib::stored(key.afi, &stored);
@@ -523,8 +516,18 @@ impl Tables {
         let meter = self.outbox.owner().meter.table(table);
         let table = Arc::clone(table);
         self.by_peer.entry(origin.peer).or_default().insert(key.clone());
-        let begun =
-            SyncedTable { table, origin, rib, dump, eor_seen: false, is_heard, left_out: 0, room: Room::Left, meter };
+        let begun = SyncedTable {
+            table,
+            origin,
+            rib,
+            has_past,
+            dump,
+            eor_seen: false,
+            is_heard,
+            left_out: 0,
+            room: Room::Left,
+            meter,
+        };
         begun.meter.end_of_rib.set(0);
         begun.measure();
         self.tables.insert(key, begun);

@@ -26,7 +26,7 @@ pub struct Context {
     pub behind: u64,
     /// The tables that the session had begun, by keys of its own, and whether their dump was over.
     pub tables: Vec<(String, bool)>,
-    /// Its recent events: 64 bits of the id, and the last occurrence number.
+    /// What it said lately: a hash of it, and the last occurrence number.
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
     pub preamble: Vec<u8>,

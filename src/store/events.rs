@@ -130,32 +130,89 @@ pub fn copy<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = Ev
     put_rows(Copy::begin(transaction, &format!("COPY route_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
 }
 
-/// Stores those rows whose ids are not stored already in the day of `base` or the day before, under a lock per router;
-/// also in the days from the one before `since` on, where that is earlier.
+/// By what an event that is stored already is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// No earlier event is looked at.
+    pub from: Timestamp,
+    /// A dump repeats what the newest event of the key says, if that one is not older than this.
+    pub dumped_from: Option<Timestamp>,
+    /// The one with the same id and time of receipt is the same one.
+    pub is_replayed: bool,
+    /// The one with the same id is the same one.
+    pub is_shared: bool,
+}
+
+impl Check {
+    /// How many fields [`Check::put_fields`] writes.
+    const FIELDS: usize = 4;
+
+    /// No event is it, but one with the same id and the same time.
+    pub fn none(time: Timestamp) -> Check {
+        Check { from: time, dumped_from: None, is_replayed: false, is_shared: false }
+    }
+
+    fn put_fields(&self, out: &mut Vec<u8>) {
+        row::put_timestamp(out, self.from);
+        match self.dumped_from {
+            Some(from) => row::put_timestamp(out, from),
+            None => row::put_null(out),
+        }
+        row::put_bool(out, self.is_replayed);
+        row::put_bool(out, self.is_shared);
+    }
+}
+
+/// Stores those rows that are not stored already, under a lock per router.
 ///
 /// # Errors
 /// Whatever PostgreSQL says: 23514 without a partition of the day.
 pub fn copy_checked<'a>(
     transaction: &mut Transaction<'_>,
     routers: &[&str],
-    since: Option<Timestamp>,
-    base: Timestamp,
-    rows: impl Iterator<Item = EventRow<'a>>,
+    rows: impl Iterator<Item = (EventRow<'a>, Check)>,
 ) -> Result<u64> {
     transaction.execute_typed(
         "SELECT pg_advisory_xact_lock(key)
          FROM (SELECT DISTINCT $2 + abs(hashtext(router)::bigint % $3) AS key FROM unnest($1) AS router ORDER BY key) AS keys",
         &[(&routers, Type::TEXT_ARRAY), (&CHECK_LOCK_SPACE, Type::INT8), (&CHECK_LOCKS, Type::INT8)],
     )?;
-    put_rows(Copy::begin(transaction, &format!("COPY staged_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)?;
+    let sql = format!(
+        "COPY staged_events ({COLUMNS}, looked_from, dumped_from, is_replayed, is_shared) FROM STDIN (FORMAT binary)"
+    );
+    let mut copy = Copy::begin(transaction, &sql)?;
+    for (event, check) in rows {
+        let out = copy.row(EventRow::FIELDS + Check::FIELDS)?;
+        event.put_fields(out);
+        check.put_fields(out);
+    }
+    copy.finish()?;
     transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
-    // From the midnight before the last one to the midnight after the next one: a batch may cross it.
-    let midnight_of = |time| (epoch_seconds(time) / 86_400.0).floor() * 86_400.0;
-    let (first, midnight) = (midnight_of(since.map_or(base, |since| since.min(base))), midnight_of(base));
-    Ok(transaction.execute_typed(
-        include_str!("../../sql/store_new_events.sql"),
-        &[(&(first - 86_400.0), Type::FLOAT8), (&(midnight + 2.0 * 86_400.0), Type::FLOAT8)],
-    )?)
+    Ok(transaction.execute_typed(include_str!("../../sql/store_new_events.sql"), &[])?)
+}
+
+/// From when on the events of each table count: `None` if there are none behind its last mass removal.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn reach(client: &mut Client, tables: &[&Table]) -> Result<Vec<Option<Timestamp>>> {
+    let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+    let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
+    let addresses: Vec<_> = tables.iter().map(|table| table.view.neighbour().map(|of| of.address)).collect();
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
+    let rows = transaction.query_typed(
+        include_str!("../../sql/history_reach.sql"),
+        &[
+            (&routers, Type::TEXT_ARRAY),
+            (&names, Type::TEXT_ARRAY),
+            (&afis, Type::INT2_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+        ],
+    )?;
+    transaction.commit()?;
+    rows.iter().map(|row| row.get::<_, Option<SystemTime>>(1).map(read_time).transpose()).collect()
 }
 
 fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {

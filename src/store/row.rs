@@ -337,7 +337,7 @@ pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
 }
 
 /// A `boolean` field.
-fn put_bool(out: &mut Vec<u8>, value: bool) {
+pub(super) fn put_bool(out: &mut Vec<u8>, value: bool) {
     put_fixed(out, &[u8::from(value)]);
 }
 

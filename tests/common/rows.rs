@@ -12,9 +12,9 @@ use rib_ingester::model::{
     PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, EventBatch, Ownership, PeerName, PeerRecord, PeerState, Pipeline, PipelineOptions,
-    PipelineSender, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, StateBatch,
-    StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, spawn,
+    Claim, ClaimRight, Claimed, Doubts, EventBatch, Ownership, PeerName, PeerRecord, PeerState, Pipeline,
+    PipelineOptions, PipelineSender, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
+    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -226,8 +226,7 @@ impl Writers {
         let mut tables: Vec<_> = events.iter().map(|event| event.table.clone()).collect();
         tables.dedup();
         let (owner_too, read_at) = (owner.clone(), Instant::now());
-        let batch =
-            EventBatch { owner: owner_too, events, tables, read_at, replayed_since: None, upto: 0, stored: None };
+        let batch = EventBatch { owner: owner_too, events, tables, read_at, upto: 0, stored: None };
         owner.progress.events.count_sent();
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
@@ -267,5 +266,6 @@ pub fn event(table: &Arc<Table>, prefix: &str, number: u32) -> RouteEvent {
         received_at: Timestamp::now(),
         router_time: None,
         raw: None,
+        doubts: Doubts::default(),
     }
 }

@@ -165,15 +165,7 @@ impl Database {
         let owner = Arc::new(Ownership::new(RouterId::new("nobody"), 0, Arc::default()));
         let (stored, is_stored) = bounded(0);
         let read_at = Instant::now();
-        let last = EventBatch {
-            stored: Some(stored),
-            events: vec![],
-            tables: vec![],
-            owner,
-            read_at,
-            replayed_since: None,
-            upto: 0,
-        };
+        let last = EventBatch { stored: Some(stored), events: vec![], tables: vec![], owner, read_at, upto: 0 };
         self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
         let _ = is_stored.recv();
         for (batch, _) in self.events.try_iter() {

@@ -1,0 +1,28 @@
+-- From when on the events of tables count: for each, told by its place in the lists, the time of the first event behind the
+-- table's last mass removal; NULL if there is none.
+--
+-- The removals of one peer name the peer, and the table without what stands behind the first "|"; one without a table
+-- is of all tables of the router. The index has the events of all peers of a table together, so the first one may be
+-- another peer's: it is a bound, no more.
+SELECT t.place::int AS place, first.ingest_time
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::inet[]) WITH ORDINALITY
+    AS t (router_id, table_name, afi, peer_address, place)
+CROSS JOIN LATERAL (
+    SELECT GREATEST((SELECT max(s.event_time) FROM session_events s
+                     WHERE s.router_id = t.router_id AND s.table_name IN (t.table_name, split_part(t.table_name, '|', 1))
+                       AND s.kind IN ('peer_down', 'terminated', 'hold_expired', 'view_dropped')
+                       AND s.peer_address IS NOT DISTINCT FROM t.peer_address),
+                    (SELECT max(s.event_time) FROM session_events s
+                     WHERE s.router_id = t.router_id AND s.table_name IS NULL
+                       AND s.kind IN ('peer_down', 'terminated', 'hold_expired', 'view_dropped') AND s.kind = 'hold_expired'),
+                    '-infinity') AS removed_at
+) AS removal
+LEFT JOIN LATERAL (
+    SELECT e.ingest_time
+    FROM route_events e
+    WHERE e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = t.afi
+      AND e.ingest_time > removal.removed_at
+    ORDER BY e.ingest_time
+    LIMIT 1
+) AS first ON true
+ORDER BY t.place
