@@ -1,12 +1,13 @@
 //! What an operator sees over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 //!
-//! A few threads accept, read and answer; each request has a deadline, a size and a connection of its own, so that nobody
-//! who is slow can hold more than a thread for a few seconds. Everything is read-only. Nothing here touches a writer: what
+//! One thread accepts, reads and answers without waiting for any client ([`connections`]); each request and each answer has a
+//! deadline and a size, so that nobody who is slow keeps others waiting. Everything is read-only. Nothing here touches a writer: what
 //! is answered comes from counters, or from one database connection of its own with short time limits.
 //!
 //! `httparse` reads the requests. The small servers that exist (tiny_http) have no time limits for reading and start
 //! threads as they are asked to; what is needed here is less than what would have to be built around them.
 
+mod connections;
 mod exposition;
 mod pages;
 pub mod probe;
@@ -15,36 +16,39 @@ mod request;
 mod response;
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::{debug, error, info, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::metrics::{Meters, Part};
 use crate::pipeline::Health;
 use crate::stop::Stop;
+use connections::{CONNECTIONS_MAX, Connection, Heard};
+use pages::Answer;
 pub use pages::Pages;
 use pages::Question;
 use request::{Method, Request};
 use response::Response;
 
-/// Threads that answer. One is enough for Prometheus; the others keep it so when somebody is slow.
-pub const THREADS: usize = 3;
+/// Connections that the kernel queues until they are accepted.
+const BACKLOG: i32 = 128;
 
-/// Connections that the kernel queues while all threads are busy.
-const BACKLOG: i32 = 64;
+/// How often the thread looks for pages that are made while somebody waits for one.
+const PAGE_TICK: Duration = Duration::from_millis(10);
 
-/// How often a waiting thread looks for a stop.
-const ACCEPT_TICK: Duration = Duration::from_millis(500);
+/// How often a thread without clients looks for a stop, and for deadlines that are over.
+const TICK: Duration = Duration::from_millis(250);
 
 /// A pause after an accept error, so that one that stays (EMFILE) does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long one round of a thread may take: reading, answering and writing have deadlines of seconds.
+/// How long one round may take; none of its steps waits.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// What must be in order for `/readyz`, in the order in which it is listed; others are listed behind them.
@@ -58,6 +62,9 @@ pub struct Http {
     health: Arc<Health>,
     stop: Stop,
     pages: Sender<Question>,
+    made: Receiver<Answer>,
+    /// The machine's own name, which may resolve to loopback.
+    host_name: Option<String>,
 }
 
 /// What the port needs to know.
@@ -77,8 +84,8 @@ pub struct HttpOptions<'a> {
 }
 
 impl Http {
-    /// Binds the port and says so in the log. Each part has to be given its threads: [`THREADS`] for [`Http::serve`], one
-    /// for [`Pages::run`].
+    /// Binds the port and says so in the log. Each part has to be given a thread: [`Http::serve`] and
+    /// [`Pages::run`].
     ///
     /// # Errors
     /// What the system says.
@@ -88,60 +95,136 @@ impl Http {
         listener.set_reuse_address(true)?;
         listener.bind(&address.into())?;
         listener.listen(BACKLOG)?;
-        // On Linux the receive time-out bounds accept as well.
-        listener.set_read_timeout(Some(ACCEPT_TICK))?;
+        listener.set_nonblocking(true)?;
         let bound = listener.local_addr()?.as_socket().unwrap_or(address);
         info!("http: status page, metrics and health on {bound}");
         let (pages, questions) = bounded(pages::QUEUE_MAX);
-        let http = Http { listener, meters: Arc::clone(meters), health: Arc::clone(health), stop: stop.clone(), pages };
-        Ok((http, Pages::new(options.database_url, options.collector_id, meters, questions)))
+        let (answers, made) = unbounded();
+        let host_name = whoami::hostname().ok();
+        let (meters, health) = (Arc::clone(meters), Arc::clone(health));
+        let pages_part = Pages::new(options.database_url, options.collector_id, &meters, questions, answers);
+        Ok((Http { listener, meters, health, stop: stop.clone(), pages, made, host_name }, pages_part))
     }
 
     /// Answers requests until the collector stops; `thread` names the caller's thread.
     pub fn serve(&self, thread: &str) {
         let pulse = self.meters.pulse(thread, STANDSTILL_MAX);
+        let (mut connections, mut next_id) = (Vec::new(), 0);
+        let mut accept_at = Instant::now();
         while !self.stop.is_stopping() {
             pulse.beat();
-            match self.listener.accept() {
-                Ok((socket, _)) => {
-                    let answered = catch_unwind(AssertUnwindSafe(|| self.answer(socket.into())));
-                    if answered.is_err() {
-                        error!("http: a request could not be answered: internal error");
-                    }
-                }
-                Err(error) if is_tick(&error) => {}
-                Err(error) => {
-                    warn!("http: accept failed, trying again: {error}");
-                    std::thread::sleep(ERROR_PAUSE);
+            let is_accepting = Instant::now() >= accept_at;
+            if let Err(error) = self.sleep(&connections, is_accepting) {
+                warn!("http: cannot wait for clients: {error}");
+                std::thread::sleep(ERROR_PAUSE);
+            }
+            if is_accepting && let Err(error) = self.accept(&mut connections, &mut next_id) {
+                warn!("http: accept failed, trying again: {error}");
+                accept_at = Instant::now() + ERROR_PAUSE;
+            }
+            for Answer { id, response, has_body } in self.made.try_iter() {
+                // One whose client did not wait is for nobody.
+                if let Some(connection) = connections.iter_mut().find(|one| one.id == id && one.is_waiting()) {
+                    connection.answer(&response, has_body);
                 }
             }
+            let now = Instant::now();
+            connections.retain_mut(|connection| !connection.is_over(now) && self.go_on(connection));
         }
         pulse.rest();
     }
 
-    fn answer(&self, mut socket: TcpStream) {
-        let (method, response) = match request::read(&mut socket) {
-            Ok(request) if pages::is_page(&request.path) => return self.pass_on(socket, request),
-            Ok(request) => (request.method, self.respond(&request)),
-            Err(request::Refusal::Gone(error)) => return debug!("http: nothing to answer: {error}"),
-            Err(request::Refusal::Bad(response)) => (Method::Get, response),
-        };
-        if let Err(error) = response.write(&mut socket, method) {
-            debug!("http: answer not taken: {error}");
+    /// Sleeps until a client does something, or a tick is over.
+    fn sleep(&self, connections: &[Connection], is_accepting: bool) -> io::Result<()> {
+        let listener = is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN));
+        let clients = connections.iter().filter_map(|one| Some(PollFd::new(&one.socket, one.interest()?)));
+        let mut all: Vec<PollFd<'_>> = listener.into_iter().chain(clients).collect();
+        let is_page_due = connections.iter().any(Connection::is_waiting);
+        let tick = if is_page_due { PAGE_TICK } else { TICK };
+        let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
+        match poll(&mut all, Some(&tick)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Gives the request to the thread that makes pages, unless too many wait there.
-    fn pass_on(&self, socket: TcpStream, request: Request) {
-        if let Err(TrySendError::Full(question) | TrySendError::Disconnected(question)) =
-            self.pages.try_send(Question { socket, request })
-        {
-            let Question { mut socket, request } = question;
-            let busy = Response::text(503, "too many people look at the status page: try again in a moment\n");
-            if let Err(error) = busy.write(&mut socket, request.method) {
-                debug!("http: answer not taken: {error}");
+    /// Takes who waits to be let in.
+    fn accept(&self, connections: &mut Vec<Connection>, next_id: &mut u64) -> io::Result<()> {
+        loop {
+            let socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            *next_id += 1;
+            match Connection::new(*next_id, socket.into()) {
+                Ok(connection) => connections.push(connection),
+                Err(error) => debug!("http: nothing to answer: {error}"),
+            }
+            if connections.len() > CONNECTIONS_MAX {
+                // The newest is heard first; after that it may have to go like any other.
+                if let Some(newest) = connections.last_mut()
+                    && !self.go_on(newest)
+                {
+                    connections.pop();
+                    continue;
+                }
+                let oldest = connections.iter().enumerate().min_by_key(|(_, one)| one.precedence());
+                if let Some((place, _)) = oldest {
+                    connections.swap_remove(place);
+                }
             }
         }
+    }
+
+    /// Reads, answers or writes as far as it goes without waiting. Whether anything is left to do.
+    fn go_on(&self, connection: &mut Connection) -> bool {
+        if connection.is_reading() {
+            match connection.hear() {
+                Heard::Nothing => return true,
+                Heard::Gone => return false,
+                Heard::Bad(response) => connection.answer(&response, true),
+                Heard::Request(request) => {
+                    let answered = catch_unwind(AssertUnwindSafe(|| self.answer(connection, request)));
+                    if answered.is_err() {
+                        error!("http: a request could not be answered: internal error");
+                        return false;
+                    }
+                }
+            }
+        }
+        connection.go_on()
+    }
+
+    fn answer(&self, connection: &mut Connection, request: Request) {
+        let has_body = request.method == Method::Get;
+        if let Some(refusal) = self.refusal(connection, &request) {
+            return connection.answer(&refusal, has_body);
+        }
+        if !pages::is_page(&request.path) {
+            return connection.answer(&self.respond(&request), has_body);
+        }
+        // The thread that makes pages gets it, unless too many wait there.
+        match self.pages.try_send(Question { id: connection.id, request }) {
+            Ok(()) => connection.wait(),
+            Err(_) => {
+                let busy = Response::text(503, "too many people look at the status page: try again in a moment\n");
+                connection.answer(&busy, has_body);
+            }
+        }
+    }
+
+    /// Over loopback only who names loopback is answered.
+    fn refusal(&self, connection: &Connection, request: &Request) -> Option<Response> {
+        let host = request.host.as_deref()?;
+        if !connection.is_loopback || request::is_loopback_name(host, self.host_name.as_deref()) {
+            return None;
+        }
+        Some(Response::text(
+            421,
+            "this port answers to localhost and 127.0.0.1: a proxy in front of it has to send such a Host\n",
+        ))
     }
 
     fn respond(&self, request: &Request) -> Response {
@@ -193,8 +276,4 @@ pub fn threads(meters: &Meters) -> Part {
         .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.standing_still().as_secs()))
         .collect();
     if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
-}
-
-fn is_tick(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

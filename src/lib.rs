@@ -11,7 +11,7 @@
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
 //!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
-//!  [http-n] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
+//!  [http] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
 //!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
 //!  [replay] applies what an earlier process left in the spool
 //!  [db-connect] makes one connection, left behind where it hangs   [db-watchdog] cuts connections whose answer is overdue

@@ -12,16 +12,15 @@ mod plot;
 mod router;
 mod words;
 
-use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use log::{debug, error};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use log::error;
 use maud::Markup;
 
-use super::request::Request;
+use super::request::{Method, Request};
 use super::response::Response;
 use crate::metrics::Meters;
 use crate::store::{self, Client};
@@ -41,13 +40,22 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Somebody wants a page.
 pub(super) struct Question {
-    pub(super) socket: TcpStream,
+    /// Whose it is.
+    pub(super) id: u64,
     pub(super) request: Request,
+}
+
+/// A page for who asked.
+pub(super) struct Answer {
+    pub(super) id: u64,
+    pub(super) response: Response,
+    pub(super) has_body: bool,
 }
 
 /// The thread that renders pages.
 pub struct Pages {
     questions: Receiver<Question>,
+    answers: Sender<Answer>,
     context: Context,
     database: Database,
 }
@@ -80,10 +88,21 @@ pub(super) fn is_page(path: &str) -> bool {
 
 impl Pages {
     /// A thread's worth of pages for the questions that come.
-    pub(super) fn new(url: &str, collector_id: &str, meters: &Arc<Meters>, questions: Receiver<Question>) -> Pages {
+    pub(super) fn new(
+        url: &str,
+        collector_id: &str,
+        meters: &Arc<Meters>,
+        questions: Receiver<Question>,
+        answers: Sender<Answer>,
+    ) -> Pages {
         let context =
             Context { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
-        Pages { questions, context, database: Database { url: url.to_owned(), client: None, used: Instant::now() } }
+        Pages {
+            questions,
+            answers,
+            context,
+            database: Database { url: url.to_owned(), client: None, used: Instant::now() },
+        }
     }
 
     /// Answers until nobody can ask any more.
@@ -106,7 +125,7 @@ impl Pages {
         }
     }
 
-    fn answer(&mut self, Question { mut socket, request }: Question) {
+    fn answer(&mut self, Question { id, request }: Question) {
         let began = Instant::now();
         let page = catch_unwind(AssertUnwindSafe(|| self.page(&request)));
         let response = match page {
@@ -117,9 +136,8 @@ impl Pages {
                 Response::text(500, "internal error\n")
             }
         };
-        if let Err(error) = response.write(&mut socket, request.method) {
-            debug!("http: page not taken: {error}");
-        }
+        // Without the port nobody waits any more.
+        let _ = self.answers.send(Answer { id, response, has_body: request.method == Method::Get });
     }
 
     fn page(&mut self, request: &Request) -> Page {

@@ -1,16 +1,11 @@
-//! One request, read within a deadline and a size.
+//! One request: its head, of a bounded size. A body is not looked at.
 
-use std::io::{self, Read};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
 
 use super::response::Response;
 
-/// How long a client may take to say what it wants.
-const READ_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// How long a request's head may be, bytes.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// How many header lines it may have.
 const HEADERS_MAX: usize = 64;
@@ -33,15 +28,8 @@ pub(super) struct Request {
     pub(super) path: String,
     /// Names and values behind the question mark, decoded.
     pub(super) query: Vec<(String, String)>,
-}
-
-/// Why there is no request.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// The client is gone or silent.
-    Gone(io::Error),
-    /// It is told so.
-    Bad(Response),
+    /// Whom the client means to ask.
+    pub(super) host: Option<String>,
 }
 
 impl Request {
@@ -51,32 +39,8 @@ impl Request {
     }
 }
 
-/// Reads one request's head; a body is not looked at.
-pub(super) fn read(socket: &mut TcpStream) -> Result<Request, Refusal> {
-    let deadline = Instant::now() + READ_TIME_MAX;
-    let mut head = Vec::new();
-    let mut piece = [0; 2048];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Refusal::Gone(io::ErrorKind::TimedOut.into()));
-        }
-        socket.set_read_timeout(Some(left)).map_err(Refusal::Gone)?;
-        match socket.read(&mut piece).map_err(Refusal::Gone)? {
-            0 => return Err(Refusal::Gone(io::ErrorKind::UnexpectedEof.into())),
-            length => head.extend_from_slice(&piece[..length]),
-        }
-        if let Some(request) = parse(&head).map_err(Refusal::Bad)? {
-            return Ok(request);
-        }
-        if head.len() > HEAD_BYTES_MAX {
-            return Err(Refusal::Bad(Response::text(431, "the request is too long\n")));
-        }
-    }
-}
-
 /// The request in these bytes; `None`: more are needed.
-fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
+pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
     let bad = |why: &str| Response::text(400, &format!("this is no HTTP request: {why}\n"));
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -93,7 +57,28 @@ fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
     let target = parsed.path.filter(|target| target.starts_with('/')).ok_or_else(|| bad("no path"))?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    Ok(Some(Request { method, path: path.to_owned(), query }))
+    let host = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
+    let host = host.map(|header| String::from_utf8_lossy(header.value).trim().to_owned());
+    Ok(Some(Request { method, path: path.to_owned(), query, host }))
+}
+
+/// Whether a Host header names this machine's loopback, or this machine by `own` name. A browser sent to another name that
+/// resolves to loopback (DNS rebinding) must not be shown anything.
+pub(super) fn is_loopback_name(host: &str, own: Option<&str>) -> bool {
+    // Some resolvers know these from /etc/hosts.
+    const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or_default(),
+        None => host,
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    NAMES.contains(&name.as_str())
+        || name.ends_with(".localhost")
+        || own.is_some_and(|own| !own.is_empty() && own.eq_ignore_ascii_case(&name))
 }
 
 #[cfg(test)]
@@ -101,11 +86,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_of_loopback() {
+        for name in [
+            "localhost",
+            "LOCALHOST:11020",
+            "localhost.",
+            "a.localhost:1",
+            "127.0.0.1:11020",
+            "127.8.9.1",
+            "[::1]:11020",
+            "::1",
+            "[::ffff:127.0.0.1]:1",
+            "ip6-localhost",
+            "box",
+            "BOX:11020",
+        ] {
+            assert!(is_loopback_name(name, Some("box")), "{name}");
+        }
+        for name in [
+            "",
+            "evil.example:11020",
+            "localhost.evil.example",
+            "192.0.2.1",
+            "0.0.0.0:1",
+            "box.evil.example",
+            "[2001:db8::1]",
+        ] {
+            assert!(!is_loopback_name(name, Some("box")), "{name}");
+        }
+        assert!(!is_loopback_name("", Some("")) && !is_loopback_name("box", None));
+    }
+
+    #[test]
     fn requests() {
         let parsed = |text: &str| parse(text.as_bytes()).map_err(|response| response.status());
         assert_eq!(parsed("GET / HTTP/1.1\r\nHost: a\r\n"), Ok(None));
         let request = parsed("HEAD /x?q=2001%3Adb8%3A%3A%2F32+&r=%ff HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
         assert_eq!((request.method, request.path.as_str()), (Method::Head, "/x"));
+        assert_eq!(request.host.as_deref(), Some("a"));
         assert_eq!((request.value("q"), request.value("r"), request.value("s")), ("2001:db8::/32", "\u{fffd}", ""));
         assert_eq!(parsed("POST / HTTP/1.1\r\n\r\n"), Err(405));
         assert_eq!(parsed("GET http://other/ HTTP/1.1\r\n\r\n"), Err(400));

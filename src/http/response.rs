@@ -1,13 +1,4 @@
-//! One answer, written within a deadline.
-
-use std::io::{self, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
-
-use super::request::Method;
-
-/// How long a client may take to receive its answer.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(15);
+//! One answer.
 
 /// For every answer: no script, no frame, no other site, no guessing of types, nothing kept.
 const SECURITY_HEADERS: &str = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: \
@@ -48,11 +39,10 @@ impl Response {
         self.status
     }
 
-    /// Writes it and ends the connection.
-    pub(super) fn write(&self, socket: &mut TcpStream, method: Method) -> io::Result<()> {
-        let deadline = Instant::now() + WRITE_TIME_MAX;
+    /// As it is sent: its head, and what follows it if that is wanted.
+    pub(super) fn bytes(&self, has_body: bool) -> Vec<u8> {
         let allow = if self.status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-        let head = format!(
+        let mut all = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nContent-Security-Policy: \
              {}\r\n{SECURITY_HEADERS}{allow}Connection: close\r\n\r\n",
             self.status,
@@ -61,28 +51,11 @@ impl Response {
             self.body.len(),
             self.policy,
         );
-        write_within(socket, head.as_bytes(), deadline)?;
-        if method == Method::Get {
-            write_within(socket, self.body.as_bytes(), deadline)?;
+        if has_body {
+            all.push_str(&self.body);
         }
-        Ok(())
+        all.into_bytes()
     }
-}
-
-/// A time limit for all of it; the socket's own is for one piece.
-fn write_within(socket: &mut TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        socket.set_write_timeout(Some(left))?;
-        match socket.write(bytes)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => bytes = &bytes[written..],
-        }
-    }
-    Ok(())
 }
 
 fn reason(status: u16) -> &'static str {
@@ -91,6 +64,7 @@ fn reason(status: u16) -> &'static str {
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",

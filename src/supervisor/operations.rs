@@ -58,11 +58,7 @@ impl Operations {
         let (http, pages) = Http::bind(&options).map_err(|error| {
             StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_HTTP_LISTEN): {error}"))
         })?;
-        let http = Arc::new(http);
-        for i in 0..http::THREADS {
-            let (http, name) = (Arc::clone(&http), format!("http-{i}"));
-            operations.threads.push(spawn(&name.clone(), move || http.serve(&name)));
-        }
+        operations.threads.push(spawn("http", move || http.serve("http")));
         operations.threads.push(spawn("http-pages", move || pages.run()));
         let (url, stop, meters) = (settings.database_url.clone(), stop.clone(), Arc::clone(&operations.meters));
         let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
