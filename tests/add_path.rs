@@ -101,6 +101,15 @@ fn routes_read_with_ids_by_mistake_are_read_again() {
         "loc-rib f 1 1 f t",
     ];
     assert_eq!(rows(&db, evidence), remembered);
+    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
+        .env_clear()
+        .args(["doctor", "--json"])
+        .env("RIB_INGESTER_DATABASE_URL", db.url())
+        .output()
+        .unwrap();
+    let doctor = String::from_utf8(doctor.stdout).unwrap();
+    let found = "router 10.255.0.1 announces Add-Path and sends no path identifiers: adj-rib-in before policy of 192.0.2.1 AFI 1 SAFI 1, ";
+    assert!(doctor.contains(found), "{doctor}");
     ingester.logged("announced Add-Path, sends no path identifiers");
     ingester.logged("messages read again");
     let read_again = ingester.count_logged("messages read again");
@@ -118,6 +127,33 @@ fn routes_read_with_ids_by_mistake_are_read_again() {
     eventually_equal(all.to_vec(), || routes(&db));
     assert_eq!(ingester.count_logged("messages read again"), read_again);
     assert!(ingester.stop().success());
+}
+
+/// `decode` reads as for a router without memory, by what the file has shown so far.
+#[test]
+fn decode_marks_what_fits_both_readings() {
+    let peer = Peer::loc_rib(ROUTER);
+    let open = Open { add_path: vec![(1, 1)], ..Open::of(64_500, ROUTER) };
+    let update = |nlri: &[u8]| {
+        let attributes = Attributes { raw: bmp::attribute(0x40, 3, &[192, 0, 2, 9]), ..Attributes::path(&[64_501]) };
+        bmp::route_monitoring(peer, &bmp::update(&[], &attributes.bytes(), nlri))
+    };
+    let tie = update(&[25, 198, 51, 100, 0]);
+    let stream = [bmp::peer_up(peer, &open, Some("global")), tie.clone(), update(&[16, 10, 1]), tie].concat();
+    let mut out = Vec::new();
+    assert!(rib_ingester::cli::decode::run(&stream[..], &mut out, 1 << 16).unwrap());
+    let lines: Vec<serde_json::Value> =
+        out.split(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let told: Vec<_> = lines[1..]
+        .iter()
+        .map(|line| format!("{} {} {}", line["announced"][0]["prefix"], line["add_path_ambiguous"], line["lies"]))
+        .collect();
+    let want = [
+        r#""0.0.0.0/0" [{"afi":1,"safi":1}] null"#,
+        r#""10.1.0.0/16" null ["add_path_missing"]"#,
+        r#""198.51.100.0/25" null ["add_path_missing"]"#,
+    ];
+    assert_eq!(told, want);
 }
 
 /// Huawei and GoBGP send identifiers that they did not announce.

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use serde_json::{Map, Value, json};
 
 use crate::model::text::printable_json;
+use crate::session::add_path::Evidence;
 use crate::session::peers::Peers;
 use crate::wire::bmp::{self, COMMON_HEADER_SIZE, FrameError};
 
@@ -42,12 +43,19 @@ pub fn run(mut input: impl Read, mut out: impl Write, max_message: usize) -> io:
     Ok(!lines.is_broken())
 }
 
+/// What the messages so far have said of how later ones are to be read.
+#[derive(Debug, Default)]
+struct Heard {
+    peers: Peers,
+    evidence: Evidence,
+}
+
 /// The lines of one stream, as its octets come.
 pub struct Lines {
     max_message: usize,
     /// What the field `stream` says.
     name: Option<String>,
-    peers: Peers,
+    heard: Heard,
     /// What is not printed yet: less than a message.
     buffer: Vec<u8>,
     /// Where the next message begins in the stream.
@@ -59,7 +67,7 @@ pub struct Lines {
 impl Lines {
     /// A stream from its beginning; a `name` stands on each of its lines.
     pub fn new(max_message: usize, name: Option<String>) -> Lines {
-        Lines { max_message, name, peers: Peers::new(), buffer: Vec::new(), offset: 0, index: 0, is_broken: false }
+        Lines { max_message, name, heard: Heard::default(), buffer: Vec::new(), offset: 0, index: 0, is_broken: false }
     }
 
     /// Whether the fatal line is printed. Nothing follows it.
@@ -94,7 +102,7 @@ impl Lines {
         loop {
             match bmp::next_frame(unread, self.max_message) {
                 Ok(Some(frame)) => {
-                    let line = message::line(&frame, self.offset, &mut self.peers);
+                    let line = message::line(&frame, self.offset, &mut self.heard);
                     self.print(line, out)?;
                     self.offset += length(frame.bytes);
                     unread = &unread[frame.bytes.len()..];

@@ -82,6 +82,8 @@ pub struct Facts {
     pub uncovered: Vec<&'static str>,
     /// What somebody made of the partitions, and what to do about it.
     pub troubles: Vec<(String, String)>,
+    /// Peers whose messages do not carry path identifiers as their capabilities say; empty before the migration.
+    pub add_path: Vec<AddPathDeviation>,
 }
 
 /// Two clocks, as well as a question and its answer can compare them.
@@ -108,6 +110,19 @@ pub struct Day {
     pub is_attached: bool,
     /// Of `route_events` rather than `route_snapshots`.
     pub is_history: bool,
+}
+
+/// A router some of whose messages do not carry path identifiers as the capabilities say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddPathDeviation {
+    /// The router.
+    pub router: String,
+    /// Whether they carry some that were not announced; else they lack some that were.
+    pub is_sent: bool,
+    /// The peers, RIBs and families, some of them, in words.
+    pub places: String,
+    /// How many of them there are.
+    pub count: i64,
 }
 
 /// Asks everything.
@@ -139,7 +154,12 @@ pub fn read(client: &mut Client) -> Result<Facts> {
     let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(history, day).is_empty());
     let uncovered = coming.into_iter().filter(|(_, day)| is_uncovered(*day)).map(|(name, _)| name).collect();
     let (days, troubles) = (days.collect(), troubles.collect());
+    let add_path = add_path_deviations(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
     Ok(Facts {
+        add_path,
         database: row.get("database"),
         encoding: row.get("encoding"),
         schema: row.get("schema"),
@@ -185,6 +205,21 @@ fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
     let round_trip = begin.elapsed();
     let ours: Timestamp = events::read_time(asked + round_trip / 2)?;
     Ok(ClockDifference { micros: ours.unix_micros() - theirs.unix_micros(), round_trip })
+}
+
+fn add_path_deviations(client: &mut Client) -> Result<Vec<AddPathDeviation>> {
+    let exists = client.query_typed_one("SELECT to_regclass('add_path_evidence') IS NOT NULL", &[])?;
+    if !exists.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client.query_typed(include_str!("../../sql/add_path_deviations.sql"), &[])?;
+    let read = |row: &postgres::Row| AddPathDeviation {
+        router: row.get("router_id"),
+        is_sent: row.get("is_sent"),
+        places: row.get("places"),
+        count: row.get("count"),
+    };
+    Ok(rows.iter().map(read).collect())
 }
 
 /// The partitions, unless the schema is not there or older.

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Object, routes};
+use super::{Heard, Object, routes};
 use crate::model::Text;
 use crate::model::attrs::hex;
 use crate::session::open_json;
-use crate::session::peers::Peers;
 use crate::wire::Error;
 use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rib};
 use crate::wire::bmp::statistics::statistic_name;
@@ -16,7 +15,7 @@ use crate::wire::bmp::{
 };
 
 /// Everything of a message's line but `index` and `offset`. `offset` is where the message begins in the stream.
-pub fn line(frame: &Frame<'_>, offset: u64, peers: &mut Peers) -> Object {
+pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut Heard) -> Object {
     let mut line = Object::new();
     line.insert("length".into(), json!(frame.bytes.len()));
     line.insert("version".into(), json!(frame.version));
@@ -26,7 +25,7 @@ pub fn line(frame: &Frame<'_>, offset: u64, peers: &mut Peers) -> Object {
     }
     match bmp::decode(frame) {
         Ok(message) => {
-            add(&mut line, &message, offset, peers);
+            add(&mut line, &message, offset, heard);
             if let Some(defect) = message.defect() {
                 line.insert("error".into(), error_value(defect, offset));
             }
@@ -57,7 +56,7 @@ fn type_name(type_code: u8) -> &'static str {
     }
 }
 
-fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers) {
+fn add(line: &mut Object, message: &Message<'_>, offset: u64, heard: &mut Heard) {
     match message {
         Message::Initiation(tlvs) => add_information(line, tlvs, initiation_name),
         Message::Termination(tlvs) => {
@@ -70,11 +69,13 @@ fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers)
             line.insert("sent_open".into(), open_json::value(&up.sent_open));
             line.insert("received_open".into(), open_json::value(&up.received_open));
             add_information(line, &up.information, peer_name);
-            peers.peer_up(up);
+            heard.peers.peer_up(up);
         }
         Message::PeerDown(down) => {
             add_peer_down(line, down);
-            peers.peer_down(&down.peer);
+            if let Some(peer) = heard.peers.peer_down(&down.peer) {
+                heard.evidence.down(&peer);
+            }
         }
         Message::StatisticsReport(report) => {
             line.insert("statistics".into(), report.statistics.iter().map(statistic).collect());
@@ -82,7 +83,7 @@ fn add(line: &mut Object, message: &Message<'_>, offset: u64, peers: &mut Peers)
         Message::RouteMirroring(mirroring) => {
             line.insert("items".into(), mirrored(mirroring));
         }
-        Message::RouteMonitoring(monitoring) => routes::add(line, monitoring, offset, peers),
+        Message::RouteMonitoring(monitoring) => routes::add(line, monitoring, offset, heard),
         Message::Unknown { type_code } => {
             line.insert("type_code".into(), json!(type_code));
         }

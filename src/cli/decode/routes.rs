@@ -4,11 +4,11 @@ use std::fmt::Display;
 
 use serde_json::{Value, json};
 
-use super::Object;
 use super::message::error_value;
+use super::{Heard, Object};
 use crate::model::attrs::hex;
 use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
-use crate::session::peers::Peers;
+use crate::session::add_path::Of;
 use crate::wire::bgp::faults::{Fault, FaultAction};
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::update::{Lies, Routes, Update};
@@ -16,10 +16,13 @@ use crate::wire::bmp::path_marking::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
-pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, peers: &Peers) {
+pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, heard: &mut Heard) {
     let peer = &monitoring.peer;
     let mut routes = Routes::default();
-    let decoded = match monitoring.decode_update(peers.context(peer), &mut routes) {
+    let Heard { peers, evidence } = heard;
+    let (of, negotiated) = (Of::from(&peers.source(peer)), peers.context(peer));
+    let context = evidence.context(of, negotiated);
+    let decoded = match monitoring.decode_update(context, &mut routes) {
         Ok(decoded) => decoded,
         Err(error) => {
             line.insert("error".into(), error_value(&error, offset));
@@ -32,6 +35,19 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, pee
         line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
     }
     add_lies(line, decoded.lies);
+    let announced = monitoring.context(negotiated).add_path;
+    evidence.learn(of, negotiated.add_path, announced, decoded.add_path_shown);
+    let is_open = |family: &AfiSafi| context.add_path_seen.reading(*family).is_none();
+    let open: Vec<Value> = decoded
+        .add_path_ambiguous
+        .iter()
+        .map(|(family, _)| family)
+        .filter(is_open)
+        .map(|AfiSafi { afi, safi }| json!({ "afi": afi, "safi": safi }))
+        .collect();
+    if !open.is_empty() {
+        line.insert("add_path_ambiguous".into(), Value::Array(open));
+    }
     match decoded.update {
         Update::EndOfRib(family) => {
             line.insert("end_of_rib".into(), json!({ "afi": family.afi, "safi": family.safi }));

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
-use crate::store::facts::{Day, Facts};
+use crate::store::facts::{AddPathDeviation, Day, Facts};
 use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 
 /// The oldest version of PostgreSQL that is tested.
@@ -42,8 +42,37 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     ];
     checks.extend(partition_troubles(facts));
     checks.extend(server_settings(facts));
+    checks.extend(add_path(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
+    checks
+}
+
+/// Routers that send path identifiers otherwise than announced: one line each, for the first ones.
+fn add_path(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "add-path";
+    const ROUTERS_MAX: usize = 5;
+    let all = &facts.add_path;
+    let mut checks: Vec<Check> = all
+        .iter()
+        .take(ROUTERS_MAX)
+        .map(|AddPathDeviation { router, is_sent, places, count }| {
+            let does = match is_sent {
+                true => "sends path identifiers that it did not announce",
+                false => "announces Add-Path and sends no path identifiers",
+            };
+            let more = if *count > 3 { format!(" and {} more", count - 3) } else { String::new() };
+            Check::warning(
+                NAME,
+                format!("router {router} {does}: {places}{more}"),
+                "nothing to do here, its routes are read as they are sent; report it to the router's vendor (RFC 7911)",
+            )
+        })
+        .collect();
+    if all.len() > ROUTERS_MAX {
+        let more = all.len() - ROUTERS_MAX;
+        checks.push(Check::warning(NAME, format!("{more} more such routers"), "see table add_path_evidence"));
+    }
     checks
 }
 
@@ -365,6 +394,7 @@ mod tests {
             clock_ahead: ClockDifference { micros: 900, round_trip: Duration::from_millis(1) },
             uncovered: vec![],
             troubles: vec![],
+            add_path: Vec::new(),
             days: vec![day(2, 2 << 30), day(1, 1 << 30), day(0, 1 << 29), day(-1, 8192)],
         }
     }
@@ -421,6 +451,17 @@ mod tests {
             facts.troubles = vec![("route_events_default is a DEFAULT partition".to_owned(), "detach it".to_owned())];
         });
         check("retention", State::Warning, "1 partitions are overdue", &|facts| facts.days.push(day(31, 0)));
+        let deviation = |is_sent| AddPathDeviation {
+            router: "10.0.0.1".to_owned(),
+            is_sent,
+            places: "loc-rib AFI 1 SAFI 1".to_owned(),
+            count: 4,
+        };
+        let missing =
+            "router 10.0.0.1 announces Add-Path and sends no path identifiers: loc-rib AFI 1 SAFI 1 and 1 more";
+        check("add-path", State::Warning, missing, &|facts| facts.add_path.push(deviation(false)));
+        let unannounced = "sends path identifiers that it did not announce";
+        check("add-path", State::Warning, unannounced, &|facts| facts.add_path.push(deviation(true)));
         check("connections", State::Fault, "5 free of 97", &|facts| facts.connections = 92);
         check("settings", State::Fault, "autovacuum", &|facts| facts.autovacuum = false);
         check("settings", State::Fault, "fsync", &|facts| facts.fsync = false);
