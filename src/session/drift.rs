@@ -238,8 +238,8 @@ mod tests {
     use super::*;
     use crate::config::resync::resync_on_drift;
     use crate::model::{Asn, Speaker};
-    use crate::wire::bmp::Statistic;
     use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rd};
+    use crate::wire::bmp::{InformationList, Statistic};
     use std::net::Ipv4Addr;
 
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
@@ -264,7 +264,7 @@ mod tests {
         let peer = PeerKey { kind: PeerKind::Global, address: bgp_id.into(), asn: Asn(0), bgp_id };
         let peer = PerPeerHeader { peer, rib, as_width: AsWidth::Four, time: None };
         let statistics = statistics.iter().map(|(type_code, value)| Statistic { type_code: *type_code, value: *value });
-        StatisticsReport { peer, statistics: statistics.collect() }
+        StatisticsReport { peer, statistics: statistics.collect(), information: InformationList::default() }
     }
 
     use StatisticValue::{Number, Opaque, PerFamily};

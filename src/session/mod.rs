@@ -49,6 +49,7 @@ mod synced_table;
 pub mod table_names;
 pub mod tables;
 mod unnamed;
+mod version4;
 pub mod waiting;
 
 use std::fmt;

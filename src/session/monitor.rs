@@ -26,6 +26,7 @@ use super::standing::Standing;
 use super::stored::{Judgement, Stored};
 use super::tables::{Stamp, Tables, router_note};
 use super::unnamed::Unnamed;
+use super::version4::Version4;
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
@@ -52,6 +53,7 @@ pub struct Monitor {
     pub(super) oddities: Oddities,
     /// What messages have shown of path identifiers.
     pub(super) evidence: Evidence,
+    pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
     pub(super) stored: Stored,
     pub(super) settled: Option<Settled>,
@@ -98,6 +100,7 @@ impl Monitor {
             peers: Peers::new(),
             oddities: Oddities::default(),
             evidence: Evidence::default(),
+            version_4: Version4::default(),
             path_ids,
             stored,
             settled: None,
@@ -125,6 +128,7 @@ impl Monitor {
         }
         self.messages += u64::from(decoded.is_ok());
         if let Ok(message) = &decoded {
+            self.count_version_4(frame, message);
             self.identity.learn(message);
             if let Message::Termination(information) = message {
                 return Err(SessionEnd::Termination { reason: bmp::termination_text(information) });
@@ -286,6 +290,7 @@ impl Monitor {
         };
         self.lies(decoded.lies);
         self.odd_texts(monitoring.table_name().as_slice());
+        self.note_numbering(monitoring);
         if let Update::RouteRefresh(_) = decoded.update {
             self.odd(Oddity::RouteRefresh);
             return Ok(());
@@ -311,7 +316,7 @@ impl Monitor {
             RawBytes::Dropped => None,
             RawBytes::Stored => Some(frame.bytes.into()),
         };
-        let stamp = Stamp { received_at, router_time: header.time, raw };
+        let stamp = Stamp { received_at, router_time: monitoring.time(), raw };
         self.store(&source, monitoring, decoded, stamp)
     }
 

@@ -61,13 +61,19 @@ pub enum Oddity {
     EndOfRibMissing,
     /// A further End-of-RIB of a table and family.
     EndOfRibRepeated,
+    /// TLVs of a version 4 message contradict each other in how they are numbered.
+    TlvNumbering,
+    /// A TLV of a version 4 message that we do not know.
+    TlvUnknown,
+    /// Sequence Numbers of version 4 messages are missing, or come again.
+    SequenceHole,
     /// A ROUTE-REFRESH where an UPDATE belongs, the markers of Enhanced Route Refresh among them.
     RouteRefresh,
 }
 
 impl Oddity {
     /// Every kind.
-    pub const ALL: [Oddity; 30] = [
+    pub const ALL: [Oddity; 33] = [
         Oddity::AddPathMissing,
         Oddity::AddPathUnannounced,
         Oddity::AddPathAmbiguous,
@@ -97,6 +103,9 @@ impl Oddity {
         Oddity::DummyOpen,
         Oddity::EndOfRibMissing,
         Oddity::EndOfRibRepeated,
+        Oddity::TlvNumbering,
+        Oddity::TlvUnknown,
+        Oddity::SequenceHole,
         Oddity::RouteRefresh,
     ];
 
@@ -132,6 +141,9 @@ impl Oddity {
             Oddity::DummyOpen => "dummy_open",
             Oddity::EndOfRibMissing => "end_of_rib_missing",
             Oddity::EndOfRibRepeated => "end_of_rib_repeated",
+            Oddity::TlvNumbering => "tlv_numbering",
+            Oddity::TlvUnknown => "tlv_unknown",
+            Oddity::SequenceHole => "sequence_hole",
             Oddity::RouteRefresh => "route_refresh",
         }
     }
@@ -170,15 +182,24 @@ impl Oddity {
             Oddity::DummyOpen => "an OPEN that is a header alone: no identifier, AS or capabilities in it",
             Oddity::EndOfRibMissing => "dump without an End-of-RIB, taken as complete when it fell quiet",
             Oddity::EndOfRibRepeated => "further End-of-RIB of a table, ignored",
+            Oddity::TlvNumbering => "TLVs of BMP version 4 whose numbering contradicts itself ignored",
+            Oddity::TlvUnknown => "unknown TLVs of BMP version 4 ignored",
+            Oddity::SequenceHole => "Sequence Numbers of BMP version 4 with a hole: messages are missing",
             Oddity::RouteRefresh => "ROUTE-REFRESH in Route Monitoring, which changes no route",
         }
     }
 }
 
 /// The counts of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Oddities {
     counts: [u64; Oddity::ALL.len()],
+}
+
+impl Default for Oddities {
+    fn default() -> Oddities {
+        Oddities { counts: [0; Oddity::ALL.len()] }
+    }
 }
 
 impl Oddities {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::Asn;
 use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
-use crate::wire::bmp::{Tlv, TlvKind};
+use crate::wire::bmp::{Numbering, Tlv, TlvKind};
 
 const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
 const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
@@ -115,7 +115,8 @@ fn tables_without_a_name_tlv() {
     // Version 4: the message itself may name it.
     let value = &b"violet"[..];
     let tlv = Tlv { type_code: 3, kind: TlvKind::TableName, enterprise: None, index: 0, value };
-    let named = RouteMonitoring { peer: header, update: &[], update_offset: 0, tlvs: vec![tlv] };
+    let named =
+        RouteMonitoring { peer: header, update: &[], update_offset: 0, tlvs: vec![tlv], numbering: Numbering::Untold };
     assert_eq!(&*peers.table_of(&named, V4).stored, "violet");
     assert_eq!(&*peers.table_of(&RouteMonitoring { tlvs: vec![], ..named }, V4).stored, "inet.0");
     // GoBGP 3: no Peer Up at all.

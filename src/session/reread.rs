@@ -165,7 +165,7 @@ impl Monitor {
                 RawBytes::Dropped => None,
                 RawBytes::Stored => Some((*message.kept.bytes).into()),
             };
-            let router_time = message.monitoring.peer.time;
+            let router_time = message.monitoring.time();
             let stamp = Stamp { received_at: message.kept.received_at, router_time, raw };
             tables.apply(source, |slot| name(message, slot), &message.right, stamp)?;
         }

@@ -67,6 +67,8 @@ impl<'a> Information<'a> {
     pub const TABLE_NAME: u16 = 3;
     /// Initiation: Admin Label (RFC 8671 section 6.3.1 and RFC 9736).
     pub const ADMIN_LABEL: u16 = 4;
+    /// Version 4: Sequence Number (draft-ietf-grow-bmp-tlv-21).
+    pub const SEQUENCE_NUMBER: u16 = 5;
     /// Termination: the reason, two octets (RFC 7854 section 4.5).
     pub const REASON: u16 = 1;
 

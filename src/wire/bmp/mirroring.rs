@@ -1,6 +1,6 @@
 //! Route Mirroring (RFC 7854 section 4.7): BGP messages as they came, and what could not be mirrored.
 
-use super::PerPeerHeader;
+use super::{Information, PerPeerHeader};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
@@ -33,6 +33,16 @@ pub enum Mirrored<'a> {
 }
 
 impl<'a> RouteMirroring<'a> {
+    /// The number of the message in its session, which version 4 may have.
+    pub fn sequence_number(&self) -> Option<u64> {
+        self.items.iter().find_map(|item| match item {
+            Mirrored::Unknown { type_code: Information::SEQUENCE_NUMBER, value } => {
+                (*value).try_into().ok().map(u64::from_be_bytes)
+            }
+            Mirrored::Unknown { .. } | Mirrored::Bgp(_) | Mirrored::Information(_) => None,
+        })
+    }
+
     /// Reads the message. Fewer octets at its end than a TLV's type and length take are ignored.
     ///
     /// # Errors

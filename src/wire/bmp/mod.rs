@@ -1,8 +1,9 @@
 //! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069), version 3, and version 4 (draft-ietf-grow-bmp-tlv) where it
-//! differs: Route Monitoring and Statistics Reports.
+//! differs: Route Monitoring, Statistics Reports and what may follow the data of a Peer Down.
 
 pub mod information;
 pub mod mirroring;
+pub mod numbering;
 pub mod path_marking;
 pub mod peer;
 pub mod peer_down;
@@ -14,6 +15,7 @@ use std::fmt;
 
 pub use information::{Information, InformationList, termination_reason, termination_text};
 pub use mirroring::{Mirrored, RouteMirroring};
+pub use numbering::{Numbering, Revision};
 pub use peer::PerPeerHeader;
 pub use peer_down::{Notification, PeerDown};
 pub use peer_up::PeerUp;
@@ -123,11 +125,25 @@ impl Message<'_> {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
             Message::PeerUp(up) => up.information.defect.as_ref(),
             Message::PeerDown(down) => down.information.defect.as_ref(),
-            Message::RouteMonitoring(_)
-            | Message::StatisticsReport(_)
-            | Message::RouteMirroring(_)
-            | Message::Unknown { .. } => None,
+            Message::StatisticsReport(report) => report.information.defect.as_ref(),
+            Message::RouteMonitoring(_) | Message::RouteMirroring(_) | Message::Unknown { .. } => None,
         }
+    }
+
+    /// The number of a version 4 message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2). Messages other than Route Monitoring
+    /// have a number for it since revision 21.
+    pub fn sequence_number(&self) -> Option<u64> {
+        let list = match self {
+            Message::RouteMonitoring(monitoring) => return monitoring.sequence_number(),
+            Message::RouteMirroring(mirroring) => return mirroring.sequence_number(),
+            Message::Initiation(list) | Message::Termination(list) => list,
+            Message::PeerUp(up) => &up.information,
+            Message::PeerDown(down) => &down.information,
+            Message::StatisticsReport(report) => &report.information,
+            Message::Unknown { .. } => return None,
+        };
+        let number = list.iter().find(|tlv| tlv.type_code == Information::SEQUENCE_NUMBER)?;
+        number.value.try_into().ok().map(u64::from_be_bytes)
     }
 }
 
@@ -140,7 +156,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
     Ok(match frame.type_code {
         0 => Message::RouteMonitoring(RouteMonitoring::decode(frame.version, &mut reader)?),
         1 => Message::StatisticsReport(StatisticsReport::decode(frame.version, &mut reader)?),
-        2 => Message::PeerDown(PeerDown::decode(&mut reader)?),
+        2 => Message::PeerDown(PeerDown::decode(frame.version, &mut reader)?),
         3 => Message::PeerUp(Box::new(PeerUp::decode(&mut reader)?)),
         4 => Message::Initiation(InformationList::decode(&mut reader)),
         5 => Message::Termination(InformationList::decode(&mut reader)),

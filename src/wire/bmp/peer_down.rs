@@ -17,7 +17,8 @@ pub struct PeerDown<'a> {
     pub notification: Option<Notification>,
     /// Reason 2: the FSM event, 0 for "unknown".
     pub fsm_event: Option<u16>,
-    /// Reason 6: TLVs, the table name among them.
+    /// TLVs, the table name among them: of reason 6, in version 4 behind the data of every other (section 5.3 of
+    /// draft-ietf-grow-bmp-tlv-20).
     pub information: InformationList<'a>,
 }
 
@@ -38,7 +39,7 @@ impl<'a> PeerDown<'a> {
     ///
     /// # Errors
     /// The header or what the reason promises is short.
-    pub fn decode(reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
+    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let reason = reader.u8("peer down reason")?;
         let mut down =
@@ -46,13 +47,23 @@ impl<'a> PeerDown<'a> {
         match reason {
             1..=3 if reader.is_empty() => {}
             1 | 3 => {
-                reader.take(BGP_HEADER_SIZE, "NOTIFICATION header")?;
+                let header = reader.take(BGP_HEADER_SIZE, "NOTIFICATION header")?;
+                let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
                 let code = reader.u8("NOTIFICATION error code")?;
                 let subcode = reader.u8("NOTIFICATION error subcode")?;
                 down.notification = Some(Notification { code, subcode });
+                let data = length.saturating_sub(BGP_HEADER_SIZE + 2);
+                if version == 4 && reader.take(data, "NOTIFICATION data").is_ok() {
+                    down.information = InformationList::decode(reader);
+                }
             }
-            2 => down.fsm_event = Some(reader.u16("FSM event code")?),
-            6 => down.information = InformationList::decode(reader),
+            2 => {
+                down.fsm_event = Some(reader.u16("FSM event code")?);
+                if version == 4 {
+                    down.information = InformationList::decode(reader);
+                }
+            }
+            _ if version == 4 || reason == 6 => down.information = InformationList::decode(reader),
             _ => {}
         }
         Ok(down)
@@ -101,7 +112,7 @@ mod tests {
     /// A Peer Down with a header of zeros.
     fn down(body: &[u8]) -> Result<PeerDown<'static>, Error> {
         let bytes = [&[0; 42][..], body].concat().leak();
-        PeerDown::decode(&mut Reader::new(bytes, 6))
+        PeerDown::decode(3, &mut Reader::new(bytes, 6))
     }
 
     #[test]
@@ -122,6 +133,25 @@ mod tests {
         check(5, &[], "monitoring of the peer was ended by configuration", 0);
         check(6, &[0, 3, 0, 1, b'a'], "local system closed, table no longer monitored", 1);
         check(0, &[1, 2, 3], "reason 0", 0);
+    }
+
+    #[test]
+    fn in_version_4_tlvs_follow_the_data_of_every_reason() {
+        let notification = [&[0xff; 16][..], &[0, 23, 3, 6, 2, 1, b'x']].concat();
+        let name = [0, 3, 0, 3, b'r', b'e', b'd'];
+        for (reason, data) in
+            [(1, &notification[..]), (2, &[0, 18]), (3, &notification), (4, &[]), (5, &[]), (6, &[]), (9, &[])]
+        {
+            let bytes = [&[0; 42][..], &[reason], data, &name].concat().leak();
+            let down = PeerDown::decode(4, &mut Reader::new(bytes, 6)).unwrap();
+            assert_eq!(
+                down.information.iter().map(|tlv| (tlv.type_code, tlv.value)).collect::<Vec<_>>(),
+                [(3, &b"red"[..])]
+            );
+            assert_eq!(down.notification.is_some(), reason == 1 || reason == 3);
+            let before = PeerDown::decode(3, &mut Reader::new(bytes, 6)).unwrap();
+            assert_eq!(before.information.len(), usize::from(reason == 6));
+        }
     }
 
     #[test]

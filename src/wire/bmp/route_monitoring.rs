@@ -1,10 +1,12 @@
 //! Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer, in version 4 as one of several TLVs.
 //!
-//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered in revision 20. Both numberings are in use; which
-//! one a message follows is told by the TLV that holds the BGP message, the only one that begins with a BGP marker.
+//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; [`numbering`] tells which numbers a message
+//! has.
 
+use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering};
+use super::peer::Rib;
 use super::{PerPeerHeader, path_marking};
-use crate::model::Text;
+use crate::model::{Text, Timestamp};
 use crate::wire::Error;
 use crate::wire::bgp::labels;
 use crate::wire::bgp::open::{self, Capability};
@@ -23,6 +25,8 @@ pub struct RouteMonitoring<'a> {
     pub update_offset: usize,
     /// Version 4: all TLVs but the BGP message. Version 3 has none.
     pub tlvs: Vec<Tlv<'a>>,
+    /// How these are numbered.
+    pub numbering: Numbering,
 }
 
 /// One indexed TLV of a version 4 message (draft-ietf-grow-bmp-tlv-20 section 4.3).
@@ -61,35 +65,10 @@ pub enum TlvKind {
     Unknown,
 }
 
-/// TLV type of the BGP message up to revision 19.
-const BGP_MESSAGE_19: u16 = 4;
-/// TLV type of the BGP message since revision 20.
-const BGP_MESSAGE_20: u16 = 7;
 /// The top bit of a type: a Private Enterprise Number stands before the value.
 const ENTERPRISE_BIT: u16 = 0x8000;
 /// What every BGP message begins with (RFC 4271 section 4.1).
 const MARKER: [u8; 16] = [0xff; 16];
-
-impl TlvKind {
-    fn of(type_code: u16, bgp_message: u16, value: &[u8]) -> TlvKind {
-        match (bgp_message, type_code) {
-            (BGP_MESSAGE_20, 1) => TlvKind::SequenceNumber,
-            (BGP_MESSAGE_20, 2) => TlvKind::ExtendedFlags,
-            (BGP_MESSAGE_20, 3) => TlvKind::Timestamp,
-            (BGP_MESSAGE_20, 4) => TlvKind::Group,
-            // The path marking draft still claims the number that revision 20 gave to the table name. Its status is
-            // four octets, of which a name has none: the upper half of the bits is unassigned.
-            (BGP_MESSAGE_20, 5) if matches!(value, [0, 0, ..]) => TlvKind::PathMarking,
-            (BGP_MESSAGE_20, 5) => TlvKind::TableName,
-            (BGP_MESSAGE_20, 6) => TlvKind::StatelessParsing,
-            (BGP_MESSAGE_19, 1) => TlvKind::StatelessParsing,
-            (BGP_MESSAGE_19, 2) => TlvKind::Group,
-            (BGP_MESSAGE_19, 3) => TlvKind::TableName,
-            (BGP_MESSAGE_19, 5) => TlvKind::PathMarking,
-            _ => TlvKind::Unknown,
-        }
-    }
-}
 
 impl<'a> RouteMonitoring<'a> {
     /// Reads the message.
@@ -100,14 +79,20 @@ impl<'a> RouteMonitoring<'a> {
         let peer = PerPeerHeader::decode(reader)?;
         let update_offset = reader.offset();
         if version == 3 {
-            return Ok(RouteMonitoring { peer, update: reader.rest(), update_offset, tlvs: Vec::new() });
+            return Ok(RouteMonitoring {
+                peer,
+                update: reader.rest(),
+                update_offset,
+                tlvs: Vec::new(),
+                numbering: Numbering::Untold,
+            });
         }
         let mut tlvs = Vec::new();
         let mut update = None;
         while !reader.is_empty() {
             let (tlv, at) = read_tlv(reader)?;
             let is_bgp = tlv.enterprise.is_none()
-                && matches!(tlv.type_code, BGP_MESSAGE_19 | BGP_MESSAGE_20)
+                && matches!(tlv.type_code, BGP_MESSAGE_19_21 | BGP_MESSAGE_20)
                 && tlv.value.starts_with(&MARKER);
             if is_bgp && update.is_none() {
                 update = Some((tlv, at));
@@ -118,10 +103,55 @@ impl<'a> RouteMonitoring<'a> {
         let Some((bgp, at)) = update else {
             return Err(Error::new(update_offset, "BGP Message TLV", "there is none"));
         };
-        for tlv in tlvs.iter_mut().filter(|tlv| tlv.enterprise.is_none()) {
-            tlv.kind = TlvKind::of(tlv.type_code, bgp.type_code, tlv.value);
+        let numbering = numbering::tell(bgp.type_code, &mut tlvs);
+        Ok(RouteMonitoring { peer, update: bgp.value, update_offset: at, tlvs, numbering })
+    }
+
+    /// Whether there are TLVs whose meaning cannot be told or is not known.
+    pub fn has_unknown(&self) -> bool {
+        self.tlvs.iter().any(|tlv| tlv.kind == TlvKind::Unknown && tlv.enterprise.is_none())
+    }
+
+    /// The number of the message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
+    pub fn sequence_number(&self) -> Option<u64> {
+        let number = self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::SequenceNumber)?;
+        number.value.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    /// When the routes were as the message says: by a Timestamp TLV of all of them (section 5.6.1), the one of their RIB
+    /// before that of the trigger before any other; else by the per-peer header, and when the message was made only where
+    /// nothing better is there.
+    pub fn time(&self) -> Option<Timestamp> {
+        if self.tlvs.is_empty() {
+            return self.peer.time;
         }
-        Ok(RouteMonitoring { peer, update: bgp.value, update_offset: at, tlvs })
+        /// When BMP made the message.
+        const EXPORT: u8 = 1;
+        let of_rib = match self.peer.rib {
+            Rib::AdjRibIn(_) => 2,
+            Rib::LocRib { .. } => 3,
+            Rib::AdjRibOut(_) => 4,
+        };
+        let rank = |kind: u8| match kind {
+            EXPORT => 0,
+            0 => 2,
+            kind if kind == of_rib => 3,
+            _ => 1,
+        };
+        let of_all = self.tlvs.iter().filter(|tlv| tlv.kind == TlvKind::Timestamp && tlv.index == 0);
+        let times = of_all.filter_map(|tlv| {
+            let (kind, time) = match *tlv.value {
+                [kind, ref time @ ..] | [0, kind, ref time @ ..] if time.len() == 8 => (kind, time),
+                _ => return None,
+            };
+            let (seconds, micros) = (time.first_chunk::<4>()?, time.last_chunk::<4>()?);
+            Some((rank(kind), Timestamp::from_wire(u32::from_be_bytes(*seconds), u32::from_be_bytes(*micros))))
+        });
+        match times.max_by_key(|(rank, _)| *rank) {
+            Some((0, export)) => self.peer.time.or(Some(export)),
+            Some((_, time)) => Some(time),
+            None => self.peer.time,
+        }
     }
 
     /// The table name that the message itself gives.
@@ -185,7 +215,7 @@ fn read_tlv<'a>(reader: &mut Reader<'a>) -> Result<(Tlv<'a>, usize), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AfiSafi;
+    use crate::model::{AfiSafi, Policy};
 
     /// The shortest UPDATE.
     fn update() -> Vec<u8> {
@@ -231,9 +261,31 @@ mod tests {
     fn enterprise_types_are_none_of_ours() {
         let enterprise = tlv(0x8004, 0, &[&[0, 0, 0x28, 0xaf][..], &update()].concat());
         let decoded = decoded(&[enterprise.clone(), tlv(4, 0, &update())]).unwrap();
+        assert!(!decoded.has_unknown());
         assert_eq!((decoded.tlvs[0].enterprise, decoded.tlvs[0].kind), (Some(10415), TlvKind::Unknown));
         let error = super::tests::decoded(&[enterprise]).unwrap_err();
         assert_eq!((error.offset, error.field), (48, "BGP Message TLV"));
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_rib_or_of_the_header() {
+        let at = |kind: &[u8], seconds: u32| tlv(7, 0, &[kind, &seconds.to_be_bytes(), &[0; 4]].concat());
+        let check = |rib, header: Option<u32>, tlvs: &[Vec<u8>], want: Option<u32>| {
+            let mut decoded = decoded(&[tlvs, &[tlv(4, 0, &update())]].concat()).unwrap();
+            decoded.peer.rib = rib;
+            decoded.peer.time = header.map(|seconds| Timestamp::from_wire(seconds, 0));
+            assert_eq!(decoded.time(), want.map(|seconds| Timestamp::from_wire(seconds, 0)), "{tlvs:?}");
+        };
+        let (incoming, loc_rib) = (Rib::AdjRibIn(Policy::Pre), Rib::LocRib { filtered: false });
+        let all = [at(&[1], 11), at(&[0], 10), at(&[2], 12), at(&[3], 13), at(&[4], 14)];
+        check(incoming, Some(1), &[], Some(1));
+        check(incoming, Some(1), &all, Some(12));
+        check(loc_rib, Some(1), &all, Some(13));
+        check(Rib::AdjRibOut(Policy::Post), None, &all, Some(14));
+        check(loc_rib, None, &[at(&[0, 4], 14)], Some(14));
+        check(incoming, Some(1), &all[..2], Some(10));
+        check(incoming, Some(1), &all[..1], Some(1));
+        check(incoming, None, &all[..1], Some(11));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Statistics Report (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9069 section 5.5, RFC 9972).
 
-use super::PerPeerHeader;
+use super::{InformationList, PerPeerHeader};
 use crate::model::AfiSafi;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
+
+/// The top bit of a type in version 4: a Private Enterprise Number stands before the value (draft-ietf-grow-bmp-tlv-20 section 4.2).
+const ENTERPRISE_BIT: u16 = 0x8000;
 
 /// A Statistics Report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct StatisticsReport<'a> {
     pub peer: PerPeerHeader,
     /// The statistics, in order.
     pub statistics: Vec<Statistic<'a>>,
+    /// Version 4: what follows them.
+    pub information: InformationList<'a>,
 }
 
 /// One statistic.
@@ -41,29 +46,37 @@ impl<'a> StatisticsReport<'a> {
     /// The header is short or a TLV runs over the end.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
-        let mut reader = if version == 4 { container(*reader) } else { *reader };
+        let (mut reader, mut behind) = match version {
+            4 => container(*reader),
+            _ => (*reader, Reader::new(&[], 0)),
+        };
         reader.u32("stats count")?;
         let mut statistics = Vec::new();
         while !reader.is_empty() {
             let type_code = reader.u16("stat type")?;
             let length = usize::from(reader.u16("stat length")?);
-            let value = reader.sub(length, "stat data")?;
-            statistics.push(Statistic { type_code, value: read_value(value)? });
+            let mut value = reader.sub(length, "stat data")?;
+            let is_enterprise = version == 4 && type_code & ENTERPRISE_BIT != 0;
+            let value = if is_enterprise { StatisticValue::Opaque(value.rest()) } else { read_value(value)? };
+            statistics.push(Statistic { type_code, value });
         }
-        Ok(StatisticsReport { peer, statistics })
+        Ok(StatisticsReport { peer, statistics, information: InformationList::decode(&mut behind) })
     }
 }
 
 /// The statistics of a version 4 message: since draft-ietf-grow-bmp-tlv-20 section 5.4 they stand in a TLV of type 1,
-/// before they were as in version 3.
+/// before they were as in version 3. And what is behind that TLV.
 ///
 /// Read as a count, that TLV's type and length would be at least 65,536 statistics of 4 octets or more: longer
 /// than any such TLV.
-fn container(reader: Reader<'_>) -> Reader<'_> {
+fn container(reader: Reader<'_>) -> (Reader<'_>, Reader<'_>) {
     let mut inner = reader;
     match (inner.u16("TLV type"), inner.u16("TLV length")) {
-        (Ok(1), Ok(length)) => inner.sub(length.into(), "TLV value").unwrap_or(reader),
-        _ => reader,
+        (Ok(1), Ok(length)) => match inner.sub(length.into(), "TLV value") {
+            Ok(value) => (value, inner),
+            Err(_) => (reader, Reader::new(&[], 0)),
+        },
+        _ => (reader, Reader::new(&[], 0)),
     }
 }
 
@@ -155,9 +168,14 @@ mod tests {
             Statistic { type_code: 65531, value: StatisticValue::Opaque(&[7]) },
         ];
         assert_eq!(report(3, &body).unwrap(), want);
-        assert_eq!(report(4, &body).unwrap(), want);
+        // In version 4 the last one is of an enterprise.
+        let want_4 = want;
+        assert_eq!(report(4, &body).unwrap(), want_4);
+        let of_enterprise = [0, 0, 0, 1, 0x80, 7, 0, 8, 0, 0, 0x28, 0xaf, 0, 0, 0, 9];
+        let opaque = Statistic { type_code: 0x8007, value: StatisticValue::Opaque(&[0, 0, 0x28, 0xaf, 0, 0, 0, 9]) };
+        assert_eq!(report(4, &of_enterprise).unwrap(), [opaque]);
         let length = u8::try_from(body.len()).unwrap();
-        assert_eq!(report(4, &[&[0, 1, 0, length][..], &body, &[0, 9, 0, 0]].concat()).unwrap(), want);
+        assert_eq!(report(4, &[&[0, 1, 0, length][..], &body, &[0, 9, 0, 0]].concat()).unwrap(), want_4);
     }
 
     #[test]

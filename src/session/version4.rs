@@ -1,0 +1,102 @@
+//! What is noticed of version 4 messages (draft-ietf-grow-bmp-tlv) over a session: how their TLVs are numbered, and whether numbers of
+//! the messages themselves are missing.
+
+use log::info;
+
+use super::monitor::Monitor;
+use super::oddity::Oddity;
+use crate::wire::bmp::{Frame, Message, Numbering, Revision, RouteMonitoring};
+
+/// What one session has shown so far.
+#[derive(Debug, Default)]
+pub struct Version4 {
+    /// Messages of any kind.
+    messages: u64,
+    /// The latest Sequence Number, and how many messages there were up to the one that had it.
+    last: Option<(u64, u64)>,
+    /// Which revisions were logged.
+    logged: [bool; 3],
+}
+
+impl Version4 {
+    /// Takes in one more message and its number, if it has one; whether messages are missing before it, or it comes again.
+    ///
+    /// Numbers count from 0, one a message (section 5.6.2). A router that numbers some messages only leaves no hole as long as the
+    /// numbers are not more than the messages.
+    fn is_hole(&mut self, number: Option<u64>) -> bool {
+        self.messages += 1;
+        let Some(number) = number else { return false };
+        let before = self.last.replace((number, self.messages));
+        before.is_some_and(|(last, messages)| number <= last || number - last > self.messages - messages)
+    }
+
+    /// Whether this revision is met for the first time.
+    fn is_news(&mut self, revision: Revision) -> bool {
+        let logged = match revision {
+            Revision::UpTo19 => &mut self.logged[0],
+            Revision::Of20 => &mut self.logged[1],
+            Revision::Of21 => &mut self.logged[2],
+        };
+        !std::mem::replace(logged, true)
+    }
+}
+
+impl Monitor {
+    /// Looks at the number of a message.
+    pub(super) fn count_version_4(&mut self, frame: &Frame<'_>, message: &Message<'_>) {
+        if frame.version != 4 {
+            return;
+        }
+        let is_hole = self.version_4.is_hole(message.sequence_number());
+        // What is replayed begins with messages of before: there numbers are missing by design.
+        self.odd_where([(is_hole && self.resumed.is_none(), Oddity::SequenceHole)]);
+    }
+
+    /// Says how the TLVs of a Route Monitoring message are numbered, and counts those that are ignored.
+    pub(super) fn note_numbering(&mut self, monitoring: &RouteMonitoring<'_>) {
+        if monitoring.tlvs.is_empty() {
+            return;
+        }
+        let is_contradictory = monitoring.numbering == Numbering::Contradictory;
+        self.odd_where([
+            (is_contradictory, Oddity::TlvNumbering),
+            (!is_contradictory && monitoring.has_unknown(), Oddity::TlvUnknown),
+        ]);
+        if let Numbering::Told(revision, by) = monitoring.numbering
+            && self.version_4.is_news(revision)
+        {
+            let number = match revision {
+                Revision::UpTo19 => "19 or before",
+                Revision::Of20 => "20",
+                Revision::Of21 => "21",
+            };
+            info!(
+                "{}: TLVs of BMP version 4 are numbered as in draft-ietf-grow-bmp-tlv revision {number}: {by}",
+                self.subject()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_is_more_numbers_than_messages() {
+        let check = |numbers: &[Option<u64>], want: &[usize]| {
+            let mut session = Version4::default();
+            let holes: Vec<usize> = (0..numbers.len()).filter(|message| session.is_hole(numbers[*message])).collect();
+            assert_eq!(holes, want, "{numbers:?}");
+        };
+        check(&[Some(0), Some(1), Some(2)], &[]);
+        check(&[Some(7), Some(8)], &[]);
+        check(&[Some(0), Some(2), Some(3)], &[1]);
+        check(&[Some(4), Some(4), Some(3), Some(u64::MAX)], &[1, 2, 3]);
+        // Peer Ups without a number, counted or not.
+        check(&[Some(0), None, None, Some(3)], &[]);
+        check(&[Some(0), None, None, Some(1)], &[]);
+        check(&[Some(0), None, None, Some(4)], &[3]);
+        check(&[None, None], &[]);
+    }
+}
