@@ -106,7 +106,7 @@ const EXPECTED: [(&str, &str, &[&str]); 28] = [
     (
         "Routers and what they have",
         "router_id, hostname, route_count, adj_rib_in_route_count, adj_rib_in_peer_count, all_afis_synced",
-        &["10.0.0.2|edge1|4|0|0|t", "10.0.0.3|edge2|1|0|0|f", "10.0.0.4|edge3|0|2|1|f"],
+        &["10.0.0.2|edge1|4|0|0|t", "10.0.0.3|edge2|1|0|0|f", "10.0.0.4|edge3|0|2|1|-"],
     ),
     (
         "Which routers have sent End-of-RIB",

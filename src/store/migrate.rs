@@ -17,6 +17,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "0007_reported", sql: include_str!("../../sql/0007_reported.sql") },
     Migration { name: "0008_sessions", sql: include_str!("../../sql/0008_sessions.sql") },
     Migration { name: "0010_add_path", sql: include_str!("../../sql/0010_add_path.sql") },
+    Migration { name: "0011_overviews", sql: include_str!("../../sql/0011_overviews.sql") },
     Migration { name: "0012_history", sql: include_str!("../../sql/0012_history.sql") },
     Migration { name: "0014_detached_partitions", sql: include_str!("../../sql/0014_detached_partitions.sql") },
 ];
