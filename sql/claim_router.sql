@@ -1,6 +1,9 @@
--- Takes a router. The row lock waits for the write transaction of whoever had it; after this their epoch is an old one.
-INSERT INTO router_owner (router_id, collector_id, epoch)
+-- Takes a router. The row lock waits for the write transaction of whoever had it; where that was another collector, its
+-- epoch is an old one after this. Returns the epoch, the time in microseconds since 1970, and whether it was ours already.
+INSERT INTO router_owner AS o (router_id, collector_id, epoch)
 VALUES ($1, $2, 1)
 ON CONFLICT (router_id) DO UPDATE SET
-    collector_id = EXCLUDED.collector_id, epoch = router_owner.epoch + 1, since = now()
-RETURNING epoch
+    collector_id = EXCLUDED.collector_id,
+    epoch = o.epoch + (o.collector_id <> EXCLUDED.collector_id)::int,
+    since = CASE WHEN o.collector_id = EXCLUDED.collector_id THEN o.since ELSE now() END
+RETURNING epoch, (extract(epoch FROM now()) * 1000000)::bigint, since < now()

@@ -18,8 +18,8 @@ pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Changes of many routers' rows, in the order they came.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Who said so; one session per router.
-    pub(super) owners: BTreeMap<RouterId, Arc<Ownership>>,
+    /// Who said so: sessions of one router have one epoch.
+    pub(super) owners: BTreeMap<RouterId, Vec<Arc<Ownership>>>,
     /// Dumps that begin, committed before all else.
     pub(super) starts: Vec<Start>,
     /// What changed in `current_routes`.
@@ -99,7 +99,7 @@ impl fmt::Display for Row {
 
 impl Batch {
     /// A batch of rows that are in order.
-    pub(super) fn of(owners: BTreeMap<RouterId, Arc<Ownership>>, rows: Vec<Row>, extras: Extras) -> Batch {
+    pub(super) fn of(owners: BTreeMap<RouterId, Vec<Arc<Ownership>>>, rows: Vec<Row>, extras: Extras) -> Batch {
         Batch { owners, rows, extras, ..Batch::default() }
     }
 
@@ -188,10 +188,16 @@ impl Batch {
         self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX
     }
 
-    /// Whether `owner`'s changes can join: another session of the same router cannot, the two epochs would be checked
-    /// as one.
+    /// Whether `owner`'s changes can join: not those of a session of the same router with another epoch, since one epoch is
+    /// checked.
     pub(super) fn admits(&self, owner: &Ownership) -> bool {
-        self.owners.get(&owner.router).is_none_or(|known| known.epoch == owner.epoch)
+        self.owners.get(&owner.router).is_none_or(|known| known.iter().all(|known| known.epoch == owner.epoch))
+    }
+
+    /// The routers and the epochs under which they are written.
+    pub(super) fn epochs(&self) -> Vec<(RouterId, i64)> {
+        let one = |(router, owners): (&RouterId, &Vec<Arc<Ownership>>)| Some((router.clone(), owners.first()?.epoch));
+        self.owners.iter().filter_map(one).collect()
     }
 
     /// Sorts the rows by key and keeps the last change of each, with what was there before the first.
@@ -221,7 +227,7 @@ impl Batch {
             let mut owners = BTreeMap::new();
             for router in rows.chunk_by(|a, b| a.table.router == b.table.router).filter_map(|rows| rows.first()) {
                 let known = self.owners.get_key_value(&router.table.router);
-                owners.extend(known.map(|(router, owner)| (router.clone(), Arc::clone(owner))));
+                owners.extend(known.map(|(router, owners)| (router.clone(), owners.clone())));
             }
             parts.push(Batch::of(owners, rows, Extras::default()));
         }
@@ -241,7 +247,7 @@ impl Batch {
     /// Drops everything of routers that are not ours any more, except what happened to their sessions.
     pub(super) fn drop_lost(&mut self) {
         let lost: BTreeSet<RouterId> =
-            self.owners.values().filter(|owner| owner.is_lost()).map(|owner| owner.router.clone()).collect();
+            self.owners.values().flatten().filter(|owner| owner.is_lost()).map(|owner| owner.router.clone()).collect();
         if lost.is_empty() {
             return;
         }
@@ -280,7 +286,7 @@ mod tests {
         let mut batch = Batch::default();
         for (i, rows) in [5, 1, 2].into_iter().enumerate() {
             let table = Arc::new(Table::loc_rib(owners[i].router.clone(), "a", Afi::Ipv4));
-            batch.owners.insert(owners[i].router.clone(), owners[i].clone());
+            batch.owners.insert(owners[i].router.clone(), vec![owners[i].clone()]);
             for octet in 0..rows {
                 let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
                 let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);

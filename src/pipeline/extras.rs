@@ -129,7 +129,8 @@ impl Extras {
         for (router, of) in &self.forgotten {
             match of {
                 PeersOf::Router => peers::forget(transaction, router)?,
-                PeersOf::EarlierSessions => peers::forget_unreported(transaction, router)?,
+                PeersOf::ReportedBefore(began) => peers::forget_unreported(transaction, router, *began)?,
+                PeersOf::Named(names) => peers::forget_named(transaction, router, names)?,
             }
         }
         peers::statistics(transaction, self.statistics.iter().map(|((router, ..), one)| (router, one)))?;
@@ -199,7 +200,7 @@ impl Extras {
             };
             like.push_peer(&router, record);
         }
-        like.forgotten = self.forgotten.iter().map(|(_, of)| (router.clone(), *of)).collect();
+        like.forgotten = self.forgotten.iter().map(|(_, of)| (router.clone(), of.clone())).collect();
         if !self.statistics.is_empty() {
             let one = StatisticRecord { peer: name, type_code: 0, afi: 0, safi: 0, name: "0".to_owned(), value: 0 };
             like.push_statistics(&router, vec![one]);
@@ -241,7 +242,7 @@ impl Extras {
 
 impl StateWriter {
     /// Writes extras by themselves. What the database refuses is kept elsewhere. `false`: given up.
-    pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Arc<Ownership>>, extras: Extras) -> bool {
+    pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
         let mut waiting = vec![extras];
         // Something like it was stored by the same statement.
         let mut is_tried = false;
@@ -293,11 +294,12 @@ impl StateWriter {
 
     fn write_extras_once(
         &mut self,
-        owners: &BTreeMap<RouterId, Arc<Ownership>>,
+        owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>,
         extras: &mut Extras,
     ) -> Result<(), Failure> {
         loop {
-            let alive: Vec<_> = owners.values().filter(|owner| !owner.is_lost()).collect();
+            let alive: Vec<_> =
+                owners.values().filter_map(|all| all.first()).filter(|owner| !owner.is_lost()).collect();
             let epochs: Vec<_> = alive.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
             let lost = self.link.attempt(|client, attempt| {
                 let mut transaction = client.transaction()?;

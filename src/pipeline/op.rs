@@ -16,15 +16,15 @@ pub use crate::store::record::{
 };
 pub use crate::store::sessions::SessionState;
 
-/// The right to write one router's rows, held by one session of this collector.
+/// The right to write one router's rows, as a session of this collector has it.
 ///
-/// Every write transaction checks `epoch` against `router_owner`; a session whose ownership is lost
-/// closes without purging anything.
+/// Every write transaction checks `epoch` against `router_owner`; where another collector has taken the router, all its
+/// sessions here close without purging anything.
 #[derive(Debug)]
 pub struct Ownership {
     /// The router.
     pub router: RouterId,
-    /// The epoch in `router_owner` that this session was given.
+    /// The epoch in `router_owner` that this collector was given.
     pub epoch: i64,
     /// The session's key in `bmp_sessions`; empty where it has no row there.
     pub session: String,
@@ -34,7 +34,12 @@ pub struct Ownership {
     pub progress: Progress,
     /// What waits in memory, of all sessions.
     pub waiting: Arc<Waiting>,
-    lost: AtomicBool,
+    /// When the session began, by the database's clock.
+    pub began: Timestamp,
+    /// When the oldest session of the router began that lived then.
+    pub reporting_since: Timestamp,
+    /// Shared by all sessions of the router with this epoch.
+    pub(super) lost: Arc<AtomicBool>,
     in_doubt: AtomicBool,
     out_of_step: AtomicBool,
     refusal: OnceLock<Refusal>,
@@ -50,14 +55,16 @@ impl Ownership {
             meter,
             progress: Progress::default(),
             waiting: Arc::default(),
-            lost: AtomicBool::new(false),
+            began: Timestamp::from_unix_micros(0),
+            reporting_since: Timestamp::from_unix_micros(0),
+            lost: Arc::default(),
             in_doubt: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),
             refusal: OnceLock::new(),
         }
     }
 
-    /// Whether another collector or a newer session has taken the router.
+    /// Whether another collector has taken the router.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -120,6 +127,8 @@ pub struct Claim {
     pub record: RouterRecord,
     /// Whose router it may be now.
     pub right: ClaimRight,
+    /// When the oldest other session of the router on this collector began; `None`: there is none.
+    pub others_since: Option<Timestamp>,
     /// Where the answer goes; the writer never blocks on it. Without an answer, the router is another collector's or the
     /// writers gave up.
     pub reply: Sender<Result<Claimed, Refusal>>,
@@ -140,7 +149,7 @@ pub enum ClaimRight {
 pub struct Claimed {
     /// To be sent along with every batch.
     pub owner: Arc<Ownership>,
-    /// Tables of this router that are synchronised, or were, already.
+    /// Tables of this router that are stored and that no other session has begun.
     pub tables: Vec<TableKey>,
     /// What earlier sessions have seen of path identifiers.
     pub add_path: Vec<AddPathRecord>,
@@ -242,12 +251,14 @@ pub enum StateOp {
 }
 
 /// Some of a router's neighbours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeersOf {
     /// All of them.
     Router,
-    /// Those that its present session has not reported.
-    EarlierSessions,
+    /// Those that no session has reported since then.
+    ReportedBefore(Timestamp),
+    /// These.
+    Named(Vec<PeerName>),
 }
 
 /// What the database has of a key, by the session's map: a hint that decides how a row is written, never whether.

@@ -5,9 +5,11 @@
 //! too and written before or behind the rows (`ends.rs`, `commands.rs`); one that would overtake something waits for the next
 //! batch. Every transaction checks `router_owner`.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvError, select};
@@ -38,6 +40,8 @@ pub(super) struct StateWriter {
     /// The history that what was gathered waits for.
     lead: Lead,
     batch: Batch,
+    /// The epoch of each router that was claimed here, and whether it is lost.
+    claims: HashMap<RouterId, (i64, Arc<AtomicBool>)>,
     /// Routers whose changes were taken since the last wait for input.
     arrived: Vec<Arc<RouterMeter>>,
     /// Of what was taken, how much is not written.
@@ -71,6 +75,7 @@ impl StateWriter {
             exchange,
             lead: Lead::new(hurry),
             batch: Batch::default(),
+            claims: HashMap::new(),
             arrived: Vec::new(),
             unwritten: 0,
             audit: Audit::default(),
@@ -209,8 +214,12 @@ impl StateWriter {
 
     /// The batch, with `owner` among those it is written for.
     fn gather(&mut self, owner: &Arc<Ownership>) -> &mut Batch {
-        if !self.batch.owners.contains_key(&owner.router) {
-            self.batch.owners.insert(owner.router.clone(), owner.clone());
+        match self.batch.owners.get_mut(&owner.router) {
+            None => {
+                self.batch.owners.insert(owner.router.clone(), vec![Arc::clone(owner)]);
+            }
+            Some(owners) if owners.iter().any(|known| Arc::ptr_eq(known, owner)) => {}
+            Some(owners) => owners.push(Arc::clone(owner)),
         }
         &mut self.batch
     }
@@ -330,7 +339,7 @@ impl StateWriter {
         if range.is_empty() && (!is_last || batch.extras.is_empty()) {
             return Ok(());
         }
-        let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+        let epochs = batch.epochs();
         let lost = self.link.attempt(|client, attempt| {
             (done, is_sure) = (Done::default(), attempt.fate == Fate::Fresh);
             let mut transaction = client.transaction()?;
@@ -352,13 +361,13 @@ impl StateWriter {
         if lost.is_empty() {
             if is_sure && done.unexpected > 0 {
                 log::warn!("database: {} rows were not as they were left, their tables are counted", done.unexpected);
-                batch.owners.values().for_each(|owner| owner.set_in_doubt());
+                batch.owners.values().flatten().for_each(|owner| owner.set_in_doubt());
             }
             return Ok(());
         }
         // Nothing of this range was written. Rows of a lost router turn into nothing where they are, so that the
         // ranges that wait keep their meaning; then the rest is written.
-        for owner in batch.owners.values().filter(|owner| lost.contains(&owner.router)) {
+        for owner in batch.owners.values().flatten().filter(|owner| lost.contains(&owner.router)) {
             mark_lost(owner);
         }
         self.write_without_lost(batch, range, is_last)
@@ -407,8 +416,9 @@ impl StateWriter {
         let record = &claim.record;
         let must_be_ours = claim.right == ClaimRight::Replaying;
         let session = sessions::new_key();
-        let taken =
-            self.command(&record.router, |client, _| owner::claim(client, &collector, &session, record, must_be_ours));
+        let taken = self.command(&record.router, |client, _| {
+            owner::claim(client, &collector, &session, record, must_be_ours, claim.others_since.is_some())
+        });
         let taken = match taken {
             Ok(Some(taken)) => taken,
             // Another collector's, or given up: there is no answer.
@@ -422,6 +432,14 @@ impl StateWriter {
         let meter = self.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
         owner.session = session;
+        owner.began = taken.began;
+        owner.reporting_since = claim.others_since.map_or(taken.began, |since| since.min(taken.began));
+        // Who has lost the router has lost it for all its sessions.
+        let known = self.claims.entry(record.router.clone()).or_insert_with(|| (taken.epoch, Arc::default()));
+        if known.0 != taken.epoch {
+            *known = (taken.epoch, Arc::default());
+        }
+        owner.lost = Arc::clone(&known.1);
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
         let _ = claim.reply.try_send(Ok(Claimed { owner, tables: taken.tables, add_path: taken.add_path }));
@@ -503,12 +521,9 @@ fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) 
     Ok(())
 }
 
-/// Says once that another session or collector has taken the router.
+/// Says once that another collector has taken the router.
 pub(super) fn mark_lost(owner: &Ownership) {
     if owner.set_lost() {
-        log::warn!(
-            "router {}: taken by another session or collector, nothing more is written for this one",
-            owner.router
-        );
+        log::warn!("router {}: taken by another collector, nothing more is written for it", owner.router);
     }
 }

@@ -42,7 +42,8 @@ impl Held {
         held
     }
 
-    fn insert(&mut self, key: TableKey, origin: Option<Origin>) {
+    /// Adds one.
+    pub fn insert(&mut self, key: TableKey, origin: Option<Origin>) {
         match &origin {
             Some(Origin { peer, .. }) => {
                 self.by_peer.entry(*peer).or_default().insert(key.clone());

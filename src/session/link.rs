@@ -97,8 +97,16 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
     if let Err(end) = monitor.settle_resumed() {
         return end;
     }
+    let mut had_input = true;
     loop {
-        let result = match intake.next(&shared.spool) {
+        connection.end_work(had_input);
+        let next = intake.next(&shared.spool);
+        connection.begin_work();
+        had_input = !matches!(next, Next::Silence(_));
+        if let Err(end) = monitor.hand_over() {
+            return end;
+        }
+        let result = match next {
             Next::Chunk(chunk, waited) => {
                 let result = monitor.idle(waited);
                 apply(&chunk, monitor, shared, result)

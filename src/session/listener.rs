@@ -9,8 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use log::{error, info, warn};
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use super::connection::Connection;
 use super::registry::{Full, Most};
 use super::{Shared, link, md5};
 use crate::tls::Acceptor;
@@ -26,11 +27,6 @@ const ACCEPT_TICK: Duration = Duration::from_millis(500);
 
 /// How long the listener may take for one round; it waits for nothing but [`ACCEPT_TICK`].
 const STANDSTILL_MAX: Duration = Duration::from_secs(60);
-
-/// A dead peer is found after 60 s + 6 times 10 s of silence on the wire.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 6;
 
 /// Who may connect, and how many.
 pub struct Limits {
@@ -136,9 +132,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
         shared.refusals.refuse(&shared.pipeline, source, &remedy);
         return None;
     }
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
-    if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&keepalive) {
+    if let Err(error) = Connection::keep_alive(&socket) {
         warn!("router at {source}: no TCP keepalive: {error}");
     }
     let tls = match limits.tls.as_ref().map(|acceptor| acceptor.accept()).transpose() {

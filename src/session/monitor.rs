@@ -19,9 +19,10 @@ use super::intake::is_of_peer;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peers::{Peers, Source};
-use super::registry::{Connection, NoClaim};
+use super::registry::{Connection, Joined, NoClaim};
 use super::remnants::Remnants;
 use super::resume::Resumed;
+use super::sharing::{Sharing, names_of};
 use super::standing::Standing;
 use super::stored::{Judgement, Stored};
 use super::tables::{Stamp, Tables, router_note};
@@ -31,7 +32,7 @@ use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, RouterId, Timestamp};
-use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, SessionState, StateItem, StateOp};
+use crate::pipeline::{Claim, ClaimRight, Ownership, PeersOf, SessionEventKind, SessionState, StateItem};
 use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
@@ -82,6 +83,7 @@ pub(super) struct Settled {
     pub(super) meter: Arc<RouterMeter>,
     /// When the routes of its tables were last counted, or the session began.
     audited: Instant,
+    pub(super) sharing: Sharing,
 }
 
 impl Monitor {
@@ -161,6 +163,9 @@ impl Monitor {
             (message.tlv_defect().is_some(), Oddity::TlvCutShort),
             (message.capability_defect().is_some(), Oddity::CapabilityCutShort),
         ]);
+        if !self.may_speak(&message)? {
+            return Ok(());
+        }
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up),
@@ -268,9 +273,7 @@ impl Monitor {
 
     fn initiation(&mut self, information: &[Information<'_>]) -> Result<(), SessionEnd> {
         self.odd_information(information, Information::SYS_NAME);
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        let record = self.identity.record(settled.router.clone());
-        settled.tables.outbox().op(StateOp::RouterSeen(record))
+        self.tell_who_it_is()
     }
 
     fn route_monitoring(
@@ -381,14 +384,17 @@ impl Monitor {
         let router = record.router.clone();
         let hostname = record.hostname.clone();
         self.standing.identify(&router);
-        self.claim_here(&router)?;
+        let joined = self.claim_here(&router)?;
         let state = self.shared.pipeline.state(&router).clone();
         let (reply, answer) = bounded(1);
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
-        state.send(StateItem::Claim(Claim { record, right, reply })).map_err(|_| SessionEnd::WritersGone)?;
+        state
+            .send(StateItem::Claim(Claim { record, right, others_since: joined.others_since, reply }))
+            .map_err(|_| SessionEnd::WritersGone)?;
         let claimed = self.claimed(&answer)?;
         let history = self.shared.pipeline.events(&router).cloned();
         let owner = claimed.owner;
+        self.shared.registry.begin(&router, &self.connection, owner.began);
         let meter = Arc::clone(&owner.meter);
         meter.session_begins(self.connection.source, hostname.as_deref());
         for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
@@ -407,6 +413,7 @@ impl Monitor {
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
         let held = Held::new(claimed.tables.into_iter().map(|key| (key, None)));
         let mut tables = Tables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
+        tables.share(self.connection.begun());
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
         up.peer_address = Some(self.connection.source);
@@ -421,16 +428,17 @@ impl Monitor {
         let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
         let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
         self.evidence.remember(claimed.add_path);
-        self.settled = Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited });
+        let sharing = Sharing::new(joined);
+        self.settled =
+            Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited, sharing });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 
     /// Waits until everything that came of the router before is applied.
-    fn claim_here(&self, router: &RouterId) -> Result<(), SessionEnd> {
+    fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
         let is_over = || self.shared.stop.is_stopping();
         self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
             NoClaim::GaveUp => SessionEnd::Stopping,
-            NoClaim::Superseded => SessionEnd::Superseded,
             NoClaim::Conflict { holder } => SessionEnd::Refused(format!(
                 "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
                  one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
@@ -494,7 +502,9 @@ impl Settled {
         match end {
             SessionEnd::Termination { .. } => {
                 // The next session of the router may not begin before its tables are on their way out.
-                let terminated = self.tables.terminate(&reason);
+                let (own, is_alone) = shared.registry.own(&self.router, connection);
+                let of = if is_alone { PeersOf::Router } else { PeersOf::Named(names_of(&own)) };
+                let terminated = self.tables.terminate(of, &reason);
                 shared.registry.leave(&self.router, connection);
                 terminated
             }
@@ -516,12 +526,14 @@ impl Settled {
                 self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;
                 self.tables.close(SessionState::Stale, &reason)
             }
-            // The router has another session, or another owner: what is stored is theirs.
-            SessionEnd::Superseded
-            | SessionEnd::Refused(_)
-            | SessionEnd::Unnamed(_)
-            | SessionEnd::OwnershipLost
-            | SessionEnd::WritersGone => {
+            // Another session of the router goes on, and takes what it does not begin for stale.
+            SessionEnd::Superseded => {
+                let marked = self.tables.mark_stale(&reason);
+                shared.registry.close(&self.router, connection);
+                marked.and_then(|()| self.tables.close(SessionState::Ended, &reason))
+            }
+            // The router has another owner: what is stored is theirs.
+            SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.close(SessionState::Ended, &reason)
             }
@@ -536,18 +548,21 @@ impl Settled {
         connection: &Connection,
     ) -> Result<(), SessionEnd> {
         use super::registry::Loss;
+        // Before another session of the router can begin them.
+        self.tables.mark_stale(reason)?;
         let loss = match kind == SessionEventKind::SessionLost {
             true => shared.registry.lose(&self.router, connection),
             false => shared.registry.close(&self.router, connection),
         };
         match loss {
             Loss::Replaced => self.tables.close(SessionState::Ended, reason),
-            Loss::Held => self.tables.hold(kind, SessionState::Stale, reason),
+            Loss::Held => self.tables.note_loss(kind, reason),
             Loss::Isolated { lost } => {
                 warn!("collector: {lost} sessions lost within seconds: holds do not expire until routers come back");
                 let reason_all = format!("{lost} sessions lost within seconds, holds suspended");
                 self.tables.outbox().note(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;
-                self.tables.hold(kind, SessionState::Isolated, reason)
+                self.tables.note_loss(kind, reason)?;
+                self.tables.close(SessionState::Isolated, reason)
             }
         }
     }

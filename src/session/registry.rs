@@ -1,15 +1,19 @@
-//! Who is connected: one session per router, the holds of routers that are gone, and the sockets to wake at a stop.
+//! Who is connected: the sessions of each router, whose peers they speak of, and the sockets to wake at a stop.
+//!
+//! Sessions of one router from one address live together, as long as they speak of different peers. From another address
+//! the one that is there keeps its router while its TCP connection stands, which a probe finds out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::RouterId;
-
-/// A session from another address keeps its router while it delivered bytes this recently.
-const FRESH: Duration = Duration::from_secs(30);
+pub use super::connection::Connection;
+use super::connection::{Liveness, PROBE_MAX};
+use super::peers::PeerId;
+use super::speakers::{Sessions, Speech};
+use crate::model::{RouterId, Timestamp};
 
 /// Losses within this time count as one event, for the question who is cut off.
 const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
@@ -20,74 +24,19 @@ const MASS_LOSS_MIN: usize = 3;
 /// Only sessions that lasted so long count for that: one that never holds says nothing of how we are connected.
 const LASTED_MIN: Duration = Duration::from_secs(60);
 
-/// How long a session whose router has come back may go on reading, milliseconds.
-const LAST_WORDS_MAX_MILLIS: u64 = 10_000;
-
 /// How long a session waits for older ones from its address that have not said yet which router they are.
 const UNNAMED_MAX: Duration = Duration::from_secs(10);
 
 /// How often a session that waits for its router looks whether it still wants it.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// One connection, shared by its own thread and by those that may have to end it.
-#[derive(Debug)]
-pub struct Connection {
-    /// The router's address, IPv4-mapped ones unmapped.
-    pub source: IpAddr,
-    /// In the order in which the connections were accepted.
-    number: u64,
-    /// `None` where spooled input of an earlier process takes its place.
-    socket: Option<TcpStream>,
-    superseded: AtomicBool,
-    /// Milliseconds from `born` to when a newer session asked for the router.
-    superseded_at: AtomicU64,
-    /// Milliseconds from `born` to the last byte.
-    last_byte: AtomicU64,
-    born: Instant,
-}
+/// How long a session that speaks of a peer waits until the older session that has it has nothing more to say.
+const PEER_WAIT_MAX: Duration = Duration::from_secs(10);
 
-impl Connection {
-    /// Notes that bytes came.
-    pub fn touch(&self) {
-        let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_byte.store(millis, Ordering::Relaxed);
-    }
+/// How often it looks meanwhile.
+const PEER_WAIT: Duration = Duration::from_millis(50);
 
-    /// The router's bytes. Shared with those that end the session: one file descriptor per router.
-    pub fn socket(&self) -> Option<&TcpStream> {
-        self.socket.as_ref()
-    }
-
-    /// Its place among the sessions: higher than that of every earlier one and of every stream that an earlier process
-    /// left in the spool.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Whether a newer session has taken this one's router.
-    pub fn is_superseded(&self) -> bool {
-        self.superseded.load(Ordering::Acquire)
-    }
-
-    fn is_fresh(&self) -> bool {
-        let last = Duration::from_millis(self.last_byte.load(Ordering::Relaxed));
-        self.socket.is_some() && self.born.elapsed().saturating_sub(last) < FRESH
-    }
-
-    /// What the router sent before it came back may still be on its way: the session ends itself when nothing more comes.
-    /// One that goes on and on is cut off.
-    fn supersede(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if !self.superseded.load(Ordering::Acquire) {
-            self.superseded_at.store(now, Ordering::Release);
-            self.superseded.store(true, Ordering::Release);
-        } else if now.saturating_sub(self.superseded_at.load(Ordering::Acquire)) >= LAST_WORDS_MAX_MILLIS {
-            let _ = self.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Both));
-        }
-    }
-}
-
-/// All connections and holds of this collector.
+/// All connections of this collector.
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
@@ -104,7 +53,9 @@ pub struct Registry {
 struct Inner {
     next_number: u64,
     connections: HashMap<u64, Arc<Connection>>,
-    routers: HashMap<RouterId, Arc<Connection>>,
+    routers: HashMap<RouterId, Sessions>,
+    /// Peers that no session speaks of since one was lost, and until when that is borne.
+    gone: Vec<Gone>,
     /// By address, the numbers of those that have not said yet which router they are, and may have sent it.
     unnamed: HashMap<IpAddr, BTreeSet<u64>>,
     /// Identifiers that the database has for a source address.
@@ -138,6 +89,25 @@ pub enum Loss {
     },
     /// Another session has the router already.
     Replaced,
+}
+
+/// Peers of a session that was lost while others of its router live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The router.
+    pub router: RouterId,
+    /// The peers.
+    pub peers: Vec<PeerId>,
+    at: Instant,
+}
+
+/// What a session is told when it gets its router.
+#[derive(Debug)]
+pub struct Joined {
+    /// Moves when the session has to look for peers that a newer one took over, and whether it is the oldest.
+    pub generation: Arc<AtomicU64>,
+    /// When the oldest other session of the router began; `None`: there is none.
+    pub others_since: Option<Timestamp>,
 }
 
 /// How many connections there may be at once.
@@ -176,8 +146,6 @@ pub enum NoClaim {
         /// Where the other session comes from.
         holder: IpAddr,
     },
-    /// A newer session from the same address has it.
-    Superseded,
     /// It was waited for, but the session is over.
     GaveUp,
 }
@@ -191,8 +159,6 @@ enum Turn {
     Wait,
     /// Another session has it and keeps it.
     Conflict(IpAddr),
-    /// A newer session from the same address has it.
-    Superseded,
 }
 
 impl Registry {
@@ -225,15 +191,7 @@ impl Registry {
         }
         let number = inner.next_number;
         inner.next_number += 1;
-        let connection = Arc::new(Connection {
-            source,
-            number,
-            socket: Some(socket),
-            superseded: AtomicBool::new(false),
-            superseded_at: AtomicU64::new(0),
-            last_byte: AtomicU64::new(0),
-            born: Instant::now(),
-        });
+        let connection = Arc::new(Connection::new(source, number, Some(socket)));
         inner.connections.insert(number, Arc::clone(&connection));
         inner.unnamed.entry(source).or_default().insert(number);
         Ok(connection)
@@ -261,9 +219,7 @@ impl Registry {
 
     /// A session that is applied from the spool, where it has this number.
     pub fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
-        let (superseded, superseded_at) = (AtomicBool::new(false), AtomicU64::new(0));
-        let (last_byte, born) = (AtomicU64::new(0), Instant::now());
-        Arc::new(Connection { source, number, socket: None, superseded, superseded_at, last_byte, born })
+        Arc::new(Connection::new(source, number, None))
     }
 
     /// One of those that [`Registry::expect_spooled`] named is applied.
@@ -284,9 +240,10 @@ impl Registry {
 
     /// A session says which router it is, and waits until everything that came before it is applied.
     ///
-    /// From the address of the older session, the newer wins and the older is closed: what was read of it is applied, the
-    /// rest is not read. Which one is older is a matter of the connections, not of the threads that read them. From
-    /// another address the older stays while it is alive. `is_over` says whether the session need not wait any more.
+    /// From the address of an older session, both live; an older one that its router has closed is waited for: what was read
+    /// of it is applied. Which one is older is a matter of the connections, not of the threads that read them. From another
+    /// address the older stays while its connection stands, which is tried. `is_over` says whether the session need not wait
+    /// any more.
     ///
     /// # Errors
     /// The older session stays, or waiting was given up.
@@ -295,16 +252,15 @@ impl Registry {
         router: &RouterId,
         connection: &Arc<Connection>,
         is_over: impl Fn() -> bool,
-    ) -> Result<(), NoClaim> {
+    ) -> Result<Joined, NoClaim> {
         let since = Instant::now();
         let mut inner = self.lock();
         inner.forget_unnamed(connection);
-        inner.waiting.entry(router.clone()).or_default().insert(connection.number);
+        inner.waiting.entry(router.clone()).or_default().insert(connection.number());
         let result = loop {
-            match inner.try_claim(router, connection, since.elapsed() < UNNAMED_MAX) {
-                Turn::Taken => break Ok(()),
+            match inner.try_claim(router, connection, since.elapsed()) {
+                Turn::Taken => break Ok(inner.joined(router, connection)),
                 Turn::Conflict(holder) => break Err(NoClaim::Conflict { holder }),
-                Turn::Superseded => break Err(NoClaim::Superseded),
                 Turn::Wait if is_over() => break Err(NoClaim::GaveUp),
                 Turn::Wait => {
                     inner = self.freed.wait_timeout(inner, WAIT).unwrap_or_else(PoisonError::into_inner).0;
@@ -312,7 +268,7 @@ impl Registry {
             }
         };
         if let Some(waiting) = inner.waiting.get_mut(router) {
-            waiting.remove(&connection.number);
+            waiting.remove(&connection.number());
             if waiting.is_empty() {
                 inner.waiting.remove(router);
             }
@@ -321,21 +277,97 @@ impl Registry {
         result
     }
 
-    /// A session was lost without a word: its router's hold begins.
+    /// The database has answered the session's claim: it began then, by the database's clock.
+    pub fn begin(&self, router: &RouterId, connection: &Connection, began: Timestamp) {
+        if let Some(live) = self.lock().live(router, connection) {
+            live.began = Some(began);
+        }
+        self.freed.notify_all();
+    }
+
+    /// A session speaks of a peer, and waits until an older one that has it has applied what it had to say of it.
+    pub fn speak(
+        &self,
+        router: &RouterId,
+        connection: &Connection,
+        peer: PeerId,
+        is_over: impl Fn() -> bool,
+    ) -> Speech {
+        let since = Instant::now();
+        let mut inner = self.lock();
+        loop {
+            let Some(sessions) = inner.routers.get_mut(router) else { return Speech::Own };
+            let speech = sessions.speak(connection.number(), peer, since.elapsed() >= PEER_WAIT_MAX);
+            if speech != Speech::Wait || is_over() {
+                return speech;
+            }
+            inner = self.freed.wait_timeout(inner, PEER_WAIT).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether a newer session of the router speaks of the peer.
+    pub fn is_of_newer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) -> bool {
+        self.lock().routers.get(router).is_some_and(|sessions| sessions.is_of_newer(connection.number(), peer))
+    }
+
+    /// A peer of the session went down.
+    pub fn forget_peer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) {
+        if let Some(sessions) = self.lock().routers.get_mut(router) {
+            sessions.forget(connection.number(), peer);
+        }
+    }
+
+    /// The peers that newer sessions have taken over from this one since it asked last.
+    pub fn take_lost(&self, router: &RouterId, connection: &Connection) -> Vec<PeerId> {
+        let mut inner = self.lock();
+        inner.routers.get_mut(router).map(|sessions| sessions.take_lost(connection.number())).unwrap_or_default()
+    }
+
+    /// Whether it is the oldest session of its router, which tells who the router is.
+    pub fn is_oldest(&self, router: &RouterId, connection: &Connection) -> bool {
+        self.lock().routers.get(router).is_some_and(|sessions| sessions.is_oldest(connection.number()))
+    }
+
+    /// The peers that are the session's own, and whether its router has no other session.
+    pub fn own(&self, router: &RouterId, connection: &Connection) -> (Vec<PeerId>, bool) {
+        let inner = self.lock();
+        let sessions = inner.routers.get(router);
+        sessions.map_or((Vec::new(), true), |sessions| (sessions.own(connection.number()), sessions.live.len() <= 1))
+    }
+
+    /// Peers whose session was lost a hold ago, and which no other session of their router speaks of.
+    pub fn take_gone(&self) -> Vec<Gone> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let Inner { gone, routers, .. } = &mut *inner;
+        let mut due: Vec<Gone> = gone.extract_if(.., |gone| gone.at <= now).collect();
+        for one in &mut due {
+            one.peers.retain(|peer| routers.get(&one.router).is_none_or(|sessions| !sessions.speaks(peer)));
+        }
+        due.retain(|one| !one.peers.is_empty());
+        due
+    }
+
+    /// They could not be told of: they are due again.
+    pub fn put_back_gone(&self, gone: Gone) {
+        self.lock().gone.push(gone);
+    }
+
+    /// A session was lost without a word.
     pub fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
         let mut inner = self.lock();
-        if self.hold(&mut inner, router, connection) == Loss::Replaced {
-            return Loss::Replaced;
-        }
-        if connection.socket.is_none() || connection.born.elapsed() < self.lasted_min {
-            // It was lost before we were started, or never held: that says nothing of how we are connected.
-            return Loss::Held;
+        let loss = self.release(&mut inner, router, connection);
+        let has_others = inner.routers.contains_key(router);
+        if loss == Loss::Replaced || has_others || connection.socket().is_none() || connection.age() < self.lasted_min {
+            // It lives on in others, was lost before we were started, or never held: that says nothing of how we are
+            // connected.
+            return loss;
         }
         let now = Instant::now();
         inner.losses.retain(|_, at| now.duration_since(*at) < MASS_LOSS_WINDOW);
         inner.losses.insert(router.clone(), now);
         let lost = inner.losses.len();
-        let lasted = |holder: &&Arc<Connection>| holder.born.elapsed() >= self.lasted_min;
+        let lasted = |sessions: &&Sessions| sessions.live.values().any(|live| live.connection.age() >= self.lasted_min);
         let before = lost + inner.routers.values().filter(lasted).count();
         if inner.isolated.is_none() && !self.hold.is_zero() && lost >= MASS_LOSS_MIN && lost * 2 > before {
             inner.isolated = Some(Isolation { until: now + self.isolation_hold, sessions: before.div_ceil(2) });
@@ -346,12 +378,13 @@ impl Registry {
 
     /// The same where it was us who ended the session, which says nothing of how we are connected either.
     pub fn close(&self, router: &RouterId, connection: &Connection) -> Loss {
-        self.hold(&mut self.lock(), router, connection)
+        self.release(&mut self.lock(), router, connection)
     }
 
-    fn hold(&self, inner: &mut Inner, router: &RouterId, connection: &Connection) -> Loss {
-        if !inner.release(router, connection) {
-            return Loss::Replaced;
+    fn release(&self, inner: &mut Inner, router: &RouterId, connection: &Connection) -> Loss {
+        let Some(peers) = inner.release(router, connection) else { return Loss::Replaced };
+        if !peers.is_empty() && inner.routers.contains_key(router) {
+            inner.gone.push(Gone { router: router.clone(), peers, at: Instant::now() + self.hold });
         }
         self.freed.notify_all();
         Loss::Held
@@ -366,9 +399,10 @@ impl Registry {
     /// The connection is closed, and no router is its any more.
     pub fn disconnect(&self, connection: &Connection) {
         let mut inner = self.lock();
-        inner.connections.remove(&connection.number);
+        inner.connections.remove(&connection.number());
         inner.forget_unnamed(connection);
-        inner.routers.retain(|_, holder| holder.number != connection.number);
+        let left: Vec<RouterId> = inner.routers.keys().cloned().collect();
+        left.iter().for_each(|router| drop(inner.release(router, connection)));
         self.freed.notify_all();
     }
 
@@ -392,8 +426,7 @@ impl Registry {
     /// Ends the reading of every socket; what was read is still written.
     pub fn stop_reading(&self) {
         for connection in self.lock().connections.values() {
-            // A socket that is closed already needs no waking.
-            let _ = connection.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Read));
+            connection.shut(Shutdown::Read);
         }
     }
 
@@ -404,34 +437,50 @@ impl Registry {
 }
 
 impl Inner {
-    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waits_for_unnamed: bool) -> Turn {
-        if let Some(holder) = self.routers.get(router)
-            && holder.number != connection.number
-        {
-            if holder.source != connection.source && holder.is_fresh() {
-                return Turn::Conflict(holder.source);
+    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waited: Duration) -> Turn {
+        let (number, source) = (connection.number(), connection.source);
+        for live in self.routers.get(router).iter().flat_map(|sessions| sessions.live.values()) {
+            let holder = &live.connection;
+            let is_same = holder.source == source;
+            if !is_same && holder.socket().is_some() && !holder.is_superseded() {
+                holder.probe();
+                match holder.liveness() {
+                    Liveness::Alive => return Turn::Conflict(holder.source),
+                    Liveness::Unknown if waited >= PROBE_MAX => return Turn::Conflict(holder.source),
+                    Liveness::Unknown => {}
+                    Liveness::Dead => holder.supersede(),
+                }
+                return Turn::Wait;
             }
-            if holder.source == connection.source && holder.number > connection.number {
-                return Turn::Superseded;
+            // One that its router has closed, or a spooled one, comes to its end; one that has just come is not known to
+            // the database yet.
+            let is_ending = holder.is_superseded() || holder.is_closed_by_router();
+            if !is_same || is_ending && holder.number() < number {
+                holder.supersede();
+                return Turn::Wait;
             }
-            holder.supersede();
-            return Turn::Wait;
+            if live.began.is_none() {
+                return Turn::Wait;
+            }
         }
-        let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= connection.number);
-        let comes_before = |(id, source): &(Option<RouterId>, IpAddr)| match id {
+        let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= number);
+        let comes_before = |(id, from): &(Option<RouterId>, IpAddr)| match id {
             Some(id) => id == router,
-            None => *source == connection.source,
+            None => *from == source,
         };
-        let first_unnamed = self.unnamed.get(&connection.source).and_then(BTreeSet::first);
-        let may_be_older = first_unnamed.is_some_and(|number| *number < connection.number);
+        let first_unnamed = self.unnamed.get(&source).and_then(BTreeSet::first);
+        let may_be_older = first_unnamed.is_some_and(|first| *first < number);
         if !self.waiting.get(router).is_none_or(is_first)
-            || connection.socket.is_some()
-                && (self.spooled.iter().any(comes_before) || waits_for_unnamed && may_be_older)
+            || connection.socket().is_some()
+                && (self.spooled.iter().any(comes_before) || waited < UNNAMED_MAX && may_be_older)
         {
             return Turn::Wait;
         }
-        self.routers.insert(router.clone(), Arc::clone(connection));
-        let known = self.known.entry(connection.source).or_default();
+        let sessions = self.routers.entry(router.clone()).or_default();
+        // The older one may be dead: that is found out sooner than usual.
+        sessions.live.values().for_each(|live| live.connection.probe());
+        sessions.join(connection);
+        let known = self.known.entry(source).or_default();
         if !known.contains(router) {
             known.push(router.clone());
         }
@@ -441,22 +490,37 @@ impl Inner {
         Turn::Taken
     }
 
+    fn joined(&self, router: &RouterId, connection: &Connection) -> Joined {
+        let Some(sessions) = self.routers.get(router) else { unreachable!("it has just joined") };
+        let others = sessions.live.values().filter(|live| live.connection.number() != connection.number());
+        Joined {
+            generation: Arc::clone(&sessions.generation),
+            others_since: others.filter_map(|live| live.began).min(),
+        }
+    }
+
+    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::speakers::Live> {
+        self.routers.get_mut(router)?.live.get_mut(&connection.number())
+    }
+
     /// Whether it was one of those.
     fn forget_unnamed(&mut self, connection: &Connection) -> bool {
         let Some(numbers) = self.unnamed.get_mut(&connection.source) else { return false };
-        let was = numbers.remove(&connection.number);
+        let was = numbers.remove(&connection.number());
         if numbers.is_empty() {
             self.unnamed.remove(&connection.source);
         }
         was
     }
 
-    fn release(&mut self, router: &RouterId, connection: &Connection) -> bool {
-        let ours = self.routers.get(router).is_some_and(|holder| holder.number == connection.number);
-        if ours {
+    /// Its own peers, if the session is one of the router's.
+    fn release(&mut self, router: &RouterId, connection: &Connection) -> Option<Vec<PeerId>> {
+        let sessions = self.routers.get_mut(router)?;
+        let own = sessions.leave(connection.number())?;
+        if sessions.live.is_empty() {
             self.routers.remove(router);
         }
-        ours
+        Some(own)
     }
 }
 

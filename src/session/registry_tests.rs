@@ -9,13 +9,30 @@ const TEN: Most = Most { sessions: 10, per_address: 10 };
 fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let connection = registry.connect(source.parse().unwrap(), socket, TEN).unwrap();
-    connection.touch();
-    connection
+    // The other end stands as long as the test.
+    std::mem::forget(listener);
+    registry.connect(source.parse().unwrap(), socket, TEN).unwrap()
 }
 
 fn claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) {
     registry.claim(router, connection, || panic!("nothing has to be waited for")).unwrap();
+    registry.begin(router, connection, Timestamp::from_unix_micros(connection.number().try_into().unwrap()));
+}
+
+/// A claim that waits for nothing.
+fn try_claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) -> Result<(), NoClaim> {
+    registry.claim(router, connection, || true).map(|_| ())
+}
+
+fn peer(number: u8) -> PeerId {
+    let kind = crate::wire::bmp::peer::PeerKind::Global;
+    let (asn, none) = (crate::model::Asn(64_500), std::net::Ipv4Addr::UNSPECIFIED);
+    PeerId { kind, address: Some(IpAddr::from([192, 0, 2, number])), asn, bgp_id: none }
+}
+
+/// The session says something of a peer; it does not wait for others.
+fn speak(registry: &Registry, router: &RouterId, connection: &Connection, number: u8) -> Speech {
+    registry.speak(router, connection, peer(number), || true)
 }
 
 #[test]
@@ -36,25 +53,130 @@ fn one_address_cannot_take_every_place() {
 }
 
 #[test]
-fn the_newest_session_from_one_address_wins_another_address_is_refused() {
+fn sessions_of_one_address_share_a_router_peer_by_peer() {
+    let registry = Registry::new(HOLD, HOLD, 100);
+    let router = RouterId::new("10.0.0.1");
+    let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
+    claim(&registry, &router, &first);
+    let joined = registry.claim(&router, &second, || true).unwrap();
+    assert_eq!(joined.others_since, Some(Timestamp::from_unix_micros(100)));
+    assert!(registry.is_oldest(&router, &first) && !registry.is_oldest(&router, &second));
+    assert_eq!(speak(&registry, &router, &first, 1), Speech::Own);
+    assert_eq!(speak(&registry, &router, &first, 2), Speech::Own);
+    assert_eq!(speak(&registry, &router, &second, 3), Speech::Own);
+    // What the older one has read is applied before its peer is taken, and what is on its way to it comes first too.
+    assert_eq!(speak(&registry, &router, &second, 2), Speech::Wait);
+    first.end_work(true);
+    assert_eq!(speak(&registry, &router, &second, 2), Speech::Wait);
+    let moved = || joined.generation.load(std::sync::atomic::Ordering::Acquire);
+    let before = moved();
+    assert_eq!(registry.speak(&router, &second, peer(2), || false), Speech::Taken(vec![]));
+    assert!(moved() > before && !first.is_superseded());
+    assert_eq!(registry.take_lost(&router, &first), [peer(2)]);
+    assert_eq!(speak(&registry, &router, &first, 2), Speech::Others);
+    assert!(registry.is_of_newer(&router, &first, &peer(2)) && !registry.is_of_newer(&router, &second, &peer(2)));
+    assert_eq!(registry.own(&router, &first), (vec![peer(1)], false));
+    // When that was all that it spoke of, the older one is over.
+    assert_eq!(speak(&registry, &router, &second, 1), Speech::Taken(vec![]));
+    assert!(first.is_superseded() && !second.is_superseded());
+    assert_eq!(speak(&registry, &router, &first, 1), Speech::Superseded);
+    // It lives on in the other one: nobody is cut off.
+    assert_eq!(registry.lose(&router, &first), Loss::Held);
+    assert_eq!(registry.lose(&router, &first), Loss::Replaced);
+    assert!(registry.is_oldest(&router, &second) && registry.take_gone().is_empty());
+}
+
+#[test]
+fn a_busy_session_gives_its_peer_up_after_a_while() {
+    let registry = Registry::new(HOLD, HOLD, 100);
+    let router = RouterId::new("10.0.0.1");
+    let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
+    claim(&registry, &router, &first);
+    claim(&registry, &router, &second);
+    assert_eq!(speak(&registry, &router, &first, 1), Speech::Own);
+    let is_given_up = std::sync::atomic::AtomicBool::new(false);
+    let is_set = || is_given_up.load(std::sync::atomic::Ordering::Acquire);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_set() {
+                first.end_work(true);
+                first.begin_work();
+            }
+        });
+        // As after ten seconds of waiting.
+        let take = |sessions: &mut Sessions| sessions.speak(second.number(), peer(1), true);
+        while take(registry.lock().routers.get_mut(&router).unwrap()) == Speech::Wait {
+            std::thread::yield_now();
+        }
+        is_given_up.store(true, std::sync::atomic::Ordering::Release);
+    });
+    assert_eq!(registry.take_lost(&router, &first), [peer(1)]);
+}
+
+#[test]
+fn peers_of_a_lost_session_are_gone_unless_another_speaks_of_them() {
+    let registry = Registry::new(Duration::ZERO, HOLD, 100);
+    let router = RouterId::new("10.0.0.1");
+    let [first, second] = [(); 2].map(|()| {
+        let session = connect(&registry, "192.0.2.1");
+        claim(&registry, &router, &session);
+        session
+    });
+    for number in [1, 2, 3] {
+        speak(&registry, &router, &first, number);
+    }
+    registry.forget_peer(&router, &first, &peer(3));
+    registry.close(&router, &first);
+    assert_eq!(speak(&registry, &router, &second, 2), Speech::Own);
+    let gone = registry.take_gone();
+    assert_eq!(gone.iter().flat_map(|gone| gone.peers.clone()).collect::<Vec<_>>(), [peer(1)]);
+    // Of the last session everything is gone, which is told otherwise.
+    registry.close(&router, &second);
+    assert_eq!(registry.take_gone(), []);
+}
+
+#[test]
+fn one_that_its_router_has_closed_comes_to_its_end_first() {
+    let registry = Registry::new(HOLD, HOLD, 100);
+    let router = RouterId::new("10.0.0.1");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (other_end, _) = listener.accept().unwrap();
+    let first = registry.connect("192.0.2.1".parse().unwrap(), socket, TEN).unwrap();
+    claim(&registry, &router, &first);
+    let second = connect(&registry, "192.0.2.1");
+    drop(other_end);
+    while !first.is_closed_by_router() {
+        std::thread::yield_now();
+    }
+    assert_eq!(try_claim(&registry, &router, &second), Err(NoClaim::GaveUp));
+    assert!(first.is_superseded());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| registry.claim(&router, &second, || false).map(|_| ()));
+        registry.leave(&router, &first);
+        assert_eq!(waiting.join().unwrap(), Ok(()));
+    });
+}
+
+#[test]
+fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
     let registry = Registry::new(HOLD, HOLD, 100);
     let router = RouterId::new("10.0.0.1");
     let first = connect(&registry, "192.0.2.1");
     claim(&registry, &router, &first);
-    let second = connect(&registry, "192.0.2.1");
-    // What the first one has read is applied before.
-    assert_eq!(registry.claim(&router, &second, || true), Err(NoClaim::GaveUp));
-    assert!(first.is_superseded() && !second.is_superseded());
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| registry.claim(&router, &second, || false));
-        registry.leave(&router, &first);
-        assert_eq!(waiting.join().unwrap(), Ok(()));
-    });
-    assert_eq!(registry.lose(&router, &first), Loss::Replaced);
-    let third = connect(&registry, "192.0.2.3");
-    let conflict = NoClaim::Conflict { holder: second.source };
-    assert_eq!(registry.claim(&router, &third, || false), Err(conflict));
-    assert_eq!(registry.known("192.0.2.1".parse().unwrap()), vec![router]);
+    let second = connect(&registry, "192.0.2.3");
+    let began = Instant::now();
+    let conflict = NoClaim::Conflict { holder: first.source };
+    // It has said nothing, its end of the connection answers: the kernel's word counts.
+    assert_eq!(registry.claim(&router, &second, || false).map(|_| ()), Err(conflict));
+    assert!(began.elapsed() < PROBE_MAX && !first.is_superseded());
+    // Nobody is at the other end any more.
+    first.is_dead.store(true, std::sync::atomic::Ordering::Release);
+    assert_eq!(try_claim(&registry, &router, &second), Err(NoClaim::GaveUp));
+    assert!(first.is_superseded());
+    registry.close(&router, &first);
+    assert_eq!(try_claim(&registry, &router, &second), Ok(()));
+    assert_eq!(registry.known("192.0.2.3".parse().unwrap()), vec![router]);
 }
 
 #[test]
@@ -64,7 +186,7 @@ fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_inp
     registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
     let sessions: Vec<_> = (0..3).map(|_| connect(&registry, source)).collect();
     let order = Mutex::new(Vec::new());
-    let note = |session: &Arc<Connection>| order.lock().unwrap().push(session.number);
+    let note = |session: &Arc<Connection>| order.lock().unwrap().push(session.number());
     std::thread::scope(|scope| {
         for session in &sessions {
             scope.spawn(|| {
@@ -96,16 +218,15 @@ fn a_newer_session_waits_for_older_ones_that_may_be_its_router() {
     let other = connect(&registry, "192.0.2.2");
     claim(&registry, &RouterId::new("10.0.0.2"), &other);
     let is_over = || Err(NoClaim::GaveUp);
-    assert_eq!(registry.claim(&router, &newer, || true), is_over(), "two may be the router's older ones");
+    assert_eq!(try_claim(&registry, &router, &newer), is_over(), "two may be the router's older ones");
     registry.heard_out(&silent);
-    assert_eq!(registry.claim(&router, &newer, || true), is_over(), "the other's thread has not run yet");
+    assert_eq!(try_claim(&registry, &router, &newer), is_over(), "the other's thread has not run yet");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| registry.claim(&router, &newer, || false));
+        let waiting = scope.spawn(|| registry.claim(&router, &newer, || false).map(|_| ()));
         claim(&registry, &router, &older);
         registry.leave(&router, &older);
         assert_eq!(waiting.join().unwrap(), Ok(()));
     });
-    assert_eq!(registry.claim(&router, &silent, || false), Err(NoClaim::Superseded));
     assert!(!newer.is_superseded());
 }
 

@@ -12,6 +12,7 @@ use log::info;
 
 use super::SessionEnd;
 use super::changes::{Changes, NewRoutes, Part, Slot};
+use super::connection::Begun;
 use super::held::{Held, Origin};
 use super::outbox::Outbox;
 use super::peers::{PeerId, Renamed, Source};
@@ -23,8 +24,7 @@ use super::synced_table::{Dump, Room, SyncedTable, Writer};
 use super::table_names::{GivenNames, TableName};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp, View};
 use crate::pipeline::{
-    Doubts, PeersOf, RouteChange, SessionEvent, SessionEventKind, SessionState, StateOp, Was, WithdrawReason,
-    cut_reason,
+    Doubts, PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason, cut_reason,
 };
 
 /// A session has so many tables at most: VRFs of a large provider edge times two families, several times over.
@@ -37,9 +37,9 @@ pub struct Tables {
     rules: Rules,
     pub(super) tables: HashMap<TableKey, SyncedTable>,
     /// The tables of each peer or instance.
-    by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
+    pub(super) by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// Tables with rows from before this session that it has not begun.
-    held: Held,
+    pub(super) held: Held,
     /// Whether the hold is over for what is from before this session and it has not begun.
     is_hold_over: bool,
     pub(super) standing: Arc<Standing>,
@@ -51,7 +51,9 @@ pub struct Tables {
     /// `idle` when a route from before the session was last confirmed.
     confirmed: Duration,
     /// Whether `bmp_sessions` has been told that all dumps are complete.
-    is_up: bool,
+    pub(super) is_up: bool,
+    /// The same tables, for a newer session that takes a peer over.
+    pub(super) begun: Arc<Begun>,
 }
 
 impl Tables {
@@ -69,6 +71,7 @@ impl Tables {
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
             is_up: false,
+            begun: Arc::default(),
         }
     }
 
@@ -283,8 +286,9 @@ impl Tables {
     }
 
     /// Takes a table out of the session's memory.
-    fn take(&mut self, key: &TableKey) -> Option<SyncedTable> {
+    pub(super) fn take(&mut self, key: &TableKey) -> Option<SyncedTable> {
         let table = self.tables.remove(key)?;
+        self.unshare(&table.origin.peer, key);
         if let Some(keys) = self.by_peer.get_mut(&table.origin.peer) {
             keys.remove(key);
             if keys.is_empty() {
@@ -331,38 +335,6 @@ impl Tables {
         is_any.then_some(all)
     }
 
-    /// The router ended monitoring by a Termination: all its tables go.
-    ///
-    /// # Errors
-    /// The writers are gone.
-    pub fn terminate(&mut self, reason: &str) -> Result<(), SessionEnd> {
-        let doomed = self.tables.keys().chain(self.held.keys()).map(whole).collect();
-        self.remove(&doomed, SessionEventKind::Terminated, reason)?;
-        self.outbox.op(StateOp::PeersUnknown(PeersOf::Router))?;
-        self.close(SessionState::Ended, reason)
-    }
-
-    /// The session is over and leaves its tables as they are.
-    ///
-    /// # Errors
-    /// The writers are gone.
-    pub fn close(&mut self, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
-        self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
-        self.outbox.flush()
-    }
-
-    /// The session ended without a word: rows stay, for the hold.
-    ///
-    /// # Errors
-    /// The writers are gone.
-    pub fn hold(&mut self, kind: SessionEventKind, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
-        self.outbox.op(StateOp::MarkStale(self.tables.keys().cloned().collect()))?;
-        self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
-        let routes = self.tables.values().map(|table| table.rib.len()).sum();
-        self.outbox.note(router_note(kind, Some(reason), Some(routes)))?;
-        self.outbox.flush()
-    }
-
     /// The session has waited for its socket for another `waited`: ends dumps that fell silent. How many dumps it ended.
     ///
     /// # Errors
@@ -395,27 +367,17 @@ impl Tables {
             self.is_hold_over = true;
             // The expiry takes them.
             self.held = Held::default();
-            self.outbox.op(StateOp::PeersUnknown(PeersOf::EarlierSessions))?;
+            let before = self.outbox.owner().reporting_since;
+            self.outbox.op(StateOp::PeersUnknown(PeersOf::ReportedBefore(before)))?;
         }
         self.report_state()?;
         Ok(silent)
     }
 
-    /// Notes in `bmp_sessions` when the last dump is complete, or another one has begun since.
-    fn report_state(&mut self) -> Result<(), SessionEnd> {
-        let is_up = !self.tables.is_empty() && self.tables.values().all(|table| table.dump == Dump::Over);
-        if is_up == self.is_up {
-            return Ok(());
-        }
-        self.is_up = is_up;
-        let state = if is_up { SessionState::Up } else { SessionState::Dumping };
-        self.outbox.op(StateOp::SessionState { state, reason: None })
-    }
-
     /// Tables go in all their families. What goes of one neighbour is one row of `session_events`, and so is each table of a
     /// Loc-RIB: that row stands for the end of every route when history is read (`table_removals`), so no earlier event may
     /// be dated later than it.
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         doomed: &BTreeSet<(View, Arc<str>)>,
         kind: SessionEventKind,
@@ -516,6 +478,7 @@ impl Tables {
         let meter = self.outbox.owner().meter.table(table);
         let table = Arc::clone(table);
         self.by_peer.entry(origin.peer).or_default().insert(key.clone());
+        self.show(&origin, &key);
         let begun = SyncedTable {
             table,
             origin,
@@ -572,7 +535,7 @@ pub(super) fn key_of(source: &Source, name: &TableName, slot: Slot) -> TableKey 
 }
 
 /// A table in all its families.
-fn whole(key: &TableKey) -> (View, Arc<str>) {
+pub(super) fn whole(key: &TableKey) -> (View, Arc<str>) {
     (key.view, Arc::clone(&key.name))
 }
 

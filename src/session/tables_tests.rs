@@ -257,7 +257,7 @@ fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
     assert_eq!(down(&mut bench, &LOC_RIB, "gone"), Some(Gone::All(LOC_RIB.peer)));
     assert_eq!(down(&mut bench, &LOC_RIB, "gone already"), None);
     bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
-    bench.tables.hold(SessionEventKind::SessionLost, SessionState::Stale, "lost").unwrap();
+    bench.tables.mark_stale("lost").unwrap();
     let (ops, _) = bench.written();
     assert_eq!(ops, ["start global", "A 1.0.0.0/8", "down global", "start global", "stale 1", "session stale"]);
 }
@@ -266,7 +266,7 @@ fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
 fn a_termination_ends_held_tables_too() {
     let mut bench = bench(vec![], vec![TableKey::loc_rib("old", Afi::Ipv6)], Redump::Skip);
     bench.announce(&[1]);
-    bench.tables.terminate("over").unwrap();
+    bench.tables.terminate(PeersOf::Router, "over").unwrap();
     assert_eq!(bench.written().0, ["start global", "A 1.0.0.0/8", "down global", "down old", "peers", "session ended"]);
 }
 

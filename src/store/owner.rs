@@ -9,21 +9,24 @@ use postgres::{Client, Transaction};
 use super::error::{Error, Result};
 use super::record::{AddPathRecord, RouterRecord};
 use super::{add_path, sessions, sync};
-use crate::model::{Afi, RouterId, TableKey};
+use crate::model::{Afi, RouterId, TableKey, Timestamp};
 
 /// What a session gets when it takes its router.
 #[derive(Debug)]
 pub struct Taken {
     /// To be checked in every write transaction.
     pub epoch: i64,
-    /// Tables that have a row of their own synchronisation already.
+    /// When it was taken.
+    pub began: Timestamp,
+    /// Tables that are stored and that no other session of the router has begun.
     pub tables: Vec<TableKey>,
     /// What earlier sessions have seen of path identifiers.
     pub add_path: Vec<AddPathRecord>,
 }
 
 /// Takes a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of it.
-/// `None`: it must be nobody else's, and is.
+/// `has_others`: it has other sessions
+/// on this collector, which have begun some of its tables. `None`: it must be nobody else's, and is.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
@@ -33,6 +36,7 @@ pub fn claim(
     session: &str,
     record: &RouterRecord,
     must_be_ours: bool,
+    has_others: bool,
 ) -> Result<Option<Taken>> {
     let mut transaction = client.transaction()?;
     if must_be_ours && is_owned_by_another(&mut transaction, collector, &record.router)? {
@@ -42,13 +46,22 @@ pub fn claim(
         include_str!("../../sql/claim_router.sql"),
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
     )?;
-    upsert_routers(&mut transaction, std::iter::once(record))?;
+    let (epoch, micros, was_ours): (i64, i64, bool) = (row.get(0), row.get(1), row.get(2));
+    if has_others && was_ours {
+        // Who the router is the oldest session says.
+        transaction.execute_typed(
+            "UPDATE routers SET last_seen = now() WHERE router_id = $1",
+            &[(&record.router.as_str(), Type::TEXT)],
+        )?;
+    } else {
+        upsert_routers(&mut transaction, std::iter::once(record))?;
+        sync::mark_all_stale(&mut transaction, &record.router)?;
+    }
     sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
-    sync::mark_all_stale(&mut transaction, &record.router)?;
-    let tables = sync::tables_of(&mut transaction, &record.router)?;
+    let tables = sync::stale_tables_of(&mut transaction, &record.router)?;
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Some(Taken { epoch: row.get(0), tables, add_path }))
+    Ok(Some(Taken { epoch, began: Timestamp::from_unix_micros(micros), tables, add_path }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {

@@ -1,11 +1,11 @@
 //! `peers` and `peer_statistics`: the neighbours of each router, and what routers count of them.
 
-use postgres::Transaction;
 use postgres::types::Type;
+use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::record::{PeerRecord, PeerState, StatisticRecord, cut_reason};
-use crate::model::RouterId;
+use super::record::{PeerName, PeerRecord, PeerState, StatisticRecord, cut_reason};
+use crate::model::{RouterId, Timestamp};
 
 /// What Peer Ups and Peer Downs said of one neighbour, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,15 +114,57 @@ pub fn forget(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()
     Ok(())
 }
 
-/// The router's present session has had the time to report its neighbours: nobody tells of the others any more.
+/// These peers of a router that is `collector`'s have lost their session, and no other one speaks of them.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn forget_these(client: &mut Client, collector: &str, router: &RouterId, peers: &[PeerName]) -> Result<()> {
+    let mut transaction = client.transaction()?;
+    let is_ours = transaction.query_typed_opt(
+        "SELECT FROM router_owner WHERE router_id = $1 AND collector_id = $2 FOR SHARE",
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
+    )?;
+    if is_ours.is_some() {
+        forget_named(&mut transaction, router, peers)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Nobody tells of these peers of a router any more.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers: &[PeerName]) -> Result<()> {
+    let kinds: Vec<&str> = peers.iter().map(|peer| peer.kind.as_str()).collect();
+    let distinguishers: Vec<&str> = peers.iter().map(|peer| peer.distinguisher.as_str()).collect();
+    let addresses: Vec<_> = peers.iter().map(|peer| peer.address).collect();
+    let asns: Vec<i64> = peers.iter().map(|peer| i64::from(peer.asn.0)).collect();
+    transaction.execute_typed(
+        "UPDATE peers p SET state = 'unknown', since = now()
+         FROM unnest($2::text[], $3::text[], $4::inet[], $5::bigint[]) AS gone (peer_type, distinguisher, peer_address, peer_asn)
+         WHERE p.router_id = $1 AND p.state <> 'unknown' AND p.peer_type = gone.peer_type
+           AND p.distinguisher = gone.distinguisher AND p.peer_address = gone.peer_address AND p.peer_asn = gone.peer_asn",
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&kinds, Type::TEXT_ARRAY),
+            (&distinguishers, Type::TEXT_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+            (&asns, Type::INT8_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The router's present sessions have had the time to report their peers, and reported none of the others since `began`:
+/// nobody tells of those any more.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
+pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId, began: Timestamp) -> Result<()> {
     transaction.execute_typed(
         "UPDATE peers SET state = 'unknown', since = now() WHERE router_id = $1 AND state <> 'unknown'
-             AND updated_at < (SELECT since FROM router_owner WHERE router_id = $1)",
-        &[(&router.as_str(), Type::TEXT)],
+             AND updated_at < 'epoch'::timestamptz + $2 * interval '1 microsecond'",
+        &[(&router.as_str(), Type::TEXT), (&began.unix_micros(), Type::INT8)],
     )?;
     Ok(())
 }

@@ -175,12 +175,12 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
     Ok(removed)
 }
 
-/// The tables of one router that have a row.
-pub(super) fn tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableKey>> {
+/// The tables of one router that are stored and that no session has begun.
+pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableKey>> {
     let mut tables = Vec::new();
     for kind in RibKind::ALL {
         let rows = transaction.query_typed(
-            &on(kind, "SELECT table_name, afi/*adj , peer_address, is_post_policy*/ FROM rib_sync_status WHERE router_id = $1"),
+            &on(kind, "SELECT table_name, afi/*adj , peer_address, is_post_policy*/ FROM rib_sync_status WHERE router_id = $1 AND stale_since IS NOT NULL"),
             &[(&router.as_str(), Type::TEXT)],
         )?;
         for row in rows {

@@ -11,8 +11,9 @@ use log::{info, warn};
 use super::heartbeat::Collector;
 use crate::metrics::Pulse;
 use crate::session::Shared;
+use crate::session::sharing::names_of;
 use crate::stop::Stop;
-use crate::store::{self, Client, stale};
+use crate::store::{self, Client, peers, stale};
 
 /// How often it looks: an eighth of the hold, within these bounds.
 const EVERY_MIN: Duration = Duration::from_millis(250);
@@ -77,6 +78,13 @@ fn expire(
         Some(client) => client,
         none => none.insert(store::connect(&collector.database_url, THREAD)?),
     };
+    for gone in shared.registry.take_gone() {
+        let told = peers::forget_these(client, &collector.id, &gone.router, &names_of(&gone.peers));
+        if let Err(error) = told {
+            shared.registry.put_back_gone(gone);
+            return Err(error);
+        }
+    }
     for router in stale::due(client, &collector.id, hold)? {
         // What it said last waits to be applied.
         if shared.registry.is_spooled(&router) {

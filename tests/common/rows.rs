@@ -198,7 +198,7 @@ impl Writers {
         let record = record(router);
         self.sender
             .state(&record.router.clone())
-            .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, reply }))
+            .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, others_since: None, reply }))
             .unwrap();
         answer.recv_timeout(DEADLINE).unwrap()
     }

@@ -1,0 +1,131 @@
+//! What a session does because its router may have others: it takes over the peers that it speaks of, and gives up those
+//! that a newer one speaks of.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::SessionEnd;
+use super::monitor::Monitor;
+use super::peer_records;
+use super::peers::{PEERS_MAX, PeerId};
+use super::registry::Joined;
+use super::speakers::Speech;
+use crate::pipeline::{PeerName, StateOp};
+use crate::wire::bmp::Message;
+use crate::wire::bmp::peer::PeerKey;
+
+/// What a session knows of the others of its router.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    generation: Arc<AtomicU64>,
+    /// The generation that was looked at last.
+    seen: u64,
+    /// Peers that are this session's.
+    own: HashSet<PeerId>,
+    is_oldest: bool,
+}
+
+impl Sharing {
+    pub(super) fn new(joined: Joined) -> Sharing {
+        let is_oldest = joined.others_since.is_none();
+        Sharing {
+            seen: joined.generation.load(Ordering::Acquire),
+            generation: joined.generation,
+            own: HashSet::new(),
+            is_oldest,
+        }
+    }
+}
+
+impl Monitor {
+    /// Gives up the peers that newer sessions have taken over. To be called before anything is done for those that are left.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn hand_over(&mut self) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let generation = settled.sharing.generation.load(Ordering::Acquire);
+        if generation == settled.sharing.seen {
+            return Ok(());
+        }
+        settled.sharing.seen = generation;
+        for peer in self.shared.registry.take_lost(&settled.router, &self.connection) {
+            log::info!("{}: {peer} is a newer session's", settled.subject);
+            settled.sharing.own.remove(&peer);
+            settled.tables.abandon(&peer);
+            settled.drifts.forget(&peer);
+        }
+        let is_oldest = self.shared.registry.is_oldest(&settled.router, &self.connection);
+        if is_oldest && !std::mem::replace(&mut settled.sharing.is_oldest, is_oldest) {
+            return self.tell_who_it_is();
+        }
+        Ok(())
+    }
+
+    /// Writes what the router says of itself, which is for its oldest session to say.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub(super) fn tell_who_it_is(&mut self) -> Result<(), SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(()) };
+        if !settled.sharing.is_oldest {
+            return Ok(());
+        }
+        let record = self.identity.record(settled.router.clone());
+        settled.tables.outbox().op(StateOp::RouterSeen(record))
+    }
+
+    /// Whether the message is for this session to say: it is about a peer of which no newer session speaks. An older one's
+    /// peer becomes this session's.
+    ///
+    /// # Errors
+    /// All that this session could say is said by a newer one.
+    pub(super) fn may_speak(&mut self, message: &Message<'_>) -> Result<bool, SessionEnd> {
+        let Some(settled) = &mut self.settled else { return Ok(true) };
+        let peer = match message {
+            Message::PeerUp(up) => PeerId::of(&up.peer.peer),
+            Message::PeerDown(down) => self.peers.source(&down.peer).peer,
+            Message::RouteMonitoring(monitoring) => self.peers.source(&monitoring.peer).peer,
+            Message::StatisticsReport(report) => {
+                let peer = self.peers.source(&report.peer).peer;
+                return Ok(settled.sharing.own.contains(&peer)
+                    || !self.shared.registry.is_of_newer(&settled.router, &self.connection, &peer));
+            }
+            Message::Initiation(_) | Message::RouteMirroring(_) | Message::Termination(_) | Message::Unknown { .. } => {
+                return Ok(true);
+            }
+        };
+        let is_down = matches!(message, Message::PeerDown(_));
+        if settled.sharing.own.contains(&peer) {
+            if is_down {
+                settled.sharing.own.remove(&peer);
+                self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
+            }
+            return Ok(true);
+        }
+        let is_over = || self.shared.stop.is_stopping();
+        match self.shared.registry.speak(&settled.router, &self.connection, peer, is_over) {
+            Speech::Own => {}
+            Speech::Taken(tables) => settled.tables.take_over(tables)?,
+            Speech::Others => return Ok(false),
+            Speech::Superseded => return Err(SessionEnd::Superseded),
+            Speech::Wait => return Err(SessionEnd::Stopping),
+        }
+        if is_down {
+            self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
+        } else if settled.sharing.own.len() < PEERS_MAX {
+            settled.sharing.own.insert(peer);
+        }
+        Ok(true)
+    }
+}
+
+/// The keys of peers' rows; a Loc-RIB has none.
+pub fn names_of(peers: &[PeerId]) -> Vec<PeerName> {
+    let name = |peer: &PeerId| {
+        let PeerId { kind, address, asn, bgp_id, .. } = *peer;
+        Some(peer_records::name(&PeerKey { kind, address: address?, asn, bgp_id }))
+    };
+    peers.iter().filter_map(name).collect()
+}
