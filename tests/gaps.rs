@@ -147,3 +147,95 @@ fn a_stop_that_gave_input_up_fails_and_the_next_start_tells_it() {
     assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the spool is full"), "{:?}", scene.gaps());
     assert!(ingester.stop().success());
 }
+
+/// A router says so much while the database is away, and all of it is in the spool.
+fn is_spooled(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
+    let before = streams(scene);
+    let (mut router, peer) = connect(ingester, octet);
+    // What is not read by the session's thread goes there.
+    eventually("it is read into the spool", || {
+        router.send(&messages(peer));
+        eventually("it is read", || (router.unread() == 0).then_some(()));
+        (streams(scene) > before).then_some(())
+    });
+    router
+}
+
+fn streams(scene: &Scene) -> usize {
+    let entries = std::fs::read_dir(scene.state_dir.join("spool")).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().is_dir()).count()
+}
+
+/// What `decode` says of a file that was set aside.
+fn decoded(path: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_rib-ingester")).args(["decode", path]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The file that a reason names.
+fn file_in(reason: &str) -> &str {
+    reason.split([' ', ':']).find(|word| word.starts_with('/')).unwrap()
+}
+
+#[test]
+fn a_replay_that_the_database_refuses_is_set_aside() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    scene.cut(true);
+    let routers = [2, 3].map(|octet| is_spooled(&scene, &ingester, octet, |peer| announce(peer, 7)));
+    ingester.kill();
+    drop(routers);
+    // A value that the database never takes, of one router only.
+    scene
+        .db
+        .client()
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '22023'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON routers FOR EACH ROW WHEN (NEW.router_id = '10.255.0.2')
+           EXECUTE FUNCTION refuse()",
+        )
+        .unwrap();
+    scene.cut(false);
+    let mut ingester = scene.start(&[]);
+    eventually_equal(1, || scene.gaps().len());
+    let gap = scene.gaps().remove(0);
+    assert!(gap.starts_with("10.255.0.2|input lost: ") && gap.contains("not this one"), "{gap}");
+    assert!(decoded(file_in(&gap)).contains("10.0.7.0/24"), "{gap}");
+    ingester.logged("router 10.255.0.2: input lost: ");
+    // The other router's goes on, and nothing is left for the next start.
+    eventually_equal(vec!["10.255.0.3|1".to_owned()], || scene.routes());
+    eventually_equal(0, || streams(&scene));
+    assert!(ingester.stop().success());
+    let ingester = scene.start(&[]);
+    assert_eq!(ingester.count_logged("bytes of spooled input since"), 0);
+    assert_eq!(scene.gaps().len(), 1);
+}
+
+#[test]
+fn spooled_messages_that_are_too_long_now_are_set_aside() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    scene.cut(true);
+    // The statistics are of a length that the next process does not take.
+    let long = |peer: Peer| {
+        let gauge = [&[0xff, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
+        bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 3], gauge.repeat(3)].concat())
+    };
+    let mut router = is_spooled(&scene, &ingester, 2, |peer| announce(peer, 7));
+    let peer = Peer::loc_rib("10.255.0.2");
+    for piece in [long(peer), announce(peer, 8)] {
+        router.send(&piece);
+        eventually("it is read", || (router.unread() == 0).then_some(()));
+    }
+    ingester.kill();
+    scene.cut(false);
+    let ingester = scene.start(&[("MAX_MESSAGE_BYTES", "70000")]);
+    eventually_equal(1, || scene.gaps().len());
+    let gap = scene.gaps().remove(0);
+    assert!(gap.contains("no BMP messages of the length that is allowed"), "{gap}");
+    let kept = std::fs::read(file_in(&gap)).unwrap();
+    assert!(kept.starts_with(&long(peer)), "{} bytes", kept.len());
+    eventually_equal(0, || streams(&scene));
+    assert!(ingester.stop().success());
+}

@@ -87,6 +87,8 @@ struct Inner {
     remembered: u64,
     stored: u64,
     stream: Option<Stream>,
+    /// Whether an earlier process left it.
+    is_replay: bool,
     /// What of the input is lost, if any is.
     lost: Option<String>,
     /// Why nothing more comes, once everything was given to the thread.
@@ -113,8 +115,8 @@ pub enum Next {
     Chunk(Arc<Chunk>, Duration),
     /// Nothing came for so long.
     Silence(Duration),
-    /// So many bytes of an earlier process's spool cannot be read.
-    Damaged(u64),
+    /// Some of an earlier process's spool cannot be read; the text says how much.
+    Damaged(String),
     /// Nothing more will come.
     End(SessionEnd),
 }
@@ -141,7 +143,7 @@ impl Intake {
         inner.lost.clone_from(&context.lost);
         for_each_frame(&context.preamble, message_max, |frame| inner.preamble.take(frame));
         let (number, address) = (stream.number(), context.source);
-        inner.end = Some(SessionEnd::SpoolRead);
+        (inner.end, inner.is_replay) = (Some(SessionEnd::SpoolRead), true);
         inner.stream = Some(stream);
         Intake::with(number, address, inner, standing)
     }
@@ -310,6 +312,7 @@ impl Inner {
             remembered: 0,
             stored: 0,
             stream: None,
+            is_replay: false,
             lost: None,
             end: None,
             fate: Fate::Open,
@@ -326,8 +329,11 @@ impl Inner {
                     }
                     return Next::Chunk(Arc::new(chunk), Duration::ZERO);
                 }
-                Ok(Piece::Damaged(bytes)) if is_replay => return Next::Damaged(bytes),
+                Ok(Piece::Damaged(bytes)) if is_replay => {
+                    return Next::Damaged(self.set_damage_aside(intake, spool, bytes));
+                }
                 Ok(Piece::Damaged(bytes)) => {
+                    log::error!("{}: {}", intake.subject(), self.set_damage_aside(intake, spool, bytes));
                     return Next::End(self.lose(intake, spool, SessionEnd::SpoolDamaged(bytes)));
                 }
                 Ok(Piece::End) => {}

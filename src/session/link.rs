@@ -109,7 +109,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
         let result = match next {
             Next::Chunk(chunk, waited) => {
                 let result = monitor.idle(waited);
-                apply(&chunk, monitor, shared, result)
+                apply(&chunk, monitor, shared, result, intake)
             }
             // A wait cut short brought part of a message.
             Next::Silence(waited) if waited >= TICK / 2 => {
@@ -120,8 +120,8 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
                 monitor.idle(waited)
             }
             Next::Silence(waited) => monitor.idle(waited),
-            Next::Damaged(bytes) => {
-                monitor.gap(&format!("{bytes} bytes of spooled input cannot be read"));
+            Next::Damaged(what) => {
+                monitor.gap(&what);
                 Ok(())
             }
             // A stop and a newer session both show as the end of the stream.
@@ -144,13 +144,21 @@ fn apply(
     monitor: &mut Monitor,
     shared: &Shared,
     mut result: Result<(), SessionEnd>,
+    intake: &Intake,
 ) -> Result<(), SessionEnd> {
     monitor.begin_chunk(chunk.number);
-    let mut skipped = 0;
-    for_each_frame(&chunk.bytes, shared.options.message_max, |frame| match result {
-        Ok(()) => result = monitor.message(frame, chunk.received_at),
-        Err(_) => skipped += 1,
+    let (mut skipped, mut read) = (0, 0);
+    for_each_frame(&chunk.bytes, shared.options.message_max, |frame| {
+        read += frame.bytes.len();
+        match result {
+            Ok(()) => result = monitor.message(frame, chunk.received_at),
+            Err(_) => skipped += 1,
+        }
     });
     monitor.skip(skipped);
+    // Messages were cut by the same rules, unless an earlier process did it with other settings.
+    if read < chunk.bytes.len() {
+        monitor.gap(&intake.out_of_step(&shared.spool, &chunk.bytes[read..]));
+    }
     result.and_then(|()| monitor.flush()).inspect(|()| monitor.end_chunk(chunk.number))
 }

@@ -242,7 +242,8 @@ impl Spool {
 
     /// Where input lies that cannot be applied, beside the spool.
     pub fn set_aside_dir(&self) -> PathBuf {
-        self.folder.parent().unwrap_or(&self.folder).join("set-aside")
+        // Without a folder nothing can be made: below a file there is none.
+        self.folder.parent().unwrap_or(Path::new("/dev/null")).join("set-aside")
     }
 
     /// Takes out what is to be said of streams that could not be read at the start.

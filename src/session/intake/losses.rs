@@ -1,7 +1,13 @@
 //! What of a session's input is lost, and why; said at once, whatever the session ends by.
 
+use std::path::Path;
+
 use super::{Inner, Intake, SessionEnd};
+use crate::rejected::RejectedFile;
 use crate::spool::{Spool, Stream};
+
+/// So much of what cannot be read is kept at most, bytes: what a file of it may hold.
+const DAMAGE_MAX: u64 = 16 << 20;
 
 impl Intake {
     /// What of the input is given up when the session ends by `end` without having applied so many messages that it was
@@ -9,7 +15,11 @@ impl Intake {
     pub fn lost(&self, spool: &Spool, end: &SessionEnd, skipped: usize) -> Option<String> {
         let mut inner = self.lock();
         let unread = inner.stream.as_ref().map_or(0, Stream::unread);
-        let is_applied = unread == 0 && skipped == 0;
+        // A session that was not given its router has changed nothing.
+        let is_unapplied = self.standing.owner().is_none()
+            && self.standing.is_identified()
+            && (inner.is_replay || !inner.window.is_empty());
+        let is_applied = unread == 0 && skipped == 0 && !is_unapplied;
         let what = match end {
             // All of it was applied, or the next start does it; or it is no router's that we may write.
             SessionEnd::Stopping
@@ -24,23 +34,24 @@ impl Intake {
             | SessionEnd::Spool(_)
             | SessionEnd::SpoolDamaged(_)
             | SessionEnd::SpoolRead => None,
-            // It has changed nothing.
-            SessionEnd::Superseded if self.standing.owner().is_none() && !inner.window.is_empty() => {
-                Some(format!("{} bytes of input not applied", inner.window_bytes))
-            }
             SessionEnd::Superseded
             | SessionEnd::OwnershipLost
             | SessionEnd::TooManyTables(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::DatabaseRefused(_)
             | SessionEnd::AddPath(_)
-            | SessionEnd::Drift(_) => {
-                (!is_applied).then(|| format!("{skipped} messages and {unread} bytes of spooled input not applied"))
-            }
+            | SessionEnd::Drift(_) => (!is_applied).then(|| match (is_unapplied, unread) {
+                (true, _) => "nothing of it is applied".to_owned(),
+                (false, 0) => format!("{skipped} messages not applied"),
+                (false, unread) => format!("{skipped} messages and {unread} bytes of spooled input not applied"),
+            }),
             SessionEnd::Panicked => Some("input not applied".to_owned()),
         };
         if let Some(what) = what {
-            inner.note_loss(self, spool, &format!("input lost: {what}: {end}"));
+            // It would be the same at each start.
+            let fails_again = inner.is_replay || matches!(end, SessionEnd::Panicked | SessionEnd::DatabaseRefused(_));
+            let kept = if fails_again { inner.set_aside(self, spool) } else { String::new() };
+            inner.note_loss(self, spool, &format!("input lost: {what}: {end}{kept}"));
         }
         inner.lost.clone()
     }
@@ -50,8 +61,21 @@ impl Intake {
         self.lock().lost.is_some()
     }
 
+    /// Keeps the end of a chunk, which is no BMP by today's settings. Returns what is to be said of it.
+    pub fn out_of_step(&self, spool: &Spool, rest: &[u8]) -> String {
+        let mut file = self.file(&spool.set_aside_dir(), "bmp");
+        let kept = keep(&mut file, rest);
+        format!("{} bytes of spooled input are no BMP messages of the length that is allowed{kept}", rest.len())
+    }
+
+    /// A file of this session's input, for what is set aside.
+    fn file(&self, folder: &Path, ending: &str) -> RejectedFile {
+        let router = self.standing.router().map_or_else(|| self.source_address.to_string(), |id| id.to_string());
+        RejectedFile::new(folder, &format!("{router}-{}", self.number), ending)
+    }
+
     /// How the log names the router.
-    fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         match self.standing.router() {
             Some(router) => format!("router {router}"),
             None => format!("router at {}", self.source_address),
@@ -70,10 +94,57 @@ impl Inner {
         end
     }
 
+    /// Keeps the bytes of a record that cannot be read. Returns what is to be said of it.
+    pub(super) fn set_damage_aside(&mut self, intake: &Intake, spool: &Spool, bytes: u64) -> String {
+        let mut file = intake.file(&spool.set_aside_dir(), "damaged");
+        let damage = self.stream.as_ref().map_or_else(|| Ok(Vec::new()), |stream| stream.damage(DAMAGE_MAX));
+        let kept = match damage.and_then(|damage| file.append(&damage)) {
+            Ok(true) => format!("kept in {}: ", file.path().display()),
+            Ok(false) => format!("no room for them in {}: ", file.path().display()),
+            Err(error) => format!("not kept: {error}: "),
+        };
+        format!("{kept}{bytes} bytes of spooled input cannot be read")
+    }
+
+    /// Keeps what is not stored of the input, in a form that `decode` reads: first what it has to know. Returns what is to
+    /// be said of it.
+    fn set_aside(&mut self, intake: &Intake, spool: &Spool) -> String {
+        if let Err(error) = self.remember() {
+            return format!("; not kept: {error}");
+        }
+        let mut file = intake.file(&spool.set_aside_dir(), "bmp");
+        let (mut kept, mut all, mut error) = (0, 0, None);
+        let mut keep = |bytes: &[u8]| {
+            all += bytes.len();
+            match if error.is_some() { Ok(false) } else { file.append(bytes) } {
+                Ok(true) => kept += bytes.len(),
+                Ok(false) => error = error.take().or_else(|| Some("no room for more".to_owned())),
+                Err(failed) => error = Some(failed.to_string()),
+            }
+        };
+        keep(&self.preamble.to_bytes());
+        let stored = self.stored;
+        let read =
+            self.stream.as_ref().map_or(Ok(()), |stream| stream.reread(stored, u64::MAX, |chunk| keep(&chunk.bytes)));
+        self.window.iter().filter(|chunk| chunk.number > stored).for_each(|chunk| keep(&chunk.bytes));
+        let error = read.err().map(|failed| failed.to_string()).or(error);
+        let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+        format!("; {kept} of {all} bytes are kept in {}{why}", file.path().display())
+    }
+
     /// Says it at once; the row in the database follows when that can be.
     fn note_loss(&mut self, intake: &Intake, spool: &Spool, what: &str) {
         spool.count_gap();
         log::error!("{}: {what}", intake.subject());
         self.lost.get_or_insert_with(|| what.to_owned());
+    }
+}
+
+/// Keeps these bytes; what is to be said of them.
+fn keep(file: &mut RejectedFile, bytes: &[u8]) -> String {
+    match file.append(bytes) {
+        Ok(true) => format!("; kept in {}", file.path().display()),
+        Ok(false) => format!("; no room for them in {}", file.path().display()),
+        Err(error) => format!("; not kept: {}: {error}", file.path().display()),
     }
 }
