@@ -239,3 +239,49 @@ fn spooled_messages_that_are_too_long_now_are_set_aside() {
     eventually_equal(0, || streams(&scene));
     assert!(ingester.stop().success());
 }
+
+#[test]
+fn a_stop_keeps_what_a_router_without_a_name_said() {
+    let scene = Scene::new();
+    let settings = [("SHUTDOWN_TIMEOUT_SECS", "1")];
+    let ingester = scene.start(&settings);
+    scene.cut(true);
+    let mut router = ingester.connect_from("127.0.0.2");
+    router.send(&announce(Peer::neighbour("198.51.100.1", 64_501), 7));
+    eventually("it is read", || (router.unread() == 0).then_some(()));
+    assert_eq!(streams(&scene), 0, "nothing of it goes to the spool while it has no name");
+    assert!(ingester.stop().success());
+    assert_eq!(streams(&scene), 1);
+    scene.cut(false);
+    let ingester = scene.start(&settings);
+    let stored = "SELECT router_id || ' ' || prefix FROM adj_rib_in";
+    eventually_equal(vec!["127.0.0.2 10.0.7.0/24".to_owned()], || scene.db.rows(stored));
+    assert!(ingester.stop().success());
+    assert_eq!(scene.gaps(), [""; 0]);
+}
+
+#[test]
+fn a_replay_for_a_router_of_another_collector_is_told() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let (mut router, peer) = connect(&ingester, 2);
+    router.send(&announce(peer, 1));
+    eventually_equal(vec!["10.255.0.2|1".to_owned()], || scene.routes());
+    drop(router);
+    scene.cut(true);
+    let router = is_spooled(&scene, &ingester, 2, |peer| announce(peer, 7));
+    ingester.kill();
+    drop(router);
+    let moved = "UPDATE router_owner SET collector_id = 'other', epoch = epoch + 1, since = now()";
+    scene.db.client().batch_execute(moved).unwrap();
+    scene.cut(false);
+    let ingester = scene.start(&[]);
+    // Its routes are the other one's to write. Its history is stored, or a row says that it is not.
+    eventually("it is stored or told", || {
+        let stored = scene.db.rows("SELECT FROM route_events WHERE prefix = '10.0.7.0/24'").len();
+        let told = scene.gaps().iter().filter(|gap| gap.contains("owned by another collector")).count();
+        (stored + told > 0).then_some(())
+    });
+    eventually_equal(0, || streams(&scene));
+    assert!(ingester.stop().success());
+}
