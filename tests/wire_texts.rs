@@ -81,8 +81,8 @@ fn each_text_of_a_router_is_bounded_where_it_is_stored() {
     eventually_equal(3 * all, || count(&db, "current_routes"));
     eventually_equal(all, || count(&db, "adj_rib_in"));
     eventually_equal(4 * all, || count(&db, "route_events"));
-    let longest = "SELECT max(length(router_id)), max(length(hostname)), max(length(table_name)) <= 300,
-                          max(octet_length(router_id)) <= 512, max(octet_length(table_name)) <= 600,
+    let longest = "SELECT max(length(router_id)), max(length(hostname)), max(octet_length(table_name)) > 512,
+                          max(octet_length(router_id)) <= 512, max(octet_length(table_name)) <= 950,
                           max(octet_length(description)) <= 1024
                    FROM routers JOIN current_routes USING (router_id)";
     assert_eq!(db.rows(longest), ["255|255|t|t|t|t"]);

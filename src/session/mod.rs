@@ -13,6 +13,7 @@
 
 pub mod add_path;
 mod anomalies;
+mod capabilities;
 pub mod changes;
 pub mod connection;
 pub mod drift;

@@ -13,13 +13,12 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::capabilities::{Capabilities, InUse, NlriForm};
 use super::table_names::{GivenNames, TableName, TableNames, escape};
 use crate::model::{AfiSafi, Asn, Neighbour, RibKind, Speaker, Text, View};
-use crate::wire::bgp::add_path::AddPathFamilies;
-use crate::wire::bgp::labels::MultipleLabels;
-use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
+use crate::wire::bgp::open::Open;
 use crate::wire::bgp::update::DecodeContext;
-use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rib};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, PeerDown, PeerUp, RouteMonitoring};
 
 /// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
@@ -203,93 +202,6 @@ struct Peer {
     received: Capabilities,
     in_use: InUse,
     names: GivenNames,
-}
-
-/// How the NLRI of each RIB are written, and AS numbers. Settled at a Peer Up, because every UPDATE asks.
-#[derive(Clone, Copy, Debug, Default)]
-struct InUse {
-    adj_rib_in: NlriForm,
-    adj_rib_out: NlriForm,
-    loc_rib: NlriForm,
-    /// Of the AS numbers in both Adj-RIBs, where the OPENs settle it.
-    as_width: Option<AsWidth>,
-}
-
-/// The families whose NLRI carry path identifiers, and those whose NLRI may carry several labels.
-#[derive(Clone, Copy, Debug, Default)]
-struct NlriForm {
-    add_path: AddPathFamilies,
-    labels: MultipleLabels,
-}
-
-impl InUse {
-    /// Several labels take the capability in both OPENs (RFC 8277 section 2); how many is up to who receives the routes, and
-    /// those of a Loc-RIB nobody does. AS numbers have two octets where a side lacks the capability for four (RFC 6793
-    /// section 4.2), whatever the A flag says; a Loc-RIB's have four (RFC 9069 section 4.2), its OPENs are made up.
-    fn of(sent: &Capabilities, received: &Capabilities) -> InUse {
-        let all = [&sent.send, &sent.receive, &received.send, &received.receive];
-        InUse {
-            adj_rib_in: NlriForm {
-                add_path: received.send.intersection(&sent.receive).copied().collect(),
-                labels: sent.labels.shared_with(received.labels),
-            },
-            adj_rib_out: NlriForm {
-                add_path: sent.send.intersection(&received.receive).copied().collect(),
-                labels: received.labels.shared_with(sent.labels),
-            },
-            loc_rib: NlriForm {
-                add_path: all.into_iter().flatten().copied().collect(),
-                labels: sent.labels.shared_with(received.labels).without_limit(),
-            },
-            as_width: (sent.has_two_octets() || received.has_two_octets()).then_some(AsWidth::Two),
-        }
-    }
-}
-
-/// What one side's OPENs announced.
-#[derive(Debug, Default)]
-struct Capabilities {
-    families: BTreeSet<AfiSafi>,
-    send: BTreeSet<AfiSafi>,
-    receive: BTreeSet<AfiSafi>,
-    labels: MultipleLabels,
-    /// An OPEN was there and could be read to its end: what it does not announce, this side has not.
-    is_known: bool,
-    four_octet_as: bool,
-}
-
-impl Capabilities {
-    fn families_or_ipv4(&self) -> BTreeSet<AfiSafi> {
-        if self.families.is_empty() { BTreeSet::from([AfiSafi::IPV4_UNICAST]) } else { self.families.clone() }
-    }
-
-    fn has_two_octets(&self) -> bool {
-        self.is_known && !self.four_octet_as
-    }
-
-    fn merge(&mut self, open: &Open) {
-        self.is_known |= !open.is_dummy() && open.defect.is_none();
-        self.labels.merge(MultipleLabels::of(open));
-        for capability in &open.capabilities {
-            match capability {
-                Capability::Multiprotocol(family) => {
-                    self.families.insert(*family);
-                }
-                Capability::AddPath(families) => {
-                    for (family, direction) in families {
-                        if matches!(direction, AddPathDirection::Send | AddPathDirection::Both) {
-                            self.send.insert(*family);
-                        }
-                        if matches!(direction, AddPathDirection::Receive | AddPathDirection::Both) {
-                            self.receive.insert(*family);
-                        }
-                    }
-                }
-                Capability::FourOctetAs(_) | Capability::Other { code: 65, .. } => self.four_octet_as = true,
-                Capability::Other { .. } => {}
-            }
-        }
-    }
 }
 
 impl Peers {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Asn;
+use crate::wire::bgp::open::{AddPathDirection, Capability};
 use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
 use crate::wire::bmp::{Numbering, Tlv, TlvKind};
 
