@@ -342,6 +342,59 @@ fn neighbours_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_rou
     assert!(ingester.stop().success());
 }
 
+#[test]
+fn table_names_do_not_depend_on_the_order_of_peer_ups() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre")]);
+    let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
+    let vrf = Peer { kind: 1, ..one() }.with_rd(7);
+    let say = |router: &mut FakeRouter, peer, prefix| {
+        router.send(&link_local(bmp::peer_up(peer, &open(), None)));
+        router.send(&link_local(announce(peer, &[prefix])));
+        router.send(&link_local(bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4())));
+    };
+    let (first, second) = ("10.1.0.0/16", "10.2.0.0/16");
+    let want = ["fe80::1 pre UNKNOWN 10.1.0.0/16 0", "fe80::1 pre UNKNOWN|as:64501 10.2.0.0/16 0"].map(str::to_owned);
+    let all = || {
+        let mut all = routes(&db, "adj_rib_in");
+        all.sort_by_key(|row| row.contains('|'));
+        all
+    };
+    let mut router = begin(&ingester, &[]);
+    say(&mut router, one(), first);
+    say(&mut router, other, second);
+    // A bar in a name is no suffix of ours.
+    router.send(&bmp::peer_up(vrf, &open(), Some("a|b")));
+    router.send(&announce(vrf, &["10.3.0.0/16"]));
+    let of_vrf = "192.0.2.1 pre a%7Cb 10.3.0.0/16 0".to_owned();
+    eventually_equal([&[of_vrf][..], &want].concat(), all);
+    let names = || {
+        rows(
+            &db,
+            "SELECT concat_ws(' ', rib, peer_type, distinguisher, bgp_id, host(peer_address), peer_asn, name, table_name,
+                              safi, route_distinguisher, unicast_table_name)
+             FROM table_names ORDER BY peer_address, length(table_name)",
+        )
+    };
+    let of_one = "adj-rib-in global  192.0.2.1 fe80::1 64501 UNKNOWN UNKNOWN 1  UNKNOWN";
+    let of_other = "adj-rib-in global  192.0.2.2 fe80::1 64501 UNKNOWN UNKNOWN|as:64501 1  UNKNOWN|as:64501";
+    let of_vrf = "adj-rib-in rd 0:0:7  192.0.2.1 64501 a%7Cb a%7Cb 1  a%7Cb";
+    assert_eq!(names(), [of_vrf, of_one, of_other]);
+    drop(router);
+    let mut router = begin(&ingester, &[]);
+    // It is not up in this session: what is stored of it goes, with its name.
+    router.send(&bmp::peer_down(vrf, 4));
+    say(&mut router, other, second);
+    say(&mut router, one(), first);
+    eventually_equal(vec![of_one.to_owned(), of_other.to_owned()], names);
+    eventually_equal(want.to_vec(), all);
+    // A name that two have stays when one of them goes.
+    router.send(&link_local(bmp::peer_down(one(), 4)));
+    eventually_equal(want[1..].to_vec(), all);
+    assert_eq!(names(), [of_one, of_other]);
+    assert!(ingester.stop().success());
+}
+
 /// The series of a RIB's drift.
 fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
     let (_, _, text) = ingester.get("/metrics");

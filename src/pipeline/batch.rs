@@ -120,7 +120,12 @@ impl Batch {
             StateOp::Audit { table, .. } => !self.ends.removes(table),
             // A neighbour that is reported again behind the word that nobody reports it any more.
             StateOp::PeerSeen(_) => !self.extras.forgets_peers_of(&owner.router),
-            StateOp::RouterSeen(_)
+            StateOp::Load { tables, .. } => tables.iter().all(|table| {
+                let place = place(table);
+                !self.begun.contains(&place) && !self.touched.contains(&place) && !self.ends.forbids_start(table)
+            }),
+            StateOp::TableNames(_)
+            | StateOp::RouterSeen(_)
             | StateOp::TablesDown { .. }
             | StateOp::MarkStale(_)
             | StateOp::SessionState { .. }
@@ -133,7 +138,7 @@ impl Batch {
 
     /// Dumps begin.
     pub(super) fn push_start(&mut self, start: Start) {
-        self.weight += start.tables.len();
+        self.weight += start.tables.len() + start.names.len();
         self.begun.extend(start.tables.iter().map(|table| place(table)));
         self.starts.push(start);
     }

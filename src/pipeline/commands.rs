@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
 use super::health::Health;
 use super::link::Failure;
-use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState};
+use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
 use super::state_writer::{StateWriter, mark_lost};
 use crate::model::{Afi, Neighbour, Nlri, Policy, RibKind, RouterId, Table, View};
 use crate::store::routes::{RouteKey, WholeTable};
-use crate::store::{self, Transaction, load, owner, routes, sessions, sync};
+use crate::store::{self, Transaction, load, owner, routes, sessions, sync, table_names};
 
 /// How many routes one transaction of a purge deletes at most.
 const PURGE_ROWS: usize = 20_000;
@@ -40,6 +40,12 @@ impl StateWriter {
         let outcomes = self.in_sets(&starts, COMMANDS_MAX, |transaction, starts| {
             let starts = owned(transaction, starts, |start| &start.owner)?;
             let tables: Vec<&Table> = starts.iter().flat_map(|start| &start.tables).map(|table| &**table).collect();
+            for starts in starts.chunk_by(|a, b| a.owner.router == b.owner.router) {
+                let names: Vec<&TableNameRecord> = starts.iter().flat_map(|start| &start.names).collect();
+                if let Some(first) = starts.first().filter(|_| !names.is_empty()) {
+                    table_names::store(transaction, &first.owner.router, &names)?;
+                }
+            }
             sync::start(transaction, &tables)
         });
         let mut are_begun = vec![false; starts.len()];
@@ -58,7 +64,7 @@ impl StateWriter {
     /// Tells a session what is stored of the tables whose dumps it has begun.
     pub(super) fn answer(&mut self, start: Start) {
         let Some(reply) = start.stored else { return };
-        let tables: Vec<&Table> = start.tables.iter().map(|table| &**table).collect();
+        let tables: Vec<&Table> = start.tables.iter().chain(&start.loaded).map(|table| &**table).collect();
         match self.command(&start.owner.router, |client, _| load::load(client, &tables)) {
             // A session that is gone needs no answer.
             Ok(stored) => drop(reply.try_send(stored)),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::op::{Ownership, SessionEvent, SessionState, StoredRoute};
+use super::op::{Ownership, SessionEvent, SessionState, StoredRoute, TableNameRecord};
 use crate::model::{Nlri, RouterId, Table, TableKey, View};
 
 /// Dumps of tables of one session begin.
@@ -17,7 +17,11 @@ use crate::model::{Nlri, RouterId, Table, TableKey, View};
 pub(super) struct Start {
     pub(super) owner: Arc<Ownership>,
     pub(super) tables: Vec<Arc<Table>>,
-    /// Who wants to know what is stored of them.
+    /// What tables are called.
+    pub(super) names: Vec<TableNameRecord>,
+    /// Tables that do not begin, but are asked for.
+    pub(super) loaded: Vec<Arc<Table>>,
+    /// Who wants to know what is stored of either.
     pub(super) stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
 }
 

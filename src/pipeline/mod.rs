@@ -42,7 +42,7 @@ use lead::Hurry;
 pub use op::{
     AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, Doubts, EventBatch, Ownership, PeerName, PeerRecord,
     PeerState, PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState,
-    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, cut_reason,
+    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, TableNameRecord, Was, WithdrawReason, cut_reason,
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

@@ -12,7 +12,7 @@ use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
 pub use crate::store::record::{
     AddPathPlace, AddPathRecord, PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind,
-    StatisticRecord, StoredRoute, cut_reason,
+    StatisticRecord, StoredRoute, TableNameRecord, cut_reason,
 };
 pub use crate::store::sessions::SessionState;
 
@@ -153,6 +153,8 @@ pub struct Claimed {
     pub tables: Vec<TableKey>,
     /// What earlier sessions have seen of path identifiers.
     pub add_path: Vec<AddPathRecord>,
+    /// What tables of the router are called, and whose they are.
+    pub names: Vec<TableNameRecord>,
 }
 
 /// Changes of one session, in the order the router said them.
@@ -187,6 +189,15 @@ pub enum StateOp {
         /// a [`StateOp::TablesDown`]. One answer stands for all that was said before it.
         stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
     },
+    /// What is stored of tables is asked for, though their dumps do not begin.
+    Load {
+        /// The tables, each once.
+        tables: Vec<Arc<Table>>,
+        /// As that of [`StateOp::SyncStart`].
+        stored: Sender<Vec<Vec<StoredRoute>>>,
+    },
+    /// What tables are called whose dumps have just begun: stored before their first rows.
+    TableNames(Vec<TableNameRecord>),
     /// One route was announced or withdrawn.
     Route {
         /// The table.

@@ -182,7 +182,17 @@ impl StateWriter {
             }
             StateOp::SessionEvent(event) => self.batch.push_event(Some(owner.router.clone()), event),
             StateOp::SyncStart { tables, stored } => {
-                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, stored });
+                let (names, loaded) = (Vec::new(), Vec::new());
+                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, names, loaded, stored });
+            }
+            StateOp::Load { tables, stored } => {
+                let (names, stored) = (Vec::new(), Some(stored));
+                let start = Start { owner: Arc::clone(owner), tables: Vec::new(), names, loaded: tables, stored };
+                self.gather(owner).push_start(start);
+            }
+            StateOp::TableNames(names) => {
+                let (tables, loaded) = (Vec::new(), Vec::new());
+                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, names, loaded, stored: None });
             }
             StateOp::EndOfRib { table, stale } => {
                 self.gather(owner).push_over(Over { owner: Arc::clone(owner), table, stale, eor_seen: true });
@@ -442,7 +452,8 @@ impl StateWriter {
         owner.lost = Arc::clone(&known.1);
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
-        let _ = claim.reply.try_send(Ok(Claimed { owner, tables: taken.tables, add_path: taken.add_path }));
+        let owner::Taken { tables, add_path, names, .. } = taken;
+        let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));
     }
 
     /// Work that cannot be halved: done until it is done.

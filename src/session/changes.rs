@@ -82,6 +82,17 @@ pub enum Part {
     Vpn(Rd),
 }
 
+impl Part {
+    /// The SAFI of its routes.
+    pub fn safi(self) -> u8 {
+        match self {
+            Part::Unicast => 1,
+            Part::Labelled => 4,
+            Part::Vpn(_) => 128,
+        }
+    }
+}
+
 impl Slot {
     /// Unicast of this family.
     pub fn unicast(afi: Afi) -> Slot {
@@ -98,12 +109,7 @@ impl Slot {
 
     /// The family.
     pub fn family(self) -> AfiSafi {
-        let safi = match self.part {
-            Part::Unicast => 1,
-            Part::Labelled => 4,
-            Part::Vpn(_) => 128,
-        };
-        AfiSafi { safi, ..self.afi.into() }
+        AfiSafi { safi: self.part.safi(), ..self.afi.into() }
     }
 
     /// The `table_name`, if that of the unicast table is `base`.

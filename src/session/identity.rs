@@ -178,6 +178,12 @@ impl Identity {
         }
     }
 
+    /// The router's own BGP identifier, which its `router_id` is unless a rule says otherwise.
+    pub fn bgp_id(&self, router: &RouterId) -> Option<Ipv4Addr> {
+        let named = [self.loc_rib_id, self.global_open_id, self.vrf_open_id].into_iter().flatten();
+        named.clone().find(|id| router.as_str() == id.to_string()).or(named.clone().next())
+    }
+
     /// The identifier that the messages name best, to notice a router that contradicts itself.
     pub fn named_id(&self) -> Option<Ipv4Addr> {
         self.loc_rib_id.or(self.global_open_id)

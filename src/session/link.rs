@@ -73,7 +73,6 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
         | SessionEnd::Stalled
         | SessionEnd::Mute
         | SessionEnd::OutOfStep(_)
-        | SessionEnd::TooManyTables(_)
         | SessionEnd::AddPath(_)
         | SessionEnd::DatabaseDiffers
         | SessionEnd::DatabaseRefused(_)

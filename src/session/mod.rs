@@ -13,13 +13,16 @@
 
 pub mod add_path;
 mod anomalies;
+mod begin;
 mod capabilities;
 pub mod changes;
 pub mod connection;
 pub mod drift;
+mod due;
 pub mod event_id;
 pub mod frame;
 mod gaps;
+mod gone;
 mod held;
 pub mod identity;
 pub mod intake;
@@ -152,8 +155,6 @@ pub enum SessionEnd {
     Mute,
     /// No BMP, or not any more: the stream cannot be found again.
     OutOfStep(FrameError),
-    /// The router names ever new tables; so many are allowed.
-    TooManyTables(usize),
     /// Routes were read with path identifiers, or without, by mistake, more than are kept: a new dump is read right.
     AddPath(String),
     /// Another session of the same router from the same address is newer.
@@ -193,7 +194,6 @@ impl SessionEnd {
             SessionEnd::Mute => "mute",
             SessionEnd::Unnamed(_) => "unnamed",
             SessionEnd::OutOfStep(_) => "out_of_step",
-            SessionEnd::TooManyTables(_) => "too_many_tables",
             SessionEnd::AddPath(_) => "add_path",
             SessionEnd::Superseded => "superseded",
             SessionEnd::Refused(_) => "refused",
@@ -221,7 +221,6 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Mute => f.write_str("connected and said nothing"),
             SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
             SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
-            SessionEnd::TooManyTables(max) => write!(f, "more than {max} tables"),
             SessionEnd::AddPath(what) => write!(f, "routes read the wrong way, a new dump is needed: {what}"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),

@@ -3,6 +3,7 @@
 //! Everything that the router says before it is known who it is waits. The identity is settled at the first Peer Up or
 //! Loc-RIB message that names it; then what waited is applied, and [`Tables`] turns changes into ops and events.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use super::identity::Identity;
 use super::intake::is_of_peer;
 use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
+use super::peer_records;
 use super::peers::{Peers, Source};
 use super::registry::{Connection, Joined, NoClaim};
 use super::remnants::Remnants;
@@ -31,8 +33,10 @@ use super::version4::Version4;
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, RouterId, Timestamp};
-use crate::pipeline::{Claim, ClaimRight, Ownership, PeersOf, SessionEventKind, SessionState, StateItem};
+use crate::model::{Afi, RouterId, TableKey, Timestamp};
+use crate::pipeline::{
+    Claim, ClaimRight, Ownership, PeersOf, SessionEventKind, SessionState, StateItem, TableNameRecord,
+};
 use crate::rejected::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
@@ -251,7 +255,6 @@ impl Monitor {
             | SessionEnd::Mute
             | SessionEnd::Unnamed(_)
             | SessionEnd::OutOfStep(_)
-            | SessionEnd::TooManyTables(_)
             | SessionEnd::AddPath(_)
             | SessionEnd::Superseded
             | SessionEnd::Drift(_)
@@ -361,8 +364,8 @@ impl Monitor {
             }
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
-                tables.apply(source, name, &changes, stamp)?;
-                for _ in &changes.not_stored {
+                let has_room = tables.apply(source, name, &changes, stamp)?;
+                for _ in 0..changes.not_stored.len() + usize::from(!has_room) {
                     self.odd(Oddity::FamilyNotStored);
                 }
             }
@@ -411,7 +414,7 @@ impl Monitor {
         };
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
-        let held = Held::new(claimed.tables.into_iter().map(|key| (key, None)));
+        let held = self.remember(&claimed.names, claimed.tables, &router);
         let mut tables = Tables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
         tables.share(self.connection.begun());
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
@@ -432,6 +435,24 @@ impl Monitor {
         self.settled =
             Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited, sharing });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
+    }
+
+    /// Takes in what tables of the router are called and whose they are; those that are stored, by that.
+    fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> Held {
+        let router_id = self.identity.bgp_id(router);
+        let known = self.peers.names();
+        known.set_router_id(router_id);
+        let mut origins = HashMap::new();
+        for name in names {
+            let Some(origin) = peer_records::origin(name) else { continue };
+            known.remember(name.rib, origin.peer, Arc::clone(&origin.given), Arc::clone(&origin.unicast));
+            origins.insert((name.rib, origin.peer.address, Arc::clone(&name.table_name)), origin);
+        }
+        let origin = |key: &TableKey| {
+            let address = key.view.neighbour().map(|of| of.address);
+            origins.get(&(key.view.kind(), address, Arc::clone(&key.name))).cloned()
+        };
+        Held::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
     }
 
     /// Waits until everything that came of the router before is applied.
@@ -513,7 +534,6 @@ impl Settled {
             }
             SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
             SessionEnd::OutOfStep(_)
-            | SessionEnd::TooManyTables(_)
             | SessionEnd::AddPath(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::DatabaseRefused(_)

@@ -6,11 +6,11 @@ use log::info;
 
 use super::SessionEnd;
 use super::changes::Slot;
+use super::gone::Gone;
 use super::monitor::Monitor;
 use super::oddity::Oddity;
 use super::peer_records;
 use super::peers::{self, PeerId, Rank};
-use super::tables::Gone;
 use crate::model::{Afi, Timestamp};
 use crate::pipeline::{SessionEventKind, StateOp};
 use crate::wire::bmp::peer::Rib;

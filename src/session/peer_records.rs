@@ -2,15 +2,21 @@
 //! `session_events`. Pure.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::changes::Part;
+use super::held::Origin;
 use super::open_json;
+use super::peers::PeerId;
 use super::tables::router_note;
 use crate::metrics::{PeerStatistics, StatisticKey};
-use crate::model::AfiSafi;
-use crate::pipeline::{PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord};
-use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
+use crate::model::{AfiSafi, RibKind};
+use crate::pipeline::{
+    PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord, TableNameRecord,
+};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rd};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
 
@@ -26,6 +32,53 @@ pub fn name(peer: &PeerKey) -> PeerName {
     let rd = peer.kind.rd();
     let distinguisher = if rd.is_zero() { String::new() } else { rd.to_string() };
     PeerName { kind, distinguisher, address: peer.address, asn: peer.asn }
+}
+
+/// The key of the rows that say what the tables of a peer or instance are called.
+fn name_of(peer: &PeerId) -> PeerName {
+    let PeerId { kind, address, asn, bgp_id } = *peer;
+    name(&PeerKey { kind, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), asn, bgp_id })
+}
+
+/// What a table is called and whose it is, as a row.
+pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableNameRecord {
+    let rd = if let Part::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
+    TableNameRecord {
+        rib,
+        peer: name_of(&origin.peer),
+        bgp_id: origin.peer.bgp_id,
+        name: Arc::clone(&origin.given),
+        table_name: Arc::clone(stored),
+        safi: origin.part.safi(),
+        route_distinguisher: rd,
+        unicast: Arc::clone(&origin.unicast),
+    }
+}
+
+/// Whose table a row is of; `None` if nobody can have written it.
+pub fn origin(record: &TableNameRecord) -> Option<Origin> {
+    let PeerName { kind, distinguisher, address, asn } = &record.peer;
+    let rd = if distinguisher.is_empty() { Rd::default() } else { distinguisher.parse().ok()? };
+    let kind = match kind.as_str() {
+        "global" => PeerKind::Global,
+        "rd" => PeerKind::Vrf(rd),
+        "local" => PeerKind::Local(rd),
+        "loc_rib" => PeerKind::LocRib(rd),
+        other => PeerKind::Unknown { type_code: other.parse().ok()?, rd },
+    };
+    let address = (!matches!(kind, PeerKind::LocRib(_))).then_some(*address);
+    let part = match record.safi {
+        1 => Part::Unicast,
+        4 => Part::Labelled,
+        128 => Part::Vpn(record.route_distinguisher.parse().ok()?),
+        _ => return None,
+    };
+    Some(Origin {
+        peer: PeerId { kind, address, asn: *asn, bgp_id: record.bgp_id },
+        given: Arc::clone(&record.name),
+        unicast: Arc::clone(&record.unicast),
+        part,
+    })
 }
 
 /// A neighbour came up.

@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::capabilities::{Capabilities, InUse, NlriForm};
+pub use super::table_names::Renamed;
 use super::table_names::{GivenNames, TableName, TableNames, escape};
 use crate::model::{AfiSafi, Asn, Neighbour, RibKind, Speaker, Text, View};
 use crate::wire::bgp::open::Open;
@@ -89,37 +90,6 @@ pub enum Rank {
     Anew,
     /// Too many peers are up to remember it.
     Unheard,
-}
-
-/// Names that changed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Renamed {
-    kind: PeerKind,
-    before: GivenNames,
-    after: GivenNames,
-}
-
-impl Renamed {
-    /// Names of a peer of this type that were others before.
-    pub fn new(kind: PeerKind, before: GivenNames, after: GivenNames) -> Renamed {
-        Renamed { kind, before, after }
-    }
-
-    /// The name that the table of this family has no more.
-    pub fn before(&self, family: AfiSafi) -> Option<Arc<str>> {
-        let before = self.before.of(self.kind, family);
-        (before != self.after.of(self.kind, family)).then_some(before)
-    }
-
-    /// Whether no table has this name any more.
-    fn drops(&self, given: &str) -> bool {
-        self.before.has(given) && !self.after.has(given)
-    }
-
-    /// The name that the router gave the table of this family.
-    pub fn after(&self, family: AfiSafi) -> Option<&Arc<str>> {
-        self.after.given(family)
-    }
 }
 
 impl PeerId {

@@ -31,6 +31,8 @@ pub(super) struct SyncedTable {
     pub eor_seen: bool,
     /// Whether a route or an End-of-RIB of it has come in this session.
     pub is_heard: bool,
+    /// Whether the database had routes of it when its dump began.
+    pub was_stored: bool,
     /// How many stored routes this session's dump did not confirm.
     pub left_out: usize,
     pub room: Room,
@@ -209,15 +211,6 @@ impl SyncedTable {
             peer_address: self.table.view.neighbour().map(|of| of.address),
             afi: Some(self.table.afi),
             ..router_note(kind, reason, routes)
-        }
-    }
-}
-
-impl Dump {
-    pub fn with_routes(self, idle: Duration) -> Dump {
-        match self {
-            Dump::Expected { .. } => Dump::Running { since: idle },
-            Dump::Running { .. } | Dump::Over => self,
         }
     }
 }

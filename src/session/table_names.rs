@@ -92,6 +92,37 @@ impl GivenNames {
     }
 }
 
+/// Names that changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Renamed {
+    kind: PeerKind,
+    before: GivenNames,
+    after: GivenNames,
+}
+
+impl Renamed {
+    /// Names of a peer of this type that were others before.
+    pub fn new(kind: PeerKind, before: GivenNames, after: GivenNames) -> Renamed {
+        Renamed { kind, before, after }
+    }
+
+    /// The name that the table of this family has no more.
+    pub fn before(&self, family: AfiSafi) -> Option<Arc<str>> {
+        let before = self.before.of(self.kind, family);
+        (before != self.after.of(self.kind, family)).then_some(before)
+    }
+
+    /// Whether no table has this name any more.
+    pub(super) fn drops(&self, given: &str) -> bool {
+        self.before.has(given) && !self.after.has(given)
+    }
+
+    /// The name that the router gave the table of this family.
+    pub fn after(&self, family: AfiSafi) -> Option<&Arc<str>> {
+        self.after.given(family)
+    }
+}
+
 /// A name from the router as part of a `table_name`: `|` as `%7C`, and a `%` that would make another name look like that as
 /// `%25`, so that different names stay different.
 pub fn escape(name: &str) -> Cow<'_, str> {

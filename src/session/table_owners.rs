@@ -7,7 +7,6 @@ use super::SessionEnd;
 use super::connection::Begun;
 use super::held::Origin;
 use super::peers::PeerId;
-use super::synced_table::Dump;
 use super::tables::{Tables, router_note, whole};
 use crate::model::TableKey;
 use crate::pipeline::{PeersOf, SessionEventKind, SessionState, StateOp};
@@ -100,7 +99,7 @@ impl Tables {
 
     /// Notes in `bmp_sessions` when the last dump is complete, or another one has begun since.
     pub(super) fn report_state(&mut self) -> Result<(), SessionEnd> {
-        let is_up = !self.tables.is_empty() && self.tables.values().all(|table| table.dump == Dump::Over);
+        let is_up = !self.tables.is_empty() && self.due.is_empty();
         if is_up == self.is_up {
             return Ok(());
         }

@@ -6,8 +6,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{Asn, Neighbour, NextHop, Nlri, PathAttributes, Policy, Prefix, RouterId, Speaker};
+use crate::model::{Afi, Asn, Neighbour, NextHop, Nlri, PathAttributes, Policy, Prefix, RouterId, Speaker};
+use crate::pipeline::TableNameRecord;
 use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
+use crate::session::changes::Part;
+use crate::session::gone::Gone;
+use crate::session::peers::Renamed;
+use crate::session::table_names::GivenNames;
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
 /// The global Loc-RIB.
@@ -48,8 +53,11 @@ fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
         for item in from_session {
             if let StateItem::Batch(batch) = &item {
                 for op in &batch.ops {
-                    if let StateOp::SyncStart { stored: Some(reply), .. } = op {
-                        reply.send(vec![stored.clone()]).unwrap();
+                    if let StateOp::Load { tables, stored: reply } = op {
+                        reply.send(vec![stored.clone(); tables.len()]).unwrap();
+                    }
+                    if let StateOp::SyncStart { tables, stored: Some(reply) } = op {
+                        reply.send(vec![stored.clone(); tables.len()]).unwrap();
                     }
                 }
             }
@@ -121,11 +129,16 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::MarkStale(tables) => format!("stale {}", tables.len()),
         StateOp::SessionState { state, .. } => format!("session {}", state.as_str()),
         StateOp::Audit { routes, .. } => format!("count {routes}"),
-        StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes, .. }) => {
-            format!("full at {}", routes.unwrap())
+        StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, routes: Some(routes), .. }) => {
+            format!("full at {routes}")
         }
+        StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, reason, .. }) => {
+            format!("refused: {}", reason.as_deref().unwrap())
+        }
+        StateOp::Load { tables, .. } => format!("load {}", tables.len()),
         StateOp::PeersUnknown(_) | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
-        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::AddPathSeen(_) | StateOp::SessionEvent(_) => {
+        StateOp::AddPathSeen(_) | StateOp::TableNames(_) => return None,
+        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => {
             return None;
         }
     })
@@ -271,14 +284,21 @@ fn a_termination_ends_held_tables_too() {
 }
 
 #[test]
-fn a_router_that_names_ever_new_tables_loses_its_session() {
+fn a_router_that_names_ever_new_tables_loses_the_further_ones() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
-    for i in 0..TABLES_MAX {
-        bench.tables.begin(&LOC_RIB, &named(&i.to_string()), IPV4).unwrap();
+    bench.tables.tables_max = 2;
+    for name in ["a", "b", "c", "d", "a"] {
+        bench.tables.begin(&LOC_RIB, &named(name), IPV4).unwrap();
     }
-    let end = bench.tables.begin(&LOC_RIB, &named("one more"), IPV4).unwrap_err();
-    assert_eq!(end.to_string(), "more than 16384 tables");
-    bench.tables.begin(&LOC_RIB, &named("0"), IPV4).unwrap();
+    let ipv6 = Slot { afi: Afi::Ipv6, part: Part::Unicast };
+    bench.tables.begin(&LOC_RIB, &named("a"), ipv6).unwrap();
+    bench.tables.down(&LOC_RIB.peer, Some("b"), "gone").unwrap();
+    bench.announce(&[1]);
+    bench.tables.begin(&LOC_RIB, &named("e"), ipv6).unwrap();
+    let (ops, _) = bench.written();
+    let refused = |family: &str| format!("refused: further tables of {family} unicast are not stored: 2 tables");
+    let want = ["start a", "start b", &refused("IPv4"), &refused("IPv6"), "down b", "start global", "A 1.0.0.0/8"];
+    assert_eq!(ops, want);
 }
 
 #[test]
@@ -393,4 +413,114 @@ fn another_bgp_session_of_a_peer_makes_its_tables_stale() {
     let purged = "eor [Nlri { prefix: 2.0.0.0/8, path_id: None }]";
     assert_eq!(ops, ["start global", "eor []", "start global", purged]);
     assert_eq!(events, ["stale 2.0.0.0/8"]);
+}
+
+fn vpn(rd: u8) -> Slot {
+    Slot { afi: Afi::Ipv4, part: Part::Vpn(Rd([0, 0, 0, 0, 0, 0, 0, rd])) }
+}
+
+/// The VPN tables of these distinguishers, of an earlier session.
+fn held_vpn(rds: &[u8]) -> Held {
+    Held::new(rds.iter().map(|rd| of_before(&LOC_RIB, "global", &format!("global|rd:0:0:{rd}"), vpn(*rd).part)))
+}
+
+impl Bench {
+    fn announce_vpn(&mut self, rds: &[u8], octet: u8) {
+        let announced = rds.iter().map(|rd| (vpn(*rd), NewRoutes::Alike(route(), [nlri(octet)].into_iter().collect())));
+        self.apply(&Changes { announced: announced.collect(), ..Changes::default() });
+    }
+
+    fn vpn_eor(&mut self) -> bool {
+        self.tables.end_of_vpn_rib(&LOC_RIB, Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap()
+    }
+}
+
+#[test]
+fn an_end_of_rib_of_a_vpn_takes_the_tables_that_were_not_sent() {
+    let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2, 3]), Redump::Skip);
+    bench.announce_vpn(&[2], 1);
+    assert!(bench.vpn_eor() && !bench.vpn_eor());
+    let (ops, events) = bench.written();
+    let want = [
+        "load 2",
+        "start global|rd:0:0:2",
+        "start global|rd:0:0:1 global|rd:0:0:3",
+        "eor []",
+        "down global|rd:0:0:1 global|rd:0:0:3",
+    ];
+    assert_eq!(ops, want);
+    assert_eq!(events, ["stale 1.0.0.0/8", "stale 1.0.0.0/8"]);
+}
+
+#[test]
+fn an_end_of_rib_of_a_vpn_that_was_not_sent_at_all_takes_all() {
+    let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2]), Redump::Skip);
+    assert!(bench.vpn_eor());
+    let (ops, events) = bench.written();
+    assert_eq!(ops, ["start global|rd:0:0:1 global|rd:0:0:2", "down global|rd:0:0:1 global|rd:0:0:2"]);
+    assert_eq!(events, ["stale 1.0.0.0/8", "stale 1.0.0.0/8"]);
+}
+
+#[test]
+fn a_vpn_table_that_begins_behind_its_end_of_rib_is_complete() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    bench.announce_vpn(&[1], 1);
+    bench.vpn_eor();
+    bench.announce_vpn(&[1, 2], 2);
+    // Another peer's End-of-RIB is not its, and after a Peer Down all begins anew.
+    bench.tables.down(&LOC_RIB.peer, None, "gone").unwrap();
+    bench.announce_vpn(&[2], 2);
+    let (ops, _) = bench.written();
+    let (one, two) = ("start global|rd:0:0:1", "start global|rd:0:0:2");
+    let a = "A 2.0.0.0/8";
+    let down = ["down global|rd:0:0:1", "down global|rd:0:0:2"];
+    assert_eq!(ops, [one, "A 1.0.0.0/8", "eor []", a, two, a, "eor []", down[0], down[1], two, a]);
+}
+
+#[test]
+fn tables_are_looked_at_when_they_are_due() {
+    let mut bench = holding(vec![stored(1), stored(2)], held_vpn(&[1]), Redump::Skip);
+    bench.tables.begin(&LOC_RIB, &named("silent"), IPV4).unwrap();
+    bench.announce(&[1]);
+    bench.announce_vpn(&[1], 1);
+    bench.idle(QUIET / 2);
+    bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap();
+    bench.idle(QUIET / 2);
+    assert!(!bench.tables.due.is_empty(), "one that the database has routes of waits for the hold");
+    bench.idle(HOLD);
+    assert!(bench.tables.due.is_empty());
+}
+
+#[test]
+fn names_are_remembered_once_and_before_their_routes() {
+    let mut bench = holding(vec![], held_vpn(&[1]), Redump::Skip);
+    bench.announce_vpn(&[1, 2, 3], 1);
+    bench.announce(&[1]);
+    bench.tables.outbox.flush().unwrap();
+    drop(bench.tables);
+    let mut told = Vec::new();
+    for item in bench.state.iter() {
+        let StateItem::Batch(batch) = item else { continue };
+        for op in batch.ops {
+            match op {
+                StateOp::TableNames(names) => told.extend(names.iter().map(|name| {
+                    let TableNameRecord { name, table_name, safi, route_distinguisher, unicast, .. } = name;
+                    format!("{name} {table_name} {safi} {route_distinguisher} {unicast}")
+                })),
+                StateOp::Route { table, .. } => told.push(format!("route of {}", table.name)),
+                _ => {}
+            }
+        }
+    }
+    let want = [
+        "route of global|rd:0:0:1",
+        "global global|rd:0:0:2 128 0:0:2 global",
+        "global global 1  global",
+        "route of global|rd:0:0:2",
+        "global global|rd:0:0:3 128 0:0:3 global",
+        "route of global|rd:0:0:3",
+        "global global 1  global",
+        "route of global",
+    ];
+    assert_eq!(told, want);
 }

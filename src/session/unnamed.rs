@@ -137,7 +137,6 @@ impl Monitor {
             // Nothing has come, or this session may not write.
             SessionEnd::Mute
             | SessionEnd::Unnamed(_)
-            | SessionEnd::TooManyTables(_)
             | SessionEnd::AddPath(_)
             | SessionEnd::Superseded
             | SessionEnd::Refused(_)

@@ -16,6 +16,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "0006_kinds", sql: include_str!("../../sql/0006_kinds.sql") },
     Migration { name: "0007_reported", sql: include_str!("../../sql/0007_reported.sql") },
     Migration { name: "0008_sessions", sql: include_str!("../../sql/0008_sessions.sql") },
+    Migration { name: "0009_table_names", sql: include_str!("../../sql/0009_table_names.sql") },
     Migration { name: "0010_add_path", sql: include_str!("../../sql/0010_add_path.sql") },
     Migration { name: "0011_overviews", sql: include_str!("../../sql/0011_overviews.sql") },
     Migration { name: "0012_history", sql: include_str!("../../sql/0012_history.sql") },

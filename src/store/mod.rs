@@ -30,6 +30,7 @@ pub mod status;
 pub mod suitable;
 pub mod sync;
 mod table_columns;
+pub mod table_names;
 pub mod upkeep;
 mod watchdog;
 

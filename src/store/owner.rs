@@ -7,8 +7,8 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
-use super::record::{AddPathRecord, RouterRecord};
-use super::{add_path, sessions, sync};
+use super::record::{AddPathRecord, RouterRecord, TableNameRecord};
+use super::{add_path, sessions, sync, table_names};
 use crate::model::{Afi, RouterId, TableKey, Timestamp};
 
 /// What a session gets when it takes its router.
@@ -22,6 +22,8 @@ pub struct Taken {
     pub tables: Vec<TableKey>,
     /// What earlier sessions have seen of path identifiers.
     pub add_path: Vec<AddPathRecord>,
+    /// What tables of the router are called, and whose they are.
+    pub names: Vec<TableNameRecord>,
 }
 
 /// Takes a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of it.
@@ -60,8 +62,9 @@ pub fn claim(
     sessions::begin(&mut transaction, session, collector, &record.router, record.address)?;
     let tables = sync::stale_tables_of(&mut transaction, &record.router)?;
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
+    let names = table_names::of_router(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Some(Taken { epoch, began: Timestamp::from_unix_micros(micros), tables, add_path }))
+    Ok(Some(Taken { epoch, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {

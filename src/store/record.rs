@@ -33,6 +33,27 @@ pub struct PeerName {
     pub asn: Asn,
 }
 
+/// A row of `table_names`, but for the router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableNameRecord {
+    /// `rib`.
+    pub rib: RibKind,
+    /// `peer_type`, `distinguisher`, `peer_address`, `peer_asn`.
+    pub peer: PeerName,
+    /// `bgp_id`; unspecified where it tells nobody apart.
+    pub bgp_id: Ipv4Addr,
+    /// `name`.
+    pub name: Arc<str>,
+    /// `table_name`.
+    pub table_name: Arc<str>,
+    /// `safi`.
+    pub safi: u8,
+    /// `route_distinguisher`; empty where there is none.
+    pub route_distinguisher: String,
+    /// `unicast_table_name`.
+    pub unicast: Arc<str>,
+}
+
 /// A row of `peers`. `None` keeps what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRecord {

@@ -12,6 +12,7 @@ use super::record::{SessionEvent, cut_reason};
 use super::routes::WholeTable;
 use super::statement::on;
 use super::table_columns::TableColumns;
+use super::table_names;
 use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// How long counting one table may take, whatever a writer's other statements may.
@@ -155,8 +156,9 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
         let of_kind: Vec<_> = tables.iter().filter(|(_, view, _)| view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
             let sql = on(kind, include_str!("../../sql/sync_remove.sql"));
-            let columns = TableColumns::of_all_families(of_kind);
+            let columns = TableColumns::of_all_families(of_kind.iter().copied());
             removed += transaction.execute_typed(&sql, &columns.parameters_of_all_families())?;
+            table_names::forget(transaction, kind, &of_kind)?;
         }
     }
     Ok(removed)

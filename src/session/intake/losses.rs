@@ -36,7 +36,6 @@ impl Intake {
             | SessionEnd::SpoolRead => None,
             SessionEnd::Superseded
             | SessionEnd::OwnershipLost
-            | SessionEnd::TooManyTables(_)
             | SessionEnd::DatabaseDiffers
             | SessionEnd::DatabaseRefused(_)
             | SessionEnd::AddPath(_)

@@ -246,11 +246,12 @@ fn answer(item: &StateItem) {
                 owner,
                 tables: vec![TableKey::loc_rib("held", Afi::Ipv4)],
                 add_path: Vec::new(),
+                names: Vec::new(),
             }));
         }
         StateItem::Batch(batch) => {
             for op in &batch.ops {
-                if let StateOp::SyncStart { tables, stored: Some(stored) } = op {
+                if let StateOp::SyncStart { tables, stored: Some(stored) } | StateOp::Load { tables, stored } = op {
                     let _ = stored.send(tables.iter().map(|table| stored_routes(table.afi)).collect());
                 }
             }
@@ -294,6 +295,8 @@ impl Story {
                     self.by_events.insert(Table::clone(&table), stored);
                 }
             }
+            StateOp::TableNames(names) => names.iter().for_each(|name| check_text(&name.table_name)),
+            StateOp::Load { .. } => {}
             StateOp::Route { table, nlri, change, was } => {
                 self.check_key(&table, &nlri);
                 let routes = self.by_ops.get_mut(&*table).expect("a table begins before its routes");

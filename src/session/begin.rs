@@ -1,0 +1,307 @@
+//! How tables of a session begin, and how those of a VPN do: set by set, since a route reflector has one for each of thousands
+//! of route distinguishers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use log::{info, warn};
+
+use super::SessionEnd;
+use super::changes::{Part, Slot};
+use super::held::Origin;
+use super::peer_records;
+use super::peers::{PeerId, Source};
+use super::rib::Rib;
+use super::synced_table::{Dump, Room, SyncedTable};
+use super::table_names::TableName;
+use super::tables::{Tables, key_of, mark, router_note, whole};
+use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp};
+use crate::pipeline::{SessionEventKind, StateOp, StoredRoute, TableNameRecord};
+
+impl Tables {
+    /// A peer that is up has another BGP session: what it had is stale until it is said again.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn restart(&mut self, peer: &PeerId) -> Result<(), SessionEnd> {
+        self.completed.remove(peer);
+        let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
+        let begun: Vec<_> = keys.into_iter().filter_map(|key| self.take(&key).map(|table| (key, table))).collect();
+        if begun.is_empty() {
+            return Ok(());
+        }
+        begun.iter().for_each(|(key, _)| self.standing.table_gone(mark(key)));
+        let tables: Vec<Arc<Table>> = begun.iter().map(|(_, table)| Arc::clone(&table.table)).collect();
+        let stored = self.ask(tables, vec![])?;
+        for ((key, SyncedTable { table, origin, .. }), stored) in begun.into_iter().zip(stored) {
+            self.insert(key, &table, origin, &stored);
+        }
+        Ok(())
+    }
+
+    /// End-of-RIB of a VPN family: of the tables of all its route distinguishers, those that the session has not sent included,
+    /// which go, and those that begin later, which are complete from their start (RFC 4724 section 2). Whether it is the
+    /// first of any.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn end_of_vpn_rib(&mut self, source: &Source, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
+        self.begin_held(source, afi)?;
+        let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, Part::Vpn(_));
+        let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);
+        let keys: Vec<TableKey> = self.keys_of(&source.peer).filter(is_meant).cloned().collect();
+        let mut is_first = keys.is_empty();
+        let mut gone = BTreeSet::new();
+        for key in &keys {
+            let is_sent = self.tables[key].is_heard;
+            // The distinguisher's table of the other family has the same name, and goes or stays with this one.
+            let other = TableKey { afi: if afi == Afi::Ipv4 { Afi::Ipv6 } else { Afi::Ipv4 }, ..key.clone() };
+            if is_sent || self.tables.contains_key(&other) || self.held.contains(&other) {
+                is_first |= self.complete(key, received_at)?;
+            } else if let Some(mut table) = self.take(key) {
+                is_first = true;
+                self.standing.table_gone(mark(key));
+                table.purge(&mut self.outbox, &self.standing, received_at)?;
+                gone.insert(whole(key));
+            }
+        }
+        let family = AfiSafi { safi: 128, ..afi.into() };
+        self.completed.entry(source.peer).or_default().insert((source.view, family));
+        if !gone.is_empty() {
+            info!(
+                "router {}: {} VPN tables that were not sent any more are removed",
+                self.outbox.owner().router,
+                gone.len()
+            );
+            self.must_wait = true;
+            self.outbox.op(StateOp::TablesDown { tables: gone.into_iter().collect(), event: None })?;
+        }
+        Ok(is_first)
+    }
+
+    /// Begins the VPN tables of a family that the database has and the session has not sent, all at once.
+    fn begin_held(&mut self, source: &Source, afi: Afi) -> Result<(), SessionEnd> {
+        let all: Vec<(TableKey, Origin)> =
+            self.held_vpn(source, afi).map(|(key, of)| (key.clone(), of.clone())).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let tables: Vec<Arc<Table>> = all.iter().map(|(key, _)| self.new_table(source, key)).collect();
+        let loaded: Option<Vec<_>> = all.iter().map(|(key, _)| self.loaded.remove(key)).collect();
+        let stored = match loaded.filter(|_| !self.must_wait) {
+            Some(loaded) => {
+                self.outbox.op(StateOp::SyncStart { tables: tables.clone(), stored: None })?;
+                loaded
+            }
+            None => self.ask(tables.clone(), vec![])?,
+        };
+        for (((key, origin), table), stored) in all.into_iter().zip(&tables).zip(stored) {
+            self.insert(key, table, origin, &stored);
+        }
+        Ok(())
+    }
+
+    /// The VPN tables of this family that the session has not begun.
+    fn held_vpn<'a>(&'a self, source: &Source, afi: Afi) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
+        let view = source.view;
+        let is_meant =
+            move |key: &TableKey, of: &Origin| key.view == view && key.afi == afi && matches!(of.part, Part::Vpn(_));
+        self.held.of(&source.peer).filter(move |(key, of)| is_meant(key, of))
+    }
+
+    fn new_table(&self, source: &Source, key: &TableKey) -> Arc<Table> {
+        let router = self.outbox.owner().router.clone();
+        let TableKey { view, ref name, afi } = *key;
+        Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker: source.speaker })
+    }
+
+    /// The table's key, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
+    /// `None`: there is no room for it.
+    pub(super) fn table(
+        &mut self,
+        source: &Source,
+        name: &TableName,
+        slot: Slot,
+    ) -> Result<Option<TableKey>, SessionEnd> {
+        let key = key_of(source, name, slot);
+        if self.tables.contains_key(&key) {
+            return Ok(Some(key));
+        }
+        self.drop_expected(source)?;
+        if !self.has_room(slot.family())? {
+            return Ok(None);
+        }
+        let table = self.new_table(source, &key);
+        let (peer, part) = (source.peer, slot.part);
+        let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
+        let is_stored = self.held.contains(&key) || self.expired.remove(&key);
+        // A VPN has thousands of tables: what is stored of all of them is asked for with the first.
+        let mut beside = Vec::new();
+        if is_stored && matches!(part, Part::Vpn(_)) && !self.loaded.contains_key(&key) {
+            let of_both = [Afi::Ipv4, Afi::Ipv6].into_iter().flat_map(|afi| self.held_vpn(source, afi));
+            let others = of_both.filter(|(other, _)| **other != key && !self.loaded.contains_key(*other));
+            beside.extend(others.map(|(other, _)| self.new_table(source, other)));
+        }
+        self.start(key.clone(), &table, origin, is_stored, beside)?;
+        Ok(Some(key))
+    }
+
+    /// Whether there is room for another table; said once of each family where there is none.
+    fn has_room(&mut self, family: AfiSafi) -> Result<bool, SessionEnd> {
+        if self.tables.len() < self.tables_max {
+            return Ok(true);
+        }
+        if self.refused.insert(family) {
+            let router = &self.outbox.owner().router;
+            let routes = self.tables.len();
+            warn!("router {router}: further tables of {family} are not stored: the session has {routes} tables");
+            let reason = format!("further tables of {family} are not stored: {routes} tables");
+            self.outbox.note(router_note(SessionEventKind::TableFull, Some(&reason), None))?;
+        }
+        Ok(false)
+    }
+
+    /// Begins a table that is not begun, of which something may be stored or nothing is.
+    fn start(
+        &mut self,
+        key: TableKey,
+        table: &Arc<Table>,
+        origin: Origin,
+        may_be_stored: bool,
+        beside: Vec<Arc<Table>>,
+    ) -> Result<(), SessionEnd> {
+        let names = self.names(&key, &origin);
+        let loaded = self.loaded.remove(&key);
+        let stored = if self.must_wait || (may_be_stored && loaded.is_none()) {
+            self.load(beside)?;
+            self.ask(vec![Arc::clone(table)], names)?.into_iter().next().unwrap_or_default()
+        } else {
+            self.outbox.op(StateOp::SyncStart { tables: vec![Arc::clone(table)], stored: None })?;
+            self.remember(names)?;
+            loaded.unwrap_or_default()
+        };
+        self.insert(key.clone(), table, origin.clone(), &stored);
+        self.start_other_families(&key, table, &origin)
+    }
+
+    /// A table goes on in the families that are stored of it, whether or not they are heard of again: what of it is stale at
+    /// the end of the hold goes route by route, because the table as a whole is there.
+    fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &Origin) -> Result<(), SessionEnd> {
+        for afi in [Afi::Ipv4, Afi::Ipv6] {
+            let other = TableKey { afi, ..key.clone() };
+            if afi != key.afi && self.held.contains(&other) {
+                self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone(), true, vec![])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks what is stored of tables that do not begin yet, all at once.
+    fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<(), SessionEnd> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<TableKey> = tables.iter().map(|table| place_of(table)).collect();
+        let (reply, answer) = bounded(1);
+        self.outbox.op(StateOp::Load { tables, stored: reply })?;
+        self.outbox.flush()?;
+        let answer = answer.recv().map_err(|_| self.no_answer())?;
+        self.loaded.extend(keys.into_iter().zip(answer));
+        Ok(())
+    }
+
+    /// Begins tables and waits for what is stored of them.
+    fn ask(
+        &mut self,
+        tables: Vec<Arc<Table>>,
+        names: Vec<TableNameRecord>,
+    ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
+        let (reply, answer) = bounded(1);
+        self.outbox.op(StateOp::SyncStart { tables, stored: Some(reply) })?;
+        self.remember(names)?;
+        self.outbox.flush()?;
+        let answer = answer.recv().map_err(|_| self.no_answer())?;
+        self.must_wait = false;
+        Ok(answer)
+    }
+
+    /// Has names of tables stored that have just begun.
+    fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
+        if names.is_empty() { Ok(()) } else { self.outbox.op(StateOp::TableNames(names)) }
+    }
+
+    /// What has to be remembered of a table's name, unless that is remembered already.
+    fn names(&mut self, key: &TableKey, origin: &Origin) -> Vec<TableNameRecord> {
+        let rib = key.view.kind();
+        let mut names = Vec::new();
+        if self.held.origin(key) == Some(origin) {
+            return names;
+        }
+        names.push(peer_records::table_name(rib, origin, &key.name));
+        // What tells a peer apart that has no unicast table of its own.
+        let unicast = Origin { part: Part::Unicast, ..origin.clone() };
+        if origin.part != Part::Unicast && self.named.as_ref() != Some(&(rib, unicast.clone())) {
+            names.push(peer_records::table_name(rib, &unicast, &unicast.unicast));
+            self.named = Some((rib, unicast));
+        }
+        names
+    }
+
+    fn insert(&mut self, key: TableKey, table: &Arc<Table>, origin: Origin, stored: &[StoredRoute]) {
+        info!("{table}: dump begins, {} routes stored", stored.len());
+        // A removal takes the row with it: where there is none, no event of the table counts.
+        let has_past = self.held.contains(&key) || !stored.is_empty();
+        self.held.remove(&key);
+        let mut dump = Dump::Expected { since: self.idle };
+        let mut rib = Rib::stored(key.afi, stored);
+        let mut is_heard = false;
+        if let Some(is_over) = self.standing.table_begun(mark(&key)) {
+            // Part of the dump was applied by an earlier process: what this one does not see is not stale.
+            rib.confirm_all();
+            is_heard = true;
+            dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
+        }
+        let meter = self.outbox.owner().meter.table(table);
+        let table = Arc::clone(table);
+        self.by_peer.entry(origin.peer).or_default().insert(key.clone());
+        self.show(&origin, &key);
+        let begun = SyncedTable {
+            was_stored: !rib.is_empty(),
+            table,
+            origin,
+            rib,
+            has_past,
+            dump,
+            eor_seen: false,
+            is_heard,
+            left_out: 0,
+            room: Room::Left,
+            meter,
+        };
+        begun.meter.end_of_rib.set(0);
+        begun.measure();
+        self.due.note(&key, &begun, &self.rules);
+        self.tables.insert(key, begun);
+    }
+
+    /// Whether the End-of-RIB of a table that begins has come already, with that of its family.
+    pub(super) fn is_complete(&self, key: &TableKey, table: &SyncedTable) -> bool {
+        let completed = self.completed.get(&table.origin.peer);
+        completed.is_some_and(|families| families.contains(&(key.view, table.family())))
+    }
+
+    /// Why a command had no answer.
+    fn no_answer(&self) -> SessionEnd {
+        let owner = self.outbox.owner();
+        match owner.refusal() {
+            _ if owner.is_lost() => SessionEnd::OwnershipLost,
+            Some(refusal) => SessionEnd::DatabaseRefused(refusal.0.clone()),
+            None => SessionEnd::WritersGone,
+        }
+    }
+}
+
+fn place_of(table: &Table) -> TableKey {
+    TableKey { view: table.view, name: Arc::clone(&table.name), afi: table.afi }
+}

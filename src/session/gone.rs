@@ -1,0 +1,166 @@
+//! How tables of a session go: Peer Down, another name, another view, the end of the hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::SessionEnd;
+use super::changes::Slot;
+use super::peers::{PeerId, Renamed, Source};
+use super::synced_table::SyncedTable;
+use super::table_names::GivenNames;
+use super::tables::{Tables, mark, router_note, whole};
+use crate::model::{Afi, AfiSafi, TableKey, View};
+use crate::pipeline::{SessionEventKind, StateOp};
+
+/// What went with a Peer Down.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// All that the peer or instance had.
+    All(PeerId),
+    /// The table of this name; others of it are left.
+    Table(PeerId, Arc<str>),
+}
+
+impl Tables {
+    /// A Loc-RIB instance or a peer went down: its tables go, routes and sync rows. `None`: it had none.
+    ///
+    /// One that this session has not brought up may have tables of sessions before: that is looked up in memory. `name` is
+    /// that of the table in the message; where the peer has it beside others, it alone goes (RFC 9069 section 5.3).
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Gone>, SessionEnd> {
+        let peer = &if self.by_peer.contains_key(peer) { *peer } else { self.held.meant_down(peer).unwrap_or(*peer) };
+        let begun = self.keys_of(peer).map(|key| (key, &*self.tables[key].origin.given));
+        let held = self.held.of(peer).map(|(key, origin)| (key, &*origin.given));
+        let mut doomed: Vec<(&TableKey, &str)> = begun.chain(held).collect();
+        let mut gone = Gone::All(*peer);
+        if let Some(name) = name {
+            let is_named = |(_, given): &(&TableKey, &str)| *given == name;
+            if doomed.iter().any(is_named) && !doomed.iter().all(is_named) {
+                doomed.retain(is_named);
+                gone = Gone::Table(*peer, name.into());
+            }
+        }
+        let default = GivenNames::default().of(peer.kind, AfiSafi::IPV4_UNICAST);
+        let strays = self.held.strays(peer.address, name.unwrap_or(&default));
+        let doomed: BTreeSet<_> = doomed.into_iter().map(|(key, _)| key).chain(strays).map(whole).collect();
+        if gone == Gone::All(*peer) {
+            self.completed.remove(peer);
+        }
+        let is_any = self.remove(&doomed, SessionEventKind::PeerDown, reason)?;
+        Ok(is_any.then_some(gone))
+    }
+
+    /// A Peer Up gave tables of a peer or instance another name: what is stored under the old one goes, as with a Peer Down.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed) -> Result<(), SessionEnd> {
+        let begun = self.keys_of(peer).filter(|key| {
+            let table = &self.tables[*key];
+            renamed.before(table.family()).is_some_and(|before| before == table.origin.given)
+        });
+        let held = self.held.of(peer).filter(|(key, origin)| {
+            let family = Slot { afi: key.afi, part: origin.part }.family();
+            renamed.after(family).is_some_and(|after| *after != origin.given)
+        });
+        let doomed: BTreeSet<_> = begun.chain(held.map(|(key, _)| key)).map(whole).collect();
+        self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
+    }
+
+    /// A neighbour sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
+    pub(super) fn drop_expected(&mut self, source: &Source) -> Result<(), SessionEnd> {
+        if source.view == View::LocRib {
+            return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
+        }
+        let is_silent = |table: &SyncedTable| !table.is_heard && table.rib.is_empty();
+        let is_other = |key: &&TableKey| key.view != source.view && key.view.kind() == source.view.kind();
+        let its_own = || self.keys_of(&source.peer).filter(is_other);
+        // A table goes in all its families: if one of them is alive, none does.
+        let alive: BTreeSet<_> = its_own().filter(|key| !is_silent(&self.tables[*key])).map(whole).collect();
+        let gone: Vec<_> = its_own().filter(|key| !alive.contains(&whole(key))).cloned().collect();
+        let mut tables = BTreeSet::new();
+        for key in gone {
+            self.take(&key);
+            tables.insert(whole(&key));
+        }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.must_wait = true;
+        self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
+    }
+
+    /// A neighbour's view is not stored any more: its tables go.
+    ///
+    /// # Errors
+    /// The session cannot go on.
+    pub fn drop_view(&mut self, source: &Source, view: View, reason: &str) -> Result<bool, SessionEnd> {
+        let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
+        self.remove(&doomed, SessionEventKind::ViewDropped, reason)
+    }
+
+    /// Takes a table out of the session's memory.
+    pub(super) fn take(&mut self, key: &TableKey) -> Option<SyncedTable> {
+        let table = self.tables.remove(key)?;
+        self.unshare(&table.origin.peer, key);
+        if let Some(keys) = self.by_peer.get_mut(&table.origin.peer) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_peer.remove(&table.origin.peer);
+            }
+        }
+        self.due.forget(key, &table, &self.rules);
+        self.outbox.forget(&table.table);
+        self.outbox.owner().meter.forget_table(&table.table);
+        Some(table)
+    }
+
+    /// Tables go in all their families. What goes of one neighbour is one row of `session_events`, and so is each table of a
+    /// Loc-RIB: that row stands for the end of every route when history is read (`table_removals`), so no earlier event may
+    /// be dated later than it.
+    pub(super) fn remove(
+        &mut self,
+        doomed: &BTreeSet<(View, Arc<str>)>,
+        kind: SessionEventKind,
+        reason: &str,
+    ) -> Result<bool, SessionEnd> {
+        if !doomed.is_empty() {
+            self.outbox.settle()?;
+            self.must_wait = true;
+        }
+        let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (view, name) in doomed {
+            let address = view.neighbour().map(|of| of.address);
+            let unicast = self.doom(*view, name);
+            let name_of_all = if address.is_some() { unicast.unwrap_or(Arc::clone(name)) } else { Arc::clone(name) };
+            together.entry((address, name_of_all)).or_default().push((*view, Arc::clone(name)));
+        }
+        for ((peer_address, name), tables) in together {
+            let mut event = router_note(kind, Some(reason), None);
+            event.peer_address = peer_address;
+            event.table_name = Some(name);
+            self.outbox.op(StateOp::TablesDown { tables, event: Some(event) })?;
+        }
+        Ok(!doomed.is_empty())
+    }
+
+    /// Takes a table out of the session's memory in all its families, begun or not; what the unicast table beside it is called.
+    fn doom(&mut self, view: View, name: &Arc<str>) -> Option<Arc<str>> {
+        let mut unicast = None;
+        for afi in [Afi::Ipv4, Afi::Ipv6] {
+            let key = TableKey { view, name: Arc::clone(name), afi };
+            if let Some(origin) = self.held.origin(&key) {
+                unicast = Some(Arc::clone(&origin.unicast));
+            }
+            self.held.remove(&key);
+            self.loaded.remove(&key);
+            if let Some(table) = self.take(&key) {
+                unicast = Some(table.origin.unicast);
+                self.standing.table_gone(mark(&key));
+            }
+        }
+        unicast
+    }
+}
