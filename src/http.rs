@@ -1,6 +1,6 @@
 //! What an operator sees over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 //!
-//! One thread accepts, reads and answers without waiting for any client ([`connections`]); each request and each answer has a
+//! One thread accepts, reads and answers without waiting for any client (`connections`); each request and each answer has a
 //! deadline and a size, so that nobody who is slow keeps others waiting. Everything is read-only. Nothing here touches a writer: what
 //! is answered comes from counters, or from one database connection of its own with short time limits.
 //!

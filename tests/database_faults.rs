@@ -139,7 +139,7 @@ impl Scene {
     fn are_over(&self, troubles: usize) {
         eventually_equal(troubles, || self.log().count_logged(ENDS));
         assert_eq!(self.log().count_logged(BEGINS), troubles);
-        assert_eq!(self.log().count_logged(" error "), troubles);
+        assert_eq!(self.log().count_logged("Z error "), troubles);
     }
 
     fn stop(mut self) {

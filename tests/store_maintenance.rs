@@ -1,5 +1,7 @@
 //! Maintenance against a real PostgreSQL: partitions, retention, the summary, and nobody waits for any of it.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 #[path = "common/pg.rs"]
 mod pg;
 

@@ -1,7 +1,7 @@
 //! One trouble with the database, however many threads meet it: one error when it begins, a warning whenever its cause changes
 //! and every five minutes, one line when it is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ struct Trouble {
     met_by: BTreeMap<String, String>,
     /// The cause that was logged last, and when.
     told: (String, Instant),
+    /// All that were.
+    all_told: BTreeSet<String>,
     /// The latest cause in words.
     latest: String,
     /// What waited when the first of them got through.
@@ -56,14 +58,20 @@ impl Outage {
         let Some(trouble) = &mut inner.now else {
             let met_by = BTreeMap::from([(who.to_owned(), cause.clone())]);
             log::error!("database: {latest} ({who}); trying again until it can");
-            inner.now = Some(Trouble { since: now, met_by, told: (cause, now), latest, waited: None });
+            let all_told = BTreeSet::from([cause.clone()]);
+            inner.now = Some(Trouble { since: now, met_by, told: (cause, now), all_told, latest, waited: None });
             return;
         };
-        let is_new_to_it = trouble.met_by.insert(who.to_owned(), cause.clone()).as_ref() != Some(&cause);
+        let is_news = match trouble.met_by.insert(who.to_owned(), cause.clone()) {
+            // One more thread may only now find what others met a while ago.
+            None => !trouble.all_told.contains(&cause),
+            Some(last) => last != cause && trouble.told.0 != cause,
+        };
         let is_due = now.duration_since(trouble.told.1) >= TELL_EVERY;
-        if is_due || is_new_to_it && cause != trouble.told.0 {
+        if is_due || is_news {
             let seconds = now.duration_since(trouble.since).as_secs();
             log::warn!("database: still {latest} ({who}), since {seconds} s");
+            trouble.all_told.insert(cause.clone());
             trouble.told = (cause, now);
         } else {
             log::debug!("database: {latest} ({who})");
@@ -158,10 +166,14 @@ mod tests {
         assert!(told(&outage).contains("who"));
         let cause = outage.cause().unwrap();
         assert!(cause.starts_with("not usable: me@db:1/rib: ") && cause.ends_with("who"), "{cause}");
-        // Another thread that still meets the first one changes what is told, once.
+        // Another thread finds the first cause: that is no news. When it meets one after the other, it is.
         outage.begin("two", "me@db:1/rib", &away("no answer for 9 s"));
-        outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        outage.begin("two", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        assert!(told(&outage).contains("who"));
+        outage.begin("two", "me@db:1/rib", &away("no answer for 9 s"));
         assert_eq!(told(&outage), "no answer for  s");
+        outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
+        assert_eq!(told(&outage), "no answer for  s", "it said so before");
         // What lasts is told again.
         let long_ago = Instant::now().checked_sub(TELL_EVERY).unwrap();
         outage.lock().now.as_mut().unwrap().told.1 = long_ago;
