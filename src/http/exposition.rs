@@ -204,6 +204,8 @@ fn writer_families(out: &mut Exposition, meters: &Meters, health: &Health) {
         series.add(&[("kind", "route_deleted")], of(&health.routes_deleted));
         series.add(&[("kind", "route_written")], of(&health.routes_written));
     });
+    let help = "Events of routers that another collector took, which could not be stored: a row gap says so.";
+    out.one("rib_ingester_events_lost_total", COUNTER, help, of(&health.events_lost));
     let help = "Rows that the database refused and that went to the rejected file.";
     out.one("rib_ingester_rejected_rows_total", COUNTER, help, of(&health.rows_rejected));
     let help = "Attempts at the database that failed and were repeated.";

@@ -40,19 +40,21 @@ const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// One event writer.
 pub(super) struct EventWriter {
     options: Arc<PipelineOptions>,
-    link: Link,
+    pub(super) link: Link,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
+    /// The time of the last event of each router that another collector took.
+    pub(super) late: HashMap<RouterId, Timestamp>,
     pasts: Pasts,
     compressor: Option<Compressor<'static>>,
-    columns: WithdrawColumns,
+    pub(super) columns: WithdrawColumns,
     rejected: RejectedRows,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     given_up: u64,
 }
 
 /// The attribute columns of withdraws, which are the same for all.
-struct WithdrawColumns {
+pub(super) struct WithdrawColumns {
     withdrawn: EncodedRoute,
     stale: EncodedRoute,
     reread: EncodedRoute,
@@ -61,6 +63,8 @@ struct WithdrawColumns {
 /// A batch with its times.
 struct Stamped {
     owners: BTreeMap<RouterId, Arc<Ownership>>,
+    /// Who had the routers that another collector has taken meanwhile.
+    lost: BTreeMap<RouterId, Arc<Ownership>>,
     rows: Vec<Row>,
     tables: BTreeSet<Arc<Table>>,
     /// What the sessions are told when it is stored.
@@ -98,6 +102,7 @@ impl EventWriter {
                 reread: EncodedRoute::reread(),
             },
             last: HashMap::new(),
+            late: HashMap::new(),
             pasts: Pasts::default(),
             compressor,
             given_up: 0,
@@ -155,6 +160,7 @@ impl EventWriter {
         match self.stamp(batches) {
             Some(mut stamped) => {
                 self.write_all(&mut stamped);
+                self.write_lost(&mut stamped);
                 // What was given up is the sessions' to keep, and all behind it.
                 if self.given_up == 0 {
                     stamped.pieces.iter().for_each(|(owner, upto)| owner.progress.events.acknowledge(*upto));
@@ -164,11 +170,29 @@ impl EventWriter {
         }
     }
 
+    /// Stores what is of routers that another collector has taken.
+    fn write_lost(&mut self, batch: &mut Stamped) {
+        for (router, owner) in std::mem::take(&mut batch.lost) {
+            let rows: Vec<Row> = batch.rows.extract_if(.., |row| row.event.table.router == router).collect();
+            let count = rows.len();
+            // What is dated after the claim is not this collector's any more.
+            self.last.remove(&router);
+            if count > 0 && self.write_late(&owner, rows).is_none() {
+                self.give_up(count);
+            }
+        }
+    }
+
     /// Gives each event its time. `None`: the grace at the stop is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
         let base = self.link.insist(events::clock)?;
-        let mut stamped =
-            Stamped { owners: BTreeMap::new(), rows: Vec::new(), tables: BTreeSet::new(), pieces: Vec::new() };
+        let mut stamped = Stamped {
+            owners: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            rows: Vec::new(),
+            tables: BTreeSet::new(),
+            pieces: Vec::new(),
+        };
         for batch in batches {
             let router = &batch.owner.router;
             let mut last = match self.last.get(router) {
@@ -290,9 +314,10 @@ impl EventWriter {
                 return Ok(());
             }
             for router in lost {
-                // From here on its rows are passed over.
+                // From here on its rows are passed over, and stored at the end.
                 if let Some(owner) = batch.owners.remove(&router) {
                     mark_lost(&owner);
+                    batch.lost.insert(router, owner);
                 }
             }
         }
@@ -305,8 +330,7 @@ impl EventWriter {
         way: Way,
         is_last: bool,
     ) -> Result<Vec<RouterId>, Failure> {
-        let routers: Vec<RouterId> = batch.owners.keys().cloned().collect();
-        let collector = &self.options.collector_id;
+        let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
         let columns = &self.columns;
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
@@ -314,7 +338,7 @@ impl EventWriter {
         let lost = self.link.attempt(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
-            let lost = owner::lost_to_others(&mut transaction, collector, &routers)?;
+            let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
                 return Ok(lost);
             }
@@ -354,10 +378,12 @@ impl EventWriter {
     }
 
     fn reject(&mut self, batch: &Stamped, range: &Range<usize>, error: &store::Error) {
-        for row in &batch.rows[range.clone()] {
-            Health::count(&self.health.rows_rejected, 1);
-            self.rejected.keep(&row.event.table.router, row, error);
-        }
+        batch.rows[range.clone()].iter().for_each(|row| self.reject_row(row, error));
+    }
+
+    pub(super) fn reject_row(&mut self, row: &Row, error: &store::Error) {
+        Health::count(&self.health.rows_rejected, 1);
+        self.rejected.keep(&row.event.table.router, row, error);
     }
 
     fn give_up(&mut self, events: usize) {
@@ -396,7 +422,7 @@ impl Row {
         self.compare_keys(other) == Ordering::Equal
     }
 
-    fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
+    pub(super) fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
         let (action, route) = match &self.event.change {
             RouteChange::Announce(route) => (Action::Announce, route),
             RouteChange::Withdraw(WithdrawReason::Withdrawn) => (Action::Withdraw, &columns.withdrawn),

@@ -27,6 +27,8 @@ pub struct Health {
     pub routes_written: AtomicU64,
     /// Rows of `current_routes` that were deleted.
     pub routes_deleted: AtomicU64,
+    /// Events of routers that another collector took, which could not be stored before that.
+    pub events_lost: AtomicU64,
     /// Rows of `route_events` that were inserted.
     pub events_written: AtomicU64,
     /// Rows that the database refused and that went to the rejected file.

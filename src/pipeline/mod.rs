@@ -15,6 +15,7 @@ mod event_writer;
 mod extras;
 mod health;
 mod help;
+mod late;
 mod lead;
 mod link;
 pub mod op;

@@ -34,6 +34,8 @@ pub struct Ownership {
     pub progress: Progress,
     /// What waits in memory, of all sessions.
     pub waiting: Arc<Waiting>,
+    /// Whether another collector had the router before, and may have been told of the same events.
+    pub is_taken_over: bool,
     /// When the session began, by the database's clock.
     pub began: Timestamp,
     /// When the oldest session of the router began that lived then.
@@ -55,6 +57,7 @@ impl Ownership {
             meter,
             progress: Progress::default(),
             waiting: Arc::default(),
+            is_taken_over: false,
             began: Timestamp::from_unix_micros(0),
             reporting_since: Timestamp::from_unix_micros(0),
             lost: Arc::default(),

@@ -450,6 +450,7 @@ impl StateWriter {
             *known = (taken.epoch, Arc::default());
         }
         owner.lost = Arc::clone(&known.1);
+        owner.is_taken_over = taken.is_taken_over;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
         let owner::Taken { tables, add_path, names, .. } = taken;

@@ -181,10 +181,10 @@ impl Outbox {
     /// # Errors
     /// The writers are gone, or another session owns the router now.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
-        if self.owner.is_lost() {
-            return Err(SessionEnd::OwnershipLost);
-        }
+        // Another collector has the router: what was read before is history all the same, dated before its claim.
+        let is_lost = self.owner.is_lost();
         if !self.is_ending
+            && !is_lost
             && let Some(refusal) = self.owner.refusal()
         {
             return Err(SessionEnd::DatabaseRefused(refusal.0.clone()));
@@ -205,6 +205,10 @@ impl Outbox {
             progress.events.count_sent();
             self.owner.waiting.add(batch.events.len());
             history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
+        }
+        if is_lost {
+            self.ops.clear();
+            return Err(SessionEnd::OwnershipLost);
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
         if self.ops.is_empty() {

@@ -98,6 +98,11 @@ impl Writer<'_> {
         })
     }
 
+    /// Whether the collector that had the router before may have been told the same.
+    pub fn is_taken_over(&self) -> bool {
+        self.outbox.owner().is_taken_over
+    }
+
     /// A dump repeats what is stored, which is no event. It counts where the same is said again.
     pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
         if self.outbox.keeps_history() {
@@ -143,7 +148,8 @@ impl SyncedTable {
         if was.is_none() && is_dump {
             writer.repeated(&self.table, nlri, &change);
         } else {
-            let doubts = Doubts { is_dumped: is_dump && self.has_past, ..Doubts::default() };
+            let is_shared = is_dump && writer.is_taken_over();
+            let doubts = Doubts { is_dumped: is_dump && (self.has_past || is_shared), is_shared, ..Doubts::default() };
             writer.event(&self.table, nlri, change.clone(), doubts)?;
         }
         match was {

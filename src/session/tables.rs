@@ -142,7 +142,8 @@ impl Tables {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                    writer.event(&table.table, nlri, change.clone(), Doubts::default())?;
+                    let is_shared = table.dump != Dump::Over && writer.is_taken_over();
+                    writer.event(&table.table, nlri, change.clone(), Doubts { is_shared, ..Doubts::default() })?;
                     if table.rib.withdraw(&nlri) {
                         writer.op(&table.table, nlri, change, Was::Stored)?;
                     }

@@ -122,6 +122,33 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
+/// The time of a router's latest event from `from` on and before `before`, in the tables that have a row of their
+/// synchronisation and in `tables`.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn latest_before(
+    client: &mut Client,
+    router: &RouterId,
+    tables: &[&Table],
+    from: Timestamp,
+    before: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
+    let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
+    let row = client.query_typed_one(
+        include_str!("../../sql/latest_event_before.sql"),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&system_time(from), Type::TIMESTAMPTZ),
+            (&system_time(before), Type::TIMESTAMPTZ),
+            (&names, Type::TEXT_ARRAY),
+            (&afis, Type::INT2_ARRAY),
+        ],
+    )?;
+    row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
+}
+
 /// Copies rows.
 ///
 /// # Errors
@@ -230,6 +257,12 @@ pub(super) fn read_time(time: SystemTime) -> Result<Timestamp> {
         Err(before) => -i64::try_from(before.duration().as_micros()).map_err(absurd)?,
     };
     Ok(Timestamp::from_unix_micros(micros))
+}
+
+/// A time as the client writes it.
+pub(super) fn system_time(time: Timestamp) -> SystemTime {
+    let micros = Duration::from_micros(time.unix_micros().unsigned_abs());
+    if time.unix_micros() < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros }
 }
 
 /// Whole seconds since 1970, which a double holds exactly.

@@ -1,12 +1,13 @@
 //! `router_owner` and `routers`: which collector may write which router's rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
+use super::events::read_time;
 use super::record::{AddPathRecord, RouterRecord, TableNameRecord};
 use super::{add_path, sessions, sync, table_names};
 use crate::model::{Afi, RouterId, TableKey, Timestamp};
@@ -16,6 +17,8 @@ use crate::model::{Afi, RouterId, TableKey, Timestamp};
 pub struct Taken {
     /// To be checked in every write transaction.
     pub epoch: i64,
+    /// Whether another collector had it before.
+    pub is_taken_over: bool,
     /// When it was taken.
     pub began: Timestamp,
     /// Tables that are stored and that no other session of the router has begun.
@@ -41,7 +44,8 @@ pub fn claim(
     has_others: bool,
 ) -> Result<Option<Taken>> {
     let mut transaction = client.transaction()?;
-    if must_be_ours && is_owned_by_another(&mut transaction, collector, &record.router)? {
+    let is_taken_over = is_owned_by_another(&mut transaction, collector, &record.router)?;
+    if must_be_ours && is_taken_over {
         return Ok(None);
     }
     let row = transaction.query_typed_one(
@@ -64,7 +68,7 @@ pub fn claim(
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
     let names = table_names::of_router(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Some(Taken { epoch, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
+    Ok(Some(Taken { epoch, is_taken_over, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {
@@ -122,25 +126,14 @@ pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Re
     Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
 }
 
-/// The routers among `routers` that another collector than `collector` has taken, and holds on to the others until the
-/// transaction ends.
-///
-/// For history: what an older session of our own saw is true even when a newer one has taken its router.
+/// When its owner took the router, if it has one, and the epoch that it was given.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn lost_to_others(
-    transaction: &mut Transaction<'_>,
-    collector: &str,
-    routers: &[RouterId],
-) -> Result<Vec<RouterId>> {
-    let names: Vec<&str> = routers.iter().map(RouterId::as_str).collect();
-    let rows = transaction.query_typed(
-        "SELECT router_id FROM router_owner WHERE router_id = ANY ($1) AND collector_id = $2 ORDER BY router_id FOR SHARE",
-        &[(&names, Type::TEXT_ARRAY), (&collector, Type::TEXT)],
-    )?;
-    let ours: HashSet<&str> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(routers.iter().filter(|router| !ours.contains(router.as_str())).cloned().collect())
+pub fn since(client: &mut Client, router: &RouterId) -> Result<Option<(Timestamp, i64)>> {
+    let sql = "SELECT since, epoch FROM router_owner WHERE router_id = $1";
+    let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT)])?;
+    row.map(|row| Ok((read_time(row.get(0))?, row.get(1)))).transpose()
 }
 
 /// The `afi` column as a family.

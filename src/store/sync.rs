@@ -7,13 +7,14 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
+use super::events::system_time;
 use super::owner::read_afi;
 use super::record::{SessionEvent, cut_reason};
 use super::routes::WholeTable;
 use super::statement::on;
 use super::table_columns::TableColumns;
 use super::table_names;
-use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, View};
+use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, Timestamp, View};
 
 /// How long counting one table may take, whatever a writer's other statements may.
 const COUNT_TIMEOUT: &str = "10min";
@@ -241,6 +242,23 @@ pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&Route
             (&kinds, Type::TEXT_ARRAY),
             (&reasons, Type::TEXT_ARRAY),
             (&routes, Type::INT8_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Writes that events of a router are lost, from when on.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reason: &str, events: usize) -> Result<()> {
+    client.query_typed(
+        include_str!("../../sql/insert_history_gap.sql"),
+        &[
+            (&router.as_str(), Type::TEXT),
+            (&system_time(from), Type::TIMESTAMPTZ),
+            (&cut_reason(reason), Type::TEXT),
+            (&i64::try_from(events).unwrap_or(i64::MAX), Type::INT8),
         ],
     )?;
     Ok(())

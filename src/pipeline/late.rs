@@ -1,0 +1,121 @@
+//! Events that were read before another collector took their router: stored in front of what that one stores.
+//!
+//! Times are strictly increasing per router, and history is read in their order. So what this collector still has is dated
+//! behind its last event and before the other one's claim, by the checking path: both may have been told the same. What does not
+//! fit in between is a row `gap` and counted.
+
+use std::sync::Arc;
+
+use super::event_writer::{EventWriter, Row};
+use super::health::Health;
+use super::link::Failure;
+use super::op::Ownership;
+use crate::model::{RouterId, Table, Timestamp};
+use crate::store::events::{self, Check};
+use crate::store::{owner, sync};
+
+/// How long before the claim late events begin at the latest: room for a million of them, a microsecond each.
+const ROOM_MICROS: i64 = 1_000_000;
+
+/// How long before the claim the router's last event is looked for.
+const LOOK_BACK_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+impl EventWriter {
+    /// Stores the events of a router that another collector has. `None`: the grace at the stop is over.
+    pub(super) fn write_late(&mut self, of: &Arc<Ownership>, mut rows: Vec<Row>) -> Option<()> {
+        let router = &of.router;
+        rows.sort_unstable_by_key(|row| row.time);
+        let Some((since, floor)) = self.room(of, &rows)? else {
+            return self.tell_gap(router, &rows, Timestamp::now(), "yet another one has had it");
+        };
+        let mut last = self.late.get(router).map_or(floor, |late| floor.max(*late));
+        let begins = add(since, -ROOM_MICROS);
+        let mut fits = 0;
+        for row in &mut rows {
+            let time = add(last, 1).max(row.time.min(begins));
+            if time >= since {
+                break;
+            }
+            (row.time, last) = (time, time);
+            fits += 1;
+        }
+        let rest = rows.split_off(fits);
+        let tables: Vec<&Table> = rows.iter().map(|row| &*row.event.table).collect();
+        let reaches = self.link.insist(|client| events::reach(client, &tables))?;
+        for (row, reach) in rows.iter_mut().zip(reaches) {
+            let from = reach.unwrap_or(since).min(since);
+            row.check = Some(Check { is_shared: true, ..Check::none(from) });
+        }
+        self.late.insert(router.clone(), last);
+        if !rows.is_empty() {
+            log::info!("router {router}: {} events from before its take-over are dated before it", rows.len());
+        }
+        self.store_late(router, &rows)?;
+        if rest.is_empty() { Some(()) } else { self.tell_gap(router, &rest, add(floor, 1), "no time is left") }
+    }
+
+    /// When the next collector took the router, and the time of the last event before that. `None`: a later one has it.
+    fn room(&mut self, of: &Ownership, rows: &[Row]) -> Option<Option<(Timestamp, Timestamp)>> {
+        let mut tables: Vec<&Table> = rows.iter().map(|row| &*row.event.table).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        self.link.insist(|client| {
+            let Some((since, epoch)) = owner::since(client, &of.router)? else { return Ok(None) };
+            if epoch != of.epoch + 1 {
+                return Ok(None);
+            }
+            let look_back = add(since, -LOOK_BACK_MICROS);
+            let floor = events::latest_before(client, &of.router, &tables, look_back, since)?;
+            Ok(Some((since, floor.unwrap_or(look_back))))
+        })
+    }
+
+    fn store_late(&mut self, router: &RouterId, rows: &[Row]) -> Option<()> {
+        if rows.is_empty() {
+            return Some(());
+        }
+        let columns = &self.columns;
+        let written = self.link.attempt(|client, attempt| {
+            let mut transaction = client.transaction()?;
+            let all = rows.iter().map(|row| (row.as_event_row(columns), row.check.unwrap_or(Check::none(row.time))));
+            let written = events::copy_checked(&mut transaction, &[router.as_str()], all)?;
+            attempt.commit(transaction, written)
+        });
+        let error = match written {
+            Ok(written) => {
+                Health::count(&self.health.events_written, written);
+                return Some(());
+            }
+            Err(Failure::GaveUp) => return None,
+            Err(Failure::NoPartition(_)) => {
+                let from = rows.first().map_or_else(Timestamp::now, |row| row.time);
+                return self.tell_gap(router, rows, from, "their day is not kept any more");
+            }
+            Err(
+                Failure::BadRow(error)
+                | Failure::Duplicate(error)
+                | Failure::RowOrStatement(error)
+                | Failure::TooLong(error),
+            ) => error,
+        };
+        if rows.len() > 1 {
+            let (front, back) = rows.split_at(rows.len() / 2);
+            self.store_late(router, front)?;
+            return self.store_late(router, back);
+        }
+        rows.iter().for_each(|row| self.reject_row(row, &error));
+        Some(())
+    }
+
+    /// Says that events of a router are lost, from when on.
+    fn tell_gap(&mut self, router: &RouterId, rows: &[Row], from: Timestamp, why: &str) -> Option<()> {
+        let reason = format!("{} events from before a take-over could not be stored: {why}", rows.len());
+        log::error!("router {router}: {reason}");
+        Health::count(&self.health.events_lost, u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        self.link.insist(|client| sync::insert_gap(client, router, from, &reason, rows.len()))
+    }
+}
+
+fn add(time: Timestamp, micros: i64) -> Timestamp {
+    Timestamp::from_unix_micros(time.unix_micros().saturating_add(micros))
+}
