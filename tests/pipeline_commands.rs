@@ -268,3 +268,49 @@ fn a_notification_is_sent_whatever_is_long() {
     }
     assert!(heard.iter().any(|payload| payload.contains("\"cut\":false")));
 }
+
+#[test]
+fn a_long_purge_leaves_room_for_other_routers() {
+    const ROUTES: u32 = 130_000;
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let writer = writers.sender.state(&owner.router);
+    let mut others = (2..40).map(|i| format!("10.0.0.{i}"));
+    let shared = others.find(|other| writers.sender.state(&RouterId::new(other)).same_channel(writer)).unwrap();
+    let other = writers.claim(&shared).owner;
+    let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table(&shared, "global", Afi::Ipv4));
+    let prefix = |i: u32| format!("10.{}.{}.{}/28", i >> 12 & 0xff, i >> 4 & 0xff, (i & 0xf) << 4);
+    db.client()
+        .batch_execute(&format!(
+            "ALTER TABLE current_routes SET (autovacuum_enabled = off);
+             INSERT INTO current_routes (router_id, table_name, afi, prefix)
+             SELECT '10.0.0.1', 'global', 4, set_masklen('10.0.0.0'::inet + i * 16, 28)::cidr FROM generate_series(0, {ROUTES} - 1) i"
+        ))
+        .unwrap();
+    assert_eq!(writers.start_sync(&owner, &t).map(|stored| stored.len()), usize::try_from(ROUTES).ok());
+    let stale: Vec<_> = (0..ROUTES).map(|i| nlri(&prefix(i), None)).collect();
+    // Held up at its first slice, until the other router has said something too.
+    let mut locker = db.client();
+    let mut lock = locker.transaction().unwrap();
+    lock.execute("SELECT FROM current_routes WHERE prefix = '10.0.0.0/28' FOR UPDATE", &[]).unwrap();
+    let end = StateOp::EndOfRib { table: t.clone(), stale };
+    writers.send(&owner, vec![end, announce(&t, "192.0.2.0/24", 1), StateOp::TableSeen(t.clone())]);
+    writers.send(&owner, vec![withdraw(&t, "192.0.2.0/24"), announce(&t, "198.51.100.0/24", 2)]);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_for("the writer at the lock", || db.rows(waits) == ["1"]);
+    writers.send(&other, vec![announce(&u, "203.0.113.0/24", 3)]);
+    lock.commit().unwrap();
+    wait_for("the other router's route", || db.rows("SELECT 1 FROM current_routes WHERE med = 3").len() == 1);
+    assert_eq!(
+        db.rows("SELECT eor_seen FROM rib_sync_status WHERE router_id = '10.0.0.1'"),
+        ["f"],
+        "it did not wait for all of it"
+    );
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(
+        db.rows("SELECT prefix, med FROM current_routes ORDER BY prefix"),
+        ["198.51.100.0/24|2", "203.0.113.0/24|3"]
+    );
+    assert_eq!(db.rows("SELECT eor_seen FROM rib_sync_status WHERE router_id = '10.0.0.1'"), ["t"]);
+}

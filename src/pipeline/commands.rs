@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::backlog::SLICE_ROUTES;
 use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
 use super::health::Health;
 use super::link::Failure;
@@ -14,9 +15,6 @@ use super::state_writer::{StateWriter, mark_lost};
 use crate::model::{Afi, Neighbour, Nlri, Policy, RibKind, RouterId, Table, View};
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::{self, Transaction, load, owner, routes, sessions, sync, table_names};
-
-/// How many routes one transaction of a purge deletes at most.
-const PURGE_ROWS: usize = 20_000;
 
 /// How many commands one transaction does at most.
 const COMMANDS_MAX: usize = 5_000;
@@ -95,7 +93,7 @@ impl StateWriter {
                 .collect();
             let key = |stale: &StaleRoute<'_>| (stale.nlri.prefix, stale.nlri.path_id_column());
             stale.sort_unstable_by(|a, b| a.table.cmp(b.table).then_with(|| key(a).cmp(&key(b))));
-            let outcomes = self.in_sets(&stale, PURGE_ROWS, |transaction, stale| {
+            let outcomes = self.in_sets(&stale, SLICE_ROUTES, |transaction, stale| {
                 let stale = owned(transaction, stale, |stale| stale.owner)?;
                 let keys = stale.iter().map(|of| RouteKey {
                     table: of.table,
@@ -120,7 +118,8 @@ impl StateWriter {
     /// Notes which dumps are complete.
     fn note_complete(&mut self, over: &[Over]) {
         // Whoever was refused the purge does not hear that the dump is complete.
-        let over: Vec<&Over> = over.iter().filter(|over| over.owner.refusal().is_none()).collect();
+        let is_complete = |over: &&Over| !over.is_part && over.owner.refusal().is_none();
+        let over: Vec<&Over> = over.iter().filter(is_complete).collect();
         let outcomes = self.in_sets(&over, COMMANDS_MAX, |transaction, over| {
             let ours = owned(transaction, over, |over| &over.owner)?;
             let of = |eor_seen| -> Vec<&Table> {

@@ -34,6 +34,8 @@ pub(super) struct Over {
     pub(super) stale: Vec<Nlri>,
     /// Whether an End-of-RIB said so.
     pub(super) eor_seen: bool,
+    /// Whether more of its stale routes go by a later batch, so that it does not count as complete yet.
+    pub(super) is_part: bool,
 }
 
 /// A table is to be counted.
@@ -198,8 +200,13 @@ mod tests {
             [ends.forbids_start(table), ends.forbids_change(table), ends.forbids_end(table), ends.removes(table)]
         };
         assert_eq!(asked(&ends, &a), [false; 4]);
-        let over =
-            |table: &Arc<Table>, stale| Over { owner: owner.clone(), table: table.clone(), stale, eor_seen: true };
+        let over = |table: &Arc<Table>, stale| Over {
+            owner: owner.clone(),
+            table: table.clone(),
+            stale,
+            eor_seen: true,
+            is_part: false,
+        };
         ends.push_over(over(&a, vec![]));
         assert_eq!(asked(&ends, &a), [true, false, false, false], "routes of a table that is complete may go first");
         ends.push_over(over(&a, vec![stale]));

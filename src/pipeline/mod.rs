@@ -8,6 +8,7 @@
 //! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
 mod audit;
+mod backlog;
 mod batch;
 mod commands;
 mod ends;

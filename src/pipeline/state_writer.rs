@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvError, select};
 
 use super::PipelineOptions;
 use super::audit::Audit;
+use super::backlog::{self, Backlog, Delayed};
 use super::batch::{Batch, Row};
 use super::ends::{Count, Down, Over, Stale, Start};
 use super::extras::Extras;
@@ -40,6 +41,7 @@ pub(super) struct StateWriter {
     /// The history that what was gathered waits for.
     lead: Lead,
     batch: Batch,
+    backlog: Backlog,
     /// The epoch of each router that was claimed here, and whether it is lost.
     claims: HashMap<RouterId, (i64, Arc<AtomicBool>)>,
     /// Routers whose changes were taken since the last wait for input.
@@ -57,6 +59,7 @@ pub(super) struct StateWriter {
 /// What a writer without work gets.
 enum Task {
     Item(StateItem),
+    Delayed,
     Help(Call),
 }
 
@@ -75,6 +78,7 @@ impl StateWriter {
             exchange,
             lead: Lead::new(hurry),
             batch: Batch::default(),
+            backlog: Backlog::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
             unwritten: 0,
@@ -88,19 +92,34 @@ impl StateWriter {
 
     /// Writes until all senders are gone. Returns how many operations were given up.
     pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
-        while let Ok(task) = self.link.resting(|| self.next(items)) {
-            let item = match task {
-                Task::Item(item) => item,
+        while let Ok(task) = self.next_task(items) {
+            match task {
                 Task::Help(call) => {
                     call.answer(|| !items.is_empty(), |part| self.write_all(part));
                     continue;
                 }
-            };
-            let deadline = Instant::now() + self.pace.gather();
-            self.take(item);
-            while !self.batch.is_empty() && !self.batch.is_full(self.pace.changes()) {
-                let Ok(item) = items.recv_deadline(deadline) else { break };
-                self.take(item);
+                Task::Item(item) => {
+                    let deadline = Instant::now() + self.pace.gather();
+                    self.take(item);
+                    while self.may_gather() && !self.batch.is_empty() {
+                        let Ok(item) = items.recv_deadline(deadline) else { break };
+                        self.take(item);
+                    }
+                }
+                Task::Delayed => {
+                    // Other routers first, as far as they have said something.
+                    while self.may_gather()
+                        && !self.backlog.is_full()
+                        && let Ok(item) = items.try_recv()
+                    {
+                        self.take(item);
+                    }
+                    match self.backlog.pop() {
+                        Some(Delayed::Item(item)) => self.take_now(item),
+                        Some(Delayed::Rest(batch)) => self.take_ops(batch),
+                        None => {}
+                    }
+                }
             }
             self.flush();
             // Whatever was taken is committed by now, rejected, or given up.
@@ -111,6 +130,14 @@ impl StateWriter {
         self.given_up
     }
 
+    fn may_gather(&self) -> bool {
+        !self.batch.is_full(self.pace.changes())
+    }
+
+    fn next_task(&mut self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
+        if self.backlog.is_empty() { self.link.resting(|| self.next(items)) } else { Ok(Task::Delayed) }
+    }
+
     fn next(&self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
         select! {
             recv(items) -> item => item.map(Task::Item),
@@ -119,6 +146,14 @@ impl StateWriter {
     }
 
     fn take(&mut self, item: StateItem) {
+        if self.backlog.precedes(&item) {
+            self.backlog.push(item);
+        } else {
+            self.take_now(item);
+        }
+    }
+
+    fn take_now(&mut self, item: StateItem) {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
@@ -126,25 +161,38 @@ impl StateWriter {
         }
     }
 
-    fn take_batch(&mut self, StateBatch { owner, ops, read_at, upto, history }: StateBatch) {
+    fn take_batch(&mut self, batch: StateBatch) {
+        let meter = &batch.owner.meter;
+        meter.state.arrived(batch.read_at);
+        self.unwritten += batch.ops.len();
+        self.health.waiting.take(batch.ops.len());
+        if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, meter)) {
+            self.arrived.push(Arc::clone(meter));
+        }
+        self.take_ops(batch);
+    }
+
+    fn take_ops(&mut self, StateBatch { owner, ops, read_at, upto, history }: StateBatch) {
         if !self.batch.admits(&owner) {
             self.flush();
         }
         self.lead.add(&owner, history);
-        owner.meter.state.arrived(read_at);
-        self.unwritten += ops.len();
-        self.health.waiting.take(ops.len());
-        if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, &owner.meter)) {
-            self.arrived.push(Arc::clone(&owner.meter));
-        }
-        for op in ops {
+        let mut ops = ops.into_iter();
+        while let Some(mut op) = ops.next() {
             // What happened to a session is told whoever has the router now.
-            if !owner.is_lost() || matches!(op, StateOp::SessionEvent(_) | StateOp::SessionState { .. }) {
-                if !self.batch.may_take(&owner, &op) {
-                    self.flush();
-                }
-                self.take_op(&owner, op);
+            if owner.is_lost() && !matches!(op, StateOp::SessionEvent(_) | StateOp::SessionState { .. }) {
+                continue;
             }
+            if !self.batch.may_take(&owner, &op) {
+                self.flush();
+            }
+            if let Some(rest) = backlog::slice(&mut op) {
+                self.take_op(&owner, op);
+                self.batch.ends.over.iter_mut().next_back().expect("the slice of a purge was put there").is_part = true;
+                let ops = std::iter::once(rest).chain(ops).collect();
+                return self.backlog.push_rest(StateBatch { owner, ops, read_at, upto, history });
+            }
+            self.take_op(&owner, op);
         }
         self.batch.pieces.push((owner, upto));
     }
@@ -195,10 +243,22 @@ impl StateWriter {
                 self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, names, loaded, stored: None });
             }
             StateOp::EndOfRib { table, stale } => {
-                self.gather(owner).push_over(Over { owner: Arc::clone(owner), table, stale, eor_seen: true });
+                self.gather(owner).push_over(Over {
+                    owner: Arc::clone(owner),
+                    table,
+                    stale,
+                    eor_seen: true,
+                    is_part: false,
+                });
             }
             StateOp::PurgeStale { table, stale } => {
-                self.gather(owner).push_over(Over { owner: Arc::clone(owner), table, stale, eor_seen: false });
+                self.gather(owner).push_over(Over {
+                    owner: Arc::clone(owner),
+                    table,
+                    stale,
+                    eor_seen: false,
+                    is_part: false,
+                });
             }
             StateOp::Audit { table, routes } => {
                 let batch = self.gather(owner);
