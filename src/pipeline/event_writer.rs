@@ -3,8 +3,8 @@
 //! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
 //! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
 //! `ORDER BY ingest_time` is the order of events. Rows go by COPY; the checking path is for what may be stored already (`past`). What a
-//! session saw is written even when a newer session of this collector has its router by now; only another collector's claim
-//! ends it.
+//! session saw is written even when a newer session of this collector has its router by now; what is left when another
+//! collector takes it is dated before that (`late`).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
