@@ -4,7 +4,7 @@ SELECT r.router_id, r.router_ip, r.hostname, r.as_number, o.collector_id, COALES
        COALESCE(s.synchronised, 0) AS synchronised, s.last_message, COALESCE(v.routes, 0)::bigint AS routes
 FROM routers r
 LEFT JOIN router_owner o USING (router_id)
-LEFT JOIN (SELECT router_id, count(*) AS tables, count(*) FILTER (WHERE eor_seen) AS synchronised,
+LEFT JOIN (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronised,
                   max(GREATEST(last_parsed_msg_time, last_raw_msg_time)) AS last_message
            FROM rib_sync_status GROUP BY router_id) s USING (router_id)
 LEFT JOIN (SELECT router_id, sum(route_count) AS routes FROM route_summary GROUP BY router_id) v USING (router_id)

@@ -1,5 +1,5 @@
 -- The tables, how far each is synchronised, and how many routes it has right now (route_summary may be minutes old).
-SELECT s.router_id, s.table_name, s.afi, s.eor_seen, s.eor_time, s.session_start_time, s.last_parsed_msg_time,
+SELECT s.router_id, s.table_name, s.afi, s.eor_seen, s.eor_time, s.synced_at, s.session_start_time, s.last_parsed_msg_time,
        s.last_raw_msg_time, COALESCE(c.routes, 0) AS routes
 FROM rib_sync_status s
 LEFT JOIN (SELECT router_id, table_name, afi, count(*) AS routes FROM current_routes GROUP BY router_id, table_name, afi) c

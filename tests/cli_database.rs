@@ -156,8 +156,8 @@ const ADJ_RIBS: &str = "
         ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', true, 'UNKNOWN', 4, '10.1.0.0/16', 0, '64509');
     INSERT INTO adj_rib_out (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix, path_id, as_path) VALUES
         ('10.255.0.1', '2001:db8::9', 64508, '192.0.2.8', true, 'UNKNOWN', 4, '10.0.0.0/8', 0, '64500');
-    INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, eor_seen, last_parsed_msg_time) VALUES
-        ('10.255.0.1', '192.0.2.9', false, 'UNKNOWN', 4, true, now()), ('10.255.0.1', '192.0.2.10', false, 'UNKNOWN', 4, false, NULL)";
+    INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, eor_seen, synced_at, last_parsed_msg_time) VALUES
+        ('10.255.0.1', '192.0.2.9', false, 'UNKNOWN', 4, true, now(), now()), ('10.255.0.1', '192.0.2.10', false, 'UNKNOWN', 4, false, NULL, NULL)";
 
 #[test]
 fn lookup_finds_the_match_in_every_adj_rib_or_in_one_view() {

@@ -154,6 +154,9 @@ fn sync(now: Timestamp, table: &TableStatus) -> String {
     if table.eor_seen {
         return format!("EoR {}", ago(now, table.eor_time));
     }
+    if table.synced_at.is_some() {
+        return format!("complete {}", ago(now, table.synced_at));
+    }
     match table.session_start_time {
         Some(start) => format!("no EoR, began {}", ago(now, Some(start))),
         None => "no EoR".to_string(),
@@ -248,6 +251,7 @@ fn table_json(table: &TableStatus) -> Value {
         "routes": table.routes,
         "eor_seen": table.eor_seen,
         "eor_time": time(table.eor_time),
+        "synced_at": time(table.synced_at),
         "session_start_time": time(table.session_start_time),
         "last_parsed_msg_time": time(table.last_parsed_msg_time),
         "last_raw_msg_time": time(table.last_raw_msg_time),

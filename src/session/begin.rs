@@ -135,7 +135,7 @@ impl Tables {
         let table = self.new_table(source, &key);
         let (peer, part) = (source.peer, slot.part);
         let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
-        let is_stored = self.held.contains(&key) || self.expired.remove(&key);
+        let is_stored = self.held.contains(&key) || self.expired.remove(&key) || self.is_shared;
         // A VPN has thousands of tables: what is stored of all of them is asked for with the first.
         let mut beside = Vec::new();
         if is_stored && matches!(part, Part::Vpn(_)) && !self.loaded.contains_key(&key) {

@@ -417,6 +417,9 @@ impl Monitor {
         let held = self.remember(&claimed.names, claimed.tables, &router);
         let mut tables = Tables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
         tables.share(self.connection.begun());
+        if joined.others_since.is_some() {
+            tables.set_shared();
+        }
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
         up.peer_address = Some(self.connection.source);

@@ -50,6 +50,7 @@ impl Monitor {
             return Ok(());
         }
         settled.sharing.seen = generation;
+        settled.tables.set_shared();
         for peer in self.shared.registry.take_lost(&settled.router, &self.connection) {
             log::info!("{}: {peer} is a newer session's", settled.subject);
             settled.sharing.own.remove(&peer);
@@ -103,6 +104,9 @@ impl Monitor {
                 self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
             }
             return Ok(true);
+        }
+        if settled.sharing.generation.load(Ordering::Acquire) != settled.sharing.seen {
+            settled.tables.set_shared();
         }
         let is_over = || self.shared.stop.is_stopping();
         match self.shared.registry.speak(&settled.router, &self.connection, peer, is_over) {

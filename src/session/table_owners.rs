@@ -22,6 +22,11 @@ impl Tables {
         lock(&self.begun).entry(origin.peer).or_default().insert(key.clone(), origin.clone());
     }
 
+    /// The router has other sessions than this one, or had some.
+    pub fn set_shared(&mut self) {
+        self.is_shared = true;
+    }
+
     /// A newer session speaks of this peer from now on: its tables are that one's, whatever is stored of them.
     pub fn abandon(&mut self, peer: &PeerId) {
         for key in self.by_peer.get(peer).cloned().unwrap_or_default() {

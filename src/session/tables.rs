@@ -55,6 +55,8 @@ pub struct Tables {
     pub(super) named: Option<(RibKind, Origin)>,
     /// Whether the hold is over for what is from before this session and it has not begun.
     pub(super) is_hold_over: bool,
+    /// Whether the router has, or had, other sessions meanwhile: what those leave is stored too.
+    pub(super) is_shared: bool,
     pub(super) standing: Arc<Standing>,
     /// Whether a row of `session_events` that history is read by may still be on its way: events of a table that begins have
     /// to be later.
@@ -86,6 +88,7 @@ impl Tables {
             completed: HashMap::new(),
             named: None,
             is_hold_over: false,
+            is_shared: false,
             standing,
             must_wait: true,
             idle: Duration::ZERO,

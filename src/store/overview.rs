@@ -80,6 +80,8 @@ pub struct TableRow {
     pub eor_seen: bool,
     /// When it did.
     pub eor_time: Option<Timestamp>,
+    /// When its dump counted as complete.
+    pub synced_at: Option<Timestamp>,
     /// When the current dump began.
     pub session_start_time: Option<Timestamp>,
     /// When it last had a message.
@@ -255,6 +257,7 @@ fn table(row: &Row) -> Result<TableRow> {
         afi: row.get("afi"),
         eor_seen: row.get("eor_seen"),
         eor_time: time(row, "eor_time")?,
+        synced_at: time(row, "synced_at")?,
         session_start_time: time(row, "session_start_time")?,
         last_message: time(row, "last_message")?,
         routes: row.get("routes"),

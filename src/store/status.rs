@@ -62,6 +62,8 @@ pub struct TableStatus {
     pub eor_seen: bool,
     /// When it did.
     pub eor_time: Option<Timestamp>,
+    /// When its dump counted as complete, by End-of-RIB or by quiet.
+    pub synced_at: Option<Timestamp>,
     /// When the current dump began.
     pub session_start_time: Option<Timestamp>,
     /// When `current_routes` last took a message.
@@ -169,6 +171,7 @@ fn read_table(row: &Row) -> Result<TableStatus> {
         routes: row.get("routes"),
         eor_seen: row.get("eor_seen"),
         eor_time: time("eor_time")?,
+        synced_at: time("synced_at")?,
         session_start_time: time("session_start_time")?,
         last_parsed_msg_time: time("last_parsed_msg_time")?,
         last_raw_msg_time: time("last_raw_msg_time")?,

@@ -69,7 +69,7 @@ fn as_row(detail: &RouterDetail) -> overview::RouterRow {
         as_number: detail.as_number,
         collector_id: detail.collector_id.clone(),
         tables: i64::try_from(all().count()).unwrap_or(i64::MAX),
-        synchronised: i64::try_from(all().filter(|table| table.eor_seen).count()).unwrap_or(i64::MAX),
+        synchronised: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
         last_message: all().filter_map(|table| table.last_message).max(),
         routes: all().map(|table| table.routes).sum(),
     }
