@@ -25,6 +25,14 @@ pub(super) struct Start {
     pub(super) stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
 }
 
+impl Start {
+    /// Nothing yet.
+    pub(super) fn of(owner: &Arc<Ownership>) -> Start {
+        let (tables, names, loaded) = (Vec::new(), Vec::new(), Vec::new());
+        Start { owner: Arc::clone(owner), tables, names, loaded, stored: None }
+    }
+}
+
 /// A dump of a table is over.
 #[derive(Debug)]
 pub(super) struct Over {

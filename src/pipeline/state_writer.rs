@@ -230,18 +230,13 @@ impl StateWriter {
             }
             StateOp::SessionEvent(event) => self.batch.push_event(Some(owner.router.clone()), event),
             StateOp::SyncStart { tables, stored } => {
-                let (names, loaded) = (Vec::new(), Vec::new());
-                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, names, loaded, stored });
+                self.gather(owner).push_start(Start { tables, stored, ..Start::of(owner) });
             }
             StateOp::Load { tables, stored } => {
-                let (names, stored) = (Vec::new(), Some(stored));
-                let start = Start { owner: Arc::clone(owner), tables: Vec::new(), names, loaded: tables, stored };
+                let start = Start { loaded: tables, stored: Some(stored), ..Start::of(owner) };
                 self.gather(owner).push_start(start);
             }
-            StateOp::TableNames(names) => {
-                let (tables, loaded) = (Vec::new(), Vec::new());
-                self.gather(owner).push_start(Start { owner: Arc::clone(owner), tables, names, loaded, stored: None });
-            }
+            StateOp::TableNames(names) => self.gather(owner).push_start(Start { names, ..Start::of(owner) }),
             StateOp::EndOfRib { table, stale } => {
                 self.gather(owner).push_over(Over {
                     owner: Arc::clone(owner),

@@ -86,7 +86,8 @@ impl Monitor {
         let Some(settled) = &mut self.settled else { return Ok(true) };
         let peer = match message {
             Message::PeerUp(up) => PeerId::of(&up.peer.peer),
-            Message::PeerDown(down) => self.peers.source(&down.peer).peer,
+            // Another peer's Peer Down, whose address or distinguisher is the same, is not this one's.
+            Message::PeerDown(down) => self.peers.up(&down.peer).unwrap_or(PeerId::of(&down.peer.peer)),
             Message::RouteMonitoring(monitoring) => self.peers.source(&monitoring.peer).peer,
             Message::StatisticsReport(report) => {
                 let peer = self.peers.source(&report.peer).peer;

@@ -26,7 +26,7 @@ use crate::pipeline::{
     Doubts, PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, StoredRoute, Was, WithdrawReason, cut_reason,
 };
 
-/// A session has so many tables at most, two kilobytes of memory each beside their routes: a route reflector has one for each
+/// A session has so many tables at most, about three kilobytes of memory each with one route: a route reflector has one for each
 /// route distinguisher, family and view. Further ones are not stored.
 const TABLES_MAX: usize = 131_072;
 
