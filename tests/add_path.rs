@@ -182,6 +182,49 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
     assert!(ingester.stop().success());
 }
 
+/// Where identifiers are no part of the key, a route that both readings name stays; other families are read again alike.
+#[test]
+fn other_families_and_single_path_routers_are_read_again() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("SINGLE_PATH", "127.0.0.1/32")]);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    let families = vec![(1, 1), (2, 1), (1, 4)];
+    let open = Open { add_path: families.clone(), families, ..Open::of(64_500, ROUTER) };
+    router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(peer, &open, Some("global")));
+    // AFI, SAFI, a next hop, the reserved octet, NLRI (RFC 4760 section 3).
+    let reach = |router: &mut FakeRouter, afi: u8, safi: u8, nlri: &[u8]| {
+        let value = [&[0, afi, safi, 4, 192, 0, 2, 9, 0][..], nlri].concat();
+        let attributes = Attributes { raw: bmp::attribute(0x80, 14, &value), ..Attributes::path(&[64_501]) };
+        router.send(&bmp::route_monitoring(peer, &bmp::update(&[], &attributes.bytes(), &[])));
+    };
+    announce(&mut router, peer, &[24, 198, 18, 1, 24, 198, 18, 2]);
+    reach(&mut router, 2, 1, &[32, 0x3f, 0xff, 1, 0]);
+    // 24.0.6.65/32 with label 100; with an identifier the default route with label 100.
+    reach(&mut router, 1, 4, &[56, 0, 6, 0x41, 24, 0, 6, 0x41]);
+    router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib(2, 1)));
+    let stored =
+        "SELECT concat_ws(' ', table_name, prefix, path_id, attrs ->> 'labels') FROM current_routes ORDER BY 1";
+    let wrong = ["global 198.18.2.0/24 0", "global ::/0 0", "global|labelled 0.0.0.0/0 0 [100]"];
+    eventually_equal(wrong.map(str::to_owned).to_vec(), || rows(&db, stored));
+    announce(&mut router, peer, &[16, 10, 1]);
+    reach(&mut router, 2, 1, &[32, 0x20, 1, 0xd, 0xb8]);
+    reach(&mut router, 1, 4, &[32, 0, 6, 0x41, 10]);
+    let right = [
+        "global 10.1.0.0/16 0",
+        "global 198.18.1.0/24 0",
+        "global 198.18.2.0/24 0",
+        "global 2001:db8::/32 0",
+        "global 3fff:100::/32 0",
+        "global|labelled 10.0.0.0/8 0 [100]",
+        "global|labelled 24.0.6.65/32 0 [100]",
+    ];
+    eventually_equal(right.map(str::to_owned).to_vec(), || rows(&db, stored));
+    let reread = "SELECT prefix::text FROM route_events WHERE attrs @> '{\"reason\": \"reread\"}' ORDER BY 1";
+    eventually_equal(vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()], || rows(&db, reread));
+    assert!(ingester.stop().success());
+}
+
 #[test]
 fn more_than_is_kept_closes_the_session_once() {
     let db = TestDb::create();

@@ -151,8 +151,13 @@ impl Evidence {
     /// How messages are to be read: `negotiated`, with what is known of others.
     #[inline]
     pub fn context(&mut self, of: Of, negotiated: DecodeContext) -> DecodeContext {
-        let add_path_seen = self.place(of).map_or_else(AddPathSeen::default, |place| self.known[place].seen);
-        DecodeContext { add_path_seen, ..negotiated }
+        let Some(place) = self.place(of) else { return negotiated };
+        let known = &self.known[place];
+        let add_path_settled = match known.negotiated == negotiated.add_path {
+            true => known.fresh,
+            false => AddPathFamilies::default(),
+        };
+        DecodeContext { add_path_seen: known.seen, add_path_settled, ..negotiated }
     }
 
     /// Whether a message that has `shown` this, with NLRI of the `ambiguous` families that both readings fit, teaches nothing

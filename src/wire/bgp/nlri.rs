@@ -114,7 +114,7 @@ impl From<AddPath> for Expected {
 ///
 /// # Errors
 /// No reading tiles.
-#[inline]
+#[inline(always)]
 pub fn decode<'a>(
     reader: Reader<'a>,
     family: AfiSafi,
@@ -137,35 +137,61 @@ pub fn decode<'a>(
     };
     let add_path = expected.seen.unwrap_or(expected.announced);
     match read(reader, form, add_path) {
-        Ok((nlri, HostBits::None)) => match fitting(reader, form, add_path.other()) {
-            None => Ok(DecodedNlri { nlri, add_path, fit: Fit::One }),
-            Some(other) => Ok(choose(add_path, nlri, other)),
+        Ok((nlri, HostBits::None)) => match fits(reader, form, add_path.other()) {
+            false => Ok(DecodedNlri { nlri, add_path, fit: Fit::One }),
+            true => Ok(choose(reader, form, add_path, nlri)),
         },
         first => read_otherwise(reader, form, expected, first),
     }
 }
 
-/// The NLRI in this reading if it tiles and has no host bits.
+/// Unicast and multicast NLRI, one at least, that are clean in a reading that is known to be the right one; the other need
+/// not be looked at, or only to see that it is not cleaner.
 #[inline(always)]
-fn fitting<'a>(reader: Reader<'a>, form: Form, add_path: AddPath) -> Option<NlriSet<'a>> {
-    match form {
-        Form::Prefix(afi) => {
-            let wire = WirePrefixes::fitting(reader, afi, add_path)?;
+pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Option<NlriSet<'a>> {
+    let afi = match (family.afi, family.safi) {
+        (1, 1 | 2) => Afi::Ipv4,
+        (2, 1 | 2) => Afi::Ipv6,
+        _ => return None,
+    };
+    let mut octets = reader;
+    match WirePrefixes::check(&mut octets, afi, add_path) {
+        Ok((wire, HostBits::None)) if wire.is_distinct_or_alone(reader) => {
             Some(NlriSet::Prefixes(Prefixes::Wire(wire)))
         }
-        Form::Labelled(..) | Form::Vpn(..) => match read(reader, form, add_path) {
-            Ok((nlri, HostBits::None)) => Some(nlri),
-            Ok((_, HostBits::Cleared)) | Err(_) => None,
-        },
+        _ => None,
+    }
+}
+
+/// [`decode`] where it is seldom needed: that is compiled into its caller.
+///
+/// # Errors
+/// As [`decode`].
+#[cold]
+#[inline(never)]
+pub fn decode_again<'a>(reader: Reader<'a>, family: AfiSafi, expected: Expected) -> Result<DecodedNlri<'a>, Error> {
+    decode(reader, family, expected)
+}
+
+/// Whether the octets tile in this reading and have no host bits.
+#[inline(always)]
+fn fits(reader: Reader<'_>, form: Form, add_path: AddPath) -> bool {
+    match form {
+        Form::Prefix(afi) => WirePrefixes::fits(reader, afi, add_path),
+        Form::Labelled(..) | Form::Vpn(..) => matches!(read(reader, form, add_path), Ok((_, HostBits::None))),
     }
 }
 
 /// Of two readings that tile without host bits the one that holds nothing twice, or else the expected one.
 #[cold]
-fn choose<'a>(add_path: AddPath, nlri: NlriSet<'a>, other: NlriSet<'a>) -> DecodedNlri<'a> {
+#[inline(never)]
+fn choose<'a>(reader: Reader<'a>, form: Form, add_path: AddPath, nlri: NlriSet<'a>) -> DecodedNlri<'a> {
     if nlri.is_empty() {
         return DecodedNlri { nlri, add_path, fit: Fit::NoNlri };
     }
+    let Ok((other, _)) = read(reader, form, add_path.other()) else {
+        return DecodedNlri { nlri, add_path, fit: Fit::One };
+    };
     match (nlri.has_repeated(), other.has_repeated()) {
         (true, false) => DecodedNlri { nlri: other, add_path: add_path.other(), fit: Fit::One },
         (false, true) => DecodedNlri { nlri, add_path, fit: Fit::One },
@@ -175,6 +201,7 @@ fn choose<'a>(add_path: AddPath, nlri: NlriSet<'a>, other: NlriSet<'a>) -> Decod
 
 /// What is left when the expected reading does not tile or holds host bits.
 #[cold]
+#[inline(never)]
 fn read_otherwise<'a>(
     reader: Reader<'a>,
     form: Form,

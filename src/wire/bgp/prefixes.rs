@@ -4,10 +4,6 @@
 //! more where they are used. That is quicker than keeping the values: a prefix of four octets takes 28 once decoded.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-
-use smallvec::SmallVec;
-use xxhash_rust::xxh3::Xxh3Builder;
 
 use super::add_path::AddPath;
 use crate::model::{Afi, Nlri, PathId, Prefix};
@@ -71,24 +67,43 @@ impl<'a> WirePrefixes<'a> {
         Ok((WirePrefixes { octets, count, afi, path_ids }, host_bits))
     }
 
-    /// The rest of `reader`, if it can be read so and no bit behind a prefix length is set.
+    /// Whether there are some, and each is there once, or the other reading of the same octets does not tile.
+    #[inline(always)]
+    pub fn is_distinct_or_alone(&self, octets: Reader<'_>) -> bool {
+        match self.count {
+            0 => false,
+            1 => true,
+            _ => self.are_distinct_or_alone(octets),
+        }
+    }
+
+    #[inline(never)]
+    fn are_distinct_or_alone(&self, octets: Reader<'_>) -> bool {
+        if self.count == 2 {
+            let Some((_, second)) = Item::split(self.octets, self.add_path()) else { return false };
+            return self.octets[..self.octets.len() - second.len()] != *second;
+        }
+        !WirePrefixes::fits(octets, self.afi, self.add_path().other()) || !self.has_repeated()
+    }
+
+    /// As [`Prefixes::has_repeated`].
+    pub fn has_repeated(&self) -> bool {
+        has_repeated(self.octets, self.count, self.add_path())
+    }
+
+    /// Whether the rest of `reader` can be read so and no bit behind a prefix length is set.
     ///
     /// Every field is looked at so in the reading that is not the expected one. Octets that were meant the other way stop it
     /// after a few of them; so does the default route twice, which is what small path identifiers look like without Add-Path.
     #[inline(always)]
-    pub fn fitting(mut reader: Reader<'a>, afi: Afi, add_path: AddPath) -> Option<WirePrefixes<'a>> {
+    pub fn fits(mut reader: Reader<'_>, afi: Afi, add_path: AddPath) -> bool {
         let octets = reader.rest();
-        let count = match (afi, add_path) {
-            (Afi::Ipv4, AddPath::Plain) => count_clean(octets, Afi::Ipv4, AddPath::Plain),
-            (Afi::Ipv4, AddPath::WithPathIds) => count_clean(octets, Afi::Ipv4, AddPath::WithPathIds),
-            (Afi::Ipv6, AddPath::Plain) => count_clean(octets, Afi::Ipv6, AddPath::Plain),
-            (Afi::Ipv6, AddPath::WithPathIds) => count_clean(octets, Afi::Ipv6, AddPath::WithPathIds),
-        }?;
-        let path_ids = match add_path {
-            AddPath::Plain => PathIdField::Absent,
-            AddPath::WithPathIds => PathIdField::Read,
-        };
-        Some(WirePrefixes { octets, count, afi, path_ids })
+        match (afi, add_path) {
+            (Afi::Ipv4, AddPath::Plain) => is_clean(octets, Afi::Ipv4, AddPath::Plain),
+            (Afi::Ipv4, AddPath::WithPathIds) => is_clean(octets, Afi::Ipv4, AddPath::WithPathIds),
+            (Afi::Ipv6, AddPath::Plain) => is_clean(octets, Afi::Ipv6, AddPath::Plain),
+            (Afi::Ipv6, AddPath::WithPathIds) => is_clean(octets, Afi::Ipv6, AddPath::WithPathIds),
+        }
     }
 }
 
@@ -118,7 +133,7 @@ impl Prefixes<'_> {
     /// Whether one stands there twice, under one path identifier if there are any. They have no host bits on the wire.
     pub fn has_repeated(&self) -> bool {
         match self {
-            Prefixes::Wire(wire) => has_repeated(wire.octets, wire.count, wire.add_path()),
+            Prefixes::Wire(wire) => wire.has_repeated(),
             Prefixes::Listed(all) => {
                 let mut seen = HashSet::with_capacity(all.len());
                 all.iter().any(|nlri| !seen.insert(*nlri))
@@ -272,42 +287,77 @@ fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize
 }
 
 #[inline(always)]
-fn count_clean(octets: &[u8], afi: Afi, add_path: AddPath) -> Option<usize> {
+fn is_clean(octets: &[u8], afi: Afi, add_path: AddPath) -> bool {
     let mut rest = octets;
-    let (mut count, mut defaults) = (0, 0);
+    let mut defaults = 0;
     while !rest.is_empty() {
-        let (Item { octets, length, .. }, behind) = Item::split(rest, add_path)?;
+        let Some((Item { octets, length, .. }, behind)) = Item::split(rest, add_path) else { return false };
         defaults += usize::from(length == 0 && add_path == AddPath::Plain);
         if length > afi.max_prefix_length() || host_bits_of(octets, length) != 0 || defaults > 1 {
-            return None;
+            return false;
         }
-        count += 1;
         rest = behind;
     }
-    Some(count)
+    true
 }
 
 /// Whether one of `count` NLRI, which tile and have no host bits, stands there twice: the prefix, or with path identifiers
 /// the prefix under one identifier.
 fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
-    /// So many are compared each with each, which is quicker than a set of them.
-    const FEW: usize = 8;
-    let mut rest = octets;
+    /// So many are compared each with each.
+    const FEW: usize = 16;
     // Equal octets are equal NLRI, and the reverse, since the bits behind the length are zero.
-    let mut items = std::iter::from_fn(|| {
-        let (_, behind) = Item::split(rest, add_path)?;
-        let item = &rest[..rest.len() - behind.len()];
+    match count {
+        0 | 1 => return false,
+        2..=FEW => {
+            let mut keys = [0; FEW];
+            for (place, key) in keys.iter_mut().zip(items(octets, add_path).map(key)) {
+                *place = key;
+            }
+            let keys = &keys[..count];
+            let is_there = |place: usize| keys[..place].contains(&keys[place]);
+            return (1..count).any(is_there) && has_repeated_exactly(octets, count, add_path);
+        }
+        _ => {}
+    }
+    let mut keys: Vec<u64> = Vec::with_capacity(count);
+    keys.extend(items(octets, add_path).map(key));
+    keys.sort_unstable();
+    keys.windows(2).any(|two| two[0] == two[1]) && has_repeated_exactly(octets, count, add_path)
+}
+
+/// The same, where the keys of two are equal.
+#[cold]
+fn has_repeated_exactly(octets: &[u8], count: usize, add_path: AddPath) -> bool {
+    let mut seen = HashSet::with_capacity(count);
+    items(octets, add_path).any(|item| !seen.insert(item))
+}
+
+/// The octets of each NLRI.
+fn items(octets: &[u8], add_path: AddPath) -> impl Iterator<Item = &[u8]> {
+    let id = if add_path == AddPath::WithPathIds { size_of::<u32>() } else { 0 };
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        let length = *rest.get(id)?;
+        let (item, behind) = rest.split_at_checked(id + 1 + octets_of(length))?;
         rest = behind;
         Some(item)
-    });
-    if count <= FEW {
-        let items: SmallVec<[&[u8]; FEW]> = items.collect();
-        return items.iter().enumerate().any(|(place, item)| items[..place].contains(item));
+    })
+}
+
+/// A number that is seldom the same for other octets. Those of a path identifier and a long IPv6 prefix are not all in it.
+fn key(item: &[u8]) -> u64 {
+    if let Ok(four) = <[u8; 4]>::try_from(item) {
+        return u32::from_be_bytes(four).into();
     }
-    // A seed of its own, so that nobody can choose prefixes that collide.
-    let hasher = Xxh3Builder::new().with_seed(RandomState::new().hash_one(0u8));
-    let mut seen = HashSet::with_capacity_and_hasher(count, hasher);
-    items.any(|item| !seen.insert(item))
+    let (first, last) = match (item.first_chunk::<8>(), item.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_be_bytes(*first), u64::from_be_bytes(*last)),
+        _ => match (item.first_chunk::<4>(), item.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (u32::from_be_bytes(*first).into(), u32::from_be_bytes(*last).into()),
+            _ => item.iter().fold((0, 0), |(all, _), octet| (all << 8 | u64::from(*octet) | 1 << 32, 0)),
+        },
+    };
+    first ^ last.rotate_left(31) ^ 1 << 63
 }
 
 /// Bits behind the length: only the last octet can hold any. Lengths of whole octets and others take turns, so no branch

@@ -31,6 +31,9 @@ pub struct DecodeContext {
     pub add_path: AddPathFamilies,
     /// What other messages have shown of that: it decides where both readings fit.
     pub add_path_seen: AddPathSeen,
+    /// The families of which nothing more needs to be shown: a field that is clean as seen is read so without looking at the
+    /// other reading.
+    pub add_path_settled: AddPathFamilies,
     /// Families whose NLRI may carry more than one label.
     pub labels: MultipleLabels,
 }
@@ -149,7 +152,7 @@ pub fn decode<'r, 'a>(
     let attributes = body.sub(attributes_length, "Path Attributes")?;
     let fields = attributes::decode(attributes, context.as_width, routes);
     let lies = Lies { trailing_bytes: !reader.is_empty(), as_width_other: fields.as_width_other, ..Lies::default() };
-    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), ties: Vec::new() };
+    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), is_alone: false, ties: SmallVec::new() };
     let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
@@ -163,11 +166,14 @@ struct Decoder<'c, 'a> {
     context: &'c DecodeContext,
     lies: Lies,
     shown: AddPathSeen,
+    /// Whether the message has one field of NLRI: no other one can decide it.
+    is_alone: bool,
     /// Fields that both readings of Add-Path fit; next to no message has any.
-    ties: Vec<Tie<'a>>,
+    ties: SmallVec<[Tie<'a>; 1]>,
 }
 
 /// A field of NLRI that both readings of Add-Path fit.
+#[derive(Clone, Copy)]
 struct Tie<'a> {
     place: Place,
     family: AfiSafi,
@@ -206,6 +212,9 @@ impl<'a> Decoder<'_, 'a> {
         if attributes.count == 0 && routes.actions.is_empty() && !has_plain {
             return Ok(Some(AfiSafi::IPV4_UNICAST));
         }
+        let fields =
+            [!withdrawn.is_empty(), !announced.is_empty(), attributes.reach.is_some(), attributes.unreach.is_some()];
+        self.is_alone = fields.map(u8::from).iter().sum::<u8>() == 1;
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
             let nlri = self.nlri(withdrawn, family, Place::Withdrawn(routes.withdrawn.len()))?;
@@ -244,7 +253,22 @@ impl<'a> Decoder<'_, 'a> {
         Ok(None)
     }
 
+    #[inline(always)]
     fn nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
+        if self.is_alone && self.context.add_path_settled.contains(family) {
+            let announced = self.context.add_path.reading(family);
+            let add_path = self.context.add_path_seen.reading(family).unwrap_or(announced);
+            if let Some(nlri) = nlri::settled(octets, family, add_path) {
+                self.compare(announced, add_path);
+                return Ok(nlri);
+            }
+        }
+        self.open_nlri(octets, family, place)
+    }
+
+    /// NLRI of which no other message says how they are to be read, or that are not clean that way.
+    #[inline(never)]
+    fn open_nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
         let announced = self.context.add_path.reading(family);
         let labels = self.labels(family, place);
         let expected = Expected { announced, seen: self.context.add_path_seen.reading(family), labels };
@@ -285,23 +309,24 @@ impl<'a> Decoder<'_, 'a> {
 
     /// Reads fields that both readings fit as another field of their family shows, and keeps those that none decides.
     #[cold]
+    #[inline(never)]
     fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), Error> {
-        for Tie { place, family, octets, add_path } in std::mem::take(&mut self.ties) {
+        for at in 0..self.ties.len() {
+            let Tie { place, family, octets, add_path } = self.ties[at];
             let announced = self.context.add_path.reading(family);
             let shown = self.shown.reading(family);
             if shown.is_some_and(|shown| shown != add_path) {
                 let expected = Expected { announced, seen: shown, labels: self.labels(family, place) };
-                let DecodedNlri { nlri, .. } = nlri::decode(octets, family, expected)?;
+                let DecodedNlri { nlri, .. } = nlri::decode_again(octets, family, expected)?;
                 match place {
                     Place::Withdrawn(place) => routes.withdrawn[place].nlri = nlri,
                     Place::Announced(place) => routes.announced[place].nlri = nlri,
                 }
             }
             self.compare(announced, shown.unwrap_or(add_path));
-            if shown.is_none() {
-                self.ties.push(Tie { place, family, octets, add_path });
-            }
         }
+        let shown = self.shown;
+        self.ties.retain(|tie| shown.reading(tie.family).is_none());
         Ok(())
     }
 

@@ -38,7 +38,11 @@ pub fn check(input: &[u8]) {
     let counts = [[0, 1, 4, 2], [0, 2, 4, 255], [0, 1, 128, 3], [0, 2, 128, 2]];
     labels.learn((control & 32 != 0).then_some(counts.as_flattened()));
     let bytes = if control & 4 == 0 { framed(2, rest) } else { rest.to_vec() };
-    check_bytes(&bytes, &DecodeContext { as_width, add_path, add_path_seen, labels }, path_ids);
+    check_bytes(
+        &bytes,
+        &DecodeContext { as_width, add_path, add_path_seen, labels, ..DecodeContext::default() },
+        path_ids,
+    );
 }
 
 /// A BGP message around its body, which is cut where the length would not fit.

@@ -1,9 +1,11 @@
-//! Ours, by the path that `serve` takes: frame, BMP message, the peer's context, UPDATE, changes.
+//! Ours, by the path that `serve` takes: frame, BMP message, the peer's context, UPDATE, what it shows of path identifiers,
+//! changes.
 
 use std::hint::black_box;
 
 use bytes::Bytes;
 use rib_ingester::model::{Fixed, List, Origin, OtherAttribute, PathAttributes, Prefix};
+use rib_ingester::session::add_path::{Evidence, Of};
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
 use rib_ingester::wire::bgp::nlri::NlriSet;
@@ -32,14 +34,20 @@ pub fn with_columns(stream: &Bytes) -> Done {
 
 fn each_update(stream: &[u8], mut take: impl FnMut(&Routes<'_>)) {
     let mut peers = Peers::new();
+    let mut evidence = Evidence::default();
     let mut rest = stream;
     while let Ok(Some(frame)) = bmp::next_frame(rest, 1 << 20) {
         rest = &rest[frame.bytes.len()..];
         match bmp::decode(&frame).expect("the generator's messages are well-formed") {
             Message::RouteMonitoring(monitoring) => {
-                let context = peers.context(&monitoring.peer);
+                let (of, negotiated) = (Of::from(&peers.source(&monitoring.peer)), peers.context(&monitoring.peer));
+                let context = evidence.context(of, negotiated);
                 let mut routes = Routes::default();
                 let decoded = monitoring.decode_update(context, &mut routes).expect("well-formed");
+                let (shown, ambiguous) = (decoded.add_path_shown, decoded.add_path_ambiguous);
+                if !evidence.is_settled(of, negotiated.add_path, shown, ambiguous) {
+                    evidence.learn(of, negotiated.add_path, negotiated.add_path, shown);
+                }
                 match decoded.update {
                     Update::EndOfRib(_) | Update::RouteRefresh(_) => {}
                     Update::Routes(routes) => take(routes),
