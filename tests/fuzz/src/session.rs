@@ -64,8 +64,9 @@ impl Database {
         let (from_session, events) = (receivers.state.remove(0), receivers.events.remove(0));
         let (to_check, state) = unbounded();
         thread::spawn(move || {
+            let mut held = BTreeMap::new();
             for item in from_session {
-                answer(&item);
+                answer(&item, &mut held);
                 if to_check.send(item).is_err() {
                     break;
                 }
@@ -237,9 +238,11 @@ fn mark() -> SessionEvent {
     }
 }
 
-fn answer(item: &StateItem) {
+/// Answers as the database would that holds `held`.
+fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
     match item {
         StateItem::Claim(claim) => {
+            held.clear();
             let owner = Arc::new(Ownership::new(claim.record.router.clone(), 1, Arc::default()));
             // A session that is gone needs no answer.
             let _ = claim.reply.send(Ok(Claimed {
@@ -249,24 +252,54 @@ fn answer(item: &StateItem) {
                 names: Vec::new(),
             }));
         }
-        StateItem::Batch(batch) => {
-            for op in &batch.ops {
-                if let StateOp::SyncStart { tables, stored: Some(stored) } | StateOp::Load { tables, stored } = op {
-                    let _ = stored.send(tables.iter().map(|table| stored_routes(table.afi)).collect());
-                }
-            }
-        }
+        StateItem::Batch(batch) => batch.ops.iter().for_each(|op| answer_op(op, held)),
         StateItem::Note(..) => {}
     }
 }
 
+fn answer_op(op: &StateOp, held: &mut BTreeMap<Table, Routes>) {
+    match op {
+        StateOp::SyncStart { tables, stored: None } => {
+            for table in tables {
+                held.entry(Table::clone(table)).or_default();
+            }
+        }
+        StateOp::SyncStart { tables, stored: Some(stored) } | StateOp::Load { tables, stored } => {
+            let routes = tables.iter().map(|table| {
+                let routes = held.entry(Table::clone(table)).or_insert_with(|| stored_routes(table.afi));
+                let route = |(&(prefix, path_id), &fingerprint): (&(Prefix, u32), &u64)| StoredRoute {
+                    prefix,
+                    path_id,
+                    fingerprint,
+                };
+                routes.iter().map(route).collect()
+            });
+            let _ = stored.send(routes.collect());
+        }
+        StateOp::Route { table, nlri, change, .. } => {
+            let routes = held.entry(Table::clone(table)).or_default();
+            match change {
+                RouteChange::Announce(route) => routes.insert(key(nlri), route.fingerprint()),
+                RouteChange::Withdraw(_) => routes.remove(&key(nlri)),
+            };
+        }
+        StateOp::EndOfRib { table, stale } | StateOp::PurgeStale { table, stale } => {
+            let routes = held.entry(Table::clone(table)).or_default();
+            for nlri in stale {
+                routes.remove(&key(nlri));
+            }
+        }
+        StateOp::TablesDown { tables, .. } => {
+            held.retain(|table, _| !tables.contains(&(table.view, table.name.clone())));
+        }
+        _ => {}
+    }
+}
+
 /// What the database holds of every table that is asked for when its dump begins: a default route and 10.0.0.0/8 or a00::/8.
-fn stored_routes(afi: Afi) -> Vec<StoredRoute> {
-    let route = |octets: &[u8], length, path_id| {
-        let prefix = Prefix::new(afi, octets, length).unwrap();
-        StoredRoute { prefix, path_id, fingerprint: 7 }
-    };
-    vec![route(&[], 0, 0), route(&[10], 8, 1)]
+fn stored_routes(afi: Afi) -> Routes {
+    let route = |octets: &[u8], length, path_id| ((Prefix::new(afi, octets, length).unwrap(), path_id), 7);
+    Routes::from([route(&[], 0, 0), route(&[10], 8, 1)])
 }
 
 /// The routes of one table: key to fingerprint.
@@ -288,11 +321,14 @@ impl Story {
             StateOp::SyncStart { tables, stored } => {
                 for table in tables {
                     check_text(&table.name);
-                    let asked = if stored.is_some() { stored_routes(table.afi) } else { Vec::new() };
-                    let stored: Routes =
-                        asked.iter().map(|route| ((route.prefix, route.path_id), route.fingerprint)).collect();
-                    assert!(self.by_ops.insert(Table::clone(&table), stored.clone()).is_none(), "{table} begins twice");
-                    self.by_events.insert(Table::clone(&table), stored);
+                    if self.by_ops.contains_key(&*table) {
+                        // Its peer has another BGP session: what is stored of it stays, and is asked for.
+                        assert!(stored.is_some(), "{table} begins twice");
+                        continue;
+                    }
+                    let held = if stored.is_some() { stored_routes(table.afi) } else { Routes::new() };
+                    self.by_ops.insert(Table::clone(&table), held.clone());
+                    self.by_events.insert(Table::clone(&table), held);
                 }
             }
             StateOp::TableNames(names) => names.iter().for_each(|name| check_text(&name.table_name)),
