@@ -183,8 +183,10 @@ impl Scene {
         let mut transaction = holder.transaction().unwrap();
         transaction.batch_execute(lock).unwrap();
         let (ingester, router) = work(self);
+        // The migration's lock is asked for again and again, so that whose it is can be said.
         let waiting = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+             AND (wait_event_type = 'Lock' OR query LIKE '%pg_try_advisory_lock%' OR query LIKE '%pg_locks%')
              AND application_name ~ '^rib-ingester/{thread}'"
         );
         eventually("the collector to stand there", || (self.db.rows(&waiting) != ["0"]).then_some(()));
