@@ -228,6 +228,31 @@ fn status_shows_routers_tables_history_and_refused_sources() {
 }
 
 #[test]
+fn status_says_which_routers_have_a_session() {
+    let db = TestDb::migrated();
+    db.client()
+        .batch_execute(
+            "INSERT INTO routers (router_id) VALUES ('r1'), ('r2'), ('r3'), ('r4'), ('r5');
+             INSERT INTO collectors (collector_id, instance, alive_until, started_at, version) VALUES
+                 ('here', gen_random_uuid(), now() + interval '1 hour', now(), '1'),
+                 ('gone', gen_random_uuid(), now() - interval '1 second', now(), '1');
+             INSERT INTO bmp_sessions (router_id, collector_id, state, since) VALUES
+                 ('r1', 'here', 'up', now() - interval '3 hours'), ('r1', 'here', 'ended', now()),
+                 ('r2', 'here', 'stale', now()), ('r3', 'gone', 'up', now()), ('r4', 'here', 'dumping', now()),
+                 ('r4', 'here', 'stale', now())",
+        )
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
+    let states: Vec<&str> = (0..5).map(|i| status["routers"][i]["session_state"].as_str().unwrap_or("-")).collect();
+    assert_eq!(states, ["up", "stale", "no collector", "dumping", "-"]);
+    let text = printed(&["status"], &db.url());
+    assert!(
+        text.lines().any(|line| line.starts_with("up ") && line.contains("r1") && line.contains("3 h ago")),
+        "{text}"
+    );
+}
+
+#[test]
 fn status_json_has_the_same_facts() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTES).unwrap();

@@ -73,25 +73,27 @@ fn text(status: &Status) -> String {
 
 fn routers(status: &Status) -> Table {
     let mut table = Table::new(&[
+        ("state", Column::Word),
         ("router", Column::Word),
         ("address", Column::Word),
         ("hostname", Column::Text),
         ("AS", Column::Number),
         ("tables", Column::Number),
         ("routes", Column::Number),
-        ("last session", Column::Word),
+        ("since", Column::Word),
         ("collector", Column::Text),
     ]);
     for router in &status.routers {
         let routes: i64 = router.tables.iter().map(|table| table.routes).sum();
         table.push([
+            or_dash(router.session_state.as_ref()),
             router.router_id.clone(),
             or_dash(router.address),
             or_dash(router.hostname.as_ref()),
             or_dash(router.as_number),
             router.tables.len().to_string(),
             routes.to_string(),
-            ago(status.now, Some(router.last_seen)),
+            ago(status.now, router.session_since.or(Some(router.last_seen))),
             or_dash(router.collector_id.as_ref()),
         ]);
     }
@@ -239,6 +241,8 @@ fn router_json(router: &RouterStatus) -> Value {
         "first_seen": router.first_seen.to_string(),
         "last_seen": router.last_seen.to_string(),
         "collector_id": router.collector_id,
+        "session_state": router.session_state,
+        "session_since": router.session_since.map(|time| time.to_string()),
         "tables": router.tables.iter().map(table_json).collect::<Vec<_>>(),
     })
 }

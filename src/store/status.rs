@@ -45,6 +45,11 @@ pub struct RouterStatus {
     pub last_seen: Timestamp,
     /// The collector that took it last.
     pub collector_id: Option<String>,
+    /// State of its latest session as in `bmp_sessions`, or `no collector` where that one's collector is not alive. `None`:
+    /// no session within the last day.
+    pub session_state: Option<String>,
+    /// Start of that state.
+    pub session_since: Option<Timestamp>,
     /// Its tables, by name and family. None: its sessions ended and its holds are over.
     pub tables: Vec<TableStatus>,
 }
@@ -159,6 +164,8 @@ fn read_router(row: &Row) -> Result<RouterStatus> {
         first_seen: read_time(row.get("first_seen"))?,
         last_seen: read_time(row.get("last_seen"))?,
         collector_id: row.get("collector_id"),
+        session_state: row.get("session_state"),
+        session_since: row.get::<_, Option<SystemTime>>("session_since").map(read_time).transpose()?,
         tables: Vec::new(),
     })
 }

@@ -53,7 +53,9 @@ fn each_update(stream: &[u8], mut take: impl FnMut(&Routes<'_>)) {
                     Update::Routes(routes) => take(routes),
                 }
             }
-            Message::PeerUp(up) => peers.peer_up(&up),
+            Message::PeerUp(up) => {
+                peers.peer_up(&up);
+            }
             other => {
                 black_box(other);
             }
