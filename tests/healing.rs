@@ -53,8 +53,9 @@ fn lost_rows_come_back_with_a_new_dump_and_what_that_cannot_mend_is_said() {
     eventually_equal(left.map(str::to_owned).to_vec(), || db.rows(STORED));
     // Only the difference was written.
     assert_eq!(db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'"), first_seen);
+    // The newest event of the row that was lost says the same as the dump: it is stored already.
     let events = || db.rows("SELECT action, count(*) FROM route_events GROUP BY action ORDER BY 1");
-    eventually_equal(vec!["A|5".to_owned(), "D|1".to_owned()], events);
+    eventually_equal(vec!["A|4".to_owned(), "D|1".to_owned()], events);
 
     // Nobody says a word, and the count finds it all the same; the router has just been asked for a dump.
     delete(&db, "'10.4.0.0/16'");

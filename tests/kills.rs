@@ -245,7 +245,9 @@ impl Scene {
                 self.dump(&mut router);
                 eventually("the dump to be over", || (self.dumps() > dumps).then_some(()));
                 self.proxy.is_down.store(true, Ordering::SeqCst);
-                while spooled(self.state_dir.path()) < 10_000 {
+                // Of the dump there may be some already.
+                let before = spooled(self.state_dir.path());
+                while spooled(self.state_dir.path()) < before + 10_000 {
                     let changes = self.churn();
                     router.send(&changes);
                 }

@@ -1,6 +1,6 @@
 //! Where a session's messages are not as they should be: counted, and logged once a session for each kind.
 
-use log::warn;
+use log::{Level, log};
 
 use super::monitor::Monitor;
 use super::oddity::Oddity;
@@ -52,8 +52,11 @@ impl Monitor {
     }
 
     pub(super) fn odd(&mut self, oddity: Oddity) {
-        if self.count(oddity) {
-            warn!("{}: {}", self.subject(), oddity.meaning());
+        if !self.count(oddity) {
+            return;
         }
+        // Routers that do everything right send such NLRI too: nobody has to act.
+        let level = if oddity == Oddity::AddPathAmbiguous { Level::Debug } else { Level::Warn };
+        log!(level, "{}: {}", self.subject(), oddity.meaning());
     }
 }

@@ -153,8 +153,8 @@ impl<'a> Changes<'a> {
                 NlriSet::Labelled(nlri) => {
                     let kind = if group.family.safi == 128 { Labelled::Vpn } else { Labelled::Unicast };
                     let shared = LabelledRoutes::encode(next_hop, &routes.attributes, group.path_status, kind);
-                    for (slot, all) in by_slot(nlri, path_ids) {
-                        changes.announced.push((slot, NewRoutes::Each(encoded(slot, &all, &shared))));
+                    for (slot, all) in by_slot(nlri) {
+                        changes.announced.push((slot, NewRoutes::Each(encoded(slot, &all, path_ids, &shared))));
                     }
                 }
                 NlriSet::Opaque(_) => changes.not_stored.push(group.family),
@@ -170,8 +170,8 @@ impl<'a> Changes<'a> {
                     }
                 },
                 NlriSet::Labelled(nlri) => {
-                    for (slot, all) in by_slot(nlri, path_ids) {
-                        let nlri = Prefixes::Listed(all.into_iter().map(|(nlri, _)| nlri).collect());
+                    for (slot, all) in by_slot(nlri) {
+                        let nlri = Prefixes::Listed(all.into_iter().map(|route| path_ids.key(route.nlri)).collect());
                         changes.withdrawn.push((slot, changes.drop_announced(slot, nlri)));
                     }
                 }
@@ -203,18 +203,22 @@ impl PathIds {
             PathIds::Ignored => nlri.clone().without_path_ids(),
         }
     }
+
+    fn key(self, nlri: Nlri) -> Nlri {
+        match self {
+            PathIds::Keyed => nlri,
+            PathIds::Ignored => Nlri { path_id: None, ..nlri },
+        }
+    }
 }
 
-/// NLRI and their labels.
-type WithLabels<'a> = Vec<(Nlri, &'a [u32])>;
-
 /// The routes of each table in the order of the message.
-fn by_slot(all: &[LabelledNlri], path_ids: PathIds) -> Vec<(Slot, WithLabels<'_>)> {
+fn by_slot(all: &[LabelledNlri]) -> Vec<(Slot, Vec<&LabelledNlri>)> {
     let slot = |route: &LabelledNlri| {
         let part = route.rd.map_or(Part::Labelled, Part::Vpn);
         Slot { afi: route.nlri.prefix.afi(), part }
     };
-    let mut groups: Vec<(Slot, WithLabels<'_>)> = Vec::new();
+    let mut groups: Vec<(Slot, Vec<&LabelledNlri>)> = Vec::new();
     let mut places: HashMap<Slot, usize> = HashMap::new();
     // Most UPDATEs are one run, which is then one allocation.
     for run in all.chunk_by(|one, next| slot(one) == slot(next)) {
@@ -223,24 +227,18 @@ fn by_slot(all: &[LabelledNlri], path_ids: PathIds) -> Vec<(Slot, WithLabels<'_>
             groups.push((slot, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.extend(run.iter().map(|route| {
-            let nlri = match path_ids {
-                PathIds::Keyed => route.nlri,
-                PathIds::Ignored => Nlri { path_id: None, ..route.nlri },
-            };
-            (nlri, route.labels.as_slice())
-        }));
+        groups[place].1.extend(run);
     }
     groups
 }
 
 /// The routes of one table with their columns. Neighbors in the message mostly have the same labels, and share all then.
-fn encoded(slot: Slot, all: &WithLabels<'_>, shared: &LabelledRoutes) -> Vec<(Nlri, EncodedRoute)> {
+fn encoded(slot: Slot, all: &[&LabelledNlri], path_ids: PathIds, shared: &LabelledRoutes) -> Vec<(Nlri, EncodedRoute)> {
     let rd = slot.rd().map_or(String::new(), |rd| rd.to_string());
     let mut routes = Vec::with_capacity(all.len());
-    for run in all.chunk_by(|(_, one), (_, next)| one == next) {
-        let route = shared.route(&rd, run[0].1);
-        routes.extend(run.iter().map(|(nlri, _)| (*nlri, route.clone())));
+    for run in all.chunk_by(|one, next| one.labels == next.labels) {
+        let route = shared.route(&rd, &run[0].labels);
+        routes.extend(run.iter().map(|one| (path_ids.key(one.nlri), route.clone())));
     }
     routes
 }

@@ -1,5 +1,8 @@
 //! Labels of NLRI (RFC 8277): how many there are, and the prefix behind them.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
 use smallvec::SmallVec;
 
 use super::add_path::AddPath;
@@ -135,6 +138,26 @@ pub(super) fn read_labelled(
     host_bits: &mut HostBits,
 ) -> Result<NlriSet<'static>, Error> {
     let mut all = Vec::new();
+    walk(reader, afi, add_path, rd_bits, labels, host_bits, |one, octets, remaining| {
+        if all.is_empty() {
+            // As long as the first one, most likely: one allocation for all of them.
+            all.reserve_exact(1 + remaining / octets);
+        }
+        all.push(one);
+    })?;
+    Ok(NlriSet::Labelled(all))
+}
+
+/// Walks over the NLRI: each with its octets, and the octets behind it.
+fn walk(
+    reader: &mut Reader<'_>,
+    afi: Afi,
+    add_path: AddPath,
+    rd_bits: usize,
+    labels: LabelReading,
+    host_bits: &mut HostBits,
+    mut each: impl FnMut(LabelledNlri, usize, usize),
+) -> Result<(), Error> {
     while !reader.is_empty() {
         let path_id = read_path_id(reader, add_path)?;
         let at = reader.offset();
@@ -146,13 +169,42 @@ pub(super) fn read_labelled(
             // Not clean: where the octets can be read otherwise, they are.
             *host_bits = HostBits::Cleared;
         }
-        if all.is_empty() {
-            // As long as the first one, most likely: one allocation for all of them.
-            all.reserve_exact(1 + reader.remaining() / (1 + octets.len()));
-        }
-        all.push(body.read(count, path_id, at, host_bits)?);
+        each(body.read(count, path_id, at, host_bits)?, 1 + octets.len(), reader.remaining());
     }
-    Ok(NlriSet::Labelled(all))
+    Ok(())
+}
+
+/// Whether the NLRI tile in this reading without host bits, and if so, whether a destination stands there twice. Takes eight
+/// octets of memory for each.
+pub(super) fn look_at_labelled(
+    mut reader: Reader<'_>,
+    afi: Afi,
+    add_path: AddPath,
+    rd_bits: usize,
+    labels: LabelReading,
+) -> Option<bool> {
+    let mut host_bits = HostBits::None;
+    let mut keys = Vec::new();
+    let each = |one: LabelledNlri, _, _| keys.push(key(&one));
+    walk(&mut reader, afi, add_path, rd_bits, labels, &mut host_bits, each).ok()?;
+    (host_bits == HostBits::None).then(|| are_repeated(keys))
+}
+
+/// Whether a destination stands there twice under one path identifier.
+pub(super) fn has_repeated(all: &[LabelledNlri]) -> bool {
+    are_repeated(all.iter().map(key).collect())
+}
+
+fn are_repeated(mut keys: Vec<u64>) -> bool {
+    keys.sort_unstable();
+    keys.windows(2).any(|two| two[0] == two[1])
+}
+
+/// A number that two destinations share once in 2^64.
+fn key(one: &LabelledNlri) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (one.nlri, one.rd).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn read_path_id(reader: &mut Reader<'_>, add_path: AddPath) -> Result<Option<PathId>, Error> {

@@ -1,11 +1,9 @@
 //! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
 
-use std::collections::HashSet;
-
 use smallvec::SmallVec;
 
 pub use super::add_path::AddPath;
-use super::labels::{LabelReading, RD_BITS, read_labelled};
+use super::labels::{self, LabelReading, RD_BITS, look_at_labelled, read_labelled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri};
 use crate::wire::Error;
@@ -46,10 +44,7 @@ impl NlriSet<'_> {
     fn has_repeated(&self) -> bool {
         match self {
             NlriSet::Prefixes(nlri) => nlri.has_repeated(),
-            NlriSet::Labelled(nlri) => {
-                let mut seen = HashSet::with_capacity(nlri.len());
-                nlri.iter().any(|labelled| !seen.insert((labelled.nlri, labelled.rd)))
-            }
+            NlriSet::Labelled(nlri) => labels::has_repeated(nlri),
             NlriSet::Opaque(_) => false,
         }
     }
@@ -173,12 +168,12 @@ pub fn decode_again<'a>(reader: Reader<'a>, family: AfiSafi, expected: Expected)
     decode(reader, family, expected)
 }
 
-/// Whether the octets tile in this reading and have no host bits.
+/// Whether the octets tile in this reading and have no host bits; of labelled ones [`choose`] finds out.
 #[inline(always)]
 fn fits(reader: Reader<'_>, form: Form, add_path: AddPath) -> bool {
     match form {
         Form::Prefix(afi) => WirePrefixes::fits(reader, afi, add_path),
-        Form::Labelled(..) | Form::Vpn(..) => matches!(read(reader, form, add_path), Ok((_, HostBits::None))),
+        Form::Labelled(..) | Form::Vpn(..) => true,
     }
 }
 
@@ -189,13 +184,26 @@ fn choose<'a>(reader: Reader<'a>, form: Form, add_path: AddPath, nlri: NlriSet<'
     if nlri.is_empty() {
         return DecodedNlri { nlri, add_path, fit: Fit::NoNlri };
     }
-    let Ok((other, _)) = read(reader, form, add_path.other()) else {
-        return DecodedNlri { nlri, add_path, fit: Fit::One };
-    };
-    match (nlri.has_repeated(), other.has_repeated()) {
-        (true, false) => DecodedNlri { nlri: other, add_path: add_path.other(), fit: Fit::One },
-        (false, true) => DecodedNlri { nlri, add_path, fit: Fit::One },
-        (true, true) | (false, false) => DecodedNlri { nlri, add_path, fit: Fit::Both },
+    let other = add_path.other();
+    match (nlri.has_repeated(), look_at(reader, form, other)) {
+        (_, None) | (false, Some(true)) => DecodedNlri { nlri, add_path, fit: Fit::One },
+        (true, Some(true)) | (false, Some(false)) => DecodedNlri { nlri, add_path, fit: Fit::Both },
+        (true, Some(false)) => match read(reader, form, other) {
+            Ok((clean, _)) => DecodedNlri { nlri: clean, add_path: other, fit: Fit::One },
+            Err(_) => DecodedNlri { nlri, add_path, fit: Fit::One },
+        },
+    }
+}
+
+/// Whether something stands there twice, if the octets can be read so and have no host bits.
+fn look_at(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Option<bool> {
+    match form {
+        Form::Prefix(afi) => match WirePrefixes::check(&mut reader, afi, add_path) {
+            Ok((prefixes, HostBits::None)) => Some(prefixes.has_repeated()),
+            Ok((_, HostBits::Cleared)) | Err(_) => None,
+        },
+        Form::Labelled(afi, labels) => look_at_labelled(reader, afi, add_path, 0, labels),
+        Form::Vpn(afi, labels) => look_at_labelled(reader, afi, add_path, RD_BITS, labels),
     }
 }
 

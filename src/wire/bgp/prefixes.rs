@@ -316,20 +316,21 @@ fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
             }
             let keys = &keys[..count];
             let is_there = |place: usize| keys[..place].contains(&keys[place]);
-            return (1..count).any(is_there) && has_repeated_exactly(octets, count, add_path);
+            return (1..count).any(is_there) && has_repeated_exactly(octets, add_path);
         }
         _ => {}
     }
     let mut keys: Vec<u64> = Vec::with_capacity(count);
     keys.extend(items(octets, add_path).map(key));
     keys.sort_unstable();
-    keys.windows(2).any(|two| two[0] == two[1]) && has_repeated_exactly(octets, count, add_path)
+    keys.windows(2).any(|two| two[0] == two[1]) && has_repeated_exactly(octets, add_path)
 }
 
 /// The same, where the keys of two are equal.
 #[cold]
-fn has_repeated_exactly(octets: &[u8], count: usize, add_path: AddPath) -> bool {
-    let mut seen = HashSet::with_capacity(count);
+fn has_repeated_exactly(octets: &[u8], add_path: AddPath) -> bool {
+    // The first that comes again ends the search: it need not hold all of them.
+    let mut seen = HashSet::new();
     items(octets, add_path).any(|item| !seen.insert(item))
 }
 
