@@ -98,8 +98,9 @@ impl Outbox {
     /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
         self.read_at.get_or_insert_with(Instant::now);
-        if let StateOp::Route { change, .. } = &op {
-            self.weigh(change);
+        match &op {
+            StateOp::Route { change, .. } => self.weigh(change),
+            other => self.bytes += octets_beside(other),
         }
         self.ops.push(op);
         self.pass_on_if_full()
@@ -227,6 +228,31 @@ impl Outbox {
 }
 
 /// What tells one table of a session from another: where it is, as long as somebody has it.
+/// The octets that a change of anything but a route holds beside itself.
+fn octets_beside(op: &StateOp) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match op {
+        StateOp::PeerSeen(peer) => {
+            size_of_val(&**peer) + text(&peer.capabilities) + text(&peer.description) + text(&peer.reason)
+        }
+        StateOp::SessionEvent(event) => event.table_name.as_ref().map_or(0, |name| name.len()) + text(&event.reason),
+        StateOp::EndOfRib { stale, .. } | StateOp::PurgeStale { stale, .. } => size_of_val(stale.as_slice()),
+        StateOp::Statistics(all) => size_of_val(all.as_slice()),
+        StateOp::TableNames(names) => names.iter().map(|name| size_of_val(name) + 3 * name.table_name.len()).sum(),
+        StateOp::Route { .. }
+        | StateOp::RouterSeen(_)
+        | StateOp::SyncStart { .. }
+        | StateOp::Load { .. }
+        | StateOp::TableSeen(_)
+        | StateOp::Audit { .. }
+        | StateOp::TablesDown { .. }
+        | StateOp::MarkStale(_)
+        | StateOp::SessionState { .. }
+        | StateOp::AddPathSeen(_)
+        | StateOp::PeersUnknown(_) => 0,
+    }
+}
+
 fn place(table: &Arc<Table>) -> usize {
     Arc::as_ptr(table).addr()
 }
@@ -235,7 +261,8 @@ fn place(table: &Arc<Table>) -> usize {
 mod tests {
     use super::*;
     use crate::model::{Afi, Nlri, Prefix, RouterId, Timestamp};
-    use crate::pipeline::{Doubts, EncodedRoute, Was, channels};
+    use crate::pipeline::{Doubts, EncodedRoute, SessionEvent, SessionEventKind, Was, channels};
+    use crate::session::tables::router_note;
 
     /// The bytes of each attribute set, of each raw message, and how many of either make a piece full.
     const BYTES: usize = 100 * 1024;
@@ -304,5 +331,24 @@ mod tests {
         let (state, events) = pieces(12, true);
         assert_eq!(routes(&state), [2, 3, 3, 3, 1]);
         assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [3, 3, 3, 3]);
+    }
+
+    #[test]
+    fn what_is_said_of_peers_counts_in_bytes_too() {
+        let router = RouterId::new("10.0.0.1");
+        let (sender, receivers) = channels(1, 1);
+        let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
+        let mut outbox = Outbox::new(owner, sender.state(&router).clone(), None);
+        for _ in 0..20 {
+            let note =
+                SessionEvent { reason: Some("x".repeat(BYTES)), ..router_note(SessionEventKind::PeerUp, None, None) };
+            outbox.op(StateOp::SessionEvent(note)).unwrap();
+        }
+        outbox.flush().unwrap();
+        let pieces = receivers.state[0].try_iter().map(|item| match item {
+            StateItem::Batch(batch) => batch.ops.len(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(pieces.collect::<Vec<_>>(), [6, 6, 6, 2]);
     }
 }
