@@ -64,6 +64,17 @@ fn in_sync(db: &TestDb) {
     eventually_equal(1, || count(db, "rib_sync_status WHERE eor_seen"));
 }
 
+/// The collector starts again and the router dumps all of its routes: each is there once, and so is each event.
+fn dumps_again(db: &TestDb) {
+    let ingester = Ingester::start(&db.url(), &[]);
+    let mut router = connect(&ingester);
+    router.send(&dump(0..150)).send(&end_of_rib());
+    in_sync(db);
+    assert_eq!((count(db, "current_routes"), count(db, "route_events")), (150, 150));
+    assert_eq!(count(db, "(SELECT DISTINCT event_id FROM route_events) e"), 150);
+    assert!(ingester.stop().success());
+}
+
 /// All events of a prefix in their order.
 fn story(db: &TestDb, prefix: &str) -> String {
     db.rows(&format!("SELECT action FROM route_events WHERE prefix = '{prefix}' ORDER BY ingest_time")).concat()
@@ -83,37 +94,25 @@ fn a_dump_that_is_killed_with_state_behind() {
     ingester.kill();
     drop(lock);
     assert_eq!(count(&db, "current_routes"), 20);
-    let ingester = Ingester::start(&db.url(), &[]);
-    let mut router = connect(&ingester);
-    router.send(&dump(0..150)).send(&end_of_rib());
-    in_sync(&db);
-    assert_eq!((count(&db, "current_routes"), count(&db, "route_events")), (150, 150));
-    assert_eq!(count(&db, "(SELECT DISTINCT event_id FROM route_events) e"), 150);
-    assert!(ingester.stop().success());
+    dumps_again(&db);
 }
 
 #[test]
 fn a_dump_that_is_killed_with_history_behind() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[]);
+    let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = connect(&ingester);
     router.send(&dump(0..20));
     eventually_equal(20, || count(&db, "current_routes"));
     let lock = hold(&db, "route_events");
     router.send(&dump(20..100));
     stands(&db, "events");
-    // Whatever the state writer had, it would have written by now.
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    // The state writer has the routes, and says after a while what it waits for.
+    ingester.logged("waits for history");
     assert_eq!(count(&db, "current_routes"), 20, "state leads");
     ingester.kill();
     drop(lock);
-    let ingester = Ingester::start(&db.url(), &[]);
-    let mut router = connect(&ingester);
-    router.send(&dump(0..150)).send(&end_of_rib());
-    in_sync(&db);
-    assert_eq!((count(&db, "current_routes"), count(&db, "route_events")), (150, 150));
-    assert_eq!(count(&db, "(SELECT DISTINCT event_id FROM route_events) e"), 150);
-    assert!(ingester.stop().success());
+    dumps_again(&db);
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Batch {
             StateOp::TableSeen(table) => !self.ends.removes(table),
             StateOp::EndOfRib { table, .. } | StateOp::PurgeStale { table, .. } => !self.ends.forbids_end(table),
             StateOp::Audit { table, .. } => !self.ends.removes(table),
-            // A neighbour that is reported again behind the word that nobody reports it any more.
+            // A peer that is reported again behind the word that nobody reports it any more.
             StateOp::PeerSeen(_) => !self.extras.forgets_peers_of(&owner.router),
             StateOp::Load { tables, .. } => tables.iter().all(|table| {
                 let place = place(table);

@@ -23,9 +23,9 @@ use crate::store::{self, Transaction, add_path, owner, sync};
 pub(super) struct Extras {
     /// What routers said of themselves.
     routers: BTreeMap<RouterId, RouterRecord>,
-    /// What is known of routers' neighbours.
+    /// What is known of routers' peers.
     peers: BTreeMap<(RouterId, PeerName), PeerChange>,
-    /// The routers of which nobody reports some neighbours any more; behind `peers`.
+    /// The routers of which nobody reports some peers any more; behind `peers`.
     forgotten: Vec<(RouterId, PeersOf)>,
     /// The latest value of each statistic.
     statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
@@ -37,7 +37,7 @@ pub(super) struct Extras {
     events: Vec<(Option<RouterId>, SessionEvent)>,
 }
 
-/// Which statistic of a neighbour: type, AFI, SAFI.
+/// Which statistic of a peer: type, AFI, SAFI.
 type StatisticKey = (u16, u16, u8);
 
 impl Extras {
@@ -75,7 +75,7 @@ impl Extras {
         }
     }
 
-    /// A router said this of a neighbour.
+    /// A router said this of a peer.
     pub(super) fn push_peer(&mut self, router: &RouterId, peer: PeerRecord) {
         match self.peers.get_mut(&(router.clone(), peer.name.clone())) {
             None => drop(self.peers.insert((router.clone(), peer.name.clone()), PeerChange::new(peer))),
@@ -83,12 +83,12 @@ impl Extras {
         }
     }
 
-    /// Nobody reports some of the router's neighbours any more.
+    /// Nobody reports some of the router's peers any more.
     pub(super) fn push_forgotten(&mut self, router: &RouterId, of: PeersOf) {
         self.forgotten.push((router.clone(), of));
     }
 
-    /// Whether neighbours of the router are to be told unknown.
+    /// Whether peers of the router are to be told unknown.
     pub(super) fn forgets_peers_of(&self, router: &RouterId) -> bool {
         // One or two at the end of a session.
         self.forgotten.iter().any(|(of, _)| of == router)

@@ -69,7 +69,7 @@ impl Tables {
         self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
     }
 
-    /// A neighbour sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
+    /// A peer sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
     pub(super) fn drop_expected(&mut self, source: &Source) -> Result<(), SessionEnd> {
         if source.view == View::LocRib {
             return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
@@ -92,7 +92,7 @@ impl Tables {
         self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
     }
 
-    /// A neighbour's view is not stored any more: its tables go.
+    /// A peer's view is not stored any more: its tables go.
     ///
     /// # Errors
     /// The session cannot go on.
@@ -117,7 +117,7 @@ impl Tables {
         Some(table)
     }
 
-    /// Tables go in all their families. What goes of one neighbour is one row of `session_events`, and so is each table of a
+    /// Tables go in all their families. What goes of one peer is one row of `session_events`, and so is each table of a
     /// Loc-RIB: that row stands for the end of every route when history is read (`table_removals`), so no earlier event may
     /// be dated later than it.
     pub(super) fn remove(

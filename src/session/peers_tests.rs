@@ -109,7 +109,7 @@ fn tables_without_a_name_tlv() {
     peers.peer_up(&up(header, open(&[V6], &[]), open(&[V6], &[]), Some((0, b"inet6.0"))));
     assert_eq!(&*peers.table_name(&header, V4).stored, "inet.0");
     assert_eq!(&*peers.table_name(&header, V6).stored, "inet6.0");
-    // FRR: the neighbour's description in the same TLV of a global peer.
+    // FRR: the peer's description in the same TLV of a global peer.
     let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
     peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
     assert_eq!(&*peers.table_name(&neighbour, V4).stored, "UNKNOWN");

@@ -123,7 +123,7 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
 }
 
 /// The time of a router's latest event from `from` on and before `before`, in the tables that have a row of their
-/// synchronisation and in `tables`.
+/// synchronization and in `tables`.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.

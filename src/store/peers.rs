@@ -7,7 +7,7 @@ use super::error::Result;
 use super::record::{PeerName, PeerRecord, PeerState, StatisticRecord, cut_reason};
 use crate::model::{RouterId, Timestamp};
 
-/// What Peer Ups and Peer Downs said of one neighbour, in short.
+/// What Peer Ups and Peer Downs said of one peer, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerChange {
     /// What was said last of each.
@@ -43,7 +43,7 @@ impl PeerChange {
     }
 }
 
-/// Stores what was said of neighbours, each once.
+/// Stores what was said of peers, each once.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.

@@ -34,7 +34,7 @@ pub(super) struct Left {
     pub(super) instance: String,
 }
 
-/// Connects, migrates and reads what is there, for ever until a signal comes (`None`).
+/// Connects, migrates and reads what is there, forever until a signal comes (`None`).
 ///
 /// # Errors
 /// What waiting does not change.
