@@ -18,7 +18,7 @@ use common::pg::TestDb;
 const ROUTER: &str = "10.255.0.1";
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring")
 }
 
 fn read(name: &str) -> String {

@@ -105,7 +105,7 @@ fn without_the_order_of_keys_the_same_rows_are_a_deadlock() {
     let history = meet(&db, sync::seen_raw, [&forth[..1], &forth, &back]);
     assert_eq!(history, [""; 0]);
 
-    let statement = include_str!("../sql/tables_seen.sql");
+    let statement = include_str!("../sql/statements/tables_seen.sql");
     let unsorted: Vec<&str> = statement.lines().filter(|line| !line.starts_with("ORDER BY")).collect();
     assert_eq!(unsorted.len() + 1, statement.lines().count());
     let unsorted = unsorted.join("\n");

@@ -1,4 +1,4 @@
-//! The scripts under `contrib/scale-out/` fit the schema. Neither extension is here: their functions are stand-ins that check
+//! The scripts under `sql/scale-out/` fit the schema. Neither extension is here: their functions are stand-ins that check
 //! what the extension's manual demands of the table, and the rest runs as it is.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -9,8 +9,8 @@ use common::ingester::{Ingester, eventually_equal};
 use common::pg::TestDb;
 use postgres::error::SqlState;
 
-const CITUS: &str = include_str!("../contrib/scale-out/citus.sql");
-const TIMESCALEDB: &str = include_str!("../contrib/scale-out/timescaledb.sql");
+const CITUS: &str = include_str!("../sql/scale-out/citus.sql");
+const TIMESCALEDB: &str = include_str!("../sql/scale-out/timescaledb.sql");
 
 /// Fails unless the table has the column, in each of its unique keys: both extensions demand that. Notes the call.
 const CHECKED: &str = "
@@ -116,7 +116,7 @@ fn history_can_become_a_hypertable() {
     assert_eq!(indexes(&db, "route_events"), of_a_day, "the whole table has the indexes that a day has");
 
     // The functions over the history went with the old table; their statements make them again.
-    let reading = include_str!("../sql/0004_reading.sql");
+    let reading = include_str!("../sql/migrations/0004_reading.sql");
     let from = reading.find("CREATE FUNCTION history_begin").unwrap();
     db.client().batch_execute(&reading[from..]).unwrap();
     live(&db, &[("RETENTION_DAYS", "0"), ("MAINTENANCE_INTERVAL_SECS", "1")]);

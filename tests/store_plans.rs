@@ -17,13 +17,15 @@ const STAGE: &str = "INSERT INTO staged_keys SELECT router_id, table_name, afi, 
     WHERE router_id = '10.0.0.2' LIMIT 1000";
 
 fn explain(transaction: &mut Transaction<'_>, sql: &str) -> String {
-    transaction.batch_execute(include_str!("../sql/key_join_settings.sql")).unwrap();
+    transaction.batch_execute(include_str!("../sql/statements/key_join_settings.sql")).unwrap();
     let rows = transaction.query_typed(&format!("EXPLAIN {sql}"), &[]).unwrap();
     rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
 }
 
 fn check(client: &mut Client, when: &str) {
-    for sql in [include_str!("../sql/delete_routes.sql"), include_str!("../sql/delete_stale_routes.sql")] {
+    for sql in
+        [include_str!("../sql/statements/delete_routes.sql"), include_str!("../sql/statements/delete_stale_routes.sql")]
+    {
         let mut transaction = client.transaction().unwrap();
         transaction.batch_execute(STAGE).unwrap();
         let plan = explain(&mut transaction, sql);
@@ -61,8 +63,8 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
     rib_ingester::store::events::prepare(&mut client).unwrap();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
     client.batch_execute("ALTER TABLE session_events SET (autovacuum_enabled = off)").unwrap();
-    let new = include_str!("../sql/store_new_events.sql");
-    let reach = include_str!("../sql/history_reach.sql")
+    let new = include_str!("../sql/statements/store_new_events.sql");
+    let reach = include_str!("../sql/statements/history_reach.sql")
         .replace("$1::text[]", "ARRAY['r', 'r']")
         .replace("$2::text[]", "ARRAY['t', 'u|rd:1']")
         .replace("$3::smallint[]", "ARRAY[4, 4]::smallint[]")

@@ -6,6 +6,7 @@
 mod pg;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use pg::TestDb;
 use rib_ingester::store::{Error, migrate};
@@ -208,9 +209,11 @@ fn every_kind_of_session_event_is_in_the_comment_of_its_column() {
     assert_eq!(named, kinds);
 }
 
-/// The names of the files `sql/0001_...sql`, in order.
+/// The names of the files `sql/migrations/0001_...sql`, in order.
 fn migrations() -> Vec<String> {
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).unwrap();
+    // One that was begun before the folder was made may still stand above it.
+    let folders = ["sql", "sql/migrations"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = (names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)))
         .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! What the program is made of: licences, sources, duplicates and forbidden crates by `deny.toml`, and the bill of
+//! What the program is made of: licences, sources, duplicates and forbidden crates by `.deny.toml`, and the bill of
 //! materials. Works without a network.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -78,7 +78,7 @@ fn is_allowed(licence: &str, allowed: &[String]) -> bool {
 
 #[test]
 fn every_licence_is_one_that_only_asks_to_be_named() {
-    let allowed = strings(&toml("deny.toml"), "licenses", "allow");
+    let allowed = strings(&toml(".deny.toml"), "licenses", "allow");
     // The rule itself can fail.
     assert!(is_allowed("GPL-3.0-only OR MIT", &allowed) && is_allowed("MIT/Apache-2.0", &allowed));
     assert!(!is_allowed("MIT AND GPL-3.0-only", &allowed) && !is_allowed("", &allowed));
@@ -101,7 +101,7 @@ fn every_licence_is_one_that_only_asks_to_be_named() {
 
 #[test]
 fn crates_come_from_the_registry_once_each_and_none_is_forbidden() {
-    let rules = toml("deny.toml");
+    let rules = toml(".deny.toml");
     let (denied, skipped) = (named(&rules, "bans", "deny"), named(&rules, "bans", "skip"));
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for part in parts() {

@@ -361,3 +361,30 @@ fn settings_say_truly_whether_they_are_used() {
         assert_eq!(says, is_read, "{}: the table must say whether something reads it", setting.name);
     }
 }
+
+/// Everything else has a place in one of these folders, or is a dot file.
+const TOP_LEVEL: &[&str] = &[
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "docs",
+    "scripts",
+    "sql",
+    "src",
+    "systemd",
+    "tests",
+];
+
+#[test]
+fn the_top_level_holds_nothing_else() {
+    let ignored = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".gitignore")).unwrap();
+    let mut found: Vec<String> = std::fs::read_dir(env!("CARGO_MANIFEST_DIR"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.') && !ignored.lines().any(|line| line == format!("/{name}")))
+        .collect();
+    found.sort();
+    assert_eq!(found, TOP_LEVEL);
+}

@@ -76,7 +76,7 @@ pub fn upsert<'a>(
     ];
     let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&routers, Type::TEXT_ARRAY)];
     parameters.extend(columns.iter().map(|(column, kind)| (&**column, kind.clone())));
-    transaction.execute_typed(include_str!("../../sql/upsert_add_path.sql"), &parameters)?;
+    transaction.execute_typed(include_str!("../../sql/statements/upsert_add_path.sql"), &parameters)?;
     Ok(())
 }
 
@@ -86,5 +86,5 @@ pub fn upsert<'a>(
 /// As PostgreSQL reports.
 pub fn forget(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
-    Ok(client.execute_typed(include_str!("../../sql/forget_add_path.sql"), &[(&days, Type::INT4)])?)
+    Ok(client.execute_typed(include_str!("../../sql/statements/forget_add_path.sql"), &[(&days, Type::INT4)])?)
 }

@@ -98,7 +98,7 @@ pub enum Action {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn prepare(client: &mut Client) -> Result<()> {
-    Ok(client.batch_execute(include_str!("../../sql/staging_events.sql"))?)
+    Ok(client.batch_execute(include_str!("../../sql/statements/staging_events.sql"))?)
 }
 
 /// The database's clock.
@@ -116,7 +116,7 @@ pub fn clock(client: &mut Client) -> Result<Timestamp> {
 pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result<Option<Timestamp>> {
     let since = epoch_seconds(base) - 86_400.0;
     let row = client.query_typed_one(
-        include_str!("../../sql/latest_event.sql"),
+        include_str!("../../sql/statements/latest_event.sql"),
         &[(&router.as_str(), Type::TEXT), (&since, Type::FLOAT8)],
     )?;
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
@@ -137,7 +137,7 @@ pub fn latest_before(
     let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
     let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
     let row = client.query_typed_one(
-        include_str!("../../sql/latest_event_before.sql"),
+        include_str!("../../sql/statements/latest_event_before.sql"),
         &[
             (&router.as_str(), Type::TEXT),
             (&system_time(from), Type::TIMESTAMPTZ),
@@ -214,8 +214,8 @@ pub fn copy_checked<'a>(
         check.put_fields(out);
     }
     copy.finish()?;
-    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
-    Ok(transaction.execute_typed(include_str!("../../sql/store_new_events.sql"), &[])?)
+    transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?;
+    Ok(transaction.execute_typed(include_str!("../../sql/statements/store_new_events.sql"), &[])?)
 }
 
 /// From when on the events of each table count: `None` if there are none behind its last mass removal.
@@ -228,9 +228,9 @@ pub fn reach(client: &mut Client, tables: &[&Table]) -> Result<Vec<Option<Timest
     let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
     let addresses: Vec<_> = tables.iter().map(|table| table.view.neighbour().map(|of| of.address)).collect();
     let mut transaction = client.transaction()?;
-    transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?;
+    transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?;
     let rows = transaction.query_typed(
-        include_str!("../../sql/history_reach.sql"),
+        include_str!("../../sql/statements/history_reach.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&names, Type::TEXT_ARRAY),

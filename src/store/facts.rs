@@ -137,7 +137,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
     });
-    let row = client.query_typed_one(include_str!("../../sql/doctor_facts.sql"), &[])?;
+    let row = client.query_typed_one(include_str!("../../sql/statements/doctor_facts.sql"), &[])?;
     let today = day_of(events::clock(client)?);
     let mut partitions = Vec::new();
     for series in [&EVENTS, &SNAPSHOTS] {
@@ -212,7 +212,7 @@ fn add_path_deviations(client: &mut Client) -> Result<Vec<AddPathDeviation>> {
     if !exists.get::<_, bool>(0) {
         return Ok(Vec::new());
     }
-    let rows = client.query_typed(include_str!("../../sql/add_path_deviations.sql"), &[])?;
+    let rows = client.query_typed(include_str!("../../sql/statements/add_path_deviations.sql"), &[])?;
     let read = |row: &postgres::Row| AddPathDeviation {
         router: row.get("router_id"),
         is_sent: row.get("is_sent"),

@@ -27,7 +27,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
     let speakers: Vec<Vec<u8>> = tables.iter().map(|table| speaker_of(table)).collect();
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{TIMEOUT}'"))?;
-    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
     for kind in RibKind::ALL {
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
         let Some(first) = of_kind.first() else { continue };
@@ -40,7 +40,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
             row::put_table(out, tables[*i]);
         }
         copy.finish()?;
-        let reader = transaction.copy_out(&on(kind, include_str!("../../sql/load_routes.sql")))?;
+        let reader = transaction.copy_out(&on(kind, include_str!("../../sql/statements/load_routes.sql")))?;
         read_rows(reader, 3 + speaker_columns + row::ATTRIBUTE_COLUMNS, |fields| {
             let mut fields = FieldReader::new(fields);
             let number = fields.bigint().and_then(|number| usize::try_from(number).ok());

@@ -59,7 +59,7 @@ pub struct LookupRow {
 /// Whatever PostgreSQL says.
 pub fn lookup(client: &mut Client, target: &Prefix, view: Option<&str>) -> Result<Vec<LookupRow>> {
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&target.to_string(), Type::TEXT), (&view, Type::TEXT)];
-    let rows = client.query_typed(include_str!("../../sql/lookup.sql"), &parameters)?;
+    let rows = client.query_typed(include_str!("../../sql/statements/lookup.sql"), &parameters)?;
     rows.iter().map(read).collect()
 }
 

@@ -10,17 +10,20 @@ use super::error::{Error, Result};
 
 /// All migrations, in the order in which they are applied. An applied one is never edited.
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "0001_init", sql: include_str!("../../sql/0001_init.sql") },
-    Migration { name: "0003_adj_rib", sql: include_str!("../../sql/0003_adj_rib.sql") },
-    Migration { name: "0004_reading", sql: include_str!("../../sql/0004_reading.sql") },
-    Migration { name: "0006_kinds", sql: include_str!("../../sql/0006_kinds.sql") },
-    Migration { name: "0007_reported", sql: include_str!("../../sql/0007_reported.sql") },
-    Migration { name: "0008_sessions", sql: include_str!("../../sql/0008_sessions.sql") },
-    Migration { name: "0009_table_names", sql: include_str!("../../sql/0009_table_names.sql") },
-    Migration { name: "0010_add_path", sql: include_str!("../../sql/0010_add_path.sql") },
-    Migration { name: "0011_overviews", sql: include_str!("../../sql/0011_overviews.sql") },
-    Migration { name: "0012_history", sql: include_str!("../../sql/0012_history.sql") },
-    Migration { name: "0014_detached_partitions", sql: include_str!("../../sql/0014_detached_partitions.sql") },
+    Migration { name: "0001_init", sql: include_str!("../../sql/migrations/0001_init.sql") },
+    Migration { name: "0003_adj_rib", sql: include_str!("../../sql/migrations/0003_adj_rib.sql") },
+    Migration { name: "0004_reading", sql: include_str!("../../sql/migrations/0004_reading.sql") },
+    Migration { name: "0006_kinds", sql: include_str!("../../sql/migrations/0006_kinds.sql") },
+    Migration { name: "0007_reported", sql: include_str!("../../sql/migrations/0007_reported.sql") },
+    Migration { name: "0008_sessions", sql: include_str!("../../sql/migrations/0008_sessions.sql") },
+    Migration { name: "0009_table_names", sql: include_str!("../../sql/migrations/0009_table_names.sql") },
+    Migration { name: "0010_add_path", sql: include_str!("../../sql/migrations/0010_add_path.sql") },
+    Migration { name: "0011_overviews", sql: include_str!("../../sql/migrations/0011_overviews.sql") },
+    Migration { name: "0012_history", sql: include_str!("../../sql/migrations/0012_history.sql") },
+    Migration {
+        name: "0014_detached_partitions",
+        sql: include_str!("../../sql/migrations/0014_detached_partitions.sql"),
+    },
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
@@ -92,7 +95,7 @@ fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> 
         if client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0) {
             return Ok(());
         }
-        let rows = client.query_typed(include_str!("../../sql/lock_holder.sql"), &[(&LOCK, Type::INT8)])?;
+        let rows = client.query_typed(include_str!("../../sql/statements/lock_holder.sql"), &[(&LOCK, Type::INT8)])?;
         // It may have let go just now.
         if let Some(holder) = rows.first().map(|row| row.get::<_, String>(0)) {
             if begin.elapsed() >= LOCK_WAIT_MAX {

@@ -191,7 +191,7 @@ pub struct HistoryRow {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn sizes(client: &mut Client) -> Result<Sizes> {
-    let row = client.query_typed_one(include_str!("../../sql/sizes.sql"), &[])?;
+    let row = client.query_typed_one(include_str!("../../sql/statements/sizes.sql"), &[])?;
     let number = |name: &str| {
         u64::try_from(row.get::<_, i64>(name)).map_err(|_| Error::Unexpected(format!("{name} is below zero")))
     };
@@ -208,7 +208,8 @@ pub fn sizes(client: &mut Client) -> Result<Sizes> {
 /// Whatever PostgreSQL says.
 pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<RouterRow>)> {
     let now = clock(client)?;
-    let rows = client.query_typed(include_str!("../../sql/overview_routers.sql"), &[(&limit, Type::INT8)])?;
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/overview_routers.sql"), &[(&limit, Type::INT8)])?;
     let routers = rows.iter().map(|row| {
         Ok(RouterRow {
             router_id: row.get("router_id"),
@@ -232,11 +233,12 @@ pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<Router
 pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option<RouterDetail>> {
     let id = (&router_id as &(dyn postgres::types::ToSql + Sync), Type::TEXT);
     let limit = (&limit as &(dyn postgres::types::ToSql + Sync), Type::INT8);
-    let Some(row) = client.query_typed_opt(include_str!("../../sql/overview_router.sql"), std::slice::from_ref(&id))?
+    let Some(row) =
+        client.query_typed_opt(include_str!("../../sql/statements/overview_router.sql"), std::slice::from_ref(&id))?
     else {
         return Ok(None);
     };
-    let tables = client.query_typed(include_str!("../../sql/overview_tables.sql"), &[id, limit])?;
+    let tables = client.query_typed(include_str!("../../sql/statements/overview_tables.sql"), &[id, limit])?;
     Ok(Some(RouterDetail {
         router_id: row.get("router_id"),
         address: row.get("router_ip"),
@@ -270,7 +272,7 @@ fn table(row: &Row) -> Result<TableRow> {
 /// Whatever PostgreSQL says.
 pub fn session_events(client: &mut Client, router_id: Option<&str>, limit: i64) -> Result<Vec<SessionEventRow>> {
     let rows = client.query_typed(
-        include_str!("../../sql/overview_session_events.sql"),
+        include_str!("../../sql/statements/overview_session_events.sql"),
         &[(&router_id, Type::TEXT), (&limit, Type::INT8)],
     )?;
     let events = rows.iter().map(|row| {
@@ -295,7 +297,7 @@ pub fn session_events(client: &mut Client, router_id: Option<&str>, limit: i64) 
 pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> Result<Vec<HistoryRow>> {
     let (afi, text) = (prefix.afi().column(), prefix.to_string());
     let rows = client.query_typed(
-        include_str!("../../sql/prefix_history.sql"),
+        include_str!("../../sql/statements/prefix_history.sql"),
         &[(&afi, Type::INT2), (&text, Type::TEXT), (&hours, Type::INT4), (&limit, Type::INT8)],
     )?;
     let events = rows.iter().map(|row| {
@@ -327,7 +329,7 @@ pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> 
 pub fn paths(client: &mut Client, target: &Prefix, limit: i64) -> Result<Vec<PathRow>> {
     let (afi, text) = (target.afi().column(), target.to_string());
     let rows = client.query_typed(
-        include_str!("../../sql/page_paths.sql"),
+        include_str!("../../sql/statements/page_paths.sql"),
         &[(&afi, Type::INT2), (&text, Type::TEXT), (&limit, Type::INT8)],
     )?;
     let paths = rows.iter().map(|row| {
@@ -368,8 +370,10 @@ fn view(row: &Row, direction: &str) -> String {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn peers(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<PeerRow>> {
-    let rows = client
-        .query_typed(include_str!("../../sql/page_peers.sql"), &[(&router_id, Type::TEXT), (&limit, Type::INT8)])?;
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/page_peers.sql"),
+        &[(&router_id, Type::TEXT), (&limit, Type::INT8)],
+    )?;
     let peers = rows.iter().map(|row| {
         Ok(PeerRow {
             address: row.get::<_, Option<String>>("peer_address").unwrap_or_default(),

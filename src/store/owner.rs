@@ -49,7 +49,7 @@ pub fn claim(
         return Ok(None);
     }
     let row = transaction.query_typed_one(
-        include_str!("../../sql/claim_router.sql"),
+        include_str!("../../sql/statements/claim_router.sql"),
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
     )?;
     let (epoch, micros, was_ours): (i64, i64, bool) = (row.get(0), row.get(1), row.get(2));
@@ -97,7 +97,7 @@ pub fn upsert_routers<'a>(
     let asns: Vec<_> = records.iter().map(|record| record.asn.map(|asn| i64::from(asn.0))).collect();
     let descriptions: Vec<_> = records.iter().map(|record| record.description.as_deref()).collect();
     transaction.execute_typed(
-        include_str!("../../sql/upsert_routers.sql"),
+        include_str!("../../sql/statements/upsert_routers.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&addresses, Type::INET_ARRAY),

@@ -177,7 +177,8 @@ fn midnight(day: Date) -> Timestamp {
 /// # Errors
 /// Whatever PostgreSQL says; 42P01 before the migration.
 pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
-    let rows = client.query_typed(include_str!("../../sql/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
     let time = |micros: Option<i64>| micros.map(Timestamp::from_unix_micros);
     let partitions = rows.iter().map(|row| Partition {
         oid: row.get("oid"),
@@ -354,7 +355,8 @@ fn is_lock_timeout(error: &Error) -> bool {
 fn holders(client: &mut Client, series: &Series, partition: &Partition) -> Result<Option<String>> {
     let parent: u32 = client.query_typed_one("SELECT $1::text::regclass::oid", &[(&series.parent, Type::TEXT)])?.get(0);
     let tables = format!("{},{parent}", partition.oid);
-    let row = client.query_typed_one(include_str!("../../sql/partition_holders.sql"), &[(&tables, Type::TEXT)])?;
+    let row =
+        client.query_typed_one(include_str!("../../sql/statements/partition_holders.sql"), &[(&tables, Type::TEXT)])?;
     Ok(row.get(0))
 }
 

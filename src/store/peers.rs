@@ -78,7 +78,7 @@ pub fn upsert<'a>(
     let flaps: Vec<i64> = all.iter().map(|(_, change)| change.flaps).collect();
     let have_changed: Vec<bool> = all.iter().map(|(_, change)| change.has_changed).collect();
     transaction.execute_typed(
-        include_str!("../../sql/upsert_peers.sql"),
+        include_str!("../../sql/statements/upsert_peers.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&kinds, Type::TEXT_ARRAY),
@@ -192,7 +192,7 @@ pub fn statistics<'a>(
     let names: Vec<&str> = all.iter().map(|(_, one)| one.name.as_str()).collect();
     let values: Vec<String> = all.iter().map(|(_, one)| one.value.to_string()).collect();
     transaction.execute_typed(
-        include_str!("../../sql/upsert_statistics.sql"),
+        include_str!("../../sql/statements/upsert_statistics.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&kinds, Type::TEXT_ARRAY),

@@ -59,7 +59,7 @@ impl RouteKey<'_> {
 /// Whatever PostgreSQL says.
 pub fn prepare(client: &mut Client) -> Result<()> {
     for kind in RibKind::ALL {
-        client.batch_execute(&on(kind, include_str!("../../sql/staging.sql")))?;
+        client.batch_execute(&on(kind, include_str!("../../sql/statements/staging.sql")))?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ pub fn insert<'a>(
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<u64> {
-    put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/insert_routes.sql")))?, rows)
+    put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/statements/insert_routes.sql")))?, rows)
 }
 
 /// What [`upsert`] did.
@@ -95,7 +95,7 @@ pub fn upsert<'a>(
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<Upserted> {
     put_routes(Copy::begin(transaction, &on(kind, "COPY staged_routes FROM STDIN (FORMAT binary)"))?, rows)?;
-    let row = transaction.query_typed_one(&on(kind, include_str!("../../sql/upsert_routes.sql")), &[])?;
+    let row = transaction.query_typed_one(&on(kind, include_str!("../../sql/statements/upsert_routes.sql")), &[])?;
     let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
     Ok(Upserted { written: count("written"), new: count("new") })
 }
@@ -110,7 +110,7 @@ pub fn delete<'a>(
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/delete_routes.sql")), &[])?)
+    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/statements/delete_routes.sql")), &[])?)
 }
 
 /// Deletes rows of one kind of RIB by key, as far as they are older than their table's `session_start_time`.
@@ -123,7 +123,7 @@ pub fn delete_stale<'a>(
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/delete_stale_routes.sql")), &[])?)
+    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/statements/delete_stale_routes.sql")), &[])?)
 }
 
 fn stage_keys<'a>(
@@ -136,7 +136,7 @@ fn stage_keys<'a>(
         key.put_fields(copy.row(key.fields())?);
     }
     copy.finish()?;
-    Ok(transaction.batch_execute(include_str!("../../sql/key_join_settings.sql"))?)
+    Ok(transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?)
 }
 
 fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>) -> Result<u64> {
@@ -159,7 +159,7 @@ pub type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
 /// Whatever PostgreSQL says.
 pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
-    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
     let mut removed = vec![0; tables.len()];
     for kind in RibKind::ALL {
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].1.kind() == kind).collect();
@@ -167,7 +167,7 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
             continue;
         }
         let columns = TableColumns::of_all_families(of_kind.iter().map(|i| tables[*i]));
-        let sql = on(kind, include_str!("../../sql/delete_tables.sql"));
+        let sql = on(kind, include_str!("../../sql/statements/delete_tables.sql"));
         for row in transaction.query_typed(&sql, &columns.parameters_of_all_families())? {
             let number = usize::try_from(row.get::<_, i64>("number") - 1).ok();
             if let Some(count) = number.and_then(|number| of_kind.get(number)).and_then(|i| removed.get_mut(*i)) {
@@ -186,7 +186,7 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     let mut removed = 0;
     for kind in RibKind::ALL {
-        let sql = on(kind, include_str!("../../sql/delete_router.sql"));
+        let sql = on(kind, include_str!("../../sql/statements/delete_router.sql"));
         removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
     }
     Ok(removed)

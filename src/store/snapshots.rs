@@ -35,7 +35,7 @@ pub fn take(client: &mut Client, day: Date, router: &RouterId, table_name: &str)
     let (day, router) = (day.to_string(), router.as_str());
     let key = [(&day as _, Type::TEXT), (&router as _, Type::TEXT), (&table_name as _, Type::TEXT)];
     let mut transaction = client.transaction()?;
-    let routes = transaction.execute_typed(include_str!("../../sql/take_snapshot.sql"), &key)?;
+    let routes = transaction.execute_typed(include_str!("../../sql/statements/take_snapshot.sql"), &key)?;
     let count = i64::try_from(routes).unwrap_or(i64::MAX);
     let [day, router, table_name] = key;
     transaction.execute_typed(

@@ -36,7 +36,7 @@ pub struct Expired {
 /// As PostgreSQL reports.
 pub fn due(client: &mut Client, collector: &str, hold: Duration) -> Result<Vec<RouterId>> {
     let rows = client.query_typed(
-        include_str!("../../sql/stale_routers.sql"),
+        include_str!("../../sql/statements/stale_routers.sql"),
         &[(&collector, Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8)],
     )?;
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
@@ -58,7 +58,7 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, hold: Dur
         return Ok(Expired::default());
     }
     let row = transaction.query_typed_one(
-        include_str!("../../sql/stale_is_all.sql"),
+        include_str!("../../sql/statements/stale_is_all.sql"),
         &[(&router.as_str(), Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8), (&collector, Type::TEXT)],
     )?;
     let (has_session, has_other_tables): (bool, bool) = (row.get(0), row.get(1));
@@ -84,7 +84,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
     for kind in RibKind::ALL {
         let mut transaction = client.transaction()?;
         let rows = transaction.query_typed(
-            &on(kind, include_str!("../../sql/stale_tables.sql")),
+            &on(kind, include_str!("../../sql/statements/stale_tables.sql")),
             &[
                 (&router.as_str(), Type::TEXT),
                 (&hold.as_secs_f64(), Type::FLOAT8),

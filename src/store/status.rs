@@ -118,13 +118,13 @@ pub struct RefusedSource {
 pub fn read(client: &mut Client) -> Result<Status> {
     let now = clock(client)?;
     let mut routers = client
-        .query_typed(include_str!("../../sql/status_routers.sql"), &[])?
+        .query_typed(include_str!("../../sql/statements/status_routers.sql"), &[])?
         .iter()
         .map(read_router)
         .collect::<Result<Vec<_>>>()?;
     // By bytes, whatever the database's collation.
     routers.sort_by(|a, b| a.router_id.cmp(&b.router_id));
-    for row in client.query_typed(include_str!("../../sql/status_tables.sql"), &[])? {
+    for row in client.query_typed(include_str!("../../sql/statements/status_tables.sql"), &[])? {
         let router_id: &str = row.get("router_id");
         // A table of a router that was removed from routers by hand has no place here.
         if let Ok(i) = routers.binary_search_by(|router| router.router_id.as_str().cmp(router_id)) {
@@ -133,7 +133,7 @@ pub fn read(client: &mut Client) -> Result<Status> {
     }
     let partitions = partitions(client)?;
     let refused = refused(client)?;
-    let adj_ribs = client.query_typed(include_str!("../../sql/status_adj_ribs.sql"), &[])?;
+    let adj_ribs = client.query_typed(include_str!("../../sql/statements/status_adj_ribs.sql"), &[])?;
     let adj_ribs = adj_ribs.iter().map(read_adj_rib).collect::<Result<Vec<_>>>()?;
     Ok(Status { now, routers, adj_ribs, partitions, refused })
 }
@@ -151,7 +151,7 @@ pub fn partitions(client: &mut Client) -> Result<Vec<Partition>> {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn refused(client: &mut Client) -> Result<Vec<RefusedSource>> {
-    client.query_typed(include_str!("../../sql/status_refused.sql"), &[])?.iter().map(read_refused).collect()
+    client.query_typed(include_str!("../../sql/statements/status_refused.sql"), &[])?.iter().map(read_refused).collect()
 }
 
 fn read_router(row: &Row) -> Result<RouterStatus> {

@@ -25,7 +25,7 @@ const COUNT_TIMEOUT: &str = "10min";
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/sync_start.sql"), tables)
+    on_tables(transaction, include_str!("../../sql/statements/sync_start.sql"), tables)
 }
 
 /// End-of-RIB was seen of tables, each table once. Routers send it more than once: the first one of a dump is the time that
@@ -34,7 +34,7 @@ pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()>
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn end_of_rib(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/sync_end_of_rib.sql"), tables)
+    on_tables(transaction, include_str!("../../sql/statements/sync_end_of_rib.sql"), tables)
 }
 
 /// How many routes of each table are stored, in their order.
@@ -43,7 +43,7 @@ pub fn end_of_rib(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Resul
 /// Whatever PostgreSQL says.
 pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{COUNT_TIMEOUT}'"))?;
-    transaction.batch_execute(include_str!("../../sql/load_settings.sql"))?;
+    transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
     let mut counts = vec![0; tables.len()];
     for kind in RibKind::ALL {
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
@@ -51,7 +51,7 @@ pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec
             continue;
         }
         let columns = TableColumns::of(of_kind.iter().map(|i| tables[*i]));
-        let sql = on(kind, include_str!("../../sql/count_routes.sql"));
+        let sql = on(kind, include_str!("../../sql/statements/count_routes.sql"));
         let rows = transaction.query_typed(&sql, &columns.parameters())?;
         for (i, row) in of_kind.into_iter().zip(rows) {
             counts[i] = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
@@ -65,7 +65,7 @@ pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn seen(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/tables_seen.sql"), tables)
+    on_tables(transaction, include_str!("../../sql/statements/tables_seen.sql"), tables)
 }
 
 /// The history of the tables had messages in this batch: `last_raw_msg_time`, where the table is still there.
@@ -73,7 +73,7 @@ pub fn seen(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> 
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/tables_seen_raw.sql"), tables)
+    on_tables(transaction, include_str!("../../sql/statements/tables_seen_raw.sql"), tables)
 }
 
 fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) -> Result<()> {
@@ -95,7 +95,7 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
 /// # Errors
 /// As PostgreSQL reports.
 pub fn complete(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/sync_complete.sql"), tables)
+    on_tables(transaction, include_str!("../../sql/statements/sync_complete.sql"), tables)
 }
 
 /// The sessions of these tables ended without saying so: they are stale, their rows stay.
@@ -106,7 +106,7 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &Tabl
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, table)| table.view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
-            let sql = on(kind, include_str!("../../sql/sync_stale.sql"));
+            let sql = on(kind, include_str!("../../sql/statements/sync_stale.sql"));
             transaction.execute_typed(&sql, &TableColumns::of_keys(of_kind).parameters())?;
         }
     }
@@ -135,7 +135,7 @@ pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, hold
     let (router, view, name) = table;
     let peer = view.neighbour();
     let rows = transaction.query_typed(
-        &on(view.kind(), include_str!("../../sql/stale_lock.sql")),
+        &on(view.kind(), include_str!("../../sql/statements/stale_lock.sql")),
         &[
             (&router.as_str(), Type::TEXT),
             (&name, Type::TEXT),
@@ -156,7 +156,7 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, view, _)| view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
-            let sql = on(kind, include_str!("../../sql/sync_remove.sql"));
+            let sql = on(kind, include_str!("../../sql/statements/sync_remove.sql"));
             let columns = TableColumns::of_all_families(of_kind.iter().copied());
             removed += transaction.execute_typed(&sql, &columns.parameters_of_all_families())?;
             table_names::forget(transaction, kind, &of_kind)?;
@@ -172,7 +172,7 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
 pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     let mut removed = 0;
     for kind in RibKind::ALL {
-        let sql = on(kind, include_str!("../../sql/sync_remove_router.sql"));
+        let sql = on(kind, include_str!("../../sql/statements/sync_remove_router.sql"));
         removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
     }
     Ok(removed)
@@ -233,7 +233,7 @@ pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&Route
     let reasons: Vec<Option<&str>> = events.iter().map(|(_, event)| event.reason.as_deref().map(cut_reason)).collect();
     let routes: Vec<Option<i64>> = events.iter().map(|(_, event)| event.routes).collect();
     transaction.query_typed(
-        include_str!("../../sql/insert_session_events.sql"),
+        include_str!("../../sql/statements/insert_session_events.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&tables, Type::TEXT_ARRAY),
@@ -253,7 +253,7 @@ pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&Route
 /// Whatever PostgreSQL says.
 pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reason: &str, events: usize) -> Result<()> {
     client.query_typed(
-        include_str!("../../sql/insert_history_gap.sql"),
+        include_str!("../../sql/statements/insert_history_gap.sql"),
         &[
             (&router.as_str(), Type::TEXT),
             (&system_time(from), Type::TIMESTAMPTZ),

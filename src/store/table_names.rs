@@ -39,9 +39,9 @@ pub fn store(transaction: &mut Transaction<'_>, router: &RouterId, records: &[&T
         (&safis, Type::INT2_ARRAY),
         (&rds, Type::TEXT_ARRAY),
     ];
-    transaction.execute_typed(include_str!("../../sql/drop_table_names.sql"), &parameters)?;
+    transaction.execute_typed(include_str!("../../sql/statements/drop_table_names.sql"), &parameters)?;
     parameters.push((&unicast, Type::TEXT_ARRAY));
-    transaction.execute_typed(include_str!("../../sql/store_table_names.sql"), &parameters)?;
+    transaction.execute_typed(include_str!("../../sql/statements/store_table_names.sql"), &parameters)?;
     Ok(())
 }
 
@@ -82,7 +82,7 @@ pub(super) fn forget(transaction: &mut Transaction<'_>, kind: RibKind, tables: &
     let addresses: Vec<Option<IpAddr>> =
         tables.iter().map(|(_, view, _)| view.neighbour().map(|of| of.address)).collect();
     transaction.execute_typed(
-        &on(kind, include_str!("../../sql/forget_table_names.sql")),
+        &on(kind, include_str!("../../sql/statements/forget_table_names.sql")),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&names, Type::TEXT_ARRAY),

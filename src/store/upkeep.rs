@@ -95,6 +95,6 @@ pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
 /// As PostgreSQL reports.
 pub fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
-    let row = client.query_typed_one(include_str!("../../sql/forget_peers.sql"), &[(&days, Type::INT4)])?;
+    let row = client.query_typed_one(include_str!("../../sql/statements/forget_peers.sql"), &[(&days, Type::INT4)])?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }

@@ -9,7 +9,7 @@
 --   (event_id, ingest_time): so the rows are distributed by event_id. Every worker has a share of each router's history, and the
 --   history of a prefix is asked of all of them at once.
 -- * By router_id it could only be distributed with another key, (event_id, ingest_time, router_id). Then the ON CONFLICT of
---   sql/store_new_events.sql has to name that key, and a repetition from another router is another event (as it is anyway:
+--   sql/statements/store_new_events.sql has to name that key, and a repetition from another router is another event (as it is anyway:
 --   router_id is part of the hash).
 -- * Days stay partitions. They are made, attached, detached and dropped by the collector's maintenance.
 -- * current_routes, rib_sync_status and all other tables stay where the collector connects. They cannot be distributed: the
