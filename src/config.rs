@@ -280,6 +280,11 @@ settings! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal(pub Option<String>);
 
+/// `COLUMNS`: a terminal's width as shells and people say it, not a setting of ours; `None` where it is no number.
+pub fn terminal_columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
+}
+
 impl Settings {
     /// Reads the process's environment, for a command that uses the database.
     pub fn load() -> Result<Settings, Vec<Problem>> {

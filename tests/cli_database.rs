@@ -199,7 +199,6 @@ fn status_counts_the_adj_ribs_over_all_neighbours() {
         .map(|line| line.split_whitespace().take(7).collect())
         .collect();
     assert_eq!(words, [["10.255.0.1", "adj-rib-in-pre", "UNKNOWN", "IPv4", "2", "1", "2"]], "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
     let one = &status["adj_ribs"][0];
     assert_eq!((&one["neighbours"], &one["synchronised"], &one["routes"]), (&2.into(), &1.into(), &2.into()));
@@ -223,7 +222,6 @@ fn status_shows_routers_tables_history_and_refused_sources() {
     line(&["2001:db8::bad", "noted 1 time, last "]);
     line(&["    not in the allow-list; to admit it add 2001:db8::bad/128 to RIB_INGESTER_ALLOW"]);
     assert_eq!(text.lines().filter(|line| line.starts_with("route_events_")).count(), 2, "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
 }
 

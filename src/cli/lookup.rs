@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::table::{Column, Table};
+use super::table::{self, Column, Table};
 use super::{Failure, connect, print};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     if rows.is_empty() {
         return print(&format!("no route covers {target}\n"));
     }
-    print(&text(&rows))
+    print(&text(&rows, table::line_width()))
 }
 
 fn parse(text: &str) -> Result<Prefix, String> {
@@ -59,19 +59,18 @@ fn parse(text: &str) -> Result<Prefix, String> {
 }
 
 /// One line per path, below a heading for each router, table and prefix; and neighbour, where it is an Adj-RIB.
-fn text(rows: &[LookupRow]) -> String {
-    let table = table(rows).render();
-    let mut lines = table.lines();
-    let mut out = format!("{}\n", lines.next().unwrap_or_default());
+fn text(rows: &[LookupRow], width: Option<usize>) -> String {
+    let mut blocks = table(rows).blocks(width).into_iter();
+    let mut out = blocks.next().unwrap_or_default();
     let mut heading = String::new();
-    for (row, line) in rows.iter().zip(lines) {
+    for (row, block) in rows.iter().zip(blocks) {
         let of = row.peer.as_ref().map_or(String::new(), |peer| format!("  {} of {peer}", row.view));
         let own = format!("{}  {}{of}  {}", printable(&row.router_id), printable(&row.table_name), row.prefix);
         if own != heading {
             out.push_str(&format!("{own}\n"));
             heading = own;
         }
-        out.push_str(&format!("{line}\n"));
+        out.push_str(&block);
     }
     out
 }
@@ -80,7 +79,7 @@ fn table(rows: &[LookupRow]) -> Table {
     let mut table = Table::new(&[
         ("  path", Column::Number),
         ("next hop", Column::Word),
-        ("AS path", Column::Text),
+        ("AS path", Column::List),
         ("origin", Column::Word),
         ("pref", Column::Number),
         ("MED", Column::Number),

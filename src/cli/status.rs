@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::table::{self, Column, Table, WIDTH_MAX};
+use super::table::{self, Column, Table};
 use super::{Failure, Shown, connect, counted, print, show};
 use crate::config::Settings;
 use crate::config::print::wrap;
@@ -36,8 +36,11 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let mut client = connect(settings, "status")?;
     loop {
         let status = status::read(&mut client)?;
-        let shown =
-            if arguments.json { printable_json(&format!("{:#}\n", json(&status))).into_owned() } else { text(&status) };
+        let shown = if arguments.json {
+            printable_json(&format!("{:#}\n", json(&status))).into_owned()
+        } else {
+            text(&status, table::line_width())
+        };
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
         // A reader that has seen enough ends it.
@@ -51,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
 /// The title of the section on Adj-RIBs.
 const NEIGHBOURS: &str = "TABLES OF NEIGHBOURS";
 
-fn text(status: &Status) -> String {
+fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status)),
         ("TABLES", "no table is held", tables(status)),
@@ -62,12 +65,12 @@ fn text(status: &Status) -> String {
     let sections = sections.into_iter().filter(|(title, ..)| *title != NEIGHBOURS || !status.adj_ribs.is_empty());
     let mut out: String = sections
         .map(|(title, none, table)| {
-            let body = if table.is_empty() { format!("{none}\n") } else { table.render() };
+            let body = if table.is_empty() { format!("{none}\n") } else { table.render(width) };
             format!("{title}\n{body}\n")
         })
         .collect();
     out.push_str("REFUSED WITHIN A WEEK\n");
-    out.push_str(&refused(&status.refused, status.now));
+    out.push_str(&refused(&status.refused, status.now, width));
     out
 }
 
@@ -194,16 +197,17 @@ fn state_word(state: State) -> &'static str {
 }
 
 /// The reason names the remedy, so it is wrapped rather than cut.
-fn refused(sources: &[RefusedSource], now: Timestamp) -> String {
+fn refused(sources: &[RefusedSource], now: Timestamp, width: Option<usize>) -> String {
     const INDENT: &str = "    ";
     if sources.is_empty() {
         return "nobody\n".to_string();
     }
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT.len()));
     let mut out = String::new();
     for source in sources {
         let times = counted(u64::try_from(source.times).unwrap_or(0), "time");
         out.push_str(&format!("{}  noted {times}, last {}\n", source.address, ago(now, Some(source.last_time))));
-        for line in wrap(&printable(source.reason.as_deref().unwrap_or("no reason stored")), WIDTH_MAX - INDENT.len()) {
+        for line in wrap(&printable(source.reason.as_deref().unwrap_or("no reason stored")), room) {
             out.push_str(&format!("{INDENT}{line}\n"));
         }
     }

@@ -1,20 +1,19 @@
-//! Text in columns for a terminal.
+//! Text in columns.
 //!
-//! A table is never wider than [`WIDTH_MAX`]: columns of free text give way first, the widest before the others, and what
-//! is cut has a `…` in it. Text from routers is escaped, so that none of it can move the cursor.
+//! On a terminal a table is as wide as it ([`line_width`]): lists wrap at their spaces and free text is cut, the widest column
+//! before the others, with a `…` in it. Addresses, prefixes and numbers are never cut: half of one means something else. Where
+//! nobody looks (a pipe, a file) nothing is cut or wrapped. Text from routers is escaped, so that none of it can move the
+//! cursor.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use crate::config;
+use crate::config::print::wrap;
 use crate::model::text::printable;
 
-/// Characters of a line.
-pub const WIDTH_MAX: usize = 100;
-
-/// Free text is not cut below this before words are, characters.
+/// Free text is not cut below this, characters.
 const TEXT_MIN: usize = 10;
-
-/// Nothing is cut below this, characters.
-const WORD_MIN: usize = 4;
 
 /// What stands between two columns.
 const GAP: &str = "  ";
@@ -22,12 +21,25 @@ const GAP: &str = "  ";
 /// What a column holds, and so how it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Names that routers chose, AS paths: to the left, cut where space is short.
+    /// Names that routers chose: to the left, cut where space is short.
     Text,
-    /// Addresses, prefixes, ages: to the left. Half of one means something else, so they are cut as a last resort.
+    /// Words with spaces between them, AS paths: to the left, wrapped where space is short, never inside of a word.
+    List,
+    /// Addresses, prefixes, ages: to the left, never cut.
     Word,
-    /// To the right, cut as a last resort.
+    /// To the right, never cut.
     Number,
+}
+
+/// Characters in a line of the terminal that standard output is; `COLUMNS` has the last word. `None`: it is none.
+pub fn line_width() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let asked = || rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
+    // A terminal that does not know its size says 0.
+    config::terminal_columns().or_else(asked).filter(|columns| *columns > 0)
 }
 
 /// Rows under a header.
@@ -55,48 +67,69 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Header and rows, a line each.
-    pub fn render(&self) -> String {
-        let widths = self.widths();
+    /// Header and rows in lines of at most `width` characters, as far as there is something to wrap or to cut; `None`: as
+    /// long as they are.
+    pub fn render(&self, width: Option<usize>) -> String {
+        self.blocks(width).concat()
+    }
+
+    /// As [`render`](Table::render): the header, then each row, which may have several lines.
+    pub fn blocks(&self, width: Option<usize>) -> Vec<String> {
+        let widths = self.widths(width);
         let header: Vec<String> = self.columns.iter().map(|(name, _)| (*name).to_string()).collect();
-        std::iter::once(&header).chain(&self.rows).map(|row| self.line(row, &widths)).collect()
+        std::iter::once(&header).chain(&self.rows).map(|row| self.block(row, &widths)).collect()
     }
 
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let mut line = String::new();
-        for ((cell, (_, column)), width) in row.iter().zip(&self.columns).zip(widths) {
-            if !line.is_empty() {
-                line.push_str(GAP);
-            }
-            let cell = cut(cell, *width);
-            match column {
-                Column::Text | Column::Word => line.push_str(&format!("{cell:<width$}")),
-                Column::Number => line.push_str(&format!("{cell:>width$}")),
-            }
-        }
-        format!("{}\n", line.trim_end())
-    }
-
-    /// As wide as the contents; where that is too much, one character less for the widest column until it fits.
-    fn widths(&self) -> Vec<usize> {
-        let cells = |i: usize| self.rows.iter().map(move |row| length(&row[i]));
-        let mut widths: Vec<usize> = (self.columns.iter().enumerate())
-            .map(|(i, (name, _))| cells(i).max().unwrap_or(0).max(length(name)))
+    fn block(&self, row: &[String], widths: &[usize]) -> String {
+        let cells: Vec<Vec<String>> = (row.iter().zip(&self.columns).zip(widths))
+            .map(|((cell, (_, column)), width)| match column {
+                Column::List => wrap(cell, *width),
+                Column::Text => vec![cut(cell, *width)],
+                Column::Word | Column::Number => vec![cell.clone()],
+            })
             .collect();
-        let room = WIDTH_MAX.saturating_sub(GAP.len() * widths.len().saturating_sub(1));
-        self.shrink(&mut widths, room, &[Column::Text], TEXT_MIN);
-        self.shrink(&mut widths, room, &[Column::Text, Column::Word, Column::Number], WORD_MIN);
-        widths
+        let height = cells.iter().map(Vec::len).max().unwrap_or(1);
+        let line = |i: usize| {
+            let line = cells.iter().map(|lines| lines.get(i).map_or("", String::as_str));
+            self.line(line, widths)
+        };
+        (0..height).map(line).collect()
     }
 
-    fn shrink(&self, widths: &mut [usize], room: usize, kinds: &[Column], min: usize) {
+    fn line<'a>(&self, cells: impl Iterator<Item = &'a str>, widths: &[usize]) -> String {
+        let cells = cells.zip(&self.columns).zip(widths).map(|((cell, (_, column)), width)| match column {
+            Column::Text | Column::List | Column::Word => format!("{cell:<width$}"),
+            Column::Number => format!("{cell:>width$}"),
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join(GAP).trim_end())
+    }
+
+    /// As wide as the contents; where that is too much, one character less for the widest column that may give way until it
+    /// fits.
+    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+        let cells = |i: usize| self.rows.iter().map(move |row| row[i].as_str());
+        let mut widths: Vec<usize> = (self.columns.iter().enumerate())
+            .map(|(i, (name, _))| cells(i).map(length).max().unwrap_or(0).max(length(name)))
+            .collect();
+        let Some(width) = width else { return widths };
+        let least: Vec<usize> = (self.columns.iter().enumerate())
+            .map(|(i, (name, column))| match column {
+                Column::Text => TEXT_MIN.max(length(name)),
+                Column::List => {
+                    cells(i).flat_map(|cell| cell.split(' ')).map(length).max().unwrap_or(0).max(length(name))
+                }
+                Column::Word | Column::Number => usize::MAX,
+            })
+            .collect();
+        let room = width.saturating_sub(GAP.len() * widths.len().saturating_sub(1));
         while widths.iter().sum::<usize>() > room {
-            let candidates = widths.iter_mut().zip(&self.columns).filter(|(_, (_, kind))| kinds.contains(kind));
-            match candidates.map(|(width, _)| width).max() {
-                Some(widest) if *widest > min => *widest -= 1,
-                Some(_) | None => return,
+            let yielding = widths.iter_mut().zip(&least).filter(|(width, least)| **width > **least);
+            match yielding.map(|(width, _)| width).max() {
+                Some(widest) => *widest -= 1,
+                None => break,
             }
         }
+        widths
     }
 }
 
@@ -151,28 +184,50 @@ mod tests {
         let mut table = Table::new(&[("router", Column::Word), ("routes", Column::Number), ("note", Column::Text)]);
         table.push(["10.0.0.1".to_string(), "941223".to_string()]);
         table.push(["r2".to_string(), "7".to_string(), "x".to_string()]);
-        assert_eq!(table.render(), "router    routes  note\n10.0.0.1  941223\nr2             7  x\n");
+        let text = "router    routes  note\n10.0.0.1  941223\nr2             7  x\n";
+        assert_eq!((table.render(None).as_str(), table.render(Some(100)).as_str()), (text, text));
     }
 
     #[test]
-    fn no_line_is_wider_than_100_columns_and_text_gives_way_first() {
+    fn free_text_gives_way_to_the_terminal_and_words_and_numbers_never_do() {
         let mut table = Table::new(&[("a", Column::Text), ("b", Column::Word), ("c", Column::Number)]);
         table.push(["ü".repeat(90), "b".repeat(60), "123".to_string()]);
-        let text = table.render();
-        assert_eq!(text.lines().map(length).max(), Some(WIDTH_MAX), "{text}");
+        let text = table.render(Some(100));
+        assert_eq!(text.lines().map(length).max(), Some(100), "{text}");
         assert!(text.contains(&format!("ü…{}  {}  123", "ü".repeat(10), "b".repeat(60))), "{text}");
+        assert_eq!(table.render(Some(120)).lines().map(length).max(), Some(120));
 
-        table.push(["ü".to_string(), "b".repeat(200), "12345".to_string()]);
-        let text = table.render();
-        assert_eq!(text.lines().map(length).max(), Some(WIDTH_MAX), "{text}");
-        assert!(text.contains("b…b") && text.contains("b  12345"), "{text}");
+        let narrow = table.render(Some(40));
+        assert!(narrow.contains(&format!("üüüüüü…üüü  {}  123", "b".repeat(60))), "{narrow}");
+    }
+
+    #[test]
+    fn nothing_is_cut_where_there_is_no_terminal() {
+        let mut table = Table::new(&[("a", Column::Text), ("path", Column::List), ("b", Column::Word)]);
+        let path = vec!["4200000001"; 90].join(" ");
+        table.push(["ü".repeat(90), path.clone(), "b".repeat(600)]);
+        assert!(table.render(None).ends_with(&format!("\n{}  {path}  {}\n", "ü".repeat(90), "b".repeat(600))));
+    }
+
+    #[test]
+    fn lists_wrap_at_spaces() {
+        let mut table = Table::new(&[("hop", Column::Word), ("AS path", Column::List), ("n", Column::Number)]);
+        table.push(["10.0.0.1".to_string(), "4200000001 64500 64501 {64502,4200000002}".to_string(), "7".to_string()]);
+        table.push(["10.0.0.2".to_string(), "64500".to_string(), "12".to_string()]);
+        let wrapped = "hop       AS path              n\n\
+                       10.0.0.1  4200000001 64500     7\n          64501\n          {64502,4200000002}\n\
+                       10.0.0.2  64500               12\n";
+        assert_eq!(table.render(Some(32)), wrapped);
+        assert_eq!(table.blocks(Some(32)).iter().map(|row| row.lines().count()).collect::<Vec<_>>(), [1, 3, 1]);
+        // Not narrower than its longest word.
+        assert_eq!(table.render(Some(5)), table.render(Some(32)));
     }
 
     #[test]
     fn hostile_text_stays_in_its_cell() {
         let mut table = Table::new(&[("hostname", Column::Text)]);
         table.push(["a\nb\u{1b}[31m".to_string()]);
-        assert_eq!(table.render(), "hostname\na\\nb\\u{1b}[31m\n");
+        assert_eq!(table.render(None), "hostname\na\\nb\\u{1b}[31m\n");
     }
 
     #[test]
