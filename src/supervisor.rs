@@ -8,6 +8,7 @@ mod expiry;
 mod heartbeat;
 mod notify;
 mod operations;
+mod reported;
 mod start;
 
 use std::fmt;
@@ -143,7 +144,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
     let collector = Arc::new(Collector { database_url, id, instance: left.instance });
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
-    let expiry = spawn_expiry(&collector, settings.session_hold, &shared);
+    let expiry = spawn_expiry(&collector, settings.session_hold, &operations, &shared);
 
     operations.ready();
     // Who asks now shall not hear "not yet" until the first tick.
@@ -390,14 +391,20 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
 }
 
 fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
-    let (collector, meters, stop) = (Arc::clone(collector), Arc::clone(&operations.meters), stop.clone());
-    spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &stop))
+    let (collector, stop) = (Arc::clone(collector), stop.clone());
+    let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
+    spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, &stop))
 }
 
-fn spawn_expiry(collector: &Arc<Collector>, hold: Duration, shared: &Arc<Shared>) -> JoinHandle<()> {
-    let (collector, shared) = (Arc::clone(collector), Arc::clone(shared));
+fn spawn_expiry(
+    collector: &Arc<Collector>,
+    hold: Duration,
+    operations: &Operations,
+    shared: &Arc<Shared>,
+) -> JoinHandle<()> {
+    let (collector, health, shared) = (Arc::clone(collector), Arc::clone(&operations.health), Arc::clone(shared));
     let pulse = shared.meters.pulse(expiry::THREAD, expiry::STANDSTILL_MAX);
-    spawn(expiry::THREAD, move || expiry::run(&collector, hold, &shared, &pulse))
+    spawn(expiry::THREAD, move || expiry::run(&collector, hold, &shared, &health, &pulse))
 }
 
 /// A thread of the collector's own; without it there is no collector.

@@ -316,6 +316,33 @@ fn a_server_that_refuses() {
 }
 
 #[test]
+fn threads_beside_the_writers_tell_their_troubles_as_all_do() {
+    let server = Server::start("", &[]);
+    let url = server.url.clone();
+    let scene = Scene::new(server, &url);
+    let target = format!("rib@127.0.0.1:{}/rib: ", scene.server.port());
+    let told = |thread: &str, how: &str, code: &str| {
+        let parts = [how, code, &target, &format!("({thread})")];
+        eventually(&format!("{thread} to say {how}{code}"), || {
+            scene.log().log().iter().any(|line| parts.iter().all(|part| line.contains(part))).then_some(())
+        });
+    };
+    scene.server.super_sql("rib", "REVOKE ALL ON collectors FROM rib");
+    told("heartbeat", "error database: not usable: ", "42501");
+    // Another cause is another line.
+    scene.server.super_sql("rib", "ALTER TABLE collectors RENAME TO elsewhere");
+    told("heartbeat", "warn  database: still not usable: ", "42P01");
+    scene.server.super_sql("rib", "ALTER TABLE elsewhere RENAME TO collectors; GRANT ALL ON collectors TO rib");
+    scene.are_over(1);
+    // No writer needs this one.
+    scene.server.super_sql("rib", "REVOKE ALL ON adj_rib_in_sync_status FROM rib");
+    told("expiry", "error database: not usable: ", "42501");
+    scene.server.super_sql("rib", "GRANT ALL ON adj_rib_in_sync_status TO rib");
+    scene.are_over(2);
+    scene.stop();
+}
+
+#[test]
 fn a_lock_that_somebody_holds_for_too_long() {
     let server = Server::start("", &[]);
     let url = server.url.clone();

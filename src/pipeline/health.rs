@@ -90,7 +90,7 @@ impl Health {
     }
 
     /// Whether what broke a connection of that age may be a trouble that was told and is over.
-    pub(super) fn is_told(&self, connected_at: Instant) -> bool {
+    pub fn is_told(&self, connected_at: Instant) -> bool {
         self.outage.is_older(connected_at)
     }
 

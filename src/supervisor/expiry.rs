@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::heartbeat::Collector;
+use super::reported::Reported;
 use crate::metrics::Pulse;
+use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::session::sharing::names_of;
 use crate::stop::Stop;
@@ -29,31 +31,20 @@ pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 pub(super) const THREAD: &str = "expiry";
 
 /// Removes what is due until the collector stops.
-pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, pulse: &Pulse) {
+pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, health: &Arc<Health>, pulse: &Pulse) {
     let stop = &shared.stop;
     let every = (hold / 8).clamp(EVERY_MIN, EVERY_MAX);
-    let mut connection: Option<Client> = None;
-    let mut failing_since: Option<Instant> = None;
+    let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     // While the database was away, nobody could say that a table has a session again.
     let mut grace_until = Instant::now();
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
         if began >= grace_until && !shared.registry.is_isolated() {
-            match expire(collector, hold, shared, &mut connection, pulse) {
-                Ok(()) => {
-                    if let Some(since) = failing_since.take() {
-                        info!("expiry: the database answers again");
-                        grace_until = Instant::now() + since.elapsed().min(hold);
-                    }
-                }
-                Err(error) => {
-                    connection = None;
-                    if failing_since.is_none() {
-                        warn!("expiry: stale tables are not removed, trying again: {error}");
-                        failing_since = Some(began);
-                    }
-                }
+            let failing_since = connection.failing_since();
+            let expired = connection.attempt(|client| expire(collector, hold, shared, client, pulse));
+            if let (Some(()), Some(since)) = (expired, failing_since) {
+                grace_until = Instant::now() + since.elapsed().min(hold);
             }
         }
         pulse.rest();
@@ -71,13 +62,9 @@ fn expire(
     collector: &Collector,
     hold: Duration,
     shared: &Shared,
-    connection: &mut Option<Client>,
+    client: &mut Client,
     pulse: &Pulse,
 ) -> store::Result<()> {
-    let client = match connection {
-        Some(client) => client,
-        none => none.insert(store::connect(&collector.database_url, THREAD)?),
-    };
     for gone in shared.registry.take_gone() {
         let told = peers::forget_these(client, &collector.id, &gone.router, &names_of(&gone.peers));
         if let Err(error) = told {

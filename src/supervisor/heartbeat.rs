@@ -1,16 +1,18 @@
 //! The thread that says every two seconds that the collector is alive: `collectors.alive_until`.
 //!
-//! It has a connection of its own, and its trouble stops nobody else: while the database does not take its word, others
+//! It has a connection of its own, and its trouble, which is told as any other with the database, stops nobody else: while the database does not take its word, others
 //! take the collector for dead, which is what they would see of it anyway.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::warn;
 
+use super::reported::Reported;
 use crate::metrics::Meters;
+use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::{self, Client, sessions};
+use crate::store::sessions;
 
 /// How often the collector says that it is alive.
 const EVERY: Duration = Duration::from_secs(2);
@@ -42,51 +44,31 @@ pub(super) fn version() -> &'static str {
 }
 
 /// Beats until the collector stops, and takes the last word back then.
-pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, stop: &Stop) {
+pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, stop: &Stop) {
     let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
-    let mut connection: Option<Client> = None;
-    let mut is_failing = false;
+    let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     let mut is_replaced = false;
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
-        match beat(collector, &mut connection) {
-            Ok(is_ours) => {
-                if is_failing {
-                    info!("heartbeat: written again");
-                }
-                is_failing = false;
-                if !is_ours && !is_replaced {
-                    warn!(
-                        "heartbeat: another process runs as collector {}: give each one its own RIB_INGESTER_COLLECTOR_ID",
-                        collector.id
-                    );
-                }
-                is_replaced = !is_ours;
+        let (id, instance) = (&collector.id, &collector.instance);
+        let beat = connection.attempt(|client| sessions::heartbeat(client, id, instance, version(), AHEAD));
+        if let Some(is_ours) = beat {
+            if !is_ours && !is_replaced {
+                warn!(
+                    "heartbeat: another process runs as collector {}: give each one its own RIB_INGESTER_COLLECTOR_ID",
+                    collector.id
+                );
             }
-            Err(error) => {
-                connection = None;
-                if !is_failing {
-                    warn!("heartbeat: not written, trying again until it is: {error}");
-                }
-                is_failing = true;
-            }
+            is_replaced = !is_ours;
         }
         pulse.rest();
-        while !stop.is_stopping() && began.elapsed() < EVERY {
+        while !stop.is_stopping() && began.elapsed() < EVERY && !connection.is_worth_a_try() {
             std::thread::sleep(STOP_POLL);
         }
     }
-    if let Some(client) = &mut connection {
+    if let Some(client) = connection.client() {
         // Without it the time runs out by itself.
         let _ = sessions::end_collector(client, &collector.id, &collector.instance);
     }
-}
-
-fn beat(collector: &Collector, connection: &mut Option<Client>) -> store::Result<bool> {
-    let client = match connection {
-        Some(client) => client,
-        none => none.insert(store::connect(&collector.database_url, THREAD)?),
-    };
-    sessions::heartbeat(client, &collector.id, &collector.instance, version(), AHEAD)
 }
