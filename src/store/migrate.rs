@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "0014_detached_partitions",
         sql: include_str!("../../sql/migrations/0014_detached_partitions.sql"),
     },
+    Migration { name: "0019_comments", sql: include_str!("../../sql/migrations/0019_comments.sql") },
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
@@ -133,7 +134,7 @@ fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) 
              checksum   TEXT        NOT NULL,
              applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
          );
-         COMMENT ON TABLE schema_migrations IS 'Which migrations this database has, with the SHA-256 of their text.'",
+         COMMENT ON TABLE schema_migrations IS 'Internal: the migrations that this database has.'",
     )?;
     let stored: Vec<(String, String)> = client
         .query("SELECT name, checksum FROM schema_migrations ORDER BY name", &[])?
