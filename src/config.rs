@@ -1,8 +1,8 @@
 //! THE settings: one table of name, type, default, meaning and allowed values, and the only reader of the
 //! environment.
 //!
-//! The table below makes the fields of [`Settings`], the parsing, `rib-ingester config`, the README's table and
-//! `systemd/rib-ingester.env`. All mistakes are reported at once; an unknown `RIB_INGESTER_*` name is a mistake, so
+//! The table below makes the fields of [`Settings`], the parsing, `rib-ingester config`, the table of
+//! `docs/settings.md` and `systemd/rib-ingester.env`. All mistakes are reported at once; an unknown `RIB_INGESTER_*` name is a mistake, so
 //! that a misspelt setting never silently means its default. `RIB_INGESTER_TEST_*` belongs to the tests.
 //!
 //! Two settings name files that SIGHUP reads again: `ALLOW_FILE` ([`allow::AllowList`]) and `LOG_FILTER_FILE`

@@ -66,16 +66,27 @@ fn every_alarm_is_explained_and_no_other() {
     assert_eq!(explained, alarms);
 }
 
+/// The README and every page, relative to the project.
+fn pages() -> Vec<String> {
+    let names = std::fs::read_dir(project().join("docs")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> =
+        names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
+    pages.push("README.md".to_owned());
+    assert!(pages.len() > 5, "{pages:?}");
+    pages
+}
+
 #[test]
 fn what_the_pages_name_exists() {
     let sources = read("src/config.rs");
-    for page in ["docs/operators-guide.md", "docs/architecture.md", "docs/queries.md"] {
-        let text = read(page);
+    for page in pages() {
+        let text = read(&page);
         let words: Vec<&str> = text.split(['`', ' ', '\n', '(', ')', ',', ';']).collect();
         for file in words.iter().filter(|word| {
             ["scripts/", "tests/", "docs/", "sql/"].iter().any(|folder| word.starts_with(folder)) && !word.contains('N')
         }) {
-            let file = file.trim_end_matches(['.', ':']);
+            let file = file.trim_end_matches(['.', ':']).split('#').next().unwrap();
             assert!(project().join(file).exists(), "{page}: {file}");
         }
         for file in
@@ -84,12 +95,48 @@ fn what_the_pages_name_exists() {
             let below_src = Path::new("src").join(file.trim_start_matches("src/"));
             assert!(project().join(&below_src).exists(), "{page}: {}", below_src.display());
         }
-        for name in words.iter().filter_map(|word| word.strip_prefix("RIB_INGESTER_")) {
+        let settings = words.iter().filter_map(|word| word.strip_prefix("RIB_INGESTER_"));
+        for name in settings.filter(|name| !name.starts_with("TEST_")) {
             let name = name.split(['=', '.', ':']).next().unwrap();
-            assert!(sources.contains(&format!("\"{name}\"")), "{page}: RIB_INGESTER_{name}");
-        }
-        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            assert!(project().join("docs").join(link).exists(), "{page}: {link}");
+            // A family of settings ends in `_*`.
+            let known = format!("\"{}", name.trim_end_matches('*'));
+            assert!(
+                sources.contains(&known) && (name.ends_with('*') || sources.contains(&format!("{known}\""))),
+                "{page}: RIB_INGESTER_{name}"
+            );
         }
     }
+}
+
+/// The anchors that a page's headings have.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let letters = |heading: &str| -> String {
+        let kept =
+            heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|line| letters(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    assert!(anchors("## `forget`: one router, gone\n").contains("forget-one-router-gone"));
+    let mut count = 0;
+    for page in pages() {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { PathBuf::from(&page) } else { folder.join(file) };
+            assert!(project().join(&target).exists(), "{page}: {link}");
+            let is_there = anchor.is_empty() || anchors(&read(target.to_str().unwrap())).contains(anchor);
+            assert!(is_there, "{page}: no such heading: {link}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} links");
 }

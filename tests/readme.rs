@@ -1,4 +1,4 @@
-//! What the README says of the settings, the commands and the files is so.
+//! What the README and the page of the settings say of settings, commands and files is so.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -18,13 +18,18 @@ fn output(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// To mend it: put the output of `rib-ingester config --markdown` between the two comments.
+/// `RIB_INGESTER_TEST_GOLDEN=write cargo test --test readme` writes the table anew.
 #[test]
-fn the_settings_table_is_the_one_of_config() {
-    let readme = readme();
-    let (_, rest) = readme.split_once(BEGIN).expect("the README marks where the settings begin");
-    let (table, _) = rest.split_once(END).expect("the README marks where the settings end");
-    assert_eq!(table, output(&["config", "--markdown"]));
+fn the_settings_page_has_the_table_of_config() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the page marks where the settings begin");
+    let (table, after) = rest.split_once(END).expect("the page marks where the settings end");
+    let want = output(&["config", "--markdown"]);
+    if std::env::var_os("RIB_INGESTER_TEST_GOLDEN").is_some_and(|value| value == "write") {
+        return std::fs::write(&path, [before, BEGIN, &want, END, after].concat()).unwrap();
+    }
+    assert_eq!(table, want, "RIB_INGESTER_TEST_GOLDEN=write cargo test --test readme");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The settings table in three forms: values in force, Markdown for the README, systemd's environment file.
+//! The settings table in three forms: values in force, Markdown for `docs/settings.md`, systemd's environment file.
 
 use std::fmt::Write;
 
@@ -28,7 +28,7 @@ pub fn in_force(settings: &Settings) -> String {
     out
 }
 
-/// The README's table.
+/// The table of `docs/settings.md`.
 pub fn markdown() -> String {
     let mut out = String::from("| Setting | Default | Allowed | Meaning |\n|---|---|---|---|\n");
     for setting in TABLE {
