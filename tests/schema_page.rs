@@ -66,7 +66,7 @@ fn relations(client: &mut Client) -> Vec<Relation> {
 
 fn write_relation(client: &mut Client, relation: &Relation, out: &mut String) {
     let Relation { oid, name, kind, comment } = relation;
-    write!(out, "### `{name}`\n\n{}\n", wrapped(&format!("{kind}. {}", sentence(comment)))).unwrap();
+    writeln!(out, "### `{name}`\n\n{}", wrapped(&format!("{kind}. {}", sentence(comment)))).unwrap();
     out.push_str("| column | type | NULL | default | meaning |\n|---|---|---|---|---|\n");
     let columns = client
         .query(
@@ -131,9 +131,9 @@ fn write_functions(client: &mut Client, is_internal: bool, out: &mut String) {
         });
         let comment = function.get::<_, Option<&str>>(3).unwrap_or_else(|| panic!("{name} has no comment"));
         if comment.starts_with(INTERNAL) == is_internal {
-            write!(out, "### `{name}`\n\n{}\n", wrapped(&sentence(comment))).unwrap();
+            writeln!(out, "### `{name}`\n\n{}", wrapped(&sentence(comment))).unwrap();
             let result = result.replacen("TABLE(", "table (", 1).replacen("SETOF ", "rows of ", 1);
-            write!(out, "{}\n", wrapped(&format!("`{name}({arguments})` returns `{result}`."))).unwrap();
+            writeln!(out, "{}", wrapped(&format!("`{name}({arguments})` returns `{result}`."))).unwrap();
         }
     }
 }
