@@ -35,7 +35,7 @@
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
-//! Invariants (`tests/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
+//! Invariants (`tests/project/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
 //! no SQL. One router always maps to one state writer and one event writer, so its rows are written in the order it said
 //! them, and history leads: the events of some input are stored before its routes are. A thread that receives from a pipeline
 //! channel never sends into one: no cycle, no deadlock. A full channel blocks

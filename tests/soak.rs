@@ -6,8 +6,6 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
-#[path = "common/proxy.rs"]
-mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +16,7 @@ use common::bmp::{self, Attributes, Open, Peer};
 use common::dice::Dice;
 use common::ingester::{FakeRouter, Ingester};
 use common::pg::TestDb;
-use proxy::Proxy;
+use common::proxy::Proxy;
 
 /// Prefixes that a router may have.
 const PREFIXES: u32 = 400;

@@ -1,4 +1,4 @@
--- Comments for those who write readers: docs/schema.md is made of them (tests/schema_page.rs). A table that readers do not
+-- Comments for those who write readers: docs/schema.md is made of them (tests/store/schema_page.rs). A table that readers do not
 -- need is called internal in its comment. Where a column may be NULL, its comment says when.
 
 -- Columns that several tables share.

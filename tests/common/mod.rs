@@ -1,4 +1,4 @@
-//! What the tests share. Each test binary uses its own part of it.
+//! What the tests share. Each room uses its own part of it.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod bmp;
@@ -11,4 +11,6 @@ pub mod ingester;
 pub mod lab;
 pub mod pg;
 pub mod pooler;
+pub mod proxy;
+pub mod rows;
 pub mod server;

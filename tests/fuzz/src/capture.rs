@@ -11,6 +11,7 @@ use rib_ingester::wire::bmp;
 use super::trickle::Trickle;
 
 #[path = "../../common/capture.rs"]
+#[allow(clippy::duplicate_mod, reason = "the tests of the wire have it among what they share")]
 mod made;
 
 const PORT: u16 = 11019;

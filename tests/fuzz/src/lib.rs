@@ -1,7 +1,7 @@
 //! What holds for any octets a router may send: one check per part of the path from the socket to the database.
 //!
-//! Each `check` takes any input and panics if an invariant is broken. cargo-fuzz makes inputs up; the tests
-//! `robustness_*` of the product include this file and give it every prefix and every changed octet of recordings.
+//! Each `check` takes any input and panics if an invariant is broken. cargo-fuzz makes inputs up; `tests/memory.rs`
+//! and `tests/wire/recordings.rs` include this file and give it every prefix and every changed octet of recordings.
 #![allow(missing_docs, clippy::unwrap_used, dead_code)]
 
 pub mod capture;

@@ -1,0 +1,11 @@
+//! The commands, from the outside.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod capture;
+mod config;
+mod database;
+mod replay;
+mod serve;
+mod status;

@@ -1,0 +1,153 @@
+//! `serve` as an operator sees it: SIGHUP, log lines, exit codes.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::common::ingester::{Ingester, eventually};
+use crate::common::pg::TestDb;
+
+/// A file of one test, removed at its end.
+struct File(PathBuf);
+
+impl File {
+    fn create(name: &str, text: &str) -> File {
+        let file = File(std::env::temp_dir().join(format!("rib-ingester-{name}-{}", std::process::id())));
+        file.write(text);
+        file
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// `serve` with settings that keep it from starting.
+fn serve(settings: &[(&str, &str)]) -> Output {
+    let vars = settings.iter().map(|(name, value)| (format!("RIB_INGESTER_{name}"), value));
+    Command::new(env!("CARGO_BIN_EXE_rib-ingester")).arg("serve").env_clear().envs(vars).output().unwrap()
+}
+
+fn refused_for(settings: &[(&str, &str)], text: &str) {
+    // Port 1 (tcpmux) is closed on any machine that runs these tests: no check may come after the database's.
+    let database = ("DATABASE_URL", "postgresql://writer:hunter2@127.0.0.1:1/rib");
+    let output = serve(&[&[database], settings].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(text) && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn sighup_reads_the_allow_list_again_and_a_bad_one_is_not_taken() {
+    let db = TestDb::create();
+    let allow = File::create("allow", "192.0.2.0/24\n");
+    let settings = [("ALLOW", "198.51.100.0/24"), ("ALLOW_FILE", allow.path())];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+
+    let mut router = ingester.connect();
+    ingester.logged("router at 127.0.0.1: refused");
+    eventually("the refused connection is closed", || router.is_closed().then_some(()));
+
+    allow.write("127.0.0.0/33\n");
+    ingester.signal("HUP");
+    let line = ingester.logged("old values kept");
+    assert!(line.contains(allow.path()) && line.contains("line 1"), "{line}");
+
+    allow.write("# the test\n127.0.0.0/8\n");
+    ingester.signal("HUP");
+    ingester.logged("allow-list: read again, 1 networks");
+    let mut router = ingester.connect();
+    // No BMP: the session is closed for that, so it had been admitted.
+    router.send_or_be_cut(b"GET / HTTP/1.1\r\n\r\n");
+    ingester.logged("version 71");
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn sighup_reads_the_log_filter_again_and_a_bad_one_is_not_taken() {
+    let db = TestDb::create();
+    let filter = File::create("filter", "info\n");
+    let mut ingester = Ingester::start(&db.url(), &[("LOG_FILTER_FILE", filter.path())]);
+    filter.write("loud\n");
+    ingester.signal("HUP");
+    let line = ingester.logged("log filter: old one kept");
+    assert!(line.contains("is not a level"), "{line}");
+    filter.write("info,rib_ingester=debug\n");
+    ingester.signal("HUP");
+    ingester.logged("log filter: read again, at most DEBUG");
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn repeated_lines_are_folded_and_counted_at_the_end() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
+    for _ in 0..5 {
+        let mut router = ingester.connect();
+        eventually("the connection is closed", || router.is_closed().then_some(()));
+    }
+    let line = ingester.logged("router at 127.0.0.1: refused");
+    // Time, level and message: this is no journal.
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert!(words[0].ends_with('Z') && words[0].contains('T') && words[1] == "warn", "{line}");
+    assert_eq!(ingester.count_logged("router at 127.0.0.1: refused"), 1);
+    ingester.signal("TERM");
+    let line = ingester.logged("(repeated 4 times)");
+    assert!(line.contains("router at 127.0.0.1: refused"), "{line}");
+}
+
+#[test]
+fn wrong_files_and_settings_stop_the_start() {
+    refused_for(&[("ALLOW_FILE", "/nonexistent")], "RIB_INGESTER_ALLOW_FILE=/nonexistent: No such file");
+    refused_for(&[("LOG_FILTER_FILE", "/nonexistent")], "RIB_INGESTER_LOG_FILTER_FILE=/nonexistent: No such file");
+    refused_for(&[("LOG", "loud")], "RIB_INGESTER_LOG=loud: is not a level");
+    refused_for(&[("STATE_WRITER", "2")], "did you mean RIB_INGESTER_STATE_WRITERS?");
+    let output = serve(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("RIB_INGESTER_DATABASE_URL: is required"));
+}
+
+/// One of our own recordings (tests/data/README.md) through every command an operator types.
+#[test]
+fn a_recording_goes_from_replay_to_lookup() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frr10-locrib.bmp");
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+        command.env_clear().env("RIB_INGESTER_DATABASE_URL", db.url()).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    command(&["replay", recording, "--to", &ingester.address().to_string()]);
+    let tables = |status: &serde_json::Value| -> Vec<(String, u64)> {
+        let tables = status["routers"][0]["tables"].as_array().cloned().unwrap_or_default();
+        tables.iter().map(|t| (t["table_name"].to_string(), t["routes"].as_u64().unwrap())).collect()
+    };
+    // Written behind the last route on the same channel.
+    let lost = "SELECT kind FROM session_events WHERE kind = 'session_lost'";
+    eventually("the end of the session", || (!db.rows(lost).is_empty()).then_some(()));
+    let routes = tables(&serde_json::from_str(&command(&["status", "--json"])).unwrap());
+    assert!(routes.iter().all(|(_, routes)| *routes > 0), "{routes:?}");
+    assert_eq!(routes.len(), 2, "IPv4 and IPv6: {routes:?}");
+
+    // Any prefix of the table is its own longest match.
+    let prefix = db.rows("SELECT min(prefix::text) FROM current_routes WHERE afi = 4").remove(0);
+    let found: serde_json::Value = serde_json::from_str(&command(&["lookup", "--json", &prefix])).unwrap();
+    assert_eq!(found[0]["prefix"].as_str(), Some(prefix.as_str()));
+    assert!(command(&["lookup", &prefix]).contains(&prefix));
+    assert!(command(&["status"]).contains("  IPv6  "));
+    assert!(ingester.stop().success());
+}

@@ -1,0 +1,175 @@
+//! The status page as a browser gets it.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::{FakeRouter, Ingester, eventually};
+use crate::common::pg::TestDb;
+
+const ROUTER: &str = "10.255.0.1";
+const HOSTILE: &str = "<script>alert(1)</script>\"'&";
+
+fn loc_rib() -> Peer {
+    Peer::loc_rib(ROUTER)
+}
+
+fn greet(router: &mut FakeRouter) {
+    router.send(&bmp::initiation(HOSTILE.as_bytes(), b"made by <b>a test</b>"));
+    router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("<i>global</i>")));
+}
+
+fn announce(prefix: &str, path: &[u32]) -> Vec<u8> {
+    bmp::route_monitoring(loc_rib(), &bmp::announce(&Attributes::path(path), "192.0.2.1", &[prefix]))
+}
+
+/// The page, once it holds `text`.
+fn page_with(ingester: &mut Ingester, target: &str, text: &str) -> String {
+    let mut last = String::new();
+    let found = eventually(&format!("{target} shows {text}"), || {
+        let (status, head, body) = ingester.get(target);
+        assert_eq!(status, 200, "{head}");
+        last = body;
+        Some(last.contains(text)).filter(|found| *found)
+    });
+    assert!(found);
+    last
+}
+
+#[test]
+fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let page = page_with(&mut ingester, "/", "No router has connected yet");
+    assert!(!page.contains("<script"), "{page}");
+
+    let mut router = ingester.connect();
+    greet(&mut router);
+    router.send(&announce("10.1.0.0/16", &[64_500, 64_501]));
+    router.send(&announce("10.1.2.0/24", &[64_500, 64_502]));
+    router.send(&bmp::route_monitoring(loc_rib(), &bmp::end_of_rib_ipv4()));
+    router.send(&announce("10.1.2.0/24", &[64_500, 64_503]));
+    router.send(&bmp::route_monitoring(loc_rib(), &bmp::withdraw(&["10.1.2.0/24"])));
+    router.send(&announce("10.1.2.0/24", &[64_500, 64_504]));
+    // The last of them is in the database: all are.
+    let lookup = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64504");
+    assert!(lookup.contains("10.1.2.0/24") && lookup.contains("192.0.2.1") && !lookup.contains("10.1.0.0/16"));
+    let history = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64503");
+    assert_eq!(history.matches("<td><span class=\"up\">announced").count(), 3, "{history}");
+    assert_eq!(history.matches("<td><span class=\"down\">withdrawn").count(), 1, "{history}");
+    assert!(history.contains("<rect class=\"there\""), "the timeline");
+    let shorter = page_with(&mut ingester, "/lookup?q=10.1.2.3&prefix=10.1.0.0/16&hours=1", "History of");
+    assert_eq!(shorter.matches("<td><span class=\"up\">announced").count(), 1, "{shorter}");
+    page_with(&mut ingester, "/lookup?q=203.0.113.1", "No router has a route that covers it");
+    page_with(&mut ingester, "/lookup?q=ALERT", "10.255.0.1");
+    page_with(&mut ingester, "/lookup?q=%3Cscript%3E", "&lt;script&gt;");
+
+    let escaped = "&lt;script&gt;alert(1)&lt;/script&gt;&quot;'&amp;";
+    let pages = ["/", "/router?id=10.255.0.1", "/lookup?q=10.1.2.3", "/lookup?q=script", "/lookup?q=%3Cscript%3E"];
+    for target in pages {
+        let (_, head, body) = ingester.get(target);
+        for raw in ["<script", "<i>global", "<b>a test"] {
+            assert!(!body.contains(raw), "{target} holds {raw}");
+        }
+        assert!(head.contains("Content-Security-Policy: default-src 'none'; style-src 'sha256-"), "{head}");
+        assert!(body.matches(" src=").count() == 0 && body.matches("<link").count() == 1, "self-contained");
+    }
+    page_with(&mut ingester, "/", escaped);
+    let router_page = page_with(&mut ingester, "/router?id=10.255.0.1", escaped);
+    assert!(router_page.contains("made by &lt;b&gt;a test") && router_page.contains("&lt;i&gt;global&lt;/i&gt;"));
+    assert_eq!(ingester.get("/router?id=nobody").0, 404);
+
+    drop(router);
+    page_with(&mut ingester, "/", ">held<");
+    page_with(&mut ingester, "/router?id=10.255.0.1", "session lost");
+}
+
+#[test]
+fn neighbours_and_what_they_announce_are_shown() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
+    eventually("the partitions of today and tomorrow", || (db.rows(partitions).len() == 2).then_some(()));
+    db.client()
+        .batch_execute(
+            "INSERT INTO routers (router_id) VALUES ('10.0.0.1');
+             INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix,
+                                     nexthop, as_path)
+             VALUES ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', true, 'UNKNOWN', 4, '10.1.0.0/16', '192.0.2.9', '64501 64999'),
+                    ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', true, 'UNKNOWN', 4, '0.0.0.0/0', '192.0.2.9', '64501'),
+                    ('10.0.0.1', '192.0.2.9', 64501, '10.0.0.9', false, 'UNKNOWN', 4, '10.0.0.0/8', '192.0.2.9', '64501 1');
+             INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi)
+             VALUES ('10.0.0.1', '192.0.2.9', true, 'UNKNOWN', 4);
+             INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, as_path, rib,
+                                       peer_address, is_post_policy)
+             VALUES ('x', clock_timestamp(), '10.0.0.1', 'UNKNOWN', 4, '10.1.0.0/16', 'A', '64501 64999', 'adj-rib-in',
+                     '192.0.2.9', true);
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, last_reason)
+             VALUES ('10.0.0.1', 'global', '192.0.2.9', 64501, 'down', '<b>hold timer</b>')",
+        )
+        .unwrap();
+    let page = page_with(&mut ingester, "/lookup?q=10.1.2.3", "in-post of 192.0.2.9");
+    // Each view has its own longest match.
+    assert!(page.contains("64501 64999") && page.contains("in-pre of 192.0.2.9") && page.contains("64501 1"), "{page}");
+    assert!(!page.contains("0.0.0.0/0"), "{page}");
+    assert_eq!(page.matches("<td><span class=\"up\">announced").count(), 1, "{page}");
+    page_with(&mut ingester, "/router?id=10.0.0.1", "&lt;b&gt;hold timer");
+}
+
+#[test]
+fn a_thousand_routers_are_a_hundred_on_a_page() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    db.client()
+        .batch_execute(
+            "INSERT INTO routers (router_id, router_ip, hostname, as_number)
+             SELECT '10.9.' || i / 250 || '.' || i % 250, ('192.0.2.' || i % 250)::inet, 'edge' || i, 64500 + i
+             FROM generate_series(1, 1000) i;
+             INSERT INTO rib_sync_status (router_id, table_name, afi, eor_seen)
+             SELECT router_id, 'global', afi, true FROM routers CROSS JOIN (VALUES (4), (6)) a(afi)",
+        )
+        .unwrap();
+    let page = page_with(&mut ingester, "/", "page 1 of 10");
+    assert_eq!(page.matches("<tr><td><span class=\"state").count(), 100);
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+    // By address as numbers: 10.9.0.9 stands before 10.9.0.10.
+    assert!(page.find(">10.9.0.9 ").unwrap() < page.find(">10.9.0.10 ").unwrap());
+    page_with(&mut ingester, "/?page=10", "10.9.4.0");
+    page_with(&mut ingester, "/?page=4711", "page 10 of 10");
+    let found = page_with(&mut ingester, "/?find=EDGE777", "edge777");
+    assert_eq!(found.matches("<tr><td><span class=\"state").count(), 1);
+    page_with(&mut ingester, "/?state=in+sync", "No router is like that");
+}
+
+#[test]
+fn a_database_that_does_not_answer_costs_the_page_seconds_and_the_writers_nothing() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut router = ingester.connect();
+    greet(&mut router);
+    let mut client = db.client();
+    let mut locked = client.transaction().unwrap();
+    eventually("the router's row", || {
+        let rows = locked.query_one("SELECT count(*) FROM router_owner", &[]).unwrap();
+        Some(rows.get::<_, i64>(0)).filter(|count| *count == 1)
+    });
+    // Until the end of this transaction nobody may read the summary, which only the page and maintenance do.
+    locked.batch_execute("REFRESH MATERIALIZED VIEW route_summary").unwrap();
+    let page = page_with(&mut ingester, "/", "lock timeout");
+    assert!(page.contains("could not be read"), "{page}");
+    // What is live is shown all the same.
+    assert!(page.contains(ROUTER), "{page}");
+    router.send(&announce("10.1.0.0/16", &[64_500]));
+    eventually("written while the page waits", || {
+        Some(db.rows("SELECT count(*) FROM current_routes")).filter(|rows| rows[0] == "1")
+    });
+    locked.rollback().unwrap();
+}
+
+#[test]
+fn without_a_database_the_page_says_so() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::spawn("postgresql://writer:hunter2@127.0.0.1:1/rib", &[]);
+    let page = page_with(&mut ingester, "/", "could not be read");
+    assert!(page.contains("not ready") && page.contains("<b>database</b>") && !page.contains("hunter2"), "{page}");
+    drop(db);
+}

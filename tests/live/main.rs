@@ -1,0 +1,7 @@
+//! Real routers: FRR, GoBGP and BIRD speak BMP to the collector.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod adj_rib;
+mod routers;

@@ -1,0 +1,110 @@
+//! History leads: no stored route lacks its event, and whoever waits for that holds nothing and can be stopped.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use crate::common::pg::TestDb;
+use crate::common::rows;
+use crate::common::rows::{Writers, announce, event, table, wait_for};
+use postgres::Client;
+use rib_ingester::model::Afi;
+
+const ROUTES: &str = "SELECT count(*) FROM current_routes";
+
+/// What the state writers' connections are doing.
+const STATES: &str = "SELECT DISTINCT state FROM pg_stat_activity
+                      WHERE datname = current_database() AND application_name LIKE 'rib-ingester/state-%'";
+
+/// Keeps everybody from writing history until the client is dropped or commits.
+fn hold_history(db: &TestDb) -> Client {
+    let mut client = db.client();
+    client.batch_execute("BEGIN; LOCK TABLE route_events IN EXCLUSIVE MODE").unwrap();
+    client
+}
+
+/// Waits until an event writer stands in front of the lock.
+fn history_stands(db: &TestDb) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name LIKE 'rib-ingester/events-%' AND wait_event_type = 'Lock'";
+    wait_for("the event writer to meet the lock", || db.rows(waiting) == ["1"]);
+}
+
+#[test]
+fn routes_wait_for_their_events_without_a_transaction() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let (owner, other) = (writers.claim("10.0.0.1").owner, writers.claim("10.0.0.2").owner);
+    let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table("10.0.0.2", "global", Afi::Ipv4));
+    writers.start_sync(&owner, &t);
+    let mut lock = hold_history(&db);
+    writers.send_events(&owner, vec![event(&t, "10.1.0.0/16", 1)]);
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    history_stands(&db);
+    // Far longer than a batch is gathered. A router without history in front of its routes, on whichever writer, is a
+    // measure of that: its writer has had its turn.
+    wait_for("the state writers to be idle", || db.rows(STATES) == ["idle"]);
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        assert_eq!((db.rows(ROUTES), db.rows(STATES)), (vec!["0".to_owned()], vec!["idle".to_owned()]));
+    }
+    lock.batch_execute("COMMIT").unwrap();
+    wait_for("the route", || db.rows(ROUTES) == ["1"]);
+    // Nothing waits where nothing was said to history.
+    let _lock = hold_history(&db);
+    writers.send(&other, vec![announce(&u, "10.2.0.0/16", 1)]);
+    wait_for("the other's route", || db.rows(ROUTES) == ["2"]);
+    drop(_lock);
+    assert_eq!(writers.finish(), 0);
+    let early = "SELECT count(*) FROM current_routes c JOIN route_events e USING (router_id, prefix)
+                 WHERE c.updated_at < e.ingest_time";
+    assert_eq!(db.rows(early), ["0"]);
+}
+
+#[test]
+fn a_stop_ends_the_wait_and_nothing_is_acknowledged() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    let stored = owner.progress.state.count_stored();
+    let mut lock = hold_history(&db);
+    writers.send_events(&owner, vec![event(&t, "10.1.0.0/16", 1)]);
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    history_stands(&db);
+    writers.stop.begin();
+    writers.stop.give_up();
+    // The state writer ends by itself; the statement of the other one is ended for it here.
+    let killed = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name LIKE 'rib-ingester/events-%'";
+    lock.simple_query(killed).unwrap();
+    assert_eq!(writers.finish(), 2);
+    assert_eq!(owner.progress.state.count_stored(), stored);
+    assert_eq!(db.rows(ROUTES), ["0"]);
+}
+
+#[test]
+fn a_lost_router_ends_the_wait_for_its_history() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    // One on the same writer, whose routes come behind.
+    let other = (2..50)
+        .map(|i| format!("10.0.0.{i}"))
+        .find(|other| {
+            writers.sender.state(&rows::record(other).router).same_channel(writers.sender.state(&owner.router))
+        })
+        .unwrap();
+    let other = writers.claim(&other).owner;
+    let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table(other.router.as_str(), "global", Afi::Ipv4));
+    writers.start_sync(&owner, &t);
+    let mut lock = hold_history(&db);
+    writers.send_events(&owner, vec![event(&t, "10.1.0.0/16", 1)]);
+    writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
+    writers.send(&other, vec![announce(&u, "10.2.0.0/16", 1)]);
+    history_stands(&db);
+    owner.set_lost();
+    wait_for("the other's route", || db.rows("SELECT prefix FROM current_routes") == ["10.2.0.0/16"]);
+    lock.batch_execute("COMMIT").unwrap();
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows(ROUTES), ["1"]);
+}

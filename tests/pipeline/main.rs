@@ -1,0 +1,14 @@
+//! Writers between the sessions and PostgreSQL, and what becomes of their input when things go wrong.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod commands;
+mod deadlocks;
+mod events;
+mod faults;
+mod history_leads;
+mod history_once;
+mod outage;
+mod refusals;
+mod state;

@@ -1,0 +1,12 @@
+//! The program as it is installed, and the project itself: units, logs, documentation, dependencies, layout.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod guide;
+mod logs;
+mod notify;
+mod readme;
+mod supply;
+mod systemd;
+mod tidy;

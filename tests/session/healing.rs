@@ -1,0 +1,62 @@
+//! The database loses rows behind the collector's back, and gets them again.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use crate::common::pg::TestDb;
+
+const ROUTER: &str = "10.255.0.1";
+const PREFIXES: [&str; 4] = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"];
+const STORED: &str = "SELECT prefix FROM current_routes ORDER BY 1";
+
+/// A whole session up to its End-of-RIB.
+fn dump(router: &mut FakeRouter, prefixes: &[&str]) {
+    let update = bmp::announce(&Attributes::path(&[64_500, 64_501]), "192.0.2.1", prefixes);
+    router
+        .send(&bmp::initiation(b"edge1", b"made by a test"))
+        .send(&bmp::peer_up(Peer::loc_rib(ROUTER), &Open::of(64_500, ROUTER), Some("global")))
+        .send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &update))
+        .send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &bmp::end_of_rib_ipv4()));
+}
+
+fn withdraw(router: &mut FakeRouter, prefix: &str) {
+    router.send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &bmp::withdraw(&[prefix])));
+}
+
+fn delete(db: &TestDb, prefixes: &str) {
+    db.client().execute(&format!("DELETE FROM current_routes WHERE prefix IN ({prefixes})"), &[]).unwrap();
+}
+
+#[test]
+fn lost_rows_come_back_with_a_new_dump_and_what_that_cannot_mend_is_said() {
+    let db = TestDb::create();
+    // Tables are counted every six seconds.
+    let mut collector = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "1")]);
+    let mut router = collector.connect();
+    dump(&mut router, &PREFIXES);
+    eventually_equal(PREFIXES.map(str::to_owned).to_vec(), || db.rows(STORED));
+    let first_seen = db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'");
+    eventually_equal(vec!["t".to_owned()], || db.rows("SELECT eor_seen FROM rib_sync_status WHERE afi = 4"));
+
+    // The router withdraws a route that is not there any more: the others are counted, and one of them is missing too.
+    delete(&db, "'10.2.0.0/16', '10.3.0.0/16'");
+    withdraw(&mut router, "10.2.0.0/16");
+    eventually("the session to be closed", || router.is_closed().then_some(()));
+    collector.logged("the database has 2 routes and 3 are known");
+
+    let mut router = collector.connect();
+    let left = ["10.1.0.0/16", "10.3.0.0/16", "10.4.0.0/16"];
+    dump(&mut router, &left);
+    eventually_equal(left.map(str::to_owned).to_vec(), || db.rows(STORED));
+    // Only the difference was written.
+    assert_eq!(db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'"), first_seen);
+    // The newest event of the row that was lost says the same as the dump: it is stored already.
+    let events = || db.rows("SELECT action, count(*) FROM route_events GROUP BY action ORDER BY 1");
+    eventually_equal(vec!["A|4".to_owned(), "D|1".to_owned()], events);
+
+    // Nobody says a word, and the count finds it all the same; the router has just been asked for a dump.
+    delete(&db, "'10.4.0.0/16'");
+    collector.logged("the database has 2 routes and 3 are known, and a new dump did not mend that");
+    assert!(!router.is_closed());
+}

@@ -1,0 +1,22 @@
+//! Routers' sessions, through the socket into SQL.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod add_path;
+mod adj_rib;
+mod clocks;
+mod corpus;
+mod drift;
+mod gaps;
+mod healing;
+mod kills;
+mod limits;
+mod md5;
+mod poison;
+mod sessions;
+mod spool;
+mod take_over;
+mod tls;
+mod two_sessions;
+mod unnamed;

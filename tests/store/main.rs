@@ -1,0 +1,21 @@
+//! PostgreSQL: the schema, its functions for readers, and ways to the database.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod faults;
+mod history;
+mod kinds;
+mod maintenance;
+mod overview;
+mod plans;
+mod privileges;
+mod queries;
+mod reading;
+mod reading_plans;
+mod scale_out;
+mod schema;
+mod schema_page;
+mod tls;
+mod two_collectors;
+mod waits;

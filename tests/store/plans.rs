@@ -1,0 +1,108 @@
+//! Joins by key go through the primary key, whatever the statistics say: over the GiST index they take thirty times as
+//! long, and a scan of the whole router per batch longer still.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use crate::common::pg::TestDb;
+use postgres::{Client, Transaction};
+
+const FILL: &str = "INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop)
+    SELECT '10.0.0.' || r, 'global', 4, ('10.' || i / 256 || '.' || i % 256 || '.0/24')::cidr, '192.0.2.1'
+    FROM generate_series(1, 3) r, generate_series(0, 9999) i";
+
+const STAGE: &str = "INSERT INTO staged_keys SELECT router_id, table_name, afi, prefix, path_id FROM current_routes
+    WHERE router_id = '10.0.0.2' LIMIT 1000";
+
+fn explain(transaction: &mut Transaction<'_>, sql: &str) -> String {
+    transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql")).unwrap();
+    let rows = transaction.query_typed(&format!("EXPLAIN {sql}"), &[]).unwrap();
+    rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+}
+
+fn check(client: &mut Client, when: &str) {
+    for sql in [
+        include_str!("../../sql/statements/delete_routes.sql"),
+        include_str!("../../sql/statements/delete_stale_routes.sql"),
+    ] {
+        let mut transaction = client.transaction().unwrap();
+        transaction.batch_execute(STAGE).unwrap();
+        let plan = explain(&mut transaction, sql);
+        let by_key = plan.contains("Index Scan using current_routes_pkey on current_routes")
+            && plan.contains("Tid Scan on current_routes")
+            && plan.contains("ROW(")
+            && !plan.contains("idx_current_routes")
+            && !plan.contains("Sort");
+        assert!(by_key, "{when}:\n{plan}");
+    }
+}
+
+#[test]
+fn deletes_by_key_use_the_primary_key_with_any_statistics() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    rib_ingester::store::routes::prepare(&mut client).unwrap();
+    client.batch_execute("ALTER TABLE current_routes SET (autovacuum_enabled = off)").unwrap();
+    check(&mut client, "empty, never analysed");
+    client.batch_execute("ANALYZE current_routes").unwrap();
+    client.batch_execute(FILL).unwrap();
+    check(&mut client, "30,000 rows, analysed when it was empty");
+    client.batch_execute("ANALYZE current_routes").unwrap();
+    check(&mut client, "30,000 rows, analysed");
+    client.batch_execute("DELETE FROM current_routes WHERE router_id <> '10.0.0.1'; ANALYZE current_routes").unwrap();
+    client.batch_execute("DELETE FROM current_routes").unwrap();
+    client.batch_execute(FILL).unwrap();
+    check(&mut client, "30,000 rows, the router unknown to the statistics");
+}
+
+#[test]
+fn the_check_for_stored_events_uses_keys_and_prunes() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    rib_ingester::store::events::prepare(&mut client).unwrap();
+    rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
+    client.batch_execute("ALTER TABLE session_events SET (autovacuum_enabled = off)").unwrap();
+    let new = include_str!("../../sql/statements/store_new_events.sql");
+    let reach = include_str!("../../sql/statements/history_reach.sql")
+        .replace("$1::text[]", "ARRAY['r', 'r']")
+        .replace("$2::text[]", "ARRAY['t', 'u|rd:1']")
+        .replace("$3::smallint[]", "ARRAY[4, 4]::smallint[]")
+        .replace("$4::inet[]", "ARRAY[NULL, '192.0.2.1']::inet[]");
+    for fill in [0, 20_000] {
+        client
+            .batch_execute(&format!(
+                "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, rib, received_at)
+                 SELECT decode(md5(i::text), 'hex'), now(), 'r', 't', 4, ('10.' || i / 256 % 256 || '.' || i % 256 || '.0/24')::cidr, 'A', 'loc-rib', now()
+                 FROM generate_series(1, {fill}) i;
+                 INSERT INTO session_events (router_id, table_name, kind) SELECT 'r', 't', 'end_of_rib' FROM generate_series(1, {fill});"
+            ))
+            .unwrap();
+        let mut transaction = client.transaction().unwrap();
+        transaction
+            .batch_execute(
+                "INSERT INTO staged_events SELECT e.*, now() - interval '1 hour', now() - interval '1 hour', false, false
+                 FROM route_events e LIMIT 1000",
+            )
+            .unwrap();
+        let plan = explain(&mut transaction, new);
+        assert!(
+            plan.contains("_pkey on route_events_")
+                && plan.contains("_prefix_history on route_events_")
+                && !plan.contains("Seq Scan on route_events"),
+            "{fill} rows:\n{plan}"
+        );
+        let plan = explain(&mut transaction, &reach);
+        assert!(
+            plan.contains("idx_session_events_removals on session_events")
+                && plan.contains("_router_churn on route_events_")
+                && !plan.contains("Seq Scan on route_events")
+                && !plan.contains("Seq Scan on session_events"),
+            "{fill} rows:\n{plan}"
+        );
+        if fill > 0 {
+            // Partitions of tomorrow and later, and those before the hour, are not looked into.
+            let rows = transaction.query_typed(&format!("EXPLAIN ANALYZE {new}"), &[]).unwrap();
+            let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+            assert!(plan.contains("never executed"), "{plan}");
+        }
+    }
+}

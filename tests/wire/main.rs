@@ -1,0 +1,11 @@
+//! The decoder: octets in, messages and columns out.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod corpus;
+mod golden;
+mod properties;
+mod recordings;
+mod roundtrip;
+mod texts;

@@ -1,0 +1,161 @@
+//! Any prefix and any changed octet of recordings of real routers, through the same checks as the fuzz targets
+//! (`tests/fuzz`): frames, messages, the whole session down to the rows of a COPY, and the lines of `decode`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use crate::common::bmp as made;
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use rib_ingester::wire::bmp::{self, Frame, Message};
+
+#[path = "../fuzz/src/lib.rs"]
+mod checks;
+
+/// How many messages of one recording are changed octet by octet, so that the tests take seconds.
+const MESSAGES_MAX: usize = 8;
+
+/// How many octets of Initiation and Peer Ups come before a changed message.
+const HEAD_OCTETS: usize = 512;
+
+fn recordings() -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "bmp"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+fn frames(stream: &[u8]) -> Vec<Frame<'_>> {
+    let mut all = Vec::new();
+    let mut rest = stream;
+    while let Some(frame) = bmp::next_frame(rest, checks::MESSAGE_MAX).unwrap() {
+        rest = &rest[frame.bytes.len()..];
+        all.push(frame);
+    }
+    all
+}
+
+/// A shorter recording: what the session must know, and messages of different types and lengths.
+fn digest(recording: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let mut head = Vec::new();
+    let mut kinds = HashSet::new();
+    let mut messages = Vec::new();
+    for frame in frames(recording) {
+        let is_head = matches!(bmp::decode(&frame), Ok(Message::Initiation(_) | Message::PeerUp(_)));
+        if is_head && head.len() < HEAD_OCTETS {
+            head.extend(frame.bytes);
+        }
+        if messages.len() < MESSAGES_MAX && kinds.insert((frame.type_code, frame.bytes.len())) {
+            messages.push(frame.bytes.to_vec());
+        }
+    }
+    (head, messages)
+}
+
+fn session(stream: &[u8]) {
+    checks::session::check(&[&[0x10][..], stream].concat());
+}
+
+#[test]
+fn recordings_pass_every_check_as_they_are() {
+    for recording in recordings() {
+        session(&recording);
+        checks::lines::check(&recording);
+        for control in [0x1f, 0xf0, 0xf7] {
+            checks::frames::check(&[&[control][..], &recording].concat());
+        }
+        for (target, seed) in checks::seeds::of(&recording) {
+            match target {
+                "capture" => checks::capture::check(&seed),
+                "frames" => checks::frames::check(&seed),
+                "lines" => checks::lines::check(&seed),
+                "message" => checks::message::check(&seed),
+                "open" => checks::open::check(&seed),
+                "session" => checks::session::check(&seed),
+                "update" => checks::update::check(&seed),
+                other => panic!("no target {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_prefix_of_a_session_is_a_session() {
+    for recording in recordings() {
+        let (head, messages) = digest(&recording);
+        for message in messages {
+            for cut in 0..message.len() {
+                session(&[&head[..], &message[..cut]].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_changed_octet_costs_no_more_than_the_session() {
+    for recording in recordings() {
+        let (head, messages) = digest(&recording);
+        for message in messages {
+            let mut stream = [&head[..], &message, &message].concat();
+            for at in head.len()..head.len() + message.len() {
+                let octet = stream[at];
+                for changed in [octet ^ 0xff, octet ^ 1] {
+                    stream[at] = changed;
+                    session(&stream);
+                }
+                stream[at] = octet;
+            }
+        }
+    }
+}
+
+#[test]
+fn every_changed_octet_of_a_message_keeps_its_parts_inside() {
+    for recording in recordings() {
+        let (_, messages) = digest(&recording);
+        for mut message in messages {
+            for at in bmp::COMMON_HEADER_SIZE..message.len() {
+                let octet = message[at];
+                for changed in [octet ^ 0xff, octet ^ 0x80, octet ^ 1, 0] {
+                    message[at] = changed;
+                    let frame = Frame { version: message[0], type_code: message[5], bytes: &message };
+                    checks::message::check_frame(&frame);
+                    checks::lines::check(&message);
+                }
+                message[at] = octet;
+            }
+        }
+    }
+}
+
+/// How far apart a small capture is cut and changed, octets: no divisor of a header's length, so all fields get their turn.
+const CAPTURE_STEP: usize = 7;
+
+/// A small capture of each kind; the stream in it comes from a recording.
+#[test]
+fn captures_cut_or_changed_pass_the_check() {
+    let recording = &recordings()[0];
+    let short = &recording[..recording.len().min(600)];
+    for seed in checks::capture::seeds(short) {
+        let first = usize::from(seed.len() > 1);
+        for at in (first..seed.len()).step_by(CAPTURE_STEP) {
+            checks::capture::check(&seed[..at]);
+            let mut changed = seed.clone();
+            changed[at] ^= 0xff;
+            checks::capture::check(&changed);
+        }
+    }
+}
+
+/// Found by fuzzing: what waits until the router has a name is applied in one go, a table's beginning, events and end, and the
+/// check forgot the table before it had heard of the events.
+#[test]
+fn a_table_begins_and_goes_before_its_router_has_a_name() {
+    let neighbour = made::Peer::neighbour("192.0.2.10", 65_010);
+    let end_of_rib = made::route_monitoring(neighbour, &made::end_of_rib_ipv4());
+    checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(neighbour, 4)].concat());
+}
