@@ -22,8 +22,6 @@ SELECT current_setting('server_version_num')::int AS version,
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_owner,
        (SELECT count(*) FROM pg_stat_activity) AS connections,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_max,
-       (SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name LIKE 'rib-ingester/state-%') AS state_writers,
        pg_database_size(current_database()) AS database_bytes,
        current_setting('autovacuum')::boolean AS autovacuum,
        current_setting('fsync')::boolean AS fsync,

@@ -1,16 +1,17 @@
--- The Adj-RIBs of each router by view, table and family: how many neighbours, how many of them in sync, how many routes.
+-- The Adj-RIBs of all routers, or of some ($1), by view, table and family: how many peers, how many of them in sync, how many
+-- routes.
 WITH sync AS (
     SELECT 'adj-rib-in' AS rib, s.router_id, s.is_post_policy, s.table_name, s.afi, s.synced_at, s.last_parsed_msg_time
-    FROM adj_rib_in_sync_status s
+    FROM adj_rib_in_sync_status s WHERE $1::text[] IS NULL OR s.router_id = ANY ($1)
     UNION ALL
     SELECT 'adj-rib-out', s.router_id, s.is_post_policy, s.table_name, s.afi, s.synced_at, s.last_parsed_msg_time
-    FROM adj_rib_out_sync_status s
+    FROM adj_rib_out_sync_status s WHERE $1::text[] IS NULL OR s.router_id = ANY ($1)
 ), counted AS (
     SELECT 'adj-rib-in' AS rib, router_id, is_post_policy, table_name, afi, count(*) AS routes
-    FROM adj_rib_in GROUP BY router_id, is_post_policy, table_name, afi
+    FROM adj_rib_in WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id, is_post_policy, table_name, afi
     UNION ALL
     SELECT 'adj-rib-out', router_id, is_post_policy, table_name, afi, count(*)
-    FROM adj_rib_out GROUP BY router_id, is_post_policy, table_name, afi
+    FROM adj_rib_out WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id, is_post_policy, table_name, afi
 )
 SELECT s.router_id, s.rib || CASE WHEN s.is_post_policy THEN '-post' ELSE '-pre' END AS view, s.table_name, s.afi,
        count(*) AS neighbours, count(s.synced_at) AS synchronised,

@@ -1,7 +1,11 @@
--- The tables, how far each is synchronised, and how many routes it has right now (route_summary may be minutes old).
-SELECT s.router_id, s.table_name, s.afi, s.eor_seen, s.eor_time, s.synced_at, s.session_start_time, s.last_parsed_msg_time,
-       s.last_raw_msg_time, COALESCE(c.routes, 0) AS routes
+-- The tables of all routers, or of some ($1), how far each is synchronised, and how many routes it has right now (route_summary
+-- may be minutes old).
+SELECT s.router_id, s.table_name, s.afi, s.eor_seen, s.eor_time, s.synced_at, s.stale_since, s.session_start_time,
+       s.last_parsed_msg_time, s.last_raw_msg_time, COALESCE(c.routes, 0) AS routes
 FROM rib_sync_status s
-LEFT JOIN (SELECT router_id, table_name, afi, count(*) AS routes FROM current_routes GROUP BY router_id, table_name, afi) c
+LEFT JOIN (SELECT router_id, table_name, afi, count(*) AS routes FROM current_routes
+           WHERE $1::text[] IS NULL OR router_id = ANY ($1)
+           GROUP BY router_id, table_name, afi) c
     USING (router_id, table_name, afi)
+WHERE $1::text[] IS NULL OR s.router_id = ANY ($1)
 ORDER BY s.router_id, s.table_name, s.afi

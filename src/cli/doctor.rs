@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| facts::read(&mut client));
     let checks: Vec<Check> = match facts {
         Ok(facts) => {
-            let machine = machine::checks(settings, facts.state_writers > 0);
+            let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             machine.into_iter().chain(database::checks(settings, &facts)).collect()
         }
         // The machine can be looked at all the same, and may hold the reason.

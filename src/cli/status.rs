@@ -1,11 +1,13 @@
-//! `status`: routers, their tables and how far each is synchronised, days of history, refused sources.
+//! `status`: which routers are connected, their tables and how far each is synchronised, days of history, refused sources.
+
+mod json;
+mod router;
 
 use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::table::{self, Column, Table};
 use super::{Failure, Shown, connect, counted, print, show};
@@ -13,12 +15,19 @@ use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
+use crate::store::Client;
 use crate::store::partitions::{Partition, State};
+use crate::store::router_state::RouterState;
 use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
-/// How to print it.
+/// Of which routers, and how to print it.
 #[derive(Args, Debug)]
 pub struct Arguments {
+    /// Show this router in full: its identifier, name or address
+    router: Option<String>,
+    /// Show only the routers that are not connected
+    #[arg(long, conflicts_with = "router")]
+    down: bool,
     /// Print one JSON object, times in UTC
     #[arg(long)]
     json: bool,
@@ -35,12 +44,7 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "status")?;
     loop {
-        let status = status::read(&mut client)?;
-        let shown = if arguments.json {
-            printable_json(&format!("{:#}\n", json(&status))).into_owned()
-        } else {
-            text(&status, table::line_width())
-        };
+        let shown = look(arguments, &mut client, table::line_width())?;
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
         // A reader that has seen enough ends it.
@@ -51,31 +55,71 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
+fn look(arguments: &Arguments, client: &mut Client, width: Option<usize>) -> Result<String, Failure> {
+    let (json, text) = if let Some(name) = &arguments.router {
+        let (now, details) = status::read_named(client, name)?;
+        if details.is_empty() {
+            let why = format!("no router is called {name}: neither by identifier, nor by name or address");
+            return Err(Failure::Failed(why));
+        }
+        (json::details(now, &details), router::text(now, &details, width))
+    } else if arguments.down {
+        let (now, all, down) = status::read_down(client)?;
+        (json::some(now, &all, &down), down_text(now, &all, &down, width))
+    } else {
+        let status = status::read(client)?;
+        (json::all(&status), text(&status, width))
+    };
+    Ok(if arguments.json { printable_json(&format!("{json:#}\n")).into_owned() } else { text })
+}
+
 /// The title of the section on Adj-RIBs.
 const NEIGHBOURS: &str = "TABLES OF NEIGHBOURS";
 
 fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
-        ("ROUTERS", "no router has connected yet", routers(status)),
-        ("TABLES", "no table is held", tables(status)),
-        (NEIGHBOURS, "", adj_ribs(status)),
+        ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
+        ("TABLES", "no table is held", tables(status.now, &status.routers)),
+        (NEIGHBOURS, "", adj_ribs(status.now, &status.adj_ribs)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
     // Most collectors store none, and need no line about it.
     let sections = sections.into_iter().filter(|(title, ..)| *title != NEIGHBOURS || !status.adj_ribs.is_empty());
-    let mut out: String = sections
-        .map(|(title, none, table)| {
-            let body = if table.is_empty() { format!("{none}\n") } else { table.render(width) };
-            format!("{title}\n{body}\n")
-        })
-        .collect();
+    let mut out = format!("{}\n\n", summary(&status.routers));
+    for (title, none, table) in sections {
+        out.push_str(&section(title, none, &table, width));
+    }
     out.push_str("REFUSED WITHIN A WEEK\n");
     out.push_str(&refused(&status.refused, status.now, width));
     out
 }
 
-fn routers(status: &Status) -> Table {
-    let mut table = Table::new(&[
+fn down_text(now: Timestamp, all: &[RouterStatus], down: &[RouterStatus], width: Option<usize>) -> String {
+    let none = if all.is_empty() { "no router has connected yet" } else { "all routers are connected" };
+    format!("{}\n\n{}", summary(all), section("NOT CONNECTED", none, &routers(now, down), width).trim_end()) + "\n"
+}
+
+fn section(title: &str, none: &str, table: &Table, width: Option<usize>) -> String {
+    let body = if table.is_empty() { format!("{none}\n") } else { table.render(width) };
+    format!("{title}\n{body}\n")
+}
+
+/// `303 routers: 3 up, 0 dumping, 300 stale (routes go from 2026-11-21 07:45:12 UTC)`.
+fn summary(routers: &[RouterStatus]) -> String {
+    let of = |state: RouterState| routers.iter().filter(move |router| router.standing.state == state);
+    let part = |state: RouterState| {
+        let count = of(state).count();
+        let is_named = count > 0 || matches!(state, RouterState::Up | RouterState::Dumping | RouterState::Stale);
+        let first = of(state).filter_map(|router| router.standing.expires_at).min();
+        let first = first.map_or(String::new(), |first| format!(" (routes go from {})", table::utc(first)));
+        is_named.then(|| format!("{count} {}{first}", state.as_str()))
+    };
+    let parts: Vec<String> = RouterState::ALL.into_iter().filter_map(part).collect();
+    format!("{}: {}", counted(routers.len() as u64, "router"), parts.join(", "))
+}
+
+fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
+    let mut columns = vec![
         ("state", Column::Word),
         ("router", Column::Word),
         ("address", Column::Word),
@@ -85,25 +129,32 @@ fn routers(status: &Status) -> Table {
         ("routes", Column::Number),
         ("since", Column::Word),
         ("collector", Column::Text),
-    ]);
-    for router in &status.routers {
+    ];
+    // Where all are connected there is nothing to say of it.
+    if routers.iter().any(|router| router.standing.expires_at.is_some()) {
+        columns.push(("routes go", Column::Word));
+    }
+    let mut table = Table::new(&columns);
+    for router in routers {
         let routes: i64 = router.tables.iter().map(|table| table.routes).sum();
+        let standing = &router.standing;
         table.push([
-            or_dash(router.session_state.as_ref()),
+            standing.state.as_str().to_owned(),
             router.router_id.clone(),
             or_dash(router.address),
             or_dash(router.hostname.as_ref()),
             or_dash(router.as_number),
             router.tables.len().to_string(),
             routes.to_string(),
-            ago(status.now, router.session_since.or(Some(router.last_seen))),
-            or_dash(router.collector_id.as_ref()),
+            ago(now, standing.since.or(Some(router.last_seen))),
+            or_dash(standing.session_collector.as_ref().or(router.collector_id.as_ref())),
+            or_dash(standing.expires_at.map(table::utc)),
         ]);
     }
     table
 }
 
-fn tables(status: &Status) -> Table {
+fn tables(now: Timestamp, routers: &[RouterStatus]) -> Table {
     let mut out = Table::new(&[
         ("router", Column::Word),
         ("table", Column::Text),
@@ -113,23 +164,23 @@ fn tables(status: &Status) -> Table {
         ("last stored", Column::Word),
         ("last in history", Column::Word),
     ]);
-    for router in &status.routers {
+    for router in routers {
         for table in &router.tables {
             out.push([
                 router.router_id.clone(),
                 table.name.clone(),
                 table.afi.to_string(),
                 table.routes.to_string(),
-                sync(status.now, table),
-                ago(status.now, table.last_parsed_msg_time),
-                ago(status.now, table.last_raw_msg_time),
+                sync(now, table),
+                ago(now, table.last_parsed_msg_time),
+                ago(now, table.last_raw_msg_time),
             ]);
         }
     }
     out
 }
 
-fn adj_ribs(status: &Status) -> Table {
+fn adj_ribs(now: Timestamp, adj_ribs: &[AdjRibStatus]) -> Table {
     let mut out = Table::new(&[
         ("router", Column::Word),
         ("view", Column::Word),
@@ -140,7 +191,7 @@ fn adj_ribs(status: &Status) -> Table {
         ("routes", Column::Number),
         ("last stored", Column::Word),
     ]);
-    for one in &status.adj_ribs {
+    for one in adj_ribs {
         out.push([
             one.router_id.clone(),
             one.view.clone(),
@@ -149,13 +200,16 @@ fn adj_ribs(status: &Status) -> Table {
             one.neighbours.to_string(),
             one.synchronised.to_string(),
             one.routes.to_string(),
-            ago(status.now, one.last_parsed_msg_time),
+            ago(now, one.last_parsed_msg_time),
         ]);
     }
     out
 }
 
 fn sync(now: Timestamp, table: &TableStatus) -> String {
+    if let Some(since) = table.stale_since {
+        return format!("stale since {}", ago(now, Some(since)));
+    }
     if table.eor_seen {
         return format!("EoR {}", ago(now, table.eor_time));
     }
@@ -223,80 +277,4 @@ fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
     // Rows committed while the clock was read may be a little younger than it.
     let micros = u64::try_from(now.unix_micros() - time.unix_micros()).unwrap_or(0);
     format!("{} ago", table::age(Duration::from_micros(micros)))
-}
-
-fn json(status: &Status) -> Value {
-    json!({
-        "now": status.now.to_string(),
-        "routers": status.routers.iter().map(router_json).collect::<Vec<_>>(),
-        "adj_ribs": status.adj_ribs.iter().map(adj_rib_json).collect::<Vec<_>>(),
-        "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
-        "refused": status.refused.iter().map(refused_json).collect::<Vec<_>>(),
-    })
-}
-
-fn router_json(router: &RouterStatus) -> Value {
-    json!({
-        "router_id": router.router_id,
-        "router_ip": router.address.map(|address| address.to_string()),
-        "hostname": router.hostname,
-        "as_number": router.as_number,
-        "description": router.description,
-        "first_seen": router.first_seen.to_string(),
-        "last_seen": router.last_seen.to_string(),
-        "collector_id": router.collector_id,
-        "session_state": router.session_state,
-        "session_since": router.session_since.map(|time| time.to_string()),
-        "tables": router.tables.iter().map(table_json).collect::<Vec<_>>(),
-    })
-}
-
-fn table_json(table: &TableStatus) -> Value {
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    json!({
-        "table_name": table.name,
-        "afi": table.afi.column(),
-        "routes": table.routes,
-        "eor_seen": table.eor_seen,
-        "eor_time": time(table.eor_time),
-        "synced_at": time(table.synced_at),
-        "session_start_time": time(table.session_start_time),
-        "last_parsed_msg_time": time(table.last_parsed_msg_time),
-        "last_raw_msg_time": time(table.last_raw_msg_time),
-    })
-}
-
-fn adj_rib_json(one: &AdjRibStatus) -> Value {
-    json!({
-        "router_id": one.router_id,
-        "view": one.view,
-        "table_name": one.name,
-        "afi": one.afi.column(),
-        "neighbours": one.neighbours,
-        "synchronised": one.synchronised,
-        "routes": one.routes,
-        "last_parsed_msg_time": one.last_parsed_msg_time.map(|time| time.to_string()),
-    })
-}
-
-fn partition_json(partition: &Partition) -> Value {
-    json!({
-        "name": partition.name,
-        "day": partition.day().map(|day| day.to_string()),
-        "from": partition.starts.map(|time| time.to_string()),
-        "to": partition.stops.map(|time| time.to_string()),
-        "default": partition.is_default,
-        "rows": partition.rows,
-        "bytes": partition.bytes,
-        "attached": partition.state == State::Attached,
-    })
-}
-
-fn refused_json(source: &RefusedSource) -> Value {
-    json!({
-        "address": source.address.to_string(),
-        "times": source.times,
-        "last_time": source.last_time.to_string(),
-        "reason": source.reason,
-    })
 }

@@ -8,6 +8,7 @@ use postgres::types::Type;
 
 use super::error::Result;
 use super::partitions::{EVENTS, Partition, SNAPSHOTS, Series, State, day_of, holes};
+use super::router_state::{self, RouterState};
 use super::{events, migrate, partitions};
 use crate::model::Timestamp;
 
@@ -52,8 +53,6 @@ pub struct Facts {
     pub connections: i64,
     /// Connections that ordinary roles may have.
     pub connections_max: i32,
-    /// Connections of state writers to this database: a collector runs.
-    pub state_writers: i64,
     /// The database on disk.
     pub database_bytes: i64,
     /// The server setting of this name.
@@ -84,6 +83,10 @@ pub struct Facts {
     pub troubles: Vec<(String, String)>,
     /// Peers whose messages do not carry path identifiers as their capabilities say; empty before the migration.
     pub add_path: Vec<AddPathDeviation>,
+    /// The collectors that are alive; empty before the migration.
+    pub live_collectors: Vec<String>,
+    /// How many routers are in each state that one is in; empty before the migration.
+    pub routers: Vec<(RouterState, i64)>,
 }
 
 /// Two clocks, as well as a question and its answer can compare them.
@@ -158,8 +161,18 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
     });
+    let live_collectors = live_collectors(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
+    let routers = routers(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
     Ok(Facts {
         add_path,
+        live_collectors,
+        routers,
         database: row.get("database"),
         encoding: row.get("encoding"),
         schema: row.get("schema"),
@@ -180,7 +193,6 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         foreign_tables: row.get("foreign_tables"),
         connections: row.get("connections"),
         connections_max: row.get("connections_max"),
-        state_writers: row.get("state_writers"),
         database_bytes: row.get("database_bytes"),
         autovacuum: row.get("autovacuum"),
         fsync: row.get("fsync"),
@@ -208,8 +220,7 @@ fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
 }
 
 fn add_path_deviations(client: &mut Client) -> Result<Vec<AddPathDeviation>> {
-    let exists = client.query_typed_one("SELECT to_regclass('add_path_evidence') IS NOT NULL", &[])?;
-    if !exists.get::<_, bool>(0) {
+    if !is_there(client, "add_path_evidence")? {
         return Ok(Vec::new());
     }
     let rows = client.query_typed(include_str!("../../sql/statements/add_path_deviations.sql"), &[])?;
@@ -220,6 +231,26 @@ fn add_path_deviations(client: &mut Client) -> Result<Vec<AddPathDeviation>> {
         count: row.get("count"),
     };
     Ok(rows.iter().map(read).collect())
+}
+
+fn live_collectors(client: &mut Client) -> Result<Vec<String>> {
+    if !is_there(client, "collectors")? {
+        return Ok(Vec::new());
+    }
+    let live = "SELECT collector_id FROM collectors WHERE alive_until > now() ORDER BY collector_id";
+    Ok(client.query_typed(live, &[])?.iter().map(|row| row.get(0)).collect())
+}
+
+fn routers(client: &mut Client) -> Result<Vec<(RouterState, i64)>> {
+    if !is_there(client, "router_states")? {
+        return Ok(Vec::new());
+    }
+    let rows = client.query_typed(include_str!("../../sql/statements/doctor_routers.sql"), &[])?;
+    rows.iter().map(|row| Ok((router_state::read_state(row)?, row.get("routers")))).collect()
+}
+
+fn is_there(client: &mut Client, relation: &str) -> Result<bool> {
+    Ok(client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&relation, Type::TEXT)])?.get(0))
 }
 
 /// The partitions, unless the schema is not there or older.

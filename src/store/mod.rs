@@ -20,6 +20,7 @@ pub mod owner;
 pub mod partitions;
 pub mod peers;
 pub mod record;
+pub mod router_state;
 pub mod routes;
 pub mod row;
 pub mod sessions;

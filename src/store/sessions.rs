@@ -76,6 +76,20 @@ pub fn begin_collector(client: &mut Client, collector: &str, version: &str, ahea
     Ok(row.get(0))
 }
 
+/// Notes how long `collector` keeps routes of routers that it lost, so that others can say when they go: `stale` alone, and
+/// `mass_loss` where it lost most routers at once.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn note_stale_times(client: &mut Client, collector: &str, stale: Duration, mass_loss: Duration) -> Result<()> {
+    let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+    client.execute_typed(
+        "UPDATE collectors SET stale_routes_secs = $2, mass_loss_stale_secs = $3 WHERE collector_id = $1",
+        &[(&collector, Type::TEXT), (&seconds(stale), Type::INT4), (&seconds(mass_loss), Type::INT4)],
+    )?;
+    Ok(())
+}
+
 /// The process is alive for another `ahead`. `false`: another process has taken the collector's name.
 ///
 /// # Errors

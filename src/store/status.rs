@@ -1,14 +1,18 @@
 //! What the `status` command shows.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::{clock, read_time};
+use super::overview::{PeerRow, peers};
 use super::owner::read_afi;
 use super::partitions::{self, EVENTS, Partition};
+use super::router_state::{self, RouterStanding};
 use crate::model::{Afi, Timestamp};
 
 /// The state of the whole database.
@@ -16,9 +20,9 @@ use crate::model::{Afi, Timestamp};
 pub struct Status {
     /// The database's clock, to which all times here compare.
     pub now: Timestamp,
-    /// All routers, by identifier.
+    /// All routers: by address, then those whose identifier is none.
     pub routers: Vec<RouterStatus>,
-    /// The Adj-RIBs of each router, all neighbours together.
+    /// The Adj-RIBs of each router, all neighbours together, routers in the same order.
     pub adj_ribs: Vec<AdjRibStatus>,
     /// The days of history, oldest first.
     pub partitions: Vec<Partition>,
@@ -45,11 +49,8 @@ pub struct RouterStatus {
     pub last_seen: Timestamp,
     /// The collector that took it last.
     pub collector_id: Option<String>,
-    /// State of its latest session as in `bmp_sessions`, or `no collector` where that one's collector is not alive. `None`:
-    /// no session within the last day.
-    pub session_state: Option<String>,
-    /// Start of that state.
-    pub session_since: Option<Timestamp>,
+    /// Whether it is connected.
+    pub standing: RouterStanding,
     /// Its tables, by name and family. None: its sessions ended and its holds are over.
     pub tables: Vec<TableStatus>,
 }
@@ -69,6 +70,8 @@ pub struct TableStatus {
     pub eor_time: Option<Timestamp>,
     /// When its dump counted as complete, by End-of-RIB or by quiet.
     pub synced_at: Option<Timestamp>,
+    /// Since when no session speaks of it.
+    pub stale_since: Option<Timestamp>,
     /// When the current dump began.
     pub session_start_time: Option<Timestamp>,
     /// When `current_routes` last took a message.
@@ -111,31 +114,142 @@ pub struct RefusedSource {
     pub reason: Option<String>,
 }
 
+/// One BMP session.
+#[derive(Clone, Debug)]
+pub struct SessionStatus {
+    /// The collector that has or had it.
+    pub collector_id: String,
+    /// Address that the router connected from.
+    pub source: Option<IpAddr>,
+    /// As in `bmp_sessions`, or `no collector`.
+    pub state: String,
+    /// Start of that state.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// One router in full.
+#[derive(Clone, Debug)]
+pub struct RouterDetail {
+    /// What stands in the list of all.
+    pub router: RouterStatus,
+    /// Its Adj-RIBs, all peers together.
+    pub adj_ribs: Vec<AdjRibStatus>,
+    /// Its sessions, the latest first, [`DETAILS_MAX`] at most.
+    pub sessions: Vec<SessionStatus>,
+    /// Its peers, those that are down first, [`DETAILS_MAX`] at most.
+    pub peers: Vec<PeerRow>,
+}
+
+/// So many sessions and peers of a router are read.
+pub const DETAILS_MAX: i64 = 10_000;
+
 /// Reads all of it.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
 pub fn read(client: &mut Client) -> Result<Status> {
     let now = clock(client)?;
-    let mut routers = client
-        .query_typed(include_str!("../../sql/statements/status_routers.sql"), &[])?
-        .iter()
-        .map(read_router)
-        .collect::<Result<Vec<_>>>()?;
-    // By bytes, whatever the database's collation.
-    routers.sort_by(|a, b| a.router_id.cmp(&b.router_id));
-    for row in client.query_typed(include_str!("../../sql/statements/status_tables.sql"), &[])? {
-        let router_id: &str = row.get("router_id");
-        // A table of a router that was removed from routers by hand has no place here.
-        if let Ok(i) = routers.binary_search_by(|router| router.router_id.as_str().cmp(router_id)) {
-            routers[i].tables.push(read_table(&row)?);
-        }
-    }
+    let mut routers = routers(client, None)?;
+    add_tables(client, &mut routers, None)?;
     let partitions = partitions(client)?;
     let refused = refused(client)?;
-    let adj_ribs = client.query_typed(include_str!("../../sql/statements/status_adj_ribs.sql"), &[])?;
-    let adj_ribs = adj_ribs.iter().map(read_adj_rib).collect::<Result<Vec<_>>>()?;
+    let adj_ribs = adj_ribs(client, None)?;
     Ok(Status { now, routers, adj_ribs, partitions, refused })
+}
+
+/// All routers without their tables, and those that are not connected with them.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, Vec<RouterStatus>)> {
+    let now = clock(client)?;
+    let all = routers(client, None)?;
+    let is_down = |router: &&RouterStatus| !router.standing.state.is_connected();
+    let mut down: Vec<RouterStatus> = all.iter().filter(is_down).cloned().collect();
+    let named: Vec<String> = down.iter().map(|router| router.router_id.clone()).collect();
+    add_tables(client, &mut down, Some(&named))?;
+    Ok((now, all, down))
+}
+
+/// Everything about the routers that are called `name`: an identifier, a name or an address. Several routers may have one name.
+///
+/// # Errors
+/// Whatever PostgreSQL says.
+pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
+    let now = clock(client)?;
+    let address: Option<IpAddr> = name.parse().ok();
+    let named = include_str!("../../sql/statements/status_named.sql");
+    let named = client.query_typed(named, &[(&name, Type::TEXT), (&address, Type::INET)])?;
+    let named: Vec<String> = named.iter().map(|row| row.get("router_id")).collect();
+    let mut found = routers(client, Some(&named))?;
+    add_tables(client, &mut found, Some(&named))?;
+    let mut adj_ribs = adj_ribs(client, Some(&named))?;
+    let details = found.into_iter().map(|router| {
+        let id = router.router_id.as_str();
+        let own = adj_ribs.extract_if(.., |one| one.router_id == id).collect();
+        Ok(RouterDetail {
+            sessions: sessions(client, id)?,
+            peers: peers(client, id, DETAILS_MAX)?,
+            adj_ribs: own,
+            router,
+        })
+    });
+    Ok((now, details.collect::<Result<_>>()?))
+}
+
+/// Addresses as numbers, IPv4 first, before what is no address.
+fn as_address(router_id: &str) -> (bool, Option<IpAddr>, &str) {
+    let address = router_id.parse().ok();
+    (address.is_none(), address, router_id)
+}
+
+fn routers(client: &mut Client, named: Option<&[String]>) -> Result<Vec<RouterStatus>> {
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/status_routers.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+    let mut routers = rows.iter().map(read_router).collect::<Result<Vec<_>>>()?;
+    routers.sort_by(|a, b| as_address(&a.router_id).cmp(&as_address(&b.router_id)));
+    Ok(routers)
+}
+
+fn add_tables(client: &mut Client, routers: &mut [RouterStatus], named: Option<&[String]>) -> Result<()> {
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/status_tables.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+    let mut tables: BTreeMap<&str, Vec<TableStatus>> = BTreeMap::new();
+    for row in &rows {
+        tables.entry(row.get("router_id")).or_default().push(read_table(row)?);
+    }
+    for router in routers {
+        // A table of a router that was removed from routers by hand has no place here.
+        router.tables = tables.remove(router.router_id.as_str()).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn adj_ribs(client: &mut Client, named: Option<&[String]>) -> Result<Vec<AdjRibStatus>> {
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/status_adj_ribs.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+    let mut adj_ribs = rows.iter().map(read_adj_rib).collect::<Result<Vec<_>>>()?;
+    adj_ribs.sort_by(|a, b| as_address(&a.router_id).cmp(&as_address(&b.router_id)));
+    Ok(adj_ribs)
+}
+
+fn sessions(client: &mut Client, router_id: &str) -> Result<Vec<SessionStatus>> {
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/status_sessions.sql"),
+        &[(&router_id, Type::TEXT), (&DETAILS_MAX, Type::INT8)],
+    )?;
+    let sessions = rows.iter().map(|row| {
+        Ok(SessionStatus {
+            collector_id: row.get("collector_id"),
+            source: row.get("source"),
+            state: row.get("state"),
+            since: read_time(row.get("since"))?,
+            reason: row.get("reason"),
+        })
+    });
+    sessions.collect()
 }
 
 /// The partitions of history, oldest first.
@@ -164,8 +278,7 @@ fn read_router(row: &Row) -> Result<RouterStatus> {
         first_seen: read_time(row.get("first_seen"))?,
         last_seen: read_time(row.get("last_seen"))?,
         collector_id: row.get("collector_id"),
-        session_state: row.get("session_state"),
-        session_since: row.get::<_, Option<SystemTime>>("session_since").map(read_time).transpose()?,
+        standing: router_state::read(row)?,
         tables: Vec::new(),
     })
 }
@@ -179,6 +292,7 @@ fn read_table(row: &Row) -> Result<TableStatus> {
         eor_seen: row.get("eor_seen"),
         eor_time: time("eor_time")?,
         synced_at: time("synced_at")?,
+        stale_since: time("stale_since")?,
         session_start_time: time("session_start_time")?,
         last_parsed_msg_time: time("last_parsed_msg_time")?,
         last_raw_msg_time: time("last_raw_msg_time")?,

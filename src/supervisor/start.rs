@@ -115,5 +115,6 @@ fn open(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
     let (id, version) = (&settings.collector_id, heartbeat::version());
     let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
+    store::sessions::note_stale_times(&mut client, id, settings.session_hold, settings.isolation_hold)?;
     Ok(Left { known, owned, instance })
 }

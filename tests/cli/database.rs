@@ -239,7 +239,7 @@ fn status_says_which_routers_have_a_session() {
         .unwrap();
     let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
     let states: Vec<&str> = (0..5).map(|i| status["routers"][i]["session_state"].as_str().unwrap_or("-")).collect();
-    assert_eq!(states, ["up", "stale", "no collector", "dumping", "-"]);
+    assert_eq!(states, ["up", "stale", "no collector", "dumping", "down"]);
     let text = printed(&["status"], &db.url());
     assert!(
         text.lines().any(|line| line.starts_with("up ") && line.contains("r1") && line.contains("3 h ago")),
@@ -290,9 +290,18 @@ fn doctor_says_what_is_wrong_and_then_that_it_is_mended() {
     printed(&["maintenance"], &db.url());
     let allow = ("RIB_INGESTER_ALLOW", "192.0.2.0/24");
     let (after, code) = doctor(&db.url(), &[free, state, allow]);
-    for check in
-        ["BMP port", "allow-list", "state folder", "server", "role", "extension", "schema", "partitions", "clock"]
-    {
+    for check in [
+        "BMP port",
+        "allow-list",
+        "state folder",
+        "server",
+        "role",
+        "extension",
+        "schema",
+        "partitions",
+        "routers",
+        "clock",
+    ] {
         assert!(after[check].starts_with("ok: "), "{check}: {after:#?}");
     }
     // The test's PostgreSQL may run without fsync, which is a fault.

@@ -74,3 +74,122 @@ fn a_terminals_width_is_used_and_what_is_piped_is_never_cut() {
     assert_eq!(text.split_whitespace().filter(|word| *word == "4200000001").count(), 30, "{text}");
     assert!(printed(&db, &["lookup", "10.1.2.3"]).contains(&path));
 }
+
+/// Two live collectors and one that is not; a router of each state; those of collector `here` are kept for 900 s.
+const ROUTERS: &str = "
+    INSERT INTO collectors (collector_id, instance, alive_until, started_at, version, stale_routes_secs, mass_loss_stale_secs) VALUES
+        ('here', gen_random_uuid(), now() + interval '1 hour', now(), '1', 900, 3600),
+        ('there', gen_random_uuid(), now() + interval '1 hour', now(), '1', NULL, NULL),
+        ('gone', gen_random_uuid(), now() - interval '1 minute', now(), '1', 900, 3600);
+    INSERT INTO routers (router_id, hostname, router_ip, as_number, last_seen) VALUES
+        ('10.0.0.10', 'up', '192.0.2.10', 64500, now()), ('10.0.0.9', 'elsewhere', '192.0.2.9', 64500, now()),
+        ('2001:db8::1', 'dead', NULL, NULL, now()), ('9.0.0.1', 'Lost', '192.0.2.1', 64501, now()),
+        ('core', 'lost', NULL, NULL, now()), ('9.0.0.2', NULL, '192.0.2.2', NULL, now() - interval '3 days'),
+        ('10.0.0.2', 'most', NULL, NULL, now());
+    INSERT INTO router_owner (router_id, collector_id, epoch) VALUES
+        ('10.0.0.10', 'here', 1), ('10.0.0.9', 'there', 1), ('2001:db8::1', 'gone', 1), ('9.0.0.1', 'here', 1), ('core', 'there', 1),
+        ('9.0.0.2', 'here', 1), ('10.0.0.2', 'here', 1);
+    INSERT INTO bmp_sessions (router_id, collector_id, source, state, since, reason) VALUES
+        ('10.0.0.10', 'here', '192.0.2.10', 'up', now() - interval '1 day', NULL),
+        ('10.0.0.10', 'here', '192.0.2.10', 'dumping', now() - interval '2 days', NULL),
+        ('10.0.0.9', 'there', '192.0.2.9', 'up', now() - interval '1 day', NULL),
+        ('2001:db8::1', 'gone', NULL, 'up', now() - interval '1 day', NULL),
+        ('9.0.0.1', 'here', '192.0.2.1', 'stale', '2026-01-02 03:04:05+00', 'connection reset'),
+        ('9.0.0.1', 'here', '192.0.2.1', 'ended', now(), 'superseded'),
+        ('10.0.0.2', 'here', '192.0.2.2', 'isolated', '2026-01-02 03:04:05+00', 'with most others');
+    INSERT INTO rib_sync_status (router_id, table_name, afi, stale_since) VALUES
+        ('9.0.0.1', 'global', 4, '2026-01-02 03:04:05+00'), ('10.0.0.2', 'global', 4, '2026-01-02 03:04:05+00');
+    INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, stale_since) VALUES
+        ('9.0.0.1', '192.0.2.7', false, 'UNKNOWN', 4, '2026-01-02 03:05:05+00'), ('core', '192.0.2.7', false, 'UNKNOWN', 4, now());
+    INSERT INTO current_routes (router_id, table_name, afi, prefix) VALUES
+        ('9.0.0.1', 'global', 4, '10.0.0.0/8'), ('9.0.0.1', 'global', 4, '10.1.0.0/16'), ('10.0.0.10', 'global', 4, '10.1.0.0/16');
+    INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, last_reason, since)
+        VALUES ('9.0.0.1', 'global', '192.0.2.7', 64777, 'down', 'hold timer', '2026-01-02 03:04:05+00')";
+
+/// The first two columns of the lines below a title.
+fn listed(text: &str, title: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| *line != title).skip(2).take_while(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).take(2).collect::<Vec<_>>().join("|")
+        })
+        .collect()
+}
+
+#[test]
+fn all_routers_are_summed_up_and_sorted_as_addresses() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTERS).unwrap();
+    let text = printed(&db, &["status"]);
+    let summary = "7 routers: 1 up, 1 dumping, 2 stale (routes go from 2026-01-02 03:20:05 UTC), \
+                   1 isolated (routes go from 2026-01-02 04:04:05 UTC), 1 no collector, 1 down";
+    assert_eq!(text.lines().next().unwrap(), summary);
+    let sorted = [
+        "stale|9.0.0.1",
+        "down|9.0.0.2",
+        "isolated|10.0.0.2",
+        "up|10.0.0.9",
+        "dumping|10.0.0.10",
+        "no collector|2001:db8::1",
+        "stale|core",
+    ];
+    assert_eq!(listed(&text, "ROUTERS"), sorted, "{text}");
+    // Connected elsewhere is connected.
+    let there = text.lines().find(|line| line.contains("elsewhere")).unwrap();
+    assert!(there.starts_with("up ") && there.contains(" there"), "{there}");
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json"])).unwrap();
+    assert_eq!((&json["summary"]["routers"], &json["summary"]["by_state"]["stale"]), (&7.into(), &2.into()));
+    assert_eq!(json["routers"][0]["expires_at"], "2026-01-02T03:20:05.000000Z");
+    assert_eq!(json["routers"][6]["expires_at"], serde_json::Value::Null, "nobody says when");
+}
+
+#[test]
+fn only_those_that_are_not_connected_are_shown_when_asked_for() {
+    let db = TestDb::migrated();
+    assert!(printed(&db, &["status", "--down"]).contains("no router has connected yet"));
+    db.client().batch_execute(ROUTERS).unwrap();
+    let text = printed(&db, &["status", "--down"]);
+    assert!(text.starts_with("7 routers: 1 up, "), "{text}");
+    let sorted = ["stale|9.0.0.1", "down|9.0.0.2", "isolated|10.0.0.2", "no collector|2001:db8::1", "stale|core"];
+    assert_eq!(listed(&text, "NOT CONNECTED"), sorted, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--down", "--json"])).unwrap();
+    assert_eq!(json["routers"].as_array().unwrap().len(), 5);
+    assert_eq!((&json["summary"]["routers"], &json["routers"][0]["tables"][0]["routes"]), (&7.into(), &2.into()));
+    db.client().batch_execute("DELETE FROM routers WHERE router_id NOT IN ('10.0.0.9', '10.0.0.10')").unwrap();
+    assert!(printed(&db, &["status", "--down"]).contains("all routers are connected"));
+}
+
+#[test]
+fn one_router_is_shown_in_full_by_identifier_name_or_address() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTERS).unwrap();
+    for name in ["9.0.0.1", "192.0.2.1"] {
+        let text = printed(&db, &["status", name]);
+        let title = "9.0.0.1 (Lost): stale since 2026-01-02 03:04:05 UTC (";
+        assert!(text.starts_with(title) && text.contains("ago), its routes go at 2026-01-02 03:20:05 UTC\n"), "{text}");
+        assert!(text.contains("  reason        connection reset\n"), "{text}");
+        assert_eq!(listed(&text, "SESSIONS"), ["stale|here", "ended|here"], "{text}");
+        assert_eq!(listed(&text, "TABLES"), ["9.0.0.1|global"], "{text}");
+        assert_eq!(listed(&text, "PEERS"), ["down|192.0.2.7"], "{text}");
+        assert!(
+            text.contains("stale since") && text.contains("hold timer") && text.contains("adj-rib-in-pre"),
+            "{text}"
+        );
+        assert!(!text.contains("10.0.0.10"), "{text}");
+    }
+    // Two have this name.
+    let both = printed(&db, &["status", "LOST"]);
+    assert!(both.starts_with("9.0.0.1 (Lost): ") && both.contains("\ncore (lost): stale since "), "{both}");
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json", "9.0.0.1"])).unwrap();
+    let router = &json["routers"][0];
+    assert_eq!((&router["session_state"], &router["tables"][0]["routes"]), (&"stale".into(), &2.into()));
+    assert_eq!((&router["peers"][0]["asn"], &router["sessions"][1]["state"]), (&64_777.into(), &"ended".into()));
+    assert_eq!(
+        (&router["adj_ribs"][0]["neighbours"], &router["stale_since"]),
+        (&1.into(), &"2026-01-02T03:04:05.000000Z".into())
+    );
+
+    let nobody = output(&db, &["status", "nobody"]);
+    assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(1), 0), "{nobody:?}");
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no router is called nobody"), "{nobody:?}");
+}

@@ -21,7 +21,7 @@ const WIDTH: usize = 120;
 
 /// The order in which readers meet them; what stands in none of these comes last.
 const TOPICS: &[(&str, &[&str])] = &[
-    ("Routers and sessions", &["routers", "bmp_sessions", "collectors", "session_events"]),
+    ("Routers and sessions", &["routers", "router_states", "bmp_sessions", "collectors", "session_events"]),
     ("The present", &["current_routes", "adj_rib_in", "adj_rib_out"]),
     ("How complete the present is", &["rib_sync_status", "adj_rib_in_sync_status", "adj_rib_out_sync_status"]),
     ("The past", &["route_events", "snapshots", "route_snapshots"]),

@@ -7,6 +7,7 @@ use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::facts::{AddPathDeviation, Day, Facts};
+use crate::store::router_state::RouterState;
 use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 
 /// The oldest version of PostgreSQL that is tested.
@@ -42,10 +43,33 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     ];
     checks.extend(partition_troubles(facts));
     checks.extend(server_settings(facts));
+    checks.push(routers(facts));
     checks.extend(add_path(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
     checks
+}
+
+/// Who is connected, by `router_states`.
+fn routers(facts: &Facts) -> Check {
+    const NAME: &str = "routers";
+    let count = |wanted: fn(RouterState) -> bool| -> i64 {
+        facts.routers.iter().filter(|(state, _)| wanted(*state)).map(|(_, count)| count).sum()
+    };
+    let (all, lost) = (count(|_| true), count(|state| !state.is_connected()));
+    if all == 0 {
+        return Check::fine(NAME, "none has connected yet");
+    }
+    if lost == 0 {
+        return Check::fine(NAME, format!("{all} known, all of them are connected"));
+    }
+    let lost_ones = facts.routers.iter().filter(|(state, _)| !state.is_connected());
+    let by_state: Vec<String> = lost_ones.map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+    Check::warning(
+        NAME,
+        format!("{lost} of {all} are not connected: {}", by_state.join(", ")),
+        "`rib-ingester status --down` names them and says when their routes go",
+    )
 }
 
 /// Routers that send path identifiers otherwise than announced: one line each, for the first ones.
@@ -242,7 +266,7 @@ fn connections(settings: &Settings, facts: &Facts) -> Check {
     let writers = settings.state_writers + if settings.history { settings.history_writers } else { 0 };
     let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
     let free = i64::from(facts.connections_max) - facts.connections;
-    if facts.state_writers == 0 && free < needed {
+    if facts.live_collectors.is_empty() && free < needed {
         return Check::fault(
             NAME,
             format!("{free} free of {}, the collector needs {needed}", facts.connections_max),
@@ -381,7 +405,6 @@ mod tests {
             foreign_tables: 0,
             connections: 10,
             connections_max: 97,
-            state_writers: 0,
             database_bytes: 10 << 30,
             autovacuum: true,
             fsync: true,
@@ -395,6 +418,8 @@ mod tests {
             uncovered: vec![],
             troubles: vec![],
             add_path: Vec::new(),
+            live_collectors: Vec::new(),
+            routers: vec![(RouterState::Up, 3), (RouterState::Dumping, 1)],
             days: vec![day(2, 2 << 30), day(1, 1 << 30), day(0, 1 << 29), day(-1, 8192)],
         }
     }
@@ -462,6 +487,9 @@ mod tests {
         check("add-path", State::Warning, missing, &|facts| facts.add_path.push(deviation(false)));
         let unannounced = "sends path identifiers that it did not announce";
         check("add-path", State::Warning, unannounced, &|facts| facts.add_path.push(deviation(true)));
+        check("routers", State::Warning, "300 of 304 are not connected: 300 stale", &|facts| {
+            facts.routers.push((RouterState::Stale, 300));
+        });
         check("connections", State::Fault, "5 free of 97", &|facts| facts.connections = 92);
         check("settings", State::Fault, "autovacuum", &|facts| facts.autovacuum = false);
         check("settings", State::Fault, "fsync", &|facts| facts.fsync = false);

@@ -1,0 +1,7 @@
+-- The sessions of a router, those that are over for less than a day among them, the latest first.
+SELECT b.collector_id, b.source, b.since, b.reason,
+       CASE WHEN b.state IN ('dumping', 'up') AND (c.alive_until > now()) IS NOT TRUE THEN 'no collector' ELSE b.state END AS state
+FROM bmp_sessions b LEFT JOIN collectors c USING (collector_id)
+WHERE b.router_id = $1
+ORDER BY b.state = 'ended', b.since DESC
+LIMIT $2

@@ -1,0 +1,97 @@
+//! `status ROUTER`: one router in full.
+
+use super::{NEIGHBOURS, adj_ribs, ago, or_dash, section, tables};
+use crate::cli::table::{self, Column, Table};
+use crate::model::Timestamp;
+use crate::model::text::printable;
+use crate::store::overview::PeerRow;
+use crate::store::status::{RouterDetail, RouterStatus, SessionStatus};
+
+/// Several routers may have one name: one below the other.
+pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize>) -> String {
+    let one = |detail: &RouterDetail| {
+        let tables = tables(now, std::slice::from_ref(&detail.router));
+        let mut out = format!("{}\n{}\n", title(now, &detail.router), facts(&detail.router));
+        out.push_str(&section("SESSIONS", "none within the last day", &sessions(&detail.sessions), width));
+        out.push_str(&section("TABLES", "no table is held", &tables, width));
+        if !detail.adj_ribs.is_empty() {
+            out.push_str(&section(NEIGHBOURS, "", &adj_ribs(now, &detail.adj_ribs), width));
+        }
+        out.push_str(&section("PEERS", "none is known", &peers(&detail.peers), width));
+        format!("{}\n", out.trim_end())
+    };
+    details.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// `10.0.0.1 (edge1): stale since 2026-11-21 07:45:12 UTC (3 min ago), its routes go at 2026-11-21 08:00:12 UTC`.
+fn title(now: Timestamp, router: &RouterStatus) -> String {
+    let standing = &router.standing;
+    let name = router.hostname.as_ref().map_or(String::new(), |name| format!(" ({})", printable(name)));
+    let since = standing.since.map_or(String::new(), |since| format!(" since {}", moment(now, since)));
+    let goes = standing.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", table::utc(at)));
+    format!("{}{name}: {}{since}{goes}", printable(&router.router_id), standing.state.as_str())
+}
+
+fn facts(router: &RouterStatus) -> String {
+    let standing = &router.standing;
+    let facts = [
+        ("reason", standing.reason.clone()),
+        ("collector", standing.session_collector.clone().or_else(|| router.collector_id.clone())),
+        ("address", standing.source.or(router.address).map(|address| address.to_string())),
+        ("AS", router.as_number.map(|number| number.to_string())),
+        ("description", router.description.clone()),
+        ("first seen", Some(table::utc(router.first_seen))),
+        ("last session", Some(table::utc(router.last_seen))),
+    ];
+    let line =
+        |(name, value): (&str, Option<String>)| value.map(|value| format!("  {name:<12}  {}\n", printable(&value)));
+    facts.into_iter().filter_map(line).collect()
+}
+
+fn sessions(sessions: &[SessionStatus]) -> Table {
+    let mut out = Table::new(&[
+        ("state", Column::Word),
+        ("collector", Column::Text),
+        ("source", Column::Word),
+        ("since", Column::Word),
+        ("reason", Column::List),
+    ]);
+    for session in sessions {
+        out.push([
+            session.state.clone(),
+            session.collector_id.clone(),
+            or_dash(session.source),
+            table::utc(session.since),
+            or_dash(session.reason.as_ref()),
+        ]);
+    }
+    out
+}
+
+fn peers(peers: &[PeerRow]) -> Table {
+    let mut out = Table::new(&[
+        ("state", Column::Word),
+        ("peer", Column::Word),
+        ("AS", Column::Number),
+        ("since", Column::Word),
+        ("flaps", Column::Number),
+        ("description", Column::Text),
+        ("last reason", Column::List),
+    ]);
+    for peer in peers {
+        out.push([
+            peer.state.clone(),
+            peer.address.clone(),
+            peer.asn.to_string(),
+            table::utc(peer.since),
+            peer.flaps.to_string(),
+            or_dash(peer.description.as_ref()),
+            or_dash(peer.last_reason.as_ref()),
+        ]);
+    }
+    out
+}
+
+fn moment(now: Timestamp, time: Timestamp) -> String {
+    format!("{} ({})", table::utc(time), ago(now, Some(time)))
+}
