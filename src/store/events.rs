@@ -1,7 +1,7 @@
 //! `route_events`: COPY, or by way of a staging table where ids have to be checked.
 //!
 //! COPY goes to the table as a whole: PostgreSQL finds the day's partition for at most a twentieth of the time, and the table
-//! may be laid out in another way than in days (docs/scale-out.md).
+//! may be laid out in another way than in days (docs/scaling.md).
 
 use std::time::{Duration, SystemTime};
 

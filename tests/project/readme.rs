@@ -32,6 +32,13 @@ fn the_settings_page_has_the_table_of_config() {
     assert_eq!(table, want, "RIB_INGESTER_TEST_GOLDEN=write cargo test --test project readme::");
 }
 
+/// Its reader has not decided yet whether to go on.
+#[test]
+fn it_is_short() {
+    let lines = readme().lines().count();
+    assert!((50..=120).contains(&lines), "{lines} lines: what is more belongs to a page in docs");
+}
+
 #[test]
 fn the_commands_are_those_of_the_binary() {
     let help = output(&["--help"]);

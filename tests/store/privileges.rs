@@ -1,4 +1,4 @@
-//! The two roles of the README are enough: the collector runs with the one, readers read with the other and cannot write.
+//! The two roles of `docs/install.md` are enough: the collector runs with the one, readers read with the other and cannot write.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;
@@ -9,14 +9,14 @@ use crate::common::ingester::{Ingester, eventually_equal};
 use crate::common::server::Server;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
-/// The README's SQL that makes the roles.
+/// The page's SQL that makes the roles.
 fn grants() -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let sql = readme.split("```sql\n").find(|block| block.starts_with("CREATE ROLE rib_ingester")).unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/install.md")).unwrap();
+    let sql = page.split("```sql\n").find(|block| block.starts_with("CREATE ROLE rib_ingester")).unwrap();
     sql.split("```").next().unwrap().to_owned()
 }
 
-/// A server on which nothing was done but what the README says.
+/// A server on which nothing was done but what the page says.
 fn server() -> Server {
     let server = Server::start("", &[]);
     server.super_script("postgres", "DROP DATABASE rib; DROP ROLE rib_reader; DROP ROLE rib;");
@@ -44,7 +44,7 @@ fn announce(peer: Peer, prefix: &str) -> Vec<u8> {
 #[test]
 fn the_collector_does_all_of_its_work_as_the_owner_of_a_database_and_no_more() {
     let server = server();
-    let as_writer = url(&server, "rib_ingester", "choose one");
+    let as_writer = url(&server, "rib_ingester", "kettle-7-granite");
     let ingester = Ingester::start(&as_writer, &[]);
     let mut writer: Client = as_writer.parse::<postgres::Config>().unwrap().connect(NoTls).unwrap();
     let may = "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
@@ -91,14 +91,14 @@ fn the_collector_does_all_of_its_work_as_the_owner_of_a_database_and_no_more() {
 #[test]
 fn a_reader_reads_everything_and_writes_nothing() {
     let server = server();
-    let ingester = Ingester::start(&url(&server, "rib_ingester", "choose one"), &[]);
+    let ingester = Ingester::start(&url(&server, "rib_ingester", "kettle-7-granite"), &[]);
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b""));
     router
         .send(&bmp::peer_up(peer, &Open::of(64_500, "10.255.0.1"), Some("global")))
         .send(&announce(peer, "10.1.0.0/16"));
-    let as_reader = url(&server, "rib_reader", "choose another");
+    let as_reader = url(&server, "rib_reader", "basin-4-lantern");
     let mut reader: Client = as_reader.parse::<postgres::Config>().unwrap().connect(NoTls).unwrap();
     eventually_equal(vec!["10.1.0.0/16".to_owned()], || rows(&mut reader, "SELECT prefix FROM current_routes"));
     eventually_equal(vec!["1".to_owned()], || rows(&mut reader, "SELECT count(*) FROM route_events"));

@@ -81,23 +81,19 @@ const EXPECTED: [(&str, &str, &[&str]); 28] = [
     ),
     ("How far the past reaches", "router_id, table_name, routes", &["10.0.0.2|UNKNOWN|4", "10.0.0.3|UNKNOWN|1"]),
     (
-        "What a neighbour announces",
+        "What a peer announces",
         "prefix, host(nexthop), as_path",
         &["203.0.113.0/24|192.0.2.1|64501 64510", "203.0.113.0/25|192.0.2.1|64501"],
     ),
     (
-        "Which neighbours announce the route to an address",
+        "Which peers announce the route to an address",
         "router_id, host(peer_address), is_post_policy, prefix, as_path",
         &["10.0.0.4|192.0.2.1|t|203.0.113.0/25|64501", "10.0.0.4|192.0.2.1|t|203.0.113.0/24|64501 64510"],
     ),
+    ("Peers of a router and their state", "host(peer_address), peer_asn, state, flap_count", &["192.0.2.1|64501|up|0"]),
+    ("Prefix history for one peer", "action, as_path, is_post_policy", &["A|64501 64510|t"]),
     (
-        "Neighbours of a router and their state",
-        "host(peer_address), peer_asn, state, flap_count",
-        &["192.0.2.1|64501|up|0"],
-    ),
-    ("History of a prefix at a neighbour", "action, as_path, is_post_policy", &["A|64501 64510|t"]),
-    (
-        "What a neighbour has changed last",
+        "What a peer has changed last",
         "action, prefix, as_path, is_post_policy",
         &["A|203.0.113.0/25|64501|t", "A|203.0.113.0/24|64501 64510|t"],
     ),

@@ -1,7 +1,7 @@
 //! The functions for readers find what they need through the right indexes, whatever the statistics say.
 //!
 //! With 30,000 routes; `RIB_INGESTER_TEST_ROUTES=1000000` tries it with so many. What it prints of times is in
-//! `docs/queries.md`.
+//! `docs/measurements.md`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -125,7 +125,7 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
         "SELECT * FROM history_tables(now() - interval '1 hour')",
         "SELECT history_is_complete('10.0.0.2', 'global', now(), '{10.1.1.0/24}')",
     ];
-    // As `docs/queries.md` asks for the history of a prefix at a neighbour.
+    // As `docs/measurements.md` asks for the history of a prefix at a neighbour.
     let at_neighbour = "SELECT action FROM route_events
          WHERE router_id = '10.0.0.2' AND table_name = 'global' AND afi = 4 AND rib = 'adj-rib-in' AND peer_address = '192.0.2.1'
            AND prefix = '10.1.1.0/24' ORDER BY ingest_time DESC LIMIT 100";

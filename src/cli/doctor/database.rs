@@ -151,7 +151,7 @@ fn role(facts: &Facts) -> Check {
         return Check::warning(
             NAME,
             format!("{role} is superuser"),
-            "make a role for the collector as the README says; none of its work needs one",
+            "make a role for the collector as docs/install.md says; none of its work needs one",
         );
     }
     Check::fine(NAME, format!("{role} may write, and is no superuser"))
