@@ -1,20 +1,15 @@
 //! Connections to PostgreSQL on which every wait is bounded.
 
-use std::io;
-use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use postgres::config::{Host, SslMode, SslNegotiation};
-use postgres::{Client, Config, NoTls};
-use rustls::ClientConfig;
-use tokio_postgres_rustls::MakeRustlsConnect;
+use postgres::{Client, Config};
 
-use super::door::{Begin, Door};
 use super::error::{Error, Result};
+use super::frames::statement_timeout_of;
+use super::way::Way;
 use super::{suitable, watchdog};
 use crate::conninfo::{ConnInfo, host_text};
 use crate::tls;
@@ -37,7 +32,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// How many unanswered questions make a peer dead.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// How long one statement of a writer may take. The long ones (loads, maintenance) set their own.
+/// How long one statement of a writer may take, unless the options of the URL say less. The long ones (loads, maintenance) set
+/// their own.
 const STATEMENT_TIMEOUT_MS: u32 = 60_000;
 
 /// How long a statement of a writer may wait for one lock.
@@ -67,11 +63,18 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
     suitable::keeps_sessions(url, &mut client, || open(url, "pool-check"))?;
     // By statement and not by start-up options, which connection poolers refuse. transaction_timeout came with PostgreSQL 17.
     client.batch_execute(&format!(
-        "SET TimeZone = 'UTC'; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
+        "SET TimeZone = 'UTC'; SET statement_timeout = {}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
          SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning; \
-         SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')"
+         SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')",
+        statement_timeout(url, STATEMENT_TIMEOUT_MS),
     ))?;
     Ok(client)
+}
+
+/// `max`, or what the options of the URL say if that is less: in milliseconds. Our wait for an answer goes by it too.
+fn statement_timeout(url: &str, max: u32) -> u32 {
+    let given = ConnInfo::parse(url).ok().and_then(|info| statement_timeout_of(info.config.get_options()?));
+    given.and_then(|given| u32::try_from(given.as_millis()).ok()).map_or(max, |given| given.min(max))
 }
 
 /// Makes the connection in a thread that is left behind where it hangs: a name server bounds nothing, and a stop must be heard.
@@ -92,10 +95,9 @@ fn open(url: &str, thread: &str) -> Result<Client> {
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES);
-    // A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
-    config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
+    quieten(&mut config);
     let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1);
-    let way = Way::to(&mut config, thread, time_max, tls_config)?;
+    let ways = Way::all(config, thread, time_max, tls_config.as_ref())?;
     let places = CONNECTING.fetch_add(1, Ordering::AcqRel);
     let place = Place;
     if places >= LEFT_BEHIND_MAX {
@@ -105,7 +107,7 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     let attempt = move || {
         let _place = place;
         // Nobody may wait any more.
-        let _ = done.send(way.take(&config));
+        let _ = done.send(take_first(ways));
     };
     std::thread::Builder::new()
         .name("db-connect".to_owned())
@@ -127,67 +129,29 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     }
 }
 
+/// The first way that leads to a server; else why the last one does not.
+fn take_first(ways: Vec<Way>) -> Result<Client> {
+    let mut last = Error::Url("names no host".to_owned());
+    for way in ways {
+        match way.take() {
+            Ok(client) => return Ok(client),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
+pub(super) fn quieten(config: &mut Config) {
+    config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
+}
+
 /// An attempt's place among [`LEFT_BEHIND_MAX`].
 struct Place;
 
 impl Drop for Place {
     fn drop(&mut self) {
         CONNECTING.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// How a connection is made.
-enum Way {
-    /// TCP, with a watch over its waits.
-    Watched(Door),
-    /// A Unix socket, where the client crate has no place for one.
-    Unix(Option<Box<ClientConfig>>),
-}
-
-impl Way {
-    fn to(config: &mut Config, thread: &str, time_max: Duration, tls: Option<ClientConfig>) -> Result<Way> {
-        if config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
-            return Ok(Way::Unix(tls.map(Box::new)));
-        }
-        let begin = match (config.get_ssl_mode(), config.get_ssl_negotiation()) {
-            (SslMode::Require, SslNegotiation::Direct) => Begin::AtOnce,
-            (SslMode::Require, _) => Begin::WhenOffered,
-            (_, SslNegotiation::Direct) if tls.is_some() => {
-                return Err(Error::Url("sslnegotiation=direct needs sslmode=require or stronger".to_owned()));
-            }
-            _ => Begin::IfOffered,
-        };
-        let door = Door::new(thread, time_max, tls.map(|tls| (tls, begin)));
-        // For the client crate it is TLS from the first octet on; the door does what was asked for.
-        config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-        Ok(Way::Watched(door))
-    }
-
-    /// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
-    /// port must not end the collector: whether there are enough is asked first.
-    fn take(self, config: &Config) -> Result<Client> {
-        /// The client's event loop, the socket, the files of a login, and some to spare.
-        const FILE_DESCRIPTORS: usize = 12;
-        let standard_error = std::io::stderr();
-        let spare: io::Result<Vec<_>> =
-            (0..FILE_DESCRIPTORS).map(|_| standard_error.as_fd().try_clone_to_owned()).collect();
-        drop(spare.map_err(|error| Error::Local(format!("no file descriptors for a connection: {error}")))?);
-        // Someone else may have taken them since.
-        let opened = catch_unwind(AssertUnwindSafe(|| match self {
-            Way::Watched(door) => {
-                let client = config.connect(door.clone())?;
-                if let Some(watch) = door.watch() {
-                    watch.opened();
-                }
-                Ok(client)
-            }
-            Way::Unix(None) => config.connect(NoTls),
-            Way::Unix(Some(tls)) => config.connect(MakeRustlsConnect::new(*tls)),
-        }));
-        match opened {
-            Ok(client) => Ok(client?),
-            Err(_) => Err(Error::Local("the PostgreSQL client failed to start".to_owned())),
-        }
     }
 }
 
@@ -198,8 +162,9 @@ impl Way {
 pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
     let mut client = connect(url, thread)?;
     client.batch_execute(&format!(
-        "SET default_transaction_read_only = on; SET statement_timeout = {READER_STATEMENT_TIMEOUT_MS}; \
-         SET lock_timeout = {READER_LOCK_TIMEOUT_MS}; SET max_parallel_workers_per_gather = 0; SET work_mem = '16MB'"
+        "SET default_transaction_read_only = on; SET statement_timeout = {}; \
+         SET lock_timeout = {READER_LOCK_TIMEOUT_MS}; SET max_parallel_workers_per_gather = 0; SET work_mem = '16MB'",
+        statement_timeout(url, READER_STATEMENT_TIMEOUT_MS),
     ))?;
     Ok(client)
 }

@@ -2,10 +2,12 @@
 //!
 //! The client crate hands the TCP socket to its TLS connector before the login. Told to begin with TLS at once
 //! (`sslnegotiation=direct`), it calls ours for every connection, and ours decides: the SSLRequest of PostgreSQL's protocol,
-//! TLS or none, and around whatever comes of it the watch over its waits. Unix sockets have no such place.
+//! TLS or none, and around whatever comes of it the watch over its waits. A Unix socket takes the place of a TCP socket
+//! (`way.rs`).
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::unix;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -15,6 +17,7 @@ use postgres::Socket;
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::watchdog::{Watch, Watched};
@@ -40,6 +43,8 @@ pub(super) struct Door {
     /// How long a login may take once the address has accepted the connection.
     login_time_max: Duration,
     tls: Option<(MakeRustlsConnect, Begin)>,
+    /// The Unix socket that takes the place of whatever the client connects to.
+    leads_to: Arc<Mutex<Option<unix::net::UnixStream>>>,
     /// The watch of the address that was tried last.
     watch: Arc<Mutex<Option<Arc<Watch>>>>,
 }
@@ -47,7 +52,12 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(thread: &str, login_time_max: Duration, tls: Option<(ClientConfig, Begin)>) -> Door {
         let tls = tls.map(|(config, begin)| (MakeRustlsConnect::new(config), begin));
-        Door { thread: thread.to_owned(), login_time_max, tls, watch: Arc::default() }
+        Door { thread: thread.to_owned(), login_time_max, tls, leads_to: Arc::default(), watch: Arc::default() }
+    }
+
+    /// The client gets this connected, non-blocking socket instead of the one that it connects.
+    pub(super) fn lead_to(&self, stream: unix::net::UnixStream) {
+        *self.leads_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
     /// The watch over the connection that was made.
@@ -58,6 +68,7 @@ impl Door {
 
 /// One address's way in.
 pub(super) struct Entry {
+    leads_to: Option<unix::net::UnixStream>,
     tls: Option<(RustlsConnect, Begin)>,
     watch: Arc<Watch>,
 }
@@ -71,6 +82,8 @@ pub(super) enum Stream {
     Plain(Socket),
     /// Inside TLS.
     Tls(Box<RustlsStream>),
+    /// A Unix socket, which has no TLS.
+    Unix(UnixStream),
 }
 
 impl MakeTlsConnect<Socket> for Door {
@@ -88,7 +101,8 @@ impl MakeTlsConnect<Socket> for Door {
                 Some((connect.map_err(io::Error::other)?, *begin))
             }
         };
-        Ok(Entry { tls, watch })
+        let leads_to = self.leads_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(Entry { leads_to, tls, watch })
     }
 }
 
@@ -98,8 +112,11 @@ impl TlsConnect<Socket> for Entry {
     type Future = Pin<Box<dyn Future<Output = io::Result<Watched<Stream>>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        let Entry { tls, watch } = self;
+        let Entry { leads_to, tls, watch } = self;
         Box::pin(async move {
+            if let Some(stream) = leads_to {
+                return Ok(Watched { stream: Stream::Unix(UnixStream::from_std(stream)?), watch });
+            }
             let mut negotiation = pin!(negotiate(socket, tls));
             let stream = poll_fn(|context| {
                 watch.check(context)?;
@@ -146,6 +163,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, into),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, into),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, into),
         }
     }
 }
@@ -155,6 +173,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, octets),
             Stream::Tls(stream) => Pin::new(stream).poll_write(context, octets),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(context, octets),
         }
     }
 
@@ -162,6 +181,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -169,6 +189,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
@@ -176,7 +197,7 @@ impl AsyncWrite for Stream {
 impl TlsStream for Stream {
     fn channel_binding(&self) -> ChannelBinding {
         match self {
-            Stream::Plain(_) => ChannelBinding::none(),
+            Stream::Plain(_) | Stream::Unix(_) => ChannelBinding::none(),
             Stream::Tls(stream) => stream.channel_binding(),
         }
     }

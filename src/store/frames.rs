@@ -71,7 +71,18 @@ pub(super) fn statement_timeout_in(query: &[u8]) -> Option<(Duration, bool)> {
     if !is_local && !before.ends_with(SET) {
         return None;
     }
-    let value = after.trim_start().strip_prefix('=')?.trim_start().trim_start_matches('\'');
+    Some((time_in(after.trim_start().strip_prefix('=')?)?, is_local))
+}
+
+/// What the `options` of a connection string set `statement_timeout` to, the last time they do.
+pub(super) fn statement_timeout_of(options: &str) -> Option<Duration> {
+    let (_, after) = options.rsplit_once("statement_timeout=")?;
+    time_in(after)
+}
+
+/// A time as PostgreSQL reads it; milliseconds where no unit is named.
+fn time_in(value: &str) -> Option<Duration> {
+    let value = value.trim_start().trim_start_matches('\'');
     let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -84,7 +95,7 @@ pub(super) fn statement_timeout_in(query: &[u8]) -> Option<(Duration, bool)> {
         _ => return None,
     };
     let timeout = Duration::from_millis(number.saturating_mul(millis));
-    Some((if timeout.is_zero() { NO_TIMEOUT } else { timeout.min(NO_TIMEOUT) }, is_local))
+    Some(if timeout.is_zero() { NO_TIMEOUT } else { timeout.min(NO_TIMEOUT) })
 }
 
 #[cfg(test)]
@@ -124,5 +135,17 @@ mod tests {
         check("SHOW statement_timeout", None);
         check("SELECT 'statement_timeout = 1'", None);
         check("SET statement_timeout = DEFAULT", None);
+    }
+
+    #[test]
+    fn the_time_that_options_set_is_read() {
+        let check = |options: &str, expected: Option<u64>| {
+            assert_eq!(statement_timeout_of(options).map(|time| time.as_secs()), expected, "{options}");
+        };
+        check("-c statement_timeout=2s", Some(2));
+        check("-c statement_timeout=1s -c work_mem=1MB --statement_timeout=7000 -c a=b", Some(7));
+        check("-c statement_timeout=0", Some(86_400));
+        check("-c lock_timeout=1s", None);
+        check("-c statement_timeout=soon", None);
     }
 }

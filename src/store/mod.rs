@@ -34,6 +34,7 @@ mod table_columns;
 pub mod table_names;
 pub mod upkeep;
 mod watchdog;
+mod way;
 
 pub use connect::{connect, connect_reader};
 pub use error::{Error, Result, Verdict};

@@ -106,6 +106,12 @@ impl Server {
         self.process().is_some_and(|id| Path::new("/proc").join(id).exists())
     }
 
+    /// The same role and database through the server's Unix socket.
+    pub fn socket_url(&self) -> String {
+        let folder = self.folder().join("socket").display().to_string().replace('/', "%2F");
+        format!("postgresql://rib@{folder}:{}/rib", self.port())
+    }
+
     /// Starts it at the address that it had.
     pub fn start_again(&mut self) {
         let port = self.port();
