@@ -12,7 +12,7 @@ pub mod pulse;
 mod router;
 mod statistics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -183,8 +183,24 @@ impl Meters {
     pub fn router(&self, router: &RouterId) -> Arc<RouterMeter> {
         let mut routers = lock(&self.routers);
         let others = RouterId::new(OTHERS);
+        if routers.len() >= ROUTERS_MAX && !routers.contains_key(router) {
+            // One that has not connected yet makes room.
+            let idle = routers.iter().find(|(_, meter)| meter.sessions.get() == 0 && Arc::strong_count(meter) == 1);
+            if let Some(idle) = idle.map(|(router, _)| router.clone()).filter(|idle| *idle != others) {
+                routers.remove(&idle);
+            }
+        }
         let key = if routers.contains_key(router) || routers.len() < ROUTERS_MAX { router } else { &others };
         Arc::clone(routers.entry(key.clone()).or_default())
+    }
+
+    /// Only `owned` routers keep their meters, beside those that have a session or are in use at this moment: one that another
+    /// collector has taken, or that was forgotten, leaves with its series.
+    pub fn keep(&self, owned: &BTreeSet<&RouterId>) {
+        let others = RouterId::new(OTHERS);
+        lock(&self.routers).retain(|router, meter| {
+            *router == others || owned.contains(router) || meter.sessions_up.get() > 0 || Arc::strong_count(meter) > 1
+        });
     }
 
     /// All routers by identifier.
@@ -236,10 +252,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_routers_of_this_collector_and_connected_ones_keep_their_meters() {
+        let meters = Meters::default();
+        let [owned, taken, connected] = ["owned", "taken", "connected"].map(RouterId::new);
+        for router in [&owned, &taken, &connected] {
+            meters.router(router);
+        }
+        meters.router(&connected).session_begins("192.0.2.1".parse().unwrap(), None);
+        meters.keep(&[&owned].into());
+        let left: Vec<RouterId> = meters.routers().into_iter().map(|(router, _)| router).collect();
+        assert_eq!(left, [connected, owned]);
+    }
+
+    #[test]
+    fn a_router_that_connects_has_a_meter_though_lost_ones_fill_the_room() {
+        let meters = Meters::default();
+        for i in 0..ROUTERS_MAX {
+            meters.router(&RouterId::new(&format!("lost-{i}"))).is_known(None, Some("lost"));
+        }
+        meters.router(&RouterId::new("new")).session_begins("192.0.2.1".parse().unwrap(), None);
+        let routers = meters.routers();
+        assert_eq!(routers.len(), ROUTERS_MAX);
+        assert!(routers.iter().any(|(router, meter)| router.as_str() == "new" && meter.sessions_up.get() == 1));
+    }
+
+    #[test]
     fn routers_beyond_the_limit_share_a_meter() {
         let meters = Meters::default();
         for i in 0..2 * ROUTERS_MAX {
-            meters.router(&RouterId::new(&format!("router-{i}"))).messages.add(1);
+            let meter = meters.router(&RouterId::new(&format!("router-{i}")));
+            meter.sessions.add(1);
+            meter.messages.add(1);
         }
         let routers = meters.routers();
         assert_eq!(routers.len(), ROUTERS_MAX + 1);

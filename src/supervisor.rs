@@ -112,12 +112,11 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         return Ok(Ending::Clean);
     };
     let registry = Registry::new(settings.session_hold, settings.isolation_hold, spool.first_number());
-    if !left.owned.is_empty() {
-        info!("collector: {} routers have {:?} to come back", left.owned.len(), settings.session_hold);
+    let awaited = left.owned.iter().filter(|owned| owned.has_tables).count();
+    if awaited > 0 {
+        info!("collector: {awaited} routers have {:?} to come back", settings.session_hold);
     }
-    for router in &left.owned {
-        operations.meters.router(router);
-    }
+    expiry::keep_meters(&operations.meters, &left.owned);
     registry.preload(left.known);
     registry.expect_spooled(spooled.iter().map(spooled_router).collect());
     let doors = Doors::open(settings, admission)?;

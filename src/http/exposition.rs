@@ -1,7 +1,7 @@
 //! All counters under their names, in Prometheus's text format.
 //!
 //! Series per router: about 50, 7 per table, and one per value of its Statistics Reports, up to
-//! [`STATISTICS_MAX`](crate::metrics::STATISTICS_MAX). [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
+//! [`STATISTICS_MAX`](crate::metrics::STATISTICS_MAX); 8 for a router of this collector that has not connected since the start. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
 //! [`TABLES_MAX`] tables of each have series of their own; the tables behind them are summed under `(others)`. Text from
 //! routers is in `rib_ingester_router_info` only, cut to [`TEXT_CHARACTERS_MAX`], and in table names.
 
@@ -327,7 +327,8 @@ fn lag_family(out: &mut Exposition, routers: &Routers) {
     let paths: [Path; 2] = [("history", |meter| &meter.history), ("state", |meter| &meter.state)];
     let help = "From the reading of a message to the commit of what it changed, per batch.";
     out.all("rib_ingester_commit_lag_seconds", HISTOGRAM, help, |series| {
-        for (router, meter) in routers {
+        // One that has not connected has nothing to say of it.
+        for (router, meter) in routers.iter().filter(|(_, meter)| meter.sessions.get() > 0) {
             for (path, lag) in paths {
                 series.histogram(&[("router", router.as_str()), ("path", path)], lag(meter));
             }

@@ -71,6 +71,14 @@ pub struct TableMeter {
 }
 
 impl RouterMeter {
+    /// What the database knows of a router that has not connected since the start.
+    pub fn is_known(&self, address: Option<IpAddr>, hostname: Option<&str>) {
+        let mut name = lock(&self.name);
+        if self.sessions.get() == 0 {
+            *name = Name { hostname: hostname.map(str::to_owned), address };
+        }
+    }
+
     /// A session of this router begins.
     pub fn session_begins(&self, address: IpAddr, hostname: Option<&str>) {
         self.sessions.add(1);

@@ -1,10 +1,11 @@
 //! `rib_sync_status`, its like for the Adj-RIBs, and `session_events`: how far each table is, and what happened to it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::types::Type;
-use postgres::{Client, Transaction};
+use postgres::{Client, Row, Transaction};
 
 use super::error::Result;
 use super::events::system_time;
@@ -201,20 +202,36 @@ pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &Router
     Ok(tables)
 }
 
-/// The routers with tables whose last owner was `collector`: what has to come back within the hold after a start.
+/// A router that a collector took last.
+#[derive(Clone, Debug)]
+pub struct OwnedRouter {
+    /// `router_id`.
+    pub router: RouterId,
+    /// sysName.
+    pub hostname: Option<String>,
+    /// The address it connected from.
+    pub address: Option<IpAddr>,
+    /// Whether a table of it is stored: after a start it has to come back within the hold.
+    pub has_tables: bool,
+}
+
+/// At most `limit` routers whose last owner is `collector`, connected or not, those first that connected last.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.
-pub fn owned_routers(client: &mut Client, collector: &str) -> Result<Vec<RouterId>> {
+pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Result<Vec<OwnedRouter>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = client.query_typed(
-        "SELECT router_id FROM router_owner o
-         WHERE collector_id = $1 AND (EXISTS (SELECT FROM rib_sync_status s WHERE s.router_id = o.router_id)
-                                   OR EXISTS (SELECT FROM adj_rib_in_sync_status s WHERE s.router_id = o.router_id)
-                                   OR EXISTS (SELECT FROM adj_rib_out_sync_status s WHERE s.router_id = o.router_id))
-         ORDER BY router_id",
-        &[(&collector, Type::TEXT)],
+        include_str!("../../sql/statements/owned_routers.sql"),
+        &[(&collector, Type::TEXT), (&limit, Type::INT8)],
     )?;
-    Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
+    let router = |row: &Row| OwnedRouter {
+        router: RouterId::new(row.get("router_id")),
+        hostname: row.get("hostname"),
+        address: row.get("router_ip"),
+        has_tables: row.get("has_tables"),
+    };
+    Ok(rows.iter().map(router).collect())
 }
 
 /// Writes rows of `session_events` in their order and notifies the listeners of the channel `rib_session`.

@@ -10,11 +10,12 @@ use log::{info, warn};
 
 use super::heartbeat::Collector;
 use super::reported::Reported;
-use crate::metrics::Pulse;
+use crate::metrics::{Meters, Pulse, ROUTERS_MAX};
 use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::session::sharing::names_of;
 use crate::stop::Stop;
+use crate::store::sync::{OwnedRouter, owned_routers};
 use crate::store::{self, Client, peers, stale};
 
 /// How often it looks: an eighth of the hold, within these bounds.
@@ -42,7 +43,11 @@ pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, h
         let began = Instant::now();
         if began >= grace_until && !shared.registry.is_isolated() {
             let failing_since = connection.failing_since();
-            let expired = connection.attempt(|client| expire(collector, hold, shared, client, pulse));
+            let expired = connection.attempt(|client| {
+                expire(collector, hold, shared, client, pulse)?;
+                keep_meters(&shared.meters, &owned_routers(client, &collector.id, ROUTERS_MAX)?);
+                Ok(())
+            });
             if let (Some(()), Some(since)) = (expired, failing_since) {
                 grace_until = Instant::now() + since.elapsed().min(hold);
             }
@@ -50,6 +55,14 @@ pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, h
         pulse.rest();
         wait(stop, began, every);
     }
+}
+
+/// Each router of this collector has its series, connected or not, and no other has.
+pub(super) fn keep_meters(meters: &Meters, owned: &[OwnedRouter]) {
+    for one in owned {
+        meters.router(&one.router).is_known(one.address, one.hostname.as_deref());
+    }
+    meters.keep(&owned.iter().map(|one| &one.router).collect());
 }
 
 fn wait(stop: &Stop, began: Instant, every: Duration) {

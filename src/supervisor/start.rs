@@ -11,9 +11,11 @@ use signal_hook::consts::SIGHUP;
 use super::operations::Operations;
 use super::{Migrate, StartError, heartbeat, spawn};
 use crate::config::Settings;
+use crate::metrics::ROUTERS_MAX;
 use crate::model::RouterId;
 use crate::store;
 use crate::store::migrate::Step;
+use crate::store::sync::OwnedRouter;
 
 /// How it is called in the log and in `pg_stat_activity`.
 const THREAD: &str = "start";
@@ -28,8 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Left {
     /// Identifiers of routers by the addresses they came from.
     pub(super) known: Vec<(IpAddr, RouterId)>,
-    /// Routers of this collector that have rows: they get the hold to come back.
-    pub(super) owned: Vec<RouterId>,
+    /// Routers of this collector: those that have tables get the hold to come back.
+    pub(super) owned: Vec<OwnedRouter>,
     /// This process, in `collectors`.
     pub(super) instance: String,
 }
@@ -112,7 +114,7 @@ fn open(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
         })?;
     }
     let known = store::owner::known_addresses(&mut client)?;
-    let owned = store::sync::owned_routers(&mut client, &settings.collector_id)?;
+    let owned = store::sync::owned_routers(&mut client, &settings.collector_id, ROUTERS_MAX)?;
     let (id, version) = (&settings.collector_id, heartbeat::version());
     let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
     store::sessions::note_stale_times(&mut client, id, settings.session_hold, settings.isolation_hold)?;

@@ -119,6 +119,91 @@ fn every_sql_query_of_the_dashboard_runs_and_finds_something() {
     }
 }
 
+#[test]
+fn routers_that_were_lost_before_a_restart_raise_the_alarm() {
+    const LOST: usize = 300;
+    let db = TestDb::create();
+    assert!(Ingester::start(&db.url(), &[]).stop().success());
+    // Of most of them nothing is kept any more.
+    db.client()
+        .batch_execute(&format!(
+            "INSERT INTO routers (router_id, hostname, router_ip) SELECT 'lost-' || i, 'edge' || i, '192.0.2.7' FROM generate_series(1, {LOST}) i;
+             INSERT INTO routers (router_id) VALUES ('elsewhere');
+             INSERT INTO router_owner (router_id, collector_id, epoch)
+                 SELECT router_id, CASE router_id WHEN 'elsewhere' THEN 'another' ELSE 'test' END, 1 FROM routers;
+             INSERT INTO rib_sync_status (router_id, table_name, afi, stale_since) SELECT 'lost-' || i, 'global', 4, now() FROM generate_series(1, 10) i"
+        ))
+        .unwrap();
+    let mut ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "8")]);
+    ingester.logged("collector: 10 routers have 8s to come back");
+    let up = |ingester: &mut Ingester| -> Vec<String> {
+        let (_, _, text) = ingester.get("/metrics");
+        text.lines().filter(|line| line.starts_with("rib_ingester_session_up{")).map(str::to_owned).collect()
+    };
+    let series = up(&mut ingester);
+    assert_eq!(series.len(), LOST, "{series:?}");
+    assert!(series.iter().all(|line| line.ends_with("} 0")) && !series.iter().any(|line| line.contains("elsewhere")));
+    let (_, _, text) = ingester.get("/metrics");
+    assert!(
+        text.contains("rib_ingester_router_info{router=\"lost-7\",hostname=\"edge7\",address=\"192.0.2.7\"} 1"),
+        "{text}"
+    );
+    alarms(&series);
+
+    // One that comes is up; one that another collector takes, or that is forgotten, is no matter of ours.
+    let mut router = ingester.connect();
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(Peer::loc_rib(ROUTER), &Open::of(64_500, ROUTER), Some("global")));
+    db.client()
+        .batch_execute(
+            "UPDATE router_owner SET collector_id = 'another', epoch = 2 WHERE router_id = 'lost-1';
+             DELETE FROM router_owner WHERE router_id = 'lost-2'; DELETE FROM routers WHERE router_id = 'lost-2'",
+        )
+        .unwrap();
+    let mut last = Vec::new();
+    eventually("the series of those that are left", || {
+        last = up(&mut ingester);
+        let has = |router: &str| last.iter().any(|line| line.contains(&format!("\"{router}\"")));
+        let is_up = last.contains(&format!("rib_ingester_session_up{{router=\"{ROUTER}\"}} 1"));
+        (is_up && last.len() == LOST - 1 && !has("lost-1") && !has("lost-2") && has("lost-3")).then_some(())
+    });
+}
+
+/// These series, as they are, raise both alarms on sessions, if there is a promtool on this machine.
+fn alarms(series: &[String]) {
+    let folder = std::env::temp_dir().join(format!("rib-ingester-alarms-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("alerts.yml"), read("alerts.yml")).unwrap();
+    let names = |line: &String| line.split('"').nth(1).unwrap().to_owned();
+    let input: String = series
+        .iter()
+        .map(|line| {
+            let router = names(line);
+            format!("      - series: 'rib_ingester_session_up{{instance=\"a\",job=\"rib-ingester\",router=\"{router}\"}}'\n        values: '0x20'\n")
+        })
+        .collect();
+    let down: String = series
+        .iter()
+        .map(|line| format!("          - {{labels: '{{router=\"{}\"}}', value: 1}}\n", names(line)))
+        .collect();
+    let fired = |alert: &str, by: &str| {
+        format!(
+            "      - expr: count by ({by}) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})\n        eval_time: 15m\n        exp_samples:\n"
+        )
+    };
+    let test = format!(
+        "rule_files: [alerts.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n{input}    promql_expr_test:\n{}{down}{}          - {{labels: '{{instance=\"a\"}}', value: 1}}\n",
+        fired("RibIngesterSessionDown", "router"),
+        fired("RibIngesterManySessionsDown", "instance"),
+    );
+    std::fs::write(folder.join("test.yml"), test).unwrap();
+    match Command::new("promtool").args(["test", "rules", "test.yml"]).current_dir(&folder).output() {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        Err(_) => println!("skipped: no promtool on this machine"),
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// A Prometheus that reads one collector.
 struct Prometheus {
     child: Child,
