@@ -103,6 +103,8 @@ pub struct Meters {
 pub struct ProcessMeter {
     /// Open BMP connections.
     pub connections: Number,
+    /// Connections that were closed without a byte.
+    pub silent_connections: Number,
     /// The end of the last maintenance run that went well, microseconds since 1970; 0: none yet.
     pub maintenance_done: Number,
     /// How long it took, microseconds.

@@ -159,6 +159,8 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
             series.add(&[("reason", reason)], count(times));
         }
     });
+    let help = "BMP connections that were closed without a byte, such as a load balancer's health checks.";
+    out.one("rib_ingester_silent_connections_total", COUNTER, help, count(process.silent_connections.get()));
     maintenance_families(out, meters);
 }
 

@@ -74,8 +74,8 @@ pub struct Connection {
     superseded: AtomicBool,
     /// Milliseconds from `born` to when a newer session asked for the router.
     superseded_at: AtomicU64,
-    /// Milliseconds from `born` to the last byte.
-    last_byte: AtomicU64,
+    /// Whether any byte came.
+    has_spoken: AtomicBool,
     born: Instant,
     probed_since: Mutex<Option<Instant>>,
     work: Mutex<Work>,
@@ -107,7 +107,7 @@ impl Connection {
             socket,
             superseded: AtomicBool::new(false),
             superseded_at: AtomicU64::new(0),
-            last_byte: AtomicU64::new(0),
+            has_spoken: AtomicBool::new(false),
             born,
             probed_since: Mutex::default(),
             work: Mutex::new(Work { is_busy: true, quiet_since: born, is_wanted: false }),
@@ -128,7 +128,12 @@ impl Connection {
 
     /// Notes that bytes came.
     pub fn touch(&self) {
-        self.last_byte.store(self.millis(), Ordering::Relaxed);
+        self.has_spoken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is a socket, and not a byte came out of it.
+    pub(super) fn is_without_a_byte(&self) -> bool {
+        self.socket.is_some() && !self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// The router's bytes. Shared with those that end the session: one file descriptor per router.

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::SessionEnd;
+use super::foreign::{NotBmp, Protocol};
 use super::frame::FrameBuffer;
 use super::patience::Patience;
 use super::preamble::Preamble;
@@ -417,7 +418,9 @@ impl Inner {
 
     fn refuse(&mut self, error: FrameError) {
         self.close();
-        self.end = Some(SessionEnd::OutOfStep(error));
+        let is_first = self.cut == 0;
+        let protocol = is_first.then(|| Protocol::of(self.buffer.rest())).flatten();
+        self.end = Some(SessionEnd::OutOfStep(NotBmp { error, protocol }));
     }
 
     fn forget(&mut self, stored: u64) {

@@ -20,6 +20,7 @@ pub mod connection;
 pub mod drift;
 mod due;
 pub mod event_id;
+pub mod foreign;
 pub mod frame;
 mod gaps;
 mod gone;
@@ -72,8 +73,8 @@ use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
 use crate::spool::{Spool, SpoolError};
 use crate::stop::Stop;
-use crate::wire::bmp::FrameError;
 use drift::Resyncs;
+use foreign::NotBmp;
 use identity::IdentityRule;
 use intakes::Intakes;
 use refusals::Refusals;
@@ -154,7 +155,7 @@ pub enum SessionEnd {
     /// It connected and said nothing.
     Mute,
     /// No BMP, or not any more: the stream cannot be found again.
-    OutOfStep(FrameError),
+    OutOfStep(NotBmp),
     /// Routes were read with path identifiers, or without, by mistake, more than are kept: a new dump is read right.
     AddPath(String),
     /// Another session of the same router from the same address is newer.
@@ -220,7 +221,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Stalled => f.write_str("stalled inside a message"),
             SessionEnd::Mute => f.write_str("connected and said nothing"),
             SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
-            SessionEnd::OutOfStep(error) => write!(f, "not BMP: {error}"),
+            SessionEnd::OutOfStep(why) => write!(f, "not BMP: {why}"),
             SessionEnd::AddPath(what) => write!(f, "routes read the wrong way, a new dump is needed: {what}"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),

@@ -241,6 +241,12 @@ impl Monitor {
             _ => None,
         };
         self.tell_lost();
+        // A load balancer asks every few seconds whether the port is open.
+        if matches!(end, SessionEnd::Lost(_)) && self.connection.is_without_a_byte() {
+            self.shared.meters.process.silent_connections.add(1);
+            debug!("{subject}: connected and closed without a byte");
+            return;
+        }
         if let Some((label, why)) = refused {
             self.shared.meters.refused.count(label);
             self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);

@@ -47,7 +47,7 @@ impl Read for RouterStream {
         let mut socket = self.connection.socket().ok_or(ErrorKind::NotConnected)?;
         let count = match &mut self.tls {
             None => socket.read(buffer),
-            Some(tls) => read_tls(socket, tls, buffer),
+            Some(tls) => read_tls(socket, tls, buffer, &self.connection),
         }?;
         if count > 0 {
             self.connection.touch();
@@ -71,6 +71,7 @@ fn read_tls(
     mut socket: &TcpStream,
     tls: &mut ConnectionCommon<rustls::server::ServerConnectionData>,
     buffer: &mut [u8],
+    connection: &Connection,
 ) -> io::Result<usize> {
     match tls.reader().read(buffer) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -80,6 +81,7 @@ fn read_tls(
     if tls.read_tls(&mut socket)? == 0 {
         return Ok(0);
     }
+    connection.touch();
     let state = tls.process_new_packets();
     // The router shall hear why, if it can still be told.
     while tls.wants_write() {
@@ -92,6 +94,16 @@ fn read_tls(
             Err(error) => return Err(io::Error::other(format!("TLS: {error}"))),
         }
     }
-    state.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("TLS: {error}")))?;
+    state.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("TLS: {}", describe(&error))))?;
     tls.reader().read(buffer)
+}
+
+fn describe(error: &rustls::Error) -> String {
+    match error {
+        // The first octet is none that a TLS record begins with.
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN, or TLS is turned on at the router".to_owned()
+        }
+        error => error.to_string(),
+    }
 }

@@ -70,7 +70,7 @@ fn sighup_reads_the_allow_list_again_and_a_bad_one_is_not_taken() {
     let mut router = ingester.connect();
     // No BMP: the session is closed for that, so it had been admitted.
     router.send_or_be_cut(b"GET / HTTP/1.1\r\n\r\n");
-    ingester.logged("version 71");
+    ingester.logged("not BMP: an HTTP request");
     assert!(ingester.stop().success());
 }
 
@@ -105,6 +105,60 @@ fn repeated_lines_are_folded_and_counted_at_the_end() {
     ingester.signal("TERM");
     let line = ingester.logged("(repeated 4 times)");
     assert!(line.contains("router at 127.0.0.1: refused"), "{line}");
+}
+
+#[test]
+fn what_is_no_router_is_named_with_its_remedy() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let cases: [(&[u8], &str); 6] = [
+        (
+            b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
+            "an HTTP request: the status page and /readyz are at RIB_INGESTER_HTTP_LISTEN",
+        ),
+        (
+            &[22, 3, 1, 0, 5, 1, 0, 0, 1, 3],
+            "a TLS handshake: this port takes plain BMP; TLS goes to RIB_INGESTER_BMP_TLS_LISTEN",
+        ),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n",
+            "the PROXY protocol, version 1: turn it off at the load balancer",
+        ),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol, version 2: turn it off at the load balancer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "an SSH client"),
+        (&[0xff; 29], "a BGP message: configure the collector as a BMP station"),
+    ];
+    for (bytes, expected) in cases {
+        let mut stranger = ingester.connect();
+        stranger.send_or_be_cut(bytes);
+        let line = ingester.logged(expected);
+        assert!(line.contains("router at 127.0.0.1: session ended: not BMP: "), "{line}");
+        eventually("it is closed", || stranger.is_closed().then_some(()));
+    }
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_health_check_is_counted_and_logged_for_debugging_only() {
+    let db = TestDb::create();
+    let filter = File::create("health", "info\n");
+    let mut ingester = Ingester::start(&db.url(), &[("LOG_FILTER_FILE", filter.path())]);
+    let is_counted = |ingester: &mut Ingester, times: u32| {
+        let (_, _, metrics) = ingester.get("/metrics");
+        metrics.lines().any(|line| line == format!("rib_ingester_silent_connections_total {times}"))
+    };
+    for _ in 0..3 {
+        drop(ingester.connect());
+    }
+    eventually("all are counted", || is_counted(&mut ingester, 3).then_some(()));
+    assert_eq!(ingester.count_logged("router at "), 0, "{:?}", ingester.log());
+
+    filter.write("debug\n");
+    ingester.signal("HUP");
+    ingester.logged("log filter: read again");
+    drop(ingester.connect());
+    ingester.logged("router at 127.0.0.1: connected and closed without a byte");
+    assert!(ingester.stop().success());
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn what_is_no_tls_or_never_ends_its_handshake_is_closed() {
     let mut secure = Secure::start(&db, &[("MESSAGE_TIMEOUT_SECS", "1")]);
     let mut plain = TcpStream::connect(secure.port).unwrap();
     plain.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
-    secure.ingester.logged("session ended: lost: TLS: received corrupt message");
+    secure.ingester.logged("session ended: lost: TLS: not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN");
     // The front of a ClientHello of 512 bytes, then a byte now and then: nothing but TLS's own for ever.
     let mut drips = TcpStream::connect(secure.port).unwrap();
     drips.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).unwrap();

@@ -18,6 +18,7 @@ use rib_ingester::pipeline::{
     SessionEventKind, StateItem, StateOp, StoredRoute, Was, WithdrawReason, channels,
 };
 use rib_ingester::session::drift::Resyncs;
+use rib_ingester::session::foreign::NotBmp;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
 use rib_ingester::session::monitor::Monitor;
@@ -106,7 +107,7 @@ impl Database {
         loop {
             loop {
                 match buffer.next_message() {
-                    Err(error) => return SessionEnd::OutOfStep(error),
+                    Err(error) => return SessionEnd::OutOfStep(NotBmp { error, protocol: None }),
                     Ok(None) => break,
                     Ok(Some(frame)) => {
                         if let Err(end) = monitor.message(&frame, Timestamp::now()).and_then(|()| monitor.flush()) {

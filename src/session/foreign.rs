@@ -1,0 +1,121 @@
+//! What speaks to the BMP port and is no router: recognized by its first octets, so that the log names the remedy.
+
+use std::fmt;
+
+use crate::wire::bmp::FrameError;
+
+/// Methods of HTTP requests (RFC 9110 section 9.3, RFC 5789), and the preface of HTTP/2 (RFC 9113 section 3.4).
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ", b"PRI * HTTP/2"];
+
+/// A TLS record of type handshake, whatever the minor version (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
+
+/// The front of a text header of the PROXY protocol, version 1.
+const PROXY_TEXT: &[u8] = b"PROXY ";
+
+/// The signature of a binary header of the PROXY protocol, version 2.
+const PROXY_BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// RFC 4253 section 4.2.
+const SSH: &[u8] = b"SSH-";
+
+/// The marker of a BGP message (RFC 4271 section 4.1).
+const BGP_MARKER: &[u8] = &[0xff; 16];
+
+/// A protocol that is not BMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A browser, or a health check by HTTP.
+    Http,
+    /// A router that is set to TLS.
+    Tls,
+    /// A load balancer in front of the collector, with its header's version.
+    Proxy(u8),
+    /// A scanner, or a wrong port.
+    Ssh,
+    /// A router that takes the collector for a BGP peer.
+    Bgp,
+}
+
+impl Protocol {
+    /// The protocol of a connection that begins with these octets, as far as it can be told.
+    pub fn of(first: &[u8]) -> Option<Protocol> {
+        let begins = |front: &[u8]| first.starts_with(front);
+        if HTTP_METHODS.iter().any(|method| begins(method)) {
+            return Some(Protocol::Http);
+        }
+        [
+            (TLS_HANDSHAKE, Protocol::Tls),
+            (PROXY_TEXT, Protocol::Proxy(1)),
+            (PROXY_BINARY, Protocol::Proxy(2)),
+            (SSH, Protocol::Ssh),
+            (BGP_MARKER, Protocol::Bgp),
+        ]
+        .into_iter()
+        .find_map(|(front, protocol)| begins(front).then_some(protocol))
+    }
+}
+
+/// Its name, and what to do.
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Protocol::Http => f.write_str(
+                "an HTTP request: the status page and /readyz are at RIB_INGESTER_HTTP_LISTEN; a health check of this port \
+                 connects and closes",
+            ),
+            Protocol::Tls => f.write_str(
+                "a TLS handshake: this port takes plain BMP; TLS goes to RIB_INGESTER_BMP_TLS_LISTEN, or is turned off at \
+                 the router",
+            ),
+            Protocol::Proxy(version) => write!(
+                f,
+                "a header of the PROXY protocol, version {version}: turn it off at the load balancer, and let it keep the \
+                 router's source address"
+            ),
+            Protocol::Ssh => f.write_str("an SSH client: wrong port"),
+            Protocol::Bgp => f.write_str("a BGP message: configure the collector as a BMP station, not as a BGP peer"),
+        }
+    }
+}
+
+/// Why a stream is not BMP, or not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotBmp {
+    /// What the octets at hand are not.
+    pub error: FrameError,
+    /// What they are: known where they are the first of their connection.
+    pub protocol: Option<Protocol>,
+}
+
+impl fmt::Display for NotBmp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.protocol {
+            Some(protocol) => protocol.fmt(f),
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_told_by_their_first_octets() {
+        let check = |first: &[u8], expected: Option<Protocol>| assert_eq!(Protocol::of(first), expected, "{first:?}");
+        check(b"GET / HTTP/1.1\r\n", Some(Protocol::Http));
+        check(b"OPTIONS * HTTP/1.0\r\n", Some(Protocol::Http));
+        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Protocol::Http));
+        check(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], Some(Protocol::Tls));
+        check(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n", Some(Protocol::Proxy(1)));
+        check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Some(Protocol::Proxy(2)));
+        check(b"SSH-2.0-OpenSSH_9.2\r\n", Some(Protocol::Ssh));
+        check(&[&[0xff; 16][..], &[0, 29, 1, 4]].concat(), Some(Protocol::Bgp));
+        // Too little to tell, and what only looks a little alike.
+        for first in [&b""[..], b"G", b"GETTING", b"\r\n\r\n", &[22], &[0xff; 15], &[3, 0, 0, 0, 6, 4]] {
+            check(first, None);
+        }
+    }
+}
