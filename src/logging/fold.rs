@@ -144,13 +144,15 @@ impl Folds {
 }
 
 fn summary(line: &Line, repeats: u64) -> Line {
-    Line { text: format!("{} (repeated {repeats} times)", line.text), ..line.clone() }
+    let times = if repeats == 1 { "once".to_owned() } else { format!("{repeats} times") };
+    Line { text: format!("{} (repeated {times})", line.text), ..line.clone() }
 }
 
 /// `folded` lines were held back, of which this is the last.
 fn summary_of_alike(line: &Line, folded: u64) -> Line {
     match folded {
         0 | 1 => line.clone(),
+        2 => Line { text: format!("{} (and one more line like this)", line.text), ..line.clone() },
         _ => Line { text: format!("{} (and {} more lines like this)", line.text, folded - 1), ..line.clone() },
     }
 }
@@ -179,7 +181,7 @@ mod tests {
         assert!(folds.due(at(59)).is_empty());
         assert_eq!(texts(folds.due(at(60))), ["bad (repeated 2 times)"]);
         assert_eq!(folds.see(&line("bad"), at(61)), Verdict::Folded);
-        assert_eq!(texts(folds.due(at(120))), ["bad (repeated 1 times)"]);
+        assert_eq!(texts(folds.due(at(120))), ["bad (repeated once)"]);
         assert!(folds.due(at(180)).is_empty());
         assert_eq!(folds.see(&line("bad"), at(181)), Verdict::Write);
     }
@@ -232,7 +234,7 @@ mod tests {
         let mut all = texts(folds.all());
         all.sort();
         assert_eq!(all.len(), 2);
-        assert_eq!(all[0], "router 0: lost (repeated 1 times)");
+        assert_eq!(all[0], "router 0: lost (repeated once)");
         let held_back = 3 * LINES_MAX - usize::try_from(ALIKE_MAX).unwrap();
         assert!(all[1].ends_with(&format!("(and {} more lines like this)", held_back - 1)), "{}", all[1]);
         assert!(folds.all().is_empty());
