@@ -9,6 +9,7 @@
 //! ([`crate::logging`]).
 
 pub mod allow;
+pub mod env_file;
 pub mod md5;
 pub mod print;
 pub mod problem;
@@ -17,15 +18,16 @@ pub mod router_id;
 pub mod stored_views;
 pub mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use env_file::{EnvFile, Environment};
 pub use problem::Problem;
 pub use resync::ResyncOnDrift;
 pub use router_id::{RouterIdFrom, RouterIdRule};
@@ -101,6 +103,8 @@ pub enum Source {
     Default,
     /// An environment variable.
     Environment,
+    /// A file that a command reads beside its environment.
+    File,
     /// systemd's credentials directory.
     Credential,
 }
@@ -127,6 +131,8 @@ macro_rules! settings {
             $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
             /// Whether standard error is connected to systemd's journal, which stamps the time itself.
             pub journal: Journal,
+            /// The file that settings were read from, if systemd has not read it.
+            pub env_file: Option<PathBuf>,
             in_force: Vec<InForce>,
         }
 
@@ -140,7 +146,7 @@ macro_rules! settings {
                 in_force.push(value);
                 parsed
             };)*
-            Some(Settings { $($field: $field?,)* journal: given.journal.clone(), in_force })
+            Some(Settings { $($field: $field?,)* journal: given.journal.clone(), env_file: given.env_file(), in_force })
         }
     };
 }
@@ -285,15 +291,27 @@ pub fn terminal_columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
+impl Environment {
+    /// The environment of this process and the file.
+    ///
+    /// # Errors
+    /// The named file cannot be read, or one that is read is not understood.
+    pub fn of_process(which: &EnvFile) -> Result<Environment, Vec<Problem>> {
+        Environment::read(std::env::vars_os().collect(), which, Path::new(env_file::OF_UNIT))
+    }
+}
+
 impl Settings {
-    /// Reads the process's environment, for a command that uses the database.
-    pub fn load() -> Result<Settings, Vec<Problem>> {
-        Settings::from_env(std::env::vars_os())
+    /// The settings of a command that uses the database.
+    pub fn load(environment: Environment) -> Result<Settings, Vec<Problem>> {
+        read(Given::of(environment))
     }
 
-    /// Reads the process's environment, for a command that works without a database.
-    pub fn load_offline() -> Result<Settings, Vec<Problem>> {
-        Settings::from_env_offline(std::env::vars_os())
+    /// The settings of a command that works without a database.
+    pub fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
+        let mut given = Given::of(environment);
+        given.database = Database::MayBeAbsent;
+        read(given)
     }
 
     /// Settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
@@ -389,6 +407,10 @@ struct Given {
     state_directory: Option<OsString>,
     journal: Journal,
     database: Database,
+    /// The file that was read, and the names that it gave.
+    file: Option<(PathBuf, BTreeSet<String>)>,
+    /// What may explain that the database is not named.
+    hints: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -398,6 +420,22 @@ enum Database {
 }
 
 impl Given {
+    fn of(environment: Environment) -> Given {
+        let Environment { vars, file, hints } = environment;
+        Given { file, hints, ..Given::collect(vars.into_iter()) }
+    }
+
+    fn env_file(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|(path, _)| path.clone())
+    }
+
+    fn source(&self, setting: &Setting) -> Source {
+        match &self.file {
+            Some((_, names)) if names.contains(&setting.variable()) => Source::File,
+            Some(_) | None => Source::Environment,
+        }
+    }
+
     fn collect(vars: impl Iterator<Item = (OsString, OsString)>) -> Given {
         let mut given = Given {
             settings: BTreeMap::new(),
@@ -405,6 +443,8 @@ impl Given {
             state_directory: None,
             journal: Journal::default(),
             database: Database::Required,
+            file: None,
+            hints: Vec::new(),
         };
         for (name, value) in vars {
             // A name that is not Unicode is not one of ours.
@@ -429,7 +469,7 @@ impl Given {
         if let Some(value) = self.settings.get(setting.name) {
             // Text that is not Unicode must not count as given: it is reported, and the default is parsed instead.
             if let Some(text) = value.to_str() {
-                return InForce { text: Some(text.to_string()), source: Source::Environment };
+                return InForce { text: Some(text.to_string()), source: self.source(setting) };
             }
             problems.push(Problem::bad_value(setting, &value.to_string_lossy(), "is not valid UTF-8"));
         }
@@ -440,7 +480,9 @@ impl Given {
             DefaultValue::Text(text) => Some(text.to_string()),
             DefaultValue::Unset => {
                 if setting.name == DATABASE_URL && self.database == Database::Required {
-                    problems.push(Problem::missing(setting, "is required"));
+                    let why: Vec<&str> =
+                        std::iter::once("is required").chain(self.hints.iter().map(String::as_str)).collect();
+                    problems.push(Problem::missing(setting, &why.join("; ")));
                 }
                 None
             }

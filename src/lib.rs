@@ -45,6 +45,9 @@
 //! router's routes at once; a lost connection leaves them for the hold. Times in the database are the database's own, but
 //! for `received_at` and `router_time`.
 
+// `println!` panics where nobody reads, `eprintln!` where standard error is full: `cli::print` and `cli::say` do not.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 pub mod capture;
 pub mod cli;
 pub mod config;

@@ -136,7 +136,7 @@ fn read_file(path: &Path) -> Result<String, String> {
     let text = allow::read_bounded(path, FILE_BYTES_MAX)?;
     let filters: Vec<&str> = text.lines().map(allow::without_comment).filter(|line| !line.is_empty()).collect();
     for filter in &filters {
-        value::log_filter(filter).map_err(|wrong| format!("{filter:?}: {wrong}"))?;
+        value::log_filter(filter).map_err(|wrong| format!("{}: {wrong}", value::quoted(filter)))?;
     }
     value::log_filter(&filters.join(","))
 }

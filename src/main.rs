@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             for line in failure.lines() {
-                eprintln!("rib-ingester: {line}");
+                cli::say(line);
             }
             ExitCode::from(failure.exit_code())
         }

@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read, Write};
 
 use clap::Args;
 
-use super::{Failure, counted, decode};
+use super::{Failure, counted, decode, say};
 use crate::capture::{self, Capture, Cut, Event, StreamId, Tally, streams};
 
 /// Gaps that are named; further ones are counted.
@@ -27,6 +27,8 @@ pub struct Port {
 
 /// A file that was opened to look at its first octets.
 pub(super) enum Input {
+    /// Not an octet.
+    Empty,
     /// Raw BMP, or whatever is no capture.
     Raw(Box<dyn Read>),
     /// pcap or pcapng.
@@ -38,6 +40,9 @@ pub(super) fn tell(mut input: Box<dyn Read>, port: &Port, message_max: usize) ->
     let mut magic = Vec::new();
     (&mut input).take(4).read_to_end(&mut magic)?;
     let is_capture = magic.first_chunk().is_some_and(|magic| capture::is_capture(*magic));
+    if magic.is_empty() {
+        return Ok(Input::Empty);
+    }
     let input: Box<dyn Read> = Box::new(Cursor::new(magic).chain(input));
     Ok(if is_capture {
         Input::Capture(Box::new(Capture::new(input, port.port, message_max)))
@@ -100,7 +105,7 @@ fn finish(end: Result<(), capture::Error>, subject: &str) -> Result<(), Failure>
     match end {
         Ok(()) => Ok(()),
         Err(error @ capture::Error::CutShort { .. }) => {
-            eprintln!("rib-ingester: {subject}: {error}");
+            say(format_args!("{subject}: {error}"));
             Ok(())
         }
         Err(error @ (capture::Error::Read(_) | capture::Error::Damaged { .. })) => {
@@ -133,11 +138,11 @@ fn say_tally(tally: &Tally) {
         (tally.unknown_link, "packet", "left out: their link layer is not known here"),
     ];
     for (count, noun, why) in left_out.iter().filter(|(count, _, _)| *count > 0) {
-        eprintln!("rib-ingester: {} {why}", counted(*count, noun));
+        say(format_args!("{} {why}", counted(*count, noun)));
     }
     if tally.cut_off > 0 {
         let max = streams::STREAMS_MAX;
-        eprintln!("rib-ingester: more than {max} streams at a time: {} cut off", counted(tally.cut_off, "idle stream"));
+        say(format_args!("more than {max} streams at a time: {} cut off", counted(tally.cut_off, "idle stream")));
     }
 }
 
@@ -160,12 +165,12 @@ impl Notes {
                 format!("{} not in the capture, the messages around them skipped", counted(missing, "byte"))
             }
         };
-        eprintln!("rib-ingester: stream {stream}: bytes {from} to {}: {what}", to - 1);
+        say(format_args!("stream {stream}: bytes {from} to {}: {what}", to - 1));
     }
 
     fn finish(&self) {
         if self.gaps > GAPS_NAMED_MAX {
-            eprintln!("rib-ingester: {} in all, {GAPS_NAMED_MAX} of them named above", counted(self.gaps, "gap"));
+            say(format_args!("{} in all, {GAPS_NAMED_MAX} of them named above", counted(self.gaps, "gap")));
         }
     }
 }
@@ -245,11 +250,11 @@ impl<R: Read> OneStream<R> {
         if tally.streams > 1 || self.number > tally.streams {
             for (id, octets) in &self.others {
                 let this = if id.number == self.number { " (this one)" } else { "" };
-                eprintln!("rib-ingester: --stream {}: {id}, {}{this}", id.number, counted(*octets, "byte"));
+                say(format_args!("--stream {}: {id}, {}{this}", id.number, counted(*octets, "byte")));
             }
         }
         if tally.streams > u64::try_from(self.others.len()).unwrap_or(u64::MAX) {
-            eprintln!("rib-ingester: {} in all", counted(tally.streams, "stream"));
+            say(format_args!("{} in all", counted(tally.streams, "stream")));
         }
         say_tally(&tally);
         finish(self.error.take().map_or(Ok(()), Err), subject)

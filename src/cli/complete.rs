@@ -22,7 +22,17 @@ pub(super) fn completions(arguments: &Arguments) -> Result<(), Failure> {
     let mut command = super::Arguments::command();
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "rib-ingester", &mut out);
-    print(&String::from_utf8_lossy(&out))
+    let script = String::from_utf8_lossy(&out);
+    match arguments.shell {
+        Shell::Bash => print(&with_labels_mended(&script)),
+        _ => print(&script),
+    }
+}
+
+/// Makes the labels of bash's subcommands those that the script looks for: of a program with a hyphen in its name
+/// `clap_complete` 4.6 writes others (`rib__subcmd__ingester` for `rib__ingester`), and nothing after a subcommand is completed.
+fn with_labels_mended(script: &str) -> String {
+    script.replace("rib__subcmd__ingester", "rib__ingester")
 }
 
 /// Prints the manual page: each command with its arguments, then the settings.
@@ -40,6 +50,7 @@ fn page(out: &mut Vec<u8>) -> io::Result<()> {
     man.render_name_section(out)?;
     man.render_synopsis_section(out)?;
     man.render_description_section(out)?;
+    man.render_options_section(out)?;
     let mut commands = Roff::default();
     commands.control("SH", ["COMMANDS"]);
     commands.to_writer(out)?;
@@ -51,7 +62,8 @@ fn page(out: &mut Vec<u8>) -> io::Result<()> {
         heading.text([bold(usage)]);
         heading.control("PP", []);
         heading.text([roman(one.get_about().map(ToString::to_string).unwrap_or_default())]);
-        for argument in one.get_arguments().filter(|argument| argument.get_id() != "help") {
+        for argument in one.get_arguments().filter(|argument| argument.get_id() != "help" && !argument.is_global_set())
+        {
             heading.control("TP", []);
             heading.text([bold(argument.to_string())]);
             heading.text([roman(argument.get_help().map(ToString::to_string).unwrap_or_default())]);

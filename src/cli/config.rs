@@ -9,20 +9,20 @@ use crate::config::{Settings, print as forms};
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Print the table of all settings as Markdown instead
-    #[arg(long, conflicts_with = "env_file")]
+    #[arg(long, conflicts_with = "env_template")]
     markdown: bool,
     /// Print a commented environment file for systemd instead
     #[arg(long)]
-    env_file: bool,
+    env_template: bool,
 }
 
 /// Prints. The two tables do not depend on the environment, so a mistake in it does not matter to them.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, settings: impl FnOnce() -> Result<Settings, Failure>) -> Result<(), Failure> {
     if arguments.markdown {
         return print(&forms::markdown());
     }
-    if arguments.env_file {
+    if arguments.env_template {
         return print(&forms::env_file());
     }
-    print(&forms::in_force(&Settings::load_offline()?))
+    print(&forms::in_force(&settings()?))
 }

@@ -33,7 +33,7 @@ enum View {
     AdjRibOutPost,
 }
 
-/// Prints the matches. None is an answer too, not a failure.
+/// Prints the matches. None is the answer of `grep`: exit code 1.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let target = parse(&arguments.target)
         .map_err(|wrong| Failure::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
@@ -41,12 +41,14 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     let rows = lookup(&mut connect(settings, "lookup")?, &target, view.as_deref())?;
     if arguments.json {
         let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
-        return print(&printable_json(&format!("[{}]\n", rows.join(",\n "))));
+        print(&printable_json(&format!("[{}]\n", rows.join(",\n "))))?;
+    } else if !rows.is_empty() {
+        print(&text(&rows, table::line_width()))?;
     }
-    if rows.is_empty() {
-        return print(&format!("no route covers {target}\n"));
+    match rows.as_slice() {
+        [] => Err(Failure::Failed(format!("no route covers {target}"))),
+        _ => Ok(()),
     }
-    print(&text(&rows, table::line_width()))
 }
 
 fn parse(text: &str) -> Result<Prefix, String> {
@@ -58,17 +60,21 @@ fn parse(text: &str) -> Result<Prefix, String> {
     Prefix::truncating(afi, &octets, network.prefix_len()).map_err(|error| error.to_string())
 }
 
-/// One line per path, below a heading for each router, table and prefix; and neighbour, where it is an Adj-RIB.
+/// The paths of each router, table and prefix (and peer, where it is an Adj-RIB) under a line that names them and a header.
 fn text(rows: &[LookupRow], width: Option<usize>) -> String {
+    // All groups have the columns of one table.
     let mut blocks = table(rows).blocks(width).into_iter();
-    let mut out = blocks.next().unwrap_or_default();
-    let mut heading = String::new();
+    let header = blocks.next().unwrap_or_default();
+    let mut out = String::new();
+    let mut last = String::new();
     for (row, block) in rows.iter().zip(blocks) {
         let of = row.peer.as_ref().map_or(String::new(), |peer| format!("  {} of {peer}", row.view));
-        let own = format!("{}  {}{of}  {}", printable(&row.router_id), printable(&row.table_name), row.prefix);
-        if own != heading {
-            out.push_str(&format!("{own}\n"));
-            heading = own;
+        let (router, table) = (printable(&row.router_id), printable(&row.table_name));
+        let group = format!("{}  router {router}  table {table}{of}", row.prefix);
+        if group != last {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}{group}\n{header}"));
+            last = group;
         }
         out.push_str(&block);
     }

@@ -1,6 +1,6 @@
 //! `maintenance`: one run of what the collector does at every interval.
 
-use super::{Failure, connect, counted, print};
+use super::{Failure, connect, counted, print, say};
 use crate::config::Settings;
 use crate::maintenance::{self, Report};
 use crate::model::text::printable;
@@ -22,13 +22,13 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     }
     print(&describe(&report))?;
     for remark in &report.remarks {
-        eprintln!("rib-ingester: {remark}");
+        say(remark);
     }
     match report.failures.as_slice() {
         [] => Ok(()),
         failures => {
             for failure in failures {
-                eprintln!("rib-ingester: {failure}");
+                say(failure);
             }
             let steps = counted(u64::try_from(failures.len()).unwrap_or(u64::MAX), "step");
             Err(Failure::Failed(format!("maintenance: {steps} failed, see above")))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, connect, print};
+use super::{Failure, connect, print, say};
 use crate::config::Settings;
 use crate::store::migrate::{Step, migrate_telling};
 use crate::store::suitable::check_encoding;
@@ -27,7 +27,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let applied = migrate_telling(&mut client, |name, step| match step {
         Step::Waits { holder } => {
             let line = format!("waiting: the migration lock is held by {holder}");
-            bar.suspend(|| eprintln!("rib-ingester: {line}"));
+            bar.suspend(|| say(&line));
             bar.set_message(line);
         }
         Step::Begins { number, of } => {

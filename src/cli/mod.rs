@@ -1,7 +1,11 @@
 //! The commands, one file each.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration. A message says what was wrong, where, and what to
-//! do. What a command was asked for goes to standard output, everything else to standard error.
+//! Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration. A message says what was wrong, where,
+//! and what to do. What a command was asked for goes to standard output, everything else to standard error, by [`say`]:
+//! nobody has to read it.
+//!
+//! Settings come from the environment; where that has none, every command but `serve` reads the unit's file, and `--env-file`
+//! names another ([`crate::config::env_file`]).
 
 pub mod capture;
 pub mod complete;
@@ -17,13 +21,14 @@ pub mod serve;
 pub mod status;
 pub mod table;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Problem, Settings};
+use crate::config::{EnvFile, Environment, Problem, Settings};
 use crate::logging::Logging;
 use crate::store;
 
@@ -35,25 +40,37 @@ use crate::store;
     about = "BGP Monitoring Protocol collector: routers in, PostgreSQL tables out"
 )]
 #[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
-                        Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration.")]
+                        Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration.")]
 pub struct Arguments {
+    /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is given
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
+/// What the help of commands that use the database ends with.
+const NEEDS_DATABASE: &str = "Needs RIB_INGESTER_DATABASE_URL; see `rib-ingester config`.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the collector until SIGTERM
+    #[command(after_help = NEEDS_DATABASE)]
     Serve(serve::Arguments),
     /// Bring the database's schema up to date
+    #[command(after_help = NEEDS_DATABASE)]
     Migrate,
     /// Do one maintenance run: partitions, retention, summary
+    #[command(after_help = NEEDS_DATABASE)]
     Maintenance,
     /// Show routers, tables, history and refused sources
+    #[command(after_help = NEEDS_DATABASE)]
     Status(status::Arguments),
     /// Look for faults of settings, machine and database, and say what to do
+    #[command(after_help = NEEDS_DATABASE)]
     Doctor(doctor::Arguments),
-    /// Find the longest match for an address or prefix, with all its paths
+    /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
+    #[command(after_help = NEEDS_DATABASE)]
     Lookup(lookup::Arguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
@@ -132,17 +149,31 @@ impl From<Vec<Problem>> for Failure {
 /// # Errors
 /// Whatever kept it from being done.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let env_file = match (arguments.env_file, &arguments.command) {
+        (Some(file), _) => EnvFile::Named(file),
+        (None, Command::Serve(_)) => EnvFile::None,
+        (None, _) => EnvFile::OfUnit,
+    };
+    let environment = || -> Result<Environment, Failure> {
+        let environment = Environment::of_process(&env_file)?;
+        if let Some(file) = environment.unit_file(&env_file) {
+            say(format_args!("settings from {}", file.display()));
+        }
+        Ok(environment)
+    };
+    let load = || Ok::<_, Failure>(Settings::load(environment()?)?);
+    let load_offline = || Ok::<_, Failure>(Settings::load_offline(environment()?)?);
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, Settings::load()?),
-        Command::Migrate => migrate::run(&Settings::load()?),
-        Command::Maintenance => maintenance::run(&Settings::load()?),
-        Command::Status(arguments) => status::run(&arguments, &Settings::load()?),
-        Command::Doctor(arguments) => doctor::run(&arguments, &Settings::load()?),
-        Command::Lookup(arguments) => lookup::run(&arguments, &Settings::load()?),
-        Command::Decode { file, port } => print_decoded(&file, &port, &Settings::load_offline()?),
-        Command::Replay(arguments) => replay::run(&arguments, &Settings::load_offline()?),
-        Command::Record(arguments) => record::run(&arguments, &Settings::load_offline()?),
-        Command::Config(arguments) => config::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments, load()?),
+        Command::Migrate => migrate::run(&load()?),
+        Command::Maintenance => maintenance::run(&load()?),
+        Command::Status(arguments) => status::run(&arguments, &load()?),
+        Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
+        Command::Lookup(arguments) => lookup::run(&arguments, &load()?),
+        Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
+        Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
+        Command::Record(arguments) => record::run(&arguments, &load_offline()?),
+        Command::Config(arguments) => config::run(&arguments, load_offline),
         Command::Completions(arguments) => complete::completions(&arguments),
         Command::Man => complete::man(),
     }
@@ -154,6 +185,7 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
     let out = io::BufWriter::new(io::stdout().lock());
     let message_max = settings.max_message_bytes;
     let is_whole = match capture::tell(input, port, message_max).map_err(failed)? {
+        capture::Input::Empty => return Err(nothing_in(file)),
         capture::Input::Raw(input) => match decode::run(input, out, message_max) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
             result => result.map_err(failed)?,
@@ -166,6 +198,11 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
         return Ok(());
     }
     Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
+}
+
+/// An empty file is no recording: what was to write it has failed, most likely.
+fn nothing_in(file: &Path) -> Failure {
+    Failure::Failed(format!("{}: is empty, no message", file.display()))
 }
 
 /// The database of a command that is not the collector.
@@ -187,6 +224,13 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     let file = File::open(path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((Box::new(file), length))
+}
+
+/// Says something on standard error. Where that is full, or nobody reads it, the command goes on as if it had been read.
+pub fn say(line: impl Display) {
+    use io::Write;
+    // In one piece: other processes may write there too.
+    let _ = io::stderr().lock().write_all(format!("rib-ingester: {line}\n").as_bytes());
 }
 
 /// Prints a command's result. A reader that has seen enough (`| head`) is no failure.

@@ -12,8 +12,9 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{Failure, counted, print};
+use super::{Failure, counted, print, say};
 use crate::config::Settings;
+use crate::session::foreign::{NotBmp, Protocol};
 use crate::session::frame::FrameBuffer;
 
 /// How soon Ctrl-C is noticed.
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         return print("recorded nothing: no router connected\n");
     };
     drop(listener);
-    eprintln!("rib-ingester: recording {source}");
+    say(format_args!("recording {source}"));
     let mut recording = Recording { stream, out: BufWriter::new(file), bytes: 0, bytes_max: arguments.max_bytes };
     let (messages, end) = store(&mut recording, settings.max_message_bytes, &stop);
     // Whatever ended it, what was received is worth keeping.
@@ -71,7 +72,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
 
 /// The first router that connects; `None` if the user ends the waiting.
 fn accept(listener: &TcpListener, stop: &AtomicBool) -> io::Result<Option<(TcpStream, IpAddr)>> {
-    eprintln!("rib-ingester: waiting for a router on {}", listener.local_addr()?);
+    say(format_args!("waiting for a router on {}", listener.local_addr()?));
     listener.set_nonblocking(true)?;
     while !stop.load(Ordering::Relaxed) {
         match listener.accept() {
@@ -144,7 +145,9 @@ fn store(recording: &mut Recording, message_max: usize, stop: &AtomicBool) -> (u
                 Ok(Some(_)) => messages += 1,
                 Ok(None) => break,
                 Err(error) => {
-                    eprintln!("rib-ingester: not BMP any more after {messages} messages: {error}; still recording");
+                    let protocol = (messages == 0).then(|| Protocol::of(frames.rest())).flatten();
+                    let why = NotBmp { error, protocol };
+                    say(format_args!("not BMP after {}: {why}; still recording", counted(messages, "message")));
                     is_bmp = false;
                 }
             }

@@ -14,7 +14,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::capture::{self, Input, OneStream, Port};
-use super::{Failure, counted, open, print};
+use super::{Failure, counted, nothing_in, open, print, say};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 
@@ -29,6 +29,10 @@ const SEND_SIZE: usize = 256 * 1024;
 
 /// How long a collector may take to read up to the end after the last byte was sent.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a collector that refuses the session has for closing it, before the sending side is closed: afterwards it
+/// cannot be told from one that has read all. One that does not know the address closes as soon as it accepts.
+const VERDICT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What to play, where to and how.
 #[derive(Args, Debug)]
@@ -54,25 +58,33 @@ pub struct Arguments {
 /// Plays the file and says how much it was.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let subject = arguments.file.display().to_string();
+    let to = addresses(&arguments.to)?;
     let (input, length) = open(&arguments.file)?;
     let told = capture::tell(input, &arguments.port, settings.max_message_bytes);
     match told.map_err(|error| failed(&subject, &error))? {
+        Input::Empty => Err(nothing_in(&arguments.file)),
         Input::Raw(_) if arguments.stream > 1 => {
             let line = format!("--stream {}: {subject} is no capture, it holds one stream", arguments.stream);
             Err(Failure::Configuration(vec![line]))
         }
-        Input::Raw(mut input) => play(arguments, settings, &mut *input, length),
+        Input::Raw(mut input) => play(arguments, &to, settings, &mut *input, length),
         Input::Capture(capture) => {
             let mut stream = OneStream::open(*capture, arguments.stream, &subject, &arguments.port)?;
-            play(arguments, settings, &mut stream, None)?;
+            play(arguments, &to, settings, &mut stream, None)?;
             stream.finish(&subject)
         }
     }
 }
 
 /// Plays `input`, of which the length is known or not.
-fn play(arguments: &Arguments, settings: &Settings, input: &mut dyn Read, length: Option<u64>) -> Result<(), Failure> {
-    let stream = connect(&arguments.to)?;
+fn play(
+    arguments: &Arguments,
+    to: &[SocketAddr],
+    settings: &Settings,
+    input: &mut dyn Read,
+    length: Option<u64>,
+) -> Result<(), Failure> {
+    let stream = connect(&arguments.to, to)?;
     let mut player = Player {
         out: BufWriter::with_capacity(SEND_SIZE, &stream),
         frames: FrameBuffer::new(settings.max_message_bytes),
@@ -94,7 +106,12 @@ fn play(arguments: &Arguments, settings: &Settings, input: &mut dyn Read, length
             )));
         }
     }
-    finish(&stream, Duration::from_secs(arguments.hold.into())).map_err(|error| failed(&arguments.to, &error))?;
+    let hold = Duration::from_secs(arguments.hold.into()).max(VERDICT_PATIENCE);
+    finish(&stream, hold).map_err(|error| failed(&arguments.to, &format!("{error} (sent {sent})")))?;
+    if player.messages == 0 {
+        let line = format!("no BMP message in it; sent {sent} to {} as they are", arguments.to);
+        return Err(failed(&arguments.file.display(), &line));
+    }
     print(&format!("sent {sent} to {}\n", arguments.to))
 }
 
@@ -102,18 +119,21 @@ fn failed(subject: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> Fai
     Failure::Failed(format!("{subject}: {error}"))
 }
 
-/// A collector that was started a moment ago may not listen yet.
-fn connect(to: &str) -> Result<TcpStream, Failure> {
-    let addresses: Vec<SocketAddr> = match to.to_socket_addrs() {
-        Ok(addresses) => addresses.collect(),
+fn addresses(to: &str) -> Result<Vec<SocketAddr>, Failure> {
+    match to.to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(Failure::Configuration(vec![format!("--to {to}: {error}; allowed: HOST:PORT")]));
+            Err(Failure::Configuration(vec![format!("--to {to}: {error}; allowed: HOST:PORT")]))
         }
-        Err(error) => return Err(failed(&to, &error)),
-    };
+        Err(error) => Err(failed(&to, &error)),
+    }
+}
+
+/// A collector that was started a moment ago may not listen yet.
+fn connect(to: &str, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     let deadline = Instant::now() + CONNECT_PATIENCE;
     loop {
-        match TcpStream::connect(&addresses[..]) {
+        match TcpStream::connect(addresses) {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(|error| failed(&to, &error))?;
                 return Ok(stream);
@@ -189,7 +209,7 @@ impl Player<'_> {
 
     /// What follows cannot be cut into messages, so it cannot be paced either.
     fn play_unframed(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
-        eprintln!("rib-ingester: byte {} begins no BMP message; the rest is sent as it is", self.bytes);
+        say(format_args!("byte {} begins no BMP message; the rest is sent as it is", self.bytes));
         let rest = self.frames.rest().to_vec();
         self.send(&rest).map_err(PlayError::Send)?;
         let mut chunk = vec![0; 64 * 1024];
@@ -241,18 +261,20 @@ impl Pace {
 
 /// Holds the session open, closes the sending side, waits until the collector has closed its own.
 fn finish(stream: &TcpStream, hold: Duration) -> io::Result<()> {
-    if !hold.is_zero() && wait_for_close(stream, hold)? == Close::Seen {
-        return Err(io::Error::other("the collector closed the session while it was held open; its log says why"));
+    if wait_for_close(stream, hold)? == Close::Seen {
+        return Err(io::Error::other("the collector closed the session, its log says why"));
     }
     match stream.shutdown(Shutdown::Write) {
-        // The collector was faster.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
+        // The collector was faster by a moment.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+            return Err(io::Error::other("the collector closed the session, its log says why"));
+        }
         result => result?,
     }
     match wait_for_close(stream, DRAIN_PATIENCE)? {
         Close::Seen => Ok(()),
         Close::NotSeen => {
-            eprintln!("rib-ingester: all is sent, but the collector has not read to the end yet");
+            say(format_args!("all is sent, but the collector has not read to the end yet"));
             Ok(())
         }
     }

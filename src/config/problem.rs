@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{PREFIX, Setting, TABLE};
+use super::{PREFIX, Setting, TABLE, value};
 
 /// One mistake in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Problem {
 
     /// A name with our prefix that is no setting. Its value is not shown: a misspelt `DATABASE_URL` is secret too.
     pub fn unknown(short: &str) -> Problem {
-        let allowed = match nearest(short) {
-            Some(setting) => format!("did you mean {}?", setting.variable()),
-            None => "`rib-ingester config` lists all settings".to_string(),
+        let allowed = match meant(short).as_slice() {
+            [] => "`rib-ingester config` lists all settings".to_string(),
+            names => format!("did you mean {}?", names.join(" or ")),
         };
         Problem { name: format!("{PREFIX}{short}"), value: None, wrong: "is not a setting".to_string(), allowed }
     }
@@ -63,19 +63,52 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        if let Some(value) = &self.value {
-            write!(f, "={}", value.escape_debug())?;
+        if let Some(text) = &self.value {
+            write!(f, "={}", value::plain(text))?;
         }
         write!(f, ": {}; {}", self.wrong, self.allowed)
     }
 }
 
-/// The setting that was probably meant.
-fn nearest(short: &str) -> Option<&'static Setting> {
+/// The settings that were probably meant: the one whose name is most like it, else those whose names hold its words.
+fn meant(short: &str) -> Vec<String> {
     const SIMILARITY_MIN: f64 = 0.7;
-    let similarity = |setting: &Setting| strsim::normalized_damerau_levenshtein(setting.name, short);
-    TABLE
-        .iter()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
-        .filter(|setting| similarity(setting) >= SIMILARITY_MIN)
+    /// More are no answer.
+    const NAMES_MAX: usize = 3;
+    let asked = short.to_ascii_uppercase();
+    let similarity = |setting: &Setting| strsim::normalized_damerau_levenshtein(setting.name, &asked);
+    let nearest = TABLE.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    if let Some(setting) = nearest.filter(|setting| similarity(setting) >= SIMILARITY_MIN) {
+        return vec![setting.variable()];
+    }
+    let words = format!("_{asked}_");
+    let holds = |setting: &&Setting| format!("_{}_", setting.name).contains(&words);
+    let names: Vec<String> = TABLE.iter().filter(holds).map(Setting::variable).collect();
+    if names.len() > NAMES_MAX { Vec::new() } else { names }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_or_shortened_name_finds_its_setting() {
+        let check = |short: &str, expected: &str| assert_eq!(Problem::unknown(short).allowed, expected, "{short}");
+        check("FLUHS_MS", "did you mean RIB_INGESTER_FLUSH_MS?");
+        check("RETENTION", "did you mean RIB_INGESTER_RETENTION_DAYS?");
+        check("retention_days", "did you mean RIB_INGESTER_RETENTION_DAYS?");
+        check("PASSWORD_FILE", "did you mean RIB_INGESTER_DATABASE_PASSWORD_FILE?");
+        check("BMP_TLS_KEY", "did you mean RIB_INGESTER_BMP_TLS_KEY_FILE?");
+        check("RAW_BYTES", "did you mean RIB_INGESTER_STORE_RAW_BYTES or RIB_INGESTER_STORE_RAW_BYTES_COMPRESS?");
+        // Half a word, and a word of many settings.
+        check("RETENT", "`rib-ingester config` lists all settings");
+        check("FILE", "`rib-ingester config` lists all settings");
+    }
+
+    #[test]
+    fn a_value_is_shown_as_it_was_given() {
+        let allow = TABLE.iter().find(|setting| setting.name == "ALLOW").unwrap();
+        let shown = Problem::bad_value(allow, "\"10.0.0.0/8\",\u{1b}", "is not").to_string();
+        assert!(shown.starts_with("RIB_INGESTER_ALLOW=\"10.0.0.0/8\",\\u{1b}: is not; allowed: "), "{shown}");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::value;
+
 /// A share is kept in millionths.
 const WHOLE: u128 = 1_000_000;
 
@@ -32,7 +34,7 @@ pub fn resync_on_drift(text: &str) -> Result<ResyncOnDrift, String> {
 }
 
 fn parse_share(text: &str) -> Result<u32, String> {
-    let wrong = || format!("{text:?} is not a share, such as 1% or 0.5%");
+    let wrong = || format!("{} is not a share, such as 1% or 0.5%", value::quoted(text));
     let number = text.strip_suffix('%').ok_or_else(wrong)?;
     let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
@@ -45,7 +47,7 @@ fn parse_share(text: &str) -> Result<u32, String> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration, such as 90s, 5m or 1h");
+    let wrong = || format!("{} is not a duration, such as 90s, 5m or 1h", value::quoted(text));
     let seconds_of = |unit| match unit {
         "s" => Some(1),
         "m" => Some(60),

@@ -52,7 +52,7 @@ fn word(text: &str) -> Result<RouterIdFrom, String> {
         "bgp-id" => Ok(RouterIdFrom::BgpId),
         "address" => Ok(RouterIdFrom::Address),
         "sysname" => Ok(RouterIdFrom::SysName),
-        _ => Err(format!("{text:?} is not a rule")),
+        _ => Err(format!("{} is not a rule", value::quoted(text))),
     }
 }
 

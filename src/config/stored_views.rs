@@ -57,7 +57,7 @@ impl StoredViews {
             "adj-rib-in-post" => &mut self.adj_rib_in_post,
             "adj-rib-out-pre" => &mut self.adj_rib_out_pre,
             "adj-rib-out-post" => &mut self.adj_rib_out_post,
-            _ => return Err(format!("{name:?} is not a RIB")),
+            _ => return Err(format!("{} is not a RIB", value::quoted(name))),
         };
         *view = true;
         Ok(())

@@ -48,6 +48,21 @@ pub fn wrapping(text: &str) -> Option<&'static str> {
     }
 }
 
+/// A part of a value as it is shown in a message: in quotes that it does not hold itself, nothing in it escaped twice.
+pub fn quoted(text: &str) -> String {
+    let quote = if text.contains('"') { '\'' } else { '"' };
+    format!("{quote}{}{quote}", plain(text))
+}
+
+/// A value as it was given: what cannot be seen is escaped, quotes and backslashes are not.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '"' | '\'' | '\\') { out.push(c) } else { out.extend(c.escape_debug()) }
+    }
+    out
+}
+
 /// For a setting that always has a value.
 pub fn required<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<T, String> {
     move |text| text.map_or_else(|| Err("is required".to_string()), &parse)
@@ -98,7 +113,10 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
 pub fn network(text: &str) -> Result<IpNet, String> {
     let net = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().map_err(|_| format!("{text:?} is not a CIDR"))?,
+        Err(_) => text.parse::<IpNet>().map_err(|_| match wrapping(text) {
+            Some(wrong) => format!("{} {wrong}", plain(text)),
+            None => format!("{} is not a CIDR", quoted(text)),
+        })?,
     };
     let net = unmap(net);
     if net.trunc() == net { Ok(net) } else { Err(format!("{text} has host bits; did you mean {}?", net.trunc())) }
@@ -230,6 +248,8 @@ mod tests {
         assert_eq!(error(networks("10.0.0.1/8")), "10.0.0.1/8 has host bits; did you mean 10.0.0.0/8?");
         assert_eq!(error(networks("10.0.0.0/8,")), "\"\" is not a CIDR");
         assert_eq!(error(networks("10.0.0.0/33")), "\"10.0.0.0/33\" is not a CIDR");
+        assert_eq!(error(networks("10.0.0.0/8,\"::1\"")), "\"::1\" has quotes around it: remove them");
+        assert_eq!(error(networks("\"10.0.0.0/8")), "'\"10.0.0.0/8' is not a CIDR");
     }
 
     #[test]

@@ -73,7 +73,10 @@ fn wrong_use_ends_with_2_and_help_with_0() {
     }
     let help = run(&["--help"], &[]);
     assert_eq!(help.status.code(), Some(0));
-    assert!(text(&help.stdout).contains("Exit codes: 0 done, 1 failed, 2 wrong use or wrong configuration"));
+    assert!(
+        text(&help.stdout)
+            .contains("Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration")
+    );
 }
 
 #[test]
@@ -118,6 +121,76 @@ fn decode_ends_with_1_when_the_stream_breaks() {
 }
 
 #[test]
+fn what_holds_no_message_is_a_failure() {
+    let output = run(&["decode", "/dev/null"], &[]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+    assert_eq!(text(&output.stderr), "rib-ingester: /dev/null: is empty, no message\n");
+}
+
+#[test]
+fn another_programs_database_is_pointed_out() {
+    let said = |vars: &[(&str, &str)]| {
+        let output = run(&["status"], vars);
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr).to_owned()
+    };
+    let url = said(&[("DATABASE_URL", "postgres://u:hunter2@db/x"), ("PATH", "/bin")]);
+    assert!(url.contains("is required; DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL; "), "{url}");
+    assert!(!url.contains("hunter2"), "{url}");
+    let libpq = said(&[("PGHOST", "db"), ("PGPASSWORD", "hunter2")]);
+    assert!(libpq.contains("is required; PGHOST is set, and only psql reads it; "), "{libpq}");
+}
+
+#[test]
+fn the_help_of_a_command_that_needs_the_database_says_so() {
+    for command in ["serve", "migrate", "maintenance", "status", "doctor", "lookup"] {
+        let help = run(&[command, "--help"], &[]);
+        assert!(text(&help.stdout).contains("Needs RIB_INGESTER_DATABASE_URL; see `rib-ingester config`"), "{command}");
+    }
+    assert!(!text(&run(&["decode", "--help"], &[]).stdout).contains("DATABASE_URL"));
+}
+
+/// What a command ends with, with a standard error that takes nothing.
+fn code_without_stderr(arguments: &[&str], vars: &[(&str, &str)], stderr: Stdio) -> Option<i32> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    command.env_clear().args(arguments).envs(vars.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(stderr).status().unwrap().code()
+}
+
+/// Arguments and environment.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
+#[test]
+fn a_standard_error_that_is_full_or_that_nobody_reads_changes_nothing() {
+    let garbage = std::env::temp_dir().join(format!("rib-ingester-garbage-{}", std::process::id()));
+    std::fs::write(&garbage, "GET / HTTP/1.1\r\n\r\n").unwrap();
+    let garbage_path = garbage.to_str().unwrap();
+    // Port 1 (tcpmux) is closed on any machine that runs these tests.
+    let away = ("RIB_INGESTER_DATABASE_URL", "postgresql://writer@127.0.0.1:1/rib");
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frr10-locrib.bmp");
+    let cases: [Case<'_>; 8] = [
+        (&["doctor"], &[away]),
+        (&["status"], &[away]),
+        (&["status"], &[]),
+        (&["serve"], &[]),
+        (&["serve", "--nonsense"], &[]),
+        (&["decode", garbage_path], &[]),
+        (&["decode", recording], &[]),
+        (&["record", "--listen", "127.0.0.1:0", "--out", "/nonexistent/file"], &[]),
+    ];
+    for (arguments, vars) in cases {
+        let expected = run(arguments, vars).status.code();
+        assert!(expected.is_some_and(|code| code <= 2), "{arguments:?}: {expected:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        assert_eq!(code_without_stderr(arguments, vars, full.into()), expected, "{arguments:?} 2>/dev/full");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(code_without_stderr(arguments, vars, writer.into()), expected, "{arguments:?} 2>&1 | true");
+    }
+    std::fs::remove_file(garbage).unwrap();
+}
+
+#[test]
 fn completions_and_the_manual_page_know_every_command_and_setting() {
     let shown = |arguments: &[&str]| {
         let output = run(arguments, &[]);
@@ -149,6 +222,57 @@ fn completions_and_the_manual_page_know_every_command_and_setting() {
     groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let said = groff.wait_with_output().unwrap();
     assert!(said.status.success() && said.stderr.is_empty(), "{}", text(&said.stderr));
+}
+
+/// What bash offers for these words of a command line, the last of which is being typed.
+fn bash_offers(script: &str, words: &[&str]) -> Vec<String> {
+    // As bash calls it: the function that `complete` names, with the command, the word and the word in front of it.
+    const ASK: &str = r#"
+        source /dev/stdin
+        function=$(complete -p rib-ingester | sed 's/.*-F \([^ ]*\) .*/\1/')
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+        $function "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = Command::new("bash")
+        .args(["--norc", "--noprofile", "-c", ASK, "bash"])
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = bash.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{words:?}: {}", text(&output.stderr));
+    text(&output.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_the_arguments_of_every_command() {
+    let script = text(&run(&["completions", "bash"], &[]).stdout).to_owned();
+    assert_eq!(bash_offers(&script, &["rib-ingester", "lo"]), ["lookup"]);
+    assert_eq!(bash_offers(&script, &["rib-ingester", "lookup", "--v"]), ["--view"]);
+    assert_eq!(
+        bash_offers(&script, &["rib-ingester", "lookup", "--view", "adj-rib-in"]),
+        ["adj-rib-in-pre", "adj-rib-in-post"]
+    );
+    assert_eq!(bash_offers(&script, &["rib-ingester", "replay", "x.bmp", "--to", "db:1", "--sp"]), ["--speed"]);
+    // Called by its path, as from a build.
+    assert_eq!(bash_offers(&script, &["target/debug/rib-ingester", "lookup", "--v"]), ["--view"]);
+    let help = run(&["--help"], &[]);
+    let commands = text(&help.stdout).split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut options = 0;
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        let help = run(&[command, "--help"], &[]);
+        let words = text(&help.stdout).lines().filter(|line| line.trim_start().starts_with('-'));
+        let words = words.flat_map(|line| line.split_whitespace()).filter(|word| word.starts_with("--"));
+        let offered = bash_offers(&script, &["rib-ingester", command, "--"]);
+        for word in words.map(|word| word.split(['[', '=', ',']).next().unwrap()) {
+            assert!(offered.iter().any(|one| one == word), "{command} {word}: {offered:?}");
+            options += 1;
+        }
+    }
+    assert!(options > 20, "{options}");
 }
 
 #[test]

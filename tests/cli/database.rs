@@ -106,22 +106,30 @@ fn lookup_finds_the_longest_match_with_all_its_paths_per_router() {
     let found = |target| {
         let text = printed(&["lookup", target], &db.url());
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        let lines = text.lines().skip(1).map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
-        lines.collect::<Vec<_>>()
+        text.lines().map(|line| line.split_whitespace().take(5).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
     };
     assert_eq!(
         found("10.1.2.3"),
         [
-            "10.255.0.1 global 10.1.0.0/16",
-            "1 192.0.2.7 64500",
-            "2 192.0.2.8 INCOMPLETE",
-            "10.255.0.2 global 10.0.0.0/8",
-            "0 192.0.2.6 -",
+            "10.1.0.0/16 router 10.255.0.1 table global",
+            "path next hop AS path",
+            "1 192.0.2.7 64500 4200000001 IGP",
+            "2 192.0.2.8 INCOMPLETE - -",
+            "",
+            "10.0.0.0/8 router 10.255.0.2 table global",
+            "path next hop AS path",
+            "0 192.0.2.6 - - -",
         ]
     );
-    assert_eq!(found("10.0.0.0/12").len(), 4);
-    assert_eq!(found("2001:db8:1::/48"), ["10.255.0.2 global 2001:db8::/32", "0 2001:db8::1 64501"]);
-    assert_eq!(printed(&["lookup", "192.0.2.1"], &db.url()), "no route covers 192.0.2.1/32\n");
+    assert_eq!(found("10.0.0.0/12").len(), 7);
+    assert_eq!(
+        found("2001:db8:1::/48"),
+        ["2001:db8::/32 router 10.255.0.2 table global", "path next hop AS path", "0 2001:db8::1 64501 EGP 1"]
+    );
+    // As grep: a script can ask by the exit code.
+    let none = run(&["lookup", "192.0.2.1"], &db.url());
+    assert_eq!((none.status.code(), stdout(&none)), (Some(1), ""));
+    assert_eq!(stderr(&none), "rib-ingester: no route covers 192.0.2.1/32\n");
     let wrong = run(&["lookup", "edge1"], &db.url());
     assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
 }
@@ -140,9 +148,8 @@ fn lookup_json_is_an_array_of_rows() {
         "SELECT count(*) FROM information_schema.columns WHERE table_name = 'current_routes' AND table_schema = 'public'",
     );
     assert!(rows.iter().all(|row| row.as_object().unwrap().len().to_string() == columns[0]));
-    let none: serde_json::Value =
-        serde_json::from_str(&printed(&["lookup", "--json", "192.0.2.1"], &db.url())).unwrap();
-    assert_eq!(none, serde_json::json!([]));
+    let none = run(&["lookup", "--json", "192.0.2.1"], &db.url());
+    assert_eq!((none.status.code(), stdout(&none)), (Some(1), "[]\n"));
 }
 
 /// One neighbour's routes before and behind its policy, another's as they go out.
@@ -162,15 +169,17 @@ fn lookup_finds_the_match_in_every_adj_rib_or_in_one_view() {
     db.client().batch_execute(ROUTES).unwrap();
     db.client().batch_execute(ADJ_RIBS).unwrap();
     let found = |arguments: &[&str]| {
-        let text = printed(arguments, &db.url());
+        let output = run(arguments, &db.url());
+        let text = stdout(&output);
+        assert_eq!(output.status.success(), !text.is_empty(), "{arguments:?}: {}", stderr(&output));
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        let headings = text.lines().filter(|line| line.starts_with("10.255.0.1")).map(str::to_owned);
+        let headings = text.lines().filter(|line| line.contains("  router 10.255.0.1  ")).map(str::to_owned);
         headings.collect::<Vec<_>>()
     };
-    let loc_rib = "10.255.0.1  global  10.1.0.0/16";
-    let out = "10.255.0.1  UNKNOWN  adj-rib-out-post of 2001:db8::9  10.0.0.0/8";
-    let before = "10.255.0.1  UNKNOWN  adj-rib-in-pre of 192.0.2.9  10.1.2.0/24";
-    let behind = "10.255.0.1  UNKNOWN  adj-rib-in-post of 192.0.2.9  10.1.0.0/16";
+    let loc_rib = "10.1.0.0/16  router 10.255.0.1  table global";
+    let out = "10.0.0.0/8  router 10.255.0.1  table UNKNOWN  adj-rib-out-post of 2001:db8::9";
+    let before = "10.1.2.0/24  router 10.255.0.1  table UNKNOWN  adj-rib-in-pre of 192.0.2.9";
+    let behind = "10.1.0.0/16  router 10.255.0.1  table UNKNOWN  adj-rib-in-post of 192.0.2.9";
     assert_eq!(found(&["lookup", "10.1.2.3"]), [loc_rib, out, before, behind]);
     assert_eq!(found(&["lookup", "--view", "adj-rib-in-post", "10.1.2.3"]), [behind]);
     assert_eq!(found(&["lookup", "--view=loc-rib", "10.1.2.3"]), [loc_rib]);
@@ -290,6 +299,7 @@ fn doctor_says_what_is_wrong_and_then_that_it_is_mended() {
     printed(&["maintenance"], &db.url());
     let allow = ("RIB_INGESTER_ALLOW", "192.0.2.0/24");
     let (after, code) = doctor(&db.url(), &[free, state, allow]);
+    assert!(after["environment"].contains("settings from this shell, not from the unit"), "{after:#?}");
     for check in [
         "BMP port",
         "allow-list",

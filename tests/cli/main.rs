@@ -6,6 +6,7 @@ mod common;
 mod capture;
 mod config;
 mod database;
+mod env_file;
 mod replay;
 mod serve;
 mod status;

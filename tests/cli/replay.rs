@@ -202,6 +202,46 @@ fn a_collector_that_closes_early_is_a_failure() {
 }
 
 #[test]
+fn a_file_without_a_message_fails_though_its_bytes_are_sent() {
+    let folder = Folder::create("no-bmp");
+    let (played, recorded) = (folder.file("played"), folder.file("recorded"));
+    std::fs::write(&played, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let recorder = Recorder::start(&recorded, &[]);
+    let replay =
+        command(&["replay", played.to_str().unwrap(), "--to", &recorder.address.to_string()]).output().unwrap();
+    assert_eq!(replay.status.code(), Some(1), "{}", stdout(&replay));
+    assert!(stderr(&replay).contains("no BMP message in it; sent 18 bytes, 0 messages to "), "{}", stderr(&replay));
+    assert!(recorder.finish().status.success());
+    assert_eq!(std::fs::read(&recorded).unwrap(), b"GET / HTTP/1.1\r\n\r\n");
+
+    std::fs::write(&played, b"").unwrap();
+    let empty = command(&["replay", played.to_str().unwrap(), "--to", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(stderr(&empty).contains("played: is empty, no message"), "{}", stderr(&empty));
+}
+
+#[test]
+fn a_collector_that_closes_without_reading_is_a_failure_however_short_the_file_is() {
+    let folder = Folder::create("turned-away");
+    let played = folder.file("played.bmp");
+    std::fs::write(&played, message(48)).unwrap();
+    // Closed before a byte came, and with the bytes unread: the one shows as an end, the other as a reset.
+    for reads in [false, true] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let replay = command(&["replay", played.to_str().unwrap(), "--to", &to]).spawn().unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        if reads {
+            stream.read_exact(&mut [0; 48]).unwrap();
+        }
+        drop(stream);
+        let output = replay.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{reads}: {}", stdout(&output));
+        assert!(stderr(&output).contains("its log says why"), "{reads}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn what_cannot_be_played_is_named() {
     let check = |arguments: &[&str], code: i32, said: &str| {
         let output = command(arguments).output().unwrap();

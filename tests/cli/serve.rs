@@ -162,6 +162,28 @@ fn a_health_check_is_counted_and_logged_for_debugging_only() {
 }
 
 #[test]
+fn a_replay_that_is_refused_fails() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frr10-locrib.bmp");
+    let to = ingester.address().to_string();
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    let output = replay.env_clear().args(["replay", recording, "--to", &to]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("its log says why"), "{said}");
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_host_that_is_not_found_is_named() {
+    let mut ingester = Ingester::spawn("postgresql://writer@no-such-host.invalid:5433/rib", &[]);
+    let line = ingester.logged("database: not reached: writer@no-such-host.invalid:5433/rib: ");
+    assert!(line.contains("lookup"), "{line}");
+    assert!(ingester.stop().success());
+}
+
+#[test]
 fn wrong_files_and_settings_stop_the_start() {
     refused_for(&[("ALLOW_FILE", "/nonexistent")], "RIB_INGESTER_ALLOW_FILE=/nonexistent: No such file");
     refused_for(&[("LOG_FILTER_FILE", "/nonexistent")], "RIB_INGESTER_LOG_FILTER_FILE=/nonexistent: No such file");

@@ -25,7 +25,7 @@ fn the_environment_file_is_the_table() {
     let file = read(&project().join("systemd/rib-ingester.env"));
     assert!(
         file == print::env_file(),
-        "systemd/rib-ingester.env is not up to date: cargo run -- config --env-file > systemd/rib-ingester.env"
+        "systemd/rib-ingester.env is not up to date: cargo run -- config --env-template > systemd/rib-ingester.env"
     );
     for setting in TABLE {
         let line = match setting.default {

@@ -10,6 +10,7 @@ use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::config::allow::AllowList;
+use crate::config::env_file::OF_UNIT;
 
 /// Files that the collector has open beside one for each session: writers, logs, the listener and some more.
 const FILES_BESIDE_SESSIONS: u64 = 128;
@@ -19,7 +20,24 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Looks at all of it. `is_running`: a collector writes into this database right now.
 pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
-    vec![port(settings, is_running), allow_list(settings), files(settings), state_folder(&settings.state_dir)]
+    vec![
+        environment(settings),
+        port(settings, is_running),
+        allow_list(settings),
+        files(settings),
+        state_folder(&settings.state_dir),
+    ]
+}
+
+/// Where the settings are from decides for whom everything below holds.
+fn environment(settings: &Settings) -> Check {
+    const NAME: &str = "environment";
+    match &settings.env_file {
+        Some(file) => Check::fine(NAME, format!("settings from {}", file.display())),
+        None => {
+            Check::fine(NAME, format!("settings from this shell, not from the unit: --env-file {OF_UNIT} reads those"))
+        }
+    }
 }
 
 fn port(settings: &Settings, is_running: bool) -> Check {
@@ -29,7 +47,7 @@ fn port(settings: &Settings, is_running: bool) -> Check {
         Ok(_) if is_running => Check::warning(
             NAME,
             format!("{address} is free, but a collector writes into this database"),
-            "nothing, if that one runs elsewhere or with another RIB_INGESTER_BMP_LISTEN",
+            "nothing, if that one runs elsewhere or with another RIB_INGESTER_BMP_LISTEN than in these settings",
         ),
         Ok(_) => Check::fine(NAME, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {

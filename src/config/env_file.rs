@@ -1,0 +1,407 @@
+//! The unit's file of settings, for commands that systemd does not start.
+//!
+//! It is read as systemd's `EnvironmentFile=` reads it (systemd.exec(5)): `#` and `;` begin a comment, quotes of both kinds
+//! are taken off, a backslash takes the meaning from the next character and joins lines. What the environment of the
+//! command says wins over the file.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::{PREFIX, Problem, TEST_PREFIX};
+
+/// The file that `systemd/rib-ingester.service` names.
+pub const OF_UNIT: &str = "/etc/rib-ingester/rib-ingester.env";
+
+/// The unit's `StateDirectory=`.
+const STATE_OF_UNIT: &str = "/var/lib/rib-ingester";
+
+/// The longest file that is read, bytes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Which file a command reads beside its environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvFile {
+    /// This one. It must be there.
+    Named(PathBuf),
+    /// [`OF_UNIT`], if the environment has no setting of ours and the file can be read.
+    OfUnit,
+    /// None: systemd has put what it says into the environment.
+    None,
+}
+
+/// A process's environment, and what a file adds to it.
+#[derive(Debug, Default)]
+pub struct Environment {
+    pub(super) vars: Vec<(OsString, OsString)>,
+    /// The file that settings were taken from, and their names.
+    pub(super) file: Option<(PathBuf, BTreeSet<String>)>,
+    /// What may explain that a setting is missing.
+    pub(super) hints: Vec<String>,
+}
+
+impl Environment {
+    /// The file that gave settings, unless the user named it.
+    pub fn unit_file(&self, which: &EnvFile) -> Option<&Path> {
+        let (path, names) = self.file.as_ref()?;
+        (*which == EnvFile::OfUnit && !names.is_empty()).then_some(path)
+    }
+
+    pub(super) fn read(
+        vars: Vec<(OsString, OsString)>,
+        which: &EnvFile,
+        of_unit: &Path,
+    ) -> Result<Environment, Vec<Problem>> {
+        let mut environment = Environment { hints: hints(&vars), vars, file: None };
+        match which {
+            EnvFile::Named(path) => {
+                let text = read(path).map_err(|error| vec![bad(path, error.to_string())])?;
+                environment.take(path, &text)?;
+            }
+            _ if environment.is_given() => {}
+            EnvFile::OfUnit => match read(of_unit) {
+                Ok(text) => {
+                    environment.take(of_unit, &text)?;
+                    environment.take_state_directory();
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    let path = of_unit.display();
+                    environment
+                        .hints
+                        .push(format!("{path} may have it: {error}; ask as root, or name another --env-file"));
+                }
+            },
+            EnvFile::None if of_unit.exists() => {
+                let path = of_unit.display();
+                environment.hints.push(format!("systemd reads {path} for it, this command with --env-file {path}"));
+            }
+            EnvFile::None => {}
+        }
+        Ok(environment)
+    }
+
+    /// Whether somebody has said already what holds: a setting, or credentials of systemd's.
+    fn is_given(&self) -> bool {
+        self.vars
+            .iter()
+            .any(|(name, _)| name.to_str().is_some_and(|name| is_ours(name) || name == "CREDENTIALS_DIRECTORY"))
+    }
+
+    fn take(&mut self, path: &Path, text: &str) -> Result<(), Vec<Problem>> {
+        let (pairs, wrong) = parse(text);
+        if !wrong.is_empty() {
+            return Err(wrong.into_iter().map(|wrong| bad(path, wrong)).collect());
+        }
+        let mut names = BTreeSet::new();
+        let given: BTreeSet<OsString> = self.vars.iter().map(|(name, _)| name.clone()).collect();
+        // Of a name that comes twice the last line counts, as it does for systemd.
+        for (name, value) in
+            pairs.into_iter().filter(|(name, _)| is_ours(name) && !given.contains(&OsString::from(name)))
+        {
+            self.vars.push((OsString::from(&name), OsString::from(value)));
+            names.insert(name);
+        }
+        self.hints.push(format!("{} does not set it", path.display()));
+        self.file = Some((path.to_owned(), names));
+        Ok(())
+    }
+
+    /// The unit's state folder is the default of the settings in its file.
+    fn take_state_directory(&mut self) {
+        const NAME: &str = "STATE_DIRECTORY";
+        if Path::new(STATE_OF_UNIT).is_dir() && !self.vars.iter().any(|(name, _)| name == NAME) {
+            self.vars.push((NAME.into(), STATE_OF_UNIT.into()));
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX)
+}
+
+/// Names that other programs read a database from.
+fn hints(vars: &[(OsString, OsString)]) -> Vec<String> {
+    const LIBPQ: [&str; 5] = ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
+    let has = |name: &str| vars.iter().any(|(other, _)| other == name);
+    let mut hints = Vec::new();
+    if has("DATABASE_URL") {
+        hints.push("DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL".to_owned());
+    }
+    match LIBPQ.into_iter().filter(|name| has(name)).collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [name] => hints.push(format!("{name} is set, and only psql reads it")),
+        names => hints.push(format!("{} are set, and only psql reads them", names.join(", "))),
+    }
+    hints
+}
+
+fn bad(path: &Path, wrong: String) -> Problem {
+    let allowed = "allowed: lines of NAME=VALUE, as systemd reads them".to_owned();
+    Problem { name: path.display().to_string(), value: None, wrong, allowed }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > usize::try_from(BYTES_MAX).unwrap_or(usize::MAX) {
+        return Err(std::io::Error::other(format!("is longer than {BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("is not valid UTF-8"))
+}
+
+/// Where in the file the parser is, as in systemd's `env-file.c`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    BeforeName,
+    Name,
+    BeforeValue,
+    Value,
+    ValueEscape,
+    SingleQuoted,
+    DoubleQuoted,
+    DoubleQuotedEscape,
+    Comment,
+    CommentEscape,
+}
+
+/// The assignments of a file, and each line that is about a setting of ours and is none.
+fn parse(text: &str) -> (Vec<(String, String)>, Vec<String>) {
+    if text.starts_with('\u{feff}') {
+        return (Vec::new(), vec!["begins with a byte-order mark: save it as plain UTF-8".to_owned()]);
+    }
+    let mut parser = Parser::default();
+    for c in text.chars() {
+        parser.take(c);
+        if c == '\n' {
+            parser.line += 1;
+        }
+    }
+    if let At::SingleQuoted | At::DoubleQuoted | At::DoubleQuotedEscape = parser.at {
+        parser.wrong.push(format!("line {}: its quote is not closed", parser.quote_line));
+    }
+    parser.take('\n');
+    // A backslash at the end of the file joins nothing.
+    parser.take('\n');
+    (parser.pairs, parser.wrong)
+}
+
+struct Parser {
+    at: At,
+    line: usize,
+    quote_line: usize,
+    name: String,
+    value: String,
+    /// How much of `value` is there for sure: unquoted blanks after it count only if something follows.
+    kept: usize,
+    pairs: Vec<(String, String)>,
+    wrong: Vec<String>,
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        let (name, value) = (String::new(), String::new());
+        let (pairs, wrong) = (Vec::new(), Vec::new());
+        Parser { at: At::BeforeName, line: 1, quote_line: 1, name, value, kept: 0, pairs, wrong }
+    }
+}
+
+impl Parser {
+    fn take(&mut self, c: char) {
+        let is_end = c == '\n' || c == '\r';
+        let is_blank = is_end || c == ' ' || c == '\t';
+        self.at = match self.at {
+            At::BeforeName if c == '#' || c == ';' => At::Comment,
+            At::BeforeName if is_blank => At::BeforeName,
+            At::BeforeName => self.next_name(c),
+            At::Name if is_end => self.end_without_value(),
+            At::Name if c == '=' => At::BeforeValue,
+            At::Name => self.next_name(c),
+            At::BeforeValue | At::Value if is_end => self.end_of_line(),
+            At::BeforeValue if c == '\'' => self.begin_quote(At::SingleQuoted),
+            At::BeforeValue if c == '"' => self.begin_quote(At::DoubleQuoted),
+            At::BeforeValue | At::Value if c == '\\' => At::ValueEscape,
+            At::BeforeValue if is_blank => At::BeforeValue,
+            At::BeforeValue | At::Value => {
+                self.value.push(c);
+                if !is_blank {
+                    self.kept = self.value.len();
+                }
+                At::Value
+            }
+            // A line that ends in a backslash goes on in the next one.
+            At::ValueEscape if is_end => At::Value,
+            At::ValueEscape => self.next(c, At::Value),
+            At::SingleQuoted if c == '\'' => At::BeforeValue,
+            At::SingleQuoted => self.next(c, At::SingleQuoted),
+            At::DoubleQuoted if c == '"' => At::BeforeValue,
+            At::DoubleQuoted if c == '\\' => At::DoubleQuotedEscape,
+            At::DoubleQuoted => self.next(c, At::DoubleQuoted),
+            At::DoubleQuotedEscape if c == '\n' => At::DoubleQuoted,
+            At::DoubleQuotedEscape => {
+                if !matches!(c, '"' | '\\' | '`' | '$') {
+                    self.value.push('\\');
+                }
+                self.next(c, At::DoubleQuoted)
+            }
+            At::Comment if c == '\\' => At::CommentEscape,
+            At::Comment | At::CommentEscape if is_end => At::BeforeName,
+            At::Comment | At::CommentEscape => At::Comment,
+        };
+    }
+
+    fn next_name(&mut self, c: char) -> At {
+        self.name.push(c);
+        At::Name
+    }
+
+    fn next(&mut self, c: char, at: At) -> At {
+        self.value.push(c);
+        self.kept = self.value.len();
+        at
+    }
+
+    fn begin_quote(&mut self, at: At) -> At {
+        self.quote_line = self.line;
+        at
+    }
+
+    fn end_of_line(&mut self) -> At {
+        let mut value = std::mem::take(&mut self.value);
+        value.truncate(std::mem::take(&mut self.kept));
+        let name = std::mem::take(&mut self.name).trim_end().to_owned();
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && name.chars().next().is_some_and(|c| !c.is_ascii_digit());
+        if is_name {
+            self.pairs.push((name, value));
+        } else {
+            self.complain(&name);
+        }
+        At::BeforeName
+    }
+
+    fn end_without_value(&mut self) -> At {
+        let name = std::mem::take(&mut self.name);
+        self.complain(&name);
+        At::BeforeName
+    }
+
+    /// systemd passes such a line over in silence, and the setting keeps its default.
+    fn complain(&mut self, front: &str) {
+        if front.contains(PREFIX) {
+            let word = front.split_whitespace().find(|word| word.contains(PREFIX)).unwrap_or(PREFIX);
+            self.wrong.push(format!("line {}: no NAME=VALUE of {word}, systemd ignores it", self.line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_systemd_reads_it() {
+        let check = |text: &str, expected: &[(&str, &str)]| {
+            let (pairs, wrong) = parse(text);
+            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!((pairs.as_slice(), wrong.len()), (expected, 0), "{text:?}: {wrong:?}");
+        };
+        check("A=1\nB = 2 \n\n# C=3\n;D=4\n  E=5", &[("A", "1"), ("B", "2"), ("E", "5")]);
+        check("A=\nB=''\nC=\"\"\n", &[("A", ""), ("B", ""), ("C", "")]);
+        check(
+            "A='a b'\nB=\"a b\" # no comment\nC=a b  c  \n",
+            &[("A", "a b"), ("B", "a b# no comment"), ("C", "a b  c")],
+        );
+        check("A='a \\ $x'\nB=\"\\\"\\\\\\$\\x\"\nC=\\ a\\ \n", &[("A", "a \\ $x"), ("B", "\"\\$\\x"), ("C", " a ")]);
+        check("A=1,\\\n2,\\\n3\nB=\"1,\\\n2\"\nC='1\n2'\n", &[("A", "1,2,3"), ("B", "1,2"), ("C", "1\n2")]);
+        check("A=1\r\nB='2'\r\n", &[("A", "1"), ("B", "2")]);
+        check("A=a=b#c\nA=2\nA=3\\", &[("A", "a=b#c"), ("A", "2"), ("A", "3")]);
+        // As since systemd 254: a comment does not go on in the next line.
+        check("# ends \\\nA=1\nno line of ours\nexport B=2\n", &[("A", "1")]);
+    }
+
+    #[test]
+    fn lines_about_our_settings_that_systemd_would_ignore_are_named() {
+        let wrong = |text: &str| parse(text).1.join("|");
+        assert_eq!(
+            wrong("A=1\nexport RIB_INGESTER_ALLOW=10.0.0.0/8\nRIB_INGESTER_LOG\n"),
+            "line 2: no NAME=VALUE of RIB_INGESTER_ALLOW, systemd ignores it|\
+             line 3: no NAME=VALUE of RIB_INGESTER_LOG, systemd ignores it"
+        );
+        assert_eq!(wrong("\u{feff}RIB_INGESTER_LOG=info\n"), "begins with a byte-order mark: save it as plain UTF-8");
+        assert_eq!(wrong("A=1\nB='2\nC=3\n"), "line 2: its quote is not closed");
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn create(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("rib-ingester-env-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn write(&self, text: &str) -> PathBuf {
+            let path = self.0.join("rib-ingester.env");
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// The names that the file gave, and the hints.
+    fn given(vars: &[(&str, &str)], which: &EnvFile, of_unit: &Path) -> (String, String) {
+        let vars = vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+        let environment = Environment::read(vars, which, of_unit).unwrap();
+        let names = environment
+            .file
+            .map_or_else(|| "none".to_owned(), |(_, names)| names.into_iter().collect::<Vec<_>>().join(" "));
+        (names, environment.hints.join("|"))
+    }
+
+    #[test]
+    fn the_units_file_is_read_when_nothing_is_given() {
+        let folder = Folder::create("unit");
+        let file = folder.write("RIB_INGESTER_LOG=warn\nRIB_INGESTER_TEST_X=1\nPATH=/bin\nRIB_INGESTER_FLUSH_MS=50\n");
+        let both = "RIB_INGESTER_FLUSH_MS RIB_INGESTER_LOG";
+        let names = |vars: &[(&str, &str)], which: &EnvFile| given(vars, which, &file).0;
+        assert_eq!(names(&[("PATH", "/bin"), ("RIB_INGESTER_TEST_DATABASE_URL", "x")], &EnvFile::OfUnit), both);
+        // A setting, or systemd's credentials: somebody has said what holds.
+        assert_eq!(names(&[("RIB_INGESTER_LOG", "info")], &EnvFile::OfUnit), "none");
+        assert_eq!(names(&[("CREDENTIALS_DIRECTORY", "/run/credentials/x")], &EnvFile::OfUnit), "none");
+        assert_eq!(names(&[], &EnvFile::None), "none");
+        // What is named is read, and the environment wins.
+        assert_eq!(names(&[("RIB_INGESTER_LOG", "info")], &EnvFile::Named(file.clone())), "RIB_INGESTER_FLUSH_MS");
+        let missing = folder.0.join("missing");
+        assert_eq!(given(&[], &EnvFile::OfUnit, &missing), ("none".to_owned(), String::new()));
+        let named = Environment::read(Vec::new(), &EnvFile::Named(missing), &file).unwrap_err();
+        assert!(named[0].to_string().contains("missing: No such file"), "{}", named[0]);
+    }
+
+    #[test]
+    fn a_missing_setting_is_explained() {
+        let folder = Folder::create("hints");
+        let file = folder.write("# nothing\n");
+        let hints = |vars: &[(&str, &str)], which: &EnvFile, of_unit: &Path| given(vars, which, of_unit).1;
+        let path = file.display();
+        assert_eq!(hints(&[], &EnvFile::OfUnit, &file), format!("{path} does not set it"));
+        assert_eq!(
+            hints(&[], &EnvFile::None, &file),
+            format!("systemd reads {path} for it, this command with --env-file {path}")
+        );
+        // A folder cannot be read as a file, whoever asks.
+        let said = hints(&[], &EnvFile::OfUnit, &folder.0);
+        assert!(said.contains("may have it: Is a directory") && said.contains("--env-file"), "{said}");
+        let nowhere = Path::new("/nonexistent");
+        assert_eq!(
+            hints(&[("DATABASE_URL", "x"), ("PGHOST", "db"), ("PGUSER", "rib")], &EnvFile::OfUnit, nowhere),
+            "DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL|PGHOST, PGUSER are set, and only psql reads them"
+        );
+    }
+}
