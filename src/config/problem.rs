@@ -48,6 +48,17 @@ impl Problem {
         Problem { name: format!("{PREFIX}{short}"), value: None, wrong: "is not a setting".to_string(), allowed }
     }
 
+    /// A name that is ours but for a slip in front of a setting: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.
+    pub fn slipped(name: &str) -> Option<Problem> {
+        /// Letters that a slip changes, at most.
+        const SLIP_MAX: usize = 2;
+        let asked = name.to_ascii_uppercase();
+        let is_slip = |front: &str| strsim::damerau_levenshtein(front, PREFIX) <= SLIP_MAX;
+        let setting = TABLE.iter().find(|setting| asked.strip_suffix(setting.name).is_some_and(is_slip))?;
+        let allowed = format!("did you mean {}?", setting.variable());
+        Some(Problem { name: name.to_string(), value: None, wrong: "is not a setting".to_string(), allowed })
+    }
+
     /// A file named by a setting that cannot be read or used.
     pub fn bad_file(short: &str, path: &std::path::Path, wrong: &str, allowed: &str) -> Problem {
         Problem {
@@ -103,6 +114,18 @@ mod tests {
         // Half a word, and a word of many settings.
         check("RETENT", "`rib-ingester config` lists all settings");
         check("FILE", "`rib-ingester config` lists all settings");
+    }
+
+    #[test]
+    fn a_slip_in_the_prefix_is_seen_and_other_programs_names_are_left_alone() {
+        let slipped = |name: &str| Problem::slipped(name).map(|problem| problem.allowed);
+        let allow = Some("did you mean RIB_INGESTER_ALLOW?".to_string());
+        for name in ["RIB_INGESTOR_ALLOW", "RIBINGESTER_ALLOW", "rib_ingester_allow", "RIB_INGETSER_ALLOW"] {
+            assert_eq!(slipped(name), allow, "{name}");
+        }
+        for name in ["ALLOW", "LOG", "MY_INGESTER_LOG", "RIB_ALLOW", "RIB_INGESTOR_NONSENSE", "PATH"] {
+            assert_eq!(slipped(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -49,6 +49,12 @@ fn every_mistake_is_said_at_once() {
 }
 
 #[test]
+fn a_slip_in_front_of_a_setting_stops_the_start_too() {
+    let said = problems(&[DATABASE, ("RIB_INGESTOR_ALLOW", "10.0.0.0/8"), ("MY_LOG", "x")]);
+    assert_eq!(said, ["RIB_INGESTOR_ALLOW: is not a setting; did you mean RIB_INGESTER_ALLOW?"]);
+}
+
+#[test]
 fn a_bad_secret_is_hidden() {
     let said = problems(&[("RIB_INGESTER_DATABASE_URL", "postgresql://u:hunter2@db:x/rib")]);
     assert_eq!(said.len(), 1);
