@@ -411,6 +411,8 @@ struct Given {
     file: Option<(PathBuf, BTreeSet<String>)>,
     /// What may explain that the database is not named.
     hints: Vec<String>,
+    /// Names that are ours but for a slip.
+    slipped: Vec<Problem>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -445,6 +447,7 @@ impl Given {
             database: Database::Required,
             file: None,
             hints: Vec::new(),
+            slipped: Vec::new(),
         };
         for (name, value) in vars {
             // A name that is not Unicode is not one of ours.
@@ -457,6 +460,8 @@ impl Given {
                 _ => {
                     if let Some(short) = name.strip_prefix(PREFIX) {
                         given.settings.insert(short.to_string(), value);
+                    } else {
+                        given.slipped.extend(Problem::slipped(name));
                     }
                 }
             }
@@ -524,8 +529,8 @@ impl Given {
     }
 }
 
-fn read(given: Given) -> Result<Settings, Vec<Problem>> {
-    let mut problems = Vec::new();
+fn read(mut given: Given) -> Result<Settings, Vec<Problem>> {
+    let mut problems = std::mem::take(&mut given.slipped);
     for name in given.settings.keys() {
         if !TABLE.iter().any(|setting| setting.name == name) {
             problems.push(Problem::unknown(name));

@@ -112,11 +112,90 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     }
     assert!(Command::new(&binary).arg("--version").output().unwrap().status.success());
 
+    // Nothing to compare with where nothing was changed; what an earlier upgrade left holds no more.
+    let new = root.path("etc/rib-ingester/rib-ingester.env.new");
+    std::fs::write(&new, "RIB_INGESTER_OF_AN_OLD_VERSION=1\n").unwrap();
+    let same = root.install(&[]);
+    assert!(same.status.success() && !said(&same).contains("kept ") && !new.exists(), "{}", said(&same));
+
     std::fs::write(&env, "RIB_INGESTER_FLUSH_MS=50\n").unwrap();
     let second = root.install(&[]);
     assert!(second.status.success() && said(&second).contains("kept "), "{}", said(&second));
     assert_eq!(read(&env), "RIB_INGESTER_FLUSH_MS=50\n");
-    assert_eq!(read(&root.path("etc/rib-ingester/rib-ingester.env.new")), print::env_file());
+    assert_eq!(read(&new), print::env_file());
+}
+
+/// `scripts/install` on a machine with systemd, of which the unit runs or not. `None`: no mount namespaces here.
+fn installed_over_a_unit(is_running: bool) -> Option<String> {
+    // systemctl, and what makes a user, are not the machine's own in here; neither are the folders that are written.
+    const MACHINE: &str = r#"
+        set -e
+        for folder in /etc /run /usr/local; do mount -t tmpfs tmpfs "$folder"; done
+        mkdir -p /run/systemd/system /run/bin
+        for name in useradd chgrp; do printf '#!/bin/sh\n' >/run/bin/$name; done
+        printf '#!/bin/sh\n[ "$1" != -u ] || echo 0\n' >/run/bin/id
+        printf '#!/bin/sh\necho "systemctl $*" >>/run/asked\n[ "$1" != is-active ] || exit %s\n' "$3" >/run/bin/systemctl
+        chmod 755 /run/bin/*
+        PATH=/run/bin:$PATH "$1" "$2"
+        cat /run/asked"#;
+    let unshare = |arguments: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        unshare.args(["--mount", "--map-root-user", "sh", "-c"]).args(arguments).output()
+    };
+    if !unshare(&["mount -t tmpfs tmpfs /etc"]).is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let script = project().join("scripts/install");
+    let code = if is_running { "0" } else { "3" };
+    let arguments = [MACHINE, "sh", script.to_str().unwrap(), env!("CARGO_BIN_EXE_rib-ingester"), code];
+    let output = unshare(&arguments).unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    Some(said(&output))
+}
+
+#[test]
+fn install_over_a_running_unit_says_how_the_new_version_takes_over() {
+    let (Some(running), Some(stopped)) = (installed_over_a_unit(true), installed_over_a_unit(false)) else {
+        return println!("skipped: no mount namespace on this machine");
+    };
+    assert!(running.contains("  systemctl restart rib-ingester\n"), "{running}");
+    assert!(!running.contains("enable --now"), "{running}");
+    assert!(stopped.contains("  2. systemctl enable --now rib-ingester\n"), "{stopped}");
+    for text in [&running, &stopped] {
+        // It restarts nothing by itself.
+        let asked: Vec<&str> = text.lines().filter(|line| line.starts_with("systemctl ")).collect();
+        assert_eq!(asked, ["systemctl daemon-reload", "systemctl is-active --quiet rib-ingester"]);
+    }
+}
+
+/// The last lines of `scripts/run`.
+fn how_to_reach(bmp: &str, http: &str, allow: &str) -> String {
+    const ASK: &str = r#". "$1/install.sh"; . "$1/reach.sh"; shift; say_how_to_reach "$@""#;
+    let lib = project().join("scripts/lib");
+    let output = Command::new("bash").args(["-euc", ASK, "bash"]).arg(lib).args([bmp, http, allow]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+#[test]
+fn run_ends_with_the_page_the_port_and_who_may_connect() {
+    let closed = how_to_reach("[::]:11019", "127.0.0.1:11020", "");
+    for expected in [
+        "==> status page: http://127.0.0.1:11020/\n",
+        "==> routers: send BMP to port 11019 of this machine\n",
+        "start with RIB_INGESTER_ALLOW=127.0.0.0/8,192.0.2.0/24, their addresses in place of 192.0.2.0/24\n",
+    ] {
+        assert!(closed.contains(expected), "{expected:?} is missing in:\n{closed}");
+    }
+    let open = how_to_reach("0.0.0.0:2000", "off", "127.0.0.0/8,10.0.0.0/8");
+    assert!(open.contains("port 2000 ") && open.contains("==> status page: off"), "{open}");
+    assert!(open.contains("==> allowed: RIB_INGESTER_ALLOW=127.0.0.0/8,10.0.0.0/8\n"), "{open}");
+    assert!(how_to_reach("[::1]:2000", "off", "").contains("only on this machine"));
+    // They are the last words of the script.
+    let script = read(&project().join("scripts/run"));
+    let (_, end) = script.split_once("    say_how_to_reach ").unwrap();
+    assert!(end.lines().nth(1).unwrap().trim().starts_with("while is_up"), "{end}");
 }
 
 #[test]
