@@ -111,7 +111,7 @@ fn summary(routers: &[RouterStatus]) -> String {
         let count = of(state).count();
         let is_named = count > 0 || matches!(state, RouterState::Up | RouterState::Dumping | RouterState::Stale);
         let first = of(state).filter_map(|router| router.standing.expires_at).min();
-        let first = first.map_or(String::new(), |first| format!(" (routes go from {})", table::utc(first)));
+        let first = first.map_or(String::new(), |first| format!(" (routes go from {})", first.to_utc()));
         is_named.then(|| format!("{count} {}{first}", state.as_str()))
     };
     let parts: Vec<String> = RouterState::ALL.into_iter().filter_map(part).collect();
@@ -148,7 +148,7 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
             routes.to_string(),
             ago(now, standing.since.or(Some(router.last_seen))),
             or_dash(standing.session_collector.as_ref().or(router.collector_id.as_ref())),
-            or_dash(standing.expires_at.map(table::utc)),
+            or_dash(standing.expires_at.map(Timestamp::to_utc)),
         ]);
     }
     table

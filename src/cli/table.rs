@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::config;
 use crate::config::print::wrap;
-use crate::model::Timestamp;
 use crate::model::text::printable;
 
 /// Free text is not cut below this, characters.
@@ -160,13 +159,6 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-/// A moment to the second, with its zone: `2026-11-21 07:45:12 UTC`.
-pub fn utc(time: Timestamp) -> String {
-    const SECOND_LENGTH: usize = "2026-11-21T07:45:12".len();
-    let text = time.to_string().replacen('T', " ", 1);
-    format!("{} UTC", text.get(..SECOND_LENGTH).unwrap_or(&text))
-}
-
 /// A number of bytes in one unit: `512 B`, `3.4 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -251,6 +243,5 @@ mod tests {
             ["1023 B", "1.0 KiB", "1.5 KiB", "10.0 MiB"]
         );
         assert_eq!(bytes(u64::MAX), "16777215.9 TiB");
-        assert_eq!(utc(Timestamp::from_unix_micros(1_700_000_000_123_456)), "2023-11-14 22:13:20 UTC");
     }
 }

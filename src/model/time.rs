@@ -31,6 +31,14 @@ impl Timestamp {
 }
 
 /// RFC 3339 in UTC with microseconds: `2026-11-21T06:27:14.000000Z`.
+impl Timestamp {
+    /// To the second, for people: `2026-11-21 07:45:12 UTC`.
+    pub fn to_utc(self) -> String {
+        let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);
+        time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);
@@ -41,6 +49,11 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_read_seconds_and_the_zone() {
+        assert_eq!(Timestamp::from_unix_micros(1_700_000_000_923_456).to_utc(), "2023-11-14 22:13:20 UTC");
+    }
 
     #[test]
     fn rfc_3339_with_six_digits() {

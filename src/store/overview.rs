@@ -8,6 +8,7 @@ use postgres::{Client, Row};
 
 use super::error::{Error, Result};
 use super::events::{clock, read_time};
+use super::router_state::{self, RouterStanding};
 use crate::model::{Prefix, Timestamp};
 
 /// Disk space.
@@ -34,9 +35,11 @@ pub struct RouterRow {
     pub as_number: Option<i64>,
     /// Who writes it.
     pub collector_id: Option<String>,
-    /// Rows in `rib_sync_status`.
+    /// Whether it is connected.
+    pub standing: RouterStanding,
+    /// Its tables, Adj-RIBs too.
     pub tables: i64,
-    /// Of those: with End-of-RIB.
+    /// Of those: whose dump is complete.
     pub synchronised: i64,
     /// When one of its tables last had a message.
     pub last_message: Option<Timestamp>,
@@ -63,6 +66,8 @@ pub struct RouterDetail {
     pub last_seen: Timestamp,
     /// Who writes it.
     pub collector_id: Option<String>,
+    /// Whether it is connected.
+    pub standing: RouterStanding,
     /// Its tables, by name and family.
     pub tables: Vec<TableRow>,
     /// What happened to it, the latest first.
@@ -217,6 +222,7 @@ pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<Router
             hostname: row.get("hostname"),
             as_number: row.get("as_number"),
             collector_id: row.get("collector_id"),
+            standing: router_state::read(row)?,
             tables: row.get("tables"),
             synchronised: row.get("synchronised"),
             last_message: time(row, "last_message")?,
@@ -248,6 +254,7 @@ pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option
         first_seen: read_time(row.get("first_seen"))?,
         last_seen: read_time(row.get("last_seen"))?,
         collector_id: row.get("collector_id"),
+        standing: router_state::read(&row)?,
         tables: tables.iter().map(table).collect::<Result<_>>()?,
         events: session_events(client, Some(router_id), 40)?,
     }))

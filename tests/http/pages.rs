@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::process::Command;
+
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually};
 use crate::common::pg::TestDb;
@@ -79,7 +81,7 @@ fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through()
     assert_eq!(ingester.get("/router?id=nobody").0, 404);
 
     drop(router);
-    page_with(&mut ingester, "/", ">held<");
+    page_with(&mut ingester, "/", ">stale<");
     page_with(&mut ingester, "/router?id=10.255.0.1", "session lost");
 }
 
@@ -138,6 +140,77 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
     let found = page_with(&mut ingester, "/?find=EDGE777", "edge777");
     assert_eq!(found.matches("<tr><td><span class=\"state").count(), 1);
     page_with(&mut ingester, "/?state=in+sync", "No router is like that");
+}
+
+#[test]
+fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "600"), ("ISOLATION_HOLD_SECS", "7200")]);
+    let page = page_with(&mut ingester, "/", "collector in order");
+    assert!(!page.contains("down or stale"), "{page}");
+    assert_eq!(db.rows("SELECT stale_routes_secs, mass_loss_stale_secs FROM collectors"), ["600|7200"]);
+    db.client()
+        .batch_execute(
+            "INSERT INTO collectors (collector_id, instance, alive_until, started_at, version)
+                 VALUES ('there', gen_random_uuid(), now() + interval '1 hour', now(), '1');
+             INSERT INTO routers (router_id) SELECT '10.9.0.' || i FROM generate_series(1, 103) i;
+             INSERT INTO router_owner (router_id, collector_id, epoch)
+                 SELECT router_id, CASE router_id WHEN '10.9.0.3' THEN 'there' ELSE 'test' END, 1 FROM routers;
+             INSERT INTO bmp_sessions (router_id, collector_id, state, since) VALUES
+                 ('10.9.0.1', 'test', 'up', now()), ('10.9.0.2', 'test', 'dumping', now()), ('10.9.0.3', 'there', 'up', now()),
+                 ('10.9.0.4', 'test', 'stale', '2098-01-02 03:04:05+00');
+             INSERT INTO rib_sync_status (router_id, table_name, afi, synced_at, stale_since) VALUES
+                 ('10.9.0.3', 'global', 4, now(), NULL), ('10.9.0.4', 'global', 4, NULL, '2098-01-02 03:04:05+00')",
+        )
+        .unwrap();
+    let page = page_with(&mut ingester, "/", "100 of 103 routers are down or stale");
+    assert!(
+        page.contains("<a class=\"pill bad\" href=\"/?state=lost#routers\">") && page.contains("collector in order"),
+        "{page}"
+    );
+    assert!(page.contains("<dt>Routers connected</dt><dd><b>3</b><span>of 103"), "{page}");
+    let rows = |page: &str, word: &str| page.matches(&format!("\">{word}</span></td><td class=\"name\">")).count();
+    let lost = page_with(&mut ingester, "/?state=lost", "10.9.0.4");
+    assert_eq!((rows(&lost, "stale"), rows(&lost, "down"), rows(&lost, "up")), (1, 99, 0), "{lost}");
+    let sentence = "lost since 2098-01-02 03:04:05 UTC, its routes go at 2098-01-02 03:14:05 UTC";
+    assert!(lost.contains(sentence), "{lost}");
+    page_with(&mut ingester, "/router?id=10.9.0.4", sentence);
+    // Connected to another collector is connected.
+    let there = page_with(&mut ingester, "/?state=up", " at there");
+    assert_eq!(rows(&there, "up"), 2, "{there}");
+    let there = page_with(&mut ingester, "/router?id=10.9.0.3", "in sync");
+    assert!(there.contains(">up<") && !there.contains(">stale<"), "{there}");
+}
+
+#[test]
+fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
+    let db = TestDb::create();
+    let mut ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "1")]);
+    let mut router = ingester.connect();
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("global")));
+    let complete = "SELECT count(*), count(synced_at), count(*) FILTER (WHERE eor_seen) FROM rib_sync_status";
+    eventually("the empty tables count as complete", || (db.rows(complete) == ["2|2|0"]).then_some(()));
+    eventually("and the session as up", || {
+        (db.rows("SELECT state FROM router_states JOIN bmp_sessions USING (router_id, state)") == ["up"]).then_some(())
+    });
+    assert_eq!(db.rows("SELECT all_afis_synced FROM routers_overview"), ["t"]);
+    let page = page_with(&mut ingester, "/?state=up", ">edge1<");
+    assert!(page.contains("<td class=\"number\" data-name=\"tables\">2/2</td>"), "{page}");
+    let page = page_with(&mut ingester, "/router?id=10.255.0.1", ">in sync<");
+    assert_eq!(page.matches(">in sync<").count(), 2, "{page}");
+    let status = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
+        .env_clear()
+        .args(["status", ROUTER])
+        .env("RIB_INGESTER_DATABASE_URL", db.url())
+        .output()
+        .unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("(edge1): up since ") && status.matches("  complete ").count() == 2, "{status}");
+    // The alarm on dumps that do not end looks for a 0.
+    let (_, _, text) = ingester.get("/metrics");
+    let series = text.lines().filter(|line| line.starts_with("rib_ingester_table_synchronised{"));
+    assert_eq!(series.map(|line| line.ends_with("} 1")).collect::<Vec<_>>(), [true, true], "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `status ROUTER`: one router in full.
 
 use super::{NEIGHBOURS, adj_ribs, ago, or_dash, section, tables};
-use crate::cli::table::{self, Column, Table};
+use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;
 use crate::store::overview::PeerRow;
@@ -28,7 +28,7 @@ fn title(now: Timestamp, router: &RouterStatus) -> String {
     let standing = &router.standing;
     let name = router.hostname.as_ref().map_or(String::new(), |name| format!(" ({})", printable(name)));
     let since = standing.since.map_or(String::new(), |since| format!(" since {}", moment(now, since)));
-    let goes = standing.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", table::utc(at)));
+    let goes = standing.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
     format!("{}{name}: {}{since}{goes}", printable(&router.router_id), standing.state.as_str())
 }
 
@@ -40,8 +40,8 @@ fn facts(router: &RouterStatus) -> String {
         ("address", standing.source.or(router.address).map(|address| address.to_string())),
         ("AS", router.as_number.map(|number| number.to_string())),
         ("description", router.description.clone()),
-        ("first seen", Some(table::utc(router.first_seen))),
-        ("last session", Some(table::utc(router.last_seen))),
+        ("first seen", Some(router.first_seen.to_utc())),
+        ("last session", Some(router.last_seen.to_utc())),
     ];
     let line =
         |(name, value): (&str, Option<String>)| value.map(|value| format!("  {name:<12}  {}\n", printable(&value)));
@@ -61,7 +61,7 @@ fn sessions(sessions: &[SessionStatus]) -> Table {
             session.state.clone(),
             session.collector_id.clone(),
             or_dash(session.source),
-            table::utc(session.since),
+            session.since.to_utc(),
             or_dash(session.reason.as_ref()),
         ]);
     }
@@ -83,7 +83,7 @@ fn peers(peers: &[PeerRow]) -> Table {
             peer.state.clone(),
             peer.address.clone(),
             peer.asn.to_string(),
-            table::utc(peer.since),
+            peer.since.to_utc(),
             peer.flaps.to_string(),
             or_dash(peer.description.as_ref()),
             or_dash(peer.last_reason.as_ref()),
@@ -93,5 +93,5 @@ fn peers(peers: &[PeerRow]) -> Table {
 }
 
 fn moment(now: Timestamp, time: Timestamp) -> String {
-    format!("{} ({})", table::utc(time), ago(now, Some(time)))
+    format!("{} ({})", time.to_utc(), ago(now, Some(time)))
 }

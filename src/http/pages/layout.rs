@@ -41,7 +41,7 @@ pub(super) fn whole(context: &Context, page: Page, took: Duration) -> Response {
                 header {
                     a.brand href="/" { b { "rib-ingester" } span.faint { (context.collector_id) } }
                     @if wrong.is_empty() {
-                        span.pill.ok { "all in order" }
+                        span.pill.ok { "collector in order" }
                     } @else {
                         span.pill.bad { "not ready" }
                     }

@@ -15,6 +15,7 @@ use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::store::overview::{self, RouterRow, SessionEventRow};
 use crate::store::partitions::{Partition, State};
+use crate::store::router_state::RouterState;
 use crate::store::status::{self, RefusedSource};
 
 /// Routers on one page.
@@ -27,54 +28,58 @@ const ROUTERS_MAX: i64 = 10_000;
 const EVENTS: i64 = 8;
 
 /// How a router is doing. The order is the order of the list: what needs somebody comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// No session, and nothing held any more.
-    Down,
-    /// The session was lost; its routes wait for it.
-    Held,
-    /// Its tables are still coming.
-    Dumping,
-    /// Everything is there.
-    Synchronised,
-    /// Another collector has it.
-    Elsewhere,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing(RouterState);
 
 impl Standing {
-    const ALL: [Standing; 5] =
-        [Standing::Down, Standing::Held, Standing::Dumping, Standing::Synchronised, Standing::Elsewhere];
+    const ALL: [Standing; 7] = [
+        Standing(RouterState::NoCollector),
+        Standing(RouterState::Down),
+        Standing(RouterState::Stale),
+        Standing(RouterState::Isolated),
+        Standing(RouterState::Standby),
+        Standing(RouterState::Dumping),
+        Standing(RouterState::Up),
+    ];
 
+    /// `status` has the same words.
     pub(super) fn word(self) -> &'static str {
-        match self {
-            Standing::Down => "down",
-            Standing::Held => "held",
-            Standing::Dumping => "dumping",
-            Standing::Synchronised => "in sync",
-            Standing::Elsewhere => "elsewhere",
-        }
+        self.0.as_str()
+    }
+
+    pub(super) fn is_connected(self) -> bool {
+        self.0.is_connected()
     }
 
     fn meaning(self) -> &'static str {
-        match self {
-            Standing::Down => "no session, no routes kept",
-            Standing::Held => "session lost, its routes are kept for the hold",
-            Standing::Dumping => "the router is still sending its tables",
-            Standing::Synchronised => "all tables are there",
-            Standing::Elsewhere => "another collector has this router",
+        match self.0 {
+            RouterState::NoCollector => "the collector that has the session is not alive",
+            RouterState::Down => "no session, no routes kept",
+            RouterState::Stale => "session lost, its routes are kept for a while",
+            RouterState::Isolated => "session lost with most others, its routes are kept for longer",
+            RouterState::Standby => "another collector has taken the router",
+            RouterState::Dumping => "the router is still sending its tables",
+            RouterState::Up => "connected, all tables are there",
         }
     }
 
     pub(super) fn show(self) -> Markup {
-        let class = match self {
-            Standing::Down => "bad",
-            Standing::Held | Standing::Dumping => "warn",
-            Standing::Synchronised => "ok",
-            Standing::Elsewhere => "none",
+        let class = match self.0 {
+            RouterState::Down | RouterState::NoCollector => "bad",
+            RouterState::Stale | RouterState::Isolated | RouterState::Dumping => "warn",
+            RouterState::Up => "ok",
+            RouterState::Standby => "none",
         };
         state(class, self.word())
     }
+
+    fn rank(self) -> usize {
+        Standing::ALL.iter().position(|standing| *standing == self).unwrap_or_default()
+    }
 }
+
+/// The value of the filter for routers that are not connected.
+const LOST: &str = "lost";
 
 /// What the list says of one router, from the counters and from the database.
 pub(super) struct Line {
@@ -83,7 +88,13 @@ pub(super) struct Line {
     pub(super) address: Option<IpAddr>,
     pub(super) as_number: Option<i64>,
     pub(super) collector_id: Option<String>,
+    /// The collector that has or had the session.
+    pub(super) session_collector: Option<String>,
     pub(super) standing: Standing,
+    /// Start of that.
+    pub(super) since: Option<Timestamp>,
+    /// When its routes go, if it is lost.
+    pub(super) expires_at: Option<Timestamp>,
     pub(super) tables: u64,
     pub(super) synchronised: u64,
     pub(super) routes: u64,
@@ -98,15 +109,15 @@ impl Line {
         let tables = meter.map(RouterMeter::tables).unwrap_or_default();
         let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
         let synchronised = tables.iter().filter(|(_, table)| table.synchronised.get() > 0).count();
-        let standing = match &row {
-            _ if is_up && synchronised < tables.len() => Standing::Dumping,
-            _ if is_up => Standing::Synchronised,
-            Some(row) if row.collector_id.as_ref().is_some_and(|id| *id != context.collector_id) => Standing::Elsewhere,
-            Some(row) if row.tables > 0 => Standing::Held,
-            Some(_) => Standing::Down,
-            None if tables.is_empty() => Standing::Down,
-            None => Standing::Held,
+        // Without a database the counters of this process are all there is.
+        let by_meter = match (is_up, tables.is_empty()) {
+            (true, _) if synchronised < tables.len() => RouterState::Dumping,
+            (true, _) => RouterState::Up,
+            (false, true) => RouterState::Down,
+            (false, false) => RouterState::Stale,
         };
+        let stored = row.as_ref().map(|row| &row.standing);
+        let session_collector = stored.and_then(|stored| stored.session_collector.clone());
         let of_row = |value: fn(&RouterRow) -> i64| row.as_ref().map_or(0, |row| words::count(value(row)));
         let live = tables.iter().map(|(_, table)| table.routes.get()).sum();
         Line {
@@ -122,7 +133,10 @@ impl Line {
                 .or_else(|| row.as_ref().and_then(|row| row.last_message)),
             lag: meter.map(|meter| meter.state.counts()).filter(|counts| counts.count > 0).map(|counts| counts.last),
             minutes: meter.map(|meter| context.churn.of(&id, meter)),
-            standing,
+            session_collector,
+            standing: Standing(stored.map_or(by_meter, |stored| stored.state)),
+            since: stored.and_then(|stored| stored.since),
+            expires_at: stored.and_then(|stored| stored.expires_at),
             id,
         }
     }
@@ -137,8 +151,8 @@ impl Line {
     }
 
     /// Those in trouble first, then by address as numbers, then by name.
-    fn sort_key(&self) -> (Standing, Option<IpAddr>, String) {
-        (self.standing, self.id.as_str().parse().ok(), self.id.as_str().to_owned())
+    fn sort_key(&self) -> (usize, Option<IpAddr>, String) {
+        (self.standing.rank(), self.id.as_str().parse().ok(), self.id.as_str().to_owned())
     }
 }
 
@@ -172,6 +186,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     let events = database.ask(|client| overview::session_events(client, None, EVENTS));
     let body = html! {
         (search(""))
+        (lost_sign(&lines))
         (tiles(context, &lines, &minutes))
         @if let Some(why) = &wrong { (unread("What the database knows of the routers", why)) }
         section {
@@ -201,18 +216,32 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     Page { status: 200, title: "Status".to_owned(), body }
 }
 
+/// The sign beside the collector's own: how many routers are not connected, wherever that would be.
+fn lost_sign(lines: &[Line]) -> Markup {
+    let lost: Vec<&Line> = lines.iter().filter(|line| !line.standing.is_connected()).collect();
+    let stale = lost.iter().filter(|line| line.expires_at.is_some()).count();
+    html! {
+        @if !lost.is_empty() {
+            p {
+                a.pill.bad href={ "/?state=" (LOST) "#routers" } { (lost.len()) " of " (lines.len()) " routers are down or stale" }
+                @if stale > 0 { " " span.faint { "routes of " (stale) " are kept for a while" } }
+            }
+        }
+    }
+}
+
 fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
-    let ours = || lines.iter().filter(|line| line.standing != Standing::Elsewhere);
-    let up = ours().filter(|line| line.standing >= Standing::Dumping).count();
-    let (tables, synchronised) = ours().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronised));
+    let up = lines.iter().filter(|line| line.standing.is_connected()).count();
+    let (tables, synchronised) =
+        lines.iter().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronised));
     let routes: u64 = lines.iter().map(|line| line.routes).sum();
-    let lag = ours().filter(|line| line.standing >= Standing::Dumping).filter_map(|line| line.lag).max();
+    let lag = lines.iter().filter(|line| line.standing.is_connected()).filter_map(|line| line.lag).max();
     // The last whole minute.
     let rate = minutes.iter().rev().nth(1).map_or(0, |minute| minute.total());
     let (process, spool) = (&context.meters.process, &context.meters.spool);
     html! {
         dl.tiles {
-            (tile("Routers connected", &format!("{up}"), &format!("of {}", ours().count())))
+            (tile("Routers connected", &format!("{up}"), &format!("of {}", lines.len())))
             (tile("Tables in sync", &words::grouped(synchronised), &format!("of {}", words::grouped(tables))))
             (tile("Routes", &words::short(routes), &format!("{} stored", words::grouped(routes))))
             (tile("Changes", &words::short(rate), "in the last minute"))
@@ -240,7 +269,10 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
     let (find, standing) = (request.value("find"), request.value("state"));
     let shown: Vec<&Line> = lines
         .iter()
-        .filter(|line| (standing.is_empty() || line.standing.word() == standing) && (find.is_empty() || line.has(find)))
+        .filter(|line| {
+            standing.is_empty() || line.standing.word() == standing || standing == LOST && !line.standing.is_connected()
+        })
+        .filter(|line| find.is_empty() || line.has(find))
         .collect();
     let pages = shown.len().div_ceil(PER_PAGE).max(1);
     let page = request.value("page").parse().unwrap_or(1).clamp(1, pages);
@@ -263,6 +295,12 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
             div.filters {
                 nav aria-label="By state" {
                     a href=(link("", 1)) aria-current=[standing.is_empty().then_some("true")] { "all" }
+                    @let lost = lines.iter().filter(|line| !line.standing.is_connected()).count();
+                    @if lost > 0 {
+                        a href=(link(LOST, 1)) title="no session" aria-current=[(standing == LOST).then_some("true")] {
+                            "not connected " span.faint { (lost) }
+                        }
+                    }
                     @for of in Standing::ALL.into_iter().filter(|of| count(*of) > 0) {
                         a href=(link(of.word(), 1)) title=(of.meaning()) aria-current=[(standing == of.word()).then_some("true")] {
                             (of.word()) " " span.faint { (count(of)) }
@@ -296,7 +334,8 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
 }
 
 fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
-    let elsewhere = line.collector_id.as_ref().filter(|id| **id != context.collector_id);
+    let collector = line.session_collector.as_ref().or(line.collector_id.as_ref());
+    let elsewhere = collector.filter(|id| **id != context.collector_id);
     html! {
         tr {
             td { (line.standing.show()) }
@@ -307,6 +346,7 @@ fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
                     @if let Some(number) = line.as_number { " AS" (number) }
                     @if let Some(collector) = elsewhere { " at " (collector) }
                 }
+                @if let Some(lost) = lost(line) { span.faint { (lost) } }
             }
             td.wide.mono { @match line.address { Some(address) => (address), None => (words::NOTHING) } }
             td.number data-name="tables" { (line.synchronised) "/" (line.tables) }
@@ -321,6 +361,13 @@ fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
             }
         }
     }
+}
+
+/// Since when a router has been lost, and when its routes go, as far as anybody says so.
+pub(super) fn lost(line: &Line) -> Option<String> {
+    let since = line.since.filter(|_| !line.standing.is_connected())?;
+    let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
+    Some(format!("lost since {}{goes}", since.to_utc()))
 }
 
 /// The address of a router's own page.

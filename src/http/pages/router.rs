@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::layout::{search, state, unread};
-use super::overview::{Line, session_events};
+use super::overview::{Line, lost, session_events};
 use super::{Context, Database, Page, plot, words};
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{RouterId, Timestamp};
@@ -37,6 +37,7 @@ pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page
         (search(""))
         section {
             h1 { (name) " " (line.standing.show()) }
+            @if let Some(lost) = lost(&line) { p { (lost) } }
             (facts(&line, detail.as_ref(), meter.as_deref(), now))
         }
         @if let Some(why) = wrong { (unread("What the database knows of this router", &why)) }
@@ -47,7 +48,7 @@ pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page
                 div.scale { span { "60 min ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
             }
         }
-        (tables(detail.as_ref(), meter.as_deref(), now))
+        (tables(detail.as_ref(), meter.as_deref(), line.standing.is_connected(), now))
         @match &peers {
             Ok(peers) => (neighbours(peers, now)),
             Err(why) => (unread("The neighbours", why)),
@@ -68,6 +69,7 @@ fn as_row(detail: &RouterDetail) -> overview::RouterRow {
         hostname: detail.hostname.clone(),
         as_number: detail.as_number,
         collector_id: detail.collector_id.clone(),
+        standing: detail.standing.clone(),
         tables: i64::try_from(all().count()).unwrap_or(i64::MAX),
         synchronised: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
         last_message: all().filter_map(|table| table.last_message).max(),
@@ -105,7 +107,7 @@ fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>
 /// One table from both sides.
 type Both<'a> = (Option<&'a TableRow>, Option<&'a TableMeter>);
 
-fn tables(detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
+fn tables(detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, is_up: bool, now: Timestamp) -> Markup {
     let live = meter.map(RouterMeter::tables).unwrap_or_default();
     let mut all: BTreeMap<(&str, i16), Both<'_>> = BTreeMap::new();
     for table in detail.map(|detail| detail.tables.as_slice()).unwrap_or_default() {
@@ -114,7 +116,6 @@ fn tables(detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, now: Times
     for ((name, afi), meter) in &live {
         all.entry((name, afi.column())).or_default().1 = Some(meter);
     }
-    let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
     html! {
         section {
             h2 { "Tables" span.faint { (all.len()) } }
@@ -147,10 +148,13 @@ fn table(name: &str, afi: i16, (row, meter): &Both<'_>, is_up: bool, now: Timest
         Some(meter) => words::grouped(value(meter)),
         None => words::NOTHING.to_owned(),
     };
-    let standing = match meter {
-        _ if !is_up => state("warn", "held"),
-        Some(meter) if meter.synchronised.get() > 0 => state("ok", "in sync"),
-        Some(_) | None => state("warn", "dumping"),
+    // Where another collector has the router, the database alone knows.
+    let is_complete =
+        meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronised.get() > 0);
+    let standing = match (is_up, is_complete) {
+        (false, _) => state("warn", "stale"),
+        (true, true) => state("ok", "in sync"),
+        (true, false) => state("warn", "dumping"),
     };
     html! {
         tr {
