@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{Failure, print};
+use super::{Failure, manual, print};
 use crate::config::{DefaultValue, Setting, TABLE};
 
 /// For which shell.
@@ -71,7 +71,7 @@ fn page(out: &mut Vec<u8>) -> io::Result<()> {
         heading.to_writer(out)?;
     }
     settings(out)?;
-    man.render_extra_section(out)?;
+    manual::sections(out)?;
     man.render_version_section(out)
 }
 

@@ -14,6 +14,7 @@ pub mod decode;
 pub mod doctor;
 pub mod lookup;
 pub mod maintenance;
+mod manual;
 pub mod migrate;
 pub mod record;
 pub mod replay;

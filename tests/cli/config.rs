@@ -208,6 +208,12 @@ fn completions_and_the_manual_page_know_every_command_and_setting() {
     for command in commands {
         assert!(page.contains(&format!("\n.SS {command}\n")), "{command}");
     }
+    for section in ["EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"] {
+        assert!(
+            page.contains(&format!("\n.SH \"{section}\"\n")) || page.contains(&format!("\n.SH {section}\n")),
+            "{section}"
+        );
+    }
     for setting in rib_ingester::config::TABLE {
         assert!(page.contains(&format!("\\fB{}\\fR", setting.variable())), "{}", setting.name);
     }

@@ -1,0 +1,74 @@
+//! The sections of the manual page that neither the commands nor the settings make.
+
+use std::io;
+
+use clap_mangen::roff::{Roff, bold, roman};
+
+/// A list with a heading: each item is a term in bold letters and its text.
+type Section = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// In their order; `man-pages(7)` has it so.
+const SECTIONS: &[Section] = &[
+    (
+        "EXIT STATUS",
+        &[
+            ("0", "Done. Of serve: stopped in order, and what was read is stored or in the spool."),
+            (
+                "1",
+                "Failed: the database does not answer, a file cannot be read, a recording breaks off, doctor finds a \
+                 fault. Of serve: input was given up at the stop, or a thread ended; another start is worth a try.",
+            ),
+            ("2", "Wrong use or wrong configuration. Nothing was done, and another try ends the same way."),
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            ("/etc/rib-ingester/rib-ingester.env", "The settings, as systemd reads them for the service."),
+            (
+                "/var/lib/rib-ingester",
+                "The state folder of the service: the spool, what an earlier process had set aside, and in rejected/ \
+                 messages and rows that were refused.",
+            ),
+            ("/usr/share/doc/rib-ingester", "README and the pages of the documentation, where a package put them."),
+            ("/usr/share/rib-ingester", "Prometheus alert rules and a Grafana dashboard, likewise."),
+        ],
+    ),
+    (
+        "EXAMPLES",
+        &[
+            ("rib-ingester doctor", "Checks settings, host and database."),
+            ("rib-ingester status --watch", "Shows the routers again and again."),
+            ("rib-ingester lookup 192.0.2.1", "Shows the route that each router takes to this address."),
+            (
+                "rib-ingester decode --port 11019 bmp.pcap | jq 'select(.type == \"peer_up\")'",
+                "Shows the Peer Ups in a packet capture.",
+            ),
+            (
+                "rib-ingester record --listen 0.0.0.0:11019 --out edge1.bmp",
+                "Stores what a router sends, for a bug report.",
+            ),
+        ],
+    ),
+    (
+        "SEE ALSO",
+        &[
+            ("systemctl(1), journalctl(1), systemd.exec(5), psql(1), tcpdump(8)", ""),
+            ("RFC 7854, RFC 8671, RFC 9069", "The BGP Monitoring Protocol, Adj-RIB-Out and Loc-RIB in it."),
+        ],
+    ),
+];
+
+/// Writes them.
+pub(super) fn sections(out: &mut impl io::Write) -> io::Result<()> {
+    let mut roff = Roff::default();
+    for (heading, items) in SECTIONS {
+        roff.control("SH", [*heading]);
+        for (term, text) in *items {
+            roff.control("TP", []);
+            roff.text([bold(*term)]);
+            roff.text([roman(*text)]);
+        }
+    }
+    roff.to_writer(out)
+}
