@@ -117,6 +117,8 @@ pub struct ProcessMeter {
     pub partition_bytes: Number,
     /// Bytes of the whole database.
     pub database_bytes: Number,
+    /// Routes that a table may hold in one family; 0: any number.
+    pub table_routes_max: Number,
 }
 
 /// What the spool holds and what happened to it, as the supervisor measured it last.

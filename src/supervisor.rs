@@ -123,6 +123,8 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
+    let routes_max = settings.max_routes_per_table.and_then(|max| u64::try_from(max).ok());
+    operations.meters.process.table_routes_max.set(routes_max.unwrap_or(0));
     let shared = Arc::new(Shared {
         options: session_options(settings),
         registry,

@@ -182,6 +182,8 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     out.some("rib_ingester_history_bytes", GAUGE, help, when_known(&process.partition_bytes));
     let help = "Disk space of the database.";
     out.some("rib_ingester_database_bytes", GAUGE, help, when_known(&process.database_bytes));
+    let help = "Routes that a table may hold in one address family; 0: any number.";
+    out.one("rib_ingester_table_routes_limit", GAUGE, help, count(process.table_routes_max.get()));
 }
 
 fn writer_families(out: &mut Exposition, meters: &Meters, health: &Health) {

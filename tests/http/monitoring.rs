@@ -48,7 +48,7 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     let greet = |router: &mut FakeRouter| {
         router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(
             loc_rib,
-            &Open::of(64_500, ROUTER),
+            &Open { families: vec![(1, 1)], ..Open::of(64_500, ROUTER) },
             Some("global"),
         ));
     };
@@ -63,6 +63,8 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     router.send(&bmp::route_monitoring(loc_rib, &bmp::end_of_rib_ipv4()));
     router.send(&bmp::route_monitoring(loc_rib, &bmp::withdraw(&["10.2.0.0/16"])));
     router.send(&bmp::statistics(Peer::neighbour("192.0.2.9", 64_501), 7));
+    // More than is stored.
+    router.send(&bmp::loc_rib_statistics(loc_rib, 5));
     (ingester, router)
 }
 

@@ -52,15 +52,23 @@ fn its_commands_and_queries_can_be_run() {
 }
 
 #[test]
-fn every_alarm_is_explained_and_no_other() {
+fn every_alert_has_its_heading_and_no_other_and_leads_there() {
+    /// Where the Debian package puts the page.
+    const PAGE: &str = "file:///usr/share/doc/rib-ingester/docs/alerts.md#";
     let rules = read("docs/monitoring/alerts.yml");
-    let alarms: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    let page = read("docs/operators-guide.md");
-    let explained: BTreeSet<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `RibIngester")?.split('`').next()).collect();
-    let alarms: BTreeSet<&str> = alarms.iter().map(|name| name.strip_prefix("RibIngester").unwrap()).collect();
-    assert!(alarms.len() > 5);
-    assert_eq!(explained, alarms);
+    let mut alerts = BTreeSet::new();
+    for rule in rules.split("- alert: ").skip(1) {
+        let name = rule.lines().next().unwrap();
+        let runbook = format!("runbook_url: \"{PAGE}{}\"", name.to_lowercase());
+        assert!(rule.contains(&runbook), "{name}: no {runbook}");
+        alerts.insert(name);
+    }
+    let page = read("docs/alerts.md");
+    let explained: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert!(alerts.len() > 5);
+    assert_eq!(explained, alerts);
+    let links: BTreeSet<String> = alerts.iter().map(|name| name.to_lowercase()).collect();
+    assert!(links.is_subset(&anchors(&page)));
 }
 
 /// The README and every page, relative to the project.
