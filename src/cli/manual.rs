@@ -15,8 +15,9 @@ const SECTIONS: &[Section] = &[
             ("0", "Done. Of serve: stopped in order, and what was read is stored or in the spool."),
             (
                 "1",
-                "Failed: the database does not answer, a file cannot be read, a recording breaks off, doctor finds a \
-                 fault. Of serve: input was given up at the stop, or a thread ended; another start is worth a try.",
+                "Failed, or nothing found: the database does not answer, lookup has no match, decode meets a stream that \
+                 breaks, doctor finds a fault. Of serve: input was given up at the stop, or a thread ended; another start \
+                 is worth a try.",
             ),
             ("2", "Wrong use or wrong configuration. Nothing was done, and another try ends the same way."),
         ],
@@ -24,7 +25,10 @@ const SECTIONS: &[Section] = &[
     (
         "FILES",
         &[
-            ("/etc/rib-ingester/rib-ingester.env", "The settings, as systemd reads them for the service."),
+            (
+                "/etc/rib-ingester/rib-ingester.env",
+                "The settings, as systemd reads them for the service; commands of root read it too.",
+            ),
             (
                 "/var/lib/rib-ingester",
                 "The state folder of the service: the spool, what an earlier process had set aside, and in rejected/ \
