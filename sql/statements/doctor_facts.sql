@@ -20,6 +20,8 @@ SELECT current_setting('server_version_num')::int AS version,
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_tables,
        (SELECT min(pg_get_userbyid(c.relowner)::text) FROM pg_class c
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_owner,
+       (SELECT string_agg(privilege, ', ' ORDER BY privilege DESC) FROM unnest('{SELECT,INSERT}'::text[]) AS privilege
+        WHERE NOT has_table_privilege(to_regclass('route_events'), privilege)) AS history_lacks,
        (SELECT count(*) FROM pg_stat_activity) AS connections,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_max,
        pg_database_size(current_database()) AS database_bytes,

@@ -1,7 +1,8 @@
 //! What the writers are doing, in numbers that other threads read, and whether the database takes it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::Waiting;
@@ -12,7 +13,8 @@ use crate::store;
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
-    waiting_for_history: AtomicUsize,
+    /// The state writers that wait for a history that stands still, and why it does.
+    history_stands: Mutex<BTreeMap<String, String>>,
     outage: Outage,
     database: OnceLock<String>,
     /// Changes and events that are in memory because they are not stored.
@@ -45,17 +47,24 @@ impl Health {
         self.failing.load(Ordering::Acquire) == 0
     }
 
-    /// Whether no state writer waits for a history that stands still.
-    pub fn history_moves(&self) -> bool {
-        self.waiting_for_history.load(Ordering::Acquire) == 0
+    /// Why history stands still, if a state writer waits for it.
+    pub fn history_trouble(&self) -> Option<String> {
+        self.history_stands().values().next().cloned()
     }
 
-    pub(super) fn begin_waiting_for_history(&self) {
-        self.waiting_for_history.fetch_add(1, Ordering::AcqRel);
+    /// The state writer `who` waits for a history that stands still, for this reason.
+    pub(super) fn history_stands_for(&self, who: &str, why: &str) {
+        self.history_stands().insert(who.to_owned(), why.to_owned());
     }
 
-    pub(super) fn end_waiting_for_history(&self) {
-        self.waiting_for_history.fetch_sub(1, Ordering::AcqRel);
+    /// It waits no more.
+    pub(super) fn history_moves_for(&self, who: &str) {
+        self.history_stands().remove(who);
+    }
+
+    /// A panic elsewhere leaves this whole.
+    fn history_stands(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.history_stands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread `who` cannot do its work for want of a database. However many say so, one error is logged.
@@ -71,6 +80,11 @@ impl Health {
     /// Why the database takes nothing, as far as it is known.
     pub fn cause(&self) -> Option<String> {
         self.outage.cause()
+    }
+
+    /// Why the thread `who` gets nothing through, as far as it is known.
+    pub(super) fn cause_of(&self, who: &str) -> Option<String> {
+        self.outage.cause_of(who)
     }
 
     /// The thread `who` does without the database from here on.

@@ -4,6 +4,10 @@
 //! writer opens a transaction it waits until all of them are stored, so that no stored route ever lacks its event. Nothing
 //! is locked meanwhile; the event writer, which waits for nobody, wakes it. The event writer is told that somebody
 //! waits, so that it stops gathering: a route is gathered once, not twice one after the other.
+//!
+//! Where history stands still, state stands too, and the log and `/readyz` say why: what the event writer met, or who holds the
+//! lock that it waits for. State does not go on without it: a crash would leave removals without an event that nothing
+//! tells any more, and the row of a mass removal is read as older than the events that come late.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +19,19 @@ use super::link::Link;
 use super::op::Ownership;
 use super::sender::writer_of;
 use crate::model::RouterId;
+use crate::store::lock_waits;
 
 /// How often a writer that waits looks for a stop and for the loss of the router.
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long history may stand still before the log and `/readyz` say that state waits for it.
 const STANDSTILL_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is looked why.
+const LOOK_EVERY: Duration = STANDSTILL_MAX;
+
+/// How often it is said again while it lasts and the reason stays.
+const TELL_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The way to tell event writers that somebody waits for them.
 #[derive(Clone, Debug)]
@@ -42,6 +53,11 @@ impl Hurry {
         // One word is enough until it is heard.
         let (to, ends): (Vec<_>, Vec<_>) = (0..event_writers).map(|_| bounded(1)).unzip();
         (Hurry { to: to.into() }, ends)
+    }
+
+    /// The event writer of a router.
+    fn writer_of(&self, router: &RouterId) -> String {
+        super::event_writer_name(writer_of(router, self.to.len().max(1)))
     }
 
     fn tell(&self, router: &RouterId) {
@@ -66,16 +82,18 @@ impl Lead {
     }
 
     /// Waits until that history is stored. `false`: the grace at the stop is over.
-    pub(super) fn wait(&mut self, link: &Link, health: &Health) -> bool {
+    pub(super) fn wait(&mut self, link: &mut Link, health: &Health) -> bool {
         self.awaited.iter().all(|(owner, pieces)| self.wait_for(owner, *pieces, link, health)) && {
             self.awaited.clear();
             true
         }
     }
 
-    fn wait_for(&self, owner: &Ownership, pieces: u64, link: &Link, health: &Health) -> bool {
+    fn wait_for(&self, owner: &Ownership, pieces: u64, link: &mut Link, health: &Health) -> bool {
         let history = &owner.progress.events;
-        let mut standstill = Standstill { moved: Instant::now(), at: (0, 0), said: None };
+        let now = Instant::now();
+        let writer = self.hurry.writer_of(&owner.router);
+        let mut standstill = Standstill { writer, moved: now, at: (0, 0), looked: now, said: None };
         let is_there = loop {
             // The routes of a router that is lost are not written.
             if history.has_stored(pieces) || owner.is_lost() {
@@ -95,36 +113,70 @@ impl Lead {
 
 /// Whether history moves while somebody waits for it.
 struct Standstill {
+    /// Who writes it.
+    writer: String,
     moved: Instant,
     /// Pieces of the session and events of all that were stored then.
     at: (u64, u64),
-    /// Since when it has been said.
-    said: Option<Instant>,
+    /// When it was looked last why it does not.
+    looked: Instant,
+    said: Option<Said>,
+}
+
+/// What was said of it.
+struct Said {
+    /// Since when it stood still when that was said first.
+    since: Instant,
+    /// When it was said last, and why it stood still.
+    at: Instant,
+    why: String,
 }
 
 impl Standstill {
-    fn look(&mut self, at: (u64, u64), owner: &Ownership, link: &Link, health: &Health) {
+    fn look(&mut self, at: (u64, u64), owner: &Ownership, link: &mut Link, health: &Health) {
         link.beat();
+        let now = Instant::now();
         if at != self.at {
-            (self.moved, self.at) = (Instant::now(), at);
-        } else if self.said.is_none() && self.moved.elapsed() >= STANDSTILL_MAX {
-            self.said = Some(self.moved);
-            health.begin_waiting_for_history();
+            (self.moved, self.at) = (now, at);
+        }
+        if now - self.moved < STANDSTILL_MAX || (self.said.is_some() && now - self.looked < LOOK_EVERY) {
+            return;
+        }
+        self.looked = now;
+        let why = why(&self.writer, link, health);
+        health.history_stands_for(link.thread(), &why);
+        let is_news = self.said.as_ref().is_none_or(|said| said.why != why || now - said.at >= TELL_EVERY);
+        if is_news {
             log::warn!(
-                "router {}: {} waits for history, which has stored nothing for {} s",
+                "router {}: {} waits for history, which has stored nothing for {} s: {why}",
                 owner.router,
                 link.thread(),
                 self.moved.elapsed().as_secs()
             );
+            let since = self.said.as_ref().map_or(self.moved, |said| said.since);
+            self.said = Some(Said { since, at: now, why });
         }
     }
 
     fn end(self, is_there: bool, link: &Link, health: &Health) {
-        if let Some(since) = self.said {
-            health.end_waiting_for_history();
+        if let Some(said) = self.said {
+            health.history_moves_for(link.thread());
             if is_there {
-                log::info!("history: stored, {} goes on after {:.1} s", link.thread(), since.elapsed().as_secs_f64());
+                let seconds = said.since.elapsed().as_secs_f64();
+                log::info!("history: stored, {} goes on after {seconds:.1} s", link.thread());
             }
         }
+    }
+}
+
+/// Why history stands still, as well as it can be told. Numbers that only grow are left out: what stays is said once.
+fn why(writer: &str, link: &mut Link, health: &Health) -> String {
+    let waits = link.glance(|client| lock_waits::of_threads_at_once(client, writer));
+    if let Some(wait) = waits.into_iter().flatten().find(|wait| wait.thread == writer) {
+        return wait.to_string();
+    }
+    match health.cause_of(writer) {
+        Some(cause) => format!("{writer}: {cause}"),
+        None => format!("{writer} waits for the answer to a statement"),
     }
 }

@@ -202,6 +202,16 @@ impl Link {
         done.is_ok()
     }
 
+    /// Does `work` once, on the connection that is there, and tells nobody when it fails.
+    pub(super) fn glance<T>(&mut self, work: impl FnOnce(&mut Client) -> store::Result<T>) -> Option<T> {
+        let done = work(self.client.as_mut().filter(|client| !client.is_closed())?);
+        if let Err(error) = &done {
+            log::debug!("database: {} did not learn what it asked for: {error}", self.thread);
+            self.client = None;
+        }
+        done.ok()
+    }
+
     /// Does `work` that no row can be at fault for, whatever the database says. `None`: the grace at the stop is over.
     pub(super) fn insist<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {

@@ -108,11 +108,16 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
     for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
-        let name = format!("events-{i}");
+        let name = event_writer_name(i);
         let writer = EventWriter::new(options.clone(), &name, stop.clone(), health.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }
     Ok((Pipeline { threads, health }, sender))
+}
+
+/// How the event writer of this number is called.
+fn event_writer_name(number: usize) -> String {
+    format!("events-{number}")
 }
 
 impl Pipeline {

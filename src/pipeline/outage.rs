@@ -27,7 +27,7 @@ struct Inner {
 struct Trouble {
     since: Instant,
     /// The threads that it keeps from their work, and what each met last.
-    met_by: BTreeMap<String, String>,
+    met_by: BTreeMap<String, Met>,
     /// The cause that was logged last, and when.
     told: (String, Instant),
     /// All that were.
@@ -36,6 +36,15 @@ struct Trouble {
     latest: String,
     /// What waited when the first of them got through.
     waited: Option<Waited>,
+}
+
+/// What a thread met.
+#[derive(Debug)]
+struct Met {
+    /// What tells it from others.
+    cause: String,
+    /// The same in words.
+    words: String,
 }
 
 /// What the database has not got yet.
@@ -56,16 +65,17 @@ impl Outage {
         let how = if error.is_unanswered() { "not reached" } else { "not usable" };
         let latest = format!("{how}: {target}: {error}");
         let Some(trouble) = &mut inner.now else {
-            let met_by = BTreeMap::from([(who.to_owned(), cause.clone())]);
+            let met_by = BTreeMap::from([(who.to_owned(), Met { cause: cause.clone(), words: latest.clone() })]);
             log::error!("database: {latest} ({who}); trying again until it can");
             let all_told = BTreeSet::from([cause.clone()]);
             inner.now = Some(Trouble { since: now, met_by, told: (cause, now), all_told, latest, waited: None });
             return;
         };
-        let is_news = match trouble.met_by.insert(who.to_owned(), cause.clone()) {
+        let met = Met { cause: cause.clone(), words: latest.clone() };
+        let is_news = match trouble.met_by.insert(who.to_owned(), met) {
             // One more thread may only now find what others met a while ago.
             None => !trouble.all_told.contains(&cause),
-            Some(last) => last != cause && trouble.told.0 != cause,
+            Some(last) => last.cause != cause && trouble.told.0 != cause,
         };
         let is_due = now.duration_since(trouble.told.1) >= TELL_EVERY;
         if is_due || is_news {
@@ -82,6 +92,11 @@ impl Outage {
     /// The latest cause, while there is one.
     pub(super) fn cause(&self) -> Option<String> {
         self.lock().now.as_ref().map(|trouble| trouble.latest.clone())
+    }
+
+    /// What `who` met last, while it does not get through.
+    pub(super) fn cause_of(&self, who: &str) -> Option<String> {
+        Some(self.lock().now.as_ref()?.met_by.get(who)?.words.clone())
     }
 
     /// `who` got through. When the last one has, it is over.
@@ -162,6 +177,7 @@ mod tests {
         outage.begin("one", "me@db:1/rib", &away("no answer for 8 s"));
         assert_eq!(told(&outage), "no answer for  s", "numbers make no other cause");
         assert_eq!(outage.cause().unwrap(), "not reached: me@db:1/rib: no answer for 8 s");
+        assert_eq!((outage.cause_of("one"), outage.cause_of("two")), (outage.cause(), None));
         outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
         assert!(told(&outage).contains("who"));
         let cause = outage.cause().unwrap();

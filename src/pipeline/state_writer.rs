@@ -302,7 +302,7 @@ impl StateWriter {
         let starts = self.begin_dumps(std::mem::take(&mut batch.starts));
         batch.coalesce();
         let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
-        if needs_history && !self.lead.wait(&self.link, &self.health) {
+        if needs_history && !self.lead.wait(&mut self.link, &self.health) {
             self.count_given_up(ends.len());
             let all = 0..batch.rows.len();
             return self.give_up(&batch, all, &[]);

@@ -7,6 +7,7 @@ use postgres::Client;
 use postgres::types::Type;
 
 use super::error::Result;
+use super::lock_waits::{self, LockWait};
 use super::partitions::{EVENTS, Partition, SNAPSHOTS, Series, State, day_of, holes};
 use super::router_state::{self, RouterState};
 use super::{events, migrate, partitions};
@@ -83,6 +84,10 @@ pub struct Facts {
     pub troubles: Vec<(String, String)>,
     /// Peers whose messages do not carry path identifiers as their capabilities say; empty before the migration.
     pub add_path: Vec<AddPathDeviation>,
+    /// Threads of collectors that wait for a lock.
+    pub lock_waits: Vec<LockWait>,
+    /// What of SELECT and INSERT on `route_events` the role lacks; `None`: nothing, or there is no such table.
+    pub history_lacks: Option<String>,
     /// The collectors that are alive; empty before the migration.
     pub live_collectors: Vec<String>,
     /// How many routers are in each state that one is in; empty before the migration.
@@ -136,6 +141,12 @@ pub struct AddPathDeviation {
 pub fn read(client: &mut Client) -> Result<Facts> {
     let clock_ahead = compare_clocks(client)?;
     let mut unreadable = None;
+    let lock_waits = lock_waits::of_threads(client, "").unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
+    // What is locked is in the way of others, and is named; here it is not waited for.
+    client.batch_execute("SET lock_timeout = '2s'")?;
     let pending = migrate::missing(client).unwrap_or_else(|error| {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
@@ -170,6 +181,8 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         Vec::new()
     });
     Ok(Facts {
+        lock_waits,
+        history_lacks: row.get("history_lacks"),
         add_path,
         live_collectors,
         routers,

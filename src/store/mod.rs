@@ -13,6 +13,7 @@ pub mod facts;
 pub mod fate;
 mod frames;
 pub mod load;
+pub mod lock_waits;
 pub mod lookup;
 pub mod migrate;
 pub mod overview;

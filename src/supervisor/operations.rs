@@ -81,12 +81,14 @@ impl Operations {
         shared.pipeline.measure(&self.meters);
         self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
-        let writers = match (self.health.is_ready(), self.health.history_moves()) {
-            (false, _) => Err(format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"))),
-            (true, moves) => silence_of(&["state-", "events-"], WRITER_SILENCE_MAX).and(match moves {
-                false => Err("state waits for history, which stands still, see the log".to_owned()),
-                true => Ok(()),
-            }),
+        let silence = silence_of(&["state-", "events-"], WRITER_SILENCE_MAX);
+        let writers = match (self.health.history_trouble(), self.health.is_ready()) {
+            (Some(why), _) => {
+                let silence = silence.err().map_or_else(String::new, |silence| format!("; {silence}"));
+                Err(format!("state waits for history, which stands still: {why}{silence}"))
+            }
+            (None, false) => Err(format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"))),
+            (None, true) => silence,
         };
         self.meters.set_part("writers", writers);
         // The probe itself says so when it gives up.

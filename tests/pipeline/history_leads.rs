@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+use std::process::Command;
+
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::Ingester;
 use crate::common::pg::TestDb;
 use crate::common::rows;
 use crate::common::rows::{Writers, announce, event, table, wait_for};
@@ -107,4 +111,71 @@ fn a_lost_router_ends_the_wait_for_its_history() {
     lock.batch_execute("COMMIT").unwrap();
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows(ROUTES), ["1"]);
+}
+
+/// What `doctor` says of these checks, and its remedies.
+fn doctor(url: &str, check: &str) -> String {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    run.env_clear().args(["doctor", "--json"]).env("RIB_INGESTER_DATABASE_URL", url);
+    let output = run.env("RIB_INGESTER_HTTP_LISTEN", "off").output().unwrap();
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let of_check = checks.iter().filter(|one| one["check"] == check);
+    of_check.map(|one| format!("{}: {} -> {}\n", one["state"], one["found"], one["remedy"])).collect()
+}
+
+#[test]
+fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
+    let db = TestDb::migrated();
+    let mut ingester = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "43200")]);
+    let peer = Peer::loc_rib("10.255.0.1");
+    let mut router = ingester.connect();
+    let up = bmp::peer_up(peer, &Open::of(64_500, "10.255.0.1"), Some("global"));
+    router.send(&bmp::initiation(b"edge1", b"")).send(&up);
+    let mut say = |prefix: &str| {
+        let update = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &[prefix]);
+        router.send(&bmp::route_monitoring(peer, &update));
+    };
+    say("10.1.0.0/16");
+    wait_for("the first route", || db.rows(ROUTES) == ["1"]);
+    wait_for("the days to be there", || ingester.count_logged("created") == 2);
+
+    // Somebody holds a lock, doctor's own reading of partitions among those whom it keeps.
+    let mut holder = db.client();
+    let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    holder
+        .batch_execute(
+            "SET application_name = 'nightly report'; BEGIN; LOCK TABLE route_events IN ACCESS EXCLUSIVE MODE",
+        )
+        .unwrap();
+    say("10.2.0.0/16");
+    let who = format!("held by process {pid} of the server (nightly report)");
+    let waits = format!("events-0 waits for a lock on route_events, {who}");
+    let line = ingester.logged("waits for history, which has stored nothing for ");
+    assert!(line.ends_with(&format!(" s: {waits}")), "{line}");
+    wait_for("readyz to say so", || {
+        let (status, _, text) = ingester.get("/readyz");
+        status == 503 && text.contains(&format!("state waits for history, which stands still: {waits}"))
+    });
+    let said = doctor(&db.url(), "locks");
+    assert!(said.contains(&waits) && said.contains("pg_terminate_backend"), "{said}");
+    holder.batch_execute("COMMIT").unwrap();
+    ingester.logged("history: stored, state-");
+    wait_for("the second route", || db.rows(ROUTES) == ["2"]);
+
+    // A right is missing.
+    let role = holder.query_one("SELECT current_user::text", &[]).unwrap().get::<_, String>(0);
+    holder.batch_execute(&format!("REVOKE INSERT ON route_events FROM {role}")).unwrap();
+    say("10.3.0.0/16");
+    let denied = "s: events-0: not usable: ";
+    wait_for("the log to say so", || ingester.log().iter().any(|line| line.contains(denied) && line.contains("42501")));
+    let said = doctor(&db.url(), "history");
+    assert!(said.contains(&format!("GRANT INSERT ON route_events TO {role}")), "{said}");
+    let (status, _, text) = ingester.get("/readyz");
+    assert!(status == 503 && text.contains("which stands still: events-0: not usable: "), "{text}");
+    holder.batch_execute(&format!("GRANT INSERT ON route_events TO {role}")).unwrap();
+    wait_for("the third route", || db.rows(ROUTES) == ["3"]);
+    assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["3|3"]);
+    wait_for("readyz to be well", || ingester.get("/readyz").0 == 200);
+    assert_eq!((doctor(&db.url(), "history"), doctor(&db.url(), "locks")), (String::new(), String::new()));
+    assert!(ingester.stop().success());
 }

@@ -246,3 +246,86 @@ fn a_clock_that_is_wrong_by_years_does_not_make_all_history_old() {
     assert_eq!(rows(&server, began), ["1"]);
     assert!(ingester.stop().success());
 }
+
+/// What a command of the collector prints.
+fn run(server: &Server, command: &str) -> String {
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    let output = run.env_clear().arg(command).env("RIB_INGESTER_DATABASE_URL", &server.url).output().unwrap();
+    [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
+}
+
+#[test]
+fn days_that_an_operator_made_in_local_time_end_and_no_event_is_lost() {
+    let Some(clock) = Clock::new() else { return };
+    clock.shift(before_midnight(20, 0));
+    let server = server(&clock);
+    run(&server, "migrate");
+    let [today, next] =
+        [0, 1].map(|days| rows(&server, &format!("SELECT (now() AT TIME ZONE 'UTC')::date + {days}"))[0].clone());
+    // Two hours ahead of UTC. The second one begins four hours late, as after a night's work on it.
+    let of_operator = format!(
+        "CREATE TABLE local_one PARTITION OF route_events FOR VALUES FROM ('{today} 00:00+02') TO ('{next} 00:00+02');
+         CREATE TABLE local_two PARTITION OF route_events
+             FOR VALUES FROM ('{next} 04:00+02') TO (('{next} 00:00+02'::timestamptz + interval '1 day'))"
+    );
+    postgres::Client::connect(&server.url, postgres::NoTls).unwrap().batch_execute(&of_operator).unwrap();
+    let mut ingester = Ingester::start(&server.url, &[("MAINTENANCE_INTERVAL_SECS", "1")]);
+    let mut router = ingester.connect();
+    greet(&mut router);
+    let (first, second) = (today.replace('-', ""), next.replace('-', ""));
+    let partitions = [
+        format!("route_events_{first}"),
+        format!("route_events_{second}"),
+        "local_two".to_owned(),
+        format!("route_events_{second}_2"),
+    ];
+    let mut said = 0;
+    // Midnight passes by itself; from there the clock leaps to where the operator's partition begins and ends.
+    for (partition, at) in partitions.iter().zip([20, 20, -3 * 3_600, -23 * 3_600]) {
+        if at < 0 {
+            clock.shift(before_midnight(at, 0));
+        }
+        let count = format!("SELECT count(*) FROM route_events WHERE tableoid = to_regclass('{partition}')");
+        eventually("events in the partition", || {
+            router.send(&announce(&format!("10.{}.0.0/16", said % 200), said));
+            said += 1;
+            (rows(&server, &count)[0] != "0").then_some(())
+        });
+    }
+    let all: Vec<String> = (0..said).map(|generation| generation.to_string()).collect();
+    eventually_equal(all.len(), || history(&server).len());
+    assert_eq!(history(&server), all);
+    assert_eq!((ingester.count_logged("error"), ingester.count_logged("maintenance: ")), (0, 0));
+    let status = run(&server, "status");
+    assert!(
+        status.contains("local_two") && status.contains(&format!("{next}T02:00:00Z to {next}T22:00:00Z")),
+        "{status}"
+    );
+
+    // With a DEFAULT partition a day that leaps past all others goes there: its own cannot be made any more, the next one can.
+    let rest = "CREATE TABLE rest PARTITION OF route_events DEFAULT";
+    postgres::Client::connect(&server.url, postgres::NoTls).unwrap().batch_execute(rest).unwrap();
+    clock.shift(5 * DAY);
+    eventually("an event in the DEFAULT partition", || {
+        router.send(&announce("10.1.0.0/16", said));
+        said += 1;
+        (rows(&server, "SELECT count(*) FROM rest")[0] != "0").then_some(())
+    });
+    let dates =
+        "SELECT to_char((now() AT TIME ZONE 'UTC')::date + days, 'YYYYMMDD') FROM generate_series(0, 1) AS days";
+    let days = rows(&server, dates);
+    eventually("the next day to be made", || {
+        let made = format!("SELECT to_regclass('route_events_{}') IS NOT NULL", days[1]);
+        (rows(&server, &made) == ["t"]).then_some(())
+    });
+    let remedy = "rest is a DEFAULT partition of route_events: a day of which it has rows cannot be made: ALTER TABLE route_events \
+                  DETACH PARTITION rest";
+    ingester.logged(remedy);
+    let status = run(&server, "status");
+    assert!(status.contains("rest") && status.contains("DEFAULT: whatever no other takes"), "{status}");
+    assert!(run(&server, "doctor").contains("rest is a DEFAULT partition"), "{}", run(&server, "doctor"));
+    let all: Vec<String> = (0..said).map(|generation| generation.to_string()).collect();
+    eventually_equal(all.len(), || history(&server).len());
+    assert_eq!(history(&server), all);
+    assert!(ingester.stop().success());
+}

@@ -314,6 +314,7 @@ fn commands_bound_their_waits_on_a_unix_socket_too() {
     holder.batch_execute("BEGIN; LOCK TABLE route_events, router_owner IN ACCESS EXCLUSIVE MODE").unwrap();
     let waiting =
         "SELECT pid FROM pg_stat_activity WHERE application_name ~ '^rib-ingester/' AND wait_event_type = 'Lock'";
+    let mut frozen = Vec::new();
     std::thread::scope(|scope| {
         for command in ["status", "maintenance"] {
             let url = &url;
@@ -328,7 +329,9 @@ fn commands_bound_their_waits_on_a_unix_socket_too() {
             (pids.len() == 2).then_some(pids)
         });
         signal_backends(&server, "STOP", &pids);
+        frozen = pids;
     });
+    signal_backends(&server, "CONT", &frozen);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::facts::{AddPathDeviation, Day, Facts};
+use crate::store::lock_waits;
 use crate::store::router_state::RouterState;
 use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 
@@ -42,6 +43,7 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
         connections(settings, facts),
     ];
     checks.extend(partition_troubles(facts));
+    checks.extend(history_troubles(facts));
     checks.extend(server_settings(facts));
     checks.push(routers(facts));
     checks.extend(add_path(facts));
@@ -244,6 +246,23 @@ fn partition_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
     facts.troubles.iter().map(|(found, remedy)| Check::warning("partitions", found, remedy))
 }
 
+/// What keeps writers from history, for which state waits.
+fn history_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
+    const NAME: &str = "history";
+    let lacks = facts.history_lacks.iter().map(|lacks| {
+        Check::fault(
+            NAME,
+            format!(
+                "{} has no right to {lacks} on route_events: nothing is stored, and routes wait for it",
+                facts.role
+            ),
+            format!("GRANT {lacks} ON route_events TO {}", facts.role),
+        )
+    });
+    let waits = facts.lock_waits.iter().map(|wait| Check::warning("locks", wait.to_string(), lock_waits::LOCK_REMEDY));
+    lacks.chain(waits)
+}
+
 fn retention(settings: &Settings, facts: &Facts) -> Check {
     const NAME: &str = "retention";
     if settings.retention_days == 0 {
@@ -375,6 +394,7 @@ mod tests {
     use super::super::State;
     use super::*;
     use crate::store::facts::ClockDifference;
+    use crate::store::lock_waits::LockWait;
 
     const TODAY: Date = jiff::civil::date(2026, 11, 21);
 
@@ -417,6 +437,8 @@ mod tests {
             clock_ahead: ClockDifference { micros: 900, round_trip: Duration::from_millis(1) },
             uncovered: vec![],
             troubles: vec![],
+            lock_waits: vec![],
+            history_lacks: None,
             add_path: Vec::new(),
             live_collectors: Vec::new(),
             routers: vec![(RouterState::Up, 3), (RouterState::Dumping, 1)],
@@ -445,6 +467,16 @@ mod tests {
             assert_eq!((one.name, one.state, one.remedy.is_some()), (name, state, true), "{one:?}");
             assert!(one.found.contains(found), "{one:?}");
         };
+        check("history", State::Fault, "rib has no right to INSERT on route_events", &|facts| {
+            (facts.role, facts.history_lacks) = ("rib".to_owned(), Some("INSERT".to_owned()));
+        });
+        check("locks", State::Warning, "events-0 waits for a lock on route_events, held by process 7", &|facts| {
+            facts.lock_waits = vec![LockWait {
+                thread: "events-0".to_owned(),
+                relations: Some("route_events".to_owned()),
+                holders: Some("process 7 of the server (psql)".to_owned()),
+            }];
+        });
         check("server", State::Fault, "takes no writes", &|facts| facts.is_read_only = true);
         check("server", State::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
         check("role", State::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
