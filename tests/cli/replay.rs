@@ -254,6 +254,22 @@ fn what_cannot_be_played_is_named() {
 }
 
 #[test]
+fn a_recording_of_what_is_no_router_says_what_it_is() {
+    let folder = Folder::create("stranger");
+    let out = folder.file("recorded");
+    let mut child = command(&["record", "--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()]).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let address: SocketAddr = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    TcpStream::connect(address).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("not BMP after 0 messages: an HTTP request: "), "{rest}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn an_interrupted_recording_keeps_what_came() {
     let folder = Folder::create("interrupt");
     let out = folder.file("recorded.bmp");
