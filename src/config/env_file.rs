@@ -59,7 +59,14 @@ impl Environment {
                 let text = read(path).map_err(|error| vec![bad(path, error.to_string())])?;
                 environment.take(path, &text)?;
             }
-            _ if environment.is_given() => {}
+            _ if environment.is_given() => {
+                if of_unit.exists() {
+                    let path = of_unit.display();
+                    environment
+                        .hints
+                        .push(format!("{path} is read where no setting is given, or with --env-file {path}"));
+                }
+            }
             EnvFile::OfUnit => match read(of_unit) {
                 Ok(text) => {
                     environment.take(of_unit, &text)?;
@@ -394,6 +401,10 @@ mod tests {
         assert_eq!(
             hints(&[], &EnvFile::None, &file),
             format!("systemd reads {path} for it, this command with --env-file {path}")
+        );
+        assert_eq!(
+            hints(&[("RIB_INGESTER_LOG", "debug")], &EnvFile::OfUnit, &file),
+            format!("{path} is read where no setting is given, or with --env-file {path}")
         );
         // A folder cannot be read as a file, whoever asks.
         let said = hints(&[], &EnvFile::OfUnit, &folder.0);
