@@ -14,6 +14,7 @@
 //!  [http] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
 //!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
 //!  [replay] applies what an earlier process left in the spool
+//!  [identity] holds the lock of COLLECTOR_ID
 //!  [db-connect] makes one connection, left behind where it hangs   [db-watchdog] cuts connections whose answer is overdue
 //! ```
 //!

@@ -6,6 +6,7 @@
 mod doors;
 mod expiry;
 mod heartbeat;
+mod identity;
 mod notify;
 mod operations;
 mod reported;
@@ -70,10 +71,12 @@ pub enum Migrate {
 }
 
 /// How the collector ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Everything that was read is written.
     Clean,
+    /// Another process has taken the `COLLECTOR_ID`, in words; what was read waits in the spool.
+    Taken(String),
     /// Input was given up, or a thread ended that must not.
     Failed,
 }
@@ -111,6 +114,11 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
+    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
+    let collector = Arc::new(Collector { database_url, id, instance: left.instance });
+    // The lock is held until everything is written: who waits for it reads what we leave.
+    let written = Stop::new();
+    let identity = spawn_identity(&collector, left.lock, &operations, (&stop, &written));
     let registry = Registry::new(settings.session_hold, settings.isolation_hold, spool.first_number());
     let awaited = left.owned.iter().filter(|owned| owned.has_tables).count();
     if awaited > 0 {
@@ -142,8 +150,6 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let replay = spawn_replay(&shared, spooled);
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
-    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
-    let collector = Arc::new(Collector { database_url, id, instance: left.instance });
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
     let expiry = spawn_expiry(&collector, settings.session_hold, &operations, &shared);
 
@@ -162,7 +168,11 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let tick = || {
         logging.write_due_summaries();
         operations.measure(&shared);
+        if let Some(process) = operations.health.lock.taken_by() {
+            return Some(Died::Taken(process));
+        }
         let ended = [
+            ("identity", identity.is_finished()),
             ("listener", listeners.iter().any(JoinHandle::is_finished)),
             ("writer", pipeline.has_ended()),
             ("maintenance", maintenance.is_finished()),
@@ -170,14 +180,22 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
             (expiry::THREAD, expiry.is_finished()),
             ("spool-sync", spool_sync.is_finished()),
         ];
-        ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| name)
+        ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| Died::Thread(name))
     };
     let died = watch(&signals, reload, tick);
     info!("collector: stopping, {} sessions", shared.registry.connections());
     operations.stopping();
     stop.begin();
     shared.registry.stop_reading();
-    let mut ending = if died { Ending::Failed } else { Ending::Clean };
+    let mut ending = match died {
+        None => Ending::Clean,
+        Some(Died::Thread(_)) => Ending::Failed,
+        Some(Died::Taken(process)) => {
+            // Nothing may be written any more: all of it goes to the spool.
+            stop.give_up();
+            Ending::Taken(start::taken_by(&settings.collector_id, &process))
+        }
+    };
     spawn_deadline(&stop, settings.shutdown_timeout, signals);
     let mut readers = listeners;
     readers.extend([spooler, spool_sync, replay, expiry]);
@@ -187,15 +205,18 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let end = pipeline.join();
     let parked = intakes.park(&spool);
     report_left(&end, parked, &spool);
+    written.begin();
     // Maintenance looks for the stop between its steps. A step that takes long is taken up by the next run.
     let deadline = Instant::now() + LEFT_TO_OTHERS;
-    while Instant::now() < deadline && !(maintenance.is_finished() && heartbeat.is_finished()) {
+    while Instant::now() < deadline && !(maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished())
+    {
         thread::sleep(STOP_POLL);
     }
     store::abandon();
     if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.join().is_err() {
-        ending = Ending::Failed;
+        ending = if ending == Ending::Clean { Ending::Failed } else { ending };
     }
+    let _ = identity.join();
     // What it could not say is known all the same, six seconds later.
     let _ = heartbeat.join();
     operations.join();
@@ -274,18 +295,29 @@ fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
     })
 }
 
-/// Runs until a signal says stop, or `tick` names a thread that ended by itself; whether the latter.
-fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<&'static str>) -> bool {
+/// Why a collector ends that nobody stopped.
+enum Died {
+    /// A thread ended by itself.
+    Thread(&'static str),
+    /// Another process has taken the `COLLECTOR_ID`.
+    Taken(String),
+}
+
+/// Runs until a signal says stop, or `tick` finds a reason to end, which it returns.
+fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<Died>) -> Option<Died> {
     loop {
         match signals.recv_timeout(TICK) {
             Ok(SIGHUP) => reload(),
-            Ok(_) => return false,
+            Ok(_) => return None,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Disconnected) => return Some(Died::Thread("signals")),
         }
-        if let Some(name) = tick() {
-            error!("collector: thread {name} ended by itself, stopping");
-            return true;
+        if let Some(died) = tick() {
+            match &died {
+                Died::Thread(name) => error!("collector: thread {name} ended by itself, stopping"),
+                Died::Taken(process) => error!("collector: its COLLECTOR_ID is taken by {process}, stopping"),
+            }
+            return Some(died);
         }
     }
 }
@@ -395,6 +427,19 @@ fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &S
     let (collector, stop) = (Arc::clone(collector), stop.clone());
     let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
     spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, &stop))
+}
+
+fn spawn_identity(
+    collector: &Arc<Collector>,
+    lock: store::Client,
+    operations: &Operations,
+    (stop, written): (&Stop, &Stop),
+) -> JoinHandle<()> {
+    let (collector, stop, written) = (Arc::clone(collector), stop.clone(), written.clone());
+    let (health, meters) = (Arc::clone(&operations.health), Arc::clone(&operations.meters));
+    // From here on writers look at it.
+    health.lock.hold(Instant::now());
+    spawn(store::identity::THREAD, move || identity::run(&collector, lock, &health, &meters, (&stop, &written)))
 }
 
 fn spawn_expiry(

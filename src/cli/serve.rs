@@ -26,6 +26,7 @@ pub fn run(arguments: &Arguments, settings: Settings) -> Result<(), Failure> {
     let migrate = if arguments.no_migrate { Migrate::Skip } else { Migrate::First };
     match supervisor::run(&Arc::new(settings), migrate, logging) {
         Ok(Ending::Clean) => Ok(()),
+        Ok(Ending::Taken(why)) => Err(Failure::Failed(why)),
         Ok(Ending::Failed) => Err(Failure::Failed("not everything was written: see the log".to_owned())),
         Err(StartError::Configuration(why)) => Err(Failure::Configuration(vec![why])),
         Err(StartError::Failed(why)) => Err(Failure::Failed(why)),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::Waiting;
+use super::collector_lock::CollectorLock;
 use super::outage::{Outage, Waited};
 use crate::store;
 
@@ -17,6 +18,8 @@ pub struct Health {
     history_stands: Mutex<BTreeMap<String, String>>,
     outage: Outage,
     database: OnceLock<String>,
+    /// Whether writers may write as this collector.
+    pub lock: CollectorLock,
     /// Changes and events that are in memory because they are not stored.
     pub waiting: Arc<Waiting>,
     /// Bytes in the spool, as last measured.

@@ -154,9 +154,7 @@ impl Link {
     ) -> Result<T, Failure> {
         let mut attempt = Attempt { fate: Fate::Fresh, committing: None };
         loop {
-            if self.stop.is_giving_up() {
-                return Err(Failure::GaveUp);
-            }
+            self.wait_for_lock()?;
             self.pulse.beat();
             // What ended an outage for others is no news when an idle connection turns out to be broken by it.
             let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
@@ -189,6 +187,26 @@ impl Link {
                 Verdict::Stuck => self.client = None,
             }
             self.wait_after(&error)?;
+        }
+    }
+
+    /// Waits until this process is the collector: nothing is written under an identifier that another may have. Who
+    /// watches the lock says why; each look after a pause is a retry like others.
+    fn wait_for_lock(&mut self) -> Result<(), Failure> {
+        loop {
+            if self.stop.is_giving_up() {
+                return Err(Failure::GaveUp);
+            }
+            if self.health.lock.may_write() {
+                return Ok(());
+            }
+            Health::count(&self.health.retries, 1);
+            let until = Instant::now() + self.pause;
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            while Instant::now() < until && !self.health.lock.may_write() && !self.stop.is_giving_up() {
+                self.pulse.beat();
+                std::thread::sleep(STOP_POLL);
+            }
         }
     }
 

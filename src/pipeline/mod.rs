@@ -10,6 +10,7 @@
 mod audit;
 mod backlog;
 mod batch;
+mod collector_lock;
 mod commands;
 mod ends;
 mod event_writer;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use crate::metrics::Meters;
 use crate::stop::Stop;
 pub use crate::store::{EncodedRoute, LabelledRoutes};
+pub use collector_lock::CollectorLock;
 use event_writer::EventWriter;
 pub use health::Health;
 use help::Exchange;

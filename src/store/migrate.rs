@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "0014_detached_partitions",
         sql: include_str!("../../sql/migrations/0014_detached_partitions.sql"),
     },
+    Migration { name: "0015_collector_process", sql: include_str!("../../sql/migrations/0015_collector_process.sql") },
     Migration { name: "0016_router_states", sql: include_str!("../../sql/migrations/0016_router_states.sql") },
     Migration { name: "0019_comments", sql: include_str!("../../sql/migrations/0019_comments.sql") },
 ];

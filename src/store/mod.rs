@@ -12,6 +12,7 @@ pub mod events;
 pub mod facts;
 pub mod fate;
 mod frames;
+pub mod identity;
 pub mod load;
 pub mod lock_waits;
 pub mod lookup;

@@ -41,20 +41,41 @@ impl SessionState {
     }
 }
 
-/// A process of `collector` begins its work and is alive for `ahead`. Sessions and tables that an earlier process left are
+/// What a process says of itself in `collectors`.
+#[derive(Clone, Debug)]
+pub struct Itself {
+    /// Its `COLLECTOR_ID`.
+    pub collector: String,
+    /// Its version.
+    pub version: &'static str,
+    /// The machine or container that it runs on.
+    pub host: Option<String>,
+    /// Its process number there.
+    pub process_id: u32,
+}
+
+/// A process begins its work and is alive for `ahead`. Sessions and tables that an earlier process left are
 /// stale from now on: nobody else could say so. Returns the process's `instance`.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn begin_collector(client: &mut Client, collector: &str, version: &str, ahead: Duration) -> Result<String> {
+pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -> Result<String> {
+    let collector = process.collector.as_str();
     let mut transaction = client.transaction()?;
     let row = transaction.query_typed_one(
-        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version)
-         VALUES ($1, gen_random_uuid(), now() + make_interval(secs => $3), now(), $2)
+        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version, host, process_id)
+         VALUES ($1, gen_random_uuid(), now() + make_interval(secs => $3), now(), $2, $4, $5)
          ON CONFLICT (collector_id) DO UPDATE SET instance = EXCLUDED.instance, alive_until = EXCLUDED.alive_until,
-             started_at = EXCLUDED.started_at, version = EXCLUDED.version
+             started_at = EXCLUDED.started_at, version = EXCLUDED.version, host = EXCLUDED.host,
+             process_id = EXCLUDED.process_id
          RETURNING instance::text",
-        &[(&collector, Type::TEXT), (&version, Type::TEXT), (&ahead.as_secs_f64(), Type::FLOAT8)],
+        &[
+            (&collector, Type::TEXT),
+            (&process.version, Type::TEXT),
+            (&ahead.as_secs_f64(), Type::FLOAT8),
+            (&process.host, Type::TEXT),
+            (&i64::from(process.process_id), Type::INT8),
+        ],
     )?;
     transaction.execute_typed(
         "UPDATE bmp_sessions SET state = 'stale', since = now(), reason = 'the collector was started again'
@@ -94,17 +115,19 @@ pub fn note_stale_times(client: &mut Client, collector: &str, stale: Duration, m
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn heartbeat(client: &mut Client, collector: &str, instance: &str, version: &str, ahead: Duration) -> Result<bool> {
+pub fn heartbeat(client: &mut Client, process: &Itself, instance: &str, ahead: Duration) -> Result<bool> {
     let written = client.execute_typed(
-        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version)
-         VALUES ($1, $2::text::uuid, now() + make_interval(secs => $4), now(), $3)
+        "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version, host, process_id)
+         VALUES ($1, $2::text::uuid, now() + make_interval(secs => $4), now(), $3, $5, $6)
          ON CONFLICT (collector_id) DO UPDATE SET alive_until = EXCLUDED.alive_until
          WHERE c.instance = EXCLUDED.instance",
         &[
-            (&collector, Type::TEXT),
+            (&process.collector, Type::TEXT),
             (&instance, Type::TEXT),
-            (&version, Type::TEXT),
+            (&process.version, Type::TEXT),
             (&ahead.as_secs_f64(), Type::FLOAT8),
+            (&process.host, Type::TEXT),
+            (&i64::from(process.process_id), Type::INT8),
         ],
     )?;
     Ok(written > 0)

@@ -41,7 +41,7 @@ pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, h
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
-        if began >= grace_until && !shared.registry.is_isolated() {
+        if began >= grace_until && health.lock.may_write() && !shared.registry.is_isolated() {
             let failing_since = connection.failing_since();
             let expired = connection.attempt(|client| {
                 expire(collector, hold, shared, client, pulse)?;

@@ -12,7 +12,7 @@ use super::reported::Reported;
 use crate::metrics::Meters;
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::sessions;
+use crate::store::sessions::{self, Itself};
 
 /// How often the collector says that it is alive.
 const EVERY: Duration = Duration::from_secs(2);
@@ -38,21 +38,26 @@ pub(super) struct Collector {
     pub(super) instance: String,
 }
 
-/// Our version, as `collectors` has it.
-pub(super) fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
+/// This process, as `collectors` has it.
+pub(super) fn itself(id: &str) -> Itself {
+    Itself {
+        collector: id.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        host: whoami::hostname().ok(),
+        process_id: std::process::id(),
+    }
 }
 
 /// Beats until the collector stops, and takes the last word back then.
 pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, stop: &Stop) {
     let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
+    let process = itself(&collector.id);
     let mut is_replaced = false;
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
-        let (id, instance) = (&collector.id, &collector.instance);
-        let beat = connection.attempt(|client| sessions::heartbeat(client, id, instance, version(), AHEAD));
+        let beat = connection.attempt(|client| sessions::heartbeat(client, &process, &collector.instance, AHEAD));
         if let Some(is_ours) = beat {
             if !is_ours && !is_replaced {
                 warn!(

@@ -82,12 +82,15 @@ impl Operations {
         self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let silence = silence_of(&["state-", "events-"], WRITER_SILENCE_MAX);
-        let writers = match (self.health.history_trouble(), self.health.is_ready()) {
+        let cannot = || format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"));
+        // Without the lock of its name nothing is written, whatever else there is.
+        let history = self.health.history_trouble().filter(|_| self.health.lock.may_write());
+        let writers = match (history, self.health.is_ready() && self.health.lock.may_write()) {
             (Some(why), _) => {
                 let silence = silence.err().map_or_else(String::new, |silence| format!("; {silence}"));
                 Err(format!("state waits for history, which stands still: {why}{silence}"))
             }
-            (None, false) => Err(format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"))),
+            (None, false) => Err(cannot()),
             (None, true) => silence,
         };
         self.meters.set_part("writers", writers);

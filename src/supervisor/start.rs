@@ -8,14 +8,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use log::{info, warn};
 use signal_hook::consts::SIGHUP;
 
+use super::identity::{self, Acquired};
 use super::operations::Operations;
 use super::{Migrate, StartError, heartbeat, spawn};
 use crate::config::Settings;
-use crate::metrics::ROUTERS_MAX;
+use crate::metrics::{Meters, ROUTERS_MAX};
 use crate::model::RouterId;
-use crate::store;
+use crate::store::identity::Process;
 use crate::store::migrate::Step;
 use crate::store::sync::OwnedRouter;
+use crate::store::{self, Client};
 
 /// How it is called in the log and in `pg_stat_activity`.
 const THREAD: &str = "start";
@@ -34,6 +36,16 @@ pub(super) struct Left {
     pub(super) owned: Vec<OwnedRouter>,
     /// This process, in `collectors`.
     pub(super) instance: String,
+    /// The connection that holds the lock of `COLLECTOR_ID`.
+    pub(super) lock: Client,
+}
+
+/// What one try came to.
+enum Opened {
+    /// The database is ours to write.
+    Ready(Box<Left>),
+    /// Another process has our `COLLECTOR_ID`.
+    Taken(Process),
 }
 
 /// Connects, migrates and reads what is there, forever until a signal comes (`None`).
@@ -49,15 +61,18 @@ pub(super) fn reach_database(
     let mut pause = PAUSE_MIN;
     let mut away_since = None;
     loop {
-        let Some(opened) = open_beside(settings, migrate, signals) else { return Ok(None) };
+        let Some(opened) = open_beside(settings, migrate, signals, &operations.meters) else { return Ok(None) };
         match opened {
-            Ok(left) => {
+            Ok(Opened::Taken(process)) => {
+                return Err(StartError::Failed(taken_by(&settings.collector_id, &process.to_string())));
+            }
+            Ok(Opened::Ready(left)) => {
                 operations.health.leave(THREAD);
                 match away_since.map(|since: Instant| since.elapsed().as_secs_f64()) {
                     Some(seconds) => info!("database: connected after {seconds:.1} s"),
                     None => info!("database: connected"),
                 }
-                return Ok(Some(left));
+                return Ok(Some(*left));
             }
             // A password file is renewed before or after the role's password: what is refused now may be let in soon.
             Err(error)
@@ -77,13 +92,25 @@ pub(super) fn reach_database(
     }
 }
 
+/// What is said of an identifier that another process has.
+pub(super) fn taken_by(id: &str, process: &str) -> String {
+    format!(
+        "COLLECTOR_ID {id} is in use by another process: {process}; give each collector its own RIB_INGESTER_COLLECTOR_ID"
+    )
+}
+
 /// One try, in a thread of its own: a signal is heard whatever it waits for. `None`: one said stop.
-fn open_beside(settings: &Arc<Settings>, migrate: Migrate, signals: &Receiver<i32>) -> Option<store::Result<Left>> {
+fn open_beside(
+    settings: &Arc<Settings>,
+    migrate: Migrate,
+    signals: &Receiver<i32>,
+    meters: &Arc<Meters>,
+) -> Option<store::Result<Opened>> {
     let (done, opened) = bounded(1);
-    let for_thread = Arc::clone(settings);
+    let (for_thread, meters) = (Arc::clone(settings), Arc::clone(meters));
     spawn(THREAD, move || {
         // Nobody may wait any more.
-        let _ = done.send(open(&for_thread, migrate));
+        let _ = done.send(open(&for_thread, migrate, &meters));
     });
     loop {
         select! {
@@ -103,7 +130,7 @@ fn open_beside(settings: &Arc<Settings>, migrate: Migrate, signals: &Receiver<i3
     }
 }
 
-fn open(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
+fn open(settings: &Settings, migrate: Migrate, meters: &Meters) -> store::Result<Opened> {
     let mut client = store::connect(&settings.database_url, THREAD)?;
     store::suitable::check_encoding(&mut client)?;
     if migrate == Migrate::First {
@@ -113,10 +140,15 @@ fn open(settings: &Settings, migrate: Migrate) -> store::Result<Left> {
             Step::Applied(took) => info!("database: migration {name} applied in {:.1} s", took.as_secs_f64()),
         })?;
     }
+    let lock = match identity::acquire(&settings.database_url, &settings.collector_id, meters)? {
+        Acquired::Lock(client) => client,
+        Acquired::Running(process) => return Ok(Opened::Taken(process)),
+    };
     let known = store::owner::known_addresses(&mut client)?;
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id, ROUTERS_MAX)?;
-    let (id, version) = (&settings.collector_id, heartbeat::version());
-    let instance = store::sessions::begin_collector(&mut client, id, version, heartbeat::AHEAD)?;
+    let process = heartbeat::itself(&settings.collector_id);
+    let instance = store::sessions::begin_collector(&mut client, &process, heartbeat::AHEAD)?;
+    let id = &settings.collector_id;
     store::sessions::note_stale_times(&mut client, id, settings.session_hold, settings.isolation_hold)?;
-    Ok(Left { known, owned, instance })
+    Ok(Opened::Ready(Box::new(Left { known, owned, instance, lock })))
 }

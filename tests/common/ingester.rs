@@ -52,6 +52,7 @@ pub struct Ingester {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
     state_dir: PathBuf,
 }
 
@@ -99,13 +100,13 @@ impl Ingester {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let into = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 eprintln!("collector: {line}");
                 into.lock().unwrap().push(line);
             }
         });
-        Ingester { child, address: "127.0.0.1:0".parse().unwrap(), log, state_dir }
+        Ingester { child, address: "127.0.0.1:0".parse().unwrap(), log, reader: Some(reader), state_dir }
     }
 
     /// Waits for a log line that contains `text`.
@@ -186,6 +187,21 @@ impl Ingester {
         self.signal("TERM");
         let child = &mut self.child;
         eventually("collector ends after SIGTERM", || child.try_wait().unwrap())
+    }
+
+    /// Whether the collector has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until the collector has ended by itself: its exit status, and all that it said.
+    pub fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        let child = &mut self.child;
+        let status = eventually("collector ends by itself", || child.try_wait().unwrap());
+        // What it said last is on its way through the pipe.
+        let reader = self.reader.take().expect("it is waited for once");
+        reader.join().unwrap();
+        (status, self.log())
     }
 
     /// SIGKILL.

@@ -10,6 +10,7 @@ mod corpus;
 mod drift;
 mod gaps;
 mod healing;
+mod identity;
 mod kills;
 mod limits;
 mod md5;

@@ -97,7 +97,8 @@ const COLUMNS: &[(&str, &str)] = &[
     ("router_owner", "router_id text !, collector_id text !, epoch bigint !, since timestamptz !"),
     (
         "collectors",
-        "collector_id text !, instance uuid !, alive_until timestamptz !, started_at timestamptz !, version text !, stale_routes_secs integer, mass_loss_stale_secs integer",
+        "collector_id text !, instance uuid !, alive_until timestamptz !, started_at timestamptz !, version text !, host text, \
+         process_id bigint, stale_routes_secs integer, mass_loss_stale_secs integer",
     ),
     (
         "bmp_sessions",

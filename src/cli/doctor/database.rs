@@ -20,8 +20,8 @@ const CLOCK_WARNING_MICROS: u64 = 1_000_000;
 /// And by so much before something is badly wrong, microseconds.
 const CLOCK_FAULT_MICROS: u64 = 60_000_000;
 
-/// Connections beside those of the writers: maintenance, `status`, a start, the HTTP page.
-const CONNECTIONS_BESIDE_WRITERS: i64 = 6;
+/// Connections beside those of the writers: maintenance, `status`, a start, the HTTP page, the lock of `COLLECTOR_ID`.
+const CONNECTIONS_BESIDE_WRITERS: i64 = 7;
 
 /// What PostgreSQL has without being told otherwise is too little for tables of this size, bytes.
 const LARGE_DATABASE: i64 = 2 << 30;
