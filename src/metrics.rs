@@ -119,6 +119,8 @@ pub struct ProcessMeter {
     pub database_bytes: Number,
     /// Routes that a table may hold in one family; 0: any number.
     pub table_routes_max: Number,
+    /// Routers of this database whose collector is not alive.
+    pub routers_without_collector: Number,
 }
 
 /// What the spool holds and what happened to it, as the supervisor measured it last.

@@ -12,6 +12,7 @@ pub mod complete;
 pub mod config;
 pub mod decode;
 pub mod doctor;
+pub mod forget;
 pub mod lookup;
 pub mod maintenance;
 mod manual;
@@ -70,6 +71,9 @@ enum Command {
     /// Look for faults of settings, machine and database, and say what to do
     #[command(after_help = NEEDS_DATABASE)]
     Doctor(doctor::Arguments),
+    /// Remove a router that is gone for good, with all that is stored of it
+    #[command(after_help = NEEDS_DATABASE)]
+    Forget(forget::Arguments),
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
     #[command(after_help = NEEDS_DATABASE)]
     Lookup(lookup::Arguments),
@@ -170,6 +174,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Maintenance => maintenance::run(&load()?),
         Command::Status(arguments) => status::run(&arguments, &load()?),
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
+        Command::Forget(arguments) => forget::run(&arguments, &load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),

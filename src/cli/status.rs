@@ -16,6 +16,7 @@ use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
 use crate::store::Client;
+use crate::store::orphans::{self, Orphans};
 use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
@@ -89,6 +90,7 @@ fn text(status: &Status, width: Option<usize>) -> String {
     for (title, none, table) in sections {
         out.push_str(&section(title, none, &table, width));
     }
+    out.push_str(&without_collector(&status.without_collector, width));
     out.push_str("REFUSED WITHIN A WEEK\n");
     out.push_str(&refused(&status.refused, status.now, width));
     out
@@ -248,6 +250,25 @@ fn state_word(state: State) -> &'static str {
         State::Detaching => "half detached",
         State::Detached => "being dropped",
     }
+}
+
+/// Routers that nobody writes, with what to do; nothing where there are none.
+fn without_collector(all: &[Orphans], width: Option<usize>) -> String {
+    const INDENT: &str = "    ";
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut out = "WITHOUT A COLLECTOR\n".to_owned();
+    for orphans in all {
+        out.push_str(&format!("{}\n", printable(&orphans.describe())));
+        let remedy = orphans::remedy(&orphans.collector);
+        let width = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT.len()));
+        for line in wrap(&printable(&remedy), width) {
+            out.push_str(&format!("{INDENT}{line}\n"));
+        }
+    }
+    out.push('\n');
+    out
 }
 
 /// The reason names the remedy, so it is wrapped rather than cut.

@@ -180,6 +180,10 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     out.some("rib_ingester_history_partitions", GAUGE, help, when_known(&process.partitions));
     let help = "Disk space of route_events with its indexes.";
     out.some("rib_ingester_history_bytes", GAUGE, help, when_known(&process.partition_bytes));
+    let help =
+        "Routers in the database whose collector is not alive: start one with its COLLECTOR_ID, or `forget` them.";
+    let orphans = count(process.routers_without_collector.get());
+    out.one("rib_ingester_routers_without_collector", GAUGE, help, orphans);
     let help = "Disk space of the database.";
     out.some("rib_ingester_database_bytes", GAUGE, help, when_known(&process.database_bytes));
     let help = "Routes that a table may hold in one address family; 0: any number.";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::{Meters, Pulse};
 use crate::stop::Stop;
-use crate::store::{self, Client, overview};
+use crate::store::{self, Client, orphans, overview};
 
 /// How often the database is asked whether it is there.
 const EVERY: Duration = Duration::from_secs(5);
@@ -65,6 +65,9 @@ fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> st
     meters.set_part("database", Ok(()));
     let schema = if missing.is_empty() { Ok(()) } else { Err(format!("lacks {}", missing.join(", "))) };
     meters.set_part("schema", schema);
+    if missing.is_empty() {
+        meters.process.routers_without_collector.set(orphans::count(client)?);
+    }
     Ok(missing.is_empty().then_some(client))
 }
 

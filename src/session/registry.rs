@@ -418,6 +418,32 @@ impl Registry {
         self.lock().spooled.iter().any(|(id, _)| id.as_ref() == Some(router))
     }
 
+    /// The routers that are known by an address and have no session.
+    pub fn remembered(&self) -> Vec<RouterId> {
+        let inner = self.lock();
+        let known: BTreeSet<&RouterId> = inner.known.values().flatten().collect();
+        known.into_iter().filter(|router| !inner.routers.contains_key(*router)).cloned().collect()
+    }
+
+    /// A router was removed from the database, unless it has a session or input that waits: nothing is known of it any more.
+    /// Whether it is so.
+    pub fn forget(&self, router: &RouterId) -> bool {
+        let mut inner = self.lock();
+        let is_wanted = inner.routers.contains_key(router)
+            || inner.waiting.contains_key(router)
+            || inner.spooled.iter().any(|(id, _)| id.as_ref() == Some(router));
+        if is_wanted {
+            return false;
+        }
+        inner.known.retain(|_, routers| {
+            routers.retain(|known| known != router);
+            !routers.is_empty()
+        });
+        inner.gone.retain(|gone| gone.router != *router);
+        inner.losses.remove(router);
+        true
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.lock().connections.len()

@@ -8,9 +8,10 @@ use postgres::types::Type;
 
 use super::error::Result;
 use super::lock_waits::{self, LockWait};
+use super::orphans::Orphans;
 use super::partitions::{EVENTS, Partition, SNAPSHOTS, Series, State, day_of, holes};
 use super::router_state::{self, RouterState};
-use super::{events, migrate, partitions};
+use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
 
 /// The server, the role, the schema.
@@ -92,6 +93,8 @@ pub struct Facts {
     pub live_collectors: Vec<String>,
     /// How many routers are in each state that one is in; empty before the migration.
     pub routers: Vec<(RouterState, i64)>,
+    /// Routers whose collector is not alive; empty before the migration.
+    pub orphans: Vec<Orphans>,
 }
 
 /// Two clocks, as well as a question and its answer can compare them.
@@ -172,6 +175,10 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
     });
+    let orphans = orphans::read(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        Vec::new()
+    });
     let live_collectors = live_collectors(client).unwrap_or_else(|error| {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
@@ -186,6 +193,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         add_path,
         live_collectors,
         routers,
+        orphans,
         database: row.get("database"),
         encoding: row.get("encoding"),
         schema: row.get("schema"),

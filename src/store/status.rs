@@ -9,6 +9,7 @@ use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::{clock, read_time};
+use super::orphans::{self, Orphans};
 use super::overview::{PeerRow, peers};
 use super::owner::read_afi;
 use super::partitions::{self, EVENTS, Partition};
@@ -28,6 +29,8 @@ pub struct Status {
     pub partitions: Vec<Partition>,
     /// Sources refused within the last week, the latest first, 100 at most.
     pub refused: Vec<RefusedSource>,
+    /// Routers whose collector is not alive.
+    pub without_collector: Vec<Orphans>,
 }
 
 /// One router.
@@ -156,7 +159,8 @@ pub fn read(client: &mut Client) -> Result<Status> {
     let partitions = partitions(client)?;
     let refused = refused(client)?;
     let adj_ribs = adj_ribs(client, None)?;
-    Ok(Status { now, routers, adj_ribs, partitions, refused })
+    let without_collector = orphans::read(client)?;
+    Ok(Status { now, routers, adj_ribs, partitions, refused, without_collector })
 }
 
 /// All routers without their tables, and those that are not connected with them.

@@ -16,7 +16,7 @@ use crate::session::Shared;
 use crate::session::sharing::names_of;
 use crate::stop::Stop;
 use crate::store::sync::{OwnedRouter, owned_routers};
-use crate::store::{self, Client, peers, stale};
+use crate::store::{self, Client, forget, peers, stale};
 
 /// How often it looks: an eighth of the hold, within these bounds.
 const EVERY_MIN: Duration = Duration::from_millis(250);
@@ -85,6 +85,7 @@ fn expire(
             return Err(error);
         }
     }
+    forget_removed(client, shared)?;
     for router in stale::due(client, &collector.id, hold)? {
         // What it said last waits to be applied.
         if shared.registry.is_spooled(&router) {
@@ -108,6 +109,20 @@ fn expire(
             if !expired.is_more {
                 break;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Drops what is remembered of routers that the command `forget` has removed.
+fn forget_removed(client: &mut Client, shared: &Shared) -> store::Result<()> {
+    let remembered = shared.registry.remembered();
+    if remembered.is_empty() {
+        return Ok(());
+    }
+    for router in forget::removed(client, &remembered)? {
+        if shared.registry.forget(&router) {
+            info!("router {router}: removed from the database, forgotten here as well");
         }
     }
     Ok(())

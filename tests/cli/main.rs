@@ -7,6 +7,7 @@ mod capture;
 mod config;
 mod database;
 mod env_file;
+mod forget;
 mod replay;
 mod serve;
 mod status;

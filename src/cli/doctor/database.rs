@@ -8,6 +8,7 @@ use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::facts::{AddPathDeviation, Day, Facts};
 use crate::store::lock_waits;
+use crate::store::orphans::{self, Orphans};
 use crate::store::router_state::RouterState;
 use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 
@@ -47,6 +48,7 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     checks.extend(server_settings(facts));
     checks.push(routers(facts));
     checks.extend(add_path(facts));
+    checks.extend(collectors(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
     checks
@@ -72,6 +74,12 @@ fn routers(facts: &Facts) -> Check {
         format!("{lost} of {all} are not connected: {}", by_state.join(", ")),
         "`rib-ingester status --down` names them and says when their routes go",
     )
+}
+
+/// Routers whose collector is not alive: one line for each such collector.
+fn collectors(facts: &Facts) -> Vec<Check> {
+    let check = |one: &Orphans| Check::warning("collectors", one.describe(), orphans::remedy(&one.collector));
+    facts.orphans.iter().map(check).collect()
 }
 
 /// Routers that send path identifiers otherwise than announced: one line each, for the first ones.
@@ -442,6 +450,7 @@ mod tests {
             add_path: Vec::new(),
             live_collectors: Vec::new(),
             routers: vec![(RouterState::Up, 3), (RouterState::Dumping, 1)],
+            orphans: Vec::new(),
             days: vec![day(2, 2 << 30), day(1, 1 << 30), day(0, 1 << 29), day(-1, 8192)],
         }
     }

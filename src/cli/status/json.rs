@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::Timestamp;
+use crate::store::orphans::Orphans;
 use crate::store::overview::PeerRow;
 use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
@@ -18,6 +19,7 @@ pub(super) fn all(status: &Status) -> Value {
         "routers": status.routers.iter().map(router_json).collect::<Vec<_>>(),
         "adj_ribs": status.adj_ribs.iter().map(adj_rib_json).collect::<Vec<_>>(),
         "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
+        "without_collector": status.without_collector.iter().map(orphans_json).collect::<Vec<_>>(),
         "refused": status.refused.iter().map(refused_json).collect::<Vec<_>>(),
     })
 }
@@ -134,6 +136,14 @@ fn partition_json(partition: &Partition) -> Value {
         "rows": partition.rows,
         "bytes": partition.bytes,
         "attached": partition.state == State::Attached,
+    })
+}
+
+fn orphans_json(orphans: &Orphans) -> Value {
+    json!({
+        "collector_id": orphans.collector,
+        "alive_until": orphans.alive_until.map(|time| time.to_string()),
+        "routers": orphans.routers,
     })
 }
 

@@ -1,0 +1,124 @@
+//! `forget`: removes a router that is gone for good, with all that is stored of it.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::table::{self, Column, Table};
+use super::{Failure, connect, print, say};
+use crate::config::Settings;
+use crate::model::RouterId;
+use crate::model::text::printable;
+use crate::store::Client;
+use crate::store::forget::{self, Forgotten, Live, Past, Rows};
+
+/// Which router, and how much of it.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Its identifier, as `status` shows it; or its host name or address, where only one router has it
+    router: String,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove its history as well, which otherwise stays until its retention is over
+    #[arg(long)]
+    history: bool,
+}
+
+/// Removes it, and prints what was removed.
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let mut client = connect(settings, "forget")?;
+    let past = if arguments.history { Past::Goes } else { Past::Stays };
+    let (router, stored) = find(&mut client, &arguments.router, past)?;
+    let shown = printable(router.as_str()).into_owned();
+    let session = forget::live(&mut client, &router)?;
+    if arguments.dry_run {
+        let remark = session.map_or(String::new(), |live| format!("refused while it has {}\n", describe(&live)));
+        return print(&format!("router {shown}: would be removed\n{}{remark}", table(&stored)));
+    }
+    if let Some(live) = session {
+        return Err(Failure::Failed(format!("router {shown} has {}: {REMEDY}", describe(&live))));
+    }
+    let mut removed: HashMap<String, u64> = HashMap::new();
+    let forgotten = forget::forget(&mut client, &router, past, |table, rows| {
+        let so_far = removed.entry(table.to_owned()).or_default();
+        *so_far += rows;
+        if io::stderr().is_terminal() && *so_far > rows {
+            say(format_args!("{table}: {so_far} rows removed so far"));
+        }
+    })?;
+    match forgotten {
+        Forgotten::Whole(rows) => {
+            if !forget::leave_summaries(&mut client, &router)? {
+                say("maintenance runs: its next run takes the router out of the summaries");
+            }
+            print(&format!("router {shown}: removed\n{}", table(&rows)))
+        }
+        Forgotten::Live(live, rows) => {
+            print(&table(&rows))?;
+            Err(Failure::Failed(format!(
+                "router {shown} came back while it was being removed and has {}; its dump brings its routes again: {REMEDY}",
+                describe(&live)
+            )))
+        }
+    }
+}
+
+/// What to do about a router that is there.
+const REMEDY: &str = "stop BMP on the router first, or take its address out of RIB_INGESTER_ALLOW";
+
+fn describe(live: &Live) -> String {
+    format!("a session ({}) from {} on collector {}", live.state, live.source, live.collector)
+}
+
+/// The router that is meant, and what is stored of it.
+fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows), Failure> {
+    let named = RouterId::new(word);
+    // What is left of one whose row in `routers` is gone counts as well.
+    let stored = forget::count(client, &named, past)?;
+    if !stored.is_empty() {
+        return Ok((named, stored));
+    }
+    let list = |routers: Vec<(RouterId, Option<String>)>| {
+        let one = |(router, name): (RouterId, Option<String>)| match name {
+            Some(name) => format!("{router} ({name})"),
+            None => router.to_string(),
+        };
+        printable(&routers.into_iter().map(one).collect::<Vec<_>>().join(", ")).into_owned()
+    };
+    let word = printable(word);
+    let mut meant = forget::meant_by(client, &word)?;
+    match meant.len() {
+        1 => {
+            let (router, _) = meant.remove(0);
+            let stored = forget::count(client, &router, past)?;
+            Ok((router, stored))
+        }
+        0 => {
+            let like = forget::like(client, &word)?;
+            let hint = if like.is_empty() {
+                "`rib-ingester status` lists them".to_owned()
+            } else {
+                format!("did you mean {}?", list(like))
+            };
+            let history = match past {
+                Past::Stays => "",
+                Past::Goes => " in any table or history",
+            };
+            Err(Failure::Failed(format!("no router {word} is stored{history}: {hint}")))
+        }
+        _ => Err(Failure::Failed(format!(
+            "several routers are called {word}, name one by its identifier: {}",
+            list(meant)
+        ))),
+    }
+}
+
+fn table(rows: &Rows) -> String {
+    let mut table = Table::new(&[("table", Column::Word), ("rows", Column::Number)]);
+    for (name, count) in rows {
+        table.push([(*name).to_owned(), count.to_string()]);
+    }
+    if table.is_empty() { String::new() } else { table.render(table::line_width()) }
+}

@@ -1,0 +1,285 @@
+//! Removes what is stored of a router that is gone for good.
+//!
+//! In steps, each of them one transaction that is over in moments: nobody waits for a million routes, and what is done stays
+//! done when the command is interrupted. The row of `router_owner` goes last. A session that begins waits for that row, so
+//! each step sees it, or it sees what the step has left.
+
+use std::net::IpAddr;
+
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+use super::error::Result;
+use super::record::{SessionEvent, SessionEventKind, cut_reason};
+use super::{sync, upkeep};
+use crate::model::RouterId;
+
+/// So many rows go in one step.
+pub const STEP_ROWS: i64 = 10_000;
+
+/// How long a statement may take that looks through the history of all routers.
+const HISTORY_TIMEOUT: &str = "10min";
+
+/// What says how the router is, in the order in which it goes.
+const STATE: [&str; 10] = [
+    "current_routes",
+    "adj_rib_in",
+    "adj_rib_out",
+    "peer_statistics",
+    "peers",
+    "add_path_evidence",
+    "table_names",
+    "rib_sync_status",
+    "adj_rib_in_sync_status",
+    "adj_rib_out_sync_status",
+];
+
+/// What happened to it, in the order in which it goes.
+const PAST: [&str; 4] = ["route_snapshots", "snapshots", "route_events", "session_events"];
+
+/// Who it is and whose: goes last, in one step.
+const IDENTITY: [&str; 3] = ["bmp_sessions", "routers", "router_owner"];
+
+/// Whether history goes as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// It stays until its retention is over.
+    Stays,
+    /// It goes.
+    Goes,
+}
+
+/// The tables from which rows go.
+pub fn tables(past: Past) -> Vec<&'static str> {
+    let past: &[&str] = match past {
+        Past::Stays => &[],
+        Past::Goes => &PAST,
+    };
+    [&STATE, past, &IDENTITY].concat()
+}
+
+/// Why a router stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The collector that has its session.
+    pub collector: String,
+    /// Where the session comes from.
+    pub source: IpAddr,
+    /// `dumping` or `up`.
+    pub state: String,
+}
+
+/// Rows by table, each table once, those without any left out.
+pub type Rows = Vec<(&'static str, u64)>;
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// All of it is gone.
+    Whole(Rows),
+    /// The router has a session now; these rows are gone, and its dump brings its routes again.
+    Live(Live, Rows),
+}
+
+/// How many rows of a router there are.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn count(client: &mut Client, router: &RouterId, past: Past) -> Result<Rows> {
+    client.batch_execute(&format!("SET statement_timeout = '{HISTORY_TIMEOUT}'"))?;
+    let mut rows = Vec::new();
+    for table in tables(past) {
+        let sql = format!("SELECT count(*) FROM {table} WHERE router_id = $1");
+        let count: i64 = client.query_typed_one(&sql, &[(&router.as_str(), Type::TEXT)])?.get(0);
+        rows.push((table, u64::try_from(count).unwrap_or(0)));
+    }
+    rows.retain(|(_, count)| *count > 0);
+    Ok(rows)
+}
+
+/// The session of a router that is live, if it has one.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn live(client: &mut Client, router: &RouterId) -> Result<Option<Live>> {
+    let mut transaction = client.transaction()?;
+    live_in(&mut transaction, router)
+}
+
+fn live_in(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Option<Live>> {
+    let row = transaction.query_typed_opt(
+        "SELECT s.collector_id, s.source, s.state FROM bmp_sessions s JOIN collectors c USING (collector_id)
+         WHERE s.router_id = $1 AND s.state IN ('dumping', 'up') AND c.alive_until > now()
+         ORDER BY s.since DESC LIMIT 1",
+        &[(&router.as_str(), Type::TEXT)],
+    )?;
+    Ok(row.map(|row| Live { collector: row.get(0), source: row.get(1), state: row.get(2) }))
+}
+
+/// Removes the router, unless it has a live session; `done` hears of each step.
+///
+/// # Errors
+/// As PostgreSQL reports. What is gone by then is gone; the next call goes on from there.
+pub fn forget(
+    client: &mut Client,
+    router: &RouterId,
+    past: Past,
+    mut done: impl FnMut(&str, u64),
+) -> Result<Forgotten> {
+    let mut gone: Rows = Vec::new();
+    let mut add = |table: &'static str, rows: u64| {
+        done(table, rows);
+        match gone.iter_mut().find(|(name, _)| *name == table) {
+            Some((_, count)) => *count += rows,
+            None if rows > 0 => gone.push((table, rows)),
+            None => {}
+        }
+    };
+    let in_steps = tables(past).into_iter().filter(|table| !IDENTITY.contains(table));
+    let mut live = None;
+    'tables: for table in in_steps {
+        if PAST.contains(&table) {
+            client.batch_execute(&format!("SET statement_timeout = '{HISTORY_TIMEOUT}'"))?;
+        }
+        for part in parts(client, table)? {
+            loop {
+                match step(client, router, |transaction| remove_some(transaction, router, &part))? {
+                    Ok(0) => break,
+                    Ok(rows) => add(table, rows),
+                    Err(session) => {
+                        live = Some(session);
+                        break 'tables;
+                    }
+                }
+            }
+        }
+    }
+    if live.is_none() {
+        match step(client, router, |transaction| remove_identity(transaction, router, past))? {
+            Ok(rows) => IDENTITY.into_iter().zip(rows).for_each(|(table, rows)| add(table, rows)),
+            Err(session) => live = Some(session),
+        }
+    }
+    Ok(match live {
+        Some(live) => Forgotten::Live(live, gone),
+        None => Forgotten::Whole(gone),
+    })
+}
+
+/// One transaction, unless the router has a live session.
+fn step<T>(
+    client: &mut Client,
+    router: &RouterId,
+    work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+) -> Result<std::result::Result<T, Live>> {
+    let mut transaction = client.transaction()?;
+    // A session that begins waits for this lock, or has begun and is seen below.
+    transaction.query_typed_opt(
+        "SELECT FROM router_owner WHERE router_id = $1 FOR UPDATE",
+        &[(&router.as_str(), Type::TEXT)],
+    )?;
+    if let Some(live) = live_in(&mut transaction, router)? {
+        return Ok(Err(live));
+    }
+    let done = work(&mut transaction)?;
+    transaction.commit()?;
+    Ok(Ok(done))
+}
+
+/// A table, or the partitions of one.
+fn parts(client: &mut Client, table: &str) -> Result<Vec<String>> {
+    let rows = client.query_typed(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY inhrelid",
+        &[(&table, Type::TEXT)],
+    )?;
+    let parts: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(if parts.is_empty() { vec![table.to_owned()] } else { parts })
+}
+
+fn remove_some(transaction: &mut Transaction<'_>, router: &RouterId, table: &str) -> Result<u64> {
+    let sql =
+        format!("DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE router_id = $1 LIMIT $2))");
+    Ok(transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT), (&STEP_ROWS, Type::INT8)])?)
+}
+
+/// The last step. History that stays says that all tables are gone; of each of [`IDENTITY`], how many rows.
+fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: Past) -> Result<[u64; 3]> {
+    let mut rows = [0; 3];
+    for (table, rows) in IDENTITY.into_iter().zip(&mut rows) {
+        let sql = format!("DELETE FROM {table} WHERE router_id = $1");
+        *rows = transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+    }
+    if past == Past::Stays && rows.iter().any(|rows| *rows > 0) {
+        let event = SessionEvent {
+            kind: SessionEventKind::HoldExpired,
+            table_name: None,
+            peer_address: None,
+            afi: None,
+            reason: Some(cut_reason("router removed by the command forget").to_owned()),
+            routes: None,
+        };
+        sync::insert_events(transaction, &[(Some(router), &event)])?;
+    }
+    Ok(rows)
+}
+
+/// Makes the summaries without the router, where it is in one. `false`: somebody else does maintenance just now, whose next
+/// run does it.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
+    let row = client.query_typed_one(
+        "SELECT EXISTS (SELECT FROM route_summary WHERE router_id = $1)
+             OR EXISTS (SELECT FROM adj_rib_in_summary WHERE router_id = $1)
+             OR EXISTS (SELECT FROM adj_rib_out_summary WHERE router_id = $1)",
+        &[(&router.as_str(), Type::TEXT)],
+    )?;
+    if !row.get::<_, bool>(0) {
+        return Ok(true);
+    }
+    if !upkeep::begin(client)? {
+        return Ok(false);
+    }
+    upkeep::refresh_summary(client)?;
+    upkeep::end(client)?;
+    Ok(true)
+}
+
+/// The routers that somebody may mean by a word: an identifier, a host name or an address.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn meant_by(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option<String>)>> {
+    let rows = client.query_typed(
+        "SELECT router_id, hostname FROM routers
+         WHERE router_id = $1 OR hostname = $1 OR host(router_ip) = $1
+         ORDER BY router_id = $1 DESC, router_id",
+        &[(&word, Type::TEXT)],
+    )?;
+    Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get(1))).collect())
+}
+
+/// Routers whose identifier, name or address looks like a word, some of them.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn like(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option<String>)>> {
+    let rows = client.query_typed(include_str!("../../sql/statements/routers_like.sql"), &[(&word, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get(1))).collect())
+}
+
+/// Those of these routers that are not stored any more.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn removed(client: &mut Client, routers: &[RouterId]) -> Result<Vec<RouterId>> {
+    let names: Vec<&str> = routers.iter().map(RouterId::as_str).collect();
+    let rows = client.query_typed(
+        "SELECT router_id FROM unnest($1::text[]) AS known (router_id)
+         WHERE NOT EXISTS (SELECT FROM routers r WHERE r.router_id = known.router_id)
+           AND NOT EXISTS (SELECT FROM router_owner o WHERE o.router_id = known.router_id)",
+        &[(&names, Type::TEXT_ARRAY)],
+    )?;
+    Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
+}

@@ -1,0 +1,98 @@
+//! Routers without a collector: the one that they belong to is not alive, so nobody removes what gets stale.
+
+use std::time::SystemTime;
+
+use postgres::Client;
+
+use super::error::Result;
+use super::events::read_time;
+use crate::model::Timestamp;
+
+/// The routers of one collector that is not alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphans {
+    /// Its `COLLECTOR_ID`.
+    pub collector: String,
+    /// Until when it said that it is alive. `None`: it is not known at all.
+    pub alive_until: Option<Timestamp>,
+    /// The routers' identifiers.
+    pub routers: Vec<String>,
+}
+
+/// All of them, by collector. None in a database without our schema, or with an older one.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn read(client: &mut Client) -> Result<Vec<Orphans>> {
+    let is_there = "SELECT to_regclass('collectors') IS NOT NULL";
+    if !client.query_typed_one(is_there, &[])?.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client.query_typed(include_str!("../../sql/statements/orphans.sql"), &[])?;
+    let read = |row: &postgres::Row| {
+        Ok(Orphans {
+            collector: row.get("collector_id"),
+            alive_until: row.get::<_, Option<SystemTime>>("alive_until").map(read_time).transpose()?,
+            routers: row.get("routers"),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// How many routers there are without a collector.
+///
+/// # Errors
+/// As PostgreSQL reports.
+pub fn count(client: &mut Client) -> Result<u64> {
+    let row = client.query_typed_one(
+        "SELECT count(*) FROM router_owner o LEFT JOIN collectors c USING (collector_id)
+         WHERE (c.alive_until > now()) IS NOT TRUE",
+        &[],
+    )?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// What to do about them.
+pub fn remedy(collector: &str) -> String {
+    format!(
+        "start a collector with RIB_INGESTER_COLLECTOR_ID={collector}, or point the routers at another one; a router that \
+         is gone for good: `rib-ingester forget ROUTER`"
+    )
+}
+
+impl Orphans {
+    /// Which routers, of how many, and whose, in one line.
+    pub fn describe(&self) -> String {
+        const NAMED_MAX: usize = 5;
+        let named = self.routers.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let (noun, verb) = if self.routers.len() == 1 { ("router", "belongs") } else { ("routers", "belong") };
+        let rest = self.routers.len().saturating_sub(NAMED_MAX);
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        let since = match self.alive_until {
+            Some(time) => format!("not alive since {time}"),
+            None => "not known".to_owned(),
+        };
+        format!(
+            "{} {noun} ({named}{more}) {verb} to collector {}, which is {since}",
+            self.routers.len(),
+            self.collector
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_named_and_all_are_counted() {
+        let orphans = |count: usize| Orphans {
+            collector: "edge".to_owned(),
+            alive_until: None,
+            routers: (1..=count).map(|i| format!("10.0.0.{i}")).collect(),
+        };
+        assert_eq!(orphans(1).describe(), "1 router (10.0.0.1) belongs to collector edge, which is not known");
+        let many = orphans(7).describe();
+        assert!(many.starts_with("7 routers (10.0.0.1, ") && many.contains("10.0.0.5 and 2 more)"), "{many}");
+    }
+}
