@@ -63,6 +63,7 @@ pub struct Http {
     stop: Stop,
     pages: Sender<Question>,
     made: Receiver<Answer>,
+    collector_id: String,
     /// The machine's own name, which may resolve to loopback.
     host_name: Option<String>,
 }
@@ -103,7 +104,8 @@ impl Http {
         let host_name = whoami::hostname().ok();
         let (meters, health) = (Arc::clone(meters), Arc::clone(health));
         let pages_part = Pages::new(options.database_url, options.collector_id, &meters, questions, answers);
-        Ok((Http { listener, meters, health, stop: stop.clone(), pages, made, host_name }, pages_part))
+        let collector_id = options.collector_id.to_owned();
+        Ok((Http { listener, meters, health, stop: stop.clone(), pages, made, collector_id, host_name }, pages_part))
     }
 
     /// Answers requests until the collector stops; `thread` names the caller's thread.
@@ -206,13 +208,21 @@ impl Http {
             return connection.answer(&self.respond(&request), has_body);
         }
         // The thread that makes pages gets it, unless too many wait there.
+        let takes_html = request.takes_html;
         match self.pages.try_send(Question { id: connection.id, request }) {
-            Ok(()) => connection.wait(),
+            Ok(()) => connection.wait(self.unavailable(takes_html, "the page takes too long: try again in a moment")),
             Err(_) => {
-                let busy = Response::text(503, "too many people look at the status page: try again in a moment\n");
-                connection.answer(&busy, has_body);
+                let busy = "too many people look at the status page: try again in a moment";
+                connection.answer(&self.unavailable(takes_html, busy), has_body);
             }
         }
+    }
+
+    fn unavailable(&self, takes_html: bool, why: &str) -> Response {
+        if takes_html {
+            return pages::refusal(&self.meters, &self.collector_id, 503, "Not now", why);
+        }
+        Response::text(503, &format!("{why}\n"))
     }
 
     /// Over loopback only who names loopback is answered.
@@ -235,7 +245,11 @@ impl Http {
             },
             "/healthz" => self.alive(),
             "/readyz" => self.ready(),
-            _ => Response::text(404, "there are /, /metrics, /healthz and /readyz\n"),
+            _ if request.takes_html => {
+                let text = "There is no such page.";
+                pages::refusal(&self.meters, &self.collector_id, 404, "Not found", text)
+            }
+            _ => Response::text(404, "there are /, /router, /lookup, /metrics, /healthz and /readyz\n"),
         }
     }
 

@@ -209,6 +209,11 @@ impl Meters {
         });
     }
 
+    /// The meter of a router that has one of its own.
+    pub fn known_router(&self, router: &RouterId) -> Option<Arc<RouterMeter>> {
+        lock(&self.routers).get(router).map(Arc::clone)
+    }
+
     /// All routers by identifier.
     pub fn routers(&self) -> Vec<(RouterId, Arc<RouterMeter>)> {
         lock(&self.routers).iter().map(|(router, meter)| (router.clone(), Arc::clone(meter))).collect()

@@ -1,31 +1,58 @@
--- The longest match for the prefix $2 (of family $1) in every table of every router, Loc-RIBs first, with all its paths.
--- All prefixes that can match are named, 33 or 129 at most, so that the B-tree on prefix answers.
+-- One page of the longest match for the prefix $2 (of family $1) in every table of every router, Loc-RIBs first, with all its
+-- paths: $3 of them, page $4 counted from 0, or the last page. All prefixes that can match are named, 33 or 129 at most, so that
+-- the B-tree on prefix answers. Keys alone are compared and counted; only the rows of the page are read whole.
 WITH candidates AS MATERIALIZED (
     SELECT ARRAY(SELECT network(set_masklen($2::text::inet, length))::cidr
                  FROM generate_series(0, masklen($2::text::inet)) AS length) AS prefixes
 ), found AS (
-    SELECT 0 AS rank, NULL::inet AS peer_address, NULL::boolean AS is_post_policy, r.router_id, r.table_name, r.prefix,
-           r.path_id, r.nexthop, r.as_path, r.origin, r.localpref, r.med, r.communities_std, r.communities_ext,
-           r.communities_large, r.updated_at
-    FROM current_routes r WHERE r.prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND r.afi = $1
+    SELECT 0 AS rank, router_id, table_name, '0.0.0.0'::inet AS peer_address, false AS is_post_policy, prefix, path_id
+    FROM current_routes WHERE prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND afi = $1
     UNION ALL
-    SELECT 1, r.peer_address, r.is_post_policy, r.router_id, r.table_name, r.prefix,
-           r.path_id, r.nexthop, r.as_path, r.origin, r.localpref, r.med, r.communities_std, r.communities_ext,
-           r.communities_large, r.updated_at
-    FROM adj_rib_in r WHERE r.prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND r.afi = $1
+    SELECT 1, router_id, table_name, peer_address, is_post_policy, prefix, path_id
+    FROM adj_rib_in WHERE prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND afi = $1
     UNION ALL
-    SELECT 2, r.peer_address, r.is_post_policy, r.router_id, r.table_name, r.prefix,
-           r.path_id, r.nexthop, r.as_path, r.origin, r.localpref, r.med, r.communities_std, r.communities_ext,
-           r.communities_large, r.updated_at
-    FROM adj_rib_out r WHERE r.prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND r.afi = $1
-), longest AS (
-    SELECT f.*, max(masklen(f.prefix)) OVER (PARTITION BY f.rank, f.router_id, f.peer_address, f.is_post_policy, f.table_name) AS longest
-    FROM found f
+    SELECT 2, router_id, table_name, peer_address, is_post_policy, prefix, path_id
+    FROM adj_rib_out WHERE prefix = ANY ((SELECT prefixes FROM candidates)::cidr[]) AND afi = $1
+), chosen AS MATERIALIZED (
+    SELECT *
+    FROM (SELECT *, max(masklen(prefix)) OVER (PARTITION BY peer_address, router_id, rank, table_name, is_post_policy) AS longest
+          FROM found) AS f
+    WHERE masklen(prefix) = longest
+), counted AS MATERIALIZED (
+    SELECT count(*) AS paths, (SELECT count(*) FROM (SELECT DISTINCT router_id FROM chosen) AS d) AS routers,
+           ARRAY(SELECT DISTINCT prefix FROM chosen)::text[] AS prefixes
+    FROM chosen
+), page AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place
+    FROM (
+        -- Identifiers that look like IPv4 addresses by number, others by their letters.
+        SELECT * FROM chosen
+        ORDER BY rank, CASE WHEN router_id ~ '^\d{1,3}(\.\d{1,3}){3}$' THEN string_to_array(router_id, '.')::int[] END, router_id,
+                 table_name, peer_address, is_post_policy, path_id
+        LIMIT $3 OFFSET (SELECT LEAST($4::bigint, GREATEST(paths - 1, 0) / $3) * $3 FROM counted)
+    ) AS c
 )
-SELECT CASE rank WHEN 0 THEN '' WHEN 1 THEN 'in' ELSE 'out' END AS direction, host(peer_address) AS peer_address,
-       is_post_policy, router_id, table_name, prefix::text AS prefix, path_id, host(nexthop) AS nexthop, as_path, origin,
-       localpref, med, communities_std, communities_ext, communities_large, updated_at
-FROM longest
-WHERE masklen(prefix) = longest
-ORDER BY rank, router_id, table_name, peer_address, is_post_policy, path_id
-LIMIT $3
+SELECT CASE p.rank WHEN 0 THEN '' WHEN 1 THEN 'in' ELSE 'out' END AS direction,
+       CASE WHEN p.rank > 0 THEN host(p.peer_address) END AS peer_address, p.is_post_policy, p.router_id,
+       (SELECT hostname FROM routers n WHERE n.router_id = p.router_id) AS hostname,
+       p.table_name, p.prefix::text AS prefix, p.path_id, host(r.nexthop) AS nexthop, r.as_path, r.origin, r.localpref, r.med,
+       r.communities_std, r.communities_ext, r.communities_large, r.updated_at, t.paths, t.routers, t.prefixes
+FROM page p
+CROSS JOIN counted t
+CROSS JOIN LATERAL (
+    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at
+    FROM current_routes r
+    WHERE p.rank = 0 AND r.router_id = p.router_id AND r.table_name = p.table_name AND r.afi = $1 AND r.prefix = p.prefix
+      AND r.path_id = p.path_id
+    UNION ALL
+    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at
+    FROM adj_rib_in r
+    WHERE p.rank = 1 AND r.router_id = p.router_id AND r.peer_address = p.peer_address AND r.is_post_policy = p.is_post_policy
+      AND r.table_name = p.table_name AND r.afi = $1 AND r.prefix = p.prefix AND r.path_id = p.path_id
+    UNION ALL
+    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at
+    FROM adj_rib_out r
+    WHERE p.rank = 2 AND r.router_id = p.router_id AND r.peer_address = p.peer_address AND r.is_post_policy = p.is_post_policy
+      AND r.table_name = p.table_name AND r.afi = $1 AND r.prefix = p.prefix AND r.path_id = p.path_id
+) AS r
+ORDER BY p.place

@@ -43,8 +43,8 @@ pub(super) struct Connection {
 enum State {
     /// What came of the request so far.
     Reading(Vec<u8>),
-    /// Its page is being made.
-    Waiting,
+    /// Its page is being made; this is the answer if that takes too long.
+    Waiting(Response),
     /// The answer, and how much of it is sent.
     Writing(Vec<u8>, usize),
     /// All is sent.
@@ -76,7 +76,7 @@ impl Connection {
         match self.state {
             State::Reading(_) | State::Lingering => Some(PollFlags::IN),
             State::Writing(..) => Some(PollFlags::OUT),
-            State::Waiting => None,
+            State::Waiting(_) => None,
         }
     }
 
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting)
+        matches!(self.state, State::Waiting(_))
     }
 
     /// What goes first to make room: who reads, then who writes, the oldest of them.
@@ -94,7 +94,7 @@ impl Connection {
             State::Lingering => 0,
             State::Reading(_) => 1,
             State::Writing(..) => 2,
-            State::Waiting => 3,
+            State::Waiting(_) => 3,
         };
         (rank, self.deadline)
     }
@@ -104,8 +104,9 @@ impl Connection {
         if now < self.deadline {
             return false;
         }
-        if self.is_waiting() {
-            self.answer(&Response::text(503, "the page takes too long: try again in a moment\n"), true);
+        if let State::Waiting(late) = &self.state {
+            self.state = State::Writing(late.bytes(true), 0);
+            self.deadline = now + WRITE_TIME_MAX;
             return false;
         }
         true
@@ -137,9 +138,9 @@ impl Connection {
         }
     }
 
-    /// Its page is being made from here on.
-    pub(super) fn wait(&mut self) {
-        self.state = State::Waiting;
+    /// Its page is being made from here on; `late` is the answer if that takes too long.
+    pub(super) fn wait(&mut self, late: Response) {
+        self.state = State::Waiting(late);
         self.deadline = Instant::now() + PAGE_TIME_MAX;
     }
 
@@ -152,7 +153,7 @@ impl Connection {
     /// Goes on as far as the socket lets it. Whether there is anything left to do.
     pub(super) fn go_on(&mut self) -> bool {
         match &mut self.state {
-            State::Reading(_) | State::Waiting => true,
+            State::Reading(_) | State::Waiting(_) => true,
             State::Writing(bytes, sent) => match send(&mut self.socket, bytes, sent) {
                 Ok(false) => true,
                 Ok(true) => {

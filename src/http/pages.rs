@@ -4,12 +4,15 @@
 //! three seconds: however many people look, the writers have one neighbour more. What is live comes from the counters and
 //! needs no database; what cannot be read is said and the rest is shown. `maud` escapes whatever a router is called.
 
+mod asn;
 mod churn;
+mod history;
 mod layout;
 mod lookup;
 mod overview;
 mod plot;
 mod router;
+mod search;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,11 +21,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use log::error;
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::request::{Method, Request};
 use super::response::Response;
 use crate::metrics::Meters;
+use crate::model::RouterId;
 use crate::store::{self, Client};
 use churn::Churn;
 
@@ -78,7 +82,62 @@ struct Database {
 struct Page {
     status: u16,
     title: String,
+    /// The text that stays in the search box.
+    query: String,
     body: Markup,
+}
+
+/// The answer to a question.
+enum Made {
+    Page(Page),
+    /// Another page has it: its path and query.
+    Elsewhere(String),
+}
+
+impl Page {
+    fn new(title: impl Into<String>, body: Markup) -> Page {
+        Page { status: 200, title: title.into(), query: String::new(), body }
+    }
+
+    fn searched(self, query: &str) -> Page {
+        Page { query: query.to_owned(), ..self }
+    }
+}
+
+/// A router by its name, where one is known, with a way to its page.
+struct RouterName {
+    id: String,
+    name: Option<String>,
+}
+
+impl RouterName {
+    /// With its table, and the view of an Adj-RIB.
+    fn with(&self, table: &str, view: &str) -> Markup {
+        html! {
+            a href=(overview::router_link(&self.id)) { (self.name.as_deref().unwrap_or(&self.id)) } " "
+            span.faint { @if self.name.is_some() { (self.id) " " } (table) @if !view.is_empty() { " " (view) } }
+        }
+    }
+}
+
+impl Context {
+    /// The router by the name that its session tells, else by the stored one.
+    fn router(&self, id: &str, stored: Option<&str>) -> RouterName {
+        let live = self.meters.known_router(&RouterId::new(id)).and_then(|meter| meter.hostname());
+        RouterName { id: id.to_owned(), name: live.or_else(|| stored.map(str::to_owned)) }
+    }
+}
+
+/// A page for whoever asks for something that is not there, or at a bad moment; it needs no database.
+pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &str, text: &str) -> Response {
+    let body = html! {
+        section {
+            h1 { (title) }
+            p { (text) }
+            @if status == 404 { (layout::search_help()) }
+        }
+    };
+    layout::whole(meters, collector_id, Page { status, ..Page::new(title, body) }, None)
 }
 
 /// The paths of pages.
@@ -128,24 +187,26 @@ impl Pages {
     fn answer(&mut self, Question { id, request }: Question) {
         let began = Instant::now();
         let page = catch_unwind(AssertUnwindSafe(|| self.page(&request)));
+        let Context { meters, collector_id, .. } = &self.context;
         let response = match page {
-            Ok(page) => layout::whole(&self.context, page, began.elapsed()),
+            Ok(Made::Page(page)) => layout::whole(meters, collector_id, page, Some(began.elapsed())),
+            Ok(Made::Elsewhere(location)) => Response::redirect(location),
             Err(_) => {
                 error!("http: a page could not be made: internal error");
                 self.database.client = None;
-                Response::text(500, "internal error\n")
+                refusal(meters, collector_id, 500, "Internal error", "The page could not be made. The log has more.")
             }
         };
         // Without the port nobody waits any more.
         let _ = self.answers.send(Answer { id, response, has_body: request.method == Method::Get });
     }
 
-    fn page(&mut self, request: &Request) -> Page {
+    fn page(&mut self, request: &Request) -> Made {
         let Pages { context, database, .. } = self;
         match request.path.as_str() {
-            "/router" => router::page(context, database, request.value("id")),
-            "/lookup" => lookup::page(context, database, request),
-            _ => overview::page(context, database, request),
+            "/router" => Made::Page(router::page(context, database, request)),
+            "/lookup" => search::page(context, database, request),
+            _ => Made::Page(overview::page(context, database, request)),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
     /// Whom the client means to ask.
     pub(super) host: Option<String>,
+    /// It takes HTML: a browser.
+    pub(super) takes_html: bool,
 }
 
 impl Request {
@@ -59,7 +61,10 @@ pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let host = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
     let host = host.map(|header| String::from_utf8_lossy(header.value).trim().to_owned());
-    Ok(Some(Request { method, path: path.to_owned(), query, host }))
+    let mut accepted = parsed.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("accept"));
+    let takes_html =
+        accepted.any(|header| header.value.to_ascii_lowercase().windows(9).any(|part| part == b"text/html"));
+    Ok(Some(Request { method, path: path.to_owned(), query, host, takes_html }))
 }
 
 /// Whether a Host header names this machine's loopback, or this machine by `own` name. A browser sent to another name that
@@ -123,7 +128,9 @@ mod tests {
         assert_eq!(parsed("GET / HTTP/1.1\r\nHost: a\r\n"), Ok(None));
         let request = parsed("HEAD /x?q=2001%3Adb8%3A%3A%2F32+&r=%ff HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
         assert_eq!((request.method, request.path.as_str()), (Method::Head, "/x"));
-        assert_eq!(request.host.as_deref(), Some("a"));
+        assert_eq!((request.host.as_deref(), request.takes_html), (Some("a"), false));
+        let browser = "GET / HTTP/1.1\r\nACCEPT: application/xml;q=0.9, Text/HTML\r\n\r\n";
+        assert!(parsed(browser).unwrap().unwrap().takes_html);
         assert_eq!((request.value("q"), request.value("r"), request.value("s")), ("2001:db8::/32", "\u{fffd}", ""));
         assert_eq!(parsed("POST / HTTP/1.1\r\n\r\n"), Err(405));
         assert_eq!(parsed("GET http://other/ HTTP/1.1\r\n\r\n"), Err(400));

@@ -13,6 +13,8 @@ pub(super) struct Response {
     status: u16,
     content_type: &'static str,
     policy: String,
+    /// Where a redirect leads: a path and query of ours, without spaces or line ends.
+    location: Option<String>,
     body: String,
 }
 
@@ -20,17 +22,23 @@ impl Response {
     /// Plain text.
     pub(super) fn text(status: u16, body: &str) -> Response {
         let (content_type, policy) = ("text/plain; charset=utf-8", NOTHING.to_owned());
-        Response { status, content_type, policy, body: body.to_owned() }
+        Response { status, content_type, policy, location: None, body: body.to_owned() }
     }
 
     /// Metrics in Prometheus's text format.
     pub(super) fn metrics(body: String) -> Response {
-        Response { status: 200, content_type: "text/plain; version=0.0.4", policy: NOTHING.to_owned(), body }
+        let content_type = "text/plain; version=0.0.4";
+        Response { status: 200, content_type, policy: NOTHING.to_owned(), location: None, body }
     }
 
     /// A page; `policy` is its content security policy.
     pub(super) fn page(status: u16, body: String, policy: &str) -> Response {
-        Response { status, content_type: "text/html; charset=utf-8", policy: policy.to_owned(), body }
+        Response { status, content_type: "text/html; charset=utf-8", policy: policy.to_owned(), location: None, body }
+    }
+
+    /// Another page of ours.
+    pub(super) fn redirect(location: String) -> Response {
+        Response { location: Some(location), ..Response::text(303, "see the page that Location names\n") }
     }
 
     /// The status code.
@@ -42,9 +50,10 @@ impl Response {
     /// As it is sent: its head, and what follows it if that is wanted.
     pub(super) fn bytes(&self, has_body: bool) -> Vec<u8> {
         let allow = if self.status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+        let location = self.location.as_ref().map_or(String::new(), |location| format!("Location: {location}\r\n"));
         let mut all = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nContent-Security-Policy: \
-             {}\r\n{SECURITY_HEADERS}{allow}Connection: close\r\n\r\n",
+             {}\r\n{SECURITY_HEADERS}{allow}{location}Connection: close\r\n\r\n",
             self.status,
             reason(self.status),
             self.content_type,
@@ -61,6 +70,7 @@ impl Response {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        303 => "See Other",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

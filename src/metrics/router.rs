@@ -68,6 +68,8 @@ pub struct TableMeter {
     pub synchronised: Number,
     /// When the last message for it was read, microseconds since 1970.
     pub last_message: Number,
+    /// 1 for an Adj-RIB, 0 for a Loc-RIB.
+    pub adj_rib: Number,
 }
 
 impl RouterMeter {
@@ -132,7 +134,10 @@ impl RouterMeter {
 
     /// The meter of a table, made if there is none yet.
     pub fn table(&self, table: &Table) -> Arc<TableMeter> {
-        Arc::clone(lock(&self.tables).entry(key(table)).or_default())
+        let mut tables = lock(&self.tables);
+        let meter = tables.entry(key(table)).or_default();
+        meter.adj_rib.set(u64::from(table.view != View::LocRib));
+        Arc::clone(meter)
     }
 
     /// A table went: a Peer Down, a Termination, a hold that ran out.

@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod orphans;
 pub mod overview;
 pub mod owner;
+pub mod pages;
 pub mod partitions;
 pub mod peers;
 pub mod record;

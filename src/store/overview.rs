@@ -9,7 +9,7 @@ use postgres::{Client, Row};
 use super::error::{Error, Result};
 use super::events::{clock, read_time};
 use super::router_state::{self, RouterStanding};
-use crate::model::{Prefix, Timestamp};
+use crate::model::Timestamp;
 
 /// Disk space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub struct SessionEventRow {
     pub time: Timestamp,
     /// The router, if it was about one.
     pub router_id: Option<String>,
+    /// Its sysName.
+    pub hostname: Option<String>,
     /// The table, if it was about one.
     pub table_name: Option<String>,
     /// The peer, or the address of one that was refused.
@@ -114,81 +116,6 @@ pub struct SessionEventRow {
     pub reason: Option<String>,
     /// How many routes it was about.
     pub routes: Option<i64>,
-}
-
-/// One path to a prefix, in any kind of RIB.
-#[derive(Clone, Debug)]
-pub struct PathRow {
-    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
-    pub view: String,
-    /// The router.
-    pub router_id: String,
-    /// The table.
-    pub table_name: String,
-    /// The matching prefix.
-    pub prefix: String,
-    /// 0 without Add-Path.
-    pub path_id: i64,
-    /// The next hop's address.
-    pub nexthop: Option<String>,
-    /// The AS path; empty for the router's own routes.
-    pub as_path: Option<String>,
-    /// `IGP`, `EGP` or `INCOMPLETE`.
-    pub origin: Option<String>,
-    /// LOCAL_PREF.
-    pub localpref: Option<i64>,
-    /// MULTI_EXIT_DISC.
-    pub med: Option<i64>,
-    /// Communities, large and extended ones behind the others.
-    pub communities: Vec<String>,
-    /// When the row was last written.
-    pub updated_at: Timestamp,
-}
-
-/// One BGP neighbour of a router.
-#[derive(Clone, Debug)]
-pub struct PeerRow {
-    /// Its address.
-    pub address: String,
-    /// Its AS.
-    pub asn: i64,
-    /// `up`, `down` or `unknown`.
-    pub state: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why it was last down.
-    pub last_reason: Option<String>,
-    /// How often it went down.
-    pub flaps: i64,
-    /// What the router calls it.
-    pub description: Option<String>,
-}
-
-/// One event of a prefix.
-#[derive(Clone, Debug)]
-pub struct HistoryRow {
-    /// The router.
-    pub router_id: String,
-    /// The table.
-    pub table_name: String,
-    /// `ingest_time`.
-    pub time: Timestamp,
-    /// The Add-Path identifier.
-    pub path_id: Option<i64>,
-    /// Announced; otherwise withdrawn.
-    pub is_announce: bool,
-    /// The next hop's address.
-    pub nexthop: Option<String>,
-    /// The AS path.
-    pub as_path: Option<String>,
-    /// LOCAL_PREF.
-    pub localpref: Option<i64>,
-    /// MULTI_EXIT_DISC.
-    pub med: Option<i64>,
-    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
-    pub view: String,
-    /// Why a withdrawn one went, unless the router said so.
-    pub reason: Option<String>,
 }
 
 /// How large the history and the database are.
@@ -286,6 +213,7 @@ pub fn session_events(client: &mut Client, router_id: Option<&str>, limit: i64) 
         Ok(SessionEventRow {
             time: read_time(row.get("event_time"))?,
             router_id: row.get("router_id"),
+            hostname: row.get("hostname"),
             table_name: row.get("table_name"),
             peer_address: row.get("peer_address"),
             afi: row.get("afi"),
@@ -295,104 +223,6 @@ pub fn session_events(client: &mut Client, router_id: Option<&str>, limit: i64) 
         })
     });
     events.collect()
-}
-
-/// At most `limit` of the latest events of a prefix within so many hours, the latest first.
-///
-/// # Errors
-/// Whatever PostgreSQL says.
-pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> Result<Vec<HistoryRow>> {
-    let (afi, text) = (prefix.afi().column(), prefix.to_string());
-    let rows = client.query_typed(
-        include_str!("../../sql/statements/prefix_history.sql"),
-        &[(&afi, Type::INT2), (&text, Type::TEXT), (&hours, Type::INT4), (&limit, Type::INT8)],
-    )?;
-    let events = rows.iter().map(|row| {
-        Ok(HistoryRow {
-            router_id: row.get("router_id"),
-            table_name: row.get("table_name"),
-            time: read_time(row.get("ingest_time"))?,
-            path_id: row.get("path_id"),
-            is_announce: row.get::<_, &str>("action") == "A",
-            nexthop: row.get("nexthop"),
-            as_path: row.get("as_path"),
-            localpref: row.get("localpref"),
-            med: row.get("med"),
-            view: match row.get("rib") {
-                Some("adj-rib-in") => view(row, "in"),
-                Some("adj-rib-out") => view(row, "out"),
-                Some(_) | None => String::new(),
-            },
-            reason: row.get("reason"),
-        })
-    });
-    events.collect()
-}
-
-/// At most `limit` paths of the longest match for `target` in every table of every router, Loc-RIBs first.
-///
-/// # Errors
-/// Whatever PostgreSQL says.
-pub fn paths(client: &mut Client, target: &Prefix, limit: i64) -> Result<Vec<PathRow>> {
-    let (afi, text) = (target.afi().column(), target.to_string());
-    let rows = client.query_typed(
-        include_str!("../../sql/statements/page_paths.sql"),
-        &[(&afi, Type::INT2), (&text, Type::TEXT), (&limit, Type::INT8)],
-    )?;
-    let paths = rows.iter().map(|row| {
-        let communities = ["communities_std", "communities_large", "communities_ext"];
-        let communities = communities.map(|column| row.get::<_, Option<Vec<String>>>(column));
-        Ok(PathRow {
-            view: view(row, row.get("direction")),
-            router_id: row.get("router_id"),
-            table_name: row.get("table_name"),
-            prefix: row.get("prefix"),
-            path_id: row.get("path_id"),
-            nexthop: row.get("nexthop"),
-            as_path: row.get("as_path"),
-            origin: row.get("origin"),
-            localpref: row.get("localpref"),
-            med: row.get("med"),
-            communities: communities.into_iter().flatten().flatten().collect(),
-            updated_at: read_time(row.get("updated_at"))?,
-        })
-    });
-    paths.collect()
-}
-
-/// `in-post of 192.0.2.1`; empty for the Loc-RIB.
-fn view(row: &Row, direction: &str) -> String {
-    let (peer, is_post): (Option<String>, Option<bool>) = (row.get("peer_address"), row.get("is_post_policy"));
-    match peer {
-        Some(peer) if !direction.is_empty() => {
-            let policy = if is_post == Some(true) { "post" } else { "pre" };
-            format!("{direction}-{policy} of {peer}")
-        }
-        Some(_) | None => String::new(),
-    }
-}
-
-/// At most `limit` neighbours of a router, those that are down first.
-///
-/// # Errors
-/// Whatever PostgreSQL says.
-pub fn peers(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<PeerRow>> {
-    let rows = client.query_typed(
-        include_str!("../../sql/statements/page_peers.sql"),
-        &[(&router_id, Type::TEXT), (&limit, Type::INT8)],
-    )?;
-    let peers = rows.iter().map(|row| {
-        Ok(PeerRow {
-            address: row.get::<_, Option<String>>("peer_address").unwrap_or_default(),
-            asn: row.get("peer_asn"),
-            state: row.get("state"),
-            since: read_time(row.get("since"))?,
-            last_reason: row.get("last_reason"),
-            flaps: row.get("flap_count"),
-            description: row.get("description"),
-        })
-    });
-    peers.collect()
 }
 
 fn time(row: &Row, column: &str) -> Result<Option<Timestamp>> {

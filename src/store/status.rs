@@ -10,8 +10,8 @@ use postgres::{Client, Row};
 use super::error::Result;
 use super::events::{clock, read_time};
 use super::orphans::{self, Orphans};
-use super::overview::{PeerRow, peers};
 use super::owner::read_afi;
+use super::pages::{PeerRow, Slice, peers};
 use super::partitions::{self, EVENTS, Partition};
 use super::router_state::{self, RouterStanding};
 use crate::model::{Afi, Timestamp};
@@ -194,8 +194,8 @@ pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<Rou
         let id = router.router_id.as_str();
         let own = adj_ribs.extract_if(.., |one| one.router_id == id).collect();
         Ok(RouterDetail {
-            sessions: sessions(client, id)?,
-            peers: peers(client, id, DETAILS_MAX)?,
+            sessions: sessions(client, id, DETAILS_MAX)?,
+            peers: peers(client, id, Slice { size: DETAILS_MAX, page: 0 })?.rows,
             adj_ribs: own,
             router,
         })
@@ -239,10 +239,14 @@ fn adj_ribs(client: &mut Client, named: Option<&[String]>) -> Result<Vec<AdjRibS
     Ok(adj_ribs)
 }
 
-fn sessions(client: &mut Client, router_id: &str) -> Result<Vec<SessionStatus>> {
+/// At most `limit` of the latest BMP sessions of a router, those that last first.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn sessions(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<SessionStatus>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/status_sessions.sql"),
-        &[(&router_id, Type::TEXT), (&DETAILS_MAX, Type::INT8)],
+        &[(&router_id, Type::TEXT), (&limit, Type::INT8)],
     )?;
     let sessions = rows.iter().map(|row| {
         Ok(SessionStatus {

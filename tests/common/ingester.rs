@@ -151,6 +151,12 @@ impl Ingester {
         answer(self.http(), request.as_bytes())
     }
 
+    /// The same for a browser.
+    pub fn browse(&mut self, target: &str) -> (u16, String, String) {
+        let accept = "Accept: text/html,application/xhtml+xml,*/*;q=0.8";
+        answer(self.http(), format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n").as_bytes())
+    }
+
     /// A router connects.
     pub fn connect(&self) -> FakeRouter {
         FakeRouter { stream: TcpStream::connect(self.address).unwrap() }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::common::pg::TestDb;
 use postgres::Client;
+use rib_ingester::store::pages::{self, COUNTED_MAX, Slice};
 
 fn routes() -> usize {
     std::env::var("RIB_INGESTER_TEST_ROUTES").map_or(30_000, |text| text.parse().expect("a number of routes"))
@@ -225,6 +226,51 @@ fn what_changed_and_what_flaps_is_read_through_indexes() {
         time(&mut client, routes, query);
     }
     time(&mut client, routes, &format!("routes_as_of('10.0.0.2', 'global', {before})"));
+}
+
+#[test]
+fn an_as_is_looked_for_through_indexes_whatever_the_statistics_say() {
+    const PAGE: Slice = Slice { size: 100, page: 0 };
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let routes = routes();
+    // Half of all routes are of one AS, and no statistics know of the other one yet.
+    client.batch_execute("SET statement_timeout = 0").unwrap();
+    client
+        .batch_execute(&format!(
+            "INSERT INTO current_routes (router_id, table_name, afi, prefix, origin_asn)
+             SELECT '10.0.0.1', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 64, 26)), 64500 + i % 2
+             FROM generate_series(1, {routes}) i;
+             INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix, origin_asn)
+             SELECT '10.0.0.1', '192.0.2.1', 64500, true, 'UNKNOWN', 4, network(set_masklen('10.0.0.0'::inet + i * 64, 26)), 64500 + i % 2
+             FROM generate_series(1, {routes}) i;
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state)
+             SELECT '10.0.0.1', 'global', '10.0.0.0'::inet + i, 64500 + i % 2, 'up' FROM generate_series(1, {routes}) i;
+             ANALYZE current_routes, adj_rib_in, peers;
+             INSERT INTO current_routes (router_id, table_name, afi, prefix, origin_asn)
+             SELECT '10.0.0.2', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 64, 26)), 64999 FROM generate_series(1, 50) i"
+        ))
+        .unwrap();
+    let whole = |client: &mut Client| -> i64 {
+        client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
+        let sql = "SELECT COALESCE(sum(seq_scan), 0)::bigint FROM pg_stat_user_tables
+                   WHERE relname IN ('current_routes', 'adj_rib_in', 'peers')";
+        client.query_one(sql, &[]).unwrap().get(0)
+    };
+    let half = i64::try_from(routes / 2).unwrap();
+    for (asn, prefixes, peers) in [(64_500, half, half), (64_999, 50, 0), (4711, 0, 0)] {
+        let before = whole(&mut client);
+        let begin = Instant::now();
+        let found = pages::origins(&mut client, asn, PAGE).unwrap();
+        println!("{routes} routes: {:?} prefixes of AS{asn}", begin.elapsed());
+        assert_eq!((found.prefixes, found.is_cut), (prefixes.min(COUNTED_MAX), prefixes >= COUNTED_MAX), "AS{asn}");
+        assert_eq!(found.rows.len(), usize::try_from(prefixes.min(PAGE.size)).unwrap());
+        let found = pages::peers_of_as(&mut client, asn, PAGE).unwrap();
+        assert_eq!((found.peers, found.is_cut), (peers.min(COUNTED_MAX), peers >= COUNTED_MAX), "AS{asn}");
+        assert_eq!(whole(&mut client), before, "AS{asn}: a table is read from one end to the other");
+    }
+    let found = pages::peers(&mut client, "10.0.0.1", Slice { size: 100, page: 3 }).unwrap();
+    assert_eq!((found.peers, found.rows.len()), (i64::try_from(routes).unwrap(), 100));
 }
 
 /// Prints how long a query takes whose tables are in memory.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::Timestamp;
 use crate::store::orphans::Orphans;
-use crate::store::overview::PeerRow;
+use crate::store::pages::PeerRow;
 use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
 use crate::store::status::{

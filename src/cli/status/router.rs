@@ -4,7 +4,7 @@ use super::{NEIGHBOURS, adj_ribs, ago, or_dash, section, tables};
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;
-use crate::store::overview::PeerRow;
+use crate::store::pages::PeerRow;
 use crate::store::status::{RouterDetail, RouterStatus, SessionStatus};
 
 /// Several routers may have one name: one below the other.

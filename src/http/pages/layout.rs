@@ -1,4 +1,5 @@
-//! The frame of every page: head, search box, foot, and the policy that lets nothing but its own style in.
+//! The frame of every page: head, search box, foot, and the policy that lets nothing but its own style in; and the pieces that
+//! pages share.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,9 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::{Context, Page};
+use super::{Page, words};
+use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::threads;
+use crate::metrics::Meters;
+use crate::model::Timestamp;
+use crate::store::pages::Slice;
 
 /// The whole style; there is no other file.
 const STYLE: &str = include_str!("style.css");
@@ -23,9 +28,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page in its frame.
-pub(super) fn whole(context: &Context, page: Page, took: Duration) -> Response {
-    let wrong = wrong_parts(context);
+/// The page in its frame; `took` is how long it was made, where that says anything.
+pub(super) fn whole(meters: &Meters, collector_id: &str, page: Page, took: Option<Duration>) -> Response {
+    let wrong = wrong_parts(meters);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,22 +44,27 @@ pub(super) fn whole(context: &Context, page: Page, took: Duration) -> Response {
             }
             body {
                 header {
-                    a.brand href="/" { b { "rib-ingester" } span.faint { (context.collector_id) } }
+                    a.brand href="/" { b { "rib-ingester" } span.faint { (collector_id) } }
+                    nav aria-label="Site" { a href="/" { "Overview" } a href="/#routers" { "Routers" } }
                     @if wrong.is_empty() {
                         span.pill.ok { "collector in order" }
                     } @else {
                         span.pill.bad { "not ready" }
                     }
                 }
-                @if !wrong.is_empty() {
-                    ul.notice { @for (part, why) in &wrong { li { b { (part) } ": " (why) } } }
+                (search(&page.query))
+                main {
+                    @if !wrong.is_empty() {
+                        ul.notice { @for (part, why) in &wrong { li { b { (part) } ": " (why) } } }
+                    }
+                    (page.body)
                 }
-                main { (page.body) }
                 footer {
                     span { "version " (env!("CARGO_PKG_VERSION")) }
                     a href="/metrics" { "metrics" }
                     a href="/readyz" { "health" }
-                    span { "made in " (took.as_millis()) " ms" }
+                    span { "as of " (words::moment(Timestamp::now()))
+                        @if let Some(took) = took { ", made in " (took.as_millis()) " ms" } }
                 }
             }
         }
@@ -62,32 +72,125 @@ pub(super) fn whole(context: &Context, page: Page, took: Duration) -> Response {
     Response::page(page.status, markup.into_string(), &POLICY)
 }
 
-fn wrong_parts(context: &Context) -> Vec<(&'static str, String)> {
-    let mut parts = context.meters.parts();
-    parts.insert("threads", threads(&context.meters));
+fn wrong_parts(meters: &Meters) -> Vec<(&'static str, String)> {
+    let mut parts = meters.parts();
+    parts.insert("threads", threads(meters));
     parts.into_iter().filter_map(|(name, part)| part.err().map(|why| (name, why))).collect()
 }
 
-/// The box that takes an address, a prefix or a router's name.
-pub(super) fn search(value: &str) -> Markup {
+/// The box that takes an address, a prefix, an AS or a router's name.
+fn search(value: &str) -> Markup {
     html! {
         form.search action="/lookup" method="get" role="search" {
-            label for="q" { "Where does it go?" }
+            label for="q" { "Find an address, a prefix, an AS or a router" }
             div {
-                input #q type="search" name="q" value=(value) placeholder="198.51.100.7, 2001:db8::/32 or a router's name"
+                input #q type="search" name="q" value=(value) placeholder="198.51.100.7, 2001:db8::/32, AS64500, edge1"
                     autocomplete="off" autocapitalize="off" spellcheck="false";
-                button { "Look up" }
+                button { "Search" }
             }
         }
     }
 }
 
-/// What could not be read, and why.
-pub(super) fn unread(what: &str, why: &str) -> Markup {
-    html! { p.unread { (what) " could not be read: " (why) } }
+/// Says what the search box takes.
+pub(super) fn search_help() -> Markup {
+    html! {
+        p { "The search box takes:" }
+        ul.found {
+            li { "an address or a prefix, as " code { "198.51.100.7" } " or " code { "2001:db8::/32" } ": its longest match on every router, and its history" }
+            li { "an AS, as " code { "AS64500" } " or " code { "64500" } ": the prefixes that it originates, its routers, and the peers in it" }
+            li { "a router's name, identifier or address, or a part of one" }
+        }
+        p { a href="/#routers" { "All routers" } }
+    }
 }
 
-/// A colour with its word.
+/// Something could not be read, and why.
+pub(super) fn unread(subject: &str, why: &str) -> Markup {
+    html! { p.unread { (subject) " could not be read: " (why) } }
+}
+
+/// A color with its word.
 pub(super) fn state(class: &'static str, word: &str) -> Markup {
     html! { span class={ "state " (class) } { (word) } }
+}
+
+/// A path with those of the values that are not empty in its query.
+pub(super) fn href(path: &str, values: &[(&str, &str)], fragment: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    values.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| {
+        query.append_pair(name, value);
+    });
+    format!("{path}?{}{fragment}", query.finish())
+}
+
+/// Rows on one page of a list.
+pub(super) const PER_PAGE: usize = 100;
+
+/// The page of a list that the request wants: the value of `name`, counted from 1.
+pub(super) fn wanted(request: &Request, name: &str) -> Slice {
+    let page = request.value(name).parse::<u32>().map_or(0, |page| i64::from(page.saturating_sub(1)));
+    Slice { size: PER_PAGE as i64, page }
+}
+
+/// Which page of how many is shown, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) page: usize,
+    pub(super) pages: usize,
+}
+
+impl Shown {
+    /// The wanted page of a list of so many rows, or the last one.
+    pub(super) fn of(slice: Slice, total: usize) -> Shown {
+        let pages = total.div_ceil(PER_PAGE).max(1);
+        let page = usize::try_from(slice.page).map_or(pages, |page| page.saturating_add(1)).min(pages);
+        Shown { page, pages }
+    }
+
+    /// The rows of the page, of a list that is in memory.
+    pub(super) fn skipped(self) -> usize {
+        (self.page - 1) * PER_PAGE
+    }
+}
+
+/// The way to the pages before and after, unless there is one page alone. `label` tells the lists of one page apart.
+pub(super) fn pager(label: &str, shown: Shown, link: &dyn Fn(usize) -> String) -> Markup {
+    let Shown { page, pages } = shown;
+    html! {
+        @if pages > 1 {
+            nav.pager aria-label=(label) {
+                @if page > 1 { a href=(link(page - 1)) rel="prev" { "← previous" } } @else { span {} }
+                span.faint { "page " (page) " of " (pages) }
+                @if page < pages { a href=(link(page + 1)) rel="next" { "next →" } } @else { span {} }
+            }
+        }
+    }
+}
+
+/// `1 path`, `2 paths`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", words::grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_beyond_the_end_is_the_last_one() {
+        let slice = |page| Slice { size: 100, page };
+        let shown = |page, total| {
+            let Shown { page, pages } = Shown::of(slice(page), total);
+            (page, pages)
+        };
+        assert_eq!([shown(0, 0), shown(0, 100), shown(0, 101)], [(1, 1), (1, 1), (1, 2)]);
+        assert_eq!([shown(1, 101), shown(7, 101), shown(i64::MAX, 101)], [(2, 2), (2, 2), (2, 2)]);
+        assert_eq!(Shown::of(slice(1), 101).skipped(), 100);
+    }
+
+    #[test]
+    fn links_carry_what_is_not_empty() {
+        assert_eq!(href("/lookup", &[("q", "a&b"), ("page", ""), ("hours", "24")], "#x"), "/lookup?q=a%26b&hours=24#x");
+    }
 }

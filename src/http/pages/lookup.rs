@@ -1,187 +1,112 @@
-//! An address or a prefix: its longest match on every router with all paths, and the history of the match.
+//! An address or a prefix: its longest match on every router, a page of all paths, and the history of the match.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use maud::{Markup, html};
 
-use super::layout::{search, unread};
-use super::overview::{self as all, router_link};
-use super::{Context, Database, Page, words};
+use super::layout::{Shown, counted, href, pager, unread, wanted};
+use super::search::fitting;
+use super::{Context, Database, Page, history, words};
 use crate::http::request::Request;
-use crate::metrics::RouterMeter;
-use crate::model::{Afi, Prefix, RouterId, Timestamp};
-use crate::store::overview::{self, HistoryRow, PathRow};
-
-/// Paths on the page.
-const PATHS_MAX: i64 = 1_000;
-
-/// Of those: shown at once, so that the history behind them is not far.
-const PATHS_OPEN: usize = 50;
+use crate::model::{Prefix, Timestamp};
+use crate::store::pages::{self, PathRow, Paths};
 
 /// Events on the page.
-const EVENTS_MAX: i64 = 300;
+pub(super) const EVENTS_MAX: i64 = 300;
 
-/// Lanes of the timeline.
-const LANES_MAX: usize = 24;
+/// Prefixes that the history is offered of.
+const PREFIXES_MAX: usize = 12;
 
-/// What one may ask for, and what is shown first.
+/// Communities of one path.
+const COMMUNITIES_MAX: usize = 24;
+
+/// How far the history goes back, by choice.
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
 const HOURS_FIRST: i32 = 24;
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
+pub(super) fn page(context: &Context, database: &mut Database, request: &Request, target: Prefix) -> Page {
     let text = request.value("q");
-    let Some(target) = parse(text) else { return names(context, database, text) };
     let hours = request.value("hours").parse().ok().filter(|hours| HOURS.iter().any(|(of, _)| of == hours));
     let hours = hours.unwrap_or(HOURS_FIRST);
-    let found = database.ask(|client| overview::paths(client, &target, PATHS_MAX + 1));
+    let slice = wanted(request, "page");
+    let found = database.ask(|client| pages::paths(client, &target, slice));
     let now = Timestamp::now();
     let body = match &found {
-        Err(why) => html! { (search(text)) (unread("The routes", why)) },
-        Ok(rows) => {
-            let names = Names::of(context);
-            let mut rows: Vec<&PathRow> = rows.iter().collect();
-            rows.sort_by_cached_key(|row| (!row.view.is_empty(), by_address(&row.router_id), row.table_name.clone()));
-            let prefixes = prefixes(&rows, &target);
-            let chosen = request.value("prefix").parse::<IpNet>().ok().map(|net| fitting(net.trunc()));
-            let chosen = chosen.unwrap_or(prefixes[0]);
-            let history = database.ask(|client| overview::history(client, &chosen, hours, EVENTS_MAX));
+        Err(why) => html! { section { h1 { span.mono { (target) } } (unread("The routes", why)) } },
+        Ok(found) => {
+            let prefixes = prefixes(found, &target);
+            let chosen = request.value("prefix").parse::<IpNet>().map_or(prefixes[0], fitting);
+            let events = database.ask(|client| pages::history(client, &chosen, hours, EVENTS_MAX));
+            let shown = Shown::of(slice, usize::try_from(found.paths).unwrap_or(0));
+            let to_page = |page: usize| {
+                let (page, hours) = (page.to_string(), hours.to_string());
+                href(
+                    "/lookup",
+                    &[("q", text), ("prefix", request.value("prefix")), ("hours", &hours), ("page", &page)],
+                    "",
+                )
+            };
             html! {
-                (search(text))
-                (paths(&rows, &names, &target, now))
+                section {
+                    h1 { span.mono { (target) } }
+                    (paths(context, found, now))
+                    (pager("Pages of paths", shown, &to_page))
+                }
                 section #history {
                     h2 { "History of " span.mono { (chosen) } }
                     (choices(text, &prefixes, &chosen, hours))
-                    @match &history {
-                        Ok(events) => (history_of(events, &names, hours, now)),
+                    @match &events {
+                        Ok(events) => (history::show(context, events, hours, now)),
                         Err(why) => (unread("It", why)),
                     }
                 }
             }
         }
     };
-    Page { status: 200, title: text.to_owned(), body }
-}
-
-/// What somebody typed as an address or a prefix; host bits are no mistake here.
-fn parse(text: &str) -> Option<Prefix> {
-    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    Some(fitting(net.trunc()))
-}
-
-fn fitting(net: IpNet) -> Prefix {
-    match net {
-        IpNet::V4(net) => Prefix::fitting(Afi::Ipv4, &net.addr().octets(), net.prefix_len()),
-        IpNet::V6(net) => Prefix::fitting(Afi::Ipv6, &net.addr().octets(), net.prefix_len()),
-    }
-}
-
-/// No address: perhaps a router's name.
-fn names(context: &Context, database: &mut Database, text: &str) -> Page {
-    let (lines, wrong) = all::lines(context, database);
-    let found: Vec<_> = lines.iter().filter(|line| !text.is_empty() && line.has(text)).take(100).collect();
-    let body = html! {
-        (search(text))
-        section {
-            h2 { "Routers like " q { (text) } }
-            @if let Some(why) = wrong { (unread("What the database knows", &why)) }
-            @if found.is_empty() { p { "No router is called so, and it is neither an address nor a prefix." } }
-            ul.found { @for line in found {
-                li { (line.standing.show()) " " a href=(router_link(line.id.as_str())) { (line.name.as_deref().unwrap_or(line.id.as_str())) }
-                    " " span.faint.mono { (line.id.as_str()) } }
-            } }
-        }
-    };
-    Page { status: 200, title: text.to_owned(), body }
-}
-
-/// What routers call themselves.
-struct Names(HashMap<String, String>);
-
-impl Names {
-    fn of(context: &Context) -> Names {
-        let named = |(router, meter): (RouterId, Arc<RouterMeter>)| Some((router.to_string(), meter.hostname()?));
-        Names(context.meters.routers().into_iter().filter_map(named).collect())
-    }
-
-    /// A router by its name, if it is known, with a way to its page.
-    fn show(&self, id: &str, table: &str, view: &str) -> Markup {
-        let name = self.0.get(id).map(String::as_str);
-        html! {
-            a href=(router_link(id)) { (name.unwrap_or(id)) }
-            span.faint { @if name.is_some() { (id) " " } (table) @if !view.is_empty() { " " (view) } }
-        }
-    }
-}
-
-/// Addresses in the order of their numbers, then everything else by its letters.
-fn by_address(id: &str) -> (bool, Option<IpAddr>, String) {
-    let address = id.parse().ok();
-    (address.is_none(), address, id.to_owned())
+    Page::new(text, body).searched(text)
 }
 
 /// The matches, the longest first; the target itself if there is none.
-fn prefixes(rows: &[&PathRow], target: &Prefix) -> Vec<Prefix> {
-    let found: BTreeSet<Prefix> = rows.iter().filter_map(|row| row.prefix.parse::<IpNet>().ok()).map(fitting).collect();
+fn prefixes(found: &Paths, target: &Prefix) -> Vec<Prefix> {
+    let found: BTreeSet<Prefix> =
+        found.prefixes.iter().filter_map(|prefix| prefix.parse::<IpNet>().ok()).map(fitting).collect();
     let mut found: Vec<Prefix> = found.into_iter().collect();
     found.sort_by_key(|prefix| std::cmp::Reverse(prefix.length()));
     if found.is_empty() { vec![*target] } else { found }
 }
 
-fn paths(rows: &[&PathRow], names: &Names, target: &Prefix, now: Timestamp) -> Markup {
-    let routers: BTreeSet<&str> = rows.iter().map(|row| row.router_id.as_str()).collect();
-    html! {
-        section {
-            h1 { span.mono { (target) } }
-            @if rows.is_empty() {
-                p { "No router has a route that covers it." }
-            } @else {
-                p.faint { "Longest match on " (counted(routers.len(), "router")) ", " (counted(rows.len(), "path")) " · " a href="#history" { "history" } }
-                (paths_table(&rows[..rows.len().min(PATHS_OPEN)], names, now))
-                @if rows.len() > PATHS_OPEN {
-                    details {
-                        summary { (rows.len() - PATHS_OPEN) " more" }
-                        (paths_table(&rows[PATHS_OPEN..rows.len()], names, now))
-                    }
-                }
-                @if rows.len() as i64 > PATHS_MAX { p.faint { "More are not shown." } }
-            }
-        }
+fn paths(context: &Context, found: &Paths, now: Timestamp) -> Markup {
+    if found.rows.is_empty() {
+        return html! { p { "No router has a route that covers it." } };
     }
-}
-
-/// `1 path`, `2 paths`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-fn paths_table(rows: &[&PathRow], names: &Names, now: Timestamp) -> Markup {
+    let total = |count: i64, noun: &str| counted(usize::try_from(count).unwrap_or(0), noun);
     html! {
+        p.faint { "Longest match on " (total(found.routers, "router")) ", " (total(found.paths, "path")) " · " a href="#history" { "history" } }
         table.paths {
             thead { tr {
-                th { "Router" } th { "Prefix" } th { "Next hop" } th { "AS path" }
-                th.number { "Pref" } th.number { "MED" } th.wide { "Communities" } th.number { "Changed" }
+                th scope="col" { "Router" } th scope="col" { "Prefix" } th scope="col" { "Next hop" } th scope="col" { "AS path" }
+                th.number scope="col" { "Pref" } th.number scope="col" { "MED" } th.wide scope="col" { "Communities" }
+                th.number scope="col" { "Changed" }
             } }
-            tbody { @for row in rows { (path(row, names, now)) } }
+            tbody { @for row in &found.rows { (path(context, row, now)) } }
         }
     }
 }
 
-fn path(row: &PathRow, names: &Names, now: Timestamp) -> Markup {
+fn path(context: &Context, row: &PathRow, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     html! {
         tr {
-            td.name { (names.show(&row.router_id, &row.table_name, &row.view)) }
+            td.name { (context.router(&row.router_id, row.hostname.as_deref()).with(&row.table_name, &row.view)) }
             td.mono { (row.prefix) @if row.path_id > 0 { span.faint { " path " (row.path_id) } } }
             td.mono { (row.nexthop.as_deref().unwrap_or(words::NOTHING)) }
             td.mono.aspath { @match row.as_path.as_deref() { Some("") => span.faint { "own" }, Some(path) => (path), None => (words::NOTHING) }
                 @if let Some(origin) = &row.origin { " " span.faint { (origin) } } }
             td.number data-name="pref" { (number(row.localpref)) }
             td.number data-name="MED" { (number(row.med)) }
-            td.wide.communities { @for community in row.communities.iter().take(24) { span { (community) } " " }
-                @if row.communities.len() > 24 { span.faint { "+" (row.communities.len() - 24) } } }
+            td.wide.communities { @for community in row.communities.iter().take(COMMUNITIES_MAX) { span { (community) } " " }
+                @if row.communities.len() > COMMUNITIES_MAX { span.faint { "+" (row.communities.len() - COMMUNITIES_MAX) } } }
             td.number { (words::ago(now, Some(row.updated_at))) }
         }
     }
@@ -189,15 +114,12 @@ fn path(row: &PathRow, names: &Names, now: Timestamp) -> Markup {
 
 fn choices(text: &str, prefixes: &[Prefix], chosen: &Prefix, hours: i32) -> Markup {
     let link = |prefix: &Prefix, hours: i32| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("q", text).append_pair("prefix", &prefix.to_string());
-        query.append_pair("hours", &hours.to_string());
-        format!("/lookup?{}#history", query.finish())
+        href("/lookup", &[("q", text), ("prefix", &prefix.to_string()), ("hours", &hours.to_string())], "#history")
     };
     html! {
         div.filters {
             @if prefixes.len() > 1 || prefixes[0] != *chosen {
-                nav aria-label="Prefix" { @for prefix in prefixes.iter().take(12) {
+                nav aria-label="Prefix" { @for prefix in prefixes.iter().take(PREFIXES_MAX) {
                     a.mono href=(link(prefix, hours)) aria-current=[(prefix == chosen).then_some("true")] { (prefix) }
                 } }
             }
@@ -205,94 +127,5 @@ fn choices(text: &str, prefixes: &[Prefix], chosen: &Prefix, hours: i32) -> Mark
                 a href=(link(chosen, of)) aria-current=[(of == hours).then_some("true")] { (word) }
             } }
         }
-    }
-}
-
-fn history_of(events: &[HistoryRow], names: &Names, hours: i32, now: Timestamp) -> Markup {
-    if events.is_empty() {
-        return html! { p.faint { "No change is on record in this time." } };
-    }
-    html! {
-        (timeline(events, names, hours, now))
-        table.plain.events {
-            thead { tr { th { "When" } th { "Router" } th { "What" } th { "Next hop" } th { "AS path" } th.wide.number { "Pref" } th.wide.number { "MED" } } }
-            tbody { @for event in events { (event_row(event, names)) } }
-        }
-        @if events.len() as i64 == EVENTS_MAX { p.faint { "Older ones are not shown: at most 50 per table and " (EVENTS_MAX) " in all." } }
-    }
-}
-
-fn event_row(event: &HistoryRow, names: &Names) -> Markup {
-    let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
-    html! {
-        tr {
-            td { (words::moment(event.time)) }
-            td.name { (names.show(&event.router_id, &event.table_name, &event.view)) }
-            td { @if event.is_announce { span.up { "announced" } } @else { span.down { "withdrawn" } }
-                @if let Some(reason) = &event.reason { " " span.faint { (reason) } }
-                @if let Some(path_id) = event.path_id { " " span.faint { "path " (path_id) } } }
-            td.mono { (event.nexthop.as_deref().unwrap_or("")) }
-            td.mono.aspath { (event.as_path.as_deref().unwrap_or("")) }
-            td.wide.number { (number(event.localpref)) }
-            td.wide.number { (number(event.med)) }
-        }
-    }
-}
-
-/// A lane per table: filled from an announcement to the withdrawal behind it, a mark for each event.
-fn timeline(events: &[HistoryRow], names: &Names, hours: i32, now: Timestamp) -> Markup {
-    const WIDTH: i64 = 960;
-    const LANE: usize = 22;
-    let span = i64::from(hours) * 3_600_000_000;
-    let begin = now.unix_micros() - span;
-    // The database's clock may be ahead of ours.
-    let x = |time: Timestamp| ((time.unix_micros() - begin).clamp(0, span) / (span / WIDTH)).min(WIDTH);
-    type Lane<'a> = ((bool, Option<IpAddr>, String), &'a str, &'a str, Option<i64>);
-    let mut lanes: BTreeMap<Lane<'_>, Vec<&HistoryRow>> = BTreeMap::new();
-    for event in events.iter().rev() {
-        lanes
-            .entry((by_address(&event.router_id), event.table_name.as_str(), event.view.as_str(), event.path_id))
-            .or_default()
-            .push(event);
-    }
-    let height = LANE * lanes.len().min(LANES_MAX);
-    html! {
-        div.timeline {
-            ol.lanes { @for ((.., router), table, view, path_id) in lanes.keys().take(LANES_MAX) {
-                li { (names.0.get(router).unwrap_or(router)) " " span.faint { (table) " " (view) @if let Some(id) = path_id { " path " (id) } } }
-            } }
-            svg viewBox={ "0 0 " (WIDTH) " " (height) } height=(height) preserveAspectRatio="none" role="img" aria-label="when the prefix was there" {
-                @for (i, events) in lanes.values().take(LANES_MAX).enumerate() {
-                    @let top = i * LANE;
-                    path.axis d={ "M0 " (top + LANE / 2) "H" (WIDTH) } {}
-                    @for (event, next) in events.iter().zip(events.iter().skip(1).map(Some).chain([None])) {
-                        @if event.is_announce {
-                            @let end = next.map_or(WIDTH, |next| x(next.time));
-                            rect.there x=(x(event.time)) y=(top + 6) width=((end - x(event.time)).max(1)) height=(LANE - 12) {}
-                        }
-                    }
-                    @for event in events {
-                        path class=(if event.is_announce { "up" } else { "down" }) d={ "M" (x(event.time)) " " (top + 3) "v" (LANE - 6) } {}
-                    }
-                }
-            }
-        }
-        div.scale { span { (words::age(span)) " ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
-        @if lanes.len() > LANES_MAX { p.faint { (lanes.len() - LANES_MAX) " more are in the list below" } }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_type() {
-        let parsed = |text| parse(text).map(|prefix| prefix.to_string());
-        assert_eq!(parsed("198.51.100.7").as_deref(), Some("198.51.100.7/32"));
-        assert_eq!(parsed("198.51.100.7/24").as_deref(), Some("198.51.100.0/24"));
-        assert_eq!(parsed("2001:db8::1").as_deref(), Some("2001:db8::1/128"));
-        assert_eq!(parsed("edge1"), None);
-        assert_eq!(parsed(""), None);
     }
 }

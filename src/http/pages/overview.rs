@@ -8,7 +8,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::churn::{self, Changes};
-use super::layout::{search, state, unread};
+use super::layout::{Shown, pager, state, unread};
 use super::{Context, Database, Page, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
@@ -185,7 +185,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     let refused = database.ask(status::refused);
     let events = database.ask(|client| overview::session_events(client, None, EVENTS));
     let body = html! {
-        (search(""))
+        h1 { "Overview" }
         (lost_sign(&lines))
         (tiles(context, &lines, &minutes))
         @if let Some(why) = &wrong { (unread("What the database knows of the routers", why)) }
@@ -213,7 +213,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
             }
         }
     };
-    Page { status: 200, title: "Status".to_owned(), body }
+    Page::new("Overview", body)
 }
 
 /// The sign beside the collector's own: how many routers are not connected, wherever that would be.
@@ -322,12 +322,12 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
             } @else {
                 table.routers {
                     thead { tr {
-                        th { "State" } th { "Router" } th.wide { "Address" } th.number { "Tables" } th.number { "Routes" }
-                        th.number { "Last message" } th.number { "Lag" } th { "Last hour" }
+                        th scope="col" { "State" } th scope="col" { "Router" } th.wide scope="col" { "Address" } th.number scope="col" { "Tables" } th.number scope="col" { "Routes" }
+                        th.number scope="col" { "Last message" } th.number scope="col" { "Lag" } th scope="col" { "Last hour" }
                     } }
                     tbody { @for line in shown.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE) { (row(context, line, now)) } }
                 }
-                @if pages > 1 { (pager(page, pages, &|page| link(standing, page))) }
+                (pager("Pages of routers", Shown { page, pages }, &|page| link(standing, page)))
             }
         }
     }
@@ -375,16 +375,6 @@ pub(super) fn router_link(id: &str) -> String {
     format!("/router?{}", form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish())
 }
 
-fn pager(page: usize, pages: usize, link: &dyn Fn(usize) -> String) -> Markup {
-    html! {
-        nav.pager aria-label="Pages" {
-            @if page > 1 { a href=(link(page - 1)) rel="prev" { "← previous" } } @else { span {} }
-            span.faint { "page " (page) " of " (pages) }
-            @if page < pages { a href=(link(page + 1)) rel="next" { "next →" } } @else { span {} }
-        }
-    }
-}
-
 fn nobody_yet() -> Markup {
     html! {
         p { "No router has connected yet. Point its BMP station at the collector's BMP port, and let its address in with "
@@ -402,7 +392,10 @@ pub(super) fn session_events(events: &[SessionEventRow], with_router: bool) -> M
                     (words::moment(event.time))
                     div {
                         b { (event.kind.replace('_', " ")) } " "
-                        @if with_router && let Some(id) = &event.router_id { a href=(router_link(id)) { (id) } " " }
+                        @if with_router && let Some(id) = &event.router_id {
+                            a href=(router_link(id)) { (event.hostname.as_deref().unwrap_or(id)) } " "
+                            @if event.hostname.is_some() { span.faint { (id) } " " }
+                        }
                         @if let Some(table) = &event.table_name { span { (table) } " " }
                         @if let Some(afi) = event.afi { span { "IPv" (afi) } " " }
                         @if let Some(peer) = &event.peer_address { span.mono { (peer) } " " }
@@ -427,7 +420,7 @@ fn history_on_disk(context: &Context, partitions: &[Partition]) -> Markup {
         details {
             summary { "Days" }
             table.plain {
-                thead { tr { th { "Day" } th.number { "Rows, about" } th.number { "Size" } } }
+                thead { tr { th scope="col" { "Day (UTC)" } th.number scope="col" { "Rows, about" } th.number scope="col" { "Size" } } }
                 tbody { @for partition in partitions.iter().rev() {
                     tr {
                         td { (partition.describe())

@@ -1,46 +1,64 @@
-//! One router: its session, its tables, its lies, what happened to it.
+//! One router: its Loc-RIB tables, its peers and Adj-RIBs, its sessions, and what was anomalous in its messages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::layout::{search, state, unread};
+use super::layout::{PER_PAGE, Shown, href, pager, search_help, state, unread, wanted};
 use super::overview::{Line, lost, session_events};
 use super::{Context, Database, Page, plot, words};
+use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
-use crate::model::{RouterId, Timestamp};
-use crate::store::overview::{self, PeerRow, RouterDetail, TableRow};
+use crate::model::{Afi, RouterId, Timestamp};
+use crate::store::overview::{self, RouterDetail, TableRow};
+use crate::store::pages::{self, PeerRow, Peers};
+use crate::store::status::{self, SessionStatus};
 
-/// Neighbours on the page.
-const PEERS_MAX: i64 = 500;
+/// Stored tables that are read; the page shows some of them.
+const TABLES_MAX: i64 = 10_000;
 
-/// Tables on the page.
-const TABLES_MAX: i64 = 500;
+/// BMP sessions on the page.
+const SESSIONS_MAX: i64 = 20;
 
-pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page {
+pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
+    let id = request.value("id");
+    let peers_wanted = wanted(request, "peers");
     let detail = database.ask(|client| overview::router(client, id, TABLES_MAX));
-    let peers = database.ask(|client| overview::peers(client, id, PEERS_MAX));
+    let peers = database.ask(|client| pages::peers(client, id, peers_wanted));
+    let sessions = database.ask(|client| status::sessions(client, id, SESSIONS_MAX));
     let id = RouterId::new(id);
-    let meter = context.meters.routers().into_iter().find(|(router, _)| *router == id).map(|(_, meter)| meter);
+    let meter = context.meters.known_router(&id);
     let (detail, wrong) = match detail {
         Ok(detail) => (detail, None),
         Err(why) => (None, Some(why)),
     };
     if detail.is_none() && meter.is_none() && wrong.is_none() {
-        let body = html! { (search(id.as_str())) p { "No router is known by that identifier." } };
-        return Page { status: 404, title: "Unknown router".to_owned(), body };
+        let body = html! {
+            section { h1 { "Unknown router" } p { "No router has the identifier " q { (id.as_str()) } "." } (search_help()) }
+        };
+        return Page { status: 404, ..Page::new("Unknown router", body).searched(id.as_str()) };
     }
     let line = Line::of(context, id, detail.as_ref().map(as_row), meter.as_deref());
     let name = line.name.clone().unwrap_or_else(|| line.id.to_string());
     let now = Timestamp::now();
+    let live = meter.as_deref().map(RouterMeter::tables).unwrap_or_default();
+    let (adj_ribs, loc_ribs): (Vec<_>, Vec<_>) = live.iter().partition(|(_, table)| table.adj_rib.get() > 0);
+    let tables = Tables { is_up: line.standing.is_connected(), now };
+    // The links of one list leave the others where they are.
+    let link = |list: &str, page: usize| {
+        let page = page.to_string();
+        let value = |name: &'static str| (name, if name == list { page.as_str() } else { request.value(name) });
+        href("/router", &[("id", line.id.as_str()), value("tables"), value("peers"), value("adj")], &format!("#{list}"))
+    };
     let body = html! {
-        (search(""))
         section {
             h1 { (name) " " (line.standing.show()) }
             @if let Some(lost) = lost(&line) { p { (lost) } }
             (facts(&line, detail.as_ref(), meter.as_deref(), now))
         }
         @if let Some(why) = wrong { (unread("What the database knows of this router", &why)) }
+        (tables.loc_ribs(detail.as_ref(), &loc_ribs, request, &|page| link("tables", page)))
         @if let Some(minutes) = &line.minutes {
             section {
                 h2 { "Changes per minute" span.faint { (plot::in_words(minutes)) } }
@@ -48,17 +66,24 @@ pub(super) fn page(context: &Context, database: &mut Database, id: &str) -> Page
                 div.scale { span { "60 min ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
             }
         }
-        (tables(detail.as_ref(), meter.as_deref(), line.standing.is_connected(), now))
         @match &peers {
-            Ok(peers) => (neighbours(peers, now)),
-            Err(why) => (unread("The neighbours", why)),
+            Ok(peers) => (peers_of(peers, request, now, &|page| link("peers", page))),
+            Err(why) => (unread("The peers", why)),
         }
-        @if let Some(meter) = &meter { (oddities(meter)) }
+        (tables.adj_ribs(&adj_ribs, request, &|page| link("adj", page)))
+        @if let Some(meter) = &meter { (anomalies(meter)) }
+        section {
+            h2 { "BMP sessions of " (name) }
+            @match &sessions {
+                Ok(sessions) => (sessions_of(sessions, now)),
+                Err(why) => (unread("They", why)),
+            }
+        }
         @if let Some(detail) = &detail {
-            section { h2 { "Sessions and peers" } (session_events(&detail.events, false)) }
+            section { h2 { "Latest on sessions and peers" } (session_events(&detail.events, false)) }
         }
     };
-    Page { status: 200, title: name, body }
+    Page::new(name.as_str(), body)
 }
 
 fn as_row(detail: &RouterDetail) -> overview::RouterRow {
@@ -93,12 +118,12 @@ fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>
                 (fact("Sessions", html! { (words::grouped(meter.sessions.get())) " since the collector started" }))
                 (fact("Read", html! { (words::grouped(meter.messages.get())) " messages, " (words::bytes(meter.bytes.get())) }))
                 @if meter.blocked.get() > 1_000_000 {
-                    (fact("Left waiting", html! { (words::lag(u128::from(meter.blocked.get()))) " for full queues" }))
+                    (fact("Waited", html! { (words::lag(u128::from(meter.blocked.get()))) " for full queues" }))
                 }
             }
             @if let Some(detail) = detail {
                 (fact("First seen", words::ago(now, Some(detail.first_seen))))
-                @if let Some(description) = &detail.description { (fact("Says of itself", html! { (description) })) }
+                @if let Some(description) = &detail.description { (fact("Description", html! { (description) })) }
             }
         }
     }
@@ -107,105 +132,203 @@ fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>
 /// One table from both sides.
 type Both<'a> = (Option<&'a TableRow>, Option<&'a TableMeter>);
 
-fn tables(detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, is_up: bool, now: Timestamp) -> Markup {
-    let live = meter.map(RouterMeter::tables).unwrap_or_default();
-    let mut all: BTreeMap<(&str, i16), Both<'_>> = BTreeMap::new();
-    for table in detail.map(|detail| detail.tables.as_slice()).unwrap_or_default() {
-        all.insert((&table.name, table.afi), (Some(table), None));
-    }
-    for ((name, afi), meter) in &live {
-        all.entry((name, afi.column())).or_default().1 = Some(meter);
-    }
-    html! {
-        section {
-            h2 { "Tables" span.faint { (all.len()) } }
-            @if all.is_empty() { p.faint { "None." } } @else {
-                table.tables {
-                    thead { tr {
-                        th { "State" } th { "Table" } th.number { "Routes" } th.number { "End-of-RIB" } th.number { "Last message" }
-                        th.number.wide { "Announced" } th.number.wide { "Unchanged" } th.number.wide { "Withdrawn" } th.number.wide { "Purged" }
-                    } }
-                    tbody { @for ((name, afi), both) in all.iter().take(500) { (table(name, *afi, both, is_up, now)) } }
+/// A table's name and family with its meter.
+type Live = ((Arc<str>, Afi), Arc<TableMeter>);
+
+/// The tables of a router as of now.
+#[derive(Clone, Copy)]
+struct Tables {
+    /// The router is connected.
+    is_up: bool,
+    now: Timestamp,
+}
+
+impl Tables {
+    /// Loc-RIBs, one page of them.
+    fn loc_ribs(
+        self,
+        detail: Option<&RouterDetail>,
+        live: &[&Live],
+        request: &Request,
+        link: &dyn Fn(usize) -> String,
+    ) -> Markup {
+        let mut all: BTreeMap<(&str, i16), Both<'_>> = BTreeMap::new();
+        for table in detail.map(|detail| detail.tables.as_slice()).unwrap_or_default() {
+            all.insert((&table.name, table.afi), (Some(table), None));
+        }
+        for ((name, afi), meter) in live {
+            all.entry((name, afi.column())).or_default().1 = Some(meter);
+        }
+        let shown = Shown::of(wanted(request, "tables"), all.len());
+        html! {
+            section #tables {
+                h2 { "Loc-RIB tables" span.faint { (words::grouped(all.len() as u64)) } }
+                @if all.is_empty() { p.faint { "None." } } @else {
+                    (self.list(all.iter().skip(shown.skipped()).take(PER_PAGE).map(|((name, afi), both)| (*name, *afi, *both))))
+                    (pager("Pages of Loc-RIB tables", shown, link))
                 }
+            }
+        }
+    }
+
+    /// Adj-RIBs of all peers, folded, one page of them.
+    fn adj_ribs(self, live: &[&Live], request: &Request, link: &dyn Fn(usize) -> String) -> Markup {
+        if live.is_empty() {
+            return html! {};
+        }
+        let shown = Shown::of(wanted(request, "adj"), live.len());
+        let synchronized = live.iter().filter(|(_, meter)| meter.synchronised.get() > 0).count();
+        html! {
+            section #adj {
+                h2 { "Adj-RIB tables" span.faint { (words::grouped(live.len() as u64)) ", " (words::grouped(synchronized as u64)) " in sync" } }
+                details open[!request.value("adj").is_empty()] {
+                    summary { "Tables of peers" }
+                    (self.list(live.iter().skip(shown.skipped()).take(PER_PAGE).map(|((name, afi), meter)| (&**name, afi.column(), (None, Some(&**meter))))))
+                    (pager("Pages of Adj-RIB tables", shown, link))
+                }
+            }
+        }
+    }
+
+    fn list<'a>(self, tables: impl Iterator<Item = (&'a str, i16, Both<'a>)>) -> Markup {
+        html! {
+            table.tables {
+                thead { tr {
+                    th scope="col" { "State" } th scope="col" { "Table" } th.number scope="col" { "Routes" } th.number scope="col" { "End-of-RIB" }
+                    th.number scope="col" { "Last message" } th.number.wide scope="col" { "Announced" } th.number.wide scope="col" { "Unchanged" }
+                    th.number.wide scope="col" { "Withdrawn" } th.number.wide scope="col" { "Purged" }
+                } }
+                tbody { @for (name, afi, both) in tables { (self.row(name, afi, both)) } }
+            }
+        }
+    }
+
+    fn row(self, name: &str, afi: i16, (row, meter): Both<'_>) -> Markup {
+        let end_of_rib = meter
+            .and_then(|meter| words::from_micros(meter.end_of_rib.get()))
+            .or_else(|| row.filter(|row| row.eor_seen).and_then(|row| row.eor_time));
+        let routes = match (meter, row) {
+            (Some(meter), _) => meter.routes.get(),
+            (None, Some(row)) => words::count(row.routes),
+            (None, None) => 0,
+        };
+        let last = meter
+            .and_then(|meter| words::from_micros(meter.last_message.get()))
+            .or_else(|| row.and_then(|row| row.last_message));
+        let counter = |value: fn(&TableMeter) -> u64| match meter {
+            Some(meter) => words::grouped(value(meter)),
+            None => words::NOTHING.to_owned(),
+        };
+        // Where another collector has the router, the database alone knows.
+        let is_complete =
+            meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronised.get() > 0);
+        let standing = match (self.is_up, is_complete) {
+            (false, _) => state("warn", "stale"),
+            (true, true) => state("ok", "in sync"),
+            (true, false) => state("warn", "dumping"),
+        };
+        html! {
+            tr {
+                td { (standing) }
+                td.name { b { (name) } span.faint { "IPv" (afi) } }
+                td.number data-name="routes" { (words::grouped(routes)) }
+                td.number data-name="End-of-RIB" { (words::ago(self.now, end_of_rib)) }
+                td.number data-name="last" { (words::ago(self.now, last)) }
+                td.number.wide { (counter(|meter| meter.announced.get())) }
+                td.number.wide { (counter(|meter| meter.unchanged.get())) }
+                td.number.wide { (counter(|meter| meter.withdrawn.get())) }
+                td.number.wide { (counter(|meter| meter.purged.get())) }
             }
         }
     }
 }
 
-fn table(name: &str, afi: i16, (row, meter): &Both<'_>, is_up: bool, now: Timestamp) -> Markup {
-    let end_of_rib = meter
-        .and_then(|meter| words::from_micros(meter.end_of_rib.get()))
-        .or_else(|| row.filter(|row| row.eor_seen).and_then(|row| row.eor_time));
-    let routes = match (meter, row) {
-        (Some(meter), _) => meter.routes.get(),
-        (None, Some(row)) => words::count(row.routes),
-        (None, None) => 0,
-    };
-    let last = meter
-        .and_then(|meter| words::from_micros(meter.last_message.get()))
-        .or_else(|| row.and_then(|row| row.last_message));
-    let counter = |value: fn(&TableMeter) -> u64| match meter {
-        Some(meter) => words::grouped(value(meter)),
-        None => words::NOTHING.to_owned(),
-    };
-    // Where another collector has the router, the database alone knows.
-    let is_complete =
-        meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronised.get() > 0);
-    let standing = match (is_up, is_complete) {
-        (false, _) => state("warn", "stale"),
-        (true, true) => state("ok", "in sync"),
-        (true, false) => state("warn", "dumping"),
-    };
+/// The state of a BGP peer with its color.
+pub(super) fn peer_state(word: &str) -> Markup {
+    state(
+        match word {
+            "up" => "ok",
+            "down" => "bad",
+            _ => "none",
+        },
+        word,
+    )
+}
+
+/// Peers, folded, one page of them.
+fn peers_of(peers: &Peers, request: &Request, now: Timestamp, link: &dyn Fn(usize) -> String) -> Markup {
+    if peers.peers == 0 {
+        return html! {};
+    }
+    let count = |count: i64| words::grouped(words::count(count));
+    let shown = Shown::of(wanted(request, "peers"), usize::try_from(peers.peers).unwrap_or(usize::MAX));
+    html! {
+        section #peers {
+            h2 { "Peers" span.faint { (count(peers.peers)) ": " (count(peers.up)) " up, " (count(peers.down)) " down" } }
+            details open[!request.value("peers").is_empty()] {
+                summary { "Peers one by one, those that are down first" }
+                table.peers {
+                    thead { tr {
+                        th scope="col" { "State" } th scope="col" { "Peer" } th.number scope="col" { "AS" } th.number scope="col" { "Since" }
+                        th.number scope="col" { "Flaps" } th scope="col" { "Reason of the last down" }
+                    } }
+                    tbody { @for peer in &peers.rows { (peer_row(peer, now)) } }
+                }
+                (pager("Pages of peers", shown, link))
+            }
+        }
+    }
+}
+
+fn peer_row(peer: &PeerRow, now: Timestamp) -> Markup {
     html! {
         tr {
-            td { (standing) }
-            td.name { b { (name) } span.faint { "IPv" (afi) } }
-            td.number data-name="routes" { (words::grouped(routes)) }
-            td.number data-name="End-of-RIB" { (words::ago(now, end_of_rib)) }
-            td.number data-name="last" { (words::ago(now, last)) }
-            td.number.wide { (counter(|meter| meter.announced.get())) }
-            td.number.wide { (counter(|meter| meter.unchanged.get())) }
-            td.number.wide { (counter(|meter| meter.withdrawn.get())) }
-            td.number.wide { (counter(|meter| meter.purged.get())) }
+            td { (peer_state(&peer.state)) }
+            td.name { b.mono { (peer.address) } span.faint {
+                @if !peer.distinguisher.is_empty() { (peer.distinguisher) " " }
+                (peer.description.as_deref().unwrap_or(""))
+            } }
+            td.number data-name="AS" { (peer.asn) }
+            td.number data-name="since" { (words::ago(now, Some(peer.since))) }
+            td.number data-name="flaps" { (peer.flaps) }
+            td.aspath.faint { (peer.last_reason.as_deref().unwrap_or("")) }
         }
     }
 }
 
-fn neighbours(peers: &[PeerRow], now: Timestamp) -> Markup {
+fn sessions_of(sessions: &[SessionStatus], now: Timestamp) -> Markup {
+    if sessions.is_empty() {
+        return html! { p.faint { "None within the last day." } };
+    }
     html! {
-        @if !peers.is_empty() {
-            section {
-                h2 { "Neighbours" span.faint { (peers.len()) } }
-                table.tables {
-                    thead { tr {
-                        th { "State" } th { "Neighbour" } th.number { "AS" } th.number { "Since" } th.number { "Flaps" } th { "Last down because" }
-                    } }
-                    tbody { @for peer in peers {
-                        tr {
-                            td { (state(match peer.state.as_str() { "up" => "ok", "down" => "bad", _ => "none" }, &peer.state)) }
-                            td.name { b.mono { (peer.address) } span.faint { (peer.description.as_deref().unwrap_or("")) } }
-                            td.number data-name="AS" { (peer.asn) }
-                            td.number { (words::ago(now, Some(peer.since))) }
-                            td.number data-name="flaps" { (peer.flaps) }
-                            td.aspath.faint { (peer.last_reason.as_deref().unwrap_or("")) }
-                        }
-                    } }
+        table.sessions {
+            thead { tr {
+                th scope="col" { "State" } th scope="col" { "From" } th scope="col" { "Collector" } th.number scope="col" { "Since" }
+                th scope="col" { "Reason" }
+            } }
+            tbody { @for session in sessions {
+                tr {
+                    td { (state(match session.state.as_str() { "up" => "ok", "ended" => "none", _ => "warn" }, &session.state)) }
+                    td.mono data-name="from" { @match session.source { Some(source) => (source), None => (words::NOTHING) } }
+                    td data-name="at" { (session.collector_id) }
+                    td.number data-name="since" { (words::ago(now, Some(session.since))) }
+                    td.aspath.faint { (session.reason.as_deref().unwrap_or("")) }
                 }
-            }
+            } }
         }
     }
 }
 
-fn oddities(meter: &RouterMeter) -> Markup {
-    let (odd, ends) = (meter.oddities.all(), meter.ends.all());
+fn anomalies(meter: &RouterMeter) -> Markup {
+    let (anomalies, ends) = (meter.oddities.all(), meter.ends.all());
     let list = |all: &[(&'static str, u64)]| {
         html! { dl.counts { @for (kind, times) in all { div { dt { (kind.replace('_', " ")) } dd { (words::grouped(*times)) } } } } }
     };
     html! {
-        @if !odd.is_empty() || !ends.is_empty() {
+        @if !anomalies.is_empty() || !ends.is_empty() {
             div.columns {
-                @if !odd.is_empty() { section { h2 { "Oddities" } (list(&odd)) } }
-                @if !ends.is_empty() { section { h2 { "How sessions ended" } (list(&ends)) } }
+                @if !anomalies.is_empty() { section { h2 { "Anomalies in its messages" } (list(&anomalies)) } }
+                @if !ends.is_empty() { section { h2 { "Ends of its sessions" } (list(&ends)) } }
             }
         }
     }

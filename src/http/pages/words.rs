@@ -69,21 +69,21 @@ pub(super) fn lag(micros: u128) -> String {
     }
 }
 
-/// A moment as its distance from now, with the whole time behind it.
+/// A moment as its distance from now; the whole time, in UTC, shows where the pointer rests.
 pub(super) fn ago(now: Timestamp, time: Option<Timestamp>) -> Markup {
     match time {
         None => html! { span.faint { (NOTHING) } },
         Some(time) => html! {
-            time datetime=(time) title=(time) { (age(now.unix_micros() - time.unix_micros())) " ago" }
+            time datetime=(time) title=(time.to_utc()) { (age(now.unix_micros() - time.unix_micros())) " ago" }
         },
     }
 }
 
-/// A moment as `21 Nov 10:17:03`.
+/// A moment as `21 Nov 10:17:03 UTC`.
 pub(super) fn moment(time: Timestamp) -> Markup {
     let text = jiff::Timestamp::from_microsecond(time.unix_micros())
-        .map_or_else(|_| time.to_string(), |time| time.strftime("%d %b %H:%M:%S").to_string());
-    html! { time datetime=(time) title=(time) { (text) } }
+        .map_or_else(|_| time.to_string(), |time| time.strftime("%d %b %H:%M:%S UTC").to_string());
+    html! { time datetime=(time) title=(time.to_utc()) { (text) } }
 }
 
 /// A counter of microseconds since 1970, where 0 is never.
@@ -104,6 +104,7 @@ mod tests {
         let second = 1_000_000;
         assert_eq!([age(-second), age(119 * second), age(120 * second)], ["0 s", "119 s", "2 min"]);
         assert_eq!([age(7_200 * second), age(172_800 * second)], ["2 h", "2 d"]);
+        assert!(moment(Timestamp::from_wire(1_700_000_000, 0)).into_string().contains(">14 Nov 22:13:20 UTC<"));
         assert_eq!([lag(1_999), lag(1_200_000), lag(61_000_000)], ["1 ms", "1.2 s", "1 min"]);
     }
 }

@@ -1,0 +1,345 @@
+//! Questions of single pages: paths and history of a prefix, peers and sessions of a router, and where an AS is seen.
+//!
+//! Lists come in pages ([`Slice`]) with their total, so that no page grows with what is stored.
+
+use postgres::types::{ToSql, Type};
+use postgres::{Client, Row};
+
+use super::error::Result;
+use super::events::read_time;
+use crate::model::{Prefix, Timestamp};
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Rows on a page.
+    pub size: i64,
+    /// The page, counted from 0; the last one where there are fewer.
+    pub page: i64,
+}
+
+/// Routes and peers that are counted at most where an AS is looked for.
+pub const COUNTED_MAX: i64 = 10_000;
+
+/// One path to a prefix, in any kind of RIB.
+#[derive(Clone, Debug)]
+pub struct PathRow {
+    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
+    pub view: String,
+    /// The router.
+    pub router_id: String,
+    /// Its sysName.
+    pub hostname: Option<String>,
+    /// The table.
+    pub table_name: String,
+    /// The matching prefix.
+    pub prefix: String,
+    /// 0 without Add-Path.
+    pub path_id: i64,
+    /// The next hop's address.
+    pub nexthop: Option<String>,
+    /// The AS path; empty for the router's own routes.
+    pub as_path: Option<String>,
+    /// `IGP`, `EGP` or `INCOMPLETE`.
+    pub origin: Option<String>,
+    /// LOCAL_PREF.
+    pub localpref: Option<i64>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<i64>,
+    /// Communities, large and extended ones after the others.
+    pub communities: Vec<String>,
+    /// When the row was last written.
+    pub updated_at: Timestamp,
+}
+
+/// One page of the paths to a prefix.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// Those of the page, Loc-RIBs first.
+    pub rows: Vec<PathRow>,
+    /// All paths.
+    pub paths: i64,
+    /// The routers that have them.
+    pub routers: i64,
+    /// The prefixes that match, without order.
+    pub prefixes: Vec<String>,
+}
+
+/// One BGP peer of a router.
+#[derive(Clone, Debug)]
+pub struct PeerRow {
+    /// Its address.
+    pub address: String,
+    /// Its AS.
+    pub asn: i64,
+    /// Its VRF's distinguisher; empty outside of VRFs.
+    pub distinguisher: String,
+    /// `up`, `down` or `unknown`.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it was last down.
+    pub last_reason: Option<String>,
+    /// How often it went down.
+    pub flaps: i64,
+    /// The router's text for it.
+    pub description: Option<String>,
+}
+
+/// One page of a router's peers.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    /// Those of the page, the ones that are down first.
+    pub rows: Vec<PeerRow>,
+    /// All peers.
+    pub peers: i64,
+    /// Those that are up.
+    pub up: i64,
+    /// Those that are down.
+    pub down: i64,
+}
+
+/// One event of a prefix.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    /// The router.
+    pub router_id: String,
+    /// Its sysName.
+    pub hostname: Option<String>,
+    /// The table.
+    pub table_name: String,
+    /// `ingest_time`.
+    pub time: Timestamp,
+    /// The Add-Path identifier.
+    pub path_id: Option<i64>,
+    /// Announced; otherwise withdrawn.
+    pub is_announce: bool,
+    /// The next hop's address.
+    pub nexthop: Option<String>,
+    /// The AS path.
+    pub as_path: Option<String>,
+    /// LOCAL_PREF.
+    pub localpref: Option<i64>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<i64>,
+    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
+    pub view: String,
+    /// Why a withdrawn one went, unless the router said so.
+    pub reason: Option<String>,
+}
+
+/// One prefix that an AS originates.
+#[derive(Clone, Debug)]
+pub struct OriginRow {
+    /// The prefix.
+    pub prefix: String,
+    /// Routers that have it in a Loc-RIB, or in an Adj-RIB.
+    pub routers: i64,
+    /// Paths in Loc-RIBs.
+    pub loc_rib: i64,
+    /// Paths in Adj-RIBs-In.
+    pub received: i64,
+    /// Paths in Adj-RIBs-Out.
+    pub sent: i64,
+}
+
+/// One page of the prefixes that an AS originates.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// Those of the page, by prefix.
+    pub rows: Vec<OriginRow>,
+    /// All that were counted.
+    pub prefixes: i64,
+    /// There are more routes than are counted.
+    pub is_cut: bool,
+}
+
+/// One peer of some router.
+#[derive(Clone, Debug)]
+pub struct PeerOfAsRow {
+    /// The router.
+    pub router_id: String,
+    /// Its sysName.
+    pub hostname: Option<String>,
+    /// The peer's address.
+    pub address: String,
+    /// `up`, `down` or `unknown`.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The router's text for it.
+    pub description: Option<String>,
+}
+
+/// One page of the peers that are in an AS.
+#[derive(Clone, Debug, Default)]
+pub struct PeersOfAs {
+    /// Those of the page, the ones that are down first.
+    pub rows: Vec<PeerOfAsRow>,
+    /// All that were counted.
+    pub peers: i64,
+    /// There are more than are counted.
+    pub is_cut: bool,
+}
+
+/// A page of the paths of the longest match for `target` in every table of every router, Loc-RIBs first.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn paths(client: &mut Client, target: &Prefix, slice: Slice) -> Result<Paths> {
+    let (afi, text) = (target.afi().column(), target.to_string());
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/page_paths.sql"),
+        &[(&afi, Type::INT2), (&text, Type::TEXT), (&slice.size, Type::INT8), (&slice.page, Type::INT8)],
+    )?;
+    let Some(first) = rows.first() else { return Ok(Paths::default()) };
+    let (paths, routers, prefixes) = (first.get("paths"), first.get("routers"), first.get("prefixes"));
+    let rows = rows.iter().map(|row| {
+        let communities = ["communities_std", "communities_large", "communities_ext"];
+        let communities = communities.map(|column| row.get::<_, Option<Vec<String>>>(column));
+        Ok(PathRow {
+            view: view(row, row.get("direction")),
+            router_id: row.get("router_id"),
+            hostname: row.get("hostname"),
+            table_name: row.get("table_name"),
+            prefix: row.get("prefix"),
+            path_id: row.get("path_id"),
+            nexthop: row.get("nexthop"),
+            as_path: row.get("as_path"),
+            origin: row.get("origin"),
+            localpref: row.get("localpref"),
+            med: row.get("med"),
+            communities: communities.into_iter().flatten().flatten().collect(),
+            updated_at: read_time(row.get("updated_at"))?,
+        })
+    });
+    Ok(Paths { rows: rows.collect::<Result<_>>()?, paths, routers, prefixes })
+}
+
+/// `in-post of 192.0.2.1`; empty for the Loc-RIB.
+fn view(row: &Row, direction: &str) -> String {
+    let (peer, is_post): (Option<String>, Option<bool>) = (row.get("peer_address"), row.get("is_post_policy"));
+    match peer {
+        Some(peer) if !direction.is_empty() => {
+            let policy = if is_post == Some(true) { "post" } else { "pre" };
+            format!("{direction}-{policy} of {peer}")
+        }
+        Some(_) | None => String::new(),
+    }
+}
+
+/// At most `limit` of the latest events of a prefix within so many hours, the latest first.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> Result<Vec<HistoryRow>> {
+    let (afi, text) = (prefix.afi().column(), prefix.to_string());
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/prefix_history.sql"),
+        &[(&afi, Type::INT2), (&text, Type::TEXT), (&hours, Type::INT4), (&limit, Type::INT8)],
+    )?;
+    let events = rows.iter().map(|row| {
+        Ok(HistoryRow {
+            router_id: row.get("router_id"),
+            hostname: row.get("hostname"),
+            table_name: row.get("table_name"),
+            time: read_time(row.get("ingest_time"))?,
+            path_id: row.get("path_id"),
+            is_announce: row.get::<_, &str>("action") == "A",
+            nexthop: row.get("nexthop"),
+            as_path: row.get("as_path"),
+            localpref: row.get("localpref"),
+            med: row.get("med"),
+            view: match row.get("rib") {
+                Some("adj-rib-in") => view(row, "in"),
+                Some("adj-rib-out") => view(row, "out"),
+                Some(_) | None => String::new(),
+            },
+            reason: row.get("reason"),
+        })
+    });
+    events.collect()
+}
+
+/// A page of the peers of a router, those that are down first.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<Peers> {
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/page_peers.sql"),
+        &[(&router_id, Type::TEXT), (&slice.size, Type::INT8), (&slice.page, Type::INT8)],
+    )?;
+    let Some(first) = rows.first() else { return Ok(Peers::default()) };
+    let (peers, up, down) = (first.get("peers"), first.get("up"), first.get("down"));
+    let rows = rows.iter().filter_map(|row| {
+        let address = row.get::<_, Option<String>>("peer_address")?;
+        Some(read_time(row.get("since")).map(|since| PeerRow {
+            address,
+            asn: row.get("peer_asn"),
+            distinguisher: row.get("distinguisher"),
+            state: row.get("state"),
+            since,
+            last_reason: row.get("last_reason"),
+            flaps: row.get("flap_count"),
+            description: row.get("description"),
+        }))
+    });
+    Ok(Peers { rows: rows.collect::<Result<_>>()?, peers, up, down })
+}
+
+/// A page of the prefixes that an AS originates; of each kind of RIB at most [`COUNTED_MAX`] routes are counted.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn origins(client: &mut Client, asn: u32, slice: Slice) -> Result<Origins> {
+    let rows = of_as(client, include_str!("../../sql/statements/page_origin.sql"), asn, slice)?;
+    let Some(first) = rows.first() else { return Ok(Origins::default()) };
+    let (prefixes, is_cut) = (first.get("prefixes"), first.get("is_cut"));
+    let rows = rows.iter().map(|row| OriginRow {
+        prefix: row.get("prefix"),
+        routers: row.get("routers"),
+        loc_rib: row.get("loc_rib"),
+        received: row.get("received"),
+        sent: row.get("sent"),
+    });
+    Ok(Origins { rows: rows.collect(), prefixes, is_cut })
+}
+
+/// A page of the peers in an AS on all routers, those that are down first; at most [`COUNTED_MAX`] are counted.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn peers_of_as(client: &mut Client, asn: u32, slice: Slice) -> Result<PeersOfAs> {
+    let rows = of_as(client, include_str!("../../sql/statements/page_peers_of_as.sql"), asn, slice)?;
+    let Some(first) = rows.first() else { return Ok(PeersOfAs::default()) };
+    let (peers, is_cut) = (first.get("peers"), first.get("is_cut"));
+    let rows = rows.iter().map(|row| {
+        Ok(PeerOfAsRow {
+            router_id: row.get("router_id"),
+            hostname: row.get("hostname"),
+            address: row.get("peer_address"),
+            state: row.get("state"),
+            since: read_time(row.get("since"))?,
+            description: row.get("description"),
+        })
+    });
+    Ok(PeersOfAs { rows: rows.collect::<Result<_>>()?, peers, is_cut })
+}
+
+fn of_as(client: &mut Client, sql: &str, asn: u32, slice: Slice) -> Result<Vec<Row>> {
+    let asn = i64::from(asn);
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&asn, Type::INT8), (&COUNTED_MAX, Type::INT8), (&slice.size, Type::INT8), (&slice.page, Type::INT8)];
+    Ok(client.query_typed(sql, &parameters)?)
+}
+
+/// The routers whose identifier or address is this one: two at most.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub fn routers_at(client: &mut Client, address: &str) -> Result<Vec<String>> {
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/page_router_at.sql"), &[(&address, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| row.get("router_id")).collect())
+}
