@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod bmp;
+pub mod browser;
 pub mod capture;
 pub mod certificates;
 pub mod clock;

@@ -5,63 +5,22 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::browser::{Browser, DARK};
 use crate::common::ingester::{Ingester, eventually};
 use crate::common::pg::TestDb;
 
-/// Names of the browser on Linux systems.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"];
-
-/// A browser with a profile of its own, that goes with it.
-struct Browser {
-    name: &'static str,
-    profile: PathBuf,
-}
-
-impl Browser {
-    /// `None`: there is none on this machine.
-    fn find() -> Option<Browser> {
-        let runs = |name: &&str| {
-            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-        };
-        let name = BROWSERS.into_iter().find(runs)?;
-        let profile = std::env::temp_dir().join(format!("rib-ingester-browser-{}", std::process::id()));
-        std::fs::create_dir_all(&profile).unwrap();
-        Some(Browser { name, profile })
-    }
-
-    /// What it prints. A browser that hangs is ended after a minute.
-    fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new("timeout")
-            .args(["60", self.name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .args(["--no-first-run", "--hide-scrollbars"])
-            .arg(format!("--user-data-dir={}", self.profile.display()))
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// A picture of the page in a window of this width and height: the bytes of a PNG file.
-    fn picture(&self, url: &str, (width, height): (u32, u32), more: &[&str], to: &Path) -> Vec<u8> {
-        let (window, file) = (format!("--window-size={width},{height}"), format!("--screenshot={}", to.display()));
-        self.run(&[&[window.as_str(), file.as_str()], more, &[url]].concat());
-        let picture = std::fs::read(to).unwrap();
-        assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");
-        // Its first chunk has the size (ISO/IEC 15948, 11.2.2).
-        let number = |at: usize| u32::from_be_bytes(picture[at..at + 4].try_into().unwrap());
-        assert_eq!((number(16), number(20)), (width, height));
-        picture
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.profile);
-    }
+/// A picture of the page in a window of this width and height: the bytes of a PNG file.
+fn picture(browser: &Browser, url: &str, (width, height): (u32, u32), more: &[&str], to: &Path) -> Vec<u8> {
+    let (window, file) = (format!("--window-size={width},{height}"), format!("--screenshot={}", to.display()));
+    browser.run(&[&[window.as_str(), file.as_str()], more, &[url]].concat());
+    let picture = std::fs::read(to).unwrap();
+    assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");
+    // Its first chunk has the size (ISO/IEC 15948, 11.2.2).
+    let number = |at: usize| u32::from_be_bytes(picture[at..at + 4].try_into().unwrap());
+    assert_eq!((number(16), number(20)), (width, height));
+    picture
 }
 
 #[test]
@@ -87,9 +46,9 @@ fn a_browser_draws_the_status_page_on_a_desktop_on_a_phone_and_in_the_dark() {
     let folder = kept.unwrap_or_else(|| browser.profile.clone());
     std::fs::create_dir_all(&folder).unwrap();
     let url = format!("http://{}/", ingester.http());
-    let dark = ["--blink-settings=preferredColorScheme=0"];
+    let dark = [DARK];
     let draw = |name: &str, url: &str, size, more: &[&str]| {
-        let picture = browser.picture(url, size, more, &folder.join(format!("{name}.png")));
+        let picture = picture(&browser, url, size, more, &folder.join(format!("{name}.png")));
         println!("{name}: {} bytes", picture.len());
         picture
     };

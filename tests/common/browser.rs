@@ -1,0 +1,48 @@
+//! Headless Chromium.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Names of the browser on Linux systems.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"];
+
+/// Makes it prefer dark colors.
+pub const DARK: &str = "--blink-settings=preferredColorScheme=0";
+
+/// A browser with a profile of its own, that goes with it.
+pub struct Browser {
+    name: &'static str,
+    pub profile: PathBuf,
+}
+
+impl Browser {
+    /// `None`: there is none on this machine.
+    pub fn find() -> Option<Browser> {
+        let runs = |name: &&str| {
+            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        };
+        let name = BROWSERS.into_iter().find(runs)?;
+        let profile = std::env::temp_dir().join(format!("rib-ingester-browser-{}", std::process::id()));
+        std::fs::create_dir_all(&profile).unwrap();
+        Some(Browser { name, profile })
+    }
+
+    /// What it prints. A browser that hangs is ended after five minutes.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new("timeout")
+            .args(["300", self.name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            .args(["--no-first-run", "--hide-scrollbars"])
+            .arg(format!("--user-data-dir={}", self.profile.display()))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.profile);
+    }
+}
