@@ -184,6 +184,30 @@ fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
 }
 
 #[test]
+fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
+    let db = TestDb::create();
+    let mut here = Ingester::start(&db.url(), &[("COLLECTOR_ID", "here")]);
+    let there = Ingester::start(&db.url(), &[("COLLECTOR_ID", "there")]);
+    let mut router = there.connect();
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("global")));
+    router.send(&announce("10.1.0.0/16", &[64_500]));
+    router.send(&bmp::route_monitoring(loc_rib(), &bmp::end_of_rib_ipv4()));
+    router.send(&bmp::route_monitoring(loc_rib(), &bmp::end_of_rib(2, 1)));
+    let page = page_with(&mut here, "/?state=up", " at there");
+    assert!(
+        page.contains("<dt>Routers connected</dt><dd><b>1</b><span>of 1") && !page.contains("down or stale"),
+        "{page}"
+    );
+    page_with(&mut here, "/router?id=10.255.0.1", ">in sync<");
+    // That collector's series, not this one's.
+    assert!(!here.get("/metrics").2.contains("rib_ingester_session_up{"));
+    there.kill();
+    let page = page_with(&mut here, "/?state=no+collector", "edge1");
+    assert!(page.contains("1 of 1 routers is down or stale") && page.contains("lost since "), "{page}");
+}
+
+#[test]
 fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "1")]);
@@ -191,15 +215,17 @@ fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("global")));
     let complete = "SELECT count(*), count(synced_at), count(*) FILTER (WHERE eor_seen) FROM rib_sync_status";
+    // A router that sends its Loc-RIB alone has neighbours all the same, whose tables are expected and stay empty.
+    router.send(&bmp::peer_up(Peer::neighbour("192.0.2.9", 64_501), &Open::of(64_500, ROUTER), None));
     eventually("the empty tables count as complete", || (db.rows(complete) == ["2|2|0"]).then_some(()));
     eventually("and the session as up", || {
         (db.rows("SELECT state FROM router_states JOIN bmp_sessions USING (router_id, state)") == ["up"]).then_some(())
     });
     assert_eq!(db.rows("SELECT all_afis_synced FROM routers_overview"), ["t"]);
     let page = page_with(&mut ingester, "/?state=up", ">edge1<");
-    assert!(page.contains("<td class=\"number\" data-name=\"tables\">2/2</td>"), "{page}");
+    assert!(page.contains("<td class=\"number\" data-name=\"tables\">4/4</td>"), "{page}");
     let page = page_with(&mut ingester, "/router?id=10.255.0.1", ">in sync<");
-    assert_eq!(page.matches(">in sync<").count(), 2, "{page}");
+    assert!(page.matches(">in sync<").count() >= 2 && !page.contains(">dumping<"), "{page}");
     let status = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
         .env_clear()
         .args(["status", ROUTER])
@@ -211,7 +237,7 @@ fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     // The alarm on dumps that do not end looks for a 0.
     let (_, _, text) = ingester.get("/metrics");
     let series = text.lines().filter(|line| line.starts_with("rib_ingester_table_synchronised{"));
-    assert_eq!(series.map(|line| line.ends_with("} 1")).collect::<Vec<_>>(), [true, true], "{text}");
+    assert_eq!(series.map(|line| line.ends_with("} 1")).collect::<Vec<_>>(), [true; 4], "{text}");
 }
 
 #[test]

@@ -223,7 +223,9 @@ fn lost_sign(lines: &[Line]) -> Markup {
     html! {
         @if !lost.is_empty() {
             p {
-                a.pill.bad href={ "/?state=" (LOST) "#routers" } { (lost.len()) " of " (lines.len()) " routers are down or stale" }
+                a.pill.bad href={ "/?state=" (LOST) "#routers" } {
+                    (lost.len()) " of " (lines.len()) " routers " @if lost.len() == 1 { "is" } @else { "are" } " down or stale"
+                }
                 @if stale > 0 { " " span.faint { "routes of " (stale) " are kept for a while" } }
             }
         }
