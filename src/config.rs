@@ -395,7 +395,7 @@ impl DefaultValue {
 /// As `rib-ingester config` prints it: a derived one would show the database's password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&print::in_force(self))
+        f.write_str(&print::in_force(self, print::WIDTH))
     }
 }
 

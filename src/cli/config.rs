@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::table::line_width;
 use super::{Failure, print};
 use crate::config::{Settings, print as forms};
 
@@ -24,5 +25,5 @@ pub(super) fn run(arguments: &Arguments, settings: impl FnOnce() -> Result<Setti
     if arguments.env_template {
         return print(&forms::env_file());
     }
-    print(&forms::in_force(&settings()?))
+    print(&forms::in_force(&settings()?, line_width().unwrap_or(forms::WIDTH)))
 }

@@ -6,15 +6,13 @@ mod machine;
 use clap::Args;
 use serde_json::json;
 
+use super::table::line_width;
 use super::{Failure, print};
 use crate::config::Settings;
-use crate::config::print::wrap;
+use crate::config::print::{WIDTH, wrap};
 use crate::logging::Logging;
 use crate::model::text::{printable, printable_json};
 use crate::store::{self, facts};
-
-/// Characters of a line.
-const WIDTH_MAX: usize = 100;
 
 /// How to print it.
 #[derive(Args, Debug)]
@@ -75,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
             checks
         }
     };
-    print(&if arguments.json { json_text(&checks) } else { text(&checks) })?;
+    print(&if arguments.json { json_text(&checks) } else { text(&checks, line_width().unwrap_or(WIDTH)) })?;
     match checks.iter().filter(|check| check.state == State::Fault).count() {
         0 => Ok(()),
         1 => Err(Failure::Failed("doctor: one fault".to_owned())),
@@ -96,8 +94,9 @@ fn connection(settings: &Settings, error: &store::Error) -> Check {
     }
 }
 
-fn text(checks: &[Check]) -> String {
+fn text(checks: &[Check], width: usize) -> String {
     const INDENT: usize = 22;
+    let room = width.saturating_sub(INDENT);
     let mut out = String::new();
     for check in checks {
         let state = match check.state {
@@ -105,8 +104,8 @@ fn text(checks: &[Check]) -> String {
             State::Warning => "warn",
             State::Fault => "FAULT",
         };
-        let found = wrap(&printable(&check.found), WIDTH_MAX - INDENT);
-        let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", printable(text)), WIDTH_MAX - INDENT));
+        let found = wrap(&printable(&check.found), room);
+        let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", printable(text)), room));
         for (i, line) in found.into_iter().chain(remedy).enumerate() {
             let (state, name) = if i == 0 { (state, check.name) } else { ("", "") };
             out.push_str(&format!("{state:<5}  {name:<13}  {line}\n"));
@@ -135,9 +134,11 @@ mod tests {
     fn a_check_is_its_state_its_name_and_what_to_do() {
         let fault = Check::fault("partitions", "none for today", "run `rib-ingester maintenance`");
         assert_eq!(
-            text(&[Check::fine("clock", "same"), fault]),
+            text(&[Check::fine("clock", "same"), fault.clone()], WIDTH),
             "ok     clock          same\n\
              FAULT  partitions     none for today\n                      -> run `rib-ingester maintenance`\n"
         );
+        let narrow = text(&[fault], 46);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 46) && narrow.lines().count() == 3, "{narrow}");
     }
 }

@@ -7,11 +7,11 @@ use super::{InForce, Reader, Setting, Settings, Source, TABLE, value};
 /// Marks a setting that nothing reads yet.
 const NOT_YET: &str = "(not used yet)";
 
-/// Columns that text is wrapped to.
-const WIDTH: usize = 100;
+/// Columns that text is wrapped to, where no terminal says otherwise.
+pub const WIDTH: usize = 100;
 
-/// Every setting with its value in force, where that came from, and its meaning; secrets hidden.
-pub fn in_force(settings: &Settings) -> String {
+/// Every setting with its value in force, where that came from, and its meaning in lines of `width` columns; secrets hidden.
+pub fn in_force(settings: &Settings, width: usize) -> String {
     let mut out = String::new();
     for (setting, value) in settings.in_force() {
         let source = match value.source {
@@ -22,7 +22,7 @@ pub fn in_force(settings: &Settings) -> String {
         };
         let shown = shown(setting, value);
         let _ = writeln!(out, "{}={shown}  ({source})", setting.variable());
-        for line in wrap(&sentence(setting), WIDTH - 4) {
+        for line in wrap(&sentence(setting), width.saturating_sub(4)) {
             let _ = writeln!(out, "    {line}");
         }
     }

@@ -69,6 +69,11 @@ fn a_terminals_width_is_used_and_what_is_piped_is_never_cut() {
     let piped = String::from_utf8(command(&db, &["status"]).env("COLUMNS", "80").output().unwrap().stdout).unwrap();
     assert!(piped.contains(&name) && !piped.contains('…'), "{piped}");
 
+    // Sentences are wrapped; a value is one word.
+    let text = on_terminal(command(&db, &["config"]), 80);
+    let sentences = text.lines().filter(|line| line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+    assert!((70..=80).contains(&widest(&sentences)), "{sentences}");
+
     let text = on_terminal(command(&db, &["lookup", "10.1.2.3"]), 80);
     assert!(widest(&text) <= 80 && !text.contains('…'), "{text}");
     assert_eq!(text.split_whitespace().filter(|word| *word == "4200000001").count(), 30, "{text}");
