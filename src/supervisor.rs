@@ -9,12 +9,12 @@ mod heartbeat;
 mod identity;
 mod notify;
 mod operations;
+mod replays;
 mod reported;
 mod start;
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -28,15 +28,13 @@ use signal_hook::iterator::Signals;
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
-use crate::model::RouterId;
-use crate::pipeline::{self, PipelineEnd, PipelineOptions, SessionEventKind, StateItem};
+use crate::pipeline::{self, PipelineEnd, PipelineOptions};
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::intakes::{self, Intakes, Parked};
-use crate::session::link;
 use crate::session::refusals::Refusals;
 use crate::session::registry::Registry;
-use crate::session::tables::{Redump, Rules, router_note};
+use crate::session::tables::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
@@ -126,7 +124,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     }
     expiry::keep_meters(&operations.meters, &left.owned);
     registry.preload(left.known);
-    registry.expect_spooled(spooled.iter().map(spooled_router).collect());
+    registry.expect_spooled(spooled.iter().map(replays::spooled_router).collect());
     let doors = Doors::open(settings, admission)?;
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
@@ -147,7 +145,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let intakes = Arc::clone(&shared.intakes);
     let spooler = spawn_spooler(&intakes, &spool, settings.stall, &stop);
     let spool_sync = spawn_spool_sync(&spool, &stop);
-    let replay = spawn_replay(&shared, spooled);
+    let replay = replays::spawn_replay(&shared, spooled);
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
@@ -261,10 +259,6 @@ fn open_spool(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), StartErr
     }
 }
 
-fn spooled_router(stream: &Stream) -> (Option<RouterId>, IpAddr) {
-    (stream.context().router.clone(), stream.context().source)
-}
-
 fn spawn_spooler(intakes: &Arc<Intakes>, spool: &Arc<Spool>, stall: Duration, stop: &Stop) -> JoinHandle<()> {
     let (intakes, spool, stop) = (Arc::clone(intakes), Arc::clone(spool), stop.clone());
     spawn("spooler", move || intakes.run_spooler(&spool, stall, &stop))
@@ -273,26 +267,6 @@ fn spawn_spooler(intakes: &Arc<Intakes>, spool: &Arc<Spool>, stall: Duration, st
 fn spawn_spool_sync(spool: &Arc<Spool>, stop: &Stop) -> JoinHandle<()> {
     let (spool, stop) = (Arc::clone(spool), stop.clone());
     spawn("spool-sync", move || intakes::run_sync(&spool, &stop))
-}
-
-/// Applies what an earlier process left in the spool, in the order in which it came.
-fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
-    let shared = Arc::clone(shared);
-    spawn("replay", move || {
-        for unreadable in shared.spool.take_unreadable() {
-            let note = router_note(SessionEventKind::Gap, Some(&unreadable), None);
-            // The writers being gone is reported by whoever ended them.
-            let _ = shared.pipeline.any_state().send(StateItem::Note(None, note));
-        }
-        for stream in spooled {
-            if shared.stop.is_stopping() {
-                return;
-            }
-            let (router, source) = spooled_router(&stream);
-            link::replay(&shared, &shared.registry.connect_spooled(stream.number(), source), stream);
-            shared.registry.spooled_applied(router.as_ref(), source);
-        }
-    })
 }
 
 /// Why a collector ends that nobody stopped.

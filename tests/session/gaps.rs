@@ -146,15 +146,25 @@ fn a_stop_that_gave_input_up_fails_and_the_next_start_tells_it() {
 
 /// A router says so much while the database is away, and all of it is in the spool.
 fn is_spooled(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
-    let before = streams(scene);
+    let before = filled_segments(scene);
     let (mut router, peer) = connect(ingester, octet);
     // What is not read by the session's thread goes there.
     eventually("it is read into the spool", || {
         router.send(&messages(peer));
         eventually("it is read", || (router.unread() == 0).then_some(()));
-        (streams(scene) > before).then_some(())
+        (filled_segments(scene) > before).then_some(())
     });
     router
+}
+
+/// Segments with something behind their first eight octets, which say what they are.
+fn filled_segments(scene: &Scene) -> usize {
+    let streams = std::fs::read_dir(scene.state_dir.join("spool")).into_iter().flatten().flatten();
+    let files = streams.flat_map(|stream| std::fs::read_dir(stream.path()).into_iter().flatten().flatten());
+    let is_filled = |file: &std::fs::DirEntry| file.metadata().is_ok_and(|of_file| of_file.len() > 8);
+    files
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "segment") && is_filled(file))
+        .count()
 }
 
 fn streams(scene: &Scene) -> usize {
@@ -206,6 +216,49 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
     let ingester = scene.start(&[]);
     assert_eq!(ingester.count_logged("bytes of spooled input since"), 0);
     assert_eq!(scene.gaps().len(), 1);
+}
+
+#[test]
+fn a_replay_that_ends_each_process_is_set_aside_whole() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    scene.cut(true);
+    let routers = [2, 3].map(|octet| is_spooled(&scene, &ingester, octet, |peer| announce(peer, 7)));
+    ingester.kill();
+    drop(routers);
+    scene.cut(false);
+    // As long as the claim of the first router waits, the process is killed in the midst of its replay.
+    let mut holder = scene.db.client();
+    holder.batch_execute("BEGIN; LOCK TABLE routers IN EXCLUSIVE MODE").unwrap();
+    let begins = "bytes of spooled input since";
+    let told = "3 processes died at the same place of it";
+    let mut deaths = 0;
+    let mut ingester = loop {
+        let mut ingester = scene.start(&[]);
+        ingester.logged(begins);
+        if ingester.count_logged(told) > 0 {
+            break ingester;
+        }
+        deaths += 1;
+        assert!(deaths <= 5, "never set aside");
+        ingester.kill();
+    };
+    holder.batch_execute("COMMIT").unwrap();
+    let line = ingester.logged(told);
+    assert!(line.contains("router 10.255.0.2: ") && line.contains("move it back into the spool"), "{line}");
+    eventually_equal(1, || scene.gaps().len());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|") && scene.gaps()[0].contains(told), "{:?}", scene.gaps());
+    // The other router's goes on.
+    eventually_equal(vec!["10.255.0.3|1".to_owned()], || scene.routes());
+    eventually_equal(0, || streams(&scene));
+    assert!(ingester.stop().success());
+    // Moved back it is applied.
+    let aside = scene.state_dir.join("set-aside");
+    let folder = std::fs::read_dir(&aside).unwrap().next().unwrap().unwrap();
+    std::fs::rename(folder.path(), scene.state_dir.join("spool").join(folder.file_name())).unwrap();
+    let ingester = scene.start(&[]);
+    eventually_equal(vec!["10.255.0.2|1".to_owned(), "10.255.0.3|1".to_owned()], || scene.routes());
+    assert!(ingester.stop().success());
 }
 
 #[test]
