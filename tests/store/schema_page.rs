@@ -103,7 +103,8 @@ fn write_relation(client: &mut Client, relation: &Relation, out: &mut String) {
             (false, true) => "Unique",
             (false, false) => "Index",
         };
-        writeln!(out, "* {what} `{}`: `{}`", index.get::<_, &str>(2), index.get::<_, &str>(3)).unwrap();
+        let (name, columns): (&str, &str) = (index.get(2), index.get(3));
+        out.push_str(&wrapped(&format!("* {what} `{name}`: `{columns}`")));
     }
     if !indexes.is_empty() {
         out.push('\n');
