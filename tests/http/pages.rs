@@ -203,7 +203,7 @@ fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
     // That collector's series, not this one's.
     assert!(!here.get("/metrics").2.contains("rib_ingester_session_up{"));
     there.kill();
-    let page = page_with(&mut here, "/?state=no+collector", "edge1");
+    let page = page_with(&mut here, "/?state=no+collector", ">no collector</span>");
     assert!(page.contains("1 of 1 routers is down or stale") && page.contains("lost since "), "{page}");
 }
 
@@ -218,6 +218,8 @@ fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     // A router that sends its Loc-RIB alone has neighbours all the same, whose tables are expected and stay empty.
     router.send(&bmp::peer_up(Peer::neighbour("192.0.2.9", 64_501), &Open::of(64_500, ROUTER), None));
     eventually("the empty tables count as complete", || (db.rows(complete) == ["2|2|0"]).then_some(()));
+    let adj_ribs = "SELECT count(synced_at) FROM adj_rib_in_sync_status";
+    eventually("those of the neighbor too", || (db.rows(adj_ribs) == ["2"]).then_some(()));
     eventually("and the session as up", || {
         (db.rows("SELECT state FROM router_states JOIN bmp_sessions USING (router_id, state)") == ["up"]).then_some(())
     });
