@@ -4,4 +4,5 @@
 mod common;
 
 mod adj_rib;
+mod documented;
 mod routers;
