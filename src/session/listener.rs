@@ -124,7 +124,12 @@ fn bind(address: SocketAddr) -> io::Result<Listener> {
 
 /// Checks one connection and gives it a thread.
 fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<JoinHandle<()>> {
-    let source = socket.peer_addr().ok()?.ip().to_canonical();
+    let Ok(peer) = socket.peer_addr() else {
+        // Reset before it was accepted, as some health checks do.
+        shared.meters.process.silent_connections.add(1);
+        return None;
+    };
+    let source = peer.ip().to_canonical();
     if !(limits.allows)(source) {
         let width = if source.is_ipv4() { 32 } else { 128 };
         let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
