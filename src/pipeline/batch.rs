@@ -223,8 +223,10 @@ impl Batch {
         });
     }
 
-    /// Takes the rows out, as batches of so many: the keys of each lie behind those of the one before. All else stays.
+    /// Takes the rows out, as batches of so many at most and about as many in each: the keys of each lie behind those of the
+    /// one before. All else stays.
     pub(super) fn take_parts(&mut self, rows: usize) -> Vec<Batch> {
+        let rows = self.rows.len().div_ceil(self.rows.len().div_ceil(rows).max(1));
         let mut left = std::mem::take(&mut self.rows).into_iter();
         let mut parts = Vec::with_capacity(left.len().div_ceil(rows));
         while left.len() > 0 {

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::health::Health;
 use super::link::Link;
-use super::op::Ownership;
+use super::op::{Ownership, StateItem};
 use super::sender::writer_of;
 use crate::model::RouterId;
 use crate::store::lock_waits;
@@ -65,6 +65,14 @@ impl Hurry {
             // It is full while an earlier word has not been heard, and closed when the writer has ended.
             let _ = self.to[writer_of(router, self.to.len())].try_send(());
         }
+    }
+}
+
+/// Whether the history of an item's input is stored, or none is waited for.
+pub(super) fn has_history(item: &StateItem) -> bool {
+    match item {
+        StateItem::Batch(batch) => batch.owner.progress.events.has_stored(batch.history) || batch.owner.is_lost(),
+        StateItem::Claim(_) | StateItem::Note(..) => true,
     }
 }
 

@@ -15,6 +15,7 @@ mod commands;
 mod ends;
 mod event_writer;
 mod extras;
+mod gather;
 mod health;
 mod help;
 mod late;

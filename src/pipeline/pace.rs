@@ -1,8 +1,10 @@
-//! How much a writer gathers before it writes: little and soon while the writers keep up, more and longer while they do not.
+//! How much a writer gathers before it writes: little and soon while the writers keep up, more and longer while they do not
+//! and it saves rows.
 //!
 //! A route that changes again and again is one row however often it changed within a batch, so the larger the batch, the
-//! fewer rows a storm costs. It is for state only: each event is a row of its own, and events in larger batches were
-//! not written any faster.
+//! fewer rows a storm costs. A first dump has each route once: there a longer batch saves nothing, and the writer would stand
+//! still while it is gathered and while it waits for the history of all of it. It is for state only: each event is a row of
+//! its own, and events in larger batches were not written any faster.
 
 use std::time::Duration;
 
@@ -15,6 +17,12 @@ const GROWTH_MAX: u32 = 32;
 /// How long a batch is gathered at most, unless `flush` is longer: what readers wait when history cannot keep up.
 const GATHER_MAX: Duration = Duration::from_secs(6);
 
+/// Longer batches are gathered while at least one change of so many is replaced by a later one of its batch.
+const MERGED_MIN: usize = 8;
+
+/// How many times [`PipelineOptions::batch_routes`] a batch holds of what has its history stored: as many parts for helpers.
+const STORED_MAX: usize = 4;
+
 /// What one writer gathers.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -23,6 +31,9 @@ pub(super) struct Pace {
     /// With so many changes in front of all writers, they are behind: a full batch for each.
     queued_max: u64,
     growth: u32,
+    /// Changes gathered since the last word about the queues, and rows that were left of them.
+    gathered: usize,
+    rows: usize,
 }
 
 impl Pace {
@@ -33,6 +44,8 @@ impl Pace {
             changes: options.batch_routes,
             queued_max: u64::try_from(options.batch_routes.saturating_mul(writers)).unwrap_or(u64::MAX),
             growth: 1,
+            gathered: 0,
+            rows: 0,
         }
     }
 
@@ -46,10 +59,31 @@ impl Pace {
         self.changes.saturating_mul(usize::try_from(self.growth).unwrap_or(usize::MAX))
     }
 
+    /// How many changes make a batch full of what has its history stored.
+    pub(super) fn stored(&self) -> usize {
+        self.changes.saturating_mul(STORED_MAX)
+    }
+
+    /// Whether more than a usual batch is gathered.
+    pub(super) fn is_merging(&self) -> bool {
+        self.growth > 1
+    }
+
+    /// Of so many changes so many rows were left.
+    pub(super) fn coalesced(&mut self, changes: usize, rows: usize) {
+        self.gathered += changes;
+        self.rows += rows;
+    }
+
     /// A batch is written, and so much waits in front of the writers now.
     pub(super) fn written(&mut self, queued: u64) {
-        self.growth =
-            if queued > self.queued_max { (self.growth * 2).min(GROWTH_MAX) } else { (self.growth / 2).max(1) };
+        let (gathered, rows) = (std::mem::take(&mut self.gathered), std::mem::take(&mut self.rows));
+        let does_merge = gathered > 0 && (gathered - rows) * MERGED_MIN >= gathered;
+        self.growth = if queued > self.queued_max && does_merge {
+            (self.growth * 2).min(GROWTH_MAX)
+        } else {
+            (self.growth / 2).max(1)
+        };
     }
 }
 
@@ -58,7 +92,7 @@ mod tests {
     use super::*;
 
     fn pace(flush: Duration) -> Pace {
-        Pace { flush, changes: 100, queued_max: 300, growth: 1 }
+        Pace { flush, changes: 100, queued_max: 300, growth: 1, gathered: 0, rows: 0 }
     }
 
     #[test]
@@ -66,6 +100,7 @@ mod tests {
         let flush = Duration::from_millis(20);
         let mut pace = pace(flush);
         let mut after = |queued| {
+            pace.coalesced(80, 70);
             pace.written(queued);
             (pace.changes(), pace.gather())
         };
@@ -78,12 +113,28 @@ mod tests {
     }
 
     #[test]
+    fn it_does_not_grow_where_nothing_merges() {
+        let mut pace = pace(Duration::from_millis(20));
+        let mut after = |changes, rows| {
+            pace.coalesced(changes, rows);
+            pace.written(u64::MAX);
+            (pace.changes(), pace.is_merging())
+        };
+        assert_eq!(after(80, 71), (100, false), "one in nine");
+        assert_eq!(after(80, 70), (200, true));
+        assert_eq!(after(0, 0), (100, false));
+    }
+
+    #[test]
     fn nobody_waits_longer_than_is_useful() {
         for (flush, longest) in
             [(200, 6_000), (60_000, 60_000)].map(|(a, b)| (Duration::from_millis(a), Duration::from_millis(b)))
         {
             let mut pace = pace(flush);
-            (0..9).for_each(|_| pace.written(u64::MAX));
+            (0..9).for_each(|_| {
+                pace.coalesced(2, 1);
+                pace.written(u64::MAX);
+            });
             assert_eq!(pace.gather(), longest);
         }
     }

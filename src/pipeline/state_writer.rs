@@ -10,7 +10,6 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvError, select};
 
@@ -34,13 +33,15 @@ use crate::store::{self, Client, Transaction, owner, routes, sessions};
 
 /// One state writer.
 pub(super) struct StateWriter {
-    options: Arc<PipelineOptions>,
+    pub(super) options: Arc<PipelineOptions>,
     pub(super) link: Link,
-    pace: Pace,
+    pub(super) pace: Pace,
     exchange: Exchange,
     /// The history that what was gathered waits for.
     lead: Lead,
-    batch: Batch,
+    pub(super) batch: Batch,
+    /// What was received and left for the next batch, in front of all that is received later.
+    pub(super) ahead: Option<StateItem>,
     backlog: Backlog,
     /// The epoch of each router that was claimed here, and whether it is lost.
     claims: HashMap<RouterId, (i64, Arc<AtomicBool>)>,
@@ -78,6 +79,7 @@ impl StateWriter {
             exchange,
             lead: Lead::new(hurry),
             batch: Batch::default(),
+            ahead: None,
             backlog: Backlog::default(),
             claims: HashMap::new(),
             arrived: Vec::new(),
@@ -98,19 +100,12 @@ impl StateWriter {
                     call.answer(|| !items.is_empty(), |part| self.write_all(part));
                     continue;
                 }
-                Task::Item(item) => {
-                    let deadline = Instant::now() + self.pace.gather();
-                    self.take(item);
-                    while self.may_gather() && !self.batch.is_empty() {
-                        let Ok(item) = items.recv_deadline(deadline) else { break };
-                        self.take(item);
-                    }
-                }
+                Task::Item(item) => self.fill(item, items),
                 Task::Delayed => {
                     // Other routers first, as far as they have said something.
                     while self.may_gather()
                         && !self.backlog.is_full()
-                        && let Ok(item) = items.try_recv()
+                        && let Some(item) = self.ahead.take().or_else(|| items.try_recv().ok())
                     {
                         self.take(item);
                     }
@@ -135,7 +130,13 @@ impl StateWriter {
     }
 
     fn next_task(&mut self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
-        if self.backlog.is_empty() { self.link.resting(|| self.next(items)) } else { Ok(Task::Delayed) }
+        if !self.backlog.is_empty() {
+            return Ok(Task::Delayed);
+        }
+        match self.ahead.take() {
+            Some(item) => Ok(Task::Item(item)),
+            None => self.link.resting(|| self.next(items)),
+        }
     }
 
     fn next(&self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
@@ -145,7 +146,7 @@ impl StateWriter {
         }
     }
 
-    fn take(&mut self, item: StateItem) {
+    pub(super) fn take(&mut self, item: StateItem) {
         if self.backlog.precedes(&item) {
             self.backlog.push(item);
         } else {
@@ -300,7 +301,9 @@ impl StateWriter {
         let pieces = std::mem::take(&mut batch.pieces);
         let ends = std::mem::take(&mut batch.ends);
         let starts = self.begin_dumps(std::mem::take(&mut batch.starts));
+        let gathered = batch.rows.len();
         batch.coalesce();
+        self.pace.coalesced(gathered, batch.rows.len());
         let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
         if needs_history && !self.lead.wait(&mut self.link, &self.health) {
             self.count_given_up(ends.len());

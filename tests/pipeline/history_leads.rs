@@ -179,3 +179,39 @@ fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
     assert_eq!((doctor(&db.url(), "history"), doctor(&db.url(), "locks")), (String::new(), String::new()));
     assert!(ingester.stop().success());
 }
+
+#[test]
+fn a_batch_with_its_history_does_not_wait_for_input_behind_it() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    writers.start_sync(&owner, &t);
+    // As many as make a batch full.
+    let prefixes = |piece: u32| (0..1000).map(move |i| format!("10.{piece}.{}.{}/32", i / 256, i % 256));
+    let tell = |piece: u32| {
+        writers.send_events(&owner, prefixes(piece).zip(piece * 1000..).map(|(p, i)| event(&t, &p, i)).collect());
+    };
+    let change = |piece: u32| writers.send(&owner, prefixes(piece).map(|p| announce(&t, &p, 1)).collect());
+    tell(0);
+    tell(1);
+    wait_for("the history of the first two", || owner.progress.events.has_stored(2));
+    let mut routes = db.client();
+    routes.batch_execute("BEGIN; LOCK TABLE current_routes IN EXCLUSIVE MODE").unwrap();
+    // The writers are far behind.
+    owner.waiting.add(1_000_000);
+    change(0);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name LIKE 'rib-ingester/state-%' AND wait_event_type = 'Lock'";
+    wait_for("the state writer to meet the lock", || db.rows(waiting) == ["1"]);
+    change(1);
+    let mut history = hold_history(&db);
+    tell(2);
+    history_stands(&db);
+    change(2);
+    routes.batch_execute("COMMIT").unwrap();
+    wait_for("the routes that have their history", || db.rows(ROUTES) == ["2000"]);
+    history.batch_execute("COMMIT").unwrap();
+    wait_for("all routes", || db.rows(ROUTES) == ["3000"]);
+    assert_eq!(writers.finish(), 0);
+}
