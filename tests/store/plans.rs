@@ -106,3 +106,42 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
         }
     }
 }
+
+/// A join may go through a table for each row of the list, once there are thousands of either.
+#[test]
+fn the_status_rows_of_tables_are_found_by_key_with_any_statistics() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client.batch_execute("ALTER TABLE rib_sync_status SET (autovacuum_enabled = off)").unwrap();
+    let fill = |router: &str, tables: usize| {
+        format!(
+            "INSERT INTO rib_sync_status (router_id, table_name, afi) SELECT '{router}', 't' || i, 4 FROM generate_series(1, {tables}) i;"
+        )
+    };
+    for (when, before) in [
+        ("analyzed with few tables", format!("{} ANALYZE rib_sync_status; {}", fill("r", 10), fill("s", 5_000))),
+        ("analyzed", "ANALYZE rib_sync_status".to_owned()),
+        (
+            "analyzed without the router",
+            format!("DELETE FROM rib_sync_status WHERE router_id = 's'; ANALYZE rib_sync_status; {}", fill("s", 5_000)),
+        ),
+    ] {
+        client.batch_execute(&before).unwrap();
+        for sql in [
+            include_str!("../../sql/statements/tables_seen_raw.sql"),
+            include_str!("../../sql/statements/sync_complete.sql"),
+            include_str!("../../sql/statements/sync_stale.sql"),
+        ] {
+            let tables = "ARRAY(SELECT 't' || i FROM generate_series(1, 3000) i)";
+            let sql = sql
+                .replace("$1::text[]", "array_fill('s'::text, ARRAY[3000])")
+                .replace("$2::text[]", tables)
+                .replace("$3::smallint[]", "array_fill(4::smallint, ARRAY[3000])");
+            let rows = client.query_typed(&format!("EXPLAIN {sql}"), &[]).unwrap();
+            let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+            let key = plan.lines().find(|line| line.contains("Index Cond")).unwrap_or_default();
+            let by_key = ["router_id", "table_name", "afi"].iter().all(|column| key.contains(column));
+            assert!(by_key && !plan.contains("Join") && !plan.contains("Seq Scan"), "{when}:\n{plan}");
+        }
+    }
+}
