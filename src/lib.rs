@@ -11,6 +11,7 @@
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
 //!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
+//!  [load-0] .. reads what is stored of tables that begin
 //!  [http] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
 //!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
 //!  [replay] applies what an earlier process left in the spool

@@ -2,8 +2,8 @@
 //!
 //! One router always maps to one state writer and to one event writer, so everything about one router
 //! is written in the order its session said it; of one large batch, whose keys are each there once, idle state writers
-//! take parts. State waits for the history of the same input, history for nobody (`lead`). A thread that receives here never
-//! sends into a pipeline channel: no cycle, no deadlock. A full channel
+//! take parts. State waits for the history of the same input, history for nobody (`lead`). What is stored of a table is read on
+//! connections of their own. A thread that receives from a session's channel never sends into one: no cycle, no deadlock. A full channel
 //! blocks the session, and TCP the router.
 //! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
 
@@ -27,6 +27,7 @@ mod pace;
 mod past;
 pub mod progress;
 mod rejected;
+mod rows;
 pub mod sender;
 mod state_writer;
 
@@ -40,6 +41,7 @@ use crate::metrics::Meters;
 use crate::stop::Stop;
 pub use crate::store::{EncodedRoute, LabelledRoutes};
 pub use collector_lock::CollectorLock;
+use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub use health::Health;
 use help::Exchange;
@@ -51,7 +53,7 @@ pub use op::{
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
-use state_writer::StateWriter;
+use state_writer::{Others, StateWriter};
 
 /// What the writers need to know.
 #[derive(Clone)]
@@ -103,12 +105,21 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let options = Arc::new(options);
     let exchange = Exchange::new();
     let (hurry, hurried) = Hurry::new(options.history_writers);
+    // Bounded by the sessions, each of which waits for its answer.
+    let (loads, to_load) = unbounded();
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");
-        let writer =
-            StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), (exchange.clone(), hurry.clone()));
+        let others = Others { exchange: exchange.clone(), hurry: hurry.clone(), loads: Some(loads.clone()) };
+        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), others);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
+    }
+    drop(loads);
+    for i in 0..options.state_writers.max(1) {
+        let (name, to_load) = (format!("load-{i}"), to_load.clone());
+        let others = Others { exchange: exchange.clone(), hurry: hurry.clone(), loads: None };
+        let loader = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), others);
+        threads.push(thread::Builder::new().name(name).spawn(move || loader.run_loads(&to_load))?);
     }
     for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
         let name = event_writer_name(i);

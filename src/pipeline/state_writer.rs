@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crossbeam_channel::{Receiver, RecvError, select};
+use crossbeam_channel::{Receiver, RecvError, Sender, select};
 
 use super::PipelineOptions;
 use super::audit::Audit;
@@ -23,13 +23,14 @@ use super::health::Health;
 use super::help::{Call, Exchange};
 use super::lead::{Hurry, Lead};
 use super::link::{Attempt, Failure, Fate, Link};
-use super::op::{Claim, ClaimRight, Claimed, Ownership, Refusal, SessionEvent, StateBatch, StateItem, StateOp, Was};
+use super::op::{Claim, ClaimRight, Claimed, Ownership, Refusal, SessionEvent, StateBatch, StateItem, StateOp};
 use super::pace::Pace;
 use super::rejected::RejectedRows;
+use super::rows::{Done, write_rows};
 use crate::metrics::RouterMeter;
 use crate::model::RouterId;
 use crate::stop::Stop;
-use crate::store::{self, Client, Transaction, owner, routes, sessions};
+use crate::store::{self, Client, owner, routes, sessions};
 
 /// One state writer.
 pub(super) struct StateWriter {
@@ -37,6 +38,8 @@ pub(super) struct StateWriter {
     pub(super) link: Link,
     pub(super) pace: Pace,
     exchange: Exchange,
+    /// The way to those who read what is stored; `None`: it is one of them.
+    loads: Option<Sender<Start>>,
     /// The history that what was gathered waits for.
     lead: Lead,
     pub(super) batch: Batch,
@@ -57,6 +60,13 @@ pub(super) struct StateWriter {
     is_complete: bool,
 }
 
+/// The ways from a state writer to other writers.
+pub(super) struct Others {
+    pub(super) exchange: Exchange,
+    pub(super) hurry: Hurry,
+    pub(super) loads: Option<Sender<Start>>,
+}
+
 /// What a writer without work gets.
 enum Task {
     Item(StateItem),
@@ -70,13 +80,14 @@ impl StateWriter {
         thread: &str,
         stop: Stop,
         health: Arc<Health>,
-        (exchange, hurry): (Exchange, Hurry),
+        Others { exchange, hurry, loads }: Others,
     ) -> StateWriter {
         StateWriter {
             link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             pace: Pace::new(&options),
             exchange,
+            loads,
             lead: Lead::new(hurry),
             batch: Batch::default(),
             ahead: None,
@@ -127,6 +138,15 @@ impl StateWriter {
 
     fn may_gather(&self) -> bool {
         !self.batch.is_full(self.pace.changes())
+    }
+
+    /// Answers who wants to know what is stored of tables, until all state writers are gone: a table of a million routes is read
+    /// for seconds, and no other router's changes wait for that. Returns how many were given up.
+    pub(super) fn run_loads(mut self, starts: &Receiver<Start>) -> u64 {
+        while let Ok(start) = self.link.resting(|| starts.recv()) {
+            self.answer(start);
+        }
+        self.given_up
     }
 
     fn next_task(&mut self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
@@ -291,7 +311,7 @@ impl StateWriter {
     }
 
     /// Writes what was gathered: dumps that begin, then rows, with the help of others if they are many, then what comes behind
-    /// them. Who wants to know what is stored is answered last, so that nobody else waits for that.
+    /// them. Who wants to know what is stored is answered on another connection.
     fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
@@ -320,7 +340,10 @@ impl StateWriter {
         self.write_all(batch);
         self.end(ends);
         self.acknowledge(&pieces);
-        starts.into_iter().for_each(|start| self.answer(start));
+        if let Some(loads) = &self.loads {
+            // A session that gets no answer hears that its writers are gone.
+            starts.into_iter().for_each(|start| drop(loads.send(start)));
+        }
     }
 
     /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Whether it is written, or
@@ -556,39 +579,6 @@ impl StateWriter {
         Health::count(&self.health.rows_rejected, 1);
         Refusal(format!("{what}: {error}"))
     }
-}
-
-/// What one transaction did.
-#[derive(Clone, Copy, Debug, Default)]
-struct Done {
-    written: u64,
-    deleted: u64,
-    /// Rows that were missing where one was to be changed or deleted.
-    unexpected: u64,
-}
-
-/// Writes rows of one kind of RIB.
-fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) -> store::Result<()> {
-    let Some(kind) = rows.first().map(Row::kind) else { return Ok(()) };
-    let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
-    let mut inserts = of(Was::Absent).peekable();
-    let mut upserts = of(Was::Stored).peekable();
-    let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
-    if inserts.peek().is_some() {
-        done.written += routes::insert(transaction, kind, inserts)?;
-    }
-    if upserts.peek().is_some() {
-        let upserted = routes::upsert(transaction, kind, upserts)?;
-        done.written += upserted.written;
-        done.unexpected += upserted.new;
-    }
-    if deletes.peek().is_some() {
-        let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Was::Stored).count();
-        let deleted = routes::delete(transaction, kind, deletes)?;
-        done.deleted += deleted;
-        done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);
-    }
-    Ok(())
 }
 
 /// Says once that another collector has taken the router.

@@ -308,3 +308,31 @@ fn a_long_purge_leaves_room_for_other_routers() {
     );
     assert_eq!(db.rows("SELECT eor_seen FROM rib_sync_status WHERE router_id = '10.0.0.1'"), ["t"]);
 }
+
+#[test]
+fn no_other_router_waits_until_what_is_stored_of_a_table_is_read() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let same_writer =
+        |other: &String| writers.sender.state(&RouterId::new(other)).same_channel(writers.sender.state(&owner.router));
+    let other = (2..50).map(|i| format!("10.0.0.{i}")).find(same_writer).unwrap();
+    let other = writers.claim(&other).owner;
+    let peer = Neighbour { address: "192.0.2.1".parse().unwrap(), policy: Policy::Pre };
+    let read = Table { view: View::AdjRibIn(peer), ..(*table("10.0.0.1", "global", Afi::Ipv4)).clone() };
+    let written = table(other.router.as_str(), "global", Afi::Ipv4);
+    // Nobody reads an Adj-RIB-In for now, as if it were very large.
+    let mut lock = db.client();
+    lock.batch_execute("BEGIN; LOCK TABLE adj_rib_in IN ACCESS EXCLUSIVE MODE").unwrap();
+    let (reply, answer) = crossbeam_channel::bounded(1);
+    writers.send(&owner, vec![StateOp::SyncStart { tables: vec![Arc::new(read)], stored: Some(reply) }]);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name LIKE 'rib-ingester/load-%' AND wait_event_type = 'Lock'";
+    wait_for("the load to meet the lock", || db.rows(waiting) == ["1"]);
+    writers.send(&other, vec![announce(&written, "10.1.0.0/16", 1)]);
+    wait_for("the other's route", || db.rows("SELECT count(*) FROM current_routes") == ["1"]);
+    assert!(answer.is_empty());
+    lock.batch_execute("COMMIT").unwrap();
+    assert_eq!(answer.recv_timeout(rows::DEADLINE).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [0]);
+    assert_eq!(writers.finish(), 0);
+}

@@ -290,7 +290,8 @@ fn retention(settings: &Settings, facts: &Facts) -> Check {
 
 fn connections(settings: &Settings, facts: &Facts) -> Check {
     const NAME: &str = "connections";
-    let writers = settings.state_writers + if settings.history { settings.history_writers } else { 0 };
+    // Beside each state writer there is a connection that reads what is stored.
+    let writers = 2 * settings.state_writers + if settings.history { settings.history_writers } else { 0 };
     let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
     let free = i64::from(facts.connections_max) - facts.connections;
     if facts.live_collectors.is_empty() && free < needed {
