@@ -1,4 +1,4 @@
-//! What the operator's guide and the page on the architecture say can be done, and name, is so.
+//! What README and the pages say can be done, and name, is so.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -24,7 +24,7 @@ fn blocks(page: &str, kind: &str) -> Vec<String> {
 
 #[test]
 fn its_commands_and_queries_can_be_run() {
-    let page = read("docs/operators-guide.md");
+    let page = read("docs/operations.md");
     let db = TestDb::migrated();
     let state = std::env::temp_dir();
     let mut commands = 0;

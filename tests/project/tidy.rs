@@ -388,3 +388,19 @@ fn the_top_level_holds_nothing_else() {
     found.sort();
     assert_eq!(found, TOP_LEVEL);
 }
+
+/// What is applied once and never edited, what is edited and run all the time, and what operators run by hand.
+#[test]
+fn sql_has_a_folder_for_each_life() {
+    let sql = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&sql), ["migrations", "scale-out", "statements"]);
+    let is_numbered = |name: &String| name.starts_with(|first: char| first.is_ascii_digit());
+    assert!(names(&sql.join("migrations")).iter().all(is_numbered));
+    assert!(!names(&sql.join("statements")).iter().any(is_numbered));
+}
