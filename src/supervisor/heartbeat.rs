@@ -1,7 +1,7 @@
 //! The thread that says every two seconds that the collector is alive: `collectors.alive_until`.
 //!
-//! It has a connection of its own, and its trouble, which is told as any other with the database, stops nobody else: while the database does not take its word, others
-//! take the collector for dead, which is what they would see of it anyway.
+//! It has a connection of its own, and its trouble, which is told as any other with the database, stops nobody else: while the
+//! database does not take its word, others take the collector for dead, which is what they would see of it anyway.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
