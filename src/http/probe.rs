@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::{Meters, Pulse};
 use crate::stop::Stop;
-use crate::store::{self, Client, orphans, overview};
+use crate::store::{self, Client, Verdict, orphans, overview};
 
 /// How often the database is asked whether it is there.
 const EVERY: Duration = Duration::from_secs(5);
@@ -66,7 +66,12 @@ fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> st
     let schema = if missing.is_empty() { Ok(()) } else { Err(format!("lacks {}", missing.join(", "))) };
     meters.set_part("schema", schema);
     if missing.is_empty() {
-        meters.process.routers_without_collector.set(orphans::count(client)?);
+        match orphans::count(client) {
+            Ok(routers) => meters.process.routers_without_collector.set(routers),
+            Err(error) if error.verdict() == Verdict::Reconnect => return Err(error),
+            // The database is there all the same.
+            Err(error) => log::debug!("probe: routers without a collector are not counted: {error}"),
+        }
     }
     Ok(missing.is_empty().then_some(client))
 }

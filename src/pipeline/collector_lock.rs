@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the server's last sign of life on the lock's connection counts. A process that was suspended has to ask again
-/// before it writes; longer than the connection may be silent before it is given up.
-const LEASE: Duration = Duration::from_secs(12);
+/// before it writes. Longer than a question may take (two seconds until it is asked, seven until it is cut), and shorter than
+/// the server keeps the session of a client that is silent.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// What is known of the advisory lock. Without anyone who takes it (tests of the writers), everyone may write.
 #[derive(Debug, Default)]
