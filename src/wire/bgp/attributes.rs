@@ -49,25 +49,33 @@ struct Pending<'a> {
 
 /// Reads the Path Attributes field into the routes' attributes and actions. Never fails: what cannot be read costs what
 /// RFC 7606 says.
-pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
-    walk(
-        reader,
-        Decoder {
-            fields: Fields::default(),
-            path: &mut routes.attributes,
-            faults: &mut routes.actions,
-            pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
-            width,
-            place: Place::Update,
-        },
-    )
+///
+/// `fields` is where the rest of it is put, and has to be empty.
+#[inline(always)]
+pub fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>, fields: &mut Fields<'a>) {
+    let mut decoder = Decoder {
+        fields,
+        path: &mut routes.attributes,
+        faults: &mut routes.actions,
+        pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
+        width,
+        place: Place::Update,
+        end: 0,
+    };
+    walk(reader, &mut decoder);
 }
 
-fn walk<'a>(mut reader: Reader<'a>, mut decoder: Decoder<'_, 'a>) -> Fields<'a> {
+/// As [`decode_into`].
+#[cfg(test)]
+pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
+    let mut fields = Fields::default();
+    decode_into(reader, width, routes, &mut fields);
+    fields
+}
+
+fn walk<'a>(mut reader: Reader<'a>, decoder: &mut Decoder<'_, 'a>) {
     let mut rest = reader.rest();
-    let end = reader.offset();
-    // Where in the message this part of the attributes begins, which goes on to their end.
-    let offset_of = |part: &[u8]| end - part.len();
+    decoder.end = reader.offset();
     let mut seen = [false; 256];
     let mut count = 0;
     while !rest.is_empty() {
@@ -76,25 +84,19 @@ fn walk<'a>(mut reader: Reader<'a>, mut decoder: Decoder<'_, 'a>) -> Fields<'a> 
             let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
             let code = rest.get(1).copied().unwrap_or(0);
             decoder.fault(code, FaultAction::TreatAsWithdraw, why);
-            decoder.fields.cut_short = Some(offset_of(rest));
+            decoder.fields.cut_short = Some(decoder.offset_of(rest));
             break;
         };
         count += 1;
-        let is_repeated = std::mem::replace(&mut seen[usize::from(code)], true);
-        match code {
-            MP_REACH_NLRI | MP_UNREACH_NLRI if is_repeated => decoder.fields.repeated_mp = Some(offset_of(rest)),
-            _ if is_repeated => {
-                let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
-                decoder.fault(code, FaultAction::AttributeDiscard, why);
-            }
-            MP_REACH_NLRI => decoder.fields.reach = Some(Reader::new(value, offset_of(tail) - value.len())),
-            MP_UNREACH_NLRI => decoder.fields.unreach = Some(Reader::new(value, offset_of(tail) - value.len())),
-            _ => decoder.apply(flags, code, value),
+        if std::mem::replace(&mut seen[usize::from(code)], true) {
+            decoder.repeated(code, rest);
+        } else {
+            decoder.apply(flags, code, value, tail);
         }
         rest = tail;
     }
     decoder.fields.count = count;
-    decoder.finish()
+    decoder.finish();
 }
 
 /// One attribute, its value not looked into.
@@ -121,12 +123,14 @@ impl<'a> Attribute<'a> {
 }
 
 struct Decoder<'r, 'a> {
-    fields: Fields<'a>,
+    fields: &'r mut Fields<'a>,
     path: &'r mut PathAttributes<'a>,
     faults: &'r mut Vec<Fault>,
     pending: Pending<'a>,
     width: AsWidth,
     place: Place,
+    /// Where in the message the attributes end.
+    end: usize,
 }
 
 /// Where attributes stand.
@@ -144,10 +148,26 @@ impl<'a> Decoder<'_, 'a> {
         self.faults.push(Fault { attribute, action, why: why.into() });
     }
 
+    #[cold]
+    fn repeated(&mut self, code: u8, rest: &[u8]) {
+        if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
+            self.fields.repeated_mp = Some(self.offset_of(rest));
+        } else {
+            let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
+            self.fault(code, FaultAction::AttributeDiscard, why);
+        }
+    }
+
+    /// Where in the message this part of the attributes begins, which goes on to their end.
+    fn offset_of(&self, part: &[u8]) -> usize {
+        self.end - part.len()
+    }
+
+    /// Applies one attribute; `tail` is what is behind it.
     #[inline(always)]
-    fn apply(&mut self, flags: u8, code: u8, value: &'a [u8]) {
+    fn apply(&mut self, flags: u8, code: u8, value: &'a [u8], tail: &'a [u8]) {
         let result = if flags_fit(code, flags) {
-            self.read(code, value)
+            self.read(code, value, tail)
         } else {
             Err("Optional and Transitive bits contradict the type (RFC 7606 section 3 c)")
         };
@@ -165,8 +185,8 @@ impl<'a> Decoder<'_, 'a> {
 
     /// Those that most routes have; the loop over attributes is compiled for them.
     #[inline(always)]
-    fn read(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
-        let Decoder { fields, path, pending, width, .. } = self;
+    fn read(&mut self, code: u8, value: &'a [u8], tail: &[u8]) -> Result<(), &'static str> {
+        let Decoder { fields, path, pending, width, end, .. } = self;
         match code {
             1 => path.origin = Some(origin(value)?),
             2 => {
@@ -179,6 +199,9 @@ impl<'a> Decoder<'_, 'a> {
             4 => path.med = Some(u32::from_be_bytes(four(value)?)),
             5 => path.local_pref = Some(u32::from_be_bytes(four(value)?)),
             8 => path.communities = Some(list(value)?),
+            // Of neither are the flags looked at: the NLRI count as they are.
+            MP_REACH_NLRI => fields.reach = Some(Reader::new(value, *end - tail.len() - value.len())),
+            MP_UNREACH_NLRI => fields.unreach = Some(Reader::new(value, *end - tail.len() - value.len())),
             16 => path.extended_communities = Some(list(value)?),
             32 => path.large_communities = Some(list(value)?),
             _ => return self.read_other(code, value),
@@ -215,28 +238,28 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     /// Merges AS4_PATH and AS4_AGGREGATOR into what an old speaker sent (RFC 6793 section 4.2.3).
-    fn finish(self) -> Fields<'a> {
-        let Decoder { fields, path, pending, .. } = self;
-        let Pending { as4_path, mut aggregator, as4_aggregator, two_octet } = pending;
+    #[inline(always)]
+    fn finish(&mut self) {
+        let Decoder { path, pending, .. } = self;
+        let Pending { as4_path, aggregator, as4_aggregator, two_octet } = pending;
         // Where both came, an AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind what stands in the
         // attributes of four octets: neither of those counts. Without an AS4_AGGREGATOR it says nothing of them.
-        let both = aggregator.zip(as4_aggregator);
-        let is_trusted = two_octet && both.is_none_or(|((asn, _), _)| asn == Asn::TRANS);
+        let both = aggregator.zip(*as4_aggregator);
+        let is_trusted = *two_octet && both.is_none_or(|((asn, _), _)| asn == Asn::TRANS);
         if is_trusted {
             if both.is_some() {
-                aggregator = as4_aggregator;
+                *aggregator = *as4_aggregator;
             }
             if let Some(as4_path) = as4_path {
-                path.as_path = path.as_path.take().map(|path| as_path::merge(path, &as4_path));
+                path.as_path = path.as_path.take().map(|path| as_path::merge(path, as4_path));
             }
         }
-        if let Some((asn, address)) = aggregator {
+        if let Some((asn, address)) = *aggregator {
             path.other.push(OtherAttribute::Aggregator { asn, address });
         }
         if path.other.len() > 1 {
             path.other.sort_by_key(OtherAttribute::code);
         }
-        fields
     }
 }
 
@@ -248,15 +271,17 @@ fn attr_set<'a>(value: &'a [u8], faults: &mut Vec<Fault>) -> Result<Box<AttrSet<
     let origin_as = Asn(u32::from_be_bytes(*origin_as));
     let mut set = Box::new(AttrSet { origin_as, next_hop: None, attributes: PathAttributes::default() });
     let mut found = Vec::new();
-    let decoder = Decoder {
-        fields: Fields::default(),
+    let mut fields = Fields::default();
+    let mut decoder = Decoder {
+        fields: &mut fields,
         path: &mut set.attributes,
         faults: &mut found,
         pending: Pending::default(),
         width: AsWidth::Four,
         place: Place::AttrSet,
+        end: 0,
     };
-    let fields = walk(Reader::new(contained, 0), decoder);
+    walk(Reader::new(contained, 0), &mut decoder);
     if found.iter().any(|fault| fault.action == FaultAction::TreatAsWithdraw) {
         return Err("an attribute in it is malformed");
     }

@@ -149,13 +149,8 @@ pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Op
         (2, 1 | 2) => Afi::Ipv6,
         _ => return None,
     };
-    let mut octets = reader;
-    match WirePrefixes::check(&mut octets, afi, add_path) {
-        Ok((wire, HostBits::None)) if wire.is_distinct_or_alone(reader) => {
-            Some(NlriSet::Prefixes(Prefixes::Wire(wire)))
-        }
-        _ => None,
-    }
+    let wire = WirePrefixes::clean(reader, afi, add_path)?;
+    if wire.is_distinct_or_alone(reader) { Some(NlriSet::Prefixes(Prefixes::Wire(wire))) } else { None }
 }
 
 /// [`decode`] where it is seldom needed: that is compiled into its caller.

@@ -36,6 +36,15 @@ enum PathIdField {
     Skipped,
 }
 
+impl PathIdField {
+    fn of(add_path: AddPath) -> PathIdField {
+        match add_path {
+            AddPath::Plain => PathIdField::Absent,
+            AddPath::WithPathIds => PathIdField::Read,
+        }
+    }
+}
+
 /// Whether bits behind a prefix length were set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBits {
@@ -60,11 +69,16 @@ impl<'a> WirePrefixes<'a> {
             (Afi::Ipv6, AddPath::Plain) => walk(octets, end, Afi::Ipv6, AddPath::Plain),
             (Afi::Ipv6, AddPath::WithPathIds) => walk(octets, end, Afi::Ipv6, AddPath::WithPathIds),
         }?;
-        let path_ids = match add_path {
-            AddPath::Plain => PathIdField::Absent,
-            AddPath::WithPathIds => PathIdField::Read,
-        };
+        let path_ids = PathIdField::of(add_path);
         Ok((WirePrefixes { octets, count, afi, path_ids }, host_bits))
+    }
+
+    /// What the rest of `reader` is if it can be read so and no bit behind a prefix length is set.
+    #[inline(always)]
+    pub fn clean(mut reader: Reader<'a>, afi: Afi, add_path: AddPath) -> Option<WirePrefixes<'a>> {
+        let octets = reader.rest();
+        let path_ids = PathIdField::of(add_path);
+        count_clean(octets, afi, add_path, usize::MAX).map(|count| WirePrefixes { octets, count, afi, path_ids })
     }
 
     /// Whether there are some, and each is there once, or the other reading of the same octets does not tile.
@@ -97,13 +111,7 @@ impl<'a> WirePrefixes<'a> {
     /// after a few of them; so does the default route twice, which is what small path identifiers look like without Add-Path.
     #[inline(always)]
     pub fn fits(mut reader: Reader<'_>, afi: Afi, add_path: AddPath) -> bool {
-        let octets = reader.rest();
-        match (afi, add_path) {
-            (Afi::Ipv4, AddPath::Plain) => is_clean(octets, Afi::Ipv4, AddPath::Plain),
-            (Afi::Ipv4, AddPath::WithPathIds) => is_clean(octets, Afi::Ipv4, AddPath::WithPathIds),
-            (Afi::Ipv6, AddPath::Plain) => is_clean(octets, Afi::Ipv6, AddPath::Plain),
-            (Afi::Ipv6, AddPath::WithPathIds) => is_clean(octets, Afi::Ipv6, AddPath::WithPathIds),
-        }
+        count_clean(reader.rest(), afi, add_path, 1).is_some()
     }
 }
 
@@ -286,44 +294,72 @@ fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize
     Ok((count, if host_bits == 0 { HostBits::None } else { HostBits::Cleared }))
 }
 
+/// How many NLRI these are, if they tile and no bit behind a prefix length is set. `Plain` ones are given up at the second
+/// default route where `defaults_max` is 1.
 #[inline(always)]
-fn is_clean(octets: &[u8], afi: Afi, add_path: AddPath) -> bool {
-    let mut rest = octets;
-    let mut defaults = 0;
-    while !rest.is_empty() {
-        let Some((Item { octets, length, .. }, behind)) = Item::split(rest, add_path) else { return false };
-        defaults += usize::from(length == 0 && add_path == AddPath::Plain);
-        if length > afi.max_prefix_length() || host_bits_of(octets, length) != 0 || defaults > 1 {
-            return false;
-        }
-        rest = behind;
+fn count_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) -> Option<usize> {
+    // Spelled out, so that the walk is compiled for each case alone.
+    match (afi, add_path) {
+        (Afi::Ipv4, AddPath::Plain) => walk_clean(octets, Afi::Ipv4, AddPath::Plain, defaults_max),
+        (Afi::Ipv4, AddPath::WithPathIds) => walk_clean(octets, Afi::Ipv4, AddPath::WithPathIds, usize::MAX),
+        (Afi::Ipv6, AddPath::Plain) => walk_clean(octets, Afi::Ipv6, AddPath::Plain, defaults_max),
+        (Afi::Ipv6, AddPath::WithPathIds) => walk_clean(octets, Afi::Ipv6, AddPath::WithPathIds, usize::MAX),
     }
-    true
+}
+
+/// Goes by places in the octets, and looks at two of each prefix: its length and the last of its octets, or the length
+/// again, which is zero then. Sums of places are checked where they are looked up.
+#[inline(always)]
+fn walk_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) -> Option<usize> {
+    let path_id = if add_path == AddPath::WithPathIds { size_of::<u32>() } else { 0 };
+    let (mut at, mut count, mut defaults) = (0usize, 0usize, 0usize);
+    while at < octets.len() {
+        at = at.wrapping_add(path_id);
+        let length = *octets.get(at)?;
+        at = at.wrapping_add(octets_of(length));
+        let last = *octets.get(at)?;
+        if length > afi.max_prefix_length() || host_bits_in(last, length) != 0 {
+            return None;
+        }
+        if defaults_max < usize::MAX {
+            defaults += usize::from(length == 0);
+            if defaults > defaults_max {
+                return None;
+            }
+        }
+        count += 1;
+        at = at.wrapping_add(1);
+    }
+    Some(count)
 }
 
 /// Whether one of `count` NLRI, which tile and have no host bits, stands there twice: the prefix, or with path identifiers
 /// the prefix under one identifier.
 fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
-    /// So many are compared each with each.
-    const FEW: usize = 16;
+    /// Of so many, two are seldom given the same of the bits.
+    const FEW: usize = 32;
     // Equal octets are equal NLRI, and the reverse, since the bits behind the length are zero.
-    match count {
-        0 | 1 => return false,
-        2..=FEW => {
-            let mut keys = [0; FEW];
-            for (place, key) in keys.iter_mut().zip(items(octets, add_path).map(key)) {
-                *place = key;
-            }
-            let keys = &keys[..count];
-            let is_there = |place: usize| keys[..place].contains(&keys[place]);
-            return (1..count).any(is_there) && has_repeated_exactly(octets, add_path);
-        }
-        _ => {}
+    if count < 2 || (count <= FEW && have_own_bits(octets, add_path)) {
+        return false;
     }
     let mut keys: Vec<u64> = Vec::with_capacity(count);
     keys.extend(items(octets, add_path).map(key));
     keys.sort_unstable();
     keys.windows(2).any(|two| two[0] == two[1]) && has_repeated_exactly(octets, add_path)
+}
+
+/// Whether each is given another one of 2,048 bits by its key: then none stands there twice.
+fn have_own_bits(octets: &[u8], add_path: AddPath) -> bool {
+    /// Spreads the bits of a key over the upper ones of the product: 2^64 by the golden ratio.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut given = [0u64; 32];
+    items(octets, add_path).map(key).all(|key| {
+        let place = key.wrapping_mul(SPREAD) >> 53;
+        let (word, bit) = (usize::try_from(place >> 6).unwrap_or_default(), 1 << (place % 64));
+        let is_free = given[word] & bit == 0;
+        given[word] |= bit;
+        is_free
+    })
 }
 
 /// The same, where the keys of two are equal.
@@ -365,11 +401,14 @@ fn key(item: &[u8]) -> u64 {
 /// asks which it is.
 #[inline(always)]
 fn host_bits_of(octets: &[u8], length: u8) -> u8 {
+    octets.last().map_or(0, |last| host_bits_in(*last, length))
+}
+
+/// The same, of the last octet.
+#[inline(always)]
+fn host_bits_in(last: u8, length: u8) -> u8 {
     let unused = length.wrapping_neg() % 8;
-    match octets {
-        [.., last] => last & ((1 << unused) - 1),
-        [] => 0,
-    }
+    last & ((1 << unused) - 1)
 }
 
 /// The length of the NLRI at this offset is above the family's.
@@ -392,4 +431,49 @@ fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), Error> 
     }
     let length = reader.u8("prefix length")?;
     reader.take(octets_of(length), "prefix").map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets of which many read as lengths of prefixes.
+    fn random(state: &mut u64, count: usize) -> Vec<u8> {
+        const OCTETS: [u8; 8] = [0, 8, 16, 24, 25, 32, 33, 128];
+        let mut next = || {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(*state >> 61).unwrap()
+        };
+        (0..count).map(|_| OCTETS[next()]).collect()
+    }
+
+    #[test]
+    fn the_quick_walk_finds_what_the_checked_one_does() {
+        let mut state = 1;
+        let (mut clean, mut repeated) = (0, 0);
+        for round in 0..40_000 {
+            let octets = random(&mut state, round % 50);
+            for (afi, add_path) in [Afi::Ipv4, Afi::Ipv6]
+                .into_iter()
+                .flat_map(|afi| [AddPath::Plain, AddPath::WithPathIds].map(|add_path| (afi, add_path)))
+            {
+                let quick = WirePrefixes::clean(Reader::new(&octets, 0), afi, add_path);
+                let checked = match WirePrefixes::check(&mut Reader::new(&octets, 0), afi, add_path) {
+                    Ok((prefixes, HostBits::None)) => Some(prefixes),
+                    Ok((_, HostBits::Cleared)) | Err(_) => None,
+                };
+                assert_eq!(quick.map(|quick| quick.count), checked.map(|checked| checked.count), "{octets:?}");
+                let Some(prefixes) = checked else { continue };
+                let all: Vec<Nlri> = Prefixes::Wire(prefixes).iter().collect();
+                let is_repeated = all.iter().collect::<HashSet<_>>().len() < all.len();
+                assert_eq!(prefixes.has_repeated(), is_repeated, "{octets:?}");
+                let defaults = all.iter().filter(|nlri| nlri.prefix.length() == 0).count();
+                let is_given_up = add_path == AddPath::Plain && defaults > 1;
+                assert_eq!(WirePrefixes::fits(Reader::new(&octets, 0), afi, add_path), !is_given_up, "{octets:?}");
+                clean += usize::from(all.len() > 2);
+                repeated += usize::from(is_repeated && all.len() > 2);
+            }
+        }
+        assert!(clean > 1_000 && repeated > 100 && clean - repeated > 100, "{clean} {repeated}");
+    }
 }

@@ -150,9 +150,10 @@ pub fn decode<'r, 'a>(
     let withdrawn = body.sub(withdrawn_length, "Withdrawn Routes")?;
     let attributes_length = usize::from(body.u16("Total Path Attribute Length")?);
     let attributes = body.sub(attributes_length, "Path Attributes")?;
-    let fields = attributes::decode(attributes, context.as_width, routes);
+    let mut fields = Fields::default();
+    attributes::decode_into(attributes, context.as_width, routes, &mut fields);
     let lies = Lies { trailing_bytes: !reader.is_empty(), as_width_other: fields.as_width_other, ..Lies::default() };
-    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), is_alone: false, ties: SmallVec::new() };
+    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), is_alone: false, ties: Vec::new() };
     let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
@@ -169,7 +170,7 @@ struct Decoder<'c, 'a> {
     /// Whether the message has one field of NLRI: no other one can decide it.
     is_alone: bool,
     /// Fields that both readings of Add-Path fit; next to no message has any.
-    ties: SmallVec<[Tie<'a>; 1]>,
+    ties: Vec<Tie<'a>>,
 }
 
 /// A field of NLRI that both readings of Add-Path fit.

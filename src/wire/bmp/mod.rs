@@ -39,6 +39,14 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
 }
 
+impl<'a> Frame<'a> {
+    /// The octets of the per-peer header before its timestamp, of a message that has one and is long enough.
+    #[inline]
+    pub fn whose(&self) -> Option<&'a [u8; PerPeerHeader::WHOSE]> {
+        self.bytes.get(COMMON_HEADER_SIZE..)?.first_chunk()
+    }
+}
+
 /// The stream is not BMP, or not any more: there is no way to find the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {

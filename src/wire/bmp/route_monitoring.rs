@@ -76,7 +76,7 @@ impl<'a> RouteMonitoring<'a> {
     /// # Errors
     /// The header is short; in version 4, a TLV runs over the end or none holds a BGP message.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, Error> {
-        let peer = PerPeerHeader::decode(reader)?;
+        let peer = PerPeerHeader::decode_inline(reader)?;
         let update_offset = reader.offset();
         if version == 3 {
             return Ok(RouteMonitoring {
