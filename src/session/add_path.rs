@@ -40,6 +40,8 @@ pub struct Evidence {
     known: Vec<Known>,
     /// The one asked for last: a dump names the same peer a million times.
     last: Option<(Of, usize)>,
+    /// How often something has been learned.
+    revision: u64,
     /// What is stored of peers and RIBs that this session has not met.
     remembered: HashMap<AddPathPlace, Vec<(AfiSafi, Remembered)>>,
     /// What is kept, in bytes.
@@ -141,6 +143,7 @@ pub struct News {
 impl Evidence {
     /// Takes in what is stored from earlier sessions.
     pub fn remember(&mut self, stored: Vec<AddPathRecord>) {
+        self.revision += 1;
         let reading = |has_ids| if has_ids { AddPath::WithPathIds } else { AddPath::Plain };
         for AddPathRecord { place, family, is_sent, is_announced, is_closed_once } in stored {
             let remembered = Remembered { shown: reading(is_sent), announced: reading(is_announced), is_closed_once };
@@ -148,8 +151,13 @@ impl Evidence {
         }
     }
 
-    /// How messages are to be read: `negotiated`, with what is known of others.
+    /// As long as it is the same, [`context`](Evidence::context) says the same of a peer and RIB.
     #[inline]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How messages are to be read: `negotiated`, with what is known of others.
     pub fn context(&mut self, of: Of, negotiated: DecodeContext) -> DecodeContext {
         let Some(place) = self.place(of) else { return negotiated };
         let known = &self.known[place];
@@ -191,6 +199,7 @@ impl Evidence {
         shown: AddPathSeen,
     ) -> Vec<News> {
         let Some(place) = self.place(of) else { return Vec::new() };
+        self.revision += 1;
         let known = &mut self.known[place];
         known.renegotiate(negotiated);
         let mut news = Vec::new();
@@ -227,6 +236,7 @@ impl Evidence {
     /// Whether nothing that this BGP session has shown decides how NLRI of this family are read.
     pub fn is_open(&mut self, of: Of, negotiated: AddPathFamilies, family: AfiSafi) -> bool {
         let Some(place) = self.place(of) else { return false };
+        self.revision += 1;
         self.known[place].renegotiate(negotiated);
         !self.known[place].fresh.contains(family)
     }
@@ -263,6 +273,7 @@ impl Evidence {
 
     /// The peer is down: its routes are gone, and what its messages have shown is of an earlier BGP session.
     pub fn down(&mut self, peer: &PeerId) {
+        self.revision += 1;
         for (_, place) in self.places.get(peer).into_iter().flatten() {
             let known = &mut self.known[*place];
             known.fresh = AddPathFamilies::default();

@@ -40,6 +40,7 @@ mod peer_changes;
 pub mod peer_records;
 pub mod peers;
 pub mod preamble;
+pub mod reading;
 mod reconcile;
 pub mod refusals;
 pub mod registry;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
-use super::add_path::{Evidence, Of};
+use super::add_path::Evidence;
 use super::changes::{Changes, Part, PathIds, Slot};
 use super::drift::Drifts;
 use super::gaps::Losses;
@@ -21,6 +21,7 @@ use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peer_records;
 use super::peers::{Peers, Source};
+use super::reading::{Reading, Readings};
 use super::registry::{Connection, Joined, NoClaim};
 use super::remnants::Remnants;
 use super::resume::Resumed;
@@ -58,6 +59,8 @@ pub struct Monitor {
     pub(super) oddities: Oddities,
     /// What messages have shown of path identifiers.
     pub(super) evidence: Evidence,
+    /// How the messages of a peer are read by both.
+    pub(super) readings: Readings,
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
     pub(super) stored: Stored,
@@ -106,6 +109,7 @@ impl Monitor {
             peers: Peers::new(),
             oddities: Oddities::default(),
             evidence: Evidence::default(),
+            readings: Readings::default(),
             version_4: Version4::default(),
             path_ids,
             stored,
@@ -167,7 +171,7 @@ impl Monitor {
             (message.tlv_defect().is_some(), Oddity::TlvCutShort),
             (message.capability_defect().is_some(), Oddity::CapabilityCutShort),
         ]);
-        if !self.may_speak(&message)? {
+        if !self.may_speak(frame, &message)? {
             return Ok(());
         }
         match message {
@@ -292,10 +296,9 @@ impl Monitor {
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
         let header = &monitoring.peer;
-        let source = self.peers.source(header);
-        let negotiated = self.peers.context(header);
+        let reading = self.readings.of(frame, header, &self.peers, &mut self.evidence);
+        let Reading { source, is_up, negotiated, context } = reading;
         let mut routes = Routes::default();
-        let context = self.evidence.context(Of::from(&source), negotiated);
         let decoded = match monitoring.decode_update(context, &mut routes) {
             Ok(decoded) => decoded,
             Err(error) => return self.reject(frame, &error),
@@ -308,8 +311,7 @@ impl Monitor {
             return Ok(());
         }
         if let Rib::LocRib { filtered } = header.rib {
-            let without = !self.peers.is_up(header);
-            self.odd_where([(filtered, Oddity::FilteredLocRib), (without, Oddity::LocRibWithoutPeerUp)]);
+            self.odd_where([(filtered, Oddity::FilteredLocRib), (!is_up, Oddity::LocRibWithoutPeerUp)]);
         }
         match self.stored.judge(&source) {
             Judgement::Kept => {}

@@ -36,6 +36,8 @@ pub struct Peers {
     aliases: RefCell<HashMap<PeerId, PeerId>>,
     /// The peer asked for last, and what is known of it: a dump names the same one a million times.
     last: RefCell<Option<(PeerKey, Known)>>,
+    /// How often a Peer Up or Peer Down has been taken in.
+    revision: u64,
     /// The table asked for last.
     last_table: RefCell<Option<(TableAsked, TableName)>>,
 }
@@ -186,8 +188,7 @@ impl Peers {
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
             return Told { id, rank: Rank::Unheard, renamed: None };
         }
-        self.last.take();
-        self.last_table.take();
+        self.changes();
         self.learn_router_id(up);
         let known = self.peers.get(&id);
         let ports = (up.local_port, up.remote_port);
@@ -219,6 +220,19 @@ impl Peers {
         Told { id, rank, renamed }
     }
 
+    /// What was answered before does not hold any more.
+    fn changes(&mut self) {
+        self.last.take();
+        self.last_table.take();
+        self.revision += 1;
+    }
+
+    /// As long as it is the same, a per-peer header is answered the same.
+    #[inline]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Takes in a Peer Down of one of several parallel links to one link-local address, which nothing in the header tells
     /// apart (draft-lin-grow-bmp-peer-interface-01 section 1): whether others are left, and with them the peer.
     pub fn link_down(&mut self, header: &PerPeerHeader) -> bool {
@@ -229,8 +243,7 @@ impl Peers {
     /// Takes in a Peer Down; which peer was up and is no more.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> Option<PeerId> {
         let id = self.up(header)?;
-        self.last.take();
-        self.last_table.take();
+        self.changes();
         if let Some(alike) = self.alike.get_mut(&id.alike()) {
             alike.retain(|other| *other != id);
             if alike.is_empty() {

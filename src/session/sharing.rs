@@ -12,8 +12,8 @@ use super::peers::{PEERS_MAX, PeerId};
 use super::registry::Joined;
 use super::speakers::Speech;
 use crate::pipeline::{PeerName, StateOp};
-use crate::wire::bmp::Message;
 use crate::wire::bmp::peer::PeerKey;
+use crate::wire::bmp::{Frame, Message};
 
 /// What a session knows of the others of its router.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Sharing {
     seen: u64,
     /// Peers that are this session's.
     own: HashSet<PeerId>,
+    /// The one of them that was asked for last.
+    last: Option<PeerId>,
     is_oldest: bool,
 }
 
@@ -33,8 +35,14 @@ impl Sharing {
             seen: joined.generation.load(Ordering::Acquire),
             generation: joined.generation,
             own: HashSet::new(),
+            last: None,
             is_oldest,
         }
+    }
+
+    fn remove(&mut self, peer: &PeerId) {
+        self.own.remove(peer);
+        self.last = None;
     }
 }
 
@@ -53,7 +61,7 @@ impl Monitor {
         settled.tables.set_shared();
         for peer in self.shared.registry.take_lost(&settled.router, &self.connection) {
             log::info!("{}: {peer} is a newer session's", settled.subject);
-            settled.sharing.own.remove(&peer);
+            settled.sharing.remove(&peer);
             settled.tables.abandon(&peer);
             settled.drifts.forget(&peer);
         }
@@ -82,7 +90,18 @@ impl Monitor {
     ///
     /// # Errors
     /// All that this session could say is said by a newer one.
-    pub(super) fn may_speak(&mut self, message: &Message<'_>) -> Result<bool, SessionEnd> {
+    #[inline]
+    pub(super) fn may_speak(&mut self, frame: &Frame<'_>, message: &Message<'_>) -> Result<bool, SessionEnd> {
+        if let (Message::RouteMonitoring(monitoring), Some(settled)) = (message, &self.settled)
+            && let Some(last) = settled.sharing.last
+            && self.readings.of(frame, &monitoring.peer, &self.peers, &mut self.evidence).source.peer == last
+        {
+            return Ok(true);
+        }
+        self.may_speak_of_another(message)
+    }
+
+    fn may_speak_of_another(&mut self, message: &Message<'_>) -> Result<bool, SessionEnd> {
         let Some(settled) = &mut self.settled else { return Ok(true) };
         let peer = match message {
             Message::PeerUp(up) => PeerId::of(&up.peer.peer),
@@ -100,8 +119,9 @@ impl Monitor {
         };
         let is_down = matches!(message, Message::PeerDown(_));
         if settled.sharing.own.contains(&peer) {
+            settled.sharing.last = Some(peer);
             if is_down {
-                settled.sharing.own.remove(&peer);
+                settled.sharing.remove(&peer);
                 self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
             }
             return Ok(true);

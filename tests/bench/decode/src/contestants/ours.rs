@@ -8,6 +8,7 @@ use rib_ingester::model::{Fixed, List, Origin, OtherAttribute, PathAttributes, P
 use rib_ingester::session::add_path::{Evidence, Of};
 use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
+use rib_ingester::session::reading::Readings;
 use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::update::{Routes, Update};
 use rib_ingester::wire::bmp::{self, Message};
@@ -35,18 +36,19 @@ pub fn with_columns(stream: &Bytes) -> Done {
 fn each_update(stream: &[u8], mut take: impl FnMut(&Routes<'_>)) {
     let mut peers = Peers::new();
     let mut evidence = Evidence::default();
+    let mut readings = Readings::default();
     let mut rest = stream;
     while let Ok(Some(frame)) = bmp::next_frame(rest, 1 << 20) {
         rest = &rest[frame.bytes.len()..];
         match bmp::decode(&frame).expect("the generator's messages are well-formed") {
             Message::RouteMonitoring(monitoring) => {
-                let (of, negotiated) = (Of::from(&peers.source(&monitoring.peer)), peers.context(&monitoring.peer));
-                let context = evidence.context(of, negotiated);
+                let reading = readings.of(&frame, &monitoring.peer, &peers, &mut evidence);
                 let mut routes = Routes::default();
-                let decoded = monitoring.decode_update(context, &mut routes).expect("well-formed");
+                let decoded = monitoring.decode_update(reading.context, &mut routes).expect("well-formed");
+                let (of, negotiated) = (Of::from(&reading.source), reading.negotiated.add_path);
                 let (shown, ambiguous) = (decoded.add_path_shown, decoded.add_path_ambiguous);
-                if !evidence.is_settled(of, negotiated.add_path, shown, ambiguous) {
-                    evidence.learn(of, negotiated.add_path, negotiated.add_path, shown);
+                if !evidence.is_settled(of, negotiated, shown, ambiguous) {
+                    evidence.learn(of, negotiated, negotiated, shown);
                 }
                 match decoded.update {
                     Update::EndOfRib(_) | Update::RouteRefresh(_) => {}
