@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::seeded::Seeded;
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, WithdrawReason};
 
@@ -19,9 +20,9 @@ const RECENT_MAX: usize = 1 << 14;
 #[derive(Debug, Default)]
 pub struct EventIds {
     /// By a hash of what is said: how often it was said before, the last time.
-    recent: HashMap<u64, u32>,
+    recent: HashMap<u64, u32, Seeded>,
     /// The generation before.
-    older: HashMap<u64, u32>,
+    older: HashMap<u64, u32, Seeded>,
     /// The chunk and the key of all that was said and is not stored yet: what the numbers were before them can be found out.
     unstored: VecDeque<(u64, u64)>,
     /// Room for one encoding.

@@ -49,6 +49,7 @@ mod reread;
 mod resume;
 pub mod rib;
 mod rules;
+mod seeded;
 pub mod sharing;
 mod speakers;
 pub mod standing;

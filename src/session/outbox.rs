@@ -144,7 +144,8 @@ impl Outbox {
 
     /// Notes that the table had a message, whether or not a row changes by it.
     pub fn seen(&mut self, table: &Arc<Table>) {
-        if self.seen.insert(place(table)) {
+        let is_last = self.tables.last().is_some_and(|last| Arc::ptr_eq(last, table));
+        if !is_last && self.seen.insert(place(table)) {
             self.tables.push(Arc::clone(table));
         }
     }

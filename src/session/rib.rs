@@ -6,10 +6,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, RandomState};
 
-use xxhash_rust::xxh3::Xxh3Builder;
-
+use super::seeded::Seeded;
 use crate::model::{Afi, Nlri, PathId, Prefix};
 use crate::pipeline::StoredRoute;
 
@@ -26,8 +24,8 @@ pub struct Rib {
 /// By family, for the size of the key: network, prefix length, path identifier (0 stands for none too, as in the database).
 #[derive(Debug)]
 enum Routes {
-    Ipv4(HashMap<[u8; 9], Known, Xxh3Builder>),
-    Ipv6(HashMap<[u8; 21], Known, Xxh3Builder>),
+    Ipv4(HashMap<[u8; 9], Known, Seeded>),
+    Ipv6(HashMap<[u8; 21], Known, Seeded>),
 }
 
 /// 63 bits of the fingerprint, and whether this session has confirmed the route.
@@ -77,11 +75,9 @@ pub struct Announced {
 impl Rib {
     /// An empty table.
     pub fn new(afi: Afi) -> Rib {
-        // A seed of its own for each table, so that nobody can choose prefixes that collide.
-        let hasher = Xxh3Builder::new().with_seed(RandomState::new().hash_one(0u8));
         let routes = match afi {
-            Afi::Ipv4 => Routes::Ipv4(HashMap::with_hasher(hasher)),
-            Afi::Ipv6 => Routes::Ipv6(HashMap::with_hasher(hasher)),
+            Afi::Ipv4 => Routes::Ipv4(HashMap::default()),
+            Afi::Ipv6 => Routes::Ipv6(HashMap::default()),
         };
         Rib { routes, unconfirmed: 0 }
     }
@@ -169,7 +165,7 @@ impl Rib {
     }
 }
 
-type Map<const N: usize> = HashMap<[u8; N], Known, Xxh3Builder>;
+type Map<const N: usize> = HashMap<[u8; N], Known, Seeded>;
 
 fn load<const N: usize>(routes: &mut Map<N>, stored: &[StoredRoute]) {
     routes.reserve(stored.len());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::info;
+use smallvec::SmallVec;
 
 use super::SessionEnd;
 use super::changes::{Changes, NewRoutes, Slot};
@@ -122,7 +123,9 @@ impl Tables {
         changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<bool, SessionEnd> {
-        let slots: BTreeSet<Slot> = changes.slots().collect();
+        let mut slots: SmallVec<[Slot; 2]> = changes.slots().collect();
+        slots.sort_unstable();
+        slots.dedup();
         let mut stamp = stamp;
         let mut has_room = true;
         for slot in slots {
@@ -166,7 +169,8 @@ impl Tables {
                 }
             }
             table.measure();
-            if !table.eor_seen && table.rib.unconfirmed() == 0 && self.is_complete(&key, &self.tables[&key]) {
+            let may_be_complete = !table.eor_seen && table.rib.unconfirmed() == 0 && !self.completed.is_empty();
+            if may_be_complete && self.is_complete(&key, &self.tables[&key]) {
                 self.complete_from_start(&key)?;
             }
         }
