@@ -208,7 +208,6 @@ fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
         let frozen: Vec<String> = frozen.into_iter().chain([maintenance]).collect();
         signal_backends(&scene.server, "STOP", &frozen);
         holder.batch_execute("COMMIT").unwrap();
-        let begin = Instant::now();
         scene.announce("10.2.0.0/16");
         scene.stored("10.2.0.0/16");
         // Each thread has another connection by now, or makes one.
@@ -230,7 +229,12 @@ fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
             (counts.0 > 0 && counts.0 == counts.1 && status == 200).then_some(())
         });
         assert_eq!(scene.ingester.count_logged("no answer for 7 s (maintenance)"), 1);
-        assert!(begin.elapsed() < 3 * SOON, "took {:?}", begin.elapsed());
+        // Two seconds of the server's and five of ours, and some for a slow machine; a minute is what it would be without.
+        for line in scene.ingester.log() {
+            let silence =
+                line.split_once("no answer for ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+            assert!(silence.is_none_or(|seconds| (7..30).contains(&seconds)), "{line}");
+        }
         signal_backends(&scene.server, "CONT", &frozen);
         // What the old ones had been told before they were given up makes nothing twice.
         let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid IN ({})", frozen.join(", "));
