@@ -111,7 +111,7 @@ pub enum Source {
 
 /// A setting's text in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InForce {
+pub struct Effective {
     /// The text; `None` for [`DefaultValue::Unset`].
     pub text: Option<String>,
     /// Where it came from.
@@ -133,10 +133,10 @@ macro_rules! settings {
             pub journal: Journal,
             /// The file that settings were read from, if systemd has not read it.
             pub env_file: Option<PathBuf>,
-            in_force: Vec<InForce>,
+            in_force: Vec<Effective>,
         }
 
-        fn parse(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
+        fn parse(given: &RawEnvironment, problems: &mut Vec<Problem>) -> Option<Settings> {
             let mut row = TABLE.iter();
             let mut in_force = Vec::with_capacity(TABLE.len());
             $(let $field: Option<$type> = {
@@ -165,7 +165,7 @@ settings! {
         "where routers connect to; `[::]` takes IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
     bmp_tls_listen: Option<SocketAddr> = "BMP_TLS_LISTEN", Unset, value::optional(value::socket_address), Present,
         "`ADDRESS:PORT`, IPv6 addresses in brackets",
-        "where routers connect to that speak BMP inside TLS (1.2 or 1.3), themselves or through a tunnel; without it nowhere";
+        "where routers connect that speak BMP over TLS (1.2 or 1.3), themselves or through a tunnel; unset: disabled";
     bmp_tls_certificate_file: Option<PathBuf> = "BMP_TLS_CERTIFICATE_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "the certificate chain that those routers are shown, PEM; SIGHUP reads it again";
@@ -174,10 +174,10 @@ settings! {
         "the private key of that certificate, PEM; SIGHUP reads it again. Under systemd it may be the credential `bmp_tls_key`";
     bmp_tls_client_ca_file: Option<PathBuf> = "BMP_TLS_CLIENT_CA_FILE", Unset, value::optional(value::path), Present,
         "a file name",
-        "authorities of which those routers must have a certificate, PEM; SIGHUP reads it again. Without it they need none";
+        "CA certificates used to verify router certificates, PEM; SIGHUP reads it again. Unset: routers need no certificate";
     md5_file: Option<PathBuf> = "MD5_FILE", Unset, value::optional(value::path), Present,
         "a file name",
-        "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, for no one else to read; from these addresses nothing without the right signature gets in. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
+        "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, readable by the owner only; unsigned segments from these addresses are dropped by the kernel. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
     http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
         "`ADDRESS:PORT`, or `off`",
         "where the status page, `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
@@ -198,7 +198,7 @@ settings! {
         "how many routes one table of a router may hold in one address family; a warning comes at nine tenths, further new routes are refused and a row of `session_events` says so; without it any number";
     message_timeout: Duration = "MESSAGE_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 3_600>), Present,
         "1 to 3600",
-        "a session is closed when a BMP message has begun and does not end within so many seconds, or when nothing came in five times that since it connected; between messages a router may be silent for ever";
+        "a session is closed when a BMP message that has begun does not end within this many seconds, or if no message arrives within five times this after connecting; idle time between messages is unlimited";
     max_message_bytes: usize = "MAX_MESSAGE_BYTES", Text("1048576"), value::required(value::count::<4_144, 16_777_216>), Present,
         "4144 (one BGP message of 4096 bytes) to 16777216",
         "the longest BMP message that is taken, in bytes; a longer one closes the session";
@@ -210,28 +210,28 @@ settings! {
         "threads, with a database connection each, that write `route_events`";
     batch_routes: usize = "BATCH_ROUTES", Text("10000"), value::required(value::count::<1, 1_000_000>), Present,
         "1 to 1000000",
-        "a batch is written when it holds so many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
+        "a batch is written when it holds this many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
     flush: Duration = "FLUSH_MS", Text("200"), value::required(value::milliseconds::<1, 60_000>), Present,
         "1 to 60000",
-        "a batch is written when it is so many milliseconds old; one of `current_routes` waits up to 6 s while the writers are behind";
+        "a batch is written when it is this many milliseconds old; one of `current_routes` waits up to 6 s while the writers are behind";
     router_id_from: Vec<RouterIdRule> = "ROUTER_ID_FROM", Text("bgp-id"), value::required(router_id::rules), Present,
         "`bgp-id`, `address` or `sysname`, or a comma-separated list of `CIDR=rule`, with one bare rule for all others",
-        "what a router's `router_id` is taken from; in a list the longest matching CIDR of the source address decides";
-    single_path: Vec<IpNet> = "SINGLE_PATH", Unset, value::list(value::networks), Present,
+        "the source of a router's `router_id`; in a list the longest matching CIDR of the source address decides";
+    ignore_path_id: Vec<IpNet> = "IGNORE_PATH_ID", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "routers (source addresses) whose Add-Path identifiers are not part of the key, because they announce a new best path without withdrawing the old one (GoBGP 4.8)";
-    store: Vec<StoredViewsRule> = "STORE", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
+    stored_ribs: Vec<StoredViewsRule> = "STORED_RIBS", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
         "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
-        "which RIBs are stored; where it has `adj-rib-in-post` alone, neighbours that send no routes after policy have theirs before policy stored. In a list the longest matching CIDR of the source address decides";
+        "which RIBs are stored; where it has `adj-rib-in-post` alone, peers that send no routes after policy have theirs before policy stored. In a list the longest matching CIDR of the source address decides";
     stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), Present,
         "10 to 600000",
         "how many milliseconds a router's socket may be left unread before its bytes go to the spool";
     collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
         "1 to 255 printable characters without spaces",
         "the name of this collector among several that share one database";
-    isolation_hold: Duration = "ISOLATION_HOLD_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
+    mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
-        "how many seconds holds are stretched when most sessions vanish at once, because then the collector is cut off, not the routers";
+        "when most sessions drop at once (probably our own network), keep stale routes for this many seconds";
     spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
         "a number of bytes; 0 for no spool",
         "how much disk the spool in `STATE_DIR` may take while the database is away; unset: the smaller of 20 GiB and a fifth of what is free";
@@ -249,25 +249,25 @@ settings! {
         "whether `bmp_raw` is compressed (zstd)";
     retention_days: u32 = "RETENTION_DAYS", Text("30"), value::required(value::days::<0, 36_500>), Present,
         "0 to 36500",
-        "how many days of `route_events` are kept before today (UTC); 0 keeps for ever";
+        "how many days of `route_events` are kept before today (UTC); 0 keeps forever";
     daily_snapshots: bool = "DAILY_SNAPSHOTS", Text("off"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether maintenance copies all of `current_routes` into `route_snapshots` once a day (UTC), so that `routes_as_of` knows every route of every day within the retention, unchanged ones too";
     maintenance_interval: Duration = "MAINTENANCE_INTERVAL_SECS", Text("300"), value::required(value::seconds::<1, 43_200>), Present,
         "1 to 43200",
         "seconds from one maintenance run (partitions, retention, `route_summary`) to the next";
-    session_hold: Duration = "SESSION_HOLD_SECS", Text("900"), value::required(value::seconds::<0, 604_800>), Present,
+    stale_routes: Duration = "STALE_ROUTES_SECS", Text("900"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
-        "how many seconds a router's routes stay when its session is lost without a word; 0 removes them at once";
-    resync_quiet: Duration = "RESYNC_QUIET_SECS", Text("60"), value::required(value::seconds::<1, 86_400>), Present,
+        "how many seconds a router's routes are kept as stale after its session drops without a Termination; 0 deletes them at once";
+    eor_timeout: Duration = "EOR_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 86_400>), Present,
         "1 to 86400",
-        "a dump that never ends with an End-of-RIB is taken as over when it was quiet for so many seconds";
+        "a dump without an End-of-RIB is considered complete after this many idle seconds";
     resync_on_drift: Option<ResyncOnDrift> = "RESYNC_ON_DRIFT", Unset, value::optional(resync::resync_on_drift), Present,
         "a share below 100% and a duration of 1s to 168h in `s`, `m` or `h`: `1%,5m`",
-        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; of a router that does not count its Loc-RIB, when neighbours that may have had more than this share of its routes went down this time ago; unset: never";
+        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; of a router that does not count its Loc-RIB, when peers that may have had more than this share of its routes went down this time ago; unset: never";
     shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT_SECS", Text("30"), value::required(value::seconds::<1, 3_600>), Present,
         "1 to 3600",
-        "how many seconds a stop may take to write what was read";
+        "how many seconds a stop may take to write what has been read";
     state_dir: PathBuf = "STATE_DIR", StateDirectory, value::required(value::path), Present,
         "a folder; it is made if it is missing",
         "where files that must outlive the process are kept, such as rejected input";
@@ -304,24 +304,24 @@ impl Environment {
 impl Settings {
     /// The settings of a command that uses the database.
     pub fn load(environment: Environment) -> Result<Settings, Vec<Problem>> {
-        read(Given::of(environment))
+        read(RawEnvironment::of(environment))
     }
 
     /// The settings of a command that works without a database.
     pub fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
-        let mut given = Given::of(environment);
+        let mut given = RawEnvironment::of(environment);
         given.database = Database::MayBeAbsent;
         read(given)
     }
 
     /// Settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
     pub fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
-        read(Given::collect(vars))
+        read(RawEnvironment::collect(vars))
     }
 
     /// As [`Settings::from_env`], but `database_url` is empty when it is not given.
     pub fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
-        let mut given = Given::collect(vars);
+        let mut given = RawEnvironment::collect(vars);
         given.database = Database::MayBeAbsent;
         read(given)
     }
@@ -340,13 +340,13 @@ impl Settings {
     }
 
     /// Each row of [`TABLE`] with its text in force.
-    pub fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &InForce)> {
+    pub fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &Effective)> {
         TABLE.iter().zip(&self.in_force)
     }
 
     /// Whether the password is in a file or a credential of its own, which is replaced while the collector runs or starts.
     pub fn has_rotated_password(&self) -> bool {
-        let is_credential = |(setting, in_force): (&Setting, &InForce)| {
+        let is_credential = |(setting, in_force): (&Setting, &Effective)| {
             setting.name == DATABASE_URL && in_force.source == Source::Credential
         };
         self.database_password_file.is_some() || self.in_force().any(is_credential)
@@ -359,12 +359,12 @@ impl Settings {
 
     /// Which RIBs of a router with this source address are stored.
     pub fn stored_views(&self, source: IpAddr) -> StoredViews {
-        stored_views::choose(&self.store, source)
+        stored_views::choose(&self.stored_ribs, source)
     }
 
     /// Whether the Add-Path identifiers of a router with this source address are left out of the key.
-    pub fn is_single_path(&self, source: IpAddr) -> bool {
-        allow::contains(&self.single_path, source)
+    pub fn ignores_path_id(&self, source: IpAddr) -> bool {
+        allow::contains(&self.ignore_path_id, source)
     }
 }
 
@@ -400,7 +400,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What the environment says, before it is parsed.
-struct Given {
+struct RawEnvironment {
     /// By name without [`PREFIX`].
     settings: BTreeMap<String, OsString>,
     credentials_directory: Option<PathBuf>,
@@ -421,10 +421,10 @@ enum Database {
     MayBeAbsent,
 }
 
-impl Given {
-    fn of(environment: Environment) -> Given {
+impl RawEnvironment {
+    fn of(environment: Environment) -> RawEnvironment {
         let Environment { vars, file, hints } = environment;
-        Given { file, hints, ..Given::collect(vars.into_iter()) }
+        RawEnvironment { file, hints, ..RawEnvironment::collect(vars.into_iter()) }
     }
 
     fn env_file(&self) -> Option<PathBuf> {
@@ -438,8 +438,8 @@ impl Given {
         }
     }
 
-    fn collect(vars: impl Iterator<Item = (OsString, OsString)>) -> Given {
-        let mut given = Given {
+    fn collect(vars: impl Iterator<Item = (OsString, OsString)>) -> RawEnvironment {
+        let mut given = RawEnvironment {
             settings: BTreeMap::new(),
             credentials_directory: None,
             state_directory: None,
@@ -470,16 +470,16 @@ impl Given {
     }
 
     /// The text that holds for `setting`.
-    fn in_force(&self, setting: &Setting, problems: &mut Vec<Problem>) -> InForce {
+    fn in_force(&self, setting: &Setting, problems: &mut Vec<Problem>) -> Effective {
         if let Some(value) = self.settings.get(setting.name) {
             // Text that is not Unicode must not count as given: it is reported, and the default is parsed instead.
             if let Some(text) = value.to_str() {
-                return InForce { text: Some(text.to_string()), source: self.source(setting) };
+                return Effective { text: Some(text.to_string()), source: self.source(setting) };
             }
             problems.push(Problem::bad_value(setting, &value.to_string_lossy(), "is not valid UTF-8"));
         }
         if let Some(text) = self.credential(setting, problems) {
-            return InForce { text: Some(text), source: Source::Credential };
+            return Effective { text: Some(text), source: Source::Credential };
         }
         let text = match setting.default {
             DefaultValue::Text(text) => Some(text.to_string()),
@@ -500,7 +500,7 @@ impl Given {
             },
             DefaultValue::StateDirectory => Some(self.state_directory()),
         };
-        InForce { text, source: Source::Default }
+        Effective { text, source: Source::Default }
     }
 
     /// systemd gives several folders separated by colons; the first is ours.
@@ -529,7 +529,7 @@ impl Given {
     }
 }
 
-fn read(mut given: Given) -> Result<Settings, Vec<Problem>> {
+fn read(mut given: RawEnvironment) -> Result<Settings, Vec<Problem>> {
     let mut problems = std::mem::take(&mut given.slipped);
     for name in given.settings.keys() {
         if !TABLE.iter().any(|setting| setting.name == name) {
@@ -556,7 +556,7 @@ fn read(mut given: Given) -> Result<Settings, Vec<Problem>> {
 /// A setting's value, or `None` and a problem.
 fn parse_one<T>(
     setting: &Setting,
-    value: &InForce,
+    value: &Effective,
     parse: impl Fn(Option<&str>) -> Result<T, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<T> {

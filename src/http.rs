@@ -26,7 +26,7 @@ use log::{debug, error, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::metrics::{Meters, Part};
+use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use connections::{CONNECTIONS_MAX, Connection, Heard};
@@ -282,12 +282,12 @@ impl Http {
 }
 
 /// Whether all threads of the collector's own move.
-pub fn threads(meters: &Meters) -> Part {
+pub fn threads(meters: &Meters) -> ComponentStatus {
     let stuck: Vec<String> = meters
         .pulses()
         .iter()
         .filter(|pulse| pulse.is_stuck())
-        .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.standing_still().as_secs()))
+        .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.stalled_for().as_secs()))
         .collect();
     if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
 }

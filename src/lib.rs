@@ -44,7 +44,7 @@
 //! the session; when that takes too long its socket is read into the spool, and by the session from there: nothing is
 //! dropped to make room, nothing is overtaken. What a session read is kept until the writers have stored what it changed,
 //! so a stop can bring it to the spool. Only a Termination or a Loc-RIB Peer Down removes a
-//! router's routes at once; a lost connection leaves them for the hold. Times in the database are the database's own, but
+//! router's routes at once; a lost connection leaves them for the stale time. Times in the database are the database's own, but
 //! for `received_at` and `router_time`.
 
 // `println!` panics where nobody reads, `eprintln!` where standard error is full: `cli::print` and `cli::say` do not.
@@ -60,7 +60,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
-pub mod rejected;
+pub mod quarantine;
 pub mod session;
 pub mod spool;
 pub mod stop;

@@ -23,7 +23,7 @@ use fold::{Folds, Line, Verdict};
 /// The longest `LOG_FILTER_FILE` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// The program's logger. One exists per process, for ever: the `log` crate holds it by reference.
+/// The program's logger. One exists per process, forever: the `log` crate holds it by reference.
 #[derive(Debug)]
 pub struct Logging {
     filter: RwLock<Filter>,

@@ -15,7 +15,7 @@ use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
-use crate::store::{self, Client, Verdict, add_path, partitions, sessions, snapshots, upkeep};
+use crate::store::{self, Client, Recovery, add_path, maintenance, partitions, sessions, snapshots};
 
 /// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
 const SESSION_EVENTS_DAYS: u32 = 400;
@@ -103,7 +103,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             }
             Err(error) => {
                 options.meters.process.maintenance_failures.add(1);
-                is_away |= error.verdict() == Verdict::Reconnect;
+                is_away |= error.verdict() == Recovery::Reconnect;
                 if is_away {
                     options.health.database_away(THREAD, &error);
                 } else if !is_failing {
@@ -133,7 +133,7 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         let made = report.step(client, &format!("creating {name}"), |client| partitions::fill(client, &EVENTS, day))?;
         report.created.extend(made.into_iter().flatten());
     }
-    if !upkeep::begin(client)? {
+    if !maintenance::begin(client)? {
         report.is_elsewhere = true;
         return Ok(report);
     }
@@ -147,12 +147,13 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
             report.retire(client, oldest)?;
         }
         let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
-        let forgotten = |client: &mut Client| upkeep::forget_session_events(client, days);
+        let forgotten = |client: &mut Client| maintenance::forget_session_events(client, days);
         report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
     }
     if !is_far_from(today, ours) {
         report.step(client, "forgetting sessions that have ended", sessions::forget_ended)?;
-        report.step(client, "forgetting peers that are gone", |client| upkeep::forget_peers(client, PEERS_DAYS))?;
+        report
+            .step(client, "forgetting peers that are gone", |client| maintenance::forget_peers(client, PEERS_DAYS))?;
         let forgotten = |client: &mut Client| add_path::forget(client, PEERS_DAYS);
         report.step(client, "forgetting path identifiers of peers that are gone", forgotten)?;
     }
@@ -162,9 +163,9 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         let troubles = partitions.iter().filter_map(|partition| partition.trouble(series.parent));
         report.remarks.extend(troubles.map(|(found, remedy)| format!("{found}: {remedy}")));
     }
-    report.refreshed = report.step(client, "refreshing route_summary", upkeep::refresh_summary)?.is_some();
-    report.step(client, "analysing route_events", upkeep::analyze_history)?;
-    upkeep::end(client)?;
+    report.refreshed = report.step(client, "refreshing route_summary", maintenance::refresh_summary)?.is_some();
+    report.step(client, "analyzing route_events", maintenance::analyze_history)?;
+    maintenance::end(client)?;
     Ok(report)
 }
 
@@ -180,7 +181,7 @@ fn is_far_from(one: Date, other: Date) -> bool {
 /// # Errors
 /// As [`run_once`].
 pub fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result<()> {
-    if !upkeep::begin(client)? {
+    if !maintenance::begin(client)? {
         return Ok(());
     }
     let today = partitions::today(client)?;
@@ -198,7 +199,7 @@ pub fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result
             report.snapshots.push((router, table, routes));
         }
     }
-    upkeep::end(client)
+    maintenance::end(client)
 }
 
 impl Report {

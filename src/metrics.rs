@@ -7,8 +7,8 @@
 //! Nothing here grows without a limit: [`ROUTERS_MAX`] routers have meters of their own, the rest share one called
 //! `(others)`; a router's tables leave with the table; kinds are words of this program, never text from a router.
 
+pub mod heartbeat;
 mod lag;
-pub mod pulse;
 mod router;
 mod statistics;
 
@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::{RouterId, Timestamp};
+pub use heartbeat::Heartbeat;
 pub use lag::{LAG_BUCKETS, Lag, LagCounts};
-pub use pulse::Pulse;
 pub use router::{RouterMeter, TableMeter};
 pub use statistics::{PeerStatistics, STATISTICS_MAX, StatisticKey};
 
@@ -62,9 +62,9 @@ impl Number {
 
 /// Counts by kind. Kinds are words of this program, so there are few.
 #[derive(Debug, Default)]
-pub struct Kinds(Mutex<BTreeMap<&'static str, u64>>);
+pub struct CounterByLabel(Mutex<BTreeMap<&'static str, u64>>);
 
-impl Kinds {
+impl CounterByLabel {
     /// Counts one.
     pub fn count(&self, kind: &'static str) {
         self.add(kind, 1);
@@ -87,15 +87,15 @@ pub struct Meters {
     /// When the process started.
     pub started: Timestamp,
     /// Connections that were not let in, by reason.
-    pub refused: Kinds,
+    pub refused: CounterByLabel,
     /// What the supervisor and maintenance measure now and then.
     pub process: ProcessMeter,
     /// What waits on the disk.
     pub spool: SpoolMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
-    pulses: Mutex<Vec<Arc<Pulse>>>,
+    pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
-    parts: Mutex<BTreeMap<&'static str, Part>>,
+    parts: Mutex<BTreeMap<&'static str, ComponentStatus>>,
 }
 
 /// What there is once per process.
@@ -167,13 +167,13 @@ pub struct Queue {
 }
 
 /// Whether one part of the collector does its work; if not, why.
-pub type Part = Result<(), String>;
+pub type ComponentStatus = Result<(), String>;
 
 impl Default for Meters {
     fn default() -> Meters {
         Meters {
             started: Timestamp::now(),
-            refused: Kinds::default(),
+            refused: CounterByLabel::default(),
             process: ProcessMeter::default(),
             spool: SpoolMeter::default(),
             routers: Mutex::default(),
@@ -220,14 +220,14 @@ impl Meters {
     }
 
     /// A pulse for a thread that must not stand still for `limit`, `name` for the log.
-    pub fn pulse(&self, name: &str, limit: Duration) -> Arc<Pulse> {
-        let pulse = Arc::new(Pulse::new(name, limit));
+    pub fn pulse(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
+        let pulse = Arc::new(Heartbeat::new(name, limit));
         lock(&self.pulses).push(Arc::clone(&pulse));
         pulse
     }
 
     /// All pulses.
-    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
+    pub fn pulses(&self) -> Vec<Arc<Heartbeat>> {
         lock(&self.pulses).clone()
     }
 
@@ -243,12 +243,12 @@ impl Meters {
 
     /// Notes whether a part of the collector does its work: what `/readyz` answers. Known parts are `database`, `schema`,
     /// `writers`, `threads` and `spool`.
-    pub fn set_part(&self, name: &'static str, part: Part) {
+    pub fn set_part(&self, name: &'static str, part: ComponentStatus) {
         lock(&self.parts).insert(name, part);
     }
 
     /// All parts.
-    pub fn parts(&self) -> BTreeMap<&'static str, Part> {
+    pub fn parts(&self) -> BTreeMap<&'static str, ComponentStatus> {
         lock(&self.parts).clone()
     }
 }

@@ -1,14 +1,14 @@
 //! The collector as a whole: starts every thread, watches them, ends them in order.
 //!
-//! Start: the database (retried for ever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
+//! Start: the database (retried forever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
 //! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
 
-mod doors;
 mod expiry;
 mod heartbeat;
 mod identity;
+mod listeners;
 mod notify;
-mod operations;
+mod observability;
 mod replays;
 mod reported;
 mod start;
@@ -32,7 +32,7 @@ use crate::pipeline::{self, PipelineEnd, PipelineOptions};
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::intakes::{self, Intakes, Parked};
-use crate::session::refusals::Refusals;
+use crate::session::refused_connections::Refusals;
 use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
@@ -40,11 +40,11 @@ use crate::spool::{Spool, Stream};
 use crate::stop::Stop;
 use crate::store;
 
-use doors::{Admission, Doors};
 use heartbeat::Collector;
-use operations::Operations;
+use listeners::{AccessFiles, Listeners};
+use observability::Operations;
 
-/// How often the supervisor looks at its threads and at the holds.
+/// How often the supervisor looks at its threads and at the stale time.
 const TICK: Duration = Duration::from_millis(500);
 
 /// How much of the grace at a stop is kept for bringing what was given up to the spool.
@@ -105,7 +105,7 @@ impl std::error::Error for StartError {}
 pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Result<Ending, StartError> {
     let stop = Stop::new();
     let signals = watch_signals()?;
-    let admission = Admission::load(settings)?;
+    let admission = AccessFiles::load(settings)?;
     let operations = Operations::start(settings, &stop)?;
     let (spool, spooled) = open_spool(settings)?;
     let Some(left) = start::reach_database(settings, migrate, &signals, &operations)? else {
@@ -117,15 +117,15 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     // The lock is held until everything is written: who waits for it reads what we leave.
     let written = Stop::new();
     let identity = spawn_identity(&collector, left.lock, &operations, (&stop, &written));
-    let registry = Registry::new(settings.session_hold, settings.isolation_hold, spool.first_number());
+    let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
     let awaited = left.owned.iter().filter(|owned| owned.has_tables).count();
     if awaited > 0 {
-        info!("collector: {awaited} routers have {:?} to come back", settings.session_hold);
+        info!("collector: {awaited} routers have {:?} to come back", settings.stale_routes);
     }
     expiry::keep_meters(&operations.meters, &left.owned);
     registry.preload(left.known);
     registry.expect_spooled(spooled.iter().map(replays::spooled_router).collect());
-    let doors = Doors::open(settings, admission)?;
+    let doors = Listeners::open(settings, admission)?;
 
     let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
         .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
@@ -149,7 +149,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
-    let expiry = spawn_expiry(&collector, settings.session_hold, &operations, &shared);
+    let expiry = spawn_expiry(&collector, settings.stale_routes, &operations, &shared);
 
     operations.ready();
     // Who asks now shall not hear "not yet" until the first tick.
@@ -363,8 +363,8 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         message_time_max: settings.message_timeout,
         stall: settings.stall,
         rules: Rules {
-            hold: settings.session_hold,
-            quiet: settings.resync_quiet,
+            stale_time: settings.stale_routes,
+            quiet: settings.eor_timeout,
             redump: match settings.history_redump {
                 HistoryRedump::Skip => Redump::Skip,
                 HistoryRedump::Record => Redump::Record,
@@ -377,7 +377,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
             RouterIdFrom::Address => IdentityRule::Address,
             RouterIdFrom::SysName => IdentityRule::SysName,
         }),
-        single_path: Box::new(move |source| for_paths.is_single_path(source)),
+        ignore_path_id: Box::new(move |source| for_paths.ignores_path_id(source)),
         stored_views: Box::new(move |source| for_views.stored_views(source)),
         resync_on_drift: settings.resync_on_drift,
         rejected_dir: settings.state_dir.join("rejected"),
@@ -418,13 +418,13 @@ fn spawn_identity(
 
 fn spawn_expiry(
     collector: &Arc<Collector>,
-    hold: Duration,
+    stale_time: Duration,
     operations: &Operations,
     shared: &Arc<Shared>,
 ) -> JoinHandle<()> {
     let (collector, health, shared) = (Arc::clone(collector), Arc::clone(&operations.health), Arc::clone(shared));
     let pulse = shared.meters.pulse(expiry::THREAD, expiry::STANDSTILL_MAX);
-    spawn(expiry::THREAD, move || expiry::run(&collector, hold, &shared, &health, &pulse))
+    spawn(expiry::THREAD, move || expiry::run(&collector, stale_time, &shared, &health, &pulse))
 }
 
 /// A thread of the collector's own; without it there is no collector.

@@ -82,7 +82,7 @@ fn roots(named: &Roots) -> Result<RootCertStore, String> {
             }
         }
         Roots::System => {
-            // Some certificates of a system are always odd; what counts is whether there are any.
+            // Some certificates of a system are always note_anomaly; what counts is whether there are any.
             let found = rustls_native_certs::load_native_certs();
             let (added, _) = store.add_parsable_certificates(found.certs);
             if added == 0 {

@@ -38,7 +38,7 @@ struct Bound {
     fixed: usize,
 }
 
-/// The decoder, changes and encoded columns included. The worst are labelled routes, which are no views of the message: each
+/// The decoder, changes and encoded columns included. The worst are labeled routes, which are no views of the message: each
 /// has its own labels and so its own columns, beside those that it shares.
 const DECODE: Bound = Bound { factor: 42, fixed: 16 * 1024 };
 /// The lines of `decode`. The worst is the same list: each octet becomes a JSON object.
@@ -65,7 +65,7 @@ const ALL: &[Crafted] = &[
     crafted("different /16", |size| routes(&[], &[], &different(size))),
     crafted("host bits in both readings", |size| routes(&[], &[], &[7, 255].repeat(size / 2))),
     crafted("routes that do not tile", |size| routes(&[], &[], &[vec![0; size], vec![33]].concat())),
-    crafted("labelled", |size| routes(&[], &reach(1, 4, &[24, 0, 0, 0x11].repeat(size / 4)), &[])),
+    crafted("labeled", |size| routes(&[], &reach(1, 4, &[24, 0, 0, 0x11].repeat(size / 4)), &[])),
     crafted("one stack of labels each", |size| {
         let nlri = [&[240][..], &[0, 1, 0].repeat(9), &[0, 0, 0x11]].concat();
         routes(&[], &reach(1, 4, &nlri.repeat(size / nlri.len())), &[])

@@ -288,7 +288,7 @@ impl Soak {
 
     /// What no router should say, and what changes nothing.
     fn lie(&mut self, router: usize) {
-        self.count("lies");
+        self.count("deviations");
         let lie = self.dice.roll(5);
         let model = &mut self.routers[router];
         let open = Open::of(64_500, &model.peer.bgp_id.to_string());
@@ -297,7 +297,7 @@ impl Soak {
             1 => bmp::route_monitoring(model.peer, &bmp::end_of_rib_ipv4()),
             2 => bmp::message(200, b"from the future"),
             3 => bmp::peer_up(model.peer, &open, Some("global")),
-            _ => bmp::peer_down(Peer::neighbour("192.0.2.77", 64_999), 1),
+            _ => bmp::peer_down(Peer::global_instance("192.0.2.77", 64_999), 1),
         };
         model.send(&bytes);
     }

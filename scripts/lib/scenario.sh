@@ -2,7 +2,7 @@
 #
 # About 90 prefixes of private and documentation ranges, among them every attribute that has a column of its
 # own, AS_SETs, 4-octet AS numbers above 2^31, the largest MED, default and host routes, prefixes that two
-# feeders announce, and 10.99.1.0/24 and 10.60.0.0/16, which the FRR routers' policy rejects and colours.
+# feeders announce, and 10.99.1.0/24 and 10.60.0.0/16, which the FRR routers' policy rejects and colors.
 
 # feed_base: the routes that are there before a collector comes.
 feed_base() {

@@ -10,11 +10,11 @@ FROM unnest($1::text[], $2::text[], $3::smallint[], $4::inet[]) WITH ORDINALITY
 CROSS JOIN LATERAL (
     SELECT GREATEST((SELECT max(s.event_time) FROM session_events s
                      WHERE s.router_id = t.router_id AND s.table_name IN (t.table_name, split_part(t.table_name, '|', 1))
-                       AND s.kind IN ('peer_down', 'terminated', 'hold_expired', 'view_dropped')
+                       AND s.kind IN ('peer_down', 'terminated', 'stale_expired', 'view_dropped')
                        AND s.peer_address IS NOT DISTINCT FROM t.peer_address),
                     (SELECT max(s.event_time) FROM session_events s
                      WHERE s.router_id = t.router_id AND s.table_name IS NULL
-                       AND s.kind IN ('peer_down', 'terminated', 'hold_expired', 'view_dropped') AND s.kind = 'hold_expired'),
+                       AND s.kind IN ('peer_down', 'terminated', 'stale_expired', 'view_dropped') AND s.kind = 'stale_expired'),
                     '-infinity') AS removed_at
 ) AS removal
 LEFT JOIN LATERAL (

@@ -2,12 +2,12 @@
 -- current_routes would read all of it for each look at the page.
 SELECT r.router_id, r.router_ip, r.hostname, r.as_number,
        v.collector_id, v.state, v.since, v.session_collector, v.source, v.reason, v.stale_since, v.expires_at,
-       COALESCE(s.tables, 0)::bigint AS tables, COALESCE(s.synchronised, 0)::bigint AS synchronised, s.last_message,
+       COALESCE(s.tables, 0)::bigint AS tables, COALESCE(s.synchronized, 0)::bigint AS synchronized, s.last_message,
        COALESCE(c.routes, 0)::bigint AS routes
 FROM routers r
 JOIN router_states v USING (router_id)
-LEFT JOIN (SELECT router_id, sum(tables) AS tables, sum(synchronised) AS synchronised, max(last_message) AS last_message
-           FROM (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronised,
+LEFT JOIN (SELECT router_id, sum(tables) AS tables, sum(synchronized) AS synchronized, max(last_message) AS last_message
+           FROM (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronized,
                         max(GREATEST(last_parsed_msg_time, last_raw_msg_time)) AS last_message
                  FROM rib_sync_status GROUP BY router_id
                  UNION ALL

@@ -1,7 +1,7 @@
 -- Routers that somebody may have meant by $1: one text is in the other, or most of their characters in pairs are the same.
 SELECT router_id, hostname
 FROM (SELECT r.router_id, r.hostname, name.text,
-             -- Pairs of neighbouring characters that both have, of those of the longer one.
+             -- Pairs of neighboring characters that both have, of those of the longer one.
              (SELECT count(*) FROM (SELECT substr(lower(name.text), i, 2) FROM generate_series(1, length(name.text) - 1) AS i
                                     INTERSECT
                                     SELECT substr(lower($1), i, 2) FROM generate_series(1, length($1) - 1) AS i) AS pairs)::float

@@ -14,7 +14,7 @@ WITH sync AS (
     FROM adj_rib_out WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id, is_post_policy, table_name, afi
 )
 SELECT s.router_id, s.rib || CASE WHEN s.is_post_policy THEN '-post' ELSE '-pre' END AS view, s.table_name, s.afi,
-       count(*) AS neighbours, count(s.synced_at) AS synchronised,
+       count(*) AS peers, count(s.synced_at) AS synchronized,
        max(s.last_parsed_msg_time) AS last_parsed_msg_time, COALESCE(max(c.routes), 0) AS routes
 FROM sync s
 LEFT JOIN counted c USING (rib, router_id, is_post_policy, table_name, afi)

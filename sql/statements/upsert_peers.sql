@@ -1,4 +1,4 @@
--- Neighbours were reported, each once: with what was said last of each, the state that was said of it first, and how often it
+-- Peers were reported, each once: with what was said last of each, the state that was said of it first, and how often it
 -- flapped since. What was not said stays; a flap is a step from up to down.
 INSERT INTO peers (router_id, peer_type, distinguisher, peer_address, peer_asn, peer_bgp_id, local_address, local_port,
                    remote_port, hold_time, capabilities, description, state, last_reason, flap_count, since)

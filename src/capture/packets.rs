@@ -68,7 +68,7 @@ enum Format {
 enum Parsed {
     /// The block is so long, and held no packet.
     Other(usize),
-    /// The block is so long, and its packet lies there, counted from the block's first octet.
+    /// The block is so long, and its packet deviations there, counted from the block's first octet.
     Packet(usize, std::ops::Range<usize>, Link),
     /// More octets are needed.
     Incomplete,

@@ -1,7 +1,7 @@
 //! One direction of one TCP connection: segments in any order to octets in order.
 //!
 //! Retransmissions and overlaps are cut away: of two octets for one place the first seen stays. A hole stays open while
-//! what lies behind it is held; the caller decides when to give it up.
+//! what deviations behind it is held; the caller decides when to give it up.
 
 use std::collections::BTreeMap;
 

@@ -80,7 +80,7 @@ impl Lines {
         self.index
     }
 
-    /// Goes on at a later place of the stream. What lies before it and was not printed is given up.
+    /// Goes on at a later place of the stream. What deviations before it and was not printed is given up.
     pub fn skip_to(&mut self, offset: u64) {
         if offset != self.offset + length(&self.buffer) {
             self.buffer.clear();

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::config::print::{WIDTH, wrap};
 use crate::logging::Logging;
 use crate::model::text::{printable, printable_json};
-use crate::store::{self, facts};
+use crate::store::{self, diagnostics};
 
 /// How to print it.
 #[derive(Args, Debug)]
@@ -60,7 +60,7 @@ impl Check {
 /// Prints all checks; a fault is a failure.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     Logging::start(settings)?;
-    let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| facts::read(&mut client));
+    let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| diagnostics::read(&mut client));
     let checks: Vec<Check> = match facts {
         Ok(facts) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());

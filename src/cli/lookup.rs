@@ -23,7 +23,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// The RIBs of a router, named as `STORE` names them.
+/// The RIBs of a router, named as `STORED_RIBS` names them.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum View {
     LocRib,

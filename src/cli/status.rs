@@ -1,4 +1,4 @@
-//! `status`: which routers are connected, their tables and how far each is synchronised, days of history, refused sources.
+//! `status`: which routers are connected, their tables and how far each is synchronized, days of history, refused sources.
 
 mod json;
 mod router;
@@ -75,17 +75,17 @@ fn look(arguments: &Arguments, client: &mut Client, width: Option<usize>) -> Res
 }
 
 /// The title of the section on Adj-RIBs.
-const NEIGHBOURS: &str = "TABLES OF NEIGHBOURS";
+const PEERS: &str = "TABLES OF PEERS";
 
 fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
         ("TABLES", "no table is held", tables(status.now, &status.routers)),
-        (NEIGHBOURS, "", adj_ribs(status.now, &status.adj_ribs)),
+        (PEERS, "", adj_ribs(status.now, &status.adj_ribs)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
     // Most collectors store none, and need no line about it.
-    let sections = sections.into_iter().filter(|(title, ..)| *title != NEIGHBOURS || !status.adj_ribs.is_empty());
+    let sections = sections.into_iter().filter(|(title, ..)| *title != PEERS || !status.adj_ribs.is_empty());
     let mut out = format!("{}\n\n", summary(&status.routers));
     for (title, none, table) in sections {
         out.push_str(&section(title, none, &table, width));
@@ -188,7 +188,7 @@ fn adj_ribs(now: Timestamp, adj_ribs: &[AdjRibStatus]) -> Table {
         ("view", Column::Word),
         ("table", Column::Text),
         ("family", Column::Word),
-        ("neighbours", Column::Number),
+        ("peers", Column::Number),
         ("EoR", Column::Number),
         ("routes", Column::Number),
         ("last stored", Column::Word),
@@ -199,8 +199,8 @@ fn adj_ribs(now: Timestamp, adj_ribs: &[AdjRibStatus]) -> Table {
             one.view.clone(),
             one.name.clone(),
             one.afi.to_string(),
-            one.neighbours.to_string(),
-            one.synchronised.to_string(),
+            one.peers.to_string(),
+            one.synchronized.to_string(),
             one.routes.to_string(),
             ago(now, one.last_parsed_msg_time),
         ]);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{InForce, Reader, Setting, Settings, Source, TABLE, value};
+use super::{Effective, Reader, Setting, Settings, Source, TABLE, value};
 
 /// Marks a setting that nothing reads yet.
 const NOT_YET: &str = "(not used yet)";
@@ -71,7 +71,7 @@ pub fn env_file() -> String {
     out
 }
 
-fn shown(setting: &Setting, value: &InForce) -> String {
+fn shown(setting: &Setting, value: &Effective) -> String {
     match &value.text {
         Some(text) if setting.is_secret() => value::describe_database(text),
         Some(text) => value::plain(text),

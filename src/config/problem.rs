@@ -4,6 +4,15 @@ use std::fmt;
 
 use super::{PREFIX, Setting, TABLE, value};
 
+/// Names that settings had before the first release, and the names that they have.
+pub(super) const RENAMED: [(&str, &str); 5] = [
+    ("ISOLATION_HOLD_SECS", "MASS_LOSS_STALE_SECS"),
+    ("RESYNC_QUIET_SECS", "EOR_TIMEOUT_SECS"),
+    ("SESSION_HOLD_SECS", "STALE_ROUTES_SECS"),
+    ("SINGLE_PATH", "IGNORE_PATH_ID"),
+    ("STORE", "STORED_RIBS"),
+];
+
 /// One mistake in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -41,11 +50,13 @@ impl Problem {
 
     /// A name with our prefix that is no setting. Its value is not shown: a misspelt `DATABASE_URL` is secret too.
     pub fn unknown(short: &str) -> Problem {
-        let allowed = match meant(short).as_slice() {
-            [] => "`rib-ingester config` lists all settings".to_string(),
-            names => format!("did you mean {}?", names.join(" or ")),
+        let renamed = RENAMED.iter().find(|(old, _)| *old == short);
+        let (wrong, allowed) = match (renamed, meant(short).as_slice()) {
+            (Some((_, new)), _) => ("is an old name", format!("the setting is {PREFIX}{new} now")),
+            (None, []) => ("is not a setting", "`rib-ingester config` lists all settings".to_string()),
+            (None, names) => ("is not a setting", format!("did you mean {}?", names.join(" or "))),
         };
-        Problem { name: format!("{PREFIX}{short}"), value: None, wrong: "is not a setting".to_string(), allowed }
+        Problem { name: format!("{PREFIX}{short}"), value: None, wrong: wrong.to_string(), allowed }
     }
 
     /// A name that is ours but for a slip in front of a setting: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.

@@ -1,4 +1,4 @@
-//! `STORE`: which RIBs are stored, for all routers or by source address.
+//! `STORED_RIBS`: which RIBs are stored, for all routers or by source address.
 
 use std::net::IpAddr;
 

@@ -18,7 +18,7 @@ fn defaults_hold() {
     assert_eq!(settings.bmp_listen, "[::]:11019".parse().unwrap());
     assert_eq!(settings.http_listen, Some("127.0.0.1:11020".parse().unwrap()));
     assert_eq!(settings.flush, Duration::from_millis(200));
-    assert_eq!(settings.session_hold, Duration::from_secs(900));
+    assert_eq!(settings.stale_routes, Duration::from_secs(900));
     assert_eq!((settings.history, settings.store_raw_bytes, settings.store_raw_bytes_compress), (true, false, true));
     assert_eq!(settings.state_dir, PathBuf::from("./rib-ingester-state"));
     assert!(!settings.collector_id.is_empty());
@@ -52,6 +52,16 @@ fn every_mistake_is_said_at_once() {
 fn a_slip_in_front_of_a_setting_stops_the_start_too() {
     let said = problems(&[DATABASE, ("RIB_INGESTOR_ALLOW", "10.0.0.0/8"), ("MY_LOG", "x")]);
     assert_eq!(said, ["RIB_INGESTOR_ALLOW: is not a setting; did you mean RIB_INGESTER_ALLOW?"]);
+}
+
+#[test]
+fn an_old_name_names_the_new_one() {
+    for (old, new) in super::problem::RENAMED {
+        assert!(super::TABLE.iter().any(|setting| setting.name == new), "{new}");
+        let said = problems(&[DATABASE, (&format!("{}{old}", super::PREFIX), "1")]);
+        let wanted = format!("RIB_INGESTER_{old}: is an old name; the setting is RIB_INGESTER_{new} now");
+        assert_eq!(said, [wanted]);
+    }
 }
 
 #[test]

@@ -143,12 +143,12 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
         }
     });
     out.all(
-        "rib_ingester_thread_standstill_seconds",
+        "rib_ingester_thread_stalled_seconds",
         GAUGE,
         "How long a thread has been working without getting a step further; 0 for one that waits for input.",
         |series| {
             for pulse in meters.pulses() {
-                series.add(&[("thread", pulse.name())], pulse.standing_still().as_secs_f64());
+                series.add(&[("thread", pulse.name())], pulse.stalled_for().as_secs_f64());
             }
         },
     );
@@ -304,7 +304,7 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
             }
         }
     });
-    let help = "By how many routes what is stored differs from the router's own statistics, over its neighbours and families; of a Loc-RIB that it does not count, by how many it is more than its neighbours have.";
+    let help = "By how many routes what is stored differs from the router's own statistics, over its peers and families; of a Loc-RIB that it does not count, by how many it is more than its peers have.";
     out.all("rib_ingester_drift_routes", GAUGE, help, |series| {
         for (router, meter) in routers {
             for (rib, routes) in meter.drift() {
@@ -313,9 +313,9 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
         }
     });
     let help = "What the router did that contradicts itself or the standard, and what of it is not stored.";
-    out.all("rib_ingester_oddities_total", COUNTER, help, |series| {
+    out.all("rib_ingester_anomalies_total", COUNTER, help, |series| {
         for (router, meter) in routers {
-            for (kind, times) in with_zero(meter.oddities.all(), "rejected") {
+            for (kind, times) in with_zero(meter.anomalies.all(), "rejected") {
                 series.add(&[("router", router.as_str()), ("kind", kind)], count(times));
             }
         }
@@ -357,10 +357,10 @@ type TableRow = (&'static str, MetricType, &'static str, fn(&TableMeter) -> f64)
 const TABLE_ROWS: [TableRow; 7] = [
     ("rib_ingester_routes", GAUGE, "Routes that the database has of the table.", |table| count(table.routes.get())),
     (
-        "rib_ingester_table_synchronised",
+        "rib_ingester_table_synced",
         GAUGE,
         "1 when the dump of the table is over, by an End-of-RIB or by silence.",
-        |table| count(table.synchronised.get()),
+        |table| count(table.synchronized.get()),
     ),
     ("rib_ingester_end_of_rib_seen", GAUGE, "1 when the session has sent the table's End-of-RIB.", |table| {
         f64::from(u8::from(table.end_of_rib.get() > 0))
@@ -398,7 +398,7 @@ fn table_families(out: &mut Exposition, routers: &Routers) {
 }
 
 fn statistics_family(out: &mut Exposition, routers: &Routers) {
-    let help = "The latest value of what the router counts of a neighbour, by name (RFC 7854 section 4.8).";
+    let help = "The latest value of what the router counts of a peer, by name (RFC 7854 section 4.8).";
     out.all("rib_ingester_peer_statistic", GAUGE, help, |series| {
         for (router, meter) in routers {
             for (key, value) in meter.statistics.all() {

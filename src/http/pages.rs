@@ -1,7 +1,7 @@
 //! The status page: what there is, what is wrong, where a route goes. Plain HTML without scripts.
 //!
 //! One thread renders all pages, one at a time, on one database connection that only reads and whose statements end after
-//! three seconds: however many people look, the writers have one neighbour more. What is live comes from the counters and
+//! three seconds: however many people look, the writers have one peer more. What is live comes from the counters and
 //! needs no database; what cannot be read is said and the rest is shown. `maud` escapes whatever a router is called.
 
 mod asn;

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Meters, Pulse};
+use crate::metrics::{Heartbeat, Meters};
 use crate::stop::Stop;
-use crate::store::{self, Client, Verdict, orphans, overview};
+use crate::store::{self, Client, Recovery, orphans, overview};
 
 /// How often the database is asked whether it is there.
 const EVERY: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Asks until the collector stops.
-pub fn run(url: &str, meters: &Meters, pulse: &Pulse, stop: &Stop) {
+pub fn run(url: &str, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
     let mut connection: Option<Client> = None;
     let mut sizes_at: Option<Instant> = None;
     while !stop.is_stopping() {
@@ -68,7 +68,7 @@ fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> st
     if missing.is_empty() {
         match orphans::count(client) {
             Ok(routers) => meters.process.routers_without_collector.set(routers),
-            Err(error) if error.verdict() == Verdict::Reconnect => return Err(error),
+            Err(error) if error.verdict() == Recovery::Reconnect => return Err(error),
             // The database is there all the same.
             Err(error) => log::debug!("probe: routers without a collector are not counted: {error}"),
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Kinds, Lag, Number, PeerStatistics, lock};
+use super::{CounterByLabel, Lag, Number, PeerStatistics, lock};
 use crate::model::{Afi, Table, Timestamp, View};
 
 /// A table inside its router: name and family, and of an Adj-RIB which one it is.
@@ -27,12 +27,12 @@ pub struct RouterMeter {
     /// When the last one was read, microseconds since 1970; 0: never.
     pub last_message: Number,
     /// Each kind of router lie or leftover.
-    pub oddities: Kinds,
+    pub anomalies: CounterByLabel,
     /// How sessions ended.
-    pub ends: Kinds,
+    pub ends: CounterByLabel,
     /// Time that its session waited for a full queue, and its socket with it, microseconds.
     pub blocked: Number,
-    /// What the router counts of its neighbours.
+    /// What the router counts of its peers.
     pub statistics: PeerStatistics,
     /// From socket to commit in `current_routes`.
     pub state: Lag,
@@ -65,7 +65,7 @@ pub struct TableMeter {
     /// When the first End-of-RIB of the session came, microseconds since 1970; 0: not yet.
     pub end_of_rib: Number,
     /// 1 when the dump is over, by an End-of-RIB or by silence.
-    pub synchronised: Number,
+    pub synchronized: Number,
     /// When the last message for it was read, microseconds since 1970.
     pub last_message: Number,
     /// 1 for an Adj-RIB, 0 for a Loc-RIB.
@@ -140,7 +140,7 @@ impl RouterMeter {
         Arc::clone(meter)
     }
 
-    /// A table went: a Peer Down, a Termination, a hold that ran out.
+    /// A table went: a Peer Down, a Termination, a stale time that ran out.
     pub fn forget_table(&self, table: &Table) {
         lock(&self.tables).remove(&key(table));
     }

@@ -8,10 +8,10 @@ use super::lock;
 /// So many values of one router are shown, those that came first. The database has all of them.
 pub const STATISTICS_MAX: usize = 1_024;
 
-/// Of which value: the neighbour, the statistic and the family ("" where it counts all of them).
+/// Of which value: the peer, the statistic and the family ("" where it counts all of them).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatisticKey {
-    /// The neighbour, as the series names it.
+    /// The peer, as the series names it.
     pub peer: String,
     /// The statistic's name; a number where the registry has none.
     pub name: String,
@@ -32,7 +32,7 @@ impl PeerStatistics {
         }
     }
 
-    /// A neighbour went.
+    /// A peer went.
     pub fn forget(&self, peer: &str) {
         lock(&self.0).retain(|key, _| key.peer != peer);
     }

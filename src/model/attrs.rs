@@ -19,23 +19,23 @@ impl PathAttributes<'_> {
     /// unregistered one by its decimal type code. Empty when there are none.
     pub fn attrs(&self) -> Map<String, Value> {
         let mut text = Vec::new();
-        self.write_attrs(&Beside::default(), &mut text);
+        self.write_attrs(&ExtraAttributes::default(), &mut text);
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
     /// Appends the text of the `attrs` column; what a route has `beside` these has no column either. Nothing when there
-    /// is nothing: the column is NULL then. Where the routes are labelled, the gaps in which their own values are to stand.
-    pub fn write_attrs(&self, beside: &Beside, out: &mut Vec<u8>) -> Gaps {
-        let Beside { link_local, path_status, labelled } = *beside;
-        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labelled.is_none() {
+    /// is nothing: the column is NULL then. Where the routes are labeled, the gaps in which their own values are to stand.
+    pub fn write_attrs(&self, beside: &ExtraAttributes, out: &mut Vec<u8>) -> Gaps {
+        let ExtraAttributes { link_local, path_status, labeled } = *beside;
+        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labeled.is_none() {
             return Gaps::default();
         }
         let (rd, labels) = (Cell::new(None), Cell::new(None));
         let mut members = self.members();
         members.extend(link_local.map(|address| ("link_local_next_hop".into(), Member::LinkLocal(address))));
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
-        members.extend((labelled == Some(Labelled::Vpn)).then_some(("rd".into(), Member::Gap(&rd, *b"\"\""))));
-        members.extend(labelled.map(|_| ("labels".into(), Member::Gap(&labels, *b"[]"))));
+        members.extend((labeled == Some(Labeled::Vpn)).then_some(("rd".into(), Member::Gap(&rd, *b"\"\""))));
+        members.extend(labeled.map(|_| ("labels".into(), Member::Gap(&labels, *b"[]"))));
         write_members(out, members);
         Gaps { rd: rd.get(), labels: labels.get() }
     }
@@ -93,25 +93,25 @@ impl<T: Fixed + WriteText> Texts for List<'_, T> {
 
 /// What a single route has that goes into `attrs` too.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Beside {
+pub struct ExtraAttributes {
     /// `link_local_next_hop`.
     pub link_local: Option<Ipv6Addr>,
     /// `path_status`.
     pub path_status: Option<PathStatus>,
-    /// Labelled routes, each of which has values of its own under `labels` and `rd`.
-    pub labelled: Option<Labelled>,
+    /// Labeled routes, each of which has values of its own under `labels` and `rd`.
+    pub labeled: Option<Labeled>,
 }
 
-/// Kinds of labelled routes.
+/// Kinds of labeled routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Labelled {
+pub enum Labeled {
     /// `labels`: those of the route, top first (RFC 8277).
     Unicast,
     /// And `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
     Vpn,
 }
 
-/// Where in an `attrs` text the values belong that each labelled route has of its own: between the two octets that are
+/// Where in an `attrs` text the values belong that each labeled route has of its own: between the two octets that are
 /// there in their place. One text serves all routes of an UPDATE so, however many labels they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
@@ -327,7 +327,11 @@ mod tests {
         let text = |attributes: &PathAttributes<'_>, link_local: Option<&str>, status: &[u8]| {
             let mut out = Vec::new();
             let link_local = link_local.map(|address| address.parse().unwrap());
-            let beside = Beside { link_local, path_status: PathStatus::from_wire(status), ..Beside::default() };
+            let beside = ExtraAttributes {
+                link_local,
+                path_status: PathStatus::from_wire(status),
+                ..ExtraAttributes::default()
+            };
             attributes.write_attrs(&beside, &mut out);
             String::from_utf8(out).unwrap()
         };
@@ -352,7 +356,7 @@ mod tests {
         let set = AttrSet { origin_as: Asn(64_496), next_hop: Some([192, 0, 2, 1].into()), attributes: contained };
         let other = vec![OtherAttribute::AttrSet(Box::new(set))];
         let mut out = Vec::new();
-        PathAttributes { other, ..PathAttributes::default() }.write_attrs(&Beside::default(), &mut out);
+        PathAttributes { other, ..PathAttributes::default() }.write_attrs(&ExtraAttributes::default(), &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"attr_set": {"origin_as": 64496, "attributes": {"origin": "IGP", "as_path": "4200000000 7", "next_hop": "192.0.2.1", "localpref": 100, "communities_std": ["65001:100"], "atomic_aggregate": true}}}"#,

@@ -49,9 +49,9 @@ impl Policy {
 pub enum RibKind {
     /// The router's own choice (RFC 9069).
     LocRib,
-    /// Received from a neighbour (RFC 7854).
+    /// Received from a peer (RFC 7854).
     AdjRibIn,
-    /// To be sent to a neighbour (RFC 8671).
+    /// To be sent to a peer (RFC 8671).
     AdjRibOut,
 }
 
@@ -74,10 +74,10 @@ impl RibKind {
 pub enum View {
     /// The Loc-RIB.
     LocRib,
-    /// What came from this neighbour.
-    AdjRibIn(Neighbour),
-    /// What goes to this neighbour.
-    AdjRibOut(Neighbour),
+    /// What came from this peer.
+    AdjRibIn(AdjRibKey),
+    /// What goes to this peer.
+    AdjRibOut(AdjRibKey),
 }
 
 impl View {
@@ -91,35 +91,35 @@ impl View {
     }
 
     /// Whose Adj-RIB it is; `None` for the Loc-RIB.
-    pub fn neighbour(&self) -> Option<Neighbour> {
+    pub fn peer(&self) -> Option<AdjRibKey> {
         match self {
             View::LocRib => None,
-            View::AdjRibIn(neighbour) | View::AdjRibOut(neighbour) => Some(*neighbour),
+            View::AdjRibIn(peer) | View::AdjRibOut(peer) => Some(*peer),
         }
     }
 }
 
-/// A neighbour's end of an Adj-RIB, as far as it is part of the key.
+/// A peer's end of an Adj-RIB, as far as it is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Neighbour {
+pub struct AdjRibKey {
     /// The `peer_address`.
     pub address: IpAddr,
     /// The `is_post_policy`.
     pub policy: Policy,
 }
 
-/// Who a neighbour says it is: told along with each row of an Adj-RIB, no part of its key.
+/// Who a peer says it is: told along with each row of an Adj-RIB, no part of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Speaker {
+pub struct PeerIds {
     /// The `peer_asn`.
     pub asn: Asn,
     /// The `peer_bgp_id`; unspecified where none is known.
     pub bgp_id: Ipv4Addr,
 }
 
-impl Speaker {
+impl PeerIds {
     /// Nobody: what a Loc-RIB has.
-    pub const NONE: Speaker = Speaker { asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
+    pub const NONE: PeerIds = PeerIds { asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
 }
 
 /// What tells the tables of one router apart.
@@ -153,24 +153,24 @@ pub struct Table {
     pub name: Arc<str>,
     /// The family.
     pub afi: Afi,
-    /// The neighbour of an Adj-RIB; [`Speaker::NONE`] for a Loc-RIB.
-    pub speaker: Speaker,
+    /// The peer of an Adj-RIB; [`PeerIds::NONE`] for a Loc-RIB.
+    pub speaker: PeerIds,
 }
 
 impl Table {
     /// A router's Loc-RIB of this name.
     pub fn loc_rib(router: RouterId, name: impl Into<Arc<str>>, afi: Afi) -> Table {
-        Table { view: View::LocRib, router, name: name.into(), afi, speaker: Speaker::NONE }
+        Table { view: View::LocRib, router, name: name.into(), afi, speaker: PeerIds::NONE }
     }
 }
 
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().as_str())?;
-        match self.neighbour() {
+        match self.peer() {
             None => Ok(()),
-            Some(Neighbour { address, policy: Policy::Pre }) => write!(f, "-pre of {address}"),
-            Some(Neighbour { address, policy: Policy::Post }) => write!(f, "-post of {address}"),
+            Some(AdjRibKey { address, policy: Policy::Pre }) => write!(f, "-pre of {address}"),
+            Some(AdjRibKey { address, policy: Policy::Post }) => write!(f, "-post of {address}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ends::{Ends, Over, Place, Start, Told, place};
 use super::extras::Extras;
-use super::op::{Ownership, RouteChange, SessionEvent, StateOp, Was};
+use super::op::{Existing, Ownership, RouteChange, SessionEvent, StateOp};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
@@ -53,11 +53,11 @@ pub(super) struct Row {
     /// What is there now; `None`: nothing.
     pub(super) route: Option<EncodedRoute>,
     /// What was there before this batch.
-    pub(super) was: Was,
+    pub(super) was: Existing,
 }
 
 impl Row {
-    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange, was: Was) -> Row {
+    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange, was: Existing) -> Row {
         let route = match change {
             RouteChange::Announce(route) => Some(route),
             RouteChange::Withdraw(_) => None,
@@ -66,7 +66,7 @@ impl Row {
     }
 
     /// What is there now, if `was` is what was there before.
-    pub(super) fn route_if(&self, was: Was) -> Option<&EncodedRoute> {
+    pub(super) fn route_if(&self, was: Existing) -> Option<&EncodedRoute> {
         self.route.as_ref().filter(|_| self.was == was)
     }
 
@@ -243,12 +243,12 @@ impl Batch {
 
     /// Whether any row of `range` is taken for new.
     pub(super) fn expects_absent(&self, range: &Range<usize>) -> bool {
-        self.rows[range.clone()].iter().any(|row| row.was == Was::Absent && row.route.is_some())
+        self.rows[range.clone()].iter().any(|row| row.was == Existing::No && row.route.is_some())
     }
 
     /// Takes no row of `range` for new any more.
     pub(super) fn expect_stored(&mut self, range: &Range<usize>) {
-        self.rows[range.clone()].iter_mut().for_each(|row| row.was = Was::Stored);
+        self.rows[range.clone()].iter_mut().for_each(|row| row.was = Existing::Maybe);
     }
 
     /// Drops everything of routers that are not ours any more, except what happened to their sessions.
@@ -278,7 +278,7 @@ mod tests {
             let route = EncodedRoute::from_columns(&vec![0; columns]);
             let mut batch = Batch::default();
             while !batch.is_full(changes) {
-                batch.push(Row::new(table.clone(), &nlri, RouteChange::Announce(route.clone()), Was::Stored));
+                batch.push(Row::new(table.clone(), &nlri, RouteChange::Announce(route.clone()), Existing::Maybe));
             }
             batch.rows.len()
         };
@@ -297,7 +297,7 @@ mod tests {
             for octet in 0..rows {
                 let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
                 let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                batch.push(Row::new(table.clone(), &nlri, change, Was::Stored));
+                batch.push(Row::new(table.clone(), &nlri, change, Existing::Maybe));
             }
         }
         let want: Vec<String> = batch.rows.iter().map(Row::to_string).collect();
@@ -326,7 +326,7 @@ mod tests {
             (&a, 1, withdraw()),
             (&table("a"), 1, announce()),
         ] {
-            batch.push(Row::new(table.clone(), &nlri(octet), change, Was::Stored));
+            batch.push(Row::new(table.clone(), &nlri(octet), change, Existing::Maybe));
         }
         batch.coalesce();
         let got: Vec<_> =

@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::backlog::SLICE_ROUTES;
+use super::connection::Failure;
 use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
 use super::health::Health;
-use super::link::Failure;
 use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
 use super::state_writer::{StateWriter, mark_lost};
-use crate::model::{Afi, Neighbour, Nlri, Policy, RibKind, RouterId, Table, View};
+use crate::model::{AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, Table, View};
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::{self, Transaction, load, owner, routes, sessions, sync, table_names};
 
@@ -279,13 +279,13 @@ impl StateWriter {
             asn: None,
             description: None,
         };
-        let peer = Neighbour { address: Ipv4Addr::LOCALHOST.into(), policy: Policy::Pre };
+        let peer = AdjRibKey { address: Ipv4Addr::LOCALHOST.into(), policy: Policy::Pre };
         let views = [View::LocRib, View::AdjRibIn(peer), View::AdjRibOut(peer)];
         let of = |view| Table { view, ..Table::loc_rib(router.clone(), "canary", Afi::Ipv4) };
         let tables = views.map(of);
         let tables: Vec<&Table> = tables.iter().collect();
         let event = router_event();
-        self.link.would_do(|transaction| {
+        self.connection.would_do(|transaction| {
             owner::upsert_routers(transaction, std::iter::once(&record))?;
             sync::start(transaction, &tables)?;
             sync::end_of_rib(transaction, &tables)?;
@@ -307,7 +307,7 @@ impl StateWriter {
         // The item that is tried alone behind a command that was done.
         let mut tried = None;
         while let Some(range) = waiting.pop() {
-            let done = self.link.attempt(|client, attempt| {
+            let done = self.connection.retry(|client, attempt| {
                 let mut transaction = client.transaction()?;
                 let value = work(&mut transaction, &items[range.clone()])?;
                 attempt.commit(transaction, value)
@@ -343,7 +343,7 @@ impl StateWriter {
                 }
                 Err(Failure::GaveUp) => None,
             };
-            if error.is_some_and(|error| self.link.wait_after(&error).is_ok()) {
+            if error.is_some_and(|error| self.connection.wait_after(&error).is_ok()) {
                 waiting.push(range);
             } else {
                 self.count_given_up(range.len());

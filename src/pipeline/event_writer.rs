@@ -19,11 +19,11 @@ use zstd::bulk::Compressor;
 
 use super::PipelineOptions;
 use super::batch::GATHERED_BYTES_MAX;
+use super::connection::{Failure, PriorCommit, RetryingClient};
 use super::health::Health;
-use super::link::{Failure, Fate, Link};
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
 use super::past::{self, Pasts};
-use super::rejected::RejectedRows;
+use super::refused_rows::RejectedRows;
 use super::state_writer::mark_lost;
 use crate::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
 use crate::stop::Stop;
@@ -40,7 +40,7 @@ const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// One event writer.
 pub(super) struct EventWriter {
     options: Arc<PipelineOptions>,
-    pub(super) link: Link,
+    pub(super) connection: RetryingClient,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
     /// The time of the last event of each router that another collector took.
@@ -94,7 +94,7 @@ impl EventWriter {
     pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> EventWriter {
         let compressor = options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
         EventWriter {
-            link: Link::new(&options, thread, events::prepare, stop, health.clone()),
+            connection: RetryingClient::new(&options, thread, events::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
             columns: WithdrawColumns {
                 withdrawn: EncodedRoute::withdrawn(),
@@ -115,7 +115,7 @@ impl EventWriter {
     ///
     /// A word in `hurried` says that a state writer waits for what is here.
     pub(super) fn run(mut self, items: &Receiver<EventBatch>, hurried: &Receiver<()>) -> u64 {
-        while let Ok(first) = self.link.resting(|| items.recv()) {
+        while let Ok(first) = self.connection.while_idle(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
             let mut events = first.events.len();
             let mut bytes = bytes_of(&first.events);
@@ -185,7 +185,7 @@ impl EventWriter {
 
     /// Gives each event its time. `None`: the grace at the stop is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
-        let base = self.link.insist(events::clock)?;
+        let base = self.connection.retry_forever(events::clock)?;
         let mut stamped = Stamped {
             owners: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -199,8 +199,8 @@ impl EventWriter {
                 Some(last) => *last,
                 // The clock may have stepped back since an earlier process wrote this router's events.
                 None => self
-                    .link
-                    .insist(|client| events::latest(client, router, base))?
+                    .connection
+                    .retry_forever(|client| events::latest(client, router, base))?
                     .unwrap_or(Timestamp::from_unix_micros(0)),
             };
             if last.unix_micros() - base.unix_micros() > AHEAD_MAX_MICROS {
@@ -222,7 +222,7 @@ impl EventWriter {
         // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
         // events is in their times.
         stamped.rows.sort_unstable_by(|a, b| a.compare_keys(b).then_with(|| a.time.cmp(&b.time)));
-        self.pasts.learn(&stamped.rows, &mut self.link)?;
+        self.pasts.learn(&stamped.rows, &mut self.connection)?;
         past::sift(&mut stamped.rows, &self.pasts);
         Some(stamped)
     }
@@ -249,7 +249,7 @@ impl EventWriter {
                 Err(failure) => failure,
             };
             let go_on = match failure {
-                Failure::NoPartition(error) if partitions_made => self.link.wait_after(&error).ok(),
+                Failure::NoPartition(error) if partitions_made => self.connection.wait_after(&error).ok(),
                 Failure::NoPartition(_) => {
                     partitions_made = true;
                     self.make_partitions(batch)
@@ -266,13 +266,13 @@ impl EventWriter {
                     waiting.push((range.start..middle, way));
                     continue;
                 }
-                Failure::RowOrStatement(error) if range.is_empty() => self.link.wait_after(&error).ok(),
+                Failure::RowOrStatement(error) if range.is_empty() => self.connection.wait_after(&error).ok(),
                 Failure::RowOrStatement(error) if tried != Some(range.start) => {
                     if self.would_store_another(&batch.rows[range.start]) {
                         tried = Some(range.start);
                         Some(())
                     } else {
-                        self.link.wait_after(&error).ok()
+                        self.connection.wait_after(&error).ok()
                     }
                 }
                 Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
@@ -283,7 +283,7 @@ impl EventWriter {
                     }
                     continue;
                 }
-                Failure::TooLong(error) => self.link.wait_after(&error).ok(),
+                Failure::TooLong(error) => self.connection.wait_after(&error).ok(),
                 Failure::GaveUp => None,
             };
             if go_on.is_none() {
@@ -298,7 +298,7 @@ impl EventWriter {
         let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
         let columns = &self.columns;
-        self.link.would_do(|transaction| {
+        self.connection.would_do(|transaction| {
             let (action, route) = (Action::Withdraw, &columns.withdrawn);
             let harmless =
                 EventRow { table: &table, nlri: &nlri, action, route, raw: None, ..row.as_event_row(columns) };
@@ -335,14 +335,14 @@ impl EventWriter {
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
         let mut written = 0;
-        let lost = self.link.attempt(|client, attempt| {
+        let lost = self.connection.retry(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            let is_first = way == Way::Direct && attempt.fate == Fate::Fresh;
+            let is_first = way == Way::Direct && attempt.fate == PriorCommit::No;
             let is_checked = |row: &&&Row| !is_first || row.check.is_some();
             // First what is compared with what is stored, then what comes behind it.
             let mut checked = rows.iter().filter(is_checked).peekable();
@@ -370,7 +370,7 @@ impl EventWriter {
     fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
         let days: BTreeSet<Date> = batch.rows.iter().map(|row| partitions::day_of(row.time)).collect();
         for day in days {
-            if self.link.insist(|client| partitions::ensure(client, day))? {
+            if self.connection.retry_forever(|client| partitions::ensure(client, day))? {
                 log::info!("partition {}: created by the event writer", partitions::name_of(day));
             }
         }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
+use super::connection::Failure;
 use super::health::Health;
-use super::link::Failure;
 use super::op::{
     AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouterRecord, SessionEvent,
     SessionEventKind, StatisticRecord,
@@ -266,8 +266,8 @@ impl StateWriter {
                 }
                 Failure::RowOrStatement(error) if !is_tried => {
                     let harmless = extras.harmless();
-                    is_tried = self.link.would_do(|transaction| harmless.write(transaction));
-                    if !is_tried && self.link.wait_after(&error).is_err() {
+                    is_tried = self.connection.would_do(|transaction| harmless.write(transaction));
+                    if !is_tried && self.connection.wait_after(&error).is_err() {
                         waiting.push(extras);
                         return self.give_up_extras(&waiting);
                     }
@@ -279,7 +279,7 @@ impl StateWriter {
                 }
                 Failure::TooLong(error) | Failure::NoPartition(error) => {
                     waiting.push(extras);
-                    if self.link.wait_after(&error).is_err() {
+                    if self.connection.wait_after(&error).is_err() {
                         return self.give_up_extras(&waiting);
                     }
                 }
@@ -301,7 +301,7 @@ impl StateWriter {
             let alive: Vec<_> =
                 owners.values().filter_map(|all| all.first()).filter(|owner| !owner.is_lost()).collect();
             let epochs: Vec<_> = alive.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
-            let lost = self.link.attempt(|client, attempt| {
+            let lost = self.connection.retry(|client, attempt| {
                 let mut transaction = client.transaction()?;
                 let lost = owner::lost(&mut transaction, &epochs)?;
                 if !lost.is_empty() {

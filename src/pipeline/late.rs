@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use super::connection::Failure;
 use super::event_writer::{EventWriter, Row};
 use super::health::Health;
-use super::link::Failure;
 use super::op::Ownership;
 use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
@@ -41,7 +41,7 @@ impl EventWriter {
         }
         let rest = rows.split_off(fits);
         let tables: Vec<&Table> = rows.iter().map(|row| &*row.event.table).collect();
-        let reaches = self.link.insist(|client| events::reach(client, &tables))?;
+        let reaches = self.connection.retry_forever(|client| events::reach(client, &tables))?;
         for (row, reach) in rows.iter_mut().zip(reaches) {
             let from = reach.unwrap_or(since).min(since);
             row.check = Some(Check { is_shared: true, ..Check::none(from) });
@@ -59,7 +59,7 @@ impl EventWriter {
         let mut tables: Vec<&Table> = rows.iter().map(|row| &*row.event.table).collect();
         tables.sort_unstable();
         tables.dedup();
-        self.link.insist(|client| {
+        self.connection.retry_forever(|client| {
             let Some((since, epoch)) = owner::since(client, &of.router)? else { return Ok(None) };
             if epoch != of.epoch + 1 {
                 return Ok(None);
@@ -75,7 +75,7 @@ impl EventWriter {
             return Some(());
         }
         let columns = &self.columns;
-        let written = self.link.attempt(|client, attempt| {
+        let written = self.connection.retry(|client, attempt| {
             let mut transaction = client.transaction()?;
             let all = rows.iter().map(|row| (row.as_event_row(columns), row.check.unwrap_or(Check::none(row.time))));
             let written = events::copy_checked(&mut transaction, &[router.as_str()], all)?;
@@ -112,7 +112,7 @@ impl EventWriter {
         let reason = format!("{} events from before a take-over could not be stored: {why}", rows.len());
         log::error!("router {router}: {reason}");
         Health::count(&self.health.events_lost, u64::try_from(rows.len()).unwrap_or(u64::MAX));
-        self.link.insist(|client| sync::insert_gap(client, router, from, &reason, rows.len()))
+        self.connection.retry_forever(|client| sync::insert_gap(client, router, from, &reason, rows.len()))
     }
 }
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::connection::RetryingClient;
 use super::health::Health;
-use super::link::Link;
 use super::op::{Ownership, StateItem};
 use super::sender::writer_of;
 use crate::model::RouterId;
@@ -90,14 +90,14 @@ impl Lead {
     }
 
     /// Waits until that history is stored. `false`: the grace at the stop is over.
-    pub(super) fn wait(&mut self, link: &mut Link, health: &Health) -> bool {
-        self.awaited.iter().all(|(owner, pieces)| self.wait_for(owner, *pieces, link, health)) && {
+    pub(super) fn wait(&mut self, connection: &mut RetryingClient, health: &Health) -> bool {
+        self.awaited.iter().all(|(owner, pieces)| self.wait_for(owner, *pieces, connection, health)) && {
             self.awaited.clear();
             true
         }
     }
 
-    fn wait_for(&self, owner: &Ownership, pieces: u64, link: &mut Link, health: &Health) -> bool {
+    fn wait_for(&self, owner: &Ownership, pieces: u64, connection: &mut RetryingClient, health: &Health) -> bool {
         let history = &owner.progress.events;
         let now = Instant::now();
         let writer = self.hurry.writer_of(&owner.router);
@@ -107,14 +107,14 @@ impl Lead {
             if history.has_stored(pieces) || owner.is_lost() {
                 break true;
             }
-            if link.is_giving_up() {
+            if connection.is_giving_up() {
                 break false;
             }
             self.hurry.tell(&owner.router);
-            standstill.look((history.count_stored(), Health::read(&health.events_written)), owner, link, health);
+            standstill.look((history.count_stored(), Health::read(&health.events_written)), owner, connection, health);
             history.wait(pieces, POLL);
         };
-        standstill.end(is_there, link, health);
+        standstill.end(is_there, connection, health);
         is_there
     }
 }
@@ -141,8 +141,8 @@ struct Said {
 }
 
 impl Standstill {
-    fn look(&mut self, at: (u64, u64), owner: &Ownership, link: &mut Link, health: &Health) {
-        link.beat();
+    fn look(&mut self, at: (u64, u64), owner: &Ownership, connection: &mut RetryingClient, health: &Health) {
+        connection.beat();
         let now = Instant::now();
         if at != self.at {
             (self.moved, self.at) = (now, at);
@@ -151,14 +151,14 @@ impl Standstill {
             return;
         }
         self.looked = now;
-        let why = why(&self.writer, link, health);
-        health.history_stands_for(link.thread(), &why);
+        let why = why(&self.writer, connection, health);
+        health.history_stands_for(connection.thread(), &why);
         let is_news = self.said.as_ref().is_none_or(|said| said.why != why || now - said.at >= TELL_EVERY);
         if is_news {
             log::warn!(
                 "router {}: {} waits for history, which has stored nothing for {} s: {why}",
                 owner.router,
-                link.thread(),
+                connection.thread(),
                 self.moved.elapsed().as_secs()
             );
             let since = self.said.as_ref().map_or(self.moved, |said| said.since);
@@ -166,20 +166,20 @@ impl Standstill {
         }
     }
 
-    fn end(self, is_there: bool, link: &Link, health: &Health) {
+    fn end(self, is_there: bool, connection: &RetryingClient, health: &Health) {
         if let Some(said) = self.said {
-            health.history_moves_for(link.thread());
+            health.history_moves_for(connection.thread());
             if is_there {
                 let seconds = said.since.elapsed().as_secs_f64();
-                log::info!("history: stored, {} goes on after {seconds:.1} s", link.thread());
+                log::info!("history: stored, {} goes on after {seconds:.1} s", connection.thread());
             }
         }
     }
 }
 
 /// Why history stands still, as well as it can be told. Numbers that only grow are left out: what stays is said once.
-fn why(writer: &str, link: &mut Link, health: &Health) -> String {
-    let waits = link.glance(|client| lock_waits::of_threads_at_once(client, writer));
+fn why(writer: &str, connection: &mut RetryingClient, health: &Health) -> String {
+    let waits = connection.glance(|client| lock_waits::of_threads_at_once(client, writer));
     if let Some(wait) = waits.into_iter().flatten().find(|wait| wait.thread == writer) {
         return wait.to_string();
     }

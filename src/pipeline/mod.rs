@@ -10,26 +10,26 @@
 mod audit;
 mod backlog;
 mod batch;
+mod batch_sizer;
 mod collector_lock;
 mod commands;
+mod connection;
 mod ends;
 mod event_writer;
 mod extras;
 mod gather;
 mod health;
-mod help;
 mod late;
 mod lead;
-mod link;
 pub mod op;
 mod outage;
-mod pace;
 mod past;
 pub mod progress;
-mod rejected;
+mod refused_rows;
 mod rows;
 pub mod sender;
 mod state_writer;
+mod work_sharing;
 
 use std::io;
 use std::path::PathBuf;
@@ -39,21 +39,22 @@ use std::time::Duration;
 
 use crate::metrics::Meters;
 use crate::stop::Stop;
-pub use crate::store::{EncodedRoute, LabelledRoutes};
+pub use crate::store::{EncodedRoute, LabeledRoutes};
 pub use collector_lock::CollectorLock;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub use health::Health;
-use help::Exchange;
 use lead::Hurry;
 pub use op::{
-    AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, Doubts, EventBatch, Ownership, PeerName, PeerRecord,
-    PeerState, PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind, SessionState,
-    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, TableNameRecord, Was, WithdrawReason, cut_reason,
+    AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeerName,
+    PeerRecord, PeerState, PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
+    SessionState, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, TableNameRecord, WithdrawReason,
+    cut_reason,
 };
 pub use progress::{Progress, Waiting};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::{Others, StateWriter};
+use work_sharing::HelperPool;
 
 /// What the writers need to know.
 #[derive(Clone)]
@@ -103,7 +104,7 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let (sender, receivers) = channels(options.state_writers, options.history_writers);
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
-    let exchange = Exchange::new();
+    let exchange = HelperPool::new();
     let (hurry, hurried) = Hurry::new(options.history_writers);
     // Bounded by the sessions, each of which waits for its answer.
     let (loads, to_load) = unbounded();

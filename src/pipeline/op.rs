@@ -210,7 +210,7 @@ pub enum StateOp {
         /// What happened to it.
         change: RouteChange,
         /// What the database had of it before, as far as the session knows.
-        was: Was,
+        was: Existing,
     },
     /// The table had a message in this batch, whether it changed a row or not: `last_parsed_msg_time`.
     TableSeen(Arc<Table>),
@@ -235,8 +235,8 @@ pub enum StateOp {
         /// How many there have to be behind everything said before this.
         routes: usize,
     },
-    /// Tables of the router go in all their families, routes and synchronisation rows: one Loc-RIB, or what there is of
-    /// one neighbour.
+    /// Tables of the router go in all their families, routes and synchronization rows: one Loc-RIB, or what there is of
+    /// one peer.
     TablesDown {
         /// Which RIB, and its `table_name`.
         tables: Vec<(View, Arc<str>)>,
@@ -252,11 +252,11 @@ pub enum StateOp {
         /// Why, in words.
         reason: Option<String>,
     },
-    /// What a Peer Up or Peer Down says of a neighbour.
+    /// What a Peer Up or Peer Down says of a peer.
     PeerSeen(Box<PeerRecord>),
     /// What a Statistics Report says.
     Statistics(Vec<StatisticRecord>),
-    /// Nobody tells of these neighbours of the router any more.
+    /// Nobody tells of these peers of the router any more.
     PeersUnknown(PeersOf),
     /// What messages of a peer have shown of path identifiers.
     AddPathSeen(AddPathRecord),
@@ -264,7 +264,7 @@ pub enum StateOp {
     SessionEvent(SessionEvent),
 }
 
-/// Some of a router's neighbours.
+/// Some of a router's peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeersOf {
     /// All of them.
@@ -277,11 +277,11 @@ pub enum PeersOf {
 
 /// What the database has of a key, by the session's map: a hint that decides how a row is written, never whether.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Was {
+pub enum Existing {
     /// No such row: it can be copied in as it is.
-    Absent,
+    No,
     /// A row with other attributes, or perhaps one.
-    Stored,
+    Maybe,
 }
 
 /// What happened to one route.

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use super::connection::RetryingClient;
 use super::event_writer::Row;
-use super::link::Link;
 use super::op::RouteChange;
 use crate::model::{Table, Timestamp};
 use crate::store::events::{self, Check};
@@ -31,7 +31,7 @@ pub(super) struct Pasts {
 
 impl Pasts {
     /// Asks for what is not known of the rows' tables. `None`: the grace at the stop is over.
-    pub(super) fn learn(&mut self, rows: &[Row], link: &mut Link) -> Option<()> {
+    pub(super) fn learn(&mut self, rows: &[Row], connection: &mut RetryingClient) -> Option<()> {
         let mut new: HashMap<usize, &Arc<Table>> = HashMap::new();
         for row in rows.iter().filter(|row| row.event.doubts.is_dumped || row.event.doubts.is_shared) {
             let place = place(&row.event.table);
@@ -44,7 +44,7 @@ impl Pasts {
         }
         let new: Vec<(usize, &Arc<Table>)> = new.into_iter().collect();
         let tables: Vec<&Table> = new.iter().map(|(_, table)| &***table).collect();
-        let times = link.insist(|client| events::reach(client, &tables))?;
+        let times = connection.retry_forever(|client| events::reach(client, &tables))?;
         self.known.extend(new.iter().zip(times).map(|((place, table), time)| (*place, (Arc::downgrade(table), time))));
         if self.known.len() >= self.tidy_at.max(TABLES_MIN) {
             self.known.retain(|_, (table, _)| table.strong_count() > 0);

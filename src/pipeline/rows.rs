@@ -1,7 +1,7 @@
 //! The rows of a batch on their way into the tables: copied where nothing is stored, written over or deleted otherwise.
 
 use super::batch::Row;
-use super::op::Was;
+use super::op::Existing;
 use crate::store::{self, Transaction, routes};
 
 /// What one transaction did.
@@ -17,8 +17,8 @@ pub(super) struct Done {
 pub(super) fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) -> store::Result<()> {
     let Some(kind) = rows.first().map(Row::kind) else { return Ok(()) };
     let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
-    let mut inserts = of(Was::Absent).peekable();
-    let mut upserts = of(Was::Stored).peekable();
+    let mut inserts = of(Existing::No).peekable();
+    let mut upserts = of(Existing::Maybe).peekable();
     let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
     if inserts.peek().is_some() {
         done.written += routes::insert(transaction, kind, inserts)?;
@@ -29,7 +29,7 @@ pub(super) fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: 
         done.unexpected += upserted.new;
     }
     if deletes.peek().is_some() {
-        let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Was::Stored).count();
+        let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Existing::Maybe).count();
         let deleted = routes::delete(transaction, kind, deletes)?;
         done.deleted += deleted;
         done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);

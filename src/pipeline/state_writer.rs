@@ -17,16 +17,16 @@ use super::PipelineOptions;
 use super::audit::Audit;
 use super::backlog::{self, Backlog, Delayed};
 use super::batch::{Batch, Row};
+use super::batch_sizer::BatchSizer;
+use super::connection::{Attempt, Failure, PriorCommit, RetryingClient};
 use super::ends::{Count, Down, Over, Stale, Start};
 use super::extras::Extras;
 use super::health::Health;
-use super::help::{Call, Exchange};
 use super::lead::{Hurry, Lead};
-use super::link::{Attempt, Failure, Fate, Link};
 use super::op::{Claim, ClaimRight, Claimed, Ownership, Refusal, SessionEvent, StateBatch, StateItem, StateOp};
-use super::pace::Pace;
-use super::rejected::RejectedRows;
+use super::refused_rows::RejectedRows;
 use super::rows::{Done, write_rows};
+use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
 use crate::model::RouterId;
 use crate::stop::Stop;
@@ -35,9 +35,9 @@ use crate::store::{self, Client, owner, routes, sessions};
 /// One state writer.
 pub(super) struct StateWriter {
     pub(super) options: Arc<PipelineOptions>,
-    pub(super) link: Link,
-    pub(super) pace: Pace,
-    exchange: Exchange,
+    pub(super) connection: RetryingClient,
+    pub(super) pace: BatchSizer,
+    exchange: HelperPool,
     /// The way to those who read what is stored; `None`: it is one of them.
     loads: Option<Sender<Start>>,
     /// The history that what was gathered waits for.
@@ -62,7 +62,7 @@ pub(super) struct StateWriter {
 
 /// The ways from a state writer to other writers.
 pub(super) struct Others {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: HelperPool,
     pub(super) hurry: Hurry,
     pub(super) loads: Option<Sender<Start>>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Others {
 enum Task {
     Item(StateItem),
     Delayed,
-    Help(Call),
+    Help(WorkOffer),
 }
 
 impl StateWriter {
@@ -83,9 +83,9 @@ impl StateWriter {
         Others { exchange, hurry, loads }: Others,
     ) -> StateWriter {
         StateWriter {
-            link: Link::new(&options, thread, routes::prepare, stop, health.clone()),
+            connection: RetryingClient::new(&options, thread, routes::prepare, stop, health.clone()),
             rejected: RejectedRows::new(&options.state_dir),
-            pace: Pace::new(&options),
+            pace: BatchSizer::new(&options),
             exchange,
             loads,
             lead: Lead::new(hurry),
@@ -143,7 +143,7 @@ impl StateWriter {
     /// Answers who wants to know what is stored of tables, until all state writers are gone: a table of a million routes is read
     /// for seconds, and no other router's changes wait for that. Returns how many were given up.
     pub(super) fn run_loads(mut self, starts: &Receiver<Start>) -> u64 {
-        while let Ok(start) = self.link.resting(|| starts.recv()) {
+        while let Ok(start) = self.connection.while_idle(|| starts.recv()) {
             self.answer(start);
         }
         self.given_up
@@ -155,7 +155,7 @@ impl StateWriter {
         }
         match self.ahead.take() {
             Some(item) => Ok(Task::Item(item)),
-            None => self.link.resting(|| self.next(items)),
+            None => self.connection.while_idle(|| self.next(items)),
         }
     }
 
@@ -325,7 +325,7 @@ impl StateWriter {
         batch.coalesce();
         self.pace.coalesced(gathered, batch.rows.len());
         let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
-        if needs_history && !self.lead.wait(&mut self.link, &self.health) {
+        if needs_history && !self.lead.wait(&mut self.connection, &self.health) {
             self.count_given_up(ends.len());
             let all = 0..batch.rows.len();
             return self.give_up(&batch, all, &[]);
@@ -335,7 +335,7 @@ impl StateWriter {
         if batch.rows.len() > self.options.batch_routes {
             let parts = batch.take_parts(self.options.batch_routes);
             let helpers = self.exchange.clone().share(parts, |part| self.write_all(part));
-            self.is_complete &= self.link.resting(|| helpers.finish());
+            self.is_complete &= self.connection.while_idle(|| helpers.finish());
         }
         self.write_all(batch);
         self.end(ends);
@@ -382,11 +382,12 @@ impl StateWriter {
                 }
                 Failure::RowOrStatement(error) if tried != Some(range.start) => {
                     let harmless = [batch.rows[range.start].harmless()];
-                    let would_do =
-                        self.link.would_do(|transaction| write_rows(transaction, &harmless, &mut Done::default()));
+                    let would_do = self
+                        .connection
+                        .would_do(|transaction| write_rows(transaction, &harmless, &mut Done::default()));
                     if would_do {
                         tried = Some(range.start);
-                    } else if self.link.wait_after(&error).is_err() {
+                    } else if self.connection.wait_after(&error).is_err() {
                         self.give_up(&batch, range, &waiting);
                         return false;
                     }
@@ -400,7 +401,7 @@ impl StateWriter {
                         waiting.push(0..0);
                     }
                 }
-                Failure::TooLong(error) | Failure::NoPartition(error) => match self.link.wait_after(&error) {
+                Failure::TooLong(error) | Failure::NoPartition(error) => match self.connection.wait_after(&error) {
                     Ok(()) => waiting.push(range),
                     Err(_) => {
                         self.give_up(&batch, range, &waiting);
@@ -431,8 +432,8 @@ impl StateWriter {
             return Ok(());
         }
         let epochs = batch.epochs();
-        let lost = self.link.attempt(|client, attempt| {
-            (done, is_sure) = (Done::default(), attempt.fate == Fate::Fresh);
+        let lost = self.connection.retry(|client, attempt| {
+            (done, is_sure) = (Done::default(), attempt.fate == PriorCommit::No);
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
@@ -451,7 +452,7 @@ impl StateWriter {
         Health::count(&self.health.routes_deleted, done.deleted);
         if lost.is_empty() {
             if is_sure && done.unexpected > 0 {
-                log::warn!("database: {} rows were not as they were left, their tables are counted", done.unexpected);
+                log::warn!("database: {} rows changed outside the collector; verifying table counts", done.unexpected);
                 batch.owners.values().flatten().for_each(|owner| owner.set_in_doubt());
             }
             return Ok(());
@@ -550,7 +551,7 @@ impl StateWriter {
         // Another command was done behind the first refusal.
         let mut is_tried = false;
         loop {
-            let error = match self.link.attempt(&mut work) {
+            let error = match self.connection.retry(&mut work) {
                 Ok(value) => return Ok(value),
                 Err(Failure::RowOrStatement(_)) if !is_tried && self.would_do_commands() => {
                     is_tried = true;
@@ -566,7 +567,7 @@ impl StateWriter {
                     return Err(None);
                 }
             };
-            if self.link.wait_after(&error).is_err() {
+            if self.connection.wait_after(&error).is_err() {
                 self.count_given_up(1);
                 return Err(None);
             }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use smallvec::SmallVec;
 
 use super::peer_records;
-use super::peers::{PeerId, Source};
+use super::peers::{PeerId, RibSource};
 use crate::model::{AfiSafi, Timestamp, View};
 use crate::pipeline::{AddPathPlace, AddPathRecord};
 use crate::wire::bgp::add_path::{AddPath, AddPathFamilies, AddPathSeen};
@@ -64,15 +64,15 @@ impl Of {
         let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         AddPathPlace {
             rib: self.view.kind(),
-            is_post_policy: self.view.neighbour().is_some_and(|of| of.policy.is_post()),
+            is_post_policy: self.view.peer().is_some_and(|of| of.policy.is_post()),
             peer: peer_records::name(&PeerKey { kind, address, asn, bgp_id }),
             bgp_id,
         }
     }
 }
 
-impl From<&Source> for Of {
-    fn from(source: &Source) -> Of {
+impl From<&RibSource> for Of {
+    fn from(source: &RibSource) -> Of {
         Of { peer: source.peer, view: source.view }
     }
 }
@@ -336,7 +336,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Asn, Neighbour};
+    use crate::model::{AdjRibKey, Asn};
     use crate::wire::bmp::peer::{PeerKind, Policy};
 
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
@@ -345,7 +345,7 @@ mod tests {
         let address = "192.0.2.1".parse().unwrap();
         let bgp_id = Ipv4Addr::UNSPECIFIED;
         let peer = PeerId { kind: PeerKind::Global, address: Some(address), asn: Asn(64_501), bgp_id };
-        Of { peer, view: View::AdjRibIn(Neighbour { address, policy }) }
+        Of { peer, view: View::AdjRibIn(AdjRibKey { address, policy }) }
     }
 
     fn shown(reading: AddPath) -> AddPathSeen {

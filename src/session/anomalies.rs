@@ -2,20 +2,20 @@
 
 use log::{Level, log};
 
-use super::monitor::Monitor;
-use super::oddity::Oddity;
+use super::anomaly::Anomaly;
+use super::monitor::Session;
 use crate::model::Text;
-use crate::wire::bgp::update::Lies;
+use crate::wire::bgp::update::Deviations;
 use crate::wire::bmp::Information;
 
-impl Monitor {
-    pub(super) fn lies(&mut self, lies: Lies) {
-        self.odd_where([
-            (lies.add_path_missing, Oddity::AddPathMissing),
-            (lies.add_path_unannounced, Oddity::AddPathUnannounced),
-            (lies.as_width_other, Oddity::AsWidthOther),
-            (lies.labels_unannounced, Oddity::LabelsUnannounced),
-            (lies.trailing_bytes, Oddity::TrailingBytes),
+impl Session {
+    pub(super) fn deviations(&mut self, deviations: Deviations) {
+        self.note_anomalies([
+            (deviations.add_path_missing, Anomaly::AddPathMissing),
+            (deviations.add_path_unannounced, Anomaly::AddPathUnannounced),
+            (deviations.as_width_other, Anomaly::AsWidthOther),
+            (deviations.labels_unannounced, Anomaly::LabelsUnannounced),
+            (deviations.trailing_bytes, Anomaly::TrailingBytes),
         ]);
     }
 
@@ -27,36 +27,36 @@ impl Monitor {
 
     /// Counts what had to be done to texts to store them.
     pub(super) fn odd_texts(&mut self, texts: &[Text]) {
-        self.odd_where([
-            (texts.iter().any(Text::was_replaced), Oddity::TextReplaced),
-            (texts.iter().any(Text::was_cut), Oddity::TextCut),
+        self.note_anomalies([
+            (texts.iter().any(Text::was_replaced), Anomaly::TextReplaced),
+            (texts.iter().any(Text::was_cut), Anomaly::TextCut),
         ]);
     }
 
     /// Counts those that were met.
-    pub(super) fn odd_where<const N: usize>(&mut self, kinds: [(bool, Oddity); N]) {
-        kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, oddity)| self.odd(oddity));
+    pub(super) fn note_anomalies<const N: usize>(&mut self, kinds: [(bool, Anomaly); N]) {
+        kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, anomaly)| self.note_anomaly(anomaly));
     }
 
     /// Counts one; whether it is the session's first of its kind.
-    pub(super) fn count(&mut self, oddity: Oddity) -> bool {
+    pub(super) fn count(&mut self, anomaly: Anomaly) -> bool {
         if let Some(settled) = &self.settled {
-            settled.meter.oddities.count(oddity.label());
+            settled.meter.anomalies.count(anomaly.label());
         }
-        self.oddities.count(oddity)
+        self.anomalies.count(anomaly)
     }
 
     /// Counts so many of a kind.
-    pub(super) fn odd_times(&mut self, oddity: Oddity, times: usize) {
-        (0..times).for_each(|_| self.odd(oddity));
+    pub(super) fn odd_times(&mut self, anomaly: Anomaly, times: usize) {
+        (0..times).for_each(|_| self.note_anomaly(anomaly));
     }
 
-    pub(super) fn odd(&mut self, oddity: Oddity) {
-        if !self.count(oddity) {
+    pub(super) fn note_anomaly(&mut self, anomaly: Anomaly) {
+        if !self.count(anomaly) {
             return;
         }
         // Routers that do everything right send such NLRI too: nobody has to act.
-        let level = if oddity == Oddity::AddPathAmbiguous { Level::Debug } else { Level::Warn };
-        log!(level, "{}: {}", self.subject(), oddity.meaning());
+        let level = if anomaly == Anomaly::AddPathAmbiguous { Level::Debug } else { Level::Warn };
+        log!(level, "{}: {}", self.subject(), anomaly.meaning());
     }
 }

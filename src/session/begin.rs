@@ -8,18 +8,18 @@ use crossbeam_channel::bounded;
 use log::{info, warn};
 
 use super::SessionEnd;
-use super::changes::{Part, Slot};
+use super::changes::{FamilyTable, TableKind};
 use super::held::Origin;
 use super::peer_records;
-use super::peers::{PeerId, Source};
+use super::peers::{PeerId, RibSource};
 use super::rib::Rib;
-use super::synced_table::{Dump, Room, SyncedTable};
+use super::rib_table::{LimitState, RibTable, SyncState};
 use super::table_names::TableName;
-use super::tables::{Tables, key_of, mark, router_note, whole};
+use super::tables::{RouterTables, key_of, mark, router_note, whole};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp};
 use crate::pipeline::{SessionEventKind, StateOp, StoredRoute, TableNameRecord};
 
-impl Tables {
+impl RouterTables {
     /// A peer that is up has another BGP session: what it had is stale until it is said again.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Tables {
         begun.iter().for_each(|(key, _)| self.standing.table_gone(mark(key)));
         let tables: Vec<Arc<Table>> = begun.iter().map(|(_, table)| Arc::clone(&table.table)).collect();
         let stored = self.ask(tables, vec![])?;
-        for ((key, SyncedTable { table, origin, .. }), stored) in begun.into_iter().zip(stored) {
+        for ((key, RibTable { table, origin, .. }), stored) in begun.into_iter().zip(stored) {
             self.insert(key, &table, origin, &stored);
         }
         Ok(())
@@ -46,9 +46,9 @@ impl Tables {
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn end_of_vpn_rib(&mut self, source: &Source, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
+    pub fn end_of_vpn_rib(&mut self, source: &RibSource, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
         self.begin_held(source, afi)?;
-        let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, Part::Vpn(_));
+        let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, TableKind::Vpn(_));
         let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);
         let keys: Vec<TableKey> = self.keys_of(&source.peer).filter(is_meant).cloned().collect();
         let mut is_first = keys.is_empty();
@@ -81,7 +81,7 @@ impl Tables {
     }
 
     /// Begins the VPN tables of a family that the database has and the session has not sent, all at once.
-    fn begin_held(&mut self, source: &Source, afi: Afi) -> Result<(), SessionEnd> {
+    fn begin_held(&mut self, source: &RibSource, afi: Afi) -> Result<(), SessionEnd> {
         let all: Vec<(TableKey, Origin)> =
             self.held_vpn(source, afi).map(|(key, of)| (key.clone(), of.clone())).collect();
         if all.is_empty() {
@@ -103,14 +103,15 @@ impl Tables {
     }
 
     /// The VPN tables of this family that the session has not begun.
-    fn held_vpn<'a>(&'a self, source: &Source, afi: Afi) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
+    fn held_vpn<'a>(&'a self, source: &RibSource, afi: Afi) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
         let view = source.view;
-        let is_meant =
-            move |key: &TableKey, of: &Origin| key.view == view && key.afi == afi && matches!(of.part, Part::Vpn(_));
+        let is_meant = move |key: &TableKey, of: &Origin| {
+            key.view == view && key.afi == afi && matches!(of.part, TableKind::Vpn(_))
+        };
         self.held.of(&source.peer).filter(move |(key, of)| is_meant(key, of))
     }
 
-    fn new_table(&self, source: &Source, key: &TableKey) -> Arc<Table> {
+    fn new_table(&self, source: &RibSource, key: &TableKey) -> Arc<Table> {
         let router = self.outbox.owner().router.clone();
         let TableKey { view, ref name, afi } = *key;
         Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker: source.speaker })
@@ -120,9 +121,9 @@ impl Tables {
     /// `None`: there is no room for it.
     pub(super) fn table(
         &mut self,
-        source: &Source,
+        source: &RibSource,
         name: &TableName,
-        slot: Slot,
+        slot: FamilyTable,
     ) -> Result<Option<TableKey>, SessionEnd> {
         let key = key_of(source, name, slot);
         if self.tables.contains_key(&key) {
@@ -138,7 +139,7 @@ impl Tables {
         let is_stored = self.held.contains(&key) || self.expired.remove(&key) || self.is_shared;
         // A VPN has thousands of tables: what is stored of all of them is asked for with the first.
         let mut beside = Vec::new();
-        if is_stored && matches!(part, Part::Vpn(_)) && !self.loaded.contains_key(&key) {
+        if is_stored && matches!(part, TableKind::Vpn(_)) && !self.loaded.contains_key(&key) {
             let of_both = [Afi::Ipv4, Afi::Ipv6].into_iter().flat_map(|afi| self.held_vpn(source, afi));
             let others = of_both.filter(|(other, _)| **other != key && !self.loaded.contains_key(*other));
             beside.extend(others.map(|(other, _)| self.new_table(source, other)));
@@ -157,7 +158,7 @@ impl Tables {
             let routes = self.tables.len();
             warn!("router {router}: further tables of {family} are not stored: the session has {routes} tables");
             let reason = format!("further tables of {family} are not stored: {routes} tables");
-            self.outbox.note(router_note(SessionEventKind::TableFull, Some(&reason), None))?;
+            self.outbox.session_event(router_note(SessionEventKind::TableFull, Some(&reason), None))?;
         }
         Ok(false)
     }
@@ -186,7 +187,7 @@ impl Tables {
     }
 
     /// A table goes on in the families that are stored of it, whether or not they are heard of again: what of it is stale at
-    /// the end of the hold goes route by route, because the table as a whole is there.
+    /// the end of the stale time goes route by route, because the table as a whole is there.
     fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &Origin) -> Result<(), SessionEnd> {
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let other = TableKey { afi, ..key.clone() };
@@ -240,8 +241,8 @@ impl Tables {
         }
         names.push(peer_records::table_name(rib, origin, &key.name));
         // What tells a peer apart that has no unicast table of its own.
-        let unicast = Origin { part: Part::Unicast, ..origin.clone() };
-        if origin.part != Part::Unicast && self.named.as_ref() != Some(&(rib, unicast.clone())) {
+        let unicast = Origin { part: TableKind::Unicast, ..origin.clone() };
+        if origin.part != TableKind::Unicast && self.named.as_ref() != Some(&(rib, unicast.clone())) {
             names.push(peer_records::table_name(rib, &unicast, &unicast.unicast));
             self.named = Some((rib, unicast));
         }
@@ -253,20 +254,20 @@ impl Tables {
         // A removal takes the row with it: where there is none, no event of the table counts.
         let has_past = self.held.contains(&key) || !stored.is_empty();
         self.held.remove(&key);
-        let mut dump = Dump::Expected { since: self.idle };
+        let mut dump = SyncState::Expected { since: self.idle };
         let mut rib = Rib::stored(key.afi, stored);
         let mut is_heard = false;
         if let Some(is_over) = self.standing.table_begun(mark(&key)) {
             // Part of the dump was applied by an earlier process: what this one does not see is not stale.
             rib.confirm_all();
             is_heard = true;
-            dump = if is_over { Dump::Over } else { Dump::Running { since: self.idle } };
+            dump = if is_over { SyncState::Over } else { SyncState::Running { since: self.idle } };
         }
         let meter = self.outbox.owner().meter.table(table);
         let table = Arc::clone(table);
         self.by_peer.entry(origin.peer).or_default().insert(key.clone());
         self.show(&origin, &key);
-        let begun = SyncedTable {
+        let begun = RibTable {
             was_stored: !rib.is_empty(),
             table,
             origin,
@@ -276,7 +277,7 @@ impl Tables {
             eor_seen: false,
             is_heard,
             left_out: 0,
-            room: Room::Left,
+            room: LimitState::Left,
             meter,
         };
         begun.meter.end_of_rib.set(0);
@@ -286,7 +287,7 @@ impl Tables {
     }
 
     /// Whether the End-of-RIB of a table that begins has come already, with that of its family.
-    pub(super) fn is_complete(&self, key: &TableKey, table: &SyncedTable) -> bool {
+    pub(super) fn is_complete(&self, key: &TableKey, table: &RibTable) -> bool {
         let completed = self.completed.get(&table.origin.peer);
         completed.is_some_and(|families| families.contains(&(key.view, table.family())))
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::attrs::Labelled;
+use crate::model::attrs::Labeled;
 use crate::model::{Afi, AfiSafi, Nlri};
-use crate::pipeline::{EncodedRoute, LabelledRoutes};
-use crate::wire::bgp::nlri::{LabelledNlri, NlriSet};
+use crate::pipeline::{EncodedRoute, LabeledRoutes};
+use crate::wire::bgp::nlri::{LabeledNlri, NlriSet};
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
 use crate::wire::bmp::peer::Rd;
@@ -17,9 +17,9 @@ use crate::wire::bmp::peer::Rd;
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
     /// Routes that go.
-    pub withdrawn: SmallVec<[(Slot, Prefixes<'a>); 1]>,
+    pub withdrawn: SmallVec<[(FamilyTable, Prefixes<'a>); 1]>,
     /// Routes that come, in the order of the message within each table.
-    pub announced: SmallVec<[(Slot, NewRoutes<'a>); 1]>,
+    pub announced: SmallVec<[(FamilyTable, NewRoutes<'a>); 1]>,
     /// Families that have no table, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
 }
@@ -62,48 +62,48 @@ impl NewRoutes<'_> {
     }
 }
 
-/// Which of the tables of a Loc-RIB instance, or of a neighbour's view, a route is in.
+/// Which of the tables of a Loc-RIB instance, or of a peer's view, a route is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot {
+pub struct FamilyTable {
     /// The `afi` column.
     pub afi: Afi,
     /// What it is told apart by in the table's name.
-    pub part: Part,
+    pub part: TableKind,
 }
 
 /// The families that have tables of their own, told apart by the end of `table_name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum TableKind {
     /// SAFI 1: the name as it is.
     Unicast,
     /// SAFI 4 (RFC 8277): `|labelled`.
-    Labelled,
+    Labeled,
     /// SAFI 128 (RFC 4364): `|rd:<distinguisher>`.
     Vpn(Rd),
 }
 
-impl Part {
+impl TableKind {
     /// The SAFI of its routes.
     pub fn safi(self) -> u8 {
         match self {
-            Part::Unicast => 1,
-            Part::Labelled => 4,
-            Part::Vpn(_) => 128,
+            TableKind::Unicast => 1,
+            TableKind::Labeled => 4,
+            TableKind::Vpn(_) => 128,
         }
     }
 }
 
-impl Slot {
+impl FamilyTable {
     /// Unicast of this family.
-    pub fn unicast(afi: Afi) -> Slot {
-        Slot { afi, part: Part::Unicast }
+    pub fn unicast(afi: Afi) -> FamilyTable {
+        FamilyTable { afi, part: TableKind::Unicast }
     }
 
     /// The route distinguisher, for VPN.
     pub fn rd(self) -> Option<Rd> {
         match self.part {
-            Part::Unicast | Part::Labelled => None,
-            Part::Vpn(rd) => Some(rd),
+            TableKind::Unicast | TableKind::Labeled => None,
+            TableKind::Vpn(rd) => Some(rd),
         }
     }
 
@@ -115,9 +115,9 @@ impl Slot {
     /// The `table_name`, if that of the unicast table is `base`.
     pub fn name(self, base: Arc<str>) -> Arc<str> {
         match self.part {
-            Part::Unicast => base,
-            Part::Labelled => format!("{base}|labelled").into(),
-            Part::Vpn(rd) => format!("{base}|rd:{rd}").into(),
+            TableKind::Unicast => base,
+            TableKind::Labeled => format!("{base}|labelled").into(),
+            TableKind::Vpn(rd) => format!("{base}|rd:{rd}").into(),
         }
     }
 }
@@ -152,12 +152,13 @@ impl<'a> Changes<'a> {
                     Some(_) if nlri.is_empty() => {}
                     Some(afi) => {
                         let route = EncodedRoute::encode(next_hop, &routes.attributes, group.path_status);
-                        self.announced.push((Slot::unicast(afi), NewRoutes::Alike(route, path_ids.applied_to(nlri))));
+                        self.announced
+                            .push((FamilyTable::unicast(afi), NewRoutes::Alike(route, path_ids.applied_to(nlri))));
                     }
                 },
-                NlriSet::Labelled(nlri) => {
-                    let kind = if group.family.safi == 128 { Labelled::Vpn } else { Labelled::Unicast };
-                    let shared = LabelledRoutes::encode(next_hop, &routes.attributes, group.path_status, kind);
+                NlriSet::Labeled(nlri) => {
+                    let kind = if group.family.safi == 128 { Labeled::Vpn } else { Labeled::Unicast };
+                    let shared = LabeledRoutes::encode(next_hop, &routes.attributes, group.path_status, kind);
                     for (slot, all) in by_slot(nlri) {
                         self.announced.push((slot, NewRoutes::Each(encoded(slot, &all, path_ids, &shared))));
                     }
@@ -170,11 +171,11 @@ impl<'a> Changes<'a> {
                 NlriSet::Prefixes(nlri) => match group.family.unicast() {
                     None => self.not_stored.push(group.family),
                     Some(afi) => {
-                        let slot = Slot::unicast(afi);
+                        let slot = FamilyTable::unicast(afi);
                         self.withdrawn.push((slot, self.drop_announced(slot, path_ids.applied_to(nlri))));
                     }
                 },
-                NlriSet::Labelled(nlri) => {
+                NlriSet::Labeled(nlri) => {
                     for (slot, all) in by_slot(nlri) {
                         let nlri = Prefixes::Listed(all.into_iter().map(|route| path_ids.key(route.nlri)).collect());
                         self.withdrawn.push((slot, self.drop_announced(slot, nlri)));
@@ -186,11 +187,11 @@ impl<'a> Changes<'a> {
     }
 
     /// The tables that this UPDATE has stored routes of.
-    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+    pub fn slots(&self) -> impl Iterator<Item = FamilyTable> {
         self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, _)| *slot))
     }
 
-    fn drop_announced(&self, slot: Slot, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
+    fn drop_announced(&self, slot: FamilyTable, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
         if withdrawn.is_empty() || self.announced.is_empty() {
             return withdrawn;
         }
@@ -217,13 +218,13 @@ impl PathIds {
 }
 
 /// The routes of each table in the order of the message.
-fn by_slot(all: &[LabelledNlri]) -> Vec<(Slot, Vec<&LabelledNlri>)> {
-    let slot = |route: &LabelledNlri| {
-        let part = route.rd.map_or(Part::Labelled, Part::Vpn);
-        Slot { afi: route.nlri.prefix.afi(), part }
+fn by_slot(all: &[LabeledNlri]) -> Vec<(FamilyTable, Vec<&LabeledNlri>)> {
+    let slot = |route: &LabeledNlri| {
+        let part = route.rd.map_or(TableKind::Labeled, TableKind::Vpn);
+        FamilyTable { afi: route.nlri.prefix.afi(), part }
     };
-    let mut groups: Vec<(Slot, Vec<&LabelledNlri>)> = Vec::new();
-    let mut places: HashMap<Slot, usize> = HashMap::new();
+    let mut groups: Vec<(FamilyTable, Vec<&LabeledNlri>)> = Vec::new();
+    let mut places: HashMap<FamilyTable, usize> = HashMap::new();
     // Most UPDATEs are one run, which is then one allocation.
     for run in all.chunk_by(|one, next| slot(one) == slot(next)) {
         let slot = slot(&run[0]);
@@ -237,7 +238,12 @@ fn by_slot(all: &[LabelledNlri]) -> Vec<(Slot, Vec<&LabelledNlri>)> {
 }
 
 /// The routes of one table with their columns. Neighbors in the message mostly have the same labels, and share all then.
-fn encoded(slot: Slot, all: &[&LabelledNlri], path_ids: PathIds, shared: &LabelledRoutes) -> Vec<(Nlri, EncodedRoute)> {
+fn encoded(
+    slot: FamilyTable,
+    all: &[&LabeledNlri],
+    path_ids: PathIds,
+    shared: &LabeledRoutes,
+) -> Vec<(Nlri, EncodedRoute)> {
     let rd = slot.rd().map_or(String::new(), |rd| rd.to_string());
     let mut routes = Vec::with_capacity(all.len());
     for run in all.chunk_by(|one, next| one.labels == next.labels) {
@@ -281,7 +287,7 @@ mod tests {
         }
     }
 
-    /// First octet and `attrs` of labelled routes, in order.
+    /// First octet and `attrs` of labeled routes, in order.
     fn each(changes: &Changes<'_>, at: usize) -> Vec<(u8, String)> {
         let NewRoutes::Each(all) = &changes.announced[at].1 else { panic!("{:?}", changes.announced[at]) };
         let attrs = |route: &EncodedRoute| {
@@ -295,7 +301,7 @@ mod tests {
     fn what_is_announced_is_not_withdrawn_by_the_same_update() {
         let changes = Changes::of(&routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
-        assert_eq!(changes.withdrawn[..], [(Slot::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
+        assert_eq!(changes.withdrawn[..], [(FamilyTable::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
         assert_eq!(alike(&changes, 0), listed(&[nlri(10, None)]));
     }
 
@@ -309,26 +315,26 @@ mod tests {
     }
 
     #[test]
-    fn vpn_and_labelled_routes_have_tables_of_their_own() {
+    fn vpn_and_labeled_routes_have_tables_of_their_own() {
         let rd = Rd([0, 0, 0xfd, 0xe8, 0, 0, 0, 7]);
-        let one = |octet, rd, labels: &[u32]| LabelledNlri { nlri: nlri(octet, None), rd, labels: labels.into() };
+        let one = |octet, rd, labels: &[u32]| LabeledNlri { nlri: nlri(octet, None), rd, labels: labels.into() };
         let mut routes = routes(vec![], vec![nlri(10, None)]);
         let vpn = AfiSafi { afi: 1, safi: 128 };
         let all = vec![one(10, Some(rd), &[16]), one(11, Some(rd), &[17]), one(12, Some(rd), &[16])];
         routes.announced.push(Announced {
             family: vpn,
             next_hop: None,
-            nlri: NlriSet::Labelled(all),
+            nlri: NlriSet::Labeled(all),
             path_status: None,
         });
         let gone = vec![one(10, Some(rd), &[0]), one(13, Some(rd), &[0])];
-        routes.withdrawn.push(Withdrawn { family: vpn, nlri: NlriSet::Labelled(gone) });
-        let labelled = AfiSafi { afi: 1, safi: 4 };
+        routes.withdrawn.push(Withdrawn { family: vpn, nlri: NlriSet::Labeled(gone) });
+        let labeled = AfiSafi { afi: 1, safi: 4 };
         let all = vec![one(10, None, &[3, 4])];
         routes.announced.push(Announced {
-            family: labelled,
+            family: labeled,
             next_hop: None,
-            nlri: NlriSet::Labelled(all),
+            nlri: NlriSet::Labeled(all),
             path_status: None,
         });
         let changes = Changes::of(&routes, PathIds::Keyed);
@@ -349,13 +355,13 @@ mod tests {
 
     #[test]
     fn labels_keep_the_order_of_the_message_and_share_the_attributes() {
-        let one = |octet, labels: &[u32]| LabelledNlri { nlri: nlri(octet, None), rd: None, labels: labels.into() };
+        let one = |octet, labels: &[u32]| LabeledNlri { nlri: nlri(octet, None), rd: None, labels: labels.into() };
         let mut routes = routes(vec![], vec![]);
         let all = vec![one(10, &[200]), one(11, &[7]), one(10, &[3]), one(10, &[200])];
         routes.announced[0] = Announced {
             family: AfiSafi { afi: 1, safi: 4 },
             next_hop: None,
-            nlri: NlriSet::Labelled(all),
+            nlri: NlriSet::Labeled(all),
             path_status: None,
         };
         routes.attributes.communities = Some((0..5_000).map(crate::model::Community).collect::<Vec<_>>().into());

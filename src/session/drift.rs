@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::peers::{PeerId, Source};
+use super::peers::{PeerId, RibSource};
 use crate::config::ResyncOnDrift;
-use crate::model::{AfiSafi, Neighbour, Policy, RouterId, Timestamp, View};
+use crate::model::{AdjRibKey, AfiSafi, Policy, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{StatisticValue, StatisticsReport};
 
@@ -48,24 +48,24 @@ impl fmt::Display for RibOf {
     }
 }
 
-/// A RIB's name in metrics, as in the setting `STORE`.
+/// A RIB's name in metrics, as in the setting `STORED_RIBS`.
 pub fn rib_name(view: View) -> &'static str {
     match view {
         View::LocRib => "loc-rib",
-        View::AdjRibIn(Neighbour { policy: Policy::Pre, .. }) => "adj-rib-in-pre",
-        View::AdjRibIn(Neighbour { policy: Policy::Post, .. }) => "adj-rib-in-post",
-        View::AdjRibOut(Neighbour { policy: Policy::Pre, .. }) => "adj-rib-out-pre",
-        View::AdjRibOut(Neighbour { policy: Policy::Post, .. }) => "adj-rib-out-post",
+        View::AdjRibIn(AdjRibKey { policy: Policy::Pre, .. }) => "adj-rib-in-pre",
+        View::AdjRibIn(AdjRibKey { policy: Policy::Post, .. }) => "adj-rib-in-post",
+        View::AdjRibOut(AdjRibKey { policy: Policy::Pre, .. }) => "adj-rib-out-pre",
+        View::AdjRibOut(AdjRibKey { policy: Policy::Post, .. }) => "adj-rib-out-post",
     }
 }
 
 /// What a report says of the sizes of RIBs; `families` are those of the peer.
 ///
 /// A report about a Loc-RIB instance counts that one (RFC 9069 section 5.5), and a filtered one is not what it counts. In
-/// reports about neighbours types 8 and 10 mean different things to different routers and say nothing here. Where a report
+/// reports about peers types 8 and 10 mean different things to different routers and say nothing here. Where a report
 /// has numbers by family, those of all families together are left out, and so they are where a family of the peer is not
 /// stored.
-pub fn sizes(report: &StatisticsReport<'_>, source: &Source, families: &[AfiSafi]) -> Vec<(RibOf, u64)> {
+pub fn sizes(report: &StatisticsReport<'_>, source: &RibSource, families: &[AfiSafi]) -> Vec<(RibOf, u64)> {
     let all_stored = families.iter().all(|family| FAMILIES.contains(&(family.afi, family.safi)));
     let size_of = |type_code, value| {
         let view = view(type_code, report.peer.rib, source.view)?;
@@ -84,16 +84,16 @@ pub fn sizes(report: &StatisticsReport<'_>, source: &Source, families: &[AfiSafi
 
 /// The RIB that a type of statistic is the size of (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9972).
 fn view(type_code: u16, rib: Rib, of: View) -> Option<View> {
-    let Some(Neighbour { address, .. }) = of.neighbour() else {
+    let Some(AdjRibKey { address, .. }) = of.peer() else {
         let is_whole = matches!(rib, Rib::LocRib { filtered: false });
         return (is_whole && matches!(type_code, 8 | 10)).then_some(View::LocRib);
     };
-    let neighbour = |policy| Neighbour { address, policy };
+    let peer = |policy| AdjRibKey { address, policy };
     Some(match type_code {
-        7 | 9 | 18 | 19 => View::AdjRibIn(neighbour(Policy::Pre)),
-        20 | 21 => View::AdjRibIn(neighbour(Policy::Post)),
-        14 | 16 => View::AdjRibOut(neighbour(Policy::Pre)),
-        15 | 17 => View::AdjRibOut(neighbour(Policy::Post)),
+        7 | 9 | 18 | 19 => View::AdjRibIn(peer(Policy::Pre)),
+        20 | 21 => View::AdjRibIn(peer(Policy::Post)),
+        14 | 16 => View::AdjRibOut(peer(Policy::Pre)),
+        15 | 17 => View::AdjRibOut(peer(Policy::Post)),
         _ => return None,
     })
 }
@@ -237,7 +237,7 @@ impl Resyncs {
 mod tests {
     use super::*;
     use crate::config::resync::resync_on_drift;
-    use crate::model::{Asn, Speaker};
+    use crate::model::{Asn, PeerIds};
     use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rd};
     use crate::wire::bmp::{InformationList, Statistic};
     use std::net::Ipv4Addr;
@@ -245,17 +245,17 @@ mod tests {
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
     const V6: AfiSafi = AfiSafi::IPV6_UNICAST;
 
-    fn neighbour(policy: Policy) -> Neighbour {
-        Neighbour { address: Ipv4Addr::new(192, 0, 2, 1).into(), policy }
+    fn peer(policy: Policy) -> AdjRibKey {
+        AdjRibKey { address: Ipv4Addr::new(192, 0, 2, 1).into(), policy }
     }
 
-    fn source(view: View) -> Source {
+    fn source(view: View) -> RibSource {
         let kind = if view == View::LocRib { PeerKind::LocRib(Rd([0; 8])) } else { PeerKind::Global };
-        let address = view.neighbour().map(|of| of.address);
-        Source {
+        let address = view.peer().map(|of| of.address);
+        RibSource {
             peer: PeerId { kind, address, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
             view,
-            speaker: Speaker::NONE,
+            speaker: PeerIds::NONE,
         }
     }
 
@@ -270,8 +270,8 @@ mod tests {
     use StatisticValue::{Number, Opaque, PerFamily};
 
     #[test]
-    fn a_neighbours_report_counts_its_adj_ribs() {
-        let view = View::AdjRibIn(neighbour(Policy::Pre));
+    fn a_peers_report_counts_its_adj_ribs() {
+        let view = View::AdjRibIn(peer(Policy::Pre));
         let check = |statistics: &[_], families: &[_], want: &[(View, Option<AfiSafi>, u64)]| {
             let report = report(Rib::AdjRibIn(Policy::Pre), statistics);
             let sizes = sizes(&report, &source(view), families);
@@ -287,7 +287,7 @@ mod tests {
         // Flow specifications are counted, and not stored.
         check(&[(7, Number(3))], &[V4, AfiSafi { afi: 1, safi: 133 }], &[]);
         check(&[(7, Opaque(&[1])), (11, Number(1))], &[V4], &[]);
-        let (post, out) = (View::AdjRibIn(neighbour(Policy::Post)), View::AdjRibOut);
+        let (post, out) = (View::AdjRibIn(peer(Policy::Post)), View::AdjRibOut);
         let successors = [(18, Number(1)), (21, PerFamily(V6, 2)), (14, Number(3)), (17, PerFamily(V4, 4))];
         check(
             &successors,
@@ -295,8 +295,8 @@ mod tests {
             &[
                 (view, None, 1),
                 (post, Some(V6), 2),
-                (out(neighbour(Policy::Pre)), None, 3),
-                (out(neighbour(Policy::Post)), Some(V4), 4),
+                (out(peer(Policy::Pre)), None, 3),
+                (out(peer(Policy::Post)), Some(V4), 4),
             ],
         );
     }

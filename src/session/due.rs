@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::synced_table::{Dump, SyncedTable};
+use super::rib_table::{RibTable, SyncState};
 use super::tables::Rules;
 use crate::model::TableKey;
 
@@ -19,20 +19,20 @@ pub(super) struct Due {
 
 impl Due {
     /// Notes where a table's dump stands; to be called before that changes with [`Due::forget`].
-    pub fn note(&mut self, key: &TableKey, table: &SyncedTable, rules: &Rules) {
+    pub fn note(&mut self, key: &TableKey, table: &RibTable, rules: &Rules) {
         match table.dump {
-            Dump::Over => false,
-            Dump::Expected { since } => self.expected.insert((due(since, table, rules), key.clone())),
-            Dump::Running { since } => self.running.insert((since, key.clone())),
+            SyncState::Over => false,
+            SyncState::Expected { since } => self.expected.insert((due(since, table, rules), key.clone())),
+            SyncState::Running { since } => self.running.insert((since, key.clone())),
         };
     }
 
     /// The table's dump is over, or stands somewhere else now.
-    pub fn forget(&mut self, key: &TableKey, table: &SyncedTable, rules: &Rules) {
+    pub fn forget(&mut self, key: &TableKey, table: &RibTable, rules: &Rules) {
         match table.dump {
-            Dump::Over => false,
-            Dump::Expected { since } => self.expected.remove(&(due(since, table, rules), key.clone())),
-            Dump::Running { since } => self.running.remove(&(since, key.clone())),
+            SyncState::Over => false,
+            SyncState::Expected { since } => self.expected.remove(&(due(since, table, rules), key.clone())),
+            SyncState::Running { since } => self.running.remove(&(since, key.clone())),
         };
     }
 
@@ -56,6 +56,6 @@ impl Due {
 }
 
 /// When a table is due that a Peer Up announced and that gets nothing: where nothing is stored of it there is nothing to miss.
-fn due(since: Duration, table: &SyncedTable, rules: &Rules) -> Duration {
-    since + if table.was_stored { rules.hold.max(rules.quiet) } else { rules.quiet }
+fn due(since: Duration, table: &RibTable, rules: &Rules) -> Duration {
+    since + if table.was_stored { rules.stale_time.max(rules.quiet) } else { rules.quiet }
 }

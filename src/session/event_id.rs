@@ -94,10 +94,10 @@ impl EventIds {
         let place = out.len();
         out.extend(0u32.to_be_bytes());
         // Last but the attributes, and nothing for a Loc-RIB: its encoding is older than the Adj-RIBs'.
-        if let Some(neighbour) = table.view.neighbour() {
+        if let Some(peer) = table.view.peer() {
             out.extend(table.view.kind().as_str().as_bytes());
-            out.push(u8::from(neighbour.policy.is_post()));
-            match neighbour.address {
+            out.push(u8::from(peer.policy.is_post()));
+            match peer.address {
                 IpAddr::V4(address) => out.extend(address.octets()),
                 IpAddr::V6(address) => out.extend(address.octets()),
             }

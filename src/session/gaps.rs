@@ -3,7 +3,7 @@
 
 use log::warn;
 
-use super::monitor::Monitor;
+use super::monitor::Session;
 use super::tables::router_note;
 use crate::pipeline::{SessionEventKind, StateItem, StateOp};
 
@@ -16,7 +16,7 @@ pub(super) struct Losses {
     lost: Option<String>,
 }
 
-impl Monitor {
+impl Session {
     /// So many messages are not applied, because the session is over.
     pub fn skip(&mut self, messages: usize) {
         self.losses.skipped += messages;

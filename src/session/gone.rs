@@ -1,14 +1,14 @@
-//! How tables of a session go: Peer Down, another name, another view, the end of the hold.
+//! How tables of a session go: Peer Down, another name, another view, the end of the stale time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::SessionEnd;
-use super::changes::Slot;
-use super::peers::{PeerId, Renamed, Source};
-use super::synced_table::SyncedTable;
+use super::changes::FamilyTable;
+use super::peers::{PeerId, Renamed, RibSource};
+use super::rib_table::RibTable;
 use super::table_names::GivenNames;
-use super::tables::{Tables, mark, router_note, whole};
+use super::tables::{RouterTables, mark, router_note, whole};
 use crate::model::{Afi, AfiSafi, TableKey, View};
 use crate::pipeline::{SessionEventKind, StateOp};
 
@@ -21,7 +21,7 @@ pub enum Gone {
     Table(PeerId, Arc<str>),
 }
 
-impl Tables {
+impl RouterTables {
     /// A Loc-RIB instance or a peer went down: its tables go, routes and sync rows. `None`: it had none.
     ///
     /// One that this session has not brought up may have tables of sessions before: that is looked up in memory. `name` is
@@ -62,7 +62,7 @@ impl Tables {
             renamed.before(table.family()).is_some_and(|before| before == table.origin.given)
         });
         let held = self.held.of(peer).filter(|(key, origin)| {
-            let family = Slot { afi: key.afi, part: origin.part }.family();
+            let family = FamilyTable { afi: key.afi, part: origin.part }.family();
             renamed.after(family).is_some_and(|after| *after != origin.given)
         });
         let doomed: BTreeSet<_> = begun.chain(held.map(|(key, _)| key)).map(whole).collect();
@@ -70,11 +70,11 @@ impl Tables {
     }
 
     /// A peer sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
-    pub(super) fn drop_expected(&mut self, source: &Source) -> Result<(), SessionEnd> {
+    pub(super) fn drop_expected(&mut self, source: &RibSource) -> Result<(), SessionEnd> {
         if source.view == View::LocRib {
             return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
         }
-        let is_silent = |table: &SyncedTable| !table.is_heard && table.rib.is_empty();
+        let is_silent = |table: &RibTable| !table.is_heard && table.rib.is_empty();
         let is_other = |key: &&TableKey| key.view != source.view && key.view.kind() == source.view.kind();
         let its_own = || self.keys_of(&source.peer).filter(is_other);
         // A table goes in all its families: if one of them is alive, none does.
@@ -96,13 +96,13 @@ impl Tables {
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn drop_view(&mut self, source: &Source, view: View, reason: &str) -> Result<bool, SessionEnd> {
+    pub fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
         let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }
 
     /// Takes a table out of the session's memory.
-    pub(super) fn take(&mut self, key: &TableKey) -> Option<SyncedTable> {
+    pub(super) fn take(&mut self, key: &TableKey) -> Option<RibTable> {
         let table = self.tables.remove(key)?;
         self.unshare(&table.origin.peer, key);
         if let Some(keys) = self.by_peer.get_mut(&table.origin.peer) {
@@ -127,12 +127,12 @@ impl Tables {
         reason: &str,
     ) -> Result<bool, SessionEnd> {
         if !doomed.is_empty() {
-            self.outbox.settle()?;
+            self.outbox.wait_until_stored()?;
             self.must_wait = true;
         }
         let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (view, name) in doomed {
-            let address = view.neighbour().map(|of| of.address);
+            let address = view.peer().map(|of| of.address);
             let unicast = self.doom(*view, name);
             let name_of_all = if address.is_some() { unicast.unwrap_or(Arc::clone(name)) } else { Arc::clone(name) };
             together.entry((address, name_of_all)).or_default().push((*view, Arc::clone(name)));

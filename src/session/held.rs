@@ -1,11 +1,11 @@
-//! Tables that the database has and the session has not begun: of sessions before, until this one sends them or the hold is
+//! Tables that the database has and the session has not begun: of sessions before, until this one sends them or the stale time is
 //! over. By whose they are, so that a Peer Down finds what it takes without looking at all of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::changes::Part;
+use super::changes::TableKind;
 use super::peers::PeerId;
 use crate::model::TableKey;
 use crate::wire::bmp::peer::PeerKind;
@@ -20,7 +20,7 @@ pub struct Origin {
     /// The `table_name` of the unicast table beside it.
     pub unicast: Arc<str>,
     /// Which part.
-    pub part: Part,
+    pub part: TableKind,
 }
 
 /// The tables.
@@ -118,5 +118,5 @@ impl Held {
 }
 
 fn address(key: &TableKey) -> Option<IpAddr> {
-    key.view.neighbour().map(|of| of.address)
+    key.view.peer().map(|of| of.address)
 }

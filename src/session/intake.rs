@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use super::SessionEnd;
 use super::foreign::{NotBmp, Protocol};
 use super::frame::FrameBuffer;
-use super::patience::Patience;
 use super::preamble::Preamble;
+use super::read_timeout::ReadTimeout;
 use super::registry::Connection;
 use super::standing::Standing;
 use crate::model::Timestamp;
@@ -73,7 +73,7 @@ struct Inner {
     source: Option<Box<dyn Source>>,
     buffer: FrameBuffer,
     message_max: usize,
-    patience: Patience,
+    patience: ReadTimeout,
     /// The number of the last chunk that was cut.
     cut: u64,
     /// Time of receipt of the first chunk.
@@ -128,7 +128,7 @@ impl Intake {
         connection: &Connection,
         source: Box<dyn Source>,
         message_max: usize,
-        patience: Patience,
+        patience: ReadTimeout,
         standing: Arc<Standing>,
     ) -> Intake {
         let inner = Inner { source: Some(source), ..Inner::new(message_max, patience) };
@@ -137,7 +137,7 @@ impl Intake {
 
     /// What an earlier process left of a session.
     pub fn replay(stream: Stream, message_max: usize, standing: Arc<Standing>) -> Intake {
-        let mut inner = Inner::new(message_max, Patience::new(Duration::MAX));
+        let mut inner = Inner::new(message_max, ReadTimeout::new(Duration::MAX));
         let context = stream.context();
         (inner.cut, inner.stored, inner.began) = (context.behind, context.behind, Some(context.began));
         inner.remembered = context.behind;
@@ -299,7 +299,7 @@ fn context_at(
 }
 
 impl Inner {
-    fn new(message_max: usize, patience: Patience) -> Inner {
+    fn new(message_max: usize, patience: ReadTimeout) -> Inner {
         Inner {
             source: None,
             buffer: FrameBuffer::new(message_max),

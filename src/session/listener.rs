@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::connection::Connection;
-use super::registry::{Full, Most};
-use super::{Shared, link, md5};
+use super::registry::{ConnectionLimits, LimitReached};
+use super::{Shared, md5, run};
 use crate::tls::Acceptor;
 
 /// Connections that the kernel queues while we are busy.
@@ -33,7 +33,7 @@ pub struct Limits {
     /// Whether a source address is allowed.
     pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// How many sessions there may be at once.
-    pub most: Most,
+    pub most: ConnectionLimits,
     /// What routers are met with if they must speak TLS.
     pub tls: Option<Arc<Acceptor>>,
 }
@@ -156,7 +156,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
         }
     };
     let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
-    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || link::run(&for_thread, &its, tls));
+    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || run::run(&for_thread, &its, tls));
     match spawned {
         Ok(session) => Some(session),
         Err(error) => {
@@ -167,12 +167,12 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
     }
 }
 
-fn remedy_for(full: Full, most: Most) -> String {
+fn remedy_for(full: LimitReached, most: ConnectionLimits) -> String {
     match full {
-        Full::Sessions => {
+        LimitReached::Sessions => {
             format!("{} sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more", most.sessions)
         }
-        Full::Address => format!(
+        LimitReached::Address => format!(
             "{} sessions from this address are open; RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS allows no more",
             most.per_address
         ),

@@ -9,14 +9,16 @@
 //! A session that is busy has its socket read into the spool by the spooler, and reads on from there (`intake`).
 //!
 //! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
-//! Termination removes a router's routes at once, everything else leaves them for the hold.
+//! Termination removes a router's routes at once, everything else leaves them for the stale time.
 
 pub mod add_path;
 mod anomalies;
+pub mod anomaly;
 mod begin;
 mod capabilities;
 pub mod changes;
 pub mod connection;
+mod departure;
 pub mod drift;
 mod due;
 pub mod event_id;
@@ -28,34 +30,33 @@ mod held;
 pub mod identity;
 pub mod intake;
 pub mod intakes;
-pub mod link;
 pub mod listener;
 pub mod md5;
 pub mod monitor;
-pub mod oddity;
 pub mod open_json;
 pub mod outbox;
-pub mod patience;
 mod peer_changes;
+mod peer_ids;
 pub mod peer_records;
 pub mod peers;
 pub mod preamble;
+pub mod read_timeout;
 pub mod reading;
 mod reconcile;
-pub mod refusals;
+pub mod refused_connections;
 pub mod registry;
 pub mod remnants;
 mod reread;
 mod resume;
 pub mod rib;
+pub mod rib_filter;
+mod rib_table;
 mod rules;
+pub mod run;
 mod seeded;
 pub mod sharing;
-mod speakers;
 pub mod standing;
-pub mod stored;
 pub mod stream;
-mod synced_table;
 pub mod table_names;
 mod table_owners;
 pub mod tables;
@@ -79,7 +80,7 @@ use drift::Resyncs;
 use foreign::NotBmp;
 use identity::IdentityRule;
 use intakes::Intakes;
-use refusals::Refusals;
+use refused_connections::Refusals;
 use registry::Registry;
 use tables::Rules;
 
@@ -100,7 +101,7 @@ pub struct Options {
     /// How a router at this address is identified.
     pub identity_rule: Box<dyn Fn(IpAddr) -> IdentityRule + Send + Sync>,
     /// Whether a router at this address sends one path per prefix under changing identifiers.
-    pub single_path: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    pub ignore_path_id: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// Which RIBs of a router at this address are stored.
     pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
     /// When a router whose statistics say something else than what is stored has to dump again; `None`: never.
@@ -154,7 +155,7 @@ pub enum SessionEnd {
     Unnamed(String),
     /// A message began and did not end in time.
     Stalled,
-    /// It connected and said nothing.
+    /// It no BMP message received.
     Mute,
     /// No BMP, or not any more: the stream cannot be found again.
     OutOfStep(NotBmp),
@@ -221,16 +222,14 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Lost(None) => f.write_str("closed by the router without Termination"),
             SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
             SessionEnd::Stalled => f.write_str("stalled inside a message"),
-            SessionEnd::Mute => f.write_str("connected and said nothing"),
+            SessionEnd::Mute => f.write_str("no BMP message received"),
             SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
             SessionEnd::OutOfStep(why) => write!(f, "not BMP: {why}"),
             SessionEnd::AddPath(what) => write!(f, "routes read the wrong way, a new dump is needed: {what}"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),
             SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),
-            SessionEnd::DatabaseDiffers => {
-                f.write_str("database holds other routes than it said, a new dump is needed")
-            }
+            SessionEnd::DatabaseDiffers => f.write_str("database does not match the session; resync required"),
             SessionEnd::DatabaseRefused(what) => write!(f, "the database refused a command: {what}"),
             SessionEnd::Drift(what) => write!(f, "drift: {what}"),
             SessionEnd::Stopping => f.write_str("collector stops"),

@@ -1,7 +1,7 @@
 //! What one session's messages mean: peers, identity, tables.
 //!
 //! Everything that the router says before it is known who it is waits. The identity is settled at the first Peer Up or
-//! Loc-RIB message that names it; then what waited is applied, and [`Tables`] turns changes into ops and events.
+//! Loc-RIB message that names it; then what waited is applied, and [`RouterTables`] turns changes into ops and events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,34 +11,32 @@ use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
 use super::add_path::Evidence;
-use super::changes::{Changes, Part, PathIds, Slot};
+use super::anomaly::{Anomalies, Anomaly};
+use super::changes::{Changes, FamilyTable, PathIds, TableKind};
 use super::drift::Drifts;
 use super::gaps::Losses;
 use super::held::Held;
 use super::identity::Identity;
 use super::intake::is_of_peer;
-use super::oddity::{Oddities, Oddity};
 use super::outbox::Outbox;
 use super::peer_records;
-use super::peers::{Peers, Source};
+use super::peers::{Peers, RibSource};
 use super::reading::{Reading, Readings};
-use super::registry::{Connection, Joined, NoClaim};
+use super::registry::{ClaimError, Connection, Joined};
 use super::remnants::Remnants;
 use super::resume::Resumed;
-use super::sharing::{Sharing, names_of};
+use super::rib_filter::{Decision, RibFilter};
+use super::sharing::Sharing;
 use super::standing::Standing;
-use super::stored::{Judgement, Stored};
-use super::tables::{Stamp, Tables, router_note};
+use super::tables::{RouterTables, Stamp, router_note};
 use super::unnamed::Unnamed;
 use super::version4::Version4;
 use super::waiting::Waiting;
 use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
 use crate::model::{Afi, RouterId, TableKey, Timestamp};
-use crate::pipeline::{
-    Claim, ClaimRight, Ownership, PeersOf, SessionEventKind, SessionState, StateItem, TableNameRecord,
-};
-use crate::rejected::RejectedFile;
+use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, TableNameRecord};
+use crate::quarantine::RejectedFile;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
@@ -49,22 +47,22 @@ use crate::wire::error::Error;
 const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
-pub struct Monitor {
+pub struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Arc<Connection>,
     pub(super) standing: Arc<Standing>,
     pub(super) resumed: Option<Resumed>,
     pub(super) identity: Identity,
     pub(super) peers: Peers,
-    pub(super) oddities: Oddities,
+    pub(super) anomalies: Anomalies,
     /// What messages have shown of path identifiers.
     pub(super) evidence: Evidence,
     /// How the messages of a peer are read by both.
     pub(super) readings: Readings,
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
-    pub(super) stored: Stored,
-    pub(super) settled: Option<Settled>,
+    pub(super) rib_filter: RibFilter,
+    pub(super) settled: Option<IdentifiedRouter>,
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
@@ -78,11 +76,11 @@ pub struct Monitor {
 }
 
 /// What exists once the router is known.
-pub(super) struct Settled {
+pub(super) struct IdentifiedRouter {
     pub(super) router: RouterId,
     /// How the log names the router: `router 10.0.0.1 (edge1)`.
     pub(super) subject: String,
-    pub(super) tables: Tables,
+    pub(super) tables: RouterTables,
     pub(super) owner: Arc<Ownership>,
     rejected: RejectedFile,
     pub(super) drifts: Drifts,
@@ -93,26 +91,26 @@ pub(super) struct Settled {
     pub(super) sharing: Sharing,
 }
 
-impl Monitor {
+impl Session {
     /// A router that has only connected.
-    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, standing: Arc<Standing>) -> Monitor {
+    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, standing: Arc<Standing>) -> Session {
         let source = connection.source;
         let identity = Identity::new(source, (shared.options.identity_rule)(source));
-        let path_ids = if (shared.options.single_path)(source) { PathIds::Ignored } else { PathIds::Keyed };
-        let stored = Stored::new((shared.options.stored_views)(source));
-        Monitor {
+        let path_ids = if (shared.options.ignore_path_id)(source) { PathIds::Ignored } else { PathIds::Keyed };
+        let rib_filter = RibFilter::new((shared.options.stored_views)(source));
+        Session {
             shared,
             connection,
             standing,
             resumed: None,
             identity,
             peers: Peers::new(),
-            oddities: Oddities::default(),
+            anomalies: Anomalies::default(),
             evidence: Evidence::default(),
             readings: Readings::default(),
             version_4: Version4::default(),
             path_ids,
-            stored,
+            rib_filter,
             settled: None,
             waiting: Waiting::default(),
             unnamed: Unnamed::default(),
@@ -134,7 +132,7 @@ impl Monitor {
         }
         let decoded = bmp::decode(frame);
         if self.messages == 0 && !matches!(decoded, Ok(Message::Initiation(_)) | Err(_)) {
-            self.odd(Oddity::NoInitiation);
+            self.note_anomaly(Anomaly::NoInitiation);
         }
         self.messages += u64::from(decoded.is_ok());
         if let Ok(message) = &decoded {
@@ -147,7 +145,7 @@ impl Monitor {
         if self.settled.is_none() {
             self.unnamed.count(decoded.is_ok() && is_of_peer(frame));
             if self.identity.is_ready() {
-                self.settle()?;
+                self.identify()?;
             } else if is_of_peer(frame) {
                 self.waiting.add(frame, received_at);
                 return Ok(());
@@ -167,9 +165,9 @@ impl Monitor {
             Ok(message) => message,
             Err(error) => return self.reject(frame, &error),
         };
-        self.odd_where([
-            (message.tlv_defect().is_some(), Oddity::TlvCutShort),
-            (message.capability_defect().is_some(), Oddity::CapabilityCutShort),
+        self.note_anomalies([
+            (message.tlv_defect().is_some(), Anomaly::TlvCutShort),
+            (message.capability_defect().is_some(), Anomaly::CapabilityCutShort),
         ]);
         if !self.may_speak(frame, &message)? {
             return Ok(());
@@ -183,7 +181,7 @@ impl Monitor {
             Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
             Message::Unknown { type_code } => {
                 debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
-                self.odd(Oddity::UnknownMessage);
+                self.note_anomaly(Anomaly::UnknownMessage);
                 Ok(())
             }
         }
@@ -210,7 +208,7 @@ impl Monitor {
         }
         let has_waited = self.waited >= NAME_WAIT_MAX;
         if self.settled.is_none() && (self.identity.has_candidate() || has_waited) {
-            self.settle()?;
+            self.identify()?;
         }
         match &mut self.settled {
             None => return Ok(()),
@@ -218,7 +216,7 @@ impl Monitor {
                 let silent = settled.tables.idle(waited, Timestamp::now())?;
                 settled.audit(self.shared.options.audit_every)?;
                 settled.tables.outbox().flush()?;
-                (0..silent).for_each(|_| self.odd(Oddity::EndOfRibMissing));
+                (0..silent).for_each(|_| self.note_anomaly(Anomaly::EndOfRibMissing));
             }
         }
         // What comes out of the spool is not waited for.
@@ -236,7 +234,7 @@ impl Monitor {
     /// Writes the session's end: what goes, what is held.
     pub fn end(&mut self, end: &SessionEnd) {
         let subject = self.subject();
-        if let Some(summary) = self.oddities.summary() {
+        if let Some(summary) = self.anomalies.summary() {
             info!("{subject}: in this session: {summary}");
         }
         let refused = match end {
@@ -303,25 +301,25 @@ impl Monitor {
             Ok(decoded) => decoded,
             Err(error) => return self.reject(frame, &error),
         };
-        self.lies(decoded.lies);
+        self.deviations(decoded.deviations);
         self.odd_texts(monitoring.table_name().as_slice());
         self.note_numbering(monitoring);
         if let Update::RouteRefresh(_) = decoded.update {
-            self.odd(Oddity::RouteRefresh);
+            self.note_anomaly(Anomaly::RouteRefresh);
             return Ok(());
         }
         if let Rib::LocRib { filtered } = header.rib {
-            self.odd_where([(filtered, Oddity::FilteredLocRib), (!is_up, Oddity::LocRibWithoutPeerUp)]);
+            self.note_anomalies([(filtered, Anomaly::FilteredLocRib), (!is_up, Anomaly::LocRibWithoutPeerUp)]);
         }
-        match self.stored.judge(&source) {
-            Judgement::Kept => {}
-            Judgement::KeptInsteadOf(view) => {
+        match self.rib_filter.decide(&source) {
+            Decision::Kept => {}
+            Decision::KeptInsteadOf(view) => {
                 if let Some(settled) = &mut self.settled {
                     settled.tables.drop_view(&source, view, "routes after policy have come")?;
                 }
             }
-            Judgement::Counted(oddity) => {
-                self.odd(oddity);
+            Decision::Counted(anomaly) => {
+                self.note_anomaly(anomaly);
                 return Ok(());
             }
         }
@@ -336,7 +334,7 @@ impl Monitor {
 
     fn store(
         &mut self,
-        source: &Source,
+        source: &RibSource,
         monitoring: &RouteMonitoring<'_>,
         decoded: Decoded<'_, '_>,
         stamp: Stamp,
@@ -345,36 +343,36 @@ impl Monitor {
             && let Some(fault) = routes.actions.first()
         {
             debug!("{}: attribute {}: {}", self.subject(), fault.attribute, fault.why);
-            self.odd(Oddity::AttributeErrors);
+            self.note_anomaly(Anomaly::AttributeErrors);
         }
-        let Some(Settled { tables, .. }) = &mut self.settled else { return Ok(()) };
+        let Some(IdentifiedRouter { tables, .. }) = &mut self.settled else { return Ok(()) };
         let peers = &self.peers;
-        let name = |slot: Slot| peers.table_of(monitoring, slot.family());
+        let name = |slot: FamilyTable| peers.table_of(monitoring, slot.family());
         match decoded.update {
             Update::RouteRefresh(_) => {}
             Update::EndOfRib(family) => {
                 let is_first = match (family.afi, family.safi) {
                     (1 | 2, 1 | 4) => {
-                        let part = if family.safi == 1 { Part::Unicast } else { Part::Labelled };
-                        let slot = Slot { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
+                        let part = if family.safi == 1 { TableKind::Unicast } else { TableKind::Labeled };
+                        let slot = FamilyTable { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
                         tables.end_of_rib(source, &name(slot), slot, stamp.received_at)?
                     }
                     (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
                     (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
                     _ => {
-                        self.odd(Oddity::FamilyNotStored);
+                        self.note_anomaly(Anomaly::FamilyNotStored);
                         return Ok(());
                     }
                 };
                 if !is_first {
-                    self.odd(Oddity::EndOfRibRepeated);
+                    self.note_anomaly(Anomaly::EndOfRibRepeated);
                 }
             }
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
                 let has_room = tables.apply(source, name, &changes, stamp)?;
                 for _ in 0..changes.not_stored.len() + usize::from(!has_room) {
-                    self.odd(Oddity::FamilyNotStored);
+                    self.note_anomaly(Anomaly::FamilyNotStored);
                 }
             }
         }
@@ -382,7 +380,7 @@ impl Monitor {
     }
 
     /// Settles who the router is: claims it here and in the database, and applies what waited for that.
-    pub(super) fn settle(&mut self) -> Result<(), SessionEnd> {
+    pub(super) fn identify(&mut self) -> Result<(), SessionEnd> {
         let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
         if self.identity.has_address_alone()
             && let Some(router) = self.shared.registry.absent(self.connection.source)
@@ -408,8 +406,8 @@ impl Monitor {
         self.shared.registry.begin(&router, &self.connection, owner.began);
         let meter = Arc::clone(&owner.meter);
         meter.session_begins(self.connection.source, hostname.as_deref());
-        for oddity in Oddity::ALL.into_iter().filter(|oddity| self.oddities.of(*oddity) > 0) {
-            meter.oddities.add(oddity.label(), self.oddities.of(oddity));
+        for anomaly in Anomaly::ALL.into_iter().filter(|anomaly| self.anomalies.of(*anomaly) > 0) {
+            meter.anomalies.add(anomaly.label(), self.anomalies.of(anomaly));
         }
         self.standing.settle(&owner);
         let mut outbox = Outbox::new(Arc::clone(&owner), state, history);
@@ -423,7 +421,7 @@ impl Monitor {
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
         let held = self.remember(&claimed.names, claimed.tables, &router);
-        let mut tables = Tables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
+        let mut tables = RouterTables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
         tables.share(self.connection.begun());
         if joined.others_since.is_some() {
             tables.set_shared();
@@ -431,9 +429,9 @@ impl Monitor {
         let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
         up.peer_address = Some(self.connection.source);
-        tables.outbox().note(up)?;
+        tables.outbox().session_event(up)?;
         if !tables.outbox().keeps_history() {
-            tables.outbox().note(router_note(SessionEventKind::HistoryOff, None, None))?;
+            tables.outbox().session_event(router_note(SessionEventKind::HistoryOff, None, None))?;
         }
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
         self.unnamed = Unnamed::default();
@@ -443,8 +441,18 @@ impl Monitor {
         let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
         self.evidence.remember(claimed.add_path);
         let sharing = Sharing::new(joined);
-        self.settled =
-            Some(Settled { router, subject, tables, owner, rejected, drifts, remnants, meter, audited, sharing });
+        self.settled = Some(IdentifiedRouter {
+            router,
+            subject,
+            tables,
+            owner,
+            rejected,
+            drifts,
+            remnants,
+            meter,
+            audited,
+            sharing,
+        });
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 
@@ -460,7 +468,7 @@ impl Monitor {
             origins.insert((name.rib, origin.peer.address, Arc::clone(&name.table_name)), origin);
         }
         let origin = |key: &TableKey| {
-            let address = key.view.neighbour().map(|of| of.address);
+            let address = key.view.peer().map(|of| of.address);
             origins.get(&(key.view.kind(), address, Arc::clone(&key.name))).cloned()
         };
         Held::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
@@ -470,8 +478,8 @@ impl Monitor {
     fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
         let is_over = || self.shared.stop.is_stopping();
         self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
-            NoClaim::GaveUp => SessionEnd::Stopping,
-            NoClaim::Conflict { holder } => SessionEnd::Refused(format!(
+            ClaimError::GaveUp => SessionEnd::Stopping,
+            ClaimError::Conflict { holder } => SessionEnd::Refused(format!(
                 "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
                  one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
                 self.connection.source,
@@ -501,7 +509,7 @@ impl Monitor {
                 Err(failed) => format!("bytes not kept: {}: {failed}", settled.rejected.path().display()),
             },
         };
-        if self.count(Oddity::Rejected) {
+        if self.count(Anomaly::Rejected) {
             warn!(
                 "{subject}: message type {} of {} bytes rejected: {error}; {kept}",
                 frame.type_code,
@@ -514,7 +522,7 @@ impl Monitor {
     }
 }
 
-impl Settled {
+impl IdentifiedRouter {
     /// Lets the routes be counted now and then, and when a writer found rows that were not as expected.
     fn audit(&mut self, every: Duration) -> Result<(), SessionEnd> {
         let owner = self.tables.outbox().owner();
@@ -526,75 +534,5 @@ impl Settled {
             self.tables.audit()?;
         }
         Ok(())
-    }
-
-    fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
-        let reason = end.to_string();
-        self.tables.outbox().set_ending();
-        match end {
-            SessionEnd::Termination { .. } => {
-                // The next session of the router may not begin before its tables are on their way out.
-                let (own, is_alone) = shared.registry.own(&self.router, connection);
-                let of = if is_alone { PeersOf::Router } else { PeersOf::Named(names_of(&own)) };
-                let terminated = self.tables.terminate(of, &reason);
-                shared.registry.leave(&self.router, connection);
-                terminated
-            }
-            SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
-                self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
-            }
-            SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
-            SessionEnd::OutOfStep(_)
-            | SessionEnd::AddPath(_)
-            | SessionEnd::DatabaseDiffers
-            | SessionEnd::DatabaseRefused(_)
-            | SessionEnd::Spool(_)
-            | SessionEnd::SpoolDamaged(_)
-            | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
-            SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
-            SessionEnd::Stopping => {
-                shared.registry.leave(&self.router, connection);
-                self.tables.outbox().note(router_note(SessionEventKind::CollectorStopped, Some(&reason), None))?;
-                self.tables.close(SessionState::Stale, &reason)
-            }
-            // Another session of the router goes on, and takes what it does not begin for stale.
-            SessionEnd::Superseded => {
-                let marked = self.tables.mark_stale(&reason);
-                shared.registry.close(&self.router, connection);
-                marked.and_then(|()| self.tables.close(SessionState::Ended, &reason))
-            }
-            // The router has another owner: what is stored is theirs.
-            SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
-                shared.registry.leave(&self.router, connection);
-                self.tables.close(SessionState::Ended, &reason)
-            }
-        }
-    }
-
-    fn lose(
-        &mut self,
-        kind: SessionEventKind,
-        reason: &str,
-        shared: &Shared,
-        connection: &Connection,
-    ) -> Result<(), SessionEnd> {
-        use super::registry::Loss;
-        // Before another session of the router can begin them.
-        self.tables.mark_stale(reason)?;
-        let loss = match kind == SessionEventKind::SessionLost {
-            true => shared.registry.lose(&self.router, connection),
-            false => shared.registry.close(&self.router, connection),
-        };
-        match loss {
-            Loss::Replaced => self.tables.close(SessionState::Ended, reason),
-            Loss::Held => self.tables.note_loss(kind, reason),
-            Loss::Isolated { lost } => {
-                warn!("collector: {lost} sessions lost within seconds: holds do not expire until routers come back");
-                let reason_all = format!("{lost} sessions lost within seconds, holds suspended");
-                self.tables.outbox().note(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;
-                self.tables.note_loss(kind, reason)?;
-                self.tables.close(SessionState::Isolated, reason)
-            }
-        }
     }
 }

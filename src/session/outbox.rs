@@ -99,7 +99,7 @@ impl Outbox {
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
         self.read_at.get_or_insert_with(Instant::now);
         match &op {
-            StateOp::Route { change, .. } => self.weigh(change),
+            StateOp::Route { change, .. } => self.count_bytes(change),
             other => self.bytes += octets_beside(other),
         }
         self.ops.push(op);
@@ -113,14 +113,14 @@ impl Outbox {
     pub fn event(&mut self, mut event: RouteEvent) -> Result<(), SessionEnd> {
         event.doubts.is_replayed = self.is_replayed;
         self.read_at.get_or_insert_with(Instant::now);
-        self.weigh(&event.change);
+        self.count_bytes(&event.change);
         self.bytes += event.raw.as_ref().map_or(0, |raw| raw.len());
         self.events.push(event);
         self.pass_on_if_full()
     }
 
     /// Counts the bytes of a change; an attribute set is shared by all routes of its UPDATE, in both pieces.
-    fn weigh(&mut self, change: &RouteChange) {
+    fn count_bytes(&mut self, change: &RouteChange) {
         let RouteChange::Announce(route) = change else { return };
         if self.weighed.replace(route.shared_at()) != Some(route.shared_at()) {
             self.bytes += route.size();
@@ -138,12 +138,12 @@ impl Outbox {
     ///
     /// # Errors
     /// As [`Outbox::flush`].
-    pub fn note(&mut self, event: SessionEvent) -> Result<(), SessionEnd> {
+    pub fn session_event(&mut self, event: SessionEvent) -> Result<(), SessionEnd> {
         if self.repeats { Ok(()) } else { self.op(StateOp::SessionEvent(event)) }
     }
 
     /// Notes that the table had a message, whether or not a row changes by it.
-    pub fn seen(&mut self, table: &Arc<Table>) {
+    pub fn touch(&mut self, table: &Arc<Table>) {
         let is_last = self.tables.last().is_some_and(|last| Arc::ptr_eq(last, table));
         if !is_last && self.seen.insert(place(table)) {
             self.tables.push(Arc::clone(table));
@@ -162,7 +162,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As [`Outbox::flush`].
-    pub fn settle(&mut self) -> Result<(), SessionEnd> {
+    pub fn wait_until_stored(&mut self) -> Result<(), SessionEnd> {
         let read_at = self.read_at.unwrap_or_else(Instant::now);
         self.flush()?;
         self.read_at = Some(read_at);
@@ -262,7 +262,7 @@ fn place(table: &Arc<Table>) -> usize {
 mod tests {
     use super::*;
     use crate::model::{Afi, Nlri, Prefix, RouterId, Timestamp};
-    use crate::pipeline::{Doubts, EncodedRoute, SessionEvent, SessionEventKind, Was, channels};
+    use crate::pipeline::{Doubts, EncodedRoute, Existing, SessionEvent, SessionEventKind, channels};
     use crate::session::tables::router_note;
 
     /// The bytes of each attribute set, of each raw message, and how many of either make a piece full.
@@ -289,7 +289,7 @@ mod tests {
                 doubts: Doubts::default(),
             };
             outbox.event(event).unwrap();
-            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Was::Absent }).unwrap();
+            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Existing::No }).unwrap();
         }
         outbox.flush().unwrap();
         let state = receivers.state[0].try_iter().map(|item| match item {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use log::info;
 
 use super::SessionEnd;
-use super::changes::Slot;
+use super::anomaly::Anomaly;
+use super::changes::FamilyTable;
 use super::gone::Gone;
-use super::monitor::Monitor;
-use super::oddity::Oddity;
+use super::monitor::Session;
 use super::peer_records;
 use super::peers::{self, PeerId, Rank};
 use crate::model::{Afi, Timestamp};
@@ -16,23 +16,23 @@ use crate::pipeline::{SessionEventKind, StateOp};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{Information, PeerDown, PeerUp};
 
-impl Monitor {
+impl Session {
     pub(super) fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
-        self.odd_where([
-            (up.sent_open.bgp_id.is_unspecified(), Oddity::ZeroIdentifier),
-            (up.sent_open.is_dummy() || up.received_open.is_dummy(), Oddity::DummyOpen),
+        self.note_anomalies([
+            (up.sent_open.bgp_id.is_unspecified(), Anomaly::ZeroIdentifier),
+            (up.sent_open.is_dummy() || up.received_open.is_dummy(), Anomaly::DummyOpen),
         ]);
         self.odd_information(&up.information, Information::TABLE_NAME);
         let told = self.peers.peer_up(up);
         let repeated = told.rank == Rank::Further;
         if repeated {
-            self.odd(Oddity::RepeatedPeerUp);
+            self.note_anomaly(Anomaly::RepeatedPeerUp);
         }
         let other_id = self.identity.named_id().filter(|_| matches!(up.peer.rib, Rib::LocRib { .. }));
         let Some(settled) = &mut self.settled else { return Ok(()) };
         let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
         if !repeated {
-            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
+            settled.tables.outbox().session_event(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
         if !matches!(up.peer.rib, Rib::LocRib { .. }) {
             settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
@@ -46,22 +46,22 @@ impl Monitor {
         }
         if told.rank == Rank::Anew {
             info!("{}: {} has another BGP session, its tables are stale", settled.subject, told.id);
-            self.stored.forget(&told.id);
+            self.rib_filter.forget(&told.id);
             self.evidence.down(&told.id);
             settled.drifts.forget(&told.id);
             settled.tables.restart(&told.id)?;
         }
         let mut source = self.peers.source(&up.peer);
-        if let Some(view) = self.stored.expected(source.view) {
+        if let Some(view) = self.rib_filter.expected(source.view) {
             source.view = view;
             let families = self.peers.families(&up.peer);
             for afi in [Afi::Ipv4, Afi::Ipv6].into_iter().filter(|afi| families.contains(&(*afi).into())) {
                 let name = self.peers.table_name(&up.peer, afi.into());
-                settled.tables.begin(&source, &name, Slot::unicast(afi))?;
+                settled.tables.begin(&source, &name, FamilyTable::unicast(afi))?;
             }
         }
         if is_other {
-            self.odd(Oddity::OtherIdentifier);
+            self.note_anomaly(Anomaly::OtherIdentifier);
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Monitor {
             return Ok(());
         }
         self.peers.peer_down(&down.peer);
-        self.stored.forget(&peer);
+        self.rib_filter.forget(&peer);
         self.evidence.down(&peer);
         settled.drifts.forget(&peer);
         settled.remnants.down(&peer, received_at);
@@ -96,7 +96,11 @@ impl Monitor {
             self.peers.names().release(&peer, |_| true);
             info!("{}: {peer} down, its tables removed: {reason}", settled.subject);
         } else if was_up.is_some() {
-            settled.tables.outbox().note(peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(reason)))?;
+            settled.tables.outbox().session_event(peer_records::note(
+                SessionEventKind::PeerDown,
+                &down.peer,
+                Some(reason),
+            ))?;
         }
         Ok(())
     }

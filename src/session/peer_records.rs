@@ -1,4 +1,4 @@
-//! What Peer Up, Peer Down and Statistics Reports say of a neighbour, as rows of `peers`, `peer_statistics` and
+//! What Peer Up, Peer Down and Statistics Reports say of a peer, as rows of `peers`, `peer_statistics` and
 //! `session_events`. Pure.
 
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::changes::Part;
+use super::changes::TableKind;
 use super::held::Origin;
 use super::open_json;
 use super::peers::PeerId;
@@ -20,7 +20,7 @@ use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rd};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
 
-/// The key of a neighbour's, or of a Loc-RIB's, rows.
+/// The key of a peer's, or of a Loc-RIB's, rows.
 pub fn name(peer: &PeerKey) -> PeerName {
     let kind = match peer.kind {
         PeerKind::Global | PeerKind::GlobalVrf(_) => "global".to_owned(),
@@ -42,7 +42,7 @@ fn name_of(peer: &PeerId) -> PeerName {
 
 /// What a table is called and whose it is, as a row.
 pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableNameRecord {
-    let rd = if let Part::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
+    let rd = if let TableKind::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
     TableNameRecord {
         rib,
         peer: name_of(&origin.peer),
@@ -68,9 +68,9 @@ pub fn origin(record: &TableNameRecord) -> Option<Origin> {
     };
     let address = (!matches!(kind, PeerKind::LocRib(_))).then_some(*address);
     let part = match record.safi {
-        1 => Part::Unicast,
-        4 => Part::Labelled,
-        128 => Part::Vpn(record.route_distinguisher.parse().ok()?),
+        1 => TableKind::Unicast,
+        4 => TableKind::Labeled,
+        128 => TableKind::Vpn(record.route_distinguisher.parse().ok()?),
         _ => return None,
     };
     Some(Origin {
@@ -81,7 +81,7 @@ pub fn origin(record: &TableNameRecord) -> Option<Origin> {
     })
 }
 
-/// A neighbour came up.
+/// A peer came up.
 pub fn up(up: &PeerUp<'_>) -> PeerRecord {
     let capabilities = |all: &[_]| all.iter().map(open_json::capability).collect::<Value>();
     let description = up.information.iter().find(|tlv| tlv.type_code == Information::STRING);
@@ -107,7 +107,7 @@ pub fn up(up: &PeerUp<'_>) -> PeerRecord {
     }
 }
 
-/// A neighbour went down, or was never up.
+/// A peer went down, or was never up.
 pub fn down(down: &PeerDown<'_>) -> PeerRecord {
     PeerRecord {
         name: name(&down.peer.peer),
@@ -123,7 +123,7 @@ pub fn down(down: &PeerDown<'_>) -> PeerRecord {
     }
 }
 
-/// Headers of a neighbour that is not up name zero.
+/// Headers of a peer that is not up name zero.
 fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
     Some(peer.bgp_id).filter(|id| !id.is_unspecified())
 }
@@ -158,7 +158,7 @@ pub fn statistics(report: &StatisticsReport<'_>) -> Vec<StatisticRecord> {
     all.collect()
 }
 
-/// How a series names a neighbour: its address, with the distinguisher where there is one; a Loc-RIB has no address.
+/// How a series names a peer: its address, with the distinguisher where there is one; a Loc-RIB has no address.
 pub fn label(peer: &PeerName) -> String {
     let address = if peer.kind == "loc_rib" { peer.kind.clone() } else { peer.address.to_string() };
     if peer.distinguisher.is_empty() { address } else { format!("{} {address}", peer.distinguisher) }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::capabilities::{Capabilities, InUse, NlriForm};
 pub use super::table_names::Renamed;
 use super::table_names::{GivenNames, TableName, TableNames, escape};
-use crate::model::{AfiSafi, Asn, Neighbour, RibKind, Speaker, Text, View};
+use crate::model::{AdjRibKey, AfiSafi, Asn, PeerIds, RibKind, Text, View};
 use crate::wire::bgp::open::Open;
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
@@ -146,7 +146,7 @@ impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             None => f.write_str("Loc-RIB"),
-            Some(address) => write!(f, "neighbour {address} AS {}", self.asn),
+            Some(address) => write!(f, "peer {address} AS {}", self.asn),
         }?;
         let rd = self.kind.rd();
         if rd.is_zero() { Ok(()) } else { write!(f, " of {rd}") }
@@ -155,13 +155,13 @@ impl fmt::Display for PeerId {
 
 /// Whose tables a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct RibSource {
     /// The peer or instance: its Peer Down takes them away.
     pub peer: PeerId,
     /// Which of its RIBs.
     pub view: View,
     /// The peer's numbers.
-    pub speaker: Speaker,
+    pub speaker: PeerIds,
 }
 
 /// What the Peer Ups of one peer said.
@@ -344,15 +344,15 @@ impl Peers {
     }
 
     /// Whose tables routes under this per-peer header are in.
-    pub fn source(&self, header: &PerPeerHeader) -> Source {
+    pub fn source(&self, header: &PerPeerHeader) -> RibSource {
         let PeerKey { address, asn, bgp_id, .. } = header.peer;
-        let neighbour = |policy| Neighbour { address, policy };
+        let peer = |policy| AdjRibKey { address, policy };
         let (view, speaker) = match header.rib {
-            Rib::LocRib { .. } => (View::LocRib, Speaker::NONE),
-            Rib::AdjRibIn(policy) => (View::AdjRibIn(neighbour(policy)), Speaker { asn, bgp_id }),
-            Rib::AdjRibOut(policy) => (View::AdjRibOut(neighbour(policy)), Speaker { asn, bgp_id }),
+            Rib::LocRib { .. } => (View::LocRib, PeerIds::NONE),
+            Rib::AdjRibIn(policy) => (View::AdjRibIn(peer(policy)), PeerIds { asn, bgp_id }),
+            Rib::AdjRibOut(policy) => (View::AdjRibOut(peer(policy)), PeerIds { asn, bgp_id }),
         };
-        Source { peer: self.id(header), view, speaker }
+        RibSource { peer: self.id(header), view, speaker }
     }
 
     /// How the UPDATEs under this per-peer header are to be read.

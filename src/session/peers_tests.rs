@@ -75,7 +75,7 @@ fn several_peer_ups_of_one_instance_are_merged_and_a_peer_down_forgets_them() {
 }
 
 #[test]
-fn link_local_neighbours_of_two_interfaces_are_two() {
+fn link_local_peers_of_two_interfaces_are_two() {
     let mut peers = Peers::new();
     let of = |id: u8, rd: u8| {
         let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
@@ -110,9 +110,9 @@ fn tables_without_a_name_tlv() {
     assert_eq!(&*peers.table_name(&header, V4).stored, "inet.0");
     assert_eq!(&*peers.table_name(&header, V6).stored, "inet6.0");
     // FRR: the peer's description in the same TLV of a global peer.
-    let neighbour = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
-    peers.peer_up(&up(neighbour, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
-    assert_eq!(&*peers.table_name(&neighbour, V4).stored, "UNKNOWN");
+    let peer = self::header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    peers.peer_up(&up(peer, open(&[V4], &[]), open(&[V4], &[]), Some((0, b"to my upstream"))));
+    assert_eq!(&*peers.table_name(&peer, V4).stored, "UNKNOWN");
     // Version 4: the message itself may name it.
     let value = &b"violet"[..];
     let tlv = Tlv { type_code: 3, kind: TlvKind::TableName, enterprise: None, index: 0, value };
@@ -212,7 +212,7 @@ fn parallel_links_share_a_header() {
 
 #[test]
 fn several_labels_take_the_capability_in_both_opens() {
-    let labelled = |triples: &[u8]| {
+    let labeled = |triples: &[u8]| {
         let mut open = open(&[], &[]);
         open.capabilities.extend((!triples.is_empty()).then(|| Capability::Other { code: 8, value: triples.into() }));
         open
@@ -226,7 +226,7 @@ fn several_labels_take_the_capability_in_both_opens() {
         let mut peers = Peers::new();
         for (sent, received) in ups {
             for header in [incoming, instance] {
-                peers.peer_up(&up(header, labelled(sent), labelled(received), None));
+                peers.peer_up(&up(header, labeled(sent), labeled(received), None));
             }
         }
         let most = |header| [v4, vpn].map(|family| peers.context(header).labels.most(family));

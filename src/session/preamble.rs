@@ -235,8 +235,8 @@ mod tests {
         assert!(preamble.size() <= SIZE_MAX && size > SIZE_MAX - (2 << 20) && size < preamble.size(), "{size}");
     }
 
-    /// A neighbour at an address that others have, too, told apart by one of its other fields.
-    fn neighbour(type_code: u8, link_local: bool, distinguisher: u8, asn: u8, bgp_id: u8) -> Vec<u8> {
+    /// A peer at an address that others have, too, told apart by one of its other fields.
+    fn peer(type_code: u8, link_local: bool, distinguisher: u8, asn: u8, bgp_id: u8) -> Vec<u8> {
         let mut bytes = message(type_code, u8::from(distinguisher > 0), 1, 0);
         if link_local {
             bytes[7] = 0x80;
@@ -270,7 +270,7 @@ mod tests {
         let after = |downs: &[Vec<u8>]| {
             let mut preamble = Preamble::default();
             let ups = [(false, 0, 1, 1), (false, 7, 1, 1), (false, 0, 2, 1), (true, 0, 1, 1), (true, 0, 1, 2)];
-            let ups: Vec<_> = ups.iter().map(|(ll, rd, asn, id)| neighbour(3, *ll, *rd, *asn, *id)).collect();
+            let ups: Vec<_> = ups.iter().map(|(ll, rd, asn, id)| peer(3, *ll, *rd, *asn, *id)).collect();
             for bytes in ups.iter().chain(downs) {
                 preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
             }
@@ -279,11 +279,11 @@ mod tests {
             (0..ups.len()).filter(|number| left.contains(&&*ups[*number])).collect::<Vec<_>>()
         };
         assert_eq!(after(&[]), [0, 1, 2, 3, 4]);
-        assert_eq!(after(&[neighbour(2, false, 0, 1, 1)]), [1, 2, 3, 4]);
-        assert_eq!(after(&[neighbour(2, false, 7, 1, 1)]), [0, 2, 3, 4]);
-        assert_eq!(after(&[neighbour(2, true, 0, 1, 2)]), [0, 1, 2, 3]);
+        assert_eq!(after(&[peer(2, false, 0, 1, 1)]), [1, 2, 3, 4]);
+        assert_eq!(after(&[peer(2, false, 7, 1, 1)]), [0, 2, 3, 4]);
+        assert_eq!(after(&[peer(2, true, 0, 1, 2)]), [0, 1, 2, 3]);
         // A Peer Down may leave the AS and the identifier out: it is the only one that it can be, or none.
-        assert_eq!(after(&[neighbour(2, false, 0, 1, 0), neighbour(2, false, 0, 0, 0)]), [1, 3, 4]);
-        assert_eq!(after(&[neighbour(2, true, 0, 1, 0)]), [0, 1, 2, 3, 4]);
+        assert_eq!(after(&[peer(2, false, 0, 1, 0), peer(2, false, 0, 0, 0)]), [1, 3, 4]);
+        assert_eq!(after(&[peer(2, true, 0, 1, 0)]), [0, 1, 2, 3, 4]);
     }
 }

@@ -5,7 +5,7 @@
 //! same, which takes less to see than to compare what they mean, and nothing has been learned of any peer.
 
 use super::add_path::{Evidence, Of};
-use super::peers::{Peers, Source};
+use super::peers::{Peers, RibSource};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::{Frame, PerPeerHeader};
 
@@ -13,7 +13,7 @@ use crate::wire::bmp::{Frame, PerPeerHeader};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Whose tables the routes are in.
-    pub source: Source,
+    pub source: RibSource,
     /// Whether a Peer Up of the peer or instance came, and no Peer Down since.
     pub is_up: bool,
     /// By the capabilities alone.

@@ -1,16 +1,16 @@
 //! How a session compares what it has stored with what the router says of itself, and what it does about it.
 
 use super::SessionEnd;
+use super::anomaly::Anomaly;
 use super::drift;
-use super::monitor::{Monitor, Settled};
-use super::oddity::Oddity;
+use super::monitor::{IdentifiedRouter, Session};
 use super::peer_records;
 use super::remnants;
 use crate::model::{Timestamp, View};
 use crate::pipeline::StateOp;
 use crate::wire::bmp::StatisticsReport;
 
-impl Monitor {
+impl Session {
     pub(super) fn statistics(
         &mut self,
         report: &StatisticsReport<'_>,
@@ -21,7 +21,7 @@ impl Monitor {
         peer_records::measure(&settled.meter.statistics, &all);
         settled.tables.outbox().op(StateOp::Statistics(all))?;
         let source = self.peers.source(&report.peer);
-        if source.view == View::LocRib && self.oddities.of(Oddity::FilteredLocRib) > 0 {
+        if source.view == View::LocRib && self.anomalies.of(Anomaly::FilteredLocRib) > 0 {
             return Ok(());
         }
         if let Some(routes) = remnants::at_most(report) {
@@ -54,7 +54,7 @@ impl Monitor {
     }
 }
 
-impl Settled {
+impl IdentifiedRouter {
     fn measure_drift(&self) {
         let mut by_rib = self.drifts.by_rib();
         by_rib.extend(self.remnants.excess().map(|routes| (drift::rib_name(View::LocRib), routes)));

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 pub use super::connection::Connection;
 use super::connection::{Liveness, PROBE_MAX};
+use super::peer_ids::{Sessions, Speech};
 use super::peers::PeerId;
-use super::speakers::{Sessions, Speech};
 use crate::model::{RouterId, Timestamp};
 
 /// Losses within this time count as one event, for the question who is cut off.
@@ -43,8 +43,8 @@ pub struct Registry {
     /// Told when a router may have become free.
     freed: Condvar,
     /// How long stale tables stay; zero: not at all, whatever happens.
-    hold: Duration,
-    isolation_hold: Duration,
+    stale_time: Duration,
+    mass_loss_stale: Duration,
     /// [`LASTED_MIN`].
     lasted_min: Duration,
 }
@@ -112,7 +112,7 @@ pub struct Joined {
 
 /// How many connections there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Most {
+pub struct ConnectionLimits {
     /// Of all routers together.
     pub sessions: usize,
     /// Of those from one source address.
@@ -121,26 +121,26 @@ pub struct Most {
 
 /// Which bound of [`Most`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum LimitReached {
     /// That of all routers together.
     Sessions,
     /// That of the source address.
     Address,
 }
 
-impl Full {
+impl LimitReached {
     /// Its name in metrics.
     pub fn label(self) -> &'static str {
         match self {
-            Full::Sessions => "max_sessions",
-            Full::Address => "max_sessions_per_address",
+            LimitReached::Sessions => "max_sessions",
+            LimitReached::Address => "max_sessions_per_address",
         }
     }
 }
 
 /// Why a session does not get its router.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NoClaim {
+pub enum ClaimError {
     /// Another session has it and keeps it.
     Conflict {
         /// Where the other session comes from.
@@ -152,7 +152,7 @@ pub enum NoClaim {
 
 /// Whether a session gets its router now.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum ClaimState {
     /// It has it.
     Taken,
     /// What came before it is still being applied.
@@ -162,11 +162,11 @@ enum Turn {
 }
 
 impl Registry {
-    /// No sessions; `hold` is how long rows of a lost router stay, `isolation_hold` how long when most are lost at once.
+    /// No sessions; `stale_time` is how long rows of a lost router stay, `mass_loss_stale` how long when most are lost at once.
     /// Sessions are numbered from `first_number`.
-    pub fn new(hold: Duration, isolation_hold: Duration, first_number: u64) -> Registry {
+    pub fn new(stale_time: Duration, mass_loss_stale: Duration, first_number: u64) -> Registry {
         let inner = Mutex::new(Inner { next_number: first_number, ..Inner::default() });
-        Registry { inner, freed: Condvar::new(), hold, isolation_hold, lasted_min: LASTED_MIN }
+        Registry { inner, freed: Condvar::new(), stale_time, mass_loss_stale, lasted_min: LASTED_MIN }
     }
 
     /// Tells what the database knows: identifiers by source address.
@@ -181,13 +181,18 @@ impl Registry {
     ///
     /// # Errors
     /// There are as many as there may be.
-    pub fn connect(&self, source: IpAddr, socket: TcpStream, most: Most) -> Result<Arc<Connection>, Full> {
+    pub fn connect(
+        &self,
+        source: IpAddr,
+        socket: TcpStream,
+        most: ConnectionLimits,
+    ) -> Result<Arc<Connection>, LimitReached> {
         let mut inner = self.lock();
         if inner.connections.len() >= most.sessions {
-            return Err(Full::Sessions);
+            return Err(LimitReached::Sessions);
         }
         if inner.connections.values().filter(|connection| connection.source == source).count() >= most.per_address {
-            return Err(Full::Address);
+            return Err(LimitReached::Address);
         }
         let number = inner.next_number;
         inner.next_number += 1;
@@ -232,7 +237,7 @@ impl Registry {
     }
 
     /// A session has read all that came, and does not know its router by that: newer ones need not wait for it.
-    pub fn heard_out(&self, connection: &Connection) {
+    pub fn is_still_unidentified(&self, connection: &Connection) {
         if self.lock().forget_unnamed(connection) {
             self.freed.notify_all();
         }
@@ -252,17 +257,17 @@ impl Registry {
         router: &RouterId,
         connection: &Arc<Connection>,
         is_over: impl Fn() -> bool,
-    ) -> Result<Joined, NoClaim> {
+    ) -> Result<Joined, ClaimError> {
         let since = Instant::now();
         let mut inner = self.lock();
         inner.forget_unnamed(connection);
         inner.waiting.entry(router.clone()).or_default().insert(connection.number());
         let result = loop {
             match inner.try_claim(router, connection, since.elapsed()) {
-                Turn::Taken => break Ok(inner.joined(router, connection)),
-                Turn::Conflict(holder) => break Err(NoClaim::Conflict { holder }),
-                Turn::Wait if is_over() => break Err(NoClaim::GaveUp),
-                Turn::Wait => {
+                ClaimState::Taken => break Ok(inner.joined(router, connection)),
+                ClaimState::Conflict(holder) => break Err(ClaimError::Conflict { holder }),
+                ClaimState::Wait if is_over() => break Err(ClaimError::GaveUp),
+                ClaimState::Wait => {
                     inner = self.freed.wait_timeout(inner, WAIT).unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
@@ -335,7 +340,7 @@ impl Registry {
         sessions.map_or((Vec::new(), true), |sessions| (sessions.own(connection.number()), sessions.live.len() <= 1))
     }
 
-    /// Peers whose session was lost a hold ago, and which no other session of their router speaks of.
+    /// Peers whose session was lost a stale time ago, and which no other session of their router speaks of.
     pub fn take_gone(&self) -> Vec<Gone> {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -369,8 +374,8 @@ impl Registry {
         let lost = inner.losses.len();
         let lasted = |sessions: &&Sessions| sessions.live.values().any(|live| live.connection.age() >= self.lasted_min);
         let before = lost + inner.routers.values().filter(lasted).count();
-        if inner.isolated.is_none() && !self.hold.is_zero() && lost >= MASS_LOSS_MIN && lost * 2 > before {
-            inner.isolated = Some(Isolation { until: now + self.isolation_hold, sessions: before.div_ceil(2) });
+        if inner.isolated.is_none() && !self.stale_time.is_zero() && lost >= MASS_LOSS_MIN && lost * 2 > before {
+            inner.isolated = Some(Isolation { until: now + self.mass_loss_stale, sessions: before.div_ceil(2) });
             return Loss::Isolated { lost };
         }
         Loss::Held
@@ -384,7 +389,7 @@ impl Registry {
     fn release(&self, inner: &mut Inner, router: &RouterId, connection: &Connection) -> Loss {
         let Some(peers) = inner.release(router, connection) else { return Loss::Replaced };
         if !peers.is_empty() && inner.routers.contains_key(router) {
-            inner.gone.push(Gone { router: router.clone(), peers, at: Instant::now() + self.hold });
+            inner.gone.push(Gone { router: router.clone(), peers, at: Instant::now() + self.stale_time });
         }
         self.freed.notify_all();
         Loss::Held
@@ -463,7 +468,7 @@ impl Registry {
 }
 
 impl Inner {
-    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waited: Duration) -> Turn {
+    fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waited: Duration) -> ClaimState {
         let (number, source) = (connection.number(), connection.source);
         for live in self.routers.get(router).iter().flat_map(|sessions| sessions.live.values()) {
             let holder = &live.connection;
@@ -471,22 +476,22 @@ impl Inner {
             if !is_same && holder.socket().is_some() && !holder.is_superseded() {
                 holder.probe();
                 match holder.liveness() {
-                    Liveness::Alive => return Turn::Conflict(holder.source),
-                    Liveness::Unknown if waited >= PROBE_MAX => return Turn::Conflict(holder.source),
+                    Liveness::Alive => return ClaimState::Conflict(holder.source),
+                    Liveness::Unknown if waited >= PROBE_MAX => return ClaimState::Conflict(holder.source),
                     Liveness::Unknown => {}
                     Liveness::Dead => holder.supersede(),
                 }
-                return Turn::Wait;
+                return ClaimState::Wait;
             }
             // One that its router has closed, or a spooled one, comes to its end; one that has just come is not known to
             // the database yet.
             let is_ending = holder.is_superseded() || holder.is_closed_by_router();
             if !is_same || is_ending && holder.number() < number {
                 holder.supersede();
-                return Turn::Wait;
+                return ClaimState::Wait;
             }
             if live.began.is_none() {
-                return Turn::Wait;
+                return ClaimState::Wait;
             }
         }
         let is_first = |waiting: &BTreeSet<u64>| waiting.first().is_none_or(|first| *first >= number);
@@ -500,7 +505,7 @@ impl Inner {
             || connection.socket().is_some()
                 && (self.spooled.iter().any(comes_before) || waited < UNNAMED_MAX && may_be_older)
         {
-            return Turn::Wait;
+            return ClaimState::Wait;
         }
         let sessions = self.routers.entry(router.clone()).or_default();
         // The older one may be dead: that is found out sooner than usual.
@@ -513,7 +518,7 @@ impl Inner {
         if self.isolated.is_some_and(|isolation| self.routers.len() >= isolation.sessions) {
             self.isolated = None;
         }
-        Turn::Taken
+        ClaimState::Taken
     }
 
     fn joined(&self, router: &RouterId, connection: &Connection) -> Joined {
@@ -525,7 +530,7 @@ impl Inner {
         }
     }
 
-    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::speakers::Live> {
+    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::peer_ids::Live> {
         self.routers.get_mut(router)?.live.get_mut(&connection.number())
     }
 

@@ -3,8 +3,8 @@
 use super::*;
 use std::net::TcpListener;
 
-const HOLD: Duration = Duration::from_secs(900);
-const TEN: Most = Most { sessions: 10, per_address: 10 };
+const STALE_TIME: Duration = Duration::from_secs(900);
+const TEN: ConnectionLimits = ConnectionLimits { sessions: 10, per_address: 10 };
 
 fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -20,7 +20,7 @@ fn claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) {
 }
 
 /// A claim that waits for nothing.
-fn try_claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) -> Result<(), NoClaim> {
+fn try_claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) -> Result<(), ClaimError> {
     registry.claim(router, connection, || true).map(|_| ())
 }
 
@@ -37,24 +37,24 @@ fn speak(registry: &Registry, router: &RouterId, connection: &Connection, number
 
 #[test]
 fn one_address_cannot_take_every_place() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = |source: &str| {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        registry.connect(source.parse().unwrap(), socket, Most { sessions: 3, per_address: 2 })
+        registry.connect(source.parse().unwrap(), socket, ConnectionLimits { sessions: 3, per_address: 2 })
     };
     let first = connect("192.0.2.1").unwrap();
     connect("192.0.2.1").unwrap();
-    assert_eq!(connect("192.0.2.1").err(), Some(Full::Address));
+    assert_eq!(connect("192.0.2.1").err(), Some(LimitReached::Address));
     connect("192.0.2.2").unwrap();
-    assert_eq!(connect("192.0.2.3").err(), Some(Full::Sessions));
+    assert_eq!(connect("192.0.2.3").err(), Some(LimitReached::Sessions));
     registry.disconnect(&first);
     connect("192.0.2.1").unwrap();
 }
 
 #[test]
 fn sessions_of_one_address_share_a_router_peer_by_peer() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
     claim(&registry, &router, &first);
@@ -88,7 +88,7 @@ fn sessions_of_one_address_share_a_router_peer_by_peer() {
 
 #[test]
 fn a_busy_session_gives_its_peer_up_after_a_while() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
     claim(&registry, &router, &first);
@@ -115,7 +115,7 @@ fn a_busy_session_gives_its_peer_up_after_a_while() {
 
 #[test]
 fn peers_of_a_lost_session_are_gone_unless_another_speaks_of_them() {
-    let registry = Registry::new(Duration::ZERO, HOLD, 100);
+    let registry = Registry::new(Duration::ZERO, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let [first, second] = [(); 2].map(|()| {
         let session = connect(&registry, "192.0.2.1");
@@ -137,7 +137,7 @@ fn peers_of_a_lost_session_are_gone_unless_another_speaks_of_them() {
 
 #[test]
 fn one_that_its_router_has_closed_comes_to_its_end_first() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -149,7 +149,7 @@ fn one_that_its_router_has_closed_comes_to_its_end_first() {
     while !first.is_closed_by_router() {
         std::thread::yield_now();
     }
-    assert_eq!(try_claim(&registry, &router, &second), Err(NoClaim::GaveUp));
+    assert_eq!(try_claim(&registry, &router, &second), Err(ClaimError::GaveUp));
     assert!(first.is_superseded());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.claim(&router, &second, || false).map(|_| ()));
@@ -160,19 +160,19 @@ fn one_that_its_router_has_closed_comes_to_its_end_first() {
 
 #[test]
 fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let first = connect(&registry, "192.0.2.1");
     claim(&registry, &router, &first);
     let second = connect(&registry, "192.0.2.3");
     let began = Instant::now();
-    let conflict = NoClaim::Conflict { holder: first.source };
+    let conflict = ClaimError::Conflict { holder: first.source };
     // It has said nothing, its end of the connection answers: the kernel's word counts.
     assert_eq!(registry.claim(&router, &second, || false).map(|_| ()), Err(conflict));
     assert!(began.elapsed() < PROBE_MAX && !first.is_superseded());
     // Nobody is at the other end any more.
     first.is_dead.store(true, std::sync::atomic::Ordering::Release);
-    assert_eq!(try_claim(&registry, &router, &second), Err(NoClaim::GaveUp));
+    assert_eq!(try_claim(&registry, &router, &second), Err(ClaimError::GaveUp));
     assert!(first.is_superseded());
     registry.close(&router, &first);
     assert_eq!(try_claim(&registry, &router, &second), Ok(()));
@@ -181,7 +181,7 @@ fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
 
 #[test]
 fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_input() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let (router, source) = (RouterId::new("10.0.0.1"), "192.0.2.1");
     registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
     let sessions: Vec<_> = (0..3).map(|_| connect(&registry, source)).collect();
@@ -212,14 +212,14 @@ fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_inp
 
 #[test]
 fn a_newer_session_waits_for_older_ones_that_may_be_its_router() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let [silent, older, newer] = [(); 3].map(|()| connect(&registry, "192.0.2.1"));
     let other = connect(&registry, "192.0.2.2");
     claim(&registry, &RouterId::new("10.0.0.2"), &other);
-    let is_over = || Err(NoClaim::GaveUp);
+    let is_over = || Err(ClaimError::GaveUp);
     assert_eq!(try_claim(&registry, &router, &newer), is_over(), "two may be the router's older ones");
-    registry.heard_out(&silent);
+    registry.is_still_unidentified(&silent);
     assert_eq!(try_claim(&registry, &router, &newer), is_over(), "the other's thread has not run yet");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.claim(&router, &newer, || false).map(|_| ()));
@@ -232,7 +232,7 @@ fn a_newer_session_waits_for_older_ones_that_may_be_its_router() {
 
 #[test]
 fn a_connection_that_is_gone_is_not_waited_for() {
-    let registry = Registry::new(HOLD, HOLD, 100);
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let [older, newer] = [(); 2].map(|()| connect(&registry, "192.0.2.1"));
     registry.disconnect(&older);
@@ -241,8 +241,8 @@ fn a_connection_that_is_gone_is_not_waited_for() {
 }
 
 /// Four routers with a session each, and a registry for which a session has lasted when it was there for `lasted`.
-fn four(hold: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc<Connection>)>) {
-    let mut registry = Registry::new(hold, HOLD, 100);
+fn four(stale_time: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc<Connection>)>) {
+    let mut registry = Registry::new(stale_time, STALE_TIME, 100);
     registry.lasted_min = lasted;
     let sessions = (1..=4).map(|i| {
         let (router, session) = (RouterId::new(&format!("10.0.0.{i}")), connect(&registry, &format!("192.0.2.{i}")));
@@ -255,7 +255,7 @@ fn four(hold: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc<Conne
 
 #[test]
 fn when_most_sessions_vanish_at_once_nothing_expires() {
-    let (registry, sessions) = four(HOLD, Duration::ZERO);
+    let (registry, sessions) = four(STALE_TIME, Duration::ZERO);
     let lose = |i: usize| registry.lose(&sessions[i].0, &sessions[i].1);
     assert_eq!((lose(0), lose(1)), (Loss::Held, Loss::Held));
     assert!(!registry.is_isolated());
@@ -276,7 +276,7 @@ fn a_hold_of_nothing_is_not_stretched() {
 
 #[test]
 fn sessions_that_never_lasted_do_not_isolate() {
-    let (registry, sessions) = four(HOLD, LASTED_MIN);
+    let (registry, sessions) = four(STALE_TIME, LASTED_MIN);
     for (router, session) in &sessions {
         assert_eq!(registry.lose(router, session), Loss::Held);
     }
@@ -285,7 +285,7 @@ fn sessions_that_never_lasted_do_not_isolate() {
 
 #[test]
 fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
-    let mut registry = Registry::new(HOLD, HOLD, 100);
+    let mut registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     registry.lasted_min = Duration::ZERO;
     let router = RouterId::new("10.0.0.1");
     for _ in 0..2 * MASS_LOSS_MIN {
@@ -298,7 +298,7 @@ fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
 
 #[test]
 fn sessions_that_the_collector_ends_itself_do_not_cut_it_off() {
-    let (registry, sessions) = four(HOLD, Duration::ZERO);
+    let (registry, sessions) = four(STALE_TIME, Duration::ZERO);
     for (router, session) in &sessions {
         assert_eq!(registry.close(router, session), Loss::Held);
         assert_eq!(registry.close(router, session), Loss::Replaced);

@@ -1,16 +1,16 @@
-//! Routes that a router may have left in its Loc-RIB when a neighbour went down.
+//! Routes that a router may have left in its Loc-RIB when a peer went down.
 //!
-//! FRR 10.3 says nothing of the Loc-RIB routes that go with a neighbour: what it queues of a neighbour that is down by the
-//! time it writes is dropped. It does not report the size of its Loc-RIB either, and what it reports of its neighbours is no
+//! FRR 10.3 says nothing of the Loc-RIB routes that go with a peer: what it queues of a peer that is down by the
+//! time it writes is dropped. It does not report the size of its Loc-RIB either, and what it reports of its peers is no
 //! measure: most routes have several. So nothing in such a session tells whether routes were left behind; only a new dump
-//! does. The session of a router that does not count its Loc-RIB is closed when neighbours that may have had more than the
+//! does. The session of a router that does not count its Loc-RIB is closed when peers that may have had more than the
 //! share of the routes went down, the time of the rule ago.
 //!
-//! Where a neighbour asked for graceful restart the router keeps its routes meanwhile, and forgets them when that is over: the time
+//! Where a peer asked for graceful restart the router keeps its routes meanwhile, and forgets them when that is over: the time
 //! begins then.
 //!
 //! What the new dump leaves out is what had been left behind. Where that is no more than the share, the router withdraws what
-//! it has to: it is bothered again only after neighbours went down anew, and after twice the time.
+//! it has to: it is bothered again only after peers went down anew, and after twice the time.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -26,7 +26,7 @@ use crate::wire::bmp::{StatisticValue, StatisticsReport};
 /// How often a busy session looks at its Loc-RIB; less than the second after which a silent one looks at its timers.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The Loc-RIBs of a router, all together: what a neighbour of one VRF sends may be imported into another.
+/// The Loc-RIBs of a router, all together: what a peer of one VRF sends may be imported into another.
 const LOC_RIB: RibOf = RibOf {
     peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
     view: View::LocRib,
@@ -42,7 +42,7 @@ pub struct LocRibs {
     pub left_out: u64,
 }
 
-/// How many routes a neighbour has by a report at most: those that it sends (statistic 7) or, where that is not counted, those of them that
+/// How many routes a peer has by a report at most: those that it sends (statistic 7) or, where that is not counted, those of them that
 /// are accepted (8).
 pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
     let number = |value| if let StatisticValue::Number(routes) = value { Some(routes) } else { None };
@@ -51,7 +51,7 @@ pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Neighbour {
+struct AdjRibKey {
     /// How many routes it has at most; `None`: it was not said.
     at_most: Option<u64>,
     /// For how long its routes stay while it restarts.
@@ -63,7 +63,7 @@ struct Neighbour {
 pub struct Remnants {
     rule: Option<ResyncOnDrift>,
     /// Those that are up.
-    neighbours: HashMap<PeerId, Neighbour>,
+    peers: HashMap<PeerId, AdjRibKey>,
     /// How many of them it was not said of.
     silent: usize,
     /// The sum over the others.
@@ -89,7 +89,7 @@ impl Remnants {
     pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> Remnants {
         Remnants {
             rule,
-            neighbours: HashMap::new(),
+            peers: HashMap::new(),
             silent: 0,
             reported: 0,
             is_reported: false,
@@ -103,21 +103,21 @@ impl Remnants {
         }
     }
 
-    /// A neighbour is up; its routes stay for `restart_time` while it restarts.
+    /// A peer is up; its routes stay for `restart_time` while it restarts.
     pub fn up(&mut self, peer: PeerId, restart_time: Duration) {
-        self.neighbours
+        self.peers
             .entry(peer)
             .or_insert_with(|| {
                 self.silent += 1;
-                Neighbour::default()
+                AdjRibKey::default()
             })
             .restart_time = restart_time;
     }
 
-    /// How many routes a neighbour has at most.
+    /// How many routes a peer has at most.
     pub fn report(&mut self, peer: &PeerId, at_most: u64) {
-        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
-        let before = neighbour.at_most.replace(at_most);
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        let before = peer.at_most.replace(at_most);
         self.silent -= usize::from(before.is_none());
         self.reported = self.reported - u128::from(before.unwrap_or(0)) + u128::from(at_most);
         self.is_reported = true;
@@ -128,16 +128,16 @@ impl Remnants {
         self.is_counted = true;
     }
 
-    /// A neighbour went down. One that was not up had nothing.
+    /// A peer went down. One that was not up had nothing.
     pub fn down(&mut self, peer: &PeerId, at: Timestamp) {
-        let Some(Neighbour { at_most, restart_time }) = self.neighbours.remove(peer) else { return };
+        let Some(AdjRibKey { at_most, restart_time }) = self.peers.remove(peer) else { return };
         self.silent -= usize::from(at_most.is_none());
         self.reported -= u128::from(at_most.unwrap_or(0));
         self.lost = self.lost.saturating_add(at_most.unwrap_or(u64::MAX));
         self.kept_until = self.kept_until.max(Some(later(at, restart_time)));
     }
 
-    /// By how many routes the Loc-RIBs, when they were looked at, had more than all neighbours that are up have together: some were left
+    /// By how many routes the Loc-RIBs, when they were looked at, had more than all peers that are up have together: some were left
     /// behind, or are the router's own. `None` where the router says too little, or counts them itself.
     pub fn excess(&self) -> Option<u64> {
         self.excess
@@ -179,7 +179,7 @@ impl Remnants {
         resyncs.note(router, &LOC_RIB);
         let seconds = lasting.as_secs();
         Some(format!(
-            "{LOC_RIB}: {routes} routes stored, up to {left} left behind by neighbours that went down, for {seconds} s"
+            "{LOC_RIB}: {routes} routes stored, up to {left} left behind by peers that went down, for {seconds} s"
         ))
     }
 }
@@ -193,13 +193,13 @@ mod tests {
     use super::*;
     use crate::config::resync::resync_on_drift;
 
-    fn neighbour(number: u8) -> PeerId {
+    fn peer(number: u8) -> PeerId {
         let address = Ipv4Addr::new(192, 0, 2, number);
         PeerId { kind: PeerKind::Global, address: Some(address.into()), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED }
     }
 
     fn down(remnants: &mut Remnants, number: u8) {
-        remnants.down(&neighbour(number), Timestamp::from_unix_micros(0));
+        remnants.down(&peer(number), Timestamp::from_unix_micros(0));
     }
 
     /// One router's sessions.
@@ -213,12 +213,12 @@ mod tests {
             Router { resyncs: Resyncs::default(), now: 0 }
         }
 
-        /// A session with these neighbours up.
-        fn session(&self, rule: &str, neighbours: &[(u8, u64)]) -> Remnants {
+        /// A session with these peers up.
+        fn session(&self, rule: &str, peers: &[(u8, u64)]) -> Remnants {
             let mut remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
-            for (number, routes) in neighbours {
-                remnants.up(neighbour(*number), Duration::ZERO);
-                remnants.report(&neighbour(*number), *routes);
+            for (number, routes) in peers {
+                remnants.up(peer(*number), Duration::ZERO);
+                remnants.report(&peer(*number), *routes);
             }
             remnants
         }
@@ -229,11 +229,11 @@ mod tests {
             remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
         }
 
-        /// After how many seconds the session is closed for what neighbour 1 may have left; each new dump leaves out so many.
+        /// After how many seconds the session is closed for what peer 1 may have left; each new dump leaves out so many.
         fn closed_after(&mut self, left_out: u64) -> Option<i64> {
             let mut remnants = self.session("1%,60s", &[(1, 50), (2, 60)]);
             assert_eq!(self.look(&mut remnants, 100, left_out, 0), None);
-            // Whatever happens, as long as no neighbour goes down it is left alone.
+            // Whatever happens, as long as no peer goes down it is left alone.
             assert_eq!(self.look(&mut remnants, 100, left_out, 1_000_000), None);
             down(&mut remnants, 1);
             (0..200_000).find(|second| self.look(&mut remnants, 100, left_out, (*second).min(1)).is_some())
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_neighbours_may_have_left_behind_needs_a_dump_when_the_time_is_over() {
+    fn what_peers_may_have_left_behind_needs_a_dump_when_the_time_is_over() {
         let mut router = Router::new();
         let mut remnants = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
         down(&mut remnants, 9);
@@ -251,9 +251,9 @@ mod tests {
         assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "the share is reached, and the time begins");
         assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
         let why = router.look(&mut remnants, 100, 0, 1).unwrap();
-        assert_eq!(why, "loc-rib: 100 routes stored, up to 11 left behind by neighbours that went down, for 60 s");
+        assert_eq!(why, "loc-rib: 100 routes stored, up to 11 left behind by peers that went down, for 60 s");
         let mut remnants = router.session("10%,60s", &[(1, 50)]);
-        remnants.up(neighbour(2), Duration::ZERO);
+        remnants.up(peer(2), Duration::ZERO);
         down(&mut remnants, 2);
         assert_eq!(router.look(&mut remnants, 100, 20, 0), None);
         let why = router.look(&mut remnants, 100, 20, 60).unwrap();
@@ -261,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_router_keeps_for_a_neighbour_that_restarts_is_not_left_behind_yet() {
+    fn what_a_router_keeps_for_a_peer_that_restarts_is_not_left_behind_yet() {
         let mut router = Router::new();
         let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
-        remnants.up(neighbour(1), Duration::from_secs(120));
+        remnants.up(peer(1), Duration::from_secs(120));
         down(&mut remnants, 2);
         down(&mut remnants, 1);
         assert_eq!(router.look(&mut remnants, 100, 0, 119), None);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_all_neighbours_have_is_known_once_all_were_reported() {
+    fn what_is_more_than_all_peers_have_is_known_once_all_were_reported() {
         let mut router = Router::new();
         let mut remnants = router.session("", &[(1, 50), (2, 60)]);
         let mut excess = |remnants: &mut Remnants, routes| {
@@ -313,11 +313,11 @@ mod tests {
             remnants.excess()
         };
         assert_eq!((excess(&mut remnants, 100), excess(&mut remnants, 112)), (Some(0), Some(2)));
-        remnants.up(neighbour(3), Duration::ZERO);
+        remnants.up(peer(3), Duration::ZERO);
         assert_eq!(excess(&mut remnants, 112), None);
-        remnants.report(&neighbour(3), 1);
-        remnants.up(neighbour(3), Duration::ZERO);
-        remnants.report(&neighbour(2), 61);
+        remnants.report(&peer(3), 1);
+        remnants.up(peer(3), Duration::ZERO);
+        remnants.report(&peer(2), 61);
         assert_eq!(excess(&mut remnants, 113), Some(1));
         down(&mut remnants, 1);
         assert_eq!(excess(&mut remnants, 113), Some(51));

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use log::{debug, info, warn};
 
 use super::add_path::{Kept, KeptMessage, News, Of};
-use super::changes::{Changes, PathIds, Slot};
-use super::monitor::{Monitor, Settled};
-use super::oddity::Oddity;
-use super::peers::Source;
-use super::synced_table::Writer;
+use super::anomaly::Anomaly;
+use super::changes::{Changes, FamilyTable, PathIds};
+use super::monitor::{IdentifiedRouter, Session};
+use super::peers::RibSource;
+use super::rib_table::Writer;
 use super::table_names::TableName;
-use super::tables::{Stamp, Tables, key_of};
+use super::tables::{RouterTables, Stamp, key_of};
 use super::{RawBytes, SessionEnd};
 use crate::model::{AfiSafi, Nlri, Prefix, Timestamp};
-use crate::pipeline::{Doubts, RouteChange, StateOp, Was, WithdrawReason};
+use crate::pipeline::{Doubts, Existing, RouteChange, StateOp, WithdrawReason};
 use crate::wire::bgp::add_path::AddPath;
 use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
@@ -29,7 +29,7 @@ struct Reread<'a> {
     right: Changes<'a>,
 }
 
-impl Monitor {
+impl Session {
     /// Learns what a message shows of path identifiers, before it is applied itself. `negotiated` is how the peer's messages
     /// are to be read by its capabilities.
     ///
@@ -39,7 +39,7 @@ impl Monitor {
     pub(super) fn learn_add_path(
         &mut self,
         frame: &Frame<'_>,
-        source: &Source,
+        source: &RibSource,
         negotiated: DecodeContext,
         monitoring: &RouteMonitoring<'_>,
         decoded: &Decoded<'_, '_>,
@@ -56,7 +56,7 @@ impl Monitor {
     fn learn(
         &mut self,
         frame: &Frame<'_>,
-        source: &Source,
+        source: &RibSource,
         negotiated: DecodeContext,
         monitoring: &RouteMonitoring<'_>,
         decoded: &Decoded<'_, '_>,
@@ -73,7 +73,7 @@ impl Monitor {
                 continue;
             }
             let nlri = nlri_of(routes, family);
-            self.odd_times(Oddity::AddPathAmbiguous, nlri);
+            self.odd_times(Anomaly::AddPathAmbiguous, nlri);
             // Multicast routes are not stored.
             if family.safi != 2 {
                 let context = self.evidence.context(of, negotiated);
@@ -84,7 +84,7 @@ impl Monitor {
         Ok(())
     }
 
-    fn take_news(&mut self, source: &Source, news: News, received_at: Timestamp) -> Result<(), SessionEnd> {
+    fn take_news(&mut self, source: &RibSource, news: News, received_at: Timestamp) -> Result<(), SessionEnd> {
         let News { family, wrong, remember } = news;
         let of = Of::from(source);
         let Some(settled) = &mut self.settled else { return Ok(()) };
@@ -112,7 +112,7 @@ impl Monitor {
             self.subject(),
             source.peer
         );
-        self.odd_times(Oddity::AddPathReread, count);
+        self.odd_times(Anomaly::AddPathReread, count);
         Ok(())
     }
 
@@ -120,20 +120,20 @@ impl Monitor {
     /// routes were taken back.
     fn reread(
         &mut self,
-        source: &Source,
+        source: &RibSource,
         family: AfiSafi,
         kept: &Kept,
         received_at: Timestamp,
     ) -> Result<usize, SessionEnd> {
-        let Monitor { peers, path_ids, settled, shared, .. } = self;
-        let Some(Settled { tables, .. }) = settled else { return Ok(0) };
-        let name = |of: &Reread<'_>, slot: Slot| peers.table_of(&of.monitoring, slot.family());
+        let Session { peers, path_ids, settled, shared, .. } = self;
+        let Some(IdentifiedRouter { tables, .. }) = settled else { return Ok(0) };
+        let name = |of: &Reread<'_>, slot: FamilyTable| peers.table_of(&of.monitoring, slot.family());
         let mut all: Vec<Reread<'_>> =
             kept.messages.iter().filter_map(|message| Reread::of(message, family, *path_ids)).collect();
         // A message whose table went meanwhile is of a peer or name that is gone.
         all.retain(|message| message.wrong.slots().all(|slot| tables.has(source, &name(message, slot), slot)));
         let mut right: HashSet<(Arc<str>, Prefix, u32)> = HashSet::new();
-        let stored = |of: &Reread<'_>, slot: Slot| slot.name(name(of, slot).stored);
+        let stored = |of: &Reread<'_>, slot: FamilyTable| slot.name(name(of, slot).stored);
         let key = |name: &Arc<str>, nlri: Nlri| (Arc::clone(name), nlri.prefix, nlri.path_id_column());
         for message in &all {
             for (slot, nlri) in &message.right.withdrawn {
@@ -173,22 +173,22 @@ impl Monitor {
     }
 }
 
-impl Tables {
+impl RouterTables {
     /// Whether this session has the table.
-    fn has(&self, source: &Source, name: &TableName, slot: Slot) -> bool {
+    fn has(&self, source: &RibSource, name: &TableName, slot: FamilyTable) -> bool {
         self.tables.contains_key(&key_of(source, name, slot))
     }
 
     /// Routes of a table that never were, their NLRI having been read the wrong way: those that are stored go. How many.
     fn take_back(
         &mut self,
-        source: &Source,
+        source: &RibSource,
         name: &TableName,
-        slot: Slot,
+        slot: FamilyTable,
         all: &[Nlri],
         received_at: Timestamp,
     ) -> Result<usize, SessionEnd> {
-        let Tables { tables, outbox, standing, .. } = self;
+        let RouterTables { tables, outbox, standing, .. } = self;
         let Some(table) = tables.get_mut(&key_of(source, name, slot)) else { return Ok(0) };
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
         let mut writer = Writer { outbox, standing, stamp: &mut stamp };
@@ -197,7 +197,7 @@ impl Tables {
             if table.rib.withdraw(&nlri) {
                 let change = RouteChange::Withdraw(WithdrawReason::Reread);
                 writer.event(&table.table, nlri, change.clone(), Doubts::default())?;
-                writer.op(&table.table, nlri, change, Was::Stored)?;
+                writer.op(&table.table, nlri, change, Existing::Maybe)?;
                 count += 1;
             }
         }

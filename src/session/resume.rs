@@ -2,7 +2,7 @@
 
 use super::SessionEnd;
 use super::intake::for_each_frame;
-use super::monitor::Monitor;
+use super::monitor::Session;
 use crate::model::{RouterId, Timestamp};
 use crate::spool::Context;
 
@@ -17,7 +17,7 @@ pub(super) struct Resumed {
     pub(super) repeats: bool,
 }
 
-impl Monitor {
+impl Session {
     /// Goes on from what another process left.
     pub fn resume(&mut self, context: &Context) {
         let (router, since) = (context.router.clone(), context.began);
@@ -42,7 +42,7 @@ impl Monitor {
         });
         result?;
         if is_known && self.settled.is_none() {
-            self.settle()?;
+            self.identify()?;
         }
         if let Some(resumed) = &mut self.resumed {
             resumed.repeats = false;

@@ -9,7 +9,7 @@ use crate::model::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// How long rows that nobody confirms stay after a session was lost.
-    pub hold: Duration,
+    pub stale_time: Duration,
     /// How long nothing may be confirmed before a dump without End-of-RIB counts as over.
     pub quiet: Duration,
     /// Whether unchanged routes of a dump are events.

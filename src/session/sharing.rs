@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SessionEnd;
-use super::monitor::Monitor;
+use super::monitor::Session;
+use super::peer_ids::Speech;
 use super::peer_records;
 use super::peers::{PEERS_MAX, PeerId};
 use super::registry::Joined;
-use super::speakers::Speech;
 use crate::pipeline::{PeerName, StateOp};
 use crate::wire::bmp::peer::PeerKey;
 use crate::wire::bmp::{Frame, Message};
@@ -46,7 +46,7 @@ impl Sharing {
     }
 }
 
-impl Monitor {
+impl Session {
     /// Gives up the peers that newer sessions have taken over. To be called before anything is done for those that are left.
     ///
     /// # Errors

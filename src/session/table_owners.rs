@@ -7,11 +7,11 @@ use super::SessionEnd;
 use super::connection::Begun;
 use super::held::Origin;
 use super::peers::PeerId;
-use super::tables::{Tables, router_note, whole};
+use super::tables::{RouterTables, router_note, whole};
 use crate::model::TableKey;
 use crate::pipeline::{PeersOf, SessionEventKind, SessionState, StateOp};
 
-impl Tables {
+impl RouterTables {
     /// Lets others see what tables are begun.
     pub fn share(&mut self, begun: &Arc<Begun>) {
         self.begun = Arc::clone(begun);
@@ -82,7 +82,7 @@ impl Tables {
         self.outbox.flush()
     }
 
-    /// The session is over and its tables have none from now on: rows stay, for the hold. To be said before another session
+    /// The session is over and its tables have none from now on: rows stay, for the stale time. To be said before another session
     /// of the router can begin them.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Tables {
     /// The writers are gone.
     pub fn note_loss(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
         let routes = self.tables.values().map(|table| table.rib.len()).sum();
-        self.outbox.note(router_note(kind, Some(reason), Some(routes)))?;
+        self.outbox.session_event(router_note(kind, Some(reason), Some(routes)))?;
         self.outbox.flush()
     }
 

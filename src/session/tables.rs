@@ -1,7 +1,7 @@
 //! The life of one router's tables during one session: dump, End-of-RIB, changes, Peer Down, loss.
 //!
 //! Takes changes and moments, gives ops and events to the [`Outbox`]. It reads no clock: the quiet
-//! fallback counts the time that the session spent waiting for its socket, told by [`Tables::idle`].
+//! fallback counts the time that the session spent waiting for its socket, told by [`RouterTables::idle`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use log::info;
 use smallvec::SmallVec;
 
 use super::SessionEnd;
-use super::changes::{Changes, NewRoutes, Slot};
+use super::changes::{Changes, FamilyTable, NewRoutes};
 use super::connection::Begun;
 use super::due::Due;
 use super::held::{Held, Origin};
 use super::outbox::Outbox;
-use super::peers::{PeerId, Source};
+use super::peers::{PeerId, RibSource};
 use super::remnants::LocRibs;
+use super::rib_table::{RibTable, SyncState, Writer};
 pub use super::rules::{Redump, Rules, Stamp};
 use super::standing::Standing;
-use super::synced_table::{Dump, SyncedTable, Writer};
 use super::table_names::TableName;
 use crate::model::{AfiSafi, RibKind, TableKey, Timestamp, View};
 use crate::pipeline::{
-    Doubts, PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, StoredRoute, Was, WithdrawReason, cut_reason,
+    Doubts, Existing, PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, StoredRoute, WithdrawReason,
+    cut_reason,
 };
 
 /// A session has so many tables at most, about three kilobytes of memory each with one route: a route reflector has one for each
@@ -33,10 +34,10 @@ const TABLES_MAX: usize = 131_072;
 
 /// The tables of one router.
 #[derive(Debug)]
-pub struct Tables {
+pub struct RouterTables {
     pub(super) outbox: Outbox,
     pub(super) rules: Rules,
-    pub(super) tables: HashMap<TableKey, SyncedTable>,
+    pub(super) tables: HashMap<TableKey, RibTable>,
     pub(super) tables_max: usize,
     /// Families of tables that found no room.
     pub(super) refused: BTreeSet<AfiSafi>,
@@ -54,8 +55,8 @@ pub struct Tables {
     pub(super) completed: HashMap<PeerId, BTreeSet<(View, AfiSafi)>>,
     /// The unicast table whose name was last remembered for the sake of a part.
     pub(super) named: Option<(RibKind, Origin)>,
-    /// Whether the hold is over for what is from before this session and it has not begun.
-    pub(super) is_hold_over: bool,
+    /// Whether the stale time is over for what is from before this session and it has not begun.
+    pub(super) is_stale_time_over: bool,
     /// Whether the router has, or had, other sessions meanwhile: what those leave is stored too.
     pub(super) is_shared: bool,
     pub(super) standing: Arc<Standing>,
@@ -72,10 +73,10 @@ pub struct Tables {
     pub(super) begun: Arc<Begun>,
 }
 
-impl Tables {
+impl RouterTables {
     /// The tables of a router whose session begins; `held` are those the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, held: Held, standing: Arc<Standing>) -> Tables {
-        Tables {
+    pub fn new(outbox: Outbox, rules: Rules, held: Held, standing: Arc<Standing>) -> RouterTables {
+        RouterTables {
             outbox,
             rules,
             tables: HashMap::new(),
@@ -88,7 +89,7 @@ impl Tables {
             loaded: HashMap::new(),
             completed: HashMap::new(),
             named: None,
-            is_hold_over: false,
+            is_stale_time_over: false,
             is_shared: false,
             standing,
             must_wait: true,
@@ -104,11 +105,11 @@ impl Tables {
         &mut self.outbox
     }
 
-    /// A Loc-RIB instance or a neighbour came up with this table: begins it, unless it has begun since the last Peer Down.
+    /// A Loc-RIB instance or a peer came up with this table: begins it, unless it has begun since the last Peer Down.
     ///
     /// # Errors
     /// The session cannot go on.
-    pub fn begin(&mut self, source: &Source, name: &TableName, slot: Slot) -> Result<(), SessionEnd> {
+    pub fn begin(&mut self, source: &RibSource, name: &TableName, slot: FamilyTable) -> Result<(), SessionEnd> {
         self.table(source, name, slot).map(|_| ())
     }
 
@@ -118,12 +119,12 @@ impl Tables {
     /// The session cannot go on.
     pub fn apply(
         &mut self,
-        source: &Source,
-        name: impl Fn(Slot) -> TableName,
+        source: &RibSource,
+        name: impl Fn(FamilyTable) -> TableName,
         changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<bool, SessionEnd> {
-        let mut slots: SmallVec<[Slot; 2]> = changes.slots().collect();
+        let mut slots: SmallVec<[FamilyTable; 2]> = changes.slots().collect();
         slots.sort_unstable();
         slots.dedup();
         let mut stamp = stamp;
@@ -133,25 +134,25 @@ impl Tables {
                 has_room = false;
                 continue;
             };
-            let Tables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
+            let RouterTables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
             let table = tables.get_mut(&key).expect("just begun");
-            if let Dump::Expected { .. } = table.dump {
+            if let SyncState::Expected { .. } = table.dump {
                 due.forget(&key, table, rules);
-                table.dump = Dump::Running { since: *idle };
+                table.dump = SyncState::Running { since: *idle };
                 due.note(&key, table, rules);
             }
             table.is_heard = true;
-            outbox.seen(&table.table);
+            outbox.touch(&table.table);
             let mut writer = Writer { outbox, standing, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
             for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == slot) {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
                     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                    let is_shared = table.dump != Dump::Over && writer.is_taken_over();
+                    let is_shared = table.dump != SyncState::Over && writer.is_taken_over();
                     writer.event(&table.table, nlri, change.clone(), Doubts { is_shared, ..Doubts::default() })?;
                     if table.rib.withdraw(&nlri) {
-                        writer.op(&table.table, nlri, change, Was::Stored)?;
+                        writer.op(&table.table, nlri, change, Existing::Maybe)?;
                     }
                 }
             }
@@ -183,9 +184,9 @@ impl Tables {
     /// The session cannot go on.
     pub fn end_of_rib(
         &mut self,
-        source: &Source,
+        source: &RibSource,
         name: &TableName,
-        slot: Slot,
+        slot: FamilyTable,
         received_at: Timestamp,
     ) -> Result<bool, SessionEnd> {
         let Some(key) = self.table(source, name, slot)? else { return Ok(true) };
@@ -194,27 +195,27 @@ impl Tables {
 
     /// The End-of-RIB of the table's family came before its first route.
     fn complete_from_start(&mut self, key: &TableKey) -> Result<(), SessionEnd> {
-        let Tables { tables, outbox, standing, due, rules, .. } = self;
+        let RouterTables { tables, outbox, standing, due, rules, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(()) };
         table.eor_seen = true;
         due.forget(key, table, rules);
-        table.dump = Dump::Over;
+        table.dump = SyncState::Over;
         standing.table_over(mark(key));
         table.measure();
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale: Vec::new() })
     }
 
     pub(super) fn complete(&mut self, key: &TableKey, received_at: Timestamp) -> Result<bool, SessionEnd> {
-        let Tables { tables, outbox, standing, due, rules, .. } = self;
+        let RouterTables { tables, outbox, standing, due, rules, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(true) };
-        outbox.seen(&table.table);
+        outbox.touch(&table.table);
         if table.eor_seen {
             return Ok(false);
         }
         table.eor_seen = true;
         table.is_heard = true;
         due.forget(key, table, rules);
-        table.dump = Dump::Over;
+        table.dump = SyncState::Over;
         standing.table_over(mark(key));
         let stale = table.purge(outbox, standing, received_at)?;
         table.meter.end_of_rib.set_time(received_at);
@@ -222,7 +223,7 @@ impl Tables {
         let routes = table.rib.len();
         info!("{}: received EoR, {routes} routes, {} purged", table.table, stale.len());
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale })?;
-        outbox.note(table.note(SessionEventKind::EndOfRib, None, Some(routes)))?;
+        outbox.session_event(table.note(SessionEventKind::EndOfRib, None, Some(routes)))?;
         Ok(true)
     }
 
@@ -236,7 +237,7 @@ impl Tables {
     /// # Errors
     /// The session cannot go on.
     pub fn audit(&mut self) -> Result<(), SessionEnd> {
-        for table in self.tables.values().filter(|table| table.dump == Dump::Over) {
+        for table in self.tables.values().filter(|table| table.dump == SyncState::Over) {
             self.outbox.op(StateOp::Audit { table: Arc::clone(&table.table), routes: table.rib.len() })?;
         }
         Ok(())
@@ -273,21 +274,21 @@ impl Tables {
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<usize, SessionEnd> {
         self.idle += waited;
         let mut silent = 0;
-        let Tables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
+        let RouterTables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
         for key in due.take(*idle, *confirmed, rules) {
             let Some(table) = tables.get_mut(&key) else { continue };
             silent += 1;
-            table.dump = Dump::Over;
+            table.dump = SyncState::Over;
             standing.table_over(mark(&key));
             let stale = table.purge(outbox, standing, now)?;
             table.measure();
             let (routes, gone) = (table.rib.len(), stale.len());
             info!("{}: no EoR, but quiet: dump taken as complete, {routes} routes, {gone} purged", table.table);
             outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
-            outbox.note(table.note(SessionEventKind::ResyncQuiet, None, Some(routes)))?;
+            outbox.session_event(table.note(SessionEventKind::EorTimeout, None, Some(routes)))?;
         }
-        if *idle >= rules.hold && !self.is_hold_over {
-            self.is_hold_over = true;
+        if *idle >= rules.stale_time && !self.is_stale_time_over {
+            self.is_stale_time_over = true;
             // The expiry takes them.
             self.expired = std::mem::take(&mut self.held).keys().cloned().collect();
             self.loaded = HashMap::new();
@@ -300,7 +301,7 @@ impl Tables {
 }
 
 /// The key of a table of this peer.
-pub(super) fn key_of(source: &Source, name: &TableName, slot: Slot) -> TableKey {
+pub(super) fn key_of(source: &RibSource, name: &TableName, slot: FamilyTable) -> TableKey {
     TableKey { view: source.view, name: slot.name(Arc::clone(&name.stored)), afi: slot.afi }
 }
 
@@ -311,7 +312,7 @@ pub(super) fn whole(key: &TableKey) -> (View, Arc<str>) {
 
 /// How [`Standing`] knows a table.
 pub(super) fn mark(key: &TableKey) -> String {
-    let of = key.view.neighbour().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
+    let of = key.view.peer().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
     format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)
 }
 

@@ -6,28 +6,28 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{Afi, Asn, Neighbour, NextHop, Nlri, PathAttributes, Policy, Prefix, RouterId, Speaker};
+use crate::model::{AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, RouterId};
 use crate::pipeline::TableNameRecord;
 use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
-use crate::session::changes::Part;
+use crate::session::changes::TableKind;
 use crate::session::gone::Gone;
 use crate::session::peers::Renamed;
 use crate::session::table_names::GivenNames;
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
 /// The global Loc-RIB.
-const LOC_RIB: Source = Source {
+const LOC_RIB: RibSource = RibSource {
     peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
     view: View::LocRib,
-    speaker: Speaker::NONE,
+    speaker: PeerIds::NONE,
 };
-const IPV4: Slot = Slot { afi: Afi::Ipv4, part: Part::Unicast };
+const IPV4: FamilyTable = FamilyTable { afi: Afi::Ipv4, part: TableKind::Unicast };
 const QUIET: Duration = Duration::from_secs(60);
-const HOLD: Duration = Duration::from_secs(900);
+const STALE_TIME: Duration = Duration::from_secs(900);
 
 /// A session whose database answers from `stored`, and what it wrote.
 struct Bench {
-    tables: Tables,
+    tables: RouterTables,
     state: Receiver<StateItem>,
     history: Receiver<EventBatch>,
 }
@@ -66,8 +66,8 @@ fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
     });
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
-    let rules = Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None };
-    Bench { tables: Tables::new(outbox, rules, held, Arc::default()), state, history }
+    let rules = Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None };
+    Bench { tables: RouterTables::new(outbox, rules, held, Arc::default()), state, history }
 }
 
 /// The same with a bound on its tables.
@@ -222,7 +222,7 @@ fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
 fn a_table_without_any_route_waits_for_the_hold() {
     let mut bench = bench(vec![stored(1)], vec![TableKey::loc_rib("old", Afi::Ipv4)], Redump::Skip);
     bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
-    bench.idle(HOLD - QUIET);
+    bench.idle(STALE_TIME - QUIET);
     bench.idle(QUIET);
     let (ops, _) = bench.written();
     assert_eq!(ops, ["start global", "purge [Nlri { prefix: 1.0.0.0/8, path_id: None }]", "peers", "session up"]);
@@ -264,8 +264,8 @@ fn a_session_is_up_while_no_dump_is_open() {
 fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.announce(&[1]);
-    let another = Source { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
-    let down = |bench: &mut Bench, of: &Source, reason| bench.tables.down(&of.peer, Some("global"), reason).unwrap();
+    let another = RibSource { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
+    let down = |bench: &mut Bench, of: &RibSource, reason| bench.tables.down(&of.peer, Some("global"), reason).unwrap();
     assert_eq!(down(&mut bench, &another, "another instance"), None);
     assert_eq!(down(&mut bench, &LOC_RIB, "gone"), Some(Gone::All(LOC_RIB.peer)));
     assert_eq!(down(&mut bench, &LOC_RIB, "gone already"), None);
@@ -290,7 +290,7 @@ fn a_router_that_names_ever_new_tables_loses_the_further_ones() {
     for name in ["a", "b", "c", "d", "a"] {
         bench.tables.begin(&LOC_RIB, &named(name), IPV4).unwrap();
     }
-    let ipv6 = Slot { afi: Afi::Ipv6, part: Part::Unicast };
+    let ipv6 = FamilyTable { afi: Afi::Ipv6, part: TableKind::Unicast };
     bench.tables.begin(&LOC_RIB, &named("a"), ipv6).unwrap();
     bench.tables.down(&LOC_RIB.peer, Some("b"), "gone").unwrap();
     bench.announce(&[1]);
@@ -326,15 +326,15 @@ fn a_full_table_refuses_new_routes_and_takes_all_others() {
 const NEIGHBOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// A peer in a VRF, or a global one, before policy.
-fn neighbor(rd: u8, asn: u32) -> Source {
+fn neighbor(rd: u8, asn: u32) -> RibSource {
     let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
     let peer = PeerId { kind, address: Some(NEIGHBOR), asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED };
-    let view = View::AdjRibIn(Neighbour { address: NEIGHBOR, policy: Policy::Pre });
-    Source { peer, view, speaker: Speaker { asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED } }
+    let view = View::AdjRibIn(AdjRibKey { address: NEIGHBOR, policy: Policy::Pre });
+    RibSource { peer, view, speaker: PeerIds { asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED } }
 }
 
 /// A table of an earlier session.
-fn of_before(of: &Source, name: &str, stored: &str, part: Part) -> (TableKey, Option<Origin>) {
+fn of_before(of: &RibSource, name: &str, stored: &str, part: TableKind) -> (TableKey, Option<Origin>) {
     let origin = Origin { peer: of.peer, given: name.into(), unicast: name.into(), part };
     (TableKey { view: of.view, name: stored.into(), afi: Afi::Ipv4 }, Some(origin))
 }
@@ -342,14 +342,14 @@ fn of_before(of: &Source, name: &str, stored: &str, part: Part) -> (TableKey, Op
 #[test]
 fn a_peer_down_takes_what_earlier_sessions_left() {
     let (one, two) = (neighbor(1, 1), neighbor(2, 1));
-    let vpn = Part::Vpn(Rd([0; 8]));
+    let vpn = TableKind::Vpn(Rd([0; 8]));
     let all = || {
         Held::new([
-            of_before(&one, "a", "a", Part::Unicast),
+            of_before(&one, "a", "a", TableKind::Unicast),
             of_before(&one, "a", "a|rd:0:0:0", vpn),
-            of_before(&two, "a%7Cb", "a%7Cb", Part::Unicast),
-            of_before(&LOC_RIB, "red", "red", Part::Unicast),
-            of_before(&LOC_RIB, "blue", "blue", Part::Unicast),
+            of_before(&two, "a%7Cb", "a%7Cb", TableKind::Unicast),
+            of_before(&LOC_RIB, "red", "red", TableKind::Unicast),
+            of_before(&LOC_RIB, "blue", "blue", TableKind::Unicast),
             (TableKey::loc_rib("stray", Afi::Ipv4), None),
         ])
     };
@@ -381,7 +381,7 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
 #[test]
 fn a_new_name_begins_the_table_anew() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
-    let slot6 = Slot { afi: Afi::Ipv6, part: Part::Unicast };
+    let slot6 = FamilyTable { afi: Afi::Ipv6, part: TableKind::Unicast };
     let mut names = GivenNames::default();
     names.name([AfiSafi::IPV4_UNICAST], &"blue".into());
     let before = names.clone();
@@ -415,8 +415,8 @@ fn another_bgp_session_of_a_peer_makes_its_tables_stale() {
     assert_eq!(events, ["stale 2.0.0.0/8"]);
 }
 
-fn vpn(rd: u8) -> Slot {
-    Slot { afi: Afi::Ipv4, part: Part::Vpn(Rd([0, 0, 0, 0, 0, 0, 0, rd])) }
+fn vpn(rd: u8) -> FamilyTable {
+    FamilyTable { afi: Afi::Ipv4, part: TableKind::Vpn(Rd([0, 0, 0, 0, 0, 0, 0, rd])) }
 }
 
 /// The VPN tables of these distinguishers, of an earlier session.
@@ -486,8 +486,8 @@ fn tables_are_looked_at_when_they_are_due() {
     bench.idle(QUIET / 2);
     bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap();
     bench.idle(QUIET / 2);
-    assert!(!bench.tables.due.is_empty(), "one that the database has routes of waits for the hold");
-    bench.idle(HOLD);
+    assert!(!bench.tables.due.is_empty(), "one that the database has routes of waits for the stale time");
+    bench.idle(STALE_TIME);
     assert!(bench.tables.due.is_empty());
 }
 

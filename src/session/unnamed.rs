@@ -12,8 +12,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::SessionEnd;
 use super::intakes::Intakes;
-use super::monitor::Monitor;
-use super::patience;
+use super::monitor::Session;
+use super::read_timeout;
 use crate::pipeline::{Claimed, Refusal};
 
 /// How much memory one session may hold before its router is identified, bytes.
@@ -104,7 +104,7 @@ impl Unnamed {
     }
 }
 
-impl Monitor {
+impl Session {
     /// Bounds what a session holds whose router is not identified. `held` is how much its input takes, bytes.
     ///
     /// # Errors
@@ -114,13 +114,13 @@ impl Monitor {
             return Ok(());
         }
         let bytes = held() + self.waiting.size();
-        let time_max = patience::greeting_time(self.shared.options.message_time_max);
+        let time_max = read_timeout::greeting_time(self.shared.options.message_time_max);
         let Some(why) = self.unnamed.excess(&self.shared.intakes, bytes, time_max) else { return Ok(()) };
         if !self.unnamed.has_said {
             return Err(SessionEnd::Unnamed(why));
         }
         log::warn!("{}: {why}: identified by its address", self.subject());
-        self.settle().and_then(|()| self.flush())
+        self.identify().and_then(|()| self.flush())
     }
 
     /// The input is over: identifies the router by what has come, and applies it. Returns why the session ends.
@@ -150,7 +150,7 @@ impl Monitor {
         if self.settled.is_some() || !self.has_what_to_apply() {
             return end;
         }
-        match self.settle().and_then(|()| self.flush()) {
+        match self.identify().and_then(|()| self.flush()) {
             Ok(()) => {
                 self.end_chunk(self.chunk);
                 end

@@ -3,8 +3,8 @@
 
 use log::info;
 
-use super::monitor::Monitor;
-use super::oddity::Oddity;
+use super::anomaly::Anomaly;
+use super::monitor::Session;
 use crate::wire::bmp::{Frame, Message, Numbering, Revision, RouteMonitoring};
 
 /// What one session has shown so far.
@@ -41,7 +41,7 @@ impl Version4 {
     }
 }
 
-impl Monitor {
+impl Session {
     /// Looks at the number of a message.
     pub(super) fn count_version_4(&mut self, frame: &Frame<'_>, message: &Message<'_>) {
         if frame.version != 4 {
@@ -49,7 +49,7 @@ impl Monitor {
         }
         let is_hole = self.version_4.is_hole(message.sequence_number());
         // What is replayed begins with messages of before: there numbers are missing by design.
-        self.odd_where([(is_hole && self.resumed.is_none(), Oddity::SequenceHole)]);
+        self.note_anomalies([(is_hole && self.resumed.is_none(), Anomaly::SequenceHole)]);
     }
 
     /// Says how the TLVs of a Route Monitoring message are numbered, and counts those that are ignored.
@@ -58,9 +58,9 @@ impl Monitor {
             return;
         }
         let is_contradictory = monitoring.numbering == Numbering::Contradictory;
-        self.odd_where([
-            (is_contradictory, Oddity::TlvNumbering),
-            (!is_contradictory && monitoring.has_unknown(), Oddity::TlvUnknown),
+        self.note_anomalies([
+            (is_contradictory, Anomaly::TlvNumbering),
+            (!is_contradictory && monitoring.has_unknown(), Anomaly::TlvUnknown),
         ]);
         if let Numbering::Told(revision, by) = monitoring.numbering
             && self.version_4.is_news(revision)

@@ -34,7 +34,7 @@ pub use record::Chunk;
 pub use stream::{Piece, Stream, Taken};
 
 use crate::model::Timestamp;
-use crate::rejected::RejectedFile as BoundedFile;
+use crate::quarantine::RejectedFile as BoundedFile;
 
 /// What was appended is on the disk, whatever happens to the machine, after this time and the time that the disk takes.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -241,7 +241,7 @@ impl Spool {
         }
     }
 
-    /// Where input lies that cannot be applied, beside the spool.
+    /// Where input is that cannot be applied, beside the spool.
     pub fn set_aside_dir(&self) -> PathBuf {
         // Without a folder nothing can be made: below a file there is none.
         self.folder.parent().unwrap_or(Path::new("/dev/null")).join("set-aside")

@@ -45,7 +45,7 @@ const READER_STATEMENT_TIMEOUT_MS: u32 = 3_000;
 /// How long it may wait for one lock.
 const READER_LOCK_TIMEOUT_MS: u32 = 1_000;
 
-/// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks for ever.
+/// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks forever.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
 
 /// How many attempts to connect may hang at a time (in a name server, say) before no more are begun.

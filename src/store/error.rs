@@ -46,7 +46,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What a writer does about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum Recovery {
     /// The connection is gone, and whether the transaction was committed is not known: a new connection, the same batch.
     Reconnect,
     /// The transaction was rolled back for a reason that passes by itself (deadlock): the same batch after a pause.
@@ -63,22 +63,22 @@ pub enum Verdict {
     /// It took too long: halve the batch.
     TooLong,
     /// Anything else (disk full, read only, no privilege, a lock that someone holds too long): the same batch, until someone mends it.
-    Stuck,
+    NeedsOperator,
 }
 
 impl Error {
     /// What a writer does about it.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Recovery {
         match self {
             Error::Database(error) => database_verdict(error),
-            Error::InDoubt | Error::Locked(_) => Verdict::Again,
-            Error::NoAnswer(_) => Verdict::Reconnect,
+            Error::InDoubt | Error::Locked(_) => Recovery::Again,
+            Error::NoAnswer(_) => Recovery::Reconnect,
             Error::Url(_)
             | Error::EditedMigration { .. }
             | Error::UnknownMigration { .. }
             | Error::Local(_)
             | Error::Unsuitable { .. }
-            | Error::Unexpected(_) => Verdict::Stuck,
+            | Error::Unexpected(_) => Recovery::NeedsOperator,
         }
     }
 
@@ -141,28 +141,28 @@ impl Error {
     }
 }
 
-fn database_verdict(error: &postgres::Error) -> Verdict {
+fn database_verdict(error: &postgres::Error) -> Recovery {
     let Some(code) = error.code() else {
         // Without a SQLSTATE nothing came from the server: the socket broke, or the answer made no sense. Either way
         // this connection is of no more use.
-        return Verdict::Reconnect;
+        return Recovery::Reconnect;
     };
     // A CHECK names its constraint; a missing partition has none (both are 23514).
     let names_constraint = error.as_db_error().is_some_and(|db| db.constraint().is_some());
     // The statement was planned before somebody changed the table: a new connection has no such plan.
     if code.code() == "0A000" && error.as_db_error().is_some_and(is_outdated_plan) {
-        return Verdict::Reconnect;
+        return Recovery::Reconnect;
     }
     match (code.code(), names_constraint) {
-        ("57014", _) => Verdict::TooLong,
-        ("23505", _) => Verdict::Duplicate,
-        ("23514", false) | ("42P01", _) => Verdict::NoPartition,
-        ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04", _) => Verdict::Reconnect,
-        (code, _) if code.starts_with("40") => Verdict::Again,
-        (code, _) if code.starts_with("08") => Verdict::Reconnect,
-        (code, _) if ["54", "21", "0A"].iter().any(|class| code.starts_with(class)) => Verdict::RowOrStatement,
-        (code, _) if code.starts_with("22") || code.starts_with("23") => Verdict::BadRow,
-        _ => Verdict::Stuck,
+        ("57014", _) => Recovery::TooLong,
+        ("23505", _) => Recovery::Duplicate,
+        ("23514", false) | ("42P01", _) => Recovery::NoPartition,
+        ("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04", _) => Recovery::Reconnect,
+        (code, _) if code.starts_with("40") => Recovery::Again,
+        (code, _) if code.starts_with("08") => Recovery::Reconnect,
+        (code, _) if ["54", "21", "0A"].iter().any(|class| code.starts_with(class)) => Recovery::RowOrStatement,
+        (code, _) if code.starts_with("22") || code.starts_with("23") => Recovery::BadRow,
+        _ => Recovery::NeedsOperator,
     }
 }
 

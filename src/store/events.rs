@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
+use super::copy_encoding::{self, EncodedRoute};
 use super::error::{Error, Result};
 use super::routes::Copy;
-use super::row::{self, EncodedRoute};
 use crate::model::{Nlri, RouterId, Table, Timestamp};
 
 /// The columns in the order in which [`EventRow`]s are written.
@@ -49,21 +49,21 @@ pub struct EventRow<'a> {
 
 impl EventRow<'_> {
     /// How many fields [`EventRow::put_fields`] writes.
-    pub const FIELDS: usize = 8 + row::ATTRIBUTE_COLUMNS + 8;
+    pub const FIELDS: usize = 8 + copy_encoding::ATTRIBUTE_COLUMNS + 8;
 
     /// The fields of a binary COPY, `event_id` to `rib`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
-        row::put_bytes(out, self.id);
-        row::put_timestamp(out, self.time);
-        row::put_text(out, self.table.router.as_str());
-        row::put_text(out, &self.table.name);
-        row::put_afi(out, self.table.afi);
-        row::put_cidr(out, &self.nlri.prefix);
+        copy_encoding::put_bytes(out, self.id);
+        copy_encoding::put_timestamp(out, self.time);
+        copy_encoding::put_text(out, self.table.router.as_str());
+        copy_encoding::put_text(out, &self.table.name);
+        copy_encoding::put_afi(out, self.table.afi);
+        copy_encoding::put_cidr(out, &self.nlri.prefix);
         match self.nlri.path_id {
-            Some(id) => row::put_bigint(out, i64::from(id.0)),
-            None => row::put_null(out),
+            Some(id) => copy_encoding::put_bigint(out, i64::from(id.0)),
+            None => copy_encoding::put_null(out),
         }
-        row::put_text(
+        copy_encoding::put_text(
             out,
             match self.action {
                 Action::Announce => "A",
@@ -72,15 +72,15 @@ impl EventRow<'_> {
         );
         self.route.put(out);
         match self.raw {
-            Some(raw) => row::put_bytes(out, raw),
-            None => row::put_null(out),
+            Some(raw) => copy_encoding::put_bytes(out, raw),
+            None => copy_encoding::put_null(out),
         }
-        row::put_timestamp(out, self.received_at);
+        copy_encoding::put_timestamp(out, self.received_at);
         match self.router_time {
-            Some(time) => row::put_timestamp(out, time),
-            None => row::put_null(out),
+            Some(time) => copy_encoding::put_timestamp(out, time),
+            None => copy_encoding::put_null(out),
         }
-        row::put_event_view(out, self.table);
+        copy_encoding::put_event_view(out, self.table);
     }
 }
 
@@ -180,13 +180,13 @@ impl Check {
     }
 
     fn put_fields(&self, out: &mut Vec<u8>) {
-        row::put_timestamp(out, self.from);
+        copy_encoding::put_timestamp(out, self.from);
         match self.dumped_from {
-            Some(from) => row::put_timestamp(out, from),
-            None => row::put_null(out),
+            Some(from) => copy_encoding::put_timestamp(out, from),
+            None => copy_encoding::put_null(out),
         }
-        row::put_bool(out, self.is_replayed);
-        row::put_bool(out, self.is_shared);
+        copy_encoding::put_bool(out, self.is_replayed);
+        copy_encoding::put_bool(out, self.is_shared);
     }
 }
 
@@ -226,7 +226,7 @@ pub fn reach(client: &mut Client, tables: &[&Table]) -> Result<Vec<Option<Timest
     let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
     let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-    let addresses: Vec<_> = tables.iter().map(|table| table.view.neighbour().map(|of| of.address)).collect();
+    let addresses: Vec<_> = tables.iter().map(|table| table.view.peer().map(|of| of.address)).collect();
     let mut transaction = client.transaction()?;
     transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?;
     let rows = transaction.query_typed(

@@ -11,7 +11,7 @@ use postgres::{Client, Transaction};
 
 use super::error::Result;
 use super::record::{SessionEvent, SessionEventKind, cut_reason};
-use super::{sync, upkeep};
+use super::{maintenance, sync};
 use crate::model::RouterId;
 
 /// So many rows go in one step.
@@ -211,7 +211,7 @@ fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: P
     }
     if past == Past::Stays && rows.iter().any(|rows| *rows > 0) {
         let event = SessionEvent {
-            kind: SessionEventKind::HoldExpired,
+            kind: SessionEventKind::StaleExpired,
             table_name: None,
             peer_address: None,
             afi: None,
@@ -238,11 +238,11 @@ pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
     if !row.get::<_, bool>(0) {
         return Ok(true);
     }
-    if !upkeep::begin(client)? {
+    if !maintenance::begin(client)? {
         return Ok(false);
     }
-    upkeep::refresh_summary(client)?;
-    upkeep::end(client)?;
+    maintenance::refresh_summary(client)?;
+    maintenance::end(client)?;
     Ok(true)
 }
 

@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use postgres::Client;
 
+use super::copy_encoding::{self, FieldReader};
 use super::error::{Error, Result};
 use super::record::StoredRoute;
 use super::routes::{Copy, RouteKey};
-use super::row::{self, FieldReader};
 use super::statement::on;
 use crate::model::{RibKind, Table};
 
@@ -31,17 +31,17 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
     for kind in RibKind::ALL {
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
         let Some(first) = of_kind.first() else { continue };
-        let speaker_columns = row::speaker_columns(tables[*first]);
+        let speaker_columns = copy_encoding::speaker_columns(tables[*first]);
         let mut copy = Copy::begin(&mut transaction, &on(kind, "COPY staged_tables FROM STDIN (FORMAT binary)"))?;
         for i in &of_kind {
             let fields = 1 + RouteKey::table_fields(tables[*i]);
             let out = copy.row(fields)?;
-            row::put_bigint(out, i64::try_from(*i).map_err(|_| Error::Unexpected(format!("table {i}")))?);
-            row::put_table(out, tables[*i]);
+            copy_encoding::put_bigint(out, i64::try_from(*i).map_err(|_| Error::Unexpected(format!("table {i}")))?);
+            copy_encoding::put_table(out, tables[*i]);
         }
         copy.finish()?;
         let reader = transaction.copy_out(&on(kind, include_str!("../../sql/statements/load_routes.sql")))?;
-        read_rows(reader, 3 + speaker_columns + row::ATTRIBUTE_COLUMNS, |fields| {
+        read_rows(reader, 3 + speaker_columns + copy_encoding::ATTRIBUTE_COLUMNS, |fields| {
             let mut fields = FieldReader::new(fields);
             let number = fields.bigint().and_then(|number| usize::try_from(number).ok());
             let Some(number) = number.filter(|number| *number < tables.len()) else {
@@ -50,9 +50,9 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
             match (fields.prefix(), fields.path_id()) {
                 (Some(prefix), Some(path_id)) => {
                     let fingerprint = match fields.rest().strip_prefix(speakers[number].as_slice()) {
-                        Some(columns) => row::fingerprint_of(columns),
+                        Some(columns) => copy_encoding::fingerprint_of(columns),
                         // The peer was another one then: whatever it announces now, the row is to be written.
-                        None => !row::fingerprint_of(fields.skip(speaker_columns)),
+                        None => !copy_encoding::fingerprint_of(fields.skip(speaker_columns)),
                     };
                     routes[number].push(StoredRoute { prefix, path_id, fingerprint });
                 }
@@ -71,7 +71,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
 
 fn speaker_of(table: &Table) -> Vec<u8> {
     let mut speaker = Vec::new();
-    row::put_speaker(&mut speaker, table);
+    copy_encoding::put_speaker(&mut speaker, table);
     speaker
 }
 
@@ -119,8 +119,8 @@ impl Stream {
     fn take_rows(&mut self, bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
         let mut rest = bytes;
         if !self.header_read {
-            let Some(behind) = rest.get(row::COPY_HEADER.len()..) else { return Ok(0) };
-            if !rest.starts_with(row::COPY_HEADER) {
+            let Some(behind) = rest.get(copy_encoding::COPY_HEADER.len()..) else { return Ok(0) };
+            if !rest.starts_with(copy_encoding::COPY_HEADER) {
                 return Err(Error::Unexpected("a COPY without its header".to_owned()));
             }
             self.header_read = true;
@@ -164,19 +164,19 @@ mod tests {
 
     #[test]
     fn rows_are_read_however_the_bytes_arrive() {
-        let mut bytes = row::COPY_HEADER.to_vec();
+        let mut bytes = copy_encoding::COPY_HEADER.to_vec();
         let mut want = Vec::new();
         for text in [Some("a"), None, Some("")] {
             bytes.extend([0, 2]);
             let start = bytes.len();
-            row::put_bigint(&mut bytes, 7);
+            copy_encoding::put_bigint(&mut bytes, 7);
             match text {
-                Some(text) => row::put_text(&mut bytes, text),
-                None => row::put_null(&mut bytes),
+                Some(text) => copy_encoding::put_text(&mut bytes, text),
+                None => copy_encoding::put_null(&mut bytes),
             }
             want.push(bytes[start..].to_vec());
         }
-        bytes.extend(row::COPY_TRAILER);
+        bytes.extend(copy_encoding::COPY_TRAILER);
         for piece in [1, 3, 20, 1000] {
             let mut got = Vec::new();
             let stream = BufReader::with_capacity(piece, Cursor::new(&bytes));

@@ -53,7 +53,7 @@ pub struct LookupRow {
 }
 
 /// The longest match for `target` (an address is a prefix of full length) in each table of each router, all paths of it; of
-/// one view or of all. Ordered by router, view (the Loc-RIB first), table, neighbour and path.
+/// one view or of all. Ordered by router, view (the Loc-RIB first), table, peer and path.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.

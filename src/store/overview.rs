@@ -40,7 +40,7 @@ pub struct RouterRow {
     /// Its tables, Adj-RIBs too.
     pub tables: i64,
     /// Of those: whose dump is complete.
-    pub synchronised: i64,
+    pub synchronized: i64,
     /// When one of its tables last had a message.
     pub last_message: Option<Timestamp>,
     /// Routes by `route_summary`.
@@ -151,7 +151,7 @@ pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<Router
             collector_id: row.get("collector_id"),
             standing: router_state::read(row)?,
             tables: row.get("tables"),
-            synchronised: row.get("synchronised"),
+            synchronized: row.get("synchronized"),
             last_message: time(row, "last_message")?,
             routes: row.get("routes"),
         })

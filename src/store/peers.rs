@@ -1,4 +1,4 @@
-//! `peers` and `peer_statistics`: the neighbours of each router, and what routers count of them.
+//! `peers` and `peer_statistics`: the peers of each router, and what routers count of them.
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
@@ -102,7 +102,7 @@ pub fn upsert<'a>(
     Ok(())
 }
 
-/// Nobody tells of the router's neighbours any more: monitoring ended, or the router did not come back.
+/// Nobody tells of the router's peers any more: monitoring ended, or the router did not come back.
 ///
 /// # Errors
 /// Whatever PostgreSQL says.

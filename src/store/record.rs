@@ -59,13 +59,13 @@ pub struct TableNameRecord {
 pub struct PeerRecord {
     /// The key, but for the router.
     pub name: PeerName,
-    /// The neighbour's BGP identifier.
+    /// The peer's BGP identifier.
     pub bgp_id: Option<Ipv4Addr>,
     /// The router's end.
     pub local_address: Option<IpAddr>,
     /// The router's port.
     pub local_port: Option<u16>,
-    /// The neighbour's port.
+    /// The peer's port.
     pub remote_port: Option<u16>,
     /// Seconds.
     pub hold_time: Option<u16>,
@@ -160,7 +160,7 @@ pub struct SessionEvent {
     pub kind: SessionEventKind,
     /// The `table_name`, where one table is meant.
     pub table_name: Option<Arc<str>>,
-    /// The BGP neighbour, where one is meant; the source address for refused connections.
+    /// The BGP peer, where one is meant; the source address for refused connections.
     pub peer_address: Option<IpAddr>,
     /// The family, where one is meant.
     pub afi: Option<Afi>,
@@ -188,7 +188,7 @@ pub enum SessionEventKind {
     /// The collector stopped; rows stay.
     CollectorStopped,
     /// The hold of a table or router ran out; its rows went.
-    HoldExpired,
+    StaleExpired,
     /// A Loc-RIB instance or peer came up.
     PeerUp,
     /// A Loc-RIB instance or peer went down.
@@ -196,10 +196,10 @@ pub enum SessionEventKind {
     /// End-of-RIB.
     EndOfRib,
     /// The quiet fallback purged a table that never sent an End-of-RIB.
-    ResyncQuiet,
+    EorTimeout,
     /// A connection was refused (allow-list, limits, identity conflict).
     Refused,
-    /// A neighbour's routes before policy, stored for lack of others, went when those after policy came.
+    /// A peer's routes before policy, stored for lack of others, went when those after policy came.
     ViewDropped,
     /// Input of a router was lost: the spool was full, or damaged.
     Gap,
@@ -220,11 +220,11 @@ impl SessionEventKind {
             SessionEventKind::SessionClosed => "session_closed",
             SessionEventKind::Drift => "drift",
             SessionEventKind::CollectorStopped => "collector_stopped",
-            SessionEventKind::HoldExpired => "hold_expired",
+            SessionEventKind::StaleExpired => "stale_expired",
             SessionEventKind::PeerUp => "peer_up",
             SessionEventKind::PeerDown => "peer_down",
             SessionEventKind::EndOfRib => "end_of_rib",
-            SessionEventKind::ResyncQuiet => "resync_quiet",
+            SessionEventKind::EorTimeout => "eor_timeout",
             SessionEventKind::Refused => "refused",
             SessionEventKind::ViewDropped => "view_dropped",
             SessionEventKind::Gap => "gap",

@@ -7,8 +7,8 @@ use std::io::Write;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
+use super::copy_encoding::{self, EncodedRoute};
 use super::error::{Error, Result};
-use super::row::{self, EncodedRoute};
 use super::statement::on;
 use super::table_columns::TableColumns;
 use crate::model::{Prefix, RibKind, RouterId, Table, View};
@@ -47,9 +47,9 @@ impl RouteKey<'_> {
     /// The fields of a binary COPY: `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`,
     /// `prefix`, `path_id`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
-        row::put_table(out, self.table);
-        row::put_cidr(out, &self.prefix);
-        row::put_bigint(out, i64::from(self.path_id));
+        copy_encoding::put_table(out, self.table);
+        copy_encoding::put_cidr(out, &self.prefix);
+        copy_encoding::put_bigint(out, i64::from(self.path_id));
     }
 }
 
@@ -141,10 +141,10 @@ fn stage_keys<'a>(
 
 fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>) -> Result<u64> {
     for (key, route) in rows {
-        let speaker = row::speaker_columns(key.table);
-        let out = copy.row(key.fields() + speaker + row::ATTRIBUTE_COLUMNS)?;
+        let speaker = copy_encoding::speaker_columns(key.table);
+        let out = copy.row(key.fields() + speaker + copy_encoding::ATTRIBUTE_COLUMNS)?;
         key.put_fields(out);
-        row::put_speaker(out, key.table);
+        copy_encoding::put_speaker(out, key.table);
         route.put(out);
     }
     copy.finish()
@@ -202,7 +202,7 @@ impl<'a> Copy<'a> {
     pub(super) fn begin(transaction: &'a mut Transaction<'_>, statement: &str) -> Result<Copy<'a>> {
         let writer = transaction.copy_in(statement)?;
         let mut buffer = Vec::with_capacity(COPY_CHUNK_BYTES + 4096);
-        buffer.extend_from_slice(row::COPY_HEADER);
+        buffer.extend_from_slice(copy_encoding::COPY_HEADER);
         Ok(Copy { writer, buffer })
     }
 
@@ -217,7 +217,7 @@ impl<'a> Copy<'a> {
     }
 
     pub(super) fn finish(mut self) -> Result<u64> {
-        self.buffer.extend_from_slice(&row::COPY_TRAILER);
+        self.buffer.extend_from_slice(&copy_encoding::COPY_TRAILER);
         self.send()?;
         Ok(self.writer.finish()?)
     }

@@ -12,7 +12,7 @@ use super::error::Result;
 use super::record::{SessionEvent, SessionEventKind};
 use super::statement::on;
 use super::{peers, routes, sync};
-use crate::model::{Neighbour, Policy, RibKind, RouterId, View};
+use crate::model::{AdjRibKey, Policy, RibKind, RouterId, View};
 
 /// So many tables go in one transaction at most.
 const CHUNK: i64 = 200;
@@ -30,24 +30,24 @@ pub struct Expired {
     pub is_more: bool,
 }
 
-/// The routers of `collector` with a table or a session that has been stale for at least `hold`.
+/// The routers of `collector` with a table or a session that has been stale for at least `stale_time`.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn due(client: &mut Client, collector: &str, hold: Duration) -> Result<Vec<RouterId>> {
+pub fn due(client: &mut Client, collector: &str, stale_time: Duration) -> Result<Vec<RouterId>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/stale_routers.sql"),
-        &[(&collector, Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8)],
+        &[(&collector, Type::TEXT), (&stale_time.as_secs_f64(), Type::FLOAT8)],
     )?;
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }
 
-/// Removes what has been stale for at least `hold` of a router that is `collector`'s: everything at once where that is all
+/// Removes what has been stale for at least `stale_time` of a router that is `collector`'s: everything at once where that is all
 /// there is and the router has no session, else some of the tables.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn expire(client: &mut Client, collector: &str, router: &RouterId, hold: Duration) -> Result<Expired> {
+pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_time: Duration) -> Result<Expired> {
     let mut transaction = client.transaction()?;
     // A session that begins waits for this lock; writers of a session that lives take it as well, for a moment.
     let is_ours = transaction.query_typed_opt(
@@ -59,27 +59,27 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, hold: Dur
     }
     let row = transaction.query_typed_one(
         include_str!("../../sql/statements/stale_is_all.sql"),
-        &[(&router.as_str(), Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8), (&collector, Type::TEXT)],
+        &[(&router.as_str(), Type::TEXT), (&stale_time.as_secs_f64(), Type::FLOAT8), (&collector, Type::TEXT)],
     )?;
     let (has_session, has_other_tables): (bool, bool) = (row.get(0), row.get(1));
     if has_session || has_other_tables {
         drop(transaction);
-        return expire_some(client, collector, router, hold);
+        return expire_some(client, collector, router, stale_time);
     }
     let routes = routes::remove_router(&mut transaction, router)?;
     let tables = sync::remove_router(&mut transaction, router)?;
     let expired = Expired { tables, routes, is_whole: true, ..Expired::default() };
-    let reason = "router did not come back within the hold";
+    let reason = "router did not come back within the stale time";
     let event = event(None, None, reason, expired.routes);
     sync::insert_events(&mut transaction, &[(Some(router), &event)])?;
     peers::forget(&mut transaction, router)?;
-    end_sessions(&mut transaction, collector, router, hold)?;
+    end_sessions(&mut transaction, collector, router, stale_time)?;
     transaction.commit()?;
     Ok(expired)
 }
 
 /// The tables of a router with a session, or of one that waits for other tables still.
-fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Duration) -> Result<Expired> {
+fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_time: Duration) -> Result<Expired> {
     let mut expired = Expired::default();
     for kind in RibKind::ALL {
         let mut transaction = client.transaction()?;
@@ -87,7 +87,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
             &on(kind, include_str!("../../sql/statements/stale_tables.sql")),
             &[
                 (&router.as_str(), Type::TEXT),
-                (&hold.as_secs_f64(), Type::FLOAT8),
+                (&stale_time.as_secs_f64(), Type::FLOAT8),
                 (&CHUNK, Type::INT8),
                 (&collector, Type::TEXT),
             ],
@@ -95,14 +95,14 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
         let mut stale: Vec<(View, &str)> = Vec::with_capacity(rows.len());
         for row in &rows {
             let peer =
-                || Neighbour { address: row.get(1), policy: if row.get(2) { Policy::Post } else { Policy::Pre } };
+                || AdjRibKey { address: row.get(1), policy: if row.get(2) { Policy::Post } else { Policy::Pre } };
             let view = match kind {
                 RibKind::LocRib => View::LocRib,
                 RibKind::AdjRibIn => View::AdjRibIn(peer()),
                 RibKind::AdjRibOut => View::AdjRibOut(peer()),
             };
             let name: &str = row.get(0);
-            if sync::lock_stale(&mut transaction, (router, &view, name), hold)? {
+            if sync::lock_stale(&mut transaction, (router, &view, name), stale_time)? {
                 stale.push((view, name));
             }
         }
@@ -110,7 +110,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
         let gone = routes::remove(&mut transaction, &tables)?;
         expired.tables += sync::remove(&mut transaction, &tables)?;
         expired.routes += gone.iter().sum::<u64>();
-        let reason = "table not seen again within the hold";
+        let reason = "table not seen again within the stale time";
         let events = stale.iter().zip(gone).map(|((view, name), gone)| event(Some(*name), Some(*view), reason, gone));
         let events: Vec<SessionEvent> = events.collect();
         sync::insert_events(&mut transaction, &events.iter().map(|event| (Some(router), event)).collect::<Vec<_>>())?;
@@ -118,16 +118,16 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, hold: Du
         transaction.commit()?;
     }
     let mut transaction = client.transaction()?;
-    end_sessions(&mut transaction, collector, router, hold)?;
+    end_sessions(&mut transaction, collector, router, stale_time)?;
     transaction.commit()?;
     Ok(expired)
 }
 
 fn event(table: Option<&str>, view: Option<View>, reason: &str, routes: u64) -> SessionEvent {
     SessionEvent {
-        kind: SessionEventKind::HoldExpired,
+        kind: SessionEventKind::StaleExpired,
         table_name: table.map(Into::into),
-        peer_address: view.and_then(|view| view.neighbour()).map(|of| of.address),
+        peer_address: view.and_then(|view| view.peer()).map(|of| of.address),
         afi: None,
         reason: Some(reason.to_owned()),
         routes: i64::try_from(routes).ok(),
@@ -135,12 +135,17 @@ fn event(table: Option<&str>, view: Option<View>, reason: &str, routes: u64) -> 
 }
 
 /// Nothing is kept of the sessions that were lost so long ago.
-fn end_sessions(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId, hold: Duration) -> Result<()> {
+fn end_sessions(
+    transaction: &mut Transaction<'_>,
+    collector: &str,
+    router: &RouterId,
+    stale_time: Duration,
+) -> Result<()> {
     transaction.execute_typed(
         "UPDATE bmp_sessions SET state = 'ended', since = now(), reason = 'the router did not come back in time'
          WHERE router_id = $1 AND collector_id = $2 AND state IN ('stale', 'isolated')
            AND since <= now() - make_interval(secs => $3)",
-        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&hold.as_secs_f64(), Type::FLOAT8)],
+        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&stale_time.as_secs_f64(), Type::FLOAT8)],
     )?;
     Ok(())
 }

@@ -23,7 +23,7 @@ pub struct Status {
     pub now: Timestamp,
     /// All routers: by address, then those whose identifier is none.
     pub routers: Vec<RouterStatus>,
-    /// The Adj-RIBs of each router, all neighbours together, routers in the same order.
+    /// The Adj-RIBs of each router, all peers together, routers in the same order.
     pub adj_ribs: Vec<AdjRibStatus>,
     /// The days of history, oldest first.
     pub partitions: Vec<Partition>,
@@ -83,7 +83,7 @@ pub struct TableStatus {
     pub last_raw_msg_time: Option<Timestamp>,
 }
 
-/// One view of a router's neighbours, one table and family of it, over all of them.
+/// One view of a router's peers, one table and family of it, over all of them.
 #[derive(Clone, Debug)]
 pub struct AdjRibStatus {
     /// `router_id`.
@@ -94,10 +94,10 @@ pub struct AdjRibStatus {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// How many neighbours have it.
-    pub neighbours: i64,
+    /// How many peers have it.
+    pub peers: i64,
     /// Of how many the session has sent the End-of-RIB.
-    pub synchronised: i64,
+    pub synchronized: i64,
     /// Rows, counted now.
     pub routes: i64,
     /// When it last took a message.
@@ -313,8 +313,8 @@ fn read_adj_rib(row: &Row) -> Result<AdjRibStatus> {
         view: row.get("view"),
         name: row.get("table_name"),
         afi: read_afi(row.get("afi"))?,
-        neighbours: row.get("neighbours"),
-        synchronised: row.get("synchronised"),
+        peers: row.get("peers"),
+        synchronized: row.get("synchronized"),
         routes: row.get("routes"),
         last_parsed_msg_time: row.get::<_, Option<SystemTime>>("last_parsed_msg_time").map(read_time).transpose()?,
     })

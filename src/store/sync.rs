@@ -15,7 +15,7 @@ use super::routes::WholeTable;
 use super::statement::on;
 use super::table_columns::TableColumns;
 use super::table_names;
-use crate::model::{Afi, Neighbour, Policy, RibKind, RouterId, Table, TableKey, Timestamp, View};
+use crate::model::{AdjRibKey, Afi, Policy, RibKind, RouterId, Table, TableKey, Timestamp, View};
 
 /// How long counting one table may take, whatever a writer's other statements may.
 const COUNT_TIMEOUT: &str = "10min";
@@ -127,14 +127,14 @@ pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> R
     Ok(())
 }
 
-/// Whether a table has been stale for at least `hold` in all its families. Who begins it has to wait until the transaction
+/// Whether a table has been stale for at least `stale_time` in all its families. Who begins it has to wait until the transaction
 /// ends.
 ///
 /// # Errors
 /// As PostgreSQL reports.
-pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, hold: Duration) -> Result<bool> {
+pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, stale_time: Duration) -> Result<bool> {
     let (router, view, name) = table;
-    let peer = view.neighbour();
+    let peer = view.peer();
     let rows = transaction.query_typed(
         &on(view.kind(), include_str!("../../sql/statements/stale_lock.sql")),
         &[
@@ -142,7 +142,7 @@ pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, hold
             (&name, Type::TEXT),
             (&peer.map(|of| of.address), Type::INET),
             (&peer.map(|of| of.policy.is_post()), Type::BOOL),
-            (&hold.as_secs_f64(), Type::FLOAT8),
+            (&stale_time.as_secs_f64(), Type::FLOAT8),
         ],
     )?;
     Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
@@ -188,12 +188,12 @@ pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &Router
             &[(&router.as_str(), Type::TEXT)],
         )?;
         for row in rows {
-            let neighbour =
-                || Neighbour { address: row.get(2), policy: if row.get(3) { Policy::Post } else { Policy::Pre } };
+            let peer =
+                || AdjRibKey { address: row.get(2), policy: if row.get(3) { Policy::Post } else { Policy::Pre } };
             let view = match kind {
                 RibKind::LocRib => View::LocRib,
-                RibKind::AdjRibIn => View::AdjRibIn(neighbour()),
-                RibKind::AdjRibOut => View::AdjRibOut(neighbour()),
+                RibKind::AdjRibIn => View::AdjRibIn(peer()),
+                RibKind::AdjRibOut => View::AdjRibOut(peer()),
             };
             tables.push(TableKey { view, name: row.get::<_, &str>(0).into(), afi: read_afi(row.get(1))? });
         }
@@ -211,7 +211,7 @@ pub struct OwnedRouter {
     pub hostname: Option<String>,
     /// The address it connected from.
     pub address: Option<IpAddr>,
-    /// Whether a table of it is stored: after a start it has to come back within the hold.
+    /// Whether a table of it is stored: after a start it has to come back within the stale time.
     pub has_tables: bool,
 }
 

@@ -50,7 +50,7 @@ impl<'a> TableColumns<'a> {
     }
 
     fn push(&mut self, router: &'a RouterId, view: &View, name: &'a str) {
-        let peer = view.neighbour();
+        let peer = view.peer();
         self.routers.push(router.as_str());
         self.names.push(name);
         self.addresses.push(peer.map(|of| of.address));

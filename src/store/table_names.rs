@@ -79,8 +79,7 @@ pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) ->
 pub(super) fn forget(transaction: &mut Transaction<'_>, kind: RibKind, tables: &[WholeTable<'_>]) -> Result<()> {
     let routers: Vec<&str> = tables.iter().map(|(router, ..)| router.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|(_, _, name)| *name).collect();
-    let addresses: Vec<Option<IpAddr>> =
-        tables.iter().map(|(_, view, _)| view.neighbour().map(|of| of.address)).collect();
+    let addresses: Vec<Option<IpAddr>> = tables.iter().map(|(_, view, _)| view.peer().map(|of| of.address)).collect();
     transaction.execute_typed(
         &on(kind, include_str!("../../sql/statements/forget_table_names.sql")),
         &[

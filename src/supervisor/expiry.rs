@@ -1,4 +1,4 @@
-//! The thread that removes what no session speaks of any more: tables that have been stale for longer than the hold.
+//! The thread that removes what no session speaks of any more: tables that have been stale for longer than the stale time.
 //!
 //! It has a connection of its own, so that no router's routes wait while another's go. How long a table has been stale the
 //! database says (`stale_since`), whatever sessions came and went since, and whatever process of the collector is running.
@@ -10,7 +10,7 @@ use log::{info, warn};
 
 use super::heartbeat::Collector;
 use super::reported::Reported;
-use crate::metrics::{Meters, Pulse, ROUTERS_MAX};
+use crate::metrics::{Heartbeat, Meters, ROUTERS_MAX};
 use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::session::sharing::names_of;
@@ -18,7 +18,7 @@ use crate::stop::Stop;
 use crate::store::sync::{OwnedRouter, owned_routers};
 use crate::store::{self, Client, forget, peers, stale};
 
-/// How often it looks: an eighth of the hold, within these bounds.
+/// How often it looks: an eighth of the stale time, within these bounds.
 const EVERY_MIN: Duration = Duration::from_millis(250);
 const EVERY_MAX: Duration = Duration::from_secs(10);
 
@@ -32,9 +32,15 @@ pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 pub(super) const THREAD: &str = "expiry";
 
 /// Removes what is due until the collector stops.
-pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, health: &Arc<Health>, pulse: &Pulse) {
+pub(super) fn run(
+    collector: &Collector,
+    stale_time: Duration,
+    shared: &Arc<Shared>,
+    health: &Arc<Health>,
+    pulse: &Heartbeat,
+) {
     let stop = &shared.stop;
-    let every = (hold / 8).clamp(EVERY_MIN, EVERY_MAX);
+    let every = (stale_time / 8).clamp(EVERY_MIN, EVERY_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     // While the database was away, nobody could say that a table has a session again.
     let mut grace_until = Instant::now();
@@ -44,12 +50,12 @@ pub(super) fn run(collector: &Collector, hold: Duration, shared: &Arc<Shared>, h
         if began >= grace_until && health.lock.may_write() && !shared.registry.is_isolated() {
             let failing_since = connection.failing_since();
             let expired = connection.attempt(|client| {
-                expire(collector, hold, shared, client, pulse)?;
+                expire(collector, stale_time, shared, client, pulse)?;
                 keep_meters(&shared.meters, &owned_routers(client, &collector.id, ROUTERS_MAX)?);
                 Ok(())
             });
             if let (Some(()), Some(since)) = (expired, failing_since) {
-                grace_until = Instant::now() + since.elapsed().min(hold);
+                grace_until = Instant::now() + since.elapsed().min(stale_time);
             }
         }
         pulse.rest();
@@ -73,10 +79,10 @@ fn wait(stop: &Stop, began: Instant, every: Duration) {
 
 fn expire(
     collector: &Collector,
-    hold: Duration,
+    stale_time: Duration,
     shared: &Shared,
     client: &mut Client,
-    pulse: &Pulse,
+    pulse: &Heartbeat,
 ) -> store::Result<()> {
     for gone in shared.registry.take_gone() {
         let told = peers::forget_these(client, &collector.id, &gone.router, &names_of(&gone.peers));
@@ -86,7 +92,7 @@ fn expire(
         }
     }
     forget_removed(client, shared)?;
-    for router in stale::due(client, &collector.id, hold)? {
+    for router in stale::due(client, &collector.id, stale_time)? {
         // What it said last waits to be applied.
         if shared.registry.is_spooled(&router) {
             continue;
@@ -96,13 +102,13 @@ fn expire(
                 return Ok(());
             }
             pulse.beat();
-            let expired = stale::expire(client, &collector.id, &router, hold)?;
+            let expired = stale::expire(client, &collector.id, &router, stale_time)?;
             if expired.is_whole {
                 shared.meters.router(&router).forget_tables();
-                warn!("router {router}: not back within the hold, its routes are removed, {}", expired.routes);
+                warn!("router {router}: not back within the stale_time, its routes are removed, {}", expired.routes);
             } else if expired.tables > 0 {
                 info!(
-                    "router {router}: {} tables not seen again within the hold are removed, {} routes",
+                    "router {router}: {} tables not seen again within the stale time are removed, {} routes",
                     expired.tables, expired.routes
                 );
             }

@@ -14,7 +14,7 @@ use crate::model::Timestamp;
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::identity::{self, Process, THREAD};
-use crate::store::{self, Client, Error, Verdict};
+use crate::store::{self, Client, Error, Recovery};
 
 /// How often the server is asked for a sign of life.
 const EVERY: Duration = Duration::from_secs(2);
@@ -164,7 +164,7 @@ fn wait(written: &Stop, began: Instant) {
 fn keep(mut client: Client) -> store::Result<Standing> {
     match identity::check(&mut client) {
         Ok(()) => Ok(Standing::Held(client)),
-        Err(error) if error.verdict() == Verdict::Reconnect => Err(error),
+        Err(error) if error.verdict() == Recovery::Reconnect => Err(error),
         Err(_) => Ok(Standing::Held(client)),
     }
 }

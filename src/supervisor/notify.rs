@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use sd_notify::NotifyState;
 
-use crate::metrics::{Meters, Part};
+use crate::metrics::{ComponentStatus, Meters};
 
 /// How often the status line is renewed at most.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
@@ -15,9 +15,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// The conversation with systemd.
 pub(super) struct Notify {
     /// How often a sign of life is due; `None`: nobody waits for one.
-    feed_every: Option<Duration>,
+    ping_interval: Option<Duration>,
     fed: Option<Instant>,
-    is_hungry: bool,
+    is_withheld: bool,
     status: String,
     status_at: Option<Instant>,
     is_broken: bool,
@@ -27,9 +27,9 @@ impl Notify {
     /// Asks whether systemd wants signs of life.
     pub(super) fn new() -> Notify {
         // Three in the time after which it would kill us.
-        let feed_every = sd_notify::watchdog_enabled().map(|limit| limit / 3);
+        let ping_interval = sd_notify::watchdog_enabled().map(|limit| limit / 3);
         let (fed, status_at) = (None, None);
-        Notify { feed_every, fed, is_hungry: false, status: String::new(), status_at, is_broken: false }
+        Notify { ping_interval, fed, is_withheld: false, status: String::new(), status_at, is_broken: false }
     }
 
     /// The database was reached: routers are welcome.
@@ -66,18 +66,18 @@ impl Notify {
     }
 
     /// A sign of life, unless a thread stands still: then systemd is to end this process and start another.
-    pub(super) fn feed(&mut self, threads: &Part) {
-        let Some(every) = self.feed_every else { return };
+    pub(super) fn ping_watchdog(&mut self, threads: &ComponentStatus) {
+        let Some(every) = self.ping_interval else { return };
         if let Err(why) = threads {
-            if !self.is_hungry {
-                error!("collector: {why}: systemd's watchdog is not fed any more");
+            if !self.is_withheld {
+                error!("collector: {why}: withholding watchdog keepalive");
             }
-            self.is_hungry = true;
+            self.is_withheld = true;
             return;
         }
-        if self.is_hungry {
+        if self.is_withheld {
             info!("collector: all threads move again: systemd's watchdog is fed");
-            self.is_hungry = false;
+            self.is_withheld = false;
         }
         if self.fed.is_none_or(|at| at.elapsed() >= every) {
             self.fed = Some(Instant::now());
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_fed_only_while_threads_move() {
-        let mut notify = Notify { feed_every: Some(Duration::ZERO), ..Notify::new() };
-        notify.feed(&Ok(()));
+        let mut notify = Notify { ping_interval: Some(Duration::ZERO), ..Notify::new() };
+        notify.ping_watchdog(&Ok(()));
         let fed = notify.fed;
         assert!(fed.is_some());
-        notify.feed(&Err("state-0 has not moved for 900 s".to_owned()));
+        notify.ping_watchdog(&Err("state-0 has not moved for 900 s".to_owned()));
         assert_eq!(notify.fed, fed);
-        notify.feed(&Ok(()));
+        notify.ping_watchdog(&Ok(()));
         assert!(notify.fed > fed);
     }
 
@@ -132,16 +132,16 @@ mod tests {
     fn a_writer_that_stands_still_takes_the_sign_of_life_away_and_gives_it_back() {
         let meters = Meters::default();
         let writer = meters.pulse("state-0", Duration::from_millis(1));
-        let mut notify = Notify { feed_every: Some(Duration::ZERO), ..Notify::new() };
+        let mut notify = Notify { ping_interval: Some(Duration::ZERO), ..Notify::new() };
         writer.beat();
         while !writer.is_stuck() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        notify.feed(&crate::http::threads(&meters));
-        assert!(notify.fed.is_none() && notify.is_hungry);
+        notify.ping_watchdog(&crate::http::threads(&meters));
+        assert!(notify.fed.is_none() && notify.is_withheld);
         writer.rest();
-        notify.feed(&crate::http::threads(&meters));
-        assert!(notify.fed.is_some() && !notify.is_hungry);
+        notify.ping_watchdog(&crate::http::threads(&meters));
+        assert!(notify.fed.is_some() && !notify.is_withheld);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::spawn;
 use crate::model::RouterId;
 use crate::pipeline::{SessionEventKind, StateItem};
 use crate::session::tables::router_note;
-use crate::session::{Shared, link};
+use crate::session::{Shared, run};
 use crate::spool::Stream;
 
 /// When so many processes died while they applied a stream, none further on than the one before, it is set aside: whatever
@@ -38,7 +38,7 @@ pub(super) fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHa
                 died if died >= DEATHS_MAX => set_aside(&shared, stream, died),
                 _ => {
                     let folder = stream.folder().to_owned();
-                    link::replay(&shared, &shared.registry.connect_spooled(stream.number(), source), stream);
+                    run::replay(&shared, &shared.registry.connect_spooled(stream.number(), source), stream);
                     Stream::end_try(&folder);
                 }
             }

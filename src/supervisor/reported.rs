@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::{self, Client, Verdict};
+use crate::store::{self, Client, Recovery};
 
 /// A connection that is made again when it breaks.
 pub(super) struct Reported {
@@ -52,7 +52,7 @@ impl Reported {
                 Err(error) => error,
             };
             self.client = None;
-            if is_leftover && self.failing_since.is_none() && error.verdict() == Verdict::Reconnect {
+            if is_leftover && self.failing_since.is_none() && error.verdict() == Recovery::Reconnect {
                 log::debug!("database: {} found its connection broken: {error}", self.thread);
                 continue;
             }

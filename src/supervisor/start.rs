@@ -9,7 +9,7 @@ use log::{info, warn};
 use signal_hook::consts::SIGHUP;
 
 use super::identity::{self, Acquired};
-use super::operations::Operations;
+use super::observability::Operations;
 use super::{Migrate, StartError, heartbeat, spawn};
 use crate::config::Settings;
 use crate::metrics::{Meters, ROUTERS_MAX};
@@ -32,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Left {
     /// Identifiers of routers by the addresses they came from.
     pub(super) known: Vec<(IpAddr, RouterId)>,
-    /// Routers of this collector: those that have tables get the hold to come back.
+    /// Routers of this collector: those that have tables get the stale time to come back.
     pub(super) owned: Vec<OwnedRouter>,
     /// This process, in `collectors`.
     pub(super) instance: String,
@@ -149,6 +149,6 @@ fn open(settings: &Settings, migrate: Migrate, meters: &Meters) -> store::Result
     let process = heartbeat::itself(&settings.collector_id);
     let instance = store::sessions::begin_collector(&mut client, &process, heartbeat::AHEAD)?;
     let id = &settings.collector_id;
-    store::sessions::note_stale_times(&mut client, id, settings.session_hold, settings.isolation_hold)?;
+    store::sessions::note_stale_times(&mut client, id, settings.stale_routes, settings.mass_loss_stale)?;
     Ok(Opened::Ready(Box::new(Left { known, owned, instance, lock })))
 }

@@ -4,7 +4,7 @@
 //! cargo run --release --example map_size [PEERS [TABLES [ROUTES]]]
 //! ```
 //!
-//! Each of `PEERS` neighbours (200) has `TABLES` tables (20: VRFs, views) of `ROUTES` routes (2500), a sixth of them IPv6, all
+//! Each of `PEERS` peers (200) has `TABLES` tables (20: VRFs, views) of `ROUTES` routes (2500), a sixth of them IPv6, all
 //! with attributes out of the same few sets. The sets cost nothing: the map keeps a fingerprint of a route's attributes.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]

@@ -57,7 +57,7 @@ fn config_shows_values_in_force_without_secrets() {
     for expected in [
         "RIB_INGESTER_DATABASE_URL=host=db.example port=5433 user=writer dbname=rib password=(hidden)  (set)\n",
         "RIB_INGESTER_FLUSH_MS=50  (set)\n",
-        "RIB_INGESTER_SESSION_HOLD_SECS=900  (default)\n",
+        "RIB_INGESTER_STALE_ROUTES_SECS=900  (default)\n",
         "RIB_INGESTER_STATE_DIR=/var/lib/rib-ingester  (default)\n",
     ] {
         assert!(said.contains(expected), "{expected:?} is missing in:\n{said}");

@@ -152,7 +152,7 @@ fn lookup_json_is_an_array_of_rows() {
     assert_eq!((none.status.code(), stdout(&none)), (Some(1), "[]\n"));
 }
 
-/// One neighbour's routes before and behind its policy, another's as they go out.
+/// One peer's routes before and behind its policy, another's as they go out.
 const ADJ_RIBS: &str = "
     INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix, path_id, as_path) VALUES
         ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', false, 'UNKNOWN', 4, '10.1.0.0/16', 0, '64509'),
@@ -193,10 +193,10 @@ fn lookup_finds_the_match_in_every_adj_rib_or_in_one_view() {
 }
 
 #[test]
-fn status_counts_the_adj_ribs_over_all_neighbours() {
+fn status_counts_the_adj_ribs_over_all_peers() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTES).unwrap();
-    assert!(!printed(&["status"], &db.url()).contains("NEIGHBOURS"));
+    assert!(!printed(&["status"], &db.url()).contains("PEERS"));
     db.client().batch_execute(ADJ_RIBS).unwrap();
     let text = printed(&["status"], &db.url());
     let words: Vec<Vec<&str>> = text
@@ -207,7 +207,7 @@ fn status_counts_the_adj_ribs_over_all_neighbours() {
     assert_eq!(words, [["10.255.0.1", "adj-rib-in-pre", "UNKNOWN", "IPv4", "2", "1", "2"]], "{text}");
     let status: serde_json::Value = serde_json::from_str(&printed(&["status", "--json"], &db.url())).unwrap();
     let one = &status["adj_ribs"][0];
-    assert_eq!((&one["neighbours"], &one["synchronised"], &one["routes"]), (&2.into(), &1.into(), &2.into()));
+    assert_eq!((&one["peers"], &one["synchronized"], &one["routes"]), (&2.into(), &1.into(), &2.into()));
 }
 
 #[test]

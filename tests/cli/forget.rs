@@ -14,7 +14,7 @@ const OTHER: &str = "10.255.0.2";
 
 /// A router with a Loc-RIB, a peer with an Adj-RIB-In, and what is counted of it.
 fn life(id: &str, name: &str) -> Vec<u8> {
-    let (loc_rib, peer) = (Peer::loc_rib(id), Peer::neighbour("192.0.2.9", 64_501));
+    let (loc_rib, peer) = (Peer::loc_rib(id), Peer::global_instance("192.0.2.9", 64_501));
     let routes = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &["10.1.0.0/16", "10.2.0.0/16"]);
     [
         bmp::initiation(name.as_bytes(), b""),
@@ -55,7 +55,7 @@ fn past() -> BTreeSet<&'static str> {
 
 /// Two routers that were connected, one of which is gone.
 fn scene(db: &TestDb, settings: &[(&str, &str)]) -> (Ingester, FakeRouter) {
-    let ingester = Ingester::start(&db.url(), &[&[("STORE", "loc-rib,adj-rib-in-pre")], settings].concat());
+    let ingester = Ingester::start(&db.url(), &[&[("STORED_RIBS", "loc-rib,adj-rib-in-pre")], settings].concat());
     let mut gone = ingester.connect_from("127.0.0.3");
     gone.send(&life(ROUTER, "edge1"));
     let mut stays = ingester.connect_from("127.0.0.4");
@@ -123,7 +123,7 @@ fn a_router_is_removed_with_its_series_and_what_the_collector_remembers() {
     // History says that its routes are gone.
     let removals =
         format!("SELECT kind, reason FROM session_events WHERE router_id = '{ROUTER}' ORDER BY id DESC LIMIT 1");
-    assert_eq!(db.rows(&removals), ["hold_expired|router removed by the command forget"]);
+    assert_eq!(db.rows(&removals), ["stale_expired|router removed by the command forget"]);
     let series = |ingester: &mut Ingester, router: &str| {
         let (_, _, metrics) = ingester.get("/metrics");
         metrics.contains(&format!("router=\"{router}\""))

@@ -190,7 +190,7 @@ fn one_router_is_shown_in_full_by_identifier_name_or_address() {
     assert_eq!((&router["session_state"], &router["tables"][0]["routes"]), (&"stale".into(), &2.into()));
     assert_eq!((&router["peers"][0]["asn"], &router["sessions"][1]["state"]), (&64_777.into(), &"ended".into()));
     assert_eq!(
-        (&router["adj_ribs"][0]["neighbours"], &router["stale_since"]),
+        (&router["adj_ribs"][0]["peers"], &router["stale_since"]),
         (&1.into(), &"2026-01-02T03:04:05.000000Z".into())
     );
 

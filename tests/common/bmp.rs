@@ -21,8 +21,8 @@ impl Peer {
         Peer { kind: 3, flags: 0, rd: 0, address: None, asn: 64_500, bgp_id, seconds: 1_700_000_000 }
     }
 
-    /// A global neighbour, Adj-RIB-In before policy.
-    pub fn neighbour(address: &str, asn: u32) -> Peer {
+    /// A global peer, Adj-RIB-In before policy.
+    pub fn global_instance(address: &str, asn: u32) -> Peer {
         let address = address.parse().unwrap();
         Peer { kind: 0, flags: 0, rd: 0, address: Some(address), asn, bgp_id: address, seconds: 1_700_000_000 }
     }

@@ -343,7 +343,7 @@ impl Prefixes {
     }
 }
 
-/// The `number`th prefix of this length: a multiplication by an odd number permutes the networks, so none comes twice.
+/// The `number`th prefix of this length: a multiplication by an note_anomaly number permutes the networks, so none comes twice.
 fn scatter(number: u128, offset: u128, length: u8, family: Family) -> [u8; 16] {
     const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
     // All of 2000::/3, and for IPv4 what `is_announced` leaves of everything.

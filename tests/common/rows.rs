@@ -12,9 +12,9 @@ use rib_ingester::model::{
     PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, Doubts, EventBatch, Ownership, PeerName, PeerRecord, PeerState, Pipeline,
+    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeerName, PeerRecord, PeerState, Pipeline,
     PipelineOptions, PipelineSender, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
-    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, Was, WithdrawReason, spawn,
+    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -130,7 +130,7 @@ pub fn session_event(kind: SessionEventKind, table_name: Option<&str>) -> Sessio
     }
 }
 
-/// A neighbour as a router reports it.
+/// A peer as a router reports it.
 pub fn peer(address: &str, state: PeerState) -> PeerRecord {
     PeerRecord {
         name: peer_name(address),
@@ -246,13 +246,13 @@ pub fn announce(table: &Arc<Table>, prefix: &str, med: u32) -> StateOp {
         table: table.clone(),
         nlri: nlri(prefix, None),
         change: RouteChange::Announce(route(med)),
-        was: Was::Stored,
+        was: Existing::Maybe,
     }
 }
 
 pub fn withdraw(table: &Arc<Table>, prefix: &str) -> StateOp {
     let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change, was: Was::Stored }
+    StateOp::Route { table: table.clone(), nlri: nlri(prefix, None), change, was: Existing::Maybe }
 }
 
 pub fn event(table: &Arc<Table>, prefix: &str, number: u32) -> RouteEvent {

@@ -35,7 +35,7 @@ fn metric(ingester: &mut Ingester, series: &str) -> Option<String> {
 }
 
 fn oddity_becomes(ingester: &mut Ingester, kind: &str, times: u32) {
-    let series = format!("rib_ingester_oddities_total{{router=\"10.255.0.1\",kind=\"{kind}\"}}");
+    let series = format!("rib_ingester_anomalies_total{{router=\"10.255.0.1\",kind=\"{kind}\"}}");
     metric_becomes(ingester, &series, &times.to_string());
 }
 
@@ -56,7 +56,7 @@ fn the_life_of_a_router_is_counted() {
     // A Route Monitoring message whose UPDATE is cut short.
     router.send(&bmp::route_monitoring(loc_rib(), &[0xff; 19]));
     // The last of them, so that all others are there.
-    metric_becomes(&mut ingester, "rib_ingester_oddities_total{router=\"10.255.0.1\",kind=\"rejected\"}", "1");
+    metric_becomes(&mut ingester, "rib_ingester_anomalies_total{router=\"10.255.0.1\",kind=\"rejected\"}", "1");
     let table = "{router=\"10.255.0.1\",table=\"global\",afi=\"4\"}";
     for (name, value) in [
         ("routes", "2"),
@@ -65,7 +65,7 @@ fn the_life_of_a_router_is_counted() {
         ("unchanged_total", "1"),
         ("purged_total", "0"),
         ("end_of_rib_seen", "1"),
-        ("table_synchronised", "1"),
+        ("table_synchronized", "1"),
     ] {
         assert_eq!(metric(&mut ingester, &format!("rib_ingester_{name}{table}")).as_deref(), Some(value), "{name}");
     }
@@ -104,12 +104,12 @@ fn the_life_of_a_router_is_counted() {
 }
 
 #[test]
-fn what_a_router_counts_of_a_neighbour_is_a_series_until_the_neighbour_goes() {
+fn what_a_router_counts_of_a_peer_is_a_series_until_the_peer_goes() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router, b"edge1");
-    let (one, two) = (Peer::neighbour("192.0.2.1", 64_501), Peer::neighbour("192.0.2.2", 64_502));
+    let (one, two) = (Peer::global_instance("192.0.2.1", 64_501), Peer::global_instance("192.0.2.2", 64_502));
     router.send(&bmp::statistics(one, 3)).send(&bmp::statistics(two, 4)).send(&bmp::statistics(one, 5));
     let series = |peer: &str, of: &str| {
         format!(
@@ -259,7 +259,7 @@ fn over_loopback_only_names_of_loopback_are_answered() {
 #[test]
 fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "1")]);
+    let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
     let monitored = |bgp: &[u8]| bmp::route_monitoring(loc_rib(), bgp);
     let header = bmp::bgp(1, &[]);

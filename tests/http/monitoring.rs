@@ -62,7 +62,7 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     router.send(&bmp::route_monitoring(loc_rib, &announce));
     router.send(&bmp::route_monitoring(loc_rib, &bmp::end_of_rib_ipv4()));
     router.send(&bmp::route_monitoring(loc_rib, &bmp::withdraw(&["10.2.0.0/16"])));
-    router.send(&bmp::statistics(Peer::neighbour("192.0.2.9", 64_501), 7));
+    router.send(&bmp::statistics(Peer::global_instance("192.0.2.9", 64_501), 7));
     // More than is stored.
     router.send(&bmp::loc_rib_statistics(loc_rib, 5));
     (ingester, router)
@@ -136,7 +136,7 @@ fn routers_that_were_lost_before_a_restart_raise_the_alarm() {
              INSERT INTO rib_sync_status (router_id, table_name, afi, stale_since) SELECT 'lost-' || i, 'global', 4, now() FROM generate_series(1, 10) i"
         ))
         .unwrap();
-    let mut ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "8")]);
+    let mut ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "8")]);
     ingester.logged("collector: 10 routers have 8s to come back");
     let up = |ingester: &mut Ingester| -> Vec<String> {
         let (_, _, text) = ingester.get("/metrics");

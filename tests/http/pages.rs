@@ -87,7 +87,7 @@ fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through()
 }
 
 #[test]
-fn neighbours_and_what_they_announce_are_shown() {
+fn peers_and_what_they_announce_are_shown() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
@@ -146,7 +146,7 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
 #[test]
 fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "600"), ("ISOLATION_HOLD_SECS", "7200")]);
+    let mut ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "600"), ("MASS_LOSS_STALE_SECS", "7200")]);
     let page = page_with(&mut ingester, "/", "collector in order");
     assert!(!page.contains("down or stale"), "{page}");
     assert_eq!(db.rows("SELECT stale_routes_secs, mass_loss_stale_secs FROM collectors"), ["600|7200"]);
@@ -210,13 +210,13 @@ fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
 #[test]
 fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "1")]);
+    let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("global")));
     let complete = "SELECT count(*), count(synced_at), count(*) FILTER (WHERE eor_seen) FROM rib_sync_status";
-    // A router that sends its Loc-RIB alone has neighbours all the same, whose tables are expected and stay empty.
-    router.send(&bmp::peer_up(Peer::neighbour("192.0.2.9", 64_501), &Open::of(64_500, ROUTER), None));
+    // A router that sends its Loc-RIB alone has peers all the same, whose tables are expected and stay empty.
+    router.send(&bmp::peer_up(Peer::global_instance("192.0.2.9", 64_501), &Open::of(64_500, ROUTER), None));
     eventually("the empty tables count as complete", || (db.rows(complete) == ["2|2|0"]).then_some(()));
     let adj_ribs = "SELECT count(synced_at) FROM adj_rib_in_sync_status";
     eventually("those of the neighbor too", || (db.rows(adj_ribs) == ["2"]).then_some(()));
@@ -238,7 +238,7 @@ fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
     assert!(status.contains("(edge1): up since ") && status.matches("  complete ").count() == 2, "{status}");
     // The alarm on dumps that do not end looks for a 0.
     let (_, _, text) = ingester.get("/metrics");
-    let series = text.lines().filter(|line| line.starts_with("rib_ingester_table_synchronised{"));
+    let series = text.lines().filter(|line| line.starts_with("rib_ingester_table_synced{"));
     assert_eq!(series.map(|line| line.ends_with("} 1")).collect::<Vec<_>>(), [true; 4], "{text}");
 }
 

@@ -1,6 +1,6 @@
-//! Adj-RIBs of real routers: FRR 8.4, FRR 10.3, BIRD 3 and GoBGP 3.10 monitor what two neighbours send them, before and
+//! Adj-RIBs of real routers: FRR 8.4, FRR 10.3, BIRD 3 and GoBGP 3.10 monitor what two peers send them, before and
 //! after policy. After each thing that happens the rows of the database are what each router itself prints of its
-//! neighbours.
+//! peers.
 //!
 //! Where the routers cannot be had (`scripts/lab-root`), the test says so and shows nothing.
 
@@ -27,7 +27,7 @@ enum Rejected {
 }
 
 #[test]
-fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
+fn adj_ribs_are_what_the_routers_print_of_their_peers() {
     if !Lab::is_possible() {
         return;
     }
@@ -36,8 +36,8 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
     let listen = address.to_string();
     let settings = [
         ("BMP_LISTEN", listen.as_str()),
-        ("STORE", "loc-rib,adj-rib-in-pre,adj-rib-in-post"),
-        ("RESYNC_QUIET_SECS", "2"),
+        ("STORED_RIBS", "loc-rib,adj-rib-in-pre,adj-rib-in-post"),
+        ("EOR_TIMEOUT_SECS", "2"),
         ("RESYNC_ON_DRIFT", "0%,1h"),
     ];
     let mut collector = Ingester::start(&db.url(), &settings);
@@ -61,7 +61,7 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
     eventually_equal(vec!["0".to_owned()], || db.rows(few));
     agree(&lab, &db, Rejected::Uncertain, "the routers reject more");
 
-    // FRR 10.3 reports how many routes each neighbour has before policy, every 15 seconds. (GoBGP does, too; it counts
+    // FRR 10.3 reports how many routes each peer has before policy, every 15 seconds. (GoBGP does, too; it counts
     // those that have its own AS in the path, which FRR 8.4 sends back to it, and does not send them.)
     let series = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"adj-rib-in-pre\"} 0";
     eventually(series, || collector.get("/metrics").2.contains(series).then_some(()));
@@ -93,7 +93,7 @@ fn adj_ribs_are_what_the_routers_print_of_their_neighbours() {
 }
 
 #[test]
-fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_again() {
+fn frr_10_forgets_what_its_loc_rib_loses_with_a_peer_and_is_made_to_dump_again() {
     if !Lab::is_possible() {
         return;
     }
@@ -101,7 +101,7 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_ag
     let address = free_address();
     let listen = address.to_string();
     let settings = |on_drift| {
-        let fixed = [("BMP_LISTEN", listen.as_str()), ("RESYNC_QUIET_SECS", "2"), ("STORE", "loc-rib")];
+        let fixed = [("BMP_LISTEN", listen.as_str()), ("EOR_TIMEOUT_SECS", "2"), ("STORED_RIBS", "loc-rib")];
         fixed.into_iter().chain(on_drift).collect::<Vec<_>>()
     };
     let mut collector = Ingester::start(&db.url(), &settings(None));
@@ -122,15 +122,15 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_ag
     let reports = "SELECT count(*) FROM peer_statistics WHERE stat_type = 8 AND value > 30";
     eventually_equal(vec!["2".to_owned()], || db.rows(reports));
 
-    // Unless the setting is on, what goes with a neighbour stays.
+    // Unless the setting is on, what goes with a peer stays.
     lab.run(&["stop"], &["feeder1"]);
-    eventually("the neighbour's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
-    // FRR writes what it has to say of its Loc-RIB with the next report of a neighbour.
+    eventually("the peer's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
+    // FRR writes what it has to say of its Loc-RIB with the next report of a peer.
     let down = "SELECT max(event_time) FROM session_events WHERE kind = 'peer_down' AND peer_address = '127.0.0.21'";
     let later = format!("SELECT count(*) > 0 FROM peer_statistics WHERE updated_at > ({down}) + interval '1 second'");
     eventually("a later report", || (db.rows(&later) == ["t"]).then_some(()));
     assert_eq!((stored().unwrap().len(), forgotten().unwrap() > 20), (whole, true));
-    // It reports the sizes of what its neighbours send, none of its Loc-RIB. More is stored than the other neighbour has: what
+    // It reports the sizes of what its peers send, none of its Loc-RIB. More is stored than the other peer has: what
     // was forgotten, and the two routes that are FRR's own.
     let reported = "SELECT DISTINCT peer_type FROM peer_statistics WHERE stat_type = 8";
     assert_eq!(db.rows(reported), ["global"]);
@@ -153,7 +153,7 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_ag
     );
     eventually_equal(vec!["52".to_owned()], || db.rows(&known));
     lab.run(&["stop"], &["feeder1"]);
-    eventually("the neighbour's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
+    eventually("the peer's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
     assert!(stored().unwrap().len() == whole || db.rows("SELECT 1 FROM session_events WHERE kind = 'drift'") == ["1"]);
     let mended = "SELECT reason FROM session_events WHERE kind = 'drift'";
     let why = eventually("the session is closed", || db.rows(mended).pop());
@@ -170,7 +170,7 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_neighbour_and_is_made_to_dump_ag
     assert!(collector.stop().success());
 }
 
-/// Waits until each router's neighbours equal their rows. Asked again each time: the routers themselves are at work.
+/// Waits until each router's peers equal their rows. Asked again each time: the routers themselves are at work.
 fn agree(lab: &Lab, db: &TestDb, frr8: Rejected, after: &str) {
     for (router, router_id) in ROUTERS {
         let started = Instant::now();
@@ -191,7 +191,7 @@ fn agree(lab: &Lab, db: &TestDb, frr8: Rejected, after: &str) {
     }
 }
 
-/// Neighbour, view, family and prefix of a line.
+/// Peer, view, family and prefix of a line.
 fn key(line: &str) -> Vec<String> {
     line.split('|').take(4).map(str::to_owned).collect()
 }
@@ -203,7 +203,7 @@ fn rejected(printed: &[String]) -> BTreeSet<Vec<String>> {
     keys.iter().filter(|key| key[1] == "pre" && !keys.contains(&after(key))).cloned().collect()
 }
 
-/// One line per route: neighbour, view, family, prefix, next hop, AS path, origin, MED; sorted.
+/// One line per route: peer, view, family, prefix, next hop, AS path, origin, MED; sorted.
 fn stored(db: &TestDb, router_id: &str) -> Vec<String> {
     let mut rows = db.rows(&format!(
         "SELECT host(peer_address), CASE WHEN is_post_policy THEN 'post' ELSE 'pre' END, afi, prefix, host(nexthop), as_path,
@@ -273,7 +273,7 @@ fn routes(router: &str, policy: &str, text: &str) -> Option<Vec<Route>> {
         "frr10" => "65003 ",
         _ => "",
     };
-    // Without a neighbour, or routes, there is no such object.
+    // Without a peer, or routes, there is no such object.
     let routes = routes.as_object().into_iter().flatten();
     Some(
         routes

@@ -23,7 +23,7 @@ fn the_database_holds_what_the_routers_report() {
     let address = free_address();
     let listen = address.to_string();
     // GoBGP sends no End-of-RIB: what it no longer has after a restart goes when its dump has been quiet for two seconds.
-    let settings = [("BMP_LISTEN", listen.as_str()), ("RESYNC_QUIET_SECS", "2")];
+    let settings = [("BMP_LISTEN", listen.as_str()), ("EOR_TIMEOUT_SECS", "2")];
     let collector = Ingester::start(&db.url(), &settings);
     let lab = Lab::start(address, &["frr8", "gobgp", "frr10"], Views::Chosen);
 
@@ -42,8 +42,8 @@ fn the_database_holds_what_the_routers_report() {
     agree(&lab, &db, "the sessions with feeder 1 were reset");
     history_ends_in_the_present(&db);
 
-    // FRR sends its End-of-RIB at a BMP connect, and only for neighbours that are up then.
-    eventually("FRR's neighbours are up again", || {
+    // FRR sends its End-of-RIB at a BMP connect, and only for peers that are up then.
+    eventually("FRR's peers are up again", || {
         let many = db.rows("SELECT count(*) > 70 FROM current_routes WHERE router_id = '10.255.0.3'") == ["t"];
         many.then_some(())
     });

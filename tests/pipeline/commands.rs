@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 use postgres::fallible_iterator::FallibleIterator;
-use rib_ingester::model::{Afi, Asn, Neighbour, Policy, RouterId, Speaker, Table, TableKey, View};
-use rib_ingester::pipeline::{PeerRecord, PeerState, PeersOf, RouteChange, SessionEventKind, StateOp, Was};
+use rib_ingester::model::{AdjRibKey, Afi, Asn, PeerIds, Policy, RouterId, Table, TableKey, View};
+use rib_ingester::pipeline::{Existing, PeerRecord, PeerState, PeersOf, RouteChange, SessionEventKind, StateOp};
 
 /// Names that the templates of our statements, quoting or COPY could take for something else.
 const NAMES: [&str; 8] = [
@@ -26,11 +26,11 @@ const NAMES: [&str; 8] = [
 
 /// The table of this name in each kind of RIB.
 fn of_each_rib(router: &str, name: &str) -> [Arc<Table>; 3] {
-    let peer = |policy| Neighbour { address: "192.0.2.9".parse().unwrap(), policy };
-    let speaker = Speaker { asn: Asn(64_501), bgp_id: "192.0.2.9".parse().unwrap() };
+    let peer = |policy| AdjRibKey { address: "192.0.2.9".parse().unwrap(), policy };
+    let speaker = PeerIds { asn: Asn(64_501), bgp_id: "192.0.2.9".parse().unwrap() };
     let views = [View::LocRib, View::AdjRibIn(peer(Policy::Pre)), View::AdjRibOut(peer(Policy::Post))];
     views.map(|view| {
-        let speaker = if view == View::LocRib { Speaker::NONE } else { speaker };
+        let speaker = if view == View::LocRib { PeerIds::NONE } else { speaker };
         Arc::new(Table { view, router: RouterId::new(router), name: name.into(), afi: Afi::Ipv4, speaker })
     })
 }
@@ -98,7 +98,7 @@ fn thousands_of_tables_are_a_few_statements() {
             table: t.clone(),
             nlri: nlri("10.1.0.0/16", None),
             change: RouteChange::Announce(route(1)),
-            was: Was::Absent,
+            was: Existing::No,
         };
         [StateOp::SyncStart { tables: vec![t.clone()], stored: None }, first, StateOp::TableSeen(t.clone())]
     };
@@ -318,7 +318,7 @@ fn no_other_router_waits_until_what_is_stored_of_a_table_is_read() {
         |other: &String| writers.sender.state(&RouterId::new(other)).same_channel(writers.sender.state(&owner.router));
     let other = (2..50).map(|i| format!("10.0.0.{i}")).find(same_writer).unwrap();
     let other = writers.claim(&other).owner;
-    let peer = Neighbour { address: "192.0.2.1".parse().unwrap(), policy: Policy::Pre };
+    let peer = AdjRibKey { address: "192.0.2.1".parse().unwrap(), policy: Policy::Pre };
     let read = Table { view: View::AdjRibIn(peer), ..(*table("10.0.0.1", "global", Afi::Ipv4)).clone() };
     let written = table(other.router.as_str(), "global", Afi::Ipv4);
     // Nobody reads an Adj-RIB-In for now, as if it were very large.

@@ -9,11 +9,11 @@ use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
 use crate::common::rows::{Writers, event, nlri, session_event, table, wait_for};
 use jiff::ToSpan;
-use rib_ingester::model::{Afi, Neighbour, Policy, Table, Timestamp, View};
+use rib_ingester::model::{AdjRibKey, Afi, Policy, Table, Timestamp, View};
 use rib_ingester::pipeline::{EventBatch, RouteChange, RouteEvent, SessionEventKind, StateOp, WithdrawReason};
 use rib_ingester::store::events::{self, Action, Check, EventRow};
 use rib_ingester::store::partitions::{day_of, ensure, name_of, today};
-use rib_ingester::store::{EncodedRoute, Verdict};
+use rib_ingester::store::{EncodedRoute, Recovery};
 
 const NUMBERS: &str = "SELECT med FROM route_events ORDER BY router_id, ingest_time";
 
@@ -186,7 +186,7 @@ fn what_is_stored_already_is_told_by_the_reason_for_the_doubt() {
     // The direct path finds the same id at the same time, and says so.
     let mut transaction = client.transaction().unwrap();
     let error = events::copy(&mut transaction, [row(0, 1, d, at(-2), now)].into_iter()).unwrap_err();
-    assert_eq!(error.verdict(), Verdict::Duplicate, "{error}");
+    assert_eq!(error.verdict(), Recovery::Duplicate, "{error}");
     transaction.rollback().unwrap();
 
     let none = Check::none(at(10));
@@ -234,17 +234,12 @@ fn the_past_of_a_table_begins_behind_its_last_removal() {
     ensure(&mut client, day).unwrap();
     let loc = table("10.0.0.1", "global", Afi::Ipv4);
     let of = |address: &str| {
-        let neighbour = Neighbour { address: address.parse().unwrap(), policy: Policy::Pre };
-        Table { view: View::AdjRibIn(neighbour), ..Table::clone(&loc) }
+        let peer = AdjRibKey { address: address.parse().unwrap(), policy: Policy::Pre };
+        Table { view: View::AdjRibIn(peer), ..Table::clone(&loc) }
     };
-    let labelled = Table { name: "global|labelled".into(), ..of("192.0.2.1") };
-    let tables = [
-        Table::clone(&loc),
-        of("192.0.2.1"),
-        of("192.0.2.2"),
-        labelled,
-        Table { afi: Afi::Ipv6, ..Table::clone(&loc) },
-    ];
+    let labeled = Table { name: "global|labelled".into(), ..of("192.0.2.1") };
+    let tables =
+        [Table::clone(&loc), of("192.0.2.1"), of("192.0.2.2"), labeled, Table { afi: Afi::Ipv6, ..Table::clone(&loc) }];
     let tables: Vec<&Table> = tables.iter().collect();
     let mut reaches = |sql: &str| {
         client.batch_execute(sql).unwrap();
@@ -269,7 +264,7 @@ fn the_past_of_a_table_begins_behind_its_last_removal() {
     assert_eq!(reaches(&removal("peer_down", "'global'", "'192.0.2.1'")), [1, 0, 1, 0, 0]);
     assert_eq!(reaches(&removal("terminated", "'global'", "NULL")), [0, 0, 1, 0, 0]);
     assert_eq!(reaches(&event("global", "'192.0.2.1'")), [1, 1, 1, 0, 0]);
-    assert_eq!(reaches(&removal("hold_expired", "NULL", "NULL")), [0, 0, 0, 0, 0]);
+    assert_eq!(reaches(&removal("stale_expired", "NULL", "NULL")), [0, 0, 0, 0, 0]);
 }
 
 #[test]

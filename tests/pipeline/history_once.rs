@@ -146,7 +146,7 @@ fn a_flap_within_one_second_before_the_crash() {
 #[test]
 fn a_dump_behind_a_removal_is_in_the_history_again() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "1")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "1")]);
     let mut events = 0;
     let mut expect = |router: &mut FakeRouter| {
         router.send(&dump(0..30)).send(&end_of_rib());

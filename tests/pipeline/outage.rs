@@ -90,8 +90,8 @@ fn an_hour_without_a_database_comes_through_complete() {
         router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
         routers.push((peer, router));
     }
-    let synchronised = "SELECT count(*) FROM rib_sync_status WHERE eor_seen";
-    wait_while_it_moves("synchronised routers", || number(&url, synchronised), i64::from(ROUTERS));
+    let synchronized = "SELECT count(*) FROM rib_sync_status WHERE eor_seen";
+    wait_while_it_moves("synchronized routers", || number(&url, synchronized), i64::from(ROUTERS));
 
     server.shut_down(Shutdown::Immediate);
     let begin = Instant::now();

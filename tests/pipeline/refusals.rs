@@ -9,35 +9,35 @@ use std::sync::atomic::Ordering;
 
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, event, session_event, table, wait_for};
-use rib_ingester::model::{Afi, Neighbour, Policy, Table, View};
+use rib_ingester::model::{AdjRibKey, Afi, Policy, Table, View};
 use rib_ingester::pipeline::{Ownership, PeerState, SessionEventKind, StateOp};
-use rib_ingester::store::{Error, Verdict};
+use rib_ingester::store::{Error, Recovery};
 
 /// What each SQLSTATE makes a writer do.
-const VERDICTS: &[(&str, Verdict)] = &[
-    ("57P01", Verdict::Reconnect),
-    ("57P02", Verdict::Reconnect),
-    ("57P03", Verdict::Reconnect),
-    ("08006", Verdict::Reconnect),
-    ("40P01", Verdict::Again),
-    ("40001", Verdict::Again),
-    ("55P03", Verdict::Stuck),
-    ("23514", Verdict::NoPartition),
-    ("42P01", Verdict::NoPartition),
-    ("23505", Verdict::Duplicate),
-    ("22021", Verdict::BadRow),
-    ("22003", Verdict::BadRow),
-    ("23502", Verdict::BadRow),
-    ("54000", Verdict::RowOrStatement),
-    ("54001", Verdict::RowOrStatement),
-    ("21000", Verdict::RowOrStatement),
-    ("0A000", Verdict::RowOrStatement),
-    ("57014", Verdict::TooLong),
-    ("53100", Verdict::Stuck),
-    ("53300", Verdict::Stuck),
-    ("25006", Verdict::Stuck),
-    ("42501", Verdict::Stuck),
-    ("XX000", Verdict::Stuck),
+const VERDICTS: &[(&str, Recovery)] = &[
+    ("57P01", Recovery::Reconnect),
+    ("57P02", Recovery::Reconnect),
+    ("57P03", Recovery::Reconnect),
+    ("08006", Recovery::Reconnect),
+    ("40P01", Recovery::Again),
+    ("40001", Recovery::Again),
+    ("55P03", Recovery::NeedsOperator),
+    ("23514", Recovery::NoPartition),
+    ("42P01", Recovery::NoPartition),
+    ("23505", Recovery::Duplicate),
+    ("22021", Recovery::BadRow),
+    ("22003", Recovery::BadRow),
+    ("23502", Recovery::BadRow),
+    ("54000", Recovery::RowOrStatement),
+    ("54001", Recovery::RowOrStatement),
+    ("21000", Recovery::RowOrStatement),
+    ("0A000", Recovery::RowOrStatement),
+    ("57014", Recovery::TooLong),
+    ("53100", Recovery::NeedsOperator),
+    ("53300", Recovery::NeedsOperator),
+    ("25006", Recovery::NeedsOperator),
+    ("42501", Recovery::NeedsOperator),
+    ("XX000", Recovery::NeedsOperator),
 ];
 
 #[test]
@@ -53,9 +53,9 @@ fn each_sqlstate_has_its_consequence() {
     // A CHECK is a bad row, though its SQLSTATE is that of a missing partition.
     client.batch_execute("CREATE TABLE t (i INT CHECK (i > 0))").unwrap();
     let error = Error::from(client.batch_execute("INSERT INTO t VALUES (0)").unwrap_err());
-    assert_eq!((error.code(), error.verdict()), (Some("23514"), Verdict::BadRow));
+    assert_eq!((error.code(), error.verdict()), (Some("23514"), Recovery::BadRow));
     let gone = db.client().simple_query("SELECT pg_terminate_backend(pg_backend_pid())").unwrap_err();
-    assert_eq!(Error::from(gone).verdict(), Verdict::Reconnect);
+    assert_eq!(Error::from(gone).verdict(), Recovery::Reconnect);
 }
 
 #[test]
@@ -70,12 +70,12 @@ fn what_passes_is_waited_for_and_nothing_is_lost_or_doubled() {
     let mut stored = 0u32;
     for (code, verdict) in VERDICTS {
         let passes = match verdict {
-            Verdict::Reconnect | Verdict::Again | Verdict::Stuck => true,
-            Verdict::NoPartition
-            | Verdict::Duplicate
-            | Verdict::BadRow
-            | Verdict::RowOrStatement
-            | Verdict::TooLong => false,
+            Recovery::Reconnect | Recovery::Again | Recovery::NeedsOperator => true,
+            Recovery::NoPartition
+            | Recovery::Duplicate
+            | Recovery::BadRow
+            | Recovery::RowOrStatement
+            | Recovery::TooLong => false,
         };
         if !passes {
             continue;
@@ -144,7 +144,7 @@ fn two_writers_with_the_same_history_and_state_rows_do_not_stop_each_other() {
     let owners: Vec<_> = names.iter().map(|name| writers.claim(name).owner).collect();
     for round in 0..50u32 {
         for (i, name) in names.iter().enumerate() {
-            // Opposite orders in odd rounds.
+            // Opposite orders in note_anomaly rounds.
             let i = if round % 2 == 0 { i } else { names.len() - 1 - i };
             let name = if round % 2 == 0 { name } else { &names[i] };
             let t = table(name, "global", Afi::Ipv4);
@@ -214,7 +214,7 @@ fn a_plan_that_is_outdated_needs_a_new_connection() {
     client.query(&statement, &[]).unwrap();
     client.batch_execute("ALTER TABLE t ADD COLUMN j INT").unwrap();
     let error = Error::from(client.query(&statement, &[]).unwrap_err());
-    assert_eq!((error.code(), error.verdict()), (Some("0A000"), Verdict::Reconnect));
+    assert_eq!((error.code(), error.verdict()), (Some("0A000"), Recovery::Reconnect));
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_refused_command_ends_its_session_and_no_other() {
     let of = |owner: &Arc<Ownership>, view, name: &str| {
         Arc::new(Table { view, ..Table::loc_rib(owner.router.clone(), name, Afi::Ipv4) })
     };
-    let peer = Neighbour { address: "192.0.2.9".parse().unwrap(), policy: Policy::Pre };
+    let peer = AdjRibKey { address: "192.0.2.9".parse().unwrap(), policy: Policy::Pre };
     let begin = |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], stored: None };
     let eor = |t: &Arc<Table>| StateOp::EndOfRib { table: t.clone(), stale: vec![] };
     let down = |t: &Arc<Table>| StateOp::TablesDown {

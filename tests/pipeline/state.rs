@@ -7,7 +7,7 @@ use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 use postgres::IsolationLevel;
 use rib_ingester::model::{Afi, RouterId, TableKey, View};
-use rib_ingester::pipeline::{RouteChange, SessionEventKind, SessionState, StateOp, Was, WithdrawReason};
+use rib_ingester::pipeline::{Existing, RouteChange, SessionEventKind, SessionState, StateOp, WithdrawReason};
 use rib_ingester::store::stale;
 
 const ROUTES: &str = "SELECT prefix, med FROM current_routes ORDER BY router_id, table_name, prefix, path_id";
@@ -87,7 +87,12 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
         for (i, route) in (u32::MAX - 9..).zip(rows::nasty_routes()) {
             let nlri = nlri(prefix, Some(i));
             want.push((nlri.prefix, i, route.fingerprint()));
-            ops.push(StateOp::Route { table: t.clone(), nlri, change: RouteChange::Announce(route), was: Was::Absent });
+            ops.push(StateOp::Route {
+                table: t.clone(),
+                nlri,
+                change: RouteChange::Announce(route),
+                was: Existing::No,
+            });
         }
         writers.send(&owner, ops);
         // A row that no router can have sent is passed over.
@@ -267,7 +272,7 @@ fn what_is_stale_longer_than_the_hold_goes() {
     assert_eq!((expired.tables, expired.routes, expired.is_whole), (2, 2, true));
     assert_eq!(
         db.rows("SELECT router_id, kind, table_name, routes FROM session_events ORDER BY id"),
-        ["10.0.0.1|hold_expired|a|1", "10.0.0.1|hold_expired|-|2"]
+        ["10.0.0.1|stale_expired|a|1", "10.0.0.1|stale_expired|-|2"]
     );
 }
 
@@ -348,7 +353,7 @@ fn a_row_taken_for_new_that_is_there_already_is_updated() {
     writers.start_sync(&owner, &t);
     let new = |prefix, med| {
         let change = RouteChange::Announce(route(med));
-        StateOp::Route { table: t.clone(), nlri: nlri(prefix, None), change, was: Was::Absent }
+        StateOp::Route { table: t.clone(), nlri: nlri(prefix, None), change, was: Existing::No }
     };
     writers.send(&owner, vec![new("10.1.0.0/16", 1)]);
     wait_for("the first row", || db.rows("SELECT med FROM current_routes") == ["1"]);
@@ -356,7 +361,7 @@ fn a_row_taken_for_new_that_is_there_already_is_updated() {
     writers.send(&owner, vec![new("10.0.0.0/16", 2), new("10.1.0.0/16", 3), new("10.2.0.0/16", 4)]);
     // Come and gone within one batch: nothing is left of it.
     let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-    let gone = StateOp::Route { table: t.clone(), nlri: nlri("10.9.0.0/16", None), change: gone, was: Was::Stored };
+    let gone = StateOp::Route { table: t.clone(), nlri: nlri("10.9.0.0/16", None), change: gone, was: Existing::Maybe };
     writers.send(&owner, vec![new("10.9.0.0/16", 5), gone]);
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows("SELECT med FROM current_routes ORDER BY prefix"), ["2", "3", "4"]);

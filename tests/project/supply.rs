@@ -1,4 +1,4 @@
-//! What the program is made of: licences, sources, duplicates and forbidden crates by `.deny.toml`, and the bill of
+//! What the program is made of: licenses, sources, duplicates and forbidden crates by `.deny.toml`, and the bill of
 //! materials. Works without a network.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -30,7 +30,7 @@ fn cargo(arguments: &[&str]) -> String {
 struct Part {
     name: String,
     version: String,
-    licence: String,
+    license: String,
     source: Option<String>,
 }
 
@@ -51,7 +51,7 @@ fn parts() -> Vec<Part> {
         .map(|package| Part {
             name: text(&package["name"]),
             version: text(&package["version"]),
-            licence: text(&package["license"]),
+            license: text(&package["license"]),
             source: package["source"].as_str().map(str::to_owned),
         })
         .collect()
@@ -68,8 +68,8 @@ fn named(table: &Table, section: &str, key: &str) -> Vec<(String, Option<String>
     list.iter().map(|item| (text(item.get("name")).unwrap(), text(item.get("version")))).collect()
 }
 
-fn is_allowed(licence: &str, allowed: &[String]) -> bool {
-    spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX).is_ok_and(|expression| {
+fn is_allowed(license: &str, allowed: &[String]) -> bool {
+    spdx::Expression::parse_mode(license, spdx::ParseMode::LAX).is_ok_and(|expression| {
         expression.evaluate(|asked| {
             asked.addition.is_none() && asked.license.id().is_some_and(|id| allowed.iter().any(|name| name == id.name))
         })
@@ -77,23 +77,23 @@ fn is_allowed(licence: &str, allowed: &[String]) -> bool {
 }
 
 #[test]
-fn every_licence_is_one_that_only_asks_to_be_named() {
+fn every_license_is_one_that_only_asks_to_be_named() {
     let allowed = strings(&toml(".deny.toml"), "licenses", "allow");
     // The rule itself can fail.
     assert!(is_allowed("GPL-3.0-only OR MIT", &allowed) && is_allowed("MIT/Apache-2.0", &allowed));
     assert!(!is_allowed("MIT AND GPL-3.0-only", &allowed) && !is_allowed("", &allowed));
     let parts = parts();
     assert!(parts.len() > 50, "{}", parts.len());
-    let others = parts.iter().filter(|part| !is_allowed(&part.licence, &allowed));
-    let others: Vec<String> = others.map(|part| format!("{} {}: {}", part.name, part.version, part.licence)).collect();
+    let others = parts.iter().filter(|part| !is_allowed(&part.license, &allowed));
+    let others: Vec<String> = others.map(|part| format!("{} {}: {}", part.name, part.version, part.license)).collect();
     assert!(others.is_empty(), "{others:?}");
     // A list that allows what nobody has is a list that nobody looks at.
     let unused: Vec<&String> = allowed
         .iter()
         .filter(|name| {
             let without: Vec<String> = allowed.iter().filter(|other| other != name).cloned().collect();
-            let mentions = parts.iter().filter(|part| part.licence.contains(name.as_str()));
-            mentions.count() == 0 && parts.iter().all(|part| is_allowed(&part.licence, &without))
+            let mentions = parts.iter().filter(|part| part.license.contains(name.as_str()));
+            mentions.count() == 0 && parts.iter().all(|part| is_allowed(&part.license, &without))
         })
         .collect();
     assert!(unused.is_empty(), "{unused:?}");

@@ -22,13 +22,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("wire", &["wire", "model"]),
     ("store", &["store", "model", "conninfo", "tls"]),
     ("metrics", &["metrics", "model"]),
-    ("pipeline", &["pipeline", "store", "model", "metrics", "rejected", "stop"]),
+    ("pipeline", &["pipeline", "store", "model", "metrics", "quarantine", "stop"]),
     ("http", &["http", "pipeline", "store", "model", "metrics", "stop"]),
     // `config` for the allow-list, which SIGHUP changes while sessions come and go.
-    ("session", &["session", "pipeline", "wire", "model", "spool", "metrics", "rejected", "stop", "config", "tls"]),
-    ("spool", &["spool", "model", "rejected"]),
+    ("session", &["session", "pipeline", "wire", "model", "spool", "metrics", "quarantine", "stop", "config", "tls"]),
+    ("spool", &["spool", "model", "quarantine"]),
     ("capture", &["capture", "wire"]),
-    ("rejected", &[]),
+    ("quarantine", &[]),
     ("stop", &[]),
     ("config", &["config", "conninfo"]),
     ("conninfo", &[]),
@@ -264,7 +264,7 @@ fn every_rule_can_fail() {
         assert!(rule.is_broken_by(rule.bad_sample), "{}: {}", rule.name, rule.bad_sample);
         assert!(!rule.is_broken_by(rule.good_sample), "{}: {}", rule.name, rule.good_sample);
     }
-    assert_eq!(imported("use crate::store::row::put_text;"), ["store"]);
+    assert_eq!(imported("use crate::store::copy_encoding::put_text;"), ["store"]);
     assert_eq!(imported("use crate::{model::Asn, pipeline};"), ["model", "pipeline"]);
     assert!(!is_allowed_import("wire", "session") && !is_allowed_import("model", "wire"));
     assert!(is_allowed_import("wire", "model") && is_allowed_import("supervisor", "anything"));
@@ -333,7 +333,7 @@ fn every_file_says_what_it_is() {
     report(&silent.iter().map(|source| format!("src/{}: no module documentation", source.file)).collect::<Vec<_>>());
 }
 
-/// Whether a line of a file reads a field of the settings: `settings.flush`, in `config` itself `self.single_path`.
+/// Whether a line of a file reads a field of the settings: `settings.flush`, in `config` itself `self.ignore_path_id`.
 fn reads_setting(file: &str, line: &str, field: &str) -> bool {
     let owner = if room(file) == "config" { ["settings.", "self."].as_slice() } else { &["settings."] };
     owner.iter().any(|owner| {

@@ -8,11 +8,12 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
 const ROUTER: &str = "10.255.0.1";
-const ALL_RIBS: (&str, &str) = ("STORE", "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post");
+const ALL_RIBS: (&str, &str) =
+    ("STORED_RIBS", "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post");
 
 /// The Loc-RIB and each view of a peer's Adj-RIBs, by their flags: L 0x40, O 0x10.
 fn ribs() -> [Peer; 5] {
-    let peer = |flags| Peer { flags, ..Peer::neighbour("192.0.2.1", 64_501) };
+    let peer = |flags| Peer { flags, ..Peer::global_instance("192.0.2.1", 64_501) };
     [Peer::loc_rib(ROUTER), peer(0), peer(0x40), peer(0x10), peer(0x50)]
 }
 
@@ -50,7 +51,7 @@ fn greet(router: &mut FakeRouter, add_path: Vec<(u16, u8)>) {
     let open = Open { add_path, families: vec![(1, 1)], ..Open::of(64_500, ROUTER) };
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(Peer::loc_rib(ROUTER), &open, Some("global")));
-    router.send(&bmp::peer_up(Peer::neighbour("192.0.2.1", 64_501), &open, None));
+    router.send(&bmp::peer_up(Peer::global_instance("192.0.2.1", 64_501), &open, None));
 }
 
 /// FRR negotiates Add-Path and sends no identifiers.
@@ -144,7 +145,7 @@ fn decode_marks_what_fits_both_readings() {
         out.split(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let told: Vec<_> = lines[1..]
         .iter()
-        .map(|line| format!("{} {} {}", line["announced"][0]["prefix"], line["add_path_ambiguous"], line["lies"]))
+        .map(|line| format!("{} {} {}", line["announced"][0]["prefix"], line["add_path_ambiguous"], line["deviations"]))
         .collect();
     let want = [
         r#""0.0.0.0/0" [{"afi":1,"safi":1}] null"#,
@@ -184,7 +185,7 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
 #[test]
 fn other_families_and_single_path_routers_are_read_again() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SINGLE_PATH", "127.0.0.1/32")]);
+    let ingester = Ingester::start(&db.url(), &[("IGNORE_PATH_ID", "127.0.0.1/32")]);
     let mut router = ingester.connect();
     let peer = Peer::loc_rib(ROUTER);
     let families = vec![(1, 1), (2, 1), (1, 4)];

@@ -27,7 +27,7 @@ fn routes(db: &TestDb, table: &str) -> Vec<String> {
     )
 }
 
-/// The IPv4 rows of its synchronisation as `peer policy table afi eor_seen`.
+/// The IPv4 rows of its synchronization as `peer policy table afi eor_seen`.
 fn sync(db: &TestDb, table: &str) -> Vec<String> {
     let policy = "CASE WHEN is_post_policy THEN 'post' ELSE 'pre' END";
     rows(
@@ -43,11 +43,11 @@ fn open() -> Open {
 }
 
 fn one() -> Peer {
-    Peer::neighbour("192.0.2.1", 64_501)
+    Peer::global_instance("192.0.2.1", 64_501)
 }
 
 fn two() -> Peer {
-    Peer::neighbour("192.0.2.2", 64_502)
+    Peer::global_instance("192.0.2.2", 64_502)
 }
 
 fn with(peer: Peer, flags: u8) -> Peer {
@@ -68,10 +68,10 @@ fn begin(ingester: &Ingester, peers: &[Peer]) -> FakeRouter {
 }
 
 #[test]
-fn a_neighbours_views_have_rows_and_lives_of_their_own() {
+fn a_peers_views_have_rows_and_lives_of_their_own() {
     let db = TestDb::create();
     let all = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post";
-    let ingester = Ingester::start(&db.url(), &[("STORE", all)]);
+    let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", all)]);
     let mut router = begin(&ingester, &[one(), two()]);
     eventually_equal(vec!["192.0.2.1 pre UNKNOWN 4 f".to_owned(), "192.0.2.2 pre UNKNOWN 4 f".to_owned()], || {
         sync(&db, "adj_rib_in")
@@ -109,7 +109,7 @@ fn a_neighbours_views_have_rows_and_lives_of_their_own() {
         )
     );
     assert_eq!(rows(&db, "SELECT DISTINCT event_id::text FROM route_events").len(), 10);
-    // Peer Down: everything of that neighbour and nothing else, as one row.
+    // Peer Down: everything of that peer and nothing else, as one row.
     router.send(&bmp::peer_down(one(), 4));
     eventually_equal(text(&in_rows[3..]), || routes(&db, "adj_rib_in"));
     assert_eq!((routes(&db, "adj_rib_out").len(), sync(&db, "adj_rib_out").len()), (0, 0));
@@ -146,7 +146,7 @@ fn routes_before_policy_stand_in_for_those_after_it_until_these_come() {
 }
 
 #[test]
-fn a_reconnect_confirms_what_is_there_and_a_neighbour_gone_in_between_is_taken_away() {
+fn a_reconnect_confirms_what_is_there_and_a_peer_gone_in_between_is_taken_away() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one(), two()]);
@@ -164,14 +164,14 @@ fn a_reconnect_confirms_what_is_there_and_a_neighbour_gone_in_between_is_taken_a
     assert_eq!(written(), before);
     eventually_equal(4, || rows(&db, "SELECT action::text FROM route_events").len());
     assert_eq!(rows(&db, "SELECT attrs::text FROM route_events WHERE action = 'D'"), [r#"{"reason": "stale"}"#]);
-    // Another neighbour at the address: the row says who announces it now.
+    // Another peer at the address: the row says who announces it now.
     router.send(&bmp::peer_down(one(), 1));
     eventually("its routes go", || routes(&db, "adj_rib_in").is_empty().then_some(()));
     assert!(ingester.stop().success());
 }
 
 #[test]
-fn two_neighbours_with_one_address_and_vrfs_do_not_collide() {
+fn two_peers_with_one_address_and_vrfs_do_not_collide() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let other = Peer { asn: 64_999, ..one() };
@@ -205,7 +205,7 @@ fn routes_that_come_before_any_name_wait_for_it() {
 }
 
 #[test]
-fn vpn_and_labelled_routes_have_tables_of_their_own() {
+fn vpn_and_labeled_routes_have_tables_of_their_own() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one()]);
@@ -238,7 +238,7 @@ fn vpn_and_labelled_routes_have_tables_of_their_own() {
 }
 
 #[test]
-fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
+fn peers_and_their_statistics_are_rows_and_changes_are_told() {
     let db = TestDb::migrated();
     let mut listener = db.client();
     listener.batch_execute("LISTEN rib_session").unwrap();
@@ -290,9 +290,9 @@ fn neighbours_and_their_statistics_are_rows_and_changes_are_told() {
 }
 
 #[test]
-fn a_neighbour_that_a_new_session_does_not_report_does_not_stay_up() {
+fn a_peer_that_a_new_session_does_not_report_does_not_stay_up() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "2")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2")]);
     let states = || rows(&db, "SELECT concat_ws(' ', host(peer_address), state) FROM peers ORDER BY 1");
     let first = begin(&ingester, &[one(), two()]);
     eventually_equal(vec!["192.0.2.1 up".to_owned(), "192.0.2.2 up".to_owned()], states);
@@ -308,7 +308,7 @@ fn a_neighbour_that_a_new_session_does_not_report_does_not_stay_up() {
     assert!(ingester.stop().success());
 }
 
-/// The same message about a neighbour with the address fe80::1.
+/// The same message about a peer with the address fe80::1.
 fn link_local(mut message: Vec<u8>) -> Vec<u8> {
     message[7] |= 0x80;
     message[16..32].copy_from_slice(&[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -316,9 +316,9 @@ fn link_local(mut message: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn neighbours_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_routes() {
+fn peers_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_routes() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre")]);
+    let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre")]);
     let mut router = begin(&ingester, &[]);
     let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
     let prefixes = ["10.1.0.0/16", "10.2.0.0/16"];
@@ -344,7 +344,7 @@ fn neighbours_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_rou
 #[test]
 fn table_names_do_not_depend_on_the_order_of_peer_ups() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre")]);
+    let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre")]);
     let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
     let vrf = Peer { kind: 1, ..one() }.with_rd(7);
     let say = |router: &mut FakeRouter, peer, prefix| {
@@ -405,7 +405,7 @@ fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
 fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
     let db = TestDb::create();
     let mut ingester =
-        Ingester::start(&db.url(), &[("STORE", "adj-rib-in-pre,adj-rib-in-post"), ("RESYNC_ON_DRIFT", "10%,1s")]);
+        Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre,adj-rib-in-post"), ("RESYNC_ON_DRIFT", "10%,1s")]);
     let mut router = begin(&ingester, &[one()]);
     let all = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16"];
     router.send(&announce(one(), &all[..2]));
@@ -423,7 +423,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
     });
     let ends = "SELECT concat_ws(' ', kind, routes, regexp_replace(reason, '[0-9]+ s$', 'N s'))
         FROM session_events WHERE kind NOT IN ('session_up', 'peer_up', 'end_of_rib')";
-    let end = "drift 2 drift: adj-rib-in-pre of neighbour 192.0.2.1 AS 64501, AFI 1 SAFI 1: \
+    let end = "drift 2 drift: adj-rib-in-pre of peer 192.0.2.1 AS 64501, AFI 1 SAFI 1: \
                2 routes stored, 5 reported, different for N s";
     eventually_equal(vec![end.to_owned()], || rows(&db, ends));
     // What was stored is held meanwhile.
@@ -440,7 +440,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
         text.contains(&format!("rib_ingester_session_ends_total{{router=\"{ROUTER}\",how=\"drift\"}} 1")),
         "{text}"
     );
-    // The neighbour is gone, and what was known of its drift with it.
+    // The peer is gone, and what was known of its drift with it.
     router.send(&bmp::peer_down(one(), 4)).send(&bmp::statistics(one(), 5));
     eventually_equal(0, || routes(&db, "adj_rib_in").len());
     eventually_equal(None, || drift(&mut ingester, "adj-rib-in-pre"));

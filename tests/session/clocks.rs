@@ -147,7 +147,7 @@ fn a_collector_whose_clock_is_wrong_writes_the_databases_time() {
         let db = crate::common::pg::TestDb::create();
         let environment = clock.environment();
         let vars: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let ingester = Ingester::start_with(&db.url(), &[("SESSION_HOLD_SECS", "2")], &vars);
+        let ingester = Ingester::start_with(&db.url(), &[("STALE_ROUTES_SECS", "2")], &vars);
         let mut router = ingester.connect();
         greet(&mut router);
         router.send(&announce("10.1.0.0/16", 0)).send(&announce("10.2.0.0/16", 1));
@@ -178,7 +178,7 @@ fn the_collectors_clock_leaps_while_it_holds_a_lost_router() {
     let db = crate::common::pg::TestDb::create();
     let environment = clock.environment();
     let vars: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut ingester = Ingester::start_with(&db.url(), &[("SESSION_HOLD_SECS", "3600"), ("LOG", "debug")], &vars);
+    let mut ingester = Ingester::start_with(&db.url(), &[("STALE_ROUTES_SECS", "3600"), ("LOG", "debug")], &vars);
     let mut router = ingester.connect();
     greet(&mut router);
     router.send(&announce("10.1.0.0/16", 0));
@@ -190,7 +190,7 @@ fn the_collectors_clock_leaps_while_it_holds_a_lost_router() {
     greet(&mut router);
     router.send(&announce("10.2.0.0/16", 1));
     eventually_equal(vec!["2".to_owned()], || db.rows("SELECT count(*) FROM current_routes"));
-    assert_eq!(db.rows("SELECT count(*) FROM session_events WHERE kind = 'hold_expired'"), ["0"]);
+    assert_eq!(db.rows("SELECT count(*) FROM session_events WHERE kind = 'stale_expired'"), ["0"]);
     assert!(ingester.stop().success());
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// One route in the words of both sides.
 type Row = (Key, Vec<String>);
-/// View and neighbour, table, prefix, path identifier.
+/// View and peer, table, prefix, path identifier.
 type Key = (String, String, String, i64);
 
 /// Everything is stored, so that everything can be compared.
@@ -25,7 +25,7 @@ const STORE: &str = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-
 fn rows_of_every_recording_are_exactly_the_expected_ones() {
     let Some(folder) = corpus::folder() else { return };
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "2"), ("STORE", STORE)]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2"), ("STORED_RIBS", STORE)]);
     let (mut streams, mut routes, mut failures) = (0, 0, Vec::new());
     for name in corpus::names(&folder) {
         let stream = std::fs::read(folder.join(format!("{name}.bmp"))).unwrap();
@@ -70,7 +70,7 @@ fn without_termination(stream: &[u8]) -> &[u8] {
     stream
 }
 
-/// The expected rows, and keys on which more than one behaviour is right.
+/// The expected rows, and keys on which more than one behavior is right.
 fn expected_rows(jsonl: &str) -> (BTreeSet<Row>, BTreeSet<Key>) {
     let (mut rows, mut unsure) = (BTreeSet::new(), BTreeSet::new());
     for line in jsonl.lines() {
@@ -135,7 +135,7 @@ fn table(name: Option<&str>, distinguisher_hex: Option<&str>) -> String {
 }
 
 fn stored_rows(db: &TestDb) -> BTreeSet<Row> {
-    // VPN and labelled unicast have rows of their own, which the expectations do not name.
+    // VPN and labeled unicast have rows of their own, which the expectations do not name.
     let all = |view: &str, peer: &str, table: &str| {
         format!(
             "SELECT {view}, {peer}, table_name, prefix::text, path_id, host(nexthop), as_path, origin, localpref::text,

@@ -1,4 +1,4 @@
-//! A router that leaves routes behind in its Loc-RIB when a neighbour goes down, as FRR 10.3 does: a made one, so that every
+//! A router that leaves routes behind in its Loc-RIB when a peer goes down, as FRR 10.3 does: a made one, so that every
 //! step of it is said. The real one is in `tests/live`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
@@ -14,22 +14,22 @@ fn open() -> Open {
 }
 
 fn one() -> Peer {
-    Peer::neighbour("192.0.2.1", 64_501)
+    Peer::global_instance("192.0.2.1", 64_501)
 }
 
 fn two() -> Peer {
-    Peer::neighbour("192.0.2.2", 64_502)
+    Peer::global_instance("192.0.2.2", 64_502)
 }
 
 fn loc_rib() -> Peer {
     Peer::loc_rib(ROUTER)
 }
 
-/// A session whose neighbours have these numbers of routes, and whose Loc-RIB has these prefixes.
-fn dump(ingester: &Ingester, neighbours: &[(Peer, u64)], prefixes: &[&str]) -> FakeRouter {
+/// A session whose peers have these numbers of routes, and whose Loc-RIB has these prefixes.
+fn dump(ingester: &Ingester, peers: &[(Peer, u64)], prefixes: &[&str]) -> FakeRouter {
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(loc_rib(), &open(), Some("global")));
-    for (peer, routes) in neighbours {
+    for (peer, routes) in peers {
         router.send(&bmp::peer_up(*peer, &open(), None)).send(&bmp::statistics(*peer, *routes));
     }
     let routes = bmp::announce(&Attributes::path(&[64_501]), "192.0.2.9", prefixes);
@@ -66,9 +66,9 @@ fn overview(db: &TestDb) -> Vec<String> {
 }
 
 #[test]
-fn what_a_neighbour_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
+fn what_a_peer_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("STORE", "loc-rib"), ("RESYNC_ON_DRIFT", "30%,1s")]);
+    let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "30%,1s")]);
     let stored = || db.rows("SELECT prefix FROM current_routes ORDER BY prefix");
     let all = ["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"];
     for time in 1..=4 {
@@ -82,7 +82,7 @@ fn what_a_neighbour_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
         is_closed(router);
         eventually_equal(time, || drifts(&db).len());
         assert_eq!(stored(), all, "what may be right stays until the router has dumped again");
-        let what = "drift: loc-rib: 4 routes stored, up to 2 left behind by neighbours that went down,";
+        let what = "drift: loc-rib: 4 routes stored, up to 2 left behind by peers that went down,";
         let (why, lasted) = drifts(&db).pop().unwrap();
         assert_eq!(why, what);
         // The fourth time would be after eight seconds if the dumps had not helped.
@@ -95,9 +95,9 @@ fn what_a_neighbour_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
             stored().iter().map(|prefix| *all.iter().find(|of| *of == prefix).unwrap()).collect()
         });
         eventually_equal(Some("1".to_owned()), || metric(&mut ingester));
-        // FRR does so again and again of a neighbour that is away.
+        // FRR does so again and again of a peer that is away.
         router.send(&bmp::peer_down(one(), 2));
-        // The neighbour is back, and the next time finds everything as at first.
+        // The peer is back, and the next time finds everything as at first.
     }
     assert!(ingester.stop().success());
 }
@@ -105,9 +105,9 @@ fn what_a_neighbour_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
 #[test]
 fn a_router_that_forgets_nothing_is_asked_less_and_less_often() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("STORE", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
+    let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     for time in 0..3 {
-        // What this neighbour had came by another one, too.
+        // What this peer had came by another one, too.
         let mut router = dump(&ingester, &[(one(), 2), (two(), 2)], &["10.1.0.0/16", "10.2.0.0/16"]);
         eventually("the dump is over", || {
             let ends = "SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'";
@@ -127,17 +127,17 @@ fn a_router_that_forgets_nothing_is_asked_less_and_less_often() {
 #[test]
 fn a_router_that_counts_its_loc_rib_is_taken_at_its_word() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("STORE", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
+    let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     let mut router = dump(&ingester, &[(one(), 2), (two(), 2)], &["10.1.0.0/16", "10.2.0.0/16"]);
     router.send(&bmp::loc_rib_statistics(loc_rib(), 2)).send(&bmp::peer_down(one(), 4));
     eventually_equal(Some("0".to_owned()), || metric(&mut ingester));
-    // Its number, not what its neighbours have, is compared.
+    // Its number, not what its peers have, is compared.
     router.send(&bmp::statistics(two(), 1));
     eventually("it was stored", || {
         (db.rows("SELECT value FROM peer_statistics WHERE stat_type = 7 AND peer_asn = 64502") == ["1"]).then_some(())
     });
     assert_eq!(overview(&db), ["2|1|0"]);
-    // When this drift is mended, the neighbour had been down for longer.
+    // When this drift is mended, the peer had been down for longer.
     eventually("the session is closed", || {
         router.send_or_be_cut(&bmp::loc_rib_statistics(loc_rib(), 3));
         router.is_closed().then_some(())

@@ -296,7 +296,7 @@ fn a_stop_keeps_what_a_router_without_a_name_said() {
     let ingester = scene.start(&settings);
     scene.cut(true);
     let mut router = ingester.connect_from("127.0.0.2");
-    router.send(&announce(Peer::neighbour("198.51.100.1", 64_501), 7));
+    router.send(&announce(Peer::global_instance("198.51.100.1", 64_501), 7));
     eventually("it is read", || (router.unread() == 0).then_some(()));
     assert_eq!(streams(&scene), 0, "nothing of it goes to the spool while it has no name");
     assert!(ingester.stop().success());

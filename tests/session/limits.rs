@@ -128,10 +128,10 @@ fn a_router_that_stalls_drips_or_is_mute_is_closed_and_one_that_is_silent_is_not
     is_cut(&mut mute);
     ingester.logged("router 10.255.0.3 (edge1): session ended: stalled inside a message");
     ingester.logged("router 10.255.0.4 (edge1): session ended: stalled inside a message");
-    ingester.logged("router at 127.0.0.5: session ended: connected and said nothing");
+    ingester.logged("router at 127.0.0.5: session ended: no BMP message received");
     silent.send(&announce("10.255.0.2", "10.22.0.0/16"));
     eventually_equal(2, || routes(&db, "10.255.0.2").len());
-    // What the closed ones had said stays for the hold.
+    // What the closed ones had said stays for the stale time.
     assert_eq!((routes(&db, "10.255.0.3").len(), routes(&db, "10.255.0.4").len()), (1, 1));
     let lost = "SELECT router_id, kind, reason FROM session_events WHERE kind = 'session_lost' ORDER BY router_id";
     eventually_equal(

@@ -1,5 +1,5 @@
 //! A row that the database refuses: it alone goes to the rejected file with the reason, the rest is stored, and nothing is
-//! tried for ever.
+//! tried forever.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};

@@ -164,10 +164,10 @@ fn after_a_restart_a_router_that_does_not_come_back_is_purged_when_its_hold_ends
     eventually_equal(1, || routes(&db).len());
     ingester.kill();
     drop(router);
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "1")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "1")]);
     eventually_equal((vec![], vec![]), || (routes(&db), sync(&db)));
     eventually_equal("1".to_owned(), || {
-        one(&db, "SELECT count(*)::text FROM session_events WHERE kind = 'hold_expired'")
+        one(&db, "SELECT count(*)::text FROM session_events WHERE kind = 'stale_expired'")
     });
     assert!(ingester.stop().success());
 }
@@ -175,7 +175,7 @@ fn after_a_restart_a_router_that_does_not_come_back_is_purged_when_its_hold_ends
 #[test]
 fn a_lost_session_is_held_and_purged_when_the_hold_ends() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
     let mut router = ingester.connect();
     greet(&mut router);
     router.send(&announce(&["10.1.0.0/16"])).send(&end_of_rib());
@@ -216,7 +216,7 @@ fn a_loc_rib_peer_down_removes_its_table_and_no_other() {
 #[test]
 fn a_router_without_end_of_rib_is_purged_when_it_falls_quiet() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("RESYNC_QUIET_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "3")]);
     for prefixes in [["10.1.0.0/16", "10.2.0.0/16"], ["10.2.0.0/16", "10.3.0.0/16"]] {
         let mut router = ingester.connect();
         router.send(&bmp::initiation(b"gobgp", b"")).send(&announce(&prefixes));
@@ -359,7 +359,7 @@ fn a_second_connection_of_the_same_router_replaces_the_first_without_a_purge() {
 #[test]
 fn who_is_connected_and_in_sync_can_be_read() {
     let db = TestDb::create();
-    let settings = [("SESSION_HOLD_SECS", "2"), ("RESYNC_QUIET_SECS", "1")];
+    let settings = [("STALE_ROUTES_SECS", "2"), ("EOR_TIMEOUT_SECS", "1")];
     let mut ingester = Ingester::start(&db.url(), &settings);
     let live = "SELECT s.state, s.router_id, s.collector_id, host(s.source) FROM bmp_sessions s
                 JOIN collectors c USING (collector_id) WHERE s.state IN ('up', 'dumping') AND c.alive_until > now()";
@@ -420,9 +420,9 @@ fn strangers_and_too_many_routers_are_refused_with_the_remedy() {
 #[test]
 fn what_is_not_stored_is_counted_and_named() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("STORE", "loc-rib,10.0.0.0/8=adj-rib-in-pre")]);
+    let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib,10.0.0.0/8=adj-rib-in-pre")]);
     let mut router = ingester.connect();
-    let peer = Peer::neighbour("192.0.2.7", 64_507);
+    let peer = Peer::global_instance("192.0.2.7", 64_507);
     router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(peer, &open(), None));
     let update = bmp::announce(&Attributes::path(&[64_507]), "192.0.2.7", &["10.1.0.0/16"]);
     for _ in 0..3 {
@@ -480,7 +480,7 @@ fn changes_after_the_dump_are_events_even_when_they_repeat_themselves() {
 #[test]
 fn a_single_path_router_has_one_row_per_prefix_under_changing_identifiers() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SINGLE_PATH", "127.0.0.1/32")]);
+    let ingester = Ingester::start(&db.url(), &[("IGNORE_PATH_ID", "127.0.0.1/32")]);
     let mut router = ingester.connect();
     let open = Open { add_path: vec![(1, 1)], ..open() };
     router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(loc_rib(), &open, Some("global")));
@@ -499,10 +499,10 @@ fn a_router_that_sends_routes_before_any_peer_up_gets_the_name_that_follows() {
     let ingester = Ingester::start(&db.url(), &[]);
     let mut named = ingester.connect();
     // FRR 8: its own routes come under peer 0.0.0.0, which never gets a Peer Up.
-    let own = Peer::neighbour("0.0.0.0", 0);
+    let own = Peer::global_instance("0.0.0.0", 0);
     let update = bmp::announce(&Attributes::path(&[]), "192.0.2.7", &["10.1.0.0/16"]);
     named.send(&bmp::initiation(b"frr8", b"")).send(&bmp::route_monitoring(own, &update));
-    named.send(&bmp::peer_up(Peer::neighbour("192.0.2.7", 64_507), &open(), None));
+    named.send(&bmp::peer_up(Peer::global_instance("192.0.2.7", 64_507), &open(), None));
     eventually_equal(ROUTER.to_owned(), || one(&db, "SELECT router_id FROM routers"));
     // One that names nothing is known by its address.
     let mut nameless = ingester.connect();

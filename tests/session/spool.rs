@@ -268,7 +268,7 @@ fn a_replay_that_is_killed_again_and_again_stores_no_event_twice() {
 /// is killed.
 fn replay_behind(removal: &str) {
     let scene = Scene::new();
-    let ingester = scene.start(&[("SESSION_HOLD_SECS", "1")]);
+    let ingester = scene.start(&[("STALE_ROUTES_SECS", "1")]);
     let mut router = scene.connect(&ingester);
     scene.dump(&mut router);
     match removal {
@@ -317,7 +317,7 @@ fn a_replayed_dump_behind_a_peer_down_is_stored() {
 
 #[test]
 fn a_replayed_dump_behind_an_expired_hold_is_stored() {
-    replay_behind("hold_expired");
+    replay_behind("stale_expired");
 }
 
 #[test]

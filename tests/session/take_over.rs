@@ -93,7 +93,7 @@ fn a_gap_lasts_until_every_family_has_ended_a_dump() {
                 note(7, "gap", "NULL", "NULL"),
                 note(5, "end_of_rib", "'u'", "4"),
                 note(5, "end_of_rib", "'t'", "4"),
-                note(3, "resync_quiet", "'t'", "6"),
+                note(3, "eor_timeout", "'t'", "6"),
             ]
             .concat(),
         )

@@ -176,11 +176,11 @@ fn what_is_no_tls_or_never_ends_its_handshake_is_closed() {
     let mut plain = TcpStream::connect(secure.port).unwrap();
     plain.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
     secure.ingester.logged("session ended: lost: TLS: not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN");
-    // The front of a ClientHello of 512 bytes, then a byte now and then: nothing but TLS's own for ever.
+    // The front of a ClientHello of 512 bytes, then a byte now and then: nothing but TLS's own forever.
     let mut drips = TcpStream::connect(secure.port).unwrap();
     drips.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).unwrap();
     eventually("the dripping handshake is cut", || drips.write_all(&[0]).err());
-    secure.ingester.logged("session ended: connected and said nothing");
+    secure.ingester.logged("session ended: no BMP message received");
     assert_eq!(routes(&db), Vec::<String>::new());
 }
 

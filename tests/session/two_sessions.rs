@@ -44,7 +44,7 @@ fn states(db: &TestDb) -> Vec<String> {
 #[test]
 fn sessions_of_two_instances_live_and_end_each_alone() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "3"), ("RESYNC_QUIET_SECS", "1")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3"), ("EOR_TIMEOUT_SECS", "1")]);
     let (mut first, mut second) = (ingester.connect(), ingester.connect());
     speak(&mut first, base(), "global", "10.1.0.0/16");
     eventually_equal(1, || routes(&db).len());
@@ -65,8 +65,8 @@ fn sessions_of_two_instances_live_and_end_each_alone() {
     let left = ["global|10.1.0.0/16", "global|10.3.0.0/16"];
     eventually_equal(left.map(str::to_owned).to_vec(), || routes(&db));
     assert_eq!(
-        db.rows("SELECT kind, table_name FROM session_events WHERE kind = 'hold_expired'"),
-        ["hold_expired|blue"]
+        db.rows("SELECT kind, table_name FROM session_events WHERE kind = 'stale_expired'"),
+        ["stale_expired|blue"]
     );
     // The Termination of one removes what it alone speaks of.
     let mut second = ingester.connect();
@@ -127,7 +127,7 @@ fn a_quiet_router_keeps_its_identifier_from_another() {
 #[test]
 fn what_is_stale_goes_however_often_sessions_flap() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
     let mut router = ingester.connect();
     speak(&mut router, base(), "global", "10.1.0.0/16");
     speak(&mut router, vrf(), "blue", "10.2.0.0/16");
@@ -136,7 +136,7 @@ fn what_is_stale_goes_however_often_sessions_flap() {
     eventually_equal(2, || stale(&db).len());
     let since = "SELECT stale_since FROM rib_sync_status WHERE table_name = 'blue' AND afi = 4";
     let before = db.rows(since);
-    // Sessions that never last a hold, and a collector that is started again in between.
+    // Sessions that never last a stale time, and a collector that is started again in between.
     let flap = |ingester: &Ingester| {
         let mut router = ingester.connect();
         speak(&mut router, base(), "global", "10.1.0.0/16");
@@ -150,7 +150,7 @@ fn what_is_stale_goes_however_often_sessions_flap() {
     };
     flap(&ingester);
     assert!(ingester.stop().success());
-    let ingester = Ingester::start(&db.url(), &[("SESSION_HOLD_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
     eventually("the table that no session begins goes", || flap(&ingester).then_some(()));
     assert!(ingester.stop().success());
 }

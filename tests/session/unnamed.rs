@@ -16,7 +16,7 @@ const PEER: &str = "198.51.100.1";
 
 /// A peer in a VRF: its Peer Up names an identifier that may be the VRF's own.
 fn vrf_peer() -> Peer {
-    Peer { kind: 1, ..Peer::neighbour(PEER, 64_501) }.with_rd(7)
+    Peer { kind: 1, ..Peer::global_instance(PEER, 64_501) }.with_rd(7)
 }
 
 fn announce(peer: Peer, prefix: &str) -> Vec<u8> {
@@ -80,7 +80,7 @@ fn a_termination_before_the_name_leaves_the_history() {
 fn routes_of_a_session_cut_off_before_any_name() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
-    let peer = Peer::neighbour(PEER, 64_501);
+    let peer = Peer::global_instance(PEER, 64_501);
     // Nothing is stored of this address: it is the router's identifier.
     ingester.connect_from("127.0.0.2").send(&announce(peer, "203.0.113.0/24"));
     eventually_equal(vec!["127.0.0.2 203.0.113.0/24".to_owned()], || adj_rib_in(&db));
@@ -100,7 +100,7 @@ fn a_stop_applies_what_a_router_without_a_name_said() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
-    router.send(&announce(Peer::neighbour(PEER, 64_501), "203.0.113.0/24"));
+    router.send(&announce(Peer::global_instance(PEER, 64_501), "203.0.113.0/24"));
     is_read(&router);
     assert!(ingester.stop().success());
     assert_eq!(adj_rib_in(&db), ["127.0.0.1 203.0.113.0/24"]);
@@ -176,7 +176,7 @@ fn what_is_too_much_to_wait_is_stored_by_address() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
-    let peer = Peer::neighbour(PEER, 64_501);
+    let peer = Peer::global_instance(PEER, 64_501);
     router.send(&bmp::initiation(b"edge1", b""));
     let prefix = |i: u32| format!("10.{}.{}.0/24", i >> 8, i & 0xff);
     (0..100).for_each(|i| router.send_or_be_cut(&announce(peer, &prefix(i))));

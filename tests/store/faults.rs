@@ -9,7 +9,7 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal
 use crate::common::proxy::Proxy;
 use crate::common::server::{Folder, Server, Shutdown};
 use postgres::{Client, NoTls, SimpleQueryMessage};
-use rib_ingester::store::fate::{self, Outcome};
+use rib_ingester::store::transaction_status::{self, Outcome};
 
 /// Prefixes of the router's table.
 const TABLE: u32 = 100;
@@ -251,7 +251,7 @@ fn a_transaction_that_a_standby_never_heard_of_is_not_taken_for_one_of_its_own()
     let standby = server.standby();
     let mut client = Client::connect(&server.url, NoTls).unwrap();
     let mut transaction = client.transaction().unwrap();
-    let id = fate::id_of(&mut transaction).unwrap();
+    let id = transaction_status::id_of(&mut transaction).unwrap();
     let number = "SELECT pg_current_xact_id()";
     let lost: u64 = transaction.query_one(&format!("{number}::text"), &[]).unwrap().get::<_, &str>(0).parse().unwrap();
     server.shut_down(Shutdown::Immediate);
@@ -261,7 +261,7 @@ fn a_transaction_that_a_standby_never_heard_of_is_not_taken_for_one_of_its_own()
     while standby.super_sql("postgres", number).parse::<u64>().unwrap() <= lost {}
     let status = format!("SELECT pg_xact_status('{lost}')");
     assert_eq!(standby.super_sql("postgres", &status), "committed");
-    assert_eq!(fate::outcome_of(&mut client, &id).unwrap(), Outcome::Unknown);
+    assert_eq!(transaction_status::outcome_of(&mut client, &id).unwrap(), Outcome::Unknown);
 }
 
 /// Something that an administrator does and takes back.
@@ -362,7 +362,7 @@ fn a_statement_that_takes_too_long() {
     let server = Server::start("", &[]);
     let url = server.url.clone();
     let mut scene = Scene::new(server, &url);
-    // As long as it is so, what would take a minute is cancelled at once, as the time-out does it.
+    // As long as it is so, what would take a minute is canceled at once, as the time-out does it.
     let slow = "CREATE TABLE slow (); CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                     IF to_regclass('slow') IS NOT NULL AND (SELECT count(*) FROM new_rows) > 5 THEN
                         PERFORM pg_cancel_backend(pg_backend_pid());

@@ -106,7 +106,7 @@ impl Life<'_> {
 
     fn start(&mut self) {
         let history = if self.has_history { "on" } else { "off" };
-        let settings = [("HISTORY", history), ("SESSION_HOLD_SECS", "1"), ("RESYNC_QUIET_SECS", "3600")];
+        let settings = [("HISTORY", history), ("STALE_ROUTES_SECS", "1"), ("EOR_TIMEOUT_SECS", "3600")];
         self.collector = Some(Ingester::start(&self.db.url(), &settings));
     }
 
@@ -251,7 +251,7 @@ impl Life<'_> {
                 self.connect();
             }
             3 => self.disappear("terminated"),
-            4 => self.disappear("hold_expired"),
+            4 => self.disappear("stale_expired"),
             5 => self.restart(),
             _ => {
                 for table in 0..TABLES.len() {

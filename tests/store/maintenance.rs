@@ -130,19 +130,19 @@ fn one_collector_does_it_and_old_session_events_go() {
         )
         .unwrap();
     let mut other = db.client();
-    assert!(rib_ingester::store::upkeep::begin(&mut other).unwrap());
+    assert!(rib_ingester::store::maintenance::begin(&mut other).unwrap());
     let elsewhere = run_once(&mut client, 30).unwrap();
     assert!(elsewhere.is_elsewhere && !elsewhere.refreshed && elsewhere.created.len() == 2);
-    rib_ingester::store::upkeep::end(&mut other).unwrap();
+    rib_ingester::store::maintenance::end(&mut other).unwrap();
     let report = run_once(&mut client, 30).unwrap();
     assert_eq!((report.is_elsewhere, report.forgotten), (false, 1));
     assert_eq!(db.rows("SELECT kind FROM session_events"), ["new"]);
     // Statistics of the partitioned parent are made once, not at each run.
-    let analysed = "SELECT last_analyze FROM pg_stat_user_tables WHERE relname = 'route_events'";
-    let first = db.rows(analysed);
+    let analyzed = "SELECT last_analyze FROM pg_stat_user_tables WHERE relname = 'route_events'";
+    let first = db.rows(analyzed);
     assert_ne!(first, ["-"]);
     run_once(&mut client, 30).unwrap();
-    assert_eq!(db.rows(analysed), first);
+    assert_eq!(db.rows(analyzed), first);
 }
 
 #[test]

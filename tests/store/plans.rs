@@ -42,12 +42,12 @@ fn deletes_by_key_use_the_primary_key_with_any_statistics() {
     let mut client = db.client();
     rib_ingester::store::routes::prepare(&mut client).unwrap();
     client.batch_execute("ALTER TABLE current_routes SET (autovacuum_enabled = off)").unwrap();
-    check(&mut client, "empty, never analysed");
+    check(&mut client, "empty, never analyzed");
     client.batch_execute("ANALYZE current_routes").unwrap();
     client.batch_execute(FILL).unwrap();
-    check(&mut client, "30,000 rows, analysed when it was empty");
+    check(&mut client, "30,000 rows, analyzed when it was empty");
     client.batch_execute("ANALYZE current_routes").unwrap();
-    check(&mut client, "30,000 rows, analysed");
+    check(&mut client, "30,000 rows, analyzed");
     client.batch_execute("DELETE FROM current_routes WHERE router_id <> '10.0.0.1'; ANALYZE current_routes").unwrap();
     client.batch_execute("DELETE FROM current_routes").unwrap();
     client.batch_execute(FILL).unwrap();

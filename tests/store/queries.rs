@@ -140,23 +140,25 @@ fn every_documented_query_returns_the_right_rows() {
     let before_the_change = db.rows("SELECT clock_timestamp()").remove(0);
 
     edge1.say(&bmp::withdraw(&["10.100.0.0/24"]));
-    let coloured =
+    let colored =
         Attributes { med: Some(u32::MAX), ..path(&[64_496, 65_001], &[65_001 << 16 | 100, 65_001 << 16 | 200]) };
-    edge1.announce(&coloured, "172.30.0.30", "10.100.0.0/24");
+    edge1.announce(&colored, "172.30.0.30", "10.100.0.0/24");
     edge1.announce(&path(&[64_496, 65_001], &[]), "172.30.0.30", "10.100.9.0/24");
     edge1.say(&bmp::withdraw(&["10.100.9.0/24"]));
     let changed =
         "SELECT (SELECT count(*) FROM current_routes WHERE med IS NOT NULL), (SELECT count(*) FROM route_events)";
     eventually_equal(vec!["1|9".to_owned()], || db.rows(changed));
-    let mut edge3 =
-        Talking { router: collector.connect(), peer: Peer { flags: 0x40, ..Peer::neighbour("192.0.2.1", 64_501) } };
+    let mut edge3 = Talking {
+        router: collector.connect(),
+        peer: Peer { flags: 0x40, ..Peer::global_instance("192.0.2.1", 64_501) },
+    };
     edge3.router.send(&bmp::initiation(b"edge3", b"made by a test"));
     edge3.router.send(&bmp::peer_up(edge3.peer, &Open::of(64_504, "10.0.0.4"), None));
     edge3.announce(&path(&[64_501, 64_510], &[]), "192.0.2.1", "203.0.113.0/24");
     edge3.announce(&path(&[64_501], &[]), "192.0.2.1", "203.0.113.0/25");
-    let summarised =
+    let summarized =
         "SELECT (SELECT sum(route_count) FROM route_summary), (SELECT sum(route_count) FROM adj_rib_in_summary)";
-    eventually_equal(vec!["5|2".to_owned()], || db.rows(summarised));
+    eventually_equal(vec!["5|2".to_owned()], || db.rows(summarized));
     db.rows(
         "UPDATE rib_sync_status SET updated_at = now() - interval '6 minutes' WHERE router_id = '10.0.0.3' AND afi = 4",
     );

@@ -3,7 +3,7 @@
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
 use rib_ingester::model::Afi;
-use rib_ingester::pipeline::{RouteChange, SessionEventKind, StateItem, StateOp, Was};
+use rib_ingester::pipeline::{Existing, RouteChange, SessionEventKind, StateItem, StateOp};
 use rib_ingester::store::lookup::lookup;
 use rib_ingester::store::partitions::State;
 use rib_ingester::store::status;
@@ -17,8 +17,12 @@ fn lookup_finds_the_longest_match_of_each_table_with_all_its_paths() {
         let owner = writers.claim(router).owner;
         let t = table(router, "global", Afi::Ipv4);
         let change = || RouteChange::Announce(route(7));
-        let second =
-            StateOp::Route { table: t.clone(), nlri: nlri("10.1.0.0/16", Some(9)), change: change(), was: Was::Stored };
+        let second = StateOp::Route {
+            table: t.clone(),
+            nlri: nlri("10.1.0.0/16", Some(9)),
+            change: change(),
+            was: Existing::Maybe,
+        };
         writers.send(&owner, prefixes.iter().map(|prefix| announce(&t, prefix, 1)).chain([second]).collect());
         let u = table(router, "global", Afi::Ipv6);
         writers.send(&owner, vec![announce(&u, "2001:db8::/32", 6)]);

@@ -64,14 +64,14 @@ fn lookup_asks_the_b_tree_and_nothing_else() {
         let (btree_after, other_after) = scans(&mut client, "current_routes");
         assert!(btree_after > btree && other_after == other, "{when}: {btree_after} {other_after}");
     };
-    check("empty, never analysed", 0);
+    check("empty, never analyzed", 0);
     let routes = routes();
     let mut filler = db.client();
     filler.batch_execute("ANALYZE current_routes").unwrap();
     fill_routes(&mut filler, routes);
-    check("analysed when it was empty", 4);
+    check("analyzed when it was empty", 4);
     filler.batch_execute("ANALYZE current_routes").unwrap();
-    check("analysed", 4);
+    check("analyzed", 4);
 
     let lookups = 2_000;
     let begin = Instant::now();
@@ -126,21 +126,21 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
         "SELECT * FROM history_tables(now() - interval '1 hour')",
         "SELECT history_is_complete('10.0.0.2', 'global', now(), '{10.1.1.0/24}')",
     ];
-    // As `docs/measurements.md` asks for the history of a prefix at a neighbour.
-    let at_neighbour = "SELECT action FROM route_events
+    // As `docs/measurements.md` asks for the history of a prefix at a peer.
+    let at_peer = "SELECT action FROM route_events
          WHERE router_id = '10.0.0.2' AND table_name = 'global' AND afi = 4 AND rib = 'adj-rib-in' AND peer_address = '192.0.2.1'
            AND prefix = '10.1.1.0/24' ORDER BY ingest_time DESC LIMIT 100";
     client.batch_execute(fill).unwrap();
-    for when in ["not analysed since it was filled", "analysed"] {
+    for when in ["not analyzed since it was filled", "analyzed"] {
         for sql in queries {
             let plan = plan(&mut client, sql);
             assert!(!plan.contains("Seq Scan on route_events"), "{when}: {sql}\n{plan}");
         }
-        let plan = plan(&mut client, at_neighbour);
-        // Maintenance has analysed the partitions: tomorrow's is known to be empty, and reading all of nothing is free.
+        let plan = plan(&mut client, at_peer);
+        // Maintenance has analyzed the partitions: tomorrow's is known to be empty, and reading all of nothing is free.
         let whole: Vec<&str> = plan.lines().filter(|line| line.contains("Seq Scan on route_events")).collect();
-        assert!(whole.iter().all(|line| line.contains("(cost=0.00..0.00 ")), "{when}: {at_neighbour}\n{plan}");
-        assert!(plan.contains("Index Scan"), "{when}: {at_neighbour}\n{plan}");
+        assert!(whole.iter().all(|line| line.contains("(cost=0.00..0.00 ")), "{when}: {at_peer}\n{plan}");
+        assert!(plan.contains("Index Scan"), "{when}: {at_peer}\n{plan}");
         client.batch_execute("ANALYZE route_events").unwrap();
     }
     let plan = plan(&mut client, queries[0]);

@@ -35,7 +35,7 @@ fn announce(peer: Peer, routes: impl Iterator<Item = u32>, med: u32) -> Vec<u8> 
     prefixes.chunks(50).flat_map(one).collect()
 }
 
-/// A router's life as bytes: the dump, changes in opposite orders in odd rounds, and one withdraw per round.
+/// A router's life as bytes: the dump, changes in opposite orders in note_anomaly rounds, and one withdraw per round.
 fn life(number: u8) -> Vec<u8> {
     let peer = Peer::loc_rib(&router_id(number));
     let mut bytes = [

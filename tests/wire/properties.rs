@@ -15,7 +15,7 @@ use rib_ingester::model::{
 };
 use rib_ingester::wire::bgp::nlri::{AddPath, NlriSet};
 use rib_ingester::wire::bgp::prefixes::Prefixes;
-use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Lies, Routes, Update, Withdrawn};
+use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Deviations, Routes, Update, Withdrawn};
 use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 
@@ -377,8 +377,8 @@ proptest! {
         let context = DecodeContext { as_width: case.width, add_path, ..DecodeContext::default() };
         let octets = update_octets(&case);
         let mut routes = Routes::default();
-        let Decoded { update, lies, .. } = update::decode(&octets, 0, &context, &mut routes).unwrap();
-        prop_assert_eq!(lies, Lies::default());
+        let Decoded { update, deviations, .. } = update::decode(&octets, 0, &context, &mut routes).unwrap();
+        prop_assert_eq!(deviations, Deviations::default());
         match update {
             Update::EndOfRib(family) => {
                 prop_assert_eq!(family, AfiSafi::IPV4_UNICAST);
@@ -432,7 +432,7 @@ proptest! {
             Ok(Decoded { update: Update::RouteRefresh(_), .. }) => prop_assert!(false, "an UPDATE was encoded"),
             Ok(Decoded { update: Update::Routes(routes), .. }) => match &routes.withdrawn[0].nlri {
                 NlriSet::Prefixes(all) => prop_assert!(all.len() <= body.len()),
-                NlriSet::Labelled(all) => prop_assert!(all.len() * 4 <= body.len()),
+                NlriSet::Labeled(all) => prop_assert!(all.len() * 4 <= body.len()),
                 NlriSet::Opaque(octets) => prop_assert_eq!(&octets[..], &body[..]),
             },
         }

@@ -155,7 +155,7 @@ fn captures_cut_or_changed_pass_the_check() {
 /// check forgot the table before it had heard of the events.
 #[test]
 fn a_table_begins_and_goes_before_its_router_has_a_name() {
-    let neighbour = made::Peer::neighbour("192.0.2.10", 65_010);
-    let end_of_rib = made::route_monitoring(neighbour, &made::end_of_rib_ipv4());
-    checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(neighbour, 4)].concat());
+    let peer = made::Peer::global_instance("192.0.2.10", 65_010);
+    let end_of_rib = made::route_monitoring(peer, &made::end_of_rib_ipv4());
+    checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(peer, 4)].concat());
 }

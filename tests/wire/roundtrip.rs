@@ -1,4 +1,4 @@
-//! What is encoded comes back: labelled and VPN routes, OPENs in both forms of parameters.
+//! What is encoded comes back: labeled and VPN routes, OPENs in both forms of parameters.
 //!
 //! The encoders here come straight from the RFCs and share nothing with the decoder.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rib_ingester::cli::decode;
 use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix};
 use rib_ingester::wire::bgp::labels::LabelReading;
-use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, Expected, LabelledNlri, NlriSet};
+use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, Expected, LabeledNlri, NlriSet};
 use rib_ingester::wire::bgp::open::{AddPathDirection, Capability, Open};
 use rib_ingester::wire::bmp::peer::Rd;
 use rib_ingester::wire::reader::Reader;
@@ -27,10 +27,10 @@ fn any_labels() -> impl Strategy<Value = Vec<u32>> {
     vec((1..1u32 << 20).prop_filter("not the withdrawal's", |label| *label != 0x8_0000), 1..3)
 }
 
-fn any_labelled(afi: Afi, is_vpn: bool, add_path: bool) -> impl Strategy<Value = LabelledNlri> {
+fn any_labeled(afi: Afi, is_vpn: bool, add_path: bool) -> impl Strategy<Value = LabeledNlri> {
     let max = afi.max_prefix_length();
     (any::<[u8; 16]>(), 0..=max, any::<u32>(), any::<[u8; 8]>(), any_labels()).prop_map(
-        move |(bytes, length, id, rd, labels)| LabelledNlri {
+        move |(bytes, length, id, rd, labels)| LabeledNlri {
             nlri: Nlri {
                 prefix: Prefix::truncating(afi, &bytes[..usize::from(max / 8)], length).unwrap(),
                 path_id: add_path.then_some(PathId(id)),
@@ -42,9 +42,9 @@ fn any_labelled(afi: Afi, is_vpn: bool, add_path: bool) -> impl Strategy<Value =
 }
 
 /// RFC 8277 section 2.3, RFC 4364 section 4.3.4, RFC 7911 section 3.
-fn labelled_octets(all: &[LabelledNlri]) -> Vec<u8> {
+fn labeled_octets(all: &[LabeledNlri]) -> Vec<u8> {
     let mut out = Vec::new();
-    for LabelledNlri { nlri, rd, labels } in all {
+    for LabeledNlri { nlri, rd, labels } in all {
         if let Some(PathId(id)) = nlri.path_id {
             out.extend(id.to_be_bytes());
         }
@@ -148,21 +148,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn labelled_routes_come_back(
+    fn labeled_routes_come_back(
         (safi, add_path, family, all) in (any_afi(), any::<bool>(), any::<bool>()).prop_flat_map(|(afi, is_vpn, add_path)| {
             let safi = if is_vpn { 128 } else { 4 };
             let family = AfiSafi { safi, ..AfiSafi::from(afi) };
-            (Just(safi), Just(add_path), Just(family), vec(any_labelled(afi, is_vpn, add_path), 1..8))
+            (Just(safi), Just(add_path), Just(family), vec(any_labeled(afi, is_vpn, add_path), 1..8))
         })
     ) {
         prop_assert_eq!(family.safi, safi);
-        let bytes = labelled_octets(&all);
+        let bytes = labeled_octets(&all);
         let add_path = if add_path { AddPath::WithPathIds } else { AddPath::Plain };
         let expected = Expected { labels: LabelReading::Stack, ..Expected::from(add_path) };
         let decoded = nlri::decode(Reader::new(&bytes, 0), family, expected).unwrap();
         // The same destination twice is as good as impossible here, so nothing makes this reading less clean than the other.
         let DecodedNlri { nlri, add_path: used, .. } = decoded;
-        prop_assert_eq!((nlri, used), (NlriSet::Labelled(all), add_path));
+        prop_assert_eq!((nlri, used), (NlriSet::Labeled(all), add_path));
     }
 
     #[test]
@@ -186,7 +186,7 @@ fn long_messages_are_read_with_and_without_the_capability() {
     for further in [vec![6, 0], vec![]] {
         let open = made::Open { further, ..made::Open::of(64_500, "10.0.0.1") };
         for length in [4_096, 4_097, 4_098, 65_535] {
-            // /8s of two octets each and, where the length is odd, one /0 of one.
+            // /8s of two octets each and, where the length is note_anomaly, one /0 of one.
             let octets = length - 23;
             let nlri = [[8, 10].repeat(octets / 2), vec![0; octets % 2]].concat();
             let update = made::update(&nlri, &[], &[]);
@@ -197,7 +197,7 @@ fn long_messages_are_read_with_and_without_the_capability() {
             let last: serde_json::Value =
                 serde_json::from_slice(out.split(|octet| *octet == b'\n').nth(1).unwrap()).unwrap();
             assert_eq!(last["withdrawn"].as_array().unwrap().len(), octets.div_ceil(2), "{length}");
-            assert!(last.get("error").is_none() && last.get("lies").is_none(), "{length}");
+            assert!(last.get("error").is_none() && last.get("deviations").is_none(), "{length}");
         }
     }
 }

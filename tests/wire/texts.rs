@@ -44,7 +44,7 @@ fn count(db: &TestDb, of: &str) -> usize {
 #[test]
 fn each_text_of_a_router_is_bounded_where_it_is_stored() {
     let db = TestDb::migrated();
-    let settings = [("ROUTER_ID_FROM", "sysname"), ("STORE", "loc-rib,adj-rib-in-pre"), ("STATE_WRITERS", "1")];
+    let settings = [("ROUTER_ID_FROM", "sysname"), ("STORED_RIBS", "loc-rib,adj-rib-in-pre"), ("STATE_WRITERS", "1")];
     let ingester = Ingester::start(&db.url(), &settings);
     let mut dice = Dice(12);
     let texts: Vec<Vec<u8>> = LENGTHS.into_iter().flat_map(|length| texts(length, &mut dice)).collect();
@@ -61,7 +61,7 @@ fn each_text_of_a_router_is_bounded_where_it_is_stored() {
         let mut router = ingester.connect();
         let open = Open::of(64_500, "10.255.0.1").bytes();
         let loc_rib = Peer::loc_rib("10.255.0.1");
-        let neighbour = Peer { kind: 1, ..Peer::neighbour("192.0.2.1", 64_501).with_rd(7) };
+        let peer = Peer { kind: 1, ..Peer::global_instance("192.0.2.1", 64_501).with_rd(7) };
         let mut other_name = text.clone();
         other_name[0] = b'v';
         router
@@ -70,8 +70,8 @@ fn each_text_of_a_router_is_bounded_where_it_is_stored() {
             .send(&bmp::route_monitoring(loc_rib, &announce("10.0.0.0/8")))
             .send(&named_route_monitoring(loc_rib, &other_name, &announce("11.0.0.0/8")))
             .send(&bmp::route_monitoring(loc_rib, &vpn))
-            .send(&bmp::peer_up_of(neighbour, &open, &open, &[tlv(0, text), tlv(3, text)].concat()))
-            .send(&bmp::route_monitoring(neighbour, &announce("12.0.0.0/8")));
+            .send(&bmp::peer_up_of(peer, &open, &open, &[tlv(0, text), tlv(3, text)].concat()))
+            .send(&bmp::route_monitoring(peer, &announce("12.0.0.0/8")));
         routers.push(router);
     }
     let all = texts.len();

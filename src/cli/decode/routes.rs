@@ -9,9 +9,9 @@ use super::{Heard, Object};
 use crate::model::attrs::hex;
 use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
 use crate::session::add_path::Of;
-use crate::wire::bgp::faults::{Fault, FaultAction};
 use crate::wire::bgp::nlri::NlriSet;
-use crate::wire::bgp::update::{Lies, Routes, Update};
+use crate::wire::bgp::rfc7606::{Fault, FaultAction};
+use crate::wire::bgp::update::{Deviations, Routes, Update};
 use crate::wire::bmp::path_marking::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
@@ -34,7 +34,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, hea
     if !monitoring.tlvs.is_empty() {
         line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
     }
-    add_lies(line, decoded.lies);
+    add_lies(line, decoded.deviations);
     let announced = monitoring.context(negotiated).add_path;
     evidence.learn(of, negotiated.add_path, announced, decoded.add_path_shown);
     let is_open = |family: &AfiSafi| context.add_path_seen.reading(*family).is_none();
@@ -105,8 +105,9 @@ fn tlv(tlv: &Tlv<'_>) -> Value {
 }
 
 /// Where the message was not as the router had announced.
-fn add_lies(line: &mut Object, lies: Lies) {
-    let Lies { add_path_missing, add_path_unannounced, as_width_other, labels_unannounced, trailing_bytes } = lies;
+fn add_lies(line: &mut Object, deviations: Deviations) {
+    let Deviations { add_path_missing, add_path_unannounced, as_width_other, labels_unannounced, trailing_bytes } =
+        deviations;
     let all = [
         (add_path_missing, "add_path_missing"),
         (add_path_unannounced, "add_path_unannounced"),
@@ -116,7 +117,7 @@ fn add_lies(line: &mut Object, lies: Lies) {
     ];
     let told: Vec<&str> = all.into_iter().filter(|(lied, _)| *lied).map(|(_, name)| name).collect();
     if !told.is_empty() {
-        line.insert("lies".into(), json!(told));
+        line.insert("deviations".into(), json!(told));
     }
 }
 
@@ -170,12 +171,12 @@ fn add_nlri(
                 list.push(Value::Object(route));
             }
         }
-        NlriSet::Labelled(all) => {
-            for labelled in all {
+        NlriSet::Labeled(all) => {
+            for labeled in all {
                 let mut route = route();
-                add_prefix(&mut route, &labelled.nlri);
-                route.insert("labels".into(), json!(labelled.labels[..]));
-                if let Some(rd) = labelled.rd {
+                add_prefix(&mut route, &labeled.nlri);
+                route.insert("labels".into(), json!(labeled.labels[..]));
+                if let Some(rd) = labeled.rd {
                     route.insert("rd".into(), json!(rd.to_string()));
                 }
                 list.push(Value::Object(route));

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::Check;
 use crate::cli::table::bytes;
 use crate::config::Settings;
-use crate::store::facts::{AddPathDeviation, Day, Facts};
+use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
 use crate::store::lock_waits;
 use crate::store::orphans::{self, Orphans};
 use crate::store::router_state::RouterState;
@@ -274,7 +274,7 @@ fn history_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
 fn retention(settings: &Settings, facts: &Facts) -> Check {
     const NAME: &str = "retention";
     if settings.retention_days == 0 {
-        return Check::warning(NAME, "history is kept for ever", "set RIB_INGESTER_RETENTION_DAYS, or watch the disk");
+        return Check::warning(NAME, "history is kept forever", "set RIB_INGESTER_RETENTION_DAYS, or watch the disk");
     }
     let oldest = facts.today.checked_sub(i64::from(settings.retention_days).days()).unwrap_or(Date::MIN);
     let late: Vec<&str> = facts.days.iter().filter(|day| day.last < oldest).map(|day| day.name.as_str()).collect();
@@ -402,7 +402,7 @@ mod tests {
 
     use super::super::State;
     use super::*;
-    use crate::store::facts::ClockDifference;
+    use crate::store::diagnostics::ClockDifference;
     use crate::store::lock_waits::LockWait;
 
     const TODAY: Date = jiff::civil::date(2026, 11, 21);

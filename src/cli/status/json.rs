@@ -119,8 +119,8 @@ fn adj_rib_json(one: &AdjRibStatus) -> Value {
         "view": one.view,
         "table_name": one.name,
         "afi": one.afi.column(),
-        "neighbours": one.neighbours,
-        "synchronised": one.synchronised,
+        "peers": one.peers,
+        "synchronized": one.synchronized,
         "routes": one.routes,
         "last_parsed_msg_time": one.last_parsed_msg_time.map(|time| time.to_string()),
     })

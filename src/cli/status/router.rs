@@ -1,6 +1,6 @@
 //! `status ROUTER`: one router in full.
 
-use super::{NEIGHBOURS, adj_ribs, ago, or_dash, section, tables};
+use super::{PEERS, adj_ribs, ago, or_dash, section, tables};
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;
@@ -15,7 +15,7 @@ pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize
         out.push_str(&section("SESSIONS", "none within the last day", &sessions(&detail.sessions), width));
         out.push_str(&section("TABLES", "no table is held", &tables, width));
         if !detail.adj_ribs.is_empty() {
-            out.push_str(&section(NEIGHBOURS, "", &adj_ribs(now, &detail.adj_ribs), width));
+            out.push_str(&section(PEERS, "", &adj_ribs(now, &detail.adj_ribs), width));
         }
         out.push_str(&section("PEERS", "none is known", &peers(&detail.peers), width));
         format!("{}\n", out.trim_end())

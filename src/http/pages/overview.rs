@@ -96,7 +96,7 @@ pub(super) struct Line {
     /// When its routes go, if it is lost.
     pub(super) expires_at: Option<Timestamp>,
     pub(super) tables: u64,
-    pub(super) synchronised: u64,
+    pub(super) synchronized: u64,
     pub(super) routes: u64,
     pub(super) last_message: Option<Timestamp>,
     pub(super) lag: Option<Duration>,
@@ -108,10 +108,10 @@ impl Line {
     pub(super) fn of(context: &Context, id: RouterId, row: Option<RouterRow>, meter: Option<&RouterMeter>) -> Line {
         let tables = meter.map(RouterMeter::tables).unwrap_or_default();
         let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
-        let synchronised = tables.iter().filter(|(_, table)| table.synchronised.get() > 0).count();
+        let synchronized = tables.iter().filter(|(_, table)| table.synchronized.get() > 0).count();
         // Without a database the counters of this process are all there is.
         let by_meter = match (is_up, tables.is_empty()) {
-            (true, _) if synchronised < tables.len() => RouterState::Dumping,
+            (true, _) if synchronized < tables.len() => RouterState::Dumping,
             (true, _) => RouterState::Up,
             (false, true) => RouterState::Down,
             (false, false) => RouterState::Stale,
@@ -126,7 +126,7 @@ impl Line {
             as_number: row.as_ref().and_then(|row| row.as_number),
             collector_id: row.as_ref().and_then(|row| row.collector_id.clone()),
             tables: if is_up { tables.len() as u64 } else { of_row(|row| row.tables) },
-            synchronised: if is_up { synchronised as u64 } else { of_row(|row| row.synchronised) },
+            synchronized: if is_up { synchronized as u64 } else { of_row(|row| row.synchronized) },
             routes: if is_up { live } else { of_row(|row| row.routes) },
             last_message: meter
                 .and_then(|meter| words::from_micros(meter.last_message.get()))
@@ -234,8 +234,8 @@ fn lost_sign(lines: &[Line]) -> Markup {
 
 fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
     let up = lines.iter().filter(|line| line.standing.is_connected()).count();
-    let (tables, synchronised) =
-        lines.iter().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronised));
+    let (tables, synchronized) =
+        lines.iter().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronized));
     let routes: u64 = lines.iter().map(|line| line.routes).sum();
     let lag = lines.iter().filter(|line| line.standing.is_connected()).filter_map(|line| line.lag).max();
     // The last whole minute.
@@ -244,7 +244,7 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
     html! {
         dl.tiles {
             (tile("Routers connected", &format!("{up}"), &format!("of {}", lines.len())))
-            (tile("Tables in sync", &words::grouped(synchronised), &format!("of {}", words::grouped(tables))))
+            (tile("Tables in sync", &words::grouped(synchronized), &format!("of {}", words::grouped(tables))))
             (tile("Routes", &words::short(routes), &format!("{} stored", words::grouped(routes))))
             (tile("Changes", &words::short(rate), "in the last minute"))
             (tile("Lag to commit", &lag.map_or(words::NOTHING.to_owned(), |lag| words::lag(lag.as_micros())), "slowest router, last batch"))
@@ -351,7 +351,7 @@ fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
                 @if let Some(lost) = lost(line) { span.faint { (lost) } }
             }
             td.wide.mono { @match line.address { Some(address) => (address), None => (words::NOTHING) } }
-            td.number data-name="tables" { (line.synchronised) "/" (line.tables) }
+            td.number data-name="tables" { (line.synchronized) "/" (line.tables) }
             td.number data-name="routes" { (words::grouped(line.routes)) }
             td.number data-name="last" { (words::ago(now, line.last_message)) }
             td.number data-name="lag" { @match line.lag { Some(lag) => (words::lag(lag.as_micros())), None => span.faint { (words::NOTHING) } } }

@@ -96,7 +96,7 @@ fn as_row(detail: &RouterDetail) -> overview::RouterRow {
         collector_id: detail.collector_id.clone(),
         standing: detail.standing.clone(),
         tables: i64::try_from(all().count()).unwrap_or(i64::MAX),
-        synchronised: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
+        synchronized: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
         last_message: all().filter_map(|table| table.last_message).max(),
         routes: all().map(|table| table.routes).sum(),
     }
@@ -177,7 +177,7 @@ impl Tables {
             return html! {};
         }
         let shown = Shown::of(wanted(request, "adj"), live.len());
-        let synchronized = live.iter().filter(|(_, meter)| meter.synchronised.get() > 0).count();
+        let synchronized = live.iter().filter(|(_, meter)| meter.synchronized.get() > 0).count();
         html! {
             section #adj {
                 h2 { "Adj-RIB tables" span.faint { (words::grouped(live.len() as u64)) ", " (words::grouped(synchronized as u64)) " in sync" } }
@@ -221,7 +221,7 @@ impl Tables {
         };
         // Where another collector has the router, the database alone knows.
         let is_complete =
-            meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronised.get() > 0);
+            meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronized.get() > 0);
         let standing = match (self.is_up, is_complete) {
             (false, _) => state("warn", "stale"),
             (true, true) => state("ok", "in sync"),
@@ -320,7 +320,7 @@ fn sessions_of(sessions: &[SessionStatus], now: Timestamp) -> Markup {
 }
 
 fn anomalies(meter: &RouterMeter) -> Markup {
-    let (anomalies, ends) = (meter.oddities.all(), meter.ends.all());
+    let (anomalies, ends) = (meter.anomalies.all(), meter.ends.all());
     let list = |all: &[(&'static str, u64)]| {
         html! { dl.counts { @for (kind, times) in all { div { dt { (kind.replace('_', " ")) } dd { (words::grouped(*times)) } } } } }
     };

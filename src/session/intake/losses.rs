@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Inner, Intake, SessionEnd};
-use crate::rejected::RejectedFile;
+use crate::quarantine::RejectedFile;
 use crate::spool::{Spool, Stream};
 
 /// So much of what cannot be read is kept at most, bytes: what a file of it may hold.

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::faults::{Fault, FaultAction, action_for, flags_fit};
+use super::rfc7606::{Fault, FaultAction, action_for, flags_fit};
 use super::update::Routes;
-use super::{as_path, shape};
+use super::{as_path, validate};
 use crate::model::{AsPath, AsWidth, Asn, AttrSet, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;
 
@@ -230,7 +230,7 @@ impl<'a> Decoder<'_, 'a> {
             128 if *place == Place::AttrSet => return Err("an ATTR_SET in an ATTR_SET"),
             128 => path.other.push(OtherAttribute::AttrSet(attr_set(value, faults)?)),
             code => {
-                shape::check(code, value)?;
+                validate::check(code, value)?;
                 path.other.push(OtherAttribute::Opaque { code, value: value.into() });
             }
         }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::add_path::AddPath;
-use super::nlri::{LabelledNlri, NlriSet};
+use super::nlri::{LabeledNlri, NlriSet};
 use super::open::Open;
 use super::prefixes::HostBits;
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
@@ -129,7 +129,7 @@ impl MultipleLabels {
 ///
 /// # Errors
 /// The NLRI do not tile, or one is too short or too long however its labels are read.
-pub(super) fn read_labelled(
+pub(super) fn read_labeled(
     reader: &mut Reader<'_>,
     afi: Afi,
     add_path: AddPath,
@@ -145,7 +145,7 @@ pub(super) fn read_labelled(
         }
         all.push(one);
     })?;
-    Ok(NlriSet::Labelled(all))
+    Ok(NlriSet::Labeled(all))
 }
 
 /// Walks over the NLRI: each with its octets, and the octets behind it.
@@ -156,7 +156,7 @@ fn walk(
     rd_bits: usize,
     labels: LabelReading,
     host_bits: &mut HostBits,
-    mut each: impl FnMut(LabelledNlri, usize, usize),
+    mut each: impl FnMut(LabeledNlri, usize, usize),
 ) -> Result<(), Error> {
     while !reader.is_empty() {
         let path_id = read_path_id(reader, add_path)?;
@@ -176,7 +176,7 @@ fn walk(
 
 /// Whether the NLRI tile in this reading without host bits, and if so, whether a destination stands there twice. Takes eight
 /// octets of memory for each.
-pub(super) fn look_at_labelled(
+pub(super) fn look_at_labeled(
     mut reader: Reader<'_>,
     afi: Afi,
     add_path: AddPath,
@@ -185,13 +185,13 @@ pub(super) fn look_at_labelled(
 ) -> Option<bool> {
     let mut host_bits = HostBits::None;
     let mut keys = Vec::new();
-    let each = |one: LabelledNlri, _, _| keys.push(key(&one));
+    let each = |one: LabeledNlri, _, _| keys.push(key(&one));
     walk(&mut reader, afi, add_path, rd_bits, labels, &mut host_bits, each).ok()?;
     (host_bits == HostBits::None).then(|| are_repeated(keys))
 }
 
 /// Whether a destination stands there twice under one path identifier.
-pub(super) fn has_repeated(all: &[LabelledNlri]) -> bool {
+pub(super) fn has_repeated(all: &[LabeledNlri]) -> bool {
     are_repeated(all.iter().map(key).collect())
 }
 
@@ -201,7 +201,7 @@ fn are_repeated(mut keys: Vec<u64>) -> bool {
 }
 
 /// A number that two destinations share once in 2^64.
-fn key(one: &LabelledNlri) -> u64 {
+fn key(one: &LabeledNlri) -> u64 {
     let mut hasher = DefaultHasher::new();
     (one.nlri, one.rd).hash(&mut hasher);
     hasher.finish()
@@ -282,7 +282,7 @@ impl Body<'_> {
         path_id: Option<PathId>,
         at: usize,
         host_bits: &mut HostBits,
-    ) -> Result<LabelledNlri, Error> {
+    ) -> Result<LabeledNlri, Error> {
         let (labels, rest) = self.octets.split_at(3 * count);
         let labels = labels.as_chunks::<3>().0.iter().map(|label| word(*label) >> 4).collect::<SmallVec<_>>();
         let (rd, octets) = rest.split_at(self.rd_bits / 8);
@@ -296,7 +296,7 @@ impl Body<'_> {
                     .map_err(|error| Error::new(at, "prefix length", error.to_string()))?
             }
         };
-        Ok(LabelledNlri { nlri: Nlri { prefix, path_id }, rd, labels })
+        Ok(LabeledNlri { nlri: Nlri { prefix, path_id }, rd, labels })
     }
 }
 
@@ -318,9 +318,9 @@ mod tests {
     fn read(afi: Afi, rd_bits: usize, reading: LabelReading, bytes: &[u8]) -> Result<String, String> {
         let mut host_bits = HostBits::None;
         let mut reader = Reader::new(bytes, 0);
-        let set = read_labelled(&mut reader, afi, AddPath::Plain, rd_bits, reading, &mut host_bits);
-        let NlriSet::Labelled(all) = set.map_err(|error| error.to_string())? else { panic!() };
-        let one = |one: &LabelledNlri| {
+        let set = read_labeled(&mut reader, afi, AddPath::Plain, rd_bits, reading, &mut host_bits);
+        let NlriSet::Labeled(all) = set.map_err(|error| error.to_string())? else { panic!() };
+        let one = |one: &LabeledNlri| {
             let rd = one.rd.map_or(String::new(), |rd| format!("{rd} "));
             format!("{rd}{} {:?}", one.nlri.prefix, one.labels.as_slice())
         };

@@ -3,11 +3,11 @@
 pub mod add_path;
 pub mod as_path;
 pub mod attributes;
-pub mod faults;
 pub mod labels;
 pub mod nlri;
 pub mod open;
 pub mod prefixes;
+pub mod rfc7606;
 pub mod route_refresh;
-pub mod shape;
 pub mod update;
+pub mod validate;

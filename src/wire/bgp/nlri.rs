@@ -1,9 +1,9 @@
-//! NLRI of every family: prefixes, labelled and VPN prefixes, and the rest as it is.
+//! NLRI of every family: prefixes, labeled and VPN prefixes, and the rest as it is.
 
 use smallvec::SmallVec;
 
 pub use super::add_path::AddPath;
-use super::labels::{self, LabelReading, RD_BITS, look_at_labelled, read_labelled};
+use super::labels::{self, LabelReading, RD_BITS, look_at_labeled, read_labeled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri};
 use crate::wire::Error;
@@ -15,8 +15,8 @@ use crate::wire::reader::Reader;
 pub enum NlriSet<'a> {
     /// Unicast and multicast (SAFI 1 and 2).
     Prefixes(Prefixes<'a>),
-    /// Labelled unicast (SAFI 4, RFC 8277) and VPN (SAFI 128, RFC 4364).
-    Labelled(Vec<LabelledNlri>),
+    /// Labeled unicast (SAFI 4, RFC 8277) and VPN (SAFI 128, RFC 4364).
+    Labeled(Vec<LabeledNlri>),
     /// Any other family, as sent.
     Opaque(&'a [u8]),
 }
@@ -26,7 +26,7 @@ impl NlriSet<'_> {
     pub fn is_empty(&self) -> bool {
         match self {
             NlriSet::Prefixes(nlri) => nlri.is_empty(),
-            NlriSet::Labelled(nlri) => nlri.is_empty(),
+            NlriSet::Labeled(nlri) => nlri.is_empty(),
             NlriSet::Opaque(bytes) => bytes.is_empty(),
         }
     }
@@ -35,7 +35,7 @@ impl NlriSet<'_> {
     pub fn len(&self) -> usize {
         match self {
             NlriSet::Prefixes(nlri) => nlri.len(),
-            NlriSet::Labelled(nlri) => nlri.len(),
+            NlriSet::Labeled(nlri) => nlri.len(),
             NlriSet::Opaque(_) => 0,
         }
     }
@@ -44,15 +44,15 @@ impl NlriSet<'_> {
     fn has_repeated(&self) -> bool {
         match self {
             NlriSet::Prefixes(nlri) => nlri.has_repeated(),
-            NlriSet::Labelled(nlri) => labels::has_repeated(nlri),
+            NlriSet::Labeled(nlri) => labels::has_repeated(nlri),
             NlriSet::Opaque(_) => false,
         }
     }
 }
 
-/// A labelled prefix.
+/// A labeled prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelledNlri {
+pub struct LabeledNlri {
     /// The destination and path identifier.
     pub nlri: Nlri,
     /// The route distinguisher, for VPN.
@@ -120,8 +120,8 @@ pub fn decode<'a>(
     let form = match (family.afi, family.safi) {
         (1, 1 | 2) => Form::Prefix(Afi::Ipv4),
         (2, 1 | 2) => Form::Prefix(Afi::Ipv6),
-        (1, 4) => Form::Labelled(Afi::Ipv4, labels),
-        (2, 4) => Form::Labelled(Afi::Ipv6, labels),
+        (1, 4) => Form::Labeled(Afi::Ipv4, labels),
+        (2, 4) => Form::Labeled(Afi::Ipv6, labels),
         (1, 128) => Form::Vpn(Afi::Ipv4, labels),
         (2, 128) => Form::Vpn(Afi::Ipv6, labels),
         _ => {
@@ -163,12 +163,12 @@ pub fn decode_again<'a>(reader: Reader<'a>, family: AfiSafi, expected: Expected)
     decode(reader, family, expected)
 }
 
-/// Whether the octets tile in this reading and have no host bits; of labelled ones [`choose`] finds out.
+/// Whether the octets tile in this reading and have no host bits; of labeled ones [`choose`] finds out.
 #[inline(always)]
 fn fits(reader: Reader<'_>, form: Form, add_path: AddPath) -> bool {
     match form {
         Form::Prefix(afi) => WirePrefixes::fits(reader, afi, add_path),
-        Form::Labelled(..) | Form::Vpn(..) => true,
+        Form::Labeled(..) | Form::Vpn(..) => true,
     }
 }
 
@@ -197,8 +197,8 @@ fn look_at(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Option<bool
             Ok((prefixes, HostBits::None)) => Some(prefixes.has_repeated()),
             Ok((_, HostBits::Cleared)) | Err(_) => None,
         },
-        Form::Labelled(afi, labels) => look_at_labelled(reader, afi, add_path, 0, labels),
-        Form::Vpn(afi, labels) => look_at_labelled(reader, afi, add_path, RD_BITS, labels),
+        Form::Labeled(afi, labels) => look_at_labeled(reader, afi, add_path, 0, labels),
+        Form::Vpn(afi, labels) => look_at_labeled(reader, afi, add_path, RD_BITS, labels),
     }
 }
 
@@ -231,7 +231,7 @@ fn read_otherwise<'a>(
 #[derive(Clone, Copy)]
 enum Form {
     Prefix(Afi),
-    Labelled(Afi, LabelReading),
+    Labeled(Afi, LabelReading),
     Vpn(Afi, LabelReading),
 }
 
@@ -246,8 +246,8 @@ fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Read<'a> {
             let (prefixes, host_bits) = WirePrefixes::check(&mut reader, afi, add_path)?;
             return Ok((NlriSet::Prefixes(Prefixes::Wire(prefixes)), host_bits));
         }
-        Form::Labelled(afi, labels) => read_labelled(&mut reader, afi, add_path, 0, labels, &mut host_bits)?,
-        Form::Vpn(afi, labels) => read_labelled(&mut reader, afi, add_path, RD_BITS, labels, &mut host_bits)?,
+        Form::Labeled(afi, labels) => read_labeled(&mut reader, afi, add_path, 0, labels, &mut host_bits)?,
+        Form::Vpn(afi, labels) => read_labeled(&mut reader, afi, add_path, RD_BITS, labels, &mut host_bits)?,
     };
     Ok((set, host_bits))
 }
@@ -373,23 +373,23 @@ mod tests {
     }
 
     #[test]
-    fn labelled_and_vpn_prefixes_fit_both_readings_too() {
+    fn labeled_and_vpn_prefixes_fit_both_readings_too() {
         // Length 24 + 8, label 100 with the S bit, 10.0.0.0/8; with identifiers 10.0.0.0/8 would have to be read as a label.
-        let labelled = AfiSafi { afi: 1, safi: 4 };
+        let labeled = AfiSafi { afi: 1, safi: 4 };
         let one = [32, 0, 6, 0x41, 10];
-        let decoded = decode(Reader::new(&one, 0), labelled, AddPath::WithPathIds).unwrap();
+        let decoded = decode(Reader::new(&one, 0), labeled, AddPath::WithPathIds).unwrap();
         assert_eq!((decoded.add_path, decoded.fit), (AddPath::Plain, Fit::One));
         let with_id = [&[0, 0, 0, 1][..], &one].concat();
-        let decoded = decode(Reader::new(&with_id, 0), labelled, AddPath::Plain).unwrap();
+        let decoded = decode(Reader::new(&with_id, 0), labeled, AddPath::Plain).unwrap();
         assert_eq!((decoded.add_path, decoded.fit), (AddPath::WithPathIds, Fit::One));
         // 24.0.6.65/32 with label 100; with identifiers the default route with label 100.
         let tie = [56, 0, 6, 0x41, 24, 0, 6, 0x41];
         for (announced, prefix) in [(AddPath::Plain, "24.0.6.65/32"), (AddPath::WithPathIds, "0.0.0.0/0")] {
-            let decoded = decode(Reader::new(&tie, 0), labelled, announced).unwrap();
-            let NlriSet::Labelled(all) = &decoded.nlri else { panic!("{decoded:?}") };
+            let decoded = decode(Reader::new(&tie, 0), labeled, announced).unwrap();
+            let NlriSet::Labeled(all) = &decoded.nlri else { panic!("{decoded:?}") };
             assert_eq!((all[0].nlri.prefix.to_string().as_str(), decoded.fit), (prefix, Fit::Both));
             let seen = Expected { announced: announced.other(), seen: Some(announced), labels: LabelReading::One };
-            assert_eq!(decode(Reader::new(&tie, 0), labelled, seen).unwrap(), decoded);
+            assert_eq!(decode(Reader::new(&tie, 0), labeled, seen).unwrap(), decoded);
         }
         // Without identifiers one distinguisher and prefix twice: 65000:7 10.0.0.0/8 with two labels.
         let vpn = AfiSafi { afi: 1, safi: 128 };
@@ -403,7 +403,7 @@ mod tests {
         let bytes = [112, 0, 0x10, 0x01, 0, 0, 0xfd, 0xe8, 0, 0, 0, 7, 10, 1, 2];
         let family = AfiSafi { afi: 1, safi: 128 };
         let decoded = decode(Reader::new(&bytes, 0), family, AddPath::Plain).unwrap();
-        let NlriSet::Labelled(all) = decoded.nlri else { panic!() };
+        let NlriSet::Labeled(all) = decoded.nlri else { panic!() };
         assert_eq!((all[0].labels.as_slice(), all[0].rd.unwrap().to_string().as_str()), (&[256][..], "0:65000:7"));
         assert_eq!(all[0].nlri.prefix.to_string(), "10.1.2.0/24");
         let error = decode(Reader::new(&[24, 0, 0x10, 0x01], 0), family, AddPath::Plain).unwrap_err();

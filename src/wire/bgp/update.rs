@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 
 use super::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use super::attributes::{self, Fields, MP_REACH_NLRI};
-use super::faults::{Fault, FaultAction};
 use super::labels::{LabelReading, MultipleLabels};
 use super::nlri::{self, DecodedNlri, Expected, Fit, NlriSet};
+use super::rfc7606::{Fault, FaultAction};
 use super::route_refresh::RouteRefresh;
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
 use crate::wire::Error;
@@ -44,7 +44,7 @@ pub struct Decoded<'r, 'a> {
     /// What it says.
     pub update: Update<'r, 'a>,
     /// What had to be read another way than announced.
-    pub lies: Lies,
+    pub deviations: Deviations,
     /// What the message shows of path identifiers, by fields that only one reading fits; the last one counts.
     pub add_path_shown: AddPathSeen,
     /// How families were read of which there are NLRI that both readings fit and that no other field of the message decides:
@@ -54,7 +54,7 @@ pub struct Decoded<'r, 'a> {
 
 /// Where one message contradicts what the router announced. Each message is judged alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lies {
+pub struct Deviations {
     /// Path identifiers were announced and are not there.
     pub add_path_missing: bool,
     /// Path identifiers are there and were not announced.
@@ -138,10 +138,10 @@ pub fn decode<'r, 'a>(
     };
     let mut body = reader.sub(body, "UPDATE body")?;
     if type_code == ROUTE_REFRESH {
-        let lies = Lies { trailing_bytes: !reader.is_empty(), ..Lies::default() };
+        let deviations = Deviations { trailing_bytes: !reader.is_empty(), ..Deviations::default() };
         return RouteRefresh::decode(body).map(|refresh| Decoded {
             update: Update::RouteRefresh(refresh),
-            lies,
+            deviations,
             add_path_shown: AddPathSeen::default(),
             add_path_ambiguous: AddPathSeen::default(),
         });
@@ -152,20 +152,24 @@ pub fn decode<'r, 'a>(
     let attributes = body.sub(attributes_length, "Path Attributes")?;
     let mut fields = Fields::default();
     attributes::decode_into(attributes, context.as_width, routes, &mut fields);
-    let lies = Lies { trailing_bytes: !reader.is_empty(), as_width_other: fields.as_width_other, ..Lies::default() };
-    let mut decoder = Decoder { context, lies, shown: AddPathSeen::default(), is_alone: false, ties: Vec::new() };
+    let deviations = Deviations {
+        trailing_bytes: !reader.is_empty(),
+        as_width_other: fields.as_width_other,
+        ..Deviations::default()
+    };
+    let mut decoder = Decoder { context, deviations, shown: AddPathSeen::default(), is_alone: false, ties: Vec::new() };
     let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
     };
     let mut add_path_ambiguous = AddPathSeen::default();
     decoder.ties.iter().for_each(|tie| add_path_ambiguous.note(tie.family, tie.add_path));
-    Ok(Decoded { update, lies: decoder.lies, add_path_shown: decoder.shown, add_path_ambiguous })
+    Ok(Decoded { update, deviations: decoder.deviations, add_path_shown: decoder.shown, add_path_ambiguous })
 }
 
 struct Decoder<'c, 'a> {
     context: &'c DecodeContext,
-    lies: Lies,
+    deviations: Deviations,
     shown: AddPathSeen,
     /// Whether the message has one field of NLRI: no other one can decide it.
     is_alone: bool,
@@ -274,8 +278,8 @@ impl<'a> Decoder<'_, 'a> {
         let labels = self.labels(family, place);
         let expected = Expected { announced, seen: self.context.add_path_seen.reading(family), labels };
         let DecodedNlri { nlri, add_path, fit } = nlri::decode(octets, family, expected)?;
-        if let (NlriSet::Labelled(all), LabelReading::One) = (&nlri, labels) {
-            self.lies.labels_unannounced |= all.iter().any(|labelled| labelled.labels.len() > 1);
+        if let (NlriSet::Labeled(all), LabelReading::One) = (&nlri, labels) {
+            self.deviations.labels_unannounced |= all.iter().any(|labeled| labeled.labels.len() > 1);
         }
         match fit {
             Fit::One => {
@@ -298,9 +302,9 @@ impl<'a> Decoder<'_, 'a> {
 
     /// More labels than the receiver has said to take withdraw the routes of the UPDATE (RFC 8277 section 2.1).
     fn too_many_labels(&self, announced: &Announced<'_>) -> Option<Fault> {
-        let NlriSet::Labelled(all) = &announced.nlri else { return None };
+        let NlriSet::Labeled(all) = &announced.nlri else { return None };
         let most = usize::from(self.context.labels.most(announced.family));
-        let is_over = most != 0 && all.iter().any(|labelled| labelled.labels.len() > most);
+        let is_over = most != 0 && all.iter().any(|labeled| labeled.labels.len() > most);
         is_over.then(|| Fault {
             attribute: MP_REACH_NLRI,
             action: FaultAction::TreatAsWithdraw,
@@ -334,8 +338,8 @@ impl<'a> Decoder<'_, 'a> {
     #[inline(always)]
     fn compare(&mut self, announced: AddPath, used: AddPath) {
         match (announced, used) {
-            (AddPath::Plain, AddPath::WithPathIds) => self.lies.add_path_unannounced = true,
-            (AddPath::WithPathIds, AddPath::Plain) => self.lies.add_path_missing = true,
+            (AddPath::Plain, AddPath::WithPathIds) => self.deviations.add_path_unannounced = true,
+            (AddPath::WithPathIds, AddPath::Plain) => self.deviations.add_path_missing = true,
             (AddPath::Plain, AddPath::Plain) | (AddPath::WithPathIds, AddPath::WithPathIds) => {}
         }
     }

@@ -129,10 +129,10 @@ fn more_labels_than_the_receiver_takes_withdraw_the_routes() {
         let bytes = update(&[], &[&ORIGIN[..], &reach].concat(), &[]);
         let mut routes = Routes::default();
         let decoded = decode(&bytes, 0, &DecodeContext { labels, ..DecodeContext::default() }, &mut routes).unwrap();
-        assert_eq!(decoded.lies.labels_unannounced, unannounced);
+        assert_eq!(decoded.deviations.labels_unannounced, unannounced);
         assert_eq!((routes.announced.len(), routes.withdrawn.len()), (announced, 1 - announced));
         let nlri = if announced == 1 { &routes.announced[0].nlri } else { &routes.withdrawn[0].nlri };
-        let NlriSet::Labelled(all) = nlri else { panic!("{nlri:?}") };
+        let NlriSet::Labeled(all) = nlri else { panic!("{nlri:?}") };
         assert_eq!(all[0].labels.as_slice(), [16, 17, 18]);
     };
     let most = |count| {
@@ -173,7 +173,7 @@ fn bytes_behind_the_message_are_cut_and_told() {
     let mut bytes = update(&[8, 10], &[], &[]);
     bytes.extend([1, 2, 3]);
     let decoded = read(bytes).unwrap();
-    assert!(decoded.lies.trailing_bytes);
+    assert!(decoded.deviations.trailing_bytes);
     let Update::Routes(routes) = decoded.update else { panic!() };
     assert_eq!(routes.withdrawn.len(), 1);
 }
@@ -196,7 +196,7 @@ fn one_clear_field_decides_the_others_of_its_family() {
         let withdrawn: Vec<_> = routes.withdrawn.iter().map(|field| nlri(&field.nlri)).collect();
         let announced: Vec<_> = routes.announced.iter().map(|field| nlri(&field.nlri)).collect();
         let ambiguous = decoded.add_path_ambiguous.families();
-        (withdrawn.join(", "), announced.join(", "), ambiguous, decoded.lies.add_path_missing)
+        (withdrawn.join(", "), announced.join(", "), ambiguous, decoded.deviations.add_path_missing)
     };
     let none = AddPathFamilies::default();
     let v4: AddPathFamilies = [AfiSafi::IPV4_UNICAST].into_iter().collect();

@@ -14,7 +14,7 @@ pub const GROUP_BIT: u16 = 0x8000;
 /// Gives every announced route the status that the TLVs say. Routes of one field whose status differ become several
 /// [`Announced`]s, in order.
 ///
-/// NLRI are numbered from 1, withdrawn ones first. Only prefixes are told apart; a labelled or opaque field has a status
+/// NLRI are numbered from 1, withdrawn ones first. Only prefixes are told apart; a labeled or opaque field has a status
 /// where all its routes have it.
 pub fn mark(routes: &mut Routes<'_>, tlvs: &[Tlv<'_>]) {
     let marks = statuses(tlvs);
@@ -39,7 +39,7 @@ pub fn mark(routes: &mut Routes<'_>, tlvs: &[Tlv<'_>]) {
                     routes.announced.push(Announced { family, next_hop, nlri, path_status });
                 }
             }
-            NlriSet::Labelled(_) | NlriSet::Opaque(_) => {
+            NlriSet::Labeled(_) | NlriSet::Opaque(_) => {
                 number += count(&nlri);
                 routes.announced.push(Announced { family, next_hop, nlri, path_status: status_of_all });
             }
@@ -97,7 +97,7 @@ impl Numbers {
     }
 }
 
-/// Neighbours of one status together.
+/// Peers of one status together.
 fn split(
     all: &Prefixes<'_>,
     number: &mut usize,
@@ -120,7 +120,7 @@ fn split(
 fn count(nlri: &NlriSet<'_>) -> usize {
     match nlri {
         NlriSet::Prefixes(all) => all.len(),
-        NlriSet::Labelled(all) => all.len(),
+        NlriSet::Labeled(all) => all.len(),
         NlriSet::Opaque(_) => 1,
     }
 }

@@ -14,16 +14,16 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use rib_ingester::config::StoredViews;
 use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, TableKey, Timestamp};
 use rib_ingester::pipeline::{
-    Claimed, EncodedRoute, EventBatch, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord, SessionEvent,
-    SessionEventKind, StateItem, StateOp, StoredRoute, Was, WithdrawReason, channels,
+    Claimed, EncodedRoute, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord,
+    SessionEvent, SessionEventKind, StateItem, StateOp, StoredRoute, WithdrawReason, channels,
 };
 use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::foreign::NotBmp;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
-use rib_ingester::session::monitor::Monitor;
-use rib_ingester::session::refusals::Refusals;
-use rib_ingester::session::registry::{Connection, Most, Registry};
+use rib_ingester::session::monitor::Session;
+use rib_ingester::session::refused_connections::Refusals;
+use rib_ingester::session::registry::{Connection, ConnectionLimits, Registry};
 use rib_ingester::session::tables::{Redump, Rules};
 use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::spool::Spool;
@@ -34,11 +34,11 @@ use rib_ingester::store::routes::RouteKey;
 use super::{MESSAGE_MAX, rows};
 
 /// How long rows stay that nobody confirms.
-const HOLD: Duration = Duration::from_secs(900);
+const STALE_TIME: Duration = Duration::from_secs(900);
 /// How long a dump may be silent.
 const QUIET: Duration = Duration::from_secs(60);
 /// One session at a time.
-const ONE: Most = Most { sessions: 1, per_address: 1 };
+const ONE: ConnectionLimits = ConnectionLimits { sessions: 1, per_address: 1 };
 
 thread_local! {
     static DATABASE: Database = Database::start();
@@ -95,14 +95,14 @@ impl Database {
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
         let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
         let mut story = Story::default();
-        let mut monitor = Monitor::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
+        let mut monitor = Session::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
         let end = self.read(stream, &mut monitor, &mut story);
         self.finish(end, monitor, &shared, &connection, &mut story);
         story.check();
     }
 
     /// Reads the stream as the session's thread does; why it ended.
-    fn read(&self, mut stream: &[u8], monitor: &mut Monitor, story: &mut Story) -> SessionEnd {
+    fn read(&self, mut stream: &[u8], monitor: &mut Session, story: &mut Story) -> SessionEnd {
         let mut buffer = FrameBuffer::new(MESSAGE_MAX);
         loop {
             loop {
@@ -127,13 +127,13 @@ impl Database {
     fn finish(
         &self,
         end: SessionEnd,
-        mut monitor: Monitor,
+        mut monitor: Session,
         shared: &Shared,
         connection: &Connection,
         story: &mut Story,
     ) {
         if let SessionEnd::Lost(None) = end {
-            for waited in [Duration::ZERO, QUIET, HOLD] {
+            for waited in [Duration::ZERO, QUIET, STALE_TIME] {
                 monitor.idle(waited).expect("the writers are there");
                 self.listen(story);
             }
@@ -191,7 +191,7 @@ impl Database {
             2 => IdentityRule::Address,
             _ => IdentityRule::SysName,
         };
-        let single_path = control & 4 != 0;
+        let ignore_path_id = control & 4 != 0;
         let is_all = control & 32 != 0;
         let stored_views = StoredViews {
             loc_rib: true,
@@ -207,16 +207,16 @@ impl Database {
                 audit_every: Duration::ZERO,
                 message_time_max: QUIET,
                 stall: QUIET,
-                rules: Rules { hold: HOLD, quiet: QUIET, redump, routes_max: None },
+                rules: Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None },
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
                 identity_rule: Box::new(move |_| identity),
-                single_path: Box::new(move |_| single_path),
+                ignore_path_id: Box::new(move |_| ignore_path_id),
                 stored_views: Box::new(move |_| stored_views),
                 resync_on_drift: None,
                 // Nothing can be made below a file: what is rejected is not kept.
                 rejected_dir: "/dev/null/rejected".into(),
             },
-            registry: Registry::new(HOLD, HOLD, 1),
+            registry: Registry::new(STALE_TIME, STALE_TIME, 1),
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
             pipeline: self.pipeline.clone(),
@@ -337,7 +337,7 @@ impl Story {
             StateOp::Route { table, nlri, change, was } => {
                 self.check_key(&table, &nlri);
                 let routes = self.by_ops.get_mut(&*table).expect("a table begins before its routes");
-                let really = if routes.contains_key(&key(&nlri)) { Was::Stored } else { Was::Absent };
+                let really = if routes.contains_key(&key(&nlri)) { Existing::Maybe } else { Existing::No };
                 assert_eq!(was, really, "{table} {nlri:?} would be written the wrong way");
                 match change {
                     RouteChange::Announce(route) => {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
 use rib_ingester::pipeline::EncodedRoute;
-use rib_ingester::session::changes::{Changes, NewRoutes, PathIds, Slot};
+use rib_ingester::session::changes::{Changes, FamilyTable, NewRoutes, PathIds};
 use rib_ingester::wire::bgp::add_path::{AddPath, AddPathSeen};
 use rib_ingester::wire::bgp::labels::MultipleLabels;
 use rib_ingester::wire::bgp::nlri::NlriSet;
@@ -61,7 +61,7 @@ fn check_bytes(bytes: &[u8], context: &DecodeContext, path_ids: PathIds) {
             return;
         }
     };
-    assert!(!(decoded.lies.add_path_missing && context.add_path.is_empty()), "nothing was announced");
+    assert!(!(decoded.deviations.add_path_missing && context.add_path.is_empty()), "nothing was announced");
     let both = decoded.add_path_shown.iter().find(|(family, _)| decoded.add_path_ambiguous.reading(*family).is_some());
     assert!(both.is_none(), "a field of the family decides: {both:?}");
     match decoded.update {
@@ -88,7 +88,7 @@ fn check_routes(routes: &Routes<'_>, octets: usize) {
                 all.iter().for_each(|nlri| check_prefix(nlri.prefix, family));
                 all.iter().map(|nlri| octets_of(&nlri)).sum()
             }
-            NlriSet::Labelled(all) => {
+            NlriSet::Labeled(all) => {
                 all.iter().for_each(|nlri| check_prefix(nlri.nlri.prefix, family));
                 all.iter().map(|n| octets_of(&n.nlri) + 3 * n.labels.len() + 8 * usize::from(n.rd.is_some())).sum()
             }
@@ -114,7 +114,7 @@ fn check_prefix(prefix: Prefix, family: AfiSafi) {
 
 fn check_changes(routes: &Routes<'_>, path_ids: PathIds) {
     let changes = Changes::of(routes, path_ids);
-    let mut announced: HashSet<(Slot, Nlri)> = HashSet::new();
+    let mut announced: HashSet<(FamilyTable, Nlri)> = HashSet::new();
     for (slot, routes) in &changes.announced {
         assert!(!routes.is_empty());
         let mut check = |nlri: Nlri| {

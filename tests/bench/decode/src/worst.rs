@@ -46,7 +46,7 @@ pub const SHAPES: [Shape; 17] = [
     Shape { name: "IPv6 extended communities", fill: |size| one(25, vec![7; size / 20 * 20]) },
     Shape { name: "AIGP without an AIGP TLV", fill: |size| [vec![], attribute(0x80, 26, &aigp(size)), vec![8, 10]] },
     Shape { name: "an unknown attribute", fill: |size| one(99, vec![0xab; size]) },
-    Shape { name: "labelled 0.0.0.0/0", fill: |size| [vec![], labelled(size), vec![]] },
+    Shape { name: "labeled 0.0.0.0/0", fill: |size| [vec![], labeled(size), vec![]] },
 ];
 
 impl Shape {
@@ -139,8 +139,8 @@ fn aigp(size: usize) -> Vec<u8> {
     with_pattern(&[2, 0, 3], size)
 }
 
-/// MP_REACH_NLRI of labelled unicast: one label and no address octet, over and over.
-fn labelled(size: usize) -> Vec<u8> {
+/// MP_REACH_NLRI of labeled unicast: one label and no address octet, over and over.
+fn labeled(size: usize) -> Vec<u8> {
     let nlri = with_pattern(&[24, 0, 0, 1], size - 9);
     [origin(), attribute(0x80, 14, &[&[0, 1, 4, 4, 192, 0, 2, 1, 0][..], &nlri].concat())].concat()
 }

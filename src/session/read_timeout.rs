@@ -16,7 +16,7 @@ pub(super) fn greeting_time(message_max: Duration) -> Duration {
 /// How long the rest of a message, or the first one, may be waited for. Between messages a router may be silent for
 /// ever, and time that passes while we do not read the socket is not the router's.
 #[derive(Debug)]
-pub struct Patience {
+pub struct ReadTimeout {
     message_max: Duration,
     waited: Duration,
     expects: Expects,
@@ -32,10 +32,10 @@ enum Expects {
     Nothing,
 }
 
-impl Patience {
+impl ReadTimeout {
     /// A connection that has said nothing yet.
-    pub fn new(message_max: Duration) -> Patience {
-        Patience { message_max, waited: Duration::ZERO, expects: Expects::Greeting }
+    pub fn new(message_max: Duration) -> ReadTimeout {
+        ReadTimeout { message_max, waited: Duration::ZERO, expects: Expects::Greeting }
     }
 
     /// So many whole messages were met, and perhaps the front of another.
@@ -69,15 +69,15 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Waits a second at a time until it is too much.
-    fn bears(patience: &mut Patience) -> (u32, String) {
+    fn bears(patience: &mut ReadTimeout) -> (u32, String) {
         (1..1_000)
             .find_map(|i| patience.waited(SECOND).map(|end| (i, end.to_string())))
-            .unwrap_or_else(|| (u32::MAX, "for ever".to_owned()))
+            .unwrap_or_else(|| (u32::MAX, "forever".to_owned()))
     }
 
     #[test]
     fn a_dump_that_always_ends_inside_a_message_is_no_stall() {
-        let mut patience = Patience::new(60 * SECOND);
+        let mut patience = ReadTimeout::new(60 * SECOND);
         for _ in 0..600 {
             patience.met(3, true);
             assert!(patience.waited(SECOND).is_none());
@@ -93,14 +93,14 @@ mod tests {
 
     #[test]
     fn silence_is_legal_between_messages_only() {
-        let mut patience = Patience::new(60 * SECOND);
-        assert_eq!(bears(&mut patience), (301, "connected and said nothing".to_owned()));
-        let mut patience = Patience::new(60 * SECOND);
+        let mut patience = ReadTimeout::new(60 * SECOND);
+        assert_eq!(bears(&mut patience), (301, "no BMP message received".to_owned()));
+        let mut patience = ReadTimeout::new(60 * SECOND);
         patience.met(0, true);
         assert_eq!(bears(&mut patience), (61, "stalled inside a message".to_owned()));
-        let mut patience = Patience::new(60 * SECOND);
+        let mut patience = ReadTimeout::new(60 * SECOND);
         patience.met(1, false);
-        assert_eq!(bears(&mut patience), (u32::MAX, "for ever".to_owned()));
+        assert_eq!(bears(&mut patience), (u32::MAX, "forever".to_owned()));
         patience.met(0, true);
         assert_eq!(bears(&mut patience), (61, "stalled inside a message".to_owned()));
     }

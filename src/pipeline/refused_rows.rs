@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::model::{RouterId, Timestamp};
-use crate::rejected::RejectedFile;
+use crate::quarantine::RejectedFile;
 
 /// How often the log speaks of rejected rows.
 const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -11,15 +11,15 @@ use super::batch::Batch;
 
 /// Where state writers without work are found; a clone of it has each of them.
 #[derive(Clone, Debug)]
-pub(super) struct Exchange {
+pub(super) struct HelperPool {
     // Without capacity: what is sent has been taken, by one that was waiting for it.
-    ask: Sender<Call>,
-    calls: Receiver<Call>,
+    ask: Sender<WorkOffer>,
+    calls: Receiver<WorkOffer>,
 }
 
 /// Parts of a batch, for those who have time.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct WorkOffer {
     parts: Receiver<Batch>,
     done: Sender<bool>,
 }
@@ -32,14 +32,14 @@ pub(super) struct Helpers {
     is_complete: bool,
 }
 
-impl Exchange {
-    pub(super) fn new() -> Exchange {
+impl HelperPool {
+    pub(super) fn new() -> HelperPool {
         let (ask, calls) = bounded(0);
-        Exchange { ask, calls }
+        HelperPool { ask, calls }
     }
 
     /// What a writer without work listens to.
-    pub(super) fn calls(&self) -> &Receiver<Call> {
+    pub(super) fn calls(&self) -> &Receiver<WorkOffer> {
         &self.calls
     }
 
@@ -52,7 +52,7 @@ impl Exchange {
         let (done, ends) = unbounded();
         let mut helpers = Helpers { asked: 0, done: ends, is_complete: true };
         while let Ok(part) = left.try_recv() {
-            while !left.is_empty() && self.ask.try_send(Call { parts: left.clone(), done: done.clone() }).is_ok() {
+            while !left.is_empty() && self.ask.try_send(WorkOffer { parts: left.clone(), done: done.clone() }).is_ok() {
                 helpers.asked += 1;
             }
             helpers.is_complete &= write(part);
@@ -61,7 +61,7 @@ impl Exchange {
     }
 }
 
-impl Call {
+impl WorkOffer {
     /// Does parts by `write`, which says whether it got through, until none is left or `is_needed` elsewhere.
     pub(super) fn answer(self, is_needed: impl Fn() -> bool, mut write: impl FnMut(Batch) -> bool) {
         let mut is_complete = true;
@@ -97,18 +97,18 @@ mod tests {
     #[test]
     fn with_nobody_there_it_is_done_alone() {
         let mut written = 0;
-        let helpers = Exchange::new().share(parts(3), |_| {
+        let helpers = HelperPool::new().share(parts(3), |_| {
             written += 1;
             true
         });
         assert_eq!((written, helpers.asked), (3, 0));
-        assert!(Exchange::new().share(parts(3), |_| true).finish());
-        assert!(!Exchange::new().share(parts(3), |_| false).finish());
+        assert!(HelperPool::new().share(parts(3), |_| true).finish());
+        assert!(!HelperPool::new().share(parts(3), |_| false).finish());
     }
 
     #[test]
     fn who_waits_for_work_is_asked_and_each_part_is_done_once() {
-        let exchange = Exchange::new();
+        let exchange = HelperPool::new();
         thread::scope(|scope| {
             let helper = scope.spawn(|| {
                 let mut helped = 0;
@@ -139,11 +139,11 @@ mod tests {
     }
 
     /// What comes of one part that a helper was asked for, and whether it is left.
-    fn answered(answer: impl FnOnce(Call)) -> (bool, bool) {
+    fn answered(answer: impl FnOnce(WorkOffer)) -> (bool, bool) {
         let (fill, left) = bounded(1);
         let (done, ends) = unbounded();
         fill.send(Batch::default()).unwrap();
-        answer(Call { parts: left.clone(), done });
+        answer(WorkOffer { parts: left.clone(), done });
         (Helpers { asked: 1, done: ends, is_complete: true }.finish(), !left.is_empty())
     }
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::model::attrs::{Gaps, Labelled, write_labels};
+use crate::model::attrs::{Gaps, Labeled, write_labels};
 use crate::model::{
-    Afi, Beside, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp, WriteText,
+    Afi, ExtraAttributes, Fixed, List, NextHop, PathAttributes, PathStatus, Prefix, RibKind, Table, Timestamp,
+    WriteText,
 };
 
 /// What every binary COPY stream starts with: signature, flags, length of the header extension.
@@ -44,8 +45,8 @@ thread_local! {
 /// bytes. The database gives back the very same bytes in a binary COPY OUT, so the fingerprint of a stored route
 /// can be compared with that of a received one.
 ///
-/// A labelled route has its labels, and its distinguisher, in `attrs`: they are kept beside the octets that it shares with
-/// the others of its UPDATE ([`LabelledRoutes`]).
+/// A labeled route has its labels, and its distinguisher, in `attrs`: they are kept beside the octets that it shares with
+/// the others of its UPDATE ([`LabeledRoutes`]).
 #[derive(Clone, Debug)]
 pub struct EncodedRoute {
     /// The fingerprint and then the columns: one piece of memory, with the count of its owners.
@@ -56,7 +57,7 @@ pub struct EncodedRoute {
 /// Octets of the fingerprint.
 const FINGERPRINT: usize = 8;
 
-/// What a labelled route does not share.
+/// What a labeled route does not share.
 #[derive(Debug)]
 struct Own {
     fingerprint: u64,
@@ -75,8 +76,8 @@ struct Places {
     labels: usize,
 }
 
-/// The columns of the labelled routes of one UPDATE, without what each has of its own.
-pub struct LabelledRoutes {
+/// The columns of the labeled routes of one UPDATE, without what each has of its own.
+pub struct LabeledRoutes {
     octets: Arc<[u8]>,
     places: Places,
     /// The hash of all before the length of `attrs`.
@@ -188,20 +189,20 @@ impl PartialEq for EncodedRoute {
 
 impl Eq for EncodedRoute {}
 
-impl LabelledRoutes {
+impl LabeledRoutes {
     /// Encodes what routes with this next hop, these attributes and this status share.
     pub fn encode(
         next_hop: Option<&NextHop>,
         attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
-        labelled: Labelled,
-    ) -> LabelledRoutes {
-        with_columns(next_hop, attributes, path_status, Some(labelled), |out, length, gaps| {
-            let labels = gaps.labels.expect("labelled routes have labels");
+        labeled: Labeled,
+    ) -> LabeledRoutes {
+        with_columns(next_hop, attributes, path_status, Some(labeled), |out, length, gaps| {
+            let labels = gaps.labels.expect("labeled routes have labels");
             let places = Places { length, rd: gaps.rd.unwrap_or(labels), labels };
             let mut front = Xxh3::new();
             front.update(&out[FINGERPRINT..length]);
-            LabelledRoutes { octets: (&*out).into(), places, front }
+            LabeledRoutes { octets: (&*out).into(), places, front }
         })
     }
 
@@ -229,13 +230,13 @@ fn with_columns<T>(
     next_hop: Option<&NextHop>,
     attributes: &PathAttributes<'_>,
     path_status: Option<PathStatus>,
-    labelled: Option<Labelled>,
+    labeled: Option<Labeled>,
     take: impl FnOnce(&mut [u8], usize, Gaps) -> T,
 ) -> T {
     let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
     SCRATCH.with_borrow_mut(|out| {
         out.extend_from_slice(&[0; FINGERPRINT]);
-        let beside = Beside { link_local, path_status, labelled };
+        let beside = ExtraAttributes { link_local, path_status, labeled };
         let (length, gaps) = put_attributes(out, next_hop, attributes, &beside);
         let taken = take(out, length, gaps);
         out.clear();
@@ -249,7 +250,7 @@ fn put_attributes(
     out: &mut Vec<u8>,
     next_hop: Option<&NextHop>,
     attributes: &PathAttributes<'_>,
-    beside: &Beside,
+    beside: &ExtraAttributes,
 ) -> (usize, Gaps) {
     match next_hop {
         Some(next_hop) => put_inet(out, next_hop.address),
@@ -289,9 +290,9 @@ pub fn fingerprint_of(columns: &[u8]) -> u64 {
 /// The fields `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`.
 pub fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.router.as_str());
-    if let Some(neighbour) = table.view.neighbour() {
-        put_inet(out, neighbour.address);
-        put_bool(out, neighbour.policy.is_post());
+    if let Some(peer) = table.view.peer() {
+        put_inet(out, peer.address);
+        put_bool(out, peer.policy.is_post());
     }
     put_text(out, &table.name);
     put_afi(out, table.afi);
@@ -325,12 +326,12 @@ fn put_bgp_id(out: &mut Vec<u8>, id: Ipv4Addr) {
 
 /// The last fields of a row of `route_events`: `peer_address`, `peer_asn`, `peer_bgp_id`, `is_post_policy`, `rib`.
 pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
-    match table.view.neighbour() {
+    match table.view.peer() {
         None => (0..4).for_each(|_| put_null(out)),
-        Some(neighbour) => {
-            put_inet(out, neighbour.address);
+        Some(peer) => {
+            put_inet(out, peer.address);
             put_speaker(out, table);
-            put_bool(out, neighbour.policy.is_post());
+            put_bool(out, peer.policy.is_post());
         }
     }
     put_text(out, table.view.kind().as_str());

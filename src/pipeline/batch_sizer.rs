@@ -25,7 +25,7 @@ const STORED_MAX: usize = 4;
 
 /// What one writer gathers.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct BatchSizer {
     flush: Duration,
     changes: usize,
     /// With so many changes in front of all writers, they are behind: a full batch for each.
@@ -36,10 +36,10 @@ pub(super) struct Pace {
     rows: usize,
 }
 
-impl Pace {
-    pub(super) fn new(options: &PipelineOptions) -> Pace {
+impl BatchSizer {
+    pub(super) fn new(options: &PipelineOptions) -> BatchSizer {
         let writers = options.state_writers + options.history_writers;
-        Pace {
+        BatchSizer {
             flush: options.flush,
             changes: options.batch_routes,
             queued_max: u64::try_from(options.batch_routes.saturating_mul(writers)).unwrap_or(u64::MAX),
@@ -91,8 +91,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(flush: Duration) -> Pace {
-        Pace { flush, changes: 100, queued_max: 300, growth: 1, gathered: 0, rows: 0 }
+    fn pace(flush: Duration) -> BatchSizer {
+        BatchSizer { flush, changes: 100, queued_max: 300, growth: 1, gathered: 0, rows: 0 }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A file grows to this many bytes and no further.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// So many files there may be: routers name themselves, and one that lies may do so again and again.
+/// So many files there may be: routers name themselves, and one that deviations may do so again and again.
 const FILES_MAX: usize = 1_000;
 
 /// How long a file's name may be before its ending, characters.

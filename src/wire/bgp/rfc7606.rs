@@ -1,7 +1,7 @@
 //! What a malformed path attribute costs: THE table of RFC 7606 actions.
 //!
 //! The router has decided already; a monitor keeps the truth it can read. So a missing mandatory attribute is no
-//! error here, rules for external neighbours are not applied, and a present but empty list of communities
+//! error here, rules for external peers are not applied, and a present but empty list of communities
 //! is an empty list.
 
 use std::borrow::Cow;

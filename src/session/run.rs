@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustls::ServerConnection;
 
 use super::intake::{Intake, Next, for_each_frame};
-use super::monitor::Monitor;
-use super::patience::Patience;
+use super::monitor::Session;
+use super::read_timeout::ReadTimeout;
 use super::registry::Connection;
 use super::standing::Standing;
 use super::stream::RouterStream;
@@ -21,11 +21,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs one session to its end, in `tls` if there is any. A panic inside costs this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
     let standing = Arc::new(Standing::default());
-    let mut monitor = Monitor::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
+    let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
     match RouterStream::new(connection, TICK, tls) {
         Err(error) => finish(shared, connection, &mut monitor, &SessionEnd::Lost(Some(error))),
         Ok(source) => {
-            let (message_max, patience) = (shared.options.message_max, Patience::new(shared.options.message_time_max));
+            let (message_max, patience) =
+                (shared.options.message_max, ReadTimeout::new(shared.options.message_time_max));
             let intake = Intake::new(connection, Box::new(source), message_max, patience, standing);
             live(shared, connection, &mut monitor, &Arc::new(intake));
         }
@@ -35,7 +36,7 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
 /// Runs what an earlier process left of a session to its end, which counts as a lost connection.
 pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream) {
     let standing = Arc::new(Standing::resume(stream.context()));
-    let mut monitor = Monitor::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
+    let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
     let context = stream.context().clone();
     log::info!(
         "{}: {} bytes of spooled input since {} are applied now",
@@ -48,7 +49,7 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
     live(shared, connection, &mut monitor, &intake);
 }
 
-fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, intake: &Arc<Intake>) {
+fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Session, intake: &Arc<Intake>) {
     shared.intakes.add(intake);
     let end = catch_unwind(AssertUnwindSafe(|| {
         let end = read(shared, connection, monitor, intake);
@@ -84,7 +85,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Monitor, in
     }
 }
 
-fn finish(shared: &Shared, connection: &Connection, monitor: &mut Monitor, end: &SessionEnd) {
+fn finish(shared: &Shared, connection: &Connection, monitor: &mut Session, end: &SessionEnd) {
     // Whatever happens in here, the router must become free.
     if catch_unwind(AssertUnwindSafe(|| monitor.end(end))).is_err() {
         log::error!("router at {}: internal error at the end of its session", connection.source);
@@ -92,7 +93,7 @@ fn finish(shared: &Shared, connection: &Connection, monitor: &mut Monitor, end: 
     shared.registry.disconnect(connection);
 }
 
-fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake: &Intake) -> SessionEnd {
+fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake: &Intake) -> SessionEnd {
     if let Err(end) = monitor.settle_resumed() {
         return end;
     }
@@ -115,7 +116,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
                 if connection.is_superseded() {
                     return SessionEnd::Superseded;
                 }
-                shared.registry.heard_out(connection);
+                shared.registry.is_still_unidentified(connection);
                 monitor.idle(waited)
             }
             Next::Silence(waited) => monitor.idle(waited),
@@ -140,7 +141,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Monitor, intake:
 /// Applies the messages of one chunk, unless the session is over by `result`; those that are not applied are counted.
 fn apply(
     chunk: &Chunk,
-    monitor: &mut Monitor,
+    monitor: &mut Session,
     shared: &Shared,
     mut result: Result<(), SessionEnd>,
     intake: &Intake,

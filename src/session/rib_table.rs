@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::warn;
 
 use super::SessionEnd;
-use super::changes::Slot;
+use super::changes::FamilyTable;
 use super::held::Origin;
 use super::outbox::Outbox;
 use super::rib::{Rib, Verdict};
@@ -15,19 +15,19 @@ use super::tables::{Redump, Rules, Stamp, router_note};
 use crate::metrics::TableMeter;
 use crate::model::{AfiSafi, Nlri, Table, Timestamp};
 use crate::pipeline::{
-    Doubts, EncodedRoute, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, Was, WithdrawReason,
+    Doubts, EncodedRoute, Existing, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, WithdrawReason,
 };
 
 /// What a session knows of one table.
 #[derive(Debug)]
-pub(super) struct SyncedTable {
+pub(super) struct RibTable {
     pub table: Arc<Table>,
     /// Whose it is: that peer's Peer Down takes it away.
     pub origin: Origin,
     pub rib: Rib,
     /// Whether there may be events of it from before this session that count.
     pub has_past: bool,
-    pub dump: Dump,
+    pub dump: SyncState,
     pub eor_seen: bool,
     /// Whether a route or an End-of-RIB of it has come in this session.
     pub is_heard: bool,
@@ -35,13 +35,13 @@ pub(super) struct SyncedTable {
     pub was_stored: bool,
     /// How many stored routes this session's dump did not confirm.
     pub left_out: usize,
-    pub room: Room,
+    pub room: LimitState,
     pub meter: Arc<TableMeter>,
 }
 
 /// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Room {
+pub(super) enum LimitState {
     /// There is room.
     Left,
     /// Nine tenths are taken.
@@ -50,9 +50,9 @@ pub(super) enum Room {
     None,
 }
 
-/// Where a table's dump stands. Durations are [`Tables::idle`](super::tables::Tables::idle) at that moment.
+/// Where a table's dump stands. Durations are [`RouterTables::idle`](super::tables::RouterTables::idle) at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dump {
+pub(super) enum SyncState {
     /// Announced by a Peer Up, no route yet.
     Expected { since: Duration },
     /// Routes are coming.
@@ -70,7 +70,7 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     /// To be called behind [`Writer::event`]: whatever ends a piece between the two, history leads.
-    pub fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Was) -> Result<(), SessionEnd> {
+    pub fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Existing) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
     }
 
@@ -112,16 +112,16 @@ impl Writer<'_> {
     }
 }
 
-impl SyncedTable {
+impl RibTable {
     /// The family that its routes are of.
     pub fn family(&self) -> AfiSafi {
-        Slot { afi: self.table.afi, part: self.origin.part }.family()
+        FamilyTable { afi: self.table.afi, part: self.origin.part }.family()
     }
 
     /// How many routes it has, once that can be compared with what the router says of itself: not inside a dump, and
     /// not when routes of it were refused.
     pub fn settled_routes(&self) -> Option<usize> {
-        (self.dump == Dump::Over && self.room != Room::None).then(|| self.rib.len())
+        (self.dump == SyncState::Over && self.room != LimitState::None).then(|| self.rib.len())
     }
 
     /// Whether a route from before the session was confirmed by this one.
@@ -139,12 +139,12 @@ impl SyncedTable {
         }
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let was = match announced.verdict {
-            Verdict::New => Some(Was::Absent),
-            Verdict::Changed => Some(Was::Stored),
+            Verdict::New => Some(Existing::No),
+            Verdict::Changed => Some(Existing::Maybe),
             Verdict::Same => None,
         };
         let change = RouteChange::Announce(route.clone());
-        let is_dump = self.dump != Dump::Over && rules.redump == Redump::Skip;
+        let is_dump = self.dump != SyncState::Over && rules.redump == Redump::Skip;
         if was.is_none() && is_dump {
             writer.repeated(&self.table, nlri, &change);
         } else {
@@ -164,26 +164,26 @@ impl SyncedTable {
         // What a dump has not confirmed goes at its end, and keeps nobody out until then.
         let routes = self.rib.len() - self.rib.unconfirmed();
         let room = match routes {
-            _ if routes >= max && !self.rib.knows(nlri) => Room::None,
-            _ if routes >= max - max / 10 => Room::Scarce,
-            _ => Room::Left,
+            _ if routes >= max && !self.rib.knows(nlri) => LimitState::None,
+            _ if routes >= max - max / 10 => LimitState::Scarce,
+            _ => LimitState::Left,
         };
         if room > self.room {
             self.room = room;
             match room {
-                Room::Left => {}
-                Room::Scarce => warn!(
+                LimitState::Left => {}
+                LimitState::Scarce => warn!(
                     "{}: {routes} routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}: further ones are refused there",
                     self.table
                 ),
-                Room::None => {
+                LimitState::None => {
                     warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
                     let reason = "new routes are refused until others go: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
-                    outbox.note(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
+                    outbox.session_event(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
                 }
             }
         }
-        Ok(room != Room::None)
+        Ok(room != LimitState::None)
     }
 
     /// The keys that this session has not confirmed, each with its event.
@@ -208,13 +208,13 @@ impl SyncedTable {
     /// Lets others know where the table stands.
     pub fn measure(&self) {
         self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));
-        self.meter.synchronised.set(u64::from(self.dump == Dump::Over));
+        self.meter.synchronized.set(u64::from(self.dump == SyncState::Over));
     }
 
     pub fn note(&self, kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
         SessionEvent {
             table_name: Some(Arc::clone(&self.table.name)),
-            peer_address: self.table.view.neighbour().map(|of| of.address),
+            peer_address: self.table.view.peer().map(|of| of.address),
             afi: Some(self.table.afi),
             ..router_note(kind, reason, routes)
         }

@@ -13,11 +13,11 @@ use crate::config::md5::{self, Md5Key};
 use crate::config::{Problem, Settings};
 use crate::session::Shared;
 use crate::session::listener::{Limits, Listener};
-use crate::session::registry::Most;
+use crate::session::registry::ConnectionLimits;
 use crate::tls::{Acceptor, Files};
 
 /// The bound ports and who may come to them.
-pub(super) struct Doors {
+pub(super) struct Listeners {
     allow: Arc<AllowList>,
     plain: Arc<Listener>,
     secure: Option<Secure>,
@@ -38,18 +38,18 @@ struct Keys {
 }
 
 /// Everything that files say about who may come in, read before anything is bound.
-pub(super) struct Admission {
+pub(super) struct AccessFiles {
     allow: Arc<AllowList>,
     acceptor: Option<Arc<Acceptor>>,
     keys: Vec<Md5Key>,
 }
 
-impl Admission {
+impl AccessFiles {
     /// Reads the files.
     ///
     /// # Errors
     /// A file that is bad.
-    pub(super) fn load(settings: &Settings) -> Result<Admission, StartError> {
+    pub(super) fn load(settings: &Settings) -> Result<AccessFiles, StartError> {
         let wrong = |problem: Problem| StartError::Configuration(problem.to_string());
         let allow = Arc::new(AllowList::load(settings).map_err(wrong)?);
         let acceptor = match (&settings.bmp_tls_listen, tls_files(settings)) {
@@ -62,29 +62,29 @@ impl Admission {
             (Some(_) | None, _) => None,
         };
         let keys = settings.md5_file.as_deref().map_or(Ok(Vec::new()), read_keys).map_err(wrong)?;
-        Ok(Admission { allow, acceptor, keys })
+        Ok(AccessFiles { allow, acceptor, keys })
     }
 }
 
-impl Doors {
+impl Listeners {
     /// Binds the ports.
     ///
     /// # Errors
     /// A port that cannot be bound, a key that the system does not take.
-    pub(super) fn open(settings: &Settings, admission: Admission) -> Result<Doors, StartError> {
+    pub(super) fn open(settings: &Settings, admission: AccessFiles) -> Result<Listeners, StartError> {
         let bind = |address, name: &str| {
             Listener::bind(address).map(Arc::new).map_err(|error| {
                 StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_{name}): {error}"))
             })
         };
-        let Admission { allow, acceptor, keys } = admission;
+        let AccessFiles { allow, acceptor, keys } = admission;
         let plain = bind(settings.bmp_listen, "BMP_LISTEN")?;
         let secure = match (settings.bmp_tls_listen, acceptor) {
             (Some(address), Some(acceptor)) => Some(Secure { listener: bind(address, "BMP_TLS_LISTEN")?, acceptor }),
             (Some(_) | None, _) => None,
         };
         let with_keys = settings.md5_file.clone().map(|file| Keys { file, in_force: Mutex::default() });
-        let doors = Doors { allow, plain, secure, keys: with_keys };
+        let doors = Listeners { allow, plain, secure, keys: with_keys };
         doors
             .ask_for(keys)
             .map_err(|why| StartError::Failed(format!("TCP MD5 keys (RIB_INGESTER_MD5_FILE): {why}")))?;
@@ -94,7 +94,7 @@ impl Doors {
     /// Starts a thread for each port, after making room for the sockets.
     pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
         make_room_for(settings.max_sessions);
-        let most = Most { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
+        let most = ConnectionLimits { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
         let start = |name: &'static str, listener: &Arc<Listener>, tls: Option<Arc<Acceptor>>| {
             let (listener, shared, allow) = (Arc::clone(listener), Arc::clone(shared), Arc::clone(&self.allow));
             let limits = Limits { allows: Box::new(move |source| allow.allows(source)), most, tls };

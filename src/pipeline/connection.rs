@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::PipelineOptions;
 use super::health::Health;
-use crate::metrics::Pulse;
+use crate::metrics::Heartbeat;
 use crate::stop::Stop;
-use crate::store::fate::{self, Outcome, TransactionId};
-use crate::store::{self, Client, Error, Transaction, Verdict};
+use crate::store::transaction_status::{self, Outcome, TransactionId};
+use crate::store::{self, Client, Error, Recovery, Transaction};
 
 /// The first pause after a failed attempt; each next one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -32,13 +32,13 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// A connection that mends itself.
-pub(super) struct Link {
+pub(super) struct RetryingClient {
     url: String,
     thread: String,
     prepare: fn(&mut Client) -> store::Result<()>,
     stop: Stop,
     health: Arc<Health>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
     client: Option<Client>,
     connected_at: Instant,
     pause: Duration,
@@ -48,29 +48,29 @@ pub(super) struct Link {
 /// One attempt at some work, and what is known of those before it.
 pub(super) struct Attempt<T> {
     /// Whether an earlier attempt may have been committed.
-    pub(super) fate: Fate,
+    pub(super) fate: PriorCommit,
     /// The transaction whose COMMIT was sent, and what the work comes to if it got there.
     committing: Option<(TransactionId, T)>,
 }
 
 /// Whether an earlier attempt at the same work may have been committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PriorCommit {
     /// Nothing of it is stored.
-    Fresh,
+    No,
     /// The connection broke behind a COMMIT, and the server cannot say what became of it.
-    Unknown,
+    Maybe,
 }
 
 impl<T> Attempt<T> {
     /// Commits. If the connection breaks here, the next attempt asks what became of the transaction.
     pub(super) fn commit(&mut self, mut transaction: Transaction<'_>, value: T) -> store::Result<T> {
-        let id = fate::id_of(&mut transaction)?;
+        let id = transaction_status::id_of(&mut transaction)?;
         self.committing = Some((id, value));
         if let Err(error) = transaction.commit() {
             let error = Error::from(error);
             // Only a lost connection leaves a doubt: a server that shuts down says so behind the commit as well.
-            if error.verdict() != Verdict::Reconnect {
+            if error.verdict() != Recovery::Reconnect {
                 self.committing = None;
             }
             return Err(error);
@@ -82,10 +82,10 @@ impl<T> Attempt<T> {
     /// What the work came to, if its transaction got there after all.
     fn recall(&mut self, client: &mut Client) -> store::Result<Option<T>> {
         let Some((id, _)) = &self.committing else { return Ok(None) };
-        match fate::outcome_of(client, id)? {
+        match transaction_status::outcome_of(client, id)? {
             Outcome::Committed => return Ok(self.committing.take().map(|(_, value)| value)),
-            Outcome::RolledBack => self.fate = Fate::Fresh,
-            Outcome::Unknown => self.fate = Fate::Unknown,
+            Outcome::RolledBack => self.fate = PriorCommit::No,
+            Outcome::Unknown => self.fate = PriorCommit::Maybe,
         }
         self.committing = None;
         Ok(None)
@@ -109,19 +109,30 @@ pub(super) enum Failure {
     GaveUp,
 }
 
-impl Link {
-    /// A link that connects at the first attempt; `prepare` runs on each new connection.
+impl RetryingClient {
+    /// A connection that connects at the first attempt; `prepare` runs on each new connection.
     pub(super) fn new(
         options: &PipelineOptions,
         thread: &str,
         prepare: fn(&mut Client) -> store::Result<()>,
         stop: Stop,
         health: Arc<Health>,
-    ) -> Link {
+    ) -> RetryingClient {
         let (url, thread) = (options.database_url.clone(), thread.to_owned());
         let pulse = options.meters.pulse(&thread, STANDSTILL_MAX);
         let (client, connected_at) = (None, Instant::now());
-        Link { url, thread, prepare, stop, health, pulse, client, connected_at, pause: PAUSE_MIN, is_failing: false }
+        RetryingClient {
+            url,
+            thread,
+            prepare,
+            stop,
+            health,
+            pulse,
+            client,
+            connected_at,
+            pause: PAUSE_MIN,
+            is_failing: false,
+        }
     }
 
     /// Whose connection it is.
@@ -139,8 +150,8 @@ impl Link {
         self.pulse.beat();
     }
 
-    /// Waits for input by `wait`, which may take for ever.
-    pub(super) fn resting<T>(&self, wait: impl FnOnce() -> T) -> T {
+    /// Waits for input by `wait`, which may take forever.
+    pub(super) fn while_idle<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.pulse.rest();
         let got = wait();
         self.pulse.beat();
@@ -148,11 +159,11 @@ impl Link {
     }
 
     /// Does `work` until the database has answered it.
-    pub(super) fn attempt<T>(
+    pub(super) fn retry<T>(
         &mut self,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
     ) -> Result<T, Failure> {
-        let mut attempt = Attempt { fate: Fate::Fresh, committing: None };
+        let mut attempt = Attempt { fate: PriorCommit::No, committing: None };
         loop {
             self.wait_for_lock()?;
             self.pulse.beat();
@@ -170,21 +181,21 @@ impl Link {
                 Err(error) => error,
             };
             match error.verdict() {
-                Verdict::BadRow => return Err(Failure::BadRow(error)),
-                Verdict::RowOrStatement => return Err(Failure::RowOrStatement(error)),
-                Verdict::TooLong => return Err(Failure::TooLong(error)),
-                Verdict::NoPartition => return Err(Failure::NoPartition(error)),
-                Verdict::Duplicate => return Err(Failure::Duplicate(error)),
-                Verdict::Again => {}
-                Verdict::Reconnect if is_leftover && !self.is_failing => {
+                Recovery::BadRow => return Err(Failure::BadRow(error)),
+                Recovery::RowOrStatement => return Err(Failure::RowOrStatement(error)),
+                Recovery::TooLong => return Err(Failure::TooLong(error)),
+                Recovery::NoPartition => return Err(Failure::NoPartition(error)),
+                Recovery::Duplicate => return Err(Failure::Duplicate(error)),
+                Recovery::Again => {}
+                Recovery::Reconnect if is_leftover && !self.is_failing => {
                     self.client = None;
                     Health::count(&self.health.retries, 1);
                     log::debug!("database: {} found its connection broken: {error}", self.thread);
                     continue;
                 }
-                Verdict::Reconnect => self.client = None,
+                Recovery::Reconnect => self.client = None,
                 // A new connection may end at another server: read only is what a failover leaves behind.
-                Verdict::Stuck => self.client = None,
+                Recovery::NeedsOperator => self.client = None,
             }
             self.wait_after(&error)?;
         }
@@ -212,7 +223,7 @@ impl Link {
 
     /// Whether the database does `work` when nothing of it is kept.
     pub(super) fn would_do(&mut self, mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<()>) -> bool {
-        let done = self.attempt(|client, _| {
+        let done = self.retry(|client, _| {
             let mut transaction = client.transaction()?;
             work(&mut transaction)?;
             Ok(transaction.rollback()?)
@@ -231,9 +242,9 @@ impl Link {
     }
 
     /// Does `work` that no row can be at fault for, whatever the database says. `None`: the grace at the stop is over.
-    pub(super) fn insist<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
+    pub(super) fn retry_forever<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {
-            let error = match self.attempt(|client, _| work(client)) {
+            let error = match self.retry(|client, _| work(client)) {
                 Ok(value) => return Some(value),
                 Err(Failure::GaveUp) => return None,
                 Err(
@@ -252,7 +263,7 @@ impl Link {
     pub(super) fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
         Health::count(&self.health.retries, 1);
         // A deadlock is over before anyone has read about it.
-        let is_passing = error.verdict() == Verdict::Again && self.pause < SILENT_PAUSE_MAX;
+        let is_passing = error.verdict() == Recovery::Again && self.pause < SILENT_PAUSE_MAX;
         let answered = self.health.answered();
         if self.is_failing {
             // Another cause is another line.
@@ -299,7 +310,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for RetryingClient {
     fn drop(&mut self) {
         if self.is_failing {
             self.health.leave_failing(&self.thread);

@@ -12,7 +12,7 @@ use super::notify::{self, Notify};
 use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, HttpOptions, probe};
-use crate::metrics::{Meters, Part};
+use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::spool::Spool;
@@ -100,7 +100,7 @@ impl Operations {
         }
         self.measure_spool(&shared.spool);
         let mut notify = self.notify.borrow_mut();
-        notify.feed(&http::threads(&self.meters));
+        notify.ping_watchdog(&http::threads(&self.meters));
         notify.status(|| notify::summary(&self.meters));
     }
 
@@ -159,7 +159,7 @@ impl Operations {
 }
 
 /// Whether the database answers these threads within `max`.
-fn silence_of(threads: &[&str], max: Duration) -> Part {
+fn silence_of(threads: &[&str], max: Duration) -> ComponentStatus {
     match store::longest_silence(threads) {
         Some((thread, silence)) if silence >= max => {
             Err(format!("{thread} has had no answer from the database for {} s", silence.as_secs()))

@@ -1,14 +1,14 @@
-//! Whether a thread moves. A thread that waits for input is at rest, which it may be for ever; one that works must beat.
+//! Whether a thread moves. A thread that waits for input is at rest, which it may be forever; one that works must beat.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// At rest: the value of [`Pulse::moved`] for a thread that waits for its input.
+/// At rest: the value of [`Heartbeat::moved`] for a thread that waits for its input.
 const AT_REST: u64 = u64::MAX;
 
 /// One thread's sign of life.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     name: String,
     limit: Duration,
     born: Instant,
@@ -16,10 +16,10 @@ pub struct Pulse {
     moved: AtomicU64,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A thread at rest.
-    pub fn new(name: &str, limit: Duration) -> Pulse {
-        Pulse { name: name.to_owned(), limit, born: Instant::now(), moved: AtomicU64::new(AT_REST) }
+    pub fn new(name: &str, limit: Duration) -> Heartbeat {
+        Heartbeat { name: name.to_owned(), limit, born: Instant::now(), moved: AtomicU64::new(AT_REST) }
     }
 
     /// The thread's name.
@@ -40,11 +40,11 @@ impl Pulse {
 
     /// Whether the thread has been working for longer than its limit without getting a step further.
     pub fn is_stuck(&self) -> bool {
-        self.standing_still() > self.limit
+        self.stalled_for() > self.limit
     }
 
     /// How long the thread has been working without getting a step further.
-    pub fn standing_still(&self) -> Duration {
+    pub fn stalled_for(&self) -> Duration {
         match self.moved.load(Ordering::Relaxed) {
             AT_REST => Duration::ZERO,
             moved => self.born.elapsed().saturating_sub(Duration::from_millis(moved)),
@@ -58,14 +58,14 @@ mod tests {
 
     #[test]
     fn only_work_without_a_beat_stands_still() {
-        let mut pulse = Pulse::new("state-0", Duration::from_secs(60));
-        assert_eq!(pulse.standing_still(), Duration::ZERO);
+        let mut pulse = Heartbeat::new("state-0", Duration::from_secs(60));
+        assert_eq!(pulse.stalled_for(), Duration::ZERO);
         pulse.beat();
         pulse.born = pulse.born.checked_sub(Duration::from_secs(100)).unwrap();
-        assert!(pulse.standing_still() >= Duration::from_secs(99) && pulse.is_stuck());
+        assert!(pulse.stalled_for() >= Duration::from_secs(99) && pulse.is_stuck());
         pulse.beat();
-        assert!(pulse.standing_still() < Duration::from_secs(50) && !pulse.is_stuck());
+        assert!(pulse.stalled_for() < Duration::from_secs(50) && !pulse.is_stuck());
         pulse.rest();
-        assert_eq!(pulse.standing_still(), Duration::ZERO);
+        assert_eq!(pulse.stalled_for(), Duration::ZERO);
     }
 }

@@ -1,0 +1,245 @@
+//! Where a router contradicts itself or the standard: each kind counted under its own name, logged once a session.
+
+/// One kind of router lie or leftover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anomaly {
+    /// Add-Path was announced, the NLRI carry no path identifiers.
+    AddPathMissing,
+    /// The NLRI carry path identifiers that were not announced.
+    AddPathUnannounced,
+    /// NLRI can be read with and without path identifiers, and nothing that the session has shown decides.
+    AddPathAmbiguous,
+    /// NLRI had been read the wrong way, with path identifiers or without.
+    AddPathReread,
+    /// The AS_PATH has another width than the OPENs and the per-peer header say.
+    AsWidthOther,
+    /// NLRI carry several labels, and the Multiple Labels Capability is not in both OPENs.
+    LabelsUnannounced,
+    /// Bytes follow the BGP message inside a Route Monitoring message.
+    TrailingBytes,
+    /// An RFC 7606 action was taken.
+    AttributeErrors,
+    /// A message was rejected; its bytes are kept.
+    Rejected,
+    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination runs over its end.
+    TlvCutShort,
+    /// A capability or optional parameter of an OPEN runs over its end.
+    CapabilityCutShort,
+    /// A BMP message type that we do not know.
+    UnknownMessage,
+    /// Loc-RIB routes, which `STORED_RIBS` leaves out.
+    LocRibNotStored,
+    /// Adj-RIB-In routes before policy, which it leaves out.
+    AdjRibInPreNotStored,
+    /// Adj-RIB-In routes after policy, which it leaves out.
+    AdjRibInPostNotStored,
+    /// Adj-RIB-Out routes before policy, which it leaves out.
+    AdjRibOutPreNotStored,
+    /// Adj-RIB-Out routes after policy, which it leaves out.
+    AdjRibOutPostNotStored,
+    /// Families other than IPv4 and IPv6 unicast.
+    FamilyNotStored,
+    /// Loc-RIB routes without a Loc-RIB Peer Up before them.
+    LocRibWithoutPeerUp,
+    /// No Initiation came first.
+    NoInitiation,
+    /// Text that is not UTF-8 or holds NUL.
+    TextReplaced,
+    /// Text that is longer than what is stored of it.
+    TextCut,
+    /// A Peer Up or per-peer header names another router identifier than the settled one.
+    OtherIdentifier,
+    /// The global Loc-RIB's per-peer header or an OPEN has identifier 0.0.0.0.
+    ZeroIdentifier,
+    /// A further Peer Up for a peer that is up.
+    RepeatedPeerUp,
+    /// A Loc-RIB with the F flag set.
+    FilteredLocRib,
+    /// An OPEN of a Peer Up that is a header alone, 19 octets.
+    DummyOpen,
+    /// A dump that fell silent without an End-of-RIB.
+    EndOfRibMissing,
+    /// A further End-of-RIB of a table and family.
+    EndOfRibRepeated,
+    /// TLVs of a version 4 message contradict each other in how they are numbered.
+    TlvNumbering,
+    /// A TLV of a version 4 message that we do not know.
+    TlvUnknown,
+    /// Sequence Numbers of version 4 messages are missing, or come again.
+    SequenceHole,
+    /// A ROUTE-REFRESH where an UPDATE belongs, the markers of Enhanced Route Refresh among them.
+    RouteRefresh,
+}
+
+impl Anomaly {
+    /// Every kind.
+    pub const ALL: [Anomaly; 33] = [
+        Anomaly::AddPathMissing,
+        Anomaly::AddPathUnannounced,
+        Anomaly::AddPathAmbiguous,
+        Anomaly::AddPathReread,
+        Anomaly::AsWidthOther,
+        Anomaly::LabelsUnannounced,
+        Anomaly::TrailingBytes,
+        Anomaly::AttributeErrors,
+        Anomaly::Rejected,
+        Anomaly::TlvCutShort,
+        Anomaly::CapabilityCutShort,
+        Anomaly::UnknownMessage,
+        Anomaly::LocRibNotStored,
+        Anomaly::AdjRibInPreNotStored,
+        Anomaly::AdjRibInPostNotStored,
+        Anomaly::AdjRibOutPreNotStored,
+        Anomaly::AdjRibOutPostNotStored,
+        Anomaly::FamilyNotStored,
+        Anomaly::LocRibWithoutPeerUp,
+        Anomaly::NoInitiation,
+        Anomaly::TextReplaced,
+        Anomaly::TextCut,
+        Anomaly::OtherIdentifier,
+        Anomaly::ZeroIdentifier,
+        Anomaly::RepeatedPeerUp,
+        Anomaly::FilteredLocRib,
+        Anomaly::DummyOpen,
+        Anomaly::EndOfRibMissing,
+        Anomaly::EndOfRibRepeated,
+        Anomaly::TlvNumbering,
+        Anomaly::TlvUnknown,
+        Anomaly::SequenceHole,
+        Anomaly::RouteRefresh,
+    ];
+
+    /// Its name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Anomaly::AddPathMissing => "add_path_missing",
+            Anomaly::AddPathUnannounced => "add_path_unannounced",
+            Anomaly::AddPathAmbiguous => "add_path_ambiguous",
+            Anomaly::AddPathReread => "add_path_reread",
+            Anomaly::AsWidthOther => "as_width_other",
+            Anomaly::LabelsUnannounced => "labels_unannounced",
+            Anomaly::TrailingBytes => "trailing_bytes",
+            Anomaly::AttributeErrors => "attribute_errors",
+            Anomaly::Rejected => "rejected",
+            Anomaly::TlvCutShort => "tlv_cut_short",
+            Anomaly::CapabilityCutShort => "capability_cut_short",
+            Anomaly::UnknownMessage => "unknown_message",
+            Anomaly::LocRibNotStored => "loc_rib_not_stored",
+            Anomaly::AdjRibInPreNotStored => "adj_rib_in_pre_not_stored",
+            Anomaly::AdjRibInPostNotStored => "adj_rib_in_post_not_stored",
+            Anomaly::AdjRibOutPreNotStored => "adj_rib_out_pre_not_stored",
+            Anomaly::AdjRibOutPostNotStored => "adj_rib_out_post_not_stored",
+            Anomaly::FamilyNotStored => "family_not_stored",
+            Anomaly::LocRibWithoutPeerUp => "loc_rib_without_peer_up",
+            Anomaly::NoInitiation => "no_initiation",
+            Anomaly::TextReplaced => "text_replaced",
+            Anomaly::TextCut => "text_cut",
+            Anomaly::OtherIdentifier => "other_identifier",
+            Anomaly::ZeroIdentifier => "zero_identifier",
+            Anomaly::RepeatedPeerUp => "repeated_peer_up",
+            Anomaly::FilteredLocRib => "filtered_loc_rib",
+            Anomaly::DummyOpen => "dummy_open",
+            Anomaly::EndOfRibMissing => "end_of_rib_missing",
+            Anomaly::EndOfRibRepeated => "end_of_rib_repeated",
+            Anomaly::TlvNumbering => "tlv_numbering",
+            Anomaly::TlvUnknown => "tlv_unknown",
+            Anomaly::SequenceHole => "sequence_hole",
+            Anomaly::RouteRefresh => "route_refresh",
+        }
+    }
+
+    /// What the log says of it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Anomaly::AddPathMissing => "announced Add-Path, sends no path identifiers",
+            Anomaly::AddPathUnannounced => "sends path identifiers it did not announce",
+            Anomaly::AddPathAmbiguous => {
+                "NLRI that fit with and without path identifiers, kept until a message decides"
+            }
+            Anomaly::AddPathReread => "NLRI that were read with path identifiers, or without, by mistake: read again",
+            Anomaly::AsWidthOther => "AS_PATH is not as wide as the OPENs and the A flag say",
+            Anomaly::LabelsUnannounced => "sends several labels for a prefix without the Multiple Labels Capability",
+            Anomaly::TrailingBytes => "bytes behind the BGP message ignored",
+            Anomaly::AttributeErrors => "malformed path attributes handled by RFC 7606",
+            Anomaly::Rejected => "messages rejected, bytes kept",
+            Anomaly::TlvCutShort => "TLVs that run over their end ignored",
+            Anomaly::CapabilityCutShort => "capabilities of an OPEN that run over their end ignored",
+            Anomaly::UnknownMessage => "unknown BMP message types skipped",
+            Anomaly::LocRibNotStored => "peer type not stored: Loc-RIB routes are counted only",
+            Anomaly::AdjRibInPreNotStored => "peer type not stored: Adj-RIB-In routes before policy are counted only",
+            Anomaly::AdjRibInPostNotStored => "peer type not stored: Adj-RIB-In routes after policy are counted only",
+            Anomaly::AdjRibOutPreNotStored => "peer type not stored: Adj-RIB-Out routes before policy are counted only",
+            Anomaly::AdjRibOutPostNotStored => "peer type not stored: Adj-RIB-Out routes after policy are counted only",
+            Anomaly::FamilyNotStored => {
+                "families other than unicast, labeled unicast and VPN of IPv4 and IPv6 are counted only"
+            }
+            Anomaly::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",
+            Anomaly::NoInitiation => "no Initiation before the first other message",
+            Anomaly::TextReplaced => "text that is not UTF-8 or holds NUL replaced",
+            Anomaly::TextCut => "text that is too long cut: a name to 255 characters, other text to 1,024 octets",
+            Anomaly::OtherIdentifier => "names another router identifier than before, keeping the first",
+            Anomaly::ZeroIdentifier => "BGP identifier 0.0.0.0 in a Peer Up",
+            Anomaly::RepeatedPeerUp => "further Peer Up for a peer that is up, capabilities merged",
+            Anomaly::FilteredLocRib => "Loc-RIB is filtered (F flag): rows are not the whole table",
+            Anomaly::DummyOpen => "an OPEN that is a header alone: no identifier, AS or capabilities in it",
+            Anomaly::EndOfRibMissing => "dump without an End-of-RIB, taken as complete when it fell quiet",
+            Anomaly::EndOfRibRepeated => "further End-of-RIB of a table, ignored",
+            Anomaly::TlvNumbering => "TLVs of BMP version 4 whose numbering contradicts itself ignored",
+            Anomaly::TlvUnknown => "unknown TLVs of BMP version 4 ignored",
+            Anomaly::SequenceHole => "Sequence Numbers of BMP version 4 with a hole: messages are missing",
+            Anomaly::RouteRefresh => "ROUTE-REFRESH in Route Monitoring, which changes no route",
+        }
+    }
+}
+
+/// The counts of one session.
+#[derive(Debug)]
+pub struct Anomalies {
+    counts: [u64; Anomaly::ALL.len()],
+}
+
+impl Default for Anomalies {
+    fn default() -> Anomalies {
+        Anomalies { counts: [0; Anomaly::ALL.len()] }
+    }
+}
+
+impl Anomalies {
+    /// Counts one; whether it is the session's first of its kind.
+    pub fn count(&mut self, anomaly: Anomaly) -> bool {
+        let count = &mut self.counts[anomaly as usize];
+        *count += 1;
+        *count == 1
+    }
+
+    /// How often a kind was met.
+    pub fn of(&self, anomaly: Anomaly) -> u64 {
+        self.counts[anomaly as usize]
+    }
+
+    /// All that were met, in words, for the session's last line.
+    pub fn summary(&self) -> Option<String> {
+        let met: Vec<String> = Anomaly::ALL
+            .into_iter()
+            .filter(|anomaly| self.of(*anomaly) > 0)
+            .map(|anomaly| format!("{} times {}", self.of(anomaly), anomaly.meaning()))
+            .collect();
+        (!met.is_empty()).then(|| met.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_place() {
+        let mut anomalies = Anomalies::default();
+        for (i, anomaly) in Anomaly::ALL.into_iter().enumerate() {
+            assert_eq!(anomaly as usize, i);
+            assert!(anomalies.count(anomaly));
+        }
+        assert!(!anomalies.count(Anomaly::Rejected));
+        assert_eq!((anomalies.of(Anomaly::Rejected), anomalies.of(Anomaly::TrailingBytes)), (2, 1));
+    }
+}

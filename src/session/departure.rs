@@ -1,0 +1,89 @@
+//! A session of an identified router ends: its routes go, turn stale, or are left to another session.
+
+use log::warn;
+
+use super::monitor::IdentifiedRouter;
+use super::registry::{Connection, Loss};
+use super::sharing::names_of;
+use super::tables::router_note;
+use super::{SessionEnd, Shared};
+use crate::pipeline::{PeersOf, SessionEventKind, SessionState};
+
+impl IdentifiedRouter {
+    /// Writes what the session's end means for the tables and peers that it alone speaks of (RFC 7854 section 4.5 for a
+    /// Termination).
+    pub(super) fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
+        let reason = end.to_string();
+        self.tables.outbox().set_ending();
+        match end {
+            SessionEnd::Termination { .. } => {
+                // The next session of the router may not begin before its tables are on their way out.
+                let (own, is_alone) = shared.registry.own(&self.router, connection);
+                let of = if is_alone { PeersOf::Router } else { PeersOf::Named(names_of(&own)) };
+                let terminated = self.tables.terminate(of, &reason);
+                shared.registry.leave(&self.router, connection);
+                terminated
+            }
+            SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
+                self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
+            }
+            SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
+            SessionEnd::OutOfStep(_)
+            | SessionEnd::AddPath(_)
+            | SessionEnd::DatabaseDiffers
+            | SessionEnd::DatabaseRefused(_)
+            | SessionEnd::Spool(_)
+            | SessionEnd::SpoolDamaged(_)
+            | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
+            SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
+            SessionEnd::Stopping => {
+                shared.registry.leave(&self.router, connection);
+                self.tables.outbox().session_event(router_note(
+                    SessionEventKind::CollectorStopped,
+                    Some(&reason),
+                    None,
+                ))?;
+                self.tables.close(SessionState::Stale, &reason)
+            }
+            // Another session of the router goes on, and takes what it does not begin for stale.
+            SessionEnd::Superseded => {
+                let marked = self.tables.mark_stale(&reason);
+                shared.registry.close(&self.router, connection);
+                marked.and_then(|()| self.tables.close(SessionState::Ended, &reason))
+            }
+            // The router has another owner: what is stored is theirs.
+            SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
+                shared.registry.leave(&self.router, connection);
+                self.tables.close(SessionState::Ended, &reason)
+            }
+        }
+    }
+
+    fn lose(
+        &mut self,
+        kind: SessionEventKind,
+        reason: &str,
+        shared: &Shared,
+        connection: &Connection,
+    ) -> Result<(), SessionEnd> {
+        // Before another session of the router can begin them.
+        self.tables.mark_stale(reason)?;
+        let loss = match kind == SessionEventKind::SessionLost {
+            true => shared.registry.lose(&self.router, connection),
+            false => shared.registry.close(&self.router, connection),
+        };
+        match loss {
+            Loss::Replaced => self.tables.close(SessionState::Ended, reason),
+            Loss::Held => self.tables.note_loss(kind, reason),
+            Loss::Isolated { lost } => {
+                warn!(
+                    "collector: {lost} sessions lost within seconds: stale routes do not expire until routers come back"
+                );
+                let reason_all = format!("{lost} sessions lost within seconds, stale routes are kept");
+                self.tables.outbox().session_event(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;
+                self.tables.note_loss(kind, reason)?;
+                self.tables.close(SessionState::Isolated, reason)
+            }
+        }
+    }
+}

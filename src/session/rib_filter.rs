@@ -1,0 +1,133 @@
+//! Which of a router's views are stored. Pure.
+//!
+//! Where only routes after policy are wanted, a peer that sends none has those before policy stored. Whether it does
+//! cannot be known before it has: its first route after policy takes the others away.
+
+use std::collections::HashSet;
+
+use super::anomaly::Anomaly;
+use super::peers::{PeerId, RibSource};
+use crate::config::StoredViews;
+use crate::model::{AdjRibKey, Policy, View};
+
+/// What the session stores.
+#[derive(Debug)]
+pub struct RibFilter {
+    views: StoredViews,
+    /// Peers that have sent routes after policy.
+    after_policy: HashSet<PeerId>,
+    /// The policy of the latest Adj-RIB-In routes: what the next peer will send, too.
+    latest: Option<Policy>,
+}
+
+/// What becomes of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// They are stored.
+    Kept,
+    /// They are stored, and this view of the peer is not any more.
+    KeptInsteadOf(View),
+    /// They are counted under this name.
+    Counted(Anomaly),
+}
+
+impl RibFilter {
+    /// As the settings say.
+    pub fn new(views: StoredViews) -> RibFilter {
+        RibFilter { views, after_policy: HashSet::new(), latest: None }
+    }
+
+    /// What becomes of routes from this source.
+    pub fn decide(&mut self, source: &RibSource) -> Decision {
+        let keep = |is_kept, otherwise| if is_kept { Decision::Kept } else { Decision::Counted(otherwise) };
+        match source.view {
+            View::LocRib => keep(self.views.loc_rib, Anomaly::LocRibNotStored),
+            View::AdjRibIn(AdjRibKey { policy: Policy::Pre, .. }) => {
+                self.latest = Some(Policy::Pre);
+                let is_kept = self.views.adj_rib_in_pre || self.is_pre_policy_fallback(&source.peer);
+                keep(is_kept, Anomaly::AdjRibInPreNotStored)
+            }
+            View::AdjRibIn(AdjRibKey { policy: Policy::Post, address }) => {
+                self.latest = Some(Policy::Post);
+                if self.is_pre_policy_fallback(&source.peer) {
+                    self.after_policy.insert(source.peer);
+                    return Decision::KeptInsteadOf(View::AdjRibIn(AdjRibKey { address, policy: Policy::Pre }));
+                }
+                keep(self.views.adj_rib_in_post, Anomaly::AdjRibInPostNotStored)
+            }
+            View::AdjRibOut(AdjRibKey { policy: Policy::Pre, .. }) => {
+                keep(self.views.adj_rib_out_pre, Anomaly::AdjRibOutPreNotStored)
+            }
+            View::AdjRibOut(AdjRibKey { policy: Policy::Post, .. }) => {
+                keep(self.views.adj_rib_out_post, Anomaly::AdjRibOutPostNotStored)
+            }
+        }
+    }
+
+    /// The view that a peer, or a Loc-RIB instance, which has come up will most likely send and that is stored.
+    pub fn expected(&self, view: View) -> Option<View> {
+        match view {
+            View::LocRib => self.views.loc_rib.then_some(view),
+            View::AdjRibIn(AdjRibKey { address, policy }) => {
+                let policy = match (self.views.adj_rib_in_pre, self.views.adj_rib_in_post) {
+                    (false, false) => return None,
+                    (true, false) => Policy::Pre,
+                    (true, true) | (false, true) => self.latest.unwrap_or(policy),
+                };
+                Some(View::AdjRibIn(AdjRibKey { address, policy }))
+            }
+            View::AdjRibOut(AdjRibKey { policy, .. }) => {
+                let is_stored = match policy {
+                    Policy::Pre => self.views.adj_rib_out_pre,
+                    Policy::Post => self.views.adj_rib_out_post,
+                };
+                is_stored.then_some(view)
+            }
+        }
+    }
+
+    /// A peer went down: what it sends when it is back is another question.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.after_policy.remove(peer);
+    }
+
+    /// Whether a peer's routes before policy stand in for those after it.
+    fn is_pre_policy_fallback(&self, peer: &PeerId) -> bool {
+        self.views.adj_rib_in_post && !self.views.adj_rib_in_pre && !self.after_policy.contains(peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Asn, PeerIds};
+    use crate::wire::bmp::peer::PeerKind;
+    use std::net::Ipv4Addr;
+
+    fn source(policy: Policy) -> RibSource {
+        let address = [192, 0, 2, 1].into();
+        RibSource {
+            peer: PeerId { kind: PeerKind::Global, address: Some(address), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED },
+            view: View::AdjRibIn(AdjRibKey { address, policy }),
+            speaker: PeerIds::NONE,
+        }
+    }
+
+    #[test]
+    fn routes_before_policy_stand_in_until_others_come() {
+        let (pre, post) = (source(Policy::Pre), source(Policy::Post));
+        let mut filter = RibFilter::new(StoredViews { adj_rib_in_post: true, ..StoredViews::default() });
+        assert_eq!(filter.decide(&pre), Decision::Kept);
+        assert_eq!(filter.decide(&post), Decision::KeptInsteadOf(pre.view));
+        assert_eq!(filter.decide(&post), Decision::Kept);
+        assert_eq!(filter.decide(&pre), Decision::Counted(Anomaly::AdjRibInPreNotStored));
+        filter.forget(&pre.peer);
+        assert_eq!(filter.decide(&pre), Decision::Kept);
+        let mut both =
+            RibFilter::new(StoredViews { adj_rib_in_pre: true, adj_rib_in_post: true, ..StoredViews::default() });
+        assert_eq!((both.decide(&post), both.decide(&pre)), (Decision::Kept, Decision::Kept));
+        let mut none = RibFilter::new(StoredViews { loc_rib: true, ..StoredViews::default() });
+        assert_eq!(none.decide(&pre), Decision::Counted(Anomaly::AdjRibInPreNotStored));
+        assert_eq!((none.expected(pre.view), none.expected(View::LocRib)), (None, Some(View::LocRib)));
+    }
+}
