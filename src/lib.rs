@@ -10,7 +10,7 @@
 //!  router --TCP--> [bmp-..] -+           |            +-----> [events-n] --COPY--+
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
 //!  [listener] accept, limits             +------------------> [state-0] ---------+
-//!  [main] supervisor: signals, holds     +------------------> [state-n] ---------+
+//!  [main] supervisor: signals, expiry    +------------------> [state-n] ---------+
 //!  [load-0] .. reads what is stored of tables that begin
 //!  [http] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
 //!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
@@ -25,10 +25,10 @@
 //! | `wire` | bytes to messages; pure | `model` |
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | what is counted: plain atomics | `model` |
-//! | `rejected` | files of what could not be stored | nothing of ours |
-//! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `rejected` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `rejected`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
-//! | `spool` | what routers said while the database could not take it, on disk | `model`, `rejected` |
+//! | `quarantine` | files of what could not be stored | nothing of ours |
+//! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `quarantine` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
+//! | `spool` | what routers said while the database could not take it, on disk | `model`, `quarantine` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
 //! | `conninfo` | what a connection string says | nothing of ours |

@@ -119,7 +119,7 @@ pub struct ConnectionLimits {
     pub per_address: usize,
 }
 
-/// Which bound of [`Most`] is reached.
+/// Which bound of [`ConnectionLimits`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
     /// That of all routers together.

@@ -23,7 +23,7 @@ const STATEMENT_TIMEOUT_MS: u32 = 2_000;
 /// Makes the connection of the lock, on either side of which a silent loss is noticed within seconds.
 ///
 /// # Errors
-/// As [`super::connect`].
+/// As [`super::connect()`].
 pub fn connect(url: &str) -> Result<Client> {
     let mut client = super::connect(url, THREAD)?;
     // The server keeps a session for hours by default where the client's machine vanished. Here it is eleven seconds, longer

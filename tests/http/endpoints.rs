@@ -34,7 +34,7 @@ fn metric(ingester: &mut Ingester, series: &str) -> Option<String> {
     line.map(str::to_owned)
 }
 
-fn oddity_becomes(ingester: &mut Ingester, kind: &str, times: u32) {
+fn anomaly_becomes(ingester: &mut Ingester, kind: &str, times: u32) {
     let series = format!("rib_ingester_anomalies_total{{router=\"10.255.0.1\",kind=\"{kind}\"}}");
     metric_becomes(ingester, &series, &times.to_string());
 }
@@ -303,7 +303,7 @@ fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
         ("end_of_rib_missing", 2),
         ("rejected", 0),
     ] {
-        oddity_becomes(&mut ingester, kind, times);
+        anomaly_becomes(&mut ingester, kind, times);
     }
     let said = |ingester: &Ingester, words: &str| ingester.log().iter().filter(|line| line.contains(words)).count();
     for words in ["ROUTE-REFRESH in Route Monitoring", "sends path identifiers it did not announce", "further Peer Up"]

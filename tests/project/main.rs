@@ -10,3 +10,4 @@ mod readme;
 mod supply;
 mod systemd;
 mod tidy;
+mod words;

@@ -183,7 +183,7 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
 
 /// Where identifiers are no part of the key, a route that both readings name stays; other families are read again alike.
 #[test]
-fn other_families_and_single_path_routers_are_read_again() {
+fn other_families_and_ignored_path_ids_are_read_again() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("IGNORE_PATH_ID", "127.0.0.1/32")]);
     let mut router = ingester.connect();

@@ -127,7 +127,7 @@ fn a_quiet_router_keeps_its_identifier_from_another() {
 #[test]
 fn what_is_stale_goes_however_often_sessions_flap() {
     let db = TestDb::create();
-    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "6")]);
     let mut router = ingester.connect();
     speak(&mut router, base(), "global", "10.1.0.0/16");
     speak(&mut router, vrf(), "blue", "10.2.0.0/16");
@@ -150,7 +150,7 @@ fn what_is_stale_goes_however_often_sessions_flap() {
     };
     flap(&ingester);
     assert!(ingester.stop().success());
-    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
+    let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "6")]);
     eventually("the table that no session begins goes", || flap(&ingester).then_some(()));
     assert!(ingester.stop().success());
 }
