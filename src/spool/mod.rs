@@ -9,7 +9,6 @@
 //! <state dir>/spool/lock
 //! <state dir>/spool/<number>/context           replaced as a whole, by rename
 //! <state dir>/spool/<number>/taken             the last chunk that the session was given
-//! <state dir>/spool/<number>/tries             how many processes died while they applied it
 //! <state dir>/spool/<number>/<number>.segment  chunks, each with its checksum
 //! ```
 //!

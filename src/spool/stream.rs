@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,9 +61,6 @@ pub enum Taken {
     /// It will read it from here.
     No,
 }
-
-/// The file that counts the processes that died while they applied the stream: how many, and how far they came.
-const TRIES: &str = "tries";
 
 /// What is read next.
 #[derive(Debug, PartialEq, Eq)]
@@ -320,45 +317,6 @@ impl Stream {
         Ok(())
     }
 
-    /// A process begins to apply it. How many have died of that in a row, none of them further on than the one before.
-    ///
-    /// What it stops for otherwise calls [`Stream::end_try`].
-    pub fn begin_try(&self) -> u32 {
-        let place = format!("{} {}", self.taken, self.unread());
-        let path = self.folder.join(TRIES);
-        let before = fs::read_to_string(&path).unwrap_or_default();
-        let died = before.split_once(' ').filter(|(_, at)| *at == place).and_then(|(died, _)| died.parse::<u32>().ok());
-        let died = died.unwrap_or(0);
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(format!("{} {place}", died.saturating_add(1)).as_bytes())?;
-            file.sync_all()
-        });
-        if let Err(error) = written {
-            log::warn!("spool: {}: {error}; a death while it is applied is not counted", path.display());
-        }
-        died
-    }
-
-    /// The process that began to apply the stream in this folder lives; what is left of it is for another one.
-    pub fn end_try(folder: &Path) {
-        // It is gone with the folder where all was applied.
-        let _ = fs::remove_file(folder.join(TRIES));
-    }
-
-    /// Moves the stream out of the spool as it is, and says where to. Moved back, it is applied by the next start.
-    ///
-    /// # Errors
-    /// What the file system says; the stream is then where it was.
-    pub fn set_aside(self) -> io::Result<PathBuf> {
-        let folder = self.spool.set_aside_dir();
-        fs::create_dir_all(&folder)?;
-        Stream::end_try(&self.folder);
-        let to = folder.join(self.folder.file_name().unwrap_or_default());
-        fs::rename(&self.folder, &to)?;
-        self.uncount();
-        Ok(to)
-    }
-
     /// Removes the stream: everything in it is in the database, or nobody wants it any more.
     pub fn remove(self) {
         // The context goes first: without it the folder counts as empty.
@@ -366,11 +324,6 @@ impl Stream {
         if let Err(error) = removed {
             log::error!("spool: {} cannot be removed: {error}", self.folder.display());
         }
-        self.uncount();
-    }
-
-    /// The spool holds it no more.
-    fn uncount(&self) {
         self.spool.give_back(self.segments.iter().map(|segment| segment.size).sum::<u64>() + self.context_size);
         let segments = u64::try_from(self.segments.len()).unwrap_or(u64::MAX);
         self.spool.counters.segments.fetch_sub(segments, Ordering::Relaxed);

