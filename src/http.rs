@@ -1,11 +1,11 @@
-//! What an operator sees over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
+//! The HTTP interface for operators: `/metrics`, `/healthz`, `/readyz`, and the status page at `/`.
 //!
-//! One thread accepts, reads and answers without waiting for any client (`connections`); each request and each answer has a
-//! deadline and a size, so that nobody who is slow keeps others waiting. Everything is read-only. Nothing here touches a writer: what
-//! is answered comes from counters, or from one database connection of its own with short time limits.
+//! One thread accepts, reads and answers without waiting for any client (`connections`); each request and each answer
+//! has a deadline and a size limit, so that a slow client does not delay others. Everything is read-only. Nothing here
+//! touches a writer: answers come from counters, or from a separate database connection with short time limits.
 //!
-//! `httparse` reads the requests. The small servers that exist (tiny_http) have no time limits for reading and start
-//! threads as they are asked to; what is needed here is less than what would have to be built around them.
+//! `httparse` parses the requests. The small HTTP servers that exist (tiny_http) have no read timeouts and start
+//! threads on demand; the code needed here is less than the code needed to wrap one of them.
 
 mod connections;
 mod exposition;
@@ -36,22 +36,22 @@ use pages::Question;
 use request::{Method, Request};
 use response::Response;
 
-/// Connections that the kernel queues until they are accepted.
+/// The maximum number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 128;
 
-/// How often the thread looks for pages that are made while somebody waits for one.
+/// The interval at which the thread checks for finished pages while a client waits for one.
 const PAGE_TICK: Duration = Duration::from_millis(10);
 
-/// How often a thread without clients looks for a stop, and for deadlines that are over.
+/// The interval at which the thread checks for a stop and for expired deadlines when no client is active.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A pause after an accept error, so that one that stays (EMFILE) does not spin.
+/// The pause after an accept error, so that a lasting one (EMFILE) does not cause a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long one round may take; none of its steps waits.
+/// The longest time that one round may take; none of its steps waits.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
-/// What must be in order for `/readyz`, in the order in which it is listed; others are listed behind them.
+/// The parts that `/readyz` requires, in the order in which it lists them; other parts follow.
 const REQUIRED: [&str; 4] = ["database", "schema", "writers", "spool"];
 
 /// The HTTP port.
@@ -64,32 +64,31 @@ pub struct Http {
     pages: Sender<Question>,
     made: Receiver<Answer>,
     collector_id: String,
-    /// The machine's own name, which may resolve to loopback.
+    /// The machine's own host name, which may resolve to loopback.
     host_name: Option<String>,
 }
 
-/// What the port needs to know.
+/// The options of the HTTP port.
 pub struct HttpOptions<'a> {
-    /// Where it is.
+    /// The address to bind.
     pub address: SocketAddr,
-    /// Where PostgreSQL is, for the pages.
+    /// The connection string of PostgreSQL, for the pages.
     pub database_url: &'a str,
-    /// Who we are.
+    /// The identifier of this collector.
     pub collector_id: &'a str,
-    /// What is shown.
+    /// The counters that are shown.
     pub meters: &'a Arc<Meters>,
-    /// The writers' part of it.
+    /// The health of the writers.
     pub health: &'a Arc<Health>,
-    /// When to end.
+    /// The signal to stop.
     pub stop: &'a Stop,
 }
 
 impl Http {
-    /// Binds the port and says so in the log. Each part has to be given a thread: [`Http::serve`] and
-    /// [`Pages::run`].
+    /// Binds the port and logs its address. The caller runs [`Http::serve`] and [`Pages::run`] in a thread each.
     ///
     /// # Errors
-    /// What the system says.
+    /// The address cannot be bound.
     pub fn bind(options: &HttpOptions<'_>) -> io::Result<(Http, Pages)> {
         let HttpOptions { address, meters, health, stop, .. } = *options;
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -125,7 +124,7 @@ impl Http {
                 accept_at = Instant::now() + ERROR_PAUSE;
             }
             for Answer { id, response, has_body } in self.made.try_iter() {
-                // One whose client did not wait is for nobody.
+                // The page is dropped if its client has gone away.
                 if let Some(connection) = connections.iter_mut().find(|one| one.id == id && one.is_waiting()) {
                     connection.answer(&response, has_body);
                 }
@@ -136,7 +135,7 @@ impl Http {
         pulse.rest();
     }
 
-    /// Sleeps until a client does something, or a tick is over.
+    /// Sleeps until a client is ready or the tick is over.
     fn sleep(&self, connections: &[Connection], is_accepting: bool) -> io::Result<()> {
         let listener = is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN));
         let clients = connections.iter().filter_map(|one| Some(PollFd::new(&one.socket, one.interest()?)));
@@ -150,7 +149,7 @@ impl Http {
         }
     }
 
-    /// Takes who waits to be let in.
+    /// Accepts all connections that the kernel has queued.
     fn accept(&self, connections: &mut Vec<Connection>, next_id: &mut u64) -> io::Result<()> {
         loop {
             let socket = match self.listener.accept() {
@@ -165,7 +164,7 @@ impl Http {
                 Err(error) => debug!("http: nothing to answer: {error}"),
             }
             if connections.len() > CONNECTIONS_MAX {
-                // The newest is heard first; after that it may have to go like any other.
+                // The newest connection is read first; after that it may be evicted like any other.
                 if let Some(newest) = connections.last_mut()
                     && !self.go_on(newest)
                 {
@@ -180,7 +179,7 @@ impl Http {
         }
     }
 
-    /// Reads, answers or writes as far as it goes without waiting. Whether anything is left to do.
+    /// Reads, answers or writes as far as possible without waiting. Returns whether the connection stays open.
     fn go_on(&self, connection: &mut Connection) -> bool {
         if connection.is_reading() {
             match connection.hear() {
@@ -207,10 +206,13 @@ impl Http {
         if !pages::is_page(&request.path) {
             return connection.answer(&self.respond(&request), has_body);
         }
-        // The thread that makes pages gets it, unless too many wait there.
+        // The page thread gets the request, unless its queue is full.
         let takes_html = request.takes_html;
         match self.pages.try_send(Question { id: connection.id, request }) {
-            Ok(()) => connection.wait(self.unavailable(takes_html, "the page takes too long: try again in a moment")),
+            Ok(()) => {
+                let late = self.unavailable(takes_html, "the page takes too long: try again in a moment");
+                connection.wait(&late, has_body);
+            }
             Err(_) => {
                 let busy = "too many people look at the status page: try again in a moment";
                 connection.answer(&self.unavailable(takes_html, busy), has_body);
@@ -225,7 +227,7 @@ impl Http {
         Response::text(503, &format!("{why}\n"))
     }
 
-    /// Over loopback only who names loopback is answered.
+    /// Refuses a request over loopback whose Host header does not name loopback (DNS rebinding).
     fn refusal(&self, connection: &Connection, request: &Request) -> Option<Response> {
         let host = request.host.as_deref()?;
         if !connection.is_loopback || request::is_loopback_name(host, self.host_name.as_deref()) {
@@ -253,7 +255,7 @@ impl Http {
         }
     }
 
-    /// Whether the process does anything: its threads move.
+    /// Answers `/healthz`: 200 while all threads make progress.
     fn alive(&self) -> Response {
         match threads(&self.meters) {
             Ok(()) => Response::text(200, "ok\n"),
@@ -261,7 +263,7 @@ impl Http {
         }
     }
 
-    /// Whether the collector does its whole work, part by part.
+    /// Answers `/readyz`: the status of each part of the collector.
     fn ready(&self) -> Response {
         let mut parts = self.meters.parts();
         parts.insert("threads", threads(&self.meters));
@@ -281,7 +283,7 @@ impl Http {
     }
 }
 
-/// Whether all threads of the collector's own move.
+/// Checks the collector's threads: an error names those that are stalled, each with its time.
 pub fn threads(meters: &Meters) -> ComponentStatus {
     let stuck: Vec<String> = meters
         .pulses()

@@ -1,7 +1,7 @@
-//! The collector as a whole: starts every thread, watches them, ends them in order.
+//! The collector as a whole: starts every thread, watches them, and stops them in order.
 //!
 //! Start: the database (retried forever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
-//! sessions first, then the channels disconnect, the writers drain within the grace, maintenance last.
+//! sessions first, then the channels disconnect, the writers drain within the grace period, maintenance last.
 
 mod expiry;
 mod heartbeat;
@@ -44,47 +44,47 @@ use heartbeat::Collector;
 use listeners::{AccessFiles, Listeners};
 use observability::Operations;
 
-/// How often the supervisor looks at its threads and at the stale time.
+/// The interval at which the supervisor checks its threads and the stale time.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How much of the grace at a stop is kept for bringing what was given up to the spool.
+/// The part of a stop's grace period that is reserved for saving unwritten input to the spool.
 const PARKING_TIME: Duration = Duration::from_secs(3);
 
-/// How long maintenance and the heartbeat may take to end by themselves once everything is written.
+/// The time in which maintenance and the heartbeat may end by themselves once everything is written.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
 
-/// How often a stop looks whether they have.
+/// The interval at which a stop checks whether they have ended.
 const STOP_POLL: Duration = Duration::from_millis(10);
 
-/// The routes of a table are counted once in so many maintenance intervals.
+/// The number of maintenance intervals within which the routes of every table are counted once.
 const AUDIT_RUNS: u32 = 6;
 
-/// Whether `serve` migrates first.
+/// The handling of the schema by `serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migrate {
-    /// Apply what is missing.
+    /// Apply missing migrations.
     First,
-    /// The schema is somebody else's work.
+    /// Leave the schema to the operator.
     Skip,
 }
 
-/// How the collector ended.
+/// The way in which the collector ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Everything that was read is written.
     Clean,
-    /// Another process has taken the `COLLECTOR_ID`, in words; what was read waits in the spool.
+    /// Another process, described here, has taken the `COLLECTOR_ID`; unwritten input waits in the spool.
     Taken(String),
-    /// Input was given up, or a thread ended that must not.
+    /// Input was lost, or a thread ended unexpectedly.
     Failed,
 }
 
-/// Why the collector did not start.
+/// The reason why the collector did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Nothing but the operator can mend it: wrong credentials, no such database, a bad file.
+    /// Only the operator can fix it: wrong credentials, no such database, an invalid file.
     Configuration(String),
-    /// It may be different at the next try: a port that is taken, a resource that is short.
+    /// The next try may succeed: a port is in use, a resource is exhausted.
     Failed(String),
 }
 
@@ -114,7 +114,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     };
     let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
     let collector = Arc::new(Collector { database_url, id, instance: left.instance });
-    // The lock is held until everything is written: who waits for it reads what we leave.
+    // The lock is held until everything is written: the process that waits for it reads what this one leaves.
     let written = Stop::new();
     let identity = spawn_identity(&collector, left.lock, &operations, (&stop, &written));
     let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
@@ -152,7 +152,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let expiry = spawn_expiry(&collector, settings.stale_routes, &operations, &shared);
 
     operations.ready();
-    // Who asks now shall not hear "not yet" until the first tick.
+    // A request to `/readyz` must not report "not yet" until the first tick.
     operations.measure(&shared);
     let reload = || {
         operations.reloading(|| {
@@ -189,7 +189,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         None => Ending::Clean,
         Some(Died::Thread(_)) => Ending::Failed,
         Some(Died::Taken(process)) => {
-            // Nothing may be written any more: all of it goes to the spool.
+            // Nothing may be written any more: all of it is saved to the spool.
             stop.give_up();
             Ending::Taken(start::taken_by(&settings.collector_id, &process))
         }
@@ -204,25 +204,26 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let parked = intakes.park(&spool);
     report_left(&end, parked, &spool);
     written.begin();
-    // Maintenance looks for the stop between its steps. A step that takes long is taken up by the next run.
+    // Maintenance checks for the stop between its steps. A long step is repeated by the next run.
     let deadline = Instant::now() + LEFT_TO_OTHERS;
     while Instant::now() < deadline && !(maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished())
     {
         thread::sleep(STOP_POLL);
     }
     store::abandon();
-    if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.join().is_err() {
+    let maintenance = maintenance.join();
+    if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.is_err() {
         ending = if ending == Ending::Clean { Ending::Failed } else { ending };
     }
     let _ = identity.join();
-    // What it could not say is known all the same, six seconds later.
+    // If it could not revoke its heartbeat, that expires six seconds later anyway.
     let _ = heartbeat.join();
     operations.join();
     info!("collector: stopped");
     Ok(ending)
 }
 
-/// Says what was read and is not in the database.
+/// Logs input that was read and is not in the database.
 fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
     if parked.failed > 0 {
         error!(
@@ -242,8 +243,8 @@ fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
     }
 }
 
-/// The spool and what an earlier process left in it. Without the folder there is no spool, and the collector runs all the
-/// same.
+/// Opens the spool, with the streams that an earlier process left in it. Without the folder there is no spool, and the
+/// collector runs anyway.
 fn open_spool(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), StartError> {
     let folder = settings.state_dir.join("spool");
     match Spool::open(&folder, settings.spool_max_bytes) {
@@ -269,7 +270,7 @@ fn spawn_spool_sync(spool: &Arc<Spool>, stop: &Stop) -> JoinHandle<()> {
     spawn("spool-sync", move || intakes::run_sync(&spool, &stop))
 }
 
-/// Why a collector ends that nobody stopped.
+/// The reason why the collector ends without a signal.
 enum Died {
     /// A thread ended by itself.
     Thread(&'static str),
@@ -277,7 +278,7 @@ enum Died {
     Taken(String),
 }
 
-/// Runs until a signal says stop, or `tick` finds a reason to end, which it returns.
+/// Runs until a signal asks for a stop, or `tick` returns a reason to end.
 fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<Died>) -> Option<Died> {
     loop {
         match signals.recv_timeout(TICK) {
@@ -296,11 +297,11 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<D
     }
 }
 
-/// Signals as messages; SIGTERM and SIGINT mean stop, SIGHUP reload.
+/// Returns signals as messages; SIGTERM and SIGINT mean stop, SIGHUP reload.
 fn watch_signals() -> Result<Receiver<i32>, StartError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
-    // A write beyond the process's limit of file sizes is an error like that of a full disk, and no end.
+    // A write beyond the process's limit of file sizes is an error, like a full disk, and must not end the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())
         .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
     let (sender, receiver) = bounded(16);
@@ -314,8 +315,8 @@ fn watch_signals() -> Result<Receiver<i32>, StartError> {
     Ok(receiver)
 }
 
-/// Once stopping: a second signal ends the process at once, and the grace bounds what the writers may still try: less the time
-/// that what they give up takes to get to the spool.
+/// Starts the thread that enforces a stop: a second signal ends the process immediately, and the grace period, less the
+/// time that saving unwritten input to the spool takes, limits the writers' attempts.
 fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
     let stop = stop.clone();
     let end = Instant::now() + grace - (grace / 4).min(PARKING_TIME);
@@ -330,7 +331,7 @@ fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
                 Err(RecvTimeoutError::Timeout) => {
                     error!("collector: not everything could be written within {grace:?}");
                     stop.give_up();
-                    // Who waits for an answer hears it too.
+                    // This also wakes threads that wait for an answer of the database.
                     store::abandon();
                     return;
                 }
@@ -411,7 +412,7 @@ fn spawn_identity(
 ) -> JoinHandle<()> {
     let (collector, stop, written) = (Arc::clone(collector), stop.clone(), written.clone());
     let (health, meters) = (Arc::clone(&operations.health), Arc::clone(&operations.meters));
-    // From here on writers look at it.
+    // From here on writers check the lock.
     health.lock.hold(Instant::now());
     spawn(store::identity::THREAD, move || identity::run(&collector, lock, &health, &meters, (&stop, &written)))
 }
@@ -427,7 +428,7 @@ fn spawn_expiry(
     spawn(expiry::THREAD, move || expiry::run(&collector, stale_time, &shared, &health, &pulse))
 }
 
-/// A thread of the collector's own; without it there is no collector.
+/// Starts one of the collector's own threads; without it there is no collector.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has a thread for the collector itself")
 }

@@ -1,9 +1,9 @@
-//! All connections of the HTTP port, served by one thread that never waits for a single one.
+//! All connections of the HTTP port, served by one thread that never waits for any single one of them.
 //!
-//! Sockets do not block: what a client has not sent yet, or does not take yet, waits in its connection until its deadline,
-//! while others are read and answered. Pages are made by another thread and come back here to be written. When there are too
-//! many connections, the one that has been reading the longest makes room, so that a health check, which says what it wants
-//! at once, is always heard.
+//! Sockets are non-blocking: data that a client has not sent or received yet waits in its connection until the
+//! deadline, while others are read and answered. Another thread renders pages and returns them here to be written. When
+//! there are too many connections, one that is answered already is closed, else the one that has been reading the
+//! longest, so that a health check, which sends its request immediately, is always answered.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,51 +15,52 @@ use rustix::event::PollFlags;
 use super::request::{self, HEAD_BYTES_MAX, Request};
 use super::response::Response;
 
-/// How many connections there may be.
+/// The maximum number of connections.
 pub(super) const CONNECTIONS_MAX: usize = 128;
 
-/// How long a client may take to say what it wants.
+/// The longest time that a client may take to send its request.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long it may wait for a page.
+/// The longest time that a client waits for a page.
 const PAGE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How long it may take to receive its answer.
+/// The longest time that a client may take to receive its answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How long what it sends behind its request is read, so that the system does not throw the answer away.
+/// The longest time for which data sent after the request is read, so that the kernel does not discard the answer (TCP
+/// reset).
 const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// One client.
+/// One client connection.
 pub(super) struct Connection {
     pub(super) id: u64,
     pub(super) socket: TcpStream,
-    /// It came over a loopback address of this machine.
+    /// True if the client connected over a loopback address of this machine.
     pub(super) is_loopback: bool,
     state: State,
     deadline: Instant,
 }
 
 enum State {
-    /// What came of the request so far.
+    /// Reading: the bytes of the request so far.
     Reading(Vec<u8>),
-    /// Its page is being made; this is the answer if that takes too long.
-    Waiting(Response),
-    /// The answer, and how much of it is sent.
+    /// Waiting for the page; these are the bytes of the answer if rendering takes too long.
+    Waiting(Vec<u8>),
+    /// Writing: the answer, and how many of its bytes are sent.
     Writing(Vec<u8>, usize),
-    /// All is sent.
+    /// Everything is sent; the rest of the client's data is read and discarded.
     Lingering,
 }
 
-/// What reading came to.
+/// The outcome of reading from a connection.
 pub(super) enum Heard {
-    /// More has to come.
+    /// The request is incomplete.
     Nothing,
-    /// A request.
+    /// A complete request.
     Request(Request),
-    /// Something that is answered with this.
+    /// An invalid request, and its answer.
     Bad(Response),
-    /// The client is gone, or too late.
+    /// The client has closed the connection or failed.
     Gone,
 }
 
@@ -71,7 +72,7 @@ impl Connection {
         Ok(Connection { id, socket, is_loopback, state, deadline })
     }
 
-    /// What to wake up for; `None`: for nothing of the socket's.
+    /// Returns the socket events to wait for; `None` while a page is being rendered.
     pub(super) fn interest(&self) -> Option<PollFlags> {
         match self.state {
             State::Reading(_) | State::Lingering => Some(PollFlags::IN),
@@ -88,7 +89,8 @@ impl Connection {
         matches!(self.state, State::Waiting(_))
     }
 
-    /// What goes first to make room: who reads, then who writes, the oldest of them.
+    /// Returns the order of eviction, smallest first: lingering, reading, writing, waiting; by earliest deadline within
+    /// each.
     pub(super) fn precedence(&self) -> (u8, Instant) {
         let rank = match self.state {
             State::Lingering => 0,
@@ -99,20 +101,21 @@ impl Connection {
         (rank, self.deadline)
     }
 
-    /// Whether its time is over; a page that takes too long is answered so.
+    /// Returns whether the deadline has passed; a client that waits for a page then gets the answer for a late page
+    /// instead.
     pub(super) fn is_over(&mut self, now: Instant) -> bool {
         if now < self.deadline {
             return false;
         }
-        if let State::Waiting(late) = &self.state {
-            self.state = State::Writing(late.bytes(true), 0);
+        if let State::Waiting(late) = &mut self.state {
+            self.state = State::Writing(std::mem::take(late), 0);
             self.deadline = now + WRITE_TIME_MAX;
             return false;
         }
         true
     }
 
-    /// Reads what has come of the request.
+    /// Reads the available bytes of the request.
     pub(super) fn hear(&mut self) -> Heard {
         let State::Reading(head) = &mut self.state else { return Heard::Nothing };
         let mut piece = [0; 2048];
@@ -138,9 +141,9 @@ impl Connection {
         }
     }
 
-    /// Its page is being made from here on; `late` is the answer if that takes too long.
-    pub(super) fn wait(&mut self, late: Response) {
-        self.state = State::Waiting(late);
+    /// Waits for the page; `late` is the answer if rendering takes too long.
+    pub(super) fn wait(&mut self, late: &Response, has_body: bool) {
+        self.state = State::Waiting(late.bytes(has_body));
         self.deadline = Instant::now() + PAGE_TIME_MAX;
     }
 
@@ -150,7 +153,7 @@ impl Connection {
         self.deadline = Instant::now() + WRITE_TIME_MAX;
     }
 
-    /// Goes on as far as the socket lets it. Whether there is anything left to do.
+    /// Continues as far as the socket allows. Returns whether the connection stays open.
     pub(super) fn go_on(&mut self) -> bool {
         match &mut self.state {
             State::Reading(_) | State::Waiting(_) => true,
@@ -178,7 +181,7 @@ impl Connection {
     }
 }
 
-/// Sends what the socket takes. Whether that was all.
+/// Sends as many bytes as the socket accepts. Returns whether all of them are sent.
 fn send(socket: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> io::Result<bool> {
     while *sent < bytes.len() {
         match socket.write(&bytes[*sent..]) {

@@ -1,9 +1,10 @@
-//! All counters under their names, in Prometheus's text format.
+//! All counters under their metric names, in Prometheus's text format.
 //!
 //! Series per router: about 50, 7 per table, and one per value of its Statistics Reports, up to
-//! [`STATISTICS_MAX`](crate::metrics::STATISTICS_MAX); 8 for a router of this collector that has not connected since the start. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and
-//! [`TABLES_MAX`] tables of each have series of their own; the tables behind them are summed under `(others)`. Text from
-//! routers is in `rib_ingester_router_info` only, cut to [`TEXT_CHARACTERS_MAX`], and in table names.
+//! [`STATISTICS_MAX`](crate::metrics::STATISTICS_MAX); 8 for a router of this collector that has not connected since
+//! the start. [`ROUTERS_MAX`](crate::metrics::ROUTERS_MAX) routers and [`TABLES_MAX`] tables of each have series of
+//! their own; further tables are summed under `(others)`. Text from routers is in `rib_ingester_router_info` only, cut
+//! to [`TEXT_CHARACTERS_MAX`], and in table names.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,22 +18,22 @@ use crate::metrics::{LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, Spoo
 use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 
-/// So many tables of a router have series of their own.
+/// The maximum number of tables of a router that have series of their own.
 const TABLES_MAX: usize = 64;
 
-/// How long a label with a router's own text may get.
+/// The maximum length of a label with a router's own text, in characters.
 const TEXT_CHARACTERS_MAX: usize = 100;
 
-/// Labels of one series.
+/// The labels of one series.
 type Labels<'a> = &'a [(&'static str, &'a str)];
 
-/// The families that are being filled.
+/// The metric families that are being filled.
 #[derive(Default)]
 struct Exposition {
     families: Vec<MetricFamily>,
 }
 
-/// One family that is being filled.
+/// One metric family that is being filled.
 struct Series {
     name: &'static str,
     help: &'static str,
@@ -40,7 +41,7 @@ struct Series {
     metrics: Vec<proto::Metric>,
 }
 
-/// Everything, now.
+/// Returns all metrics as of now.
 pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     let mut out = Exposition::default();
     process_families(&mut out, meters);
@@ -65,7 +66,7 @@ impl Exposition {
         }
     }
 
-    /// A family; left out when nothing is in it.
+    /// Adds a family, unless it has no series.
     fn all(&mut self, name: &'static str, kind: MetricType, help: &'static str, fill: impl FnOnce(&mut Series)) {
         let mut series = Series { name, help, kind, metrics: Vec::new() };
         fill(&mut series);
@@ -257,7 +258,7 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
             series.add(&labels, 1.0);
         }
     });
-    /// Name, kind, help, value.
+    /// Name, type, help text and value.
     type Row = (&'static str, MetricType, &'static str, fn(&RouterMeter) -> f64);
     let rows: [Row; 6] = [
         ("rib_ingester_session_up", GAUGE, "1 while the router has a session.", |meter| {
@@ -322,7 +323,8 @@ fn router_families(out: &mut Exposition, routers: &Routers) {
     });
 }
 
-/// A kind that alerts look at is there from the start: a series that begins with 1 has no increase.
+/// Adds `kind` with 0 if it is absent: alerts on it need a series that starts at 0, because one that begins with 1 has
+/// no increase.
 fn with_zero(mut kinds: Vec<(&'static str, u64)>, kind: &'static str) -> Vec<(&'static str, u64)> {
     if kinds.iter().all(|(of, _)| *of != kind) {
         kinds.push((kind, 0));
@@ -335,7 +337,7 @@ fn lag_family(out: &mut Exposition, routers: &Routers) {
     let paths: [Path; 2] = [("history", |meter| &meter.history), ("state", |meter| &meter.state)];
     let help = "From the reading of a message to the commit of what it changed, per batch.";
     out.all("rib_ingester_commit_lag_seconds", HISTOGRAM, help, |series| {
-        // One that has not connected has nothing to say of it.
+        // A router that has not connected has no lag.
         for (router, meter) in routers.iter().filter(|(_, meter)| meter.sessions.get() > 0) {
             for (path, lag) in paths {
                 series.histogram(&[("router", router.as_str()), ("path", path)], lag(meter));
@@ -351,7 +353,7 @@ fn lag_family(out: &mut Exposition, routers: &Routers) {
     });
 }
 
-/// Name, kind, help, value of a table's series.
+/// Name, type, help text and value of a table's series.
 type TableRow = (&'static str, MetricType, &'static str, fn(&TableMeter) -> f64);
 
 const TABLE_ROWS: [TableRow; 7] = [
@@ -418,7 +420,7 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_CHARACTERS_MAX).collect()
 }
 
-/// Prometheus counts in floating point: exact up to 2^53.
+/// Converts a count to floating point, as Prometheus counts: exact up to 2^53.
 fn count<N: TryInto<u64>>(number: N) -> f64 {
     let number = number.try_into().unwrap_or(u64::MAX);
     #[allow(clippy::cast_precision_loss, reason = "counters beyond 2^53 may be off by one")]
@@ -452,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_with_thousands_of_tables_has_series_for_some() {
+    fn a_router_with_many_tables_has_series_for_some() {
         let meters = Meters::default();
         let router = RouterId::new("r");
         for i in 0..1_000 {

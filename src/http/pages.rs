@@ -1,8 +1,9 @@
-//! The status page: what there is, what is wrong, where a route goes. Plain HTML without scripts.
+//! The status page: routers, problems, and the paths of a route. Plain HTML without scripts.
 //!
-//! One thread renders all pages, one at a time, on one database connection that only reads and whose statements end after
-//! three seconds: however many people look, the writers have one peer more. What is live comes from the counters and
-//! needs no database; what cannot be read is said and the rest is shown. `maud` escapes whatever a router is called.
+//! One thread renders all pages, one at a time, on one read-only database connection whose statements end after three
+//! seconds: regardless of the number of viewers, the database has one more client. Live values come from the counters
+//! and need no database; a page names the parts that cannot be read and shows the rest. `maud` escapes text from
+//! routers.
 
 mod asn;
 mod churn;
@@ -30,26 +31,26 @@ use crate::model::RouterId;
 use crate::store::{self, Client};
 use churn::Churn;
 
-/// So many requests for pages wait; more are told to come back.
+/// The maximum number of queued page requests; further ones are answered with 503.
 pub(super) const QUEUE_MAX: usize = 16;
 
-/// How often the thread looks whether a minute is over.
+/// The interval at which the thread checks whether a minute is over.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a connection that nobody uses is kept.
+/// The time after which an idle database connection is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// How long one page may take: some statements of three seconds.
+/// The longest time that one page may take: several statements of three seconds each.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
-/// Somebody wants a page.
+/// A request for a page.
 pub(super) struct Question {
-    /// Whose it is.
+    /// The identifier of the connection that asked.
     pub(super) id: u64,
     pub(super) request: Request,
 }
 
-/// A page for who asked.
+/// A page for the connection that asked.
 pub(super) struct Answer {
     pub(super) id: u64,
     pub(super) response: Response,
@@ -64,33 +65,33 @@ pub struct Pages {
     database: Database,
 }
 
-/// What all pages know.
+/// The values that all pages share.
 struct Context {
     meters: Arc<Meters>,
     collector_id: String,
     churn: Churn,
 }
 
-/// The one connection, made when it is needed.
+/// The only database connection, opened on demand.
 struct Database {
     url: String,
     client: Option<Client>,
     used: Instant,
 }
 
-/// A page before it gets its frame.
+/// A page without its frame.
 struct Page {
     status: u16,
     title: String,
-    /// The text that stays in the search box.
+    /// The text that is kept in the search box.
     query: String,
     body: Markup,
 }
 
-/// The answer to a question.
+/// The result of a request.
 enum Made {
     Page(Page),
-    /// Another page has it: its path and query.
+    /// A redirect to another page: its path and query.
     Elsewhere(String),
 }
 
@@ -104,14 +105,14 @@ impl Page {
     }
 }
 
-/// A router by its name, where one is known, with a way to its page.
+/// A router by its name, if it has one, linked to its page.
 struct RouterName {
     id: String,
     name: Option<String>,
 }
 
 impl RouterName {
-    /// With its table, and the view of an Adj-RIB.
+    /// The router with its table, and the view of an Adj-RIB.
     fn with(&self, table: &str, view: &str) -> Markup {
         html! {
             a href=(overview::router_link(&self.id)) { (self.name.as_deref().unwrap_or(&self.id)) } " "
@@ -121,14 +122,14 @@ impl RouterName {
 }
 
 impl Context {
-    /// The router by the name that its session tells, else by the stored one.
+    /// Returns the router with the name from its session, else the stored one.
     fn router(&self, id: &str, stored: Option<&str>) -> RouterName {
         let live = self.meters.known_router(&RouterId::new(id)).and_then(|meter| meter.hostname());
         RouterName { id: id.to_owned(), name: live.or_else(|| stored.map(str::to_owned)) }
     }
 }
 
-/// A page for whoever asks for something that is not there, or at a bad moment; it needs no database.
+/// Returns a page for a request that cannot be served, with its status and reason; it needs no database.
 pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &str, text: &str) -> Response {
     let body = html! {
         section {
@@ -140,13 +141,13 @@ pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &
     layout::whole(meters, collector_id, Page { status, ..Page::new(title, body) }, None)
 }
 
-/// The paths of pages.
+/// Returns whether the path is that of a page.
 pub(super) fn is_page(path: &str) -> bool {
     matches!(path, "/" | "/router" | "/lookup")
 }
 
 impl Pages {
-    /// A thread's worth of pages for the questions that come.
+    /// Creates the page thread's state with its queue of requests.
     pub(super) fn new(
         url: &str,
         collector_id: &str,
@@ -164,7 +165,7 @@ impl Pages {
         }
     }
 
-    /// Answers until nobody can ask any more.
+    /// Renders pages until the HTTP port is closed.
     pub fn run(mut self) {
         let pulse = self.context.meters.pulse("http-pages", STANDSTILL_MAX);
         loop {
@@ -197,7 +198,7 @@ impl Pages {
                 refusal(meters, collector_id, 500, "Internal error", "The page could not be made. The log has more.")
             }
         };
-        // Without the port nobody waits any more.
+        // When the port is closed, the answer has no receiver.
         let _ = self.answers.send(Answer { id, response, has_body: request.method == Method::Get });
     }
 
@@ -212,7 +213,7 @@ impl Pages {
 }
 
 impl Database {
-    /// Asks one question; a connection that broke is made again for the next one.
+    /// Runs one query; the next one reconnects if the connection broke.
     fn ask<T>(&mut self, question: impl FnOnce(&mut Client) -> store::Result<T>) -> Result<T, String> {
         self.used = Instant::now();
         let result = match &mut self.client {

@@ -1,6 +1,6 @@
-//! The thread that asks the database now and then whether it is there, whether its schema is ours, and how large it is.
+//! The thread that periodically checks whether the database responds, whether its schema is ours, and how large it is.
 //!
-//! What it finds is kept in the meters, so that nobody who asks over HTTP makes the database do anything.
+//! Its results are kept in the meters, so that HTTP requests cause no database queries.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,22 @@ use crate::metrics::{Heartbeat, Meters};
 use crate::stop::Stop;
 use crate::store::{self, Client, Recovery, orphans, overview};
 
-/// How often the database is asked whether it is there.
+/// The interval at which the database is checked.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How often while our schema is not there: a migration is about to make it.
+/// The interval while our schema is missing: a migration is about to create it.
 const EVERY_WITHOUT_SCHEMA: Duration = Duration::from_millis(500);
 
-/// How often it is asked for sizes, which costs it a look at each file.
+/// The interval at which sizes are read, for which the database checks each file.
 const SIZES_EVERY: Duration = Duration::from_secs(60);
 
-/// How often a waiting thread looks whether the collector stops.
+/// The interval at which a waiting thread checks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// How long one round may take; its statements have seconds.
+/// The longest time that one round may take; its statements have limits of seconds.
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
-/// Asks until the collector stops.
+/// Checks the database until the collector stops.
 pub fn run(url: &str, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
     let mut connection: Option<Client> = None;
     let mut sizes_at: Option<Instant> = None;
@@ -55,7 +55,7 @@ pub fn run(url: &str, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
     pulse.rest();
 }
 
-/// The connection, if the database is there and has our schema.
+/// Returns the connection if the database responds and has our schema.
 fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> store::Result<Option<&'a mut Client>> {
     let client = match connection {
         Some(client) => client,
@@ -69,7 +69,7 @@ fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> st
         match orphans::count(client) {
             Ok(routers) => meters.process.routers_without_collector.set(routers),
             Err(error) if error.verdict() == Recovery::Reconnect => return Err(error),
-            // The database is there all the same.
+            // The database responds anyway.
             Err(error) => log::debug!("probe: routers without a collector are not counted: {error}"),
         }
     }

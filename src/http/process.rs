@@ -1,21 +1,21 @@
-//! What Linux says of this process.
+//! The resource usage of this process, as Linux reports it.
 
 use std::fs;
 
-/// Read from `/proc/self`; what cannot be read is left out.
+/// Values from `/proc/self`; those that cannot be read are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Process {
-    /// Memory in RAM, bytes.
+    /// Resident memory, in bytes.
     pub(super) resident_bytes: Option<u64>,
-    /// Threads.
+    /// The number of threads.
     pub(super) threads: Option<u64>,
-    /// Open files and sockets.
+    /// The number of open files and sockets.
     pub(super) open_files: Option<u64>,
-    /// So many may be open.
+    /// The maximum number of open files and sockets.
     pub(super) open_files_max: Option<u64>,
 }
 
-/// Now.
+/// Reads the current values.
 pub(super) fn read() -> Process {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();

@@ -1,47 +1,47 @@
-//! One request: its head, of a bounded size. A body is not looked at.
+//! One request: its head, of a bounded size. A body is ignored.
 
 use std::net::IpAddr;
 
 use super::response::Response;
 
-/// How long a request's head may be, bytes.
+/// The maximum length of a request's head, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// How many header lines it may have.
+/// The maximum number of header lines.
 const HEADERS_MAX: usize = 64;
 
-/// What is answered at all: this port only shows things.
+/// The supported methods: this port is read-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// The whole answer.
+    /// GET: the whole answer.
     Get,
-    /// Its head.
+    /// HEAD: the head of the answer.
     Head,
 }
 
-/// What a client wants.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     /// GET or HEAD.
     pub(super) method: Method,
     /// The path, as sent.
     pub(super) path: String,
-    /// Names and values behind the question mark, decoded.
+    /// Names and values of the query string, decoded.
     pub(super) query: Vec<(String, String)>,
-    /// Whom the client means to ask.
+    /// The host that the client addresses.
     pub(super) host: Option<String>,
-    /// It takes HTML: a browser.
+    /// True if the client accepts HTML, as browsers do.
     pub(super) takes_html: bool,
 }
 
 impl Request {
-    /// The value of a name in the query, without spaces around it; empty if it is not there.
+    /// Returns the value of a name in the query, trimmed; empty if the name is absent.
     pub(super) fn value(&self, name: &str) -> &str {
         self.query.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value.trim())
     }
 }
 
-/// The request in these bytes; `None`: more are needed.
+/// Parses the request in these bytes; `None` if more are needed.
 pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
     let bad = |why: &str| Response::text(400, &format!("this is no HTTP request: {why}\n"));
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -67,8 +67,8 @@ pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
     Ok(Some(Request { method, path: path.to_owned(), query, host, takes_html }))
 }
 
-/// Whether a Host header names this machine's loopback, or this machine by `own` name. A browser sent to another name that
-/// resolves to loopback (DNS rebinding) must not be shown anything.
+/// Returns whether a Host header names this machine's loopback, or this machine by its `own` name. A browser that
+/// addresses another name that resolves to loopback (DNS rebinding) must not be shown anything.
 pub(super) fn is_loopback_name(host: &str, own: Option<&str>) -> bool {
     // Some resolvers know these from /etc/hosts.
     const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];

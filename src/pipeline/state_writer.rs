@@ -1,9 +1,9 @@
-//! The thread that writes `current_routes` and what belongs to it, for its share of the routers.
+//! The thread that writes `current_routes` and the tables that belong to it, for its share of the routers.
 //!
-//! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large: those
-//! are shared with writers that have nothing to do. Before that it waits for the history of the same input. Commands (a table's dump begins or ends, a table goes down) are gathered
-//! too and written before or behind the rows (`ends.rs`, `commands.rs`); one that would overtake something waits for the next
-//! batch. Every transaction checks `router_owner`.
+//! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large:
+//! those are shared with idle writers. Before that, the writer waits for the history of the same input. Commands (a
+//! table's dump begins or ends, a table is removed) are gathered too and executed before or after the rows (`ends.rs`,
+//! `commands.rs`); one that would overtake something waits for the next batch. Every transaction checks `router_owner`.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -38,36 +38,37 @@ pub(super) struct StateWriter {
     pub(super) connection: RetryingClient,
     pub(super) pace: BatchSizer,
     exchange: HelperPool,
-    /// The way to those who read what is stored; `None`: it is one of them.
+    /// The channel to the threads that read stored tables; `None`: this is one of them.
     loads: Option<Sender<Start>>,
-    /// The history that what was gathered waits for.
+    /// The history that the gathered changes wait for.
     lead: Lead,
     pub(super) batch: Batch,
-    /// What was received and left for the next batch, in front of all that is received later.
+    /// An item that was received and left for the next batch; it precedes everything received later.
     pub(super) ahead: Option<StateItem>,
     backlog: Backlog,
     /// The epoch of each router that was claimed here, and whether it is lost.
     claims: HashMap<RouterId, (i64, Arc<AtomicBool>)>,
-    /// Routers whose changes were taken since the last wait for input.
+    /// The meters of routers whose changes were taken since the last wait for input.
     arrived: Vec<Arc<RouterMeter>>,
-    /// Of what was taken, how much is not written.
+    /// The number of operations that were taken and are not written yet.
     unwritten: usize,
     pub(super) audit: Audit,
     pub(super) rejected: RejectedRows,
     pub(super) health: Arc<Health>,
     given_up: u64,
-    /// Whether all that was taken was written or refused. What comes behind something that was not is not acknowledged.
+    /// True if everything that was taken was written or refused. Pieces after one that was given up are not
+    /// acknowledged.
     is_complete: bool,
 }
 
-/// The ways from a state writer to other writers.
+/// The channels from a state writer to other writers.
 pub(super) struct Others {
     pub(super) exchange: HelperPool,
     pub(super) hurry: Hurry,
     pub(super) loads: Option<Sender<Start>>,
 }
 
-/// What a writer without work gets.
+/// The next task of an idle writer.
 enum Task {
     Item(StateItem),
     Delayed,
@@ -103,7 +104,7 @@ impl StateWriter {
         }
     }
 
-    /// Writes until all senders are gone. Returns how many operations were given up.
+    /// Writes until all senders are gone. Returns the number of operations given up.
     pub(super) fn run(mut self, items: &Receiver<StateItem>) -> u64 {
         while let Ok(task) = self.next_task(items) {
             match task {
@@ -113,7 +114,7 @@ impl StateWriter {
                 }
                 Task::Item(item) => self.fill(item, items),
                 Task::Delayed => {
-                    // Other routers first, as far as they have said something.
+                    // Other routers come first, as far as items of theirs have arrived.
                     while self.may_gather()
                         && !self.backlog.is_full()
                         && let Some(item) = self.ahead.take().or_else(|| items.try_recv().ok())
@@ -128,7 +129,7 @@ impl StateWriter {
                 }
             }
             self.flush();
-            // Whatever was taken is committed by now, rejected, or given up.
+            // Everything that was taken is committed by now, rejected, or given up.
             self.arrived.drain(..).for_each(|meter| meter.state.committed());
             self.health.waiting.remove(std::mem::take(&mut self.unwritten));
             self.pace.written(self.health.waiting.queued());
@@ -140,8 +141,9 @@ impl StateWriter {
         !self.batch.is_full(self.pace.changes())
     }
 
-    /// Answers who wants to know what is stored of tables, until all state writers are gone: a table of a million routes is read
-    /// for seconds, and no other router's changes wait for that. Returns how many were given up.
+    /// Answers sessions that ask for the stored routes of tables, until all state writers are gone: reading a table of
+    /// a million routes takes seconds, and no other router's changes wait for that. Returns the number of answers given
+    /// up.
     pub(super) fn run_loads(mut self, starts: &Receiver<Start>) -> u64 {
         while let Ok(start) = self.connection.while_idle(|| starts.recv()) {
             self.answer(start);
@@ -200,7 +202,7 @@ impl StateWriter {
         self.lead.add(&owner, history);
         let mut ops = ops.into_iter();
         while let Some(mut op) = ops.next() {
-            // What happened to a session is told whoever has the router now.
+            // The events and the state of a session are written whichever collector has the router now.
             if owner.is_lost() && !matches!(op, StateOp::SessionEvent(_) | StateOp::SessionState { .. }) {
                 continue;
             }
@@ -298,7 +300,7 @@ impl StateWriter {
         }
     }
 
-    /// The batch, with `owner` among those it is written for.
+    /// Returns the batch, with `owner` among its owners.
     fn gather(&mut self, owner: &Arc<Ownership>) -> &mut Batch {
         match self.batch.owners.get_mut(&owner.router) {
             None => {
@@ -310,8 +312,8 @@ impl StateWriter {
         &mut self.batch
     }
 
-    /// Writes what was gathered: dumps that begin, then rows, with the help of others if they are many, then what comes behind
-    /// them. Who wants to know what is stored is answered on another connection.
+    /// Writes the gathered changes: dumps that begin, then rows, with the help of idle writers if they are many, then
+    /// the commands that follow them. Sessions that ask for stored routes are answered on another connection.
     fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
@@ -330,7 +332,7 @@ impl StateWriter {
             let all = 0..batch.rows.len();
             return self.give_up(&batch, all, &[]);
         }
-        // Whose router was lost meanwhile.
+        // Changes of routers that were lost meanwhile are not written.
         batch.drop_lost();
         if batch.rows.len() > self.options.batch_routes {
             let parts = batch.take_parts(self.options.batch_routes);
@@ -341,19 +343,19 @@ impl StateWriter {
         self.end(ends);
         self.acknowledge(&pieces);
         if let Some(loads) = &self.loads {
-            // A session that gets no answer hears that its writers are gone.
+            // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
             starts.into_iter().for_each(|start| drop(loads.send(start)));
         }
     }
 
-    /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Whether it is written, or
-    /// refused and kept elsewhere.
+    /// Writes a batch that is in order; halves it where a value is at fault or it takes too long. Returns whether it is
+    /// written, or refused and kept elsewhere.
     fn write_all(&mut self, mut batch: Batch) -> bool {
         let all = 0..batch.rows.len();
         let mut waiting = Vec::from([all]);
-        // What goes along with the last rows goes by itself where one of both is at fault.
+        // The extras, once they are separated from the last rows because one of the two is at fault.
         let mut apart = None;
-        // The row that is tried alone behind another one that the same statement stored.
+        // The row that is tried alone after the same statement stored a canary.
         let mut tried = None;
         while let Some(range) = waiting.pop() {
             let failure = match self.write(&mut batch, range.clone(), waiting.is_empty()) {
@@ -362,7 +364,7 @@ impl StateWriter {
             };
             let is_alone = range.len() == 1 && (!waiting.is_empty() || batch.extras.is_empty());
             match failure {
-                // The session's map was wrong about a key: the rows go by the way that asks the table.
+                // The session's map was wrong about a key: the rows are written by the statement that checks the table.
                 Failure::Duplicate(_) if batch.expects_absent(&range) => {
                     batch.expect_stored(&range);
                     waiting.push(range);
@@ -396,7 +398,7 @@ impl StateWriter {
                 Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
                     let last = waiting.is_empty();
                     self.reject(&batch.rows[range.start], &error);
-                    // What goes along with the last rows is still to be written.
+                    // The extras of the last rows are still to be written.
                     if last {
                         waiting.push(0..0);
                     }
@@ -417,14 +419,15 @@ impl StateWriter {
         apart.is_none_or(|extras| self.write_extras(&batch.owners, extras))
     }
 
-    /// The sessions need not keep these pieces. What was given up is theirs to keep, and all behind it.
+    /// Acknowledges pieces, which their sessions then need not keep. They keep those that were given up and all after
+    /// them.
     fn acknowledge(&self, pieces: &[(Arc<Ownership>, u64)]) {
         if self.is_complete {
             pieces.iter().for_each(|(owner, upto)| owner.progress.state.acknowledge(*upto));
         }
     }
 
-    /// One transaction: the rows of `range`, and with the last of them everything else.
+    /// Writes the rows of `range` in one transaction, and with the last of them the extras.
     fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let mut done = Done::default();
         let mut is_sure = false;
@@ -439,7 +442,7 @@ impl StateWriter {
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            // Sorted, so each kind of RIB stands together.
+            // Sorted, so the rows of each kind of RIB are adjacent.
             for rows in batch.rows[range.clone()].chunk_by(|a, b| a.kind() == b.kind()) {
                 write_rows(&mut transaction, rows, &mut done)?;
             }
@@ -457,8 +460,8 @@ impl StateWriter {
             }
             return Ok(());
         }
-        // Nothing of this range was written. Rows of a lost router turn into nothing where they are, so that the
-        // ranges that wait keep their meaning; then the rest is written.
+        // Nothing of this range was written. Its rows are written again from a copy without those of lost routers, so
+        // that the ranges that wait stay valid.
         for owner in batch.owners.values().flatten().filter(|owner| lost.contains(&owner.router)) {
             mark_lost(owner);
         }
@@ -478,14 +481,15 @@ impl StateWriter {
         result
     }
 
-    /// The row is what the database refuses.
+    /// Counts a row that the database refuses and keeps it in the rejected file.
     fn reject(&mut self, row: &Row, error: &store::Error) {
         Health::count(&self.health.rows_rejected, 1);
         self.rejected.keep(&row.table.router, row, error);
     }
 
-    /// A row of `session_events` is what the database refuses.
+    /// Counts a row of `session_events` that the database refuses and keeps it in the rejected file.
     pub(super) fn reject_event(&mut self, router: Option<&RouterId>, event: &SessionEvent, error: &store::Error) {
+        Health::count(&self.health.rows_rejected, 1);
         let nobody = RouterId::new("unknown");
         self.rejected.keep(router.unwrap_or(&nobody), &format_args!("{event:?}"), error);
     }
@@ -513,7 +517,7 @@ impl StateWriter {
         });
         let taken = match taken {
             Ok(Some(taken)) => taken,
-            // Another collector's, or given up: there is no answer.
+            // Another collector has the router, or the claim was given up: there is no answer.
             Ok(None) | Err(None) => return,
             Err(Some(refusal)) => {
                 // A session that is gone needs no answer.
@@ -526,7 +530,7 @@ impl StateWriter {
         owner.session = session;
         owner.began = taken.began;
         owner.reporting_since = claim.others_since.map_or(taken.began, |since| since.min(taken.began));
-        // Who has lost the router has lost it for all its sessions.
+        // A router that is lost is lost for all its sessions.
         let known = self.claims.entry(record.router.clone()).or_insert_with(|| (taken.epoch, Arc::default()));
         if known.0 != taken.epoch {
             *known = (taken.epoch, Arc::default());
@@ -539,16 +543,16 @@ impl StateWriter {
         let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));
     }
 
-    /// Work that cannot be halved: done until it is done.
+    /// Does work that cannot be halved, until it is done.
     ///
     /// # Errors
-    /// The database refuses its values; `None`: given up.
+    /// The database refuses its values; `None`: it was given up.
     pub(super) fn command<T>(
         &mut self,
         what: &dyn Display,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
     ) -> Result<T, Option<Refusal>> {
-        // Another command was done behind the first refusal.
+        // True if a canary command succeeded after the first refusal.
         let mut is_tried = false;
         loop {
             let error = match self.connection.retry(&mut work) {
@@ -574,7 +578,7 @@ impl StateWriter {
         }
     }
 
-    /// The database refuses a command.
+    /// Logs and counts a command that the database refuses.
     pub(super) fn refused(&mut self, what: &dyn Display, error: &store::Error) -> Refusal {
         log::error!("{what}: the database refused a command, its session cannot go on: {error}");
         Health::count(&self.health.rows_rejected, 1);
@@ -582,7 +586,7 @@ impl StateWriter {
     }
 }
 
-/// Says once that another collector has taken the router.
+/// Marks the router as taken by another collector, which is logged once.
 pub(super) fn mark_lost(owner: &Ownership) {
     if owner.set_lost() {
         log::warn!("router {}: taken by another collector, nothing more is written for it", owner.router);

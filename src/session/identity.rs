@@ -1,8 +1,7 @@
-//! Who a router is: its `router_id`, settled once per session.
+//! The identity of a router: its `router_id`, determined once per session.
 //!
-//! The BGP identifier, from the best place that names one: the per-peer header of the global Loc-RIB
-//! instance, the Sent OPEN of a Peer Up, the TCP source address. Initiation comes before all of them and is
-//! held until then.
+//! The BGP identifier is taken from the best place that names one: the per-peer header of the global Loc-RIB instance,
+//! the Sent OPEN of a Peer Up, the TCP source address. Initiation arrives before all of them and is kept until then.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +10,7 @@ use crate::pipeline::RouterRecord;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, Message, PeerUp};
 
-/// How a router's identifier is chosen.
+/// The rule that chooses a router's identifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdentityRule {
     /// The BGP identifier; the source address where none is named.
@@ -23,7 +22,7 @@ pub enum IdentityRule {
     SysName,
 }
 
-/// What the session knows of the router so far.
+/// The facts about the router that the session has received so far.
 #[derive(Debug)]
 pub struct Identity {
     source: IpAddr,
@@ -37,17 +36,20 @@ pub struct Identity {
     global_open_id: Option<Ipv4Addr>,
     /// From the Sent OPEN of a VRF's Peer Up, which may be the VRF's own.
     vrf_open_id: Option<Ipv4Addr>,
+    /// From the Sent OPEN of a Peer Up that is not a VRF's.
     open_asn: Option<Asn>,
-    /// Loc-RIB routes have come: no Peer Up need follow.
+    /// From a VRF, which may have an AS number of its own (local-as): used if nothing else has named one.
+    vrf_asn: Option<Asn>,
+    /// Loc-RIB routes have arrived: a Peer Up need not follow.
     loc_rib_routes: bool,
-    /// Other routes have come.
+    /// Other routes have arrived.
     other_routes: bool,
-    /// A Peer Up has come, whether or not it names an identifier.
+    /// A Peer Up has arrived, whether or not it names an identifier.
     peer_ups: bool,
 }
 
 impl Identity {
-    /// A router that has only connected.
+    /// Creates the identity of a router that has only connected.
     pub fn new(source: IpAddr, rule: IdentityRule) -> Identity {
         Identity {
             source,
@@ -59,13 +61,14 @@ impl Identity {
             global_open_id: None,
             vrf_open_id: None,
             open_asn: None,
+            vrf_asn: None,
             loc_rib_routes: false,
             other_routes: false,
             peer_ups: false,
         }
     }
 
-    /// Takes in what a message says of the router.
+    /// Records what a message says about the router.
     pub fn learn(&mut self, message: &Message<'_>) {
         match message {
             Message::Initiation(information) => self.initiation(information),
@@ -79,12 +82,12 @@ impl Identity {
         }
     }
 
-    /// Takes in an Initiation (RFC 7854 section 4.3): the last value of each kind holds.
+    /// Records an Initiation (RFC 7854 section 4.3): the last value of each kind applies.
     fn initiation(&mut self, information: &[Information<'_>]) {
         for tlv in information {
             let told = |text: Text| Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
             match tlv.type_code {
-                // It may be the router's identifier.
+                // The name may become the router's identifier.
                 Information::SYS_NAME => self.hostname = told(tlv.key()).or(self.hostname.take()),
                 Information::SYS_DESCR => self.description = told(tlv.note()).or(self.description.take()),
                 _ => {}
@@ -92,20 +95,22 @@ impl Identity {
         }
     }
 
-    /// Takes in a Peer Up.
+    /// Records a Peer Up.
     fn peer_up(&mut self, up: &PeerUp<'_>) {
         self.peer_ups = true;
         self.header(&up.peer.peer);
         let id = named(up.sent_open.bgp_id);
+        let asn = Some(up.sent_open.asn).filter(|asn| *asn != Asn(0) && *asn != Asn::TRANS);
         if is_vrf(up.peer.peer.kind) {
             self.vrf_open_id = self.vrf_open_id.or(id);
+            self.vrf_asn = self.vrf_asn.or(asn);
         } else {
             self.global_open_id = self.global_open_id.or(id);
+            self.open_asn = self.open_asn.or(asn);
         }
-        self.open_asn = self.open_asn.or(Some(up.sent_open.asn).filter(|asn| *asn != Asn(0) && *asn != Asn::TRANS));
     }
 
-    /// Takes in the per-peer header of a Route Monitoring message.
+    /// Records the per-peer header of a Route Monitoring message.
     fn route_monitoring(&mut self, header: &PerPeerHeader) {
         self.header(&header.peer);
         match header.rib {
@@ -116,30 +121,34 @@ impl Identity {
 
     fn header(&mut self, peer: &PeerKey) {
         if let PeerKind::LocRib(rd) = peer.kind {
+            let asn = Some(peer.asn).filter(|asn| *asn != Asn(0));
             if rd.is_zero() {
                 self.loc_rib_id = self.loc_rib_id.or(named(peer.bgp_id));
+                self.loc_rib_asn = self.loc_rib_asn.or(asn);
+            } else {
+                self.vrf_asn = self.vrf_asn.or(asn);
             }
-            self.loc_rib_asn = self.loc_rib_asn.or(Some(peer.asn).filter(|asn| *asn != Asn(0)));
         }
     }
 
-    /// Whether it can be settled now: something of the global instance has named an identifier, or routes
-    /// have come that cannot wait.
+    /// Returns true if the identifier can be determined now: the global instance has named one, or Loc-RIB routes have
+    /// arrived, which cannot wait.
     pub fn is_ready(&self) -> bool {
         self.loc_rib_id.is_some() || self.global_open_id.is_some() || self.loc_rib_routes
     }
 
-    /// Whether anything at all has named an identifier.
+    /// Returns true if the identifier can be determined now, or if at least the Peer Up of a VRF has named one.
     pub fn has_candidate(&self) -> bool {
         self.is_ready() || self.vrf_open_id.is_some()
     }
 
-    /// Whether anything has come that has to be stored: peers or routes.
+    /// Returns true if peers or routes have arrived, which have to be stored.
     pub fn has_peers_or_routes(&self) -> bool {
         self.peer_ups || self.loc_rib_routes || self.other_routes
     }
 
-    /// Whether the rule asks for a BGP identifier and nothing has named one, so that there is only the address.
+    /// Returns true if the rule requires a BGP identifier and no message has named one, so that only the address is
+    /// left.
     pub fn has_address_alone(&self) -> bool {
         let asks = match self.rule {
             IdentityRule::BgpId => true,
@@ -149,8 +158,8 @@ impl Identity {
         asks && self.loc_rib_id.or(self.global_open_id).or(self.vrf_open_id).is_none()
     }
 
-    /// The router's row. `known` are the identifiers stored for the router's source address: one of them
-    /// that the session also names is kept.
+    /// Returns the router's row. `known` are the identifiers stored for the router's source address: one of them that
+    /// the session also names is kept.
     pub fn settle(&self, known: &[RouterId]) -> RouterRecord {
         let ids: Vec<RouterId> = [self.loc_rib_id, self.global_open_id, self.vrf_open_id]
             .into_iter()
@@ -167,24 +176,24 @@ impl Identity {
         self.record(router)
     }
 
-    /// The row of a settled router, with all that is known by now.
+    /// Returns the row of an identified router, with everything that is known by now.
     pub fn record(&self, router: RouterId) -> RouterRecord {
         RouterRecord {
             router,
             address: self.source,
             hostname: self.hostname.clone(),
-            asn: self.open_asn.or(self.loc_rib_asn),
+            asn: self.open_asn.or(self.loc_rib_asn).or(self.vrf_asn),
             description: self.description.clone(),
         }
     }
 
-    /// The router's own BGP identifier, which its `router_id` is unless a rule says otherwise.
+    /// Returns the router's own BGP identifier, which is its `router_id` unless a rule says otherwise.
     pub fn bgp_id(&self, router: &RouterId) -> Option<Ipv4Addr> {
         let named = [self.loc_rib_id, self.global_open_id, self.vrf_open_id].into_iter().flatten();
         named.clone().find(|id| router.as_str() == id.to_string()).or(named.clone().next())
     }
 
-    /// The identifier that the messages name best, to notice a router that contradicts itself.
+    /// Returns the identifier from the best place that has named one, to detect a router that contradicts itself.
     pub fn named_id(&self) -> Option<Ipv4Addr> {
         self.loc_rib_id.or(self.global_open_id)
     }
@@ -256,17 +265,20 @@ mod tests {
             assert_eq!((identity.is_ready(), record.router.as_str(), record.asn), (ready, id, asn.map(Asn)), "{ups:?}");
         };
         check(&[], false, "192.0.2.9", None);
-        // FRR 10: dummy OPENs of a Loc-RIB, the header is right.
+        // FRR 10 sends dummy OPENs for a Loc-RIB, but the header is correct.
         check(&[up(GLOBAL, "10.0.0.1", 0, "0.0.0.0")], true, "10.0.0.1", Some(64_500));
         check(&[up(PeerKind::Global, "10.9.9.9", 64_501, "10.0.0.2")], true, "10.0.0.2", Some(64_501));
-        // A VRF may have an identifier of its own: it is used only if nothing better comes.
+        // A VRF may have an identifier of its own: it is used only if no better one arrives.
         check(&[up(VRF, "10.9.9.9", 64_501, "10.0.0.3")], false, "10.0.0.3", Some(64_501));
         let both = [up(VRF, "10.9.9.9", 64_501, "10.0.0.3"), up(GLOBAL, "10.0.0.1", 64_501, "0.0.0.0")];
+        check(&both, true, "10.0.0.1", Some(64_501));
+        // The same is true of its AS number.
+        let both = [up(VRF, "10.9.9.9", 64_999, "10.0.0.3"), up(GLOBAL, "10.0.0.1", 64_501, "0.0.0.0")];
         check(&both, true, "10.0.0.1", Some(64_501));
     }
 
     #[test]
-    fn a_known_identifier_that_the_session_also_names_is_kept() {
+    fn a_known_identifier_named_again_is_kept() {
         let mut identity = identity(IdentityRule::BgpId);
         identity.peer_up(&up(VRF, "10.9.9.9", 64_501, "10.0.0.3"));
         identity.peer_up(&up(GLOBAL, "10.0.0.1", 64_501, "10.0.0.2"));
@@ -285,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_override_the_identifier_and_initiation_waits_for_it() {
+    fn a_rule_overrides_the_identifier_and_initiation() {
         let tlv = |type_code, value| Information { type_code, value };
         for (rule, id) in [(IdentityRule::Address, "192.0.2.9"), (IdentityRule::SysName, "edge1")] {
             let mut identity = identity(rule);

@@ -1,7 +1,8 @@
-//! Whether the pages can be used by everybody: the rules that text shows in every page, with the contrasts of the style; and all of
-//! axe-core's rules in a real browser, on a desktop and on a phone, in light and dark.
+//! Checks that everyone can use the pages: the rules that the text of every page shows, with the contrasts of the
+//! style; and all of axe-core's rules in a real browser, on a desktop and on a phone, in light and dark.
 //!
-//! The latter needs Chromium, and axe-core's file `axe.min.js` named by `RIB_INGESTER_TEST_AXE`, which `scripts/test` fetches.
+//! The latter needs Chromium, and axe-core's file `axe.min.js` named by `RIB_INGESTER_TEST_AXE`, which `scripts/test`
+//! fetches.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -14,7 +15,7 @@ use crate::common::pg::TestDb;
 
 const STYLE: &str = include_str!("../../src/http/pages/style.css");
 
-/// Pages by what they show.
+/// Pages by their contents.
 const PAGES: [(&str, &str, u16); 14] = [
     ("overview", "/", 200),
     ("overview that finds nothing", "/?find=nobody&state=lost", 200),
@@ -90,7 +91,7 @@ fn tag(text: &str) -> (String, BTreeMap<String, String>) {
     (name.to_owned(), attributes)
 }
 
-/// What is wrong with a page, as far as its text shows it.
+/// The violations in a page, as far as its text shows them.
 fn faults(page: &str) -> Vec<String> {
     let tags = tags(page);
     let all =
@@ -200,7 +201,7 @@ fn colors() -> [BTreeMap<&'static str, u32>; 2] {
     })
 }
 
-/// How well one color stands on another (WCAG 2.2, "contrast ratio").
+/// The contrast of one color on another (WCAG 2.2, "contrast ratio").
 fn contrast(one: u32, other: u32) -> f64 {
     let luminance = |color: u32| {
         let part = |shift: u32| {
@@ -235,14 +236,14 @@ fn every_color_of_text_stands_out_from_what_it_is_on() {
 }
 
 #[test]
-fn links_are_underlined_and_nothing_scrolls_in_a_box_that_no_key_reaches() {
+fn links_are_underlined_and_scroll_boxes_have_keys() {
     let rules: Vec<(&str, &str)> = STYLE.split('}').filter_map(|rule| rule.split_once('{')).collect();
     let of = |selector: &str| rules.iter().find(|(of, _)| of.trim() == selector).map_or("", |(_, rule)| rule);
     assert!(of("a").contains("text-decoration: underline"), "links");
     for (selector, rule) in &rules {
         let is_menu = selector.contains("nav a") || selector.contains(".brand");
         assert!(is_menu || !rule.contains("text-decoration: none"), "{selector} takes the line away");
-        // Scroll boxes carry this class, which the pages' tags are looked at for.
+        // Scroll boxes have this class, which the test searches the pages' tags for.
         let scrolls = ["overflow: auto", "overflow-x: auto", "overflow: scroll", "overflow-x: scroll"]
             .iter()
             .any(|way| rule.contains(way));
@@ -254,14 +255,15 @@ fn links_are_underlined_and_nothing_scrolls_in_a_box_that_no_key_reaches() {
 /// A desktop's and a phone's window.
 const WIDTHS: [u32; 2] = [1280, 390];
 
-/// Where axe-core is.
+/// The path of axe-core.
 fn axe() -> Option<String> {
     let file = std::env::var_os("RIB_INGESTER_TEST_AXE")?;
     Some(std::fs::read_to_string(Path::new(&file)).unwrap())
 }
 
-/// Each page on a desktop and on a phone: the rules that it breaks, and by how much it is wider than its window; empty where nothing
-/// is wrong. Pages stand in frames, one after the other, since a browser's own window cannot be as narrow as a phone.
+/// Each page on a desktop and on a phone: the rules that it breaks, and the width by which it exceeds its window; empty
+/// where nothing is wrong. Pages are in frames, one after the other, since a browser's own window cannot be as narrow
+/// as a phone.
 fn verdicts(browser: &Browser, axe: &str, pages: &[(String, String)], more: &[&str]) -> Vec<String> {
     const RUN: &str = "axe.run(document).then(found => { \
                        const wider = document.documentElement.scrollWidth - innerWidth; \

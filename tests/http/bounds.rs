@@ -1,4 +1,5 @@
-//! Pages of a large or a strange database: how long they get, what stands first on them, and where the search box leads.
+//! Pages of a large or a strange database: their length, the order of their contents, and the targets of the search
+//! box.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -14,7 +15,7 @@ const PEERS: usize = 8_000;
 /// No page is longer, whatever is stored.
 const BYTES_MAX: usize = 160_000;
 
-/// A collector with its tables and partitions there.
+/// A collector whose tables and partitions exist.
 fn started(db: &TestDb) -> Ingester {
     let ingester = Ingester::start(&db.url(), &[]);
     let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
@@ -22,7 +23,7 @@ fn started(db: &TestDb) -> Ingester {
     ingester
 }
 
-/// The page, which has to be there and of bounded size.
+/// The page, which must exist and be of bounded size.
 fn page(ingester: &mut Ingester, target: &str) -> String {
     let began = Instant::now();
     let (status, head, body) = ingester.get(target);
@@ -40,7 +41,7 @@ fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
     &page[start..start + end]
 }
 
-/// Where a request is sent on to.
+/// The target that a request is redirected to.
 fn redirect(ingester: &mut Ingester, target: &str) -> String {
     let (status, head, _) = ingester.get(target);
     assert_eq!(status, 303, "{target}: {head}");
@@ -69,7 +70,7 @@ fn fill_large_router(db: &TestDb) {
 }
 
 #[test]
-fn a_router_with_thousands_of_peers_and_tables_is_a_page_of_bounded_size() {
+fn a_router_with_many_peers_is_a_page_of_bounded_size() {
     let db = TestDb::create();
     let mut ingester = started(&db);
     fill_large_router(&db);
@@ -82,7 +83,7 @@ fn a_router_with_thousands_of_peers_and_tables_is_a_page_of_bounded_size() {
         "{peers}"
     );
     assert_eq!(peers.matches("<tr><td>").count(), 100);
-    // Those that are down come first.
+    // Peers that are down are first.
     assert_eq!(peers.matches(">down<").count(), 80);
     let tables = between(&first, "<section id=\"tables\"", "</section>");
     assert!(tables.contains("page 1 of 10") && tables.contains("vrf-0100") && !tables.contains("vrf-0101"), "{tables}");
@@ -91,7 +92,7 @@ fn a_router_with_thousands_of_peers_and_tables_is_a_page_of_bounded_size() {
     assert!(
         last.contains("page 80 of 80") && last.contains("10.200.31.63") && last.contains("<details open><summary>")
     );
-    // The links of one list leave the other one where it is.
+    // The links of one list leave the other one unchanged.
     assert!(last.contains("tables=2&amp;peers=79") && last.contains("tables=3&amp;peers=4711"), "{last}");
     assert!(last.contains("vrf-0200") && !last.contains("vrf-0201"));
     for nonsense in ["peers=0", "peers=-1", "peers=x", "peers=99999999999999999999"] {
@@ -100,7 +101,7 @@ fn a_router_with_thousands_of_peers_and_tables_is_a_page_of_bounded_size() {
 }
 
 #[test]
-fn a_lookup_that_thousands_of_tables_answer_comes_in_pages() {
+fn a_lookup_with_thousands_of_answers_has_pages() {
     let db = TestDb::create();
     let mut ingester = started(&db);
     fill_large_router(&db);
@@ -128,7 +129,7 @@ fn a_lookup_that_thousands_of_tables_answer_comes_in_pages() {
 }
 
 #[test]
-fn loc_ribs_stand_before_peers_and_no_name_makes_an_adj_rib_of_one() {
+fn loc_ribs_precede_peers_whatever_their_names() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib,adj-rib-in-pre")]);
     let mut router = ingester.connect();
@@ -228,7 +229,7 @@ fn what_one_router_answers_to_leads_to_its_page() {
         .batch_execute(
             "INSERT INTO routers (router_id, router_ip, hostname) VALUES
                  ('10.0.0.1', '192.0.2.1', 'edge1.example.net'), ('10.0.0.2', '192.0.2.2', 'edge10'), ('10.0.0.3', '192.0.2.2', 'edge1'),
-                 ('a&b c', '192.0.2.4', 'note_anomaly'), ('10.0.0.5', '10.0.0.1', 'behind');
+                 ('a&b c', '192.0.2.4', 'odd'), ('10.0.0.5', '10.0.0.1', 'behind');
              INSERT INTO current_routes (router_id, table_name, afi, prefix) VALUES ('10.0.0.1', 'global', 4, '10.0.0.0/24')",
         )
         .unwrap();
@@ -238,15 +239,15 @@ fn what_one_router_answers_to_leads_to_its_page() {
         ("Edge1", "10.0.0.3"),
         ("10.0.0.2", "10.0.0.2"),
         ("192.0.2.1", "10.0.0.1"),
-        ("note_anomaly", "a%26b+c"),
+        ("odd", "a%26b+c"),
         ("a%26b+c", "a%26b+c"),
         // An identifier, although another router connected from that address.
         ("10.0.0.1", "10.0.0.1"),
     ] {
         assert_eq!(redirect(&mut ingester, &format!("/lookup?q={text}")), format!("/router?id={id}"), "{text}");
     }
-    assert!(page(&mut ingester, "/router?id=a%26b+c").contains("<h1>note_anomaly "));
-    // Two routers came from it: it is an address like any other.
+    assert!(page(&mut ingester, "/router?id=a%26b+c").contains("<h1>odd "));
+    // Two routers connected from it: it is an address like any other.
     assert!(page(&mut ingester, "/lookup?q=192.0.2.2").contains("192.0.2.2/32"));
     let several = page(&mut ingester, "/lookup?q=edge");
     assert!(several.contains("3 routers") && several.contains("edge10"), "{several}");
@@ -264,13 +265,13 @@ fn what_one_router_answers_to_leads_to_its_page() {
         );
     }
     assert!(page(&mut ingester, "/lookup").contains("The search box takes"));
-    // A line end in the text ends no header.
-    let (status, head, _) = ingester.get("/lookup?q=note_anomaly%0d%0aSet-Cookie:%20a=b");
+    // A line end in the text does not end a header.
+    let (status, head, _) = ingester.get("/lookup?q=odd%0d%0aSet-Cookie:%20a=b");
     assert!(status == 200 && !head.contains("Set-Cookie"), "{head}");
 }
 
 #[test]
-fn a_page_that_is_not_there_helps_a_browser_and_is_short_for_others() {
+fn a_missing_page_helps_a_browser_and_is_short() {
     let db = TestDb::create();
     let mut ingester = started(&db);
     let (status, head, body) = ingester.browse("/no/such/page");
@@ -284,13 +285,13 @@ fn a_page_that_is_not_there_helps_a_browser_and_is_short_for_others() {
     assert!(body.contains("/lookup") && body.len() < 200, "{body}");
     let (status, _, body) = ingester.get("/router?id=%3Cnobody%3E");
     assert!(status == 404 && body.contains("<q>&lt;nobody&gt;</q>") && body.contains("The search box takes"), "{body}");
-    // Only the head is sent to whoever asks for it alone.
+    // A HEAD request gets the head only.
     let (status, head, body) = answer(ingester.http(), b"HEAD /nowhere HTTP/1.1\r\nAccept: text/html\r\n\r\n");
     assert!(status == 404 && body.is_empty() && head.contains("Content-Length: "), "{head}");
 }
 
 #[test]
-fn lists_of_events_name_routers_and_the_zone_of_their_times() {
+fn lists_of_events_name_routers_and_the_time_zone() {
     let db = TestDb::create();
     let mut ingester = started(&db);
     db.client()
@@ -313,10 +314,10 @@ fn lists_of_events_name_routers_and_the_zone_of_their_times() {
     );
     assert!(events.contains(">&lt;i&gt;edge1</a> <span class=\"faint\">10.0.0.1</span>"), "{events}");
     assert!(events.contains(">10.0.0.9</a>"), "{events}");
-    // Nobody is connected: the name comes from the database.
+    // No router is connected: the name is from the database.
     let lookup = page(&mut ingester, "/lookup?q=10.0.0.7");
     assert_eq!(lookup.matches(">&lt;i&gt;edge1</a> <span class=\"faint\">10.0.0.1 global").count(), 4, "{lookup}");
-    // A lane that says what is there now, and what changed last.
+    // A lane that shows what is there now and the latest change.
     let lane = between(&lookup, "<ol class=\"lanes\">", "</ol>");
     assert!(lane.contains("aria-label=\"lane 1: 2 announced, 0 withdrawn\"") && lane.contains(">64501<"), "{lane}");
     assert!(lookup.contains("AS path changed") && lookup.contains("Time (UTC)"), "{lookup}");
@@ -343,7 +344,7 @@ fn two_paths_of_one_prefix_have_lanes_of_their_own() {
         assert_eq!(lanes.matches(text).count(), 1, "{text} in {lanes}");
     }
     assert_eq!(lanes.matches(": 1 announced, 1 withdrawn").count(), 1, "{lanes}");
-    // What is withdrawn first was there before: from the beginning of its lane.
+    // A route whose first event is a withdrawal was there before: from the beginning of its lane.
     assert_eq!(lanes.matches("<rect class=\"there\" x=\"0\"").count(), 2, "{lanes}");
     let entries = between(&lookup, "<table class=\"events\">", "</table>");
     assert_eq!(entries.matches("data-name=\"lane\"").count(), 6, "{entries}");
@@ -351,7 +352,7 @@ fn two_paths_of_one_prefix_have_lanes_of_their_own() {
 }
 
 #[test]
-fn a_browser_that_finds_the_pages_busy_is_told_so_in_html() {
+fn a_browser_gets_html_when_the_pages_are_busy() {
     let db = TestDb::create();
     let mut ingester = started(&db);
     let http = ingester.http();
@@ -365,7 +366,7 @@ fn a_browser_that_finds_the_pages_busy_is_told_so_in_html() {
         let answered = answered.clone();
         std::thread::spawn(move || answered.send(answer(http, request)));
     }
-    // The first answers are those that say so.
+    // The first answers are those that report it.
     let busy: Vec<_> = answers.iter().take(10).collect();
     locked.rollback().unwrap();
     for (status, head, body) in busy {

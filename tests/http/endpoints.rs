@@ -1,4 +1,4 @@
-//! The HTTP port of the running collector: metrics, health, and clients that do not behave.
+//! The HTTP port of the running collector: metrics, health, and clients that misbehave.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -26,7 +26,7 @@ fn announce(prefixes: &[&str]) -> Vec<u8> {
     bmp::route_monitoring(loc_rib(), &bmp::announce(&Attributes::path(&[64_500, 64_501]), "192.0.2.1", prefixes))
 }
 
-/// The value of a series, as it stands in the text.
+/// The value of a series, as the text has it.
 fn metric(ingester: &mut Ingester, series: &str) -> Option<String> {
     let (status, _, text) = ingester.get("/metrics");
     assert_eq!(status, 200);
@@ -55,7 +55,7 @@ fn the_life_of_a_router_is_counted() {
     router.send(&bmp::route_monitoring(loc_rib(), &bmp::end_of_rib_ipv4()));
     // A Route Monitoring message whose UPDATE is cut short.
     router.send(&bmp::route_monitoring(loc_rib(), &[0xff; 19]));
-    // The last of them, so that all others are there.
+    // The counter of the last message, so that all others are there.
     metric_becomes(&mut ingester, "rib_ingester_anomalies_total{router=\"10.255.0.1\",kind=\"rejected\"}", "1");
     let table = "{router=\"10.255.0.1\",table=\"global\",afi=\"4\"}";
     for (name, value) in [
@@ -65,7 +65,7 @@ fn the_life_of_a_router_is_counted() {
         ("unchanged_total", "1"),
         ("purged_total", "0"),
         ("end_of_rib_seen", "1"),
-        ("table_synchronized", "1"),
+        ("table_synced", "1"),
     ] {
         assert_eq!(metric(&mut ingester, &format!("rib_ingester_{name}{table}")).as_deref(), Some(value), "{name}");
     }
@@ -89,7 +89,7 @@ fn the_life_of_a_router_is_counted() {
     assert_eq!(metric(&mut ingester, ends).as_deref(), Some("1"));
     assert_eq!(metric(&mut ingester, &format!("rib_ingester_routes{table}")).as_deref(), Some("2"), "held");
 
-    // It comes back and says the same again, but for one route: nothing is written twice, one route is stale.
+    // It reconnects and sends the same again, but for one route: nothing is written twice, one route is stale.
     let mut router = ingester.connect();
     greet(&mut router, b"edge1");
     router.send(&announce(&["10.2.0.0/16"])).send(&bmp::route_monitoring(loc_rib(), &bmp::end_of_rib_ipv4()));
@@ -104,7 +104,7 @@ fn the_life_of_a_router_is_counted() {
 }
 
 #[test]
-fn what_a_router_counts_of_a_peer_is_a_series_until_the_peer_goes() {
+fn a_peers_statistics_are_series_until_it_goes() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -159,13 +159,13 @@ fn ready_says_which_part_is_not() {
     db.client().batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0001_init'").unwrap();
     let text = eventually("not ready", || Some(ingester.get("/readyz")).filter(|(status, ..)| *status == 503)).2;
     assert!(text.contains("schema: lacks 0001_init\n") && text.contains("database: ok\n"), "{text}");
-    // A collector that is not ready still lives.
+    // A collector that is not ready is still alive.
     assert_eq!(ingester.get("/healthz").0, 200);
     assert_eq!(metric(&mut ingester, "rib_ingester_ready{part=\"schema\"}").as_deref(), Some("0"));
 }
 
 #[test]
-fn without_a_database_health_is_there_and_ready_says_why_not() {
+fn without_a_database_health_works_and_ready_fails() {
     let db = TestDb::create();
     let mut ingester = Ingester::spawn("postgresql://writer:hunter2@127.0.0.1:1/rib", &[]);
     let (status, _, text) = eventually("the error", || {
@@ -181,7 +181,7 @@ fn without_a_database_health_is_there_and_ready_says_why_not() {
 }
 
 #[test]
-fn what_is_no_request_is_answered_or_cut_and_hurts_nobody() {
+fn invalid_requests_are_answered_or_closed() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let http = ingester.http();
@@ -197,7 +197,7 @@ fn what_is_no_request_is_answered_or_cut_and_hurts_nobody() {
     let endless = [b"GET / HTTP/1.1\r\nA: ".as_slice(), &[b'x'; 9_000]].concat();
     assert_eq!(answer(http, &endless).0, 431);
 
-    // More silent clients than threads: each is cut at its deadline, and then others are answered.
+    // More silent clients than threads: each is closed at its deadline, and then others are answered.
     let began = Instant::now();
     let mut silent: Vec<TcpStream> = (0..6).map(|_| TcpStream::connect(http).unwrap()).collect();
     silent.iter_mut().for_each(|client| client.write_all(b"GET / HT").unwrap());
@@ -215,7 +215,7 @@ fn who_is_slow_keeps_nobody_waiting() {
     let mut ingester = Ingester::start(&db.url(), &[]);
     let http = ingester.http();
     eventually("it is ready", || (ingester.get("/readyz").0 == 200).then_some(()));
-    // Some say nothing, some half of a request, more than there is room for; some do not read their page.
+    // Some send nothing, some half of a request, more than there is room for; some do not read their page.
     let mut slow: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(http).unwrap()).collect();
     slow.iter_mut().step_by(2).for_each(|client| drop(client.write_all(b"GET / HT")));
     for _ in 0..30 {
@@ -232,11 +232,11 @@ fn who_is_slow_keeps_nobody_waiting() {
             assert_eq!(ingester.get(path).0, 200, "{path}");
             assert!(began.elapsed() < Duration::from_secs(3), "{path} took {:?}", began.elapsed());
         }
-        // New ones come all the time.
+        // New ones connect all the time.
         slow.extend((0..20).map(|_| TcpStream::connect(http).unwrap()));
     }
     drop(slow);
-    // Pages wait for the ones that were asked for before.
+    // Pages wait for those that were requested before.
     eventually("a page to be answered", || (ingester.get("/").0 == 200).then_some(()));
     assert!(ingester.stop().success());
 }
@@ -257,7 +257,7 @@ fn over_loopback_only_names_of_loopback_are_answered() {
 }
 
 #[test]
-fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
+fn every_anomaly_is_counted_by_kind_and_logged_once() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
@@ -266,7 +266,7 @@ fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
     let refresh = |subtype| monitored(&bmp::bgp(5, &[0, 1, subtype, 1]));
     let attributes = Attributes::path(&[64_500]);
     let with_id = monitored(&bmp::announce_paths(&attributes, "192.0.2.1", &[("10.128.0.0/9", Some(255))]));
-    // No Initiation: the first message is a Peer Up, whose other OPEN is a header alone; then it comes again.
+    // No Initiation: the first message is a Peer Up, whose other OPEN is a bare header; then it is repeated.
     let open = Open::of(64_500, "10.255.0.1");
     router.send(&bmp::peer_up_of(loc_rib(), &open.bytes(), &header, &[]));
     // It is of identifier 0.0.0.0, with a capability that is cut short and a TLV that is.
@@ -280,7 +280,7 @@ fn every_lie_of_a_router_is_counted_under_its_own_name_and_said_once() {
     router.send(&bmp::route_monitoring(Peer { flags: 0x80, ..loc_rib() }, &bmp::withdraw(&["2001:db8::/32"])));
     // The markers of a refresh, and a request for one.
     router.send(&refresh(1)).send(&refresh(2)).send(&refresh(0));
-    // Octets behind the BGP message; one End-of-RIB too many; none at all for IPv6.
+    // Octets after the BGP message; one End-of-RIB too many; none at all for IPv6.
     router.send(&monitored(&[&bmp::end_of_rib_ipv4()[..], &[1]].concat())).send(&monitored(&bmp::end_of_rib_ipv4()));
     // An instance that no Peer Up named.
     let vrf = loc_rib().with_rd(0x0000_fde8_0000_0007);

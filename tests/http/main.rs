@@ -1,4 +1,4 @@
-//! The HTTP port: health, metrics, pages, and what monitoring makes of them.
+//! The HTTP port: health, metrics, pages, and the monitoring that is built on them.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -41,7 +41,7 @@ fn names(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("rib_ingester_") || word.starts_with("process_")).map(str::to_owned).collect()
 }
 
-/// A collector that has met everything the queries speak of.
+/// A collector that has seen everything that the queries name.
 fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     let ingester = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "1")]);
     let loc_rib = Peer::loc_rib(ROUTER);
@@ -69,7 +69,7 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
 }
 
 #[test]
-fn promtool_takes_the_alerts_and_each_of_them_is_tried() {
+fn promtool_accepts_the_alerts_and_tests_each() {
     let promtool = |arguments: &[&str]| Command::new("promtool").args(arguments).current_dir(folder()).output();
     let rules: BTreeSet<String> = alerts("alerts.yml", "- alert: ");
     let tried = alerts("alerts_test.yml", "alertname: ");
@@ -88,7 +88,7 @@ fn alerts(file: &str, before: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_series_that_alerts_and_dashboard_speak_of_exists() {
+fn every_series_of_alerts_and_dashboard_exists() {
     let db = TestDb::create();
     let (mut ingester, _router) = eventful(&db);
     let wanted: BTreeSet<String> =
@@ -107,7 +107,7 @@ fn every_series_that_alerts_and_dashboard_speak_of_exists() {
 }
 
 #[test]
-fn every_sql_query_of_the_dashboard_runs_and_finds_something() {
+fn every_sql_query_of_the_dashboard_finds_rows() {
     let db = TestDb::create();
     let (_ingester, _router) = eventful(&db);
     let queries = all_of("rawSql");
@@ -122,11 +122,11 @@ fn every_sql_query_of_the_dashboard_runs_and_finds_something() {
 }
 
 #[test]
-fn routers_that_were_lost_before_a_restart_raise_the_alarm() {
+fn routers_lost_before_a_restart_raise_the_alert() {
     const LOST: usize = 300;
     let db = TestDb::create();
     assert!(Ingester::start(&db.url(), &[]).stop().success());
-    // Of most of them nothing is kept any more.
+    // The collector keeps nothing of most of them any more.
     db.client()
         .batch_execute(&format!(
             "INSERT INTO routers (router_id, hostname, router_ip) SELECT 'lost-' || i, 'edge' || i, '192.0.2.7' FROM generate_series(1, {LOST}) i;
@@ -152,7 +152,8 @@ fn routers_that_were_lost_before_a_restart_raise_the_alarm() {
     );
     alarms(&series);
 
-    // One that comes is up; one that another collector takes, or that is forgotten, is no matter of ours.
+    // A router that connects is up; one that another collector has, or that is forgotten, does not concern this
+    // collector.
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(Peer::loc_rib(ROUTER), &Open::of(64_500, ROUTER), Some("global")));
@@ -171,7 +172,7 @@ fn routers_that_were_lost_before_a_restart_raise_the_alarm() {
     });
 }
 
-/// These series, as they are, raise both alarms on sessions, if there is a promtool on this machine.
+/// These series, unchanged, raise both alerts on sessions, if there is a promtool on this machine.
 fn alarms(series: &[String]) {
     let folder = std::env::temp_dir().join(format!("rib-ingester-alarms-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -214,7 +215,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// `None`: there is none on this machine.
+    /// Returns `None` if there is none on this machine.
     fn start(target: SocketAddr) -> Option<Prometheus> {
         let folder = std::env::temp_dir().join(format!("rib-ingester-prometheus-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -253,7 +254,7 @@ impl Drop for Prometheus {
 }
 
 #[test]
-fn every_promql_query_of_the_dashboard_runs_in_prometheus() {
+fn every_promql_query_of_the_dashboard_runs() {
     let db = TestDb::create();
     let (mut ingester, mut router) = eventful(&db);
     let Some(prometheus) = Prometheus::start(ingester.http()) else {
@@ -262,11 +263,11 @@ fn every_promql_query_of_the_dashboard_runs_in_prometheus() {
     for expr in all_of("expr") {
         let expr = expr.replace("$instance", ".*").replace("$router", ".*").replace("$__rate_interval", "1m");
         assert!(!expr.contains('$'), "{expr}");
-        // Nobody is left waiting here.
+        // No client is left waiting here.
         let may_be_empty = expr.contains("blocked_seconds");
         let mut flap = 0u8;
         eventually(&expr, || {
-            // Rates need something that moves between two readings.
+            // Rates need something that changes between two readings.
             flap = flap.wrapping_add(1);
             let update = bmp::announce(&Attributes::path(&[u32::from(flap)]), "192.0.2.1", &["10.1.0.0/16"]);
             router.send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &update));

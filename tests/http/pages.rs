@@ -1,4 +1,4 @@
-//! The status page as a browser gets it.
+//! The status page as a browser receives it.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ fn announce(prefix: &str, path: &[u32]) -> Vec<u8> {
     bmp::route_monitoring(loc_rib(), &bmp::announce(&Attributes::path(path), "192.0.2.1", &[prefix]))
 }
 
-/// The page, once it holds `text`.
+/// The page, once it contains `text`.
 fn page_with(ingester: &mut Ingester, target: &str, text: &str) -> String {
     let mut last = String::new();
     let found = eventually(&format!("{target} shows {text}"), || {
@@ -38,7 +38,7 @@ fn page_with(ingester: &mut Ingester, target: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through() {
+fn a_router_its_routes_and_history_show_escaped() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let page = page_with(&mut ingester, "/", "No router has connected yet");
@@ -52,7 +52,7 @@ fn a_router_a_route_and_its_history_are_shown_and_nothing_hostile_gets_through()
     router.send(&announce("10.1.2.0/24", &[64_500, 64_503]));
     router.send(&bmp::route_monitoring(loc_rib(), &bmp::withdraw(&["10.1.2.0/24"])));
     router.send(&announce("10.1.2.0/24", &[64_500, 64_504]));
-    // The last of them is in the database: all are.
+    // The last of them is in the database, so all of them are.
     let lookup = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64504");
     assert!(lookup.contains("10.1.2.0/24") && lookup.contains("192.0.2.1") && !lookup.contains("10.1.0.0/16"));
     let history = page_with(&mut ingester, "/lookup?q=10.1.2.3", "64500 64503");
@@ -134,7 +134,7 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
     let page = page_with(&mut ingester, "/", "page 1 of 10");
     assert_eq!(page.matches("<tr><td><span class=\"state").count(), 100);
     assert!(page.len() < 300_000, "{} bytes", page.len());
-    // By address as numbers: 10.9.0.9 stands before 10.9.0.10.
+    // By address as numbers: 10.9.0.9 is before 10.9.0.10.
     assert!(page.find(">10.9.0.9 ").unwrap() < page.find(">10.9.0.10 ").unwrap());
     page_with(&mut ingester, "/?page=10", "10.9.4.0");
     page_with(&mut ingester, "/?page=4711", "page 10 of 10");
@@ -144,7 +144,7 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
 }
 
 #[test]
-fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
+fn lost_routers_have_a_sign_and_a_link_to_them() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "600"), ("MASS_LOSS_STALE_SECS", "7200")]);
     let page = page_with(&mut ingester, "/", "collector in order");
@@ -176,7 +176,7 @@ fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
     let sentence = "lost since 2098-01-02 03:04:05 UTC, its routes go at 2098-01-02 03:14:05 UTC";
     assert!(lost.contains(sentence), "{lost}");
     page_with(&mut ingester, "/router?id=10.9.0.4", sentence);
-    // Connected to another collector is connected.
+    // A router that is connected to another collector is connected.
     let there = page_with(&mut ingester, "/?state=up", " at there");
     assert_eq!(rows(&there, "up"), 2, "{there}");
     let there = page_with(&mut ingester, "/router?id=10.9.0.3", "in sync");
@@ -184,7 +184,7 @@ fn lost_routers_are_a_sign_of_their_own_with_a_way_to_them() {
 }
 
 #[test]
-fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
+fn a_router_is_connected_until_its_collector_is_gone() {
     let db = TestDb::create();
     let mut here = Ingester::start(&db.url(), &[("COLLECTOR_ID", "here")]);
     let there = Ingester::start(&db.url(), &[("COLLECTOR_ID", "there")]);
@@ -200,7 +200,7 @@ fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
         "{page}"
     );
     page_with(&mut here, "/router?id=10.255.0.1", ">in sync<");
-    // That collector's series, not this one's.
+    // The series of that collector, not of this one.
     assert!(!here.get("/metrics").2.contains("rib_ingester_session_up{"));
     there.kill();
     let page = page_with(&mut here, "/?state=no+collector", ">no collector</span>");
@@ -208,14 +208,14 @@ fn a_router_at_another_collector_is_connected_until_that_one_is_gone() {
 }
 
 #[test]
-fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
+fn an_announced_empty_table_keeps_no_router_dumping() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(loc_rib(), &Open::of(64_500, ROUTER), Some("global")));
     let complete = "SELECT count(*), count(synced_at), count(*) FILTER (WHERE eor_seen) FROM rib_sync_status";
-    // A router that sends its Loc-RIB alone has peers all the same, whose tables are expected and stay empty.
+    // A router that sends only its Loc-RIB has peers anyway, whose tables are expected and stay empty.
     router.send(&bmp::peer_up(Peer::global_instance("192.0.2.9", 64_501), &Open::of(64_500, ROUTER), None));
     eventually("the empty tables count as complete", || (db.rows(complete) == ["2|2|0"]).then_some(()));
     let adj_ribs = "SELECT count(synced_at) FROM adj_rib_in_sync_status";
@@ -236,14 +236,14 @@ fn an_announced_table_that_stays_empty_keeps_no_router_dumping() {
         .unwrap();
     let status = String::from_utf8(status.stdout).unwrap();
     assert!(status.contains("(edge1): up since ") && status.matches("  complete ").count() == 2, "{status}");
-    // The alarm on dumps that do not end looks for a 0.
+    // The alert on dumps that do not end compares with 0.
     let (_, _, text) = ingester.get("/metrics");
     let series = text.lines().filter(|line| line.starts_with("rib_ingester_table_synced{"));
     assert_eq!(series.map(|line| line.ends_with("} 1")).collect::<Vec<_>>(), [true; 4], "{text}");
 }
 
 #[test]
-fn a_database_that_does_not_answer_costs_the_page_seconds_and_the_writers_nothing() {
+fn a_silent_database_delays_the_page_not_the_writers() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -254,11 +254,11 @@ fn a_database_that_does_not_answer_costs_the_page_seconds_and_the_writers_nothin
         let rows = locked.query_one("SELECT count(*) FROM router_owner", &[]).unwrap();
         Some(rows.get::<_, i64>(0)).filter(|count| *count == 1)
     });
-    // Until the end of this transaction nobody may read the summary, which only the page and maintenance do.
+    // Until the end of this transaction no other session can read the summary, which only the page and maintenance do.
     locked.batch_execute("REFRESH MATERIALIZED VIEW route_summary").unwrap();
     let page = page_with(&mut ingester, "/", "lock timeout");
     assert!(page.contains("could not be read"), "{page}");
-    // What is live is shown all the same.
+    // Live data is shown anyway.
     assert!(page.contains(ROUTER), "{page}");
     router.send(&announce("10.1.0.0/16", &[64_500]));
     eventually("written while the page waits", || {

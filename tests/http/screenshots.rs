@@ -1,6 +1,6 @@
 //! The status page in a real browser: headless Chromium draws it on a desktop, on a phone and in the dark.
 //!
-//! `RIB_INGESTER_TEST_SCREENSHOTS=FOLDER` keeps the pictures there, to be looked at.
+//! `RIB_INGESTER_TEST_SCREENSHOTS=FOLDER` keeps the pictures there for review.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ fn picture(browser: &Browser, url: &str, (width, height): (u32, u32), more: &[&s
 }
 
 #[test]
-fn a_browser_draws_the_status_page_on_a_desktop_on_a_phone_and_in_the_dark() {
+fn a_browser_draws_the_status_page_at_each_size() {
     let Some(browser) = Browser::find() else { return println!("skipped: no Chromium on this machine") };
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);

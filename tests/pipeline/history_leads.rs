@@ -1,4 +1,4 @@
-//! History leads: no stored route lacks its event, and whoever waits for that holds nothing and can be stopped.
+//! History leads: no stored route lacks its event, and a writer that waits for that holds no lock and can be stopped.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -14,18 +14,18 @@ use rib_ingester::model::Afi;
 
 const ROUTES: &str = "SELECT count(*) FROM current_routes";
 
-/// What the state writers' connections are doing.
+/// The state of the state writers' connections.
 const STATES: &str = "SELECT DISTINCT state FROM pg_stat_activity
                       WHERE datname = current_database() AND application_name LIKE 'rib-ingester/state-%'";
 
-/// Keeps everybody from writing history until the client is dropped or commits.
+/// Blocks all writes of history until the client is dropped or commits.
 fn hold_history(db: &TestDb) -> Client {
     let mut client = db.client();
     client.batch_execute("BEGIN; LOCK TABLE route_events IN EXCLUSIVE MODE").unwrap();
     client
 }
 
-/// Waits until an event writer stands in front of the lock.
+/// Waits until an event writer waits for the lock.
 fn history_stands(db: &TestDb) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                    AND application_name LIKE 'rib-ingester/events-%' AND wait_event_type = 'Lock'";
@@ -43,8 +43,8 @@ fn routes_wait_for_their_events_without_a_transaction() {
     writers.send_events(&owner, vec![event(&t, "10.1.0.0/16", 1)]);
     writers.send(&owner, vec![announce(&t, "10.1.0.0/16", 1)]);
     history_stands(&db);
-    // Far longer than a batch is gathered. A router without history in front of its routes, on whichever writer, is a
-    // measure of that: its writer has had its turn.
+    // Far longer than a batch is gathered. A router whose routes need no history, on whichever writer, measures that:
+    // its writer has had its turn.
     wait_for("the state writers to be idle", || db.rows(STATES) == ["idle"]);
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -52,7 +52,7 @@ fn routes_wait_for_their_events_without_a_transaction() {
     }
     lock.batch_execute("COMMIT").unwrap();
     wait_for("the route", || db.rows(ROUTES) == ["1"]);
-    // Nothing waits where nothing was said to history.
+    // Nothing waits where no event was sent to history.
     let _lock = hold_history(&db);
     writers.send(&other, vec![announce(&u, "10.2.0.0/16", 1)]);
     wait_for("the other's route", || db.rows(ROUTES) == ["2"]);
@@ -91,7 +91,7 @@ fn a_lost_router_ends_the_wait_for_its_history() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
-    // One on the same writer, whose routes come behind.
+    // One on the same writer, whose routes follow.
     let other = (2..50)
         .map(|i| format!("10.0.0.{i}"))
         .find(|other| {
@@ -113,7 +113,7 @@ fn a_lost_router_ends_the_wait_for_its_history() {
     assert_eq!(db.rows(ROUTES), ["1"]);
 }
 
-/// What `doctor` says of these checks, and its remedies.
+/// `doctor`'s results for these checks, and its remedies.
 fn doctor(url: &str, check: &str) -> String {
     let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
     run.env_clear().args(["doctor", "--json"]).env("RIB_INGESTER_DATABASE_URL", url);
@@ -124,7 +124,7 @@ fn doctor(url: &str, check: &str) -> String {
 }
 
 #[test]
-fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
+fn a_history_stall_is_reported_with_its_reason() {
     let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "43200")]);
     let peer = Peer::loc_rib("10.255.0.1");
@@ -139,7 +139,7 @@ fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
     wait_for("the first route", || db.rows(ROUTES) == ["1"]);
     wait_for("the days to be there", || ingester.count_logged("created") == 2);
 
-    // Somebody holds a lock, doctor's own reading of partitions among those whom it keeps.
+    // Another session holds a lock, which blocks doctor's own reading of partitions too.
     let mut holder = db.client();
     let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     holder
@@ -170,8 +170,10 @@ fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
     wait_for("the log to say so", || ingester.log().iter().any(|line| line.contains(denied) && line.contains("42501")));
     let said = doctor(&db.url(), "history");
     assert!(said.contains(&format!("GRANT INSERT ON route_events TO {role}")), "{said}");
-    let (status, _, text) = ingester.get("/readyz");
-    assert!(status == 503 && text.contains("which stands still: events-0: not usable: "), "{text}");
+    wait_for("readyz to name what the event writer met", || {
+        let (status, _, text) = ingester.get("/readyz");
+        status == 503 && text.contains("which stands still: events-0: not usable: ")
+    });
     holder.batch_execute(&format!("GRANT INSERT ON route_events TO {role}")).unwrap();
     wait_for("the third route", || db.rows(ROUTES) == ["3"]);
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT event_id) FROM route_events"), ["3|3"]);
@@ -181,13 +183,13 @@ fn why_history_stands_still_is_told_in_the_log_on_readyz_and_by_doctor() {
 }
 
 #[test]
-fn a_batch_with_its_history_does_not_wait_for_input_behind_it() {
+fn a_batch_with_history_does_not_wait_for_later_input() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
     let t = table("10.0.0.1", "global", Afi::Ipv4);
     writers.start_sync(&owner, &t);
-    // As many as make a batch full.
+    // Exactly enough to make a batch full.
     let prefixes = |piece: u32| (0..1000).map(move |i| format!("10.{piece}.{}.{}/32", i / 256, i % 256));
     let tell = |piece: u32| {
         writers.send_events(&owner, prefixes(piece).zip(piece * 1000..).map(|(p, i)| event(&t, &p, i)).collect());
@@ -198,7 +200,7 @@ fn a_batch_with_its_history_does_not_wait_for_input_behind_it() {
     wait_for("the history of the first two", || owner.progress.events.has_stored(2));
     let mut routes = db.client();
     routes.batch_execute("BEGIN; LOCK TABLE current_routes IN EXCLUSIVE MODE").unwrap();
-    // The writers are far behind.
+    // The writers are far behind the session.
     owner.waiting.add(1_000_000);
     change(0);
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()

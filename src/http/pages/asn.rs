@@ -65,7 +65,7 @@ fn total_of(count: i64) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// How many there are, or how many there are at least.
+/// Formats a count, with "or more" if it was cut at the limit.
 fn total(count: i64, is_cut: bool) -> String {
     let count = words::grouped(words::count(count));
     if is_cut { format!("{count} or more") } else { count }

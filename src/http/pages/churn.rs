@@ -1,6 +1,6 @@
-//! How many routes each router announced and withdrew in each of the last sixty minutes.
+//! The number of routes that each router announced and withdrew in each of the last sixty minutes.
 //!
-//! Counted from the meters once a minute: the database is not asked, which would have to read all events of the hour.
+//! The counts are taken from the meters once a minute: the database would have to read all events of the hour.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crate::metrics::{Meters, RouterMeter};
 use crate::model::RouterId;
 
-/// One bar of a plot.
+/// The width of one bar of a plot.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-/// So many are kept.
+/// The number of minutes that are kept.
 pub(super) const MINUTES_MAX: usize = 60;
 
-/// Announced and withdrawn routes of one minute.
+/// The routes announced and withdrawn in one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     pub(super) announced: u64,
@@ -32,7 +32,7 @@ pub(super) struct Churn {
 struct Ring {
     /// The counters at the last sample.
     last: Changes,
-    /// The oldest first.
+    /// The minutes, oldest first.
     minutes: VecDeque<Changes>,
 }
 
@@ -47,7 +47,7 @@ impl Churn {
         if minutes == 0 {
             return;
         }
-        // Minutes in which nobody looked are zero; what happened in them stands in the last one.
+        // Minutes without a sample are zero; their changes are counted in the last one.
         for _ in 1..minutes.min(60) {
             self.rings.values_mut().for_each(|ring| ring.push(Changes::default()));
         }
@@ -65,7 +65,7 @@ impl Churn {
         }
     }
 
-    /// A router's minutes, the oldest first; the last one is the one that runs.
+    /// Returns a router's minutes, oldest first; the last one is the current, incomplete one.
     pub(super) fn of(&self, router: &RouterId, meter: &RouterMeter) -> Vec<Changes> {
         let Some(ring) = self.rings.get(router) else { return vec![totals(meter)] };
         let running = totals(meter).since(ring.last);
@@ -83,7 +83,7 @@ impl Ring {
 }
 
 impl Changes {
-    /// A table that went took its counts with it: never below zero.
+    /// Returns the difference, never below zero: a removed table takes its counts with it.
     fn since(self, before: Changes) -> Changes {
         Changes {
             announced: self.announced.saturating_sub(before.announced),
@@ -96,7 +96,7 @@ impl Changes {
     }
 }
 
-/// The sum of many routers' minutes, aligned at the one that runs.
+/// Returns the sum of several routers' minutes, aligned at the current one.
 pub(super) fn sum(all: &[Vec<Changes>]) -> Vec<Changes> {
     let length = all.iter().map(Vec::len).max().unwrap_or(0);
     let mut total = vec![Changes::default(); length];
@@ -137,7 +137,7 @@ mod tests {
         churn.sample(&meters);
         meter.table(&table).announced.add(2);
         assert_eq!(announced(&churn.of(&router, &meter)), [5, 2]);
-        // The table goes, another comes: nothing below zero.
+        // A table is removed and another added: the difference is not below zero.
         churn.sample(&meters);
         meter.forget_tables();
         churn.sample(&meters);

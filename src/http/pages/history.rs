@@ -1,5 +1,5 @@
-//! The history of a prefix: a lane for each path, that shows when the path was there, and an entry for each event, that says what
-//! changed in its lane.
+//! The history of a prefix: a lane for each path, which shows when the path was present, and an entry for each event,
+//! which shows the change in its lane.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use super::{Context, words};
 use crate::model::Timestamp;
 use crate::store::pages::HistoryRow;
 
-/// Lanes that are drawn.
+/// The maximum number of lanes that are drawn.
 const LANES_MAX: usize = 24;
 
 /// The size of a lane's plot, in its own units.
 const WIDTH: i64 = 960;
 const HEIGHT: i64 = 20;
 
-/// A path of one table: the events of one lane. Routers in the order of their addresses, then everything else by its letters.
+/// The path of one table that makes up a lane. Routers sort by address, then all others alphabetically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct LaneKey<'a> {
     is_name: bool,
@@ -43,7 +43,7 @@ impl<'a> LaneKey<'a> {
     }
 }
 
-/// Events, the latest first as they come from the database, as lanes and as entries.
+/// Shows events, ordered latest first by the database, as lanes and as entries.
 pub(super) fn show(context: &Context, events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
     if events.is_empty() {
         return html! { p.faint { "No change is on record in this time." } };
@@ -78,7 +78,7 @@ fn span(hours: i32) -> i64 {
     i64::from(hours) * 3_600_000_000
 }
 
-/// What is different from the event before it in its lane, in words; empty for the first one of the time that is shown.
+/// Describes the difference from the previous event of the lane; empty for the first one of the time that is shown.
 fn change(before: Option<&HistoryRow>, event: &HistoryRow) -> String {
     let Some(before) = before.filter(|before| before.is_announce && event.is_announce) else {
         return before.filter(|_| event.is_announce).map_or_else(String::new, |_| "again".to_owned());
@@ -93,7 +93,8 @@ fn change(before: Option<&HistoryRow>, event: &HistoryRow) -> String {
     if changed.is_empty() { "path and metrics as before".to_owned() } else { format!("{} changed", changed.join(", ")) }
 }
 
-/// One path: filled from an announcement to the event after it, a mark for each event, and its present state in words.
+/// Draws one path: filled from an announcement to the next event, with a mark for each event and its present state in
+/// words.
 fn lane(context: &Context, number: usize, events: &[&HistoryRow], hours: i32, now: Timestamp) -> Markup {
     let span = span(hours);
     let begin = now.unix_micros() - span;
@@ -111,7 +112,7 @@ fn lane(context: &Context, number: usize, events: &[&HistoryRow], hours: i32, no
             }
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
                 path.axis d={ "M0 " (HEIGHT / 2) "H" (WIDTH) } {}
-                // What is withdrawn first was there before.
+                // A path whose first event is a withdrawal was present before.
                 @if !first.is_announce { rect.there x="0" y="5" width=(x(first.time)) height=(HEIGHT - 10) {} }
                 @for (event, next) in events.iter().zip(events.iter().skip(1).map(Some).chain([None])) {
                     @if event.is_announce {
@@ -132,7 +133,7 @@ fn lane(context: &Context, number: usize, events: &[&HistoryRow], hours: i32, no
     }
 }
 
-/// One event: a row of the table, a card on a phone.
+/// Shows one event: a table row, or a card on a phone.
 fn entry(context: &Context, lane: usize, event: &HistoryRow, change: &str) -> Markup {
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     html! {
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_named_by_what_differs_from_the_event_before() {
+    fn a_change_is_named_by_its_difference() {
         let (one, path) = (event(true, "1 2", "192.0.2.1"), event(true, "1 3", "192.0.2.1"));
         let (both, gone) = (event(true, "1 3", "192.0.2.2"), event(false, "", ""));
         assert_eq!([change(None, &one), change(None, &gone)], ["", ""]);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn routers_stand_by_the_number_of_their_address_and_names_after_them() {
+    fn routers_sort_by_numeric_address_then_by_name() {
         let of = |router_id: &str| HistoryRow { router_id: router_id.to_owned(), ..event(true, "", "") };
         let (nine, ten, name) = (of("10.0.0.9"), of("10.0.0.10"), of("1edge"));
         assert!(LaneKey::of(&nine) < LaneKey::of(&ten) && LaneKey::of(&ten) < LaneKey::of(&name));

@@ -1,5 +1,5 @@
-//! The frame of every page: head, search box, foot, and the policy that lets nothing but its own style in; and the pieces that
-//! pages share.
+//! The frame of every page: header, search box, footer, and the content security policy that permits only its own
+//! style; and the elements that pages share.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use crate::metrics::Meters;
 use crate::model::Timestamp;
 use crate::store::pages::Slice;
 
-/// The whole style; there is no other file.
+/// The whole style sheet; there is no other file.
 const STYLE: &str = include_str!("style.css");
 
-/// No script, no image, no font, no frame; forms lead back here. The style is known by its hash.
+/// The content security policy: no script, image, font or frame; forms only submit to this site. The style sheet is
+/// permitted by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     format!(
@@ -28,7 +29,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page in its frame; `took` is how long it was made, where that says anything.
+/// Returns the page in its frame; `took` is the rendering time, where it is meaningful.
 pub(super) fn whole(meters: &Meters, collector_id: &str, page: Page, took: Option<Duration>) -> Response {
     let wrong = wrong_parts(meters);
     let markup = html! {
@@ -78,7 +79,7 @@ fn wrong_parts(meters: &Meters) -> Vec<(&'static str, String)> {
     parts.into_iter().filter_map(|(name, part)| part.err().map(|why| (name, why))).collect()
 }
 
-/// The box that takes an address, a prefix, an AS or a router's name.
+/// The box that accepts an address, a prefix, an AS or a router's name.
 fn search(value: &str) -> Markup {
     html! {
         form.search action="/lookup" method="get" role="search" {
@@ -92,7 +93,7 @@ fn search(value: &str) -> Markup {
     }
 }
 
-/// Says what the search box takes.
+/// Lists the inputs that the search box accepts.
 pub(super) fn search_help() -> Markup {
     html! {
         p { "The search box takes:" }
@@ -105,17 +106,17 @@ pub(super) fn search_help() -> Markup {
     }
 }
 
-/// Something could not be read, and why.
+/// A note that something could not be read, and why.
 pub(super) fn unread(subject: &str, why: &str) -> Markup {
     html! { p.unread { (subject) " could not be read: " (why) } }
 }
 
-/// A color with its word.
+/// A word in its color.
 pub(super) fn state(class: &'static str, word: &str) -> Markup {
     html! { span class={ "state " (class) } { (word) } }
 }
 
-/// A path with those of the values that are not empty in its query.
+/// Returns a path whose query holds the values that are not empty.
 pub(super) fn href(path: &str, values: &[(&str, &str)], fragment: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     values.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| {
@@ -124,16 +125,16 @@ pub(super) fn href(path: &str, values: &[(&str, &str)], fragment: &str) -> Strin
     format!("{path}?{}{fragment}", query.finish())
 }
 
-/// Rows on one page of a list.
+/// The number of rows on one page of a list.
 pub(super) const PER_PAGE: usize = 100;
 
-/// The page of a list that the request wants: the value of `name`, counted from 1.
+/// Returns the page of a list that the request asks for: the value of `name`, counted from 1.
 pub(super) fn wanted(request: &Request, name: &str) -> Slice {
     let page = request.value(name).parse::<u32>().map_or(0, |page| i64::from(page.saturating_sub(1)));
     Slice { size: PER_PAGE as i64, page }
 }
 
-/// Which page of how many is shown, both counted from 1.
+/// The shown page and the number of pages, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
     pub(super) page: usize,
@@ -141,20 +142,21 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// The wanted page of a list of so many rows, or the last one.
+    /// Returns the wanted page of a list of `total` rows, or the last one.
     pub(super) fn of(slice: Slice, total: usize) -> Shown {
         let pages = total.div_ceil(PER_PAGE).max(1);
         let page = usize::try_from(slice.page).map_or(pages, |page| page.saturating_add(1)).min(pages);
         Shown { page, pages }
     }
 
-    /// The rows of the page, of a list that is in memory.
+    /// Returns the number of rows before the page, for a list in memory.
     pub(super) fn skipped(self) -> usize {
         (self.page - 1) * PER_PAGE
     }
 }
 
-/// The way to the pages before and after, unless there is one page alone. `label` tells the lists of one page apart.
+/// Links to the previous and next pages; nothing if there is only one page. `label` distinguishes the lists of one
+/// page.
 pub(super) fn pager(label: &str, shown: Shown, link: &dyn Fn(usize) -> String) -> Markup {
     let Shown { page, pages } = shown;
     html! {
@@ -168,7 +170,7 @@ pub(super) fn pager(label: &str, shown: Shown, link: &dyn Fn(usize) -> String) -
     }
 }
 
-/// `1 path`, `2 paths`.
+/// Formats a count: `1 path`, `2 paths`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{} {noun}{}", words::grouped(count as u64), if count == 1 { "" } else { "s" })
 }

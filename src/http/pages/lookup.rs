@@ -1,4 +1,4 @@
-//! An address or a prefix: its longest match on every router, a page of all paths, and the history of the match.
+//! An address or a prefix: its longest match on every router, one page of its paths, and the history of the match.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use crate::http::request::Request;
 use crate::model::{Prefix, Timestamp};
 use crate::store::pages::{self, PathRow, Paths};
 
-/// Events on the page.
+/// The maximum number of events on the page.
 pub(super) const EVENTS_MAX: i64 = 300;
 
-/// Prefixes that the history is offered of.
+/// The maximum number of prefixes whose history is offered.
 const PREFIXES_MAX: usize = 12;
 
-/// Communities of one path.
+/// The maximum number of communities shown for one path.
 const COMMUNITIES_MAX: usize = 24;
 
-/// How far the history goes back, by choice.
+/// The choices for the length of the history.
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
 const HOURS_FIRST: i32 = 24;
 
@@ -67,7 +67,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     Page::new(text, body).searched(text)
 }
 
-/// The matches, the longest first; the target itself if there is none.
+/// Returns the matching prefixes, longest first; the target itself if there is no match.
 fn prefixes(found: &Paths, target: &Prefix) -> Vec<Prefix> {
     let found: BTreeSet<Prefix> =
         found.prefixes.iter().filter_map(|prefix| prefix.parse::<IpNet>().ok()).map(fitting).collect();

@@ -1,4 +1,4 @@
-//! The first page: everything at a glance, routers in trouble first.
+//! The first page: a summary of everything, routers with problems first.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,16 +18,16 @@ use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, RefusedSource};
 
-/// Routers on one page.
+/// The number of routers on one page.
 const PER_PAGE: usize = 100;
 
-/// So many routers are read at all.
+/// The maximum number of routers that are read.
 const ROUTERS_MAX: i64 = 10_000;
 
-/// Session events on the first page.
+/// The number of session events on the first page.
 const EVENTS: i64 = 8;
 
-/// How a router is doing. The order is the order of the list: what needs somebody comes first.
+/// The state of a router. It determines the order of the list: routers that need attention are first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing(RouterState);
 
@@ -42,7 +42,7 @@ impl Standing {
         Standing(RouterState::Up),
     ];
 
-    /// `status` has the same words.
+    /// Returns the word that `status` also uses.
     pub(super) fn word(self) -> &'static str {
         self.0.as_str()
     }
@@ -81,7 +81,7 @@ impl Standing {
 /// The value of the filter for routers that are not connected.
 const LOST: &str = "lost";
 
-/// What the list says of one router, from the counters and from the database.
+/// The list's entry for one router, from the counters and from the database.
 pub(super) struct Line {
     pub(super) id: RouterId,
     pub(super) name: Option<String>,
@@ -91,9 +91,9 @@ pub(super) struct Line {
     /// The collector that has or had the session.
     pub(super) session_collector: Option<String>,
     pub(super) standing: Standing,
-    /// Start of that.
+    /// The time since which the router has been in this state.
     pub(super) since: Option<Timestamp>,
-    /// When its routes go, if it is lost.
+    /// The time at which its routes expire, if it is lost.
     pub(super) expires_at: Option<Timestamp>,
     pub(super) tables: u64,
     pub(super) synchronized: u64,
@@ -104,12 +104,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// One router, of whom the database, the counters or both know.
+    /// Builds the line of a router that the database, the counters or both know.
     pub(super) fn of(context: &Context, id: RouterId, row: Option<RouterRow>, meter: Option<&RouterMeter>) -> Line {
         let tables = meter.map(RouterMeter::tables).unwrap_or_default();
         let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
         let synchronized = tables.iter().filter(|(_, table)| table.synchronized.get() > 0).count();
-        // Without a database the counters of this process are all there is.
+        // Without a database, the counters of this process are the only source.
         let by_meter = match (is_up, tables.is_empty()) {
             (true, _) if synchronized < tables.len() => RouterState::Dumping,
             (true, _) => RouterState::Up,
@@ -150,13 +150,13 @@ impl Line {
             || self.as_number.is_some_and(|number| holds(&format!("as{number}")))
     }
 
-    /// Those in trouble first, then by address as numbers, then by name.
+    /// Returns the sort key: routers with problems first, then by numeric address, then by name.
     fn sort_key(&self) -> (usize, Option<IpAddr>, String) {
         (self.standing.rank(), self.id.as_str().parse().ok(), self.id.as_str().to_owned())
     }
 }
 
-/// All routers, and what the database said instead of them.
+/// Returns all routers, and the database's error if they could not be read from it.
 pub(super) fn lines(context: &Context, database: &mut Database) -> (Vec<Line>, Option<String>) {
     let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
         Ok((_, rows)) => (rows, None),
@@ -216,7 +216,8 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     Page::new("Overview", body)
 }
 
-/// The sign beside the collector's own: how many routers are not connected, wherever that would be.
+/// The sign beside the collector's own state: the number of routers that are not connected, regardless of their
+/// collector.
 fn lost_sign(lines: &[Line]) -> Markup {
     let lost: Vec<&Line> = lines.iter().filter(|line| !line.standing.is_connected()).collect();
     let stale = lost.iter().filter(|line| line.expires_at.is_some()).count();
@@ -238,7 +239,7 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
         lines.iter().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronized));
     let routes: u64 = lines.iter().map(|line| line.routes).sum();
     let lag = lines.iter().filter(|line| line.standing.is_connected()).filter_map(|line| line.lag).max();
-    // The last whole minute.
+    // The last complete minute.
     let rate = minutes.iter().rev().nth(1).map_or(0, |minute| minute.total());
     let (process, spool) = (&context.meters.process, &context.meters.spool);
     html! {
@@ -254,7 +255,7 @@ fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
     }
 }
 
-/// How full it is and since when; empty is the rule.
+/// Describes the spool's fill level and the age of its oldest message; it is normally empty.
 fn spooled(spool: &SpoolMeter) -> String {
     let limit = words::bytes(spool.bytes_max.get());
     match spool.oldest_age(Timestamp::now()) {
@@ -365,14 +366,14 @@ fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
     }
 }
 
-/// Since when a router has been lost, and when its routes go, as far as anybody says so.
+/// Describes since when a router has been lost, and when its routes expire, as far as known.
 pub(super) fn lost(line: &Line) -> Option<String> {
     let since = line.since.filter(|_| !line.standing.is_connected())?;
     let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
     Some(format!("lost since {}{goes}", since.to_utc()))
 }
 
-/// The address of a router's own page.
+/// Returns the address of a router's own page.
 pub(super) fn router_link(id: &str) -> String {
     format!("/router?{}", form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish())
 }
@@ -384,7 +385,7 @@ fn nobody_yet() -> Markup {
     }
 }
 
-/// What happened to sessions, as a list; with the router's name where it is not clear.
+/// Lists session events; with the router's name where it is not clear from the page.
 pub(super) fn session_events(events: &[SessionEventRow], with_router: bool) -> Markup {
     html! {
         @if events.is_empty() { p.faint { "Nothing yet." } }

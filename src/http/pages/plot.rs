@@ -1,14 +1,14 @@
-//! Small plots, drawn as SVG inside the page.
+//! Small plots, drawn as inline SVG.
 
 use maud::{Markup, html};
 
 use super::churn::{Changes, MINUTES_MAX};
 use super::words;
 
-/// Announced routes upwards, withdrawn ones downwards, a bar per minute, the running one at the right. `height` of a small
-/// one leaves no room for words.
+/// Plots announced routes upwards and withdrawn ones downwards, one bar per minute, the current one at the right. A
+/// small `height` leaves no room for text.
 pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &str) -> Markup {
-    // Both ways have one scale; withdrawals, which are fewer, have a third of the height.
+    // Both directions share one scale; withdrawals, which are fewer, have a third of the height.
     let middle = height * 2 / 3;
     let highest = minutes.iter().map(|minute| minute.announced.max(minute.withdrawn.saturating_mul(2))).max();
     let highest = highest.unwrap_or(0).max(1);
@@ -20,7 +20,7 @@ pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &
                 continue;
             }
             let x = (2 * (slots - back) - 1) * width * 5 / slots;
-            // At least a pixel for something.
+            // A value above zero gets at least one pixel.
             let length = (u128::from(value(minute)) * (middle * 10 - 10) as u128 / u128::from(highest)).max(10);
             let sign = if up { "-" } else { "" };
             path.push_str(&format!("M{}.{} {}v{sign}{}.{}", x / 10, x % 10, middle, length / 10, length % 10));
@@ -37,7 +37,7 @@ pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &
     }
 }
 
-/// What a plot of minutes shows, in words, for those who do not see it.
+/// Describes a plot of minutes in words, for screen readers.
 pub(super) fn in_words(minutes: &[Changes]) -> String {
     let (announced, withdrawn) =
         minutes.iter().fold((0, 0), |(up, down), minute| (up + minute.announced, down + minute.withdrawn));
@@ -50,7 +50,7 @@ pub(super) fn in_words(minutes: &[Changes]) -> String {
     )
 }
 
-/// One bar per value, the last at the right.
+/// Plots one bar per value, the last at the right.
 pub(super) fn columns(values: &[u64], width: usize, height: usize, label: &str) -> Markup {
     let highest = values.iter().copied().max().unwrap_or(0).max(1);
     let slot = width / values.len().max(1);

@@ -1,4 +1,4 @@
-//! One router: its Loc-RIB tables, its peers and Adj-RIBs, its sessions, and what was anomalous in its messages.
+//! One router: its Loc-RIB tables, its peers and Adj-RIBs, its sessions, and the anomalies in its messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::store::overview::{self, RouterDetail, TableRow};
 use crate::store::pages::{self, PeerRow, Peers};
 use crate::store::status::{self, SessionStatus};
 
-/// Stored tables that are read; the page shows some of them.
+/// The maximum number of stored tables that are read; the page shows some of them.
 const TABLES_MAX: i64 = 10_000;
 
-/// BMP sessions on the page.
+/// The maximum number of BMP sessions on the page.
 const SESSIONS_MAX: i64 = 20;
 
 pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
@@ -45,7 +45,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     let live = meter.as_deref().map(RouterMeter::tables).unwrap_or_default();
     let (adj_ribs, loc_ribs): (Vec<_>, Vec<_>) = live.iter().partition(|(_, table)| table.adj_rib.get() > 0);
     let tables = Tables { is_up: line.standing.is_connected(), now };
-    // The links of one list leave the others where they are.
+    // The links of one list keep the page numbers of the others.
     let link = |list: &str, page: usize| {
         let page = page.to_string();
         let value = |name: &'static str| (name, if name == list { page.as_str() } else { request.value(name) });
@@ -129,22 +129,22 @@ fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>
     }
 }
 
-/// One table from both sides.
+/// One table as stored and as counted live.
 type Both<'a> = (Option<&'a TableRow>, Option<&'a TableMeter>);
 
 /// A table's name and family with its meter.
 type Live = ((Arc<str>, Afi), Arc<TableMeter>);
 
-/// The tables of a router as of now.
+/// The state of a router's tables at this moment.
 #[derive(Clone, Copy)]
 struct Tables {
-    /// The router is connected.
+    /// True if the router is connected.
     is_up: bool,
     now: Timestamp,
 }
 
 impl Tables {
-    /// Loc-RIBs, one page of them.
+    /// Shows one page of the Loc-RIBs.
     fn loc_ribs(
         self,
         detail: Option<&RouterDetail>,
@@ -171,7 +171,7 @@ impl Tables {
         }
     }
 
-    /// Adj-RIBs of all peers, folded, one page of them.
+    /// Shows one page of the Adj-RIBs of all peers, folded.
     fn adj_ribs(self, live: &[&Live], request: &Request, link: &dyn Fn(usize) -> String) -> Markup {
         if live.is_empty() {
             return html! {};
@@ -219,7 +219,7 @@ impl Tables {
             Some(meter) => words::grouped(value(meter)),
             None => words::NOTHING.to_owned(),
         };
-        // Where another collector has the router, the database alone knows.
+        // If another collector has the router, only the database knows the state.
         let is_complete =
             meter.map_or(row.is_some_and(|row| row.synced_at.is_some()), |meter| meter.synchronized.get() > 0);
         let standing = match (self.is_up, is_complete) {
@@ -243,7 +243,7 @@ impl Tables {
     }
 }
 
-/// The state of a BGP peer with its color.
+/// Shows the state of a BGP peer in its color.
 pub(super) fn peer_state(word: &str) -> Markup {
     state(
         match word {
@@ -255,7 +255,7 @@ pub(super) fn peer_state(word: &str) -> Markup {
     )
 }
 
-/// Peers, folded, one page of them.
+/// Shows one page of the peers, folded.
 fn peers_of(peers: &Peers, request: &Request, now: Timestamp, link: &dyn Fn(usize) -> String) -> Markup {
     if peers.peers == 0 {
         return html! {};

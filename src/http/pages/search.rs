@@ -1,5 +1,6 @@
-//! What somebody typed into the search box, and which page that means: an address or a prefix its routes, a number an AS, and
-//! everything else a router's name. What only one router answers to leads to that router's page at once.
+//! The search box: chooses the page for the text that was entered. An address or a prefix leads to its routes, a number
+//! to an AS, and anything else to a router's name. Text that matches only one router leads directly to that router's
+//! page.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use crate::http::request::Request;
 use crate::model::{Afi, Prefix};
 use crate::store::pages;
 
-/// A text that was understood.
+/// Parsed search text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Address(IpAddr),
@@ -28,7 +29,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
     match Wanted::of(text) {
         Wanted::Prefix(prefix) => Made::Page(lookup::page(context, database, request, prefix)),
         Wanted::Address(address) => {
-            // Links inside the page of an address say more than the address.
+            // Links on the page of an address have more parameters than the address.
             if request.query.len() == 1
                 && let Some(router) = router_at(context, database, address)
             {
@@ -42,7 +43,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
 }
 
 impl Wanted {
-    /// Host bits behind a prefix are no mistake here.
+    /// Parses the text. Host bits of a prefix are accepted here.
     fn of(text: &str) -> Wanted {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Wanted::Address(address);
@@ -54,7 +55,7 @@ impl Wanted {
     }
 }
 
-/// `AS64500`, `as 64500`, `64500`, or asdot (RFC 5396): `AS1.10`.
+/// Parses `AS64500`, `as 64500`, `64500`, or asdot (RFC 5396): `AS1.10`.
 fn as_number(text: &str) -> Option<u32> {
     let digits = text.get(..2).filter(|start| start.eq_ignore_ascii_case("as")).map_or(text, |_| &text[2..]).trim();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -67,7 +68,7 @@ fn as_number(text: &str) -> Option<u32> {
     }
 }
 
-/// The network of an address or a prefix.
+/// Returns the network of an address or a prefix, without host bits.
 pub(super) fn fitting(net: IpNet) -> Prefix {
     match net.trunc() {
         IpNet::V4(net) => Prefix::fitting(Afi::Ipv4, &net.addr().octets(), net.prefix_len()),
@@ -75,7 +76,7 @@ pub(super) fn fitting(net: IpNet) -> Prefix {
     }
 }
 
-/// The one router whose identifier or address this is.
+/// Returns the only router that has this identifier or address.
 fn router_at(context: &Context, database: &mut Database, address: IpAddr) -> Option<String> {
     let text = address.to_string();
     let stored = database.ask(|client| pages::routers_at(client, &text)).unwrap_or_default();
@@ -85,7 +86,7 @@ fn router_at(context: &Context, database: &mut Database, address: IpAddr) -> Opt
             routers.insert(router.to_string());
         }
     }
-    // The identifier before the address: routers behind one address have identifiers of their own.
+    // The identifier has precedence over the address: routers that share one address have different identifiers.
     if routers.contains(&text) {
         return Some(text);
     }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_mean_addresses_prefixes_numbers_of_ases_or_names() {
+    fn a_text_is_an_address_prefix_asn_or_name() {
         let prefix = |text: &str| match Wanted::of(text) {
             Wanted::Address(address) => fitting(address.into()).to_string(),
             Wanted::Prefix(prefix) => prefix.to_string(),

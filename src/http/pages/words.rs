@@ -1,13 +1,13 @@
-//! Numbers, sizes and times as people read them.
+//! Numbers, sizes and times in human-readable form.
 
 use maud::{Markup, html};
 
 use crate::model::Timestamp;
 
-/// What stands where nothing is known.
+/// The placeholder for an unknown value.
 pub(super) const NOTHING: &str = "–";
 
-/// Whole, in groups of three.
+/// Formats a whole number in groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -20,12 +20,12 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-/// In thousands, millions, ...; three digits.
+/// Formats a number in thousands, millions, ..., with three digits.
 pub(super) fn short(number: u64) -> String {
     scaled(number, 1_000, &["", " k", " M", " G", " T"])
 }
 
-/// In powers of 1024.
+/// Formats a number of bytes in powers of 1024.
 pub(super) fn bytes(number: u64) -> String {
     scaled(number, 1_024, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
 }
@@ -44,12 +44,12 @@ fn scaled(number: u64, base: u64, units: &[&str]) -> String {
     }
 }
 
-/// A count from the database.
+/// Converts a count from the database; a negative one becomes 0.
 pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// How long, in the largest unit that fits.
+/// Formats a duration in the largest unit that fits.
 pub(super) fn age(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     match seconds {
@@ -60,7 +60,7 @@ pub(super) fn age(micros: i64) -> String {
     }
 }
 
-/// A lag: milliseconds, or seconds.
+/// Formats a lag in milliseconds or seconds.
 pub(super) fn lag(micros: u128) -> String {
     match micros / 1_000 {
         millis @ 0..1_000 => format!("{millis} ms"),
@@ -69,7 +69,7 @@ pub(super) fn lag(micros: u128) -> String {
     }
 }
 
-/// A moment as its distance from now; the whole time, in UTC, shows where the pointer rests.
+/// Shows a time relative to now; the full time, in UTC, is the tooltip.
 pub(super) fn ago(now: Timestamp, time: Option<Timestamp>) -> Markup {
     match time {
         None => html! { span.faint { (NOTHING) } },
@@ -79,14 +79,14 @@ pub(super) fn ago(now: Timestamp, time: Option<Timestamp>) -> Markup {
     }
 }
 
-/// A moment as `21 Nov 10:17:03 UTC`.
+/// Shows a time as `21 Nov 10:17:03 UTC`.
 pub(super) fn moment(time: Timestamp) -> Markup {
     let text = jiff::Timestamp::from_microsecond(time.unix_micros())
         .map_or_else(|_| time.to_string(), |time| time.strftime("%d %b %H:%M:%S UTC").to_string());
     html! { time datetime=(time) title=(time.to_utc()) { (text) } }
 }
 
-/// A counter of microseconds since 1970, where 0 is never.
+/// Converts a counter of microseconds since 1970, where 0 means never.
 pub(super) fn from_micros(micros: u64) -> Option<Timestamp> {
     i64::try_from(micros).ok().filter(|micros| *micros > 0).map(Timestamp::from_unix_micros)
 }
