@@ -1,12 +1,13 @@
-//! BMP out of packet captures: pcap and pcapng files in, the messages of each TCP stream out.
+//! Extracts BMP from packet captures: pcap and pcapng files in, the messages of each TCP stream out.
 //!
 //! ```text
 //! file --packets--> packet --segment--> TCP segment --streams--> reassembly --octets in order--> boundary --> messages
 //! ```
 //!
-//! It is read in one pass, so a capture may be longer than memory and may come through a pipe. What is held is
-//! bounded: see [`streams`]. A capture may begin in the middle of a session and may lack packets; then it goes on at the next
-//! place where messages can be found, and says what was lost. No octet of a capture, however damaged, ends in a panic.
+//! A capture is read in one pass, so it may be larger than memory and may arrive through a pipe. Held memory is
+//! bounded: see [`streams`]. A capture may begin in the middle of a session and may lack packets; decoding then resumes
+//! at the next place where messages can be found, and the loss is reported. No octet of a capture, however damaged,
+//! causes a panic.
 
 mod boundary;
 mod packets;
@@ -26,19 +27,19 @@ use packets::Packets;
 use segment::{Found, find_segment};
 use streams::Streams;
 
-/// Why the capture could not be read to its end. What came before is good.
+/// The reason for which the capture could not be read to its end. Everything before that point is good.
 #[derive(Debug)]
 pub enum Error {
-    /// The operating system's word.
+    /// Reading failed: the operating system's error.
     Read(io::Error),
     /// The file ends inside a block: its writer was stopped, or it is being written.
     CutShort {
-        /// Packets before that.
+        /// The number of packets before the cut.
         packets: u64,
     },
-    /// A block that cannot be.
+    /// A block is malformed.
     Damaged {
-        /// Packets before it.
+        /// The number of packets before the block.
         packets: u64,
     },
 }
@@ -55,14 +56,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a capture held besides the streams.
+/// The counts of a capture: packets, streams, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Packets read.
+    /// The number of packets read.
     pub packets: u64,
-    /// Packets of a link layer that is not read.
+    /// Packets with a link layer that is not supported.
     pub unknown_link: u64,
-    /// Parts of IP packets; they are not put together.
+    /// Fragments of IP packets; they are not reassembled.
     pub fragments: u64,
     /// Streams that had an octet.
     pub streams: u64,
@@ -72,7 +73,7 @@ pub struct Tally {
     pub elsewhere: BTreeMap<u16, u64>,
 }
 
-/// The events of one capture, in the order in which its packets bring them about.
+/// The events of one capture, in the order in which its packets cause them.
 #[derive(Debug)]
 pub struct Capture<R> {
     packets: Packets<R>,
@@ -80,21 +81,22 @@ pub struct Capture<R> {
     message_max: usize,
     streams: Streams,
     tally: Tally,
-    /// How the file ended.
+    /// The result of reading the file to its end, once it has been.
     end: Option<Result<(), Error>>,
 }
 
 impl<R: Read> Capture<R> {
-    /// The streams to TCP port `port` in a file. `message_max` is the longest BMP message accepted, octets.
+    /// Returns the capture of the streams to TCP port `port` in a file. `message_max` is the longest BMP message
+    /// accepted, octets.
     pub fn new(input: R, port: u16, message_max: usize) -> Capture<R> {
         let (packets, streams) = (Packets::new(input), Streams::new(message_max));
         Capture { packets, port, message_max, streams, tally: Tally::default(), end: None }
     }
 
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end.
     ///
     /// # Errors
-    /// Once, behind all events: the file could not be read to its end.
+    /// The file could not be read to its end. Reported once, after all events.
     pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.streams.next_event() {
@@ -110,7 +112,7 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// What the capture held, as far as it is read.
+    /// Returns the counts of the capture, as far as it has been read.
     pub fn tally(&self) -> Tally {
         Tally {
             packets: self.packets.count(),
@@ -120,7 +122,7 @@ impl<R: Read> Capture<R> {
         }
     }
 
-    /// Takes in one packet; at the end, how it ended.
+    /// Reads and handles one packet; at the end of the file, `Err` holds how it ended.
     fn read_packet(&mut self) -> Result<(), Result<(), Error>> {
         let Some((link, packet)) = self.packets.next_packet().map_err(Err)? else { return Err(Ok(())) };
         match find_segment(link, packet) {

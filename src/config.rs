@@ -1,9 +1,9 @@
-//! THE settings: one table of name, type, default, meaning and allowed values, and the only reader of the
-//! environment.
+//! The settings: one table of name, type, default, meaning and allowed values, and the only reader of the environment.
 //!
-//! The table below makes the fields of [`Settings`], the parsing, `rib-ingester config`, the table of
-//! `docs/settings.md` and `systemd/rib-ingester.env`. All mistakes are reported at once; an unknown `RIB_INGESTER_*` name is a mistake, so
-//! that a misspelt setting never silently means its default. `RIB_INGESTER_TEST_*` belongs to the tests.
+//! The table below generates the fields of [`Settings`], the parsing, `rib-ingester config`, the table of
+//! `docs/settings.md` and `systemd/rib-ingester.env`. All mistakes are reported together; an unknown `RIB_INGESTER_*`
+//! name is a mistake, so that a misspelled setting never silently means its default. `RIB_INGESTER_TEST_*` is reserved
+//! for the tests.
 //!
 //! Two settings name files that SIGHUP reads again: `ALLOW_FILE` ([`allow::AllowList`]) and `LOG_FILTER_FILE`
 //! ([`crate::logging`]).
@@ -36,17 +36,17 @@ pub use value::{HistoryRedump, LogFormat};
 
 use crate::conninfo;
 
-/// What every setting's name begins with.
+/// The prefix of every setting's name.
 pub const PREFIX: &str = "RIB_INGESTER_";
 
-/// Names with this prefix are left to the tests.
+/// The prefix of names that are reserved for the tests.
 const TEST_PREFIX: &str = "RIB_INGESTER_TEST_";
 
-/// The one setting that has no default, is secret and may come from a credential.
+/// The only setting that has no default, is secret and may come from a credential.
 const DATABASE_URL: &str = "DATABASE_URL";
 
-/// Settings that systemd's credentials may give, and the file in `$CREDENTIALS_DIRECTORY`. Of [`DATABASE_URL`] the file
-/// holds the value; of the others it is the file that is meant.
+/// Settings that systemd's credentials may provide, and the file in `$CREDENTIALS_DIRECTORY`. For [`DATABASE_URL`] the
+/// file contains the value; for the others the value is the path of the file.
 const CREDENTIALS: &[(&str, &str)] = &[
     (DATABASE_URL, "database_url"),
     ("DATABASE_PASSWORD_FILE", "database_password"),
@@ -61,17 +61,17 @@ pub struct Setting {
     pub name: &'static str,
     /// The field of [`Settings`].
     pub field: &'static str,
-    /// What holds when it is not set.
+    /// The value when the setting is not set.
     pub default: DefaultValue,
-    /// Which values are taken, in words.
+    /// The accepted values, in words.
     pub allowed: &'static str,
-    /// What it governs.
+    /// The effect of the setting, in words.
     pub meaning: &'static str,
-    /// Whether anything reads it yet.
+    /// Tells if anything reads the setting yet.
     pub reader: Reader,
 }
 
-/// What holds when a setting is not set.
+/// The value when a setting is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultValue {
     /// This text, parsed as if it had been given.
@@ -87,51 +87,51 @@ pub enum DefaultValue {
 /// The state folder without systemd.
 const STATE_DIR: &str = "./rib-ingester-state";
 
-/// Whether a setting has an effect in this version.
+/// The effect of a setting in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// It has.
+    /// The setting has an effect.
     Present,
-    /// Its name and values are fixed and checked, but the feature is not built.
+    /// The name and values are fixed and checked, but the feature is not built.
     NotYet,
 }
 
-/// Where the value in force came from.
+/// The origin of an effective value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The table.
+    /// The default in the table.
     Default,
     /// An environment variable.
     Environment,
-    /// A file that a command reads beside its environment.
+    /// A file that a command reads in addition to its environment.
     File,
     /// systemd's credentials directory.
     Credential,
 }
 
-/// A setting's text in force.
+/// The effective text of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// The text; `None` for [`DefaultValue::Unset`].
     pub text: Option<String>,
-    /// Where it came from.
+    /// The origin of the text.
     pub source: Source,
 }
 
 macro_rules! settings {
     ($($field:ident: $type:ty = $name:expr, $default:expr, $parse:expr, $reader:ident, $allowed:literal, $meaning:literal;)*) => {
-        /// Every setting, in the order in which it is printed.
+        /// Every setting, in the order in which they are printed.
         pub const TABLE: &[Setting] = &[
             $(Setting { name: $name, field: stringify!($field), default: $default, allowed: $allowed, meaning: $meaning, reader: Reader::$reader },)*
         ];
 
-        /// The values in force, parsed.
+        /// The effective values, parsed.
         #[derive(Clone)]
         pub struct Settings {
             $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
-            /// Whether standard error is connected to systemd's journal, which stamps the time itself.
+            /// The journal that standard error is connected to, if any; it stamps the time itself.
             pub journal: Journal,
-            /// The file that settings were read from, if systemd has not read it.
+            /// The file from which settings were read, unless systemd has read it.
             pub env_file: Option<PathBuf>,
             in_force: Vec<Effective>,
         }
@@ -286,47 +286,48 @@ settings! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal(pub Option<String>);
 
-/// `COLUMNS`: a terminal's width as shells and people say it, not a setting of ours; `None` where it is no number.
+/// Returns `COLUMNS`, the terminal's width as shells and users set it, which is not a setting of ours; `None` if it is
+/// not a number.
 pub fn terminal_columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
 impl Environment {
-    /// The environment of this process and the file.
+    /// Reads the environment of this process and the file.
     ///
     /// # Errors
-    /// The named file cannot be read, or one that is read is not understood.
+    /// The named file cannot be read, or a file that is read is invalid.
     pub fn of_process(which: &EnvFile) -> Result<Environment, Vec<Problem>> {
         Environment::read(std::env::vars_os().collect(), which, Path::new(env_file::OF_UNIT))
     }
 }
 
 impl Settings {
-    /// The settings of a command that uses the database.
+    /// Returns the settings of a command that uses the database.
     pub fn load(environment: Environment) -> Result<Settings, Vec<Problem>> {
         read(RawEnvironment::of(environment))
     }
 
-    /// The settings of a command that works without a database.
+    /// Returns the settings of a command that works without a database.
     pub fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
         let mut given = RawEnvironment::of(environment);
         given.database = Database::MayBeAbsent;
         read(given)
     }
 
-    /// Settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
+    /// Returns settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
     pub fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
         read(RawEnvironment::collect(vars))
     }
 
-    /// As [`Settings::from_env`], but `database_url` is empty when it is not given.
+    /// Like [`Settings::from_env`], but `database_url` is empty when it is not given.
     pub fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
         let mut given = RawEnvironment::collect(vars);
         given.database = Database::MayBeAbsent;
         read(given)
     }
 
-    /// What [`Settings::bmp_tls_listen`] needs beside it.
+    /// Returns a problem for each file that [`Settings::bmp_tls_listen`] requires and that is not set.
     fn missing_for_tls(&self) -> Vec<Problem> {
         let needed = [
             ("BMP_TLS_CERTIFICATE_FILE", self.bmp_tls_certificate_file.is_none()),
@@ -339,12 +340,13 @@ impl Settings {
             .collect()
     }
 
-    /// Each row of [`TABLE`] with its text in force.
+    /// Returns each row of [`TABLE`] with its effective text.
     pub fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &Effective)> {
         TABLE.iter().zip(&self.in_force)
     }
 
-    /// Whether the password is in a file or a credential of its own, which is replaced while the collector runs or starts.
+    /// Returns whether the password is in its own file or a credential, which may be replaced while the collector
+    /// starts or runs.
     pub fn has_rotated_password(&self) -> bool {
         let is_credential = |(setting, in_force): (&Setting, &Effective)| {
             setting.name == DATABASE_URL && in_force.source == Source::Credential
@@ -352,36 +354,36 @@ impl Settings {
         self.database_password_file.is_some() || self.in_force().any(is_credential)
     }
 
-    /// What the `router_id` of a router with this source address is taken from.
+    /// Returns the source of the `router_id` of a router with this source address.
     pub fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
         router_id::choose(&self.router_id_from, source)
     }
 
-    /// Which RIBs of a router with this source address are stored.
+    /// Returns the RIBs that are stored of a router with this source address.
     pub fn stored_views(&self, source: IpAddr) -> StoredViews {
         stored_views::choose(&self.stored_ribs, source)
     }
 
-    /// Whether the Add-Path identifiers of a router with this source address are left out of the key.
+    /// Returns whether the key of a route omits the Add-Path identifiers of a router with this source address.
     pub fn ignores_path_id(&self, source: IpAddr) -> bool {
         allow::contains(&self.ignore_path_id, source)
     }
 }
 
 impl Setting {
-    /// The environment variable.
+    /// Returns the name of the environment variable.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Whether its value may hold a password.
+    /// Returns whether the value may contain a password.
     pub fn is_secret(&self) -> bool {
         self.name == DATABASE_URL
     }
 }
 
 impl DefaultValue {
-    /// The default in words, for tables.
+    /// Returns the default in words, for tables.
     pub fn describe(self) -> &'static str {
         match self {
             DefaultValue::Text(text) => text,
@@ -392,14 +394,14 @@ impl DefaultValue {
     }
 }
 
-/// As `rib-ingester config` prints it: a derived one would show the database's password.
+/// Formats settings as `rib-ingester config` prints them: a derived `Debug` would show the database's password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&print::in_force(self, print::WIDTH))
     }
 }
 
-/// What the environment says, before it is parsed.
+/// The environment before it is parsed.
 struct RawEnvironment {
     /// By name without [`PREFIX`].
     settings: BTreeMap<String, OsString>,
@@ -407,11 +409,11 @@ struct RawEnvironment {
     state_directory: Option<OsString>,
     journal: Journal,
     database: Database,
-    /// The file that was read, and the names that it gave.
+    /// The file that was read, and the names that it set.
     file: Option<(PathBuf, BTreeSet<String>)>,
-    /// What may explain that the database is not named.
+    /// Possible reasons why no database is named.
     hints: Vec<String>,
-    /// Names that are ours but for a slip.
+    /// Misspelled names with a prefix similar to ours.
     slipped: Vec<Problem>,
 }
 
@@ -469,7 +471,7 @@ impl RawEnvironment {
         given
     }
 
-    /// The text that holds for `setting`.
+    /// Returns the effective text of `setting`.
     fn in_force(&self, setting: &Setting, problems: &mut Vec<Problem>) -> Effective {
         if let Some(value) = self.settings.get(setting.name) {
             // Text that is not Unicode must not count as given: it is reported, and the default is parsed instead.
@@ -503,7 +505,7 @@ impl RawEnvironment {
         Effective { text, source: Source::Default }
     }
 
-    /// systemd gives several folders separated by colons; the first is ours.
+    /// Returns the state folder. systemd gives several folders separated by colons; the first is ours.
     fn state_directory(&self) -> String {
         let folders = self.state_directory.as_ref().map(|value| value.to_string_lossy().into_owned());
         match folders.as_deref().and_then(|folders| folders.split(':').next()) {
@@ -553,7 +555,7 @@ fn read(mut given: RawEnvironment) -> Result<Settings, Vec<Problem>> {
     }
 }
 
-/// A setting's value, or `None` and a problem.
+/// Returns the setting's value, or `None` and adds a problem.
 fn parse_one<T>(
     setting: &Setting,
     value: &Effective,

@@ -1,6 +1,6 @@
-//! What `DATABASE_URL` says: PostgreSQL's connection string, as libpq reads it.
+//! Parses `DATABASE_URL`: PostgreSQL's connection string, with the rules of libpq.
 //!
-//! The client crate reads all of it but what is about certificates and files; those words are taken out here before it
+//! The client crate parses all of it except the options for certificates and files; those are taken out here before it
 //! sees the rest: `sslmode=verify-ca` and `verify-full`, `sslrootcert`, `sslcert`, `sslkey`, and one of our own,
 //! `password_file`, which `DATABASE_PASSWORD_FILE` adds. No error text holds a value that may be a password.
 
@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use postgres::config::{Host, SslMode};
 
-/// The words that the client crate does not know.
+/// The options that are taken out before the client crate parses the rest.
 const OURS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", PASSWORD_FILE];
 
-/// A file with nothing but the password, read again for each connection.
+/// The option for a file that contains only the password and is read again for each connection.
 const PASSWORD_FILE: &str = "password_file";
 
-/// What is said of a URL in which more than the host follows an `@`: its parts cannot be told apart, so none is shown.
+/// The error for a URL with a second `@`: its parts cannot be determined, so none is shown.
 const SECOND_AT: &str = "has more than one @: write an @ in a user, password or file name as %40, or put the password into \
                          the file that RIB_INGESTER_DATABASE_PASSWORD_FILE names";
 
-/// libpq's options that the client crate does not know. Any other unknown word may be part of a password with a blank or a `&`
-/// in it, and is not repeated.
+/// libpq's options that the client crate does not know. Any other unknown option may be part of a password with a blank
+/// or a `&` in it, and is not repeated in an error.
 const NOT_KNOWN: [&str; 20] = [
     "client_encoding",
     "fallback_application_name",
@@ -45,57 +45,58 @@ const NOT_KNOWN: [&str; 20] = [
     "sslsni",
 ];
 
-/// A connection string, read.
+/// A parsed connection string.
 #[derive(Clone)]
 pub struct ConnInfo {
-    /// Everything that the client crate knows; its `ssl_mode` is what [`ConnInfo::tls`] comes to.
+    /// Everything that the client crate parses; its `ssl_mode` follows from [`ConnInfo::tls`].
     pub config: postgres::Config,
-    /// How the server is met.
+    /// The TLS settings.
     pub tls: Tls,
-    /// A file with the password.
+    /// The file that contains the password, if there is one.
     pub password_file: Option<PathBuf>,
 }
 
-/// How far TLS is asked for, and what with.
+/// The TLS mode and the certificates for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// `sslmode`.
+    /// `sslmode`: the level of protection.
     pub mode: Mode,
-    /// `sslrootcert`.
+    /// `sslrootcert`: the authorities that are trusted.
     pub roots: Option<Roots>,
-    /// `sslcert` and `sslkey`: the client's own certificate chain and key, PEM.
+    /// `sslcert` and `sslkey`: the files of the client's own certificate chain and key, PEM.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// `sslmode`.
+/// The values of `sslmode`, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Never.
+    /// No TLS.
     Disable,
-    /// If the server has it, whoever it is.
+    /// TLS if the server supports it, without verifying the server.
     Prefer,
-    /// Always, whoever the server is.
+    /// TLS is required, without verifying the server.
     Require,
-    /// Always, with a certificate of an authority that is named.
+    /// TLS is required, with a certificate of a trusted authority.
     VerifyCa,
-    /// Always, with such a certificate for this host's name.
+    /// TLS is required, with such a certificate for this host's name.
     VerifyFull,
 }
 
-/// Whose certificates are believed.
+/// The trusted authorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Roots {
-    /// The operating system's.
+    /// Those of the operating system.
     System,
     /// Those in a PEM file.
     File(PathBuf),
 }
 
 impl ConnInfo {
-    /// Reads a URL or `key=value` string.
+    /// Parses a URL or a `key=value` string.
     ///
     /// # Errors
-    /// What is wrong, in words that hold no value but those of `sslmode`, and no part of a password that is written wrong.
+    /// The string is not valid. The text is the reason; it contains no value but that of `sslmode`, and no part of a
+    /// password that is written incorrectly.
     pub fn parse(text: &str) -> Result<ConnInfo, String> {
         let (rest, ours) = match query_of(text) {
             Some(_) if text.matches('@').count() > 1 => return Err(SECOND_AT.to_owned()),
@@ -108,7 +109,7 @@ impl ConnInfo {
             in_public(&why)
         })?;
         if config.get_hosts().is_empty() {
-            // An address is as good a name, and the certificate is compared with it.
+            // An address serves as the name: the certificate is compared with it.
             let addresses: Vec<_> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
             if addresses.is_empty() {
                 return Err("names no host".to_owned());
@@ -127,7 +128,7 @@ impl ConnInfo {
         Ok(ConnInfo { config, tls, password_file: last(PASSWORD_FILE).map(PathBuf::from) })
     }
 
-    /// The target in libpq's words, without the password.
+    /// Returns the target in libpq's `key=value` form, without the password.
     pub fn describe(&self) -> String {
         let config = &self.config;
         let hosts: Vec<String> = config.get_hosts().iter().map(host_text).collect();
@@ -143,7 +144,8 @@ impl ConnInfo {
     }
 }
 
-/// The same string with the file that holds the password, which is read again for each connection.
+/// Returns the connection string with the option for the file that contains the password, which is read again for each
+/// connection.
 pub fn with_password_file(text: &str, file: &Path) -> String {
     let file = file.to_string_lossy();
     match query_of(text) {
@@ -161,7 +163,8 @@ impl Tls {
             "system" => Roots::System,
             file => Roots::File(file.into()),
         });
-        // As libpq: who names authorities has them looked at, and the system's know far too many servers to be enough.
+        // As in libpq: naming authorities enables their verification, and the system's have signed far too many servers
+        // for verification without the name.
         let mode = match (mode, &roots) {
             (None, Some(Roots::System)) => Mode::VerifyFull,
             (None, Some(Roots::File(_)) | None) => Mode::Prefer,
@@ -196,7 +199,7 @@ impl Mode {
         })
     }
 
-    /// libpq's word for it.
+    /// Returns libpq's name of the mode.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Disable => "disable",
@@ -208,8 +211,8 @@ impl Mode {
     }
 }
 
-/// The client crate's text about a connection string, without a word that may be part of a password. Its texts hold no
-/// values, but where a value is quoted wrongly the rest of it is taken for a key.
+/// Returns the client crate's error about a connection string, without a word that may be part of a password. Its texts
+/// hold no values, but after a value that is quoted incorrectly the rest of it is taken for a key.
 fn in_public(why: &str) -> String {
     const UNKNOWN: &str = "unknown option `";
     let Some((_, rest)) = why.split_once(UNKNOWN) else { return why.to_owned() };
@@ -223,7 +226,7 @@ fn in_public(why: &str) -> String {
     }
 }
 
-/// A host name, an address or a socket folder.
+/// Returns the text of a host: its name, its address or the folder of its socket.
 pub fn host_text(host: &Host) -> String {
     match host {
         Host::Tcp(name) => name.clone(),
@@ -232,16 +235,17 @@ pub fn host_text(host: &Host) -> String {
     }
 }
 
-/// Where the query of a URL begins, with its `?`; the end if it has none. `None`: it is no URL.
+/// Returns the index at which the query of a URL begins, with its `?`; the end if it has none. `None` if the text is
+/// not a URL.
 fn query_of(text: &str) -> Option<usize> {
     let body = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme))?;
     let begin = text.len() - body.len();
-    // A password may hold anything but `@`.
+    // A password may contain any character but `@`.
     let host = begin + body.find('@').map_or(0, |at| at + 1);
     Some(text[host..].find('?').map_or(text.len(), |at| host + at))
 }
 
-/// The URL without the words that are ours, and those.
+/// Splits a URL into the URL without [`OURS`], and those options.
 fn split_url(text: &str, query: usize) -> (String, Vec<(String, String)>) {
     let (mut rest, mut ours, mut separator) = (text[..query].to_owned(), Vec::new(), '?');
     for word in text[query..].trim_start_matches('?').split('&').filter(|word| !word.is_empty()) {
@@ -258,7 +262,7 @@ fn split_url(text: &str, query: usize) -> (String, Vec<(String, String)>) {
     (rest, ours)
 }
 
-/// The same for a `key=value` string. What cannot be read is left to the client crate, which says what is wrong with it.
+/// The same for a `key=value` string. One that cannot be parsed is left to the client crate, which reports the error.
 fn split_keywords(text: &str) -> (String, Vec<(String, String)>) {
     let Some(words) = keywords(text) else { return (text.to_owned(), Vec::new()) };
     let (ours, others): (Vec<_>, Vec<_>) = words.into_iter().partition(|(key, _)| OURS.contains(&key.as_str()));
@@ -270,7 +274,8 @@ fn split_keywords(text: &str) -> (String, Vec<(String, String)>) {
     (rest, ours)
 }
 
-/// `key = value` pairs: a value may stand in single quotes, and a backslash takes the next character as it is.
+/// Splits `key = value` pairs; `None` if they are malformed. A value may be in single quotes, and a backslash makes the
+/// next character literal.
 fn keywords(text: &str) -> Option<Vec<(String, String)>> {
     let mut words = Vec::new();
     let mut left = text.trim_start();

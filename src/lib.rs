@@ -1,8 +1,8 @@
-//! rib-ingester: BGP Monitoring Protocol in, PostgreSQL tables out. This page is the map of the house.
+//! rib-ingester: BGP Monitoring Protocol in, PostgreSQL tables out. This page is the map of the code.
 //!
-//! Bytes become messages ([`wire`]), messages become route changes ([`session`]), route changes ride bounded channels
-//! ([`pipeline`]) to writers that own a database connection each ([`store`]). A thread is a loop over its input; it ends
-//! when its input ends.
+//! Bytes become messages ([`wire`]), messages become route changes ([`session`]), and bounded channels ([`pipeline`])
+//! carry route changes to writers, each with its own database connection ([`store`]). A thread is a loop over its
+//! input; it ends when its input ends.
 //!
 //! ```text
 //!  router --TCP--> [bmp-..] -+             events of a router: bounded
@@ -24,30 +24,31 @@
 //! | `model` | the vocabulary of routes | nothing of ours |
 //! | `wire` | bytes to messages; pure | `model` |
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
-//! | `metrics` | what is counted: plain atomics | `model` |
-//! | `quarantine` | files of what could not be stored | nothing of ours |
+//! | `metrics` | the counters: plain atomics | `model` |
+//! | `quarantine` | files of data that could not be stored | nothing of ours |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `quarantine` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
-//! | `spool` | what routers said while the database could not take it, on disk | `model`, `quarantine` |
+//! | `spool` | router input that waits on disk while the database cannot accept it | `model`, `quarantine` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
-//! | `conninfo` | what a connection string says | nothing of ours |
-//! | `tls` | certificates, keys and what is believed of them | `conninfo` |
+//! | `conninfo` | parses connection strings | nothing of ours |
+//! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
-//! Invariants (`tests/project/tidy.rs` holds the sources to the table and to the first one): `wire` has no I/O, no clock, no log and
-//! no SQL. One router always maps to one state writer and one event writer, so its rows are written in the order it said
-//! them, and history leads: the events of some input are stored before its routes are. A thread that receives from a pipeline
-//! channel never sends into one: no cycle, no deadlock. A full channel blocks
-//! the session; when that takes too long its socket is read into the spool, and by the session from there: nothing is
-//! dropped to make room, nothing is overtaken. What a session read is kept until the writers have stored what it changed,
-//! so a stop can bring it to the spool. Only a Termination or a Loc-RIB Peer Down removes a
-//! router's routes at once; a lost connection leaves them for the stale time. Times in the database are the database's own, but
-//! for `received_at` and `router_time`.
+//! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no
+//! clock, no log and no SQL. One router always maps to one state writer and one event writer, so its rows are written
+//! in the order in which it sent them, and history leads: the events of some input are stored before its routes are. A
+//! thread that receives from a pipeline channel never sends into one: no cycle, no deadlock. A full channel blocks the
+//! session; when that takes too long, its socket is read into the spool, and the session reads from there: nothing is
+//! dropped to make room, nothing is overtaken. A session's input is kept until the writers have stored its changes, so
+//! that a stop can save it to the spool. Only a Termination or a Loc-RIB Peer Down removes a router's routes
+//! immediately; a lost connection leaves them for the stale time. Times in the database are the database's own, except
+//! `received_at` and `router_time`.
 
-// `println!` panics where nobody reads, `eprintln!` where standard error is full: `cli::print` and `cli::say` do not.
+// `println!` panics when standard output is closed, `eprintln!` when standard error is full: `cli::print` and
+// `cli::say` do not.
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod capture;

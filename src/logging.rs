@@ -1,9 +1,10 @@
 //! Log lines on standard error: filter, fold, format.
 //!
-//! A record passes the filter in force (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then `fold`, which
-//! turns repeats within a minute into one summary, then the writer. On a terminal or in a file a line is
-//! `2026-01-31T12:00:00.000Z info  router 10.0.0.2: ...`; under systemd's journal, which stamps time and priority itself,
-//! it is `<6>router 10.0.0.2: ...`; as JSON `{"time":..,"level":..,"target":..,"message":..}` (`LOG_FORMAT`). Text from routers never breaks a line: what is not seen is escaped.
+//! A record passes the active filter (`LOG`, or `LOG_FILTER_FILE`, which SIGHUP reads again), then `fold`, which turns
+//! repeats within a minute into one summary, then the writer. On a terminal or in a file a line is
+//! `2026-01-31T12:00:00.000Z info  router 10.0.0.2: ...`; under systemd's journal, which stamps time and priority
+//! itself, it is `<6>router 10.0.0.2: ...`; as JSON `{"time":..,"level":..,"target":..,"message":..}` (`LOG_FORMAT`).
+//! Text from routers never breaks a line: invisible characters are escaped.
 
 mod fold;
 
@@ -20,7 +21,7 @@ use crate::config::{Journal, LogFormat, Problem, Settings, allow, value};
 use crate::model::text::printable;
 use fold::{Folds, Line, Verdict};
 
-/// The longest `LOG_FILTER_FILE` that is read, in bytes.
+/// The maximum size of `LOG_FILTER_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// The program's logger. One exists per process, forever: the `log` crate holds it by reference.
@@ -32,10 +33,10 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Starts logging by `LOG` or `LOG_FILTER_FILE`. Later calls in one process have no effect.
+    /// Starts logging with `LOG` or `LOG_FILTER_FILE`. Later calls in one process have no effect.
     ///
     /// # Errors
-    /// A `LOG_FILTER_FILE` that cannot be used.
+    /// `LOG_FILTER_FILE` cannot be read or is invalid.
     pub fn start(settings: &Settings) -> Result<&'static Logging, Problem> {
         let filter = read_filter(settings)?;
         let level = filter.filter();
@@ -50,10 +51,10 @@ impl Logging {
         Ok(logging)
     }
 
-    /// Reads `LOG_FILTER_FILE` again. A bad file keeps the old filter.
+    /// Reads `LOG_FILTER_FILE` again. An invalid file keeps the old filter.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// `LOG_FILTER_FILE` cannot be read or is invalid.
     pub fn reload(&self, settings: &Settings) -> Result<LevelFilter, Problem> {
         let filter = read_filter(settings)?;
         let level = filter.filter();
@@ -62,7 +63,7 @@ impl Logging {
         Ok(level)
     }
 
-    /// Writes the summaries of repeats whose minute is over. To be called now and then, so that the last repeats of a
+    /// Writes the summaries of repeats whose minute is over. It is called periodically, so that the last repeats of a
     /// flood are reported even if nothing else is logged after it.
     pub fn write_due_summaries(&self) {
         let due = self.folds().due(Instant::now());
@@ -94,7 +95,7 @@ impl Log for Logging {
             return;
         }
         let text = printable(&record.args().to_string()).into_owned();
-        // Who asked for debug lines wants each of them.
+        // Debug and trace lines are never folded: they were asked for.
         if record.level() > Level::Info {
             return self.write(record.level(), record.target(), &text);
         }
@@ -112,7 +113,7 @@ impl Log for Logging {
         }
     }
 
-    /// Writes all summaries, due or not: the program ends.
+    /// Writes all summaries, due or not, at the end of the program.
     fn flush(&self) {
         let all = self.folds().all();
         self.write_all(all);
@@ -141,7 +142,7 @@ fn read_file(path: &Path) -> Result<String, String> {
     value::log_filter(&filters.join(","))
 }
 
-/// How lines are written, once `auto` is settled.
+/// The format of lines, once `auto` is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Text,
@@ -160,7 +161,7 @@ fn format_of(settings: &Settings) -> Format {
 
 fn writer(format: Format) -> env_logger::Logger {
     let mut builder = env_logger::Builder::new();
-    // The filter stands before the folding; what comes here is to be written.
+    // The filter is applied before folding; every line that arrives here is written.
     builder.filter_level(LevelFilter::Trace);
     builder.format(move |out, record| {
         match format {
@@ -176,7 +177,7 @@ fn writer(format: Format) -> env_logger::Logger {
     builder.build()
 }
 
-/// In the order in which people read, which a map would not keep.
+/// Formats a record with its fields in reading order, which a map would not keep.
 fn json(time: &str, record: &Record<'_>) -> String {
     let message = record.args().to_string();
     let pairs = [("time", time), ("level", word(record.level())), ("target", record.target()), ("message", &message)];
@@ -194,7 +195,7 @@ fn word(level: Level) -> &'static str {
     }
 }
 
-/// The number of syslog's severity (RFC 5424 section 6.2.1), as systemd reads it at the front of a line.
+/// Returns the syslog severity (RFC 5424 section 6.2.1), which systemd reads at the start of a line.
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -204,8 +205,8 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// `$JOURNAL_STREAM` is inherited by children whose standard error goes elsewhere: only if it names the device and
-/// inode of our own standard error does the journal read us.
+/// Returns whether the journal reads our standard error. Children whose standard error is redirected inherit
+/// `$JOURNAL_STREAM`, so it must name the device and inode of our own standard error.
 fn is_journal(journal: &Journal) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Some(expected) = &journal.0 else { return false };

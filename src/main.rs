@@ -7,7 +7,7 @@ use clap::Parser;
 use rib_ingester::cli::{self, Arguments};
 
 fn main() -> ExitCode {
-    // Wrong use ends here with exit code 2, `--help` with 0.
+    // Wrong usage ends here with exit code 2, `--help` with 0.
     let arguments = Arguments::parse();
     let result = cli::run(arguments);
     log::logger().flush();

@@ -1,8 +1,8 @@
-//! What has to be done now and then: tomorrow's partition, retention, the summary, statistics, daily snapshots.
+//! Periodic tasks: tomorrow's partition, retention, the summary, statistics, daily snapshots.
 //!
-//! One collector of those that share a database does it, under an advisory lock; partitions are made by each, because
-//! without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`), and a step
-//! that fails is tried again at the next run and keeps none of the others from theirs.
+//! One of the collectors that share a database does them, under an advisory lock; each collector creates partitions,
+//! because without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`),
+//! and a step that fails is tried again at the next run and prevents none of the others.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,63 +17,64 @@ use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
 use crate::store::{self, Client, Recovery, add_path, maintenance, partitions, sessions, snapshots};
 
-/// How long `session_events` are kept, or as long as `route_events` if that is longer: a table's mass removal is there.
+/// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
+/// the removal of whole tables.
 const SESSION_EVENTS_DAYS: u32 = 400;
 
-/// How long a peer that is gone is remembered.
+/// The number of days for which a peer that is gone is remembered.
 const PEERS_DAYS: u32 = 400;
 
-/// How it is called in the log and in `pg_stat_activity`.
+/// The thread's name, in the log and in `pg_stat_activity`.
 const THREAD: &str = "maintenance";
 
 /// The pause after a run that failed as a whole, if the interval is not shorter.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 
-/// How long a run may take; one statement of it has half an hour.
+/// The longest time that a run may take; one statement of it has half an hour.
 const STANDSTILL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How often a waiting thread looks whether the collector stops.
+/// The interval at which a waiting thread checks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// What maintenance needs to know.
+/// The options of maintenance.
 #[derive(Clone)]
 pub struct MaintenanceOptions {
-    /// Where PostgreSQL is.
+    /// The connection string of PostgreSQL.
     pub database_url: String,
     /// The days of history before today that are kept; 0: all of them.
     pub retention_days: u32,
-    /// Whether all routes are copied once a day.
+    /// True if all routes are copied once a day.
     pub daily_snapshots: bool,
     /// The time from the start of one run to the start of the next.
     pub interval: Duration,
-    /// Where it is counted.
+    /// The meters that count the runs.
     pub meters: Arc<Meters>,
-    /// Who is told when the database is away.
+    /// The health to which an unavailable database is reported.
     pub health: Arc<Health>,
 }
 
-/// What one run did.
+/// The results of one run.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Names of new partitions.
     pub created: Vec<String>,
     /// Names of dropped partitions.
     pub dropped: Vec<String>,
-    /// Another collector holds the lock and does everything but the partitions.
+    /// True if another collector holds the lock and does everything but the partitions.
     pub is_elsewhere: bool,
     /// The tables copied into today's snapshot: router, table, routes.
     pub snapshots: Vec<(RouterId, Arc<str>, u64)>,
-    /// Whether `route_summary` was refreshed.
+    /// True if `route_summary` was refreshed.
     pub refreshed: bool,
-    /// Rows of `session_events` that were too old.
+    /// Rows of `session_events` that were removed because of their age.
     pub forgotten: u64,
-    /// What somebody made of the partitions that has to be put right by hand.
+    /// Manual changes to the partitions that have to be repaired by hand.
     pub remarks: Vec<String>,
-    /// What failed and will be tried again, in words.
+    /// Steps that failed and will be tried again, in words.
     pub failures: Vec<String>,
 }
 
-/// Runs at once and then at every interval until the collector stops.
+/// Runs immediately and then at every interval until the collector stops.
 pub fn run(options: &MaintenanceOptions, stop: &Stop) {
     let pulse = options.meters.pulse(THREAD, STANDSTILL_MAX);
     let mut is_failing = false;
@@ -114,17 +115,17 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             }
         };
         pulse.rest();
-        // When the database took something from somebody else, it is worth another try.
+        // If the database has answered another thread, a retry is worthwhile.
         while !stop.is_stopping() && started.elapsed() < pause && !(is_away && options.health.answered() != answered) {
             std::thread::sleep(STOP_POLL.min(pause));
         }
     }
 }
 
-/// One run: what the `maintenance` command does, and the thread at every interval.
+/// Does one run, as the `maintenance` command and the thread at every interval do.
 ///
 /// # Errors
-/// The connection broke; what a single step says is in [`Report::failures`].
+/// The connection broke; failures of single steps are in [`Report::failures`].
 pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Report> {
     let mut report = Report::default();
     let today = partitions::today(client)?;
@@ -169,8 +170,8 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     Ok(report)
 }
 
-/// Whether two clocks name days too far apart for midnight to be the reason. A clock that is wrong by years, as after a
-/// battery ran out, must not make all history look old.
+/// Returns whether the days of two clocks differ by more than midnight explains. A clock that is wrong by years, as
+/// after a battery failure, must not make all history look old.
 fn is_far_from(one: Date, other: Date) -> bool {
     const DAYS_MAX: i32 = 1;
     one.since(other).map_or(true, |apart| apart.get_days().abs() > DAYS_MAX)

@@ -1,11 +1,10 @@
-//! What the collector counts: plain atomics, written where things happen, read by `http` and by the supervisor.
+//! The collector's counters: plain atomics, written where events happen, read by `http` and by the supervisor.
 //!
-//! A counter is one relaxed addition, and per message rather than per route wherever a message has many, so counting costs
-//! the path of the routes nothing that can be measured. What is exported under which name stands in
-//! `http::exposition`.
+//! A counter costs one relaxed addition, per message rather than per route where a message has many, so counting has no
+//! measurable cost on the path of the routes. `http::exposition` defines the exported names.
 //!
 //! Nothing here grows without a limit: [`ROUTERS_MAX`] routers have meters of their own, the rest share one called
-//! `(others)`; a router's tables leave with the table; kinds are words of this program, never text from a router.
+//! `(others)`; a table's meter is removed with the table; kinds are words of this program, never text from a router.
 
 pub mod heartbeat;
 mod lag;
@@ -23,7 +22,7 @@ pub use lag::{LAG_BUCKETS, Lag, LagCounts};
 pub use router::{RouterMeter, TableMeter};
 pub use statistics::{PeerStatistics, STATISTICS_MAX, StatisticKey};
 
-/// So many routers have meters of their own. A router may call itself by a new identifier in every session.
+/// The maximum number of routers that have meters of their own. A router may use a new identifier in every session.
 pub const ROUTERS_MAX: usize = 4_096;
 
 /// The name of the meter that routers beyond [`ROUTERS_MAX`] share.
@@ -39,22 +38,22 @@ impl Number {
         self.0.fetch_add(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Takes one away, not below zero.
+    /// Subtracts one, not below zero.
     pub fn lower(&self) {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| value.checked_sub(1));
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Sets it to a moment, in microseconds since 1970.
+    /// Sets the value to a time, in microseconds since 1970.
     pub fn set_time(&self, time: Timestamp) {
         self.set(u64::try_from(time.unix_micros()).unwrap_or(0));
     }
 
-    /// Its value.
+    /// Returns the value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -65,32 +64,32 @@ impl Number {
 pub struct CounterByLabel(Mutex<BTreeMap<&'static str, u64>>);
 
 impl CounterByLabel {
-    /// Counts one.
+    /// Adds one to a kind.
     pub fn count(&self, kind: &'static str) {
         self.add(kind, 1);
     }
 
-    /// Counts so many.
+    /// Adds `by` to a kind.
     pub fn add(&self, kind: &'static str, by: u64) {
         *lock(&self.0).entry(kind).or_default() += by;
     }
 
-    /// All kinds that were met.
+    /// Returns the counts of all kinds that occurred.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         lock(&self.0).iter().map(|(kind, count)| (*kind, *count)).collect()
     }
 }
 
-/// Everything that one collector counts.
+/// All counters of one collector.
 #[derive(Debug)]
 pub struct Meters {
-    /// When the process started.
+    /// The start time of the process.
     pub started: Timestamp,
-    /// Connections that were not let in, by reason.
+    /// Refused connections, by reason.
     pub refused: CounterByLabel,
-    /// What the supervisor and maintenance measure now and then.
+    /// Values that the supervisor and maintenance measure periodically.
     pub process: ProcessMeter,
-    /// What waits on the disk.
+    /// The input that waits on disk.
     pub spool: SpoolMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
@@ -98,56 +97,56 @@ pub struct Meters {
     parts: Mutex<BTreeMap<&'static str, ComponentStatus>>,
 }
 
-/// What there is once per process.
+/// Values that exist once per process.
 #[derive(Debug, Default)]
 pub struct ProcessMeter {
     /// Open BMP connections.
     pub connections: Number,
     /// Connections that were closed without a byte.
     pub silent_connections: Number,
-    /// The end of the last maintenance run that went well, microseconds since 1970; 0: none yet.
+    /// The end of the last successful maintenance run, in microseconds since 1970; 0: none yet.
     pub maintenance_done: Number,
-    /// How long it took, microseconds.
+    /// The duration of that run, in microseconds.
     pub maintenance_took: Number,
     /// Steps of maintenance that failed.
     pub maintenance_failures: Number,
-    /// Partitions of `route_events`.
+    /// The number of partitions of `route_events`.
     pub partitions: Number,
-    /// Their bytes with indexes.
+    /// The size of these partitions including indexes, in bytes.
     pub partition_bytes: Number,
-    /// Bytes of the whole database.
+    /// The size of the whole database, in bytes.
     pub database_bytes: Number,
-    /// Routes that a table may hold in one family; 0: any number.
+    /// The maximum number of routes of a table in one family; 0: unlimited.
     pub table_routes_max: Number,
     /// Routers of this database whose collector is not alive.
     pub routers_without_collector: Number,
 }
 
-/// What the spool holds and what happened to it, as the supervisor measured it last.
+/// The contents of the spool and its events, as the supervisor measured them last.
 #[derive(Debug, Default)]
 pub struct SpoolMeter {
-    /// Bytes on the disk.
+    /// Bytes on disk.
     pub bytes: Number,
-    /// Bytes that it may take; 0: there is no spool.
+    /// The maximum number of bytes; 0: there is no spool.
     pub bytes_max: Number,
-    /// Segment files on the disk.
+    /// Segment files on disk.
     pub segments: Number,
     /// Streams, one per session whose input waits.
     pub streams: Number,
-    /// When the oldest message that waits was received, microseconds since 1970; 0: none waits.
+    /// The time at which the oldest waiting message was received, in microseconds since 1970; 0: none waits.
     pub oldest: Number,
     /// Bytes appended since the start.
     pub appended_bytes: Number,
     /// Bytes that could not be read back since the start.
     pub damaged_bytes: Number,
-    /// How often input of a session was lost since the start.
+    /// The number of times that input of a session was lost since the start.
     pub gaps: Number,
-    /// How often the disk refused to be written since the start.
+    /// The number of failed writes to the disk since the start.
     pub write_errors: Number,
 }
 
 impl SpoolMeter {
-    /// How long the oldest message has been waiting; zero when none does.
+    /// Returns the time for which the oldest message has been waiting; zero when none waits.
     pub fn oldest_age(&self, now: Timestamp) -> Duration {
         let oldest = self.oldest.get();
         if oldest == 0 {
@@ -157,16 +156,16 @@ impl SpoolMeter {
     }
 }
 
-/// What waits in front of one writer.
+/// The fill level of one writer's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// Items that wait.
+    /// The number of waiting items.
     pub waiting: usize,
-    /// Items that may wait.
+    /// The maximum number of waiting items.
     pub capacity: usize,
 }
 
-/// Whether one part of the collector does its work; if not, why.
+/// The status of one component of the collector; an error says why it does not work.
 pub type ComponentStatus = Result<(), String>;
 
 impl Default for Meters {
@@ -185,12 +184,12 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// The meter of a router, made if there is none yet.
+    /// Returns the meter of a router, created if necessary.
     pub fn router(&self, router: &RouterId) -> Arc<RouterMeter> {
         let mut routers = lock(&self.routers);
         let others = RouterId::new(OTHERS);
         if routers.len() >= ROUTERS_MAX && !routers.contains_key(router) {
-            // One that has not connected yet makes room.
+            // A router that has not connected yet makes room.
             let idle = routers.iter().find(|(_, meter)| meter.sessions.get() == 0 && Arc::strong_count(meter) == 1);
             if let Some(idle) = idle.map(|(router, _)| router.clone()).filter(|idle| *idle != others) {
                 routers.remove(&idle);
@@ -200,8 +199,8 @@ impl Meters {
         Arc::clone(routers.entry(key.clone()).or_default())
     }
 
-    /// Only `owned` routers keep their meters, beside those that have a session or are in use at this moment: one that another
-    /// collector has taken, or that was forgotten, leaves with its series.
+    /// Removes the meters of routers that are neither `owned` nor have a session nor are in use at this moment: a
+    /// router that another collector has taken over, or that was forgotten, is removed with its series.
     pub fn keep(&self, owned: &BTreeSet<&RouterId>) {
         let others = RouterId::new(OTHERS);
         lock(&self.routers).retain(|router, meter| {
@@ -209,51 +208,51 @@ impl Meters {
         });
     }
 
-    /// The meter of a router that has one of its own.
+    /// Returns the meter of a router that has one of its own.
     pub fn known_router(&self, router: &RouterId) -> Option<Arc<RouterMeter>> {
         lock(&self.routers).get(router).map(Arc::clone)
     }
 
-    /// All routers by identifier.
+    /// Returns all routers by identifier.
     pub fn routers(&self) -> Vec<(RouterId, Arc<RouterMeter>)> {
         lock(&self.routers).iter().map(|(router, meter)| (router.clone(), Arc::clone(meter))).collect()
     }
 
-    /// A pulse for a thread that must not stand still for `limit`, `name` for the log.
+    /// Creates a heartbeat for a thread that must not stall for longer than `limit`; `name` identifies it in reports.
     pub fn pulse(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
         let pulse = Arc::new(Heartbeat::new(name, limit));
         lock(&self.pulses).push(Arc::clone(&pulse));
         pulse
     }
 
-    /// All pulses.
+    /// Returns all heartbeats.
     pub fn pulses(&self) -> Vec<Arc<Heartbeat>> {
         lock(&self.pulses).clone()
     }
 
-    /// Notes what waits in front of a writer.
+    /// Records the fill level of a writer's queue.
     pub fn set_queue(&self, writer: &str, queue: Queue) {
         lock(&self.queues).insert(writer.to_owned(), queue);
     }
 
-    /// The queues by writer.
+    /// Returns the queues by writer.
     pub fn queues(&self) -> BTreeMap<String, Queue> {
         lock(&self.queues).clone()
     }
 
-    /// Notes whether a part of the collector does its work: what `/readyz` answers. Known parts are `database`, `schema`,
+    /// Records the status of a component, which `/readyz` reports. Known components are `database`, `schema`,
     /// `writers`, `threads` and `spool`.
     pub fn set_part(&self, name: &'static str, part: ComponentStatus) {
         lock(&self.parts).insert(name, part);
     }
 
-    /// All parts.
+    /// Returns the status of all components.
     pub fn parts(&self) -> BTreeMap<&'static str, ComponentStatus> {
         lock(&self.parts).clone()
     }
 }
 
-/// A panic elsewhere leaves these maps whole: every change is a single insert.
+/// Locks a map. A panic elsewhere leaves these maps consistent: every change is a single insert.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -263,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_routers_of_this_collector_and_connected_ones_keep_their_meters() {
+    fn only_connected_routers_of_this_one_keep_meters() {
         let meters = Meters::default();
         let [owned, taken, connected] = ["owned", "taken", "connected"].map(RouterId::new);
         for router in [&owned, &taken, &connected] {
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_that_connects_has_a_meter_though_lost_ones_fill_the_room() {
+    fn a_new_router_has_a_meter_when_lost_ones_fill_up() {
         let meters = Meters::default();
         for i in 0..ROUTERS_MAX {
             meters.router(&RouterId::new(&format!("lost-{i}"))).is_known(None, Some("lost"));

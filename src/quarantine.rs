@@ -1,20 +1,21 @@
-//! What could not be stored, kept for a bug report: raw BMP messages in `<state dir>/rejected/<router>.bmp`, which `decode`
-//! reads, and rows as lines of text in `<router>.rows`.
+//! Keeps messages and rows that could not be stored for a bug report: raw BMP messages in `<state
+//! dir>/rejected/<router>.bmp`, which `decode` reads, and rows as lines of text in `<router>.rows`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A file grows to this many bytes and no further.
+/// The most bytes that one file may grow to.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// So many files there may be: routers name themselves, and one that deviations may do so again and again.
+/// The most files in the folder: routers choose their own names, and a misbehaving one may choose new ones again and
+/// again.
 const FILES_MAX: usize = 1_000;
 
-/// How long a file's name may be before its ending, characters.
+/// The most characters in a file's name before its ending.
 const NAME_LENGTH_MAX: usize = 200;
 
-/// One router's file, opened when there is something to be kept.
+/// One router's file, opened when there is something to append.
 #[derive(Debug)]
 pub struct RejectedFile {
     path: PathBuf,
@@ -22,9 +23,9 @@ pub struct RejectedFile {
 }
 
 impl RejectedFile {
-    /// The file of this router in `folder`, which need not exist yet.
+    /// Returns the file of this router in `folder`, which need not exist yet.
     pub fn new(folder: &Path, router: &str, ending: &str) -> RejectedFile {
-        // An identifier may be any text: what could lead out of the folder becomes an underscore.
+        // An identifier may be any text: a character that could lead out of the folder becomes an underscore.
         let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
         let name: String = router.chars().map(safe).take(NAME_LENGTH_MAX).collect();
         let name = name.trim_start_matches('.');
@@ -32,15 +33,15 @@ impl RejectedFile {
         RejectedFile { path: folder.join(format!("{name}.{ending}")), file: None }
     }
 
-    /// Where the bytes go.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends the bytes if the file may grow by all of them; whether it may.
+    /// Appends the bytes if the file may grow by all of them; returns whether it may.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file or its folder cannot be created, opened or written.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -57,7 +58,7 @@ impl RejectedFile {
     }
 }
 
-/// `None`: it would be one file too many.
+/// Opens or creates the file. `None` if it does not exist and the folder already has [`FILES_MAX`] files.
 fn open(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.append(true);

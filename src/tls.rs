@@ -1,6 +1,6 @@
-//! TLS as the collector uses it: towards PostgreSQL as a client, towards routers as a server.
+//! TLS of the collector: as a client of PostgreSQL, and as a server for routers.
 //!
-//! Files are PEM and are read when a configuration is made, so a new configuration takes renewed files. TLS 1.2 and 1.3
+//! Files are PEM and are read when a configuration is made, so a new configuration uses renewed files. TLS 1.2 and 1.3
 //! (RFC 5246, RFC 8446), with the cryptography of `ring`, which needs nothing at run time and builds with musl.
 
 mod acceptor;
@@ -19,13 +19,13 @@ pub use acceptor::{Acceptor, Files};
 
 use crate::conninfo::{Mode, Roots, Tls};
 
-/// What PostgreSQL calls itself in ALPN; servers since 17 insist on it for direct TLS.
+/// PostgreSQL's protocol name in ALPN; servers since version 17 require it for direct TLS.
 const ALPN_POSTGRESQL: &[u8] = b"postgresql";
 
-/// The client's side, for PostgreSQL; `None` where TLS is not wanted.
+/// Returns the client configuration for PostgreSQL; `None` where TLS is disabled.
 ///
 /// # Errors
-/// A file that cannot be read or holds something else, in words.
+/// A file cannot be read or its content is not of the expected kind; the text names it and the reason.
 pub fn client(tls: &Tls) -> Result<Option<ClientConfig>, String> {
     let verifier = match (tls.mode, &tls.roots) {
         (Mode::Disable, _) => return Ok(None),
@@ -48,10 +48,11 @@ pub fn client(tls: &Tls) -> Result<Option<ClientConfig>, String> {
     Ok(Some(config))
 }
 
-/// The server's side, for routers. With `client_authorities` a router needs a certificate of one of them.
+/// Returns the server configuration for routers. With `client_authorities` a router needs a certificate signed by one
+/// of them.
 ///
 /// # Errors
-/// A file that cannot be read or holds something else, in words.
+/// A file cannot be read or its content is not of the expected kind; the text names it and the reason.
 fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result<ServerConfig, String> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -82,7 +83,7 @@ fn roots(named: &Roots) -> Result<RootCertStore, String> {
             }
         }
         Roots::System => {
-            // Some certificates of a system are always note_anomaly; what counts is whether there are any.
+            // Some certificates of a system always fail to parse; an error only if none can be used.
             let found = rustls_native_certs::load_native_certs();
             let (added, _) = store.add_parsable_certificates(found.certs);
             if added == 0 {
@@ -94,7 +95,7 @@ fn roots(named: &Roots) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// Every certificate in a PEM file; there must be one.
+/// Reads every certificate in a PEM file; there must be at least one.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
     let certificates: Result<Vec<_>, _> =
@@ -107,11 +108,11 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// The first private key in a PEM file.
+/// Reads the first private key in a PEM file.
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| match error {
         rustls::pki_types::pem::Error::Io(error) => format!("{}: {error}", file.display()),
-        // No more is said of a file that holds a secret.
+        // The error shows nothing else of a file that holds a secret.
         _ => format!("{}: holds no private key in PEM", file.display()),
     })
 }

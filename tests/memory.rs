@@ -1,5 +1,6 @@
-//! The worst messages that can be made: what they cost is a named multiple of their length, and four times the length
-//! costs four times the work. Work is counted in allocations and their octets, not in time, so that it is the same on every machine.
+//! The worst messages that can be made: their cost is a named multiple of their length, and four times the length costs
+//! four times the work. Work is counted in allocations and their octets, not in time, so that it is the same on every
+//! machine.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::alloc::System;
@@ -30,23 +31,24 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const SHORT: usize = 15_000;
 const LONG: usize = 4 * SHORT;
 
-/// What may be asked of the allocator: all that was ever asked for, given back or not, so more than is in memory at once.
+/// The bound on allocator requests: all that was ever asked for, given back or not, so more than is in memory at any
+/// one time.
 struct Bound {
     /// Octets per octet of the message.
     factor: usize,
-    /// Octets whatever the message is: buffers of the stream, names, errors.
+    /// Octets that do not depend on the message: buffers of the stream, names, errors.
     fixed: usize,
 }
 
-/// The decoder, changes and encoded columns included. The worst are labeled routes, which are no views of the message: each
-/// has its own labels and so its own columns, beside those that it shares.
+/// The decoder, changes and encoded columns included. The worst are labeled routes, which are no views of the message:
+/// each has its own labels and so its own columns, besides those that it shares.
 const DECODE: Bound = Bound { factor: 42, fixed: 16 * 1024 };
 /// The lines of `decode`. The worst is the same list: each octet becomes a JSON object.
 const LINES: Bound = Bound { factor: 900, fixed: 512 * 1024 };
 /// A whole session. The worst is such a list withdrawn: each octet becomes an event, checked here as a row of a COPY.
 const SESSION: Bound = Bound { factor: 800, fixed: 512 * 1024 };
 
-/// A made-up message of a length that can be chosen.
+/// A made-up message of a selectable length.
 struct Crafted {
     name: &'static str,
     make: fn(usize) -> Vec<u8>,
@@ -56,7 +58,7 @@ const fn crafted(name: &'static str, make: fn(usize) -> Vec<u8>) -> Crafted {
     Crafted { name, make }
 }
 
-/// Each is the worst that we could think of for one loop of the decoder.
+/// Each is the worst that we know for one loop of the decoder.
 const ALL: &[Crafted] = &[
     crafted("default routes announced", |size| routes(&[], &[], &vec![0; size])),
     crafted("default routes withdrawn", |size| routes(&vec![0; size], &[], &[])),
@@ -125,7 +127,7 @@ fn routes(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
 
 /// One route with one attribute.
 fn with(code: u8, value: &[u8]) -> Vec<u8> {
-    // What the registry says of each (RFC 4271 section 5, RFC 4456, RFC 7311); others are optional transitive.
+    // The flags that the registry gives each (RFC 4271 section 5, RFC 4456, RFC 7311); others are optional transitive.
     let flags = match code {
         2 => 0x50,
         10 | 26 => 0x90,
@@ -159,14 +161,14 @@ fn peer_up(parameters: &[u8], tlvs: &[u8]) -> Vec<u8> {
     message(3, &[&header()[..], &[0; 20], &open, &open, tlvs].concat())
 }
 
-/// A Route Monitoring message of version 4 with one route behind these TLVs (draft-ietf-grow-bmp-tlv-20).
+/// A Route Monitoring message of version 4 with one route after these TLVs (draft-ietf-grow-bmp-tlv-20).
 fn version_4(tlvs: &[u8]) -> Vec<u8> {
     let update = made::update(&[], &[], &[0, 0, 0, 1, 8, 10]);
     let length = u16::try_from(update.len()).unwrap().to_be_bytes();
     checks::message::framed(4, 0, &[&header()[..], tlvs, &[0, 7], &length, &[0, 0], &update].concat())
 }
 
-/// What was asked of the allocator.
+/// The requests made to the allocator.
 #[derive(Clone, Copy, Debug)]
 struct Work {
     octets: usize,
@@ -221,7 +223,7 @@ fn run_session(bytes: &[u8]) {
 fn check(run: fn(&[u8]), bound: &Bound) {
     let Bound { factor, fixed } = *bound;
     let _alone = alone();
-    // What is set up once belongs to no message.
+    // Allocations that are made once belong to no message.
     run(&routes(&[], &[], &[8, 10]));
     let mut broken = Vec::new();
     for Crafted { name, make } in ALL {
@@ -231,7 +233,7 @@ fn check(run: fn(&[u8]), bound: &Bound) {
         if dear.octets > factor * long.len() + fixed {
             broken.push(format!("{name}: {dear:?} is more than {factor} times {}", long.len()));
         }
-        // A vector that doubles may just have doubled: half as much again is not yet a square.
+        // A vector that doubles may just have doubled: half as much again is not yet quadratic.
         if 2 * dear.octets > 3 * 4 * cheap.octets + fixed || 2 * dear.allocations > 3 * 4 * cheap.allocations + 200 {
             broken.push(format!("{name}: four times the length takes {dear:?} instead of {cheap:?}"));
         }

@@ -1,8 +1,9 @@
-//! The test of all tests: routers that dump, churn, flap, lie and vanish, while faults are thrown at the database and at
-//! the collector at random, from a printed seed. At the end every table is the router's, and history is what happened.
+//! The most comprehensive test: routers that dump, churn, flap, deviate and vanish, while faults are injected into the
+//! database and the collector at random, from a printed seed. At the end every table equals the router's, and history
+//! has every event.
 //!
-//! `RIB_INGESTER_TEST_SOAK_SECS` says how long (per test), `RIB_INGESTER_TEST_SOAK_SEED` which one; `scripts/soak` sets
-//! them.
+//! `RIB_INGESTER_TEST_SOAK_SECS` sets the duration (per test), `RIB_INGESTER_TEST_SOAK_SEED` the seed; `scripts/soak`
+//! sets both.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -21,33 +22,33 @@ use common::proxy::Proxy;
 /// Prefixes that a router may have.
 const PREFIXES: u32 = 400;
 
-/// The first of them are never withdrawn: their `first_seen` stays.
+/// The number of prefixes that are never withdrawn, the first ones: their `first_seen` stays.
 const FAITHFUL: u32 = 20;
 
-/// How many changes, of all routers, the collector may be behind before the routers wait for it: what it owes shall not
-/// grow with the time that the soak takes, on a machine of any speed.
+/// The number of changes, of all routers, that the collector may lag before the routers wait for it: its backlog shall
+/// not grow with the duration of the soak, on a machine of any speed.
 const BEHIND_MAX: u32 = 20_000;
 
-/// How many routers there are.
+/// The number of routers.
 const ROUTERS: u32 = 4;
 
-/// What a router has, what the collector has of it, and what history must hold.
+/// A router's table, the collector's copy of it, and the events that history must hold.
 struct Model {
     peer: Peer,
     /// The router's table: prefix to generation.
     table: BTreeMap<u32, u32>,
-    /// The collector's.
+    /// The collector's table.
     stored: BTreeMap<u32, u32>,
-    /// What the collector has heard in this dump; `None`: the dump is over.
+    /// The routes that the collector has received in this dump; `None`: the dump is over.
     heard: Option<BTreeSet<u32>>,
     events: i64,
     connection: Option<FakeRouter>,
 }
 
-/// How long nothing may move while what was spooled is applied, on a machine that has other things to do.
+/// The longest time without progress while spooled input is applied, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits for what was spooled to be applied; shows the difference when nothing moves any more.
+/// Waits for spooled input to be applied; shows the difference when nothing changes any more.
 fn eventually_equal<T: PartialEq + std::fmt::Debug>(expected: T, mut actual: impl FnMut() -> T) {
     let (mut last, mut moved) = (actual(), Instant::now());
     while last != expected {
@@ -140,7 +141,7 @@ impl Model {
         }
     }
 
-    /// The table changes while nobody listens.
+    /// The table changes while no session is open.
     fn change_unheard(&mut self, dice: &mut Dice, generation: &mut u32) {
         for _ in 0..dice.roll(40) {
             let number = FAITHFUL + dice.roll(PREFIXES - FAITHFUL);
@@ -153,19 +154,19 @@ impl Model {
         }
     }
 
-    /// All routes of the collector's go at once, which is no event.
+    /// All of the collector's routes are removed together, which is no event.
     fn all_gone(&mut self) {
         self.stored.clear();
         self.heard = None;
     }
 }
 
-/// How hard the collector itself is hit.
+/// The faults that are injected into the collector itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Blows {
     /// Only the database and the routers: history must be complete.
     None,
-    /// It is stopped and killed too: what it had in memory of a killed one's history is lost, the tables are not.
+    /// It is stopped and killed too: history in the memory of a killed one is lost, the tables are not.
     Mortal,
 }
 
@@ -179,7 +180,7 @@ struct Soak {
     generation: u32,
     blows: Blows,
     counts: BTreeMap<&'static str, u32>,
-    /// Until when the database is at fault, and what mends it.
+    /// The end of the database's fault, and the statement that repairs it.
     fault: Option<(Instant, &'static str)>,
 }
 
@@ -226,7 +227,7 @@ impl Soak {
         }
     }
 
-    /// A new connection of one router; its peers are up.
+    /// A new connection of one router, whose peers are up.
     fn reconnect(&mut self, router: usize) {
         let ingester = self.ingester.as_ref().unwrap();
         self.routers[router].connection = None;
@@ -286,7 +287,7 @@ impl Soak {
         self.routers[router].dump(100);
     }
 
-    /// What no router should say, and what changes nothing.
+    /// Messages that no router should send, and that change nothing.
     fn lie(&mut self, router: usize) {
         self.count("deviations");
         let lie = self.dice.roll(5);
@@ -303,7 +304,7 @@ impl Soak {
     }
 
     fn hit_database(&mut self) {
-        // Whole most of the time: a writer's pauses grow with every attempt that fails.
+        // Available most of the time: a writer's pauses grow with every attempt that fails.
         if self.fault.is_some() || self.dice.roll(8) != 0 {
             return;
         }
@@ -354,8 +355,8 @@ impl Soak {
         }
     }
 
-    /// How many changes of all routers have been said since the newest one that is in the database, of the router that is
-    /// worst off.
+    /// The number of changes of all routers that were sent after the newest one in the database, of the router that is
+    /// furthest behind.
     fn behind(&self) -> u32 {
         let stored: BTreeMap<String, u32> = self
             .db
@@ -374,7 +375,7 @@ impl Soak {
         let (mut least, mut moved) = (u32::MAX, Instant::now());
         loop {
             self.mend(false);
-            // A database at fault cannot be asked.
+            // A faulty database cannot be asked.
             let behind = if self.fault.is_some() { u32::MAX } else { self.behind() };
             if behind <= BEHIND_MAX {
                 return;
@@ -387,7 +388,7 @@ impl Soak {
         }
     }
 
-    /// As the database's owner, from a database that is not at fault.
+    /// As the database's owner, over a connection that is not faulty.
     fn admin(&self, sql: &str) {
         let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL").unwrap();
         postgres::Client::connect(&url, postgres::NoTls).unwrap().batch_execute(sql).unwrap();
@@ -422,7 +423,7 @@ impl Soak {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// When the routes that are never withdrawn were first seen.
+    /// The `first_seen` of the routes that are never withdrawn.
     fn first_seen(&self) -> Vec<String> {
         let faithful: Vec<String> = (0..FAITHFUL).map(|number| format!("'{}'", prefix(number))).collect();
         self.db.rows(&format!(
@@ -490,7 +491,7 @@ fn soak(blows: Blows) {
         if early.is_none() && begin.elapsed() > Duration::from_secs(seconds / 3) {
             early = Some(soak.resident_kib());
         }
-        // Routers are not that fast, and the collector shall be seen in all states, not only behind.
+        // Routers are not that fast, and the test must see the collector in all states, not only behind.
         std::thread::sleep(Duration::from_millis(10));
     }
     soak.check();
@@ -511,6 +512,6 @@ fn routers_and_database_at_their_worst_cost_no_event() {
 }
 
 #[test]
-fn a_collector_killed_at_any_moment_ends_with_the_routers_tables() {
+fn a_collector_killed_at_any_moment_ends_complete() {
     soak(Blows::Mortal);
 }

@@ -1,4 +1,4 @@
--- Routers some of whose messages do not carry path identifiers as the capabilities say, with some of their peers.
+-- Routers some of whose messages do not carry path identifiers as the capabilities announce, with some of their peers.
 SELECT router_id, is_sent, count(*) AS count,
        array_to_string((array_agg(concat_ws(' ', rib, CASE WHEN rib <> 'loc-rib' THEN
                                                 CASE WHEN is_post_policy THEN 'after policy of' ELSE 'before policy of' END END,

@@ -1,5 +1,6 @@
--- Takes a router. The row lock waits for the write transaction of whoever had it; where that was another collector, its
--- epoch is an old one after this. Returns the epoch, the time in microseconds since 1970, and whether it was ours already.
+-- Claims a router. The row lock waits for the write transaction of the previous owner; if that was another collector,
+-- its epoch is outdated afterwards. Returns the epoch, the time in microseconds since 1970, and whether the router was
+-- already ours.
 INSERT INTO router_owner AS o (router_id, collector_id, epoch)
 VALUES ($1, $2, 1)
 ON CONFLICT (router_id) DO UPDATE SET

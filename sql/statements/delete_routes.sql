@@ -1,7 +1,7 @@
 -- Deletes the staged keys.
 --
--- Each key is looked for as the first row between itself and itself in the order of the primary key: with
--- key_join_settings.sql in force no other index can answer that, whatever the statistics say.
+-- Each key is searched for as the first row between itself and itself in the order of the primary key: under
+-- key_join_settings.sql no other index can answer that, whatever the statistics are.
 DELETE FROM current_routes
 WHERE ctid = ANY (ARRAY(
     SELECT found.ctid

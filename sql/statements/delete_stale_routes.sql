@@ -1,6 +1,6 @@
--- Deletes the staged keys of tables, as far as this session has not written them: the second lock on the door
--- against deleting a live route. Without a session_start_time only rows from the future are deleted: those were written
--- before the database's clock was set back, and not by this session. The keys are looked for as in delete_routes.sql.
+-- Deletes the staged keys of tables that this session has not written: the second safeguard against deleting a live
+-- route. Without a session_start_time only rows from the future are deleted: those were written before the database's
+-- clock was set back, and not by this session. The keys are searched for as in delete_routes.sql.
 DELETE FROM current_routes
 WHERE ctid = ANY (ARRAY(
     SELECT found.ctid

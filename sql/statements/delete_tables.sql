@@ -1,8 +1,8 @@
--- Deletes the routes of tables, whatever their family, and tells of each table how many those were.
+-- Deletes the routes of tables in all families and returns the number of routes of each table.
 --
--- A table of many routes is read in the order of the heap, one of few by its index: the settings of load_settings.sql leave
--- the planner only that choice. All at once, so no reader sees half a table. Readers do not wait: a DELETE takes no lock of
--- theirs.
+-- A table of many routes is read in the order of the heap, one of few by its index: the settings of load_settings.sql
+-- leave the planner only that choice. All in one statement, so no reader sees half a table. Readers do not wait: a
+-- DELETE takes no lock of theirs.
 WITH gone AS (
     DELETE FROM current_routes c
     USING unnest($1::text[], $2::text[], $3::inet[], $4::boolean[])

@@ -1,9 +1,9 @@
--- What `doctor` wants to know of the server and of the role that asks, in one row. No superuser is needed for any of it.
+-- The facts for `doctor` about the server and the role that asks, in one row. None of them needs a superuser.
 SELECT current_setting('server_version_num')::int AS version,
        current_user::text AS role,
        current_database()::text AS database,
        current_setting('server_encoding') AS encoding,
-       -- The first schema of search_path that is there and may be used; NULL: none.
+       -- The first schema of search_path that exists and may be used; NULL if there is none.
        current_schema()::text AS schema,
        current_setting('search_path') AS search_path,
        named.name AS named_schema,
@@ -32,7 +32,7 @@ SELECT current_setting('server_version_num')::int AS version,
        (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_seconds
 FROM (SELECT (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AS oid) AS own,
-     -- The first schema that search_path names, $user left out.
+     -- The first schema named in search_path, ignoring $user.
      (SELECT max(name) FILTER (WHERE place = 1) AS name, COALESCE(bool_or(is_there) FILTER (WHERE place = 1), false) AS is_there
       FROM (SELECT name, row_number() OVER (ORDER BY place) AS place, EXISTS (SELECT FROM pg_namespace WHERE nspname = name) AS is_there
             FROM (SELECT btrim(part, ' "') AS name, place

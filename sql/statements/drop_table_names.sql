@@ -1,4 +1,5 @@
--- The holders of names that are about to be stored otherwise: a peer that has had another table_name for the same table.
+-- Deletes the holders of names that are about to be stored differently: a peer that had another table_name for the same
+-- table.
 DELETE FROM table_names t
 USING unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::inet[], $7::bigint[], $8::text[], $9::text[], $10::smallint[], $11::text[])
     AS n (rib, peer_type, distinguisher, bgp_id, peer_address, peer_asn, name, table_name, safi, route_distinguisher)

@@ -1,5 +1,5 @@
--- Forgets what was seen of path identifiers of peers that are not known any more, and of Loc-RIBs of routers without tables,
--- once it is so many days old.
+-- Deletes evidence about path identifiers of peers that are no longer known, and of Loc-RIBs of routers without tables,
+-- once it is $1 days old.
 DELETE FROM add_path_evidence e
 WHERE e.updated_at < now() - make_interval(days => $1)
   AND NOT EXISTS (SELECT FROM peers p

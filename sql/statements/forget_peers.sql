@@ -1,5 +1,5 @@
--- Forgets peers that are gone for good, and what was counted of them: they are not up, their router has had a complete dump
--- since they changed, and that was more than so many days ago.
+-- Deletes peers that are gone for good, with their statistics: they are not up, their router has had a complete dump
+-- since they changed, and that change was more than $1 days ago.
 WITH gone AS (
     DELETE FROM peers p
     WHERE p.state <> 'up' AND GREATEST(p.since, p.updated_at) < now() - make_interval(days => $1)

@@ -1,5 +1,6 @@
--- Names of tables ($1 to $3: router, table_name and, of an Adj-RIB, the peer's address) of which nothing is stored any more go. That of a part takes
--- the name of its unicast table along. Where another peer or instance has the same name, both stay: each gets its own again.
+-- Deletes the names of tables ($1 to $3: router, table_name and, for an Adj-RIB, the peer's address) of which nothing
+-- is stored any more. With the name of a part, the name of its unicast table is deleted. If another peer or instance
+-- has the same name, both stay: each gets its own again.
 WITH gone AS (
     SELECT DISTINCT t.router_id, t.rib, t.peer_address, part.table_name
     FROM unnest($1::text[], $2::text[], $3::inet[]) AS removed (router_id, table_name, peer_address)

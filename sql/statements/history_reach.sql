@@ -1,9 +1,9 @@
--- From when on the events of tables count: for each, told by its place in the lists, the time of the first event behind the
--- table's last mass removal; NULL if there is none.
+-- The time from which the events of tables count: for each table, identified by its place in the lists, the time of the
+-- first event after the table's last mass removal; NULL if there is none.
 --
--- The removals of one peer name the peer, and the table without what stands behind the first "|"; one without a table
--- is of all tables of the router. The index has the events of all peers of a table together, so the first one may be
--- another peer's: it is a bound, no more.
+-- Removals for one peer name the peer, and the table without the first "|" and the text after it; a removal without a
+-- table applies to all tables of the router. The index has the events of all peers of a table together, so the first
+-- event may be another peer's: the result is only a bound.
 SELECT t.place::int AS place, first.ingest_time
 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::inet[]) WITH ORDINALITY
     AS t (router_id, table_name, afi, peer_address, place)

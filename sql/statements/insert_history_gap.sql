@@ -1,4 +1,4 @@
--- Events of a router were lost: history is not complete from $2 on, until the table's next dump is over.
+-- Records that events of a router were lost: history is incomplete from $2 on, until the table's next dump is complete.
 WITH new AS (
     INSERT INTO session_events (event_time, router_id, kind, reason, routes)
     VALUES ($2, $1, 'gap', $3, $4)

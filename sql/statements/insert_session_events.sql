@@ -1,7 +1,7 @@
--- Rows of session_events in their order, each told to whoever listens to rib_session as well.
+-- Inserts rows of session_events in their order, and notifies the listeners of rib_session of each.
 --
--- NOTIFY takes less than 8000 octets. A character is six of them at most in JSON (a control character), so each of the three
--- texts is cut where it could take more than 2400; `cut` then says so.
+-- NOTIFY accepts less than 8000 octets. A character is at most six of them in JSON (a control character), so each of
+-- the three texts is cut if it could exceed 2400; `cut` then reports it.
 WITH new AS (
     INSERT INTO session_events (event_time, router_id, table_name, peer_address, afi, kind, reason, routes)
     SELECT clock_timestamp(), router_id, table_name, peer_address, afi, kind, reason, routes

@@ -1,4 +1,4 @@
--- The time of a router's latest event since $2. Each table's is the first entry of the day's churn index.
+-- The time of a router's latest event since $2. For each table, it is the first entry of the day's churn index.
 SELECT max(latest.ingest_time)
 FROM (
     SELECT router_id, table_name, afi FROM rib_sync_status WHERE router_id = $1

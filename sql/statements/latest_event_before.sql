@@ -1,4 +1,5 @@
--- The time of a router's latest event from $2 on and before $3. Each table's is the first entry of a day's churn index.
+-- The time of a router's latest event from $2 on and before $3. For each table, it is the first entry of a day's churn
+-- index.
 SELECT max(latest.ingest_time)
 FROM (
     SELECT router_id, table_name, afi FROM rib_sync_status WHERE router_id = $1

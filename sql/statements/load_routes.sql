@@ -1,4 +1,4 @@
--- All that is stored of the staged tables, each row with the number of its table.
+-- All stored routes of the staged tables, each row with the number of its table.
 COPY (
     SELECT t.number, c.prefix, c.path_id, /*adj c.peer_asn, c.peer_bgp_id, */c.nexthop, c.as_path, c.origin, c.localpref, c.med,
            c.origin_asn, c.communities_std, c.communities_ext, c.communities_large, c.attrs

@@ -1,4 +1,5 @@
--- Who holds the advisory lock $1 in this database. Another role's application name and address may not be ours to read.
+-- The session that holds the advisory lock $1 in this database. Another role's application name and address may be
+-- hidden from us.
 SELECT format('process %s of the server (%s, %s)', l.pid, COALESCE(NULLIF(a.application_name, ''), 'no application name'),
               CASE WHEN a.client_addr IS NOT NULL THEN 'from ' || host(a.client_addr)
                    WHEN a.pid IS NULL THEN 'gone' ELSE 'from an address that is not shown' END)

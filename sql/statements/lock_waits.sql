@@ -1,5 +1,5 @@
--- The threads of collectors whose application names begin with $1 that wait for a lock in this database: on what, and who is in the
--- way. Of another role's processes nothing but the application name is shown.
+-- The threads of collectors, with application names that begin with $1, that wait for a lock in this database: the
+-- tables, and the processes that block them. For processes of another role, only the application name is shown.
 SELECT split_part(a.application_name, '/', 2) AS thread,
        (SELECT string_agg(DISTINCT l.relation::regclass::text, ', ') FROM pg_locks l
         WHERE l.pid = a.pid AND NOT l.granted AND l.locktype = 'relation') AS relations,

@@ -1,5 +1,6 @@
--- The longest match for the address or prefix $1, per table, with all its paths: of the Loc-RIBs, then of the Adj-RIBs; $2: of
--- this view only. All prefixes that can match are named, so that the B-trees on prefix answer; lookup() does the same.
+-- The longest match for the address or prefix $1, per table, with all its paths: in the Loc-RIBs, then in the Adj-RIBs;
+-- $2: in this view only. All prefixes that can match are listed, so that the B-trees on prefix are used; lookup() does
+-- the same.
 WITH candidates AS MATERIALIZED (
     SELECT covering_prefixes($1::text::inet) AS prefixes
 ), adj_rib AS (

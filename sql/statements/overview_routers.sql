@@ -1,5 +1,5 @@
 -- One row per router for the status page. Counts come from route_summary, which may be minutes old: counting
--- current_routes would read all of it for each look at the page.
+-- current_routes would read all of it each time the page is shown.
 SELECT r.router_id, r.router_ip, r.hostname, r.as_number,
        v.collector_id, v.state, v.since, v.session_collector, v.source, v.reason, v.stale_since, v.expires_at,
        COALESCE(s.tables, 0)::bigint AS tables, COALESCE(s.synchronized, 0)::bigint AS synchronized, s.last_message,

@@ -1,4 +1,5 @@
--- The latest of what happened to a router's sessions and peers, or to all routers'. The limit comes before the names.
+-- The latest events of a router's sessions and peers, or of all routers'. The limit is applied before the names are
+-- joined.
 SELECT e.event_time, e.router_id, (SELECT r.hostname FROM routers r WHERE r.router_id = e.router_id) AS hostname, e.table_name,
        host(e.peer_address) AS peer_address, e.afi, e.kind, e.reason, e.routes
 FROM (

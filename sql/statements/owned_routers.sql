@@ -1,4 +1,4 @@
--- The routers of a collector ($1), those first that connected last, so many ($2); and whether something is stored of them.
+-- The routers of a collector ($1), the last to connect first, at most $2; and whether tables of them are stored.
 SELECT o.router_id, r.hostname, r.router_ip,
        EXISTS (SELECT FROM rib_sync_status s WHERE s.router_id = o.router_id)
     OR EXISTS (SELECT FROM adj_rib_in_sync_status s WHERE s.router_id = o.router_id)

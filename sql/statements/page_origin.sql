@@ -1,6 +1,7 @@
--- One page of the prefixes that AS $1 originates, with the number of routers and paths that have each: $3 of them, page $4 counted
--- from 0, or the last page. Of each kind of RIB at most $2 routes are counted, so that an AS with millions of routes costs no more.
--- The range and the order leave the planner the index on origin_asn alone, whatever the statistics say of this AS.
+-- One page of the prefixes that AS $1 originates, with the number of routers and paths that have each: $3 of them, page
+-- $4 counted from 0, or the last page. At most $2 routes of each kind of RIB are counted, so that an AS with millions
+-- of routes costs no more. The range and the order leave the planner only the index on origin_asn, whatever its
+-- statistics of this AS are.
 WITH loc_rib AS MATERIALIZED (
     SELECT router_id, prefix FROM current_routes
     WHERE origin_asn BETWEEN $1::bigint AND $1 ORDER BY origin_asn LIMIT $2

@@ -1,6 +1,7 @@
--- One page of the longest match for the prefix $2 (of family $1) in every table of every router, Loc-RIBs first, with all its
--- paths: $3 of them, page $4 counted from 0, or the last page. All prefixes that can match are named, 33 or 129 at most, so that
--- the B-tree on prefix answers. Keys alone are compared and counted; only the rows of the page are read whole.
+-- One page of the longest match for the prefix $2 (of family $1) in every table of every router, Loc-RIBs first, with
+-- all its paths: $3 of them, page $4 counted from 0, or the last page. All prefixes that can match, at most 33 or 129,
+-- are listed, so that the B-tree on prefix is used. Only keys are compared and counted; only the rows of the page are
+-- read in full.
 WITH candidates AS MATERIALIZED (
     SELECT ARRAY(SELECT network(set_masklen($2::text::inet, length))::cidr
                  FROM generate_series(0, masklen($2::text::inet)) AS length) AS prefixes
@@ -25,7 +26,7 @@ WITH candidates AS MATERIALIZED (
 ), page AS MATERIALIZED (
     SELECT *, row_number() OVER () AS place
     FROM (
-        -- Identifiers that look like IPv4 addresses by number, others by their letters.
+        -- Identifiers in the form of IPv4 addresses are sorted by number, others by text.
         SELECT * FROM chosen
         ORDER BY rank, CASE WHEN router_id ~ '^\d{1,3}(\.\d{1,3}){3}$' THEN string_to_array(router_id, '.')::int[] END, router_id,
                  table_name, peer_address, is_post_policy, path_id

@@ -1,5 +1,5 @@
--- One page of the peers of a router, those that are down first: $2 of them, page $3 counted from 0, or the last page. One row with
--- the counts alone where there are none.
+-- One page of the peers of a router, those that are down first: $2 of them, page $3 counted from 0, or the last page.
+-- If there are none, one row with only the counts.
 WITH counted AS (
     SELECT count(*) AS peers, count(*) FILTER (WHERE state = 'up') AS up, count(*) FILTER (WHERE state = 'down') AS down
     FROM peers

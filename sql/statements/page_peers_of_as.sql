@@ -1,5 +1,5 @@
--- One page of the peers of all routers that are in AS $1, those that are down first: $3 of them, page $4 counted from 0, or the last
--- page. At most $2 are counted.
+-- One page of the peers of all routers that are in AS $1, those that are down first: $3 of them, page $4 counted from
+-- 0, or the last page. At most $2 are counted.
 WITH found AS MATERIALIZED (
     SELECT router_id, peer_type, distinguisher, peer_address, state, since, description
     FROM peers

@@ -1,4 +1,5 @@
--- Routers that have the address $1 as their identifier or connected from it: two at most, since one alone is of use.
+-- Routers that have the address $1 as their identifier or connected from it: at most two, since only a single one is
+-- useful.
 SELECT router_id
 FROM routers
 WHERE router_id = $1 OR router_ip = $1::text::inet

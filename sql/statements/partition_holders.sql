@@ -1,4 +1,4 @@
--- Who holds locks on the tables $1 (oids as text), the oldest transaction first, three at most.
+-- The processes that hold locks on the tables $1 (oids as text), the oldest transaction first, at most three.
 SELECT string_agg(DISTINCT format('process %s of the server (%s)', pid, who), ', ')
 FROM (SELECT l.pid, COALESCE(NULLIF(a.application_name, ''), a.usename::text, 'no application name') AS who
       FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid

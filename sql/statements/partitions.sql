@@ -1,5 +1,5 @@
--- The partitions of the table $1 by their bounds, whatever they are called, and the tables that retention detached from it and
--- has not dropped yet. Microseconds since 1970; NULL where there is no bound. Oldest first.
+-- The partitions of the table $1 by their bounds, whatever their names, and the tables that retention detached from it
+-- and has not dropped yet. Times are microseconds since 1970; NULL if there is no bound. Oldest first.
 WITH found AS (
     SELECT i.inhrelid AS oid, CASE WHEN i.inhdetachpending THEN 'detaching' ELSE 'attached' END AS state
     FROM pg_inherits i WHERE i.inhparent = $1::text::regclass
@@ -18,7 +18,7 @@ times AS (
     SELECT b.*, s.starts, s.stops
     FROM bounds b
     LEFT JOIN LATERAL (
-        -- A bound is written in the session's time zone; one that is a day stands for its UTC midnight.
+        -- A bound is written in the session's time zone; a bound that is a date means its UTC midnight.
         SELECT max(t) FILTER (WHERE place = 1) AS starts, max(t) FILTER (WHERE place = 2) AS stops
         FROM (SELECT place, CASE WHEN part ~ '^''\d+-\d\d-\d\d''$' THEN (btrim(part, '''') || ' 00:00:00+00')::timestamptz
                                  WHEN part LIKE '''%' THEN btrim(part, '''')::timestamptz END AS t

@@ -1,4 +1,4 @@
--- The latest events of one prefix on every table that may have it, each through the index of its history: a look at
+-- The latest events of one prefix on every table that may have it, each through the index of its history: a scan of
 -- route_events as a whole would read days of it.
 SELECT e.*, (SELECT r.hostname FROM routers r WHERE r.router_id = e.router_id) AS hostname
 FROM (

@@ -1,7 +1,8 @@
--- Routers that somebody may have meant by $1: one text is in the other, or most of their characters in pairs are the same.
+-- Routers similar to $1: one text contains the other, or at least half of their pairs of adjacent characters are the
+-- same.
 SELECT router_id, hostname
 FROM (SELECT r.router_id, r.hostname, name.text,
-             -- Pairs of neighboring characters that both have, of those of the longer one.
+             -- The share of pairs of adjacent characters that both have, relative to the longer text.
              (SELECT count(*) FROM (SELECT substr(lower(name.text), i, 2) FROM generate_series(1, length(name.text) - 1) AS i
                                     INTERSECT
                                     SELECT substr(lower($1), i, 2) FROM generate_series(1, length($1) - 1) AS i) AS pairs)::float

@@ -1,6 +1,7 @@
--- What an event writer fills by COPY when it has to check which events are stored already. Each commit empties it.
+-- The table that an event writer fills by COPY when it has to check which events are already stored. Each commit
+-- empties it.
 --
--- The columns behind those of route_events say by what: see store_new_events.sql.
+-- The columns after those of route_events are the rules of that check: see store_new_events.sql.
 CREATE TEMP TABLE staged_events (
     LIKE route_events,
     looked_from TIMESTAMPTZ NOT NULL,

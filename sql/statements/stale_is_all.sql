@@ -1,5 +1,5 @@
--- Whether a router ($1) has a session on its collector ($3), and whether it has tables that have not been stale for so long
--- ($2, seconds).
+-- Whether a router ($1) has a session on its collector ($3), and whether it has tables that have not been stale for $2
+-- seconds.
 SELECT EXISTS (SELECT FROM bmp_sessions
                WHERE router_id = $1 AND collector_id = $3 AND state IN ('dumping', 'up')),
        EXISTS (SELECT FROM rib_sync_status

@@ -1,4 +1,4 @@
--- Locks the status rows of one table, and tells of each whether it has been stale for so long ($5, seconds).
+-- Locks the status rows of one table, and returns for each whether it has been stale for $5 seconds.
 SELECT COALESCE(stale_since <= now() - make_interval(secs => $5), false)
 FROM rib_sync_status
 WHERE router_id = $1 AND table_name = $2 /*adj AND peer_address = $3 AND is_post_policy = $4*/

@@ -1,4 +1,4 @@
--- The routers of a collector ($1) with a table or a session that has been stale for so long ($2, seconds).
+-- The routers of a collector ($1) with a table or a session that has been stale for $2 seconds.
 SELECT o.router_id
 FROM router_owner o
 WHERE o.collector_id = $1

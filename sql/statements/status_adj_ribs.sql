@@ -1,5 +1,5 @@
--- The Adj-RIBs of all routers, or of some ($1), by view, table and family: how many peers, how many of them in sync, how many
--- routes.
+-- The Adj-RIBs of all routers, or of some ($1), by view, table and family: the numbers of peers, of peers in sync, and
+-- of routes.
 WITH sync AS (
     SELECT 'adj-rib-in' AS rib, s.router_id, s.is_post_policy, s.table_name, s.afi, s.synced_at, s.last_parsed_msg_time
     FROM adj_rib_in_sync_status s WHERE $1::text[] IS NULL OR s.router_id = ANY ($1)

@@ -1,4 +1,4 @@
--- The routers that somebody calls so ($1): by identifier, by name, or by address ($2).
+-- The routers called $1: by identifier, by name, or by address ($2).
 SELECT r.router_id
 FROM routers r
 WHERE r.router_id = $1 OR lower(r.hostname) = lower($1) OR lower(r.display_name) = lower($1) OR host(r.router_ip) = host($2::inet)

@@ -1,4 +1,4 @@
--- The sessions of a router, those that are over for less than a day among them, the latest first.
+-- The sessions of a router, the latest first, those that have ended last; ended ones are stored for a day.
 SELECT b.collector_id, b.source, b.since, b.reason,
        CASE WHEN b.state IN ('dumping', 'up') AND (c.alive_until > now()) IS NOT TRUE THEN 'no collector' ELSE b.state END AS state
 FROM bmp_sessions b LEFT JOIN collectors c USING (collector_id)

@@ -1,5 +1,5 @@
--- The tables of all routers, or of some ($1), how far each is synchronized, and how many routes it has right now (route_summary
--- may be minutes old).
+-- The tables of all routers, or of some ($1), how far each is synchronized, and its current number of routes
+-- (route_summary may be minutes old).
 SELECT s.router_id, s.table_name, s.afi, s.eor_seen, s.eor_time, s.synced_at, s.stale_since, s.session_start_time,
        s.last_parsed_msg_time, s.last_raw_msg_time, COALESCE(c.routes, 0) AS routes
 FROM rib_sync_status s

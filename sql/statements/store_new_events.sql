@@ -1,16 +1,16 @@
--- Stores the staged events, except those that are stored already. Events with the same id at looked_from or later are looked
--- at; it bounds how many partitions are searched.
+-- Stores the staged events, except those that are already stored. Only events with the same id at looked_from or later
+-- are checked; this bounds the number of partitions searched.
 --
--- is_replayed: the one that was received at the same time is the same one, any other is another event.
--- is_shared: another collector was told of it too.
--- dumped_from: a dump repeats what the newest event of the key says, if that one is not older than this: the table's last
--- mass removal lies before it. A router stamps whole seconds, so the newest one may have another id by its occurrence
--- number alone: it says the same if it announces the same attributes with the same stamp.
+-- is_replayed: the stored event that was received at the same time is the same one, any other is another event.
+-- is_shared: the stored event is the same one, because another collector received it too.
+-- dumped_from: a dump repeats the newest event of the key, if that one says the same and is not older than dumped_from,
+-- which is after the table's last mass removal. A router stamps whole seconds, so the newest event may have another id
+-- by its occurrence number alone: it says the same if it announces the same attributes with the same stamp.
 --
--- A batch that is sent again keeps its times: then the primary key tells.
+-- A batch that is sent again keeps its times: then the primary key detects the repetition.
 --
--- Each event and each key is looked for as the first row in the order of an index: with key_join_settings.sql in force no
--- other way can answer that, whatever the statistics say.
+-- Each event and each key is searched for as the first row in the order of an index: under key_join_settings.sql no
+-- other plan can answer that, whatever the statistics are.
 INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path,
                           origin, localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs,
                           bmp_raw, received_at, router_time, peer_address, peer_asn, peer_bgp_id, is_post_policy, rib)

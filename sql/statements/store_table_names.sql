@@ -1,4 +1,4 @@
--- Names of tables and whose they are. A name that somebody else had is his no more.
+-- Stores names of tables and their holders. A name that someone else had is no longer theirs.
 WITH new AS (
     SELECT DISTINCT ON (rib, peer_address, table_name) *
     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::inet[], $7::bigint[], $8::text[], $9::text[], $10::smallint[], $11::text[], $12::text[])

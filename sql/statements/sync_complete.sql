@@ -1,5 +1,5 @@
--- Dumps of tables count as complete without an End-of-RIB. Only rows that are there, each found and locked as in
--- tables_seen_raw.sql.
+-- Marks the dumps of tables as complete without an End-of-RIB. Only existing rows are updated, each found and locked as
+-- in tables_seen_raw.sql.
 INSERT INTO rib_sync_status AS r (router_id, /*adj peer_address, is_post_policy, */table_name, afi)
 SELECT s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi
 FROM (

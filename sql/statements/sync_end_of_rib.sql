@@ -1,4 +1,4 @@
--- End-of-RIB was seen. Routers send it more than once: the first one of a dump is the time that stays.
+-- Records an End-of-RIB. Routers send it more than once: the time of the first one of a dump is kept.
 INSERT INTO rib_sync_status AS r (router_id, /*adj peer_address, is_post_policy, */table_name, afi, eor_seen, eor_time, synced_at)
 SELECT router_id, /*adj peer_address, is_post_policy, */table_name, afi, true, now(), now()
 FROM unnest($1::text[], $2::text[], $3::smallint[]/*adj , $4::inet[], $5::boolean[]*/)

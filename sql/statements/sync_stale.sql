@@ -1,5 +1,5 @@
--- The tables have lost their session. When they did so first is the time that stays until one begins them again. Only rows
--- that are there, each found and locked as in tables_seen_raw.sql.
+-- Marks tables as stale, because their session is lost. The time of the first loss is kept until a session begins them
+-- again. Only existing rows are updated, each found and locked as in tables_seen_raw.sql.
 INSERT INTO rib_sync_status AS r (router_id, /*adj peer_address, is_post_policy, */table_name, afi)
 SELECT s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi
 FROM (

@@ -1,4 +1,4 @@
--- Dumps of tables begin: a session speaks of them again. Sorted, as everywhere where rows of this table are locked.
+-- Begins the dumps of tables: a session reports them again. Sorted, as everywhere where rows of this table are locked.
 INSERT INTO rib_sync_status (router_id, /*adj peer_address, is_post_policy, */table_name, afi, session_start_time)
 SELECT router_id, /*adj peer_address, is_post_policy, */table_name, afi, now()
 FROM unnest($1::text[], $2::text[], $3::smallint[]/*adj , $4::inet[], $5::boolean[]*/)

@@ -1,4 +1,4 @@
--- Notes that the tables had messages in this batch; makes the row of a table that has none yet.
+-- Records that the tables had messages in this batch; inserts the row of a table that has none yet.
 --
 -- Sorted, because the event writer locks the same rows in the same order.
 INSERT INTO rib_sync_status (router_id, /*adj peer_address, is_post_policy, */table_name, afi, last_parsed_msg_time)

@@ -1,8 +1,8 @@
--- Notes that the history of the tables had messages in this batch.
+-- Records that the history of the tables had messages in this batch.
 --
--- Only rows that are there: the state writer makes and removes them, and a late batch of history must not bring a
--- table back that went down. Each is looked for by its key, one after the other, and locked in the state writer's order, so
--- that the two never wait for each other in a ring. As a join, old statistics made thousands of tables a matter of minutes.
+-- Only existing rows are updated: the state writer inserts and deletes them, and a late batch of history must not bring
+-- back a table that went down. Each is searched for by its key, one after the other, and locked in the state writer's
+-- order, so that the two never deadlock. As a join, old statistics made thousands of tables a matter of minutes.
 INSERT INTO rib_sync_status (router_id, /*adj peer_address, is_post_policy, */table_name, afi)
 SELECT s.router_id, /*adj s.peer_address, s.is_post_policy, */s.table_name, s.afi
 FROM (

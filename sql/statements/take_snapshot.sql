@@ -1,4 +1,4 @@
--- Copies the routes of the table $3 of the router $2 as they are now into the snapshots of the day $1, in the order in which
+-- Copies the current routes of the table $3 of the router $2 into the snapshots of the day $1, in the order in which
 -- they are read.
 INSERT INTO route_snapshots (day, router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med,
                              origin_asn, communities_std, communities_ext, communities_large, attrs, updated_at)

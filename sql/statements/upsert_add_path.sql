@@ -1,4 +1,5 @@
--- What was seen of path identifiers, many rows at once. That a session was closed for one is never forgotten.
+-- Stores evidence about path identifiers, many rows in one statement. The time at which a session was closed for it is
+-- never cleared.
 INSERT INTO add_path_evidence AS e (router_id, rib, is_post_policy, peer_type, distinguisher, peer_address, peer_asn,
                                     peer_bgp_id, afi, safi, is_sent, is_announced, closed_at)
 SELECT n.router_id, n.rib, n.is_post_policy, n.peer_type, n.distinguisher, n.peer_address, n.peer_asn, n.peer_bgp_id,

@@ -1,5 +1,5 @@
--- Peers were reported, each once: with what was said last of each, the state that was said of it first, and how often it
--- flapped since. What was not said stays; a flap is a step from up to down.
+-- Stores reports about peers, each peer once: the latest values, the first state reported, and the number of flaps
+-- since. Values that were not reported stay; a flap is a change from up to down.
 INSERT INTO peers (router_id, peer_type, distinguisher, peer_address, peer_asn, peer_bgp_id, local_address, local_port,
                    remote_port, hold_time, capabilities, description, state, last_reason, flap_count, since)
 SELECT s.router_id, s.peer_type, s.distinguisher, s.peer_address, s.peer_asn, COALESCE(s.peer_bgp_id, ''), s.local_address,

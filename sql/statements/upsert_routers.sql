@@ -1,4 +1,5 @@
--- Sessions of these routers began, or said more about themselves; each router once. What was not said stays; first_seen stays.
+-- Stores what sessions report about their routers, each router once. Values that were not reported stay; first_seen
+-- stays.
 INSERT INTO routers (router_id, router_ip, hostname, as_number, description)
 SELECT router_id, router_ip, hostname, as_number, description
 FROM unnest($1::text[], $2::inet[], $3::text[], $4::bigint[], $5::text[])

@@ -1,9 +1,10 @@
--- Writes the staged routes. first_seen is left out on purpose: it stays what it was.
+-- Writes the staged routes. first_seen is left out on purpose: it keeps its value.
 --
--- Keys are unique within a batch, else PostgreSQL says 21000, and sorted, which is worth a fifth of the time and
--- keeps two writers from taking rows in opposite order.
+-- Keys are unique within a batch, otherwise PostgreSQL fails with 21000, and sorted, which saves a fifth of the time
+-- and keeps two writers from locking rows in opposite order.
 --
--- A row that was not there has no older version, so nobody has locked one: the writer believed that all were.
+-- xmax is 0 for a new row: it has no older version that anyone could have locked. New rows are counted because the
+-- writer expected all of them to be stored.
 WITH written AS (
 INSERT INTO current_routes (router_id, /*adj peer_address, is_post_policy, */table_name, afi, prefix, path_id, /*adj peer_asn, peer_bgp_id, */nexthop, as_path, origin, localpref, med,
                             origin_asn, communities_std, communities_ext, communities_large, attrs)

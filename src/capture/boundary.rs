@@ -1,13 +1,13 @@
-//! Where BMP messages begin in a stream of which the beginning or a part in the middle was not captured.
+//! Finds where BMP messages begin in a stream whose beginning, or a part in the middle, was not captured.
 //!
-//! BMP has no marker to search for. What is sought is a chain of headers, each at the place to which the one before it
-//! leads, and each plausible: its type known, its length fit for the type, the BGP marker (RFC 4271 section 4.1) where a
-//! BGP message has to stand.
+//! BMP has no marker to search for. The search is for a chain of headers, each at the offset that the length of the one
+//! before it gives, and each plausible: its type known, its length valid for the type, and the BGP marker (RFC 4271
+//! section 4.1) wherever a BGP message must begin.
 
 use super::reassembly::Sink;
 use crate::wire::bmp::{self, COMMON_HEADER_SIZE};
 
-/// Headers in a row that are taken for a chain.
+/// The number of consecutive headers that make a chain.
 const CHAIN_LENGTH: usize = 3;
 
 /// Octets of the per-peer header (RFC 7854 section 4.2).
@@ -16,39 +16,39 @@ const PER_PEER_HEADER_SIZE: usize = 42;
 /// Octets of BGP's marker, all ones.
 const MARKER_SIZE: usize = 16;
 
-/// The shortest message that BGP knows, octets (RFC 4271 section 4.1).
+/// The length of the shortest BGP message, octets (RFC 4271 section 4.1).
 const BGP_HEADER_SIZE: usize = 19;
 
-/// What a stream consists of.
+/// A part of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Whole messages. At a stream's end, and where it is no BMP any more, what is there.
+    /// Whole messages; at a stream's end, or once it is no longer BMP, the remaining octets.
     Messages {
-        /// Of the first octet in the stream, those not captured counted.
+        /// The offset of the first octet in the stream, counting those not captured.
         offset: u64,
         /// One message or more.
         bytes: Vec<u8>,
     },
-    /// Nothing can be said about these octets.
+    /// Octets that cannot be decoded.
     Lost {
-        /// The first of them.
+        /// The offset of the first of them.
         from: u64,
-        /// The first one behind them.
+        /// The offset of the first octet after them.
         to: u64,
-        /// How many of them are not in the capture. The others belong to messages of which a part is missing.
+        /// The number of them that are not in the capture. The others belong to messages of which a part is missing.
         missing: u64,
     },
 }
 
 /// Cuts a stream into runs of whole messages.
 ///
-/// Holds one message that is not whole yet, or [`CHAIN_LENGTH`] of them while it searches.
+/// It buffers one incomplete message, or [`CHAIN_LENGTH`] messages while it searches.
 #[derive(Debug)]
 pub struct Cutter {
     message_max: usize,
     state: State,
     buffer: Vec<u8>,
-    /// Of the first octet in `buffer`.
+    /// The stream offset of the first octet in `buffer`.
     offset: u64,
     cuts: Vec<Cut>,
 }
@@ -57,36 +57,37 @@ pub struct Cutter {
 enum State {
     /// `buffer` begins with a message.
     InStep,
-    /// Somewhere behind `from` a message begins; `missing` octets since then are not in the capture.
+    /// A message begins somewhere after `from`; `missing` octets since then are not in the capture.
     Searching { from: u64, missing: u64 },
-    /// It was in step, and then no message came.
+    /// The stream was in step, and then its octets were not a message.
     NoBmp,
 }
 
 impl Cutter {
-    /// A stream whose first message is its first octet. `message_max` is the longest message accepted, octets.
+    /// Returns a cutter for a stream whose first message begins at its first octet. `message_max` is the longest
+    /// message accepted, octets.
     pub fn at_beginning(message_max: usize) -> Cutter {
         Cutter { message_max, state: State::InStep, buffer: Vec::new(), offset: 0, cuts: Vec::new() }
     }
 
-    /// A stream that began before the capture.
+    /// Returns a cutter for a stream that began before the capture.
     pub fn in_the_middle(message_max: usize) -> Cutter {
         Cutter { state: State::Searching { from: 0, missing: 0 }, ..Cutter::at_beginning(message_max) }
     }
 
-    /// What was cut off so far.
+    /// Returns the parts cut off so far and removes them.
     pub fn take_cuts(&mut self) -> Vec<Cut> {
         std::mem::take(&mut self.cuts)
     }
 
-    /// The stream has ended.
+    /// Ends the stream and cuts off the rest.
     pub fn finish(&mut self) {
         self.search(self.message_max, Rest::Nothing);
         self.cut_messages();
         let end = self.offset + length(&self.buffer);
         match self.state {
             State::Searching { from, missing } => self.report_lost(from, end, missing),
-            // Cut short; the decoder says so.
+            // A message cut short; the decoder reports it.
             State::InStep | State::NoBmp => self.emit(self.buffer.len()),
         }
         self.buffer.clear();
@@ -99,7 +100,7 @@ impl Cutter {
         }
     }
 
-    /// Goes to the first message, if one can be found.
+    /// Skips to the first message, if one can be found.
     fn search(&mut self, message_max: usize, rest: Rest) {
         let State::Searching { from, missing } = self.state else { return };
         let chain_at = |at: &usize| chain(&self.buffer[*at..], message_max, rest) != Verdict::No;
@@ -152,7 +153,7 @@ impl Sink for Cutter {
     }
 
     fn lose(&mut self, count: u64) {
-        // What is there will not become more.
+        // No octets will be added to those in the buffer.
         self.search(self.message_max, Rest::Nothing);
         self.cut_messages();
         let (from, missing) = match self.state {
@@ -165,12 +166,12 @@ impl Sink for Cutter {
     }
 }
 
-/// Whether a segment's payload looks as if a BMP message began there.
+/// Returns whether a segment's payload looks like the beginning of a BMP message.
 pub fn looks_like_bmp(payload: &[u8], message_max: usize) -> bool {
     matches!(header(payload, message_max), Header::Plausible(_))
 }
 
-/// Whether more octets may come.
+/// The rest of the stream: more octets may arrive, or none will.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Coming,
@@ -181,12 +182,12 @@ enum Rest {
 enum Verdict {
     Yes,
     No,
-    /// More octets will tell.
+    /// More octets are needed to decide.
     Open,
 }
 
-/// Whether a chain of messages begins here. Where no more octets come, a shorter one will do: two messages, or one that ends
-/// where the octets end.
+/// Checks whether a chain of messages begins here. Where no more octets will arrive, a shorter chain is enough: two
+/// messages, or one that ends where the octets end.
 fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> Verdict {
     let mut at = 0;
     for seen in 0..CHAIN_LENGTH {
@@ -209,14 +210,14 @@ fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> Verdict {
 }
 
 enum Header {
-    /// A message of so many octets.
+    /// A message of this many octets.
     Plausible(usize),
     Impossible,
-    /// More octets will tell.
+    /// More octets are needed to decide.
     Open,
 }
 
-/// Whether a message may begin here.
+/// Checks whether a message may begin here.
 fn header(bytes: &[u8], message_max: usize) -> Header {
     match bytes.first() {
         None => return Header::Open,
@@ -229,12 +230,13 @@ fn header(bytes: &[u8], message_max: usize) -> Header {
         return Header::Impossible;
     };
     const BODY: usize = COMMON_HEADER_SIZE + PER_PEER_HEADER_SIZE;
-    // Shortest message and where BGP's marker has to be. Peer Up: address, two ports, two OPENs (RFC 7854 section 4.10).
+    // The shortest length of the message, and the offset of BGP's marker. Peer Up: address, two ports, two OPENs (RFC
+    // 7854 section 4.10).
     let (length_min, marker) = match (kind, version) {
         (0, 3) => (BODY + BGP_HEADER_SIZE, Some(BODY)),
         (3, _) => (BODY + 20 + 2 * BGP_HEADER_SIZE, Some(BODY + 20)),
         (0..=2 | 6, _) => (BODY, None),
-        // Four octets of a TLV at least (RFC 7854 sections 4.3 and 4.5).
+        // At least the four octets of a TLV header (RFC 7854 sections 4.3 and 4.5).
         (4 | 5, _) => (COMMON_HEADER_SIZE + 4, None),
         _ => return Header::Impossible,
     };
@@ -258,7 +260,7 @@ fn header(bytes: &[u8], message_max: usize) -> Header {
     }
 }
 
-/// Whether the first TLV fits into a body of `body_length` octets, of which `body` are at hand.
+/// Checks whether the first TLV fits into a body of `body_length` octets, of which `body` are available.
 fn information(body: &[u8], body_length: usize, length: usize) -> Header {
     match body.first_chunk::<4>() {
         None => Header::Open,
@@ -278,7 +280,7 @@ mod tests {
     /// An unknown information TLV in an Initiation, 16 octets.
     const INITIATION: &[u8] = &[3, 0, 0, 0, 16, 4, 0, 2, 0, 6, b'r', b'o', b'u', b't', b'e', b'r'];
 
-    /// A Route Monitoring message around an UPDATE without anything, 71 octets.
+    /// A Route Monitoring message with an empty UPDATE, 71 octets.
     fn route_monitoring() -> Vec<u8> {
         let mut bytes = vec![3, 0, 0, 0, 71, 0];
         bytes.extend([0; PER_PEER_HEADER_SIZE]);
@@ -321,7 +323,7 @@ mod tests {
         check(&[4, 0, 0, 0, 60, 0, 0], "60");
     }
 
-    /// What is cut from pieces of a stream that begins in the middle; `None` is a hole of 100 octets.
+    /// Returns the parts cut from pieces of a stream that begins in the middle; `None` is a hole of 100 octets.
     fn cuts(pieces: &[Option<&[u8]>]) -> Vec<(u64, u64, char)> {
         let mut cutter = Cutter::in_the_middle(1000);
         for piece in pieces {
@@ -343,12 +345,12 @@ mod tests {
         let three = INITIATION.repeat(3);
         assert_eq!(cuts(&[Some(&three)]), [(0, 48, 'm')]);
         assert_eq!(cuts(&[Some(b"\x03\x00junk"), Some(&three)]), [(0, 6, 'l'), (6, 54, 'm')]);
-        // Three are needed where more may come, two at the end of what is there.
+        // Three are needed where more may arrive, two at the end of the octets.
         assert_eq!(cuts(&[Some(b"junk"), Some(&three[..40])]), [(0, 4, 'l'), (4, 36, 'm'), (36, 44, 'm')]);
         assert_eq!(cuts(&[Some(b"junk"), Some(&three[..20])]), [(0, 24, 'l')]);
         assert_eq!(cuts(&[Some(b"junk"), Some(INITIATION)]), [(0, 4, 'l'), (4, 20, 'm')]);
         assert_eq!(cuts(&[Some(b"nothing at all")]), [(0, 14, 'l')]);
-        // The message that the hole cuts goes with it.
+        // The message that the hole interrupts is lost with it.
         let want = [(0, 48, 'm'), (48, 155, 'l'), (155, 203, 'm')];
         assert_eq!(cuts(&[Some(&three), Some(b"\x03\x00\x00"), None, Some(b"tail"), Some(&three)]), want);
         assert_eq!(cuts(&[Some(&three), None, None]), [(0, 48, 'm'), (48, 248, 'l')]);

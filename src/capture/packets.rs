@@ -1,7 +1,7 @@
-//! The packets of a capture file, one after the other, with the link layer they were taken from.
+//! The packets of a capture file in order, with the link layer they were captured on.
 //!
-//! Both formats are told apart by their first four octets. The file is read piece by piece: no more than one block and
-//! one piece is in memory, and a block grows the buffer only as its octets come.
+//! The first four octets distinguish the two formats. The file is read piece by piece: no more than one block and one
+//! piece is in memory, and the buffer for a block grows only as its octets arrive.
 
 use std::io::{self, Read};
 
@@ -11,14 +11,14 @@ use pcap_parser::{Block, PcapError, PcapHeader};
 
 use super::Error;
 
-/// Octets asked of the file at once.
+/// Octets requested from the file in one read.
 const PIECE: usize = 256 * 1024;
 
 /// The longest packet or pcapng block accepted, octets. The longest packets are those of a capture before segmentation
 /// offload, some 100 KiB.
 const BLOCK_SIZE_MAX: usize = 16 << 20;
 
-/// pcapng interfaces remembered in a section; packets of further ones have an unknown link layer.
+/// The most pcapng interfaces remembered in a section; packets of further ones have an unknown link layer.
 const INTERFACES_MAX: usize = 65_536;
 
 /// The first octets of a pcap file: microseconds and nanoseconds, either byte order, and the variant of old Linux.
@@ -30,10 +30,11 @@ const PCAPNG: u32 = 0x0a0d_0d0a;
 /// Octets of a pcapng block's type and its two lengths, counted in the length.
 const BLOCK_SIZE_MIN: u32 = 12;
 
-/// A link layer by its number in the registry of link types at tcpdump.org; `None` where the file does not say.
+/// A link layer, by its number in the registry of link types at tcpdump.org; `None` where the file does not specify it.
 pub type Link = Option<i32>;
 
-/// Whether a file that begins so is a capture. A BMP stream begins with 3 or 4, so neither is taken for the other.
+/// Returns whether a file with these first four octets is a capture. A BMP stream begins with 3 or 4, so neither is
+/// taken for the other.
 pub fn is_capture(magic: [u8; 4]) -> bool {
     let magic = u32::from_le_bytes(magic);
     magic == PCAPNG || PCAP.contains(&magic)
@@ -44,10 +45,10 @@ pub fn is_capture(magic: [u8; 4]) -> bool {
 pub struct Packets<R> {
     input: R,
     buffer: Vec<u8>,
-    /// Where the next block begins in `buffer`.
+    /// The index of the next block in `buffer`.
     begin: usize,
     format: Format,
-    /// Packets given out.
+    /// The number of packets returned.
     count: u64,
     has_ended: bool,
 }
@@ -64,11 +65,11 @@ enum Format {
     },
 }
 
-/// What one block was.
+/// The result of parsing one block.
 enum Parsed {
-    /// The block is so long, and held no packet.
+    /// A block of this length without a packet.
     Other(usize),
-    /// The block is so long, and its packet deviations there, counted from the block's first octet.
+    /// A block of this length with a packet in this range, counted from the block's first octet.
     Packet(usize, std::ops::Range<usize>, Link),
     /// More octets are needed.
     Incomplete,
@@ -76,20 +77,20 @@ enum Parsed {
 }
 
 impl<R: Read> Packets<R> {
-    /// Nothing is read before the first packet is asked for.
+    /// Returns the packets of `input`. Nothing is read before the first packet is requested.
     pub fn new(input: R) -> Packets<R> {
         Packets { input, buffer: Vec::new(), begin: 0, format: Format::Unread, count: 0, has_ended: false }
     }
 
-    /// Packets given out so far.
+    /// Returns the number of packets returned so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The next packet, as far as it was captured; `None` at the end of the file.
+    /// Returns the next packet, as far as it was captured; `None` at the end of the file.
     ///
     /// # Errors
-    /// Reading fails, or the file cannot be followed any further; the packets before that were good.
+    /// Reading fails, or the rest of the file cannot be parsed; the packets before that were good.
     pub fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, Error> {
         loop {
             if self.begin == self.buffer.len() && !self.has_ended {
@@ -116,7 +117,7 @@ impl<R: Read> Packets<R> {
         }
     }
 
-    /// Reads one piece behind what is there.
+    /// Reads one piece of the file and appends it to the buffer.
     fn fill(&mut self) -> Result<(), Error> {
         self.buffer.drain(..self.begin);
         self.begin = 0;
@@ -135,7 +136,7 @@ impl<R: Read> Packets<R> {
 }
 
 impl Format {
-    /// The block at the front of `bytes`, which is not empty.
+    /// Parses the block at the front of `bytes`, which is not empty.
     fn parse(&mut self, bytes: &[u8]) -> Parsed {
         match self {
             Format::Unread => self.begin(bytes),
@@ -145,11 +146,11 @@ impl Format {
                     (false, true) => pcap_parser::parse_pcap_frame_be,
                     (false, false) => pcap_parser::parse_pcap_frame,
                 };
-                // The upper bits say how long a frame check sequence is (pcap file format, section 4).
+                // The upper bits give the length of a frame check sequence (pcap file format, section 4).
                 let link = Some(header.network.0 & 0xffff);
                 read(parse(bytes), bytes, |packet| Some((packet.data, link)))
             }
-            // The parser takes the block's frame off its length unseen.
+            // The parser subtracts the frame from the block's length unchecked.
             Format::Pcapng { is_big_endian, .. } if is_below_minimum(bytes, *is_big_endian) => Parsed::Damaged,
             Format::Pcapng { is_big_endian, interfaces } => {
                 let parse = if *is_big_endian { pcap_parser::parse_block_be } else { pcap_parser::parse_block_le };
@@ -169,7 +170,7 @@ impl Format {
         }
     }
 
-    /// The header of a pcap file; a pcapng file begins with a block like any other.
+    /// Parses the header of a pcap file; a pcapng file begins with a block like any other.
     fn begin(&mut self, bytes: &[u8]) -> Parsed {
         let Some(magic) = bytes.first_chunk() else { return Parsed::Incomplete };
         if u32::from_le_bytes(*magic) == PCAPNG {
@@ -186,8 +187,8 @@ impl Format {
     }
 }
 
-/// Whether a pcapng block says that it is shorter than its own frame. A section header has a byte order of its own and is left to
-/// the parser, which knows how long one is.
+/// Returns whether a pcapng block's length is less than that of its own frame. A section header has its own byte order
+/// and is left to the parser, which knows its minimum.
 fn is_below_minimum(bytes: &[u8], is_big_endian: bool) -> bool {
     let Some((kind, rest)) = bytes.split_first_chunk() else { return false };
     let Some(length) = rest.first_chunk() else { return false };
@@ -195,7 +196,7 @@ fn is_below_minimum(bytes: &[u8], is_big_endian: bool) -> bool {
     u32::from_le_bytes(*kind) != PCAPNG && length < BLOCK_SIZE_MIN
 }
 
-/// Translates the parser's verdict on the block at the front of `bytes`.
+/// Translates the parser's result for the block at the front of `bytes`.
 fn read<'a, T>(
     result: IResult<&'a [u8], T, PcapError<&'a [u8]>>,
     bytes: &'a [u8],
@@ -207,7 +208,7 @@ fn read<'a, T>(
             match packet(block) {
                 None => Parsed::Other(length),
                 Some((packet, link)) => {
-                    // As a place, since the caller cannot lend out octets of a buffer that it may still refill.
+                    // A range, since the caller cannot lend out octets of a buffer that it may still refill.
                     let start = packet.as_ptr().addr() - bytes.as_ptr().addr();
                     Parsed::Packet(length, start..start + packet.len(), link)
                 }
@@ -218,7 +219,7 @@ fn read<'a, T>(
     }
 }
 
-/// The packet of a pcapng block. A Simple Packet Block is always of the first interface.
+/// Returns the packet of a pcapng block. A Simple Packet Block always belongs to the first interface.
 fn packet_of<'a>(block: Block<'a>, interfaces: &[Link]) -> Option<(&'a [u8], Link)> {
     let link = |index: u32| usize::try_from(index).ok().and_then(|index| *interfaces.get(index)?);
     match block {
@@ -247,7 +248,7 @@ fn packet_of<'a>(block: Block<'a>, interfaces: &[Link]) -> Option<(&'a [u8], Lin
 mod tests {
     use super::*;
 
-    /// A section of the given byte order and, behind it, the beginning of a block of that type and length.
+    /// A section of the given byte order, followed by the beginning of a block of that type and length.
     fn section_and_block(number: fn(u32) -> [u8; 4], kind: u32, length: u32) -> Vec<u8> {
         let section = [PCAPNG, 28, 0x1a2b_3c4d, 1 << 16, u32::MAX, u32::MAX, 28];
         section.into_iter().chain([kind, length, 0, 0, 0]).flat_map(number).collect()

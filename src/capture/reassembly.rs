@@ -1,72 +1,72 @@
-//! One direction of one TCP connection: segments in any order to octets in order.
+//! Reassembles one direction of one TCP connection: segments in any order become octets in order.
 //!
-//! Retransmissions and overlaps are cut away: of two octets for one place the first seen stays. A hole stays open while
-//! what deviations behind it is held; the caller decides when to give it up.
+//! Retransmissions and overlaps are removed: of two octets at one offset the first one seen is kept. A hole stays open
+//! while the octets after it are held; the caller decides when to give it up.
 
 use std::collections::BTreeMap;
 
 use super::segment::Segment;
 
-/// What a held segment costs besides its octets, so that many tiny ones count too.
+/// The memory that a held segment counts for besides its octets, so that many tiny ones count too.
 const SEGMENT_OVERHEAD: usize = 64;
 
-/// Who receives the octets.
+/// The receiver of the octets.
 pub trait Sink {
-    /// The next octets.
+    /// Accepts the next octets.
     fn take(&mut self, octets: &[u8]);
-    /// So many octets are not in the capture.
+    /// Reports that the next `count` octets are not in the capture.
     fn lose(&mut self, count: u64);
 }
 
-/// The state of one direction.
+/// The reassembly state of one direction.
 #[derive(Debug)]
 pub struct Reassembly {
     /// The sequence number of the stream's first octet.
     first: u32,
-    /// The sequence number of the next octet, which is `offset` octets behind the first.
+    /// The sequence number of the next octet, which is `offset` octets after the first.
     next: u32,
     offset: u64,
-    /// Octets behind a hole by their offset; no two overlap.
+    /// Octets after a hole, by their offset; no two overlap.
     held: BTreeMap<u64, Vec<u8>>,
     held_size: usize,
-    /// The end of everything that the sender is known to have sent.
+    /// The highest offset up to which the sender is known to have sent.
     sent: u64,
-    /// The sender's last octet is before this one.
+    /// The offset after the sender's last octet, once its FIN is known.
     end: Option<u64>,
 }
 
 impl Reassembly {
-    /// A stream whose first octet has this sequence number.
+    /// Returns the state of a stream whose first octet has this sequence number.
     pub fn new(first: u32) -> Reassembly {
         Reassembly { first, next: first, offset: 0, held: BTreeMap::new(), held_size: 0, sent: 0, end: None }
     }
 
-    /// The sequence number of the first octet.
+    /// Returns the sequence number of the first octet.
     pub fn first(&self) -> u32 {
         self.first
     }
 
-    /// The sequence number of the octet waited for.
+    /// Returns the sequence number of the next octet expected.
     pub fn next(&self) -> u32 {
         self.next
     }
 
-    /// Octets of the stream up to the one waited for.
+    /// Returns the offset of the next octet expected.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What is held in memory behind holes, octets.
+    /// Returns the memory held for octets after holes, with the overhead per segment, octets.
     pub fn held_size(&self) -> usize {
         self.held_size
     }
 
-    /// Whether all is here up to the sender's FIN.
+    /// Returns whether all octets up to the sender's FIN have been handed out or given up.
     pub fn is_complete(&self) -> bool {
         self.end.is_some_and(|end| self.offset >= end)
     }
 
-    /// Takes in a segment whose payload begins at `sequence`.
+    /// Accepts a segment whose payload begins at `sequence`.
     pub fn accept(&mut self, sequence: u32, segment: &Segment<'_>, sink: &mut impl Sink) {
         // Sequence numbers are compared modulo 2^32 (RFC 9293 section 3.4).
         let ahead = i64::from(sequence.wrapping_sub(self.next).cast_signed());
@@ -81,7 +81,7 @@ impl Reassembly {
         self.hold(at, &segment.payload[known..], sink);
     }
 
-    /// Puts octets to their place where nothing is yet, and hands out what is in order then.
+    /// Holds octets at the offsets that are still empty, then hands out what is in order.
     fn hold(&mut self, mut at: u64, mut octets: &[u8], sink: &mut impl Sink) {
         if at == self.offset && self.held.is_empty() {
             return self.hand_out(octets, sink);
@@ -111,7 +111,7 @@ impl Reassembly {
         }
     }
 
-    /// Hands out what is held up to the next hole.
+    /// Hands out the held octets up to the next hole.
     fn hand_out_held(&mut self, sink: &mut impl Sink) {
         while let Some(octets) = self.held.remove(&self.offset) {
             self.held_size -= octets.len() + SEGMENT_OVERHEAD;
@@ -125,7 +125,7 @@ impl Reassembly {
         self.next = self.next.wrapping_add(modulo);
     }
 
-    /// Waits no longer for the first hole.
+    /// Gives up the first hole and reports it as lost.
     pub fn give_up_hole(&mut self, sink: &mut impl Sink) {
         let Some((start, _)) = self.held.first_key_value() else { return };
         let missing = start - self.offset;
@@ -134,7 +134,7 @@ impl Reassembly {
         self.hand_out_held(sink);
     }
 
-    /// Nothing more will come: waits for no hole any more.
+    /// Gives up every hole: no more segments will arrive.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         while !self.held.is_empty() {
             self.give_up_hole(sink);
@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// `.` for each octet lost.
+    /// The octets received, with `.` for each octet lost.
     struct Text(String);
 
     impl Sink for Text {
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Segments (place, octets) of a stream that begins shortly before the sequence numbers wrap.
+    /// Accepts segments (offset, octets) of a stream that begins shortly before the sequence numbers wrap.
     fn check(segments: &[(i32, &str)], before_finish: &str, after: &str) {
         const FIRST: u32 = u32::MAX - 2;
         let anywhere = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);

@@ -1,54 +1,54 @@
-//! From a captured packet down to its TCP segment: link layer, VLAN tags, IPv4 or IPv6, TCP.
+//! Decodes a captured packet down to its TCP segment: link layer, VLAN tags, IPv4 or IPv6, TCP.
 //!
-//! A packet may have been captured only in part, and carry padding: the lengths of the IP header decide, and what of the
-//! payload is not there is known to be missing. Checksums are not verified, since offloading leaves them unset.
+//! A packet may have been captured only in part, and carry padding: the lengths of the IP header decide, and the rest
+//! of the payload is known to be missing. Checksums are not verified, since offloading leaves them unset.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::packets::Link;
 
-/// What a packet holds.
+/// The content of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A TCP segment.
     Segment(Segment<'a>),
-    /// A part of an IP packet; parts are not put together.
+    /// A fragment of an IP packet; fragments are not reassembled.
     Fragment,
-    /// A link layer that is not read here.
+    /// A link layer that is not supported.
     UnknownLink,
-    /// Something else, or cut off before the end of its headers.
+    /// Any other content, or a packet cut off before the end of its headers.
     Other,
 }
 
 /// A TCP segment (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Who sent it.
+    /// The sender.
     pub source: SocketAddr,
-    /// Who was to receive it.
+    /// The receiver.
     pub destination: SocketAddr,
-    /// Of its first octet, or of its SYN.
+    /// The sequence number of its first octet, or of its SYN.
     pub sequence: u32,
-    /// It opens the connection.
+    /// True if it opens the connection.
     pub is_syn: bool,
-    /// Nothing comes behind it.
+    /// True if it is the sender's last one.
     pub is_fin: bool,
-    /// It breaks the connection.
+    /// True if it resets the connection.
     pub is_rst: bool,
-    /// As far as it was captured.
+    /// The payload, as far as it was captured.
     pub payload: &'a [u8],
     /// Octets of the payload on the wire.
     pub length: u32,
 }
 
-/// IP's number for TCP.
+/// The IP protocol number of TCP.
 const TCP: u8 = 6;
 
 /// Finds the TCP segment of a packet.
 pub fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
     let Some(link) = link else { return Found::UnknownLink };
     match link {
-        // LINKTYPE_NULL and LINKTYPE_LOOP: an address family, of whatever system captured it.
+        // LINKTYPE_NULL and LINKTYPE_LOOP: an address family, in the numbering of the system that captured it.
         0 | 108 => packet.get(4..).map_or(Found::Other, ip),
         // LINKTYPE_ETHERNET.
         1 => ethertype(packet, 12, 14),
@@ -61,7 +61,7 @@ pub fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
     }
 }
 
-/// An EtherType at `at` and what it announces at `next`, behind any number of VLAN tags (IEEE 802.1Q).
+/// Decodes the packet at `next`, whose EtherType is at `at`, after any number of VLAN tags (IEEE 802.1Q).
 fn ethertype(packet: &[u8], at: usize, mut next: usize) -> Found<'_> {
     let mut kind = u16_at(packet, at);
     while let Some(0x8100 | 0x88a8 | 0x9100) = kind {
@@ -86,7 +86,8 @@ fn ip(packet: &[u8]) -> Found<'_> {
     }
 }
 
-/// RFC 791 section 3.1. `None` if the packet ends too early or its lengths contradict each other.
+/// Decodes an IPv4 packet (RFC 791 section 3.1). `None` if it ends too early, its lengths contradict each other, or it
+/// does not carry TCP.
 fn ipv4(packet: &[u8]) -> Option<Found<'_>> {
     let header = packet.first_chunk::<20>()?;
     let header_length = usize::from(header[0] & 0x0f) * 4;
@@ -107,7 +108,7 @@ fn ipv4(packet: &[u8]) -> Option<Found<'_>> {
     tcp(source, destination, packet.get(header_length..)?, length.checked_sub(header_length)?)
 }
 
-/// RFC 8200 sections 3 and 4, with the extension headers that may stand before TCP.
+/// Decodes an IPv6 packet (RFC 8200 sections 3 and 4), with the extension headers that may precede TCP.
 fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
     let (header, mut rest) = packet.split_first_chunk::<40>()?;
     let mut length = match usize::from(u16::from_be_bytes([header[4], header[5]])) {
@@ -123,7 +124,7 @@ fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
             0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*rest.get(1)?) + 1) * 8,
             // Authentication header (RFC 4302 section 2.2): in units of four octets, less two.
             51 => (usize::from(*rest.get(1)?) + 2) * 4,
-            // A fragment header may stand in a packet that is whole (RFC 6946).
+            // A packet that is not fragmented may have a fragment header (RFC 6946).
             44 if u16_at(rest, 2)? & 0xfff9 == 0 => 8,
             44 => return Some(Found::Fragment),
             _ => return None,
@@ -136,7 +137,7 @@ fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
     tcp(address(8)?, address(24)?, rest, length)
 }
 
-/// `length` is what IP says; `bytes` may hold less, or padding behind.
+/// Decodes a TCP segment. `length` is its length by the IP header; `bytes` may be shorter, or have padding after it.
 fn tcp(source: IpAddr, destination: IpAddr, bytes: &[u8], length: usize) -> Option<Found<'_>> {
     let bytes = &bytes[..bytes.len().min(length)];
     let header = bytes.first_chunk::<20>()?;
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(payload(228, &whole[..whole.len() - 2]), "a of 3");
         assert_eq!(payload(228, &whole[..45]), " of 3");
         assert_eq!(payload(228, &whole[..39]), "other");
-        // Total length: 0 stands for what is there.
+        // Total length 0 means the captured length.
         assert_eq!(payload(228, &with(3, 0)), "abc of 3");
         assert_eq!(payload(228, &with(3, 19)), "other");
         assert_eq!(payload(228, &with(3, 45)), "other");

@@ -1,7 +1,7 @@
-//! Which TCP streams to the port there are, and which segment belongs to which.
+//! The TCP streams to the port, and the assignment of segments to them.
 //!
-//! Memory is bounded: [`STREAMS_MAX`] streams at a time, [`HELD_MAX`] octets behind the holes of one and
-//! [`HELD_TOTAL_MAX`] behind those of all, besides what the messages that are not whole yet take.
+//! Memory is bounded: [`STREAMS_MAX`] streams at a time, [`HELD_MAX`] octets after the holes of one and
+//! [`HELD_TOTAL_MAX`] after those of all, besides the incomplete messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,29 +11,31 @@ use super::boundary::{Cut, Cutter};
 use super::reassembly::Reassembly;
 use super::segment::Segment;
 
-/// Streams open at a time; the one that was silent longest makes room for another.
+/// The most streams open at a time; the one that was silent longest is ended for another.
 pub const STREAMS_MAX: usize = 1024;
 
-/// Octets held behind the holes of one stream before the first hole is given up: more than a TCP window in practice.
+/// The most octets held after the holes of one stream before the first hole is given up: more than a TCP window in
+/// practice.
 pub const HELD_MAX: usize = 4 << 20;
 
-/// Octets held behind the holes of all streams.
+/// The most octets held after the holes of all streams.
 pub const HELD_TOTAL_MAX: usize = 64 << 20;
 
-/// Streams that have ended and are remembered, so that their stragglers are not taken for new ones.
+/// The most ended streams that are remembered, so that their late segments are not taken for new streams.
 const ENDED_MAX: usize = 65_536;
 
-/// Segments this far behind the end of a stream are no stragglers of it: the largest TCP window (RFC 7323 section 2.3), octets.
+/// The farthest that the end of a late segment may be before the end of its stream, octets: the largest TCP window (RFC
+/// 7323 section 2.3).
 const STRAGGLER_MAX: i32 = 1 << 30;
 
 /// A TCP stream: one direction of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId {
-    /// From 1, in the order of the first octets.
+    /// The stream's number, from 1, in the order of the first octets.
     pub number: u64,
-    /// Who sent it: the router.
+    /// The sender: the router.
     pub source: SocketAddr,
-    /// Who received it: the collector.
+    /// The receiver: the collector.
     pub destination: SocketAddr,
 }
 
@@ -43,12 +45,12 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// What comes of the capture.
+/// An event of the capture.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
     /// A part of a stream.
     Cut(StreamId, Cut),
-    /// Nothing more comes of this stream, which had so many octets, missing ones included.
+    /// The end of a stream, with its length in octets, missing ones included.
     End(StreamId, u64),
 }
 
@@ -57,10 +59,10 @@ pub enum Event {
 pub struct Streams {
     message_max: usize,
     open: HashMap<(SocketAddr, SocketAddr), Stream>,
-    /// The sequence number behind the last octet.
+    /// The sequence number after the last octet of each stream that has ended.
     ended: HashMap<(SocketAddr, SocketAddr), u32>,
     held_total: usize,
-    /// Segments seen; tells which stream was silent longest.
+    /// The number of segments seen; it shows which stream was silent longest.
     clock: u64,
     last_number: u64,
     cut_off: u64,
@@ -69,7 +71,7 @@ pub struct Streams {
 
 #[derive(Debug)]
 struct Stream {
-    /// Once it has an octet.
+    /// The stream's id, once it has an octet.
     id: Option<StreamId>,
     reassembly: Reassembly,
     cutter: Cutter,
@@ -77,7 +79,7 @@ struct Stream {
 }
 
 impl Streams {
-    /// No streams yet. `message_max` is the longest BMP message accepted, octets.
+    /// Returns a set without streams. `message_max` is the longest BMP message accepted, octets.
     pub fn new(message_max: usize) -> Streams {
         Streams {
             message_max,
@@ -91,22 +93,22 @@ impl Streams {
         }
     }
 
-    /// Streams that had an octet, so far.
+    /// Returns the number of streams so far that had an octet.
     pub fn count(&self) -> u64 {
         self.last_number
     }
 
-    /// Streams ended early to make room for others.
+    /// Returns the number of streams ended early to make room for others.
     pub fn cut_off(&self) -> u64 {
         self.cut_off
     }
 
-    /// What has come of the segments so far, in order.
+    /// Returns the next event of the segments so far, in order.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Takes in a segment.
+    /// Accepts a segment.
     pub fn accept(&mut self, segment: &Segment<'_>) {
         self.clock += 1;
         let key = (segment.source, segment.destination);
@@ -159,7 +161,7 @@ impl Streams {
         self.open.insert(key, stream);
     }
 
-    /// Whether it repeats what a stream that has ended had already.
+    /// Returns whether the segment is a late one of a stream that has ended.
     fn is_straggler(&self, key: (SocketAddr, SocketAddr), segment: &Segment<'_>) -> bool {
         let Some(end) = self.ended.get(&key) else { return false };
         let ahead = segment.sequence.wrapping_add(segment.length).wrapping_sub(*end).cast_signed();
@@ -181,7 +183,7 @@ impl Streams {
         self.ended.insert(key, stream.reassembly.next());
     }
 
-    /// The capture has ended.
+    /// Ends all streams: the capture has ended.
     pub fn finish(&mut self) {
         let mut keys: Vec<_> = self.open.iter().map(|(key, stream)| (stream.id.map(|id| id.number), *key)).collect();
         keys.sort_unstable();

@@ -1,4 +1,5 @@
-//! `decode` and `replay` of packet captures: which stream, what is said about gaps, what to do where there is no BMP.
+//! `decode` and `replay` of packet captures: the choice of the stream, reports about gaps, and hints if there is no
+//! BMP.
 
 use std::collections::HashMap;
 use std::io::{self, Cursor, Read, Write};
@@ -8,16 +9,16 @@ use clap::Args;
 use super::{Failure, counted, decode, say};
 use crate::capture::{self, Capture, Cut, Event, StreamId, Tally, streams};
 
-/// Gaps that are named; further ones are counted.
+/// The maximum number of gaps that are reported one by one; further ones are counted.
 const GAPS_NAMED_MAX: u64 = 20;
 
-/// Streams that are listed; further ones are counted.
+/// The maximum number of streams that are listed; further ones are counted.
 const LISTED_MAX: usize = 100;
 
-/// Ports that are named as a guess.
+/// The maximum number of ports that are suggested.
 const GUESSES_MAX: usize = 10;
 
-/// Where the BMP is, in a capture.
+/// The TCP port of BMP in a capture.
 #[derive(Args, Debug)]
 pub struct Port {
     /// In a pcap or pcapng capture: the collector's TCP port
@@ -25,17 +26,17 @@ pub struct Port {
     port: u16,
 }
 
-/// A file that was opened to look at its first octets.
+/// An input whose first octets were read to detect its format.
 pub(super) enum Input {
-    /// Not an octet.
+    /// An empty input.
     Empty,
-    /// Raw BMP, or whatever is no capture.
+    /// Raw BMP, or anything else that is not a capture.
     Raw(Box<dyn Read>),
     /// pcap or pcapng.
     Capture(Box<Capture<Box<dyn Read>>>),
 }
 
-/// Tells a capture from raw BMP, without losing an octet of either.
+/// Detects whether the input is a capture or raw BMP, without losing an octet of either.
 pub(super) fn tell(mut input: Box<dyn Read>, port: &Port, message_max: usize) -> io::Result<Input> {
     let mut magic = Vec::new();
     (&mut input).take(4).read_to_end(&mut magic)?;
@@ -51,7 +52,7 @@ pub(super) fn tell(mut input: Box<dyn Read>, port: &Port, message_max: usize) ->
     })
 }
 
-/// Prints the messages of all streams. Whether all streams were whole, as far as they are in the capture.
+/// Prints the messages of all streams. Returns whether all streams were whole, as far as the capture contains them.
 pub(super) fn decode<R: Read>(
     mut capture: Capture<R>,
     subject: &str,
@@ -100,7 +101,7 @@ pub(super) fn decode<R: Read>(
     Ok(is_whole)
 }
 
-/// A capture that ends inside a packet was stopped there, which happens; a damaged one is a failure.
+/// Accepts a capture that ends inside a packet, which happens when the capture is stopped; a damaged one is a failure.
 fn finish(end: Result<(), capture::Error>, subject: &str) -> Result<(), Failure> {
     match end {
         Ok(()) => Ok(()),
@@ -131,7 +132,7 @@ fn nothing(subject: &str, port: &Port, tally: &Tally) -> Failure {
     Failure::Failed(line)
 }
 
-/// What was left out.
+/// Reports the packets that were left out.
 fn say_tally(tally: &Tally) {
     let left_out = [
         (tally.fragments, "IP fragment", "left out: fragments are not put together"),
@@ -146,7 +147,7 @@ fn say_tally(tally: &Tally) {
     }
 }
 
-/// What is said about gaps, on standard error.
+/// The gaps, as reported on standard error.
 #[derive(Default)]
 struct Notes {
     gaps: u64,
@@ -177,14 +178,14 @@ impl Notes {
 
 /// The octets of one stream of a capture, for `replay`.
 ///
-/// At its end the whole capture is read, and the streams in it can be listed.
+/// At its end the whole capture has been read, so that its streams can be listed.
 pub(super) struct OneStream<R> {
     capture: Capture<R>,
     number: u64,
-    /// Read from the capture and not yet from here.
+    /// Octets that are read from the capture but not yet by the caller.
     ready: Cursor<Vec<u8>>,
     notes: Notes,
-    /// Every stream's octets, as far as they are listed.
+    /// The octets of every stream that is listed.
     others: Vec<(StreamId, u64)>,
     has_ended: bool,
     error: Option<capture::Error>,
@@ -192,8 +193,8 @@ pub(super) struct OneStream<R> {
 }
 
 impl<R: Read> OneStream<R> {
-    /// The stream with this number, from 1. Reads up to its first octets, so that a wrong number is seen before anything
-    /// is sent.
+    /// Opens the stream with this number, from 1. Reads up to its first octets, so that a wrong number is detected
+    /// before anything is sent.
     pub(super) fn open(capture: Capture<R>, number: u64, subject: &str, port: &Port) -> Result<OneStream<R>, Failure> {
         let mut stream = OneStream {
             capture,
@@ -242,7 +243,7 @@ impl<R: Read> OneStream<R> {
         }
     }
 
-    /// Lists the streams, if there are several, and says what else the capture held.
+    /// Lists the streams, if there are several, and reports what else the capture contains.
     pub(super) fn finish(&mut self, subject: &str) -> Result<(), Failure> {
         self.notes.finish();
         let tally = self.capture.tally();

@@ -1,4 +1,4 @@
-//! `completions` and `man`: made from the same commands and the same table of settings that the program runs by.
+//! `completions` and `man`, generated from the same commands and the same table of settings that the program uses.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::{Failure, manual, print};
 use crate::config::{DefaultValue, Setting, TABLE};
 
-/// For which shell.
+/// The target shell.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The shell
@@ -24,14 +24,15 @@ pub(super) fn completions(arguments: &Arguments) -> Result<(), Failure> {
     clap_complete::generate(arguments.shell, &mut command, "rib-ingester", &mut out);
     let script = String::from_utf8_lossy(&out);
     match arguments.shell {
-        Shell::Bash => print(&with_labels_mended(&script)),
+        Shell::Bash => print(&with_corrected_labels(&script)),
         _ => print(&script),
     }
 }
 
-/// Makes the labels of bash's subcommands those that the script looks for: of a program with a hyphen in its name
-/// `clap_complete` 4.6 writes others (`rib__subcmd__ingester` for `rib__ingester`), and nothing after a subcommand is completed.
-fn with_labels_mended(script: &str) -> String {
+/// Replaces the labels of bash's subcommands by those that the script looks for: if the name of the program contains a
+/// hyphen, `clap_complete` 4.6 writes others (`rib__subcmd__ingester` for `rib__ingester`), and nothing after a
+/// subcommand is completed.
+fn with_corrected_labels(script: &str) -> String {
     script.replace("rib__subcmd__ingester", "rib__ingester")
 }
 

@@ -1,4 +1,4 @@
-//! `config`: the settings in force, or the table of all settings.
+//! `config`: the effective settings, or the table of all settings.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use super::table::line_width;
 use super::{Failure, print};
 use crate::config::{Settings, print as forms};
 
-/// What to print.
+/// The form of the output.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Print the table of all settings as Markdown instead
@@ -17,7 +17,7 @@ pub struct Arguments {
     env_template: bool,
 }
 
-/// Prints. The two tables do not depend on the environment, so a mistake in it does not matter to them.
+/// Prints the settings. The two tables do not depend on the environment, so a mistake in it does not affect them.
 pub(super) fn run(arguments: &Arguments, settings: impl FnOnce() -> Result<Settings, Failure>) -> Result<(), Failure> {
     if arguments.markdown {
         return print(&forms::markdown());

@@ -1,7 +1,7 @@
 //! `rib-ingester decode`: a stream of raw BMP octets to JSON lines, one per message.
 //!
-//! The same decoder and the same tracking of peers as in the collector, so what is printed here is what would be
-//! stored. The stream is read piece by piece: no more than one message and one piece is in memory.
+//! It uses the same decoder and the same tracking of peers as the collector, so the output matches what would be
+//! stored. The stream is read in pieces: at most one message and one piece are in memory.
 
 mod message;
 mod routes;
@@ -15,7 +15,7 @@ use crate::session::add_path::Evidence;
 use crate::session::peers::Peers;
 use crate::wire::bmp::{self, COMMON_HEADER_SIZE, FrameError};
 
-/// Octets asked of the input at once.
+/// The number of octets that are read from the input at a time.
 const PIECE: usize = 64 * 1024;
 
 /// A JSON object that grows field by field.
@@ -23,7 +23,7 @@ type Object = Map<String, Value>;
 
 /// Prints every message of `input` as a line of JSON. A message longer than `max_message` octets ends the stream.
 ///
-/// Whether the stream was whole: false if its last line is the fatal one.
+/// Returns whether the stream was whole: false if its last line is the fatal one.
 ///
 /// # Errors
 /// Reading or writing fails.
@@ -43,44 +43,44 @@ pub fn run(mut input: impl Read, mut out: impl Write, max_message: usize) -> io:
     Ok(!lines.is_broken())
 }
 
-/// What the messages so far have said of how later ones are to be read.
+/// The state from earlier messages that determines how later ones are read.
 #[derive(Debug, Default)]
 struct Heard {
     peers: Peers,
     evidence: Evidence,
 }
 
-/// The lines of one stream, as its octets come.
+/// The lines of one stream, printed as its octets arrive.
 pub struct Lines {
     max_message: usize,
-    /// What the field `stream` says.
+    /// The value of the field `stream`.
     name: Option<String>,
     heard: Heard,
-    /// What is not printed yet: less than a message.
+    /// Octets that are not printed yet: less than a message.
     buffer: Vec<u8>,
-    /// Where the next message begins in the stream.
+    /// The offset of the next message in the stream.
     offset: u64,
     index: u64,
     is_broken: bool,
 }
 
 impl Lines {
-    /// A stream from its beginning; a `name` stands on each of its lines.
+    /// Creates the lines of a stream from its beginning; a `name` is added to each of them.
     pub fn new(max_message: usize, name: Option<String>) -> Lines {
         Lines { max_message, name, heard: Heard::default(), buffer: Vec::new(), offset: 0, index: 0, is_broken: false }
     }
 
-    /// Whether the fatal line is printed. Nothing follows it.
+    /// Returns whether the fatal line is printed. Nothing follows it.
     pub fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// Lines printed.
+    /// Returns the number of printed lines.
     pub fn count(&self) -> u64 {
         self.index
     }
 
-    /// Goes on at a later place of the stream. What deviations before it and was not printed is given up.
+    /// Continues at a later offset of the stream. Octets before it that are not printed are discarded.
     pub fn skip_to(&mut self, offset: u64) {
         if offset != self.offset + length(&self.buffer) {
             self.buffer.clear();
@@ -88,7 +88,7 @@ impl Lines {
         }
     }
 
-    /// Takes in the next octets and prints the messages that are whole.
+    /// Adds the next octets and prints the messages that are complete.
     ///
     /// # Errors
     /// Writing fails.
@@ -124,7 +124,7 @@ impl Lines {
         Ok(())
     }
 
-    /// The stream has ended; if inside a message, that is its last line.
+    /// Ends the stream; if it ends inside a message, prints that as the last line.
     ///
     /// # Errors
     /// Writing fails.
@@ -157,7 +157,7 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length in memory fits into 64 bits")
 }
 
-/// The error of a stream that ends inside a message, at the first octet that is missing.
+/// Returns the error of a stream that ends inside a message, at the first octet that is missing.
 fn cut_short(unread: &[u8], offset: u64) -> Value {
     let at = offset + u64::try_from(unread.len()).expect("a length in memory fits into 64 bits");
     let (field, wanted) = match unread {
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(decoded(&[]), (vec![], true));
     }
 
-    /// An input that gives one octet at a time, interrupted before each.
+    /// An input that returns one octet at a time, interrupted before each.
     struct Slow<'a>(&'a [u8], bool);
 
     impl Read for Slow<'_> {

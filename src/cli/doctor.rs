@@ -1,4 +1,4 @@
-//! `doctor`: looks at the settings, the machine and the database, and says of each fault in one line what to do.
+//! `doctor`: checks the settings, the machine and the database, and reports each fault in one line with its remedy.
 
 mod database;
 mod machine;
@@ -14,7 +14,7 @@ use crate::logging::Logging;
 use crate::model::text::{printable, printable_json};
 use crate::store::{self, diagnostics};
 
-/// How to print it.
+/// The output format.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Print an array of objects: check, state (ok, warning, fault), found, remedy
@@ -22,24 +22,24 @@ pub struct Arguments {
     json: bool,
 }
 
-/// How one thing is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// As it should be.
+    /// No problem.
     Fine,
-    /// It works, and will be better or longer-lived with the remedy.
+    /// It works, but works better or for longer with the remedy.
     Warning,
     /// It does not work, or data is at risk.
     Fault,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Check {
     name: &'static str,
     state: State,
     found: String,
-    /// What to do; none where all is well.
+    /// The remedy; `None` if there is no problem.
     remedy: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             machine.into_iter().chain(database::checks(settings, &facts)).collect()
         }
-        // The machine can be looked at all the same, and may hold the reason.
+        // The machine can be checked anyway, and may show the reason.
         Err(error) => {
             let mut checks = machine::checks(settings, false);
             checks.push(connection(settings, &error));
@@ -81,14 +81,14 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
-/// Why the database could not be asked.
+/// Reports the reason why the database could not be queried.
 fn connection(settings: &Settings, error: &store::Error) -> Check {
     const NAME: &str = "connection";
     let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_owned());
     match error {
         store::Error::Unsuitable { found, remedy } => Check::fault(NAME, format!("{target}: {found}"), remedy),
         error => {
-            let remedy = "mend RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
+            let remedy = "correct RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
             Check::fault(NAME, format!("{target}: {error}"), remedy)
         }
     }

@@ -1,4 +1,4 @@
-//! `forget`: removes a router that is gone for good, with all that is stored of it.
+//! `forget`: removes a router that is gone for good, with all of its stored data.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -13,7 +13,7 @@ use crate::model::text::printable;
 use crate::store::Client;
 use crate::store::forget::{self, Forgotten, Live, Past, Rows};
 
-/// Which router, and how much of it.
+/// The router, and how much of it to remove.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Its identifier, as `status` shows it; or its host name or address, where only one router has it
@@ -26,7 +26,7 @@ pub struct Arguments {
     history: bool,
 }
 
-/// Removes it, and prints what was removed.
+/// Removes the router, and prints what was removed.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "forget")?;
     let past = if arguments.history { Past::Goes } else { Past::Stays };
@@ -65,17 +65,17 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
-/// What to do about a router that is there.
+/// The remedy if the router is connected.
 const REMEDY: &str = "stop BMP on the router first, or take its address out of RIB_INGESTER_ALLOW";
 
 fn describe(live: &Live) -> String {
     format!("a session ({}) from {} on collector {}", live.state, live.source, live.collector)
 }
 
-/// The router that is meant, and what is stored of it.
+/// Returns the router that matches `word`, and its stored rows.
 fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows), Failure> {
     let named = RouterId::new(word);
-    // What is left of one whose row in `routers` is gone counts as well.
+    // Rows of a router whose row in `routers` is gone count as well.
     let stored = forget::count(client, &named, past)?;
     if !stored.is_empty() {
         return Ok((named, stored));

@@ -9,7 +9,7 @@ use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, lookup};
 
-/// What to look for.
+/// The target of the lookup.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// An address, or a prefix that the match has to cover
@@ -18,7 +18,8 @@ pub struct Arguments {
     /// Look in this RIB only
     #[arg(long, value_name = "VIEW")]
     view: Option<View>,
-    /// Print an array of rows, all columns: of `current_routes`, and with their view of `adj_rib_in` and `adj_rib_out`
+    /// Print an array of rows with all columns: of `current_routes`, and of `adj_rib_in` and `adj_rib_out` with their
+    /// view
     #[arg(long)]
     json: bool,
 }
@@ -33,7 +34,7 @@ enum View {
     AdjRibOutPost,
 }
 
-/// Prints the matches. None is the answer of `grep`: exit code 1.
+/// Prints the matches. No match gives exit code 1, as in `grep`.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let target = parse(&arguments.target)
         .map_err(|wrong| Failure::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
@@ -60,9 +61,10 @@ fn parse(text: &str) -> Result<Prefix, String> {
     Prefix::truncating(afi, &octets, network.prefix_len()).map_err(|error| error.to_string())
 }
 
-/// The paths of each router, table and prefix (and peer, where it is an Adj-RIB) under a line that names them and a header.
+/// Formats the paths of each router, table and prefix (and peer, for an Adj-RIB) below a line that names them and a
+/// header.
 fn text(rows: &[LookupRow], width: Option<usize>) -> String {
-    // All groups have the columns of one table.
+    // All groups share the column widths of one table.
     let mut blocks = table(rows).blocks(width).into_iter();
     let header = blocks.next().unwrap_or_default();
     let mut out = String::new();
@@ -107,7 +109,7 @@ fn table(rows: &[LookupRow]) -> Table {
     table
 }
 
-/// `2026-11-21 07:45`.
+/// Formats a time as `2026-11-21 07:45`.
 fn minute(time: Timestamp) -> String {
     const MINUTE_LENGTH: usize = "2026-11-21T07:45".len();
     time.to_string().chars().take(MINUTE_LENGTH).map(|c| if c == 'T' { ' ' } else { c }).collect()

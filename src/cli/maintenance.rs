@@ -1,4 +1,4 @@
-//! `maintenance`: one run of what the collector does at every interval.
+//! `maintenance`: one run of the tasks that the collector does at every interval.
 
 use super::{Failure, connect, counted, print, say};
 use crate::config::Settings;
@@ -6,7 +6,7 @@ use crate::maintenance::{self, Report};
 use crate::model::text::printable;
 use crate::store::migrate;
 
-/// Runs once and says what was done. A step that failed is a failure, though the others were done.
+/// Runs once and prints what was done. A failed step is a failure of the command, though the other steps were done.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "maintenance")?;
     match migrate::missing(&mut client)?.as_slice() {

@@ -1,4 +1,4 @@
-//! The sections of the manual page that neither the commands nor the settings make.
+//! The sections of the manual page that are derived neither from the commands nor from the settings.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 /// A list with a heading: each item is a term in bold letters and its text.
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// In their order; `man-pages(7)` has it so.
+/// The sections, in the order that `man-pages(7)` prescribes.
 const SECTIONS: &[Section] = &[
     (
         "EXIT STATUS",
@@ -63,7 +63,7 @@ const SECTIONS: &[Section] = &[
     ),
 ];
 
-/// Writes them.
+/// Writes the sections.
 pub(super) fn sections(out: &mut impl io::Write) -> io::Result<()> {
     let mut roff = Roff::default();
     for (heading, items) in SECTIONS {

@@ -9,14 +9,15 @@ use crate::config::Settings;
 use crate::store::migrate::{Step, migrate_telling};
 use crate::store::suitable::check_encoding;
 
-/// How often the clock of a running migration is renewed.
+/// The interval at which the elapsed time of a running migration is updated.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Applies what is missing: a line for each when it is done, and on a terminal the one that runs, with its time.
+/// Applies missing migrations: prints a line when each is done, and on a terminal the running one with its elapsed
+/// time.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "migrate")?;
     check_encoding(&mut client)?;
-    // On standard error, and hidden where that is no terminal.
+    // Drawn on standard error, and hidden if that is not a terminal.
     let bar = ProgressBar::new_spinner();
     bar.set_style(
         ProgressStyle::with_template("{spinner} {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),

@@ -1,11 +1,11 @@
 //! The commands, one file each.
 //!
-//! Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration. A message says what was wrong, where,
-//! and what to do. What a command was asked for goes to standard output, everything else to standard error, by [`say`]:
-//! nobody has to read it.
+//! Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or wrong configuration. A message states what was
+//! wrong, where, and what to do. A command's result goes to standard output, everything else to standard error, through
+//! [`say`], which works even if nothing reads it.
 //!
-//! Settings come from the environment; where that has none, every command but `serve` reads the unit's file, and `--env-file`
-//! names another ([`crate::config::env_file`]).
+//! Settings come from the environment; if that has none, every command but `serve` reads the unit's file, and
+//! `--env-file` names another ([`crate::config::env_file`]).
 
 pub mod capture;
 pub mod complete;
@@ -51,7 +51,7 @@ pub struct Arguments {
     command: Command,
 }
 
-/// What the help of commands that use the database ends with.
+/// The end of the help of commands that use the database.
 const NEEDS_DATABASE: &str = "Needs RIB_INGESTER_DATABASE_URL; see `rib-ingester config`.";
 
 #[derive(Debug, Subcommand)]
@@ -68,7 +68,7 @@ enum Command {
     /// Show routers, tables, history and refused sources
     #[command(after_help = NEEDS_DATABASE)]
     Status(status::Arguments),
-    /// Look for faults of settings, machine and database, and say what to do
+    /// Check settings, machine and database for faults, and print remedies
     #[command(after_help = NEEDS_DATABASE)]
     Doctor(doctor::Arguments),
     /// Remove a router that is gone for good, with all that is stored of it
@@ -98,17 +98,17 @@ enum Command {
     Man,
 }
 
-/// Why a command did not do what it was asked for.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong use or wrong configuration, one line per mistake: nothing was done. Exit code 2.
+    /// Wrong usage or wrong configuration, one line per mistake: nothing was done. Exit code 2.
     Configuration(Vec<String>),
-    /// It was tried and went wrong. Exit code 1.
+    /// The command was tried and failed. Exit code 1.
     Failed(String),
 }
 
 impl Failure {
-    /// What the process ends with.
+    /// Returns the exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Configuration(_) => 2,
@@ -116,7 +116,7 @@ impl Failure {
         }
     }
 
-    /// What to print.
+    /// Returns the lines to print.
     pub fn lines(&self) -> &[String] {
         match self {
             Failure::Configuration(lines) => lines,
@@ -131,7 +131,7 @@ impl From<Problem> for Failure {
     }
 }
 
-/// What waiting would not mend is the configuration's fault.
+/// Classifies an error that waiting does not fix as one of the configuration.
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Failure {
         const UNDEFINED_TABLE: &str = "42P01";
@@ -152,7 +152,7 @@ impl From<Vec<Problem>> for Failure {
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever kept it from being done.
+/// The reason why the command failed.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let env_file = match (arguments.env_file, &arguments.command) {
         (Some(file), _) => EnvFile::Named(file),
@@ -206,23 +206,23 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
     Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
 }
 
-/// An empty file is no recording: what was to write it has failed, most likely.
+/// Reports an empty file, which is not a recording: most likely the program that was to write it has failed.
 fn nothing_in(file: &Path) -> Failure {
     Failure::Failed(format!("{}: is empty, no message", file.display()))
 }
 
-/// The database of a command that is not the collector.
+/// Connects a command that is not the collector to the database.
 fn connect(settings: &Settings, command: &str) -> Result<store::Client, Failure> {
     Logging::start(settings)?;
     store::connect(&settings.database_url, command).map_err(|error| {
-        // Which database was not reached is half of what there is to know.
+        // The database that was not reached is half of the information.
         let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_string());
         let line = format!("{target}: {error}");
         if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
     })
 }
 
-/// A file, or standard input for `-`, and its length where it has one.
+/// Opens a file, or standard input for `-`; returns it with its length, if known.
 fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), None));
@@ -232,19 +232,19 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     Ok((Box::new(file), length))
 }
 
-/// Says something on standard error. Where that is full, or nobody reads it, the command goes on as if it had been read.
+/// Prints a line on standard error. If that is full or closed, the command continues anyway.
 pub fn say(line: impl Display) {
     use io::Write;
     // In one piece: other processes may write there too.
     let _ = io::stderr().lock().write_all(format!("rib-ingester: {line}\n").as_bytes());
 }
 
-/// Prints a command's result. A reader that has seen enough (`| head`) is no failure.
+/// Prints a command's result. A reader that stops early (`| head`) is not a failure.
 fn print(text: &str) -> Result<(), Failure> {
     show(text).map(|_| ())
 }
 
-/// Whether anyone still reads.
+/// Tells if anything still reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     ToReader,
@@ -261,7 +261,7 @@ fn show(text: &str) -> Result<Shown, Failure> {
     }
 }
 
-/// `1 message`, `2 messages`.
+/// Formats a count: `1 message`, `2 messages`.
 fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")

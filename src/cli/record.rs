@@ -1,4 +1,4 @@
-//! `record`: stores what one router sends, byte for byte, until its session or the user ends it.
+//! `record`: stores the bytes that one router sends until its session ends or the user stops it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -17,24 +17,24 @@ use crate::config::Settings;
 use crate::session::foreign::{NotBmp, Protocol};
 use crate::session::frame::FrameBuffer;
 
-/// How soon Ctrl-C is noticed.
+/// The interval at which Ctrl-C is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Where to listen and what to write.
+/// The address to listen on and the file to write.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The address to wait on for the router
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Stop after so many bytes
+    /// Stop after this many bytes
     #[arg(long, value_name = "N", default_value_t = 1 << 30)]
     max_bytes: u64,
 }
 
-/// Waits for one router, stores its bytes, says how much it was.
+/// Waits for one router, stores its bytes, and prints how many there were.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", arguments.out.display()));
     let stop = Arc::new(AtomicBool::new(false));
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
     let listener = TcpListener::bind(arguments.listen)
         .map_err(|error| Failure::Failed(format!("--listen {}: {error}", arguments.listen)))?;
-    // Only now, so that a taken port leaves no empty file behind.
+    // The file is created only now, so that a port in use leaves no empty file.
     let file = File::create_new(&arguments.out).map_err(failed)?;
 
     let Some((stream, source)) = accept(&listener, &stop).map_err(failed)? else {
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     say(format_args!("recording {source}"));
     let mut recording = Recording { stream, out: BufWriter::new(file), bytes: 0, bytes_max: arguments.max_bytes };
     let (messages, end) = store(&mut recording, settings.max_message_bytes, &stop);
-    // Whatever ended it, what was received is worth keeping.
+    // Regardless of the reason for the end, the received bytes are kept.
     recording.out.flush().and_then(|()| recording.out.get_ref().sync_all()).map_err(failed)?;
     let said = format!(
         "recorded {}, {} from {source} in {}",
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
-/// The first router that connects; `None` if the user ends the waiting.
+/// Returns the first router that connects; `None` if the user stops the command.
 fn accept(listener: &TcpListener, stop: &AtomicBool) -> io::Result<Option<(TcpStream, IpAddr)>> {
     say(format_args!("waiting for a router on {}", listener.local_addr()?));
     listener.set_nonblocking(true)?;
@@ -88,7 +88,7 @@ fn accept(listener: &TcpListener, stop: &AtomicBool) -> io::Result<Option<(TcpSt
     Ok(None)
 }
 
-/// Reading from it writes the same bytes into the file.
+/// A stream whose bytes are also written to the file as they are read.
 struct Recording {
     stream: TcpStream,
     out: BufWriter<File>,
@@ -114,7 +114,7 @@ enum End {
     Failed(io::Error),
 }
 
-/// Reads to the end and counts whole messages, as far as the stream is BMP.
+/// Reads to the end and counts complete messages, as long as the stream is BMP.
 fn store(recording: &mut Recording, message_max: usize, stop: &AtomicBool) -> (u64, End) {
     let mut frames = FrameBuffer::new(message_max);
     let mut ignored = vec![0; 64 * 1024];
@@ -130,7 +130,7 @@ fn store(recording: &mut Recording, message_max: usize, stop: &AtomicBool) -> (u
         match read {
             Ok(0) => return (messages, End::Closed),
             Ok(_) => {}
-            // In a pause the file is brought up to date, for whoever looks at it and for a kill.
+            // In a pause the file is flushed, for readers of the file and in case of a kill.
             Err(error) if is_nothing_yet(&error) => {
                 if let Err(error) = recording.out.flush() {
                     return (messages, End::Failed(error));

@@ -1,8 +1,8 @@
 //! `replay`: plays raw BMP bytes to a collector as a router would.
 //!
-//! The bytes go out as they are, BMP or not; they are cut into messages only to count and to pace them. Of a packet
-//! capture it plays one stream, its whole messages. At the end the
-//! sending side is closed and the collector is given time to read up to it, so that nothing is lost to a reset.
+//! The bytes are sent unchanged, BMP or not; they are cut into messages only to count and to pace them. From a packet
+//! capture, one stream with its whole messages is played. At the end the sending side is closed and the collector is
+//! given time to read up to it, so that nothing is lost to a reset.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
@@ -18,44 +18,45 @@ use super::{Failure, counted, nothing_in, open, print, say};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 
-/// How long a collector that is not there yet is waited for.
+/// The time for which a collector that does not listen yet is retried.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pause between two tries to connect.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much is sent at once at full speed, bytes.
+/// The number of bytes that are sent at a time at full speed.
 const SEND_SIZE: usize = 256 * 1024;
 
-/// How long a collector may take to read up to the end after the last byte was sent.
+/// The time that a collector may take to read up to the end after the last byte was sent.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a collector that refuses the session has for closing it, before the sending side is closed: afterwards it
-/// cannot be told from one that has read all. One that does not know the address closes as soon as it accepts.
+/// The time that a collector that refuses the session has to close it, before the sending side is closed: afterwards a
+/// refusal cannot be distinguished from a collector that has read everything. A collector that does not allow the
+/// address closes as soon as it accepts.
 const VERDICT_PATIENCE: Duration = Duration::from_millis(200);
 
-/// What to play, where to and how.
+/// The file to play, the collector, and the speed.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The file, raw BMP, pcap or pcapng, or - for standard input
     file: PathBuf,
     #[command(flatten)]
     port: Port,
-    /// In a pcap or pcapng capture: which of its streams, from 1; what others there are is said at the end
+    /// In a pcap or pcapng capture: the TCP stream's number, from 1; other streams are listed at the end
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     stream: u64,
     /// The collector
     #[arg(long, value_name = "HOST:PORT")]
     to: String,
-    /// Messages per second; without it as fast as the collector reads
+    /// Messages per second; unset: as fast as the collector reads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     speed: Option<u32>,
-    /// Keep the session open for so many seconds after the last byte
+    /// Keep the session open for this many seconds after the last byte
     #[arg(long, value_name = "SECS", default_value_t = 0)]
     hold: u32,
 }
 
-/// Plays the file and says how much it was.
+/// Plays the file and prints how much was sent.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let subject = arguments.file.display().to_string();
     let to = addresses(&arguments.to)?;
@@ -76,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
     }
 }
 
-/// Plays `input`, of which the length is known or not.
+/// Plays `input`, whose length may be unknown.
 fn play(
     arguments: &Arguments,
     to: &[SocketAddr],
@@ -129,7 +130,7 @@ fn addresses(to: &str) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
-/// A collector that was started a moment ago may not listen yet.
+/// Connects, with retries: a collector that was started a moment ago may not listen yet.
 fn connect(to: &str, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     let deadline = Instant::now() + CONNECT_PATIENCE;
     loop {
@@ -145,7 +146,7 @@ fn connect(to: &str, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
 }
 
 fn progress_bar(length: Option<u64>) -> ProgressBar {
-    // Drawn on standard error; a pipe or a file gets none.
+    // The progress bar is drawn on standard error; a pipe or a file gets none.
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     let style = ProgressStyle::with_template(template).expect("the template is a constant that works");
@@ -155,9 +156,9 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
     }
 }
 
-/// The bytes on their way from the file to the socket.
+/// The transfer of the bytes from the file to the socket.
 struct Player<'a> {
-    /// Many small messages go out with one call, unless they are paced.
+    /// Many small messages are sent in one call, unless they are paced.
     out: BufWriter<&'a TcpStream>,
     frames: FrameBuffer,
     pace: Option<Pace>,
@@ -179,7 +180,7 @@ impl Player<'_> {
                 return self.play_unframed(input);
             }
         }
-        // A message cut short at the end of the file is the collector's to judge.
+        // A message that is cut short at the end of the file is sent too: the collector decides about it.
         let rest = self.frames.rest().to_vec();
         self.send(&rest).map_err(PlayError::Send)
     }
@@ -207,7 +208,7 @@ impl Player<'_> {
         }
     }
 
-    /// What follows cannot be cut into messages, so it cannot be paced either.
+    /// Sends the rest without pacing, because it cannot be cut into messages.
     fn play_unframed(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
         say(format_args!("byte {} begins no BMP message; the rest is sent as it is", self.bytes));
         let rest = self.frames.rest().to_vec();
@@ -240,7 +241,7 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a slice's length fits 64 bits")
 }
 
-/// Message n is due n / speed seconds after the start: a late one does not delay those behind it.
+/// Message n is due n / speed seconds after the start: a late one does not delay those after it.
 struct Pace {
     start: Instant,
     per_second: u32,
@@ -259,13 +260,13 @@ impl Pace {
     }
 }
 
-/// Holds the session open, closes the sending side, waits until the collector has closed its own.
+/// Holds the session open, closes the sending side, and waits until the collector has closed its own.
 fn finish(stream: &TcpStream, hold: Duration) -> io::Result<()> {
     if wait_for_close(stream, hold)? == Close::Seen {
         return Err(io::Error::other("the collector closed the session, its log says why"));
     }
     match stream.shutdown(Shutdown::Write) {
-        // The collector was faster by a moment.
+        // The collector has closed the session a moment earlier.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => {
             return Err(io::Error::other("the collector closed the session, its log says why"));
         }
@@ -297,7 +298,7 @@ fn wait_for_close(mut stream: &TcpStream, patience: Duration) -> io::Result<Clos
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut ignored) {
             Ok(0) => return Ok(Close::Seen),
-            // BMP has nothing to say to a router (RFC 7854 section 3.2), but reading it costs nothing.
+            // BMP sends nothing to a router (RFC 7854 section 3.2), but reading it costs nothing.
             Ok(_) => {}
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}

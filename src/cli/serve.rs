@@ -9,10 +9,10 @@ use crate::config::Settings;
 use crate::logging::Logging;
 use crate::supervisor::{self, Ending, Migrate, StartError};
 
-/// What `serve` takes.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Leave the schema as it is: somebody else runs `rib-ingester migrate`
+    /// Leave the schema unchanged: `rib-ingester migrate` is run separately
     #[arg(long)]
     no_migrate: bool,
 }
@@ -20,7 +20,7 @@ pub struct Arguments {
 /// Runs the collector until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// It could not start, or something was given up at its end.
+/// The collector could not start, lost input or a thread, or another process has taken its `COLLECTOR_ID`.
 pub fn run(arguments: &Arguments, settings: Settings) -> Result<(), Failure> {
     let logging = Logging::start(&settings)?;
     let migrate = if arguments.no_migrate { Migrate::Skip } else { Migrate::First };

@@ -1,4 +1,5 @@
-//! `status`: which routers are connected, their tables and how far each is synchronized, days of history, refused sources.
+//! `status`: connected routers, their tables and the progress of their synchronization, days of history, refused
+//! sources.
 
 mod json;
 mod router;
@@ -21,7 +22,7 @@ use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
-/// Of which routers, and how to print it.
+/// The routers to show, and the output format.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Show this router in full: its identifier, name or address
@@ -32,23 +33,23 @@ pub struct Arguments {
     /// Print one JSON object, times in UTC
     #[arg(long)]
     json: bool,
-    /// Print it again and again, with so many seconds in between
+    /// Print repeatedly, with this many seconds in between
     #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
           value_parser = clap::value_parser!(u32).range(1..))]
     watch: Option<u32>,
 }
 
-/// Clears a terminal and goes to its upper left corner (ECMA-48: ED 2, CUP).
+/// Clears a terminal and moves the cursor to its upper left corner (ECMA-48: ED 2, CUP).
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Reads the database and prints, once or again and again.
+/// Reads the database and prints, once or repeatedly.
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
     let mut client = connect(settings, "status")?;
     loop {
         let shown = look(arguments, &mut client, table::line_width())?;
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
-        // A reader that has seen enough ends it.
+        // A reader that stops early ends it.
         if show(&format!("{clear}{shown}"))? == Shown::ToNobody {
             return Ok(());
         }
@@ -106,7 +107,7 @@ fn section(title: &str, none: &str, table: &Table, width: Option<usize>) -> Stri
     format!("{title}\n{body}\n")
 }
 
-/// `303 routers: 3 up, 0 dumping, 300 stale (routes go from 2026-11-21 07:45:12 UTC)`.
+/// Formats `303 routers: 3 up, 0 dumping, 300 stale (routes go from 2026-11-21 07:45:12 UTC)`.
 fn summary(routers: &[RouterStatus]) -> String {
     let of = |state: RouterState| routers.iter().filter(move |router| router.standing.state == state);
     let part = |state: RouterState| {
@@ -132,7 +133,7 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
         ("since", Column::Word),
         ("collector", Column::Text),
     ];
-    // Where all are connected there is nothing to say of it.
+    // The column is omitted if no router's routes are about to expire.
     if routers.iter().any(|router| router.standing.expires_at.is_some()) {
         columns.push(("routes go", Column::Word));
     }
@@ -252,7 +253,7 @@ fn state_word(state: State) -> &'static str {
     }
 }
 
-/// Routers that nobody writes, with what to do; nothing where there are none.
+/// Lists routers whose collector is not alive, with the remedy; empty if there are none.
 fn without_collector(all: &[Orphans], width: Option<usize>) -> String {
     const INDENT: &str = "    ";
     if all.is_empty() {
@@ -271,7 +272,7 @@ fn without_collector(all: &[Orphans], width: Option<usize>) -> String {
     out
 }
 
-/// The reason names the remedy, so it is wrapped rather than cut.
+/// Lists refused sources. The reason names the remedy, so it is wrapped rather than cut.
 fn refused(sources: &[RefusedSource], now: Timestamp, width: Option<usize>) -> String {
     const INDENT: &str = "    ";
     if sources.is_empty() {

@@ -1,9 +1,9 @@
 //! Text in columns.
 //!
-//! On a terminal a table is as wide as it ([`line_width`]): lists wrap at their spaces and free text is cut, the widest column
-//! before the others, with a `…` in it. Addresses, prefixes and numbers are never cut: half of one means something else. Where
-//! nobody looks (a pipe, a file) nothing is cut or wrapped. Text from routers is escaped, so that none of it can move the
-//! cursor.
+//! On a terminal, a table is at most as wide as the terminal ([`line_width`]): lists wrap at their spaces and free text
+//! is cut, the widest column first, with a `…` in it. Addresses, prefixes and numbers are never cut: half of one means
+//! something else. If standard output is not a terminal (a pipe, a file), nothing is cut or wrapped. Text from routers
+//! is escaped, so that it cannot move the cursor.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -12,37 +12,38 @@ use crate::config;
 use crate::config::print::wrap;
 use crate::model::text::printable;
 
-/// Free text is not cut below this, characters.
+/// The minimum width to which free text is cut, in characters.
 const TEXT_MIN: usize = 10;
 
-/// What stands between two columns.
+/// The separator between two columns.
 const GAP: &str = "  ";
 
-/// What a column holds, and so how it is set.
+/// The content of a column, which determines its alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Names that routers chose: to the left, cut where space is short.
+    /// Names that routers chose: left-aligned, cut where space is short.
     Text,
-    /// Words with spaces between them, AS paths: to the left, wrapped where space is short, never inside of a word.
+    /// Words separated by spaces, such as AS paths: left-aligned, wrapped where space is short, never inside a word.
     List,
-    /// Addresses, prefixes, ages: to the left, never cut.
+    /// Addresses, prefixes, ages: left-aligned, never cut.
     Word,
-    /// To the right, never cut.
+    /// Numbers: right-aligned, never cut.
     Number,
 }
 
-/// Characters in a line of the terminal that standard output is; `COLUMNS` has the last word. `None`: it is none.
+/// Returns the width of the terminal that standard output is connected to, in characters; `COLUMNS` overrides it.
+/// `None` if it is not a terminal.
 pub fn line_width() -> Option<usize> {
     let out = io::stdout();
     if !out.is_terminal() {
         return None;
     }
     let asked = || rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
-    // A terminal that does not know its size says 0.
+    // A terminal that does not know its size reports 0.
     config::terminal_columns().or_else(asked).filter(|columns| *columns > 0)
 }
 
-/// Rows under a header.
+/// A table of rows under a header.
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<(&'static str, Column)>,
@@ -50,7 +51,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub fn new(columns: &[(&'static str, Column)]) -> Table {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
@@ -62,18 +63,19 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Whether it has no rows.
+    /// Returns whether the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Header and rows in lines of at most `width` characters, as far as there is something to wrap or to cut; `None`: as
-    /// long as they are.
+    /// Formats the header and rows in lines of at most `width` characters, as far as columns can be wrapped or cut;
+    /// `None`: without a limit.
     pub fn render(&self, width: Option<usize>) -> String {
         self.blocks(width).concat()
     }
 
-    /// As [`render`](Table::render): the header, then each row, which may have several lines.
+    /// Like [`render`](Table::render), but returns the header and then each row, which may have several lines, as
+    /// separate blocks.
     pub fn blocks(&self, width: Option<usize>) -> Vec<String> {
         let widths = self.widths(width);
         let header: Vec<String> = self.columns.iter().map(|(name, _)| (*name).to_string()).collect();
@@ -104,8 +106,8 @@ impl Table {
         format!("{}\n", cells.collect::<Vec<_>>().join(GAP).trim_end())
     }
 
-    /// As wide as the contents; where that is too much, one character less for the widest column that may give way until it
-    /// fits.
+    /// Returns the widths of the columns: those of the contents; if that is too wide, the widest column that may shrink
+    /// loses one character at a time until the table fits.
     fn widths(&self, width: Option<usize>) -> Vec<usize> {
         let cells = |i: usize| self.rows.iter().map(move |row| row[i].as_str());
         let mut widths: Vec<usize> = (self.columns.iter().enumerate())
@@ -137,7 +139,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Leaves out the middle: of names in a row, the ends tell them apart.
+/// Cuts the middle out: names in a column usually differ at their ends.
 fn cut(text: &str, width: usize) -> String {
     let all = length(text);
     if all <= width {
@@ -148,7 +150,7 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take(kept - tail).chain(['…']).chain(text.chars().skip(all - tail)).collect()
 }
 
-/// How long ago, in one unit: `12 s`, `3 min`, `5 h`, `20 d`.
+/// Formats an age in one unit: `12 s`, `3 min`, `5 h`, `20 d`.
 pub fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
@@ -159,13 +161,13 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-/// A number of bytes in one unit: `512 B`, `3.4 MiB`.
+/// Formats a number of bytes in one unit: `512 B`, `3.4 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {
         return format!("{count} B");
     }
-    // Tenths in whole numbers: no rounding surprises, no conversion to floating point.
+    // Tenths as whole numbers: no rounding surprises, no conversion to floating point.
     let mut tenths = u128::from(count) * 10 / 1024;
     let mut unit = 0;
     while tenths >= 10_240 && unit + 1 < UNITS.len() {
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn free_text_gives_way_to_the_terminal_and_words_and_numbers_never_do() {
+    fn only_free_text_is_cut_to_the_terminals_width() {
         let mut table = Table::new(&[("a", Column::Text), ("b", Column::Word), ("c", Column::Number)]);
         table.push(["ü".repeat(90), "b".repeat(60), "123".to_string()]);
         let text = table.render(Some(100));
@@ -219,7 +221,7 @@ mod tests {
                        10.0.0.2  64500               12\n";
         assert_eq!(table.render(Some(32)), wrapped);
         assert_eq!(table.blocks(Some(32)).iter().map(|row| row.lines().count()).collect::<Vec<_>>(), [1, 3, 1]);
-        // Not narrower than its longest word.
+        // A list column is never narrower than its longest word.
         assert_eq!(table.render(Some(5)), table.render(Some(32)));
     }
 

@@ -1,4 +1,4 @@
-//! Which source addresses may connect: `ALLOW` and, read again on SIGHUP, `ALLOW_FILE`.
+//! The source addresses that may connect: `ALLOW` and `ALLOW_FILE`, which SIGHUP reads again.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use ipnet::IpNet;
 
 use super::{Problem, Settings, value};
 
-/// The longest `ALLOW_FILE` that is read, in bytes.
+/// The maximum size of `ALLOW_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The allow-list in force, shared between the listener and whoever reloads it.
+/// The active allow-list, shared between the listener and the thread that reloads it.
 #[derive(Debug)]
 pub struct AllowList {
     fixed: Vec<IpNet>,
@@ -20,25 +20,25 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// `ALLOW` and `ALLOW_FILE` as they are now. A bad file is a mistake in the configuration.
+    /// Loads `ALLOW` and `ALLOW_FILE`. An invalid file is a mistake in the configuration.
     pub fn load(settings: &Settings) -> Result<AllowList, Problem> {
         let list = AllowList { file: settings.allow_file.clone(), ..AllowList::fixed(settings.allow.clone()) };
         list.reload()?;
         Ok(list)
     }
 
-    /// A list without a file.
+    /// Creates a list without a file.
     pub fn fixed(networks: Vec<IpNet>) -> AllowList {
         AllowList { fixed: networks, file: None, from_file: RwLock::default() }
     }
 
-    /// Whether a router may connect from this address. IPv4-mapped addresses are unmapped first.
+    /// Returns whether a router may connect from this address. IPv4-mapped addresses are unmapped first.
     pub fn allows(&self, source: IpAddr) -> bool {
         contains(&self.fixed, source)
             || contains(&self.from_file.read().unwrap_or_else(PoisonError::into_inner), source)
     }
 
-    /// Reads `ALLOW_FILE` again and returns the number of its networks. A bad file keeps what was read before.
+    /// Reads `ALLOW_FILE` again and returns the number of its networks. An invalid file keeps the previous contents.
     pub fn reload(&self) -> Result<usize, Problem> {
         let Some(path) = &self.file else { return Ok(0) };
         let networks = read(path).map_err(|wrong| {
@@ -50,7 +50,7 @@ impl AllowList {
     }
 }
 
-/// Whether one of the networks holds the address, IPv4-mapped ones unmapped.
+/// Returns whether one of the networks contains the address; IPv4-mapped addresses are unmapped first.
 pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
@@ -65,7 +65,7 @@ fn read(path: &Path) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
-/// The text of a file that an operator wrote, with a bound on what is read.
+/// Returns the text of a file that an operator wrote, of at most `bytes_max` bytes.
 pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
@@ -77,7 +77,7 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     }
 }
 
-/// A line up to its `#`, trimmed.
+/// Returns a line up to its `#`, trimmed.
 pub fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or_default().trim()
 }

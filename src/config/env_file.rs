@@ -1,8 +1,8 @@
-//! The unit's file of settings, for commands that systemd does not start.
+//! The settings file of the systemd unit, for commands that systemd does not start.
 //!
-//! It is read as systemd's `EnvironmentFile=` reads it (systemd.exec(5)): `#` and `;` begin a comment, quotes of both kinds
-//! are taken off, a backslash takes the meaning from the next character and joins lines. What the environment of the
-//! command says wins over the file.
+//! It is parsed as systemd parses `EnvironmentFile=` (systemd.exec(5)): `#` and `;` begin a comment, both kinds of
+//! quotes are removed, a backslash escapes the next character and joins lines. The command's environment overrides the
+//! file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,32 +17,32 @@ pub const OF_UNIT: &str = "/etc/rib-ingester/rib-ingester.env";
 /// The unit's `StateDirectory=`.
 const STATE_OF_UNIT: &str = "/var/lib/rib-ingester";
 
-/// The longest file that is read, bytes.
+/// The maximum size of the file, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Which file a command reads beside its environment.
+/// The file that a command reads in addition to its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvFile {
-    /// This one. It must be there.
+    /// This file. It must exist.
     Named(PathBuf),
     /// [`OF_UNIT`], if the environment has no setting of ours and the file can be read.
     OfUnit,
-    /// None: systemd has put what it says into the environment.
+    /// No file: systemd has put its contents into the environment.
     None,
 }
 
-/// A process's environment, and what a file adds to it.
+/// The environment of a process, and the settings that a file adds to it.
 #[derive(Debug, Default)]
 pub struct Environment {
     pub(super) vars: Vec<(OsString, OsString)>,
-    /// The file that settings were taken from, and their names.
+    /// The file that provided settings, and their names.
     pub(super) file: Option<(PathBuf, BTreeSet<String>)>,
-    /// What may explain that a setting is missing.
+    /// Possible reasons why a setting is missing.
     pub(super) hints: Vec<String>,
 }
 
 impl Environment {
-    /// The file that gave settings, unless the user named it.
+    /// Returns the unit's file if it provided settings and was not named by the user.
     pub fn unit_file(&self, which: &EnvFile) -> Option<&Path> {
         let (path, names) = self.file.as_ref()?;
         (*which == EnvFile::OfUnit && !names.is_empty()).then_some(path)
@@ -89,7 +89,7 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Whether somebody has said already what holds: a setting, or credentials of systemd's.
+    /// Returns whether the environment already provides settings or systemd credentials.
     fn is_given(&self) -> bool {
         self.vars
             .iter()
@@ -103,7 +103,7 @@ impl Environment {
         }
         let mut names = BTreeSet::new();
         let given: BTreeSet<OsString> = self.vars.iter().map(|(name, _)| name.clone()).collect();
-        // Of a name that comes twice the last line counts, as it does for systemd.
+        // If a name occurs twice, the last line counts, as in systemd.
         for (name, value) in
             pairs.into_iter().filter(|(name, _)| is_ours(name) && !given.contains(&OsString::from(name)))
         {
@@ -115,7 +115,7 @@ impl Environment {
         Ok(())
     }
 
-    /// The unit's state folder is the default of the settings in its file.
+    /// Makes the unit's state folder the default for the settings in its file.
     fn take_state_directory(&mut self) {
         const NAME: &str = "STATE_DIRECTORY";
         if Path::new(STATE_OF_UNIT).is_dir() && !self.vars.iter().any(|(name, _)| name == NAME) {
@@ -128,7 +128,7 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX)
 }
 
-/// Names that other programs read a database from.
+/// Returns hints about variables that other programs use to find a database.
 fn hints(vars: &[(OsString, OsString)]) -> Vec<String> {
     const LIBPQ: [&str; 5] = ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
     let has = |name: &str| vars.iter().any(|(other, _)| other == name);
@@ -158,7 +158,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|_| std::io::Error::other("is not valid UTF-8"))
 }
 
-/// Where in the file the parser is, as in systemd's `env-file.c`.
+/// The state of the parser, as in systemd's `env-file.c`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     BeforeName,
@@ -173,7 +173,7 @@ enum At {
     CommentEscape,
 }
 
-/// The assignments of a file, and each line that is about a setting of ours and is none.
+/// Returns the assignments of a file, and each line that mentions one of our settings but is not an assignment.
 fn parse(text: &str) -> (Vec<(String, String)>, Vec<String>) {
     if text.starts_with('\u{feff}') {
         return (Vec::new(), vec!["begins with a byte-order mark: save it as plain UTF-8".to_owned()]);
@@ -200,7 +200,7 @@ struct Parser {
     quote_line: usize,
     name: String,
     value: String,
-    /// How much of `value` is there for sure: unquoted blanks after it count only if something follows.
+    /// The length of `value` without trailing unquoted blanks, which count only if something follows.
     kept: usize,
     pairs: Vec<(String, String)>,
     wrong: Vec<String>,
@@ -237,7 +237,7 @@ impl Parser {
                 }
                 At::Value
             }
-            // A line that ends in a backslash goes on in the next one.
+            // A line that ends in a backslash continues on the next one.
             At::ValueEscape if is_end => At::Value,
             At::ValueEscape => self.next(c, At::Value),
             At::SingleQuoted if c == '\'' => At::BeforeValue,
@@ -294,7 +294,7 @@ impl Parser {
         At::BeforeName
     }
 
-    /// systemd passes such a line over in silence, and the setting keeps its default.
+    /// Reports a line that systemd silently ignores, so that the setting keeps its default.
     fn complain(&mut self, front: &str) {
         if front.contains(PREFIX) {
             let word = front.split_whitespace().find(|word| word.contains(PREFIX)).unwrap_or(PREFIX);
@@ -324,12 +324,12 @@ mod tests {
         check("A=1,\\\n2,\\\n3\nB=\"1,\\\n2\"\nC='1\n2'\n", &[("A", "1,2,3"), ("B", "1,2"), ("C", "1\n2")]);
         check("A=1\r\nB='2'\r\n", &[("A", "1"), ("B", "2")]);
         check("A=a=b#c\nA=2\nA=3\\", &[("A", "a=b#c"), ("A", "2"), ("A", "3")]);
-        // As since systemd 254: a comment does not go on in the next line.
+        // As since systemd 254: a comment does not continue on the next line.
         check("# ends \\\nA=1\nno line of ours\nexport B=2\n", &[("A", "1")]);
     }
 
     #[test]
-    fn lines_about_our_settings_that_systemd_would_ignore_are_named() {
+    fn settings_that_systemd_would_ignore_are_reported() {
         let wrong = |text: &str| parse(text).1.join("|");
         assert_eq!(
             wrong("A=1\nexport RIB_INGESTER_ALLOW=10.0.0.0/8\nRIB_INGESTER_LOG\n"),
@@ -362,7 +362,7 @@ mod tests {
         }
     }
 
-    /// The names that the file gave, and the hints.
+    /// Returns the names that the file set, and the hints.
     fn given(vars: &[(&str, &str)], which: &EnvFile, of_unit: &Path) -> (String, String) {
         let vars = vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         let environment = Environment::read(vars, which, of_unit).unwrap();
@@ -379,11 +379,11 @@ mod tests {
         let both = "RIB_INGESTER_FLUSH_MS RIB_INGESTER_LOG";
         let names = |vars: &[(&str, &str)], which: &EnvFile| given(vars, which, &file).0;
         assert_eq!(names(&[("PATH", "/bin"), ("RIB_INGESTER_TEST_DATABASE_URL", "x")], &EnvFile::OfUnit), both);
-        // A setting, or systemd's credentials: somebody has said what holds.
+        // A setting or systemd credentials are given, so the file is not read.
         assert_eq!(names(&[("RIB_INGESTER_LOG", "info")], &EnvFile::OfUnit), "none");
         assert_eq!(names(&[("CREDENTIALS_DIRECTORY", "/run/credentials/x")], &EnvFile::OfUnit), "none");
         assert_eq!(names(&[], &EnvFile::None), "none");
-        // What is named is read, and the environment wins.
+        // A named file is read, and the environment overrides it.
         assert_eq!(names(&[("RIB_INGESTER_LOG", "info")], &EnvFile::Named(file.clone())), "RIB_INGESTER_FLUSH_MS");
         let missing = folder.0.join("missing");
         assert_eq!(given(&[], &EnvFile::OfUnit, &missing), ("none".to_owned(), String::new()));
@@ -406,7 +406,7 @@ mod tests {
             hints(&[("RIB_INGESTER_LOG", "debug")], &EnvFile::OfUnit, &file),
             format!("{path} is read where no setting is given, or with --env-file {path}")
         );
-        // A folder cannot be read as a file, whoever asks.
+        // A folder cannot be read as a file, even by root.
         let said = hints(&[], &EnvFile::OfUnit, &folder.0);
         assert!(said.contains("may have it: Is a directory") && said.contains("--env-file"), "{said}");
         let nowhere = Path::new("/nonexistent");

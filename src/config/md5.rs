@@ -1,4 +1,4 @@
-//! The keys of `MD5_FILE`: which source addresses sign their segments, and with what.
+//! The keys of `MD5_FILE`: the source addresses that sign their segments, and their keys.
 
 use std::fmt;
 use std::path::Path;
@@ -7,32 +7,33 @@ use ipnet::IpNet;
 
 use super::{Problem, allow, value};
 
-/// The longest `MD5_FILE` that is read, in bytes.
+/// The maximum size of `MD5_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The longest key that the kernel takes, in bytes.
+/// The maximum length of a key in the kernel, in bytes.
 pub const KEY_BYTES_MAX: usize = 80;
 
 /// A key for the routers in a network. The longest matching network counts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Md5Key {
-    /// Where the routers connect from.
+    /// The network of the routers' source addresses.
     pub network: IpNet,
-    /// What they sign with.
+    /// The key with which they sign.
     pub key: Vec<u8>,
 }
 
-/// Keys are shown nowhere.
+/// Hides the key.
 impl fmt::Debug for Md5Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (hidden)", self.network)
     }
 }
 
-/// Reads a file of lines `CIDR KEY`; the key is all that follows, a `#` begins a comment only at the start of a line.
+/// Reads a file of lines `CIDR KEY`; the key is the rest of the line, a `#` begins a comment only at the start of a
+/// line.
 ///
 /// # Errors
-/// A line that cannot be read, by its number: what stands there may be a key.
+/// The file cannot be read, or a line is invalid; the error names its number only, because it may contain a key.
 pub fn read(path: &Path) -> Result<Vec<Md5Key>, Problem> {
     let problem = |wrong: String| {
         Problem::bad_file("MD5_FILE", path, &wrong, "allowed: lines of a CIDR or address, a space and a key")

@@ -1,16 +1,17 @@
-//! The settings table in three forms: values in force, Markdown for `docs/settings.md`, systemd's environment file.
+//! The settings table in three forms: effective values, Markdown for `docs/settings.md`, systemd's environment file.
 
 use std::fmt::Write;
 
 use super::{Effective, Reader, Setting, Settings, Source, TABLE, value};
 
-/// Marks a setting that nothing reads yet.
+/// The mark of a setting that nothing reads yet.
 const NOT_YET: &str = "(not used yet)";
 
-/// Columns that text is wrapped to, where no terminal says otherwise.
+/// The number of columns to which text is wrapped if there is no terminal.
 pub const WIDTH: usize = 100;
 
-/// Every setting with its value in force, where that came from, and its meaning in lines of `width` columns; secrets hidden.
+/// Returns every setting with its effective value, its origin, and its meaning in lines of `width` columns; secrets are
+/// hidden.
 pub fn in_force(settings: &Settings, width: usize) -> String {
     let mut out = String::new();
     for (setting, value) in settings.in_force() {
@@ -29,7 +30,7 @@ pub fn in_force(settings: &Settings, width: usize) -> String {
     out
 }
 
-/// The table of `docs/settings.md`.
+/// Returns the table of `docs/settings.md`.
 pub fn markdown() -> String {
     let mut out = String::from("| Setting | Default | Allowed | Meaning |\n|---|---|---|---|\n");
     for setting in TABLE {
@@ -45,7 +46,7 @@ pub fn markdown() -> String {
     out
 }
 
-/// `systemd/rib-ingester.env`: every setting as a comment with its default.
+/// Returns `systemd/rib-ingester.env`: every setting as a comment with its default.
 pub fn env_file() -> String {
     let mut out = String::from(
         "# Settings of rib-ingester, read by systemd. Remove the # to set one.\n\
@@ -79,7 +80,7 @@ fn shown(setting: &Setting, value: &Effective) -> String {
     }
 }
 
-/// The meaning with a capital and a full stop, and the plain word where the setting has no effect yet.
+/// Returns the meaning as a sentence, with a note if the setting has no effect yet.
 fn sentence(setting: &Setting) -> String {
     let mut characters = setting.meaning.chars();
     let first: String = characters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
@@ -90,7 +91,7 @@ fn sentence(setting: &Setting) -> String {
     }
 }
 
-/// Lines of at most `width` characters, broken at spaces.
+/// Returns lines of at most `width` characters, broken at spaces.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

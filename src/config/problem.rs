@@ -1,10 +1,10 @@
-//! What is wrong with a setting, in one line an operator can act on.
+//! A mistake in a setting, as one line that tells the operator how to fix it.
 
 use std::fmt;
 
 use super::{PREFIX, Setting, TABLE, value};
 
-/// Names that settings had before the first release, and the names that they have.
+/// The names of settings before the first release, and their present names.
 pub(super) const RENAMED: [(&str, &str); 5] = [
     ("ISOLATION_HOLD_SECS", "MASS_LOSS_STALE_SECS"),
     ("RESYNC_QUIET_SECS", "EOR_TIMEOUT_SECS"),
@@ -18,16 +18,16 @@ pub(super) const RENAMED: [(&str, &str); 5] = [
 pub struct Problem {
     /// The environment variable.
     pub name: String,
-    /// Its value; `None` when nothing was given or when it is secret.
+    /// The value; `None` when nothing was given or when it is secret.
     pub value: Option<String>,
-    /// What is wrong.
+    /// The mistake.
     pub wrong: String,
-    /// What is allowed, or what to do.
+    /// The allowed values, or the remedy.
     pub allowed: String,
 }
 
 impl Problem {
-    /// A value that its setting does not take.
+    /// Reports a value that its setting does not accept.
     pub fn bad_value(setting: &Setting, value: &str, wrong: &str) -> Problem {
         let value = if setting.is_secret() { "(hidden)" } else { value };
         Problem {
@@ -38,7 +38,7 @@ impl Problem {
         }
     }
 
-    /// A value that is not there.
+    /// Reports a missing value.
     pub fn missing(setting: &Setting, wrong: &str) -> Problem {
         Problem {
             name: setting.variable(),
@@ -48,7 +48,7 @@ impl Problem {
         }
     }
 
-    /// A name with our prefix that is no setting. Its value is not shown: a misspelt `DATABASE_URL` is secret too.
+    /// Reports an unknown name with our prefix. Its value is hidden: a misspelled `DATABASE_URL` is secret too.
     pub fn unknown(short: &str) -> Problem {
         let renamed = RENAMED.iter().find(|(old, _)| *old == short);
         let (wrong, allowed) = match (renamed, meant(short).as_slice()) {
@@ -59,9 +59,9 @@ impl Problem {
         Problem { name: format!("{PREFIX}{short}"), value: None, wrong: wrong.to_string(), allowed }
     }
 
-    /// A name that is ours but for a slip in front of a setting: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.
+    /// Reports a setting whose prefix is misspelled: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.
     pub fn slipped(name: &str) -> Option<Problem> {
-        /// Letters that a slip changes, at most.
+        /// The maximum number of wrong letters.
         const SLIP_MAX: usize = 2;
         let asked = name.to_ascii_uppercase();
         let is_slip = |front: &str| strsim::damerau_levenshtein(front, PREFIX) <= SLIP_MAX;
@@ -70,7 +70,7 @@ impl Problem {
         Some(Problem { name: name.to_string(), value: None, wrong: "is not a setting".to_string(), allowed })
     }
 
-    /// A file named by a setting that cannot be read or used.
+    /// Reports a file named by a setting that cannot be read or used.
     pub fn bad_file(short: &str, path: &std::path::Path, wrong: &str, allowed: &str) -> Problem {
         Problem {
             name: format!("{PREFIX}{short}"),
@@ -81,7 +81,7 @@ impl Problem {
     }
 }
 
-/// `RIB_INGESTER_FLUSH_MS=abc: is not a whole number; allowed: 1 to 60000`.
+/// Formats a problem as `RIB_INGESTER_FLUSH_MS=abc: is not a whole number; allowed: 1 to 60000`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -92,10 +92,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The settings that were probably meant: the one whose name is most like it, else those whose names hold its words.
+/// Returns the settings that were probably meant: the one with the most similar name, else those whose names contain
+/// its words.
 fn meant(short: &str) -> Vec<String> {
     const SIMILARITY_MIN: f64 = 0.7;
-    /// More are no answer.
+    /// More suggestions than this would not help.
     const NAMES_MAX: usize = 3;
     let asked = short.to_ascii_uppercase();
     let similarity = |setting: &Setting| strsim::normalized_damerau_levenshtein(setting.name, &asked);
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_the_prefix_is_seen_and_other_programs_names_are_left_alone() {
+    fn a_misspelled_prefix_is_reported_others_are_not() {
         let slipped = |name: &str| Problem::slipped(name).map(|problem| problem.allowed);
         let allow = Some("did you mean RIB_INGESTER_ALLOW?".to_string());
         for name in ["RIB_INGESTOR_ALLOW", "RIBINGESTER_ALLOW", "rib_ingester_allow", "RIB_INGETSER_ALLOW"] {

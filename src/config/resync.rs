@@ -1,33 +1,33 @@
-//! `RESYNC_ON_DRIFT`: how far, and for how long, what is stored may differ from what a router says it has.
+//! `RESYNC_ON_DRIFT`: the size and duration of a difference between stored and reported routes that causes a resync.
 
 use std::time::Duration;
 
 use super::value;
 
-/// A share is kept in millionths.
+/// The unit of a share: millionths.
 const WHOLE: u128 = 1_000_000;
 
-/// The longest time that may be asked for.
+/// The maximum duration.
 const LASTING_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// When a router has to dump again.
+/// The limit beyond which a router has to dump again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResyncOnDrift {
-    /// The share of the larger number of routes that may be missing, or too many, millionths.
+    /// The share of the larger number of routes that may be missing or surplus, in millionths.
     share: u32,
-    /// For how long it has to be more.
+    /// The time for which the difference has to exceed the share.
     pub lasting: Duration,
 }
 
 impl ResyncOnDrift {
-    /// Whether `stored` and `reported` numbers of routes differ by more than the share.
+    /// Returns whether the `stored` and `reported` numbers of routes differ by more than the share.
     pub fn is_above(self, stored: u64, reported: u64) -> bool {
         let difference = u128::from(stored.abs_diff(reported));
         difference * WHOLE > u128::from(self.share) * u128::from(stored.max(reported))
     }
 }
 
-/// A share and a duration: `1%,5m`.
+/// Parses a share and a duration: `1%,5m`.
 pub fn resync_on_drift(text: &str) -> Result<ResyncOnDrift, String> {
     let (share, lasting) = text.split_once(',').ok_or("is not a share and a duration, such as 1%,5m")?;
     Ok(ResyncOnDrift { share: parse_share(share.trim())?, lasting: parse_duration(lasting.trim())? })
@@ -41,7 +41,7 @@ fn parse_share(text: &str) -> Result<u32, String> {
     if !digits(whole) || !digits(decimals) || decimals.len() > 4 {
         return Err(wrong());
     }
-    // A percent is ten thousand millionths.
+    // One percent is ten thousand millionths.
     let share: u32 = format!("{whole}{decimals:0<4}").parse().map_err(|_| wrong())?;
     if share < 1_000_000 { Ok(share) } else { Err(format!("{text} is too large")) }
 }

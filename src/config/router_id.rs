@@ -1,4 +1,4 @@
-//! `ROUTER_ID_FROM`: what a router's `router_id` is taken from, for all routers or by source address.
+//! `ROUTER_ID_FROM`: the source of a router's `router_id`, for all routers or by source address.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::value;
 
-/// What a `router_id` is taken from.
+/// The source of a `router_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouterIdFrom {
     /// The router's BGP identifier, else its source address.
@@ -20,13 +20,13 @@ pub enum RouterIdFrom {
 /// One rule of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterIdRule {
-    /// Which source addresses it is for; `None` for all others.
+    /// The network of source addresses to which it applies; `None` for all others.
     pub network: Option<IpNet>,
-    /// What it says.
+    /// The source that the rule chooses.
     pub from: RouterIdFrom,
 }
 
-/// `bgp-id`, or `10.0.0.0/8=address,2001:db8::/32=sysname,bgp-id`.
+/// Parses `bgp-id`, or `10.0.0.0/8=address,2001:db8::/32=sysname,bgp-id`.
 pub fn rules(text: &str) -> Result<Vec<RouterIdRule>, String> {
     let mut rules: Vec<RouterIdRule> = Vec::new();
     for item in text.split(',').map(str::trim) {
@@ -56,7 +56,7 @@ fn word(text: &str) -> Result<RouterIdFrom, String> {
     }
 }
 
-/// The rule of the longest matching network, else the bare one, else the BGP identifier.
+/// Returns the rule of the longest matching network, else the bare one, else the BGP identifier.
 pub fn choose(rules: &[RouterIdRule], source: IpAddr) -> RouterIdFrom {
     let source = source.to_canonical();
     rules

@@ -1,4 +1,4 @@
-//! `STORED_RIBS`: which RIBs are stored, for all routers or by source address.
+//! `STORED_RIBS`: the RIBs that are stored, for all routers or by source address.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::value;
 
-/// Which views of a router are stored.
+/// The views of a router that are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoredViews {
     /// `loc-rib`.
@@ -24,13 +24,13 @@ pub struct StoredViews {
 /// One rule of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredViewsRule {
-    /// Which source addresses it is for; `None` for all others.
+    /// The network of source addresses to which it applies; `None` for all others.
     pub network: Option<IpNet>,
-    /// What it says.
+    /// The views that the rule chooses.
     pub views: StoredViews,
 }
 
-/// `loc-rib,adj-rib-in-post`, with `10.0.0.0/8=adj-rib-in-pre+adj-rib-in-post` for the routers of a network.
+/// Parses `loc-rib,adj-rib-in-post`, with `10.0.0.0/8=adj-rib-in-pre+adj-rib-in-post` for the routers of a network.
 pub fn rules(text: &str) -> Result<Vec<StoredViewsRule>, String> {
     let mut rules: Vec<StoredViewsRule> = Vec::new();
     for item in text.split(',').map(str::trim) {
@@ -64,7 +64,7 @@ impl StoredViews {
     }
 }
 
-/// What the rule of the longest matching network says, else the bare one, else nothing.
+/// Returns the views of the longest matching network's rule, else of the bare one, else none.
 pub fn choose(rules: &[StoredViewsRule], source: IpAddr) -> StoredViews {
     let source = source.to_canonical();
     rules

@@ -1,4 +1,4 @@
-//! What the environment says, and what is made of it.
+//! Tests of the settings that result from an environment.
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn debug_output_hides_the_password() {
 }
 
 #[test]
-fn no_database_is_needed_offline_and_an_empty_one_is_wrong() {
+fn offline_needs_no_database_and_an_empty_one_fails() {
     assert_eq!(Settings::from_env_offline(env(&[])).unwrap().database_url, "");
     assert!(Settings::from_env_offline(env(&[("RIB_INGESTER_DATABASE_URL", "")])).is_err());
 }

@@ -1,5 +1,5 @@
-//! Text to value, one function per type of setting. What is wrong is said in a few words; what is allowed stands in
-//! the table.
+//! Parsers from text to value, one function per type of setting. An error states the mistake in a few words; the
+//! allowed values are in the table.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,29 +10,30 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::conninfo::ConnInfo;
 
-/// Whether routes that a re-dump repeats unchanged are events.
+/// The handling in the history of routes that a re-dump repeats unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryRedump {
-    /// They are not.
+    /// They are not recorded as events.
     Skip,
-    /// They are.
+    /// They are recorded as events.
     Record,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// As the journal wants it where the journal listens, else as text.
+    /// The journal's format if standard error is connected to it, else text.
     Auto,
     /// Time, level, message.
     Text,
     /// Priority and message.
     Journald,
-    /// One object per line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What stands around a value and is not meant: a file of settings was saved with it, or a reader of such files leaves it in.
+/// Returns the remedy for characters around a value that are not part of it: added when the file was saved, or not
+/// removed by its reader.
 pub fn wrapping(text: &str) -> Option<&'static str> {
     let is_quoted = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
     if text.contains('\u{feff}') {
@@ -48,13 +49,13 @@ pub fn wrapping(text: &str) -> Option<&'static str> {
     }
 }
 
-/// A part of a value as it is shown in a message: in quotes that it does not hold itself, nothing in it escaped twice.
+/// Formats part of a value for a message: in quotes that it does not contain itself, with nothing escaped twice.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('"') { '\'' } else { '"' };
     format!("{quote}{}{quote}", plain(text))
 }
 
-/// A value as it was given: what cannot be seen is escaped, quotes and backslashes are not.
+/// Formats a value as it was given: invisible characters are escaped, quotes and backslashes are not.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -63,40 +64,40 @@ pub fn plain(text: &str) -> String {
     out
 }
 
-/// For a setting that always has a value.
+/// Wraps the parser of a setting that always has a value.
 pub fn required<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<T, String> {
     move |text| text.map_or_else(|| Err("is required".to_string()), &parse)
 }
 
-/// For a setting that may be absent.
+/// Wraps the parser of a setting that may be absent.
 pub fn optional<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(Option<&str>) -> Result<Option<T>, String> {
     move |text| text.map(&parse).transpose()
 }
 
-/// For a list that is empty when it is absent.
+/// Wraps the parser of a list that is empty when it is absent.
 pub fn list<T>(parse: impl Fn(&str) -> Result<Vec<T>, String>) -> impl Fn(Option<&str>) -> Result<Vec<T>, String> {
     move |text| text.map_or_else(|| Ok(Vec::new()), &parse)
 }
 
-/// A connection string; empty when absent.
+/// Checks a connection string; empty when absent.
 pub fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
     let Some(text) = text else { return Ok(String::new()) };
-    // No text of an error holds a password.
+    // Error texts never contain a password.
     ConnInfo::parse(text)?;
     Ok(text.to_string())
 }
 
-/// `host=.. user=..` of a connection string, without its password.
+/// Returns `host=.. user=..` of a connection string, without its password.
 pub fn describe_database(text: &str) -> String {
     ConnInfo::parse(text).map_or_else(|_| "(hidden)".to_string(), |info| info.describe())
 }
 
-/// `ADDRESS:PORT`.
+/// Parses `ADDRESS:PORT`.
 pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address and port".to_string())
 }
 
-/// `ADDRESS:PORT` or `off`.
+/// Parses `ADDRESS:PORT` or `off`.
 pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     match text {
         "off" => Ok(None),
@@ -104,12 +105,12 @@ pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     }
 }
 
-/// Comma-separated CIDRs.
+/// Parses comma-separated CIDRs.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(|item| network(item.trim())).collect()
 }
 
-/// One CIDR, or an address that stands for itself. IPv4-mapped ones become IPv4, as source addresses do.
+/// Parses one CIDR, or a single address. IPv4-mapped ones become IPv4, as source addresses do.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let net = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
@@ -133,29 +134,29 @@ fn unmap(net: IpNet) -> IpNet {
     }
 }
 
-/// A number of things, in a range.
+/// Parses a count in a range.
 pub fn count<const MIN: u32, const MAX: u32>(text: &str) -> Result<usize, String> {
     let number = whole(text, u64::from(MIN)..=u64::from(MAX))?;
     Ok(usize::try_from(number).expect("at most u32::MAX, and usize is not smaller on any target"))
 }
 
-/// Days, in a range.
+/// Parses a number of days in a range.
 pub fn days<const MIN: u32, const MAX: u32>(text: &str) -> Result<u32, String> {
     let number = whole(text, u64::from(MIN)..=u64::from(MAX))?;
     Ok(u32::try_from(number).expect("MAX is a u32"))
 }
 
-/// A number of bytes.
+/// Parses a number of bytes.
 pub fn bytes(text: &str) -> Result<u64, String> {
     whole(text, 0..=u64::MAX)
 }
 
-/// Whole seconds, in a range.
+/// Parses whole seconds in a range.
 pub fn seconds<const MIN: u32, const MAX: u32>(text: &str) -> Result<Duration, String> {
     whole(text, u64::from(MIN)..=u64::from(MAX)).map(Duration::from_secs)
 }
 
-/// Whole milliseconds, in a range.
+/// Parses whole milliseconds in a range.
 pub fn milliseconds<const MIN: u32, const MAX: u32>(text: &str) -> Result<Duration, String> {
     whole(text, u64::from(MIN)..=u64::from(MAX)).map(Duration::from_millis)
 }
@@ -169,7 +170,7 @@ fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     }
 }
 
-/// On or off, in the usual words.
+/// Parses on or off, in the usual words.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" | "yes" | "1" => Ok(true),
@@ -178,7 +179,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `skip` or `record`.
+/// Parses `skip` or `record`.
 pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
     match text {
         "skip" => Ok(HistoryRedump::Skip),
@@ -187,7 +188,7 @@ pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
     }
 }
 
-/// `auto`, `text`, `journald` or `json`.
+/// Parses `auto`, `text`, `journald` or `json`.
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "auto" => Ok(LogFormat::Auto),
@@ -198,12 +199,12 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// A file or folder name.
+/// Parses the path of a file or folder.
 pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is empty".to_string()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// A name that goes into the database and into logs.
+/// Parses a name that is written to the database and to logs.
 pub fn identifier(text: &str) -> Result<String, String> {
     const CHARACTERS_MAX: usize = 255;
     if text.is_empty() {
@@ -218,13 +219,13 @@ pub fn identifier(text: &str) -> Result<String, String> {
     Ok(text.to_string())
 }
 
-/// A log filter in the language of `env_logger`.
+/// Parses a log filter in the language of `env_logger`.
 pub fn log_filter(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("is empty".to_string());
     }
     env_filter::Builder::new().try_parse(text).map_err(|error| error.to_string())?;
-    // The filter language takes any unknown word for a module of that name: `LOG=verbose` would log nothing else.
+    // The filter language interprets any unknown word as a module of that name: `LOG=verbose` would log nothing else.
     if !text.contains(['=', ':', ',', '/']) && text.parse::<log::LevelFilter>().is_err() {
         return Err("is not a level".to_string());
     }

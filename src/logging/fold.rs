@@ -1,39 +1,40 @@
-//! Repeats of log lines, folded: the first is written, those within a minute are counted and summed up in one line.
+//! Folding of repeated log lines: the first one is written; repeats within a minute are counted and summed up in one
+//! line.
 //!
-//! Two lines are alike when they are the same, letter by letter; they are also alike when they come from the same place
-//! in the program and have the same subject (what stands before the first `: `), and that place has said
-//! [`ALIKE_MAX`] different things of it within the minute already. So a router that sends ever other nonsense costs a few
-//! lines and then one a minute. When too many lines are remembered, the place alone counts.
+//! Two lines are alike when they are identical; they are also alike when they come from the same place in the program
+//! and have the same subject (the text before the first `: `), and that place has already logged [`ALIKE_MAX`]
+//! different lines about it within the minute. So a router that keeps sending different invalid data costs a few lines
+//! and then one a minute. When too many subjects are remembered, only the place counts.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
-/// How long repeats of a line are held back.
+/// The time for which repeats of a line are held back.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many different lines, and how many subjects, are remembered.
+/// The maximum number of different lines, and of subjects, that are remembered.
 const LINES_MAX: usize = 8192;
 
-/// So many different things may one place in the program say of one subject within a minute. It is more than a session
-/// has kinds of warnings from one place.
+/// The maximum number of different lines that one place in the program logs about one subject within a minute. It is
+/// more than a session has kinds of warnings from one place.
 const ALIKE_MAX: u32 = 32;
 
 /// A line as it is compared and written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
-    /// How serious it is.
+    /// Its severity.
     pub level: Level,
-    /// The module that says it.
+    /// The module that logs it.
     pub target: String,
-    /// Where in the module: the line of its source.
+    /// The line in the module's source.
     pub site: u32,
     /// The message.
     pub text: String,
 }
 
-/// Where a line comes from and what it is about.
+/// The origin and the subject of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Origin {
     target: String,
@@ -41,12 +42,12 @@ struct Origin {
     subject: String,
 }
 
-/// What becomes of a line.
+/// The decision on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is written.
+    /// The line is written.
     Write,
-    /// It is counted; a summary will follow.
+    /// The line is counted; a summary follows.
     Folded,
 }
 
@@ -73,7 +74,7 @@ struct OriginWindow {
 }
 
 impl Folds {
-    /// Judges one line.
+    /// Decides on one line.
     pub fn see(&mut self, line: &Line, now: Instant) -> Verdict {
         if let Some(window) = self.seen.get_mut(line) {
             window.repeats += 1;
@@ -100,12 +101,12 @@ impl Folds {
         if self.origins.len() < LINES_MAX || self.origins.contains_key(&origin) {
             return origin;
         }
-        // There are only so many places in the program.
+        // The number of places in the program is fixed.
         Origin { subject: String::new(), ..origin }
     }
 
-    /// Summaries of the windows that are over. What was repeated gets a new window, so that a flood costs one line a
-    /// minute; what was not is forgotten.
+    /// Returns summaries of the windows that are over. A repeated line gets a new window, so that a flood costs one
+    /// line a minute; any other line is forgotten.
     pub fn due(&mut self, now: Instant) -> Vec<Line> {
         let mut summaries = Vec::new();
         self.seen.retain(|line, window| {
@@ -133,7 +134,7 @@ impl Folds {
         summaries
     }
 
-    /// Summaries of all windows; everything is forgotten.
+    /// Returns summaries of all windows and forgets everything.
     pub fn all(&mut self) -> Vec<Line> {
         let seen = self.seen.drain().filter(|(_, window)| window.repeats > 0);
         let mut summaries: Vec<Line> = seen.map(|(line, window)| summary(&line, window.repeats)).collect();
@@ -148,7 +149,7 @@ fn summary(line: &Line, repeats: u64) -> Line {
     Line { text: format!("{} (repeated {times})", line.text), ..line.clone() }
 }
 
-/// `folded` lines were held back, of which this is the last.
+/// Returns the summary of `folded` lines that were held back, of which this is the last.
 fn summary_of_alike(line: &Line, folded: u64) -> Line {
     match folded {
         0 | 1 => line.clone(),
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_ever_other_lines_about_one_router_costs_one_line_a_minute_too() {
+    fn varying_lines_of_a_router_fold_to_one_per_minute() {
         let start = Instant::now();
         let mut folds = Folds::default();
         let mut written = 0;
@@ -199,7 +200,7 @@ mod tests {
                 let line = line(&format!("router at 192.0.2.1: not BMP: version {second} {i}"));
                 written += u32::from(folds.see(&line, now) == Verdict::Write);
             }
-            // Another router is heard all the same.
+            // Another router's lines are still written.
             let other = folds.see(&line(&format!("router at 192.0.2.2: hello {}", second / 120)), now);
             assert_eq!(other == Verdict::Write, second % 120 == 0, "{second}");
         }
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_reports_what_was_held_back_and_memory_is_bounded() {
+    fn the_end_reports_folded_lines_and_memory_is_bounded() {
         let mut folds = Folds::default();
         let now = Instant::now();
         let mut written = 0;

@@ -1,12 +1,12 @@
-//! Whether a thread moves. A thread that waits for input is at rest, which it may be forever; one that works must beat.
+//! The heartbeat of a thread. A thread that waits for input is at rest, possibly forever; one that works must beat.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// At rest: the value of [`Heartbeat::moved`] for a thread that waits for its input.
+/// The value of [`Heartbeat::moved`] for a thread that waits for its input.
 const AT_REST: u64 = u64::MAX;
 
-/// One thread's sign of life.
+/// One thread's heartbeat.
 #[derive(Debug)]
 pub struct Heartbeat {
     name: String,
@@ -17,33 +17,33 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A thread at rest.
+    /// Creates the heartbeat of a thread at rest.
     pub fn new(name: &str, limit: Duration) -> Heartbeat {
         Heartbeat { name: name.to_owned(), limit, born: Instant::now(), moved: AtomicU64::new(AT_REST) }
     }
 
-    /// The thread's name.
+    /// Returns the thread's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The thread works, and has just got one step further.
+    /// Records that the thread works and has just made progress.
     pub fn beat(&self) {
         let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(AT_REST - 1);
         self.moved.store(millis, Ordering::Relaxed);
     }
 
-    /// The thread waits for its input.
+    /// Records that the thread waits for its input.
     pub fn rest(&self) {
         self.moved.store(AT_REST, Ordering::Relaxed);
     }
 
-    /// Whether the thread has been working for longer than its limit without getting a step further.
+    /// Returns whether the thread has worked for longer than its limit without progress.
     pub fn is_stuck(&self) -> bool {
         self.stalled_for() > self.limit
     }
 
-    /// How long the thread has been working without getting a step further.
+    /// Returns the time for which the thread has worked without progress; zero at rest.
     pub fn stalled_for(&self) -> Duration {
         match self.moved.load(Ordering::Relaxed) {
             AT_REST => Duration::ZERO,

@@ -1,4 +1,4 @@
-//! How long it takes from the socket to the commit.
+//! The lag from the socket to the commit.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::lock;
 
-/// Upper bounds of the histogram's buckets, seconds: the default batch age is 0.2 s, a database restart takes seconds, and
-/// from minutes on it is an outage.
+/// Upper bounds of the histogram's buckets, in seconds: the default batch age is 0.2 s, a database restart takes
+/// seconds, and from minutes on it is an outage.
 pub const LAG_BUCKETS: [f64; 8] = [0.05, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 
-/// One router's way to one kind of writer.
+/// The lag from one router to one kind of writer.
 #[derive(Debug, Default)]
 pub struct Lag {
-    /// When the oldest message was read whose changes are not committed yet.
+    /// The time at which the oldest message with uncommitted changes was read.
     since: Mutex<Option<Instant>>,
     buckets: [AtomicU64; LAG_BUCKETS.len()],
     count: AtomicU64,
@@ -21,33 +21,33 @@ pub struct Lag {
     last_micros: AtomicU64,
 }
 
-/// What a [`Lag`] has seen.
+/// The values of a [`Lag`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LagCounts {
-    /// How many batches took at most so many seconds as the bucket of [`LAG_BUCKETS`] says, cumulative.
+    /// The number of batches that took at most as many seconds as the bound in [`LAG_BUCKETS`], cumulative.
     pub buckets: [u64; LAG_BUCKETS.len()],
-    /// How many batches.
+    /// The number of batches.
     pub count: u64,
     /// The sum of their times.
     pub sum: Duration,
-    /// The time of the last one.
+    /// The time of the last batch.
     pub last: Duration,
 }
 
 impl Lag {
-    /// Changes of a message read at `read_at` have reached the writer.
+    /// Records that changes of a message read at `read_at` have reached the writer.
     pub fn arrived(&self, read_at: Instant) {
         lock(&self.since).get_or_insert(read_at);
     }
 
-    /// All that has arrived is committed, or needs not be any more.
+    /// Records that all changes that have arrived are committed, or no longer need to be.
     pub fn committed(&self) {
         if let Some(since) = lock(&self.since).take() {
             self.observe(since.elapsed());
         }
     }
 
-    /// How long the oldest change has been waiting for its commit.
+    /// Returns the time for which the oldest change has been waiting for its commit.
     pub fn waiting(&self) -> Duration {
         lock(&self.since).map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -62,7 +62,7 @@ impl Lag {
         self.last_micros.store(micros, Ordering::Relaxed);
     }
 
-    /// The counts so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> LagCounts {
         let mut below = 0;
         let buckets = std::array::from_fn(|i| {
@@ -71,7 +71,7 @@ impl Lag {
         });
         LagCounts {
             buckets,
-            // A batch may be counted between two loads: the whole is never less than its parts.
+            // A batch may be counted between two loads: the total is never less than the sum of its parts.
             count: self.count.load(Ordering::Relaxed).max(below),
             sum: Duration::from_micros(self.sum_micros.load(Ordering::Relaxed)),
             last: Duration::from_micros(self.last_micros.load(Ordering::Relaxed)),

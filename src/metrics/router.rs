@@ -1,4 +1,4 @@
-//! What is counted per router and per table.
+//! The counters per router and per table.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,35 +8,35 @@ use std::time::Duration;
 use super::{CounterByLabel, Lag, Number, PeerStatistics, lock};
 use crate::model::{Afi, Table, Timestamp, View};
 
-/// A table inside its router: name and family, and of an Adj-RIB which one it is.
+/// The key of a table within its router: name and family; the name of an Adj-RIB includes its view.
 pub type TableKey = (Arc<str>, Afi);
 
-/// One router, over all of its sessions since the collector started.
+/// The counters of one router, over all of its sessions since the collector started.
 #[derive(Debug, Default)]
 pub struct RouterMeter {
-    /// Sessions that are up: 0 or 1, and 2 for a moment while a new one replaces an old one.
+    /// Sessions that are up: 0 or 1, and 2 briefly while a new one replaces an old one.
     pub sessions_up: Number,
-    /// Sessions so far.
+    /// Sessions since the start.
     pub sessions: Number,
-    /// When the latest session began, microseconds since 1970; 0: never.
+    /// The start of the latest session, in microseconds since 1970; 0: never.
     pub session_began: Number,
     /// BMP messages read.
     pub messages: Number,
-    /// Their bytes.
+    /// Bytes of these messages.
     pub bytes: Number,
-    /// When the last one was read, microseconds since 1970; 0: never.
+    /// The time at which the last message was read, in microseconds since 1970; 0: never.
     pub last_message: Number,
-    /// Each kind of router lie or leftover.
+    /// Anomalies in the router's messages, and leftover routes, by kind.
     pub anomalies: CounterByLabel,
-    /// How sessions ended.
+    /// Ended sessions by cause.
     pub ends: CounterByLabel,
-    /// Time that its session waited for a full queue, and its socket with it, microseconds.
+    /// The time for which its session, and so its socket, waited for a full queue, in microseconds.
     pub blocked: Number,
-    /// What the router counts of its peers.
+    /// The router's own statistics of its peers.
     pub statistics: PeerStatistics,
-    /// From socket to commit in `current_routes`.
+    /// The lag from socket to commit in `current_routes`.
     pub state: Lag,
-    /// From socket to commit in `route_events`.
+    /// The lag from socket to commit in `route_events`.
     pub history: Lag,
     drift: Mutex<BTreeMap<&'static str, u64>>,
     name: Mutex<Name>,
@@ -49,7 +49,7 @@ struct Name {
     address: Option<IpAddr>,
 }
 
-/// One table of one router and family, as long as its session has it.
+/// The counters of one table and family of one router, for as long as its session has the table.
 #[derive(Debug, Default)]
 pub struct TableMeter {
     /// Routes that the database has or is about to have.
@@ -58,22 +58,22 @@ pub struct TableMeter {
     pub announced: Number,
     /// Routes withdrawn.
     pub withdrawn: Number,
-    /// Of the announced ones: those that the database had like this already, so that nothing was written.
+    /// Announced routes that the database already had unchanged, so that nothing was written.
     pub unchanged: Number,
-    /// Routes removed because a new dump did not name them.
+    /// Routes removed because a new dump did not contain them.
     pub purged: Number,
-    /// When the first End-of-RIB of the session came, microseconds since 1970; 0: not yet.
+    /// The time of the session's first End-of-RIB, in microseconds since 1970; 0: not yet.
     pub end_of_rib: Number,
-    /// 1 when the dump is over, by an End-of-RIB or by silence.
+    /// 1 when the dump is complete, by an End-of-RIB or by silence.
     pub synchronized: Number,
-    /// When the last message for it was read, microseconds since 1970.
+    /// The time at which the last message for the table was read, in microseconds since 1970.
     pub last_message: Number,
     /// 1 for an Adj-RIB, 0 for a Loc-RIB.
     pub adj_rib: Number,
 }
 
 impl RouterMeter {
-    /// What the database knows of a router that has not connected since the start.
+    /// Records the address and name that the database has of a router that has not connected since the start.
     pub fn is_known(&self, address: Option<IpAddr>, hostname: Option<&str>) {
         let mut name = lock(&self.name);
         if self.sessions.get() == 0 {
@@ -81,7 +81,7 @@ impl RouterMeter {
         }
     }
 
-    /// A session of this router begins.
+    /// Records that a session of this router begins.
     pub fn session_begins(&self, address: IpAddr, hostname: Option<&str>) {
         self.sessions.add(1);
         self.sessions_up.add(1);
@@ -90,7 +90,7 @@ impl RouterMeter {
         *lock(&self.name) = Name { hostname: hostname.map(str::to_owned), address: Some(address) };
     }
 
-    /// A session of this router is over; `how` is a word for its end.
+    /// Records that a session of this router has ended; `how` is the word for the cause.
     pub fn session_ends(&self, how: &'static str) {
         self.ends.count(how);
         self.set_drift(BTreeMap::new());
@@ -100,39 +100,39 @@ impl RouterMeter {
         }
     }
 
-    /// One message of so many bytes was read.
+    /// Counts one message of `bytes` bytes.
     pub fn message(&self, bytes: usize, at: Timestamp) {
         self.messages.add(1);
         self.bytes.add(bytes);
         self.last_message.set_time(at);
     }
 
-    /// The session waited so long for a full queue.
+    /// Adds the time for which the session waited for a full queue.
     pub fn blocked_for(&self, time: Duration) {
         self.blocked.add(usize::try_from(time.as_micros()).unwrap_or(usize::MAX));
     }
 
-    /// By how many routes what is stored differs from the router's own statistics, by the name of the RIB.
+    /// Records the differences between the stored routes and the router's own statistics, by RIB name, in routes.
     pub fn set_drift(&self, drift: BTreeMap<&'static str, u64>) {
         *lock(&self.drift) = drift;
     }
 
-    /// What [`set_drift`](RouterMeter::set_drift) was told last, nothing once the session is over.
+    /// Returns the latest value of [`set_drift`](RouterMeter::set_drift); empty once the session has ended.
     pub fn drift(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.drift).clone()
     }
 
-    /// sysName of the latest session.
+    /// Returns the sysName of the latest session.
     pub fn hostname(&self) -> Option<String> {
         lock(&self.name).hostname.clone()
     }
 
-    /// The address of the latest session.
+    /// Returns the address of the latest session.
     pub fn address(&self) -> Option<IpAddr> {
         lock(&self.name).address
     }
 
-    /// The meter of a table, made if there is none yet.
+    /// Returns the meter of a table, created if necessary.
     pub fn table(&self, table: &Table) -> Arc<TableMeter> {
         let mut tables = lock(&self.tables);
         let meter = tables.entry(key(table)).or_default();
@@ -140,17 +140,17 @@ impl RouterMeter {
         Arc::clone(meter)
     }
 
-    /// A table went: a Peer Down, a Termination, a stale time that ran out.
+    /// Removes a table's meter: after a Peer Down, a Termination, or the end of the stale time.
     pub fn forget_table(&self, table: &Table) {
         lock(&self.tables).remove(&key(table));
     }
 
-    /// All tables are gone.
+    /// Removes the meters of all tables.
     pub fn forget_tables(&self) {
         lock(&self.tables).clear();
     }
 
-    /// All tables by name and family.
+    /// Returns all tables by name and family.
     pub fn tables(&self) -> Vec<(TableKey, Arc<TableMeter>)> {
         lock(&self.tables).iter().map(|(key, meter)| (key.clone(), Arc::clone(meter))).collect()
     }

@@ -5,15 +5,15 @@ use std::sync::Mutex;
 
 use super::lock;
 
-/// So many values of one router are shown, those that came first. The database has all of them.
+/// The maximum number of values of one router that are exported, in order of arrival. The database has all of them.
 pub const STATISTICS_MAX: usize = 1_024;
 
-/// Of which value: the peer, the statistic and the family ("" where it counts all of them).
+/// The key of a value: the peer, the statistic and the family ("" if it counts all of them).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatisticKey {
-    /// The peer, as the series names it.
+    /// The peer, as in the label of the series.
     pub peer: String,
-    /// The statistic's name; a number where the registry has none.
+    /// The statistic's name; a number if it is not in the registry.
     pub name: String,
     /// The address family.
     pub family: String,
@@ -24,7 +24,7 @@ pub struct StatisticKey {
 pub struct PeerStatistics(Mutex<BTreeMap<StatisticKey, u64>>);
 
 impl PeerStatistics {
-    /// Notes a value, unless it is a new one and there are [`STATISTICS_MAX`].
+    /// Records a value, unless it is a new one and there are [`STATISTICS_MAX`] already.
     pub fn note(&self, key: StatisticKey, value: u64) {
         let mut all = lock(&self.0);
         if all.len() < STATISTICS_MAX || all.contains_key(&key) {
@@ -32,17 +32,17 @@ impl PeerStatistics {
         }
     }
 
-    /// A peer went.
+    /// Removes a peer's values.
     pub fn forget(&self, peer: &str) {
         lock(&self.0).retain(|key, _| key.peer != peer);
     }
 
-    /// The session is over.
+    /// Removes all values when the session has ended.
     pub fn clear(&self) {
         lock(&self.0).clear();
     }
 
-    /// All values.
+    /// Returns all values.
     pub fn all(&self) -> Vec<(StatisticKey, u64)> {
         lock(&self.0).iter().map(|(key, value)| (key.clone(), *value)).collect()
     }

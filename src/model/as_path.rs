@@ -1,4 +1,4 @@
-//! AS paths, kept as the octets that the message has.
+//! AS paths, kept as the octets of the message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use super::write_text::{display, write_numbers};
 use super::{Asn, WriteText};
 
-/// How wide AS numbers are in AS_PATH and AGGREGATOR.
+/// The width of AS numbers in AS_PATH and AGGREGATOR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AsWidth {
-    /// Two octets: the speaker knows no others (RFC 6793), or the A flag of a per-peer header is set.
+    /// Two octets: the speaker supports no others (RFC 6793), or the A flag of a per-peer header is set.
     Two,
     /// Four octets.
     #[default]
@@ -17,7 +17,7 @@ pub enum AsWidth {
 }
 
 impl AsWidth {
-    /// Octets of one AS number.
+    /// Returns the octets of one AS number.
     pub fn octets(self) -> usize {
         match self {
             AsWidth::Two => 2,
@@ -25,7 +25,7 @@ impl AsWidth {
         }
     }
 
-    /// The other width.
+    /// Returns the other width.
     pub fn other(self) -> AsWidth {
         match self {
             AsWidth::Two => AsWidth::Four,
@@ -33,7 +33,7 @@ impl AsWidth {
         }
     }
 
-    /// The number that the first octets are.
+    /// Reads the AS number at the front of `octets`.
     #[inline]
     fn read(self, octets: &[u8]) -> Asn {
         Asn(match (self, octets) {
@@ -44,7 +44,7 @@ impl AsWidth {
     }
 }
 
-/// What a segment's AS numbers are to each other (RFC 4271 section 4.3, RFC 5065 section 3).
+/// The segment type: the relation of its AS numbers to each other (RFC 4271 section 4.3, RFC 5065 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SegmentKind {
     /// AS_SET, type 1: `{1,2}`.
@@ -58,7 +58,7 @@ pub enum SegmentKind {
 }
 
 impl SegmentKind {
-    /// The kind of a segment type.
+    /// Returns the kind of a segment type; `None` if it is unknown.
     pub fn from_wire(type_code: u8) -> Option<SegmentKind> {
         Some(match type_code {
             1 => SegmentKind::Set,
@@ -69,7 +69,7 @@ impl SegmentKind {
         })
     }
 
-    /// The segment type.
+    /// Returns the segment type on the wire.
     pub fn type_code(self) -> u8 {
         match self {
             SegmentKind::Set => 1,
@@ -83,20 +83,21 @@ impl SegmentKind {
 /// One segment of an AS path.
 #[derive(Clone, Copy)]
 pub struct Segment<'a> {
-    /// What its AS numbers are to each other.
+    /// The segment's kind.
     pub kind: SegmentKind,
     numbers: &'a [u8],
     width: AsWidth,
 }
 
 impl<'a> Segment<'a> {
-    /// The AS numbers, the nearest AS first.
+    /// Iterates over the AS numbers, the nearest AS first.
     #[inline]
     pub fn asns(self) -> impl ExactSizeIterator<Item = Asn> + DoubleEndedIterator + 'a {
         self.numbers.chunks_exact(self.width.octets()).map(move |octets| self.width.read(octets))
     }
 
-    /// How many ASes the segment counts for in the length of a path (RFC 4271 section 9.1.2.2, RFC 5065 section 5.3).
+    /// Returns the number of ASes that the segment counts for in the length of a path (RFC 4271 section 9.1.2.2, RFC
+    /// 5065 section 5.3).
     pub fn hops(self) -> usize {
         match self.kind {
             SegmentKind::Sequence => self.numbers.len() / self.width.octets(),
@@ -113,9 +114,10 @@ impl fmt::Debug for Segment<'_> {
     }
 }
 
-/// An AS path; present and empty is a value (a route of the router's own AS), absent is `None` outside.
+/// An AS path. A path that is present and empty is a value (a route of the router's own AS); an absent one is `None` in
+/// the attributes.
 ///
-/// The octets are those of an AS_PATH's value, checked: whole segments of known types, each with an AS in it.
+/// The octets are those of an AS_PATH's value, checked: whole segments of known types, each with at least one AS.
 #[derive(Clone, Default)]
 pub struct AsPath<'a> {
     octets: Cow<'a, [u8]>,
@@ -123,10 +125,11 @@ pub struct AsPath<'a> {
 }
 
 impl<'a> AsPath<'a> {
-    /// The path that an attribute's value is.
+    /// Decodes the path in an attribute's value.
     ///
     /// # Errors
-    /// Why it is malformed (RFC 7606 section 7.2): segments that do not tile, an unknown segment type, no AS in a segment.
+    /// The value is malformed (RFC 7606 section 7.2): segments that do not fill it exactly, an unknown segment type, or
+    /// a segment without an AS. The text is the reason.
     #[inline]
     pub fn from_wire(octets: &'a [u8], width: AsWidth) -> Result<AsPath<'a>, &'static str> {
         let mut rest = octets;
@@ -146,7 +149,8 @@ impl<'a> AsPath<'a> {
         Ok(AsPath { octets: Cow::Borrowed(octets), width })
     }
 
-    /// A path of these segments. One of more than 255 ASes becomes several, as on the wire; an empty one is nothing.
+    /// Returns a path of these segments. A segment of more than 255 ASes is split into several, as on the wire; an
+    /// empty one is left out.
     pub fn from_segments<S>(segments: impl IntoIterator<Item = (SegmentKind, S)>) -> AsPath<'static>
     where
         S: IntoIterator<Item = Asn>,
@@ -163,7 +167,7 @@ impl<'a> AsPath<'a> {
         AsPath { octets: octets.into(), width: AsWidth::Four }
     }
 
-    /// The segments, the nearest AS first.
+    /// Iterates over the segments, the nearest AS first.
     #[inline]
     pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         let width = self.width;
@@ -176,7 +180,7 @@ impl<'a> AsPath<'a> {
         })
     }
 
-    /// The AS that originated the route: the last one of a path that ends in an AS_SEQUENCE.
+    /// Returns the AS that originated the route: the last one of a path that ends in an AS_SEQUENCE.
     pub fn origin_asn(&self) -> Option<Asn> {
         let last = self.segments().last()?;
         match last.kind {
@@ -186,7 +190,7 @@ impl<'a> AsPath<'a> {
     }
 }
 
-/// Equal if they say the same, in whatever width.
+/// Equal if they have the same segments, whatever the width on the wire.
 impl PartialEq for AsPath<'_> {
     fn eq(&self, other: &AsPath<'_>) -> bool {
         let flat = |path: &AsPath<'_>| -> Vec<(SegmentKind, Vec<Asn>)> {
@@ -204,7 +208,7 @@ impl fmt::Debug for AsPath<'_> {
     }
 }
 
-/// The text of the `as_path` column, segments separated by spaces.
+/// Writes the text of the `as_path` column, segments separated by spaces.
 impl WriteText for AsPath<'_> {
     fn write_text(&self, out: &mut Vec<u8>) {
         let start = out.len();

@@ -1,4 +1,4 @@
-//! Path attributes, as decoded.
+//! Decoded path attributes.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,14 +10,14 @@ use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, List};
 pub enum Origin {
     /// Interior to the originating AS.
     Igp,
-    /// Learned by the EGP of RFC 904.
+    /// Learned through EGP (RFC 904).
     Egp,
-    /// Learned otherwise.
+    /// Learned in another way.
     Incomplete,
 }
 
 impl Origin {
-    /// The text of the `origin` column.
+    /// Returns the text of the `origin` column.
     pub fn as_str(self) -> &'static str {
         match self {
             Origin::Igp => "IGP",
@@ -27,7 +27,7 @@ impl Origin {
     }
 }
 
-/// Where a route's packets go next.
+/// The next hop of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NextHop {
     /// The (global) address: the `nexthop` column. IPv4-mapped IPv6 addresses are kept as sent.
@@ -36,10 +36,10 @@ pub struct NextHop {
     pub link_local: Option<Ipv6Addr>,
 }
 
-/// The path attributes of one UPDATE, without next hop and NLRI: those belong to the routes.
+/// The path attributes of one UPDATE, without next hop and NLRI, which belong to the routes.
 ///
-/// `None` is "absent on the wire"; present and empty is `Some` of an empty list. Whatever has no fixed size borrows from
-/// the message, checked: the columns are written straight from there, and no list is copied on the way.
+/// `None` means absent on the wire; present and empty is `Some` of an empty list. Values without a fixed size borrow
+/// from the message, checked: the columns are written directly from there, and no list is copied on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathAttributes<'a> {
     /// ORIGIN.
@@ -56,11 +56,11 @@ pub struct PathAttributes<'a> {
     pub extended_communities: Option<List<'a, ExtendedCommunity>>,
     /// LARGE_COMMUNITY (RFC 8092).
     pub large_communities: Option<List<'a, LargeCommunity>>,
-    /// Everything that has no column of its own, ascending by type code: the `attrs` column.
+    /// The attributes without a column of their own, ascending by type code: the `attrs` column.
     pub other: Vec<OtherAttribute<'a>>,
 }
 
-/// A path attribute that goes into the `attrs` column.
+/// A path attribute that is stored in the `attrs` column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OtherAttribute<'a> {
     /// ATOMIC_AGGREGATE, type 6: `true`.
@@ -82,10 +82,10 @@ pub enum OtherAttribute<'a> {
     Aigp(u64),
     /// Only to Customer, type 35 (RFC 9234).
     OnlyToCustomer(Asn),
-    /// ATTR_SET, type 128 (RFC 6368). In a box: it is rare, and holds all that this list may.
+    /// ATTR_SET, type 128 (RFC 6368). Boxed: it is rare, and holds a whole set of attributes.
     AttrSet(Box<AttrSet<'a>>),
-    /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one; structured where
-    /// [`super::tunnels`] knows its TLVs.
+    /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one; structured
+    /// where [`super::tunnels`] supports its TLVs.
     Opaque {
         /// The attribute's type code.
         code: u8,
@@ -100,14 +100,14 @@ pub enum OtherAttribute<'a> {
 pub struct AttrSet<'a> {
     /// The customer's AS.
     pub origin_as: Asn,
-    /// NEXT_HOP, which should not be there.
+    /// NEXT_HOP, which an ATTR_SET should not contain.
     pub next_hop: Option<Ipv4Addr>,
-    /// The others. None of them is an ATTR_SET.
+    /// The other attributes. None of them is an ATTR_SET.
     pub attributes: PathAttributes<'a>,
 }
 
 impl OtherAttribute<'_> {
-    /// The type code.
+    /// Returns the attribute's type code.
     pub fn code(&self) -> u8 {
         match self {
             OtherAttribute::AtomicAggregate => 6,

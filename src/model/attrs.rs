@@ -1,7 +1,7 @@
 //! The `attrs` column: path attributes without a column of their own, as JSON.
 //!
-//! The text is exactly what PostgreSQL prints of a `jsonb`: keys by length, then by bytes, one space behind `,` and
-//! `:`. So what is written is what is read back, and a stored route compares equal to a received one.
+//! The text is exactly that which PostgreSQL prints for a `jsonb`: keys ordered by length, then by bytes, one space
+//! after `,` and `:`. So the text written is the text read back, and a stored route compares equal to a received one.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,16 +15,17 @@ use super::write_text::{write_hex, write_ipv4, write_number};
 use super::{AsPath, AttrSet, Fixed, List, OtherAttribute, PathAttributes, PathStatus, WriteText};
 
 impl PathAttributes<'_> {
-    /// The attributes without a column, by the names of the IANA registry of BGP path attributes in snake case, an
-    /// unregistered one by its decimal type code. Empty when there are none.
+    /// Returns the attributes without a column, named as in the IANA registry of BGP path attributes in snake case; an
+    /// unregistered one by its decimal type code. Empty if there are none.
     pub fn attrs(&self) -> Map<String, Value> {
         let mut text = Vec::new();
         self.write_attrs(&ExtraAttributes::default(), &mut text);
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Appends the text of the `attrs` column; what a route has `beside` these has no column either. Nothing when there
-    /// is nothing: the column is NULL then. Where the routes are labeled, the gaps in which their own values are to stand.
+    /// Appends the text of the `attrs` column, including the values in `beside`, which have no column either. Appends
+    /// nothing if there are no values: the column is NULL then. Returns the gaps in which the values of each labeled
+    /// route belong.
     pub fn write_attrs(&self, beside: &ExtraAttributes, out: &mut Vec<u8>) -> Gaps {
         let ExtraAttributes { link_local, path_status, labeled } = *beside;
         if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labeled.is_none() {
@@ -40,13 +41,13 @@ impl PathAttributes<'_> {
         Gaps { rd: rd.get(), labels: labels.get() }
     }
 
-    /// Those without a column.
+    /// Returns the attributes without a column.
     fn members(&self) -> Members<'_> {
         self.other.iter().map(|attribute| (name(attribute.code()), Member::Attribute(attribute))).collect()
     }
 }
 
-/// Keys with what stands under them, in any order.
+/// Keys with their values, in any order.
 type Members<'a> = SmallVec<[(Cow<'static, str>, Member<'a>); 4]>;
 
 fn write_members(out: &mut Vec<u8>, mut members: Members<'_>) {
@@ -58,7 +59,7 @@ fn write_members(out: &mut Vec<u8>, mut members: Members<'_>) {
     });
 }
 
-/// As `decode` names the attributes of an UPDATE, those of `attrs` among the others.
+/// Writes an ATTR_SET with the attribute names that `decode` uses for an UPDATE, those of `attrs` among the others.
 fn write_attr_set(out: &mut Vec<u8>, set: &AttrSet<'_>) {
     let AttrSet { origin_as, next_hop, attributes: all } = set;
     let mut members = all.members();
@@ -78,50 +79,50 @@ fn write_attr_set(out: &mut Vec<u8>, set: &AttrSet<'_>) {
     out.push(b'}');
 }
 
-/// A list whose values have a text.
+/// A list whose values are written as texts.
 trait Texts {
     fn write(&self, out: &mut Vec<u8>);
 }
 
 impl<T: Fixed + WriteText> Texts for List<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
-        // No community's text, quoted, takes more than five times its octets.
+        // No community's quoted text is longer than five times its octets.
         out.reserve(5 * T::SIZE * self.len());
         write_list(out, *b"[]", self.iter(), |out, item| write_quoted(out, |out| item.write_text(out)));
     }
 }
 
-/// What a single route has that goes into `attrs` too.
+/// The values of a single route that are in `attrs` besides the path attributes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtraAttributes {
-    /// `link_local_next_hop`.
+    /// The link-local address of the next hop: `link_local_next_hop`.
     pub link_local: Option<Ipv6Addr>,
-    /// `path_status`.
+    /// The router's status for the path: `path_status`.
     pub path_status: Option<PathStatus>,
-    /// Labeled routes, each of which has values of its own under `labels` and `rd`.
+    /// The kind of labeled routes, each of which has its own values under `labels` and `rd`.
     pub labeled: Option<Labeled>,
 }
 
-/// Kinds of labeled routes.
+/// A kind of labeled routes, which determines the keys that they have in `attrs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labeled {
-    /// `labels`: those of the route, top first (RFC 8277).
+    /// `labels`: the labels of the route, top first (RFC 8277).
     Unicast,
-    /// And `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
+    /// `labels`, and `rd`: the route distinguisher of a VPN route (RFC 4364 section 4.2).
     Vpn,
 }
 
-/// Where in an `attrs` text the values belong that each labeled route has of its own: between the two octets that are
-/// there in their place. One text serves all routes of an UPDATE so, however many labels they have.
+/// The offsets in an `attrs` text at which each labeled route's own values belong: between the two octets that mark the
+/// place. So one text serves all routes of an UPDATE, however many labels they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// The distinguisher, between `""`.
+    /// The offset of the distinguisher, between `""`.
     pub rd: Option<usize>,
-    /// The labels, between `[]`; behind the distinguisher.
+    /// The offset of the labels, between `[]`; after the distinguisher.
     pub labels: Option<usize>,
 }
 
-/// Appends the labels as they stand between the brackets.
+/// Appends the labels as they are written between the brackets.
 pub fn write_labels(out: &mut Vec<u8>, labels: &[u32]) {
     for (i, label) in labels.iter().enumerate() {
         if i > 0 {
@@ -131,7 +132,7 @@ pub fn write_labels(out: &mut Vec<u8>, labels: &[u32]) {
     }
 }
 
-/// What stands under one key.
+/// The value of one key.
 enum Member<'a> {
     Attribute(&'a OtherAttribute<'a>),
     AsPath(&'a AsPath<'a>),
@@ -193,7 +194,7 @@ fn write_attribute(out: &mut Vec<u8>, attribute: &OtherAttribute<'_>) {
     }
 }
 
-/// The attribute's name in the registry, or its number.
+/// Returns the attribute's name in the registry, or its number.
 fn name(code: u8) -> Cow<'static, str> {
     Cow::Borrowed(match code {
         6 => "atomic_aggregate",
@@ -229,14 +230,14 @@ fn name(code: u8) -> Cow<'static, str> {
     })
 }
 
-/// Lower-case hex, two digits an octet.
+/// Returns lower-case hex, two digits per octet.
 pub fn hex(bytes: &[u8]) -> String {
     let mut out = Vec::with_capacity(2 * bytes.len());
     write_hex(&mut out, bytes);
     String::from_utf8(out).expect("digits are ASCII")
 }
 
-/// `value` as PostgreSQL prints a `jsonb`.
+/// Returns the text that PostgreSQL prints for a `jsonb` of this value.
 pub fn jsonb_text(value: &Value) -> String {
     let mut out = Vec::new();
     write_value(&mut out, value);
@@ -276,14 +277,14 @@ fn write_list<T>(
     out.push(close);
 }
 
-/// A text in which nothing has to be escaped.
+/// Writes a quoted text that needs no escapes.
 fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
     write(out);
     out.push(b'"');
 }
 
-/// As PostgreSQL's `escape_json` does it.
+/// Writes a quoted text, escaped as PostgreSQL's `escape_json` does it.
 fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for octet in text.bytes() {

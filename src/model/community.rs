@@ -1,4 +1,4 @@
-//! Communities of three kinds, with the texts of the database columns.
+//! Standard, extended and large communities, with the texts of their database columns.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -90,12 +90,12 @@ impl Fixed for ExtendedCommunity {
     }
 }
 
-/// `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5,
-/// RFC 5668), transitive or not; any other as 16 hex digits.
+/// Writes `RT:` and `SOO:` in the two-octet-AS, IPv4-address and four-octet-AS forms (RFC 4360 sections 3 to 5, RFC
+/// 5668), transitive or not; any other as 16 hex digits.
 impl WriteText for ExtendedCommunity {
     fn write_text(&self, out: &mut Vec<u8>) {
         let [kind, subtype, a, b, c, d, e, g] = self.0;
-        // Bit 0x40 says "not transitive over ASes" (RFC 4360 section 2), the rest is the form.
+        // Bit 0x40 means "not transitive over ASes" (RFC 4360 section 2), the rest is the form.
         let form = kind & !0x40;
         let name = match (subtype, form) {
             (0x02, 0x00..=0x02) => b"RT:",

@@ -1,4 +1,4 @@
-//! Address families, as the wire numbers them and as the database does.
+//! Address families, with their numbers on the wire and in the database.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Afi {
 }
 
 impl Afi {
-    /// The value of the database's `afi` column.
+    /// Returns the value of the database's `afi` column.
     pub fn column(self) -> i16 {
         match self {
             Afi::Ipv4 => 4,
@@ -20,7 +20,7 @@ impl Afi {
         }
     }
 
-    /// The longest prefix of this family, in bits.
+    /// Returns the longest prefix length of this family, in bits.
     pub fn max_prefix_length(self) -> u8 {
         match self {
             Afi::Ipv4 => 32,
@@ -38,7 +38,7 @@ impl fmt::Display for Afi {
     }
 }
 
-/// An (AFI, SAFI) pair with its IANA numbers, known to us or not (RFC 4760 section 3).
+/// An (AFI, SAFI) pair with its IANA numbers, supported or not (RFC 4760 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AfiSafi {
     /// Address family identifier.
@@ -53,7 +53,7 @@ impl AfiSafi {
     /// IPv6 unicast.
     pub const IPV6_UNICAST: AfiSafi = AfiSafi { afi: 2, safi: 1 };
 
-    /// The table family, for the two families that `current_routes` holds (unicast only).
+    /// Returns the table family, for the two families that `current_routes` holds (unicast only).
     pub fn unicast(self) -> Option<Afi> {
         match (self.afi, self.safi) {
             (1, 1) => Some(Afi::Ipv4),

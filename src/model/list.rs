@@ -1,4 +1,4 @@
-//! Lists of values of one size, kept as the octets that the message has.
+//! Lists of values of one size, kept as the octets of the message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,44 +6,44 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::net::Ipv4Addr;
 
-/// A value that takes the same number of octets wherever it stands.
+/// A value that always has the same number of octets on the wire.
 pub trait Fixed: Copy {
-    /// How many octets.
+    /// The value's size, octets.
     const SIZE: usize;
 
-    /// Reads the value from [`Fixed::SIZE`] octets.
+    /// Returns the value of exactly [`Fixed::SIZE`] octets.
     fn read(octets: &[u8]) -> Self;
 
-    /// Writes the value's octets.
+    /// Appends the value's octets.
     fn write(self, out: &mut Vec<u8>);
 }
 
 /// A list of values, in the order of the message.
 ///
-/// It borrows the octets it was decoded from, so an UPDATE with a hundred communities costs no more allocations than
-/// one without any. A list that is made, not read, owns its octets.
+/// It borrows the octets it was decoded from, so an UPDATE with a hundred communities needs no more allocations than
+/// one without any. A list that is built, not decoded, owns its octets.
 pub struct List<'a, T> {
     octets: Cow<'a, [u8]>,
     values: PhantomData<T>,
 }
 
 impl<'a, T: Fixed> List<'a, T> {
-    /// The list that an attribute's value is; `None` if its length is no multiple of the values' size.
+    /// Returns the list in an attribute's value; `None` if its length is no multiple of the values' size.
     pub fn from_wire(octets: &'a [u8]) -> Option<List<'a, T>> {
         octets.len().is_multiple_of(T::SIZE).then_some(List { octets: Cow::Borrowed(octets), values: PhantomData })
     }
 
-    /// The values.
+    /// Iterates over the values.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + '_ {
         self.octets.chunks_exact(T::SIZE).map(T::read)
     }
 
-    /// How many there are.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.octets.len() / T::SIZE
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }
@@ -89,7 +89,7 @@ impl<T: Fixed + fmt::Debug> fmt::Debug for List<'_, T> {
     }
 }
 
-/// The octets of a value that is its octets.
+/// An array of octets is its own encoding.
 impl<const N: usize> Fixed for [u8; N] {
     const SIZE: usize = N;
 

@@ -1,7 +1,7 @@
-//! The vocabulary of BGP routes: what `wire` produces and `store` writes.
+//! The vocabulary of BGP routes: the types that `wire` produces and `store` writes.
 //!
-//! Nothing here imports another room of this house; nothing here does I/O. Each type makes one
-//! mistake impossible, as its own text says.
+//! Nothing here imports another module of this crate; nothing here does I/O. Each type rules out one kind of mistake,
+//! which its own documentation names.
 
 pub mod as_path;
 pub mod asn;

@@ -1,17 +1,17 @@
-//! What a router made of a path (draft-ietf-grow-bmp-path-marking-tlv-05 section 3).
+//! A router's status for a path (draft-ietf-grow-bmp-path-marking-tlv-05 section 3).
 
 use serde_json::{Value, json};
 
-/// The status of one path, and why it has it: `attrs.path_status`, as `{"reason": .., "status": [..]}`.
+/// The status of one path and the reason for it: `attrs.path_status`, as `{"reason": .., "status": [..]}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PathStatus {
-    /// One bit each, several may be set.
+    /// The status bits; several may be set.
     pub bits: u32,
-    /// Why the path is not the best, or not valid; absent unless the router says so.
+    /// The code of the reason for which the path is not the best, or not valid; `None` unless the router sends one.
     pub reason: Option<u16>,
 }
 
-/// The bits by name, lowest first (section 3.1 of the draft).
+/// The names of the bits, lowest first (section 3.1 of the draft).
 const NAMES: [&str; 12] = [
     "invalid",
     "best",
@@ -27,7 +27,7 @@ const NAMES: [&str; 12] = [
     "suppressed",
 ];
 
-/// The reasons by name, from number 1 on (section 3.2 of the draft).
+/// The names of the reasons, from number 1 on (section 3.2 of the draft).
 const REASONS: [&str; 11] = [
     "as_loop",
     "unresolvable_next_hop",
@@ -43,19 +43,20 @@ const REASONS: [&str; 11] = [
 ];
 
 impl PathStatus {
-    /// Reads the value of a path marking TLV: four octets of status, two of reason or none. `None` if it is shorter.
+    /// Decodes the value of a path marking TLV: four octets of status, then two of reason or none. `None` if it is
+    /// shorter than four.
     pub fn from_wire(value: &[u8]) -> Option<PathStatus> {
         let (bits, rest) = value.split_first_chunk()?;
         let reason = rest.first_chunk().map(|reason| u16::from_be_bytes(*reason));
         Some(PathStatus { bits: u32::from_be_bytes(*bits), reason })
     }
 
-    /// The bits that are set, by name, lowest first; those without a name are left out.
+    /// Iterates over the names of the set bits, lowest first; bits without a name are left out.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().enumerate().filter(move |(bit, _)| self.bits >> bit & 1 == 1).map(|(_, name)| name)
     }
 
-    /// The value of `attrs.path_status`. A reason without a name is its number.
+    /// Returns the value of `attrs.path_status`. A reason without a name is its number.
     pub fn json(self) -> Value {
         let status: Vec<&str> = self.names().collect();
         let Some(number) = self.reason else { return json!({ "status": status }) };

@@ -7,8 +7,8 @@ use super::Afi;
 
 /// An IP prefix without host bits: PostgreSQL's `cidr` rejects any other.
 ///
-/// 18 bytes, no padding, so that millions of them fit into a map. Ordered by family, network bytes,
-/// length: the order of the batches that are sorted by key.
+/// It has 18 bytes without padding, so that millions of them fit into a map. Ordered by family, network bytes, length:
+/// the order of the batches that are sorted by key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     afi: Afi,
@@ -16,12 +16,12 @@ pub struct Prefix {
     length: u8,
 }
 
-/// Why bytes are not a [`Prefix`].
+/// The reason for which bytes are not a [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrefixError {
     /// The length in bits is above the family's 32 or 128.
     TooLong(u8),
-    /// Bits behind the prefix length are set.
+    /// Bits after the prefix length are set.
     HostBits,
 }
 
@@ -37,11 +37,11 @@ impl fmt::Display for PrefixError {
 impl std::error::Error for PrefixError {}
 
 impl Prefix {
-    /// A prefix from the octets of its NLRI encoding: `octets` holds at most 16 network octets, the
-    /// missing ones are zero (RFC 4271 section 4.3).
+    /// Returns a prefix from the octets of its NLRI encoding: `octets` holds at most 16 network octets, the missing
+    /// ones are zero (RFC 4271 section 4.3).
     ///
     /// # Errors
-    /// A length above the family's, more octets than the family's addresses have, or host bits set.
+    /// The length is above the family's, there are more octets than the family's addresses have, or host bits are set.
     #[inline(always)]
     pub fn new(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
         let address = Halves::left_aligned(afi, octets, length)?;
@@ -51,18 +51,19 @@ impl Prefix {
         Ok(Prefix { afi, bytes: address.octets(), length })
     }
 
-    /// As [`Prefix::new`], but bits behind the length are cleared: RFC 4271 section 4.3 calls them
+    /// Returns a prefix as [`Prefix::new`] does, but clears bits after the length: RFC 4271 section 4.3 calls them
     /// irrelevant, so a router that sends them still means this prefix.
     ///
     /// # Errors
-    /// A length above the family's, or more octets than the family's addresses have.
+    /// The length is above the family's, or there are more octets than the family's addresses have.
     pub fn truncating(afi: Afi, octets: &[u8], length: u8) -> Result<Prefix, PrefixError> {
         let address = Halves::left_aligned(afi, octets, length)?.masked(length);
         Ok(Prefix { afi, bytes: address.octets(), length })
     }
 
-    /// As [`Prefix::truncating`], of a length that is known to fit the family, from octets that may go on behind the
-    /// prefix: what follows it in a message makes a whole address of it, read at once whatever the length is.
+    /// Returns a prefix as [`Prefix::truncating`] does, for a length that is known to fit the family. `octets` may
+    /// extend past the prefix: with the octets after it in the message there is a whole address, which is read in one
+    /// load whatever the length.
     #[inline]
     pub fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
         let (address, length) = match afi {
@@ -82,17 +83,17 @@ impl Prefix {
         Prefix { afi, bytes: address.octets(), length }
     }
 
-    /// The family.
+    /// Returns the address family.
     pub fn afi(&self) -> Afi {
         self.afi
     }
 
-    /// The length in bits.
+    /// Returns the length in bits.
     pub fn length(&self) -> u8 {
         self.length
     }
 
-    /// The network address: 4 or 16 octets.
+    /// Returns the octets of the network address: 4 or 16.
     pub fn octets(&self) -> &[u8] {
         match self.afi {
             Afi::Ipv4 => &self.bytes[..4],
@@ -100,7 +101,7 @@ impl Prefix {
         }
     }
 
-    /// The network address.
+    /// Returns the network address.
     pub fn address(&self) -> IpAddr {
         match self.afi {
             Afi::Ipv4 => {
@@ -112,7 +113,7 @@ impl Prefix {
     }
 }
 
-/// The bits of an address, left-aligned in 128. In halves, because almost every prefix ends in the first one.
+/// The bits of an address, left-aligned in 128. Kept as two halves, because almost every prefix ends in the first one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Halves {
     high: u64,
@@ -120,7 +121,7 @@ struct Halves {
 }
 
 impl Halves {
-    /// `octets` as the first bits, if they and `length` fit the family.
+    /// Returns `octets` as the first bits, if they and `length` fit the family.
     #[inline(always)]
     fn left_aligned(afi: Afi, octets: &[u8], length: u8) -> Result<Halves, PrefixError> {
         let max = afi.max_prefix_length();
@@ -130,7 +131,7 @@ impl Halves {
         Ok(Halves::of(octets))
     }
 
-    /// At most 16 octets as the first bits.
+    /// Returns at most 16 octets as the first bits.
     #[inline(always)]
     fn of(octets: &[u8]) -> Halves {
         match octets.split_at_checked(8) {
@@ -139,7 +140,7 @@ impl Halves {
         }
     }
 
-    /// Without the bits behind the first `length`, which is 128 at most.
+    /// Returns the bits with all after the first `length` cleared; `length` is 128 at most.
     #[inline]
     fn masked(self, length: u8) -> Halves {
         let length = u32::from(length);
@@ -152,32 +153,33 @@ impl Halves {
     }
 }
 
-/// Four octets, those that are missing zero.
+/// Returns the first four octets as a number; missing ones are zero.
 #[inline]
 fn first_four(octets: &[u8]) -> u32 {
     octets.first_chunk().map_or_else(|| first_three(octets), |four| u32::from_be_bytes(*four))
 }
 
-/// At most three octets, left-aligned.
+/// Returns at most three octets, left-aligned.
 #[inline]
 fn first_three(octets: &[u8]) -> u32 {
     let at = |i: usize| octets.get(i).copied().map_or(0, u32::from);
     at(0) << 24 | at(1) << 16 | at(2) << 8
 }
 
-/// Eight octets, those that are missing zero.
+/// Returns the first eight octets as a number; missing ones are zero.
 #[inline]
 fn first_eight(octets: &[u8]) -> u64 {
     octets.first_chunk().map_or_else(|| first_octets(octets), |eight| u64::from_be_bytes(*eight))
 }
 
-/// At most eight octets, left-aligned. Octet by octet: they are few, and a copy of a length not known before is a call.
+/// Returns at most eight octets, left-aligned. Octet by octet: they are few, and a copy of a length that the compiler
+/// does not know is a call.
 #[inline]
 fn first_octets(octets: &[u8]) -> u64 {
     octets.iter().rev().fold(0, |behind, octet| behind >> 8 | u64::from(*octet) << 56)
 }
 
-/// The first `count` of 64 bits, all set; `count` is 64 at most.
+/// Returns a mask of the first `count` of 64 bits; `count` is 64 at most.
 #[inline]
 fn first_bits(count: u32) -> u64 {
     !u64::MAX.checked_shr(count).unwrap_or(0)
@@ -195,11 +197,11 @@ impl fmt::Debug for Prefix {
     }
 }
 
-/// An Add-Path path identifier (RFC 7911 section 3): opaque, zero is a value like any other.
+/// An Add-Path path identifier (RFC 7911 section 3): opaque; zero is a value like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathId(pub u32);
 
-/// One route's key inside a table. `path_id` is `None` where the NLRI carried none.
+/// The key of one route in a table. `path_id` is `None` where the NLRI carried none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nlri {
     /// The destination.
@@ -209,7 +211,7 @@ pub struct Nlri {
 }
 
 impl Nlri {
-    /// The value of `current_routes.path_id`: 0 when Add-Path is not in use.
+    /// Returns the value of `current_routes.path_id`: 0 when Add-Path is not in use.
     pub fn path_id_column(&self) -> u32 {
         self.path_id.map_or(0, |PathId(id)| id)
     }

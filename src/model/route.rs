@@ -1,4 +1,4 @@
-//! Whose table a route is in.
+//! The table that a route is in: its router, peer, RIB, name and family.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::{Afi, Asn};
 
-/// The `router_id` of the database, settled once per session.
+/// The `router_id` of the database, determined once per session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouterId(Arc<str>);
 
 impl RouterId {
-    /// Wraps an identifier that is already safe text.
+    /// Returns the identifier of a text that is already safe for PostgreSQL.
     pub fn new(id: &str) -> RouterId {
         RouterId(id.into())
     }
 
-    /// The text.
+    /// Returns the identifier as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -28,17 +28,17 @@ impl fmt::Display for RouterId {
     }
 }
 
-/// Before or after the policy of an Adj-RIB.
+/// The side of the policy on which an Adj-RIB is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Policy {
-    /// Pre-policy.
+    /// Before the policy.
     Pre,
-    /// Post-policy.
+    /// After the policy.
     Post,
 }
 
 impl Policy {
-    /// The value of the `is_post_policy` column.
+    /// Returns the value of the `is_post_policy` column.
     pub fn is_post(self) -> bool {
         self == Policy::Post
     }
@@ -47,11 +47,11 @@ impl Policy {
 /// The three kinds of RIB, each with database tables of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RibKind {
-    /// The router's own choice (RFC 9069).
+    /// The routes that the router selected (RFC 9069).
     LocRib,
-    /// Received from a peer (RFC 7854).
+    /// Routes received from a peer (RFC 7854).
     AdjRibIn,
-    /// To be sent to a peer (RFC 8671).
+    /// Routes to be sent to a peer (RFC 8671).
     AdjRibOut,
 }
 
@@ -59,7 +59,7 @@ impl RibKind {
     /// Every kind.
     pub const ALL: [RibKind; 3] = [RibKind::LocRib, RibKind::AdjRibIn, RibKind::AdjRibOut];
 
-    /// The value of the `rib` column of `route_events`.
+    /// Returns the value of the `rib` column of `route_events`.
     pub fn as_str(self) -> &'static str {
         match self {
             RibKind::LocRib => "loc-rib",
@@ -69,19 +69,19 @@ impl RibKind {
     }
 }
 
-/// Which of a router's RIBs: the part of a table's key that only Adj-RIBs have.
+/// One of a router's RIBs, with the part of a table's key that only Adj-RIBs have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum View {
     /// The Loc-RIB.
     LocRib,
-    /// What came from this peer.
+    /// The routes received from this peer.
     AdjRibIn(AdjRibKey),
-    /// What goes to this peer.
+    /// The routes to be sent to this peer.
     AdjRibOut(AdjRibKey),
 }
 
 impl View {
-    /// Which kind of RIB it is.
+    /// Returns the kind of RIB.
     pub fn kind(&self) -> RibKind {
         match self {
             View::LocRib => RibKind::LocRib,
@@ -90,7 +90,7 @@ impl View {
         }
     }
 
-    /// Whose Adj-RIB it is; `None` for the Loc-RIB.
+    /// Returns the peer part of an Adj-RIB's key; `None` for the Loc-RIB.
     pub fn peer(&self) -> Option<AdjRibKey> {
         match self {
             View::LocRib => None,
@@ -99,66 +99,67 @@ impl View {
     }
 }
 
-/// A peer's end of an Adj-RIB, as far as it is part of the key.
+/// The part of an Adj-RIB's key that identifies the peer and the side of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AdjRibKey {
-    /// The `peer_address`.
+    /// The peer's address: the `peer_address` column.
     pub address: IpAddr,
-    /// The `is_post_policy`.
+    /// The side of the policy: the `is_post_policy` column.
     pub policy: Policy,
 }
 
-/// Who a peer says it is: told along with each row of an Adj-RIB, no part of its key.
+/// The identifiers that a peer announces: stored with each row of an Adj-RIB, but not part of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerIds {
-    /// The `peer_asn`.
+    /// The peer's AS: the `peer_asn` column.
     pub asn: Asn,
-    /// The `peer_bgp_id`; unspecified where none is known.
+    /// The peer's BGP identifier: the `peer_bgp_id` column; unspecified where none is known.
     pub bgp_id: Ipv4Addr,
 }
 
 impl PeerIds {
-    /// Nobody: what a Loc-RIB has.
+    /// The value of a Loc-RIB, which has no peer.
     pub const NONE: PeerIds = PeerIds { asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
 }
 
-/// What tells the tables of one router apart.
+/// The key of a table among those of one router.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableKey {
-    /// Which RIB.
+    /// The RIB.
     pub view: View,
-    /// The `table_name`.
+    /// The table's name: the `table_name` column.
     pub name: Arc<str>,
-    /// The family.
+    /// The address family.
     pub afi: Afi,
 }
 
 impl TableKey {
-    /// The Loc-RIB of this name.
+    /// Returns the key of the Loc-RIB of this name.
     pub fn loc_rib(name: impl Into<Arc<str>>, afi: Afi) -> TableKey {
         TableKey { view: View::LocRib, name: name.into(), afi }
     }
 }
 
-/// One routing table of one router and family: what `rib_sync_status`, or that of its kind of RIB, has a row for.
+/// One routing table of one router and family: the object of one row in `rib_sync_status`, or in the corresponding
+/// table of its kind of RIB.
 ///
-/// Shared as `Arc<Table>`: a million routes name one. Ordered so that tables of one kind stand together.
+/// Shared as `Arc<Table>`: a million routes refer to one. Ordered so that tables of one kind are adjacent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table {
-    /// Which RIB.
+    /// The RIB.
     pub view: View,
     /// The router.
     pub router: RouterId,
-    /// The `table_name`.
+    /// The table's name: the `table_name` column.
     pub name: Arc<str>,
-    /// The family.
+    /// The address family.
     pub afi: Afi,
     /// The peer of an Adj-RIB; [`PeerIds::NONE`] for a Loc-RIB.
     pub speaker: PeerIds,
 }
 
 impl Table {
-    /// A router's Loc-RIB of this name.
+    /// Returns a router's Loc-RIB of this name.
     pub fn loc_rib(router: RouterId, name: impl Into<Arc<str>>, afi: Afi) -> Table {
         Table { view: View::LocRib, router, name: name.into(), afi, speaker: PeerIds::NONE }
     }

@@ -1,23 +1,24 @@
-//! Text that came from a router: made safe for PostgreSQL, bounded, and shown without moving a cursor.
+//! Text from a router: made safe for PostgreSQL, bounded, and displayed without moving a cursor.
 //!
-//! Every text from the wire that is stored is made here, as a [key](Text::key) or as a [note](Text::note); nothing longer
-//! reaches an index or a payload.
+//! Every text from the wire that is stored is made here, as a [key](Text::key) or as a [note](Text::note); no longer
+//! one reaches an index or a payload.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The longest key, in characters. RFC 9069 section 5.2.1 allows table names of 255 octets, so none that it allows is cut.
+/// The longest key, in characters. RFC 9069 section 5.2.1 allows table names of 255 octets, so none that it allows is
+/// cut.
 pub const KEY_CHARACTERS_MAX: usize = 255;
 
 /// The longest key, in octets of UTF-8.
 ///
-/// A B-tree takes rows of 2,704 octets. The widest index of ours may hold three texts of a router: its `router_id`
-/// (512), a table's own name and the `table_name` made of it. A name with each `|` and `%` written as three octets has at
-/// most 850 (85 characters of four octets and 170 bars), and all that is put behind a name (`|labelled` or `|rd:`,
-/// `|as:`, `|id:` or `|instance:`) less than 100. That makes 512 + 850 + 950 = 2,312, which leaves 392 for an address, a
-/// prefix, numbers, a distinguisher and the lengths of all of them.
+/// A B-tree accepts rows of at most 2,704 octets. The widest index of ours may hold three texts of a router: its
+/// `router_id` (512), a table's own name and the `table_name` made of it. A name with each `|` and `%` written as three
+/// octets has at most 850 (85 characters of four octets and 170 bars), and the suffix after a name (`|labelled` or
+/// `|rd:`, `|as:`, `|id:` or `|instance:`) less than 100. That makes 512 + 850 + 950 = 2,312, which leaves 392 for an
+/// address, a prefix, numbers, a distinguisher and the lengths of all of them.
 pub const KEY_OCTETS_MAX: usize = 512;
 
 /// The longest note, in octets of UTF-8.
@@ -26,13 +27,13 @@ pub const NOTE_OCTETS_MAX: usize = 1_024;
 /// Hexadecimal digits of the hash that marks a cut key.
 const MARK_DIGITS: usize = 16;
 
-/// What stands at the end of a cut note.
+/// The character at the end of a cut note.
 const CUT: char = '…';
 
 /// Text from the wire, safe for PostgreSQL: valid UTF-8 without NUL.
 ///
-/// RFC 7854 section 4.4 promises UTF-8 in Initiation TLVs; routers send what they like. What is not
-/// valid becomes U+FFFD, so that no byte of a router can fail a batch.
+/// RFC 7854 section 4.4 requires UTF-8 in Initiation TLVs; routers also send other octets. Invalid sequences become
+/// U+FFFD, so that no byte of a router can fail a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text {
     text: String,
@@ -41,10 +42,11 @@ pub struct Text {
 }
 
 impl Text {
-    /// Text that becomes part of a key: a table's name, a router's. Longer than [`KEY_CHARACTERS_MAX`] or
-    /// [`KEY_OCTETS_MAX`], it is cut at a character and ends in `~` and a hash of all of it: two long names stay two.
+    /// Returns text that becomes part of a key: a table's or a router's name. Text longer than [`KEY_CHARACTERS_MAX`]
+    /// or [`KEY_OCTETS_MAX`] is cut at a character and ends in `~` and a hash of all of it: two different long names
+    /// stay different.
     pub fn key(bytes: &[u8]) -> Text {
-        // What is longer than this has more characters than a key whatever they are; it need not be looked through.
+        // Longer input has more characters than a key in any case; the rest need not be scanned.
         let front = front(bytes, 4 * KEY_CHARACTERS_MAX + 4);
         let mut key = Text::whole(front);
         let is_long = key.text.len() > KEY_OCTETS_MAX || key.text.chars().nth(KEY_CHARACTERS_MAX).is_some();
@@ -58,8 +60,8 @@ impl Text {
         key
     }
 
-    /// Text that is read by people: a description, the reason of an end. Cut at a character to [`NOTE_OCTETS_MAX`] octets,
-    /// the last of them an ellipsis.
+    /// Returns text that is read by people: a description, the reason of an end. It is cut at a character to
+    /// [`NOTE_OCTETS_MAX`] octets, which include an ellipsis at its end.
     pub fn note(bytes: &[u8]) -> Text {
         let front = front(bytes, NOTE_OCTETS_MAX + 4);
         let mut note = Text::whole(front);
@@ -71,7 +73,7 @@ impl Text {
         note
     }
 
-    /// All of it, however long, for `decode`; what is stored is a [`Text::key`] or a [`Text::note`].
+    /// Returns the whole text, however long, for `decode`; stored text is a [`Text::key`] or a [`Text::note`].
     pub fn whole(bytes: &[u8]) -> Text {
         let (text, replaced) = match std::str::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => (text.to_owned(), false),
@@ -80,22 +82,22 @@ impl Text {
         Text { text, replaced, cut: false }
     }
 
-    /// The text.
+    /// Returns the text as a string.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether there is none.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether bytes had to be replaced.
+    /// Returns whether bytes were replaced because they were invalid.
     pub fn was_replaced(&self) -> bool {
         self.replaced
     }
 
-    /// Whether it was longer.
+    /// Returns whether the text was cut.
     pub fn was_cut(&self) -> bool {
         self.cut
     }
@@ -107,23 +109,23 @@ impl fmt::Display for Text {
     }
 }
 
-/// The first `octets` of `bytes`, less those of a character that goes on behind them.
+/// Returns the first `octets` of `bytes`, without those of a character that extends past them.
 fn front(bytes: &[u8], octets: usize) -> &[u8] {
     let is_start = |end: &usize| bytes.get(*end).is_none_or(|octet| octet & 0xc0 != 0x80);
     let end = bytes.len().min(octets);
-    // A character has four octets at most; with more of this kind in a row it is none.
+    // A character has four octets at most; more continuation octets in a row are not UTF-8.
     &bytes[..(end.saturating_sub(3)..=end).rev().find(is_start).unwrap_or(end)]
 }
 
-/// The front of `text`, as many whole characters as both bounds allow.
+/// Cuts `text` to as many whole characters as both bounds allow.
 fn cut_to(text: &mut String, characters: usize, octets: usize) {
     let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
     let end = ends.take(characters).take_while(|end| *end <= octets).last().unwrap_or(0);
     text.truncate(end);
 }
 
-/// `text` for a terminal or a log line: what moves the cursor, turns the direction of writing or is not seen at all
-/// becomes an escape, `\u{202e}` say. The name of a router must not be able to forge a line.
+/// Returns `text` for a terminal or a log line: a character that moves the cursor, changes the direction of writing or
+/// is invisible becomes an escape, `\u{202e}` for example. A router's name must not be able to forge a line.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
@@ -135,10 +137,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The same for a text in JSON, whose own escapes are there already: `\u202e`.
+/// The same for a text in JSON, which already contains JSON's own escapes: `\u202e`.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     let is_raw = |c: char| c != '\n' && is_unprintable(c);
-    // Most lines are ASCII, whose control characters JSON has escaped.
+    // Most lines are ASCII, whose control characters JSON has already escaped.
     if json.bytes().all(|octet| octet < 0x7f) || !json.contains(is_raw) {
         return Cow::Borrowed(json);
     }
@@ -153,7 +155,8 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters, those of the Unicode category Cf (format), and the separators of lines and paragraphs.
+/// Returns whether the character is a control character, in the Unicode category Cf (format), or a line or paragraph
+/// separator.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_bounded_at_every_length_and_stay_different() {
+    fn keys_are_bounded_at_every_length_and_distinct() {
         for piece in ["a", "|", "é", "€", "\u{10348}", "ab\u{10348}", "\u{7}"] {
             for count in (0..400).chain([1_000, 70_000]) {
                 let long = piece.repeat(count);
@@ -198,7 +201,7 @@ mod tests {
         assert_ne!(keys[0], keys[1]);
         assert_eq!(keys[0], Text::key(one.as_bytes()));
         assert_eq!(keys[0].as_str().len(), 255);
-        // Octets that are no text take three each once replaced.
+        // Invalid octets have three octets each once replaced.
         assert!(Text::key(&[0xff; 70_000]).as_str().len() <= KEY_OCTETS_MAX);
     }
 

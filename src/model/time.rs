@@ -1,44 +1,45 @@
-//! Instants as routers stamp them.
+//! Timestamps of routers' messages.
 
 use std::fmt;
 
-/// Microseconds since 1970-01-01T00:00:00Z, as the BMP per-peer header counts them (RFC 7854 section 4.2).
+/// Microseconds since 1970-01-01T00:00:00Z, the time scale of the BMP per-peer header (RFC 7854 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp {
     micros: i64,
 }
 
 impl Timestamp {
-    /// From whole seconds and microseconds of the per-peer header. Microseconds of a million or more carry over.
+    /// Returns the time of the per-peer header's whole seconds and microseconds. Microseconds of a million or more
+    /// carry over.
     pub fn from_wire(seconds: u32, micros: u32) -> Timestamp {
         Timestamp { micros: i64::from(seconds) * 1_000_000 + i64::from(micros) }
     }
 
-    /// From microseconds since 1970.
+    /// Returns the time this many microseconds after 1970-01-01T00:00:00Z.
     pub fn from_unix_micros(micros: i64) -> Timestamp {
         Timestamp { micros }
     }
 
-    /// Now, by this machine's clock.
+    /// Returns the current time by this machine's clock.
     pub fn now() -> Timestamp {
         Timestamp { micros: jiff::Timestamp::now().as_microsecond() }
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970-01-01T00:00:00Z.
     pub fn unix_micros(self) -> i64 {
         self.micros
     }
 }
 
-/// RFC 3339 in UTC with microseconds: `2026-11-21T06:27:14.000000Z`.
 impl Timestamp {
-    /// To the second, for people: `2026-11-21 07:45:12 UTC`.
+    /// Returns the time to the second, for people: `2026-11-21 07:45:12 UTC`.
     pub fn to_utc(self) -> String {
         let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);
         time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 }
 
+/// Writes RFC 3339 in UTC with microseconds: `2026-11-21T06:27:14.000000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);

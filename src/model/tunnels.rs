@@ -1,7 +1,7 @@
 //! Attributes made of TLVs, as JSON: PMSI tunnel, tunnel encapsulation, BGP Prefix-SID with the SRv6 services.
 //!
-//! Numbers are numbers; TLVs and fields whose meaning is not known here are hex. What does not hold together is no JSON at
-//! all, and its attribute stands in `attrs` as hex.
+//! Numbers become JSON numbers; TLVs and fields whose meaning is not known here become hex. A malformed value has no
+//! JSON, and its attribute is in `attrs` as hex.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::attrs::hex;
 
-/// A longer value stays hex: real ones have a hundred octets, and the JSON of empty TLVs takes fifty times theirs.
+/// The longest value that is structured, octets; a longer one stays hex. Real ones have a hundred octets, and the JSON
+/// of empty TLVs is fifty times as long as they are.
 const STRUCTURED_MAX: usize = 1024;
 
-/// The structured value of an attribute that has one; `None` for other types, and where the value is not what its type
-/// promises, or longer than anyone sends.
+/// Returns the structured value of an attribute that has one; `None` for other types, and for a value that is malformed
+/// or longer than `STRUCTURED_MAX`.
 pub fn structured(code: u8, value: &[u8]) -> Option<Value> {
     match code {
         _ if value.len() > STRUCTURED_MAX => None,
@@ -24,8 +25,9 @@ pub fn structured(code: u8, value: &[u8]) -> Option<Value> {
     }
 }
 
-/// Flags, tunnel type, label, identifier (RFC 6514 section 5). The label's three octets are a 20-bit MPLS label, or a whole
-/// VNI where the tunnel is VXLAN (RFC 8365 section 5.1.3), which the attribute does not say.
+/// Decodes a PMSI tunnel: flags, tunnel type, label, identifier (RFC 6514 section 5). The label's three octets are a
+/// 20-bit MPLS label, or a whole VNI where the tunnel is VXLAN (RFC 8365 section 5.1.3), which the attribute does not
+/// indicate.
 fn pmsi_tunnel(value: &[u8]) -> Option<Value> {
     let [flags, tunnel_type, a, b, c, identifier @ ..] = value else { return None };
     let vni = u32::from_be_bytes([0, *a, *b, *c]);
@@ -33,7 +35,7 @@ fn pmsi_tunnel(value: &[u8]) -> Option<Value> {
     let (first, second) = identifier.split_at(identifier.len() / 2);
     match (tunnel_type, address(identifier), address(first), address(second)) {
         (0, ..) if identifier.is_empty() => {}
-        // Ingress replication: the end point. PIM: the root or sender, and the group.
+        // Ingress replication: the endpoint. PIM: the root or sender, and the group.
         (6, Some(endpoint), ..) => tunnel["endpoint"] = json!(endpoint),
         (3..=5, _, Some(root), Some(group)) => {
             tunnel["root"] = json!(root);
@@ -44,7 +46,7 @@ fn pmsi_tunnel(value: &[u8]) -> Option<Value> {
     Some(tunnel)
 }
 
-/// An IPv4 or IPv6 address, by the number of octets.
+/// Returns the text of an IPv4 or IPv6 address, by the number of octets.
 fn address(octets: &[u8]) -> Option<String> {
     match octets.len() {
         4 => <[u8; 4]>::try_from(octets).ok().map(|octets| Ipv4Addr::from(octets).to_string()),
@@ -53,7 +55,7 @@ fn address(octets: &[u8]) -> Option<String> {
     }
 }
 
-/// One tunnel per TLV, each with its sub-TLVs (RFC 9012 section 2).
+/// Decodes a tunnel encapsulation: one tunnel per TLV, each with its sub-TLVs (RFC 9012 section 2).
 fn tunnel_encapsulation(value: &[u8]) -> Option<Value> {
     let mut rest = value;
     let mut tunnels = Vec::new();
@@ -61,7 +63,7 @@ fn tunnel_encapsulation(value: &[u8]) -> Option<Value> {
         let (mut sub_tlvs, tail) = tail.split_at_checked(u16::from_be_bytes([c, d]).into())?;
         let mut all = Vec::new();
         while let [kind, tail @ ..] = sub_tlvs {
-            // From 128 on the length has two octets.
+            // From type 128 on the length has two octets.
             let (length, tail) = if *kind < 128 {
                 tail.split_first().map(|(length, tail)| (usize::from(*length), tail))?
             } else {
@@ -77,7 +79,7 @@ fn tunnel_encapsulation(value: &[u8]) -> Option<Value> {
     (rest.is_empty() && !tunnels.is_empty()).then_some(Value::Array(tunnels))
 }
 
-/// A sub-TLV of a tunnel (RFC 9012 section 3).
+/// Decodes a sub-TLV of a tunnel (RFC 9012 section 3).
 fn sub_tlv(kind: u8, value: &[u8]) -> Value {
     match (kind, value) {
         (2, [a, b]) => json!({ "type": kind, "protocol": u16::from_be_bytes([*a, *b]) }),
@@ -106,7 +108,7 @@ fn sub_tlv(kind: u8, value: &[u8]) -> Value {
     }
 }
 
-/// The TLVs of a Prefix-SID (RFC 8669 section 3, RFC 9252 section 2).
+/// Decodes the TLVs of a Prefix-SID (RFC 8669 section 3, RFC 9252 section 2).
 fn prefix_sid(value: &[u8]) -> Option<Value> {
     let tlv = |kind: u8, value: &[u8]| match (kind, value) {
         (1, [_, flags1, flags2, a, b, c, d]) => json!({
@@ -131,7 +133,7 @@ fn prefix_sid(value: &[u8]) -> Option<Value> {
     tlvs(value, tlv).filter(|tlvs| !tlvs.is_empty()).map(Value::Array)
 }
 
-/// A sub-TLV of an SRv6 service: SID information (RFC 9252 section 3.1).
+/// Decodes a sub-TLV of an SRv6 service: SID information (RFC 9252 section 3.1).
 fn srv6_service(kind: u8, value: &[u8]) -> Value {
     if let (1, [_, rest @ ..]) = (kind, value)
         && let Some((sid, [flags, high, low, _, rest @ ..])) = rest.split_first_chunk::<16>()
@@ -149,7 +151,7 @@ fn srv6_service(kind: u8, value: &[u8]) -> Value {
     }
 }
 
-/// How the bits of a SID are divided (RFC 9252 section 3.2.1).
+/// Decodes the SID structure, the division of a SID's bits (RFC 9252 section 3.2.1).
 fn sid_detail(kind: u8, value: &[u8]) -> Value {
     match (kind, value) {
         (1, [block, node, function, argument, transposed, offset]) => json!({
@@ -165,12 +167,12 @@ fn sid_detail(kind: u8, value: &[u8]) -> Value {
     }
 }
 
-/// Whether the TLVs of a Prefix-SID hold together, without looking into them.
+/// Returns whether the TLVs of a Prefix-SID fill the value exactly, without decoding them.
 pub fn prefix_sid_tiles(value: &[u8]) -> bool {
     tlvs(value, |_, _| Value::Null).is_some()
 }
 
-/// TLVs of one octet of type and two of length, exactly filled.
+/// Decodes TLVs of one octet of type and two of length; `None` if they do not fill the value exactly.
 fn tlvs(value: &[u8], meaning: impl Fn(u8, &[u8]) -> Value) -> Option<Vec<Value>> {
     let mut rest = value;
     let mut all = Vec::new();

@@ -1,7 +1,7 @@
-//! Column texts written straight into a buffer.
+//! Writes the texts of database columns directly into a buffer.
 //!
-//! A full table has millions of numbers in it. `write!` settles padding, signs and widths for each of them and costs
-//! several times what the digits do, so the types whose texts fill the database write themselves with this trait,
+//! A full table has millions of numbers in it. `write!` handles padding, signs and widths for each of them and costs
+//! several times as much as the digits, so the types whose texts fill the database write themselves with this trait,
 //! and their `Display` is the same text.
 
 use std::fmt;
@@ -13,10 +13,10 @@ pub trait WriteText {
     fn write_text(&self, out: &mut Vec<u8>);
 }
 
-/// The same text, for [`fmt::Display`].
+/// Writes the same text to a formatter, for [`fmt::Display`].
 ///
 /// # Errors
-/// What `f` says.
+/// Writing to `f` fails.
 pub fn display(value: &impl WriteText, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut out = Vec::new();
     value.write_text(&mut out);
@@ -35,20 +35,20 @@ pub fn write_number(out: &mut Vec<u8>, number: u32) {
     }
 }
 
-/// What makes eight digits ASCII.
+/// The bits that turn eight digits into ASCII.
 const ASCII: u64 = 0x3030_3030_3030_3030;
 
-/// The digits without leading zeros. Eight are copied whatever their count: a copy of a length that is known is one
-/// store, and numbers of all lengths take turns in a column, which no branch foresees.
+/// Writes the digits without leading zeros. Eight octets are copied whatever the number of digits: a copy of a known
+/// length is one store, and numbers of all lengths alternate in a column, so a branch would not be predicted.
 #[inline]
 fn write_digits(out: &mut Vec<u8>, digits: u64) {
-    // The last digit is no leading zero.
+    // The last digit is not a leading zero.
     let zeros = (digits | 1).leading_zeros() / 8;
     out.extend_from_slice(&((digits | ASCII) << (8 * zeros)).to_be_bytes());
     out.truncate(out.len() - zeros as usize);
 }
 
-/// The eight decimal digits of a number below 10^8 as an octet each, the first in the top octet.
+/// Returns the eight decimal digits of a number below 10^8 as an octet each, the first in the top octet.
 ///
 /// Halves of four digits are split into halves of two and those into digits, all lanes of the word at once. Divisions
 /// by 100 and 10 are multiplications by 10486/2^20 and 103/2^10, exact for dividends below 10,000 and 100.
@@ -62,7 +62,7 @@ fn eight_digits(number: u32) -> u64 {
     tens << 8 | (twos - 10 * tens)
 }
 
-/// Writes numbers with `between` them.
+/// Writes numbers separated by `between`.
 #[inline]
 pub fn write_numbers(out: &mut Vec<u8>, between: u8, numbers: impl IntoIterator<Item = u32>) {
     let start = out.len();
@@ -93,7 +93,7 @@ mod tests {
     fn numbers_have_their_digits_and_no_others() {
         let powers = (0..10).map(|power| 10u32.pow(power));
         let near = powers.flat_map(|power| [power - 1, power, power + 1]);
-        // 9,973 is prime: all of the low digits come by.
+        // 9,973 is prime: every combination of low digits occurs.
         let spread = (0..u32::MAX).step_by(9_973);
         for number in near.chain(spread).chain([u32::MAX]) {
             let mut out = b"x".to_vec();

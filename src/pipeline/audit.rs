@@ -1,8 +1,8 @@
-//! What is done when the database does not hold what a session says that it holds.
+//! The response when the database does not hold the number of routes that a session knows of.
 //!
-//! Somebody deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
-//! so it cannot write them again: it ends, and the dump of the router's next session is compared with what is stored,
-//! which writes exactly the difference.
+//! Someone deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
+//! so it cannot write them again: it ends, and the dump of the router's next session is compared with the stored
+//! routes, which writes exactly the difference.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 use super::op::Ownership;
 use crate::model::{RouterId, Table};
 
-/// How long after a session was ended for this its router is left in peace: what the next dump could not mend, another
-/// one will not mend either.
+/// The time after such an end of a session during which no other session of its router is ended for this: a difference
+/// that the next dump did not repair is not repaired by another one either.
 const MENDING_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which routers were asked for a new dump, and when.
+/// The routers whose sessions were ended for a new dump, and when.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     mended: HashMap<RouterId, Instant>,
 }
 
 impl Audit {
-    /// The table was counted: `stored` routes instead of `routes`. Ends the session, unless that was tried lately.
+    /// Handles a table with `stored` routes instead of `routes`. Ends the session, unless that was tried in the last 24
+    /// hours.
     pub(super) fn differs(&mut self, owner: &Ownership, table: &Table, routes: usize, stored: u64) {
         let tried = self.mended.get(&owner.router).is_some_and(|at| at.elapsed() < MENDING_PAUSE);
         if tried {

@@ -1,19 +1,19 @@
-//! Work of one router that takes long, cut into slices: between two of them other routers' items are written.
+//! Long-running work of one router, cut into slices: other routers' items are written between two slices.
 //!
-//! What a router said behind such work waits here too, so its order stays. All else goes on.
+//! Items that a router's session sends after such work wait here too, which keeps their order. Everything else goes on.
 
 use std::collections::VecDeque;
 
 use super::op::{StateBatch, StateItem, StateOp};
 use crate::model::RouterId;
 
-/// How many stale routes a slice of a purge has: a fraction of a second.
+/// The number of stale routes in one slice of a purge: a fraction of a second.
 pub(super) const SLICE_ROUTES: usize = 20_000;
 
-/// How many items wait here at most, besides one in slices; further ones wait in the channel.
+/// The maximum number of items that wait here, besides one in slices; further ones wait in the channel.
 const ITEMS_MAX: usize = 64;
 
-/// What a writer has taken and not begun.
+/// Items that a writer has taken and not begun.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     items: VecDeque<Delayed>,
@@ -22,9 +22,9 @@ pub(super) struct Backlog {
 /// One item of the backlog.
 #[derive(Debug)]
 pub(super) enum Delayed {
-    /// As it came.
+    /// An item as received.
     Item(StateItem),
-    /// What is left of a batch.
+    /// The rest of a batch that was begun.
     Rest(StateBatch),
 }
 
@@ -37,7 +37,7 @@ impl Backlog {
         self.items.len() > ITEMS_MAX
     }
 
-    /// Whether the item has to wait behind what is here.
+    /// Returns whether work of the item's router is here, so that the item has to wait for it.
     pub(super) fn precedes(&self, item: &StateItem) -> bool {
         let router = router_of(item);
         router.is_some() && self.items.iter().any(|delayed| delayed.router() == router)
@@ -47,7 +47,7 @@ impl Backlog {
         self.items.push_back(Delayed::Item(item));
     }
 
-    /// What is left of a batch that was begun.
+    /// Puts the rest of a batch that was begun in front.
     pub(super) fn push_rest(&mut self, rest: StateBatch) {
         self.items.push_front(Delayed::Rest(rest));
     }
@@ -74,7 +74,7 @@ fn router_of(item: &StateItem) -> Option<&RouterId> {
     }
 }
 
-/// What an operation leaves for another slice, if it takes long: it keeps its first stale routes.
+/// Cuts an operation that takes long: it keeps its first stale routes, and the rest is returned for another slice.
 pub(super) fn slice(op: &mut StateOp) -> Option<StateOp> {
     match op {
         StateOp::EndOfRib { table, stale } if stale.len() > SLICE_ROUTES => {

@@ -1,4 +1,4 @@
-//! What a state writer has gathered and not written yet.
+//! The changes that a state writer has gathered and not written yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -12,47 +12,48 @@ use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 
-/// How many bytes of memory make a batch full, however few changes or events those are.
+/// The memory in bytes that fills a batch, regardless of its number of changes or events.
 pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Changes of many routers' rows, in the order they came.
+/// Changes to many routers' rows, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Who said so: sessions of one router have one epoch.
+    /// The sessions that reported the changes: sessions of one router have one epoch.
     pub(super) owners: BTreeMap<RouterId, Vec<Arc<Ownership>>>,
-    /// Dumps that begin, committed before all else.
+    /// Dumps that begin, committed before everything else.
     pub(super) starts: Vec<Start>,
-    /// What changed in `current_routes`.
+    /// Changes to `current_routes`.
     pub(super) rows: Vec<Row>,
-    /// What the rows hold in memory at most: rows of one UPDATE share their attributes.
+    /// An upper bound in bytes of the memory that the rows and the changes gathered with them use: rows of one UPDATE
+    /// share their attributes.
     pub(super) bytes: usize,
-    /// What goes along with the rows.
+    /// Changes written along with the rows.
     pub(super) extras: Extras,
-    /// What comes behind them.
+    /// Commands executed after the rows.
     pub(super) ends: Ends,
-    /// What the sessions are told when it is stored.
+    /// The pieces to acknowledge when the batch is stored: each session, and the last chunk that the piece completes.
     pub(super) pieces: Vec<(Arc<Ownership>, u64)>,
-    /// The tables whose dumps begin, and those that rows and messages are about.
+    /// The tables whose dumps begin, and those that rows and messages refer to.
     begun: HashSet<Place>,
     touched: HashSet<Place>,
     /// The table that was touched last: a dump names the same one a million times.
     last: Option<Arc<Table>>,
-    /// How many rows all else than `rows` is worth.
+    /// The number of rows that everything other than `rows` counts for.
     weight: usize,
 }
 
-/// One change of `current_routes`.
+/// One change to `current_routes`.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// The table.
+    /// The table of the route.
     pub(super) table: Arc<Table>,
-    /// The destination.
+    /// The destination prefix.
     pub(super) prefix: Prefix,
     /// The `path_id` column.
     pub(super) path_id: u32,
-    /// What is there now; `None`: nothing.
+    /// The attributes after this change; `None`: the route is gone.
     pub(super) route: Option<EncodedRoute>,
-    /// What was there before this batch.
+    /// A hint whether a row existed before this batch.
     pub(super) was: Existing,
 }
 
@@ -65,12 +66,12 @@ impl Row {
         Row { table, prefix: nlri.prefix, path_id: nlri.path_id_column(), route, was }
     }
 
-    /// What is there now, if `was` is what was there before.
+    /// Returns the new attributes, if `was` is the hint of this row.
     pub(super) fn route_if(&self, was: Existing) -> Option<&EncodedRoute> {
         self.route.as_ref().filter(|_| self.was == was)
     }
 
-    /// A canary: a change that the database cannot refuse for its values, written by the same statement.
+    /// Returns a canary: a change that the database cannot refuse for its values, written by the same statement.
     pub(super) fn harmless(&self) -> Row {
         let table = Table { router: RouterId::new("canary"), name: "canary".into(), ..(*self.table).clone() };
         let prefix = Prefix::new(table.afi, &[], 0).expect("the default route");
@@ -87,7 +88,7 @@ impl Row {
     }
 }
 
-/// For the rejected file.
+/// The row as text for the rejected file.
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} path {}", self.table, self.prefix, self.path_id)?;
@@ -98,7 +99,7 @@ impl fmt::Display for Row {
 }
 
 impl Batch {
-    /// A batch of rows that are in order.
+    /// Creates a batch of rows that are in order.
     pub(super) fn of(owners: BTreeMap<RouterId, Vec<Arc<Ownership>>>, rows: Vec<Row>, extras: Extras) -> Batch {
         Batch { owners, rows, extras, ..Batch::default() }
     }
@@ -107,7 +108,7 @@ impl Batch {
         self.starts.is_empty() && self.rows.is_empty() && self.extras.is_empty() && self.ends.is_empty()
     }
 
-    /// Whether `op` may join: nothing that was said before it comes behind it then.
+    /// Returns whether `op` may join: not if something reported before it would then be executed after it.
     pub(super) fn may_take(&self, owner: &Ownership, op: &StateOp) -> bool {
         match op {
             StateOp::SyncStart { tables, .. } => tables.iter().all(|table| {
@@ -118,7 +119,8 @@ impl Batch {
             StateOp::TableSeen(table) => !self.ends.removes(table),
             StateOp::EndOfRib { table, .. } | StateOp::PurgeStale { table, .. } => !self.ends.forbids_end(table),
             StateOp::Audit { table, .. } => !self.ends.removes(table),
-            // A peer that is reported again behind the word that nobody reports it any more.
+            // Peers are forgotten after peers are written: a peer that is reported again after that needs the next
+            // batch.
             StateOp::PeerSeen(_) => !self.extras.forgets_peers_of(&owner.router),
             StateOp::Load { tables, .. } => tables.iter().all(|table| {
                 let place = place(table);
@@ -136,27 +138,27 @@ impl Batch {
         }
     }
 
-    /// Dumps begin.
+    /// Adds dumps that begin.
     pub(super) fn push_start(&mut self, start: Start) {
         self.weight += start.tables.len() + start.names.len();
         self.begun.extend(start.tables.iter().map(|table| place(table)));
         self.starts.push(start);
     }
 
-    /// A dump is over.
+    /// Adds a dump that is over.
     pub(super) fn push_over(&mut self, over: Over) {
         self.weight += 1 + over.stale.len();
         self.bytes += size_of::<Over>() + over.stale.len() * size_of::<Nlri>();
         self.ends.push_over(over);
     }
 
-    /// Counts what comes behind the rows and has no weight of its own yet.
+    /// Adds the weight of an addition whose own push does not count it.
     pub(super) fn weigh(&mut self, rows: usize, bytes: usize) {
         self.weight += rows;
         self.bytes += bytes;
     }
 
-    /// A row of `session_events`: with the rows, unless something that has to come before it comes behind them.
+    /// Adds a row of `session_events`: with the rows, unless the batch has commands after them that must come first.
     pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         self.weigh(1, size_of::<Told>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
@@ -167,7 +169,7 @@ impl Batch {
         }
     }
 
-    /// The table had messages.
+    /// Adds a table that had messages.
     pub(super) fn push_seen(&mut self, table: Arc<Table>) {
         self.touch(&table);
         self.weigh(1, size_of::<Arc<Table>>());
@@ -181,39 +183,39 @@ impl Batch {
         }
     }
 
-    /// Adds a change.
+    /// Adds a change of a route.
     pub(super) fn push(&mut self, row: Row) {
         self.touch(&row.table);
         self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, EncodedRoute::size);
         self.rows.push(row);
     }
 
-    /// Whether it holds so many changes, or as much memory as a batch may.
+    /// Returns whether the batch holds `changes` changes, or as much memory as a batch may.
     pub(super) fn is_full(&self, changes: usize) -> bool {
         self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX
     }
 
-    /// Whether `owner`'s changes can join: not those of a session of the same router with another epoch, since one epoch is
-    /// checked.
+    /// Returns whether `owner`'s changes can join: not those of a session of the same router with another epoch, since
+    /// one epoch is checked.
     pub(super) fn admits(&self, owner: &Ownership) -> bool {
         self.owners.get(&owner.router).is_none_or(|known| known.iter().all(|known| known.epoch == owner.epoch))
     }
 
-    /// The routers and the epochs under which they are written.
+    /// Returns the routers and the epochs under which they are written.
     pub(super) fn epochs(&self) -> Vec<(RouterId, i64)> {
         let one = |(router, owners): (&RouterId, &Vec<Arc<Ownership>>)| Some((router.clone(), owners.first()?.epoch));
         self.owners.iter().filter_map(one).collect()
     }
 
-    /// Sorts the rows by key and keeps the last change of each, with what was there before the first.
+    /// Sorts the rows by key and keeps the last change of each, with the hint of the first about what existed before.
     pub(super) fn coalesce(&mut self) {
         self.rows.sort_by(|a, b| {
-            // A million routes share a table: comparing its names each time is for those that do not.
+            // A million routes share a table: names are compared only for rows of different table objects.
             let tables =
                 if Arc::ptr_eq(&a.table, &b.table) { std::cmp::Ordering::Equal } else { a.table.cmp(&b.table) };
             tables.then_with(|| a.prefix.cmp(&b.prefix)).then_with(|| a.path_id.cmp(&b.path_id))
         });
-        // The sort is stable, so the changes of a key stand in their order.
+        // The sort is stable, so the changes of a key keep their order.
         self.rows.dedup_by(|later, kept| {
             let is_same = later.key() == kept.key();
             if is_same {
@@ -223,8 +225,8 @@ impl Batch {
         });
     }
 
-    /// Takes the rows out, as batches of so many at most and about as many in each: the keys of each lie behind those of the
-    /// one before. All else stays.
+    /// Takes the rows out, as batches of at most `rows` rows and about equal size: the keys of each batch follow those
+    /// of the one before. Everything else stays.
     pub(super) fn take_parts(&mut self, rows: usize) -> Vec<Batch> {
         let rows = self.rows.len().div_ceil(self.rows.len().div_ceil(rows).max(1));
         let mut left = std::mem::take(&mut self.rows).into_iter();
@@ -241,17 +243,17 @@ impl Batch {
         parts
     }
 
-    /// Whether any row of `range` is taken for new.
+    /// Returns whether any row of `range` is expected to be new.
     pub(super) fn expects_absent(&self, range: &Range<usize>) -> bool {
         self.rows[range.clone()].iter().any(|row| row.was == Existing::No && row.route.is_some())
     }
 
-    /// Takes no row of `range` for new any more.
+    /// Expects no row of `range` to be new any more.
     pub(super) fn expect_stored(&mut self, range: &Range<usize>) {
         self.rows[range.clone()].iter_mut().for_each(|row| row.was = Existing::Maybe);
     }
 
-    /// Drops everything of routers that are not ours any more, except what happened to their sessions.
+    /// Drops everything of routers that are no longer ours, except the events of their sessions.
     pub(super) fn drop_lost(&mut self) {
         let lost: BTreeSet<RouterId> =
             self.owners.values().flatten().filter(|owner| owner.is_lost()).map(|owner| owner.router.clone()).collect();
@@ -271,7 +273,7 @@ mod tests {
     use crate::pipeline::WithdrawReason;
 
     #[test]
-    fn a_batch_is_full_by_its_changes_or_by_what_they_hold_in_memory() {
+    fn a_batch_is_full_by_changes_or_by_memory() {
         let table = Arc::new(Table::loc_rib(RouterId::new("10.0.0.1"), "a", Afi::Ipv4));
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), path_id: None };
         let filled = |columns: usize, changes: usize| {

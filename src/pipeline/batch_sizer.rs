@@ -1,37 +1,39 @@
-//! How much a writer gathers before it writes: little and soon while the writers keep up, more and longer while they do not
-//! and it saves rows.
+//! The size of a writer's batches: small and written early while the writers keep up, larger and later while they do
+//! not and it saves rows.
 //!
-//! A route that changes again and again is one row however often it changed within a batch, so the larger the batch, the
-//! fewer rows a storm costs. A first dump has each route once: there a longer batch saves nothing, and the writer would stand
-//! still while it is gathered and while it waits for the history of all of it. It is for state only: each event is a row of
-//! its own, and events in larger batches were not written any faster.
+//! A route that changes repeatedly is one row however often it changed within a batch, so the larger the batch, the
+//! fewer rows a storm costs. A first dump has each route once: there a longer batch saves nothing, and the writer would
+//! be idle while it is gathered and while it waits for the history of all of it. This is for state only: each event is
+//! a row of its own, and events in larger batches were not written any faster.
 
 use std::time::Duration;
 
 use super::PipelineOptions;
 
-/// How many times [`PipelineOptions::batch_routes`] a batch holds at most, and how many times `flush` it is gathered. Its
-/// bytes are bounded beside.
+/// The maximum growth: a batch holds at most this many times [`PipelineOptions::batch_routes`], and is gathered for at
+/// most this many times `flush`. Its bytes have a limit of their own.
 const GROWTH_MAX: u32 = 32;
 
-/// How long a batch is gathered at most, unless `flush` is longer: what readers wait when history cannot keep up.
+/// The longest time that a batch is gathered, unless `flush` is longer: readers wait this long when history cannot keep
+/// up.
 const GATHER_MAX: Duration = Duration::from_secs(6);
 
-/// Longer batches are gathered while at least one change of so many is replaced by a later one of its batch.
+/// Batches are gathered for longer while at least one in this many changes is replaced by a later one of its batch.
 const MERGED_MIN: usize = 8;
 
-/// How many times [`PipelineOptions::batch_routes`] a batch holds of what has its history stored: as many parts for helpers.
+/// A batch whose history is stored holds at most this many times [`PipelineOptions::batch_routes`]: as many parts for
+/// helpers.
 const STORED_MAX: usize = 4;
 
-/// What one writer gathers.
+/// The current batch size of one writer.
 #[derive(Debug)]
 pub(super) struct BatchSizer {
     flush: Duration,
     changes: usize,
-    /// With so many changes in front of all writers, they are behind: a full batch for each.
+    /// With more changes than this in front of all writers, they do not keep up: a full batch for each.
     queued_max: u64,
     growth: u32,
-    /// Changes gathered since the last word about the queues, and rows that were left of them.
+    /// Changes gathered since the queues were last measured, and the rows that were left of them.
     gathered: usize,
     rows: usize,
 }
@@ -49,33 +51,33 @@ impl BatchSizer {
         }
     }
 
-    /// How long changes are gathered, from the first one on.
+    /// Returns the time that changes are gathered, from the first one on.
     pub(super) fn gather(&self) -> Duration {
         self.flush.saturating_mul(self.growth).min(GATHER_MAX).max(self.flush)
     }
 
-    /// How many changes make a batch full.
+    /// Returns the number of changes that fill a batch.
     pub(super) fn changes(&self) -> usize {
         self.changes.saturating_mul(usize::try_from(self.growth).unwrap_or(usize::MAX))
     }
 
-    /// How many changes make a batch full of what has its history stored.
+    /// Returns the number of changes that fill a batch whose history is stored.
     pub(super) fn stored(&self) -> usize {
         self.changes.saturating_mul(STORED_MAX)
     }
 
-    /// Whether more than a usual batch is gathered.
+    /// Returns whether batches are larger than usual.
     pub(super) fn is_merging(&self) -> bool {
         self.growth > 1
     }
 
-    /// Of so many changes so many rows were left.
+    /// Counts changes, and the rows that were left of them.
     pub(super) fn coalesced(&mut self, changes: usize, rows: usize) {
         self.gathered += changes;
         self.rows += rows;
     }
 
-    /// A batch is written, and so much waits in front of the writers now.
+    /// Adapts the size after a batch is written, with `queued` changes now in front of the writers.
     pub(super) fn written(&mut self, queued: u64) {
         let (gathered, rows) = (std::mem::take(&mut self.gathered), std::mem::take(&mut self.rows));
         let does_merge = gathered > 0 && (gathered - rows) * MERGED_MIN >= gathered;
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_while_much_waits_and_shrinks_when_little_does() {
+    fn it_grows_under_backlog_and_shrinks_without() {
         let flush = Duration::from_millis(20);
         let mut pace = pace(flush);
         let mut after = |queued| {

@@ -1,14 +1,14 @@
-//! Whether this process is the collector of its `COLLECTOR_ID`, as far as writers have to know.
+//! The lock that makes this process the collector of its `COLLECTOR_ID`, as far as writers have to know.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the server's last sign of life on the lock's connection counts. A process that was suspended has to ask again
-/// before it writes. Longer than a question may take (two seconds until it is asked, seven until it is cut), and shorter than
-/// the server keeps the session of a client that is silent.
+/// The time that the server's last answer on the lock's connection is valid. A process that was suspended has to ask
+/// again before it writes. Longer than a query may take (two seconds until it is sent, seven until it is cut off), and
+/// shorter than the server keeps the session of a client that is silent.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// What is known of the advisory lock. Without anyone who takes it (tests of the writers), everyone may write.
+/// The known state of the advisory lock. Where no thread acquires it (tests of the writers), every writer may write.
 #[derive(Debug, Default)]
 pub struct CollectorLock {
     state: Mutex<State>,
@@ -16,19 +16,19 @@ pub struct CollectorLock {
 
 #[derive(Debug, Default)]
 enum State {
-    /// Nobody takes it.
+    /// No thread acquires it.
     #[default]
     Unused,
-    /// It is held: the server said so when it was asked then.
+    /// It is held: the server confirmed that when it was asked at this time.
     Held(Instant),
-    /// Its connection is gone.
+    /// The connection that held it is gone.
     Lost,
-    /// Another process has served under the identifier since.
+    /// Another process, named here, has served under the identifier since.
     Taken(String),
 }
 
 impl CollectorLock {
-    /// Whether a write transaction may begin.
+    /// Returns whether a write transaction may begin.
     pub fn may_write(&self) -> bool {
         match &*self.lock() {
             State::Unused => true,
@@ -37,22 +37,22 @@ impl CollectorLock {
         }
     }
 
-    /// The server answered a question of `asked` on the connection that holds it.
+    /// Notes that the server answered a query sent at `asked` on the connection that holds the lock.
     pub fn hold(&self, asked: Instant) {
         *self.lock() = State::Held(asked);
     }
 
-    /// The connection that held it is gone.
+    /// Notes that the connection that held the lock is gone.
     pub fn lose(&self) {
         *self.lock() = State::Lost;
     }
 
-    /// Another process has served under the identifier meanwhile: `by`.
+    /// Notes that another process, `by`, has served under the identifier meanwhile.
     pub fn give_up(&self, by: String) {
         *self.lock() = State::Taken(by);
     }
 
-    /// Which process has taken the identifier.
+    /// Returns the process that has taken the identifier.
     pub fn taken_by(&self) -> Option<String> {
         match &*self.lock() {
             State::Taken(by) => Some(by.clone()),
@@ -60,7 +60,7 @@ impl CollectorLock {
         }
     }
 
-    /// A panic elsewhere leaves this whole: every change is one assignment.
+    /// Locks the state, which a panic elsewhere leaves consistent: every change is one assignment.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

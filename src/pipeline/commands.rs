@@ -1,6 +1,7 @@
-//! How a state writer writes the commands of a batch: each kind as a few statements, whoever said them.
+//! The commands of a batch: a state writer executes each kind as a few statements for all sessions together.
 //!
-//! What the database refuses is looked for by halving. Alone, it ends the session that said it, and no other.
+//! A command that the database refuses is found by halving. Refused alone, it ends the session that sent it, and no
+//! other.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -16,13 +17,13 @@ use crate::model::{AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, Table, View}
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::{self, Transaction, load, owner, routes, sessions, sync, table_names};
 
-/// How many commands one transaction does at most.
+/// The maximum number of commands in one transaction.
 const COMMANDS_MAX: usize = 5_000;
 
-/// How many routes the tables have that are counted by one statement, unless one table alone has more.
+/// The maximum number of routes counted by one statement, unless one table alone has more.
 const COUNTED_MAX: usize = 1_000_000;
 
-/// What became of some commands.
+/// A range of commands and its result; the error is `None` where the range was given up.
 type Outcome<R> = (Range<usize>, Result<R, Option<store::Error>>);
 
 /// A stale route of a table.
@@ -33,7 +34,7 @@ struct StaleRoute<'a> {
 }
 
 impl StateWriter {
-    /// Dumps begin. Returns those whose sessions wait for an answer.
+    /// Begins dumps. Returns those whose sessions wait for an answer.
     pub(super) fn begin_dumps(&mut self, starts: Vec<Start>) -> Vec<Start> {
         let outcomes = self.in_sets(&starts, COMMANDS_MAX, |transaction, starts| {
             let starts = owned(transaction, starts, |start| &start.owner)?;
@@ -59,7 +60,7 @@ impl StateWriter {
         begun.map(|(start, _)| start).filter(|start| start.stored.is_some()).collect()
     }
 
-    /// Tells a session what is stored of the tables whose dumps it has begun.
+    /// Sends a session the stored routes of the tables that it asked about.
     pub(super) fn answer(&mut self, start: Start) {
         let Some(reply) = start.stored else { return };
         let tables: Vec<&Table> = start.tables.iter().chain(&start.loaded).map(|table| &**table).collect();
@@ -71,7 +72,7 @@ impl StateWriter {
         }
     }
 
-    /// What comes behind the rows of a batch.
+    /// Executes the commands that follow the rows of a batch.
     pub(super) fn end(&mut self, ends: Ends) {
         let Ends { over, counts, stale, told, states, .. } = ends;
         self.purge(&over);
@@ -115,9 +116,9 @@ impl StateWriter {
         }
     }
 
-    /// Notes which dumps are complete.
+    /// Marks dumps as complete.
     fn note_complete(&mut self, over: &[Over]) {
-        // Whoever was refused the purge does not hear that the dump is complete.
+        // A dump whose purge was refused is not marked as complete.
         let is_complete = |over: &&Over| !over.is_part && over.owner.refusal().is_none();
         let over: Vec<&Over> = over.iter().filter(is_complete).collect();
         let outcomes = self.in_sets(&over, COMMANDS_MAX, |transaction, over| {
@@ -183,7 +184,7 @@ impl StateWriter {
         }
     }
 
-    /// Tells where sessions stand. Nobody depends on that: what is refused is only told.
+    /// Writes the states of sessions. Nothing depends on them: a refused one is only logged.
     fn set_states(&mut self, states: &[(String, (SessionState, Option<String>))]) {
         let outcomes = self.in_sets(states, COMMANDS_MAX, |transaction, states| {
             let states = states.iter().map(|(session, (state, reason))| (&**session, *state, reason.as_deref()));
@@ -198,8 +199,8 @@ impl StateWriter {
         }
     }
 
-    /// Deletes the routes of tables with their status and writes the rows that say so, in order and at once: readers see all
-    /// of it or nothing.
+    /// Deletes the routes of tables with their status and writes the rows of `session_events` about it, in order and in
+    /// one transaction: readers see all of it or nothing.
     fn tell(&mut self, told: &[Told]) {
         let outcomes = self.in_sets(told, COMMANDS_MAX, |transaction, told| {
             let downs: Vec<&Down> = told.iter().filter_map(Told::as_down).collect();
@@ -217,7 +218,7 @@ impl StateWriter {
                 match told {
                     Told::Event(router, event) => events.push((router.clone(), event.clone())),
                     Told::Down(down) => {
-                        // Those of sessions that have lost their router are not among ours.
+                        // Tables of sessions that have lost their router are not among ours.
                         if ours.next_if(|ours| std::ptr::eq(**ours, down)).is_none() {
                             continue;
                         }
@@ -255,7 +256,7 @@ impl StateWriter {
         }
     }
 
-    /// Commands of these sessions were refused, or given up.
+    /// Ends the sessions whose commands were refused; `None`: the commands were given up, which ends none.
     fn end_sessions<'a>(
         &mut self,
         owners: impl Iterator<Item = &'a Arc<Ownership>>,
@@ -269,7 +270,7 @@ impl StateWriter {
         }
     }
 
-    /// Whether the database does commands like all others at the moment, for a table that nobody has.
+    /// Returns whether the database accepts commands at the moment, tried on tables of a canary router and rolled back.
     pub(super) fn would_do_commands(&mut self) -> bool {
         let router = RouterId::new("canary");
         let record = RouterRecord {
@@ -293,8 +294,8 @@ impl StateWriter {
         })
     }
 
-    /// Does `work` on all of `items`, so many in a transaction at most; on halves of them as long as the database refuses one
-    /// or takes too long. What is refused alone, and what is given up, has no result.
+    /// Does `work` on all of `items`, at most `set` in a transaction; on halves of them as long as the database refuses
+    /// one or takes too long. Items that are refused alone, and items that are given up, have an error as their result.
     fn in_sets<'a, T, R>(
         &mut self,
         items: &'a [T],
@@ -304,7 +305,7 @@ impl StateWriter {
         let mut waiting: Vec<Range<usize>> =
             (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).rev().collect();
         let mut outcomes = Vec::with_capacity(waiting.len());
-        // The item that is tried alone behind a command that was done.
+        // The item that is tried alone after a canary command succeeded.
         let mut tried = None;
         while let Some(range) = waiting.pop() {
             let done = self.connection.retry(|client, attempt| {
@@ -354,13 +355,14 @@ impl StateWriter {
     }
 }
 
-/// A row that says nothing of any table.
+/// Returns a row of `session_events` that refers to no table.
 fn router_event() -> SessionEvent {
     let kind = SessionEventKind::SessionUp;
     SessionEvent { kind, table_name: None, peer_address: None, afi: None, reason: None, routes: None }
 }
 
-/// Those of `items` whose sessions still own their routers; the others' are told, and their items passed over.
+/// Returns those of `items` whose sessions still own their routers; marks the other sessions as lost and skips their
+/// items.
 fn owned<'a, T>(
     transaction: &mut Transaction<'_>,
     items: &'a [T],

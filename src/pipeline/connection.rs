@@ -1,6 +1,6 @@
-//! One writer's connection: made again when it breaks, tried again when the database is away.
+//! One writer's connection: made again when it breaks, and its work retried when the database is unavailable.
 //!
-//! What begins a trouble, each of its causes and what ends it is told by [`Health`], once for all that meet it.
+//! [`Health`] reports the start of an outage, each of its causes and its end, once for all threads that meet it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,26 +12,27 @@ use crate::stop::Stop;
 use crate::store::transaction_status::{self, Outcome, TransactionId};
 use crate::store::{self, Client, Error, Recovery, Transaction};
 
-/// The first pause after a failed attempt; each next one is twice as long.
+/// The first pause after a failed attempt; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
-/// The longest pause.
+/// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What passes by itself is worth no line in the log until the pauses are this long.
+/// Errors that pass by themselves are logged only for debugging until the pauses are this long.
 const SILENT_PAUSE_MAX: Duration = Duration::from_millis(160);
 
-/// How old a connection gets. Its staging tables are out of autovacuum's reach: in a connection of months they would hold
-/// back the whole database's oldest transaction number until PostgreSQL refuses to write.
+/// The maximum age of a connection. Its staging tables are out of autovacuum's reach: in a connection of months they
+/// would hold back the whole database's oldest transaction ID until PostgreSQL refuses to write.
 const AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// How long a writer may work without a new statement. The longest one, the loading of a table, has 10 minutes.
+/// The longest time that a writer may work without a new statement. The longest statement, the loading of a table, has
+/// 10 minutes.
 const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// How often a pausing writer looks whether it shall give up.
+/// The interval at which a pausing writer checks whether it must give up.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
-/// A connection that mends itself.
+/// A connection that repairs itself.
 pub(super) struct RetryingClient {
     url: String,
     thread: String,
@@ -45,31 +46,32 @@ pub(super) struct RetryingClient {
     is_failing: bool,
 }
 
-/// One attempt at some work, and what is known of those before it.
+/// One attempt at some work, and the outcome of those before it.
 pub(super) struct Attempt<T> {
-    /// Whether an earlier attempt may have been committed.
+    /// The outcome of earlier attempts, as far as it is known.
     pub(super) fate: PriorCommit,
-    /// The transaction whose COMMIT was sent, and what the work comes to if it got there.
+    /// The transaction whose COMMIT was sent, and the result of the work if it was committed.
     committing: Option<(TransactionId, T)>,
 }
 
-/// Whether an earlier attempt at the same work may have been committed.
+/// The possibility that an earlier attempt at the same work was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PriorCommit {
-    /// Nothing of it is stored.
+    /// Nothing of the work is stored.
     No,
-    /// The connection broke behind a COMMIT, and the server cannot say what became of it.
+    /// The connection broke after a COMMIT was sent, and the server does not know the outcome.
     Maybe,
 }
 
 impl<T> Attempt<T> {
-    /// Commits. If the connection breaks here, the next attempt asks what became of the transaction.
+    /// Commits. If the connection breaks here, the next attempt asks the server for the outcome of the transaction.
     pub(super) fn commit(&mut self, mut transaction: Transaction<'_>, value: T) -> store::Result<T> {
         let id = transaction_status::id_of(&mut transaction)?;
         self.committing = Some((id, value));
         if let Err(error) = transaction.commit() {
             let error = Error::from(error);
-            // Only a lost connection leaves a doubt: a server that shuts down says so behind the commit as well.
+            // Only a lost connection leaves a doubt, which includes a server that shuts down: it may report that after
+            // the commit.
             if error.verdict() != Recovery::Reconnect {
                 self.committing = None;
             }
@@ -79,7 +81,7 @@ impl<T> Attempt<T> {
         Ok(value)
     }
 
-    /// What the work came to, if its transaction got there after all.
+    /// Returns the result of the work, if its transaction was committed after all.
     fn recall(&mut self, client: &mut Client) -> store::Result<Option<T>> {
         let Some((id, _)) = &self.committing else { return Ok(None) };
         match transaction_status::outcome_of(client, id)? {
@@ -92,25 +94,25 @@ impl<T> Attempt<T> {
     }
 }
 
-/// Why an attempt ended without a result; all that passes by itself was waited for.
+/// The reason why an attempt ended without a result, after waiting for everything that passes by itself.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// A value is at fault, or a key that is there already.
+    /// A value is at fault: a data error, or a violated constraint that no other variant covers.
     BadRow(Error),
     /// A value or the statement is at fault.
     RowOrStatement(Error),
-    /// It took too long.
+    /// The statement took too long.
     TooLong(Error),
-    /// There is no such partition or table.
+    /// The partition or table does not exist.
     NoPartition(Error),
-    /// A key is there already.
+    /// A key exists already.
     Duplicate(Error),
-    /// The collector stops and its grace is over.
+    /// The collector stops and its grace period is over.
     GaveUp,
 }
 
 impl RetryingClient {
-    /// A connection that connects at the first attempt; `prepare` runs on each new connection.
+    /// Creates a client that connects at the first attempt; `prepare` runs on each new connection.
     pub(super) fn new(
         options: &PipelineOptions,
         thread: &str,
@@ -135,22 +137,22 @@ impl RetryingClient {
         }
     }
 
-    /// Whose connection it is.
+    /// Returns the name of the thread that uses the connection.
     pub(super) fn thread(&self) -> &str {
         &self.thread
     }
 
-    /// Whether the grace at the stop is over.
+    /// Returns whether the shutdown grace period is over.
     pub(super) fn is_giving_up(&self) -> bool {
         self.stop.is_giving_up()
     }
 
-    /// Shows that a writer that waits is alive.
+    /// Records a heartbeat of a writer that waits.
     pub(super) fn beat(&self) {
         self.pulse.beat();
     }
 
-    /// Waits for input by `wait`, which may take forever.
+    /// Waits for input by `wait`, which may take forever and is not reported as a stall.
     pub(super) fn while_idle<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.pulse.rest();
         let got = wait();
@@ -158,7 +160,8 @@ impl RetryingClient {
         got
     }
 
-    /// Does `work` until the database has answered it.
+    /// Does `work`, and repeats it until it succeeds, fails for a reason that does not pass by itself, or the shutdown
+    /// grace period is over.
     pub(super) fn retry<T>(
         &mut self,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
@@ -167,7 +170,7 @@ impl RetryingClient {
         loop {
             self.wait_for_lock()?;
             self.pulse.beat();
-            // What ended an outage for others is no news when an idle connection turns out to be broken by it.
+            // An outage that is over for others is no news when an idle connection turns out to be broken by it.
             let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
             let result = self.connected().and_then(|client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
@@ -194,15 +197,15 @@ impl RetryingClient {
                     continue;
                 }
                 Recovery::Reconnect => self.client = None,
-                // A new connection may end at another server: read only is what a failover leaves behind.
+                // A new connection may reach another server: a failover can leave this one read-only.
                 Recovery::NeedsOperator => self.client = None,
             }
             self.wait_after(&error)?;
         }
     }
 
-    /// Waits until this process is the collector: nothing is written under an identifier that another may have. Who
-    /// watches the lock says why; each look after a pause is a retry like others.
+    /// Waits until this process is the collector: nothing is written under an identifier that another process may have.
+    /// The thread that watches the lock reports why; each check after a pause counts as a retry.
     fn wait_for_lock(&mut self) -> Result<(), Failure> {
         loop {
             if self.stop.is_giving_up() {
@@ -221,7 +224,7 @@ impl RetryingClient {
         }
     }
 
-    /// Whether the database does `work` when nothing of it is kept.
+    /// Returns whether the database accepts `work`, which is rolled back.
     pub(super) fn would_do(&mut self, mut work: impl FnMut(&mut Transaction<'_>) -> store::Result<()>) -> bool {
         let done = self.retry(|client, _| {
             let mut transaction = client.transaction()?;
@@ -231,7 +234,7 @@ impl RetryingClient {
         done.is_ok()
     }
 
-    /// Does `work` once, on the connection that is there, and tells nobody when it fails.
+    /// Does `work` once, on the existing connection. A failure is logged only for debugging.
     pub(super) fn glance<T>(&mut self, work: impl FnOnce(&mut Client) -> store::Result<T>) -> Option<T> {
         let done = work(self.client.as_mut().filter(|client| !client.is_closed())?);
         if let Err(error) = &done {
@@ -241,7 +244,8 @@ impl RetryingClient {
         done.ok()
     }
 
-    /// Does `work` that no row can be at fault for, whatever the database says. `None`: the grace at the stop is over.
+    /// Repeats `work`, for which no row can be at fault, whatever error the database returns. `None`: the shutdown
+    /// grace period is over.
     pub(super) fn retry_forever<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {
             let error = match self.retry(|client, _| work(client)) {
@@ -266,7 +270,7 @@ impl RetryingClient {
         let is_passing = error.verdict() == Recovery::Again && self.pause < SILENT_PAUSE_MAX;
         let answered = self.health.answered();
         if self.is_failing {
-            // Another cause is another line.
+            // Another cause gets another line in the log.
             self.health.database_away(&self.thread, error);
         } else if !is_passing {
             self.is_failing = true;
@@ -281,7 +285,7 @@ impl RetryingClient {
                 return Err(Failure::GaveUp);
             }
             let left = until.saturating_duration_since(Instant::now());
-            // Somebody else got through: no need to wait for the end of a long pause.
+            // Another thread succeeded: no need to wait for the end of a long pause.
             if left.is_zero() || self.health.answered() != answered {
                 return Ok(());
             }

@@ -1,8 +1,9 @@
-//! Commands that a state writer has gathered: what begins before a batch's rows, and what comes behind them.
+//! The commands that a state writer has gathered: those executed before a batch's rows, and those executed after them.
 //!
-//! Commands of different tables do not wait for each other, nor for routes of other tables: whatever is gathered is written
-//! as a few set-based statements. A batch is written in the order *starts, rows, ends*, so an operation may join it only if
-//! nothing that was said before it would come behind it; [`Batch`](super::batch::Batch) asks [`Ends`] about that.
+//! Commands of different tables do not wait for each other, nor for routes of other tables: everything gathered is
+//! written as a few set-based statements. A batch is written in the order *starts, rows, ends*, so an operation may
+//! join it only if nothing that was reported before it would be executed after it; [`Batch`](super::batch::Batch) asks
+//! [`Ends`] about that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -12,62 +13,62 @@ use crossbeam_channel::Sender;
 use super::op::{Ownership, SessionEvent, SessionState, StoredRoute, TableNameRecord};
 use crate::model::{Nlri, RouterId, Table, TableKey, View};
 
-/// Dumps of tables of one session begin.
+/// Tables of one session whose dumps begin.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) owner: Arc<Ownership>,
     pub(super) tables: Vec<Arc<Table>>,
-    /// What tables are called.
+    /// The names of tables.
     pub(super) names: Vec<TableNameRecord>,
-    /// Tables that do not begin, but are asked for.
+    /// Tables whose dumps do not begin, but whose stored routes are requested.
     pub(super) loaded: Vec<Arc<Table>>,
-    /// Who wants to know what is stored of either.
+    /// The channel for the stored routes of both; `None`: the session does not ask.
     pub(super) stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
 }
 
 impl Start {
-    /// Nothing yet.
+    /// Creates an empty one.
     pub(super) fn of(owner: &Arc<Ownership>) -> Start {
         let (tables, names, loaded) = (Vec::new(), Vec::new(), Vec::new());
         Start { owner: Arc::clone(owner), tables, names, loaded, stored: None }
     }
 }
 
-/// A dump of a table is over.
+/// The end of a dump of a table.
 #[derive(Debug)]
 pub(super) struct Over {
     pub(super) owner: Arc<Ownership>,
     pub(super) table: Arc<Table>,
-    /// What its session did not confirm.
+    /// The routes that the session did not confirm.
     pub(super) stale: Vec<Nlri>,
-    /// Whether an End-of-RIB said so.
+    /// True if the dump ended with an End-of-RIB.
     pub(super) eor_seen: bool,
-    /// Whether more of its stale routes go by a later batch, so that it does not count as complete yet.
+    /// True if a later batch purges more of its stale routes, so that the dump does not count as complete yet.
     pub(super) is_part: bool,
 }
 
-/// A table is to be counted.
+/// A table to count.
 #[derive(Debug)]
 pub(super) struct Count {
     pub(super) owner: Arc<Ownership>,
     pub(super) table: Arc<Table>,
-    /// How many routes it has to have.
+    /// The number of routes that the table must have.
     pub(super) routes: usize,
 }
 
-/// A session ended without saying so: its tables are stale.
+/// Tables of a router that have lost their session: they are stale.
 #[derive(Debug)]
 pub(super) struct Stale {
     pub(super) owner: Arc<Ownership>,
     pub(super) tables: Vec<TableKey>,
 }
 
-/// What is told in `session_events`, in order.
+/// An entry for `session_events`, in order.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// A row as it is.
+    /// A row that needs no other change.
     Event(Option<RouterId>, SessionEvent),
-    /// Tables go.
+    /// A removal of tables.
     Down(Down),
 }
 
@@ -80,36 +81,36 @@ impl Told {
     }
 }
 
-/// Tables go, and a row of `session_events` says so if it is worth one.
+/// A removal of tables, with its row of `session_events` if it is worth one.
 #[derive(Debug)]
 pub(super) struct Down {
     pub(super) owner: Arc<Ownership>,
-    /// The tables, in all their families.
+    /// The tables, in all their address families.
     pub(super) tables: Vec<(View, Arc<str>)>,
-    /// The row; how many routes went is filled in.
+    /// The row; the number of deleted routes is filled in.
     pub(super) event: Option<SessionEvent>,
 }
 
-/// The key of a table, without what is only told along with it.
+/// The key of a table, without the information that only accompanies it.
 pub(super) type Place = (RouterId, TableKey);
 
-/// Which table it is.
+/// Returns the key of a table.
 pub(super) fn place(table: &Table) -> Place {
     (table.router.clone(), TableKey { view: table.view, name: Arc::clone(&table.name), afi: table.afi })
 }
 
-/// What comes behind a batch's rows, in the order of the fields.
+/// The commands executed after a batch's rows, in the order of the fields.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Dumps that are over.
     pub(super) over: Vec<Over>,
-    /// Tables to be counted.
+    /// Tables to count.
     pub(super) counts: Vec<Count>,
-    /// Tables whose sessions ended without saying so.
+    /// Tables that have lost their session.
     pub(super) stale: Vec<Stale>,
-    /// Tables that go, and rows of `session_events` that came behind any of all this.
+    /// Tables to remove, and rows of `session_events` that were reported after any of these commands.
     pub(super) told: Vec<Told>,
-    /// The latest state of each session, by its key, and why.
+    /// The latest state of each session, by its key, and the reason.
     pub(super) states: BTreeMap<String, (SessionState, Option<String>)>,
     purged: HashSet<Place>,
     ended: HashSet<Place>,
@@ -123,18 +124,18 @@ impl Ends {
         self.len() == 0
     }
 
-    /// How many commands and rows there are.
+    /// Returns the number of commands and rows.
     pub(super) fn len(&self) -> usize {
         self.over.len() + self.counts.len() + self.stale.len() + self.told.len() + self.states.len()
     }
 
-    /// Whether the table goes at the end of the batch.
+    /// Returns whether the table is removed at the end of the batch.
     pub(super) fn removes(&self, table: &Table) -> bool {
-        // Nearly always there is nothing, and this is asked of each table of each message.
+        // There is nearly always nothing, and every table of every message is checked.
         !self.gone.is_empty() && self.gone.contains(&(table.router.clone(), table.view, Arc::clone(&table.name)))
     }
 
-    /// Whether a change of a route of the table would come before something that was said earlier.
+    /// Returns whether a change of a route of the table would be executed before something that was reported earlier.
     pub(super) fn forbids_change(&self, table: &Table) -> bool {
         if self.is_empty() {
             return false;
@@ -146,12 +147,12 @@ impl Ends {
             || self.removes(table)
     }
 
-    /// Whether the table's next dump cannot begin before the end of the batch.
+    /// Returns whether the table's next dump cannot begin before the end of the batch.
     pub(super) fn forbids_start(&self, table: &Table) -> bool {
         !self.is_empty() && (self.ended.contains(&place(table)) || self.forbids_change(table))
     }
 
-    /// Whether the end of the table's dump would come before something that was said earlier.
+    /// Returns whether the end of the table's dump would be executed before something that was reported earlier.
     pub(super) fn forbids_end(&self, table: &Table) -> bool {
         let is_behind = |place| self.counted.contains(&place) || self.lost.contains(&place);
         !self.is_empty() && (is_behind(place(table)) || self.removes(table))
@@ -176,7 +177,7 @@ impl Ends {
         self.stale.push(stale);
     }
 
-    /// A session comes into another state. One that has no row, and one that has ended, stay as they are.
+    /// Sets the state of a session. A session without a row is skipped, and one that has ended stays ended.
     pub(super) fn push_state(&mut self, owner: &Ownership, state: SessionState, reason: Option<String>) {
         let is_over = |(state, _): &(SessionState, Option<String>)| *state == SessionState::Ended;
         if !owner.session.is_empty() && !self.states.get(&owner.session).is_some_and(is_over) {

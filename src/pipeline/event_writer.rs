@@ -1,10 +1,10 @@
 //! The thread that writes `route_events` for its share of the routers.
 //!
-//! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry:
-//! what was stored by an attempt whose fate is unknown is found again. Times are strictly increasing per router, so that
-//! `ORDER BY ingest_time` is the order of events. Rows go by COPY; the checking path is for what may be stored already (`past`). What a
-//! session saw is written even when a newer session of this collector has its router by now; what is left when another
-//! collector takes it is dated before that (`late`).
+//! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry, so
+//! that rows stored by an attempt of unknown outcome are found again. Times are strictly increasing per router, so that
+//! `ORDER BY ingest_time` is the order of events. Rows are written by COPY; rows that may be stored already are checked
+//! first (`past`). Events that a session saw are written even when a newer session of this collector has its router by
+//! now; events that are left when another collector takes the router are dated before that (`late`).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,11 +30,11 @@ use crate::stop::Stop;
 use crate::store::events::{self, Action, Check, EventRow};
 use crate::store::{self, EncodedRoute, owner, partitions, sync};
 
-/// The zstd level of raw messages: more gains little on messages of a few hundred bytes.
+/// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How far a router's last event may lie ahead of the database's clock, in microseconds, and still be continued from: one
-/// day. A clock that was wrong by more and was put right must not date all history to come.
+/// The maximum time that a router's last event may be ahead of the database's clock, in microseconds, and still be
+/// continued from: one day. A clock that was wrong by more and was corrected must not date all history to come.
 const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// One event writer.
@@ -43,7 +43,7 @@ pub(super) struct EventWriter {
     pub(super) connection: RetryingClient,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
-    /// The time of the last event of each router that another collector took.
+    /// The time of the last event that was stored late for each router that another collector took.
     pub(super) late: HashMap<RouterId, Timestamp>,
     pasts: Pasts,
     compressor: Option<Compressor<'static>>,
@@ -60,14 +60,14 @@ pub(super) struct WithdrawColumns {
     reread: EncodedRoute,
 }
 
-/// A batch with its times.
+/// A batch whose events have their times.
 struct Stamped {
     owners: BTreeMap<RouterId, Arc<Ownership>>,
-    /// Who had the routers that another collector has taken meanwhile.
+    /// The sessions whose routers another collector has taken meanwhile.
     lost: BTreeMap<RouterId, Arc<Ownership>>,
     rows: Vec<Row>,
     tables: BTreeSet<Arc<Table>>,
-    /// What the sessions are told when it is stored.
+    /// The pieces to acknowledge when the batch is stored: each session, and the last chunk that the piece completes.
     pieces: Vec<(Arc<Ownership>, u64)>,
 }
 
@@ -75,18 +75,18 @@ struct Stamped {
 pub(super) struct Row {
     pub(super) time: Timestamp,
     pub(super) event: RouteEvent,
-    /// The message as it is stored.
+    /// The message as it is stored: compressed, if so configured.
     raw: Option<Arc<[u8]>>,
-    /// By what it is told whether it is stored already; `None`: it is not.
+    /// The check that finds out whether the event is stored already; `None`: it is not.
     pub(super) check: Option<Check>,
 }
 
-/// How rows get into the table.
+/// The way in which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Straight into the partition.
+    /// Copied straight into the partition, except rows with a check of their own.
     Direct,
-    /// Leaving out what is there already.
+    /// Copied without the rows that are stored already.
     Checked,
 }
 
@@ -111,9 +111,9 @@ impl EventWriter {
         }
     }
 
-    /// Writes until all senders are gone. Returns how many events were given up.
+    /// Writes until all senders are gone. Returns the number of events given up.
     ///
-    /// A word in `hurried` says that a state writer waits for what is here.
+    /// A message in `hurried` means that a state writer waits for the events that are here.
     pub(super) fn run(mut self, items: &Receiver<EventBatch>, hurried: &Receiver<()>) -> u64 {
         while let Ok(first) = self.connection.while_idle(|| items.recv()) {
             let deadline = Instant::now() + self.options.flush;
@@ -146,7 +146,7 @@ impl EventWriter {
             arrived.iter().for_each(|(owner, read_at)| owner.meter.history.arrived(*read_at));
             let waiting: Vec<_> = batches.iter_mut().filter_map(|batch| batch.stored.take()).collect();
             self.write_batches(batches);
-            // Whatever was taken is committed by now, rejected, or given up.
+            // Everything that was taken is committed by now, rejected, or given up.
             arrived.iter().for_each(|(owner, _)| owner.meter.history.committed());
             self.health.waiting.remove(events);
             drop(waiting);
@@ -161,7 +161,7 @@ impl EventWriter {
             Some(mut stamped) => {
                 self.write_all(&mut stamped);
                 self.write_lost(&mut stamped);
-                // What was given up is the sessions' to keep, and all behind it.
+                // The sessions have to keep everything that was given up, and everything after it.
                 if self.given_up == 0 {
                     stamped.pieces.iter().for_each(|(owner, upto)| owner.progress.events.acknowledge(*upto));
                 }
@@ -170,12 +170,12 @@ impl EventWriter {
         }
     }
 
-    /// Stores what is of routers that another collector has taken.
+    /// Stores the events of routers that another collector has taken.
     fn write_lost(&mut self, batch: &mut Stamped) {
         for (router, owner) in std::mem::take(&mut batch.lost) {
             let rows: Vec<Row> = batch.rows.extract_if(.., |row| row.event.table.router == router).collect();
             let count = rows.len();
-            // What is dated after the claim is not this collector's any more.
+            // Times after the claim are the other collector's, so a later claim starts from the stored events.
             self.last.remove(&router);
             if count > 0 && self.write_late(&owner, rows).is_none() {
                 self.give_up(count);
@@ -183,7 +183,7 @@ impl EventWriter {
         }
     }
 
-    /// Gives each event its time. `None`: the grace at the stop is over.
+    /// Assigns each event its time. `None`: the shutdown grace period is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
         let base = self.connection.retry_forever(events::clock)?;
         let mut stamped = Stamped {
@@ -228,7 +228,8 @@ impl EventWriter {
     }
 
     fn pack(&mut self, raw: &Arc<[u8]>) -> Arc<[u8]> {
-        // Readers tell by the magic number, so a message that cannot be compressed may stand as it is.
+        // Readers recognize compression by the magic number, so a message that cannot be compressed may stay
+        // uncompressed.
         match self.compressor.as_mut().map(|compressor| compressor.compress(raw)) {
             Some(Ok(packed)) => packed.into(),
             Some(Err(_)) | None => raw.clone(),
@@ -238,7 +239,7 @@ impl EventWriter {
     fn write_all(&mut self, batch: &mut Stamped) {
         let mut waiting = vec![(0..batch.rows.len(), Way::Direct)];
         let mut partitions_made = false;
-        // The event that is tried alone behind another one that was stored.
+        // The event that is tried alone after the database accepted a canary.
         let mut tried = None;
         while let Some((range, way)) = waiting.pop() {
             let failure = match self.write(batch, &range, way, waiting.is_empty()) {
@@ -277,7 +278,7 @@ impl EventWriter {
                 }
                 Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
                     self.reject(batch, &range, &error);
-                    // The tables are noted along with the last rows.
+                    // The tables are noted along with the last rows, here with none.
                     if waiting.is_empty() && !range.is_empty() {
                         waiting.push((0..0, way));
                     }
@@ -293,7 +294,8 @@ impl EventWriter {
         }
     }
 
-    /// Whether an event is stored at the moment that cannot be at fault: of the same time, and of a table that nobody has.
+    /// Returns whether the database accepts an event at the moment that cannot be at fault: a canary with the same
+    /// time.
     fn would_store_another(&mut self, row: &Row) -> bool {
         let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
@@ -306,7 +308,7 @@ impl EventWriter {
         })
     }
 
-    /// One transaction. The last one of a batch notes the tables as well.
+    /// Writes `range`, in one transaction. The last one of a batch also notes the tables.
     fn write(&mut self, batch: &mut Stamped, range: &Range<usize>, way: Way, is_last: bool) -> Result<(), Failure> {
         loop {
             let lost = self.try_write(batch, range, way, is_last)?;
@@ -314,7 +316,7 @@ impl EventWriter {
                 return Ok(());
             }
             for router in lost {
-                // From here on its rows are passed over, and stored at the end.
+                // From here on its rows are skipped, and stored at the end.
                 if let Some(owner) = batch.owners.remove(&router) {
                     mark_lost(&owner);
                     batch.lost.insert(router, owner);
@@ -344,7 +346,7 @@ impl EventWriter {
             }
             let is_first = way == Way::Direct && attempt.fate == PriorCommit::No;
             let is_checked = |row: &&&Row| !is_first || row.check.is_some();
-            // First what is compared with what is stored, then what comes behind it.
+            // Rows that are compared with stored ones come first, then the rows after them.
             let mut checked = rows.iter().filter(is_checked).peekable();
             if checked.peek().is_some() {
                 let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
@@ -366,7 +368,7 @@ impl EventWriter {
         Ok(lost)
     }
 
-    /// Makes the partitions of the batch's days. `None`: the grace at the stop is over.
+    /// Creates the partitions of the batch's days. `None`: the shutdown grace period is over.
     fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
         let days: BTreeSet<Date> = batch.rows.iter().map(|row| partitions::day_of(row.time)).collect();
         for day in days {
@@ -393,7 +395,7 @@ impl EventWriter {
     }
 }
 
-/// What events hold in memory at most: those of one UPDATE share their attributes.
+/// Returns an upper bound in bytes of the memory that the events use: those of one UPDATE share their attributes.
 fn bytes_of(events: &[RouteEvent]) -> usize {
     let columns = |event: &RouteEvent| match &event.change {
         RouteChange::Announce(route) => route.size(),
@@ -404,7 +406,7 @@ fn bytes_of(events: &[RouteEvent]) -> usize {
 }
 
 impl Row {
-    /// In the order of the prefix index; all paths of a prefix stand together.
+    /// Compares in the order of the prefix index; all paths of a prefix are adjacent.
     fn compare_keys(&self, other: &Row) -> Ordering {
         let (one, two) = (&self.event, &other.event);
         let tables = || {
@@ -417,7 +419,7 @@ impl Row {
         tables.then_with(|| one.nlri.prefix.cmp(&two.nlri.prefix)).then_with(|| path(one).cmp(&path(two)))
     }
 
-    /// Whether both are about one route of one table.
+    /// Returns whether both are about one route of one table.
     pub(super) fn is_of_key(&self, other: &Row) -> bool {
         self.compare_keys(other) == Ordering::Equal
     }
@@ -443,7 +445,7 @@ impl Row {
     }
 }
 
-/// For the rejected file.
+/// The event as text for the rejected file.
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RouteEvent { table, nlri, change, received_at, .. } = &self.event;

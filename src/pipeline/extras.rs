@@ -1,7 +1,9 @@
-//! What goes along with a batch's rows: peers, statistics, routers, rows of `session_events`, which tables had messages.
+//! Changes that are written along with a batch's rows: peers, statistics, routers, rows of `session_events`, and tables
+//! that had messages.
 //!
-//! All of it is written with the batch's last rows, each kind as one statement. What the database refuses is looked for by
-//! halving, kind by kind and router by router, in transactions without rows: it costs itself and nobody else.
+//! All of them are written with the batch's last rows, each kind as one statement. A row that the database refuses is
+//! found by halving, kind by kind and router by router, in transactions without routes: no other row is rejected with
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -18,18 +20,18 @@ use crate::model::{Afi, AfiSafi, RouterId, Table};
 use crate::store::peers::{self, PeerChange};
 use crate::store::{self, Transaction, add_path, owner, sync};
 
-/// What goes along with a batch's rows.
+/// Changes that are written along with a batch's rows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extras {
-    /// What routers said of themselves.
+    /// The latest record of each router.
     routers: BTreeMap<RouterId, RouterRecord>,
-    /// What is known of routers' peers.
+    /// Changes of routers' peers.
     peers: BTreeMap<(RouterId, PeerName), PeerChange>,
-    /// The routers of which nobody reports some peers any more; behind `peers`.
+    /// Peers that no session reports any more, by router; written after `peers`.
     forgotten: Vec<(RouterId, PeersOf)>,
-    /// The latest value of each statistic.
+    /// The latest value of each statistic of a peer.
     statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
-    /// What was seen last of path identifiers.
+    /// The latest observation of path identifiers.
     add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
     /// Tables that had messages.
     seen: BTreeSet<Arc<Table>>,
@@ -37,7 +39,7 @@ pub(super) struct Extras {
     events: Vec<(Option<RouterId>, SessionEvent)>,
 }
 
-/// Which statistic of a peer: type, AFI, SAFI.
+/// The key of a peer's statistic: type, AFI, SAFI.
 type StatisticKey = (u16, u16, u8);
 
 impl Extras {
@@ -45,7 +47,7 @@ impl Extras {
         self.len() == 0
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub(super) fn len(&self) -> usize {
         self.kinds().into_iter().sum()
     }
@@ -62,7 +64,7 @@ impl Extras {
         ]
     }
 
-    /// A router said this of itself; what it did not say now stays.
+    /// Adds a router's record; fields that it did not report this time keep their values.
     pub(super) fn push_router(&mut self, record: RouterRecord) {
         match self.routers.get_mut(&record.router) {
             None => drop(self.routers.insert(record.router.clone(), record)),
@@ -75,7 +77,7 @@ impl Extras {
         }
     }
 
-    /// A router said this of a peer.
+    /// Adds a change of a peer.
     pub(super) fn push_peer(&mut self, router: &RouterId, peer: PeerRecord) {
         match self.peers.get_mut(&(router.clone(), peer.name.clone())) {
             None => drop(self.peers.insert((router.clone(), peer.name.clone()), PeerChange::new(peer))),
@@ -83,12 +85,12 @@ impl Extras {
         }
     }
 
-    /// Nobody reports some of the router's peers any more.
+    /// Notes that no session reports some of the router's peers any more.
     pub(super) fn push_forgotten(&mut self, router: &RouterId, of: PeersOf) {
         self.forgotten.push((router.clone(), of));
     }
 
-    /// Whether peers of the router are to be told unknown.
+    /// Returns whether peers of the router are to be forgotten.
     pub(super) fn forgets_peers_of(&self, router: &RouterId) -> bool {
         // One or two at the end of a session.
         self.forgotten.iter().any(|(of, _)| of == router)
@@ -112,7 +114,7 @@ impl Extras {
         self.events.push((router, event));
     }
 
-    /// Drops everything of these routers, except what happened to their sessions.
+    /// Drops everything of these routers, except the events of their sessions.
     pub(super) fn drop_routers(&mut self, lost: &BTreeSet<RouterId>) {
         self.routers.retain(|router, _| !lost.contains(router));
         self.peers.retain(|(router, _), _| !lost.contains(router));
@@ -140,11 +142,11 @@ impl Extras {
         sync::insert_events(transaction, &events)
     }
 
-    /// Two parts: the first kind of which there is something and the rest, or both halves of what is of one kind.
+    /// Splits it into two parts: the first kind that has rows and the rest, or two halves if all rows are of one kind.
     fn split(mut self) -> (Extras, Extras) {
         let mut first = Extras::default();
         let is_one_kind = self.kinds().into_iter().filter(|rows| *rows > 0).count() == 1;
-        // How many of a kind stay with the rest.
+        // The number of rows of a kind that stay with the rest.
         let cut = |rows: usize| if is_one_kind { rows / 2 } else { 0 };
         if !self.routers.is_empty() {
             let key = self.routers.keys().nth(cut(self.routers.len())).cloned().expect("there are more");
@@ -170,7 +172,7 @@ impl Extras {
         if is_one_kind { (self, first) } else { (first, self) }
     }
 
-    /// Something of the same kinds that cannot be at fault.
+    /// Returns canary rows of the same kinds, which cannot be at fault.
     fn harmless(&self) -> Extras {
         let router = RouterId::new("canary");
         let address = "192.0.2.1".parse().expect("an address");
@@ -225,7 +227,7 @@ impl Extras {
         like
     }
 
-    /// Its only row: whose it is, and the row for the rejected file.
+    /// Returns its only row for the rejected file, with the router.
     fn only(&self) -> Option<(RouterId, &dyn fmt::Debug)> {
         let routers = self.routers.iter().map(|(router, record)| (router.clone(), record as &dyn fmt::Debug));
         let peers = self.peers.iter().map(|((router, _), peer)| (router.clone(), peer as &dyn fmt::Debug));
@@ -241,10 +243,10 @@ impl Extras {
 }
 
 impl StateWriter {
-    /// Writes extras by themselves. What the database refuses is kept elsewhere. `false`: given up.
+    /// Writes extras by themselves. Rows that the database refuses are kept elsewhere. `false`: given up.
     pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
         let mut waiting = vec![extras];
-        // Something like it was stored by the same statement.
+        // True if the same statement stored canary rows.
         let mut is_tried = false;
         while let Some(mut extras) = waiting.pop() {
             if extras.is_empty() {
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_router_says_later_adds_to_what_it_said_before() {
+    fn later_reports_of_a_router_add_to_earlier_ones() {
         let (router, address) = (RouterId::new("10.0.0.1"), "192.0.2.1".parse().unwrap());
         let said = |hostname: Option<&str>, description: Option<&str>| RouterRecord {
             router: router.clone(),

@@ -1,9 +1,9 @@
-//! What a state writer takes into one batch.
+//! The choice of the items that a state writer puts into one batch.
 //!
-//! A usual batch is gathered until it is full or `flush` old, and what it holds then waits for its history (`lead`). Beyond a
-//! usual batch only such input joins as is here already and has its history stored: it costs no wait, so that the writers of
-//! history and of state work side by side. Where changes replace each other and the writers are behind (`pace`), more is
-//! gathered for longer, since that saves rows.
+//! A usual batch is gathered until it is full or `flush` old, and then waits for its history (`lead`). Beyond a usual
+//! batch, input joins only if it has arrived already and its history is stored: it costs no wait, so that the writers
+//! of history and of state work side by side. Where changes replace each other and the writers do not keep up
+//! (`batch_sizer`), more is gathered for longer, since that saves rows.
 
 use std::time::Instant;
 
@@ -14,11 +14,11 @@ use super::op::StateItem;
 use super::state_writer::StateWriter;
 
 impl StateWriter {
-    /// Takes `first` and what joins it.
+    /// Takes `first` and the items that join it.
     pub(super) fn fill(&mut self, first: StateItem, items: &Receiver<StateItem>) {
         let begun = Instant::now();
         self.take(first);
-        // A claim and what needs a batch of its own have written everything.
+        // A claim, and operations that need a batch of their own, have written everything before.
         while !self.batch.is_empty() {
             let is_usual = !self.batch.is_full(self.options.batch_routes);
             let item = if is_usual || self.may_merge() {
@@ -34,12 +34,12 @@ impl StateWriter {
         }
     }
 
-    /// Whether a batch that is more than a usual one has room for changes that may replace each other.
+    /// Returns whether a batch larger than a usual one has room for changes that may replace each other.
     fn may_merge(&self) -> bool {
         self.pace.is_merging() && !self.batch.is_full(self.pace.changes())
     }
 
-    /// The next item, if it is here and waits for no history; otherwise it stays for the next batch.
+    /// Returns the next item, if it has arrived and waits for no history; otherwise it stays for the next batch.
     fn next_with_history(&mut self, items: &Receiver<StateItem>) -> Option<StateItem> {
         let item = self.ahead.take().or_else(|| items.try_recv().ok())?;
         if lead::has_history(&item) {

@@ -1,4 +1,4 @@
-//! What the writers are doing, in numbers that other threads read, and whether the database takes it.
+//! The state of the writers in counters that other threads read, and whether the database accepts their work.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ use crate::store;
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
-    /// The state writers that wait for a history that stands still, and why it does.
+    /// The state writers that wait for a stalled history, and why it is stalled.
     history_stands: Mutex<BTreeMap<String, String>>,
     outage: Outage,
     database: OnceLock<String>,
-    /// Whether writers may write as this collector.
+    /// The lock that decides whether writers may write as this collector.
     pub lock: CollectorLock,
-    /// Changes and events that are in memory because they are not stored.
+    /// Changes and events that are in memory because they are not stored yet.
     pub waiting: Arc<Waiting>,
     /// Bytes in the spool, as last measured.
     pub spooled: AtomicU64,
@@ -32,81 +32,84 @@ pub struct Health {
     pub routes_written: AtomicU64,
     /// Rows of `current_routes` that were deleted.
     pub routes_deleted: AtomicU64,
-    /// Events of routers that another collector took, which could not be stored before that.
+    /// Events of routers that another collector took, which could not be stored before its claim.
     pub events_lost: AtomicU64,
     /// Rows of `route_events` that were inserted.
     pub events_written: AtomicU64,
-    /// Rows that the database refused and that went to the rejected file.
+    /// Rows and commands that the database refused; the rows are kept in the rejected file.
     pub rows_rejected: AtomicU64,
     /// Attempts that failed and were repeated.
     pub retries: AtomicU64,
-    /// Operations and events that were not written when the grace at the stop was over.
+    /// Operations and events that were not written when the shutdown grace period was over.
     pub given_up: AtomicU64,
 }
 
 impl Health {
-    /// Whether every writer's last attempt reached the database.
+    /// Returns whether every writer's last attempt reached the database.
     pub fn is_ready(&self) -> bool {
         self.failing.load(Ordering::Acquire) == 0
     }
 
-    /// Why history stands still, if a state writer waits for it.
+    /// Returns why history is stalled, if a state writer waits for it.
     pub fn history_trouble(&self) -> Option<String> {
         self.history_stands().values().next().cloned()
     }
 
-    /// The state writer `who` waits for a history that stands still, for this reason.
+    /// Notes that the state writer `who` waits for a stalled history, and why.
     pub(super) fn history_stands_for(&self, who: &str, why: &str) {
         self.history_stands().insert(who.to_owned(), why.to_owned());
     }
 
-    /// It waits no more.
+    /// Notes that `who` no longer waits.
     pub(super) fn history_moves_for(&self, who: &str) {
         self.history_stands().remove(who);
     }
 
-    /// A panic elsewhere leaves this whole.
+    /// Locks the map, which a panic elsewhere leaves consistent.
     fn history_stands(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.history_stands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread `who` cannot do its work for want of a database. However many say so, one error is logged.
+    /// Notes that the thread `who` cannot work because the database is unavailable. One error is logged, however many
+    /// threads report it.
     pub fn database_away(&self, who: &str, error: &store::Error) {
         self.outage.begin(who, self.database.get().map_or("database", String::as_str), error);
     }
 
-    /// What the database is called in the log: `user@host:port/name`. Said once, at the start.
+    /// Sets the name of the database for the log: `user@host:port/name`. Called once, at the start.
     pub fn name_database(&self, name: String) {
         let _ = self.database.set(name);
     }
 
-    /// Why the database takes nothing, as far as it is known.
+    /// Returns why the database accepts nothing, as far as it is known.
     pub fn cause(&self) -> Option<String> {
         self.outage.cause()
     }
 
-    /// Why the thread `who` gets nothing through, as far as it is known.
+    /// Returns why the thread `who` cannot get its work done, as far as it is known.
     pub(super) fn cause_of(&self, who: &str) -> Option<String> {
         self.outage.cause_of(who)
     }
 
-    /// The thread `who` does without the database from here on.
+    /// Notes that the thread `who` no longer needs the database.
     pub fn leave(&self, who: &str) {
         self.outage.leave(who);
     }
 
-    /// The thread `who` got through. When all have who could not, one line says so, for how long, and what waited.
+    /// Notes that the thread `who` succeeded. When all failing threads have, one line reports it, with the duration and
+    /// the work that waited.
     pub fn database_back(&self, who: &str) {
         let waited = Waited { changes: self.waiting.count(), spooled: self.spooled.load(Ordering::Relaxed) };
         self.outage.end(who, waited);
     }
 
-    /// Changes whenever a thread got through that could not: it is worth another try for those who still wait.
+    /// Returns a number that changes whenever a failing thread succeeds: then another try is worthwhile for those that
+    /// still wait.
     pub fn answered(&self) -> u64 {
         self.outage.answered()
     }
 
-    /// Whether what broke a connection of that age may be a trouble that was told and is over.
+    /// Returns whether a connection made at `connected_at` may be broken by an outage that was reported and is over.
     pub fn is_told(&self, connected_at: Instant) -> bool {
         self.outage.is_older(connected_at)
     }
@@ -121,7 +124,7 @@ impl Health {
         self.database_back(who);
     }
 
-    /// As [`Health::end_failing`], for one that ends without having got through.
+    /// As [`Health::end_failing`], for a thread that ends without having succeeded.
     pub(super) fn leave_failing(&self, who: &str) {
         self.failing.fetch_sub(1, Ordering::AcqRel);
         self.outage.leave(who);

@@ -1,8 +1,9 @@
-//! Events that were read before another collector took their router: stored in front of what that one stores.
+//! Events that were read before another collector took their router: stored before the events of that collector.
 //!
-//! Times are strictly increasing per router, and history is read in their order. So what this collector still has is dated
-//! behind its last event and before the other one's claim, by the checking path: both may have been told the same. What does not
-//! fit in between is a row `gap` and counted.
+//! Times are strictly increasing per router, and history is read in their order. So the events that this collector
+//! still has are dated after the router's last event and before the other collector's claim, and are checked against
+//! stored ones: both collectors may have received the same. Events that do not fit in between are recorded as a `gap`
+//! row and counted.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
 use crate::store::{owner, sync};
 
-/// How long before the claim late events begin at the latest: room for a million of them, a microsecond each.
+/// The latest start of late events, in microseconds before the claim: room for a million of them, a microsecond each.
 const ROOM_MICROS: i64 = 1_000_000;
 
-/// How long before the claim the router's last event is looked for.
+/// The time before the claim in which the router's last event is searched, in microseconds: one day.
 const LOOK_BACK_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 impl EventWriter {
-    /// Stores the events of a router that another collector has. `None`: the grace at the stop is over.
+    /// Stores the events of a router that another collector has. `None`: the shutdown grace period is over.
     pub(super) fn write_late(&mut self, of: &Arc<Ownership>, mut rows: Vec<Row>) -> Option<()> {
         let router = &of.router;
         rows.sort_unstable_by_key(|row| row.time);
@@ -54,7 +55,8 @@ impl EventWriter {
         if rest.is_empty() { Some(()) } else { self.tell_gap(router, &rest, add(floor, 1), "no time is left") }
     }
 
-    /// When the next collector took the router, and the time of the last event before that. `None`: a later one has it.
+    /// Returns when the next collector took the router, and the time of the last event before that. The inner `None`: a
+    /// later collector has it; the outer one: the shutdown grace period is over.
     fn room(&mut self, of: &Ownership, rows: &[Row]) -> Option<Option<(Timestamp, Timestamp)>> {
         let mut tables: Vec<&Table> = rows.iter().map(|row| &*row.event.table).collect();
         tables.sort_unstable();
@@ -107,7 +109,7 @@ impl EventWriter {
         Some(())
     }
 
-    /// Says that events of a router are lost, from when on.
+    /// Records that events of a router are lost, from the time `from` on.
     fn tell_gap(&mut self, router: &RouterId, rows: &[Row], from: Timestamp, why: &str) -> Option<()> {
         let reason = format!("{} events from before a take-over could not be stored: {why}", rows.len());
         log::error!("router {router}: {reason}");

@@ -1,13 +1,14 @@
-//! History leads: the events of some input are stored before the routes of the same input are.
+//! History leads: the events of an input are stored before the routes of the same input.
 //!
-//! A session counts the pieces of history that it has sent, and each piece of state says how many those were. Before a state
-//! writer opens a transaction it waits until all of them are stored, so that no stored route ever lacks its event. Nothing
-//! is locked meanwhile; the event writer, which waits for nobody, wakes it. The event writer is told that somebody
-//! waits, so that it stops gathering: a route is gathered once, not twice one after the other.
+//! A session counts the pieces of history that it has sent, and each piece of state carries that number. Before a state
+//! writer opens a transaction, it waits until all of them are stored, so that no stored route ever lacks its event.
+//! Nothing is locked meanwhile; the event writer, which waits for no other writer, wakes it. The event writer is
+//! notified that a state writer waits, so that it stops gathering: a route is gathered once, not twice in succession.
 //!
-//! Where history stands still, state stands too, and the log and `/readyz` say why: what the event writer met, or who holds the
-//! lock that it waits for. State does not go on without it: a crash would leave removals without an event that nothing
-//! tells any more, and the row of a mass removal is read as older than the events that come late.
+//! Where history is stalled, state is stalled too, and the log and `/readyz` report why: the event writer's error, or
+//! the holder of the lock that it waits for. State does not go on without history: a crash would leave removals without
+//! an event, which no later input reports, and the row of a mass removal would be read as older than the events that
+//! arrive late.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,19 +22,19 @@ use super::sender::writer_of;
 use crate::model::RouterId;
 use crate::store::lock_waits;
 
-/// How often a writer that waits looks for a stop and for the loss of the router.
+/// The interval at which a waiting writer checks for a stop and for the loss of the router.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long history may stand still before the log and `/readyz` say that state waits for it.
+/// The time that history may be stalled before the log and `/readyz` report that state waits for it.
 const STANDSTILL_MAX: Duration = Duration::from_secs(5);
 
-/// How often it is looked why.
+/// The interval at which the reason is checked.
 const LOOK_EVERY: Duration = STANDSTILL_MAX;
 
-/// How often it is said again while it lasts and the reason stays.
+/// The interval at which the reason is logged again while it stays the same.
 const TELL_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The way to tell event writers that somebody waits for them.
+/// The channels that notify event writers that a state writer waits for them.
 #[derive(Clone, Debug)]
 pub(super) struct Hurry {
     to: Arc<[Sender<()>]>,
@@ -43,32 +44,32 @@ pub(super) struct Hurry {
 #[derive(Debug)]
 pub(super) struct Lead {
     hurry: Hurry,
-    /// The sessions, and how many of their pieces of history have to be stored.
+    /// The sessions, and the number of their pieces of history that have to be stored.
     awaited: Vec<(Arc<Ownership>, u64)>,
 }
 
 impl Hurry {
-    /// The ways to so many event writers, and their ends.
+    /// Creates the channels to this many event writers, and their receiving ends.
     pub(super) fn new(event_writers: usize) -> (Hurry, Vec<Receiver<()>>) {
-        // One word is enough until it is heard.
+        // One message is enough until it is received.
         let (to, ends): (Vec<_>, Vec<_>) = (0..event_writers).map(|_| bounded(1)).unzip();
         (Hurry { to: to.into() }, ends)
     }
 
-    /// The event writer of a router.
+    /// Returns the thread name of a router's event writer.
     fn writer_of(&self, router: &RouterId) -> String {
         super::event_writer_name(writer_of(router, self.to.len().max(1)))
     }
 
     fn tell(&self, router: &RouterId) {
         if !self.to.is_empty() {
-            // It is full while an earlier word has not been heard, and closed when the writer has ended.
+            // The channel is full until an earlier message is received, and closed when the writer has ended.
             let _ = self.to[writer_of(router, self.to.len())].try_send(());
         }
     }
 }
 
-/// Whether the history of an item's input is stored, or none is waited for.
+/// Returns whether the history of an item's input is stored, or the item waits for none.
 pub(super) fn has_history(item: &StateItem) -> bool {
     match item {
         StateItem::Batch(batch) => batch.owner.progress.events.has_stored(batch.history) || batch.owner.is_lost(),
@@ -81,7 +82,7 @@ impl Lead {
         Lead { hurry, awaited: Vec::new() }
     }
 
-    /// What is gathered from now on waits for the first `pieces` pieces of history of `owner`.
+    /// Makes everything that is gathered from now on wait for the first `pieces` pieces of history of `owner`.
     pub(super) fn add(&mut self, owner: &Arc<Ownership>, pieces: u64) {
         match self.awaited.last_mut() {
             Some((last, known)) if Arc::ptr_eq(last, owner) => *known = pieces.max(*known),
@@ -89,7 +90,7 @@ impl Lead {
         }
     }
 
-    /// Waits until that history is stored. `false`: the grace at the stop is over.
+    /// Waits until that history is stored. `false`: the shutdown grace period is over.
     pub(super) fn wait(&mut self, connection: &mut RetryingClient, health: &Health) -> bool {
         self.awaited.iter().all(|(owner, pieces)| self.wait_for(owner, *pieces, connection, health)) && {
             self.awaited.clear();
@@ -119,23 +120,23 @@ impl Lead {
     }
 }
 
-/// Whether history moves while somebody waits for it.
+/// Tracks whether history advances while a state writer waits for it.
 struct Standstill {
-    /// Who writes it.
+    /// The thread name of the event writer.
     writer: String,
     moved: Instant,
-    /// Pieces of the session and events of all that were stored then.
+    /// The number of pieces of this session and of events of all sessions that were stored then.
     at: (u64, u64),
-    /// When it was looked last why it does not.
+    /// When the reason was last checked.
     looked: Instant,
     said: Option<Said>,
 }
 
-/// What was said of it.
+/// The last report of a stall.
 struct Said {
-    /// Since when it stood still when that was said first.
+    /// The time since which history had been stalled at the first report.
     since: Instant,
-    /// When it was said last, and why it stood still.
+    /// When the stall was last reported, and its reason.
     at: Instant,
     why: String,
 }
@@ -177,7 +178,8 @@ impl Standstill {
     }
 }
 
-/// Why history stands still, as well as it can be told. Numbers that only grow are left out: what stays is said once.
+/// Returns why history is stalled, as far as it can be found. Numbers that only grow are left out: an unchanged reason
+/// is logged once.
 fn why(writer: &str, connection: &mut RetryingClient, health: &Health) -> String {
     let waits = connection.glance(|client| lock_waits::of_threads_at_once(client, writer));
     if let Some(wait) = waits.into_iter().flatten().find(|wait| wait.thread == writer) {

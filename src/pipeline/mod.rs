@@ -1,11 +1,11 @@
-//! The bounded channels between sessions and the database, and the writer threads behind them.
+//! The bounded channels between sessions and the database, and the writer threads that receive from them.
 //!
-//! One router always maps to one state writer and to one event writer, so everything about one router
-//! is written in the order its session said it; of one large batch, whose keys are each there once, idle state writers
-//! take parts. State waits for the history of the same input, history for nobody (`lead`). What is stored of a table is read on
-//! connections of their own. A thread that receives from a session's channel never sends into one: no cycle, no deadlock. A full channel
-//! blocks the session, and TCP the router.
-//! Writers end when all senders are gone and what was sent is written, or when [`Stop`] gives up.
+//! One router always maps to one state writer and to one event writer, so everything about one router is written in the
+//! order in which its session reported it; idle state writers write parts of a large batch, in which each key occurs
+//! once. State waits for the history of the same input; history waits for nothing (`lead`). Stored tables are read on
+//! separate connections. A thread that receives from a session's channel never sends into one, so there is no cycle and
+//! no deadlock. A full channel blocks the session, and TCP then blocks the router. Writers end when all senders are
+//! gone and everything sent is written, or when [`Stop`] gives up.
 
 mod audit;
 mod backlog;
@@ -56,26 +56,26 @@ pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSe
 use state_writer::{Others, StateWriter};
 use work_sharing::HelperPool;
 
-/// What the writers need to know.
+/// The settings and shared objects of the writers.
 #[derive(Clone)]
 pub struct PipelineOptions {
-    /// Where PostgreSQL is.
+    /// The connection URL of PostgreSQL.
     pub database_url: String,
-    /// Who we are in `router_owner`.
+    /// The identifier of this collector in `router_owner`.
     pub collector_id: String,
-    /// How many threads write state; at least one.
+    /// The number of threads that write state; at least one.
     pub state_writers: usize,
-    /// How many threads write history; none: no history is kept.
+    /// The number of threads that write history; zero: no history is kept.
     pub history_writers: usize,
-    /// How many changes make a batch full while the writers keep up.
+    /// The number of changes that fill a batch while the writers keep up.
     pub batch_routes: usize,
-    /// How old a batch gets while they do.
+    /// The longest time that a batch is gathered while they keep up.
     pub flush: Duration,
-    /// Whether raw messages are compressed, where sessions send them.
+    /// True if raw messages are compressed, where sessions send them.
     pub compress_raw: bool,
-    /// Below it stands the folder of rejected rows.
+    /// The state directory, which contains the folder of rejected rows.
     pub state_dir: PathBuf,
-    /// Where it is counted.
+    /// The meters that count the writers' work.
     pub meters: Arc<Meters>,
     /// The writers' own counters.
     pub health: Arc<Health>,
@@ -87,26 +87,26 @@ pub struct Pipeline {
     health: Arc<Health>,
 }
 
-/// How the writers ended.
+/// The outcome of the writers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PipelineEnd {
-    /// Operations and events that were not written when the grace was over.
+    /// Operations and events that were not written when the shutdown grace period was over.
     pub given_up: u64,
     /// Writers that panicked.
     pub panicked: usize,
 }
 
-/// Starts the writers. They connect when the first item comes.
+/// Starts the writers. Each one connects when its first item arrives.
 ///
 /// # Errors
-/// The system refuses a thread.
+/// The operating system refuses to start a thread.
 pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, PipelineSender)> {
     let (sender, receivers) = channels(options.state_writers, options.history_writers);
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
     let exchange = HelperPool::new();
     let (hurry, hurried) = Hurry::new(options.history_writers);
-    // Bounded by the sessions, each of which waits for its answer.
+    // Bounded by the number of sessions, each of which waits for its answer.
     let (loads, to_load) = unbounded();
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
@@ -130,23 +130,23 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     Ok((Pipeline { threads, health }, sender))
 }
 
-/// How the event writer of this number is called.
+/// Returns the thread name of the event writer with this number.
 fn event_writer_name(number: usize) -> String {
     format!("events-{number}")
 }
 
 impl Pipeline {
-    /// The writers' counters.
+    /// Returns the writers' counters.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
     }
 
-    /// Whether a writer has ended, which none does while there are senders: it panicked.
+    /// Returns whether a writer has ended. None ends while there are senders, so it has panicked.
     pub fn has_ended(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
     }
 
-    /// Waits until the writers have written everything or given up. All senders have to be gone before.
+    /// Waits until the writers have written everything or given up. All senders must be dropped before.
     pub fn join(self) -> PipelineEnd {
         let mut end = PipelineEnd::default();
         for thread in self.threads {

@@ -1,4 +1,4 @@
-//! What sessions say to the writers.
+//! The messages from sessions to the writers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,29 +16,29 @@ pub use crate::store::record::{
 };
 pub use crate::store::sessions::SessionState;
 
-/// The right to write one router's rows, as a session of this collector has it.
+/// The right to write one router's rows, as held by a session of this collector.
 ///
-/// Every write transaction checks `epoch` against `router_owner`; where another collector has taken the router, all its
+/// Every write transaction checks `epoch` against `router_owner`; when another collector has taken the router, all its
 /// sessions here close without purging anything.
 #[derive(Debug)]
 pub struct Ownership {
-    /// The router.
+    /// The router whose rows may be written.
     pub router: RouterId,
     /// The epoch in `router_owner` that this collector was given.
     pub epoch: i64,
-    /// The session's key in `bmp_sessions`; empty where it has no row there.
+    /// The session's key in `bmp_sessions`; empty if it has no row there.
     pub session: String,
-    /// What is counted of the router.
+    /// The metrics of the router.
     pub meter: Arc<RouterMeter>,
-    /// How much of the session's input is stored.
+    /// The progress of storing the session's input.
     pub progress: Progress,
-    /// What waits in memory, of all sessions.
+    /// The changes and events of all sessions that wait in memory.
     pub waiting: Arc<Waiting>,
-    /// Whether another collector had the router before, and may have been told of the same events.
+    /// True if another collector had the router before, and may have received the same events.
     pub is_taken_over: bool,
     /// When the session began, by the database's clock.
     pub began: Timestamp,
-    /// When the oldest session of the router began that lived then.
+    /// When the oldest session of the router began that was alive when this one began.
     pub reporting_since: Timestamp,
     /// Shared by all sessions of the router with this epoch.
     pub(super) lost: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Ownership as `router_owner` gave it.
+    /// Creates the ownership that `router_owner` granted.
     pub fn new(router: RouterId, epoch: i64, meter: Arc<RouterMeter>) -> Ownership {
         Ownership {
             router,
@@ -67,55 +67,57 @@ impl Ownership {
         }
     }
 
-    /// Whether another collector has taken the router.
+    /// Returns whether another collector has taken the router.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Called by the writer whose transaction found another epoch. Whether it was the first to say so.
+    /// Notes the loss; called by the writer whose transaction found another epoch. Returns whether it is the first to
+    /// do so.
     pub fn set_lost(&self) -> bool {
         !self.lost.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether a statement has found other rows than expected since this was last asked: the tables are to be counted.
+    /// Returns whether a statement has found other rows than expected since the last call: then the tables are counted.
     pub fn take_doubt(&self) -> bool {
         self.in_doubt.swap(false, Ordering::AcqRel)
     }
 
-    /// Called by the writer whose statement found other rows than expected.
+    /// Notes that a statement found other rows than expected; called by its writer.
     pub fn set_in_doubt(&self) {
         self.in_doubt.store(true, Ordering::Release);
     }
 
-    /// Whether the database holds another number of routes than the session knows of.
+    /// Returns whether the database holds another number of routes than the session knows of.
     pub fn is_out_of_step(&self) -> bool {
         self.out_of_step.load(Ordering::Acquire)
     }
 
-    /// Called by the writer that has counted.
+    /// Notes a different number of routes; called by the writer that has counted.
     pub fn set_out_of_step(&self) {
         self.out_of_step.store(true, Ordering::Release);
     }
 
-    /// The first command of the session that the database refused: the session has to end, its rows become stale.
+    /// Returns the first command of the session that the database refused: the session has to end, its rows become
+    /// stale.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.refusal.get()
     }
 
-    /// Called by the writer whose command was refused. Later refusals of the same session add nothing.
+    /// Notes a refused command; called by its writer. Later refusals of the same session change nothing.
     pub fn set_refused(&self, refusal: Refusal) {
         let _ = self.refusal.set(refusal);
     }
 }
 
-/// A command that the database refuses for its values, as words: which command, and what the database said.
+/// A command that the database refuses for its values, in words: the command and the database's error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub String);
 
 /// One item on a state writer's channel.
 #[derive(Debug)]
 pub enum StateItem {
-    /// A session begins: take the router in `router_owner`, upsert `routers`, answer.
+    /// A session begins: the writer takes the router in `router_owner`, upserts `routers` and answers.
     Claim(Claim),
     /// Changes of one session, in order.
     Batch(StateBatch),
@@ -123,142 +125,144 @@ pub enum StateItem {
     Note(Option<RouterId>, SessionEvent),
 }
 
-/// A session's first word to its state writer.
+/// A session's first message to its state writer.
 #[derive(Debug)]
 pub struct Claim {
     /// The router's row.
     pub record: RouterRecord,
-    /// Whose router it may be now.
+    /// The right by which the session claims the router.
     pub right: ClaimRight,
     /// When the oldest other session of the router on this collector began; `None`: there is none.
     pub others_since: Option<Timestamp>,
-    /// Where the answer goes; the writer never blocks on it. Without an answer, the router is another collector's or the
-    /// writers gave up.
+    /// The channel for the answer; the writer never blocks on it. Without an answer, another collector has the router
+    /// or the writers gave up.
     pub reply: Sender<Result<Claimed, Refusal>>,
 }
 
-/// Whose router a session may take.
+/// The right by which a session may claim a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimRight {
-    /// Anybody's: the router has connected to us.
+    /// From any collector: the router has connected to this one.
     Connected,
-    /// Nobody's or our own: what we heard of it is old, and another collector may have it by now. Without the right there
-    /// is no answer.
+    /// From no other collector: the replayed input is old, and another collector may have the router by now. If one
+    /// has, there is no answer.
     Replaying,
 }
 
 /// The answer to a [`Claim`].
 #[derive(Debug)]
 pub struct Claimed {
-    /// To be sent along with every batch.
+    /// The ownership to send along with every batch.
     pub owner: Arc<Ownership>,
-    /// Tables of this router that are stored and that no other session has begun.
+    /// Stored tables of this router that no other session has begun.
     pub tables: Vec<TableKey>,
-    /// What earlier sessions have seen of path identifiers.
+    /// Observations of path identifiers by earlier sessions.
     pub add_path: Vec<AddPathRecord>,
-    /// What tables of the router are called, and whose they are.
+    /// The names of the router's tables, and the peers that the tables belong to.
     pub names: Vec<TableNameRecord>,
 }
 
-/// Changes of one session, in the order the router said them.
+/// Changes of one session, in the order in which the router reported them.
 #[derive(Debug)]
 pub struct StateBatch {
-    /// Who says so.
+    /// The session that reports them.
     pub owner: Arc<Ownership>,
-    /// What changed.
+    /// The changes, in order.
     pub ops: Vec<StateOp>,
-    /// When the first message was read that says so.
+    /// When the first message was read that causes these changes.
     pub read_at: Instant,
-    /// All that the session's chunks up to this one changed is in this and earlier batches.
+    /// The last chunk of the session whose changes are all in this and earlier batches.
     pub upto: u64,
-    /// How many pieces of history the session had sent before: all of them are stored before this is.
+    /// The number of pieces of history that the session had sent before: all of them are stored before this batch is.
     pub history: u64,
 }
 
-/// A change of state. On one channel, so that an End-of-RIB or Peer Down never overtakes the routes before it.
+/// A change of state. All kinds share one channel, so that an End-of-RIB or Peer Down never overtakes the routes before
+/// it.
 #[derive(Debug)]
 pub enum StateOp {
-    /// What the router says of itself.
+    /// The router's record of itself.
     RouterSeen(RouterRecord),
-    /// Dumps of tables begin: `session_start_time = now()`, `eor_seen = false`, committed before any route behind it.
+    /// Dumps of tables begin: `session_start_time = now()`, `eor_seen = false`, committed before any route after it.
     SyncStart {
         /// The tables, each once.
         tables: Vec<Arc<Table>>,
-        /// Gets every stored route of each table, in their order; the writer never blocks on it. `None`: the session knows
-        /// that nothing is stored of any of them, and goes on at once.
+        /// Receives every stored route of each table, in the order of the tables; the writer never blocks on it.
+        /// `None`: the session knows that nothing is stored of any of them, and goes on immediately.
         ///
-        /// History is read by comparing the times of events and of rows of `session_events`. So the session waits for an
-        /// answer where such a row may still be on its way: for its first tables (`session_up`), and for the next ones after
-        /// a [`StateOp::TablesDown`]. One answer stands for all that was said before it.
+        /// History is read by comparing the times of events and of rows of `session_events`. So the session waits for
+        /// an answer where such a row may still be on its way: for its first tables (`session_up`), and for the next
+        /// ones after a [`StateOp::TablesDown`]. One answer covers everything that was reported before it.
         stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
     },
-    /// What is stored of tables is asked for, though their dumps do not begin.
+    /// The session asks for the stored routes of tables whose dumps do not begin.
     Load {
         /// The tables, each once.
         tables: Vec<Arc<Table>>,
-        /// As that of [`StateOp::SyncStart`].
+        /// As in [`StateOp::SyncStart`].
         stored: Sender<Vec<Vec<StoredRoute>>>,
     },
-    /// What tables are called whose dumps have just begun: stored before their first rows.
+    /// The names of tables whose dumps have just begun: stored before their first rows.
     TableNames(Vec<TableNameRecord>),
     /// One route was announced or withdrawn.
     Route {
-        /// The table.
+        /// The table of the route.
         table: Arc<Table>,
-        /// The key.
+        /// The key of the route.
         nlri: Nlri,
-        /// What happened to it.
+        /// The announcement or withdrawal.
         change: RouteChange,
-        /// What the database had of it before, as far as the session knows.
+        /// A hint whether the database had the route before, as far as the session knows.
         was: Existing,
     },
-    /// The table had a message in this batch, whether it changed a row or not: `last_parsed_msg_time`.
+    /// The table had a message in this batch, even one that changed no row: `last_parsed_msg_time`.
     TableSeen(Arc<Table>),
-    /// End-of-RIB: `eor_seen`, `eor_time`, and the routes this session did not confirm go.
+    /// End-of-RIB: `eor_seen` and `eor_time` are set, and the routes that this session did not confirm are deleted.
     EndOfRib {
-        /// The table.
+        /// The table whose dump is complete.
         table: Arc<Table>,
         /// Keys not seen in this session; deleted where `updated_at < session_start_time` still holds.
         stale: Vec<Nlri>,
     },
-    /// No End-of-RIB came and the dump is over all the same: as `EndOfRib`, but `eor_seen` stays false.
+    /// No End-of-RIB arrived and the dump is over anyway: as `EndOfRib`, but `eor_seen` stays false.
     PurgeStale {
-        /// The table.
+        /// The table whose dump is considered complete.
         table: Arc<Table>,
         /// Keys not seen in this session.
         stale: Vec<Nlri>,
     },
-    /// The session knows of so many stored routes of the table: they are counted.
+    /// The writer counts the table's stored routes and compares them with the number that the session knows of.
     Audit {
-        /// The table.
+        /// The table to count.
         table: Arc<Table>,
-        /// How many there have to be behind everything said before this.
+        /// The number of routes that must be stored after everything reported before this.
         routes: usize,
     },
-    /// Tables of the router go in all their families, routes and synchronization rows: one Loc-RIB, or what there is of
-    /// one peer.
+    /// Tables of the router are removed in all their families, routes and synchronization rows: one Loc-RIB, or all
+    /// tables of one peer.
     TablesDown {
-        /// Which RIB, and its `table_name`.
+        /// The RIB and its `table_name`, for each table.
         tables: Vec<(View, Arc<str>)>,
         /// The row for `session_events`; the writer fills in `routes`. `None`: not worth one.
         event: Option<SessionEvent>,
     },
-    /// The session ended without saying so: its tables are stale (`stale_since`), their rows stay.
+    /// Tables have lost their session and are stale (`stale_since`), their rows stay: this session was lost, or it took
+    /// the tables over from an older one.
     MarkStale(Vec<TableKey>),
-    /// The session comes into another state: its row of `bmp_sessions`.
+    /// The session enters another state: its row of `bmp_sessions`.
     SessionState {
-        /// The state.
+        /// The new state.
         state: SessionState,
-        /// Why, in words.
+        /// The reason, in words.
         reason: Option<String>,
     },
-    /// What a Peer Up or Peer Down says of a peer.
+    /// The record of a peer from a Peer Up or Peer Down.
     PeerSeen(Box<PeerRecord>),
-    /// What a Statistics Report says.
+    /// The values of a Statistics Report.
     Statistics(Vec<StatisticRecord>),
-    /// Nobody tells of these peers of the router any more.
+    /// No session reports these peers of the router any more.
     PeersUnknown(PeersOf),
-    /// What messages of a peer have shown of path identifiers.
+    /// An observation of path identifiers in messages of a peer.
     AddPathSeen(AddPathRecord),
     /// A row of `session_events`.
     SessionEvent(SessionEvent),
@@ -267,90 +271,93 @@ pub enum StateOp {
 /// Some of a router's peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeersOf {
-    /// All of them.
+    /// All peers of the router.
     Router,
     /// Those that no session has reported since then.
     ReportedBefore(Timestamp),
-    /// These.
+    /// The peers with these names.
     Named(Vec<PeerName>),
 }
 
-/// What the database has of a key, by the session's map: a hint that decides how a row is written, never whether.
+/// The session's knowledge of whether the database has a row of a key: a hint that decides how a row is written, never
+/// whether it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// No such row: it can be copied in as it is.
+    /// No such row: the new one can be copied in.
     No,
-    /// A row with other attributes, or perhaps one.
+    /// A row with other attributes, or possibly one.
     Maybe,
 }
 
-/// What happened to one route.
+/// A change of one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteChange {
-    /// It is there, with these attributes.
+    /// The route is announced with these attributes.
     Announce(EncodedRoute),
-    /// It is gone.
+    /// The route is gone, for this reason.
     Withdraw(WithdrawReason),
 }
 
-/// Why a route is gone.
+/// The reason why a route is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WithdrawReason {
     /// The router withdrew it: `attrs` is NULL.
     Withdrawn,
-    /// The router's new dump did not name it: `attrs = {"reason": "stale"}`.
+    /// The router's new dump did not contain it: `attrs = {"reason": "stale"}`.
     Stale,
-    /// It never was: its NLRI had been read the wrong way, with path identifiers or without: `attrs = {"reason": "reread"}`.
+    /// It never existed: its NLRI was decoded wrongly, with or without path identifiers: `attrs = {"reason":
+    /// "reread"}`.
     Reread,
 }
 
 /// History of one session, in order.
 #[derive(Debug)]
 pub struct EventBatch {
-    /// Who says so.
+    /// The session that reports them.
     pub owner: Arc<Ownership>,
-    /// The rows.
+    /// The rows of `route_events`.
     pub events: Vec<RouteEvent>,
-    /// Tables that had a message, whether it made an event or not: `last_raw_msg_time`.
+    /// Tables that had a message, even one that made no event: `last_raw_msg_time`.
     pub tables: Vec<Arc<Table>>,
-    /// When the first message was read that says so.
+    /// When the first message was read that causes these events.
     pub read_at: Instant,
-    /// Dropped when this batch and all before it are stored, or given up: a session that has to know holds the other end.
+    /// Dropped when this batch and all before it are stored, or given up: a session that has to know holds the
+    /// receiving end.
     pub stored: Option<Sender<()>>,
-    /// All that the session's chunks up to this one made happen is in this and earlier batches.
+    /// The last chunk of the session whose events are all in this and earlier batches.
     pub upto: u64,
 }
 
 /// A row of `route_events`.
 #[derive(Clone, Debug)]
 pub struct RouteEvent {
-    /// `event_id`: SHA-256 over what the event is, see `session::event_id`.
+    /// `event_id`: SHA-256 over the content that identifies the event, see `session::event_id`.
     pub id: [u8; 32],
-    /// The table.
+    /// The table of the route.
     pub table: Arc<Table>,
-    /// The key.
+    /// The key of the route.
     pub nlri: Nlri,
-    /// Announce or withdraw.
+    /// The announcement or withdrawal.
     pub change: RouteChange,
     /// When the collector read the message.
     pub received_at: Timestamp,
     /// The per-peer timestamp, unless zero.
     pub router_time: Option<Timestamp>,
-    /// The whole BMP message, on the first event of a message when raw bytes are stored.
+    /// The whole BMP message; only on the first event of a message, and only when raw bytes are stored.
     pub raw: Option<Arc<[u8]>>,
-    /// Why it may be stored already.
+    /// The reasons why it may be stored already.
     pub doubts: Doubts,
 }
 
-/// Why an event may be stored already. None of them: it is stored without a look at what is there.
+/// The reasons why an event may be stored already. With none of them, it is stored without checking stored events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubts {
-    /// A dump announces the route, and there may be events of its table from before: routers stamp a route with the time
-    /// they learned it. It is stored already if the newest event of its key says the same.
+    /// True if a dump announces the route and its table may have events from before: routers stamp a route with the
+    /// time they learned it. It is stored already if the newest event of its key says the same.
     pub is_dumped: bool,
-    /// A process that was killed had the message already. It is stored already if an event has its id and its time of
-    /// receipt.
+    /// True if a process that was killed had the message already. It is stored already if an event has its ID and its
+    /// time of receipt.
     pub is_replayed: bool,
-    /// Another collector may have been told of it as well. It is stored already if an event has its id.
+    /// True if another collector may have received it as well. It is stored already if an event has its ID.
     pub is_shared: bool,
 }

@@ -1,5 +1,5 @@
-//! One trouble with the database, however many threads meet it: one error when it begins, a warning whenever its cause changes
-//! and every five minutes, one line when it is over.
+//! One outage of the database, however many threads meet it: an error when it begins, a warning whenever its cause
+//! changes and every five minutes, and one line when it is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::store;
 
-/// How often the cause of a trouble that lasts is logged.
+/// The interval at which the cause of a lasting outage is logged again.
 const TELL_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Who meets a trouble now, and when the last one was over.
+/// The current outage, and when the last one was over.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     inner: Mutex<Inner>,
@@ -26,28 +26,28 @@ struct Inner {
 #[derive(Debug)]
 struct Trouble {
     since: Instant,
-    /// The threads that it keeps from their work, and what each met last.
+    /// The threads that cannot work, and the last error of each.
     met_by: BTreeMap<String, Met>,
     /// The cause that was logged last, and when.
     told: (String, Instant),
-    /// All that were.
+    /// All causes that were logged.
     all_told: BTreeSet<String>,
     /// The latest cause in words.
     latest: String,
-    /// What waited when the first of them got through.
+    /// The work that waited when the first thread succeeded again.
     waited: Option<Waited>,
 }
 
-/// What a thread met.
+/// The last error of a thread.
 #[derive(Debug)]
 struct Met {
-    /// What tells it from others.
+    /// The SQLSTATE, or the error without its digits if it has none: it distinguishes one cause from another.
     cause: String,
-    /// The same in words.
+    /// The full text for the log.
     words: String,
 }
 
-/// What the database has not got yet.
+/// Work that the database has not stored yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waited {
     /// Changes and events in memory.
@@ -57,8 +57,8 @@ pub(super) struct Waited {
 }
 
 impl Outage {
-    /// `who` cannot do its work. The first one to say so is heard; later, each new cause, and the one that lasts now and then.
-    /// `target` is the database in words.
+    /// Notes that `who` cannot work. The first report is logged as an error; later, each new cause, and a lasting one
+    /// periodically. `target` is the database in words.
     pub(super) fn begin(&self, who: &str, target: &str, error: &store::Error) {
         let mut inner = self.lock();
         let (cause, now) = (error.cause(), Instant::now());
@@ -73,7 +73,7 @@ impl Outage {
         };
         let met = Met { cause: cause.clone(), words: latest.clone() };
         let is_news = match trouble.met_by.insert(who.to_owned(), met) {
-            // One more thread may only now find what others met a while ago.
+            // One more thread may only now meet a cause that others met earlier.
             None => !trouble.all_told.contains(&cause),
             Some(last) => last.cause != cause && trouble.told.0 != cause,
         };
@@ -89,17 +89,17 @@ impl Outage {
         trouble.latest = latest;
     }
 
-    /// The latest cause, while there is one.
+    /// Returns the latest cause, while there is an outage.
     pub(super) fn cause(&self) -> Option<String> {
         self.lock().now.as_ref().map(|trouble| trouble.latest.clone())
     }
 
-    /// What `who` met last, while it does not get through.
+    /// Returns the last error of `who`, until it succeeds.
     pub(super) fn cause_of(&self, who: &str) -> Option<String> {
         Some(self.lock().now.as_ref()?.met_by.get(who)?.words.clone())
     }
 
-    /// `who` got through. When the last one has, it is over.
+    /// Notes that `who` succeeded. When the last failing thread has, the outage is over.
     pub(super) fn end(&self, who: &str, waiting: Waited) {
         let mut inner = self.lock();
         let Some(trouble) = inner.now.as_mut().filter(|trouble| trouble.met_by.contains_key(who)) else { return };
@@ -118,7 +118,7 @@ impl Outage {
         }
     }
 
-    /// `who` ends without having got through.
+    /// Notes that `who` ends without having succeeded.
     pub(super) fn leave(&self, who: &str) {
         let mut inner = self.lock();
         let Some(trouble) = &mut inner.now else { return };
@@ -128,17 +128,18 @@ impl Outage {
         }
     }
 
-    /// Changes whenever somebody got through: then it is worth another try for all who wait.
+    /// Returns a number that changes whenever a failing thread succeeds: then another try is worthwhile for all that
+    /// wait.
     pub(super) fn answered(&self) -> u64 {
         self.lock().answered
     }
 
-    /// Whether a connection of that age may be broken by a trouble that was told and is over.
+    /// Returns whether a connection made at `connected_at` may be broken by an outage that was reported and is over.
     pub(super) fn is_older(&self, connected_at: Instant) -> bool {
         self.lock().ended.is_some_and(|ended| connected_at < ended)
     }
 
-    /// A panic elsewhere leaves this whole: every change is an assignment or two.
+    /// Locks the state, which a panic elsewhere leaves consistent: every change is an assignment or two.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +183,7 @@ mod tests {
         assert!(told(&outage).contains("who"));
         let cause = outage.cause().unwrap();
         assert!(cause.starts_with("not usable: me@db:1/rib: ") && cause.ends_with("who"), "{cause}");
-        // Another thread finds the first cause: that is no news. When it meets one after the other, it is.
+        // Another thread meets the first cause: that is no news. When it meets one after the other, it is.
         outage.begin("two", "me@db:1/rib", &away("no answer for 9 s"));
         outage.begin("two", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
         assert!(told(&outage).contains("who"));
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(told(&outage), "no answer for  s");
         outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));
         assert_eq!(told(&outage), "no answer for  s", "it said so before");
-        // What lasts is told again.
+        // A lasting cause is logged again.
         let long_ago = Instant::now().checked_sub(TELL_EVERY).unwrap();
         outage.lock().now.as_mut().unwrap().told.1 = long_ago;
         outage.begin("one", "me@db:1/rib", &store::Error::Unexpected("who".to_owned()));

@@ -1,8 +1,8 @@
-//! Which events of a batch may be stored already, and by what that is told.
+//! The decision about which events of a batch may be stored already, and which check finds them.
 //!
-//! Routers stamp a route with the time they learned it, so that a dump behind a crash repeats what is stored; and what a
-//! spool replays may have been stored by the process that was killed. Whether the table has any event that counts is
-//! asked once for each dump, so the first dump of a router goes without a look at what is there.
+//! Routers stamp a route with the time they learned it, so that a dump after a crash repeats stored events; and events
+//! that a spool replays may have been stored by the process that was killed. One query for each dump asks whether the
+//! table has any event that matters, so the first dump of a router is stored without comparing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -13,24 +13,26 @@ use super::op::RouteChange;
 use crate::model::{Table, Timestamp};
 use crate::store::events::{self, Check};
 
-/// How far the clocks of a collector and of the database may lie apart: an event is looked for from so long before it was
-/// received on.
+/// The maximum difference between the clocks of a collector and of the database: the search for an event starts this
+/// long before it was received.
 const CLOCKS_APART_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// So many tables are known before the first look for those that are gone.
+/// The number of known tables at which those that are gone are first removed.
 const TABLES_MIN: usize = 1024;
 
-/// From when on the events of tables count whose dumps are told, each as it was when its dump began.
+/// The time from which on the events of a table matter, for tables whose dumps are reported, as of the start of each
+/// dump.
 #[derive(Debug, Default)]
 pub(super) struct Pasts {
-    /// By where the table is: a session makes one for each dump. As long as the reference is here, no other is made there.
+    /// By the address of the table: a session creates one for each dump. While the weak reference is here, the address
+    /// is not used again.
     known: HashMap<usize, (Weak<Table>, Option<Timestamp>)>,
-    /// With so many of them it is looked which are gone.
+    /// The number of known tables at which those that are gone are next removed.
     tidy_at: usize,
 }
 
 impl Pasts {
-    /// Asks for what is not known of the rows' tables. `None`: the grace at the stop is over.
+    /// Queries the times that are not known of the rows' tables. `None`: the shutdown grace period is over.
     pub(super) fn learn(&mut self, rows: &[Row], connection: &mut RetryingClient) -> Option<()> {
         let mut new: HashMap<usize, &Arc<Table>> = HashMap::new();
         for row in rows.iter().filter(|row| row.event.doubts.is_dumped || row.event.doubts.is_shared) {
@@ -58,15 +60,16 @@ impl Pasts {
     }
 }
 
-/// Takes out what a dump repeats of the rows themselves, and decides by what each of the others is told from what is stored.
-/// The rows stand by key, those of a key in their order.
+/// Removes events that a dump repeats among the rows themselves, and decides by which check each of the others is
+/// compared with stored events. The rows are sorted by key, those of a key in their order.
 pub(super) fn sift(rows: &mut Vec<Row>, pasts: &Pasts) {
     if rows.iter().all(|row| row.event.doubts == Default::default()) {
         return;
     }
     let mut repeats = vec![false; rows.len()];
     for i in 0..rows.len() {
-        // Only the first event of a key can be told from what is stored; those behind it, from the one before.
+        // Only the first event of a key can be compared with stored ones; each later one is compared with the one
+        // before.
         let before = i.checked_sub(1).map(|before| &rows[before]).filter(|before| before.is_of_key(&rows[i]));
         let is_dumped = rows[i].event.doubts.is_dumped;
         repeats[i] = is_dumped && before.is_some_and(|before| says_the_same(before, &rows[i]));
@@ -80,7 +83,7 @@ fn check(row: &Row, is_dumped: bool, pasts: &Pasts) -> Option<Check> {
     let doubts = row.event.doubts;
     let earliest = |time: Timestamp| Timestamp::from_unix_micros(time.unix_micros() - CLOCKS_APART_MICROS);
     let past = pasts.of(&row.event.table);
-    // What another collector stores at this moment is not in the answer yet.
+    // Events that another collector stores at this moment are not in the answer yet.
     let past = if doubts.is_shared { past.or(Some(earliest(row.time))) } else { past };
     let dumped_from = past.filter(|_| is_dumped);
     let is_shared = doubts.is_shared && !doubts.is_dumped;
@@ -93,7 +96,7 @@ fn check(row: &Row, is_dumped: bool, pasts: &Pasts) -> Option<Check> {
     Some(Check { from, dumped_from, is_replayed: doubts.is_replayed, is_shared })
 }
 
-/// Whether a route is announced once more as it is, with the same stamp.
+/// Returns whether a route is announced once more without a change, with the same stamp.
 fn says_the_same(before: &Row, row: &Row) -> bool {
     let stamp = |row: &Row| row.event.router_time.unwrap_or(row.event.received_at);
     let (RouteChange::Announce(then), RouteChange::Announce(now)) = (&before.event.change, &row.event.change) else {

@@ -1,45 +1,45 @@
-//! How much of one session's input is in the database.
+//! The progress of one session: how much of its input is in the database.
 //!
-//! A session cuts its input into numbered chunks. What they change goes to two writers in pieces; each piece says up to
-//! which chunk everything is in it or in pieces before it. When a writer has stored a piece it acknowledges it. State waits
-//! for the history of the same input (`lead`), so both count pieces.
+//! A session cuts its input into numbered chunks. Their changes are sent to two writers in pieces; each piece names the
+//! last chunk whose changes are all in it or in pieces before it. A writer acknowledges a piece when it has stored it.
+//! State waits for the history of the same input (`lead`), so both count pieces.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many changes and events of all sessions are on their way to the database.
+/// The number of changes and events of all sessions that are on their way to the database.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    /// In front of a writer.
+    /// Changes and events in front of a writer.
     queued: AtomicU64,
-    /// A writer has them, and they are not stored.
+    /// Changes and events that a writer has taken, and that are not stored.
     taken: AtomicU64,
 }
 
 impl Waiting {
-    /// So many more are about to be sent.
+    /// Counts changes or events that are about to be sent.
     pub fn add(&self, count: usize) {
         add(&self.queued, count);
     }
 
-    /// A writer has taken so many.
+    /// Counts those that a writer has taken from its queue.
     pub fn take(&self, count: usize) {
         subtract(&self.queued, count);
         add(&self.taken, count);
     }
 
-    /// So many are stored, refused or given up.
+    /// Removes those that are stored, refused or given up.
     pub fn remove(&self, count: usize) {
         subtract(&self.taken, count);
     }
 
-    /// How many there are.
+    /// Returns the number on the way, taken by a writer or not.
     pub fn count(&self) -> u64 {
         self.queued() + self.taken.load(Ordering::Relaxed)
     }
 
-    /// How many of them no writer has taken yet.
+    /// Returns the number that no writer has taken yet.
     pub fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
     }
@@ -54,76 +54,77 @@ fn subtract(counter: &AtomicU64, count: usize) {
     let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(count)));
 }
 
-/// Counted by the session and by the two writers of its router.
+/// Counters of the session, and of the two writers of its router.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The last chunk whose changes are all on the way.
+    /// The last chunk whose changes have all been sent.
     processed: AtomicU64,
-    /// The way to the state writer.
+    /// The lane to the state writer.
     pub state: Lane,
-    /// The way to the event writer.
+    /// The lane to the event writer.
     pub events: Lane,
 }
 
-/// One of the two ways.
+/// The counters of one of the two ways from a session to a writer.
 #[derive(Debug, Default)]
 pub struct Lane {
     sent: AtomicU64,
     stored: AtomicU64,
     upto: AtomicU64,
-    /// Taken for a moment by whoever stores and by whoever is about to wait, so that no wait begins behind its end.
+    /// Locked briefly by the thread that acknowledges and by one that is about to wait, so that no wait begins after
+    /// its end.
     turn: Mutex<()>,
     news: Condvar,
 }
 
 impl Progress {
-    /// The session has sent everything that the chunks up to this one changed.
+    /// Notes that the session has sent all changes of the chunks up to this one.
     pub fn set_processed(&self, chunk: u64) {
         self.processed.store(chunk, Ordering::Release);
     }
 
-    /// The last chunk whose changes are all on the way.
+    /// Returns the last chunk whose changes have all been sent.
     pub fn processed(&self) -> u64 {
         self.processed.load(Ordering::Acquire)
     }
 
-    /// The last chunk up to which everything is stored.
+    /// Returns the last chunk up to which everything is stored.
     pub fn stored(&self) -> u64 {
-        // Read first: pieces that are sent in between then make the lanes look behind, never ahead.
+        // Read first: pieces that are sent in between then make the lanes seem late, never early.
         let processed = self.processed();
         self.state.stored(processed).min(self.events.stored(processed))
     }
 }
 
 impl Lane {
-    /// A piece is about to be sent.
+    /// Counts a piece that is about to be sent.
     pub fn count_sent(&self) {
         self.sent.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many pieces were sent.
+    /// Returns the number of pieces sent.
     pub fn count_of_sent(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
     }
 
-    /// How many pieces are stored.
+    /// Returns the number of pieces stored.
     pub fn count_stored(&self) -> u64 {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Whether the first `pieces` pieces are stored.
+    /// Returns whether the first `pieces` pieces are stored.
     pub fn has_stored(&self, pieces: u64) -> bool {
         self.count_stored() >= pieces
     }
 
-    /// Waits until the first `pieces` pieces are stored, for so long at most.
+    /// Waits until the first `pieces` pieces are stored, for at most `longest`.
     pub fn wait(&self, pieces: u64, longest: Duration) {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // What came of it is asked for by whoever waits.
+        // The waiter checks for itself whether they are.
         drop(self.news.wait_timeout_while(turn, longest, |()| !self.has_stored(pieces)));
     }
 
-    /// A piece is stored, or was refused and kept elsewhere; `upto` is what it said.
+    /// Notes that a piece is stored, or was refused and kept elsewhere; `upto` is the last chunk that it completes.
     pub fn acknowledge(&self, upto: u64) {
         self.upto.fetch_max(upto, Ordering::AcqRel);
         self.stored.fetch_add(1, Ordering::AcqRel);

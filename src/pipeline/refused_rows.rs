@@ -1,4 +1,4 @@
-//! Rows that the database refused: one line of text each in their router's rejected file.
+//! Rows that the database refused: one line of text each in the rejected file of their router.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::model::{RouterId, Timestamp};
 use crate::quarantine::RejectedFile;
 
-/// How often the log speaks of rejected rows.
+/// The minimum time between two log lines about refused rows.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// One writer's way to the rejected files.
+/// One writer's access to the rejected files.
 #[derive(Debug)]
 pub(super) struct RejectedRows {
     folder: PathBuf,
@@ -19,12 +19,12 @@ pub(super) struct RejectedRows {
 }
 
 impl RejectedRows {
-    /// Writes below `state_dir`, which need not exist yet.
+    /// Creates a writer of rejected files below `state_dir`, which need not exist yet.
     pub(super) fn new(state_dir: &Path) -> RejectedRows {
         RejectedRows { folder: state_dir.join("rejected"), warned: None, silent: 0 }
     }
 
-    /// Keeps `row` with the reason why it is not in the database.
+    /// Appends `row` to the router's rejected file, with the reason why it is not in the database.
     pub(super) fn keep(&mut self, router: &RouterId, row: &dyn Display, reason: &dyn Display) {
         let line = format!("{} {reason}: {row}\n", Timestamp::now());
         let kept = RejectedFile::new(&self.folder, router.as_str(), "rows").append(line.as_bytes());

@@ -1,10 +1,10 @@
-//! The rows of a batch on their way into the tables: copied where nothing is stored, written over or deleted otherwise.
+//! The writing of a batch's rows: copied where nothing is stored, upserted or deleted otherwise.
 
 use super::batch::Row;
 use super::op::Existing;
 use crate::store::{self, Transaction, routes};
 
-/// What one transaction did.
+/// The numbers of rows that one transaction changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
     pub(super) written: u64,
@@ -13,7 +13,7 @@ pub(super) struct Done {
     pub(super) unexpected: u64,
 }
 
-/// Writes rows of one kind of RIB.
+/// Writes rows of one kind of RIB, and adds the numbers to `done`.
 pub(super) fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) -> store::Result<()> {
     let Some(kind) = rows.first().map(Row::kind) else { return Ok(()) };
     let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));

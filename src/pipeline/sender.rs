@@ -1,4 +1,4 @@
-//! The sending end: which writer a router's items go to, and how much may wait.
+//! The sending end: the choice of a router's writers, and the limits of their queues.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use xxhash_rust::xxh3::xxh3_64;
@@ -7,21 +7,22 @@ use super::op::{EventBatch, StateItem};
 use crate::metrics::{Meters, Queue};
 use crate::model::RouterId;
 
-/// How many operations or events a session puts into one item at most; writers accept any number.
+/// The maximum number of operations or events that a session puts into one item; writers accept any number.
 pub const BATCH_ITEMS_MAX: usize = 2048;
 
-/// How many bytes of attribute sets and raw messages make such an item full: one UPDATE more at most.
+/// The bytes of attribute sets and raw messages that fill such an item; it exceeds them by at most one UPDATE.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 
-/// How many items wait in front of one state writer at most. A [`StateOp`](super::StateOp) is 120 bytes at most (a
-/// test says so), so this is 30 MiB of operations; attribute sets come on top, once per UPDATE: 64 MiB.
+/// The maximum number of items that wait for one state writer. A [`StateOp`](super::StateOp) is at most 120 bytes (a
+/// test checks this), so this is 30 MiB of operations; attribute sets, once per UPDATE, add 64 MiB.
 pub const STATE_QUEUE_ITEMS_MAX: usize = 128;
 
-/// How many items wait in front of one event writer at most. A [`RouteEvent`](super::RouteEvent) is 136 bytes at most,
-/// so this is 34 MiB of events; attribute sets, which the state writer's items share, and raw messages come on top: 64 MiB.
+/// The maximum number of items that wait for one event writer. A [`RouteEvent`](super::RouteEvent) is at most 136
+/// bytes, so this is 34 MiB of events; attribute sets, which the state writer's items share, and raw messages add 64
+/// MiB.
 pub const EVENT_QUEUE_ITEMS_MAX: usize = 128;
 
-/// The way from sessions to the writers. When all clones are gone, the writers drain their queues and end.
+/// The channels from sessions to the writers. When all clones are gone, the writers drain their queues and end.
 #[derive(Clone, Debug)]
 pub struct PipelineSender {
     state: Vec<Sender<StateItem>>,
@@ -33,11 +34,12 @@ pub struct PipelineSender {
 pub struct PipelineReceivers {
     /// One per state writer.
     pub state: Vec<Receiver<StateItem>>,
-    /// One per event writer; none when no history is kept.
+    /// One per event writer; empty when no history is kept.
     pub events: Vec<Receiver<EventBatch>>,
 }
 
-/// The bounded channels for so many writers: at least one for state, none for events when no history is kept.
+/// Creates the bounded channels for these numbers of writers: at least one for state, none for events when no history
+/// is kept.
 pub fn channels(state_writers: usize, event_writers: usize) -> (PipelineSender, PipelineReceivers) {
     let (state, state_ends) = (0..state_writers.max(1)).map(|_| bounded(STATE_QUEUE_ITEMS_MAX)).unzip();
     let (events, event_ends) = (0..event_writers).map(|_| bounded(EVENT_QUEUE_ITEMS_MAX)).unzip();
@@ -45,17 +47,17 @@ pub fn channels(state_writers: usize, event_writers: usize) -> (PipelineSender, 
 }
 
 impl PipelineSender {
-    /// The state writer of this router, always the same one.
+    /// Returns the channel of this router's state writer, always the same one.
     pub fn state(&self, router: &RouterId) -> &Sender<StateItem> {
         &self.state[writer_of(router, self.state.len())]
     }
 
-    /// The event writer of this router, always the same one; `None` when no history is kept.
+    /// Returns the channel of this router's event writer, always the same one; `None` when no history is kept.
     pub fn events(&self, router: &RouterId) -> Option<&Sender<EventBatch>> {
         if self.events.is_empty() { None } else { self.events.get(writer_of(router, self.events.len())) }
     }
 
-    /// Notes how much waits in front of each writer.
+    /// Records the queue length of each writer in the meters.
     pub fn measure(&self, meters: &Meters) {
         for (i, channel) in self.state.iter().enumerate() {
             meters.set_queue(&format!("state-{i}"), Queue { waiting: channel.len(), capacity: STATE_QUEUE_ITEMS_MAX });
@@ -65,13 +67,13 @@ impl PipelineSender {
         }
     }
 
-    /// A state writer for what belongs to no router, such as [`StateItem::Note`].
+    /// Returns the channel of a state writer for items that belong to no router, such as [`StateItem::Note`].
     pub fn any_state(&self) -> &Sender<StateItem> {
         &self.state[0]
     }
 }
 
-/// A stable choice: the same router meets the same writer after a restart too.
+/// Returns the index of the router's writer: a stable choice, the same after a restart.
 pub(super) fn writer_of(router: &RouterId, writers: usize) -> usize {
     let writers = u64::try_from(writers).expect("usize is 64 bits or fewer");
     usize::try_from(xxh3_64(router.as_str().as_bytes()) % writers).expect("below the number of writers")
@@ -83,7 +85,7 @@ mod tests {
     use crate::pipeline::{RouteEvent, StateOp};
 
     #[test]
-    fn a_router_has_one_writer_and_all_writers_have_routers() {
+    fn a_router_has_one_writer_and_no_writer_is_unused() {
         let (sender, receivers) = channels(3, 0);
         let mut met = std::collections::HashSet::new();
         for i in 0..100 {

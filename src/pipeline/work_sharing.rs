@@ -1,30 +1,31 @@
-//! How a state writer with much to write gets help from those that have nothing to do.
+//! Work sharing: idle state writers help one that has much to write.
 //!
-//! A router always has the same writer, so its first dump would be the work of one connection, while the others rest. What
-//! that writer has gathered is in order and has each key once, so its parts can be written by anybody, side by side; only
-//! what comes before and behind has to wait for all of them. A writer that is asked does parts until none is left or its own
-//! routers say something; one that is busy is not asked, and nobody who helps asks for help: no cycle, no deadlock.
+//! A router always has the same writer, so its first dump would be the work of one connection while the others are
+//! idle. The rows that this writer has gathered are in order and have each key once, so any writer can write parts of
+//! them, side by side; only the commands before and after have to wait for all of them. A helper writes parts until
+//! none is left or its own routers have sent something; a busy writer is not asked, and a helper never asks for help:
+//! no cycle, no deadlock.
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::batch::Batch;
 
-/// Where state writers without work are found; a clone of it has each of them.
+/// The channel on which idle state writers wait for offers; each state writer has a clone.
 #[derive(Clone, Debug)]
 pub(super) struct HelperPool {
-    // Without capacity: what is sent has been taken, by one that was waiting for it.
+    // Without capacity: an offer that was sent has been received by a writer that waited for it.
     ask: Sender<WorkOffer>,
     calls: Receiver<WorkOffer>,
 }
 
-/// Parts of a batch, for those who have time.
+/// The parts of a batch, offered to idle writers.
 #[derive(Debug)]
 pub(super) struct WorkOffer {
     parts: Receiver<Batch>,
     done: Sender<bool>,
 }
 
-/// Those who were asked.
+/// The writers that were asked to help with a batch.
 #[derive(Debug)]
 pub(super) struct Helpers {
     asked: usize,
@@ -38,13 +39,13 @@ impl HelperPool {
         HelperPool { ask, calls }
     }
 
-    /// What a writer without work listens to.
+    /// Returns the channel on which an idle writer waits for offers.
     pub(super) fn calls(&self) -> &Receiver<WorkOffer> {
         &self.calls
     }
 
-    /// Has `parts` done by `write`, which says whether it got through, and by every writer that has nothing to do. When it
-    /// returns, each part is done or a helper has it.
+    /// Writes `parts` by `write`, which returns whether it succeeded, with the help of every idle writer. When this
+    /// returns, each part is written or a helper has it.
     pub(super) fn share(&self, parts: Vec<Batch>, mut write: impl FnMut(Batch) -> bool) -> Helpers {
         let (fill, left) = bounded(parts.len());
         parts.into_iter().for_each(|part| fill.send(part).expect("there is room for all, and both ends are here"));
@@ -62,7 +63,7 @@ impl HelperPool {
 }
 
 impl WorkOffer {
-    /// Does parts by `write`, which says whether it got through, until none is left or `is_needed` elsewhere.
+    /// Writes parts by `write`, which returns whether it succeeded, until none is left or `is_needed` returns true.
     pub(super) fn answer(self, is_needed: impl Fn() -> bool, mut write: impl FnMut(Batch) -> bool) {
         let mut is_complete = true;
         while !is_needed()
@@ -70,16 +71,16 @@ impl WorkOffer {
         {
             is_complete &= write(part);
         }
-        // Who asked is waiting for it.
+        // The writer that asked waits for this.
         let _ = self.done.send(is_complete);
     }
 }
 
 impl Helpers {
-    /// Waits until every part is done. Whether all of them got through.
+    /// Waits until every part is written. Returns whether all of them were.
     pub(super) fn finish(self) -> bool {
         let all: Vec<bool> = self.done.iter().collect();
-        // One who panicked says nothing.
+        // A helper that panicked sends nothing.
         self.is_complete && all.len() == self.asked && all.into_iter().all(|is_complete| is_complete)
     }
 }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_work_is_asked_and_each_part_is_done_once() {
+    fn idle_threads_are_asked_and_each_part_is_done_once() {
         let exchange = HelperPool::new();
         thread::scope(|scope| {
             let helper = scope.spawn(|| {
@@ -127,7 +128,7 @@ mod tests {
                     own += 1;
                     true
                 });
-                // It may not have been waiting yet.
+                // The helper may not have been waiting yet.
                 if helpers.asked == 1 {
                     assert!(helpers.finish());
                     break own;
@@ -138,7 +139,7 @@ mod tests {
         });
     }
 
-    /// What comes of one part that a helper was asked for, and whether it is left.
+    /// Returns whether one part that a helper was asked for was written, and whether it is left.
     fn answered(answer: impl FnOnce(WorkOffer)) -> (bool, bool) {
         let (fill, left) = bounded(1);
         let (done, ends) = unbounded();

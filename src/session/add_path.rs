@@ -1,9 +1,9 @@
-//! What the messages of a router have shown of path identifiers, for each peer, RIB and family. Pure.
+//! Evidence from a router's messages about path identifiers, for each peer, RIB and family. Pure.
 //!
 //! Some NLRI can be read with and without path identifiers (RFC 7911): 198.51.100.0/25 with identifiers is 0.0.0.0/0
-//! without. Messages that only one reading fits are evidence, the newest counts, and it decides those that both fit.
-//! Evidence of an earlier BGP session decides too, but until this one has shown something the messages that it decided are
-//! kept: when they turn out to have been read the wrong way, they are read again.
+//! without. A message that fits only one reading is evidence; the newest evidence counts, and it decides how ambiguous
+//! messages are read. Evidence from an earlier BGP session decides too, but until the current one has shown something,
+//! the messages decided that way are kept: if they turn out to have been misread, they are read again.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,37 +18,38 @@ use crate::wire::bgp::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::PeerKey;
 
-/// So many NLRI are kept of a peer, RIB and family.
+/// The most NLRI that are kept for a peer, RIB and family.
 pub const KEPT_NLRI_MAX: usize = 10_000;
 
-/// The bytes of a peer, RIB and family that are kept at most: 10,000 messages of one route and 400 octets each.
+/// The most bytes that are kept for a peer, RIB and family: 10,000 messages of one route and 400 octets each.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
-/// The bytes that one session keeps at most, for all peers together.
+/// The most bytes that one session keeps, for all peers together.
 const KEPT_BYTES_OF_ALL_MAX: usize = 32 << 20;
 
-/// What is stored of a peer and RIB changes so often in one session at most: some write both ways, in turns.
+/// The most times that the stored record of a peer and RIB changes in one session: some routers alternate between both
+/// encodings.
 const CHANGES_MAX: usize = 64;
 
-/// So many peers and RIBs are known; nothing is remembered of further ones.
+/// The most peers and RIBs that are tracked; nothing is remembered for further ones.
 const KNOWN_MAX: usize = 131_072;
 
-/// What one session, with what is stored from earlier ones, knows of path identifiers.
+/// The evidence of one session about path identifiers, with the stored evidence from earlier sessions.
 #[derive(Debug, Default)]
 pub struct Evidence {
     places: HashMap<PeerId, SmallVec<[(View, usize); 2]>>,
     known: Vec<Known>,
-    /// The one asked for last: a dump names the same peer a million times.
+    /// The entry found last: a dump names the same peer a million times.
     last: Option<(Of, usize)>,
-    /// How often something has been learned.
+    /// Incremented with each change of the evidence.
     revision: u64,
-    /// What is stored of peers and RIBs that this session has not met.
+    /// Stored evidence for peers and RIBs that this session has not met yet.
     remembered: HashMap<AddPathPlace, Vec<(AfiSafi, Remembered)>>,
-    /// What is kept, in bytes.
+    /// Size of the kept messages, bytes.
     bytes: usize,
 }
 
-/// Whose messages: a peer's or Loc-RIB instance's, of one of its RIBs.
+/// The origin of a message: one RIB of a peer or Loc-RIB instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Of {
     /// The peer or instance.
@@ -58,7 +59,7 @@ pub struct Of {
 }
 
 impl Of {
-    /// What it is called where it is stored.
+    /// Returns its key in the database.
     fn place(&self) -> AddPathPlace {
         let PeerId { kind, address, asn, bgp_id } = self.peer;
         let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -77,71 +78,71 @@ impl From<&RibSource> for Of {
     }
 }
 
-/// What is stored of one peer, RIB and family.
+/// The stored evidence for one peer, RIB and family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// How its messages are written.
+    /// The encoding of its messages, as they have shown it.
     pub shown: AddPath,
-    /// What the capabilities said then.
+    /// The encoding that the capabilities implied at that time.
     pub announced: AddPath,
-    /// Whether a session was closed once to have its routes read anew.
+    /// True if a session was closed once so that the router would send these routes again.
     pub is_closed_once: bool,
 }
 
-/// What is known of one peer and RIB.
+/// The evidence for one peer and RIB.
 #[derive(Debug, Default)]
 struct Known {
-    /// What decides.
+    /// The encoding that decides for each family.
     seen: AddPathSeen,
-    /// The families that this BGP session has shown.
+    /// The families for which the current BGP session has shown the encoding.
     fresh: AddPathFamilies,
-    /// What its capabilities said when they were last asked.
+    /// The families with Add-Path by the capabilities, as of the last call.
     negotiated: AddPathFamilies,
-    /// What is stored.
+    /// The stored evidence.
     stored: HashMap<AfiSafi, Remembered>,
-    /// How often that has changed in this session.
+    /// Number of changes to `stored` in this session.
     changes: usize,
     kept: HashMap<AfiSafi, Kept>,
 }
 
-/// The messages of one peer, RIB and family that may have been read the wrong way, in their order.
+/// The messages of one peer, RIB and family that may have been misread, in their order.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// The messages.
     pub messages: Vec<KeptMessage>,
-    /// How many NLRI of the family they have.
+    /// Number of NLRI of the family in them.
     nlri: usize,
     bytes: usize,
-    /// Whether there were more than may be kept.
+    /// True if there were more messages than may be kept.
     pub is_over: bool,
 }
 
-/// One of them.
+/// One kept message.
 #[derive(Debug)]
 pub struct KeptMessage {
     /// The BMP message.
     pub bytes: Box<[u8]>,
     /// When it was read.
     pub received_at: Timestamp,
-    /// How it was read, for what was not ambiguous.
+    /// The context that it was decoded with, for everything that was not ambiguous.
     pub context: DecodeContext,
     /// The reading that was used.
     pub used: AddPath,
 }
 
-/// What a message has shown that was not known.
+/// New evidence from one message.
 #[derive(Debug)]
 pub struct News {
     /// The family.
     pub family: AfiSafi,
-    /// What was read the other way before.
+    /// The kept messages that were misread, if any.
     pub wrong: Option<Kept>,
-    /// What is to be stored, if that changes.
+    /// The record to store, if it has changed.
     pub remember: Option<Remembered>,
 }
 
 impl Evidence {
-    /// Takes in what is stored from earlier sessions.
+    /// Loads the evidence stored by earlier sessions.
     pub fn remember(&mut self, stored: Vec<AddPathRecord>) {
         self.revision += 1;
         let reading = |has_ids| if has_ids { AddPath::WithPathIds } else { AddPath::Plain };
@@ -151,13 +152,13 @@ impl Evidence {
         }
     }
 
-    /// As long as it is the same, [`context`](Evidence::context) says the same of a peer and RIB.
+    /// While this value is unchanged, [`context`](Evidence::context) returns the same for a peer and RIB.
     #[inline]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// How messages are to be read: `negotiated`, with what is known of others.
+    /// Returns the context to decode messages with: `negotiated`, completed with the evidence.
     pub fn context(&mut self, of: Of, negotiated: DecodeContext) -> DecodeContext {
         let Some(place) = self.place(of) else { return negotiated };
         let known = &self.known[place];
@@ -168,8 +169,8 @@ impl Evidence {
         DecodeContext { add_path_seen: known.seen, add_path_settled, ..negotiated }
     }
 
-    /// Whether a message that has `shown` this, with NLRI of the `ambiguous` families that both readings fit, teaches nothing
-    /// and need not be kept. Almost every one.
+    /// Returns true if a message teaches nothing and need not be kept, as almost every one. The message has `shown`
+    /// this, and both readings fit its NLRI of the `ambiguous` families.
     #[inline]
     pub fn is_settled(
         &mut self,
@@ -189,8 +190,9 @@ impl Evidence {
             && known.fresh.includes(ambiguous.families())
     }
 
-    /// Takes in what a message has shown, of which `announced` was to be expected. `negotiated` is what the capabilities say
-    /// now: where they have changed, what was shown before is of an earlier BGP session.
+    /// Records what a message has `shown` where `announced` was expected, and returns what is new. `negotiated` is what
+    /// the capabilities imply now: for a family where that has changed, earlier evidence belongs to an earlier BGP
+    /// session.
     pub fn learn(
         &mut self,
         of: Of,
@@ -219,7 +221,7 @@ impl Evidence {
                 announced,
                 is_closed_once: stored.is_some_and(|stored| stored.is_closed_once),
             };
-            // What is as announced need not be remembered, unless something else is.
+            // A family that is encoded as announced need not be stored, unless something else is stored.
             let is_news = stored.map_or(reading != announced, |stored| stored != now);
             let remember = (is_news && known.changes < CHANGES_MAX).then_some(now);
             if remember.is_some() {
@@ -233,7 +235,7 @@ impl Evidence {
         news
     }
 
-    /// Whether nothing that this BGP session has shown decides how NLRI of this family are read.
+    /// Returns true if the current BGP session has shown nothing that decides how NLRI of this family are read.
     pub fn is_open(&mut self, of: Of, negotiated: AddPathFamilies, family: AfiSafi) -> bool {
         let Some(place) = self.place(of) else { return false };
         self.revision += 1;
@@ -241,7 +243,7 @@ impl Evidence {
         !self.known[place].fresh.contains(family)
     }
 
-    /// Keeps a message, with so many NLRI of this family that both readings fit, until one shows how they are to be read.
+    /// Keeps a message with `nlri` ambiguous NLRI of this family until another message shows how they are to be read.
     pub fn keep(&mut self, of: Of, family: AfiSafi, nlri: usize, message: impl FnOnce() -> KeptMessage) {
         let Some(place) = self.place(of) else { return };
         let kept = self.known[place].kept.entry(family).or_default();
@@ -263,15 +265,15 @@ impl Evidence {
         kept.messages.push(message);
     }
 
-    /// A session is about to be closed to have the routes of this family read anew: what is to be stored so that it
-    /// happens once. `None`: it has happened.
+    /// Marks that a session is about to be closed to have the routes of this family sent again. Returns the record to
+    /// store so that this happens only once; `None` if it has happened already.
     pub fn close_once(&mut self, of: Of, family: AfiSafi) -> Option<Remembered> {
         let place = self.find(of)?;
         let stored = self.known[place].stored.get_mut(&family)?;
         if std::mem::replace(&mut stored.is_closed_once, true) { None } else { Some(*stored) }
     }
 
-    /// The peer is down: its routes are gone, and what its messages have shown is of an earlier BGP session.
+    /// Handles a peer that goes down: its routes are gone, and its evidence now belongs to an earlier BGP session.
     pub fn down(&mut self, peer: &PeerId) {
         self.revision += 1;
         for (_, place) in self.places.get(peer).into_iter().flatten() {
@@ -314,7 +316,7 @@ impl Evidence {
 }
 
 impl Remembered {
-    /// The row that says so.
+    /// Returns the row that stores this evidence.
     pub fn record(self, of: &Of, family: AfiSafi) -> AddPathRecord {
         AddPathRecord {
             place: of.place(),
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_against_the_reading_used_gives_back_what_was_kept() {
+    fn evidence_against_the_reading_returns_kept_messages() {
         use AddPath::{Plain, WithPathIds};
         let (of, ids) = (of(Policy::Pre), families(&[V4]));
         let mut evidence = Evidence::default();
@@ -377,20 +379,20 @@ mod tests {
         assert_eq!((news.len(), kept.messages.len(), kept.is_over, evidence.bytes), (1, 2, false, 0));
         let remember = Remembered { shown: Plain, announced: WithPathIds, is_closed_once: false };
         assert_eq!(news[0].remember, Some(remember));
-        // Known from now on: such messages teach nothing, and what both readings fit is decided.
+        // Known from now on: such messages teach nothing, and ambiguous NLRI are decided.
         assert!(evidence.is_settled(of, ids, shown(Plain), AddPathSeen::default()));
         assert!(evidence.is_settled(of, ids, AddPathSeen::default(), shown(Plain)) && !evidence.is_open(of, ids, V4));
         assert_eq!(evidence.context(of, DecodeContext::default()).add_path_seen, shown(Plain));
-        // The newest counts, and nothing that was decided before is read again.
+        // The newest evidence counts, and nothing that was decided before is read again.
         let news = evidence.learn(of, ids, ids, shown(WithPathIds));
         assert!(news[0].wrong.is_none() && news[0].remember.is_some());
         assert_eq!(evidence.context(of, DecodeContext::default()).add_path_seen, shown(WithPathIds));
-        // Another RIB of the peer is another matter.
+        // Evidence for one RIB of a peer does not decide for another.
         assert!(evidence.is_open(super::tests::of(Policy::Post), ids, V4));
     }
 
     #[test]
-    fn what_is_shown_for_the_reading_used_drops_what_was_kept() {
+    fn evidence_for_the_reading_drops_kept_messages() {
         let (of, none) = (of(Policy::Pre), AddPathFamilies::default());
         let mut evidence = Evidence::default();
         evidence.keep(of, V4, 1, || message(AddPath::Plain, 9));
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_of_an_earlier_bgp_session_decides_and_is_doubted() {
+    fn earlier_evidence_decides_and_can_be_revised() {
         use AddPath::{Plain, WithPathIds};
         let (of, ids) = (of(Policy::Pre), families(&[V4]));
         let remembered = Remembered { shown: Plain, announced: WithPathIds, is_closed_once: false };
@@ -411,7 +413,7 @@ mod tests {
         let news = evidence.learn(of, ids, ids, shown(WithPathIds));
         assert!(news[0].wrong.is_some());
         assert_eq!(news[0].remember, Some(Remembered { shown: WithPathIds, ..remembered }));
-        // A Peer Down ends the BGP session, other capabilities show that there is another one.
+        // A Peer Down ends the BGP session; changed capabilities show that there is a new one.
         evidence.keep(of, V4, 1, || message(WithPathIds, 9));
         evidence.down(&of.peer);
         assert!(evidence.is_open(of, ids, V4) && evidence.bytes == 0);
@@ -438,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn who_writes_both_ways_in_turns_is_not_stored_for_ever() {
+    fn stored_changes_of_an_alternating_peer_are_bounded() {
         let (of, none) = (of(Policy::Pre), AddPathFamilies::default());
         let mut evidence = Evidence::default();
         let readings = [AddPath::WithPathIds, AddPath::Plain].into_iter().cycle().take(10 * CHANGES_MAX);

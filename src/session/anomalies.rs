@@ -1,4 +1,4 @@
-//! Where a session's messages are not as they should be: counted, and logged once a session for each kind.
+//! Anomalies in a session's messages: each is counted, and each kind is logged once per session.
 
 use log::{Level, log};
 
@@ -19,13 +19,13 @@ impl Session {
         ]);
     }
 
-    /// Counts what has to be done to the texts of a message to store them; those of type `key` are part of a key.
+    /// Counts texts of a message that had to be changed to be stored; those of type `key` are part of a key.
     pub(super) fn odd_information(&mut self, information: &[Information<'_>], key: u16) {
         let text = |tlv: &Information<'_>| if tlv.type_code == key { tlv.key() } else { tlv.note() };
         self.odd_texts(&information.iter().map(text).collect::<Vec<_>>());
     }
 
-    /// Counts what had to be done to texts to store them.
+    /// Counts texts that had to be changed to be stored.
     pub(super) fn odd_texts(&mut self, texts: &[Text]) {
         self.note_anomalies([
             (texts.iter().any(Text::was_replaced), Anomaly::TextReplaced),
@@ -33,12 +33,12 @@ impl Session {
         ]);
     }
 
-    /// Counts those that were met.
+    /// Counts the anomalies whose flag is set.
     pub(super) fn note_anomalies<const N: usize>(&mut self, kinds: [(bool, Anomaly); N]) {
         kinds.into_iter().filter(|(met, _)| *met).for_each(|(_, anomaly)| self.note_anomaly(anomaly));
     }
 
-    /// Counts one; whether it is the session's first of its kind.
+    /// Counts one anomaly; returns true if it is the session's first of its kind.
     pub(super) fn count(&mut self, anomaly: Anomaly) -> bool {
         if let Some(settled) = &self.settled {
             settled.meter.anomalies.count(anomaly.label());
@@ -46,7 +46,7 @@ impl Session {
         self.anomalies.count(anomaly)
     }
 
-    /// Counts so many of a kind.
+    /// Counts an anomaly `times` times.
     pub(super) fn odd_times(&mut self, anomaly: Anomaly, times: usize) {
         (0..times).for_each(|_| self.note_anomaly(anomaly));
     }
@@ -55,7 +55,7 @@ impl Session {
         if !self.count(anomaly) {
             return;
         }
-        // Routers that do everything right send such NLRI too: nobody has to act.
+        // Routers that work correctly send such NLRI too, so no action is needed.
         let level = if anomaly == Anomaly::AddPathAmbiguous { Level::Debug } else { Level::Warn };
         log!(level, "{}: {}", self.subject(), anomaly.meaning());
     }

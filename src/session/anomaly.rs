@@ -1,73 +1,74 @@
-//! Where a router contradicts itself or the standard: each kind counted under its own name, logged once a session.
+//! Contradictions within a router's messages or with the standards: each kind has its own counter and is logged once
+//! per session.
 
-/// One kind of router lie or leftover.
+/// One kind of deviation from the standards or from the router's own announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anomaly {
-    /// Add-Path was announced, the NLRI carry no path identifiers.
+    /// Add-Path was announced, but the NLRI carry no path identifiers.
     AddPathMissing,
     /// The NLRI carry path identifiers that were not announced.
     AddPathUnannounced,
-    /// NLRI can be read with and without path identifiers, and nothing that the session has shown decides.
+    /// NLRI that can be read with and without path identifiers, where no earlier message of the session decides.
     AddPathAmbiguous,
-    /// NLRI had been read the wrong way, with path identifiers or without.
+    /// NLRI had been misread, with path identifiers or without.
     AddPathReread,
-    /// The AS_PATH has another width than the OPENs and the per-peer header say.
+    /// The AS_PATH has another AS number width than the OPENs and the per-peer header indicate.
     AsWidthOther,
-    /// NLRI carry several labels, and the Multiple Labels Capability is not in both OPENs.
+    /// NLRI carry several labels, but the Multiple Labels Capability is not in both OPENs.
     LabelsUnannounced,
     /// Bytes follow the BGP message inside a Route Monitoring message.
     TrailingBytes,
-    /// An RFC 7606 action was taken.
+    /// Malformed path attributes were handled as RFC 7606 requires.
     AttributeErrors,
     /// A message was rejected; its bytes are kept.
     Rejected,
-    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination runs over its end.
+    /// The last TLV of an Initiation, Peer Up, Peer Down or Termination extends past its end.
     TlvCutShort,
-    /// A capability or optional parameter of an OPEN runs over its end.
+    /// A capability or optional parameter of an OPEN extends past its end.
     CapabilityCutShort,
-    /// A BMP message type that we do not know.
+    /// A BMP message type that the collector does not know.
     UnknownMessage,
-    /// Loc-RIB routes, which `STORED_RIBS` leaves out.
+    /// Loc-RIB routes, which `STORED_RIBS` excludes.
     LocRibNotStored,
-    /// Adj-RIB-In routes before policy, which it leaves out.
+    /// Pre-policy Adj-RIB-In routes, which `STORED_RIBS` excludes.
     AdjRibInPreNotStored,
-    /// Adj-RIB-In routes after policy, which it leaves out.
+    /// Post-policy Adj-RIB-In routes, which `STORED_RIBS` excludes.
     AdjRibInPostNotStored,
-    /// Adj-RIB-Out routes before policy, which it leaves out.
+    /// Pre-policy Adj-RIB-Out routes, which `STORED_RIBS` excludes.
     AdjRibOutPreNotStored,
-    /// Adj-RIB-Out routes after policy, which it leaves out.
+    /// Post-policy Adj-RIB-Out routes, which `STORED_RIBS` excludes.
     AdjRibOutPostNotStored,
-    /// Families other than IPv4 and IPv6 unicast.
+    /// Families other than unicast, labeled unicast and VPN of IPv4 and IPv6.
     FamilyNotStored,
-    /// Loc-RIB routes without a Loc-RIB Peer Up before them.
+    /// Loc-RIB routes without an earlier Loc-RIB Peer Up.
     LocRibWithoutPeerUp,
-    /// No Initiation came first.
+    /// The session did not begin with an Initiation.
     NoInitiation,
-    /// Text that is not UTF-8 or holds NUL.
+    /// Text that is not UTF-8 or contains NUL.
     TextReplaced,
-    /// Text that is longer than what is stored of it.
+    /// Text that is longer than the stored length.
     TextCut,
-    /// A Peer Up or per-peer header names another router identifier than the settled one.
+    /// A Peer Up or per-peer header names another router identifier than the session's.
     OtherIdentifier,
     /// The global Loc-RIB's per-peer header or an OPEN has identifier 0.0.0.0.
     ZeroIdentifier,
-    /// A further Peer Up for a peer that is up.
+    /// Another Peer Up for a peer that is up.
     RepeatedPeerUp,
     /// A Loc-RIB with the F flag set.
     FilteredLocRib,
-    /// An OPEN of a Peer Up that is a header alone, 19 octets.
+    /// An OPEN of a Peer Up that is only a header, 19 octets.
     DummyOpen,
-    /// A dump that fell silent without an End-of-RIB.
+    /// A dump that became idle without an End-of-RIB.
     EndOfRibMissing,
-    /// A further End-of-RIB of a table and family.
+    /// Another End-of-RIB of a table and family.
     EndOfRibRepeated,
-    /// TLVs of a version 4 message contradict each other in how they are numbered.
+    /// TLVs of a version 4 message are numbered inconsistently.
     TlvNumbering,
-    /// A TLV of a version 4 message that we do not know.
+    /// A TLV of a version 4 message that the collector does not know.
     TlvUnknown,
-    /// Sequence Numbers of version 4 messages are missing, or come again.
+    /// Sequence Numbers of version 4 messages are missing or repeated.
     SequenceHole,
-    /// A ROUTE-REFRESH where an UPDATE belongs, the markers of Enhanced Route Refresh among them.
+    /// A ROUTE-REFRESH in place of an UPDATE, including the markers of Enhanced Route Refresh.
     RouteRefresh,
 }
 
@@ -109,7 +110,7 @@ impl Anomaly {
         Anomaly::RouteRefresh,
     ];
 
-    /// Its name in metrics.
+    /// Returns its label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Anomaly::AddPathMissing => "add_path_missing",
@@ -148,7 +149,7 @@ impl Anomaly {
         }
     }
 
-    /// What the log says of it.
+    /// Returns its text in the log.
     pub fn meaning(self) -> &'static str {
         match self {
             Anomaly::AddPathMissing => "announced Add-Path, sends no path identifiers",
@@ -192,7 +193,7 @@ impl Anomaly {
     }
 }
 
-/// The counts of one session.
+/// The counts of one session, by kind.
 #[derive(Debug)]
 pub struct Anomalies {
     counts: [u64; Anomaly::ALL.len()],
@@ -205,19 +206,19 @@ impl Default for Anomalies {
 }
 
 impl Anomalies {
-    /// Counts one; whether it is the session's first of its kind.
+    /// Counts one anomaly; returns true if it is the session's first of its kind.
     pub fn count(&mut self, anomaly: Anomaly) -> bool {
         let count = &mut self.counts[anomaly as usize];
         *count += 1;
         *count == 1
     }
 
-    /// How often a kind was met.
+    /// Returns how many times a kind was met.
     pub fn of(&self, anomaly: Anomaly) -> u64 {
         self.counts[anomaly as usize]
     }
 
-    /// All that were met, in words, for the session's last line.
+    /// Returns all kinds that were met, in words, for the session's last log line.
     pub fn summary(&self) -> Option<String> {
         let met: Vec<String> = Anomaly::ALL
             .into_iter()

@@ -1,5 +1,5 @@
-//! How tables of a session begin, and how those of a VPN do: set by set, since a route reflector has one for each of thousands
-//! of route distinguishers.
+//! The start of tables in a session. VPN tables are started together, since a route reflector has one for each of
+//! thousands of route distinguishers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp};
 use crate::pipeline::{SessionEventKind, StateOp, StoredRoute, TableNameRecord};
 
 impl RouterTables {
-    /// A peer that is up has another BGP session: what it had is stale until it is said again.
+    /// Handles a new BGP session of a peer that is up: its routes are stale until they are announced again.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn restart(&mut self, peer: &PeerId) -> Result<(), SessionEnd> {
         self.completed.remove(peer);
         let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
@@ -40,12 +40,12 @@ impl RouterTables {
         Ok(())
     }
 
-    /// End-of-RIB of a VPN family: of the tables of all its route distinguishers, those that the session has not sent included,
-    /// which go, and those that begin later, which are complete from their start (RFC 4724 section 2). Whether it is the
-    /// first of any.
+    /// Handles an End-of-RIB of a VPN family (RFC 4724 section 2). It applies to the tables of all route
+    /// distinguishers: those that the session has not sent are removed, and those that begin later are complete from
+    /// their start. Returns true if it is the first End-of-RIB for any of them.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn end_of_vpn_rib(&mut self, source: &RibSource, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
         self.begin_held(source, afi)?;
         let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, TableKind::Vpn(_));
@@ -55,7 +55,8 @@ impl RouterTables {
         let mut gone = BTreeSet::new();
         for key in &keys {
             let is_sent = self.tables[key].is_heard;
-            // The distinguisher's table of the other family has the same name, and goes or stays with this one.
+            // The distinguisher's table of the other family has the same name, and is kept or removed together with
+            // this one.
             let other = TableKey { afi: if afi == Afi::Ipv4 { Afi::Ipv6 } else { Afi::Ipv4 }, ..key.clone() };
             if is_sent || self.tables.contains_key(&other) || self.held.contains(&other) {
                 is_first |= self.complete(key, received_at)?;
@@ -80,7 +81,7 @@ impl RouterTables {
         Ok(is_first)
     }
 
-    /// Begins the VPN tables of a family that the database has and the session has not sent, all at once.
+    /// Begins all VPN tables of a family that the database has and the session has not sent, in one request.
     fn begin_held(&mut self, source: &RibSource, afi: Afi) -> Result<(), SessionEnd> {
         let all: Vec<(TableKey, Origin)> =
             self.held_vpn(source, afi).map(|(key, of)| (key.clone(), of.clone())).collect();
@@ -102,7 +103,7 @@ impl RouterTables {
         Ok(())
     }
 
-    /// The VPN tables of this family that the session has not begun.
+    /// Returns the VPN tables of this family that the session has not begun.
     fn held_vpn<'a>(&'a self, source: &RibSource, afi: Afi) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
         let view = source.view;
         let is_meant = move |key: &TableKey, of: &Origin| {
@@ -117,8 +118,8 @@ impl RouterTables {
         Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker: source.speaker })
     }
 
-    /// The table's key, begun if it is not yet: its `session_start_time` is committed and what is stored of it loaded.
-    /// `None`: there is no room for it.
+    /// Returns the table's key and begins the table if necessary: its `session_start_time` is committed and its stored
+    /// routes are loaded. `None` if there is no room for it.
     pub(super) fn table(
         &mut self,
         source: &RibSource,
@@ -137,7 +138,7 @@ impl RouterTables {
         let (peer, part) = (source.peer, slot.part);
         let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
         let is_stored = self.held.contains(&key) || self.expired.remove(&key) || self.is_shared;
-        // A VPN has thousands of tables: what is stored of all of them is asked for with the first.
+        // A VPN has thousands of tables: the stored routes of all of them are requested with the first.
         let mut beside = Vec::new();
         if is_stored && matches!(part, TableKind::Vpn(_)) && !self.loaded.contains_key(&key) {
             let of_both = [Afi::Ipv4, Afi::Ipv6].into_iter().flat_map(|afi| self.held_vpn(source, afi));
@@ -148,7 +149,7 @@ impl RouterTables {
         Ok(Some(key))
     }
 
-    /// Whether there is room for another table; said once of each family where there is none.
+    /// Returns true if there is room for another table; a lack of room is logged once per family.
     fn has_room(&mut self, family: AfiSafi) -> Result<bool, SessionEnd> {
         if self.tables.len() < self.tables_max {
             return Ok(true);
@@ -163,7 +164,7 @@ impl RouterTables {
         Ok(false)
     }
 
-    /// Begins a table that is not begun, of which something may be stored or nothing is.
+    /// Begins a table that has not begun; `may_be_stored` is false if the database certainly has no routes of it.
     fn start(
         &mut self,
         key: TableKey,
@@ -186,8 +187,8 @@ impl RouterTables {
         self.start_other_families(&key, table, &origin)
     }
 
-    /// A table goes on in the families that are stored of it, whether or not they are heard of again: what of it is stale at
-    /// the end of the stale time goes route by route, because the table as a whole is there.
+    /// Continues a table in the other families that are stored, even if the router does not send them again: the table
+    /// as a whole exists, so its stale routes are removed one by one at the end of the stale time.
     fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &Origin) -> Result<(), SessionEnd> {
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let other = TableKey { afi, ..key.clone() };
@@ -198,7 +199,7 @@ impl RouterTables {
         Ok(())
     }
 
-    /// Asks what is stored of tables that do not begin yet, all at once.
+    /// Loads the stored routes of tables that do not begin yet, in one request.
     fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<(), SessionEnd> {
         if tables.is_empty() {
             return Ok(());
@@ -212,7 +213,7 @@ impl RouterTables {
         Ok(())
     }
 
-    /// Begins tables and waits for what is stored of them.
+    /// Begins tables and waits for their stored routes.
     fn ask(
         &mut self,
         tables: Vec<Arc<Table>>,
@@ -227,12 +228,12 @@ impl RouterTables {
         Ok(answer)
     }
 
-    /// Has names of tables stored that have just begun.
+    /// Stores the names of tables that have just begun.
     fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
         if names.is_empty() { Ok(()) } else { self.outbox.op(StateOp::TableNames(names)) }
     }
 
-    /// What has to be remembered of a table's name, unless that is remembered already.
+    /// Returns the names to store for a table; none if they are stored already.
     fn names(&mut self, key: &TableKey, origin: &Origin) -> Vec<TableNameRecord> {
         let rib = key.view.kind();
         let mut names = Vec::new();
@@ -240,7 +241,7 @@ impl RouterTables {
             return names;
         }
         names.push(peer_records::table_name(rib, origin, &key.name));
-        // What tells a peer apart that has no unicast table of its own.
+        // The unicast name is stored too: it distinguishes a peer that has no unicast table of its own.
         let unicast = Origin { part: TableKind::Unicast, ..origin.clone() };
         if origin.part != TableKind::Unicast && self.named.as_ref() != Some(&(rib, unicast.clone())) {
             names.push(peer_records::table_name(rib, &unicast, &unicast.unicast));
@@ -251,14 +252,14 @@ impl RouterTables {
 
     fn insert(&mut self, key: TableKey, table: &Arc<Table>, origin: Origin, stored: &[StoredRoute]) {
         info!("{table}: dump begins, {} routes stored", stored.len());
-        // A removal takes the row with it: where there is none, no event of the table counts.
+        // Removing a table also removes its row: if there is none, no event of the table counts.
         let has_past = self.held.contains(&key) || !stored.is_empty();
         self.held.remove(&key);
         let mut dump = SyncState::Expected { since: self.idle };
         let mut rib = Rib::stored(key.afi, stored);
         let mut is_heard = false;
         if let Some(is_over) = self.standing.table_begun(mark(&key)) {
-            // Part of the dump was applied by an earlier process: what this one does not see is not stale.
+            // Part of the dump was applied by an earlier process: routes that this process does not see are not stale.
             rib.confirm_all();
             is_heard = true;
             dump = if is_over { SyncState::Over } else { SyncState::Running { since: self.idle } };
@@ -286,13 +287,13 @@ impl RouterTables {
         self.tables.insert(key, begun);
     }
 
-    /// Whether the End-of-RIB of a table that begins has come already, with that of its family.
+    /// Returns true if the End-of-RIB of the table's family arrived before the table began.
     pub(super) fn is_complete(&self, key: &TableKey, table: &RibTable) -> bool {
         let completed = self.completed.get(&table.origin.peer);
         completed.is_some_and(|families| families.contains(&(key.view, table.family())))
     }
 
-    /// Why a command had no answer.
+    /// Returns the reason why a command had no answer.
     fn no_answer(&self) -> SessionEnd {
         let owner = self.outbox.owner();
         match owner.refusal() {

@@ -1,4 +1,5 @@
-//! What the OPENs of one peer announce, merged over its Peer Ups, and what of it is in use on the session.
+//! The capabilities that the OPENs of one peer announce, merged over its Peer Ups, and the encodings that are in use as
+//! a result.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +9,13 @@ use crate::wire::bgp::labels::MultipleLabels;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 use crate::wire::bmp::peer::AsWidth;
 
-/// How the NLRI of each RIB are written, and AS numbers. Settled at a Peer Up, because every UPDATE asks.
+/// The encoding of each RIB's NLRI, and of AS numbers. Computed at a Peer Up, because every UPDATE needs it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InUse {
     pub adj_rib_in: NlriForm,
     pub adj_rib_out: NlriForm,
     pub loc_rib: NlriForm,
-    /// Of the AS numbers in both Adj-RIBs, where the OPENs settle it.
+    /// Width of the AS numbers in both Adj-RIBs, where the OPENs determine it.
     pub as_width: Option<AsWidth>,
 }
 
@@ -26,9 +27,12 @@ pub(super) struct NlriForm {
 }
 
 impl InUse {
-    /// Several labels take the capability in both OPENs (RFC 8277 section 2); how many is up to who receives the routes, and
-    /// those of a Loc-RIB nobody does. AS numbers have two octets where a side lacks the capability for four (RFC 6793
-    /// section 4.2), whatever the A flag says; a Loc-RIB's have four (RFC 9069 section 4.2), its OPENs are made up.
+    /// Returns the encodings that result from the OPENs of both sides.
+    ///
+    /// Several labels require the capability in both OPENs (RFC 8277 section 2). The receiver of the routes limits
+    /// their number; those of a Loc-RIB have no receiver, so no limit. AS numbers have two octets where a side lacks
+    /// the capability for four (RFC 6793 section 4.2), regardless of the A flag; those of a Loc-RIB have four (RFC 9069
+    /// section 4.2), because its OPENs are fabricated.
     pub fn of(sent: &Capabilities, received: &Capabilities) -> InUse {
         let all = [&sent.send, &sent.receive, &received.send, &received.receive];
         InUse {
@@ -49,14 +53,14 @@ impl InUse {
     }
 }
 
-/// What one side's OPENs announced.
+/// The capabilities that one side's OPENs announced.
 #[derive(Debug, Default)]
 pub(super) struct Capabilities {
     pub families: BTreeSet<AfiSafi>,
     send: BTreeSet<AfiSafi>,
     receive: BTreeSet<AfiSafi>,
     pub labels: MultipleLabels,
-    /// An OPEN was there and could be read to its end: what it does not announce, this side has not.
+    /// True if an OPEN was present and readable to its end: this side lacks the capabilities that are not in it.
     is_known: bool,
     four_octet_as: bool,
 }

@@ -1,4 +1,4 @@
-//! One UPDATE as changes of stored tables. Pure: no channel, no clock.
+//! One UPDATE as changes to stored tables. Pure: no channel, no clock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,28 +13,29 @@ use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
 use crate::wire::bmp::peer::Rd;
 
-/// What one UPDATE does to the tables that are stored: first the withdrawals, then the announcements.
+/// The changes of one UPDATE to the stored tables: first the withdrawals, then the announcements.
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
-    /// Routes that go.
+    /// Withdrawn routes.
     pub withdrawn: SmallVec<[(FamilyTable, Prefixes<'a>); 1]>,
-    /// Routes that come, in the order of the message within each table.
+    /// Announced routes, in the order of the message within each table.
     pub announced: SmallVec<[(FamilyTable, NewRoutes<'a>); 1]>,
-    /// Families that have no table, one entry for each field of the UPDATE that carried one.
+    /// Families that are not stored, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
 }
 
 /// Routes that one UPDATE announces in one table.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NewRoutes<'a> {
-    /// All with the same columns.
+    /// All routes have the same columns.
     Alike(EncodedRoute, Prefixes<'a>),
-    /// Each with labels of its own. A later one of a key replaces an earlier one (RFC 4271 section 3.1), and history has both.
+    /// Each route has its own labels. A later route replaces an earlier one with the same key (RFC 4271 section 3.1);
+    /// history has both.
     Each(Vec<(Nlri, EncodedRoute)>),
 }
 
 impl NewRoutes<'_> {
-    /// How many there are.
+    /// Returns the number of routes.
     pub fn len(&self) -> usize {
         match self {
             NewRoutes::Alike(_, nlri) => nlri.len(),
@@ -42,12 +43,12 @@ impl NewRoutes<'_> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no routes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Gives each of their keys, in order.
+    /// Calls `take` with the key of each route, in order.
     pub fn for_each_key(&self, mut take: impl FnMut(Nlri)) {
         match self {
             NewRoutes::Alike(_, nlri) => nlri.iter().for_each(take),
@@ -62,19 +63,19 @@ impl NewRoutes<'_> {
     }
 }
 
-/// Which of the tables of a Loc-RIB instance, or of a peer's view, a route is in.
+/// The table that a route is in, among those of a Loc-RIB instance or of a peer's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FamilyTable {
     /// The `afi` column.
     pub afi: Afi,
-    /// What it is told apart by in the table's name.
+    /// The SAFI, and the route distinguisher for VPN, which the suffix of the table's name shows.
     pub part: TableKind,
 }
 
-/// The families that have tables of their own, told apart by the end of `table_name`.
+/// The kinds of tables, distinguished by the suffix of `table_name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TableKind {
-    /// SAFI 1: the name as it is.
+    /// SAFI 1: the name without a suffix.
     Unicast,
     /// SAFI 4 (RFC 8277): `|labelled`.
     Labeled,
@@ -83,7 +84,7 @@ pub enum TableKind {
 }
 
 impl TableKind {
-    /// The SAFI of its routes.
+    /// Returns the SAFI of its routes.
     pub fn safi(self) -> u8 {
         match self {
             TableKind::Unicast => 1,
@@ -94,12 +95,12 @@ impl TableKind {
 }
 
 impl FamilyTable {
-    /// Unicast of this family.
+    /// Returns the unicast table of this family.
     pub fn unicast(afi: Afi) -> FamilyTable {
         FamilyTable { afi, part: TableKind::Unicast }
     }
 
-    /// The route distinguisher, for VPN.
+    /// Returns the route distinguisher of a VPN table.
     pub fn rd(self) -> Option<Rd> {
         match self.part {
             TableKind::Unicast | TableKind::Labeled => None,
@@ -107,12 +108,12 @@ impl FamilyTable {
         }
     }
 
-    /// The family.
+    /// Returns the family.
     pub fn family(self) -> AfiSafi {
         AfiSafi { safi: self.part.safi(), ..self.afi.into() }
     }
 
-    /// The `table_name`, if that of the unicast table is `base`.
+    /// Returns the `table_name`, where `base` is that of the unicast table.
     pub fn name(self, base: Arc<str>) -> Arc<str> {
         match self.part {
             TableKind::Unicast => base,
@@ -122,22 +123,22 @@ impl FamilyTable {
     }
 }
 
-/// Whether path identifiers are part of a route's key.
+/// The handling of path identifiers in a route's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathIds {
-    /// As RFC 7911 means them.
+    /// They are part of the key, as in RFC 7911.
     Keyed,
-    /// Dropped: the router sends one path per prefix under ever new identifiers.
+    /// They are dropped: the router sends one path per prefix and keeps changing its identifier.
     Ignored,
 }
 
 impl<'a> Changes<'a> {
-    /// The changes that `routes` makes.
+    /// Returns the changes that `routes` makes.
     ///
     /// A prefix that one UPDATE both withdraws and announces is announced (RFC 4271 section 4.3).
     #[inline]
     pub fn of(routes: &Routes<'a>, path_ids: PathIds) -> Changes<'a> {
-        // Filled where they stay: they are several hundred octets.
+        // Filled in place, because they are several hundred octets.
         let mut changes = Changes::default();
         changes.fill(routes, path_ids);
         changes
@@ -186,7 +187,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// The tables that this UPDATE has stored routes of.
+    /// Returns the tables whose stored routes this UPDATE changes.
     pub fn slots(&self) -> impl Iterator<Item = FamilyTable> {
         self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, _)| *slot))
     }
@@ -217,7 +218,7 @@ impl PathIds {
     }
 }
 
-/// The routes of each table in the order of the message.
+/// Returns the routes of each table, in the order of the message.
 fn by_slot(all: &[LabeledNlri]) -> Vec<(FamilyTable, Vec<&LabeledNlri>)> {
     let slot = |route: &LabeledNlri| {
         let part = route.rd.map_or(TableKind::Labeled, TableKind::Vpn);
@@ -237,7 +238,8 @@ fn by_slot(all: &[LabeledNlri]) -> Vec<(FamilyTable, Vec<&LabeledNlri>)> {
     groups
 }
 
-/// The routes of one table with their columns. Neighbors in the message mostly have the same labels, and share all then.
+/// Returns the routes of one table with their columns. Consecutive routes in the message mostly have the same labels,
+/// and then share everything.
 fn encoded(
     slot: FamilyTable,
     all: &[&LabeledNlri],
@@ -287,7 +289,7 @@ mod tests {
         }
     }
 
-    /// First octet and `attrs` of labeled routes, in order.
+    /// Returns the first octet and `attrs` of labeled routes, in order.
     fn each(changes: &Changes<'_>, at: usize) -> Vec<(u8, String)> {
         let NewRoutes::Each(all) = &changes.announced[at].1 else { panic!("{:?}", changes.announced[at]) };
         let attrs = |route: &EncodedRoute| {
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_is_not_withdrawn_by_the_same_update() {
+    fn an_update_does_not_withdraw_what_it_announces() {
         let changes = Changes::of(&routes(vec![nlri(10, None), nlri(11, None)], vec![nlri(10, None)]), PathIds::Keyed);
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
         assert_eq!(changes.withdrawn[..], [(FamilyTable::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
@@ -348,13 +350,13 @@ mod tests {
         let attrs = |labels| format!(r#"{{"rd": "0:65000:7", "labels": [{labels}]}}"#);
         assert_eq!(each(&changes, 1), [(10, attrs("16")), (11, attrs("17")), (12, attrs("16"))]);
         assert_eq!(each(&changes, 2), [(10, r#"{"labels": [3, 4]}"#.to_owned())]);
-        // 10.0.0.0/8 is announced by the same UPDATE, in the same table.
+        // The same UPDATE announces 10.0.0.0/8 in the same table.
         let (slot, gone) = changes.withdrawn.last().unwrap();
         assert_eq!((slot.rd(), gone.iter().collect::<Vec<_>>()), (Some(rd), vec![nlri(13, None)]));
     }
 
     #[test]
-    fn labels_keep_the_order_of_the_message_and_share_the_attributes() {
+    fn labels_keep_message_order_and_share_attributes() {
         let one = |octet, labels: &[u32]| LabeledNlri { nlri: nlri(octet, None), rd: None, labels: labels.into() };
         let mut routes = routes(vec![], vec![]);
         let all = vec![one(10, &[200]), one(11, &[7]), one(10, &[3]), one(10, &[200])];
@@ -374,7 +376,7 @@ mod tests {
         assert!(all.iter().all(|(_, route)| route.own_size() < 200 && route.size() > 40_000));
         assert_eq!(all[0].1, all[3].1);
         for (_, route) in all {
-            // As the database gives it back.
+            // The columns as the database returns them.
             assert_eq!(*route, EncodedRoute::from_columns(&route.columns()));
         }
     }

@@ -1,4 +1,5 @@
-//! One connection: shared by its own thread, by those that may have to end it, and by newer sessions of its router.
+//! One connection: shared by its own thread, by the threads that may have to end it, and by newer sessions of its
+//! router.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -15,32 +16,33 @@ use super::held::Origin;
 use super::peers::PeerId;
 use crate::model::TableKey;
 
-/// How long a session whose router has come back may go on reading.
+/// The longest time that a session may keep reading after its router has reconnected.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(10);
 
-/// A session that was given nothing for so long has been given all that its router had sent.
+/// A session that received nothing for this long has received everything that its router had sent.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// How long a session that goes on after a chunk waits for one that wants a peer of it.
+/// The longest time that a session waits before its next chunk for a newer session that wants one of its peers.
 const YIELD_MAX: Duration = Duration::from_secs(1);
 
-/// A dead peer is found after 60 s + 6 times 10 s of silence on the wire.
+/// A dead router is detected after 60 s + 6 times 10 s of silence on the wire.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 6);
 
-/// The same while a newer session claims the router.
+/// The same while a newer session claims the router: 1 s + 5 times 1 s.
 const PROBE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(1), 5);
 
-/// How long a probe takes at most.
+/// The longest duration of a probe.
 pub const PROBE_MAX: Duration = Duration::from_secs(10);
 
-/// The kernel counts in steps of some milliseconds.
+/// The tolerance when a probe is evaluated: the kernel counts in steps of some milliseconds.
 const PROBE_GRAIN: Duration = Duration::from_millis(50);
 
-/// `TCP_ESTABLISHED` of `include/net/tcp_states.h`: the router has not closed it, and answers as far as is known.
+/// `TCP_ESTABLISHED` of `include/net/tcp_states.h`: the router has not closed the connection, and is not known to be
+/// dead.
 const ESTABLISHED: u8 = 1;
 
 sockopt_impl!(
-    /// What the kernel knows of a connection.
+    /// The kernel's information about a connection.
     TcpInfo,
     GetOnly,
     libc::IPPROTO_TCP,
@@ -48,7 +50,7 @@ sockopt_impl!(
     libc::tcp_info
 );
 
-/// Whether a router is at the other end.
+/// The state of the router at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It has answered the probe.
@@ -59,46 +61,46 @@ pub enum Liveness {
     Unknown,
 }
 
-/// The tables that a session has begun, by their peers.
+/// The tables that a session has begun, by peer.
 pub type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, Origin>>>;
 
-/// One connection.
+/// A connection from a router, or spooled input in its place.
 #[derive(Debug)]
 pub struct Connection {
     /// The router's address, IPv4-mapped ones unmapped.
     pub source: IpAddr,
-    /// In the order in which the connections were accepted.
+    /// Its place in the order in which connections were accepted.
     number: u64,
-    /// `None` where spooled input of an earlier process takes its place.
+    /// `None` for spooled input of an earlier process.
     socket: Option<TcpStream>,
     superseded: AtomicBool,
-    /// Milliseconds from `born` to when a newer session asked for the router.
+    /// Milliseconds from `born` to when a newer session claimed the router.
     superseded_at: AtomicU64,
-    /// Whether any byte came.
+    /// True once a byte has arrived.
     has_spoken: AtomicBool,
     born: Instant,
     probed_since: Mutex<Option<Instant>>,
     work: Mutex<Work>,
-    /// Told when nobody wants a peer of it any more.
+    /// Notified when no newer session waits for one of its peers any more.
     yielded: Condvar,
     begun: std::sync::Arc<Begun>,
-    /// In tests: nobody is at the other end.
+    /// In tests: simulates a router that is dead.
     #[cfg(test)]
     pub(super) is_dead: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Work {
-    /// Whether its thread applies something. Otherwise all that was read is applied and passed on.
+    /// True while its thread applies input. Otherwise everything that was read is applied and passed on.
     is_busy: bool,
-    /// Since when nothing has come.
+    /// When input last arrived, or the connection began.
     quiet_since: Instant,
-    /// Whether a newer session waits for the end of what is being applied.
+    /// True while a newer session waits for the thread to finish the current input.
     is_wanted: bool,
 }
 
 impl Connection {
-    /// A connection from `source`, or spooled input in its place.
+    /// Creates a connection from `source`, or one for spooled input in its place.
     pub(super) fn new(source: IpAddr, number: u64, socket: Option<TcpStream>) -> Connection {
         let born = Instant::now();
         Connection {
@@ -118,52 +120,52 @@ impl Connection {
         }
     }
 
-    /// Asks a dead peer out: the keepalive that every connection has.
+    /// Sets the TCP keepalive of every connection, which detects a dead router.
     ///
     /// # Errors
-    /// As the system reports.
+    /// When the system rejects the socket options.
     pub(super) fn keep_alive(socket: &TcpStream) -> std::io::Result<()> {
         set_keepalive(socket, KEEPALIVE)
     }
 
-    /// Notes that bytes came.
+    /// Records that bytes have arrived.
     pub fn touch(&self) {
         self.has_spoken.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is a socket, and not a byte came out of it.
+    /// Returns true if it is a socket from which not a single byte has arrived.
     pub(super) fn is_without_a_byte(&self) -> bool {
         self.socket.is_some() && !self.has_spoken.load(Ordering::Relaxed)
     }
 
-    /// The router's bytes. Shared with those that end the session: one file descriptor per router.
+    /// Returns the socket. It is shared with the threads that may end the session: one file descriptor per router.
     pub fn socket(&self) -> Option<&TcpStream> {
         self.socket.as_ref()
     }
 
-    /// Its place among the sessions: higher than that of every earlier one and of every stream that an earlier process
-    /// left in the spool.
+    /// Returns its place among the sessions: higher than that of every earlier session and of every stream that an
+    /// earlier process left in the spool.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// How long it has been there.
+    /// Returns how long it has existed.
     pub(super) fn age(&self) -> Duration {
         self.born.elapsed()
     }
 
-    /// The tables that its session has begun.
+    /// Returns the tables that its session has begun.
     pub fn begun(&self) -> &std::sync::Arc<Begun> {
         &self.begun
     }
 
-    /// Whether a newer session has taken this one's router.
+    /// Returns true if a newer session has taken over this one's router.
     pub fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::Acquire)
     }
 
-    /// What the router sent before it came back may still be on its way: the session ends itself when nothing more comes.
-    /// One that goes on and on is cut off.
+    /// Marks the session as superseded. Data that the router sent before it reconnected may still be in flight: the
+    /// session ends itself when nothing more arrives. One that still reads after 10 s is cut off.
     pub(super) fn supersede(&self) {
         if !self.superseded.load(Ordering::Acquire) {
             self.superseded_at.store(self.millis(), Ordering::Release);
@@ -174,28 +176,28 @@ impl Connection {
     }
 
     pub(super) fn shut(&self, how: Shutdown) {
-        // A socket that is closed already needs no waking.
+        // A socket that is already closed need not be woken.
         let _ = self.socket.as_ref().map(|socket| socket.shutdown(how));
     }
 
-    /// Whether the router has closed its end, whatever of it is still to be read.
+    /// Returns true if the router has closed its end, even if data remains to be read.
     pub(super) fn is_closed_by_router(&self) -> bool {
         self.socket
             .as_ref()
             .is_none_or(|socket| getsockopt(socket, TcpInfo).is_ok_and(|info| info.tcpi_state != ESTABLISHED))
     }
 
-    /// Begins to ask the router whether it is there, unless that is being done.
+    /// Begins to probe whether the router is alive, unless a probe is running.
     pub(super) fn probe(&self) {
         let mut since = lock(&self.probed_since);
         if since.is_none() {
             *since = Some(Instant::now());
-            // Without it the answer comes later.
+            // If this fails, the answer only arrives later.
             let _ = self.socket.as_ref().map(|socket| set_keepalive(socket, PROBE));
         }
     }
 
-    /// What the probe has found so far.
+    /// Returns the result of the probe so far.
     pub(super) fn liveness(&self) -> Liveness {
         #[cfg(test)]
         if self.is_dead.load(Ordering::Acquire) {
@@ -212,7 +214,7 @@ impl Connection {
         if heard + PROBE_GRAIN < since.elapsed() { Liveness::Alive } else { Liveness::Unknown }
     }
 
-    /// Ends a probe whose time is over.
+    /// Ends a probe that has lasted its longest time.
     pub(super) fn end_probe(&self) {
         let mut since = lock(&self.probed_since);
         if since.is_some_and(|since| since.elapsed() >= PROBE_MAX) {
@@ -221,7 +223,8 @@ impl Connection {
         }
     }
 
-    /// Its thread has something to apply. Waits for a newer session that wants a peer of it.
+    /// Marks that its thread has input to apply. First waits, at most 1 s, for a newer session that wants one of its
+    /// peers.
     pub fn begin_work(&self) {
         let mut work = lock(&self.work);
         if work.is_wanted {
@@ -232,7 +235,7 @@ impl Connection {
         work.is_busy = true;
     }
 
-    /// All that its thread was given is applied and passed on; `had_input`: that was not nothing.
+    /// Marks that all input of its thread is applied and passed on; `had_input` is true if there was any.
     pub fn end_work(&self, had_input: bool) {
         let mut work = lock(&self.work);
         work.is_busy = false;
@@ -243,8 +246,8 @@ impl Connection {
         self.end_probe();
     }
 
-    /// Does `take` while its thread waits for input, if all that its router had sent is applied; or, in a hurry, all that
-    /// was read.
+    /// Calls `take` while its thread waits for input, provided that everything its router had sent is applied; if
+    /// `is_hurried`, it is enough that everything read so far is. Returns `None` if that is not the case.
     pub(super) fn yield_to<T>(&self, is_hurried: bool, take: impl FnOnce() -> T) -> Option<T> {
         let mut work = lock(&self.work);
         if work.is_busy || !is_hurried && work.quiet_since.elapsed() < QUIET {
@@ -271,7 +274,7 @@ fn set_keepalive(socket: &TcpStream, (idle, interval, probes): (Duration, Durati
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
-/// A panic elsewhere leaves these whole: every change is a single assignment.
+/// Locks, even after a panic elsewhere: every change is a single assignment, so the contents are whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A session of an identified router ends: its routes go, turn stale, or are left to another session.
+//! The end of an identified router's session: its routes are removed, become stale or are left to another session.
 
 use log::warn;
 
@@ -10,14 +10,14 @@ use super::{SessionEnd, Shared};
 use crate::pipeline::{PeersOf, SessionEventKind, SessionState};
 
 impl IdentifiedRouter {
-    /// Writes what the session's end means for the tables and peers that it alone speaks of (RFC 7854 section 4.5 for a
-    /// Termination).
+    /// Records the session's end for the tables and peers that it alone reports (for a Termination see RFC 7854
+    /// section 4.5).
     pub(super) fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
         let reason = end.to_string();
         self.tables.outbox().set_ending();
         match end {
             SessionEnd::Termination { .. } => {
-                // The next session of the router may not begin before its tables are on their way out.
+                // The next session of the router must not begin before the removal of its tables is queued.
                 let (own, is_alone) = shared.registry.own(&self.router, connection);
                 let of = if is_alone { PeersOf::Router } else { PeersOf::Named(names_of(&own)) };
                 let terminated = self.tables.terminate(of, &reason);
@@ -45,13 +45,13 @@ impl IdentifiedRouter {
                 ))?;
                 self.tables.close(SessionState::Stale, &reason)
             }
-            // Another session of the router goes on, and takes what it does not begin for stale.
+            // Another session of the router continues, and treats the tables that it does not begin as stale.
             SessionEnd::Superseded => {
                 let marked = self.tables.mark_stale(&reason);
                 shared.registry.close(&self.router, connection);
                 marked.and_then(|()| self.tables.close(SessionState::Ended, &reason))
             }
-            // The router has another owner: what is stored is theirs.
+            // The router has another owner, and the stored rows are the owner's.
             SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.close(SessionState::Ended, &reason)
@@ -66,7 +66,7 @@ impl IdentifiedRouter {
         shared: &Shared,
         connection: &Connection,
     ) -> Result<(), SessionEnd> {
-        // Before another session of the router can begin them.
+        // Marked before another session of the router can begin these tables.
         self.tables.mark_stale(reason)?;
         let loss = match kind == SessionEventKind::SessionLost {
             true => shared.registry.lose(&self.router, connection),

@@ -1,7 +1,7 @@
-//! How what is stored compares with what the router says it has: its statistics of the sizes of RIBs.
+//! Drift: the difference between the stored routes and the RIB sizes in the router's statistics.
 //!
-//! A router counts its RIBs at another moment than the collector, so a difference means nothing until it lasts. It may also
-//! count other things: a router whose new dump changes nothing is asked for the next one after twice the time.
+//! A router counts its RIBs at another moment than the collector, so a difference means nothing until it lasts. It may
+//! also count differently: if a router's new dump changes nothing, the next one is requested after twice the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,17 +14,18 @@ use crate::model::{AdjRibKey, AfiSafi, Policy, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{StatisticValue, StatisticsReport};
 
-/// The families that are stored: a number of routes of all families can be compared where there are no others.
+/// The stored families: a route count over all families is comparable only if the peer has no others.
 const FAMILIES: [(u16, u8); 6] = [(1, 1), (2, 1), (1, 4), (2, 4), (1, 128), (2, 128)];
 
-/// So many RIBs are remembered for which a new dump was asked for; there are no more closings then.
+/// The most RIBs that are remembered because a new dump was requested; beyond that, no session is closed for another
+/// RIB.
 const RESYNCS_MAX: usize = 4_096;
 
-/// A router is asked for a new dump once a day, however often that has not helped, or when the drift has lasted for as
-/// long as the setting says, if that is more.
+/// The longest time that a drift has to last: a new dump is requested once a day, however often that has not helped, or
+/// after the time in the setting, if that is longer.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which RIB a statistic is of: its peer or Loc-RIB instance, the view, and the family unless it is of all.
+/// The RIB of a statistic: its peer or Loc-RIB instance, the view, and the family unless it covers all families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RibOf {
     /// The peer or instance.
@@ -48,7 +49,7 @@ impl fmt::Display for RibOf {
     }
 }
 
-/// A RIB's name in metrics, as in the setting `STORED_RIBS`.
+/// Returns a RIB's name in metrics, as in the setting `STORED_RIBS`.
 pub fn rib_name(view: View) -> &'static str {
     match view {
         View::LocRib => "loc-rib",
@@ -59,12 +60,12 @@ pub fn rib_name(view: View) -> &'static str {
     }
 }
 
-/// What a report says of the sizes of RIBs; `families` are those of the peer.
+/// Returns the sizes of RIBs in a report; `families` are those of the peer.
 ///
-/// A report about a Loc-RIB instance counts that one (RFC 9069 section 5.5), and a filtered one is not what it counts. In
-/// reports about peers types 8 and 10 mean different things to different routers and say nothing here. Where a report
-/// has numbers by family, those of all families together are left out, and so they are where a family of the peer is not
-/// stored.
+/// A report about a Loc-RIB instance counts that instance (RFC 9069 section 5.5); it is not comparable if the Loc-RIB
+/// is filtered. In reports about peers, routers disagree on the meaning of types 8 and 10, so these are ignored. A
+/// number for all families together is ignored if the report also has numbers by family, or if a family of the peer is
+/// not stored.
 pub fn sizes(report: &StatisticsReport<'_>, source: &RibSource, families: &[AfiSafi]) -> Vec<(RibOf, u64)> {
     let all_stored = families.iter().all(|family| FAMILIES.contains(&(family.afi, family.safi)));
     let size_of = |type_code, value| {
@@ -82,7 +83,7 @@ pub fn sizes(report: &StatisticsReport<'_>, source: &RibSource, families: &[AfiS
     sizes.iter().filter(|(rib, _)| rib.family.is_some() || !has_families(rib.view)).map(|(r, n)| (*r, *n)).collect()
 }
 
-/// The RIB that a type of statistic is the size of (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9972).
+/// Returns the RIB whose size this type of statistic reports (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9972).
 fn view(type_code: u16, rib: Rib, of: View) -> Option<View> {
     let Some(AdjRibKey { address, .. }) = of.peer() else {
         let is_whole = matches!(rib, Rib::LocRib { filtered: false });
@@ -98,11 +99,11 @@ fn view(type_code: u16, rib: Rib, of: View) -> Option<View> {
     })
 }
 
-/// What is stored of one RIB and what the router said last.
+/// The difference between the stored routes of one RIB and the router's last report.
 #[derive(Clone, Copy, Debug)]
 struct Drift {
     routes: u64,
-    /// Since when every report has been above the share.
+    /// When the difference first exceeded the threshold, if every report since then has exceeded it.
     since: Option<Timestamp>,
 }
 
@@ -114,13 +115,13 @@ pub struct Drifts {
 }
 
 impl Drifts {
-    /// None yet; without a rule none is ever too large.
+    /// Creates an empty set; without a rule, no drift is ever too large.
     pub fn new(rule: Option<ResyncOnDrift>) -> Drifts {
         Drifts { rule, latest: HashMap::new() }
     }
 
-    /// Compares what is stored with what a report read at `at` says of that; `stored` has what is known of the peer's
-    /// tables. Why the router has to dump again, if it has.
+    /// Compares the stored routes with a report that was read at `at`; `stored` has the known sizes of the peer's
+    /// tables. Returns the reason if the router has to dump again.
     pub fn compare(
         &mut self,
         router: &RouterId,
@@ -154,12 +155,12 @@ impl Drifts {
         too_large
     }
 
-    /// A peer or Loc-RIB instance went down.
+    /// Removes the drifts of a peer or Loc-RIB instance that went down.
     pub fn forget(&mut self, peer: &PeerId) {
         self.latest.retain(|rib, _| rib.peer != *peer);
     }
 
-    /// By how many routes each kind of RIB differs, over all peers and families, by its name in metrics.
+    /// Returns by how many routes each kind of RIB differs, summed over all peers and families, by its name in metrics.
     pub fn by_rib(&self) -> BTreeMap<&'static str, u64> {
         let mut sums = BTreeMap::new();
         for (rib, drift) in &self.latest {
@@ -170,12 +171,12 @@ impl Drifts {
     }
 }
 
-/// How long it is from one moment to another, nothing if that was before it.
+/// Returns the time from one moment to another; zero if the second is earlier.
 pub fn lasted(since: Timestamp, at: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(at.unix_micros() - since.unix_micros()).unwrap_or(0))
 }
 
-/// How many routes are stored of a RIB, where that says anything.
+/// Returns the number of stored routes of a RIB; `None` if it has no table or the size of one is unknown.
 fn stored_routes(rib: &RibOf, stored: &BTreeMap<(View, AfiSafi), Option<usize>>) -> Option<u64> {
     let tables = stored
         .iter()
@@ -186,7 +187,7 @@ fn stored_routes(rib: &RibOf, stored: &BTreeMap<(View, AfiSafi), Option<usize>>)
     u64::try_from(all.iter().sum::<usize>()).ok()
 }
 
-/// How often routers were made to dump again for a RIB that still drifts.
+/// The number of times that a router had to dump again, for each RIB that still drifts.
 #[derive(Debug, Default)]
 pub struct Resyncs {
     times: Mutex<HashMap<(RouterId, RibOf), Times>>,
@@ -195,12 +196,12 @@ pub struct Resyncs {
 #[derive(Clone, Copy, Debug, Default)]
 struct Times {
     times: u32,
-    /// Whether nobody has asked yet what the last one has brought.
+    /// True until [`Resyncs::take_trial`] has been called for the last one.
     is_trial: bool,
 }
 
 impl Resyncs {
-    /// How long a drift has to last; `None`: it is borne.
+    /// Returns how long a drift has to last before the router dumps again; `None` if it is tolerated.
     pub fn wait(&self, router: &RouterId, rib: &RibOf, lasting: Duration) -> Option<Duration> {
         let all = self.lock();
         match all.get(&(router.clone(), *rib)) {
@@ -210,20 +211,20 @@ impl Resyncs {
         }
     }
 
-    /// The router has to dump again.
+    /// Counts that the router has to dump again.
     pub fn note(&self, router: &RouterId, rib: &RibOf) {
         let mut all = self.lock();
         let Times { times, is_trial } = all.entry((router.clone(), *rib)).or_default();
         (*times, *is_trial) = (times.saturating_add(1), true);
     }
 
-    /// Whether the session that begins is the one that the router was made to begin. True once.
+    /// Returns true if the session that begins is the one that the router was made to begin. True once.
     pub fn take_trial(&self, router: &RouterId, rib: &RibOf) -> bool {
         let mut all = self.lock();
         all.get_mut(&(router.clone(), *rib)).is_some_and(|times| std::mem::take(&mut times.is_trial))
     }
 
-    /// It does not drift any more, or a new dump helps against it.
+    /// Forgets a RIB that no longer drifts, or whose drift a new dump corrects.
     pub fn forget(&self, router: &RouterId, rib: &RibOf) {
         self.lock().remove(&(router.clone(), *rib));
     }
@@ -284,7 +285,7 @@ mod tests {
             &[V4],
             &[(view, Some(V4), 2), (view, Some(V6), 1)],
         );
-        // Flow specifications are counted, and not stored.
+        // The router counts flow specifications, which are not stored.
         check(&[(7, Number(3))], &[V4, AfiSafi { afi: 1, safi: 133 }], &[]);
         check(&[(7, Opaque(&[1])), (11, Number(1))], &[V4], &[]);
         let (post, out) = (View::AdjRibIn(peer(Policy::Post)), View::AdjRibOut);
@@ -313,7 +314,8 @@ mod tests {
         assert_eq!((of(false), of(true)), (vec![(View::LocRib, 3)], vec![]));
     }
 
-    /// A session whose one table has `stored` routes, told of `reported` ones after so many seconds.
+    /// Reports `reported` routes, after `seconds`, to a session whose one table has `stored` routes. Returns true if
+    /// the router has to dump again.
     fn told(drifts: &mut Drifts, resyncs: &Resyncs, seconds: i64, stored: Option<usize>, reported: u64) -> bool {
         let source = source(View::LocRib);
         let rib = RibOf { peer: source.peer, view: source.view, family: Some(V4) };
@@ -323,12 +325,12 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_counts_when_every_report_of_the_time_has_it() {
+    fn a_drift_counts_when_every_report_has_it() {
         let (mut drifts, resyncs) = (Drifts::new(resync_on_drift("10%,60s").ok()), Resyncs::default());
         assert!(!told(&mut drifts, &resyncs, 0, Some(5), 10));
         assert_eq!(drifts.by_rib(), BTreeMap::from([("loc-rib", 5)]));
         assert!(!told(&mut drifts, &resyncs, 59, Some(5), 10));
-        // Once it is gone, the time begins anew; so it does when a dump begins.
+        // The time restarts when the difference is gone, and when a dump begins.
         assert!(!told(&mut drifts, &resyncs, 70, Some(10), 10));
         assert!(!told(&mut drifts, &resyncs, 71, Some(5), 10));
         assert!(!told(&mut drifts, &resyncs, 80, None, 10));
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_that_counts_otherwise_is_left_alone_for_longer_each_time() {
+    fn a_router_that_counts_otherwise_is_asked_less() {
         let (resyncs, rule) = (Resyncs::default(), resync_on_drift("10%,60s").ok());
         let waits = || {
             let mut drifts = Drifts::new(rule);

@@ -1,5 +1,5 @@
-//! When the dumps of tables count as complete though no End-of-RIB came: kept in order, so that a session with thousands of
-//! tables looks at those alone whose time has come.
+//! Dumps that count as complete although no End-of-RIB arrived. They are kept in the order of their times, so that a
+//! session with thousands of tables checks only those that are due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::model::TableKey;
 /// The tables whose dumps are not over.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Without a route so far, by when they are due.
+    /// Tables without a route so far, by when they are due.
     expected: BTreeSet<(Duration, TableKey)>,
-    /// By when their routes began to come.
+    /// Tables with routes, by when the routes began to arrive.
     running: BTreeSet<(Duration, TableKey)>,
 }
 
 impl Due {
-    /// Notes where a table's dump stands; to be called before that changes with [`Due::forget`].
+    /// Adds a table according to the state of its dump; before that state changes, call [`Due::forget`].
     pub fn note(&mut self, key: &TableKey, table: &RibTable, rules: &Rules) {
         match table.dump {
             SyncState::Over => false,
@@ -27,7 +27,7 @@ impl Due {
         };
     }
 
-    /// The table's dump is over, or stands somewhere else now.
+    /// Removes a table; to be called before the state of its dump changes or the table is removed.
     pub fn forget(&mut self, key: &TableKey, table: &RibTable, rules: &Rules) {
         match table.dump {
             SyncState::Over => false,
@@ -36,12 +36,13 @@ impl Due {
         };
     }
 
-    /// Whether all dumps are over.
+    /// Returns true if all dumps are over.
     pub fn is_empty(&self) -> bool {
         self.expected.is_empty() && self.running.is_empty()
     }
 
-    /// Takes out the tables whose time has come. `confirmed`: when a route from before the session was last confirmed.
+    /// Removes and returns the tables that are due. `confirmed` is when a route from before the session was last
+    /// confirmed.
     pub fn take(&mut self, idle: Duration, confirmed: Duration, rules: &Rules) -> Vec<TableKey> {
         let mut taken = Vec::new();
         while self.expected.first().is_some_and(|(due, _)| *due <= idle) {
@@ -55,7 +56,8 @@ impl Due {
     }
 }
 
-/// When a table is due that a Peer Up announced and that gets nothing: where nothing is stored of it there is nothing to miss.
+/// Returns when a table that a Peer Up announced and that receives no route is due: if none of its routes is stored,
+/// none can be missing, and the shorter time applies.
 fn due(since: Duration, table: &RibTable, rules: &Rules) -> Duration {
     since + if table.was_stored { rules.stale_time.max(rules.quiet) } else { rules.quiet }
 }

@@ -10,39 +10,40 @@ use super::seeded::Seeded;
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, WithdrawReason};
 
-/// How many recent ids each of the two generations holds, at most: about 1 MiB for both, per session.
+/// The most recent ids that each of the two generations holds: about 1 MiB for both, per session.
 const RECENT_MAX: usize = 1 << 14;
 
 /// Makes the event ids of one session.
 ///
-/// Routers stamp whole seconds, so a flap within one second makes the very same event twice. An
-/// occurrence number among the session's recent events tells them apart: 0 for the first.
+/// Routers stamp whole seconds, so a flap within one second makes the very same event twice. An occurrence number among
+/// the session's recent events distinguishes them: 0 for the first.
 #[derive(Debug, Default)]
 pub struct EventIds {
-    /// By a hash of what is said: how often it was said before, the last time.
+    /// The last occurrence number of each recent event, by a hash of the event.
     recent: HashMap<u64, u32, Seeded>,
-    /// The generation before.
+    /// The previous generation.
     older: HashMap<u64, u32, Seeded>,
-    /// The chunk and the key of all that was said and is not stored yet: what the numbers were before them can be found out.
+    /// The chunk and the key of every counted event that is not stored yet, so that the earlier numbers can be
+    /// computed.
     unstored: VecDeque<(u64, u64)>,
-    /// Room for one encoding.
+    /// A buffer for one encoding.
     encoded: Vec<u8>,
 }
 
 impl EventIds {
-    /// A session without events.
+    /// Creates the ids of a session without events.
     pub fn new() -> EventIds {
         EventIds::default()
     }
 
-    /// Those of a session that goes on from what [`EventIds::at_stored`] said.
+    /// Creates the ids of a session that continues from the result of [`EventIds::at_stored`].
     pub fn resume(ids: &[(u64, u32)]) -> EventIds {
         EventIds { older: ids.iter().copied().collect(), ..EventIds::default() }
     }
 
-    /// The `event_id` of one more event, which the chunk `chunk` of the session's input made: SHA-256 over router, table,
-    /// family, prefix, path identifier, action, time, attributes and occurrence number. `time` is the per-peer timestamp, or
-    /// the time of receipt where the router sent none.
+    /// Returns the `event_id` of another event, which comes from the chunk `chunk` of the session's input: SHA-256 over
+    /// router, table, family, prefix, path identifier, action, time, attributes and occurrence number. `time` is the
+    /// per-peer timestamp, or the time of receipt where the router sent none.
     pub fn next(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
         let place = self.encode(table, nlri, change, time);
         let occurrence = self.count(chunk);
@@ -50,13 +51,13 @@ impl EventIds {
         Sha256::digest(&self.encoded).into()
     }
 
-    /// The router said so once more, and that is no event: if it says it again, that is another time.
+    /// Counts a repeated message that makes no event, so that the next one like it has another occurrence number.
     pub fn repeated(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) {
         self.encode(table, nlri, change, time);
         self.count(chunk);
     }
 
-    /// How often what is encoded was said before.
+    /// Counts the encoded event and returns its occurrence number.
     fn count(&mut self, chunk: u64) -> u32 {
         let key = xxh3_64(&self.encoded);
         let occurrence = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
@@ -71,8 +72,8 @@ impl EventIds {
         occurrence
     }
 
-    /// Encodes an event with occurrence number 0; where that number is. Every field has a fixed width or is led by its
-    /// length, so no two events share an encoding.
+    /// Encodes an event with occurrence number 0 and returns the offset of that number. Every field has a fixed width
+    /// or is preceded by its length, so no two events share an encoding.
     fn encode(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> usize {
         let out = &mut self.encoded;
         out.clear();
@@ -93,7 +94,7 @@ impl EventIds {
         out.extend(time.unix_micros().to_be_bytes());
         let place = out.len();
         out.extend(0u32.to_be_bytes());
-        // Last but the attributes, and nothing for a Loc-RIB: its encoding is older than the Adj-RIBs'.
+        // The last field before the change; empty for a Loc-RIB, whose encoding is older than that of the Adj-RIBs.
         if let Some(peer) = table.view.peer() {
             out.extend(table.view.kind().as_str().as_bytes());
             out.push(u8::from(peer.policy.is_post()));
@@ -114,14 +115,14 @@ impl EventIds {
         place
     }
 
-    /// Everything up to the chunk `stored` is in the database.
+    /// Records that everything up to the chunk `stored` is in the database.
     pub fn forget(&mut self, stored: u64) {
         while self.unstored.front().is_some_and(|(chunk, _)| *chunk <= stored) {
             self.unstored.pop_front();
         }
     }
 
-    /// The keys and last occurrence numbers of recent events, without those that are not stored.
+    /// Returns the keys and last occurrence numbers of recent events, without those that are not stored.
     pub fn at_stored(&self) -> Vec<(u64, u32)> {
         let mut last: HashMap<u64, i64> = HashMap::new();
         for (key, occurrence) in self.older.iter().chain(&self.recent) {
@@ -140,7 +141,7 @@ mod tests {
     use crate::model::{Afi, PathId, Prefix, RouterId};
 
     #[test]
-    fn a_flap_within_one_second_is_two_events_and_a_replay_of_it_the_same_two() {
+    fn flaps_in_one_second_differ_and_replays_match() {
         let table = Table::loc_rib(RouterId::new("10.0.0.1"), "global", Afi::Ipv4);
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), path_id: None };
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_go_on_in_another_process_from_what_was_stored() {
+    fn numbers_continue_in_another_process() {
         let table = Table::loc_rib(RouterId::new("10.0.0.1"), "global", Afi::Ipv4);
         let nlri = |octet| Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);

@@ -1,4 +1,4 @@
-//! What speaks to the BMP port and is no router: recognized by its first octets, so that the log names the remedy.
+//! Protocols other than BMP on the BMP port: recognized by their first octets, so that the log names the remedy.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crate::wire::bmp::FrameError;
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ", b"PRI * HTTP/2"];
 
-/// A TLS record of type handshake, whatever the minor version (RFC 8446 section 5.1).
+/// A TLS record of type handshake, with any minor version (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: &[u8] = &[22, 3];
 
-/// The front of a text header of the PROXY protocol, version 1.
+/// The beginning of a text header of the PROXY protocol, version 1.
 const PROXY_TEXT: &[u8] = b"PROXY ";
 
 /// The signature of a binary header of the PROXY protocol, version 2.
 const PROXY_BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// RFC 4253 section 4.2.
+/// The beginning of an SSH identification string (RFC 4253 section 4.2).
 const SSH: &[u8] = b"SSH-";
 
 /// The marker of a BGP message (RFC 4271 section 4.1).
@@ -28,18 +28,18 @@ const BGP_MARKER: &[u8] = &[0xff; 16];
 pub enum Protocol {
     /// A browser, or a health check by HTTP.
     Http,
-    /// A router that is set to TLS.
+    /// A router that is configured for TLS.
     Tls,
-    /// A load balancer in front of the collector, with its header's version.
+    /// A load balancer in front of the collector, with the version of its header.
     Proxy(u8),
     /// A scanner, or a wrong port.
     Ssh,
-    /// A router that takes the collector for a BGP peer.
+    /// A router that treats the collector as a BGP peer.
     Bgp,
 }
 
 impl Protocol {
-    /// The protocol of a connection that begins with these octets, as far as it can be told.
+    /// Returns the protocol of a connection that begins with these octets, if it is recognized.
     pub fn of(first: &[u8]) -> Option<Protocol> {
         let begins = |front: &[u8]| first.starts_with(front);
         if HTTP_METHODS.iter().any(|method| begins(method)) {
@@ -57,7 +57,7 @@ impl Protocol {
     }
 }
 
-/// Its name, and what to do.
+/// The protocol's name and the remedy.
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,12 +80,12 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Why a stream is not BMP, or not any more.
+/// The reason why a stream is not, or no longer, BMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotBmp {
-    /// What the octets at hand are not.
+    /// The framing error.
     pub error: FrameError,
-    /// What they are: known where they are the first of their connection.
+    /// The other protocol, which is recognized only from the first octets of a connection.
     pub protocol: Option<Protocol>,
 }
 
@@ -113,7 +113,7 @@ mod tests {
         check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Some(Protocol::Proxy(2)));
         check(b"SSH-2.0-OpenSSH_9.2\r\n", Some(Protocol::Ssh));
         check(&[&[0xff; 16][..], &[0, 29, 1, 4]].concat(), Some(Protocol::Bgp));
-        // Too little to tell, and what only looks a little alike.
+        // Too short to decide, or only similar.
         for first in [&b""[..], b"G", b"GETTING", b"\r\n\r\n", &[22], &[0xff; 15], &[3, 0, 0, 0, 6, 4]] {
             check(first, None);
         }

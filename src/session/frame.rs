@@ -4,15 +4,16 @@ use std::io::{self, Read};
 
 use crate::wire::bmp::{self, Frame, FrameError};
 
-/// How much is read from the socket at once, bytes.
+/// Size of one read from the socket, bytes.
 const READ_SIZE: usize = 64 * 1024;
 
-/// A window that has grown beyond this for one long message becomes small again behind it, bytes.
+/// The largest window that is kept after a long message, bytes; a larger one shrinks to one read.
 const KEPT_MAX: usize = 256 * 1024;
 
 /// A growing window over a byte stream: filled at its end, emptied by whole messages at its front.
 ///
-/// It has the size of one read, but for a message that is longer, and is never larger than one read plus the longest message allowed.
+/// It has the size of one read unless a message is longer, and is never larger than one read plus the longest message
+/// allowed.
 #[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
@@ -22,15 +23,15 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// An empty window; `message_max` is the longest BMP message accepted, bytes.
+    /// Creates an empty window; `message_max` is the longest BMP message accepted, bytes.
     pub fn new(message_max: usize) -> FrameBuffer {
         FrameBuffer { bytes: vec![0; READ_SIZE], start: 0, end: 0, message_max }
     }
 
-    /// One read from the stream; 0 is its end.
+    /// Reads once from the stream; returns 0 at its end.
     ///
     /// # Errors
-    /// What `read` says; `WouldBlock` and `TimedOut` mean that nothing came in time.
+    /// The error of `read`; `WouldBlock` and `TimedOut` mean that nothing arrived in time.
     pub fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -42,7 +43,7 @@ impl FrameBuffer {
             self.bytes.shrink_to_fit();
         }
         if self.bytes.len() - self.end < READ_SIZE / 2 {
-            // Only a message longer than half a read gets here; `next` has checked its length.
+            // Only a message longer than half a read gets here; `next_message` has checked its length.
             let larger = (self.bytes.len() * 2).min(self.message_max + READ_SIZE);
             self.bytes.resize(larger.max(self.bytes.len()), 0);
         }
@@ -51,10 +52,10 @@ impl FrameBuffer {
         Ok(count)
     }
 
-    /// The next whole message, if one is here.
+    /// Returns the next whole message, if one has arrived.
     ///
     /// # Errors
-    /// A wrong version or an impossible length: the stream cannot be found again.
+    /// A wrong version or an impossible length: the next message boundary cannot be found.
     pub fn next_message(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         match bmp::next_frame(&self.bytes[self.start..self.end], self.message_max)? {
             None => Ok(None),
@@ -65,10 +66,10 @@ impl FrameBuffer {
         }
     }
 
-    /// Takes out all whole messages that are here: their bytes, and how many they are.
+    /// Removes all whole messages and returns their bytes and their number.
     ///
     /// # Errors
-    /// As [`FrameBuffer::next_message`], once the whole messages in front of it are taken.
+    /// As [`FrameBuffer::next_message`], once the whole messages before the faulty one are taken.
     pub fn take_whole(&mut self) -> Result<(Box<[u8]>, usize), FrameError> {
         let (start, mut messages) = (self.start, 0);
         loop {
@@ -80,17 +81,17 @@ impl FrameBuffer {
         }
     }
 
-    /// Whether the front of a message is here without its end.
+    /// Returns true if the beginning of a message has arrived without its end.
     pub fn is_inside_message(&self) -> bool {
         self.end > self.start
     }
 
-    /// Returns the memory that it takes beyond what every session has, bytes.
+    /// Returns the memory that it uses beyond one read, which every session has, bytes.
     pub fn extra(&self) -> usize {
         self.bytes.capacity().saturating_sub(READ_SIZE)
     }
 
-    /// The bytes that are no whole message yet.
+    /// Returns the bytes that do not form a whole message yet.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_4_gib_is_an_error_before_any_more_is_read() {
+    fn a_length_of_4_gib_fails_before_more_is_read() {
         let mut buffer = FrameBuffer::new(1 << 20);
         buffer.fill(&mut &[3, 0xff, 0xff, 0xff, 0xff, 0, 1, 2][..]).unwrap();
         assert_eq!(buffer.next_message(), Err(FrameError::Length(u32::MAX)));

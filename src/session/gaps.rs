@@ -1,5 +1,5 @@
-//! Input that is lost, and how it is told: a line in the log and a count when it happens, a row of `session_events` when
-//! the database takes it, whatever else ends the session.
+//! Lost input and its report: a line in the log and a count when it happens, and a row of `session_events` when the
+//! database accepts it, whatever else ends the session.
 
 use log::warn;
 
@@ -7,17 +7,17 @@ use super::monitor::Session;
 use super::tables::router_note;
 use crate::pipeline::{SessionEventKind, StateItem, StateOp};
 
-/// What a session did not apply of what it was given.
+/// The input that a session received and did not apply.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Messages behind the one that ended the session.
+    /// Number of messages after the one that ended the session.
     skipped: usize,
-    /// What is lost of its input, to be told at its end.
+    /// The lost input, to be reported at the session's end.
     lost: Option<String>,
 }
 
 impl Session {
-    /// So many messages are not applied, because the session is over.
+    /// Counts messages that are not applied because the session is over.
     pub fn skip(&mut self, messages: usize) {
         self.losses.skipped += messages;
     }
@@ -27,27 +27,27 @@ impl Session {
         self.losses.skipped
     }
 
-    /// What of the session's input is lost, to be told at its end.
+    /// Sets the lost part of the session's input, to be reported at its end.
     pub fn set_lost(&mut self, lost: Option<String>) {
         self.losses.lost = lost;
     }
 
-    /// Some of the router's input is lost, and the session goes on.
+    /// Reports that some of the router's input is lost; the session continues.
     pub fn gap(&mut self, reason: &str) {
         warn!("{}: {reason}", self.subject());
         self.shared.spool.count_gap();
         self.tell_gap(reason);
     }
 
-    /// Writes the row of what was lost until the session's end.
+    /// Writes the row for the input that is lost at the session's end.
     pub(super) fn tell_lost(&mut self) {
         if let Some(lost) = self.losses.lost.take() {
             self.tell_gap(&lost);
         }
     }
 
-    /// With the session's other changes, so that its input is kept until the row is stored; where it may not write any
-    /// more, by itself.
+    /// Writes the row with the session's other changes, so that its input is kept until the row is stored; where the
+    /// session may no longer write, separately.
     fn tell_gap(&mut self, reason: &str) {
         let mut note = router_note(SessionEventKind::Gap, Some(reason), None);
         if let Some(settled) = &mut self.settled
@@ -64,7 +64,7 @@ impl Session {
             Some(router) => self.shared.pipeline.state(router),
             None => self.shared.pipeline.any_state(),
         };
-        // The writers being gone is reported by whoever ended them.
+        // If the writers are gone, that is reported where they ended.
         let _ = state.send(StateItem::Note(router.clone(), note));
     }
 }

@@ -1,4 +1,4 @@
-//! How tables of a session go: Peer Down, another name, another view, the end of the stale time.
+//! The removal of a session's tables: Peer Down, another name, another view, the end of the stale time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,23 +12,25 @@ use super::tables::{RouterTables, mark, router_note, whole};
 use crate::model::{Afi, AfiSafi, TableKey, View};
 use crate::pipeline::{SessionEventKind, StateOp};
 
-/// What went with a Peer Down.
+/// The tables that a Peer Down removed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// All that the peer or instance had.
+    /// All tables of the peer or instance.
     All(PeerId),
-    /// The table of this name; others of it are left.
+    /// The table of this name; the peer or instance has others left.
     Table(PeerId, Arc<str>),
 }
 
 impl RouterTables {
-    /// A Loc-RIB instance or a peer went down: its tables go, routes and sync rows. `None`: it had none.
+    /// Removes the tables of a Loc-RIB instance or a peer that went down, with routes and sync rows. `None` if it had
+    /// none.
     ///
-    /// One that this session has not brought up may have tables of sessions before: that is looked up in memory. `name` is
-    /// that of the table in the message; where the peer has it beside others, it alone goes (RFC 9069 section 5.3).
+    /// A peer that this session has not brought up may have tables of earlier sessions, which are found in memory.
+    /// `name` is that of the table in the message; if the peer has this table among others, only this table is removed
+    /// (RFC 9069 section 5.3).
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Gone>, SessionEnd> {
         let peer = &if self.by_peer.contains_key(peer) { *peer } else { self.held.meant_down(peer).unwrap_or(*peer) };
         let begun = self.keys_of(peer).map(|key| (key, &*self.tables[key].origin.given));
@@ -52,10 +54,11 @@ impl RouterTables {
         Ok(is_any.then_some(gone))
     }
 
-    /// A Peer Up gave tables of a peer or instance another name: what is stored under the old one goes, as with a Peer Down.
+    /// Removes tables of a peer or instance, as with a Peer Down, if they are stored under another name than a Peer Up
+    /// gave them.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed) -> Result<(), SessionEnd> {
         let begun = self.keys_of(peer).filter(|key| {
             let table = &self.tables[*key];
@@ -69,7 +72,8 @@ impl RouterTables {
         self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
     }
 
-    /// A peer sends other views than those that its Peer Up made expect: they go, unless routes of them are stored.
+    /// Removes the views that a Peer Up made expected when the peer sends others, unless routes of them have arrived or
+    /// are stored.
     pub(super) fn drop_expected(&mut self, source: &RibSource) -> Result<(), SessionEnd> {
         if source.view == View::LocRib {
             return Ok(()); // It has no other view; a router with thousands of instances need not have them all looked at.
@@ -77,7 +81,7 @@ impl RouterTables {
         let is_silent = |table: &RibTable| !table.is_heard && table.rib.is_empty();
         let is_other = |key: &&TableKey| key.view != source.view && key.view.kind() == source.view.kind();
         let its_own = || self.keys_of(&source.peer).filter(is_other);
-        // A table goes in all its families: if one of them is alive, none does.
+        // A table is removed in all its families: if one of them is alive, none is removed.
         let alive: BTreeSet<_> = its_own().filter(|key| !is_silent(&self.tables[*key])).map(whole).collect();
         let gone: Vec<_> = its_own().filter(|key| !alive.contains(&whole(key))).cloned().collect();
         let mut tables = BTreeSet::new();
@@ -92,16 +96,16 @@ impl RouterTables {
         self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
     }
 
-    /// A peer's view is not stored any more: its tables go.
+    /// Removes the tables of a peer's view that is no longer stored. Returns true if there were any.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
         let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }
 
-    /// Takes a table out of the session's memory.
+    /// Removes a table from the session's memory and returns it.
     pub(super) fn take(&mut self, key: &TableKey) -> Option<RibTable> {
         let table = self.tables.remove(key)?;
         self.unshare(&table.origin.peer, key);
@@ -117,9 +121,9 @@ impl RouterTables {
         Some(table)
     }
 
-    /// Tables go in all their families. What goes of one peer is one row of `session_events`, and so is each table of a
-    /// Loc-RIB: that row stands for the end of every route when history is read (`table_removals`), so no earlier event may
-    /// be dated later than it.
+    /// Removes tables in all their families; returns true if there are any. The removed tables of one peer share a row
+    /// of `session_events`, and each table of a Loc-RIB has its own. That row marks the end of every route when history
+    /// is read (`table_removals`), so no earlier event may have a later date.
     pub(super) fn remove(
         &mut self,
         doomed: &BTreeSet<(View, Arc<str>)>,
@@ -146,7 +150,8 @@ impl RouterTables {
         Ok(!doomed.is_empty())
     }
 
-    /// Takes a table out of the session's memory in all its families, begun or not; what the unicast table beside it is called.
+    /// Removes a table from the session's memory in all its families, begun or not; returns the name of its unicast
+    /// table.
     fn doom(&mut self, view: View, name: &Arc<str>) -> Option<Arc<str>> {
         let mut unicast = None;
         for afi in [Afi::Ipv4, Afi::Ipv6] {

@@ -1,5 +1,6 @@
-//! Tables that the database has and the session has not begun: of sessions before, until this one sends them or the stale time is
-//! over. By whose they are, so that a Peer Down finds what it takes without looking at all of them.
+//! Tables that the database has and the session has not begun. They are from earlier sessions, and are kept until this
+//! one sends them or the stale time is over. They are indexed by peer, so that a Peer Down finds its tables without a
+//! scan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -10,39 +11,39 @@ use super::peers::PeerId;
 use crate::model::TableKey;
 use crate::wire::bmp::peer::PeerKind;
 
-/// Whose table it is, and which of that peer's: the structure of its name.
+/// The origin of a table: the peer, and which of the peer's tables it is. This is the structure of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The peer or instance.
     pub peer: PeerId,
-    /// What the router calls it, escaped.
+    /// The router's name for it, escaped.
     pub given: Arc<str>,
-    /// The `table_name` of the unicast table beside it.
+    /// The `table_name` of the unicast table that belongs to it.
     pub unicast: Arc<str>,
-    /// Which part.
+    /// The SAFI, and the route distinguisher for VPN.
     pub part: TableKind,
 }
 
-/// The tables.
+/// The stored tables that the session has not begun.
 #[derive(Debug, Default)]
 pub struct Held {
     tables: BTreeMap<TableKey, Option<Origin>>,
     by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
-    /// The peers of them by type, distinguisher and address.
+    /// The peers that have tables here, by type, distinguisher and address.
     alike: HashMap<(PeerKind, Option<IpAddr>), BTreeSet<PeerId>>,
-    /// Those of which is not known whose they are.
+    /// Tables of unknown peers, by address.
     strays: HashMap<Option<IpAddr>, BTreeSet<TableKey>>,
 }
 
 impl Held {
-    /// What is stored, each with what is known of it.
+    /// Creates the set from the stored tables, each with its origin if that is known.
     pub fn new(tables: impl IntoIterator<Item = (TableKey, Option<Origin>)>) -> Held {
         let mut held = Held::default();
         tables.into_iter().for_each(|(key, origin)| held.insert(key, origin));
         held
     }
 
-    /// Adds one.
+    /// Adds a table.
     pub fn insert(&mut self, key: TableKey, origin: Option<Origin>) {
         match &origin {
             Some(Origin { peer, .. }) => {
@@ -56,12 +57,12 @@ impl Held {
         self.tables.insert(key, origin);
     }
 
-    /// Whether the table is among them.
+    /// Returns true if the table is in the set.
     pub fn contains(&self, key: &TableKey) -> bool {
         self.tables.contains_key(key)
     }
 
-    /// Takes one out.
+    /// Removes a table.
     pub fn remove(&mut self, key: &TableKey) {
         match self.tables.remove(key) {
             None => {}
@@ -87,23 +88,23 @@ impl Held {
         }
     }
 
-    /// All of them.
+    /// Returns all tables.
     pub fn keys(&self) -> impl Iterator<Item = &TableKey> {
         self.tables.keys()
     }
 
-    /// Whose a table is.
+    /// Returns the origin of a table, if it is known.
     pub fn origin(&self, key: &TableKey) -> Option<&Origin> {
         self.tables.get(key)?.as_ref()
     }
 
-    /// Those of one peer.
+    /// Returns the tables of one peer.
     pub fn of<'a>(&'a self, peer: &PeerId) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
         let keys = self.by_peer.get(peer).into_iter().flatten();
         keys.filter_map(|key| Some((key, self.origin(key)?)))
     }
 
-    /// Whose tables are meant by a Peer Down under a header that names this peer.
+    /// Returns the peer whose tables a Peer Down means if its header names `peer`.
     pub fn meant_down(&self, peer: &PeerId) -> Option<PeerId> {
         if self.by_peer.contains_key(peer) {
             return Some(*peer);
@@ -111,7 +112,7 @@ impl Held {
         peer.meant_down(self.alike.get(&(peer.kind, peer.address)).into_iter().flatten())
     }
 
-    /// Those of that name at an address of which is not known whose they are.
+    /// Returns the tables of this name at this address whose peer is unknown.
     pub fn strays<'a>(&'a self, address: Option<IpAddr>, name: &'a str) -> impl Iterator<Item = &'a TableKey> {
         self.strays.get(&address).into_iter().flatten().filter(move |key| &*key.name == name)
     }

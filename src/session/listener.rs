@@ -1,4 +1,4 @@
-//! The BMP port: accepts, checks the allow-list and the limits, gives each router a thread.
+//! The BMP port: accepts connections, checks the allow-list and the limits, and starts a thread for each router.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -16,25 +16,25 @@ use super::registry::{ConnectionLimits, LimitReached};
 use super::{Shared, md5, run};
 use crate::tls::Acceptor;
 
-/// Connections that the kernel queues while we are busy.
+/// The most connections that the kernel queues while the listener is busy.
 const BACKLOG: i32 = 1_024;
 
-/// A pause after an accept error, so that one that stays (EMFILE) does not spin.
+/// A pause after an accept error, so that a lasting one (EMFILE) does not cause a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often an accept looks for a stop.
+/// The interval at which a waiting accept checks whether the collector stops.
 const ACCEPT_TICK: Duration = Duration::from_millis(500);
 
-/// How long the listener may take for one round; it waits for nothing but [`ACCEPT_TICK`].
+/// The longest time for one round of the listener; it waits for nothing but [`ACCEPT_TICK`].
 const STANDSTILL_MAX: Duration = Duration::from_secs(60);
 
-/// Who may connect, and how many.
+/// The routers that may connect, and how many.
 pub struct Limits {
-    /// Whether a source address is allowed.
+    /// Returns true if a source address is allowed.
     pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    /// How many sessions there may be at once.
+    /// The most sessions that may be open at the same time.
     pub most: ConnectionLimits,
-    /// What routers are met with if they must speak TLS.
+    /// The TLS acceptor, if routers must use TLS.
     pub tls: Option<Arc<Acceptor>>,
 }
 
@@ -46,10 +46,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the port. `[::]` accepts IPv4 too, and falls back to `0.0.0.0` on a machine without IPv6.
+    /// Binds the port. `[::]` accepts IPv4 too, and falls back to `0.0.0.0` on a host without IPv6.
     ///
     /// # Errors
-    /// What the system says to the last attempt.
+    /// The system's error from the last attempt.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         match bind(address) {
             Err(error) if address.is_ipv6() && address.ip().is_unspecified() && lacks_ipv6(&error) => {
@@ -59,16 +59,16 @@ impl Listener {
         }
     }
 
-    /// The address that was bound, with the port that the system chose if 0 was asked for.
+    /// Returns the address that was bound, with the port that the system chose if 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Asks routers in this network for TCP MD5 signatures (RFC 2385) with this key, for none if it is empty. A network
-    /// that cannot reach this port is passed over.
+    /// Requires TCP MD5 signatures (RFC 2385) with this key from routers in this network, or none if the key is empty.
+    /// A network that cannot reach this port is skipped.
     ///
     /// # Errors
-    /// What the system says, in words.
+    /// The system's error, in words.
     pub fn ask_for_signatures(&self, network: IpNet, key: &[u8]) -> Result<(), String> {
         if !md5::is_reached_by(self.address.ip(), network) {
             return Ok(());
@@ -98,7 +98,7 @@ impl Listener {
                 }
             }
         }
-        // From here on it waits for others.
+        // From here on the listener waits for the sessions' threads.
         pulse.rest();
         shared.registry.stop_reading();
         for session in sessions {
@@ -122,7 +122,7 @@ fn bind(address: SocketAddr) -> io::Result<Listener> {
     Ok(Listener { socket, address })
 }
 
-/// Checks one connection and gives it a thread.
+/// Checks one connection and starts a thread for it.
 fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<JoinHandle<()>> {
     let Ok(peer) = socket.peer_addr() else {
         // Reset before it was accepted, as some health checks do.

@@ -1,7 +1,7 @@
-//! TCP MD5 signatures (RFC 2385): which keys the BMP port asks of whom. The kernel does the rest: from an address with a
-//! key it takes no segment without the right signature, and the router sees no answer at all.
+//! TCP MD5 signatures (RFC 2385): the keys that the BMP port requires, by network. The kernel does the rest: from an
+//! address with a key it accepts no segment without the right signature, and the router gets no answer at all.
 //!
-//! Linux, with the socket option `TCP_MD5SIG_EXT`, which takes a prefix.
+//! Linux, with the socket option `TCP_MD5SIG_EXT`, which accepts a prefix.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -34,7 +34,7 @@ pub struct Signature {
 }
 
 sockopt_impl!(
-    /// Sets the key for a prefix, or takes it away if it is empty.
+    /// Sets the key for a prefix, or removes it if the key is empty.
     TcpMd5SigExt,
     SetOnly,
     libc::IPPROTO_TCP,
@@ -42,21 +42,21 @@ sockopt_impl!(
     Signature
 );
 
-/// Asks connections from `network` for signatures with `key` from now on; an empty key asks for none any more. `bound`
-/// is the address of the socket: a socket for both families knows IPv4 addresses as mapped ones.
+/// Requires signatures with `key` on connections from `network` from now on, or none if the key is empty. `bound` is
+/// the address of the socket: a socket for both families represents IPv4 addresses as IPv4-mapped ones.
 ///
 /// # Errors
-/// What the system says: `ENOMEM` when there are more keys than `net.core.optmem_max` has room for.
+/// The system's error: `ENOMEM` when there are more keys than `net.core.optmem_max` has room for.
 pub fn set_key(socket: &impl AsFd, bound: IpAddr, network: IpNet, key: &[u8]) -> Result<(), Errno> {
     let signature = signature(bound, network, key).ok_or(Errno::EINVAL)?;
     match setsockopt(socket, TcpMd5SigExt, &signature) {
-        // To take away what is not there is no mistake.
+        // Removing a key that does not exist is no error.
         Err(Errno::ENOENT) if key.is_empty() => Ok(()),
         result => result,
     }
 }
 
-/// Whether a connection from `network` can come to a socket bound to this address.
+/// Returns true if a connection from `network` can reach a socket bound to this address.
 pub fn is_reached_by(bound: IpAddr, network: IpNet) -> bool {
     match (bound, network) {
         (IpAddr::V4(_), IpNet::V4(_)) | (IpAddr::V6(_), IpNet::V6(_)) => true,
@@ -78,7 +78,7 @@ fn signature(bound: IpAddr, network: IpNet, key: &[u8]) -> Option<Signature> {
     })
 }
 
-/// `struct sockaddr_in` or `sockaddr_in6`, port 0, in a `sockaddr_storage`.
+/// Returns a `struct sockaddr_in` or `sockaddr_in6`, port 0, in a `sockaddr_storage`.
 fn socket_address(bound: IpAddr, address: IpAddr) -> [u8; SOCKADDR_STORAGE_BYTES] {
     let mut bytes = [0; SOCKADDR_STORAGE_BYTES];
     let family = |family: libc::c_int| u16::try_from(family).expect("AF_INET and AF_INET6 are small").to_ne_bytes();

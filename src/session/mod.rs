@@ -6,10 +6,11 @@
 //! link: intake > frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
 //! ```
 //!
-//! A session that is busy has its socket read into the spool by the spooler, and reads on from there (`intake`).
+//! While a session is busy, the spooler reads its socket into the spool, and the session reads on from there
+//! (`intake`).
 //!
-//! `changes`, `peers`, `identity` and `rib` are pure. What ends a session is a [`SessionEnd`]; only a
-//! Termination removes a router's routes at once, everything else leaves them for the stale time.
+//! `changes`, `peers`, `identity` and `rib` are pure. A session ends with a [`SessionEnd`]; only a Termination removes
+//! a router's routes at once, everything else leaves them for the stale time.
 
 pub mod add_path;
 mod anomalies;
@@ -84,55 +85,55 @@ use refused_connections::Refusals;
 use registry::Registry;
 use tables::Rules;
 
-/// What sessions are told by the settings.
+/// The settings of sessions.
 pub struct Options {
     /// The longest BMP message accepted, bytes.
     pub message_max: usize,
-    /// How long a message that began may be waited for.
+    /// The longest wait for the rest of a message that has begun.
     pub message_time_max: Duration,
-    /// How often the routes of its tables are counted in the database.
+    /// The interval at which the routes of a router's tables are counted in the database.
     pub audit_every: Duration,
-    /// How long a socket may be left unread before its bytes go to the spool.
+    /// The longest time that a socket is left unread before its bytes are read into the spool.
     pub stall: Duration,
-    /// The life of tables.
+    /// The rules for the life of tables.
     pub rules: Rules,
-    /// Whether the BMP message is kept with its first event.
+    /// The setting for keeping the BMP message with its first event.
     pub raw: RawBytes,
-    /// How a router at this address is identified.
+    /// Returns the identity rule for a router at this address.
     pub identity_rule: Box<dyn Fn(IpAddr) -> IdentityRule + Send + Sync>,
-    /// Whether a router at this address sends one path per prefix under changing identifiers.
+    /// Returns true if a router at this address sends one path per prefix under changing identifiers.
     pub ignore_path_id: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    /// Which RIBs of a router at this address are stored.
+    /// Returns the RIBs that are stored for a router at this address.
     pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
-    /// When a router whose statistics say something else than what is stored has to dump again; `None`: never.
+    /// The drift between stored routes and statistics at which a router has to dump again; `None`: never.
     pub resync_on_drift: Option<ResyncOnDrift>,
-    /// Where rejected messages are kept.
+    /// The directory where rejected messages are kept.
     pub rejected_dir: PathBuf,
 }
 
-/// What all sessions of a collector share.
+/// The state that all sessions of a collector share.
 pub struct Shared {
-    /// The settings' part.
+    /// The settings of sessions.
     pub options: Options,
-    /// Who is connected.
+    /// The connected routers.
     pub registry: Registry,
-    /// Who was turned away.
+    /// The refused connections.
     pub refusals: Refusals,
-    /// Whose sessions were closed for a drift.
+    /// The routers whose sessions were closed because of a drift.
     pub resyncs: Resyncs,
-    /// The way to the writers.
+    /// The channels to the writers.
     pub pipeline: PipelineSender,
-    /// Where input goes that the writers cannot take yet.
+    /// The spool for input that the writers cannot accept yet.
     pub spool: Arc<Spool>,
     /// The input of all sessions.
     pub intakes: Arc<Intakes>,
-    /// Whether the collector stops.
+    /// The signal that the collector stops.
     pub stop: Stop,
-    /// What is counted.
+    /// The metrics.
     pub meters: Arc<Meters>,
 }
 
-/// Whether `route_events.bmp_raw` is filled.
+/// The setting that determines whether `route_events.bmp_raw` is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RawBytes {
     /// It stays NULL.
@@ -141,54 +142,55 @@ pub enum RawBytes {
     Stored,
 }
 
-/// Why a session is over.
+/// The reason why a session is over.
 #[derive(Debug)]
 pub enum SessionEnd {
-    /// The router said so (RFC 7854 section 4.5).
+    /// The router sent a Termination (RFC 7854 section 4.5).
     Termination {
         /// The reason, in words.
         reason: String,
     },
-    /// The connection was closed or broke without a word.
+    /// The connection was closed or broke without a Termination.
     Lost(Option<io::Error>),
-    /// It sends messages, and none of them says which router it is; the text says what is too much.
+    /// The router sends messages, but none that identifies it; the text names the limit that was exceeded.
     Unnamed(String),
     /// A message began and did not end in time.
     Stalled,
-    /// It no BMP message received.
+    /// No BMP message was received.
     Mute,
-    /// No BMP, or not any more: the stream cannot be found again.
+    /// The stream is not, or no longer, BMP: the next message boundary cannot be found.
     OutOfStep(NotBmp),
-    /// Routes were read with path identifiers, or without, by mistake, more than are kept: a new dump is read right.
+    /// More routes than are kept were misread, with path identifiers or without: a new dump is read correctly.
     AddPath(String),
-    /// Another session of the same router from the same address is newer.
+    /// A newer session of the same router exists, from the same address.
     Superseded,
     /// The router's identifier belongs to another session; the text names the remedy.
     Refused(String),
     /// Another collector, or a newer session, owns the router.
     OwnershipLost,
-    /// The database holds other routes than the session knows of: the router's next dump mends that.
+    /// The database holds other routes than the session expects: the router's next dump repairs that.
     DatabaseDiffers,
-    /// The database refused something that the session depends on: its rows become stale. The text says what.
+    /// The database refused a command that the session depends on: its rows become stale. The text describes the
+    /// refusal.
     DatabaseRefused(String),
-    /// What is stored differs from what the router says it has, for too long: a new dump is needed.
+    /// The stored routes have differed from the router's statistics for too long: a new dump is needed.
     Drift(String),
     /// The collector stops.
     Stopping,
     /// The writers are gone: the collector is ending.
     WritersGone,
-    /// Its input could not be kept: what came last is lost.
+    /// Its input could not be kept: the latest input is lost.
     Spool(SpoolError),
-    /// So many bytes of its spooled input cannot be read back.
+    /// This many bytes of its spooled input cannot be read back.
     SpoolDamaged(u64),
-    /// What an earlier process left of it is applied.
+    /// All input that an earlier process left in the spool is applied.
     SpoolRead,
-    /// Our own fault: the thread panicked.
+    /// An internal error: the thread panicked.
     Panicked,
 }
 
 impl SessionEnd {
-    /// Its name in metrics.
+    /// Returns its label in metrics.
     pub fn label(&self) -> &'static str {
         match self {
             SessionEnd::Termination { .. } => "terminated",

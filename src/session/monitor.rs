@@ -1,7 +1,8 @@
-//! What one session's messages mean: peers, identity, tables.
+//! One session's messages, applied to peers, identity and tables.
 //!
-//! Everything that the router says before it is known who it is waits. The identity is settled at the first Peer Up or
-//! Loc-RIB message that names it; then what waited is applied, and [`RouterTables`] turns changes into ops and events.
+//! Everything that the router sends before it is identified waits. The identity is determined at the first Peer Up or
+//! Loc-RIB message that names it; then the waiting messages are applied, and [`RouterTables`] turns changes into ops
+//! and events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,8 +43,8 @@ use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
 use crate::wire::error::Error;
 
-/// A router that sends peers or routes but no name is known by its address after this time of silence. FRR has routes of
-/// its own to tell before its first peer is up; they wait, and nothing of them is lost.
+/// The silence after which a router that sends peers or routes but no name is identified by its address. FRR has routes
+/// of its own to send before its first peer is up; they wait, and none of them is lost.
 const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
@@ -55,9 +56,9 @@ pub struct Session {
     pub(super) identity: Identity,
     pub(super) peers: Peers,
     pub(super) anomalies: Anomalies,
-    /// What messages have shown of path identifiers.
+    /// The evidence about path identifiers from its messages.
     pub(super) evidence: Evidence,
-    /// How the messages of a peer are read by both.
+    /// The reading of each peer's messages, derived from `peers` and `evidence`.
     pub(super) readings: Readings,
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
@@ -66,19 +67,19 @@ pub struct Session {
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
-    /// Messages of the session before, until they are taken in.
+    /// Messages of the previous session, until they are applied.
     pub(super) preamble: Vec<u8>,
     messages: u64,
-    /// The chunk of input that is being taken in, or was last.
+    /// The chunk of input that is being applied, or was applied last.
     pub(super) chunk: u64,
-    /// Time spent waiting for the socket since peers or routes have come.
+    /// Time spent waiting for the socket since peers or routes arrived.
     waited: Duration,
 }
 
-/// What exists once the router is known.
+/// The state of a session once its router is identified.
 pub(super) struct IdentifiedRouter {
     pub(super) router: RouterId,
-    /// How the log names the router: `router 10.0.0.1 (edge1)`.
+    /// The router's name in the log: `router 10.0.0.1 (edge1)`.
     pub(super) subject: String,
     pub(super) tables: RouterTables,
     pub(super) owner: Arc<Ownership>,
@@ -92,7 +93,7 @@ pub(super) struct IdentifiedRouter {
 }
 
 impl Session {
-    /// A router that has only connected.
+    /// Creates the session of a router that has only connected.
     pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, standing: Arc<Standing>) -> Session {
         let source = connection.source;
         let identity = Identity::new(source, (shared.options.identity_rule)(source));
@@ -122,10 +123,10 @@ impl Session {
         }
     }
 
-    /// Takes in one message, which was read at `received_at`.
+    /// Applies one message, which was read at `received_at`, or lets it wait until the router is identified.
     ///
     /// # Errors
-    /// The session is over; a message that cannot be read only costs itself.
+    /// The session is over. A message that cannot be decoded is only rejected.
     pub fn message(&mut self, frame: &Frame<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         if let Some(settled) = &self.settled {
             settled.meter.message(frame.bytes.len(), received_at);
@@ -154,7 +155,7 @@ impl Session {
         self.apply(frame, decoded, received_at)
     }
 
-    /// Applies a message of a router that is known.
+    /// Applies a decoded message, or rejects one that could not be decoded.
     fn apply(
         &mut self,
         frame: &Frame<'_>,
@@ -187,10 +188,10 @@ impl Session {
         }
     }
 
-    /// Passes on what the messages so far have changed; to be called before waiting for the socket.
+    /// Passes on the changes of the messages so far; to be called before waiting for the socket.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
         match &mut self.settled {
             None => Ok(()),
@@ -198,10 +199,10 @@ impl Session {
         }
     }
 
-    /// The socket has been silent for another `waited`.
+    /// Handles a socket that has been silent for another `waited`.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session cannot continue.
     pub fn idle(&mut self, waited: Duration) -> Result<(), SessionEnd> {
         if self.identity.has_peers_or_routes() {
             self.waited += waited;
@@ -219,11 +220,11 @@ impl Session {
                 (0..silent).for_each(|_| self.note_anomaly(Anomaly::EndOfRibMissing));
             }
         }
-        // What comes out of the spool is not waited for.
+        // While input is read from the spool, `waited` is zero; that input may still change the result of the check.
         if waited.is_zero() { Ok(()) } else { self.look_at_loc_rib(Timestamp::now()) }
     }
 
-    /// How the log names this router.
+    /// Returns the router's name in the log.
     pub fn subject(&self) -> String {
         match &self.settled {
             Some(settled) => settled.subject.clone(),
@@ -231,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Writes the session's end: what goes, what is held.
+    /// Records the session's end: its routes are removed or become stale.
     pub fn end(&mut self, end: &SessionEnd) {
         let subject = self.subject();
         if let Some(summary) = self.anomalies.summary() {
@@ -243,7 +244,7 @@ impl Session {
             _ => None,
         };
         self.tell_lost();
-        // A load balancer asks every few seconds whether the port is open.
+        // A load balancer checks every few seconds whether the port is open.
         if matches!(end, SessionEnd::Lost(_)) && self.connection.is_without_a_byte() {
             self.shared.meters.process.silent_connections.add(1);
             debug!("{subject}: connected and closed without a byte");
@@ -277,7 +278,7 @@ impl Session {
         }
         if let Some(mut settled) = self.settled.take() {
             settled.meter.session_ends(end.label());
-            // The writers being gone is reported by whoever ended them.
+            // If the writers are gone, that is reported where they ended.
             let _ = settled.end(end, &self.shared, &self.connection);
         }
     }
@@ -379,7 +380,7 @@ impl Session {
         Ok(())
     }
 
-    /// Settles who the router is: claims it here and in the database, and applies what waited for that.
+    /// Identifies the router: claims it here and in the database, and applies the messages that waited for that.
     pub(super) fn identify(&mut self) -> Result<(), SessionEnd> {
         let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
         if self.identity.has_address_alone()
@@ -436,7 +437,7 @@ impl Session {
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
         self.unnamed = Unnamed::default();
         let audited = Instant::now();
-        // What comes out of the spool is over: no connection is left to close.
+        // The session of spooled input is over: no connection is left to close.
         let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
         let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
         self.evidence.remember(claimed.add_path);
@@ -456,7 +457,8 @@ impl Session {
         std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
     }
 
-    /// Takes in what tables of the router are called and whose they are; those that are stored, by that.
+    /// Records the names of the router's tables and their origins; returns the stored tables, each with its origin if
+    /// known.
     fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> Held {
         let router_id = self.identity.bgp_id(router);
         let known = self.peers.names();
@@ -474,7 +476,7 @@ impl Session {
         Held::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
     }
 
-    /// Waits until everything that came of the router before is applied.
+    /// Claims the router within the collector; waits until all earlier input from it is applied.
     fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
         let is_over = || self.shared.stop.is_stopping();
         self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
@@ -488,9 +490,9 @@ impl Session {
         })
     }
 
-    /// Why a claim had no answer.
+    /// Returns the reason why a claim had no answer.
     pub(super) fn no_answer(&self) -> SessionEnd {
-        // Another collector has the router by now, or the writers gave up.
+        // Another collector has claimed the router by now, or the writers gave up.
         if self.resumed.is_some() && !self.shared.stop.is_stopping() {
             SessionEnd::OwnershipLost
         } else {
@@ -498,7 +500,7 @@ impl Session {
         }
     }
 
-    /// Keeps the bytes of a message that cannot be applied; the session goes on.
+    /// Keeps the bytes of a message that cannot be applied; the session continues.
     fn reject(&mut self, frame: &Frame<'_>, error: &Error) -> Result<(), SessionEnd> {
         let subject = self.subject();
         let kept = match &mut self.settled {
@@ -523,7 +525,7 @@ impl Session {
 }
 
 impl IdentifiedRouter {
-    /// Lets the routes be counted now and then, and when a writer found rows that were not as expected.
+    /// Requests a count of the routes periodically, and when a writer found unexpected rows.
     fn audit(&mut self, every: Duration) -> Result<(), SessionEnd> {
         let owner = self.tables.outbox().owner();
         if owner.is_out_of_step() {

@@ -1,11 +1,11 @@
-//! An OPEN as a JSON object: what `decode` prints, and its capabilities in `peers`.
+//! An OPEN as a JSON object, as `decode` prints it, and its capabilities, as `peers` stores them.
 
 use serde_json::{Value, json};
 
 use crate::model::attrs::hex;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 
-/// The OPEN with all its capabilities.
+/// Returns the OPEN with all its capabilities.
 pub fn value(open: &Open) -> Value {
     json!({
         "version": open.version,
@@ -17,7 +17,7 @@ pub fn value(open: &Open) -> Value {
     })
 }
 
-/// One capability.
+/// Returns one capability.
 pub fn capability(capability: &Capability) -> Value {
     match capability {
         Capability::Multiprotocol(family) => {
@@ -45,7 +45,7 @@ pub fn capability(capability: &Capability) -> Value {
     }
 }
 
-/// The capability's name in the IANA registry of capability codes, in snake case.
+/// Returns the capability's name in the IANA registry of capability codes, in snake case.
 fn name(code: u8) -> Option<&'static str> {
     Some(match code {
         1 => "multiprotocol",

@@ -1,4 +1,4 @@
-//! The sending end of one session: gathers what its messages say and passes it on in pieces.
+//! The sending end of one session: gathers the changes from its messages and passes them on in pieces.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::pipeline::{
 /// its socket. It bounds what one item on a writer's channel can hold.
 const PIECE_MAX: usize = BATCH_ITEMS_MAX;
 
-/// Nor may its attribute sets and raw messages take more bytes: a router may say one route with kilobytes of attributes in
-/// each UPDATE.
+/// A piece is also passed on when its attribute sets and raw messages reach this many bytes: a router may send one
+/// route with kilobytes of attributes in each UPDATE.
 const PIECE_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
 /// The ops and events of one session that are not on a channel yet.
@@ -30,25 +30,25 @@ pub struct Outbox {
     history: Option<Sender<EventBatch>>,
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
-    /// What `ops` and `events` hold elsewhere in memory: attribute sets and raw messages.
+    /// The memory that `ops` and `events` hold elsewhere, bytes: attribute sets, raw messages and texts.
     bytes: usize,
-    /// Where the attribute set is that was counted last.
+    /// The address of the attribute set that was counted last.
     weighed: Option<usize>,
     tables: Vec<Arc<Table>>,
-    /// Where those of `tables` are, to find one among thousands.
+    /// The addresses of the elements of `tables`, to find one among thousands.
     seen: HashSet<usize>,
-    /// When the first message was read that says what waits here.
+    /// When the first message was read whose changes wait here.
     read_at: Option<Instant>,
-    /// Whether what is said may be stored already, by a process that was killed.
+    /// True if what is sent may be stored already, by a process that was killed.
     is_replayed: bool,
-    /// Whether what is said now was said in an earlier process, so that no row of `session_events` is due.
+    /// True if an earlier process already sent what is sent now, so that no row of `session_events` is due.
     repeats: bool,
-    /// Whether the session is over: what it still has to say is said whatever the database refused before.
+    /// True if the session is over: its end is sent even if the database refused an earlier command.
     is_ending: bool,
 }
 
 impl Outbox {
-    /// An empty outbox to the writers of this router.
+    /// Creates an empty outbox to the writers of this router.
     pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
         Outbox {
             owner,
@@ -67,27 +67,27 @@ impl Outbox {
         }
     }
 
-    /// What is sent may be stored already, by a process that was killed.
+    /// Marks that what is sent may be stored already, by a process that was killed.
     pub fn set_replayed(&mut self) {
         self.is_replayed = true;
     }
 
-    /// Whether what is said from now on was said in an earlier process.
+    /// Sets whether an earlier process already sent what is sent from now on.
     pub fn set_repeats(&mut self, repeats: bool) {
         self.repeats = repeats;
     }
 
-    /// The session is over; what follows is its end.
+    /// Marks that the session is over; what follows is its end.
     pub fn set_ending(&mut self) {
         self.is_ending = true;
     }
 
-    /// The ownership that the session writes under.
+    /// Returns the ownership that the session writes under.
     pub fn owner(&self) -> &Arc<Ownership> {
         &self.owner
     }
 
-    /// Whether history is kept.
+    /// Returns true if history is kept.
     pub fn keeps_history(&self) -> bool {
         self.history.is_some()
     }
@@ -119,7 +119,8 @@ impl Outbox {
         self.pass_on_if_full()
     }
 
-    /// Counts the bytes of a change; an attribute set is shared by all routes of its UPDATE, in both pieces.
+    /// Counts the bytes of a change. All routes of an UPDATE share an attribute set, in both pieces, so it is counted
+    /// once.
     fn count_bytes(&mut self, change: &RouteChange) {
         let RouteChange::Announce(route) = change else { return };
         if self.weighed.replace(route.shared_at()) != Some(route.shared_at()) {
@@ -142,7 +143,7 @@ impl Outbox {
         if self.repeats { Ok(()) } else { self.op(StateOp::SessionEvent(event)) }
     }
 
-    /// Notes that the table had a message, whether or not a row changes by it.
+    /// Records that the table received a message, whether or not a row changes.
     pub fn touch(&mut self, table: &Arc<Table>) {
         let is_last = self.tables.last().is_some_and(|last| Arc::ptr_eq(last, table));
         if !is_last && self.seen.insert(place(table)) {
@@ -150,15 +151,15 @@ impl Outbox {
         }
     }
 
-    /// A table is gone: what was seen of it before must not bring its row back.
+    /// Forgets a table that is gone: an earlier message must not bring its row back.
     pub fn forget(&mut self, table: &Arc<Table>) {
         if self.seen.remove(&place(table)) {
             self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
         }
     }
 
-    /// Passes everything on and waits until the events of it are stored, or given up at a stop: what is written after
-    /// this is later than all of them by the database's clock.
+    /// Passes everything on and waits until the events are stored, or given up because the collector stops: what is
+    /// written after this is later than all of them by the database's clock.
     ///
     /// # Errors
     /// As [`Outbox::flush`].
@@ -183,7 +184,7 @@ impl Outbox {
     /// # Errors
     /// The writers are gone, or another session owns the router now.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
-        // Another collector has the router: what was read before is history all the same, dated before its claim.
+        // Another collector has the router: what was read before is history anyway, dated before its claim.
         let is_lost = self.owner.is_lost();
         if !self.is_ending
             && !is_lost
@@ -222,14 +223,13 @@ impl Outbox {
         progress.state.count_sent();
         self.owner.waiting.add(batch.ops.len());
         self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
-        // Next to nothing, unless a queue was full.
+        // Close to zero, unless a queue was full.
         self.owner.meter.blocked_for(sending.elapsed());
         Ok(())
     }
 }
 
-/// What tells one table of a session from another: where it is, as long as somebody has it.
-/// The octets that a change of anything but a route holds beside itself.
+/// Returns the octets that a change of anything but a route holds beside itself.
 fn octets_beside(op: &StateOp) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match op {
@@ -254,6 +254,7 @@ fn octets_beside(op: &StateOp) -> usize {
     }
 }
 
+/// Returns the address of a table, which identifies it within a session as long as it is referenced.
 fn place(table: &Arc<Table>) -> usize {
     Arc::as_ptr(table).addr()
 }
@@ -265,10 +266,11 @@ mod tests {
     use crate::pipeline::{Doubts, EncodedRoute, Existing, SessionEvent, SessionEventKind, channels};
     use crate::session::tables::router_note;
 
-    /// The bytes of each attribute set, of each raw message, and how many of either make a piece full.
+    /// Size of each attribute set and of each raw message, bytes: a few of either fill a piece.
     const BYTES: usize = 100 * 1024;
 
-    /// What the state writer and the event writer have received of `said` routes, each in an UPDATE of its own.
+    /// Returns the pieces that the state writer and the event writer received for `said` routes, each in an UPDATE of
+    /// its own.
     fn pieces(said: u8, is_raw: bool) -> (Vec<StateBatch>, Vec<EventBatch>) {
         let router = RouterId::new("10.0.0.1");
         let (sender, receivers) = channels(1, 1);
@@ -299,15 +301,15 @@ mod tests {
         (state.collect(), receivers.events[0].try_iter().collect())
     }
 
-    /// How many routes each of the pieces holds.
+    /// Returns the number of routes in each piece.
     fn routes(batches: &[StateBatch]) -> Vec<usize> {
         batches.iter().map(|batch| batch.ops.iter().filter(|op| matches!(op, StateOp::Route { .. })).count()).collect()
     }
 
     #[test]
-    fn large_attribute_sets_end_a_piece_long_before_it_has_many_routes() {
+    fn large_attribute_sets_end_a_piece_early() {
         let (state, events) = pieces(15, false);
-        // The sixth goes over 512 KiB with its event; the route comes behind, in the next piece.
+        // The event of the sixth route exceeds 512 KiB; its op is in the next piece.
         assert_eq!(routes(&state), [5, 5, 5]);
         assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [6, 5, 4]);
     }

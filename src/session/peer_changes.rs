@@ -1,4 +1,4 @@
-//! What a Peer Up and a Peer Down do to the session's tables.
+//! Applies Peer Up and Peer Down messages to the session's tables.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Session {
         let was_up = self.peers.up(&down.peer);
         let peer = was_up.unwrap_or(PeerId::of(&down.peer.peer));
         let Some(settled) = &mut self.settled else { return Ok(()) };
-        // Routers say so of every peer they cannot reach, again and again.
+        // Routers repeat the Peer Down of every peer that they cannot reach, so only one that removes tables is logged.
         let gone = settled.tables.down(&peer, name.as_deref(), &reason)?;
         if let Some(Gone::Table(peer, name)) = &gone {
             info!("{}: table {name} of {peer} down, others of it are left: {reason}", settled.subject);

@@ -1,6 +1,6 @@
-//! The sessions of one router, and which of them speaks of which peer or Loc-RIB instance.
+//! The sessions of one router, and which session owns which peer or Loc-RIB instance.
 //!
-//! Routers open a session per VRF or BGP instance. A peer is the newest session's that has spoken of it.
+//! Routers open a session per VRF or BGP instance. A peer belongs to the newest session that has reported it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,37 +14,37 @@ use crate::model::{TableKey, Timestamp};
 /// The sessions of one router on this collector.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    /// Counts what the sessions have to know of each other: peers that were taken over, sessions that are gone.
+    /// Incremented when the sessions must check for changes: a peer was taken over, or a session ended.
     pub generation: Arc<AtomicU64>,
-    /// By the numbers of their connections: the first is the oldest.
+    /// The live sessions by connection number; the first is the oldest.
     pub live: BTreeMap<u64, Live>,
     speakers: HashMap<PeerId, u64>,
 }
 
-/// One of them.
+/// One live session of a router.
 #[derive(Debug)]
 pub(super) struct Live {
     pub connection: Arc<Connection>,
-    /// When it began, by the database's clock; `None` until the database has answered its claim.
+    /// When the session began, by the database's clock; `None` until the database has answered its claim.
     pub began: Option<Timestamp>,
-    /// How many peers are its own.
+    /// The number of peers that this session owns.
     peers: usize,
-    /// Peers that newer sessions have taken over since it was told last.
+    /// Peers that newer sessions have taken over since the last [`Sessions::take_lost`].
     lost: Vec<PeerId>,
 }
 
-/// Whose a peer is when a session speaks of it.
+/// The owner of a peer that a session reports.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Speech {
-    /// The session's.
+    /// This session.
     Own,
-    /// The session's from now on: an older one had these tables of it.
+    /// This session from now on: an older one had these tables of the peer.
     Taken(Vec<(TableKey, Origin)>),
-    /// A newer session's: what this one says of it is not for it to say.
+    /// A newer session: this one's messages about the peer are ignored.
     Others,
-    /// A newer session's, and this one has no other.
+    /// A newer session, and this one owns no other peer.
     Superseded,
-    /// An older session's, which has not come to its end.
+    /// An older session, which is still receiving or applying input.
     Wait,
 }
 
@@ -54,7 +54,7 @@ impl Sessions {
         self.live.insert(connection.number(), live);
     }
 
-    /// A session ends. Returns its own peers, if it was one of these.
+    /// Removes a session that ends. Returns the peers that it owned, or `None` if it is not a session of this router.
     pub fn leave(&mut self, number: u64) -> Option<Vec<PeerId>> {
         self.live.remove(&number)?;
         let own = self.speakers.extract_if(|_, of| *of == number).map(|(peer, _)| peer).collect();
@@ -62,12 +62,13 @@ impl Sessions {
         Some(own)
     }
 
-    /// Whether the session is the oldest one.
+    /// Returns whether the session is the oldest one of the router.
     pub fn is_oldest(&self, number: u64) -> bool {
         self.live.first_key_value().is_some_and(|(first, _)| *first == number)
     }
 
-    /// The session speaks of a peer; a statistic alone does not make it its own.
+    /// Claims a peer for a session that reports it; a statistic alone does not claim a peer. `is_hurried`: the session
+    /// has waited long enough, so the older owner only has to apply what it has already read.
     pub fn speak(&mut self, number: u64, peer: PeerId, is_hurried: bool) -> Speech {
         match self.speakers.get(&peer) {
             Some(of) if *of == number => return Speech::Own,
@@ -99,17 +100,17 @@ impl Sessions {
         taken.map_or(Speech::Own, Speech::Taken)
     }
 
-    /// Whether a newer session than this one speaks of the peer.
+    /// Returns whether a newer session than this one owns the peer.
     pub fn is_of_newer(&self, number: u64, peer: &PeerId) -> bool {
         self.speakers.get(peer).is_some_and(|of| *of > number)
     }
 
-    /// Whether any session speaks of the peer.
+    /// Returns whether any session owns the peer.
     pub fn speaks(&self, peer: &PeerId) -> bool {
         self.speakers.contains_key(peer)
     }
 
-    /// A peer went down: nothing is left of it that a session could have.
+    /// Releases a peer that went down, if this session owns it.
     pub fn forget(&mut self, number: u64, peer: &PeerId) {
         if self.speakers.get(peer) == Some(&number) {
             self.speakers.remove(peer);
@@ -119,12 +120,12 @@ impl Sessions {
         }
     }
 
-    /// The peers that others have taken over since this was asked last.
+    /// Returns the peers that newer sessions have taken over since the last call.
     pub fn take_lost(&mut self, number: u64) -> Vec<PeerId> {
         self.live.get_mut(&number).map(|live| std::mem::take(&mut live.lost)).unwrap_or_default()
     }
 
-    /// The session's own peers.
+    /// Returns the peers that the session owns.
     pub fn own(&self, number: u64) -> Vec<PeerId> {
         self.speakers.iter().filter(|(_, of)| **of == number).map(|(peer, _)| *peer).collect()
     }

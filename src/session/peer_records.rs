@@ -1,4 +1,4 @@
-//! What Peer Up, Peer Down and Statistics Reports say of a peer, as rows of `peers`, `peer_statistics` and
+//! Converts Peer Up, Peer Down and Statistics Report messages to rows of `peers`, `peer_statistics` and
 //! `session_events`. Pure.
 
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rd};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
 
-/// The key of a peer's, or of a Loc-RIB's, rows.
+/// Returns the key of the rows of a peer or Loc-RIB instance.
 pub fn name(peer: &PeerKey) -> PeerName {
     let kind = match peer.kind {
         PeerKind::Global | PeerKind::GlobalVrf(_) => "global".to_owned(),
@@ -34,13 +34,13 @@ pub fn name(peer: &PeerKey) -> PeerName {
     PeerName { kind, distinguisher, address: peer.address, asn: peer.asn }
 }
 
-/// The key of the rows that say what the tables of a peer or instance are called.
+/// Returns the key of the rows that hold the table names of a peer or Loc-RIB instance.
 fn name_of(peer: &PeerId) -> PeerName {
     let PeerId { kind, address, asn, bgp_id } = *peer;
     name(&PeerKey { kind, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), asn, bgp_id })
 }
 
-/// What a table is called and whose it is, as a row.
+/// Returns the row that records a table's name and origin.
 pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableNameRecord {
     let rd = if let TableKind::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
     TableNameRecord {
@@ -55,7 +55,7 @@ pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableName
     }
 }
 
-/// Whose table a row is of; `None` if nobody can have written it.
+/// Returns the origin of the table that a row names; `None` if no collector can have written the row.
 pub fn origin(record: &TableNameRecord) -> Option<Origin> {
     let PeerName { kind, distinguisher, address, asn } = &record.peer;
     let rd = if distinguisher.is_empty() { Rd::default() } else { distinguisher.parse().ok()? };
@@ -81,7 +81,7 @@ pub fn origin(record: &TableNameRecord) -> Option<Origin> {
     })
 }
 
-/// A peer came up.
+/// Returns the row of a peer that came up.
 pub fn up(up: &PeerUp<'_>) -> PeerRecord {
     let capabilities = |all: &[_]| all.iter().map(open_json::capability).collect::<Value>();
     let description = up.information.iter().find(|tlv| tlv.type_code == Information::STRING);
@@ -92,7 +92,7 @@ pub fn up(up: &PeerUp<'_>) -> PeerRecord {
         local_address: Some(up.local_address),
         local_port: Some(up.local_port),
         remote_port: Some(up.remote_port),
-        // The smaller one is in force (RFC 4271 section 4.2).
+        // BGP uses the smaller of the two (RFC 4271 section 4.2).
         hold_time: Some(up.sent_open.hold_time.min(up.received_open.hold_time)),
         capabilities: Some(
             json!({
@@ -107,7 +107,7 @@ pub fn up(up: &PeerUp<'_>) -> PeerRecord {
     }
 }
 
-/// A peer went down, or was never up.
+/// Returns the row of a peer that went down or was never up.
 pub fn down(down: &PeerDown<'_>) -> PeerRecord {
     PeerRecord {
         name: name(&down.peer.peer),
@@ -123,12 +123,12 @@ pub fn down(down: &PeerDown<'_>) -> PeerRecord {
     }
 }
 
-/// Headers of a peer that is not up name zero.
+/// Returns the BGP identifier; `None` for zero, which headers of a peer that is not up contain.
 fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
     Some(peer.bgp_id).filter(|id| !id.is_unspecified())
 }
 
-/// A row of `session_events` about a peer or Loc-RIB instance.
+/// Returns a row of `session_events` about a peer or Loc-RIB instance.
 pub fn note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<String>) -> SessionEvent {
     let peer_address = match header.peer.kind {
         PeerKind::LocRib(_) => None,
@@ -141,7 +141,7 @@ pub fn note(kind: SessionEventKind, header: &PerPeerHeader, reason: Option<Strin
     SessionEvent { peer_address, reason, ..router_note(kind, None, None) }
 }
 
-/// The values of a report that are numbers.
+/// Returns a record for each numeric value of a report, per-family values included.
 pub fn statistics(report: &StatisticsReport<'_>) -> Vec<StatisticRecord> {
     let peer = name(&report.peer.peer);
     let all = report.statistics.iter().filter_map(|statistic| {
@@ -158,13 +158,14 @@ pub fn statistics(report: &StatisticsReport<'_>) -> Vec<StatisticRecord> {
     all.collect()
 }
 
-/// How a series names a peer: its address, with the distinguisher where there is one; a Loc-RIB has no address.
+/// Returns the label of a peer in metrics: its address, after the distinguisher if there is one; `loc_rib` for a
+/// Loc-RIB, which has no address.
 pub fn label(peer: &PeerName) -> String {
     let address = if peer.kind == "loc_rib" { peer.kind.clone() } else { peer.address.to_string() };
     if peer.distinguisher.is_empty() { address } else { format!("{} {address}", peer.distinguisher) }
 }
 
-/// Notes the values for the metrics.
+/// Sets the metrics to the values of a report.
 pub fn measure(statistics: &PeerStatistics, all: &[StatisticRecord]) {
     for one in all {
         let family = match (one.afi, one.safi) {

@@ -1,11 +1,11 @@
-//! What the Peer Ups of one BMP session said: how to read a peer's UPDATEs, and what its table is called.
+//! State learned from the Peer Ups of one BMP session: how to decode a peer's UPDATEs, and the names of its tables.
 //!
 //! Pure: messages in, answers out. `decode` uses it as well as the sessions do.
 //!
-//! A peer is told apart by its kind, address and AS, one with a link-local address by its BGP identifier too; a Loc-RIB
-//! instance by its distinguisher and BGP ID (RFC 9069 section 6.1.1), since its address is always zero. A router may send
-//! several Peer Ups for one peer or instance, one per family: their capabilities are merged. One with other ports is of
-//! another BGP session: it begins anew. A Peer Up speaks of its own peer alone, names included.
+//! A peer is identified by its kind, address and AS, one with a link-local address by its BGP identifier too; a Loc-RIB
+//! instance by its distinguisher and BGP ID (RFC 9069 section 6.1.1), since its address is always zero. A router may
+//! send several Peer Ups for one peer or instance, one per family: their capabilities are merged. A Peer Up with other
+//! ports belongs to another BGP session and resets the peer. A Peer Up describes its own peer only, names included.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,80 +22,81 @@ use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, PeerDown, PeerUp, RouteMonitoring};
 
-/// So many peers of one session are known, a few hundred bytes each; what further ones say is not remembered.
+/// The maximum number of peers remembered per session, a few hundred bytes each; the Peer Ups of further ones are not
+/// remembered.
 pub(super) const PEERS_MAX: usize = 65_536;
 
-/// Everything known of a session's peers.
+/// The peers of one session and the names of their tables.
 #[derive(Debug, Default)]
 pub struct Peers {
     peers: HashMap<PeerId, Peer>,
-    /// Which of them have this type, distinguisher and address: mostly one.
+    /// The peers with this type, distinguisher and address: usually one.
     alike: HashMap<(PeerKind, Option<IpAddr>), Vec<PeerId>>,
     names: RefCell<TableNames>,
-    /// Loc-RIB instances that are up, by the BGP ID that other messages of theirs name.
+    /// Loc-RIB instances that are up, by the different BGP ID in their other messages.
     aliases: RefCell<HashMap<PeerId, PeerId>>,
-    /// The peer asked for last, and what is known of it: a dump names the same one a million times.
+    /// The peer looked up last, and the result: a dump names the same peer a million times.
     last: RefCell<Option<(PeerKey, Known)>>,
-    /// How often a Peer Up or Peer Down has been taken in.
+    /// The number of Peer Ups and Peer Downs applied.
     revision: u64,
-    /// The table asked for last.
+    /// The table looked up last.
     last_table: RefCell<Option<(TableAsked, TableName)>>,
 }
 
-/// A table by the header of its routes.
+/// A table, identified by the per-peer header and family of its routes.
 type TableAsked = (PeerKey, RibKind, AfiSafi);
 
-/// So many BGP IDs that differ from that of their instance's Peer Up are remembered.
+/// The maximum number of BGP IDs remembered that differ from that of their instance's Peer Up.
 const ALIASES_MAX: usize = 1_024;
 
-/// What is known of the peer that a per-peer header names.
+/// The peer that a per-peer header refers to.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     id: PeerId,
-    /// `None`: it is not up.
+    /// `None` if the peer is not up.
     in_use: Option<InUse>,
 }
 
-/// What tells one peer of a router from another, or one Loc-RIB instance.
+/// The identity of a peer or Loc-RIB instance within one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId {
-    /// The type, with its distinguisher.
+    /// The peer type with its distinguisher.
     pub kind: PeerKind,
     /// `None` for a Loc-RIB instance.
     pub address: Option<IpAddr>,
     /// Zero for a Loc-RIB instance.
     pub asn: Asn,
-    /// That of a Loc-RIB instance. It also tells peers with one link-local address on two interfaces apart; zero for all
-    /// others, whose identifier may change.
+    /// The BGP ID of a Loc-RIB instance. It also distinguishes peers with the same link-local address on two
+    /// interfaces; zero for all others, whose identifier may change.
     pub bgp_id: Ipv4Addr,
 }
 
-/// What a Peer Up is to its peer or instance.
+/// The effect of a Peer Up on its peer or instance.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Which.
+    /// The peer or instance.
     pub id: PeerId,
-    /// Whether it was up already.
+    /// The relation of the Peer Up to those before it.
     pub rank: Rank,
-    /// The names of its tables before, if this Peer Up gave some of them another.
+    /// The old and new names of its tables, if this Peer Up renamed any.
     pub renamed: Option<Renamed>,
 }
 
-/// How a Peer Up stands to those before it.
+/// The relation of a Peer Up to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
     /// The first since the peer was down.
     First,
     /// A further one of the same BGP session, or of a Loc-RIB instance.
     Further,
-    /// That of another BGP session: the ports are others.
+    /// The first of another BGP session: the ports differ.
     Anew,
     /// Too many peers are up to remember it.
     Unheard,
 }
 
 impl PeerId {
-    /// The peer or instance that a per-peer header's fields name.
+    /// Returns the peer or instance that the fields of a per-peer header name.
     pub fn of(peer: &PeerKey) -> PeerId {
         let PeerKey { kind, address, asn, bgp_id } = *peer;
         match kind {
@@ -111,27 +112,28 @@ impl PeerId {
         }
     }
 
-    /// Whether its address says nothing without the interface.
+    /// Returns whether the address is link-local, thus ambiguous without the interface.
     pub fn is_link_local(&self) -> bool {
         matches!(self.address, Some(IpAddr::V6(address)) if address.is_unicast_link_local())
     }
 
-    /// What it has in common with all that could be meant by it.
+    /// Returns the fields shared by all peers that a header with this identity may refer to.
     fn alike(&self) -> (PeerKind, Option<IpAddr>) {
         (self.kind, self.address)
     }
 
-    /// Which of the peers that are up, none of them this one, routes under its header are of all the same: headers of one
-    /// peer may name different ASes or identifiers. The only one of its kind with this address and AS, or else with this
-    /// address; of Loc-RIB instances the only one with this distinguisher.
+    /// Returns the peer that routes under this header belong to, although none of the peers in `up` has exactly this
+    /// identity: headers of one peer may name different ASes or identifiers. It is the only one of its kind with this
+    /// address and AS, or else with this address; of Loc-RIB instances the only one with this distinguisher.
     pub fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
         let same = || up.clone().filter(|other| other.alike() == self.alike());
         only(same().filter(|other| other.asn == self.asn)).or_else(|| only(same())).copied()
     }
 
-    /// Which of some peers, none of them this one, goes by its Peer Down: the only one that differs in nothing but an AS or
-    /// an identifier that one of the two does not name. Another AS at the same address is another peer, and another
-    /// BGP ID another Loc-RIB instance, which routers report down without ever having had them up.
+    /// Returns the peer that a Peer Down with this header takes down, although none of the given peers has exactly this
+    /// identity: the only one that differs in nothing but an AS or an identifier that is zero in one of the two.
+    /// Another AS at the same address is another peer, and another BGP ID another Loc-RIB instance, which routers
+    /// report down without ever having reported it up.
     pub fn meant_down<'a>(&self, up: impl Iterator<Item = &'a PeerId>) -> Option<PeerId> {
         let is_open = |one: Asn, other: Asn| one == other || one == Asn(0) || other == Asn(0);
         let is_unsaid = |one: Ipv4Addr, other: Ipv4Addr| one == other || one.is_unspecified() || other.is_unspecified();
@@ -153,22 +155,22 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// Whose tables a message is about.
+/// The peer and RIB that a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RibSource {
-    /// The peer or instance: its Peer Down takes them away.
+    /// The peer or instance whose Peer Down removes the tables.
     pub peer: PeerId,
-    /// Which of its RIBs.
+    /// The RIB of the peer.
     pub view: View,
-    /// The peer's numbers.
+    /// The peer's AS and BGP identifier.
     pub speaker: PeerIds,
 }
 
-/// What the Peer Ups of one peer said.
+/// The merged Peer Ups of one peer.
 #[derive(Debug, Default)]
 struct Peer {
-    /// The router's port and the peer's, by the router's end of a link to a link-local address: one header may be of
-    /// several peers. Elsewhere there is one.
+    /// The local and remote port. For a link-local peer there is one entry per local address, since several peers may
+    /// share one header; for any other peer there is one entry.
     ports: BTreeMap<Option<IpAddr>, (u16, u16)>,
     sent: Capabilities,
     received: Capabilities,
@@ -177,12 +179,12 @@ struct Peer {
 }
 
 impl Peers {
-    /// A session that has said nothing yet.
+    /// Returns the state of a session that has sent no Peer Up yet.
     pub fn new() -> Peers {
         Peers::default()
     }
 
-    /// Takes in a Peer Up. A further one of the same BGP session merges its capabilities.
+    /// Applies a Peer Up. A further one of the same BGP session merges its capabilities.
     pub fn peer_up(&mut self, up: &PeerUp<'_>) -> Told {
         let id = self.id_up(&up.peer.peer);
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
@@ -220,27 +222,29 @@ impl Peers {
         Told { id, rank, renamed }
     }
 
-    /// What was answered before does not hold any more.
+    /// Invalidates cached answers.
     fn changes(&mut self) {
         self.last.take();
         self.last_table.take();
         self.revision += 1;
     }
 
-    /// As long as it is the same, a per-peer header is answered the same.
+    /// Returns a counter that changes with every Peer Up and Peer Down. While it is the same, the answers for a
+    /// per-peer header are the same.
     #[inline]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Takes in a Peer Down of one of several parallel links to one link-local address, which nothing in the header tells
-    /// apart (draft-lin-grow-bmp-peer-interface-01 section 1): whether others are left, and with them the peer.
+    /// Applies a Peer Down of one of several parallel links to one link-local address, which the header does not
+    /// distinguish (draft-lin-grow-bmp-peer-interface-01 section 1). Returns true if other links are left, so the peer
+    /// stays up.
     pub fn link_down(&mut self, header: &PerPeerHeader) -> bool {
         let Some(peer) = self.up(header).and_then(|id| self.peers.get_mut(&id)) else { return false };
         peer.ports.len() > 1 && peer.ports.pop_last().is_some()
     }
 
-    /// Takes in a Peer Down; which peer was up and is no more.
+    /// Applies a Peer Down. Returns the peer that it took down, if one was up.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> Option<PeerId> {
         let id = self.up(header)?;
         self.changes();
@@ -255,7 +259,7 @@ impl Peers {
         self.peers.remove(&id).map(|_| id)
     }
 
-    /// Takes in that one table of a peer or instance went down, and others of it did not.
+    /// Forgets the name of one table that went down while others of its peer or instance stay up.
     pub fn table_down(&mut self, id: &PeerId, name: &str) {
         self.last_table.take();
         if let Some(peer) = self.peers.get_mut(id) {
@@ -264,13 +268,13 @@ impl Peers {
         self.names.get_mut().release(id, |given| given == name);
     }
 
-    /// What the names of the router's tables are, by peer.
+    /// Returns the names of the router's tables, by peer.
     pub fn names(&mut self) -> &mut TableNames {
         self.last_table.take();
         self.names.get_mut()
     }
 
-    /// Which peer a Peer Up is of: as its header says, but for a Loc-RIB whose BGP ID is left out now and then.
+    /// Returns the peer of a Peer Up: the one in its header, except for a Loc-RIB, whose BGP ID some headers omit.
     fn id_up(&self, peer: &PeerKey) -> PeerId {
         let said = PeerId::of(peer);
         if said.address.is_some() || self.peers.contains_key(&said) {
@@ -279,7 +283,7 @@ impl Peers {
         said.meant_down(self.alike(&said)).unwrap_or(said)
     }
 
-    /// Which peer that is up a Peer Down is of.
+    /// Returns the peer that is up and that a Peer Down refers to.
     pub fn up(&self, header: &PerPeerHeader) -> Option<PeerId> {
         let said = PeerId::of(&header.peer);
         if self.peers.contains_key(&said) {
@@ -292,7 +296,8 @@ impl Peers {
         self.alike.get(&id.alike()).map(Vec::as_slice).unwrap_or_default().iter()
     }
 
-    /// The router's own BGP identifier, where nobody has told it: without a database that is what names are made with.
+    /// Learns the router's own BGP identifier from a Peer Up if it is not set: without a database, names are derived
+    /// from it.
     fn learn_router_id(&mut self, up: &PeerUp<'_>) {
         let names = self.names.get_mut();
         if names.router_id().is_none() {
@@ -303,19 +308,19 @@ impl Peers {
         }
     }
 
-    /// Whether a Peer Up of this peer or instance came, and no Peer Down since.
+    /// Returns whether the peer or instance is up: a Peer Up arrived, and no Peer Down since.
     pub fn is_up(&self, header: &PerPeerHeader) -> bool {
         self.known(header).in_use.is_some()
     }
 
-    /// Which peer or instance this header is of.
+    /// Returns the peer or instance that this header refers to.
     fn id(&self, header: &PerPeerHeader) -> PeerId {
         self.known(header).id
     }
 
-    /// Which peer or instance this header is of, and how its NLRI are to be read if it is up.
+    /// Returns the peer or instance that this header refers to, and how to decode its NLRI if it is up.
     ///
-    /// Where there is no such peer, it is the one that is [`meant`](PeerId::meant).
+    /// If there is no exact match, it is the peer that [`meant`](PeerId::meant) finds.
     fn known(&self, header: &PerPeerHeader) -> Known {
         if let Some((last, known)) = &*self.last.borrow()
             && *last == header.peer
@@ -343,7 +348,7 @@ impl Peers {
         Known { id, in_use: self.peers.get(&id).map(|peer| peer.in_use) }
     }
 
-    /// Whose tables routes under this per-peer header are in.
+    /// Returns the peer and RIB of routes under this per-peer header.
     pub fn source(&self, header: &PerPeerHeader) -> RibSource {
         let PeerKey { address, asn, bgp_id, .. } = header.peer;
         let peer = |policy| AdjRibKey { address, policy };
@@ -355,11 +360,11 @@ impl Peers {
         RibSource { peer: self.id(header), view, speaker }
     }
 
-    /// How the UPDATEs under this per-peer header are to be read.
+    /// Returns how to decode the UPDATEs under this per-peer header.
     ///
-    /// Add-Path is in use where the sender may send and the receiver may receive path identifiers
-    /// (RFC 7911 section 4); which side is which depends on the RIB. For a Loc-RIB any direction in
-    /// either OPEN counts: both OPENs are made up by the router.
+    /// Add-Path is in use where the sender may send and the receiver may receive path identifiers (RFC 7911 section 4);
+    /// which side is the sender depends on the RIB. For a Loc-RIB any direction in either OPEN counts: the router
+    /// fabricates both OPENs.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
         let in_use = self.known(header).in_use.unwrap_or_default();
         let (NlriForm { add_path, labels }, as_width) = match header.rib {
@@ -371,8 +376,8 @@ impl Peers {
         DecodeContext { as_width, add_path, labels, ..DecodeContext::default() }
     }
 
-    /// The families of a peer or instance: of a Loc-RIB those that either of its made-up OPENs announces, else those that
-    /// both sides' do, IPv4 unicast where a side announces none (RFC 4760 section 8).
+    /// Returns the families of a peer or instance: for a Loc-RIB those in either of its fabricated OPENs; otherwise
+    /// those in both OPENs, where an OPEN without multiprotocol capabilities means IPv4 unicast (RFC 4760 section 8).
     pub fn families(&self, header: &PerPeerHeader) -> Vec<AfiSafi> {
         let Some(Peer { sent, received, .. }) = self.peers.get(&self.id(header)) else { return Vec::new() };
         match header.rib {
@@ -384,10 +389,10 @@ impl Peers {
         }
     }
 
-    /// What the table of routes under this per-peer header is called.
+    /// Returns the name of the table of routes under this per-peer header.
     ///
-    /// The VRF/Table Name TLV (RFC 9069 section 5.2.1); else what Junos puts into TLV type 0 of a Loc-RIB
-    /// Peer Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
+    /// It is the VRF/Table Name TLV (RFC 9069 section 5.2.1); else what Junos puts into TLV type 0 of a Loc-RIB Peer
+    /// Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
     pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> TableName {
         let asked = (header.peer, rib_of(header), family);
         if let Some((last, name)) = &*self.last_table.borrow()
@@ -410,8 +415,8 @@ impl Peers {
         TableName { given, stored }
     }
 
-    /// What the table of one Route Monitoring message's routes is called: as [`Peers::table_name`], unless the message itself
-    /// names a table, which version 4 allows.
+    /// Returns the name of the table of a Route Monitoring message's routes: that of [`Peers::table_name`], unless the
+    /// message itself names a table, which BMP version 4 allows.
     pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> TableName {
         match monitoring.table_name().filter(|name| !name.as_str().is_empty()) {
             Some(name) => self.named(&self.id(&monitoring.peer), &monitoring.peer, escape(name.as_str()).into()),
@@ -428,7 +433,7 @@ fn rib_of(header: &PerPeerHeader) -> RibKind {
     }
 }
 
-/// The names of a peer's tables after this Peer Up. One that names none leaves them.
+/// Returns the names of a peer's tables after this Peer Up. A Peer Up without a name keeps the names that are there.
 fn given_names(before: &GivenNames, up: &PeerUp<'_>) -> GivenNames {
     let mut after = before.clone();
     let families = open_families(&up.sent_open, &up.received_open);
@@ -468,28 +473,29 @@ fn information_name(header: &PerPeerHeader, information: &[Information<'_>]) -> 
     }
 }
 
-/// The table that a Peer Down names (RFC 9069 section 5.3), escaped.
+/// Returns the name of the table in a Peer Down (RFC 9069 section 5.3), escaped.
 pub fn table_down(down: &PeerDown<'_>) -> Option<Arc<str>> {
     information_name(&down.peer, &down.information).map(GivenName::text)
 }
 
-/// The table that a Peer Up names, escaped.
+/// Returns the name of the table in a Peer Up, escaped.
 pub fn table_of_up(up: &PeerUp<'_>) -> Option<Arc<str>> {
     information_name(&up.peer, &up.information).map(GivenName::text)
 }
 
-/// The one that there is, unless there are more.
+/// Returns the only element; `None` if there is none or more than one.
 fn only<'a>(mut ids: impl Iterator<Item = &'a PeerId>) -> Option<&'a PeerId> {
     ids.next().filter(|_| ids.next().is_none())
 }
 
-/// The text of a table name, unless it is empty.
+/// Returns the escaped text of a table name, unless it is empty.
 fn table_name_text(value: &[u8]) -> Option<Arc<str>> {
     let text = Text::key(value);
     (!text.as_str().is_empty()).then(|| escape(text.as_str()).into())
 }
 
-/// The families of one Peer Up's own OPENs; without a multiprotocol capability that is IPv4 unicast (RFC 4760 section 8).
+/// Returns the families in either OPEN of one Peer Up; without a multiprotocol capability that is IPv4 unicast (RFC
+/// 4760 section 8).
 fn open_families(sent: &Open, received: &Open) -> BTreeSet<AfiSafi> {
     let mut both = Capabilities::default();
     both.merge(sent);

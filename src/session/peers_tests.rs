@@ -1,4 +1,4 @@
-//! What Peer Ups say of how to read a peer, and of what its tables are called.
+//! Tests of decoding contexts and table names from Peer Ups.
 
 use super::*;
 use crate::model::Asn;
@@ -61,7 +61,7 @@ fn add_path_goes_by_direction_and_rib() {
 }
 
 #[test]
-fn several_peer_ups_of_one_instance_are_merged_and_a_peer_down_forgets_them() {
+fn peer_ups_of_one_instance_merge_until_a_peer_down() {
     let mut peers = Peers::new();
     let header = loc_rib(RD);
     peers.peer_up(&up(header, open(&[V4], &[]), open(&[], &[]), Some((3, b"blue"))));
@@ -90,11 +90,11 @@ fn link_local_peers_of_two_interfaces_are_two() {
     }
     let names = |peers: &Peers| all.map(|header| peers.table_name(&header, V4).stored.to_string());
     assert_eq!(names(&peers), ["UNKNOWN", "UNKNOWN|as:1", "UNKNOWN|as:1|id:10.0.0.3", "rd:0:1:7"]);
-    // Without its identifier it may be any of three, of which none goes.
+    // Without its identifier it may be any of three, so none goes down.
     let mut goes = |id, rd| peers.peer_down(&of(id, rd)).is_some();
     assert!(!goes(0, 0) && !goes(4, 0));
     assert!(goes(0, 7) && goes(2, 0) && goes(3, 0));
-    // One is left: it is meant, but not by the identifier of another.
+    // One is left: a header without an identifier refers to it, one with another identifier does not.
     assert!(!goes(4, 0) && goes(0, 0));
     assert!(!peers.is_up(&of(1, 7)) && !peers.is_up(&of(1, 0)));
     assert!(peers.alike.is_empty());
@@ -125,7 +125,7 @@ fn tables_without_a_name_tlv() {
     assert_eq!(&*Peers::new().table_name(&loc_rib(RD), V4).stored, "rd:0:65000:7");
 }
 
-/// A global peer with this address and AS, and its ports.
+/// Returns the header of a global peer with this address and AS.
 fn neighbor(address: u8, asn: u32) -> PerPeerHeader {
     let mut header = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
     header.peer.address = Ipv4Addr::new(192, 0, 2, address).into();
@@ -145,7 +145,7 @@ fn a_name_is_of_its_own_peer_alone() {
     let renamed = told.renamed.unwrap();
     assert_eq!((renamed.before(V4).as_deref(), renamed.after(V4).map(|name| &**name)), (Some("blue"), Some("red%7Cx")));
     assert_eq!((&*peers.table_name(&one, V4).stored, &*peers.table_name(&two, V4).stored), ("UNKNOWN", "red%7Cx"));
-    // The Peer Up of another family names its own table alone, one without a name leaves what is there.
+    // The Peer Up of another family names its own table only; one without a name keeps the names that are there.
     let told = peers.peer_up(&up(two, open(&[V6], &[]), open(&[V6], &[]), Some((3, b"green"))));
     assert_eq!(told.renamed.unwrap().before(V4), None);
     let told = peers.peer_up(&up(two, open(&[V4, V6], &[]), open(&[V4, V6], &[]), None));
@@ -180,7 +180,7 @@ fn a_peer_down_is_of_the_peer_that_its_header_names() {
     assert_eq!(peers.peer_down(&neighbor(1, 2)), None);
     assert!(peers.peer_down(&neighbor(1, 0)).is_some());
     comes(&mut peers, instance(1));
-    // Another BGP ID is another instance; where a router names it in its routes alone, it is the one that is up.
+    // Another BGP ID is another instance; if only the routes name it, it is the instance that is up.
     assert_eq!(peers.peer_down(&instance(2)), None);
     assert_eq!(peers.source(&instance(3)).peer, PeerId::of(&instance(1).peer));
     assert!(peers.peer_down(&instance(3)).is_some());
@@ -235,9 +235,10 @@ fn several_labels_take_the_capability_in_both_opens() {
     check(&[], [[0, 0]; 3]);
     check(&[(&two, &[]), (&two, &[])], [[0, 0]; 3]);
     check(&[(&[], &three)], [[0, 0]; 3]);
-    // The receiver's count: of the Adj-RIB-In the router, of the Adj-RIB-Out the peer, of a Loc-RIB nobody.
+    // The receiver's label count applies: for the Adj-RIB-In the router's, for the Adj-RIB-Out the peer's, for a
+    // Loc-RIB neither.
     check(&[(&two, &three)], [[2, 0], [3, 0], [255, 0]]);
-    // Said family by family, in several Peer Ups.
+    // Announced family by family, in several Peer Ups.
     check(&[(&two, &three), (&three, &three)], [[3, 255], [3, 255], [255, 255]]);
     check(&[(&two, &[]), (&[], &three)], [[2, 0], [3, 0], [255, 0]]);
 }
@@ -247,7 +248,7 @@ fn as_numbers_are_as_wide_as_both_opens_say() {
     let of = |capabilities: &[Capability]| Open { capabilities: capabilities.to_vec(), ..open(&[], &[]) };
     let (two, four) = (of(&[Capability::Multiprotocol(V4)]), of(&[Capability::FourOctetAs(Asn(1))]));
     let dummy = Open { version: 0, ..of(&[]) };
-    // What is behind a capability that cannot be read may have been the one for four octets.
+    // A malformed capability hides those after it, among them perhaps the one for four-octet AS numbers.
     let cut = Open { defect: Some(crate::wire::Error::new(0, "Capability Value", "")), ..two.clone() };
     let check = |sent: &Open, received: &Open, without_flag, with_flag| {
         for rib in [Rib::AdjRibIn(Policy::Pre), Rib::AdjRibIn(Policy::Post), Rib::AdjRibOut(Policy::Post)] {
@@ -266,7 +267,7 @@ fn as_numbers_are_as_wide_as_both_opens_say() {
     check(&four, &dummy, AsWidth::Four, AsWidth::Two);
     check(&dummy, &dummy, AsWidth::Four, AsWidth::Two);
     check(&four, &cut, AsWidth::Four, AsWidth::Two);
-    // The OPENs of a Loc-RIB are made up: its paths have four octets.
+    // The router fabricates the OPENs of a Loc-RIB: its AS paths have four-octet AS numbers.
     let mut peers = Peers::new();
     peers.peer_up(&up(loc_rib(RD), two.clone(), two, None));
     assert_eq!(peers.context(&loc_rib(RD)).as_width, AsWidth::Four);

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_replaces_itself_and_a_peer_that_went_down_leaves_nothing() {
+    fn repeats_replace_and_a_peer_down_leaves_nothing() {
         let mut preamble = Preamble::default();
         let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
         for mark in 0..10 {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_bgp_session_ends_what_was_said_of_the_one_before() {
+    fn another_bgp_session_ends_the_state_of_the_last() {
         let up = |peer_type: u8, port: u8, mark: u8| {
             let mut bytes = message(3, peer_type, 1, 0);
             bytes.resize(69, 0);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_share_an_address_are_told_apart_as_the_session_does() {
+    fn peers_that_share_an_address_are_kept_apart() {
         let after = |downs: &[Vec<u8>]| {
             let mut preamble = Preamble::default();
             let ups = [(false, 0, 1, 1), (false, 7, 1, 1), (false, 0, 2, 1), (true, 0, 1, 1), (true, 0, 1, 2)];

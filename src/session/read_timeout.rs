@@ -1,20 +1,20 @@
-//! How long a router may take to say something whole.
+//! The time that a router has to complete a message.
 
 use std::time::Duration;
 
 use super::SessionEnd;
 
-/// A connection on which no message has come at all is closed after so many times the time that a message may take:
-/// a router says Initiation as soon as it is connected (RFC 7854 section 4.3).
+/// A connection on which no message has arrived is closed after this many times the time allowed for one message: a
+/// router sends Initiation as soon as it is connected (RFC 7854 section 4.3).
 const GREETING_TIMES: u32 = 5;
 
-/// How long a router may take to say who it is, where a message may take `message_max`.
+/// Returns the time that a router has to identify itself, where `message_max` is the time allowed for one message.
 pub(super) fn greeting_time(message_max: Duration) -> Duration {
     message_max.saturating_mul(GREETING_TIMES)
 }
 
-/// How long the rest of a message, or the first one, may be waited for. Between messages a router may be silent for
-/// ever, and time that passes while we do not read the socket is not the router's.
+/// The timer for the first message and for the rest of a message that has begun. Between messages a router may be
+/// silent forever. Time in which the collector does not read the socket does not count.
 #[derive(Debug)]
 pub struct ReadTimeout {
     message_max: Duration,
@@ -28,17 +28,17 @@ enum Expects {
     Greeting,
     /// The rest of a message.
     Rest,
-    /// Nothing in particular.
+    /// Nothing: silence is allowed.
     Nothing,
 }
 
 impl ReadTimeout {
-    /// A connection that has said nothing yet.
+    /// Returns the timer of a connection on which nothing has arrived yet.
     pub fn new(message_max: Duration) -> ReadTimeout {
         ReadTimeout { message_max, waited: Duration::ZERO, expects: Expects::Greeting }
     }
 
-    /// So many whole messages were met, and perhaps the front of another.
+    /// Notes that this many whole messages arrived, and the beginning of another if `is_inside_message`.
     pub fn met(&mut self, messages: usize, is_inside_message: bool) {
         let expects = match (self.expects, messages) {
             _ if is_inside_message => Expects::Rest,
@@ -51,7 +51,7 @@ impl ReadTimeout {
         self.expects = expects;
     }
 
-    /// The socket was waited for; whether that was too long.
+    /// Adds time spent waiting for the socket. Returns why the session ends, if that was too long.
     pub fn waited(&mut self, waited: Duration) -> Option<SessionEnd> {
         self.waited += waited;
         match self.expects {
@@ -68,7 +68,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Waits a second at a time until it is too much.
+    /// Waits a second at a time until the session ends. Returns the number of seconds and the reason.
     fn bears(patience: &mut ReadTimeout) -> (u32, String) {
         (1..1_000)
             .find_map(|i| patience.waited(SECOND).map(|end| (i, end.to_string())))
@@ -76,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_that_always_ends_inside_a_message_is_no_stall() {
+    fn a_dump_that_ends_inside_a_message_is_no_stall() {
         let mut patience = ReadTimeout::new(60 * SECOND);
         for _ in 0..600 {
             patience.met(3, true);
             assert!(patience.waited(SECOND).is_none());
         }
-        // One byte a second is one: no message gets whole by it.
+        // One byte per second is a stall: no message is completed.
         patience.met(1, true);
         for _ in 0..60 {
             assert!(patience.waited(SECOND).is_none());

@@ -1,8 +1,8 @@
-//! How the messages under one per-peer header are read: what the Peer Ups said of the peer, with what its messages have shown
-//! of path identifiers. Pure.
+//! The decoding context of messages under one per-peer header: from the peer's Peer Ups and from what its messages have
+//! shown of path identifiers. Pure.
 //!
-//! The last answer is kept, since a dump asks the same a million times. It holds as long as the octets of the header are the
-//! same, which takes less to see than to compare what they mean, and nothing has been learned of any peer.
+//! The last answer is cached, since a dump needs the same one a million times. It is valid as long as the octets of the
+//! header are the same, which is cheaper than comparing the decoded fields, and nothing has been learned of any peer.
 
 use super::add_path::{Evidence, Of};
 use super::peers::{Peers, RibSource};
@@ -12,17 +12,17 @@ use crate::wire::bmp::{Frame, PerPeerHeader};
 /// The answer for one per-peer header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Whose tables the routes are in.
+    /// The peer and RIB of the routes.
     pub source: RibSource,
-    /// Whether a Peer Up of the peer or instance came, and no Peer Down since.
+    /// True if a Peer Up of the peer or instance arrived, and no Peer Down since.
     pub is_up: bool,
-    /// By the capabilities alone.
+    /// The context by the capabilities only.
     pub negotiated: DecodeContext,
-    /// With what messages have shown.
+    /// The context that also respects what messages have shown.
     pub context: DecodeContext,
 }
 
-/// The answers for one session's messages.
+/// The cache of [`Reading`]s for one session's messages.
 #[derive(Debug, Default)]
 pub struct Readings {
     last: Option<Last>,
@@ -31,13 +31,13 @@ pub struct Readings {
 #[derive(Debug)]
 struct Last {
     whose: [u8; PerPeerHeader::WHOSE],
-    /// Of [`Peers`] and [`Evidence`].
+    /// The revisions of [`Peers`] and [`Evidence`].
     revisions: (u64, u64),
     reading: Reading,
 }
 
 impl Readings {
-    /// How this message is read, whose per-peer header is `header`.
+    /// Returns how to decode this message, whose per-peer header is `header`.
     #[inline]
     pub fn of(&mut self, frame: &Frame<'_>, header: &PerPeerHeader, peers: &Peers, evidence: &mut Evidence) -> Reading {
         let whose = frame.whose();
@@ -54,7 +54,7 @@ impl Readings {
     }
 }
 
-/// In two pieces, each of which is compared at once: the whole would be a call.
+/// Compares in two pieces, each of which is one inlined comparison: comparing the whole array would be a function call.
 #[inline(always)]
 fn is_same(one: &[u8; PerPeerHeader::WHOSE], other: &[u8; PerPeerHeader::WHOSE]) -> bool {
     one.first_chunk::<32>() == other.first_chunk::<32>() && one.last_chunk::<2>() == other.last_chunk::<2>()
@@ -76,20 +76,20 @@ mod tests {
 
     const V4: AfiSafi = AfiSafi::IPV4_UNICAST;
 
-    /// A message of the peer 192.0.2.1 in this AS.
+    /// Returns a message of the peer 192.0.2.1 in this AS; `second` is its timestamp.
     fn message(type_code: u8, asn: u8, second: u8, body: &[u8]) -> Vec<u8> {
         let header = [&[0; 22][..], &[192, 0, 2, 1, 0, 0, 0, asn, 192, 0, 2, 1, 0, 0, 0, second, 0, 0, 0, 0]].concat();
         let length = u8::try_from(6 + header.len() + body.len()).unwrap();
         [&[3, 0, 0, 0, length, type_code], &header[..], body].concat()
     }
 
-    /// Local address and ports, and twice an OPEN with path identifiers for IPv4 unicast in both directions.
+    /// Returns a Peer Up whose two OPENs both announce path identifiers for IPv4 unicast in both directions.
     fn peer_up(asn: u8) -> Vec<u8> {
         let open = [&[0xff; 16][..], &[0, 37, 1, 4, 0, asn, 0, 90, 192, 0, 2, 1, 8, 2, 6, 69, 4, 0, 1, 1, 3]].concat();
         message(3, asn, 1, &[&[0; 20][..], &open, &open].concat())
     }
 
-    /// The answer for a Route Monitoring message of this peer, which is the one that is found without any before it.
+    /// Returns the answer for a Route Monitoring message of this peer, after checking that it equals the uncached one.
     fn read(readings: &mut Readings, peers: &Peers, evidence: &mut Evidence, asn: u8, second: u8) -> Reading {
         let bytes = message(0, asn, second, &[]);
         let frame = bmp::next_frame(&bytes, 1_000).unwrap().unwrap();
@@ -118,7 +118,7 @@ mod tests {
         let up = read(&mut readings, &peers, &mut evidence, 1, 1);
         assert!(up.is_up && up.negotiated.add_path.contains(V4));
         assert_eq!(read(&mut readings, &peers, &mut evidence, 1, 2), up, "another timestamp is the same header");
-        // Another AS at the same address is read as the only peer there until it is up itself.
+        // Another AS at the same address is decoded as the only peer there until it is up itself.
         assert_eq!(read(&mut readings, &peers, &mut evidence, 2, 2).source.peer, up.source.peer);
         hear(&mut peers, &mut evidence, &peer_up(2));
         let other = read(&mut readings, &peers, &mut evidence, 2, 2);
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(read(&mut readings, &peers, &mut evidence, 2, 3), other, "of the one peer alone");
         assert_eq!(read(&mut readings, &peers, &mut evidence, 1, 3), learned);
         hear(&mut peers, &mut evidence, &message(2, 1, 4, &[4]));
-        // The one that is up is meant by the header of the one that is not.
+        // The header of the peer that is down refers to the one that is up.
         assert_eq!(read(&mut readings, &peers, &mut evidence, 1, 4).source.peer, other.source.peer);
         hear(&mut peers, &mut evidence, &message(2, 2, 5, &[4]));
         let down = read(&mut readings, &peers, &mut evidence, 1, 5);

@@ -1,4 +1,4 @@
-//! How a session compares what it has stored with what the router says of itself, and what it does about it.
+//! Compares the stored routes with the router's statistics, and ends the session when they differ too much.
 
 use super::SessionEnd;
 use super::anomaly::Anomaly;
@@ -40,8 +40,8 @@ impl Session {
         too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
     }
 
-    /// Looks now and then whether the router has to dump its Loc-RIB again. What waits in the spool may change all: to be called
-    /// when nothing does.
+    /// Checks periodically whether the router has to dump its Loc-RIB again, and ends the session if so. Call it only
+    /// when no input waits in the spool: what waits may change the result.
     pub(super) fn look_at_loc_rib(&mut self, now: Timestamp) -> Result<(), SessionEnd> {
         let Some(settled) = &mut self.settled else { return Ok(()) };
         if !settled.remnants.is_due(now) {

@@ -1,4 +1,4 @@
-//! Who was turned away: a line in the log each time, a row of `session_events` now and then.
+//! Refused connections: each one is logged, and each source gets a row of `session_events` periodically.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,33 +10,35 @@ use log::warn;
 use super::tables::router_note;
 use crate::pipeline::{PipelineSender, SessionEventKind, StateItem};
 
-/// A refused source gets one row of `session_events` in this time, however often it comes back: often enough for
-/// `status`, which looks back a week, and seldom enough for the 400 days that the rows are kept.
+/// A refused source gets one row of `session_events` per this time, however often it reconnects: often enough for
+/// `status`, which covers the last week, and seldom enough for the 400 days that the rows are kept.
 const NOTE_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// So many refused sources are remembered; a flood of others is logged but has no rows.
+/// The maximum number of refused sources remembered; further ones are logged but get no rows.
 const SOURCES_MAX: usize = 1_024;
 
-/// Sources that were refused, and when that was last written down.
+/// Refused sources, with the time of each one's last row.
 #[derive(Debug, Default)]
 pub struct Refusals {
     noted: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Refusals {
-    /// A router at `source` is turned away; `why` says what the operator can do about it.
+    /// Logs that a connection from `source` was refused and writes a row if one is due; `why` tells the operator how to
+    /// fix it.
     pub fn refuse(&self, pipeline: &PipelineSender, source: IpAddr, why: &str) {
         warn!("router at {source}: refused: {why}");
         if self.is_due(source, Instant::now()) {
             let mut note = router_note(SessionEventKind::Refused, Some(why), None);
             note.peer_address = Some(source);
-            // Strangers must not be able to block the listener: with full queues the log line has to do.
+            // Unauthorized sources must not be able to block the listener: when the queues are full, only the log line
+            // is written.
             let _ = pipeline.any_state().try_send(StateItem::Note(None, note));
         }
     }
 
     fn is_due(&self, source: IpAddr, now: Instant) -> bool {
-        // A panic elsewhere leaves the map whole.
+        // A panic elsewhere leaves the map consistent.
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.retain(|_, at| now.duration_since(*at) < NOTE_EVERY);
         if noted.len() >= SOURCES_MAX || noted.contains_key(&source) {

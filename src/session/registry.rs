@@ -1,7 +1,7 @@
-//! Who is connected: the sessions of each router, whose peers they speak of, and the sockets to wake at a stop.
+//! The open connections: the sessions of each router, the peers that they own, and the sockets to wake at a stop.
 //!
-//! Sessions of one router from one address live together, as long as they speak of different peers. From another address
-//! the one that is there keeps its router while its TCP connection stands, which a probe finds out.
+//! Sessions of one router from one address coexist, as long as they report different peers. A session from another
+//! address does not get the router while the older session's TCP connection is alive, which a probe finds out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -15,34 +15,36 @@ use super::peer_ids::{Sessions, Speech};
 use super::peers::PeerId;
 use crate::model::{RouterId, Timestamp};
 
-/// Losses within this time count as one event, for the question who is cut off.
+/// Losses within this time count as one event, to decide whether the collector is cut off.
 const MASS_LOSS_WINDOW: Duration = Duration::from_secs(10);
 
-/// So many sessions must be lost at once before the collector takes itself for cut off.
+/// The number of sessions that must be lost within [`MASS_LOSS_WINDOW`] before the collector considers itself cut off.
 const MASS_LOSS_MIN: usize = 3;
 
-/// Only sessions that lasted so long count for that: one that never holds says nothing of how we are connected.
+/// Only sessions that lasted this long count for that: one that never stays up says nothing about the collector's
+/// network.
 const LASTED_MIN: Duration = Duration::from_secs(60);
 
-/// How long a session waits for older ones from its address that have not said yet which router they are.
+/// The time that a session waits for older ones from its address that are not identified yet.
 const UNNAMED_MAX: Duration = Duration::from_secs(10);
 
-/// How often a session that waits for its router looks whether it still wants it.
+/// The interval at which a session that waits for its router checks whether it still has to wait.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// How long a session that speaks of a peer waits until the older session that has it has nothing more to say.
+/// The time that a session that reports a peer waits for the older owner to receive all that its router has sent; after
+/// that it only waits for what the owner has already read.
 const PEER_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// How often it looks meanwhile.
+/// The interval at which it retries in the meantime.
 const PEER_WAIT: Duration = Duration::from_millis(50);
 
 /// All connections of this collector.
 #[derive(Debug)]
 pub struct Registry {
     inner: Mutex<Inner>,
-    /// Told when a router may have become free.
+    /// Notified when a router may have become free.
     freed: Condvar,
-    /// How long stale tables stay; zero: not at all, whatever happens.
+    /// The time that stale tables are kept; zero means not at all, not even after a mass loss.
     stale_time: Duration,
     mass_loss_stale: Duration,
     /// [`LASTED_MIN`].
@@ -54,44 +56,45 @@ struct Inner {
     next_number: u64,
     connections: HashMap<u64, Arc<Connection>>,
     routers: HashMap<RouterId, Sessions>,
-    /// Peers that no session speaks of since one was lost, and until when that is borne.
+    /// Peers that no session reports since one was lost, with the time until which their routes are kept.
     gone: Vec<Gone>,
-    /// By address, the numbers of those that have not said yet which router they are, and may have sent it.
+    /// By address, the numbers of the sessions that are not identified yet and may have unread input that identifies
+    /// them.
     unnamed: HashMap<IpAddr, BTreeSet<u64>>,
-    /// Identifiers that the database has for a source address.
+    /// The router identifiers in the database, by source address.
     known: HashMap<IpAddr, Vec<RouterId>>,
-    /// Sessions that wait for a router, by their numbers: the first is next.
+    /// The numbers of the sessions that wait for a router; the first is next.
     waiting: HashMap<RouterId, BTreeSet<u64>>,
-    /// What earlier processes left in the spool: the router if it was known, and its address.
+    /// Spooled input of earlier processes: the router if it was known, and its address.
     spooled: Vec<(Option<RouterId>, IpAddr)>,
-    /// When a router was lost last; a router that comes and goes is one.
+    /// The time of each router's latest loss; a router that flaps counts once.
     losses: HashMap<RouterId, Instant>,
     isolated: Option<Isolation>,
 }
 
-/// Most sessions vanished at once.
+/// A mass loss: most sessions were lost at once.
 #[derive(Clone, Copy, Debug)]
 struct Isolation {
     until: Instant,
-    /// So many routers must be connected again before holds count.
+    /// The number of routers that must be connected again before stale routes expire.
     sessions: usize,
 }
 
-/// What became of a lost session's router.
+/// The outcome for the router of a lost session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Its rows are held.
+    /// Its rows are kept as stale.
     Held,
-    /// Its rows are held, and so are all others': the collector seems cut off.
+    /// Its rows are kept as stale, and so are those of all others: the collector seems cut off.
     Isolated {
-        /// How many sessions were lost within seconds.
+        /// The number of sessions lost within seconds.
         lost: usize,
     },
     /// Another session has the router already.
     Replaced,
 }
 
-/// Peers of a session that was lost while others of its router live.
+/// Peers of a session that was lost while other sessions of its router are alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     /// The router.
@@ -101,35 +104,35 @@ pub struct Gone {
     at: Instant,
 }
 
-/// What a session is told when it gets its router.
+/// The information that a session receives when it gets its router.
 #[derive(Debug)]
 pub struct Joined {
-    /// Moves when the session has to look for peers that a newer one took over, and whether it is the oldest.
+    /// Changes when the session has to check for peers that a newer one took over, and whether it is now the oldest.
     pub generation: Arc<AtomicU64>,
-    /// When the oldest other session of the router began; `None`: there is none.
+    /// The start time of the oldest other session of the router; `None` if there is none.
     pub others_since: Option<Timestamp>,
 }
 
-/// How many connections there may be at once.
+/// Limits on the number of simultaneous connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Of all routers together.
+    /// For all routers together.
     pub sessions: usize,
-    /// Of those from one source address.
+    /// For one source address.
     pub per_address: usize,
 }
 
-/// Which bound of [`ConnectionLimits`] is reached.
+/// The limit of [`ConnectionLimits`] that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
-    /// That of all routers together.
+    /// The limit for all routers together.
     Sessions,
-    /// That of the source address.
+    /// The limit for the source address.
     Address,
 }
 
 impl LimitReached {
-    /// Its name in metrics.
+    /// Returns its label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             LimitReached::Sessions => "max_sessions",
@@ -138,38 +141,38 @@ impl LimitReached {
     }
 }
 
-/// Why a session does not get its router.
+/// The reason that a session does not get its router.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClaimError {
     /// Another session has it and keeps it.
     Conflict {
-        /// Where the other session comes from.
+        /// The source address of the other session.
         holder: IpAddr,
     },
-    /// It was waited for, but the session is over.
+    /// The session gave up waiting because it is over.
     GaveUp,
 }
 
-/// Whether a session gets its router now.
+/// The result of one attempt to get a router.
 #[derive(Debug, PartialEq, Eq)]
 enum ClaimState {
-    /// It has it.
+    /// The session has the router.
     Taken,
-    /// What came before it is still being applied.
+    /// Earlier input of the router is still being applied, or the older session is being probed.
     Wait,
     /// Another session has it and keeps it.
     Conflict(IpAddr),
 }
 
 impl Registry {
-    /// No sessions; `stale_time` is how long rows of a lost router stay, `mass_loss_stale` how long when most are lost at once.
-    /// Sessions are numbered from `first_number`.
+    /// Returns a registry without sessions. Rows of a lost router are kept for `stale_time`, or for `mass_loss_stale`
+    /// when most routers are lost at once. Sessions are numbered from `first_number`.
     pub fn new(stale_time: Duration, mass_loss_stale: Duration, first_number: u64) -> Registry {
         let inner = Mutex::new(Inner { next_number: first_number, ..Inner::default() });
         Registry { inner, freed: Condvar::new(), stale_time, mass_loss_stale, lasted_min: LASTED_MIN }
     }
 
-    /// Tells what the database knows: identifiers by source address.
+    /// Loads the router identifiers that the database has, by source address.
     pub fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>) {
         let mut inner = self.lock();
         for (address, router) in known {
@@ -177,10 +180,10 @@ impl Registry {
         }
     }
 
-    /// A connection was accepted.
+    /// Registers an accepted connection.
     ///
     /// # Errors
-    /// There are as many as there may be.
+    /// A limit in `most` is reached.
     pub fn connect(
         &self,
         source: IpAddr,
@@ -202,13 +205,13 @@ impl Registry {
         Ok(connection)
     }
 
-    /// The identifiers known for a source address.
+    /// Returns the router identifiers known for a source address.
     pub fn known(&self, source: IpAddr) -> Vec<RouterId> {
         self.lock().known.get(&source).cloned().unwrap_or_default()
     }
 
-    /// The router that is known at a source address, if it is the only one and has no session now: a session that names
-    /// nobody is taken for its.
+    /// Returns the router known at a source address, if it is the only one and has no session now: a session that names
+    /// no router is attributed to it.
     pub fn absent(&self, source: IpAddr) -> Option<RouterId> {
         let inner = self.lock();
         match inner.known.get(&source).map(Vec::as_slice) {
@@ -217,17 +220,17 @@ impl Registry {
         }
     }
 
-    /// Spooled input of earlier processes is going to be applied: its routers' new sessions wait for that.
+    /// Registers the spooled input of earlier processes, for whose application new sessions of its routers wait.
     pub fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
         self.lock().spooled = spooled;
     }
 
-    /// A session that is applied from the spool, where it has this number.
+    /// Returns the connection of a session that is applied from the spool, where it has this number.
     pub fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
         Arc::new(Connection::new(source, number, None))
     }
 
-    /// One of those that [`Registry::expect_spooled`] named is applied.
+    /// Notes that one of the inputs given to [`Registry::expect_spooled`] is applied.
     pub fn spooled_applied(&self, router: Option<&RouterId>, source: IpAddr) {
         let mut inner = self.lock();
         if let Some(i) = inner.spooled.iter().position(|(id, from)| id.as_ref() == router && *from == source) {
@@ -236,22 +239,23 @@ impl Registry {
         self.freed.notify_all();
     }
 
-    /// A session has read all that came, and does not know its router by that: newer ones need not wait for it.
+    /// Notes that a session has read all that has arrived and still cannot identify its router: newer sessions need not
+    /// wait for it.
     pub fn is_still_unidentified(&self, connection: &Connection) {
         if self.lock().forget_unnamed(connection) {
             self.freed.notify_all();
         }
     }
 
-    /// A session says which router it is, and waits until everything that came before it is applied.
+    /// Claims a router for a session, and waits until all earlier input of the router is applied.
     ///
-    /// From the address of an older session, both live; an older one that its router has closed is waited for: what was read
-    /// of it is applied. Which one is older is a matter of the connections, not of the threads that read them. From another
-    /// address the older stays while its connection stands, which is tried. `is_over` says whether the session need not wait
-    /// any more.
+    /// If the older session has the same address, both coexist; but if its router has closed it, the claim waits until
+    /// what was read from it is applied. The order is that of the connections, not of the threads that read them. If
+    /// the older session has another address, it keeps the router while its connection is alive, which is probed.
+    /// `is_over` returns true when the session need not wait any longer.
     ///
     /// # Errors
-    /// The older session stays, or waiting was given up.
+    /// An older session keeps the router, or `is_over` ended the wait.
     pub fn claim(
         &self,
         router: &RouterId,
@@ -282,7 +286,7 @@ impl Registry {
         result
     }
 
-    /// The database has answered the session's claim: it began then, by the database's clock.
+    /// Notes the start time of the session, by the database's clock, once the database has answered its claim.
     pub fn begin(&self, router: &RouterId, connection: &Connection, began: Timestamp) {
         if let Some(live) = self.lock().live(router, connection) {
             live.began = Some(began);
@@ -290,7 +294,8 @@ impl Registry {
         self.freed.notify_all();
     }
 
-    /// A session speaks of a peer, and waits until an older one that has it has applied what it had to say of it.
+    /// Claims a peer for a session that reports it, and waits until an older owner has applied its input about the
+    /// peer.
     pub fn speak(
         &self,
         router: &RouterId,
@@ -310,37 +315,38 @@ impl Registry {
         }
     }
 
-    /// Whether a newer session of the router speaks of the peer.
+    /// Returns whether a newer session of the router owns the peer.
     pub fn is_of_newer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) -> bool {
         self.lock().routers.get(router).is_some_and(|sessions| sessions.is_of_newer(connection.number(), peer))
     }
 
-    /// A peer of the session went down.
+    /// Releases a peer of the session that went down.
     pub fn forget_peer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) {
         if let Some(sessions) = self.lock().routers.get_mut(router) {
             sessions.forget(connection.number(), peer);
         }
     }
 
-    /// The peers that newer sessions have taken over from this one since it asked last.
+    /// Returns the peers that newer sessions have taken over from this one since the last call.
     pub fn take_lost(&self, router: &RouterId, connection: &Connection) -> Vec<PeerId> {
         let mut inner = self.lock();
         inner.routers.get_mut(router).map(|sessions| sessions.take_lost(connection.number())).unwrap_or_default()
     }
 
-    /// Whether it is the oldest session of its router, which tells who the router is.
+    /// Returns whether it is the oldest session of its router: that one records the router's own data.
     pub fn is_oldest(&self, router: &RouterId, connection: &Connection) -> bool {
         self.lock().routers.get(router).is_some_and(|sessions| sessions.is_oldest(connection.number()))
     }
 
-    /// The peers that are the session's own, and whether its router has no other session.
+    /// Returns the peers that the session owns, and whether its router has no other session.
     pub fn own(&self, router: &RouterId, connection: &Connection) -> (Vec<PeerId>, bool) {
         let inner = self.lock();
         let sessions = inner.routers.get(router);
         sessions.map_or((Vec::new(), true), |sessions| (sessions.own(connection.number()), sessions.live.len() <= 1))
     }
 
-    /// Peers whose session was lost a stale time ago, and which no other session of their router speaks of.
+    /// Returns the peers whose session was lost longer ago than the stale time and that no other session of their
+    /// router has reported.
     pub fn take_gone(&self) -> Vec<Gone> {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -353,19 +359,19 @@ impl Registry {
         due
     }
 
-    /// They could not be told of: they are due again.
+    /// Puts back peers whose removal could not be passed on: they are due again.
     pub fn put_back_gone(&self, gone: Gone) {
         self.lock().gone.push(gone);
     }
 
-    /// A session was lost without a word.
+    /// Notes that a session was lost without a Termination.
     pub fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
         let mut inner = self.lock();
         let loss = self.release(&mut inner, router, connection);
         let has_others = inner.routers.contains_key(router);
         if loss == Loss::Replaced || has_others || connection.socket().is_none() || connection.age() < self.lasted_min {
-            // It lives on in others, was lost before we were started, or never held: that says nothing of how we are
-            // connected.
+            // The router has other sessions, was lost before the collector started, or never stayed up: that says
+            // nothing about the collector's network.
             return loss;
         }
         let now = Instant::now();
@@ -381,7 +387,8 @@ impl Registry {
         Loss::Held
     }
 
-    /// The same where it was us who ended the session, which says nothing of how we are connected either.
+    /// Notes that the collector closed a session, which says nothing about its network: otherwise as
+    /// [`Registry::lose`].
     pub fn close(&self, router: &RouterId, connection: &Connection) -> Loss {
         self.release(&mut self.lock(), router, connection)
     }
@@ -395,13 +402,13 @@ impl Registry {
         Loss::Held
     }
 
-    /// A session ended and leaves nothing to hold.
+    /// Notes that a session ended and leaves no stale routes.
     pub fn leave(&self, router: &RouterId, connection: &Connection) {
         self.lock().release(router, connection);
         self.freed.notify_all();
     }
 
-    /// The connection is closed, and no router is its any more.
+    /// Removes a closed connection and releases its router.
     pub fn disconnect(&self, connection: &Connection) {
         let mut inner = self.lock();
         inner.connections.remove(&connection.number());
@@ -411,27 +418,27 @@ impl Registry {
         self.freed.notify_all();
     }
 
-    /// Whether most sessions were lost at once, so that nothing that is stale may go for now.
+    /// Returns whether most sessions were lost at once, so no stale routes may expire for now.
     pub fn is_isolated(&self) -> bool {
         let mut inner = self.lock();
         inner.isolated = inner.isolated.filter(|isolation| Instant::now() < isolation.until);
         inner.isolated.is_some()
     }
 
-    /// Whether input of the router that an earlier process left waits to be applied.
+    /// Returns whether spooled input of the router from an earlier process waits to be applied.
     pub fn is_spooled(&self, router: &RouterId) -> bool {
         self.lock().spooled.iter().any(|(id, _)| id.as_ref() == Some(router))
     }
 
-    /// The routers that are known by an address and have no session.
+    /// Returns the routers that are known by an address and have no session.
     pub fn remembered(&self) -> Vec<RouterId> {
         let inner = self.lock();
         let known: BTreeSet<&RouterId> = inner.known.values().flatten().collect();
         known.into_iter().filter(|router| !inner.routers.contains_key(*router)).cloned().collect()
     }
 
-    /// A router was removed from the database, unless it has a session or input that waits: nothing is known of it any more.
-    /// Whether it is so.
+    /// Forgets a router that was removed from the database. Returns false, and forgets nothing, if it has a session or
+    /// input that waits.
     pub fn forget(&self, router: &RouterId) -> bool {
         let mut inner = self.lock();
         let is_wanted = inner.routers.contains_key(router)
@@ -449,19 +456,19 @@ impl Registry {
         true
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.lock().connections.len()
     }
 
-    /// Ends the reading of every socket; what was read is still written.
+    /// Shuts down reading on every socket; what was read is still written.
     pub fn stop_reading(&self) {
         for connection in self.lock().connections.values() {
             connection.shut(Shutdown::Read);
         }
     }
 
-    /// A panic elsewhere leaves these maps whole: every change is a single insert or remove.
+    /// A panic elsewhere leaves these maps consistent: every change is a single insert or remove.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -483,8 +490,8 @@ impl Inner {
                 }
                 return ClaimState::Wait;
             }
-            // One that its router has closed, or a spooled one, comes to its end; one that has just come is not known to
-            // the database yet.
+            // A session that its router has closed, or a spooled one, is about to end. One that has just joined is not
+            // known to the database yet.
             let is_ending = holder.is_superseded() || holder.is_closed_by_router();
             if !is_same || is_ending && holder.number() < number {
                 holder.supersede();
@@ -508,7 +515,7 @@ impl Inner {
             return ClaimState::Wait;
         }
         let sessions = self.routers.entry(router.clone()).or_default();
-        // The older one may be dead: that is found out sooner than usual.
+        // The older session may be dead: the probe finds out sooner than the usual keepalive.
         sessions.live.values().for_each(|live| live.connection.probe());
         sessions.join(connection);
         let known = self.known.entry(source).or_default();
@@ -534,7 +541,7 @@ impl Inner {
         self.routers.get_mut(router)?.live.get_mut(&connection.number())
     }
 
-    /// Whether it was one of those.
+    /// Returns whether the connection was unidentified until now.
     fn forget_unnamed(&mut self, connection: &Connection) -> bool {
         let Some(numbers) = self.unnamed.get_mut(&connection.source) else { return false };
         let was = numbers.remove(&connection.number());
@@ -544,7 +551,8 @@ impl Inner {
         was
     }
 
-    /// Its own peers, if the session is one of the router's.
+    /// Removes the session from the router. Returns the peers that it owned; `None` if it is not one of the router's
+    /// sessions.
     fn release(&mut self, router: &RouterId, connection: &Connection) -> Option<Vec<PeerId>> {
         let sessions = self.routers.get_mut(router)?;
         let own = sessions.leave(connection.number())?;

@@ -1,4 +1,4 @@
-//! Tests of [`super`]: who gets a router, in which order, and what is held.
+//! Tests of [`super`]: which session gets a router, in which order, and which routes become stale.
 
 use super::*;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ const TEN: ConnectionLimits = ConnectionLimits { sessions: 10, per_address: 10 }
 fn connect(registry: &Registry, source: &str) -> Arc<Connection> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    // The other end stands as long as the test.
+    // The other end stays open as long as the test runs.
     std::mem::forget(listener);
     registry.connect(source.parse().unwrap(), socket, TEN).unwrap()
 }
@@ -19,7 +19,7 @@ fn claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) {
     registry.begin(router, connection, Timestamp::from_unix_micros(connection.number().try_into().unwrap()));
 }
 
-/// A claim that waits for nothing.
+/// Claims a router without waiting.
 fn try_claim(registry: &Registry, router: &RouterId, connection: &Arc<Connection>) -> Result<(), ClaimError> {
     registry.claim(router, connection, || true).map(|_| ())
 }
@@ -30,7 +30,7 @@ fn peer(number: u8) -> PeerId {
     PeerId { kind, address: Some(IpAddr::from([192, 0, 2, number])), asn, bgp_id: none }
 }
 
-/// The session says something of a peer; it does not wait for others.
+/// Claims a peer for the session without waiting for others.
 fn speak(registry: &Registry, router: &RouterId, connection: &Connection, number: u8) -> Speech {
     registry.speak(router, connection, peer(number), || true)
 }
@@ -53,7 +53,7 @@ fn one_address_cannot_take_every_place() {
 }
 
 #[test]
-fn sessions_of_one_address_share_a_router_peer_by_peer() {
+fn sessions_of_one_address_share_a_router_by_peer() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
@@ -64,7 +64,8 @@ fn sessions_of_one_address_share_a_router_peer_by_peer() {
     assert_eq!(speak(&registry, &router, &first, 1), Speech::Own);
     assert_eq!(speak(&registry, &router, &first, 2), Speech::Own);
     assert_eq!(speak(&registry, &router, &second, 3), Speech::Own);
-    // What the older one has read is applied before its peer is taken, and what is on its way to it comes first too.
+    // All that the older session has read is applied before its peer is taken over, and so is what is still on its way
+    // to it.
     assert_eq!(speak(&registry, &router, &second, 2), Speech::Wait);
     first.end_work(true);
     assert_eq!(speak(&registry, &router, &second, 2), Speech::Wait);
@@ -76,11 +77,11 @@ fn sessions_of_one_address_share_a_router_peer_by_peer() {
     assert_eq!(speak(&registry, &router, &first, 2), Speech::Others);
     assert!(registry.is_of_newer(&router, &first, &peer(2)) && !registry.is_of_newer(&router, &second, &peer(2)));
     assert_eq!(registry.own(&router, &first), (vec![peer(1)], false));
-    // When that was all that it spoke of, the older one is over.
+    // When it owns no other peer, the older session ends.
     assert_eq!(speak(&registry, &router, &second, 1), Speech::Taken(vec![]));
     assert!(first.is_superseded() && !second.is_superseded());
     assert_eq!(speak(&registry, &router, &first, 1), Speech::Superseded);
-    // It lives on in the other one: nobody is cut off.
+    // The router still has the other session: the collector is not cut off.
     assert_eq!(registry.lose(&router, &first), Loss::Held);
     assert_eq!(registry.lose(&router, &first), Loss::Replaced);
     assert!(registry.is_oldest(&router, &second) && registry.take_gone().is_empty());
@@ -114,7 +115,7 @@ fn a_busy_session_gives_its_peer_up_after_a_while() {
 }
 
 #[test]
-fn peers_of_a_lost_session_are_gone_unless_another_speaks_of_them() {
+fn peers_of_a_lost_session_are_gone_unless_shared() {
     let registry = Registry::new(Duration::ZERO, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let [first, second] = [(); 2].map(|()| {
@@ -130,13 +131,13 @@ fn peers_of_a_lost_session_are_gone_unless_another_speaks_of_them() {
     assert_eq!(speak(&registry, &router, &second, 2), Speech::Own);
     let gone = registry.take_gone();
     assert_eq!(gone.iter().flat_map(|gone| gone.peers.clone()).collect::<Vec<_>>(), [peer(1)]);
-    // Of the last session everything is gone, which is told otherwise.
+    // The end of the last session affects the whole router, which is reported another way.
     registry.close(&router, &second);
     assert_eq!(registry.take_gone(), []);
 }
 
 #[test]
-fn one_that_its_router_has_closed_comes_to_its_end_first() {
+fn a_session_closed_by_its_router_ends_first() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -159,7 +160,7 @@ fn one_that_its_router_has_closed_comes_to_its_end_first() {
 }
 
 #[test]
-fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
+fn from_another_address_an_answering_session_stays() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let first = connect(&registry, "192.0.2.1");
@@ -167,10 +168,10 @@ fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
     let second = connect(&registry, "192.0.2.3");
     let began = Instant::now();
     let conflict = ClaimError::Conflict { holder: first.source };
-    // It has said nothing, its end of the connection answers: the kernel's word counts.
+    // It has sent nothing, but its end of the connection answers the probe: the kernel's answer counts.
     assert_eq!(registry.claim(&router, &second, || false).map(|_| ()), Err(conflict));
     assert!(began.elapsed() < PROBE_MAX && !first.is_superseded());
-    // Nobody is at the other end any more.
+    // The other end no longer answers.
     first.is_dead.store(true, std::sync::atomic::Ordering::Release);
     assert_eq!(try_claim(&registry, &router, &second), Err(ClaimError::GaveUp));
     assert!(first.is_superseded());
@@ -180,7 +181,7 @@ fn from_another_address_the_one_that_is_there_stays_while_it_answers() {
 }
 
 #[test]
-fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_input() {
+fn sessions_wait_in_order_and_after_spooled_input() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let (router, source) = (RouterId::new("10.0.0.1"), "192.0.2.1");
     registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
@@ -195,7 +196,7 @@ fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_inp
                 registry.leave(&router, session);
             });
         }
-        // Some wait already: the spooled ones do not wait behind them.
+        // Some sessions wait already: spooled ones do not wait for them.
         while registry.lock().waiting.is_empty() {
             std::thread::yield_now();
         }
@@ -211,7 +212,7 @@ fn those_that_wait_for_a_router_get_it_in_their_order_and_behind_its_spooled_inp
 }
 
 #[test]
-fn a_newer_session_waits_for_older_ones_that_may_be_its_router() {
+fn a_new_session_waits_for_older_unidentified_ones() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let router = RouterId::new("10.0.0.1");
     let [silent, older, newer] = [(); 3].map(|()| connect(&registry, "192.0.2.1"));
@@ -240,7 +241,7 @@ fn a_connection_that_is_gone_is_not_waited_for() {
     assert!(registry.lock().unnamed.is_empty());
 }
 
-/// Four routers with a session each, and a registry for which a session has lasted when it was there for `lasted`.
+/// Returns four routers with a session each, and a registry where a session counts for a mass loss after `lasted`.
 fn four(stale_time: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc<Connection>)>) {
     let mut registry = Registry::new(stale_time, STALE_TIME, 100);
     registry.lasted_min = lasted;
@@ -284,7 +285,7 @@ fn sessions_that_never_lasted_do_not_isolate() {
 }
 
 #[test]
-fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
+fn a_flapping_router_is_not_mass_loss() {
     let mut registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     registry.lasted_min = Duration::ZERO;
     let router = RouterId::new("10.0.0.1");
@@ -297,7 +298,7 @@ fn a_router_that_comes_and_goes_does_not_cut_off_the_collector() {
 }
 
 #[test]
-fn sessions_that_the_collector_ends_itself_do_not_cut_it_off() {
+fn sessions_ended_by_the_collector_are_no_mass_loss() {
     let (registry, sessions) = four(STALE_TIME, Duration::ZERO);
     for (router, session) in &sessions {
         assert_eq!(registry.close(router, session), Loss::Held);

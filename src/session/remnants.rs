@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_peers_may_have_left_behind_needs_a_dump_when_the_time_is_over() {
+    fn possible_leftovers_of_peers_need_a_dump_in_time() {
         let mut router = Router::new();
         let mut remnants = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
         down(&mut remnants, 9);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_router_keeps_for_a_peer_that_restarts_is_not_left_behind_yet() {
+    fn routes_of_a_restarting_peer_are_no_leftovers_yet() {
         let mut router = Router::new();
         let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
         remnants.up(peer(1), Duration::from_secs(120));
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_that_runs_and_a_router_that_counts_its_loc_rib_are_left_alone() {
+    fn a_running_dump_or_loc_rib_count_prevents_a_check() {
         let mut router = Router::new();
         let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
         down(&mut remnants, 1);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_whose_dumps_leave_nothing_out_is_bothered_less_and_less() {
+    fn a_router_without_leftovers_is_asked_less_often() {
         let mut router = Router::new();
         let all: Vec<_> = (0..13).map(|_| router.closed_after(0).unwrap()).collect();
         let minutes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_440, 1_440];
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_all_peers_have_is_known_once_all_were_reported() {
+    fn an_excess_is_known_once_all_peers_reported() {
         let mut router = Router::new();
         let mut remnants = router.session("", &[(1, 50), (2, 60)]);
         let mut excess = |remnants: &mut Remnants, routes| {

@@ -1,5 +1,5 @@
-//! NLRI that can be read with and without path identifiers: what a message shows is learned, what it leaves open is kept,
-//! and what turns out to have been read the wrong way is read again.
+//! Learns from messages whether NLRI contain path identifiers, keeps ambiguous messages, and decodes those again that
+//! turn out to have been read the wrong way.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::wire::bgp::add_path::AddPath;
 use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
 
-/// A message that was read the wrong way, in both readings.
+/// A message that was read the wrong way, with its wrong and its right decoding.
 struct Reread<'a> {
     monitoring: RouteMonitoring<'a>,
     kept: &'a KeptMessage,
@@ -30,11 +30,11 @@ struct Reread<'a> {
 }
 
 impl Session {
-    /// Learns what a message shows of path identifiers, before it is applied itself. `negotiated` is how the peer's messages
-    /// are to be read by its capabilities.
+    /// Learns what a message shows of path identifiers, before it is applied itself. `negotiated` is the decoding
+    /// context by the peer's capabilities.
     ///
     /// # Errors
-    /// The session cannot go on; or has to be closed, so that a new dump is read by what was learned.
+    /// The session cannot continue, or has to be closed so that a new dump is decoded by what was learned.
     #[inline]
     pub(super) fn learn_add_path(
         &mut self,
@@ -94,7 +94,7 @@ impl Session {
         }
         let Some(kept) = wrong else { return Ok(()) };
         if kept.is_over {
-            // What comes out of the spool is over: no connection is left to close.
+            // Spooled input has no connection that could be closed.
             let close = if self.resumed.is_none() { self.evidence.close_once(of, family) } else { None };
             if let Some(remember) = close {
                 settled.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
@@ -116,8 +116,8 @@ impl Session {
         Ok(())
     }
 
-    /// Takes back what was stored of messages that were read the wrong way, and reads them again, in their order. How many
-    /// routes were taken back.
+    /// Withdraws the routes stored from messages that were read the wrong way, and decodes and applies the messages
+    /// again, in their order. Returns the number of routes withdrawn.
     fn reread(
         &mut self,
         source: &RibSource,
@@ -130,7 +130,7 @@ impl Session {
         let name = |of: &Reread<'_>, slot: FamilyTable| peers.table_of(&of.monitoring, slot.family());
         let mut all: Vec<Reread<'_>> =
             kept.messages.iter().filter_map(|message| Reread::of(message, family, *path_ids)).collect();
-        // A message whose table went meanwhile is of a peer or name that is gone.
+        // A message whose table was removed in the meantime belongs to a peer or name that is gone.
         all.retain(|message| message.wrong.slots().all(|slot| tables.has(source, &name(message, slot), slot)));
         let mut right: HashSet<(Arc<str>, Prefix, u32)> = HashSet::new();
         let stored = |of: &Reread<'_>, slot: FamilyTable| slot.name(name(of, slot).stored);
@@ -155,7 +155,7 @@ impl Session {
                 let stored = stored(message, *slot);
                 let mut wrong = Vec::with_capacity(routes.len());
                 routes.for_each_key(|nlri| wrong.push(nlri));
-                // What is there by the other reading too is announced again, and not taken back before.
+                // A route that the right decoding contains too is announced again, so it is not withdrawn before.
                 wrong.retain(|nlri| !right.contains(&key(&stored, *nlri)));
                 count += tables.take_back(source, &name(message, *slot), *slot, &wrong, received_at)?;
             }
@@ -174,12 +174,13 @@ impl Session {
 }
 
 impl RouterTables {
-    /// Whether this session has the table.
+    /// Returns whether this session has begun the table.
     fn has(&self, source: &RibSource, name: &TableName, slot: FamilyTable) -> bool {
         self.tables.contains_key(&key_of(source, name, slot))
     }
 
-    /// Routes of a table that never were, their NLRI having been read the wrong way: those that are stored go. How many.
+    /// Withdraws routes of a table that never existed because their NLRI were read the wrong way, if they are stored.
+    /// Returns the number withdrawn.
     fn take_back(
         &mut self,
         source: &RibSource,
@@ -207,7 +208,7 @@ impl RouterTables {
 }
 
 impl<'a> Reread<'a> {
-    /// `None`: it cannot be read, which it could before.
+    /// Decodes a kept message both ways; `None` if that fails, although it succeeded when the message was received.
     fn of(kept: &'a KeptMessage, family: AfiSafi, path_ids: PathIds) -> Option<Reread<'a>> {
         let frame = bmp::next_frame(&kept.bytes, kept.bytes.len()).ok()??;
         let Ok(Message::RouteMonitoring(monitoring)) = bmp::decode(&frame) else { return None };
@@ -225,7 +226,7 @@ impl<'a> Reread<'a> {
     }
 }
 
-/// How many NLRI of a family a message has.
+/// Returns the number of NLRI of a family in a message.
 fn nlri_of(routes: &Routes<'_>, family: AfiSafi) -> usize {
     let announced = routes.announced.iter().filter(|field| field.family == family).map(|field| field.nlri.len());
     let withdrawn = routes.withdrawn.iter().filter(|field| field.family == family).map(|field| field.nlri.len());

@@ -1,8 +1,8 @@
-//! What the database holds of one table, as far as the collector knows: key to fingerprint.
+//! The stored routes of one table as the collector knows them: a map of keys to fingerprints.
 //!
-//! The collector is the only writer, so it can decide for every route whether it is new, changed or the
-//! same before anything reaches a writer: a re-dump of what is already stored writes nothing. During a
-//! dump each confirmed key is marked; what is left unmarked at its end is stale.
+//! The collector is the only writer, so it can decide for every route whether it is new, changed or the same before
+//! anything reaches a writer: re-sending unchanged routes causes no writes. During a dump each confirmed key is marked;
+//! what is unmarked at the end of the dump is stale.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,22 +13,23 @@ use crate::pipeline::StoredRoute;
 
 /// The stored routes of one table.
 ///
-/// A million IPv4 routes take 38 MB: keys and values are packed octets, so that no padding stands between them.
+/// A million IPv4 routes take 38 MB: keys and values are packed octets, so there is no padding between them.
 #[derive(Debug)]
 pub struct Rib {
     routes: Routes,
-    /// How many routes are stored from before this session and not yet confirmed by it.
+    /// The number of routes from before this session that it has not confirmed yet.
     unconfirmed: usize,
 }
 
-/// By family, for the size of the key: network, prefix length, path identifier (0 stands for none too, as in the database).
+/// The routes by family, since the key size differs: network, prefix length, path identifier (0 also means none, as in
+/// the database).
 #[derive(Debug)]
 enum Routes {
     Ipv4(HashMap<[u8; 9], Known, Seeded>),
     Ipv6(HashMap<[u8; 21], Known, Seeded>),
 }
 
-/// 63 bits of the fingerprint, and whether this session has confirmed the route.
+/// 63 bits of the fingerprint, and one bit that is set once this session has confirmed the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known([u8; 8]);
 
@@ -52,28 +53,28 @@ impl Known {
     }
 }
 
-/// What an announcement is to the database.
+/// The effect of an announcement on the stored routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// No such key is stored: insert.
     New,
     /// The key is stored with other attributes: update.
     Changed,
-    /// Stored like this already: nothing to write.
+    /// The key is stored with these attributes: nothing to write.
     Same,
 }
 
 /// The answer to [`Rib::announce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// What to do.
+    /// The effect on the stored routes.
     pub verdict: Verdict,
-    /// Whether a route from before this session was waiting for this.
+    /// True if this confirmed a route from before this session.
     pub confirmed: bool,
 }
 
 impl Rib {
-    /// An empty table.
+    /// Returns an empty table.
     pub fn new(afi: Afi) -> Rib {
         let routes = match afi {
             Afi::Ipv4 => Routes::Ipv4(HashMap::default()),
@@ -82,7 +83,7 @@ impl Rib {
         Rib { routes, unconfirmed: 0 }
     }
 
-    /// A table as loaded from the database: every route waits to be confirmed.
+    /// Returns a table as loaded from the database: every route waits to be confirmed.
     pub fn stored(afi: Afi, stored: &[StoredRoute]) -> Rib {
         let mut rib = Rib::new(afi);
         match &mut rib.routes {
@@ -93,7 +94,7 @@ impl Rib {
         rib
     }
 
-    /// Notes an announced route.
+    /// Stores an announced route and marks it as confirmed.
     pub fn announce(&mut self, nlri: &Nlri, fingerprint: u64) -> Announced {
         let announced = match &mut self.routes {
             Routes::Ipv4(routes) => announce(routes, nlri, fingerprint),
@@ -103,7 +104,7 @@ impl Rib {
         announced
     }
 
-    /// Whether the route is stored.
+    /// Returns whether the route is stored.
     pub fn knows(&self, nlri: &Nlri) -> bool {
         match &self.routes {
             Routes::Ipv4(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
@@ -111,7 +112,7 @@ impl Rib {
         }
     }
 
-    /// Notes a withdrawn route; whether it was stored.
+    /// Removes a withdrawn route. Returns whether it was stored.
     pub fn withdraw(&mut self, nlri: &Nlri) -> bool {
         let known = match &mut self.routes {
             Routes::Ipv4(routes) => routes.remove(&pack(&nlri.prefix, nlri.path_id_column())),
@@ -123,7 +124,7 @@ impl Rib {
         known.is_some()
     }
 
-    /// Takes every route for confirmed: this session goes on from one that had confirmed them.
+    /// Marks every route as confirmed: this session continues one that had confirmed them.
     pub fn confirm_all(&mut self) {
         match &mut self.routes {
             Routes::Ipv4(routes) => routes.values_mut().for_each(Known::confirm),
@@ -132,7 +133,7 @@ impl Rib {
         self.unconfirmed = 0;
     }
 
-    /// Takes out the routes that this session has not confirmed, sorted.
+    /// Removes the routes that this session has not confirmed, and returns them sorted.
     pub fn take_stale(&mut self) -> Vec<Nlri> {
         if self.unconfirmed == 0 {
             return Vec::new();
@@ -146,7 +147,7 @@ impl Rib {
         stale
     }
 
-    /// How many routes are stored.
+    /// Returns the number of stored routes.
     pub fn len(&self) -> usize {
         match &self.routes {
             Routes::Ipv4(routes) => routes.len(),
@@ -154,12 +155,12 @@ impl Rib {
         }
     }
 
-    /// Whether no route is stored.
+    /// Returns whether no route is stored.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many routes from before this session still wait to be confirmed.
+    /// Returns the number of routes from before this session that are not confirmed yet.
     pub fn unconfirmed(&self) -> usize {
         self.unconfirmed
     }
@@ -193,7 +194,7 @@ fn take_unconfirmed<const N: usize>(routes: &mut Map<N>, afi: Afi) -> Vec<Nlri> 
     unconfirmed.filter_map(|(key, _)| unpack(afi, &key)).collect()
 }
 
-/// Network octets, length, path identifier; `N` is the family's 4 or 16 octets and 5 more.
+/// Returns the key: network octets, length, path identifier; `N` is the family's 4 or 16 octets and 5 more.
 fn pack<const N: usize>(prefix: &Prefix, path_id: u32) -> [u8; N] {
     let mut key = [0; N];
     let (network, rest) = key.split_at_mut(N - 5);
@@ -203,7 +204,7 @@ fn pack<const N: usize>(prefix: &Prefix, path_id: u32) -> [u8; N] {
     key
 }
 
-/// What [`pack`] made; always whole, since only prefixes are packed.
+/// Reverses [`pack`]. Never `None` for its keys, since only valid prefixes are packed.
 fn unpack(afi: Afi, key: &[u8]) -> Option<Nlri> {
     let (rest, path_id) = key.split_last_chunk::<4>()?;
     let (length, network) = rest.split_last()?;

@@ -1,7 +1,8 @@
-//! Which of a router's views are stored. Pure.
+//! Decides which RIBs of a router are stored. Pure.
 //!
-//! Where only routes after policy are wanted, a peer that sends none has those before policy stored. Whether it does
-//! cannot be known before it has: its first route after policy takes the others away.
+//! Where only post-policy routes are wanted, the pre-policy routes of a peer that sends no others are stored instead.
+//! It is unknown whether a peer sends post-policy routes until the first one arrives: that one removes the pre-policy
+//! routes.
 
 use std::collections::HashSet;
 
@@ -10,34 +11,34 @@ use super::peers::{PeerId, RibSource};
 use crate::config::StoredViews;
 use crate::model::{AdjRibKey, Policy, View};
 
-/// What the session stores.
+/// The decision of one session which RIBs are stored.
 #[derive(Debug)]
 pub struct RibFilter {
     views: StoredViews,
-    /// Peers that have sent routes after policy.
+    /// Peers that have sent post-policy routes.
     after_policy: HashSet<PeerId>,
-    /// The policy of the latest Adj-RIB-In routes: what the next peer will send, too.
+    /// The policy of the latest Adj-RIB-In routes, which the next peer is expected to send too.
     latest: Option<Policy>,
 }
 
-/// What becomes of routes.
+/// The decision about routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// They are stored.
+    /// The routes are stored.
     Kept,
-    /// They are stored, and this view of the peer is not any more.
+    /// The routes are stored, and this RIB of the peer no longer is.
     KeptInsteadOf(View),
-    /// They are counted under this name.
+    /// The routes are not stored, only counted as this anomaly.
     Counted(Anomaly),
 }
 
 impl RibFilter {
-    /// As the settings say.
+    /// Returns the filter for the configured RIBs.
     pub fn new(views: StoredViews) -> RibFilter {
         RibFilter { views, after_policy: HashSet::new(), latest: None }
     }
 
-    /// What becomes of routes from this source.
+    /// Decides about routes from this source, and learns which policies the peer sends.
     pub fn decide(&mut self, source: &RibSource) -> Decision {
         let keep = |is_kept, otherwise| if is_kept { Decision::Kept } else { Decision::Counted(otherwise) };
         match source.view {
@@ -64,7 +65,8 @@ impl RibFilter {
         }
     }
 
-    /// The view that a peer, or a Loc-RIB instance, which has come up will most likely send and that is stored.
+    /// Returns the RIB that a peer or Loc-RIB instance that has come up will most likely send, given the RIB of its
+    /// Peer Up; `None` if that is not stored.
     pub fn expected(&self, view: View) -> Option<View> {
         match view {
             View::LocRib => self.views.loc_rib.then_some(view),
@@ -86,12 +88,12 @@ impl RibFilter {
         }
     }
 
-    /// A peer went down: what it sends when it is back is another question.
+    /// Forgets a peer that went down: it may send other RIBs when it is back.
     pub fn forget(&mut self, peer: &PeerId) {
         self.after_policy.remove(peer);
     }
 
-    /// Whether a peer's routes before policy stand in for those after it.
+    /// Returns whether a peer's pre-policy routes are stored in place of post-policy ones.
     fn is_pre_policy_fallback(&self, peer: &PeerId) -> bool {
         self.views.adj_rib_in_post && !self.views.adj_rib_in_pre && !self.after_policy.contains(peer)
     }

@@ -1,4 +1,4 @@
-//! One table during one session: what is stored of it, where its dump stands, how much room there is.
+//! One table during one session: its stored routes, the state of its dump, and the room left under its limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,50 +18,50 @@ use crate::pipeline::{
     Doubts, EncodedRoute, Existing, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, WithdrawReason,
 };
 
-/// What a session knows of one table.
+/// The state of one table in a session.
 #[derive(Debug)]
 pub(super) struct RibTable {
     pub table: Arc<Table>,
-    /// Whose it is: that peer's Peer Down takes it away.
+    /// The peer that it belongs to, whose Peer Down removes it, and its kind and name.
     pub origin: Origin,
     pub rib: Rib,
-    /// Whether there may be events of it from before this session that count.
+    /// True if history may have valid events of it from before this session.
     pub has_past: bool,
     pub dump: SyncState,
     pub eor_seen: bool,
-    /// Whether a route or an End-of-RIB of it has come in this session.
+    /// True if a route or an End-of-RIB of it has arrived in this session.
     pub is_heard: bool,
-    /// Whether the database had routes of it when its dump began.
+    /// True if the database had routes of it when its dump began.
     pub was_stored: bool,
-    /// How many stored routes this session's dump did not confirm.
+    /// The number of stored routes that this session's dump did not confirm.
     pub left_out: usize,
     pub room: LimitState,
     pub meter: Arc<TableMeter>,
 }
 
-/// How near a table has come to [`Rules::routes_max`] in this session; each step is said once.
+/// The highest fill level of a table in this session, relative to [`Rules::routes_max`]; each step is logged once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LimitState {
     /// There is room.
     Left,
-    /// Nine tenths are taken.
+    /// Nine tenths are used.
     Scarce,
     /// New routes were refused.
     None,
 }
 
-/// Where a table's dump stands. Durations are [`RouterTables::idle`](super::tables::RouterTables::idle) at that moment.
+/// The state of a table's dump. Durations are [`RouterTables::idle`](super::tables::RouterTables::idle) at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncState {
-    /// Announced by a Peer Up, no route yet.
+    /// Announced by a Peer Up, but no route has arrived yet.
     Expected { since: Duration },
-    /// Routes are coming.
+    /// Routes are arriving.
     Running { since: Duration },
     /// Ended by an End-of-RIB or by silence.
     Over,
 }
 
-/// The outbox together with what an event needs.
+/// The outbox, and the data of the events of one message.
 pub(super) struct Writer<'a> {
     pub outbox: &'a mut Outbox,
     pub standing: &'a Standing,
@@ -69,7 +69,8 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// To be called behind [`Writer::event`]: whatever ends a piece between the two, history leads.
+    /// Queues a change of a stored route. Call it after [`Writer::event`]: if a batch ends between the two, history is
+    /// ahead of the tables.
     pub fn op(&mut self, table: &Arc<Table>, nlri: Nlri, change: RouteChange, was: Existing) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::Route { table: Arc::clone(table), nlri, change, was })
     }
@@ -98,12 +99,13 @@ impl Writer<'_> {
         })
     }
 
-    /// Whether the collector that had the router before may have been told the same.
+    /// Returns whether the collector that had the router before may have received the same messages.
     pub fn is_taken_over(&self) -> bool {
         self.outbox.owner().is_taken_over
     }
 
-    /// A dump repeats what is stored, which is no event. It counts where the same is said again.
+    /// Notes that a dump repeats a stored route, which is no event but counts for the identifiers of later events that
+    /// are the same.
     pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
         if self.outbox.keeps_history() {
             let Stamp { received_at, router_time, .. } = self.stamp;
@@ -113,18 +115,18 @@ impl Writer<'_> {
 }
 
 impl RibTable {
-    /// The family that its routes are of.
+    /// Returns the family of its routes.
     pub fn family(&self) -> AfiSafi {
         FamilyTable { afi: self.table.afi, part: self.origin.part }.family()
     }
 
-    /// How many routes it has, once that can be compared with what the router says of itself: not inside a dump, and
-    /// not when routes of it were refused.
+    /// Returns the number of its routes; `None` while that cannot be compared with the router's statistics: during a
+    /// dump, and after routes of it were refused.
     pub fn settled_routes(&self) -> Option<usize> {
         (self.dump == SyncState::Over && self.room != LimitState::None).then(|| self.rib.len())
     }
 
-    /// Whether a route from before the session was confirmed by this one.
+    /// Applies an announced route. Returns whether it confirmed a route from before the session.
     pub fn announce(
         &mut self,
         nlri: Nlri,
@@ -159,9 +161,10 @@ impl RibTable {
         Ok(announced.confirmed)
     }
 
-    /// Whether the table may take this route: one that it has, or a new one while there are fewer than `max`.
+    /// Returns whether the table has room for this route: one that it has, or a new one while there are fewer than
+    /// `max`.
     pub fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
-        // What a dump has not confirmed goes at its end, and keeps nobody out until then.
+        // Routes that a dump has not confirmed are deleted at its end, and do not count until then.
         let routes = self.rib.len() - self.rib.unconfirmed();
         let room = match routes {
             _ if routes >= max && !self.rib.knows(nlri) => LimitState::None,
@@ -186,7 +189,7 @@ impl RibTable {
         Ok(room != LimitState::None)
     }
 
-    /// The keys that this session has not confirmed, each with its event.
+    /// Removes the routes that this session has not confirmed, writes an event for each, and returns their keys.
     pub fn purge(
         &mut self,
         outbox: &mut Outbox,
@@ -205,7 +208,7 @@ impl RibTable {
         Ok(stale)
     }
 
-    /// Lets others know where the table stands.
+    /// Updates the metrics of the table.
     pub fn measure(&self) {
         self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));
         self.meter.synchronized.set(u64::from(self.dump == SyncState::Over));

@@ -1,39 +1,39 @@
-//! What the life of a table depends on, and what is known of a message that changes it.
+//! The rules for the life cycle of tables, and the data of a message that changes them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// What the life of a table depends on.
+/// The rules for the life cycle of tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How long rows that nobody confirms stay after a session was lost.
+    /// The time that unconfirmed rows are kept after a session was lost.
     pub stale_time: Duration,
-    /// How long nothing may be confirmed before a dump without End-of-RIB counts as over.
+    /// The time without a confirmed route after which a dump without End-of-RIB counts as complete.
     pub quiet: Duration,
-    /// Whether unchanged routes of a dump are events.
+    /// The treatment of unchanged routes of a dump in history.
     pub redump: Redump,
-    /// How many routes one table and family may hold; further new ones are refused. `None`: any number.
+    /// The maximum number of routes of one table and family; further new ones are refused. `None`: unlimited.
     pub routes_max: Option<usize>,
 }
 
-/// What history does with a route that a dump only repeats.
+/// The treatment in history of a route that a dump only repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redump {
-    /// It is no event.
+    /// It is not an event.
     Skip,
     /// It is an event like any other.
     Record,
 }
 
-/// When and in which message a change was said.
+/// The message of a change, and its times.
 #[derive(Clone, Debug)]
 pub struct Stamp {
     /// When the collector read the message.
     pub received_at: Timestamp,
-    /// The per-peer timestamp.
+    /// The timestamp of the per-peer header.
     pub router_time: Option<Timestamp>,
-    /// The whole BMP message, if raw bytes are stored; taken by the first event.
+    /// The whole BMP message, if raw bytes are stored; only the first event of a message gets it.
     pub raw: Option<Arc<[u8]>>,
 }

@@ -1,4 +1,4 @@
-//! The thread of one session: takes chunks of input, applies their messages, until something ends it.
+//! The thread of one session: it reads chunks of input and applies their messages until the session ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::stream::RouterStream;
 use super::{SessionEnd, Shared};
 use crate::spool::{Chunk, Stream};
 
-/// How long the socket is waited for before the session looks at its timers.
+/// The time that a read waits for the socket before the session checks its timers.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Runs one session to its end, in `tls` if there is any. A panic inside costs this session only.
+/// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
     let standing = Arc::new(Standing::default());
     let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
@@ -33,7 +33,7 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
     }
 }
 
-/// Runs what an earlier process left of a session to its end, which counts as a lost connection.
+/// Applies the input that an earlier process left of a session; its end counts as a lost connection.
 pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream) {
     let standing = Arc::new(Standing::resume(stream.context()));
     let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
@@ -63,9 +63,10 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Session, in
     monitor.set_lost(lost);
     finish(shared, connection, monitor, &end);
     match end {
-        // There is more of it, for the next start.
+        // The rest of the input is applied at the next start.
         SessionEnd::Stopping | SessionEnd::WritersGone => intake.leave(),
-        // What made us panic would do it again. What another session or collector owns is not ours to write.
+        // Input that caused a panic would cause it again. A session must not write what another session or collector
+        // owns.
         SessionEnd::Panicked | SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost => {
             intake.discard();
         }
@@ -86,7 +87,7 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Session, in
 }
 
 fn finish(shared: &Shared, connection: &Connection, monitor: &mut Session, end: &SessionEnd) {
-    // Whatever happens in here, the router must become free.
+    // The router must become free even if this panics.
     if catch_unwind(AssertUnwindSafe(|| monitor.end(end))).is_err() {
         log::error!("router at {}: internal error at the end of its session", connection.source);
     }
@@ -111,7 +112,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
                 let result = monitor.idle(waited);
                 apply(&chunk, monitor, shared, result, intake)
             }
-            // A wait cut short brought part of a message.
+            // A short wait means that part of a message arrived.
             Next::Silence(waited) if waited >= TICK / 2 => {
                 if connection.is_superseded() {
                     return SessionEnd::Superseded;
@@ -124,7 +125,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
                 monitor.gap(&what);
                 Ok(())
             }
-            // A stop and a newer session both show as the end of the stream.
+            // Both a stop and a newer session appear as the end of the stream.
             Next::End(_) if connection.is_superseded() => return SessionEnd::Superseded,
             Next::End(_) if shared.stop.is_stopping() => return SessionEnd::Stopping,
             Next::End(end) => return end,
@@ -138,7 +139,8 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
     }
 }
 
-/// Applies the messages of one chunk, unless the session is over by `result`; those that are not applied are counted.
+/// Applies the messages of one chunk until one ends the session, or none if `result` is an error already; counts those
+/// that are not applied.
 fn apply(
     chunk: &Chunk,
     monitor: &mut Session,
@@ -156,7 +158,7 @@ fn apply(
         }
     });
     monitor.skip(skipped);
-    // Messages were cut by the same rules, unless an earlier process did it with other settings.
+    // The chunk was split into messages by the same rules, unless an earlier process did it with other settings.
     if read < chunk.bytes.len() {
         monitor.gap(&intake.out_of_step(&shared.spool, &chunk.bytes[read..]));
     }

@@ -1,12 +1,12 @@
-//! The hash of the maps that every route asks: XXH3 of a key whose octets are all there at once.
+//! The hash function of the maps that are accessed for every route: XXH3 of a key that is one array of octets.
 //!
-//! A seed of its own for each map, so that nobody can choose prefixes that collide.
+//! Each map has its own random seed, so an attacker cannot choose prefixes that collide.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Hashes the keys of one map. They have one size, so their lengths are left out of the hash.
+/// The seed of one map. Its keys have the same size, so their lengths are not hashed.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeded(u64);
 
@@ -25,7 +25,7 @@ impl BuildHasher for Seeded {
     }
 }
 
-/// The hash of what was written so far, or the seed.
+/// The hash of the data written so far, initially the seed.
 #[derive(Debug)]
 pub struct SeededHasher(u64);
 
@@ -35,7 +35,7 @@ impl Hasher for SeededHasher {
         self.0 = xxh3_64_with_seed(octets, self.0);
     }
 
-    /// The length of an array.
+    /// Ignores the length of an array.
     #[inline]
     fn write_usize(&mut self, _: usize) {}
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_map_hashes_in_its_own_way_and_every_octet_counts() {
+    fn every_map_has_its_seed_and_every_octet_counts() {
         let (one, other) = (Seeded::default(), Seeded::default());
         let key = [10, 0, 0, 0, 0, 0, 0, 0, 8];
         assert_eq!(one.hash_one(key), one.hash_one(key));

@@ -1,5 +1,5 @@
-//! What a session does because its router may have others: it takes over the peers that it speaks of, and gives up those
-//! that a newer one speaks of.
+//! Sharing of a router by several sessions: a session takes over the peers that it reports, and gives up those that a
+//! newer one reports.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::pipeline::{PeerName, StateOp};
 use crate::wire::bmp::peer::PeerKey;
 use crate::wire::bmp::{Frame, Message};
 
-/// What a session knows of the others of its router.
+/// The view that a session has of the other sessions of its router.
 #[derive(Debug)]
 pub(super) struct Sharing {
     generation: Arc<AtomicU64>,
-    /// The generation that was looked at last.
+    /// The generation at the last check.
     seen: u64,
-    /// Peers that are this session's.
+    /// The peers that this session owns.
     own: HashSet<PeerId>,
-    /// The one of them that was asked for last.
+    /// The one of them that was looked up last.
     last: Option<PeerId>,
     is_oldest: bool,
 }
@@ -47,10 +47,10 @@ impl Sharing {
 }
 
 impl Session {
-    /// Gives up the peers that newer sessions have taken over. To be called before anything is done for those that are left.
+    /// Gives up the peers that newer sessions have taken over. Call it before doing anything for the remaining peers.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn hand_over(&mut self) -> Result<(), SessionEnd> {
         let Some(settled) = &mut self.settled else { return Ok(()) };
         let generation = settled.sharing.generation.load(Ordering::Acquire);
@@ -72,10 +72,10 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what the router says of itself, which is for its oldest session to say.
+    /// Writes the router's own data, which only its oldest session does.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(super) fn tell_who_it_is(&mut self) -> Result<(), SessionEnd> {
         let Some(settled) = &mut self.settled else { return Ok(()) };
         if !settled.sharing.is_oldest {
@@ -85,11 +85,12 @@ impl Session {
         settled.tables.outbox().op(StateOp::RouterSeen(record))
     }
 
-    /// Whether the message is for this session to say: it is about a peer of which no newer session speaks. An older one's
-    /// peer becomes this session's.
+    /// Returns whether this session may apply the message: it is about a peer that no newer session owns. An older
+    /// session's peer becomes this session's.
     ///
     /// # Errors
-    /// All that this session could say is said by a newer one.
+    /// Newer sessions own all peers of this one, the collector stops, or an older session's tables cannot be taken over
+    /// because the writers are gone, the router's ownership is lost, or the database refused a write.
     #[inline]
     pub(super) fn may_speak(&mut self, frame: &Frame<'_>, message: &Message<'_>) -> Result<bool, SessionEnd> {
         if let (Message::RouteMonitoring(monitoring), Some(settled)) = (message, &self.settled)
@@ -105,7 +106,7 @@ impl Session {
         let Some(settled) = &mut self.settled else { return Ok(true) };
         let peer = match message {
             Message::PeerUp(up) => PeerId::of(&up.peer.peer),
-            // Another peer's Peer Down, whose address or distinguisher is the same, is not this one's.
+            // A Peer Down of another peer with the same address or distinguisher does not refer to this one.
             Message::PeerDown(down) => self.peers.up(&down.peer).unwrap_or(PeerId::of(&down.peer.peer)),
             Message::RouteMonitoring(monitoring) => self.peers.source(&monitoring.peer).peer,
             Message::StatisticsReport(report) => {
@@ -146,7 +147,7 @@ impl Session {
     }
 }
 
-/// The keys of peers' rows; a Loc-RIB has none.
+/// Returns the keys of the peers' rows; a Loc-RIB has none.
 pub fn names_of(peers: &[PeerId]) -> Vec<PeerName> {
     let name = |peer: &PeerId| {
         let PeerId { kind, address, asn, bgp_id, .. } = *peer;

@@ -1,4 +1,4 @@
-//! A router's bytes as they were meant: from the socket as they are, or out of TLS.
+//! The plaintext bytes from a router: read directly from the socket, or through TLS.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
@@ -10,21 +10,22 @@ use rustls::{ConnectionCommon, ServerConnection};
 use super::intake::Source;
 use super::registry::Connection;
 
-/// How long our half of a TLS handshake may wait for the router to take it.
+/// The time that a write of TLS data may wait for the router to accept it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a session reads from. One read waits for the socket once at most, so that a session sees its timers.
+/// The source that a session reads from. A read waits for the socket once at most, so that the session can check its
+/// timers.
 pub struct RouterStream {
     connection: Arc<Connection>,
     tls: Option<Box<ServerConnection>>,
 }
 
 impl RouterStream {
-    /// `tls`: the server's side of a handshake that has not begun; `None` takes the bytes as they are. A read waits for
-    /// `tick` at most.
+    /// Returns the stream of a connection. `tls` is the server's side of a handshake that has not begun; `None` reads
+    /// the bytes directly. A read waits for `tick` at most.
     ///
     /// # Errors
-    /// The socket takes no time-out.
+    /// The socket is not connected, or its timeouts cannot be set.
     pub fn new(
         connection: &Arc<Connection>,
         tick: Duration,
@@ -42,7 +43,7 @@ impl RouterStream {
 }
 
 impl Read for RouterStream {
-    /// 0 is the end; `WouldBlock` means that nothing came, or nothing but TLS's own.
+    /// Returns 0 at the end; `WouldBlock` means that no data arrived, or only TLS's own.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut socket = self.connection.socket().ok_or(ErrorKind::NotConnected)?;
         let count = match &mut self.tls {
@@ -75,7 +76,7 @@ fn read_tls(
 ) -> io::Result<usize> {
     match tls.reader().read(buffer) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-        // What is left of the last record, or the router's orderly end.
+        // The rest of the last record, or the router's orderly close.
         result => return result,
     }
     if tls.read_tls(&mut socket)? == 0 {
@@ -83,13 +84,13 @@ fn read_tls(
     }
     connection.touch();
     let state = tls.process_new_packets();
-    // The router shall hear why, if it can still be told.
+    // Send the router an alert with the reason, if it can still receive it.
     while tls.wants_write() {
         match tls.write_tls(&mut socket) {
             Ok(_) => {}
             Err(_) if state.is_err() => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // The spooler does not wait: the next read goes on.
+            // The spooler does not wait: the next read continues.
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(io::Error::other(format!("TLS: {error}"))),
         }
@@ -100,7 +101,7 @@ fn read_tls(
 
 fn describe(error: &rustls::Error) -> String {
     match error {
-        // The first octet is none that a TLS record begins with.
+        // No TLS record begins with the first octet.
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             "not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN, or TLS is turned on at the router".to_owned()
         }

@@ -1,10 +1,11 @@
-//! What the tables of a router are called: a name that the router gives, and behind it what tells apart those that would
-//! meet under one name.
+//! The names of a router's tables: the name that the router gives, with a suffix where several tables would share one
+//! name.
 //!
-//! A name belongs to one peer or Loc-RIB instance in one RIB. The first that takes it keeps it plain, a later one gets a suffix:
-//! `|as:<number>` for a peer at an address that another one has too, `|id:<BGP ID>` for a Loc-RIB instance whose BGP ID is not
-//! the router's, else `|instance:<distinguisher>`. What was given is remembered in the database, so that it does not depend on
-//! the order of Peer Ups. A `|` in a name from the router is escaped: one in a `table_name` is ours.
+//! A name belongs to one peer or Loc-RIB instance in one RIB. The first one has it without a suffix, a later one gets a
+//! suffix: `|as:<number>` for a peer at an address that another one has too, `|id:<BGP ID>` for a Loc-RIB instance
+//! whose BGP ID is not the router's, else `|instance:<distinguisher>`. Assigned names are stored in the database, so
+//! they do not depend on the order of Peer Ups. A `|` in a name from the router is escaped: one in a `table_name`
+//! always begins a suffix.
 //!
 //! Pure.
 
@@ -17,24 +18,24 @@ use super::peers::PeerId;
 use crate::model::{AfiSafi, RibKind};
 use crate::wire::bmp::peer::PeerKind;
 
-/// The `table_name` of a router that names none.
+/// The `table_name` of a table that the router does not name.
 pub const UNKNOWN_TABLE: &str = "UNKNOWN";
 
-/// So many names of one router's tables are remembered, some 300 bytes each.
+/// The maximum number of table names remembered per router, about 300 bytes each.
 const NAMES_MAX: usize = 262_144;
 
 /// The names that Peer Ups gave the tables of one peer or instance, escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GivenNames {
-    /// That of families which no Peer Up announced (RFC 9069 section 5.2.1).
+    /// The name for families that no Peer Up announced (RFC 9069 section 5.2.1).
     all: Option<Arc<str>>,
-    /// By the families of the Peer Ups that gave them, or came before any name was given: routers send a Peer Up for each
-    /// family.
+    /// The names by family of the Peer Ups that gave them; `None` for a family whose Peer Up came before any name was
+    /// given. Routers send a Peer Up for each family.
     by_family: BTreeMap<AfiSafi, Option<Arc<str>>>,
 }
 
 impl GivenNames {
-    /// A Peer Up of these families named the table.
+    /// Notes that a Peer Up of these families named the table.
     pub fn name(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
         self.name_families(families, name);
         if self.all.as_ref().is_none_or(|all| !self.is_of_a_family(all)) {
@@ -42,13 +43,13 @@ impl GivenNames {
         }
     }
 
-    /// A Peer Up of these families named the table as Junos does, where a name may also be a description: it says nothing
-    /// of other families, and nothing where a name that is meant as one was given.
+    /// Notes that a Peer Up of these families named the table as Junos does, where the text may also be a description:
+    /// it does not apply to other families, nor where a Table Name TLV named the table.
     pub fn name_families(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
         self.by_family.extend(families.into_iter().map(|family| (family, Some(Arc::clone(name)))));
     }
 
-    /// A Peer Up of these families named no table.
+    /// Notes that a Peer Up of these families named no table.
     pub fn leave(&mut self, families: impl IntoIterator<Item = AfiSafi>) {
         if self.all.is_none() {
             for family in families {
@@ -57,17 +58,18 @@ impl GivenNames {
         }
     }
 
-    /// Whether a name that is meant as one was given.
+    /// Returns whether a Table Name TLV named the table.
     pub fn is_named(&self) -> bool {
         self.all.is_some()
     }
 
-    /// The name of this family's table, if one was given.
+    /// Returns the name of this family's table, if one was given.
     pub fn given(&self, family: AfiSafi) -> Option<&Arc<str>> {
         self.by_family.get(&family).unwrap_or(&self.all).as_ref()
     }
 
-    /// The name of this family's table: the given one; else `UNKNOWN`, or `rd:<distinguisher>` where that would merge VRFs.
+    /// Returns the name of this family's table: the given one; else `UNKNOWN`, or `rd:<distinguisher>` where that would
+    /// merge VRFs.
     pub fn of(&self, kind: PeerKind, family: AfiSafi) -> Arc<str> {
         if let Some(name) = self.given(family) {
             return Arc::clone(name);
@@ -76,12 +78,12 @@ impl GivenNames {
         if rd.is_zero() { UNKNOWN_TABLE.into() } else { format!("rd:{rd}").into() }
     }
 
-    /// Whether any table has this name.
+    /// Returns whether any table has this name.
     pub fn has(&self, name: &str) -> bool {
         self.all.as_deref() == Some(name) || self.is_of_a_family(name)
     }
 
-    /// Forgets a table that went down on its own.
+    /// Forgets the name of a table that went down while others of its peer stay up.
     pub fn forget(&mut self, name: &str) {
         self.by_family.retain(|_, given| given.as_deref() != Some(name));
         self.all.take_if(|all| **all == *name);
@@ -92,7 +94,7 @@ impl GivenNames {
     }
 }
 
-/// Names that changed.
+/// The names of a peer's tables before and after a Peer Up that changed them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Renamed {
     kind: PeerKind,
@@ -101,30 +103,30 @@ pub struct Renamed {
 }
 
 impl Renamed {
-    /// Names of a peer of this type that were others before.
+    /// Returns the change of the names of a peer of this type.
     pub fn new(kind: PeerKind, before: GivenNames, after: GivenNames) -> Renamed {
         Renamed { kind, before, after }
     }
 
-    /// The name that the table of this family has no more.
+    /// Returns the former name of this family's table, if it changed.
     pub fn before(&self, family: AfiSafi) -> Option<Arc<str>> {
         let before = self.before.of(self.kind, family);
         (before != self.after.of(self.kind, family)).then_some(before)
     }
 
-    /// Whether no table has this name any more.
+    /// Returns whether the name was in use and no longer is.
     pub(super) fn drops(&self, given: &str) -> bool {
         self.before.has(given) && !self.after.has(given)
     }
 
-    /// The name that the router gave the table of this family.
+    /// Returns the new name that the router gave this family's table.
     pub fn after(&self, family: AfiSafi) -> Option<&Arc<str>> {
         self.after.given(family)
     }
 }
 
-/// A name from the router as part of a `table_name`: `|` as `%7C`, and a `%` that would make another name look like that as
-/// `%25`, so that different names stay different.
+/// Escapes a name from the router for use in a `table_name`: `|` as `%7C`, and a `%` before `7C` or `25` as `%25`, so
+/// that different names stay different.
 pub fn escape(name: &str) -> Cow<'_, str> {
     if !name.contains(['|', '%']) {
         return Cow::Borrowed(name);
@@ -140,50 +142,51 @@ pub fn escape(name: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What a table is called.
+/// The name of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
-    /// By the router, escaped; without what tells it apart.
+    /// The name that the router gave, escaped, without a suffix.
     pub given: Arc<str>,
-    /// In the database, if it is a unicast table.
+    /// The `table_name` in the database, if it is a unicast table.
     pub stored: Arc<str>,
 }
 
-/// Which names one router's tables have, by whom.
+/// The assigned names of one router's tables, by peer.
 #[derive(Debug, Default)]
 pub struct TableNames {
-    /// The router's BGP identifier; `None` where it is not known.
+    /// The router's BGP identifier; `None` if unknown.
     router_id: Option<Ipv4Addr>,
     peers: HashMap<PeerId, BTreeMap<(RibKind, Arc<str>), Taken>>,
-    /// Who has a name that is stored.
+    /// The peer that holds a stored name, with the name that the router gave.
     holders: HashMap<Place, (PeerId, Arc<str>)>,
-    /// How many peers at one address have been given a name.
+    /// The number of peers at one address that the router gave the same name.
     sharing: HashMap<Place, usize>,
     count: usize,
 }
 
-/// A name among which it has to be the only one: those of one RIB and peer address.
+/// A name and its scope, the RIB and the peer address, within which it has to be unique.
 type Place = (RibKind, Option<IpAddr>, Arc<str>);
 
 #[derive(Clone, Debug)]
 struct Taken {
     stored: Arc<str>,
-    /// The peer is down: another one may take it.
+    /// True if the peer is down, so another peer may get the name.
     is_free: bool,
 }
 
 impl TableNames {
-    /// The identifier of the router itself: a Loc-RIB instance with another one is told apart by it.
+    /// Sets the BGP identifier of the router itself: a Loc-RIB instance with another BGP ID may get that as a suffix.
     pub fn set_router_id(&mut self, id: Option<Ipv4Addr>) {
         self.router_id = id;
     }
 
-    /// Whose name it is, once told.
+    /// Returns the router's BGP identifier, once set.
     pub fn router_id(&self) -> Option<Ipv4Addr> {
         self.router_id
     }
 
-    /// What the table is called that a peer has under the name `given`; the same for as long as it is remembered.
+    /// Returns the stored name of the table that the router calls `given` at this peer, and assigns one at the first
+    /// call. It stays the same as long as it is remembered.
     pub fn of(&mut self, rib: RibKind, peer: &PeerId, given: &Arc<str>) -> Arc<str> {
         let known = self.peers.get_mut(peer).and_then(|names| names.get_mut(&(rib, Arc::clone(given))));
         if let Some(taken) = known {
@@ -198,13 +201,13 @@ impl TableNames {
                 taken.is_none_or(|taken| taken.is_free)
             }
         };
-        // The last one has everything in it that tells two peers apart.
+        // The last candidate has all suffixes that distinguish two peers.
         let chosen = candidates.iter().find(is_free).or(candidates.last()).unwrap_or(given).clone();
         self.remember(rib, *peer, Arc::clone(given), Arc::clone(&chosen));
         chosen
     }
 
-    /// A name that is stored. Whoever had it has it no more.
+    /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once `NAMES_MAX` names are stored.
     pub fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
         if self.count >= NAMES_MAX {
             return;
@@ -222,8 +225,8 @@ impl TableNames {
         }
     }
 
-    /// A peer or instance has no tables of these names any more. One that it shared stays its own until another peer needs
-    /// it; others are forgotten.
+    /// Releases the names of a peer or instance for which `is_gone` is true. A name that it shared stays reserved for
+    /// it until another peer needs it; others are forgotten.
     pub fn release(&mut self, peer: &PeerId, is_gone: impl Fn(&str) -> bool) {
         let Some(names) = self.peers.get_mut(peer) else { return };
         let mut gone = Vec::new();
@@ -258,7 +261,7 @@ impl TableNames {
     }
 }
 
-/// What a table may be called, the best first.
+/// Returns the possible names of a table, the best first.
 fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> Vec<Arc<str>> {
     let PeerId { kind, address, asn, bgp_id } = *peer;
     let rd = kind.rd();
@@ -274,7 +277,7 @@ fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> V
     let mut all = vec![Arc::clone(given)];
     let mut add = |parts: &[&str]| all.push(format!("{given}{}", parts.concat()).into());
     if address.is_none() {
-        // One whose BGP ID says nothing is told apart by its distinguisher alone.
+        // An instance with a zero BGP ID or that of the router is distinguished by its distinguisher only.
         if id.is_empty() || router_id == Some(bgp_id) {
             add(&[&instance]);
         } else {
@@ -319,7 +322,7 @@ mod tests {
         TableNames { router_id: Some(ROUTER), ..TableNames::default() }
     }
 
-    /// What each of them is called, in this order.
+    /// Returns the stored names of the peers, assigned in this order.
     fn called<const N: usize>(names: &mut TableNames, rib: RibKind, all: [PeerId; N]) -> [String; N] {
         all.map(|peer| names.of(rib, &peer, &"red".into()).to_string())
     }
@@ -335,7 +338,7 @@ mod tests {
         };
         let mut names = GivenNames::default();
         check(&names, ["rd:0:1:1"; 3]);
-        // What was up without a name keeps its tables when the Peer Up of another family names one.
+        // A family that was up without a name keeps its table when the Peer Up of another family gives a name.
         names.leave([V4]);
         names.name([V6], &"red".into());
         check(&names, ["rd:0:1:1", "red", "red"]);
@@ -419,7 +422,7 @@ mod tests {
         names.release(&one, |_| true);
         assert_eq!((names.count, names.holders.len(), names.sharing.len(), names.peers.len()), (0, 0, 0, 0));
         assert_eq!(called(&mut names, RibKind::LocRib, [two, one]), ["red", "red|instance:0:1:1"]);
-        // It was shared: it waits for its holder, unless another one needs it first.
+        // The name was shared: it stays reserved for its holder, unless another peer needs it first.
         names.release(&two, |_| true);
         assert_eq!(called(&mut names, RibKind::LocRib, [three, two]), ["red", "red|instance:0:1:2"]);
         assert_eq!(names.count, 3);

@@ -1,4 +1,5 @@
-//! How a session's tables come to it from an older session and leave it: to a newer one, with a Termination, or stale.
+//! Changes of a table's owner: a session takes tables over from an older session, and gives them up to a newer one,
+//! with a Termination, or as stale.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -12,32 +13,33 @@ use crate::model::TableKey;
 use crate::pipeline::{PeersOf, SessionEventKind, SessionState, StateOp};
 
 impl RouterTables {
-    /// Lets others see what tables are begun.
+    /// Publishes the tables that this session has begun in `begun`, for newer sessions.
     pub fn share(&mut self, begun: &Arc<Begun>) {
         self.begun = Arc::clone(begun);
     }
 
-    /// Shows a table that has begun.
+    /// Publishes a table that has begun.
     pub(super) fn show(&self, origin: &Origin, key: &TableKey) {
         lock(&self.begun).entry(origin.peer).or_default().insert(key.clone(), origin.clone());
     }
 
-    /// The router has other sessions than this one, or had some.
+    /// Notes that the router has, or had, other sessions than this one.
     pub fn set_shared(&mut self) {
         self.is_shared = true;
     }
 
-    /// A newer session speaks of this peer from now on: its tables are that one's, whatever is stored of them.
+    /// Gives up a peer to a newer session, which owns its tables and their stored routes from now on.
     pub fn abandon(&mut self, peer: &PeerId) {
         for key in self.by_peer.get(peer).cloned().unwrap_or_default() {
             self.take(&key);
         }
     }
 
-    /// An older session had these tables of a peer that this one speaks of: they are as those of a session that was lost.
+    /// Takes over the tables that an older session had of a peer that this one reports: they become stale, as after a
+    /// lost session.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn take_over(&mut self, tables: Vec<(TableKey, Origin)>) -> Result<(), SessionEnd> {
         if tables.is_empty() {
             return Ok(());
@@ -61,10 +63,11 @@ impl RouterTables {
         }
     }
 
-    /// The router ended monitoring by a Termination: all its tables go.
+    /// Removes the tables after the router ended monitoring by a Termination. `of` is [`PeersOf::Router`] if tables
+    /// that this session has not begun are removed too.
     ///
     /// # Errors
-    /// The writers are gone.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn terminate(&mut self, of: PeersOf, reason: &str) -> Result<(), SessionEnd> {
         let held = self.held.keys().filter(|_| of == PeersOf::Router);
         let doomed = self.tables.keys().chain(held).map(whole).collect();
@@ -73,36 +76,36 @@ impl RouterTables {
         self.close(SessionState::Ended, reason)
     }
 
-    /// The session is over and leaves its tables as they are.
+    /// Records the end of the session and leaves its tables unchanged.
     ///
     /// # Errors
-    /// The writers are gone.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn close(&mut self, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
         self.outbox.flush()
     }
 
-    /// The session is over and its tables have none from now on: rows stay, for the stale time. To be said before another session
-    /// of the router can begin them.
+    /// Ends the session and marks its tables as stale: they have no session from now on, and rows are kept for the
+    /// stale time. Call it before another session of the router can begin the tables.
     ///
     /// # Errors
-    /// The writers are gone.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn mark_stale(&mut self, reason: &str) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::MarkStale(self.tables.keys().cloned().collect()))?;
         self.close(SessionState::Stale, reason)
     }
 
-    /// Notes that the session ended without a word.
+    /// Records an event for a session that ended without a Termination.
     ///
     /// # Errors
-    /// The writers are gone.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn note_loss(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
         let routes = self.tables.values().map(|table| table.rib.len()).sum();
         self.outbox.session_event(router_note(kind, Some(reason), Some(routes)))?;
         self.outbox.flush()
     }
 
-    /// Notes in `bmp_sessions` when the last dump is complete, or another one has begun since.
+    /// Updates the state in `bmp_sessions` when the last dump is complete, or another one has begun since.
     pub(super) fn report_state(&mut self) -> Result<(), SessionEnd> {
         let is_up = !self.tables.is_empty() && self.due.is_empty();
         if is_up == self.is_up {
@@ -114,7 +117,7 @@ impl RouterTables {
     }
 }
 
-/// Every change of it is a single insert or remove.
+/// Locks the map. A panic elsewhere leaves it consistent: every change is a single insert or remove.
 fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<PeerId, BTreeMap<TableKey, Origin>>> {
     begun.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! The life of one router's tables during one session: dump, End-of-RIB, changes, Peer Down, loss.
+//! The life cycle of one router's tables during one session: dump, End-of-RIB, changes, Peer Down, loss.
 //!
-//! Takes changes and moments, gives ops and events to the [`Outbox`]. It reads no clock: the quiet
-//! fallback counts the time that the session spent waiting for its socket, told by [`RouterTables::idle`].
+//! It turns changes and times into ops and events for the [`Outbox`]. It reads no clock: the timeout for a missing
+//! End-of-RIB counts the time that the session spent waiting for its socket, as reported by [`RouterTables::idle`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::pipeline::{
     cut_reason,
 };
 
-/// A session has so many tables at most, about three kilobytes of memory each with one route: a route reflector has one for each
-/// route distinguisher, family and view. Further ones are not stored.
+/// The maximum number of tables of a session, about three kilobytes of memory each with one route: a route reflector
+/// has one for each route distinguisher, family and RIB. Further ones are not stored.
 const TABLES_MAX: usize = 131_072;
 
 /// The tables of one router.
@@ -39,42 +39,43 @@ pub struct RouterTables {
     pub(super) rules: Rules,
     pub(super) tables: HashMap<TableKey, RibTable>,
     pub(super) tables_max: usize,
-    /// Families of tables that found no room.
+    /// Families of tables that were refused because of [`TABLES_MAX`].
     pub(super) refused: BTreeSet<AfiSafi>,
     /// The tables of each peer or instance.
     pub(super) by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
-    /// Those whose dumps are not over.
+    /// The tables whose dumps are not over.
     pub(super) due: Due,
     /// Tables with rows from before this session that it has not begun.
     pub(super) held: Held,
-    /// Those of them that were held longer than they may be: they go by themselves, but nobody says when.
+    /// Tables that were in `held` when the stale time was over: the expiry deletes them, at a time that the session
+    /// does not learn.
     pub(super) expired: BTreeSet<TableKey>,
-    /// What is stored of VPN tables among them.
+    /// The stored routes of VPN tables in `held`, as far as they are loaded.
     pub(super) loaded: HashMap<TableKey, Vec<StoredRoute>>,
-    /// Families of parts whose End-of-RIB has come, of each peer.
+    /// The RIBs and VPN families of each peer whose End-of-RIB has arrived.
     pub(super) completed: HashMap<PeerId, BTreeSet<(View, AfiSafi)>>,
-    /// The unicast table whose name was last remembered for the sake of a part.
+    /// The unicast table whose name was last recorded for a labeled or VPN table, whose name is derived from it.
     pub(super) named: Option<(RibKind, Origin)>,
-    /// Whether the stale time is over for what is from before this session and it has not begun.
+    /// True once the stale time is over for tables from before this session that it has not begun.
     pub(super) is_stale_time_over: bool,
-    /// Whether the router has, or had, other sessions meanwhile: what those leave is stored too.
+    /// True if the router has, or had, other sessions in the meantime: a table may have stored routes from them.
     pub(super) is_shared: bool,
     pub(super) standing: Arc<Standing>,
-    /// Whether a row of `session_events` that history is read by may still be on its way: events of a table that begins have
-    /// to be later.
+    /// True if a row of `session_events` that is needed to read history may not be written yet: events of a table that
+    /// begins have to be later.
     pub(super) must_wait: bool,
-    /// Time spent waiting for the socket since the session began.
+    /// The time spent waiting for the socket since the session began.
     pub(super) idle: Duration,
-    /// `idle` when a route from before the session was last confirmed.
+    /// The value of `idle` when a route from before the session was last confirmed.
     confirmed: Duration,
-    /// Whether `bmp_sessions` has been told that all dumps are complete.
+    /// True if `bmp_sessions` records that all dumps are complete.
     pub(super) is_up: bool,
-    /// The same tables, for a newer session that takes a peer over.
+    /// The tables begun, for a newer session that takes over a peer.
     pub(super) begun: Arc<Begun>,
 }
 
 impl RouterTables {
-    /// The tables of a router whose session begins; `held` are those the database has rows for.
+    /// Returns the tables of a router whose session begins; `held` are those that the database has rows for.
     pub fn new(outbox: Outbox, rules: Rules, held: Held, standing: Arc<Standing>) -> RouterTables {
         RouterTables {
             outbox,
@@ -100,23 +101,23 @@ impl RouterTables {
         }
     }
 
-    /// The way to the writers.
+    /// Returns the outbox to the writers.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
 
-    /// A Loc-RIB instance or a peer came up with this table: begins it, unless it has begun since the last Peer Down.
+    /// Begins a table of a Loc-RIB instance or a peer that came up, unless it has begun since the last Peer Down.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn begin(&mut self, source: &RibSource, name: &TableName, slot: FamilyTable) -> Result<(), SessionEnd> {
         self.table(source, name, slot).map(|_| ())
     }
 
-    /// Applies one UPDATE. Whether there was room for all of its tables.
+    /// Applies one UPDATE. Returns whether there was room for all of its tables.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn apply(
         &mut self,
         source: &RibSource,
@@ -178,10 +179,11 @@ impl RouterTables {
         Ok(has_room)
     }
 
-    /// End-of-RIB of one table: what the session has not confirmed is stale and goes. Whether it is the table's first.
+    /// Applies the End-of-RIB of one table: routes that the session has not confirmed are stale and are deleted.
+    /// Returns whether it is the table's first; true for a table that was refused.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn end_of_rib(
         &mut self,
         source: &RibSource,
@@ -193,7 +195,7 @@ impl RouterTables {
         self.complete(&key, received_at)
     }
 
-    /// The End-of-RIB of the table's family came before its first route.
+    /// Ends the dump of a table when the End-of-RIB of its family arrived before its first route.
     fn complete_from_start(&mut self, key: &TableKey) -> Result<(), SessionEnd> {
         let RouterTables { tables, outbox, standing, due, rules, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(()) };
@@ -227,15 +229,15 @@ impl RouterTables {
         Ok(true)
     }
 
-    /// The tables that the session has begun of a peer or instance.
+    /// Returns the tables of a peer or instance that the session has begun.
     pub(super) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &TableKey> {
         self.by_peer.get(peer).into_iter().flatten()
     }
 
-    /// Lets the stored routes of every table be counted whose dump is over.
+    /// Makes the writers count the stored routes of every table whose dump is over.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn audit(&mut self) -> Result<(), SessionEnd> {
         for table in self.tables.values().filter(|table| table.dump == SyncState::Over) {
             self.outbox.op(StateOp::Audit { table: Arc::clone(&table.table), routes: table.rib.len() })?;
@@ -243,8 +245,8 @@ impl RouterTables {
         Ok(())
     }
 
-    /// How many routes are stored of each RIB and family of a peer or Loc-RIB instance; `None` where that says nothing now,
-    /// during a dump for one.
+    /// Returns the number of stored routes of each RIB and family of a peer or Loc-RIB instance; `None` where that is
+    /// not comparable now, for example during a dump.
     pub fn stored_routes(&self, peer: &PeerId) -> BTreeMap<(View, AfiSafi), Option<usize>> {
         let mut all = BTreeMap::new();
         for key in self.keys_of(peer) {
@@ -255,7 +257,8 @@ impl RouterTables {
         all
     }
 
-    /// What is stored of the router's Loc-RIBs; `None` where that says nothing now, during a dump for one, or there are none.
+    /// Returns the stored routes of the router's Loc-RIBs; `None` if that is not comparable now, for example during a
+    /// dump, or there are none.
     pub fn loc_ribs(&self) -> Option<LocRibs> {
         let mut all = LocRibs { routes: 0, left_out: 0 };
         let mut is_any = false;
@@ -267,10 +270,11 @@ impl RouterTables {
         is_any.then_some(all)
     }
 
-    /// The session has waited for its socket for another `waited`: ends dumps that fell silent. How many dumps it ended.
+    /// Adds `waited`, spent waiting for the socket, and ends dumps in which no route was confirmed for too long.
+    /// Returns the number of dumps ended.
     ///
     /// # Errors
-    /// The session cannot go on.
+    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<usize, SessionEnd> {
         self.idle += waited;
         let mut silent = 0;
@@ -289,7 +293,7 @@ impl RouterTables {
         }
         if *idle >= rules.stale_time && !self.is_stale_time_over {
             self.is_stale_time_over = true;
-            // The expiry takes them.
+            // The expiry deletes these tables.
             self.expired = std::mem::take(&mut self.held).keys().cloned().collect();
             self.loaded = HashMap::new();
             let before = self.outbox.owner().reporting_since;
@@ -300,23 +304,23 @@ impl RouterTables {
     }
 }
 
-/// The key of a table of this peer.
+/// Returns the key of a table of this peer.
 pub(super) fn key_of(source: &RibSource, name: &TableName, slot: FamilyTable) -> TableKey {
     TableKey { view: source.view, name: slot.name(Arc::clone(&name.stored)), afi: slot.afi }
 }
 
-/// A table in all its families.
+/// Returns the RIB and name of a table, which identify it in all its families.
 pub(super) fn whole(key: &TableKey) -> (View, Arc<str>) {
     (key.view, Arc::clone(&key.name))
 }
 
-/// How [`Standing`] knows a table.
+/// Returns the text that identifies a table in [`Standing`].
 pub(super) fn mark(key: &TableKey) -> String {
     let of = key.view.peer().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
     format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)
 }
 
-/// A row of `session_events` about the router as a whole.
+/// Returns a row of `session_events` about the router as a whole.
 pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
     SessionEvent {
         kind,

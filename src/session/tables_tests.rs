@@ -1,4 +1,4 @@
-//! The life of tables, read at the other end of the channels.
+//! Tests of the life cycle of tables: they read what arrives at the other end of the channels.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -25,19 +25,20 @@ const IPV4: FamilyTable = FamilyTable { afi: Afi::Ipv4, part: TableKind::Unicast
 const QUIET: Duration = Duration::from_secs(60);
 const STALE_TIME: Duration = Duration::from_secs(900);
 
-/// A session whose database answers from `stored`, and what it wrote.
+/// A session and the channels that it writes to.
 struct Bench {
     tables: RouterTables,
     state: Receiver<StateItem>,
     history: Receiver<EventBatch>,
 }
 
-/// Answers every `SyncStart` with `stored`, on a thread of its own since the session waits for it.
+/// Returns a bench whose database answers every `SyncStart` with `stored`, on its own thread since the session waits
+/// for it.
 fn bench(stored: Vec<StoredRoute>, held: Vec<TableKey>, redump: Redump) -> Bench {
     holding(stored, Held::new(held.into_iter().map(|key| (key, None))), redump)
 }
 
-/// The same with tables of which more is known.
+/// Returns the same with tables whose origin may be known.
 fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
     let (to_writer, from_session) = unbounded();
     let (to_test, state) = unbounded();
@@ -70,7 +71,7 @@ fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
     Bench { tables: RouterTables::new(outbox, rules, held, Arc::default()), state, history }
 }
 
-/// The same with a bound on its tables.
+/// Returns the same with a limit on the routes per table.
 fn small_bench(stored: Vec<StoredRoute>, routes_max: usize) -> Bench {
     let mut bench = bench(stored, vec![], Redump::Skip);
     bench.tables.rules.routes_max = Some(routes_max);
@@ -97,7 +98,7 @@ impl Bench {
         self.tables.idle(waited, Timestamp::from_wire(9, 0)).unwrap();
     }
 
-    /// Ends the session and tells what it wrote: ops and events, each in order.
+    /// Ends the session and returns the ops and events that it wrote, each in order.
     fn written(mut self) -> (Vec<String>, Vec<String>) {
         self.tables.outbox.flush().unwrap();
         drop(self.tables);
@@ -175,7 +176,7 @@ fn stamp() -> Stamp {
 }
 
 #[test]
-fn a_redump_writes_only_what_differs_and_eor_names_the_rest() {
+fn a_redump_writes_differences_and_eor_purges() {
     let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
     bench.announce(&[1, 3]);
     for _ in 0..2 {
@@ -195,7 +196,7 @@ fn history_can_record_the_redump_too() {
 }
 
 #[test]
-fn a_withdrawal_of_what_is_not_stored_is_an_event_only() {
+fn a_withdrawal_of_an_unknown_route_is_only_an_event() {
     let mut bench = bench(vec![stored(1)], vec![], Redump::Skip);
     bench.withdraw(&[1, 2]);
     let (ops, events) = bench.written();
@@ -204,7 +205,7 @@ fn a_withdrawal_of_what_is_not_stored_is_an_event_only() {
 }
 
 #[test]
-fn silence_ends_a_dump_only_when_nothing_is_being_confirmed() {
+fn silence_ends_a_dump_only_if_nothing_is_confirmed() {
     let mut bench = bench(vec![stored(1), stored(2), stored(3)], vec![], Redump::Skip);
     bench.announce(&[1]);
     bench.idle(QUIET / 2);
@@ -261,7 +262,7 @@ fn a_session_is_up_while_no_dump_is_open() {
 }
 
 #[test]
-fn a_peer_down_ends_its_tables_and_a_peer_up_begins_them_anew() {
+fn a_peer_down_ends_tables_and_a_peer_up_begins_them() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.announce(&[1]);
     let another = RibSource { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
@@ -284,7 +285,7 @@ fn a_termination_ends_held_tables_too() {
 }
 
 #[test]
-fn a_router_that_names_ever_new_tables_loses_the_further_ones() {
+fn a_router_that_names_too_many_tables_loses_the_rest() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.tables.tables_max = 2;
     for name in ["a", "b", "c", "d", "a"] {
@@ -302,14 +303,15 @@ fn a_router_that_names_ever_new_tables_loses_the_further_ones() {
 }
 
 #[test]
-fn a_full_table_refuses_new_routes_and_takes_all_others() {
+fn a_full_table_refuses_only_new_routes() {
     let mut bench = small_bench(vec![stored(7)], 3);
-    // A route from before the session keeps nobody out: it may well be gone.
+    // A route from before the session does not count towards the limit: it may be gone.
     bench.announce(&[1, 2, 3, 4, 5]);
     bench.announce(&[7, 1]);
     bench.withdraw(&[2, 4]);
     bench.tables.end_of_rib(&LOC_RIB, &named("global"), IPV4, Timestamp::from_wire(2, 0)).unwrap();
-    // With 7 confirmed there were four, one too many; now there are three, then room for one.
+    // With 7 confirmed there are four routes, one too many; after the withdrawal of 2 there are three, and after that
+    // of 1 room for one.
     bench.announce(&[6]);
     bench.withdraw(&[1]);
     bench.announce(&[6, 8]);
@@ -319,13 +321,13 @@ fn a_full_table_refuses_new_routes_and_takes_all_others() {
     let start = "start global".to_owned();
     let full = "full at 3".to_owned();
     assert_eq!(ops, [start, a(1), a(2), a(3), full, d(2), "eor []".to_owned(), d(1), a(6)]);
-    // Every withdrawal is an event, also that of a route that found no room.
+    // Every withdrawal is an event, even that of a route that was refused.
     assert_eq!(events, [a(1), a(2), a(3), d(2), d(4), d(1), a(6)]);
 }
 
 const NEIGHBOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// A peer in a VRF, or a global one, before policy.
+/// Returns the pre-policy Adj-RIB-In of a peer in a VRF, or of a global peer if `rd` is 0.
 fn neighbor(rd: u8, asn: u32) -> RibSource {
     let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
     let peer = PeerId { kind, address: Some(NEIGHBOR), asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED };
@@ -333,7 +335,7 @@ fn neighbor(rd: u8, asn: u32) -> RibSource {
     RibSource { peer, view, speaker: PeerIds { asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED } }
 }
 
-/// A table of an earlier session.
+/// Returns a table of an earlier session.
 fn of_before(of: &RibSource, name: &str, stored: &str, part: TableKind) -> (TableKey, Option<Origin>) {
     let origin = Origin { peer: of.peer, given: name.into(), unicast: name.into(), part };
     (TableKey { view: of.view, name: stored.into(), afi: Afi::Ipv4 }, Some(origin))
@@ -366,14 +368,14 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
     check(PeerId { asn: Asn(2), ..one.peer }, None, None, &[]);
     check(neighbor(3, 1).peer, None, None, &[]);
     check(PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, Some("red"), None, &[]);
-    // The table that is named, if it is one of several.
+    // The named table, if it is one of several.
     let red = Some(Gone::Table(LOC_RIB.peer, "red".into()));
     let mut bench = holding(vec![], all(), Redump::Skip);
     assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), red);
     assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), Some(Gone::All(LOC_RIB.peer)));
     assert_eq!(bench.written().0, ["down red", "down blue"]);
     check(LOC_RIB.peer, Some("other"), Some(Gone::All(LOC_RIB.peer)), &["down blue", "down red"]);
-    // Of which is not known whose it is: its name says so.
+    // A table of unknown origin is found by its name.
     let nobody = PeerId { kind: PeerKind::LocRib(Rd([7; 8])), ..LOC_RIB.peer };
     check(nobody, Some("stray"), Some(Gone::All(nobody)), &["down stray"]);
 }
@@ -399,7 +401,7 @@ fn a_new_name_begins_the_table_anew() {
 }
 
 #[test]
-fn another_bgp_session_of_a_peer_makes_its_tables_stale() {
+fn another_bgp_session_makes_the_tables_stale() {
     let mut bench = bench(vec![stored(1), stored(2)], vec![], Redump::Skip);
     bench.announce(&[1, 2]);
     let eor = |bench: &mut Bench| {
@@ -419,7 +421,7 @@ fn vpn(rd: u8) -> FamilyTable {
     FamilyTable { afi: Afi::Ipv4, part: TableKind::Vpn(Rd([0, 0, 0, 0, 0, 0, 0, rd])) }
 }
 
-/// The VPN tables of these distinguishers, of an earlier session.
+/// Returns the VPN tables of these distinguishers, of an earlier session.
 fn held_vpn(rds: &[u8]) -> Held {
     Held::new(rds.iter().map(|rd| of_before(&LOC_RIB, "global", &format!("global|rd:0:0:{rd}"), vpn(*rd).part)))
 }
@@ -436,7 +438,7 @@ impl Bench {
 }
 
 #[test]
-fn an_end_of_rib_of_a_vpn_takes_the_tables_that_were_not_sent() {
+fn a_vpn_end_of_rib_ends_the_tables_not_sent() {
     let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2, 3]), Redump::Skip);
     bench.announce_vpn(&[2], 1);
     assert!(bench.vpn_eor() && !bench.vpn_eor());
@@ -453,7 +455,7 @@ fn an_end_of_rib_of_a_vpn_takes_the_tables_that_were_not_sent() {
 }
 
 #[test]
-fn an_end_of_rib_of_a_vpn_that_was_not_sent_at_all_takes_all() {
+fn a_vpn_end_of_rib_without_routes_ends_all_tables() {
     let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2]), Redump::Skip);
     assert!(bench.vpn_eor());
     let (ops, events) = bench.written();
@@ -462,12 +464,12 @@ fn an_end_of_rib_of_a_vpn_that_was_not_sent_at_all_takes_all() {
 }
 
 #[test]
-fn a_vpn_table_that_begins_behind_its_end_of_rib_is_complete() {
+fn a_vpn_table_begun_after_end_of_rib_is_complete() {
     let mut bench = bench(vec![], vec![], Redump::Skip);
     bench.announce_vpn(&[1], 1);
     bench.vpn_eor();
     bench.announce_vpn(&[1, 2], 2);
-    // Another peer's End-of-RIB is not its, and after a Peer Down all begins anew.
+    // Another peer's End-of-RIB does not count for it, and a Peer Down resets everything.
     bench.tables.down(&LOC_RIB.peer, None, "gone").unwrap();
     bench.announce_vpn(&[2], 2);
     let (ops, _) = bench.written();

@@ -1,8 +1,8 @@
-//! Sessions whose router is not identified yet: what they may hold, for how long, and how they end.
+//! Sessions whose router is not identified yet: limits on their memory and time, and their end.
 //!
-//! What a session says before its router is known waits in memory, and only there. Where that is too much, or takes too
-//! long, the router is identified by its address, so nothing that it said is lost; a session that has said nothing of any
-//! peer ends.
+//! Messages that arrive before the router is identified wait in memory only. When they need too much memory, or take
+//! too long, the router is identified by its address, so none of them is lost; but a session that has sent no readable
+//! message about a peer ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,52 +16,52 @@ use super::monitor::Session;
 use super::read_timeout;
 use crate::pipeline::{Claimed, Refusal};
 
-/// How much memory one session may hold before its router is identified, bytes.
+/// The memory that one session may use before its router is identified, in bytes.
 const SESSION_BYTES_MAX: usize = 16 << 20;
 
-/// How much all of them may hold together, bytes.
+/// The memory that all such sessions may use together, in bytes.
 const ALL_BYTES_MAX: usize = 64 << 20;
 
-/// What each may hold even when all together hold too much: a router that says Initiation and a few Peer Ups needs no
-/// more, and must not pay for others. Bytes.
+/// The memory that each session may use even when all together use too much, in bytes: a router that sends Initiation
+/// and a few Peer Ups needs no more, and must not suffer from others.
 const SESSION_BYTES_FREE: usize = 64 << 10;
 
-/// So many messages a router may send that name nobody, however long it takes. One without peers repeats its Initiation
-/// when its name changes, and is silent for weeks in between.
+/// The number of messages that a router may send without being identified and without time limit. A router without
+/// peers repeats its Initiation when its name changes, and is silent for weeks in between.
 const MESSAGES_FREE: u64 = 16;
 
-/// How long a session that ends with the collector waits for the database to accept its router. Its input goes to the
-/// spool if the answer takes longer.
+/// The time that a session waits for the database to accept its router while the collector stops. If the answer takes
+/// longer, its input goes to the spool.
 const CLAIM_AT_STOP_MAX: Duration = Duration::from_secs(2);
 
-/// How often it looks for the collector's end meanwhile.
+/// The interval at which it checks in the meantime whether the collector stops.
 const CLAIM_TICK: Duration = Duration::from_millis(100);
 
-/// The memory that all sessions without a name hold.
+/// The memory used by all sessions whose router is not identified.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     held: AtomicUsize,
 }
 
-/// What one session has said without saying which router it is.
+/// The messages of one session before its router is identified.
 #[derive(Default)]
 pub(super) struct Unnamed {
     messages: u64,
-    /// Whether one of them was about a peer and could be read.
+    /// True if one of them was about a peer and could be decoded.
     has_said: bool,
-    /// When the first one came.
+    /// The time when the first one arrived.
     since: Option<Instant>,
     share: Option<Share>,
 }
 
-/// A session's share of the budget, which goes back when the session is identified or ends.
+/// A session's share of the budget, which is returned when the session is identified or ends.
 struct Share {
     intakes: Arc<Intakes>,
     bytes: usize,
 }
 
 impl Share {
-    /// Holds so much from now on. Returns how much all hold.
+    /// Sets the share of this session. Returns the memory that all sessions use, in bytes.
     fn set(&mut self, bytes: usize) -> usize {
         let held = &self.intakes.unnamed.held;
         let before = held.fetch_sub(self.bytes, Ordering::AcqRel) - self.bytes;
@@ -78,14 +78,15 @@ impl Drop for Share {
 }
 
 impl Unnamed {
-    /// Counts a message; `is_said` is whether it is about a peer and could be read.
+    /// Counts a message; `is_said` is true if it is about a peer and could be decoded.
     pub(super) fn count(&mut self, is_said: bool) {
         self.messages += 1;
         self.has_said |= is_said;
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// Why it is too much, if it is, when the session holds so much memory and may talk for so long.
+    /// Returns why the session exceeds its limits, if it does; `bytes` is the memory that it uses, `time_max` the time
+    /// that it has to identify its router.
     fn excess(&mut self, intakes: &Arc<Intakes>, bytes: usize, time_max: Duration) -> Option<String> {
         let share = self.share.get_or_insert_with(|| Share { intakes: Arc::clone(intakes), bytes: 0 });
         let all = share.set(bytes);
@@ -105,10 +106,12 @@ impl Unnamed {
 }
 
 impl Session {
-    /// Bounds what a session holds whose router is not identified. `held` is how much its input takes, bytes.
+    /// Enforces the limits of a session whose router is not identified. `held` returns the memory that its input uses,
+    /// in bytes.
     ///
     /// # Errors
-    /// The session has to end, or cannot go on.
+    /// The session exceeds the limits and has sent no readable message about a peer, or its router cannot be identified
+    /// or written.
     pub fn bound_unnamed(&mut self, held: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
         if self.settled.is_some() {
             return Ok(());
@@ -123,7 +126,8 @@ impl Session {
         self.identify().and_then(|()| self.flush())
     }
 
-    /// The input is over: identifies the router by what has come, and applies it. Returns why the session ends.
+    /// Identifies the router at the end of the input by the messages that have arrived, and applies them. Returns why
+    /// the session ends.
     pub fn settle_at_end(&mut self, end: SessionEnd) -> SessionEnd {
         match end {
             SessionEnd::Termination { .. }
@@ -134,7 +138,7 @@ impl Session {
             | SessionEnd::Spool(_)
             | SessionEnd::SpoolDamaged(_)
             | SessionEnd::SpoolRead => {}
-            // Nothing has come, or this session may not write.
+            // Nothing has arrived, or this session may not write.
             SessionEnd::Mute
             | SessionEnd::Unnamed(_)
             | SessionEnd::AddPath(_)
@@ -159,15 +163,15 @@ impl Session {
         }
     }
 
-    /// Whether what waits changes anything. The end of a peer or its statistics change nothing of a router that nobody
-    /// knows.
+    /// Returns whether the waiting messages change anything. A Peer Down or statistics change nothing for a router that
+    /// is not known.
     fn has_what_to_apply(&self) -> bool {
         let is_known = || self.shared.registry.absent(self.connection.source).is_some();
         let is_resumed = self.resumed.as_ref().is_some_and(|resumed| resumed.router.is_some());
         self.identity.has_peers_or_routes() || self.unnamed.has_said && (is_resumed || is_known())
     }
 
-    /// The writer's answer to a claim.
+    /// Waits for the writer's answer to a claim.
     pub(super) fn claimed(&self, answer: &Receiver<Result<Claimed, Refusal>>) -> Result<Claimed, SessionEnd> {
         let mut stopping_since = None;
         loop {
@@ -205,7 +209,7 @@ mod tests {
         let mut all: Vec<Unnamed> = (0..256).map(|_| Unnamed::default()).collect();
         let refused = all.iter_mut().filter_map(|one| excess(one, &intakes, 1 << 20)).count();
         assert_eq!(refused, 256 - 64);
-        // A small one is none of the trouble.
+        // A small session is not affected.
         assert_eq!(excess(&mut Unnamed::default(), &intakes, SESSION_BYTES_FREE), None);
         all.clear();
         assert_eq!(intakes.unnamed.held.load(Ordering::Relaxed), 0);

@@ -1,5 +1,5 @@
-//! What is noticed of version 4 messages (draft-ietf-grow-bmp-tlv) over a session: how their TLVs are numbered, and whether numbers of
-//! the messages themselves are missing.
+//! Observations on the BMP version 4 messages (draft-ietf-grow-bmp-tlv) of a session: the numbering of their TLVs, and
+//! gaps in their Sequence Numbers.
 
 use log::info;
 
@@ -7,22 +7,23 @@ use super::anomaly::Anomaly;
 use super::monitor::Session;
 use crate::wire::bmp::{Frame, Message, Numbering, Revision, RouteMonitoring};
 
-/// What one session has shown so far.
+/// The state of these observations for one session.
 #[derive(Debug, Default)]
 pub struct Version4 {
-    /// Messages of any kind.
+    /// The number of messages of any kind.
     messages: u64,
-    /// The latest Sequence Number, and how many messages there were up to the one that had it.
+    /// The latest Sequence Number, and the number of messages up to and including the one that had it.
     last: Option<(u64, u64)>,
-    /// Which revisions were logged.
+    /// True for each revision of the draft that was logged.
     logged: [bool; 3],
 }
 
 impl Version4 {
-    /// Takes in one more message and its number, if it has one; whether messages are missing before it, or it comes again.
+    /// Counts a message and its Sequence Number, if it has one. Returns whether messages are missing before it, or the
+    /// number does not increase.
     ///
-    /// Numbers count from 0, one a message (section 5.6.2). A router that numbers some messages only leaves no hole as long as the
-    /// numbers are not more than the messages.
+    /// Numbers start at 0 and increase by one per message (section 5.6.2). A router that numbers some messages only has
+    /// no gap as long as the number does not increase by more than the count of messages.
     fn is_hole(&mut self, number: Option<u64>) -> bool {
         self.messages += 1;
         let Some(number) = number else { return false };
@@ -30,7 +31,7 @@ impl Version4 {
         before.is_some_and(|(last, messages)| number <= last || number - last > self.messages - messages)
     }
 
-    /// Whether this revision is met for the first time.
+    /// Returns whether this revision is seen for the first time.
     fn is_news(&mut self, revision: Revision) -> bool {
         let logged = match revision {
             Revision::UpTo19 => &mut self.logged[0],
@@ -42,17 +43,18 @@ impl Version4 {
 }
 
 impl Session {
-    /// Looks at the number of a message.
+    /// Checks the Sequence Number of a version 4 message.
     pub(super) fn count_version_4(&mut self, frame: &Frame<'_>, message: &Message<'_>) {
         if frame.version != 4 {
             return;
         }
         let is_hole = self.version_4.is_hole(message.sequence_number());
-        // What is replayed begins with messages of before: there numbers are missing by design.
+        // Replayed input begins with messages from earlier in the session, so numbers are missing by design.
         self.note_anomalies([(is_hole && self.resumed.is_none(), Anomaly::SequenceHole)]);
     }
 
-    /// Says how the TLVs of a Route Monitoring message are numbered, and counts those that are ignored.
+    /// Logs how the TLVs of a Route Monitoring message are numbered, and counts messages with contradictory numbering
+    /// or unknown TLVs.
     pub(super) fn note_numbering(&mut self, monitoring: &RouteMonitoring<'_>) {
         if monitoring.tlvs.is_empty() {
             return;

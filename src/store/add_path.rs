@@ -1,4 +1,4 @@
-//! `add_path_evidence`: what routers have shown of path identifiers.
+//! `add_path_evidence`: the path identifiers that routers have sent or omitted.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use super::error::{Error, Result};
 use super::record::{AddPathPlace, AddPathRecord, PeerName};
 use crate::model::{AfiSafi, Asn, RibKind, RouterId};
 
-/// What is stored of a router.
+/// Returns the stored evidence of a router.
 ///
 /// # Errors
-/// As PostgreSQL reports; a row that this version cannot have written.
+/// When a statement fails, the connection is lost, or a row holds values that this version cannot have written.
 pub fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<AddPathRecord>> {
     let rows = transaction.query_typed(
         "SELECT rib, is_post_policy, peer_type, distinguisher, peer_address, peer_asn, peer_bgp_id, afi, safi, is_sent,
@@ -41,10 +41,10 @@ fn read(row: &Row) -> Result<AddPathRecord> {
     })
 }
 
-/// Stores what was seen, each row once.
+/// Stores evidence, each row once.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     records: impl Iterator<Item = (&'a RouterId, &'a AddPathRecord)> + Clone,
@@ -80,10 +80,10 @@ pub fn upsert<'a>(
     Ok(())
 }
 
-/// Forgets what was seen so many days ago of peers that are not known any more. Returns how many rows.
+/// Deletes evidence that is more than `days` days old and whose peer is no longer known. Returns the number of rows.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn forget(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     Ok(client.execute_typed(include_str!("../../sql/statements/forget_add_path.sql"), &[(&days, Type::INT4)])?)

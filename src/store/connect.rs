@@ -14,54 +14,56 @@ use super::{suitable, watchdog};
 use crate::conninfo::{ConnInfo, host_text};
 use crate::tls;
 
-/// How often who waits for a connection looks whether the collector's time is over.
+/// The interval at which a thread that waits for a connection checks whether the collector must stop.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
-/// How long an address may take to accept a connection, and as long again for TLS and the login.
+/// The longest time an address may take to accept a connection; TLS and the login may take this long again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long data may stay unacknowledged before the connection counts as dead.
+/// The longest time data may stay unacknowledged before the connection counts as dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After this silence the peer is asked whether it is there.
+/// The silence after which the kernel sends the first TCP keepalive probe.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 
-/// How often it is asked again, [`KEEPALIVE_RETRIES`] times.
+/// The interval between further probes, of which there are [`KEEPALIVE_RETRIES`].
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many unanswered questions make a peer dead.
+/// The number of unanswered probes after which the connection counts as dead.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// How long one statement of a writer may take, unless the options of the URL say less. The long ones (loads, maintenance) set
-/// their own.
+/// The longest time one statement of a writer may take, unless the options of the URL set a shorter one. Long
+/// statements (loads, maintenance) set their own.
 const STATEMENT_TIMEOUT_MS: u32 = 60_000;
 
-/// How long a statement of a writer may wait for one lock.
+/// The longest time a statement of a writer may wait for one lock.
 const LOCK_TIMEOUT_MS: u32 = 20_000;
 
-/// How long one statement of the status page or of the health check may take.
+/// The longest time one statement of the status page or of the health check may take.
 const READER_STATEMENT_TIMEOUT_MS: u32 = 3_000;
 
-/// How long it may wait for one lock.
+/// The longest time such a statement may wait for one lock.
 const READER_LOCK_TIMEOUT_MS: u32 = 1_000;
 
-/// How long the server lets a transaction of ours idle: a collector that hangs must not hold its locks forever.
+/// The longest time the server lets a transaction of ours idle: a collector that hangs must not keep its locks forever.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 120_000;
 
-/// How many attempts to connect may hang at a time (in a name server, say) before no more are begun.
+/// The largest number of attempts to connect that may hang at a time (in a name server, say); beyond it none is begun.
 const LEFT_BEHIND_MAX: usize = 16;
 
-/// Attempts to connect that nobody waits for any more, and those that are waited for.
+/// The number of attempts to connect in progress: those still awaited and those abandoned.
 static CONNECTING: AtomicUsize = AtomicUsize::new(0);
 
-/// Connects to `url`; `thread` stands behind `rib-ingester/` in `pg_stat_activity`.
+/// Connects to `url`; the connection's name in `pg_stat_activity` is `rib-ingester/` followed by `thread`.
 ///
 /// # Errors
-/// The URL, or whatever PostgreSQL says. No error text holds the password.
+/// When the URL is invalid, or the server is unreachable, refuses the login or is unsuitable. No error text contains
+/// the password.
 pub fn connect(url: &str, thread: &str) -> Result<Client> {
     let mut client = open(url, thread)?;
     suitable::keeps_sessions(url, &mut client, || open(url, "pool-check"))?;
-    // By statement and not by start-up options, which connection poolers refuse. transaction_timeout came with PostgreSQL 17.
+    // Set by statement, not by start-up options, which connection poolers reject. transaction_timeout came with
+    // PostgreSQL 17.
     client.batch_execute(&format!(
         "SET TimeZone = 'UTC'; SET statement_timeout = {}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
          SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning; \
@@ -71,13 +73,15 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// `max`, or what the options of the URL say if that is less: in milliseconds. Our wait for an answer goes by it too.
+/// Returns `max`, or the statement timeout in the options of the URL if that is shorter, in milliseconds. The
+/// watchdog's limit follows it too.
 fn statement_timeout(url: &str, max: u32) -> u32 {
     let given = ConnInfo::parse(url).ok().and_then(|info| statement_timeout_of(info.config.get_options()?));
     given.and_then(|given| u32::try_from(given.as_millis()).ok()).map_or(max, |given| given.min(max))
 }
 
-/// Makes the connection in a thread that is left behind where it hangs: a name server bounds nothing, and a stop must be heard.
+/// Connects in a thread that is abandoned if it hangs: name resolution has no time limit, and a stop must not wait for
+/// it.
 fn open(url: &str, thread: &str) -> Result<Client> {
     let ConnInfo { mut config, tls, password_file } = ConnInfo::parse(url).map_err(Error::Url)?;
     let tls_config = tls::client(&tls).map_err(Error::Url)?;
@@ -106,14 +110,14 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     let (done, opened) = bounded(1);
     let attempt = move || {
         let _place = place;
-        // Nobody may wait any more.
+        // The receiver may have stopped waiting.
         let _ = done.send(take_first(ways));
     };
     std::thread::Builder::new()
         .name("db-connect".to_owned())
         .spawn(attempt)
         .map_err(|error| Error::Local(format!("no thread for a connection: {error}")))?;
-    // Each host has this time for TCP and as much for the login; names are looked up besides.
+    // Each host gets this time for TCP and the same again for the login; one more share is for name resolution.
     let deadline = Instant::now() + time_max.saturating_mul(hosts.saturating_mul(2).saturating_add(1));
     loop {
         match opened.recv_timeout(STOP_POLL) {
@@ -129,7 +133,7 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     }
 }
 
-/// The first way that leads to a server; else why the last one does not.
+/// Returns a client by the first way that reaches a server; otherwise the error of the last one.
 fn take_first(ways: Vec<Way>) -> Result<Client> {
     let mut last = Error::Url("names no host".to_owned());
     for way in ways {
@@ -141,12 +145,12 @@ fn take_first(ways: Vec<Way>) -> Result<Client> {
     Err(last)
 }
 
-/// A notice (of CREATE IF NOT EXISTS, say) is news to nobody.
+/// Logs notices (of CREATE IF NOT EXISTS, say) at debug level only: no one has to act on them.
 pub(super) fn quieten(config: &mut Config) {
     config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
 }
 
-/// An attempt's place among [`LEFT_BEHIND_MAX`].
+/// One of the [`LEFT_BEHIND_MAX`] places for attempts; freed on drop.
 struct Place;
 
 impl Drop for Place {
@@ -155,7 +159,8 @@ impl Drop for Place {
     }
 }
 
-/// As [`connect`], for a thread that only reads and must never be a burden: no writes, no long statements.
+/// Connects as [`connect`] does, for a thread that only reads and must not load the server: no writes, no long
+/// statements.
 ///
 /// # Errors
 /// As [`connect`].
@@ -169,7 +174,7 @@ pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// What stands on the first line of a password file.
+/// Returns the first line of a password file.
 fn password_in(file: &Path) -> Result<String> {
     static IS_WARNED: AtomicBool = AtomicBool::new(false);
     let wrong = |why: &str| Error::Url(format!("password file {}: {why}", file.display()));
@@ -192,7 +197,8 @@ fn password_in(file: &Path) -> Result<String> {
     Ok(password.to_owned())
 }
 
-/// What stands around a password and is seldom meant; a password may hold it.
+/// Returns the name of characters around a password that are seldom intended (blanks, quotes); they are legal in a
+/// password.
 fn around_password(password: &str) -> Option<&'static str> {
     let is_in = |quote| password.len() >= 2 && password.starts_with(quote) && password.ends_with(quote);
     if password.trim() != password {
@@ -204,10 +210,10 @@ fn around_password(password: &str) -> Option<&'static str> {
     }
 }
 
-/// The URL's target without its password: `user@host:port/database`, each host of several.
+/// Returns the URL's target without its password: `user@host:port/database`, with every host if there are several.
 ///
 /// # Errors
-/// The URL.
+/// When the URL is invalid.
 pub fn describe(url: &str) -> Result<String> {
     let config = ConnInfo::parse(url).map_err(Error::Url)?.config;
     let ports = config.get_ports();

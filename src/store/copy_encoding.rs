@@ -1,4 +1,4 @@
-//! THE place that turns the model into SQL values: binary COPY fields (PostgreSQL's `COPY .. BINARY`).
+//! The only place that turns the model into SQL values: binary COPY fields (PostgreSQL's `COPY .. BINARY`).
 //!
 //! A field is a big-endian `i32` length, -1 for NULL, and its value in the type's own binary form, as the
 //! types' `*_recv` functions read it. Everything here appends to a byte buffer and cannot fail.
@@ -16,13 +16,13 @@ use crate::model::{
     WriteText,
 };
 
-/// What every binary COPY stream starts with: signature, flags, length of the header extension.
+/// The start of every binary COPY stream: signature, flags, length of the header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// What every binary COPY stream ends with: a field count of -1.
+/// The end of every binary COPY stream: a field count of -1.
 pub const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 
-/// How many columns an [`EncodedRoute`] covers: `nexthop` to `attrs`.
+/// The number of columns in an [`EncodedRoute`]: `nexthop` to `attrs`.
 pub const ATTRIBUTE_COLUMNS: usize = 10;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
@@ -31,39 +31,39 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// The object identifier of the type `text`, named inside binary arrays.
 const TEXT_OID: i32 = 25;
 
-/// So much of the scratch memory is kept from route to route, octets: few routes are longer.
+/// The scratch memory that is kept from route to route, in octets: few routes are longer.
 const SCRATCH_MAX: usize = 4 * 1024;
 
 thread_local! {
-    /// Where a route is encoded before its length is known.
+    /// The buffer in which a route is encoded before its length is known.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The attribute columns of one route, `nexthop` to `attrs`, as ten binary COPY fields one behind the other.
+/// The attribute columns of one route, `nexthop` to `attrs`, as ten consecutive binary COPY fields.
 ///
-/// Encoded once per UPDATE, shared by every prefix that has it: a clone counts one more owner, and writers only copy
-/// bytes. The database gives back the very same bytes in a binary COPY OUT, so the fingerprint of a stored route
-/// can be compared with that of a received one.
+/// Encoded once per UPDATE and shared by every prefix in it: a clone adds one owner, and writers only copy bytes. A
+/// binary COPY OUT returns exactly the same bytes, so the fingerprint of a stored route can be compared with that of a
+/// received one.
 ///
-/// A labeled route has its labels, and its distinguisher, in `attrs`: they are kept beside the octets that it shares with
-/// the others of its UPDATE ([`LabeledRoutes`]).
+/// A labeled route has its labels and its distinguisher in `attrs`: they are kept apart from the octets that it shares
+/// with the others of its UPDATE ([`LabeledRoutes`]).
 #[derive(Clone, Debug)]
 pub struct EncodedRoute {
-    /// The fingerprint and then the columns: one piece of memory, with the count of its owners.
+    /// The fingerprint, then the columns, in one reference-counted allocation.
     octets: Arc<[u8]>,
     own: Option<Arc<Own>>,
 }
 
-/// Octets of the fingerprint.
+/// The length of the fingerprint in octets.
 const FINGERPRINT: usize = 8;
 
-/// What a labeled route does not share.
+/// The parts that a labeled route does not share.
 #[derive(Debug)]
 struct Own {
     fingerprint: u64,
-    /// Of `attrs`, with the texts in it.
+    /// The length field of `attrs`, with the two texts included.
     length: [u8; 4],
-    /// Where in the shared octets `length` and the two texts belong.
+    /// The offsets in the shared octets at which `length` and the two texts belong.
     places: Places,
     rd: Box<[u8]>,
     labels: Box<[u8]>,
@@ -76,11 +76,11 @@ struct Places {
     labels: usize,
 }
 
-/// The columns of the labeled routes of one UPDATE, without what each has of its own.
+/// The columns that the labeled routes of one UPDATE share, without those that each has of its own.
 pub struct LabeledRoutes {
     octets: Arc<[u8]>,
     places: Places,
-    /// The hash of all before the length of `attrs`.
+    /// The state of the hash over everything before the length of `attrs`.
     front: Xxh3,
 }
 
@@ -94,29 +94,29 @@ impl EncodedRoute {
         with_columns(next_hop, attributes, path_status, None, |out, _, _| EncodedRoute::sealed(out))
     }
 
-    /// Of columns with room for their fingerprint before them.
+    /// Seals columns that have room for their fingerprint before them: fills in the fingerprint and copies both.
     fn sealed(octets: &mut [u8]) -> EncodedRoute {
         let (fingerprint, columns) = octets.split_at_mut(FINGERPRINT);
         fingerprint.copy_from_slice(&fingerprint_of(columns).to_ne_bytes());
         EncodedRoute { octets: (&*octets).into(), own: None }
     }
 
-    /// Columns that are encoded already: what COPY OUT gave for `nexthop` to `attrs`.
+    /// Wraps columns that are already encoded, as COPY OUT returns `nexthop` to `attrs`.
     pub fn from_columns(columns: &[u8]) -> EncodedRoute {
         EncodedRoute::sealed(&mut [&[0; FINGERPRINT], columns].concat())
     }
 
-    /// The columns of an event that withdraws a route: all NULL.
+    /// Returns the columns of an event that withdraws a route: all NULL.
     pub fn withdrawn() -> EncodedRoute {
         EncodedRoute::from_columns(&[0xff; 4 * ATTRIBUTE_COLUMNS])
     }
 
-    /// The columns of an event for a route that a new dump did not name: `attrs` alone says so.
+    /// Returns the columns of an event for a route that a new dump did not contain: `attrs` alone gives that reason.
     pub fn stale() -> EncodedRoute {
         EncodedRoute::gone(r#"{"reason": "stale"}"#)
     }
 
-    /// The columns of an event for a route that never was, its NLRI having been read the wrong way.
+    /// Returns the columns of an event for a route that never existed, because its NLRI was decoded wrongly.
     pub fn reread() -> EncodedRoute {
         EncodedRoute::gone(r#"{"reason": "reread"}"#)
     }
@@ -127,7 +127,7 @@ impl EncodedRoute {
         EncodedRoute::from_columns(&out)
     }
 
-    /// The ten fields, each a big-endian `i32` length (-1 for NULL) and its value.
+    /// Returns the ten fields, each a big-endian `i32` length (-1 for NULL) and its value.
     pub fn columns(&self) -> Cow<'_, [u8]> {
         match &self.own {
             None => Cow::Borrowed(&self.octets[FINGERPRINT..]),
@@ -135,7 +135,7 @@ impl EncodedRoute {
         }
     }
 
-    /// The same, piece by piece.
+    /// Returns the same fields as consecutive pieces.
     pub fn pieces(&self) -> [&[u8]; 7] {
         let octets = &self.octets;
         match &self.own {
@@ -156,22 +156,22 @@ impl EncodedRoute {
         }
     }
 
-    /// Octets of the ten fields in memory.
+    /// Returns the length of the ten fields in memory, in octets.
     pub fn size(&self) -> usize {
         self.octets.len() - FINGERPRINT + self.own_size()
     }
 
-    /// Octets that no other route has, with what it takes to keep them.
+    /// Returns the octets that no other route shares, including the memory to keep them.
     pub fn own_size(&self) -> usize {
         self.own.as_ref().map_or(0, |own| size_of::<Own>() + own.rd.len() + own.labels.len())
     }
 
-    /// Where in memory those are that it shares with others, to count them once.
+    /// Returns the address of the octets that it shares with other routes, so that they are counted once.
     pub fn shared_at(&self) -> usize {
         self.octets.as_ptr().addr()
     }
 
-    /// XXH3 of [`EncodedRoute::columns`].
+    /// Returns the XXH3 of [`EncodedRoute::columns`].
     pub fn fingerprint(&self) -> u64 {
         match &self.own {
             None => self.octets.first_chunk().map_or(0, |fingerprint| u64::from_ne_bytes(*fingerprint)),
@@ -180,7 +180,7 @@ impl EncodedRoute {
     }
 }
 
-/// Equal if the columns are, however they are kept.
+/// Routes are equal if their columns are, regardless of how they are kept.
 impl PartialEq for EncodedRoute {
     fn eq(&self, other: &EncodedRoute) -> bool {
         self.fingerprint() == other.fingerprint() && self.columns() == other.columns()
@@ -190,7 +190,7 @@ impl PartialEq for EncodedRoute {
 impl Eq for EncodedRoute {}
 
 impl LabeledRoutes {
-    /// Encodes what routes with this next hop, these attributes and this status share.
+    /// Encodes the part that routes with this next hop, these attributes and this status share.
     pub fn encode(
         next_hop: Option<&NextHop>,
         attributes: &PathAttributes<'_>,
@@ -206,7 +206,7 @@ impl LabeledRoutes {
         })
     }
 
-    /// One of them. `rd` is the text of its distinguisher, empty where it has none.
+    /// Returns one of the routes. `rd` is the text of its distinguisher, empty if it has none.
     pub fn route(&self, rd: &str, labels: &[u32]) -> EncodedRoute {
         let mut text = Vec::new();
         write_labels(&mut text, labels);
@@ -224,8 +224,8 @@ impl LabeledRoutes {
     }
 }
 
-/// Encodes the columns, with room for a fingerprint before them, into memory that is used again. `take` also gets where
-/// the length of `attrs` is and where its gaps are.
+/// Encodes the columns, with room for a fingerprint before them, into reused memory. `take` also receives the offset of
+/// the length of `attrs` and the places of its gaps.
 fn with_columns<T>(
     next_hop: Option<&NextHop>,
     attributes: &PathAttributes<'_>,
@@ -245,7 +245,7 @@ fn with_columns<T>(
     })
 }
 
-/// The fields `nexthop` to `attrs`; where the last one begins, and its gaps.
+/// Appends the fields `nexthop` to `attrs`. Returns the offset of the last one and its gaps.
 fn put_attributes(
     out: &mut Vec<u8>,
     next_hop: Option<&NextHop>,
@@ -282,12 +282,12 @@ fn put_attributes(
     (start, gaps)
 }
 
-/// [`EncodedRoute::fingerprint`] of columns that need not be kept.
+/// Returns [`EncodedRoute::fingerprint`] for columns that need not be kept.
 pub fn fingerprint_of(columns: &[u8]) -> u64 {
     xxh3_64(columns)
 }
 
-/// The fields `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`.
+/// Appends the fields `router_id`, for an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`.
 pub fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.router.as_str());
     if let Some(peer) = table.view.peer() {
@@ -298,12 +298,12 @@ pub fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_afi(out, table.afi);
 }
 
-/// An `afi` field.
+/// Appends an `afi` field.
 pub fn put_afi(out: &mut Vec<u8>, afi: Afi) {
     put_fixed(out, &afi.column().to_be_bytes());
 }
 
-/// How many fields [`put_speaker`] writes.
+/// Returns the number of fields that [`put_speaker`] writes.
 pub fn speaker_columns(table: &Table) -> usize {
     match table.view.kind() {
         RibKind::LocRib => 0,
@@ -311,7 +311,7 @@ pub fn speaker_columns(table: &Table) -> usize {
     }
 }
 
-/// The fields `peer_asn` and `peer_bgp_id` of an Adj-RIB; none for a Loc-RIB.
+/// Appends the fields `peer_asn` and `peer_bgp_id` of an Adj-RIB; none for a Loc-RIB.
 pub fn put_speaker(out: &mut Vec<u8>, table: &Table) {
     if speaker_columns(table) > 0 {
         put_bigint(out, i64::from(table.speaker.asn.0));
@@ -319,12 +319,13 @@ pub fn put_speaker(out: &mut Vec<u8>, table: &Table) {
     }
 }
 
-/// A BGP identifier as `text`: empty where none is known.
+/// Appends a BGP identifier as `text`; empty if none is known.
 fn put_bgp_id(out: &mut Vec<u8>, id: Ipv4Addr) {
     if id.is_unspecified() { put_text(out, "") } else { put_text(out, &id.to_string()) }
 }
 
-/// The last fields of a row of `route_events`: `peer_address`, `peer_asn`, `peer_bgp_id`, `is_post_policy`, `rib`.
+/// Appends the last fields of a row of `route_events`: `peer_address`, `peer_asn`, `peer_bgp_id`, `is_post_policy`,
+/// `rib`.
 pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
     match table.view.peer() {
         None => (0..4).for_each(|_| put_null(out)),
@@ -337,17 +338,17 @@ pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.view.kind().as_str());
 }
 
-/// A `boolean` field.
+/// Appends a `boolean` field.
 pub(super) fn put_bool(out: &mut Vec<u8>, value: bool) {
     put_fixed(out, &[u8::from(value)]);
 }
 
-/// A `cidr` field.
+/// Appends a `cidr` field.
 pub fn put_cidr(out: &mut Vec<u8>, prefix: &Prefix) {
     put_network(out, prefix.address(), prefix.length(), Network::Cidr);
 }
 
-/// An `inet` field holding a host address.
+/// Appends an `inet` field holding a host address.
 pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(_) => put_network(out, address, 32, Network::Host),
@@ -355,31 +356,31 @@ pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// A `timestamptz` field.
+/// Appends a `timestamptz` field.
 pub fn put_timestamp(out: &mut Vec<u8>, time: Timestamp) {
     put_fixed(out, &time.unix_micros().saturating_sub(POSTGRES_EPOCH_MICROS).to_be_bytes());
 }
 
-/// A `bigint` field.
+/// Appends a `bigint` field.
 pub fn put_bigint(out: &mut Vec<u8>, value: i64) {
-    // In one piece, as an address below: appending is what most of the time goes into.
+    // In one piece, like an address below: appending is where most of the time is spent.
     let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
     out.extend_from_slice(&[0, 0, 0, 8, a, b, c, d, e, f, g, h]);
 }
 
-/// A `text`, `char(n)` or `bytea` field: all three are their bytes.
+/// Appends a `text`, `char(n)` or `bytea` field: all three are their bytes.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = i32::try_from(bytes.len()).expect("no value of ours comes near 2 GiB: a BMP message is 1 MiB at most");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
 }
 
-/// A `text` field.
+/// Appends a `text` field.
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
-/// A `text` field holding the text that a value writes.
+/// Appends a `text` field holding the text that `value` writes.
 fn put_written(out: &mut Vec<u8>, value: &impl WriteText) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -393,12 +394,12 @@ fn put_length(out: &mut [u8], start: usize) {
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// A NULL of any type.
+/// Appends a NULL of any type.
 pub fn put_null(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xff; 4]);
 }
 
-/// A field of a few bytes.
+/// Appends a field of fixed length.
 fn put_fixed<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
     put_bytes(out, bytes);
 }
@@ -410,14 +411,14 @@ fn put_u32_as_bigint(out: &mut Vec<u8>, value: Option<u32>) {
     }
 }
 
-/// The third octet of an `inet` or `cidr`: which of the two it is.
+/// The third octet of an `inet` or `cidr`, which tells the two apart.
 #[derive(Clone, Copy)]
 enum Network {
     Host = 0,
     Cidr = 1,
 }
 
-/// `inet` and `cidr`: family, bits, whether it is a cidr, length of the address, address.
+/// Appends an `inet` or `cidr` field: family, bits, whether it is a cidr, length of the address, address.
 fn put_network(out: &mut Vec<u8>, address: IpAddr, bits: u8, network: Network) {
     // PostgreSQL numbers the families 2 and 3 on every system (PGSQL_AF_INET, PGSQL_AF_INET6).
     match address {
@@ -432,8 +433,8 @@ fn put_network(out: &mut Vec<u8>, address: IpAddr, bits: u8, network: Network) {
     }
 }
 
-/// `text[]`: dimensions, whether there are NULLs, element type, then count and lower bound of the one
-/// dimension and the elements. An array without elements has no dimension at all.
+/// Appends a `text[]` field: number of dimensions, whether there are NULLs, element type, then count and lower bound of
+/// the one dimension and the elements. An empty array has no dimension.
 fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'_, T>>) {
     let Some(items) = items else { return put_null(out) };
     let start = out.len();
@@ -443,7 +444,7 @@ fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'
     if !items.is_empty() {
         let count = i32::try_from(items.len()).expect("a path attribute has at most 64 KiB of communities");
         out.extend_from_slice([count.to_be_bytes(), 1i32.to_be_bytes()].as_flattened());
-        // No community's text and its length take more than four times its octets.
+        // A community's text with its length is at most four times as long as its octets.
         out.reserve(4 * T::SIZE * items.len());
         for item in items.iter() {
             put_written(out, &item);
@@ -452,14 +453,14 @@ fn put_text_array<T: Fixed + WriteText>(out: &mut Vec<u8>, items: Option<&List<'
     put_length(out, start);
 }
 
-/// `jsonb`: version 1 and the text. `json` is in the normal form that the database gives back.
+/// Appends a `jsonb` field: version 1 and the text. `json` is in the normal form that the database returns.
 fn put_jsonb(out: &mut Vec<u8>, json: &str) {
     let start = begin_jsonb(out);
     out.extend_from_slice(json.as_bytes());
     put_length(out, start);
 }
 
-/// Begins a `jsonb` field, whose text is to be appended and whose length then put at the place that is given back.
+/// Begins a `jsonb` field. The caller appends the text and then writes its length at the returned offset.
 fn begin_jsonb(out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, 1]);
@@ -473,17 +474,17 @@ pub struct FieldReader<'a> {
 }
 
 impl<'a> FieldReader<'a> {
-    /// Reads from the first byte behind a row's field count.
+    /// Starts at the first byte after a row's field count.
     pub fn new(row: &'a [u8]) -> FieldReader<'a> {
         FieldReader { rest: row }
     }
 
-    /// What has not been read.
+    /// Returns the part that has not been read.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// What follows the next `count` fields; as much as there is, if they are NULL or cut short.
+    /// Skips `count` fields and returns their octets; fewer if a field is NULL or cut short.
     pub fn skip(&mut self, count: usize) -> &'a [u8] {
         (0..count).for_each(|_| {
             self.value();
@@ -491,7 +492,7 @@ impl<'a> FieldReader<'a> {
         self.rest
     }
 
-    /// The next field's value. `None` if it is NULL or cut short.
+    /// Reads the next field's value. `None` if it is NULL or cut short.
     pub fn value(&mut self) -> Option<&'a [u8]> {
         let (length, rest) = self.rest.split_first_chunk::<4>()?;
         let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
@@ -500,7 +501,7 @@ impl<'a> FieldReader<'a> {
         Some(value)
     }
 
-    /// The next field as a prefix.
+    /// Reads the next field as a prefix.
     pub fn prefix(&mut self) -> Option<Prefix> {
         let [family, bits, _is_cidr, _length, octets @ ..] = self.value()? else { return None };
         let afi = match family {
@@ -511,12 +512,12 @@ impl<'a> FieldReader<'a> {
         Prefix::new(afi, octets, *bits).ok()
     }
 
-    /// The next field as a `bigint`.
+    /// Reads the next field as a `bigint`.
     pub fn bigint(&mut self) -> Option<i64> {
         Some(i64::from_be_bytes(self.value()?.try_into().ok()?))
     }
 
-    /// The next field as the `path_id` of `current_routes`.
+    /// Reads the next field as the `path_id` of `current_routes`.
     pub fn path_id(&mut self) -> Option<u32> {
         u32::try_from(self.bigint()?).ok()
     }

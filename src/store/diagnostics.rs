@@ -1,4 +1,4 @@
-//! What the `doctor` command asks the database about itself.
+//! The facts that the `doctor` command reads from the database about the server, the role and the schema.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,95 +14,96 @@ use super::router_state::{self, RouterState};
 use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
 
-/// The server, the role, the schema.
+/// The facts about the server, the role and the schema.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// `server_version_num`: 150004 is 15.4.
     pub version: i32,
-    /// The role that asks.
+    /// The role of this connection.
     pub role: String,
-    /// The database that it asks.
+    /// The database of this connection.
     pub database: String,
     /// `server_encoding`.
     pub encoding: String,
-    /// Where tables are made: the first schema of `search_path` that is there and may be used.
+    /// The schema in which tables are created: the first one in `search_path` that exists and may be used.
     pub schema: Option<String>,
-    /// `search_path`, as it is set.
+    /// `search_path` as it is set.
     pub search_path: String,
-    /// The first schema that it names.
+    /// The first schema named in it.
     pub named_schema: Option<String>,
-    /// Whether that one is there.
+    /// True if that schema exists.
     pub has_named_schema: bool,
-    /// Other schemas with a `schema_migrations` of theirs.
+    /// Other schemas with a `schema_migrations` of their own.
     pub other_schemas: Option<String>,
-    /// Whether it may do everything.
+    /// True if the role is a superuser.
     pub is_superuser: bool,
-    /// CREATE on the database, for the extension.
+    /// True if the role has CREATE on the database, which the extension needs.
     pub may_create_in_database: bool,
-    /// CREATE on the first schema, for tables and partitions.
+    /// True if the role has CREATE on the first schema, for tables and partitions.
     pub may_create_in_schema: bool,
-    /// A standby, or `default_transaction_read_only`.
+    /// True on a standby or with `default_transaction_read_only`.
     pub is_read_only: bool,
-    /// `btree_gist` is there.
+    /// True if `btree_gist` is installed.
     pub has_extension: bool,
-    /// `btree_gist` could be made.
+    /// True if `btree_gist` could be created.
     pub may_have_extension: bool,
-    /// Tables of the first schema that belong to others.
+    /// The number of tables in the first schema that belong to other roles.
     pub foreign_tables: i64,
-    /// One of those others.
+    /// One of those other roles.
     pub foreign_owner: Option<String>,
-    /// Connections now, to the whole server.
+    /// The current number of connections to the whole server.
     pub connections: i64,
-    /// Connections that ordinary roles may have.
+    /// The number of connections that ordinary roles may have.
     pub connections_max: i32,
-    /// The database on disk.
+    /// The size of the database on disk.
     pub database_bytes: i64,
-    /// The server setting of this name.
+    /// The server setting `autovacuum`.
     pub autovacuum: bool,
-    /// The server setting of this name.
+    /// The server setting `fsync`.
     pub fsync: bool,
-    /// The server setting of this name.
+    /// The server setting `full_page_writes`.
     pub full_page_writes: bool,
-    /// The server setting of this name.
+    /// The server setting `shared_buffers`, in bytes.
     pub shared_buffers_bytes: i64,
-    /// The server setting of this name.
+    /// The server setting `max_wal_size`, in bytes.
     pub max_wal_bytes: i64,
-    /// The server setting of this name.
+    /// The server setting `checkpoint_timeout`, in seconds.
     pub checkpoint_seconds: i64,
-    /// Migrations that are not applied yet.
+    /// Migrations that are not yet applied.
     pub pending: Vec<&'static str>,
-    /// Why that, or the list of days, could not be read.
+    /// The reason why these, or the list of days, could not be read.
     pub unreadable: Option<String>,
     /// Today in UTC, by the database's clock.
     pub today: Date,
-    /// How far this machine's clock is ahead of the database's.
+    /// The lead of this machine's clock over the database's.
     pub clock_ahead: ClockDifference,
-    /// The days of history and of snapshots, those that wait to be dropped included; empty before the migration.
+    /// The days of history and of snapshots, including those waiting to be dropped; empty before the migration.
     pub days: Vec<Day>,
-    /// Which of today and tomorrow has times without a partition.
+    /// Those of today and tomorrow that have times without a partition.
     pub uncovered: Vec<&'static str>,
-    /// What somebody made of the partitions, and what to do about it.
+    /// Problems with partitions that were changed by hand, and the remedy for each.
     pub troubles: Vec<(String, String)>,
-    /// Peers whose messages do not carry path identifiers as their capabilities say; empty before the migration.
+    /// Peers whose messages do not carry path identifiers as their capabilities announce; empty before the migration.
     pub add_path: Vec<AddPathDeviation>,
-    /// Threads of collectors that wait for a lock.
+    /// Collectors' threads that wait for a lock.
     pub lock_waits: Vec<LockWait>,
-    /// What of SELECT and INSERT on `route_events` the role lacks; `None`: nothing, or there is no such table.
+    /// The privileges among SELECT and INSERT on `route_events` that the role lacks; `None`: none, or the table does
+    /// not exist.
     pub history_lacks: Option<String>,
     /// The collectors that are alive; empty before the migration.
     pub live_collectors: Vec<String>,
-    /// How many routers are in each state that one is in; empty before the migration.
+    /// The number of routers in each state that occurs; empty before the migration.
     pub routers: Vec<(RouterState, i64)>,
     /// Routers whose collector is not alive; empty before the migration.
     pub orphans: Vec<Orphans>,
 }
 
-/// Two clocks, as well as a question and its answer can compare them.
+/// The difference of two clocks, as precisely as one round trip can measure it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockDifference {
-    /// This machine's time less the database's.
+    /// This machine's time minus the database's.
     pub micros: i64,
-    /// The answer took so long; the difference is right to half of it.
+    /// The time until the answer arrived; the difference is accurate to half of it.
     pub round_trip: Duration,
 }
 
@@ -111,36 +112,36 @@ pub struct ClockDifference {
 pub struct Day {
     /// Its table's name.
     pub name: String,
-    /// The UTC day in which it begins.
+    /// The UTC day on which it begins.
     pub day: Date,
-    /// The last one of which it takes anything.
+    /// The last day of which it accepts rows.
     pub last: Date,
-    /// Table and indexes on disk.
+    /// The size of the table and its indexes on disk.
     pub bytes: i64,
-    /// Whether readers see it.
+    /// True if readers see it.
     pub is_attached: bool,
-    /// Of `route_events` rather than `route_snapshots`.
+    /// True for `route_events`, false for `route_snapshots`.
     pub is_history: bool,
 }
 
-/// A router some of whose messages do not carry path identifiers as the capabilities say.
+/// A router some of whose messages do not carry path identifiers as the capabilities announce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddPathDeviation {
     /// The router.
     pub router: String,
-    /// Whether they carry some that were not announced; else they lack some that were.
+    /// True if they carry some that were not announced; false if they lack some that were.
     pub is_sent: bool,
-    /// The peers, RIBs and families, some of them, in words.
+    /// The peers, RIBs and families in words; not all of them.
     pub places: String,
-    /// How many of them there are.
+    /// The number of all of them.
     pub count: i64,
 }
 
-/// Asks everything.
+/// Reads all facts.
 ///
 /// # Errors
-/// Whatever PostgreSQL says of itself and the role; a database without our schema is no error, and what the role may not read
-/// of it is in [`Facts::unreadable`].
+/// When a statement fails or the connection is lost. A database without our schema is no error, and anything in it that
+/// the role may not read is reported in [`Facts::unreadable`].
 pub fn read(client: &mut Client) -> Result<Facts> {
     let clock_ahead = compare_clocks(client)?;
     let mut unreadable = None;
@@ -148,7 +149,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
     });
-    // What is locked is in the way of others, and is named; here it is not waited for.
+    // A lock in the way is reported by name, so it is not waited for here.
     client.batch_execute("SET lock_timeout = '2s'")?;
     let pending = migrate::missing(client).unwrap_or_else(|error| {
         unreadable.get_or_insert(error.to_string());
@@ -230,7 +231,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
     })
 }
 
-/// The second question: the first one on a connection takes longer than the way there and back.
+/// Compares the clocks with a second query: the first one on a connection takes longer than a round trip.
 fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
     events::clock(client)?;
     let (begin, asked) = (Instant::now(), SystemTime::now());
@@ -274,7 +275,7 @@ fn is_there(client: &mut Client, relation: &str) -> Result<bool> {
     Ok(client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&relation, Type::TEXT)])?.get(0))
 }
 
-/// The partitions, unless the schema is not there or older.
+/// Returns the partitions; none if the schema is missing or older.
 fn list_if_there(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
     let is_there = "SELECT to_regclass($1) IS NOT NULL AND to_regclass('detached_partitions') IS NOT NULL";
     match client.query_typed_one(is_there, &[(&series.parent, Type::TEXT)])?.get(0) {

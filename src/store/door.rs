@@ -1,9 +1,9 @@
-//! How the PostgreSQL client is given a stream of ours.
+//! The place where the PostgreSQL client receives a stream of ours.
 //!
-//! The client crate hands the TCP socket to its TLS connector before the login. Told to begin with TLS at once
-//! (`sslnegotiation=direct`), it calls ours for every connection, and ours decides: the SSLRequest of PostgreSQL's protocol,
-//! TLS or none, and around whatever comes of it the watch over its waits. A Unix socket takes the place of a TCP socket
-//! (`way.rs`).
+//! The client crate hands the TCP socket to its TLS connector before the login. When configured to begin with TLS
+//! immediately (`sslnegotiation=direct`), it calls our connector for every connection. Ours decides on the SSLRequest
+//! of PostgreSQL's protocol and on TLS or none, and wraps the resulting stream in the watch over its waits. A Unix
+//! socket replaces the TCP socket (`way.rs`).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,17 +22,17 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::watchdog::{Watch, Watched};
 
-/// SSLRequest: its length, and the code that stands for a protocol version.
+/// SSLRequest: its length, and the code in place of a protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// When TLS begins.
+/// The moment at which TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
-    /// If the server says that it has it.
+    /// After the server offers it; otherwise the connection is not encrypted.
     IfOffered,
-    /// When the server says so, else there is no connection.
+    /// After the server offers it; otherwise the connection fails.
     WhenOffered,
-    /// At once.
+    /// Immediately.
     AtOnce,
 }
 
@@ -40,10 +40,10 @@ pub(super) enum Begin {
 #[derive(Clone)]
 pub(super) struct Door {
     thread: String,
-    /// How long a login may take once the address has accepted the connection.
+    /// The longest time a login may take after the address has accepted the connection.
     login_time_max: Duration,
     tls: Option<(MakeRustlsConnect, Begin)>,
-    /// The Unix socket that takes the place of whatever the client connects to.
+    /// The Unix socket that replaces the socket that the client connects.
     leads_to: Arc<Mutex<Option<unix::net::UnixStream>>>,
     /// The watch of the address that was tried last.
     watch: Arc<Mutex<Option<Arc<Watch>>>>,
@@ -55,18 +55,18 @@ impl Door {
         Door { thread: thread.to_owned(), login_time_max, tls, leads_to: Arc::default(), watch: Arc::default() }
     }
 
-    /// The client gets this connected, non-blocking socket instead of the one that it connects.
+    /// Gives the client this connected, non-blocking socket instead of the one that it connects.
     pub(super) fn lead_to(&self, stream: unix::net::UnixStream) {
         *self.leads_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
-    /// The watch over the connection that was made.
+    /// Returns the watch over the connection that was made last.
     pub(super) fn watch(&self) -> Option<Arc<Watch>> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// One address's way in.
+/// The connector for one address.
 pub(super) struct Entry {
     leads_to: Option<unix::net::UnixStream>,
     tls: Option<(RustlsConnect, Begin)>,
@@ -76,9 +76,9 @@ pub(super) struct Entry {
 type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
-/// What the client speaks through.
+/// The stream through which the client speaks.
 pub(super) enum Stream {
-    /// TLS is not wanted, or not offered.
+    /// Without TLS: not wanted, or not offered.
     Plain(Socket),
     /// Inside TLS.
     Tls(Box<RustlsStream>),
@@ -139,7 +139,7 @@ async fn negotiate(mut socket: Socket, tls: Option<(RustlsConnect, Begin)>) -> i
     Ok(Stream::Tls(Box::new(connect.connect(socket).await?)))
 }
 
-/// Asks for TLS. The answer is one octet, and nothing behind it may be read before TLS begins.
+/// Asks for TLS. The answer is one octet, and nothing after it may be read before TLS begins.
 async fn is_offered(socket: &mut Socket) -> io::Result<bool> {
     let mut sent = 0;
     while sent < SSL_REQUEST.len() {

@@ -1,18 +1,18 @@
-//! What went wrong with the database, by what has to happen next.
+//! Database errors, classified by what has to happen next.
 
 use std::fmt;
 use std::io;
 
 use postgres::error::SqlState;
 
-/// Why something in this room failed.
+/// The errors of this module.
 #[derive(Debug)]
 pub enum Error {
-    /// PostgreSQL or the connection to it said no.
+    /// PostgreSQL or the connection to it failed.
     Database(postgres::Error),
-    /// The database URL cannot be read or asks for what is not there.
+    /// The database URL is invalid or asks for something that does not exist.
     Url(String),
-    /// A migration that was applied to this database has another text in this binary.
+    /// A migration that was applied to this database has a different text in this binary.
     EditedMigration {
         /// Its name, as in `schema_migrations`.
         name: String,
@@ -22,52 +22,54 @@ pub enum Error {
         /// Its name, as in `schema_migrations`.
         name: String,
     },
-    /// Our last transaction is still running in a server process that has not noticed that we are gone.
+    /// Our last transaction is still running in a server process that has not noticed that its client is gone.
     InDoubt,
-    /// This machine has not what a connection needs.
+    /// This machine lacks something that a connection needs.
     Local(String),
-    /// Nothing came back in the time that is allowed.
+    /// No answer arrived in the time allowed.
     NoAnswer(String),
-    /// Another collector or command does what we came for, and for too long.
+    /// Another collector or command does the same work and keeps the lock for too long.
     Locked(String),
-    /// The database or the way to it is of a kind that does not work, and waiting does not change that; with what to do.
+    /// The database or the way to it is of a kind that does not work, and waiting does not change that; with the
+    /// remedy.
     Unsuitable {
-        /// What it is.
+        /// The unsuitable thing, in words.
         found: String,
-        /// What works.
+        /// The remedy.
         remedy: String,
     },
-    /// The database answered with something else than what was asked for.
+    /// The database answered with something other than what was asked for.
     Unexpected(String),
 }
 
-/// The result of everything in this room.
+/// The result of everything in this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a writer does about an [`Error`].
+/// The reaction of a writer to an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Recovery {
-    /// The connection is gone, and whether the transaction was committed is not known: a new connection, the same batch.
+    /// The connection is gone and it is unknown whether the transaction was committed: reconnect, send the same batch.
     Reconnect,
-    /// The transaction was rolled back for a reason that passes by itself (deadlock): the same batch after a pause.
+    /// The transaction was rolled back for a transient reason (deadlock): send the same batch after a pause.
     Again,
-    /// The day's partition is missing: create it, then the same batch.
+    /// The day's partition is missing: create it, then send the same batch.
     NoPartition,
-    /// A key is there already: in a direct COPY the checking path sorts it out.
+    /// A key exists already: after a direct COPY, the checking path sorts it out.
     Duplicate,
     /// A value is at fault: halve the batch until its row is alone.
     BadRow,
-    /// A value or the statement is at fault (a limit is exceeded, a feature is missing): halve the batch; what fails alone is at
-    /// fault if another row of its kind is stored by the same statement.
+    /// A value or the statement is at fault (a limit is exceeded, a feature is missing): halve the batch. A row that
+    /// fails alone is at fault if another row of its kind is stored by the same statement.
     RowOrStatement,
     /// It took too long: halve the batch.
     TooLong,
-    /// Anything else (disk full, read only, no privilege, a lock that someone holds too long): the same batch, until someone mends it.
+    /// Anything else (disk full, read only, no privilege, a lock that someone keeps too long): send the same batch
+    /// until someone fixes it.
     NeedsOperator,
 }
 
 impl Error {
-    /// What a writer does about it.
+    /// Returns what a writer does about it.
     pub fn verdict(&self) -> Recovery {
         match self {
             Error::Database(error) => database_verdict(error),
@@ -82,8 +84,8 @@ impl Error {
         }
     }
 
-    /// Whether waiting will not help a collector that starts: wrong credentials or rights to connect (class 28), no such
-    /// database (3D000), a bad URL, a database of another version.
+    /// Returns whether waiting will not help a collector that starts: wrong credentials or no right to connect (class
+    /// 28), no such database (3D000), an invalid URL, a database of another version.
     pub fn is_configuration(&self) -> bool {
         match self {
             Error::Database(error) => error
@@ -97,12 +99,12 @@ impl Error {
         }
     }
 
-    /// Whether the server refused the role or its password (class 28), which a new password file may change.
+    /// Returns whether the server refused the role or its password (class 28), which a new password file may change.
     pub fn is_login_refused(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("28"))
     }
 
-    /// Whether nothing answered: no server, or one that says nothing.
+    /// Returns whether no answer arrived: no server, or a silent one.
     pub fn is_unanswered(&self) -> bool {
         match self {
             Error::Database(error) => error.code().is_none(),
@@ -118,13 +120,13 @@ impl Error {
         }
     }
 
-    /// What tells one cause from another: the SQLSTATE, or the text without its numbers.
+    /// Returns a key that distinguishes causes: the SQLSTATE, or the text without its digits.
     pub fn cause(&self) -> String {
         let text = || self.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
         self.code().map_or_else(text, str::to_owned)
     }
 
-    /// The SQLSTATE, if PostgreSQL gave one.
+    /// Returns the SQLSTATE, if PostgreSQL reported one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Error::Database(error) => error.code().map(SqlState::code),
@@ -147,9 +149,9 @@ fn database_verdict(error: &postgres::Error) -> Recovery {
         // this connection is of no more use.
         return Recovery::Reconnect;
     };
-    // A CHECK names its constraint; a missing partition has none (both are 23514).
+    // A CHECK violation names its constraint; a missing partition has none (both are 23514).
     let names_constraint = error.as_db_error().is_some_and(|db| db.constraint().is_some());
-    // The statement was planned before somebody changed the table: a new connection has no such plan.
+    // The statement was planned before the table was changed: a new connection has no such plan.
     if code.code() == "0A000" && error.as_db_error().is_some_and(is_outdated_plan) {
         return Recovery::Reconnect;
     }
@@ -166,7 +168,7 @@ fn database_verdict(error: &postgres::Error) -> Recovery {
     }
 }
 
-/// "cached plan must not change result type", in any language of the server's messages.
+/// Returns true for "cached plan must not change result type", regardless of the language of the server's messages.
 fn is_outdated_plan(error: &postgres::error::DbError) -> bool {
     error.routine() == Some("RevalidateCachedQuery") || error.message().contains("cached plan")
 }
@@ -201,7 +203,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// The client's own texts ("error communicating with the server") say little without their cause.
+/// Writes an error with its causes: the client's own texts ("error communicating with the server") say little without
+/// them.
 fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
     let text = error.to_string();
     f.write_str(&text)?;
@@ -209,7 +212,7 @@ fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt
     let mut next = error.source();
     while let Some(source) = next {
         let text = source.to_string();
-        // Some errors of the client print their source already.
+        // Some of the client's errors already include their source in their text.
         if !said.contains(&text) {
             write!(f, ": {text}")?;
         }
@@ -242,7 +245,7 @@ impl From<postgres::Error> for Error {
     }
 }
 
-/// COPY reads and writes through `io::Error`; inside is the client's own error, or our reader's.
+/// COPY reads and writes through `io::Error`, which wraps the client's own error or our reader's.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         match error.downcast::<postgres::Error>() {

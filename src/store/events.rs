@@ -1,7 +1,7 @@
-//! `route_events`: COPY, or by way of a staging table where ids have to be checked.
+//! `route_events`: rows are written by COPY, or through a staging table if ids have to be checked.
 //!
-//! COPY goes to the table as a whole: PostgreSQL finds the day's partition for at most a twentieth of the time, and the table
-//! may be laid out in another way than in days (docs/scaling.md).
+//! COPY names the parent table: finding the day's partition costs PostgreSQL at most a twentieth of the time, and the
+//! table may be partitioned other than by day (docs/scaling.md).
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ const COLUMNS: &str = "event_id, ingest_time, router_id, table_name, afi, prefix
      localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time, \
      peer_address, peer_asn, peer_bgp_id, is_post_policy, rib";
 
-/// How many advisory locks the checking path takes at most: routers are spread over so many.
+/// The largest number of advisory locks that the checking path takes: routers are spread over this many.
 const CHECK_LOCKS: i64 = 256;
 
 /// The number space of those locks: "ribe" in ASCII, above the 32 bits of the lock's number.
@@ -27,7 +27,7 @@ const CHECK_LOCK_SPACE: i64 = 0x7269_6265 << 32;
 /// A row of `route_events`.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRow<'a> {
-    /// SHA-256 of what the event is.
+    /// The SHA-256 that identifies the event.
     pub id: &'a [u8; 32],
     /// `ingest_time`.
     pub time: Timestamp,
@@ -48,10 +48,10 @@ pub struct EventRow<'a> {
 }
 
 impl EventRow<'_> {
-    /// How many fields [`EventRow::put_fields`] writes.
+    /// The number of fields that [`EventRow::put_fields`] writes.
     pub const FIELDS: usize = 8 + copy_encoding::ATTRIBUTE_COLUMNS + 8;
 
-    /// The fields of a binary COPY, `event_id` to `rib`.
+    /// Appends the fields of a binary COPY, `event_id` to `rib`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
         copy_encoding::put_bytes(out, self.id);
         copy_encoding::put_timestamp(out, self.time);
@@ -93,26 +93,26 @@ pub enum Action {
     Withdraw,
 }
 
-/// Makes the staging table of a new connection.
+/// Creates the staging table of a new connection.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn prepare(client: &mut Client) -> Result<()> {
     Ok(client.batch_execute(include_str!("../../sql/statements/staging_events.sql"))?)
 }
 
-/// The database's clock.
+/// Returns the time of the database's clock.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn clock(client: &mut Client) -> Result<Timestamp> {
     read_time(client.query_typed_one("SELECT clock_timestamp()", &[])?.get(0))
 }
 
-/// The time of a router's latest stored event, looked for from the day before `base` on.
+/// Returns the time of a router's latest stored event, searched from the day before `base` on.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result<Option<Timestamp>> {
     let since = epoch_seconds(base) - 86_400.0;
     let row = client.query_typed_one(
@@ -122,11 +122,11 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
-/// The time of a router's latest event from `from` on and before `before`, in the tables that have a row of their
-/// synchronization and in `tables`.
+/// Returns the time of a router's latest event at or after `from` and before `before`, in the tables that have a row of
+/// synchronization status and in `tables`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn latest_before(
     client: &mut Client,
     router: &RouterId,
@@ -149,32 +149,34 @@ pub fn latest_before(
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
-/// Copies rows.
+/// Copies rows into `route_events` without checking for stored ones. Returns their number.
 ///
 /// # Errors
-/// Whatever PostgreSQL says: 23514 without a partition of a day, 23505 for an id and time that are stored already.
+/// When a statement fails or the connection is lost: 23514 if a day has no partition, 23505 if an id and time are
+/// already stored.
 pub fn copy<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {
     put_rows(Copy::begin(transaction, &format!("COPY route_events ({COLUMNS}) FROM STDIN (FORMAT binary)"))?, rows)
 }
 
-/// By what an event that is stored already is told.
+/// The rules by which an event counts as already stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// No earlier event is looked at.
+    /// The start of the search: earlier events are ignored.
     pub from: Timestamp,
-    /// A dump repeats what the newest event of the key says, if that one is not older than this.
+    /// For an event of a dump: it counts as stored if the newest event of its key is not older than this and says the
+    /// same.
     pub dumped_from: Option<Timestamp>,
-    /// The one with the same id and time of receipt is the same one.
+    /// True if the stored event with the same id and time of receipt is this one.
     pub is_replayed: bool,
-    /// The one with the same id is the same one.
+    /// True if the stored event with the same id is this one.
     pub is_shared: bool,
 }
 
 impl Check {
-    /// How many fields [`Check::put_fields`] writes.
+    /// The number of fields that [`Check::put_fields`] writes.
     const FIELDS: usize = 4;
 
-    /// No event is it, but one with the same id and the same time.
+    /// Returns rules under which only an event with the same id and the same time counts.
     pub fn none(time: Timestamp) -> Check {
         Check { from: time, dumped_from: None, is_replayed: false, is_shared: false }
     }
@@ -190,10 +192,10 @@ impl Check {
     }
 }
 
-/// Stores those rows that are not stored already, under a lock per router.
+/// Stores the rows that are not already stored, under a lock per router.
 ///
 /// # Errors
-/// Whatever PostgreSQL says: 23514 without a partition of the day.
+/// When a statement fails or the connection is lost: 23514 if the day has no partition.
 pub fn copy_checked<'a>(
     transaction: &mut Transaction<'_>,
     routers: &[&str],
@@ -218,10 +220,11 @@ pub fn copy_checked<'a>(
     Ok(transaction.execute_typed(include_str!("../../sql/statements/store_new_events.sql"), &[])?)
 }
 
-/// From when on the events of each table count: `None` if there are none behind its last mass removal.
+/// Returns the time from which each table's events count, that is, its first event after its last mass removal. `None`
+/// if there is none.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn reach(client: &mut Client, tables: &[&Table]) -> Result<Vec<Option<Timestamp>>> {
     let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
@@ -249,7 +252,7 @@ fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) ->
     copy.finish()
 }
 
-/// A `timestamptz` as the client reads it.
+/// Converts a `timestamptz` from the client's type.
 pub(super) fn read_time(time: SystemTime) -> Result<Timestamp> {
     let absurd = |_| Error::Unexpected("a time that cannot be".to_owned());
     let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -259,13 +262,13 @@ pub(super) fn read_time(time: SystemTime) -> Result<Timestamp> {
     Ok(Timestamp::from_unix_micros(micros))
 }
 
-/// A time as the client writes it.
+/// Converts a time to the client's type.
 pub(super) fn system_time(time: Timestamp) -> SystemTime {
     let micros = Duration::from_micros(time.unix_micros().unsigned_abs());
     if time.unix_micros() < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros }
 }
 
-/// Whole seconds since 1970, which a double holds exactly.
+/// Returns whole seconds since 1970, which a double represents exactly.
 fn epoch_seconds(time: Timestamp) -> f64 {
     Duration::from_micros(u64::try_from(time.unix_micros()).unwrap_or(0)).as_secs_f64().floor()
 }

@@ -1,8 +1,8 @@
-//! Removes what is stored of a router that is gone for good.
+//! Removal of all that is stored of a router that is gone for good.
 //!
-//! In steps, each of them one transaction that is over in moments: nobody waits for a million routes, and what is done stays
-//! done when the command is interrupted. The row of `router_owner` goes last. A session that begins waits for that row, so
-//! each step sees it, or it sees what the step has left.
+//! It runs in short steps, each one transaction: no one waits for a million rows, and finished steps stay done if the
+//! command is interrupted. The row of `router_owner` is deleted last. A session that begins waits for that row, so
+//! either the step sees the session, or the session sees what the step has left.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use super::record::{SessionEvent, SessionEventKind, cut_reason};
 use super::{maintenance, sync};
 use crate::model::RouterId;
 
-/// So many rows go in one step.
+/// The number of rows that one step deletes at most.
 pub const STEP_ROWS: i64 = 10_000;
 
-/// How long a statement may take that looks through the history of all routers.
+/// The longest time a statement that searches the history of all routers may take.
 const HISTORY_TIMEOUT: &str = "10min";
 
-/// What says how the router is, in the order in which it goes.
+/// The tables of the router's present state, in the order of deletion.
 const STATE: [&str; 10] = [
     "current_routes",
     "adj_rib_in",
@@ -34,22 +34,22 @@ const STATE: [&str; 10] = [
     "adj_rib_out_sync_status",
 ];
 
-/// What happened to it, in the order in which it goes.
+/// The tables of its history, in the order of deletion.
 const PAST: [&str; 4] = ["route_snapshots", "snapshots", "route_events", "session_events"];
 
-/// Who it is and whose: goes last, in one step.
+/// The tables of its identity and owner: deleted last, in one step.
 const IDENTITY: [&str; 3] = ["bmp_sessions", "routers", "router_owner"];
 
-/// Whether history goes as well.
+/// The choice whether history is deleted as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Past {
-    /// It stays until its retention is over.
+    /// History stays until its retention ends.
     Stays,
-    /// It goes.
+    /// History is deleted.
     Goes,
 }
 
-/// The tables from which rows go.
+/// Returns the tables from which rows are deleted.
 pub fn tables(past: Past) -> Vec<&'static str> {
     let past: &[&str] = match past {
         Past::Stays => &[],
@@ -58,33 +58,33 @@ pub fn tables(past: Past) -> Vec<&'static str> {
     [&STATE, past, &IDENTITY].concat()
 }
 
-/// Why a router stays.
+/// A live session, because of which a router stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// The collector that has its session.
     pub collector: String,
-    /// Where the session comes from.
+    /// The address that the session comes from.
     pub source: IpAddr,
     /// `dumping` or `up`.
     pub state: String,
 }
 
-/// Rows by table, each table once, those without any left out.
+/// Rows by table, each table once, without tables that have none.
 pub type Rows = Vec<(&'static str, u64)>;
 
-/// How it ended.
+/// The result of [`forget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forgotten {
-    /// All of it is gone.
+    /// The router is deleted; these are its rows.
     Whole(Rows),
-    /// The router has a session now; these rows are gone, and its dump brings its routes again.
+    /// The router has a session now. These rows are deleted, and its dump restores its routes.
     Live(Live, Rows),
 }
 
-/// How many rows of a router there are.
+/// Counts the rows of a router, by table.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn count(client: &mut Client, router: &RouterId, past: Past) -> Result<Rows> {
     client.batch_execute(&format!("SET statement_timeout = '{HISTORY_TIMEOUT}'"))?;
     let mut rows = Vec::new();
@@ -97,10 +97,10 @@ pub fn count(client: &mut Client, router: &RouterId, past: Past) -> Result<Rows>
     Ok(rows)
 }
 
-/// The session of a router that is live, if it has one.
+/// Returns the live session of a router, if it has one.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn live(client: &mut Client, router: &RouterId) -> Result<Option<Live>> {
     let mut transaction = client.transaction()?;
     live_in(&mut transaction, router)
@@ -116,10 +116,11 @@ fn live_in(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Optio
     Ok(row.map(|row| Live { collector: row.get(0), source: row.get(1), state: row.get(2) }))
 }
 
-/// Removes the router, unless it has a live session; `done` hears of each step.
+/// Deletes the router, unless it has a live session; `done` is called after each step.
 ///
 /// # Errors
-/// As PostgreSQL reports. What is gone by then is gone; the next call goes on from there.
+/// When a statement fails or the connection is lost. Rows deleted by then stay deleted; the next call continues from
+/// there.
 pub fn forget(
     client: &mut Client,
     router: &RouterId,
@@ -166,14 +167,14 @@ pub fn forget(
     })
 }
 
-/// One transaction, unless the router has a live session.
+/// Runs one transaction, unless the router has a live session.
 fn step<T>(
     client: &mut Client,
     router: &RouterId,
     work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
 ) -> Result<std::result::Result<T, Live>> {
     let mut transaction = client.transaction()?;
-    // A session that begins waits for this lock, or has begun and is seen below.
+    // A session that begins waits for this lock, or has begun and is visible below.
     transaction.query_typed_opt(
         "SELECT FROM router_owner WHERE router_id = $1 FOR UPDATE",
         &[(&router.as_str(), Type::TEXT)],
@@ -186,7 +187,7 @@ fn step<T>(
     Ok(Ok(done))
 }
 
-/// A table, or the partitions of one.
+/// Returns a table, or its partitions if it is partitioned.
 fn parts(client: &mut Client, table: &str) -> Result<Vec<String>> {
     let rows = client.query_typed(
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY inhrelid",
@@ -202,7 +203,8 @@ fn remove_some(transaction: &mut Transaction<'_>, router: &RouterId, table: &str
     Ok(transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT), (&STEP_ROWS, Type::INT8)])?)
 }
 
-/// The last step. History that stays says that all tables are gone; of each of [`IDENTITY`], how many rows.
+/// Runs the last step. Returns the number of rows deleted from each table of [`IDENTITY`]. If history stays, an event
+/// records that all tables are gone.
 fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: Past) -> Result<[u64; 3]> {
     let mut rows = [0; 3];
     for (table, rows) in IDENTITY.into_iter().zip(&mut rows) {
@@ -223,11 +225,11 @@ fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: P
     Ok(rows)
 }
 
-/// Makes the summaries without the router, where it is in one. `false`: somebody else does maintenance just now, whose next
-/// run does it.
+/// Refreshes the summaries if the router is in one. `false`: someone else is running maintenance, whose next run
+/// removes it.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
     let row = client.query_typed_one(
         "SELECT EXISTS (SELECT FROM route_summary WHERE router_id = $1)
@@ -246,10 +248,10 @@ pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
     Ok(true)
 }
 
-/// The routers that somebody may mean by a word: an identifier, a host name or an address.
+/// Returns the routers that a word may name: by identifier, host name or address.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn meant_by(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option<String>)>> {
     let rows = client.query_typed(
         "SELECT router_id, hostname FROM routers
@@ -260,19 +262,19 @@ pub fn meant_by(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option
     Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get(1))).collect())
 }
 
-/// Routers whose identifier, name or address looks like a word, some of them.
+/// Returns some of the routers whose identifier, name or address is similar to a word.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn like(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option<String>)>> {
     let rows = client.query_typed(include_str!("../../sql/statements/routers_like.sql"), &[(&word, Type::TEXT)])?;
     Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get(1))).collect())
 }
 
-/// Those of these routers that are not stored any more.
+/// Returns those of `routers` that are no longer stored.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn removed(client: &mut Client, routers: &[RouterId]) -> Result<Vec<RouterId>> {
     let names: Vec<&str> = routers.iter().map(RouterId::as_str).collect();
     let rows = client.query_typed(

@@ -1,30 +1,31 @@
-//! The frames of PostgreSQL's protocol as far as [`super::watchdog`] needs them: where a message begins and what kind it is.
+//! Frames of PostgreSQL's protocol as far as [`super::watchdog`] needs them: where a message begins and of what kind it
+//! is.
 
 use std::time::Duration;
 
-/// Octets of a message's kind and length.
+/// The length of a message's kind and length fields, in octets.
 const HEADER: usize = 5;
 
-/// The longest message that is looked into.
+/// The longest message whose body is kept.
 const BODY_MAX: usize = 4096;
 
-/// A time-out of 0 means none; a day is as good.
+/// The limit used for a timeout of 0, which means none: a day is as good.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One direction of a connection behind its start-up message.
+/// One direction of a connection after its start-up message.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     header: [u8; HEADER],
-    /// Octets of the header that are there.
+    /// Octets of the header received so far.
     have: usize,
-    /// Octets of the body that are to come.
+    /// Octets of the body still missing.
     left: usize,
-    /// The body so far, of a message that is looked into.
+    /// The body received so far, of a message whose body is kept.
     body: Vec<u8>,
 }
 
 impl Frames {
-    /// Reads on; `told` hears the kind of each message that ends here, and its body where that is short.
+    /// Reads on. `told` is called with the kind of each message that ends here, and with its body if that is kept.
     pub(super) fn read(&mut self, mut octets: &[u8], mut told: impl FnMut(u8, &[u8])) {
         while !octets.is_empty() {
             if self.have < HEADER {
@@ -36,7 +37,7 @@ impl Frames {
                     return;
                 }
                 let [_, length @ ..] = self.header;
-                // The length counts itself.
+                // The length includes itself.
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 self.left = length.saturating_sub(HEADER - 1);
             }
@@ -54,13 +55,13 @@ impl Frames {
         }
     }
 
-    /// ReadyForQuery and short queries; rows and COPY data are passed over.
+    /// Returns true for ReadyForQuery and short queries; the bodies of rows and COPY data are skipped.
     fn is_looked_into(&self) -> bool {
         matches!(self.header[0], b'Z' | b'Q') && self.body.len() + self.left <= BODY_MAX
     }
 }
 
-/// What a query sets `statement_timeout` to, the last time it does, and whether for its transaction alone.
+/// Returns the last value to which a query sets `statement_timeout`, and whether it is for its transaction only.
 pub(super) fn statement_timeout_in(query: &[u8]) -> Option<(Duration, bool)> {
     const SET: &str = "SET ";
     const LOCAL: &str = "LOCAL ";
@@ -74,13 +75,13 @@ pub(super) fn statement_timeout_in(query: &[u8]) -> Option<(Duration, bool)> {
     Some((time_in(after.trim_start().strip_prefix('=')?)?, is_local))
 }
 
-/// What the `options` of a connection string set `statement_timeout` to, the last time they do.
+/// Returns the last value to which the `options` of a connection string set `statement_timeout`.
 pub(super) fn statement_timeout_of(options: &str) -> Option<Duration> {
     let (_, after) = options.rsplit_once("statement_timeout=")?;
     time_in(after)
 }
 
-/// A time as PostgreSQL reads it; milliseconds where no unit is named.
+/// Parses a time as PostgreSQL does; milliseconds if no unit is given.
 fn time_in(value: &str) -> Option<Duration> {
     let value = value.trim_start().trim_start_matches('\'');
     let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());

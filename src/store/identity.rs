@@ -1,7 +1,8 @@
-//! The advisory lock of a `COLLECTOR_ID`: of the processes that have one, the process that holds it is the collector.
+//! The advisory lock of a `COLLECTOR_ID`: among processes with the same identifier, the one that has the lock is the
+//! collector.
 //!
-//! It belongs to a session of the server, so it has a connection of its own, directly to the server or through a pooler that
-//! keeps sessions. A process that is killed gives it up when the server notices that its client is gone.
+//! The lock belongs to a session of the server, so it has a connection of its own, direct or through a pooler that
+//! keeps sessions. When a process is killed, its lock is released once the server notices that the client is gone.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,20 +15,20 @@ use super::error::Result;
 use super::events::read_time;
 use crate::model::Timestamp;
 
-/// How the connection is called in `pg_stat_activity`.
+/// The name of the connection in `pg_stat_activity`.
 pub const THREAD: &str = "identity";
 
-/// How long a statement on it may take: none of them waits for a row or a disk.
+/// The longest time a statement on it may take: none of them waits for a row or a disk.
 const STATEMENT_TIMEOUT_MS: u32 = 2_000;
 
-/// Makes the connection of the lock, on either side of which a silent loss is noticed within seconds.
+/// Opens the connection of the lock. Both sides notice within seconds if it is lost silently.
 ///
 /// # Errors
 /// As [`super::connect()`].
 pub fn connect(url: &str) -> Result<Client> {
     let mut client = super::connect(url, THREAD)?;
-    // The server keeps a session for hours by default where the client's machine vanished. Here it is eleven seconds, longer
-    // than the client takes its last answer for good.
+    // By default the server keeps a session for hours after the client's machine vanished. Here it is eleven seconds,
+    // longer than the client trusts its last answer.
     client.batch_execute(&format!(
         "SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
          SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000"
@@ -35,69 +36,69 @@ pub fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Takes the lock for the session of `client`. `false`: another session has it.
+/// Takes the lock for the session of `client`. `false` if another session has it.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn take(client: &mut Client, collector: &str) -> Result<bool> {
     let key = key(client, collector)?;
     Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&key, Type::INT8)])?.get(0))
 }
 
-/// Which session of the server has the lock, in words. `None`: none has.
+/// Describes the session of the server that has the lock. `None` if none has.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn holder(client: &mut Client, collector: &str) -> Result<Option<String>> {
     let key = key(client, collector)?;
     let row = client.query_typed_opt(include_str!("../../sql/statements/lock_holder.sql"), &[(&key, Type::INT8)])?;
     Ok(row.map(|row| row.get(0)))
 }
 
-/// The lock is that of an identifier among the collectors of one schema.
+/// Returns the key of the lock, derived from the identifier and the schema.
 fn key(client: &mut Client, collector: &str) -> Result<i64> {
     let sql = "SELECT hashtextextended($1, 'collectors'::regclass::oid::bigint)";
     Ok(client.query_typed_one(sql, &[(&collector, Type::TEXT)])?.get(0))
 }
 
-/// Asks the server for a sign of life.
+/// Checks that the server answers.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn check(client: &mut Client) -> Result<()> {
     Ok(client.batch_execute("SELECT 1")?)
 }
 
-/// Waits for `time`, and ends at once when the connection does.
+/// Waits for `time`; ends immediately if the connection does.
 ///
 /// # Errors
-/// The connection is gone.
+/// When the connection is gone.
 pub fn rest(client: &mut Client, time: Duration) -> Result<()> {
     while client.notifications().timeout_iter(time).next()?.is_some() {}
     Ok(())
 }
 
-/// The process that a row of `collectors` is of.
+/// The process that a row of `collectors` describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// A new value at each start.
+    /// Its `instance`, a new value at each start.
     pub instance: String,
-    /// Until when it has said that it is alive.
+    /// The time until which it has promised to be alive.
     pub alive_until: Timestamp,
-    /// When it began its work.
+    /// The time of its start.
     pub started_at: Timestamp,
     /// Its version.
     pub version: String,
-    /// The machine or container.
+    /// The machine or container that it runs on.
     pub host: Option<String>,
-    /// Its process number there.
+    /// Its process ID there.
     pub process_id: Option<i64>,
 }
 
-/// The process that has served last under the identifier.
+/// Returns the process that last ran under the identifier.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn process(client: &mut Client, collector: &str) -> Result<Option<Process>> {
     let row = client.query_typed_opt(
         "SELECT instance::text, alive_until, started_at, version, host, process_id FROM collectors WHERE collector_id = $1",

@@ -1,4 +1,4 @@
-//! What the database holds for tables, read by binary COPY OUT.
+//! Stored routes of tables, read by binary COPY OUT.
 
 use std::io::BufRead;
 
@@ -11,16 +11,16 @@ use super::routes::{Copy, RouteKey};
 use super::statement::on;
 use crate::model::{RibKind, Table};
 
-/// How long reading tables may take, whatever a writer's other statements may.
+/// The longest time reading tables may take, independent of the limit for a writer's other statements.
 const TIMEOUT: &str = "10min";
 
-/// All stored routes of each table, in no order; the tables in theirs. Rows that this program cannot have written are passed
-/// over.
+/// Returns all stored routes of each table, the tables in the order given, their routes in none. Rows that this program
+/// cannot have written are skipped.
 ///
-/// The keys of the tables go by COPY like everything else: no value is ever part of a statement's text.
+/// The keys of the tables are sent by COPY like everything else: no value is ever part of a statement's text.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRoute>>> {
     let mut routes = vec![Vec::new(); tables.len()];
     let mut foreign = vec![0u64; tables.len()];
@@ -51,7 +51,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
                 (Some(prefix), Some(path_id)) => {
                     let fingerprint = match fields.rest().strip_prefix(speakers[number].as_slice()) {
                         Some(columns) => copy_encoding::fingerprint_of(columns),
-                        // The peer was another one then: whatever it announces now, the row is to be written.
+                        // The peer had other identifiers then: any route that it announces now must be written.
                         None => !copy_encoding::fingerprint_of(fields.skip(speaker_columns)),
                     };
                     routes[number].push(StoredRoute { prefix, path_id, fingerprint });
@@ -75,13 +75,13 @@ fn speaker_of(table: &Table) -> Vec<u8> {
     speaker
 }
 
-/// Reads a binary COPY stream and gives `take` each row without its field count.
+/// Reads a binary COPY stream and calls `take` with each row, without its field count.
 ///
 /// # Errors
-/// What the stream, `take` or the form of a row says.
+/// When the stream or `take` fails, or a row is malformed.
 pub fn read_rows(mut stream: impl BufRead, fields: usize, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    // PostgreSQL sends each row in a message of its own, so nearly always rows are read where they lie; only what a
-    // message left unfinished is carried over.
+    // PostgreSQL sends each row in a message of its own, so rows are nearly always read in place; only an unfinished
+    // row is carried over.
     let mut carried = Vec::new();
     let mut state = Stream { header_read: false, ended: false, fields };
     loop {
@@ -107,7 +107,7 @@ pub fn read_rows(mut stream: impl BufRead, fields: usize, mut take: impl FnMut(&
     }
 }
 
-/// Where in a COPY stream a reader is.
+/// The position of a reader in a COPY stream.
 struct Stream {
     header_read: bool,
     ended: bool,
@@ -115,7 +115,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// Takes all whole rows of `bytes` and returns how many bytes they were.
+    /// Passes all whole rows of `bytes` to `take` and returns their length in octets.
     fn take_rows(&mut self, bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
         let mut rest = bytes;
         if !self.header_read {
@@ -145,12 +145,12 @@ impl Stream {
     }
 }
 
-/// How many bytes a row of so many fields has. `None` if it is not all there.
+/// Returns the length of a row with `fields` fields, in octets. `None` if it is incomplete.
 fn row_length(bytes: &[u8], fields: usize) -> Option<usize> {
     let mut rest = bytes;
     for _ in 0..fields {
         let (length, behind) = rest.split_first_chunk::<4>()?;
-        // NULL is a length of -1 and no value.
+        // NULL has a length of -1 and no value.
         rest = behind.get(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0)..)?;
     }
     Some(bytes.len() - rest.len())

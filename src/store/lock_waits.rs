@@ -1,4 +1,4 @@
-//! Threads of ours that wait for locks, and who is in their way.
+//! Threads of ours that wait for locks, and the processes that block them.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use postgres::types::Type;
 
 use super::error::Result;
 
-/// What to do about one that lasts.
+/// The remedy for a wait that lasts.
 pub const LOCK_REMEDY: &str = "if it lasts, end what holds it: SELECT pg_terminate_backend(PROCESS)";
 
 /// A thread of a collector that waits for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockWait {
-    /// As in `pg_stat_activity` behind `rib-ingester/`.
+    /// Its name as in `pg_stat_activity`, without `rib-ingester/`.
     pub thread: String,
-    /// The tables; `None`: it is no table's lock.
+    /// The tables; `None` if the lock is not on a table.
     pub relations: Option<String>,
-    /// The server's processes that hold it or stand in front of the queue; `None`: it was let go just now.
+    /// The server processes that hold the lock or are ahead in the queue; `None` if it was released just now.
     pub holders: Option<String>,
 }
 
@@ -29,10 +29,10 @@ impl fmt::Display for LockWait {
     }
 }
 
-/// Those of the threads whose names begin so.
+/// Returns the waits of threads whose names begin with `names`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn of_threads(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
     let begins = format!("rib-ingester/{names}");
     let rows = client.query_typed(include_str!("../../sql/statements/lock_waits.sql"), &[(&begins, Type::TEXT)])?;
@@ -44,10 +44,10 @@ pub fn of_threads(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
     Ok(rows.iter().map(read).collect())
 }
 
-/// The same for who must not be kept waiting: within two seconds, and without a transaction that stays open.
+/// Returns the same for a caller that must not be kept waiting: within two seconds, and leaving no transaction open.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the connection is of no more use then.
+/// When a statement fails or the connection is lost; the connection is of no more use then.
 pub fn of_threads_at_once(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
     client.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'")?;
     let waits = of_threads(client, names)?;

@@ -1,4 +1,4 @@
-//! Longest match, as the `lookup` command shows it.
+//! Longest match, for the `lookup` command.
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
@@ -7,12 +7,12 @@ use super::error::Result;
 use super::events::read_time;
 use crate::model::{Prefix, Timestamp};
 
-/// A row of `current_routes`, `adj_rib_in` or `adj_rib_out`, values in the texts of the database.
+/// A row of `current_routes`, `adj_rib_in` or `adj_rib_out`, values as the database writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRow {
     /// `loc-rib`, `adj-rib-in-pre` and so on.
     pub view: String,
-    /// Whose Adj-RIB it is; `None` for the Loc-RIB.
+    /// The peer's address of an Adj-RIB; `None` for the Loc-RIB.
     pub peer: Option<String>,
     /// The router.
     pub router_id: String,
@@ -52,11 +52,11 @@ pub struct LookupRow {
     pub json: String,
 }
 
-/// The longest match for `target` (an address is a prefix of full length) in each table of each router, all paths of it; of
-/// one view or of all. Ordered by router, view (the Loc-RIB first), table, peer and path.
+/// Returns the longest match for `target` (an address is a prefix of full length) in each table of each router, with
+/// all its paths; in one view or in all. Ordered by router, view (the Loc-RIB first), table, peer and path.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn lookup(client: &mut Client, target: &Prefix, view: Option<&str>) -> Result<Vec<LookupRow>> {
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&target.to_string(), Type::TEXT), (&view, Type::TEXT)];
     let rows = client.query_typed(include_str!("../../sql/statements/lookup.sql"), &parameters)?;

@@ -1,27 +1,28 @@
-//! What maintenance does beside the partitions.
+//! Maintenance other than that of the partitions.
 
 use postgres::Client;
 use postgres::types::Type;
 
 use super::error::Result;
 
-/// The key of the advisory lock under which one collector does the maintenance: "ribmain" in ASCII.
+/// The key of the advisory lock under which one collector runs maintenance: "ribmain" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d61_696e;
 
-/// How long one statement of maintenance may take.
+/// The longest time one statement of maintenance may take.
 const STATEMENT_TIMEOUT: &str = "30min";
 
-/// How long it may wait for a lock: readers and writers come first.
+/// The longest time it may wait for a lock: readers and writers come first.
 const LOCK_TIMEOUT: &str = "5s";
 
-/// How old the statistics of the partitioned parent may get, which autovacuum never makes.
+/// The age at which the statistics of the partitioned parent are renewed; autovacuum never makes them.
 const ANALYZE_EVERY: &str = "6 hours";
 
-/// Gives the connection the time limits of maintenance and takes its lock. One core is enough for it: counting ten million
-/// routes takes seconds, and the others are the writers'. Whether it was to be had.
+/// Sets the time limits of maintenance on the connection and tries to take the lock of maintenance. Returns whether it
+/// got the lock. Maintenance uses one core: counting ten million routes takes seconds, and the other cores are for the
+/// writers.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn begin(client: &mut Client) -> Result<bool> {
     client.batch_execute(&format!(
         "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET lock_timeout = '{LOCK_TIMEOUT}';
@@ -30,10 +31,10 @@ pub fn begin(client: &mut Client) -> Result<bool> {
     Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0))
 }
 
-/// Lets another collector have its turn.
+/// Releases the lock for other collectors.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn end(client: &mut Client) -> Result<()> {
     client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)])?;
     Ok(())
@@ -42,25 +43,26 @@ pub fn end(client: &mut Client) -> Result<()> {
 /// The materialized views.
 const SUMMARIES: [&str; 3] = ["route_summary", "adj_rib_in_summary", "adj_rib_out_summary"];
 
-/// Refreshes the summaries without making their readers wait, except for the very first time.
+/// Refreshes the summaries without blocking their readers, except the very first time.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn refresh_summary(client: &mut Client) -> Result<()> {
     for view in SUMMARIES {
         let row = client
             .query_typed_one(&format!("SELECT relispopulated FROM pg_class WHERE oid = '{view}'::regclass"), &[])?;
-        // A view without data (a dump restores it so) cannot be refreshed CONCURRENTLY, and nobody can read it yet.
+        // A view without data (a restored dump leaves it so) cannot be refreshed CONCURRENTLY, and no one can read it
+        // yet.
         let how = if row.get::<_, bool>(0) { "CONCURRENTLY" } else { "" };
         client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {how} {view}"))?;
     }
     Ok(())
 }
 
-/// Makes statistics of `route_events` as a whole if they are missing or old. Whether they were.
+/// Analyzes `route_events` as a whole if its statistics are missing or old. Returns whether they were.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn analyze_history(client: &mut Client) -> Result<bool> {
     let row = client.query_typed_one(
         &format!(
@@ -76,10 +78,10 @@ pub fn analyze_history(client: &mut Client) -> Result<bool> {
     Ok(is_due)
 }
 
-/// Forgets rows of `session_events` older than so many days. Returns how many.
+/// Deletes rows of `session_events` older than `days` days. Returns the number of rows.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     Ok(client.execute_typed(
@@ -88,11 +90,11 @@ pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
     )?)
 }
 
-/// Forgets peers, with what was counted of them, that are gone: not up, unchanged for so many days, and their router has
-/// had a complete dump since. Returns how many.
+/// Deletes peers that are gone, with their statistics: not up, unchanged for `days` days, and with a complete dump of
+/// their router since. Returns the number of peers.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let row = client.query_typed_one(include_str!("../../sql/statements/forget_peers.sql"), &[(&days, Type::INT4)])?;

@@ -1,4 +1,4 @@
-//! The schema, embedded in the binary and applied once.
+//! The schema, embedded in the binary, and its migrations, each applied once.
 
 use std::time::{Duration, Instant};
 
@@ -33,13 +33,13 @@ const MIGRATIONS: &[Migration] = &[
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d69_6772;
 
-/// How long a migration may take.
+/// The longest time a migration may take.
 const TIMEOUT: &str = "10min";
 
-/// How long it may wait for another collector's.
+/// The longest wait for another collector's migrations.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// How often it asks whether that is over.
+/// The interval at which the lock is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
 struct Migration {
@@ -47,26 +47,26 @@ struct Migration {
     sql: &'static str,
 }
 
-/// How far a migration is.
+/// The progress of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It waits for somebody else's to end: whose.
+    /// It waits for the lock that another process has.
     Waits {
-        /// Process, application name and address.
+        /// That process, its application name and address.
         holder: String,
     },
-    /// It begins: this one, of so many that are to be applied.
+    /// It begins.
     Begins {
-        /// Which, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// Of how many.
+        /// The number of migrations to apply.
         of: usize,
     },
-    /// It is applied, and took so long.
+    /// It was applied in this time.
     Applied(Duration),
 }
 
-/// Applies what this database does not have yet and returns the names; an empty list means it was up to date.
+/// Applies the migrations that this database lacks and returns their names; an empty list means it was up to date.
 ///
 /// # Errors
 /// As [`migrate_telling`].
@@ -74,24 +74,26 @@ pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     migrate_telling(client, |_, _| ())
 }
 
-/// The same; `told` hears the name of each migration before and after it, and whom it waits for.
+/// Does the same, and calls `told` with the name of each migration before and after it, and with the holder of the lock
+/// while it waits.
 ///
-/// Collectors that start together queue up on an advisory lock, and the second finds nothing to do.
+/// Collectors that start together queue up on an advisory lock; the second one finds nothing to do.
 ///
 /// # Errors
-/// An applied migration whose text differs from ours or that we do not know, and whatever PostgreSQL says.
+/// When an applied migration has another text than ours or is unknown to us, a statement fails or the connection is
+/// lost.
 pub fn migrate_telling(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
     client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
     take_lock(client, &mut told)?;
     let applied = apply_missing(client, told);
-    // A connection that broke has lost the lock with it; that error is the one to report.
+    // A broken connection has lost the lock as well; its error is the one to report.
     let unlocked = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]);
     let applied = applied?;
     unlocked?;
     Ok(applied)
 }
 
-/// Takes the advisory lock, and says whose it is while it is not to be had.
+/// Takes the advisory lock, and reports its holder while it is taken.
 fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> Result<()> {
     let begin = Instant::now();
     let mut last = None;
@@ -100,7 +102,7 @@ fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> 
             return Ok(());
         }
         let rows = client.query_typed(include_str!("../../sql/statements/lock_holder.sql"), &[(&LOCK, Type::INT8)])?;
-        // It may have let go just now.
+        // The holder may have released it just now.
         if let Some(holder) = rows.first().map(|row| row.get::<_, String>(0)) {
             if begin.elapsed() >= LOCK_WAIT_MAX {
                 return Err(Error::Locked(format!("the migration lock is held by {holder}")));
@@ -114,10 +116,10 @@ fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> 
     }
 }
 
-/// Which of our migrations this database does not have, by name. One that it has with another text is named as well.
+/// Returns the names of our migrations that this database lacks, including those that it has with another text.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn missing(client: &mut Client) -> Result<Vec<&'static str>> {
     let known: bool = client.query_typed_one("SELECT to_regclass('schema_migrations') IS NOT NULL", &[])?.get(0);
     let rows = match known {
@@ -171,7 +173,7 @@ fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) 
 }
 
 impl Migration {
-    /// SHA-256 of the text in lower-case hex.
+    /// Returns the SHA-256 of the text in lower-case hex.
     fn checksum(&self) -> String {
         Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }

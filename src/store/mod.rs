@@ -1,8 +1,8 @@
-//! PostgreSQL: the only room that names SQL.
+//! PostgreSQL: the only module that contains SQL.
 //!
-//! Functions take a connection and return what happened; who retries, waits or halves is `pipeline`. Times in the
-//! database are the database's own (`now()`, `clock_timestamp()`), because purging compares them; `received_at` and
-//! `router_time` of `route_events` are the only two that are not.
+//! Functions take a connection and return what happened; `pipeline` decides on retries, waits and halved batches. Times
+//! in the database are the database's own (`now()`, `clock_timestamp()`), because purging compares them; `received_at`
+//! and `router_time` of `route_events` are the only two that are not.
 
 pub mod add_path;
 pub mod connect;

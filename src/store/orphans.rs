@@ -1,4 +1,4 @@
-//! Routers without a collector: the one that they belong to is not alive, so nobody removes what gets stale.
+//! Routers whose collector is not alive, so that no one removes their stale routes.
 
 use std::time::SystemTime;
 
@@ -13,16 +13,16 @@ use crate::model::Timestamp;
 pub struct Orphans {
     /// Its `COLLECTOR_ID`.
     pub collector: String,
-    /// Until when it said that it is alive. `None`: it is not known at all.
+    /// The time until which it promised to be alive; `None` if the collector is unknown.
     pub alive_until: Option<Timestamp>,
     /// The routers' identifiers.
     pub routers: Vec<String>,
 }
 
-/// All of them, by collector. None in a database without our schema, or with an older one.
+/// Returns all of them, by collector; none in a database without our schema or with an older one.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn read(client: &mut Client) -> Result<Vec<Orphans>> {
     let is_there = "SELECT to_regclass('collectors') IS NOT NULL";
     if !client.query_typed_one(is_there, &[])?.get::<_, bool>(0) {
@@ -39,10 +39,10 @@ pub fn read(client: &mut Client) -> Result<Vec<Orphans>> {
     rows.iter().map(read).collect()
 }
 
-/// How many routers there are without a collector.
+/// Counts the routers whose collector is not alive.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn count(client: &mut Client) -> Result<u64> {
     let row = client.query_typed_one(
         "SELECT count(*) FROM router_owner o LEFT JOIN collectors c USING (collector_id)
@@ -52,7 +52,7 @@ pub fn count(client: &mut Client) -> Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
-/// What to do about them.
+/// Returns the remedy.
 pub fn remedy(collector: &str) -> String {
     format!(
         "start a collector with RIB_INGESTER_COLLECTOR_ID={collector}, or point the routers at another one; a router that \
@@ -61,7 +61,7 @@ pub fn remedy(collector: &str) -> String {
 }
 
 impl Orphans {
-    /// Which routers, of how many, and whose, in one line.
+    /// Describes them in one line: some routers, how many there are, and their collector.
     pub fn describe(&self) -> String {
         const NAMED_MAX: usize = 5;
         let named = self.routers.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! What the metrics and the status page ask: cheap questions, each with a bound, on a connection of their own.
+//! Queries of the metrics and the status page: cheap and bounded, on a connection of their own.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -11,18 +11,18 @@ use super::events::{clock, read_time};
 use super::router_state::{self, RouterStanding};
 use crate::model::Timestamp;
 
-/// Disk space.
+/// The disk space in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Partitions of `route_events`.
+    /// The number of partitions of `route_events`.
     pub partitions: u64,
-    /// Their bytes with indexes.
+    /// Their size with indexes, in bytes.
     pub partition_bytes: u64,
-    /// Bytes of the whole database.
+    /// The size of the whole database, in bytes.
     pub database_bytes: u64,
 }
 
-/// One router in the list of all.
+/// One router in the list of all routers.
 #[derive(Clone, Debug)]
 pub struct RouterRow {
     /// `router_id`.
@@ -33,21 +33,21 @@ pub struct RouterRow {
     pub hostname: Option<String>,
     /// Its AS.
     pub as_number: Option<i64>,
-    /// Who writes it.
+    /// The collector that owns it.
     pub collector_id: Option<String>,
-    /// Whether it is connected.
+    /// Its state and the reason for it.
     pub standing: RouterStanding,
-    /// Its tables, Adj-RIBs too.
+    /// The number of its tables, Adj-RIBs included.
     pub tables: i64,
-    /// Of those: whose dump is complete.
+    /// The number of those whose dump is complete.
     pub synchronized: i64,
-    /// When one of its tables last had a message.
+    /// The time of the latest message for one of its tables.
     pub last_message: Option<Timestamp>,
-    /// Routes by `route_summary`.
+    /// The number of routes according to `route_summary`.
     pub routes: i64,
 }
 
-/// One router by itself.
+/// One router in detail.
 #[derive(Clone, Debug)]
 pub struct RouterDetail {
     /// `router_id`.
@@ -60,17 +60,17 @@ pub struct RouterDetail {
     pub as_number: Option<i64>,
     /// sysDescr.
     pub description: Option<String>,
-    /// When it was first observed.
+    /// The time at which it was first seen.
     pub first_seen: Timestamp,
-    /// When its latest session began.
+    /// The start of its latest session.
     pub last_seen: Timestamp,
-    /// Who writes it.
+    /// The collector that owns it.
     pub collector_id: Option<String>,
-    /// Whether it is connected.
+    /// Its state and the reason for it.
     pub standing: RouterStanding,
     /// Its tables, by name and family.
     pub tables: Vec<TableRow>,
-    /// What happened to it, the latest first.
+    /// Its session events, the latest first.
     pub events: Vec<SessionEventRow>,
 }
 
@@ -81,47 +81,47 @@ pub struct TableRow {
     pub name: String,
     /// 4 or 6.
     pub afi: i16,
-    /// Whether this session has sent its End-of-RIB.
+    /// True if this session has sent its End-of-RIB.
     pub eor_seen: bool,
-    /// When it did.
+    /// The time of that End-of-RIB.
     pub eor_time: Option<Timestamp>,
-    /// When its dump counted as complete.
+    /// The time at which its dump counted as complete.
     pub synced_at: Option<Timestamp>,
-    /// When the current dump began.
+    /// The start of the current dump.
     pub session_start_time: Option<Timestamp>,
-    /// When it last had a message.
+    /// The time of its latest message.
     pub last_message: Option<Timestamp>,
-    /// Routes by `route_summary`.
+    /// The number of routes according to `route_summary`.
     pub routes: i64,
 }
 
 /// One row of `session_events`.
 #[derive(Clone, Debug)]
 pub struct SessionEventRow {
-    /// When.
+    /// The time of the event.
     pub time: Timestamp,
-    /// The router, if it was about one.
+    /// The router, if the event is about one.
     pub router_id: Option<String>,
     /// Its sysName.
     pub hostname: Option<String>,
-    /// The table, if it was about one.
+    /// The table, if the event is about one.
     pub table_name: Option<String>,
-    /// The peer, or the address of one that was refused.
+    /// The peer, or the address of a refused connection.
     pub peer_address: Option<String>,
     /// 4 or 6.
     pub afi: Option<i16>,
-    /// What.
+    /// The kind of the event.
     pub kind: String,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
-    /// How many routes it was about.
+    /// The number of routes involved.
     pub routes: Option<i64>,
 }
 
-/// How large the history and the database are.
+/// Returns the sizes of the history and of the database.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn sizes(client: &mut Client) -> Result<Sizes> {
     let row = client.query_typed_one(include_str!("../../sql/statements/sizes.sql"), &[])?;
     let number = |name: &str| {
@@ -134,10 +134,10 @@ pub fn sizes(client: &mut Client) -> Result<Sizes> {
     })
 }
 
-/// At most `limit` routers by identifier, and the database's clock.
+/// Returns at most `limit` routers by identifier, and the time of the database's clock.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<RouterRow>)> {
     let now = clock(client)?;
     let rows =
@@ -159,10 +159,10 @@ pub fn routers(client: &mut Client, limit: i64) -> Result<(Timestamp, Vec<Router
     Ok((now, routers.collect::<Result<_>>()?))
 }
 
-/// One router with at most `limit` tables and so many session events.
+/// Returns one router with at most `limit` tables and at most `limit` session events.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option<RouterDetail>> {
     let id = (&router_id as &(dyn postgres::types::ToSql + Sync), Type::TEXT);
     let limit = (&limit as &(dyn postgres::types::ToSql + Sync), Type::INT8);
@@ -200,10 +200,10 @@ fn table(row: &Row) -> Result<TableRow> {
     })
 }
 
-/// At most `limit` of the latest session events, of one router or of all.
+/// Returns at most `limit` of the latest session events, of one router or of all.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn session_events(client: &mut Client, router_id: Option<&str>, limit: i64) -> Result<Vec<SessionEventRow>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/overview_session_events.sql"),

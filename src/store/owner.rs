@@ -1,4 +1,4 @@
-//! `router_owner` and `routers`: which collector may write which router's rows.
+//! `router_owner` and `routers`: which collector may write the rows of which router.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,29 +12,29 @@ use super::record::{AddPathRecord, RouterRecord, TableNameRecord};
 use super::{add_path, sessions, sync, table_names};
 use crate::model::{Afi, RouterId, TableKey, Timestamp};
 
-/// What a session gets when it takes its router.
+/// The result of a session's claim to its router.
 #[derive(Debug)]
 pub struct Taken {
-    /// To be checked in every write transaction.
+    /// The epoch to check in every write transaction.
     pub epoch: i64,
-    /// Whether another collector had it before.
+    /// True if another collector owned the router before.
     pub is_taken_over: bool,
-    /// When it was taken.
+    /// The time of the claim.
     pub began: Timestamp,
     /// Tables that are stored and that no other session of the router has begun.
     pub tables: Vec<TableKey>,
-    /// What earlier sessions have seen of path identifiers.
+    /// Evidence of earlier sessions about path identifiers.
     pub add_path: Vec<AddPathRecord>,
-    /// What tables of the router are called, and whose they are.
+    /// The names of the router's tables and their holders.
     pub names: Vec<TableNameRecord>,
 }
 
-/// Takes a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of it.
-/// `has_others`: it has other sessions
-/// on this collector, which have begun some of its tables. `None`: it must be nobody else's, and is.
+/// Claims a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of
+/// the router. `has_others`: it has other sessions on this collector, which have begun some of its tables. Returns
+/// `None` if `must_be_ours` and another collector owns the router.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn claim(
     client: &mut Client,
     collector: &str,
@@ -54,7 +54,7 @@ pub fn claim(
     )?;
     let (epoch, micros, was_ours): (i64, i64, bool) = (row.get(0), row.get(1), row.get(2));
     if has_others && was_ours {
-        // Who the router is the oldest session says.
+        // The router's data comes from its oldest session.
         transaction.execute_typed(
             "UPDATE routers SET last_seen = now() WHERE router_id = $1",
             &[(&record.router.as_str(), Type::TEXT)],
@@ -79,10 +79,10 @@ fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, route
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
-/// Stores what sessions said of their routers, each router once; what they did not say stays.
+/// Stores what sessions report about their routers, each router once; values that were not reported stay.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn upsert_routers<'a>(
     transaction: &mut Transaction<'_>,
     records: impl Iterator<Item = &'a RouterRecord>,
@@ -109,12 +109,13 @@ pub fn upsert_routers<'a>(
     Ok(())
 }
 
-/// The routers among `epochs` that someone else has taken since, and holds on to the others until the transaction ends.
+/// Returns the routers among `epochs` that someone else has claimed since, and locks the others until the transaction
+/// ends.
 ///
 /// Every write transaction begins with this: the share lock makes a claim wait for its commit.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
     let names: Vec<&str> = epochs.iter().map(|(router, _)| router.as_str()).collect();
     let rows = transaction.query_typed(
@@ -126,17 +127,17 @@ pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Re
     Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
 }
 
-/// When its owner took the router, if it has one, and the epoch that it was given.
+/// Returns the time at which its owner claimed the router, if it has one, and the epoch of that claim.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn since(client: &mut Client, router: &RouterId) -> Result<Option<(Timestamp, i64)>> {
     let sql = "SELECT since, epoch FROM router_owner WHERE router_id = $1";
     let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT)])?;
     row.map(|row| Ok((read_time(row.get(0))?, row.get(1)))).transpose()
 }
 
-/// The `afi` column as a family.
+/// Converts the `afi` column to a family.
 pub(super) fn read_afi(column: i16) -> Result<Afi> {
     match column {
         4 => Ok(Afi::Ipv4),
@@ -145,10 +146,10 @@ pub(super) fn read_afi(column: i16) -> Result<Afi> {
     }
 }
 
-/// The identifiers of the routers that were met at each address.
+/// Returns the identifiers of the routers seen at each address.
 ///
 /// # Errors
-/// What PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn known_addresses(client: &mut Client) -> Result<Vec<(IpAddr, RouterId)>> {
     let rows = client.query("SELECT router_ip, router_id FROM routers WHERE router_ip IS NOT NULL", &[])?;
     Ok(rows.iter().map(|row| (row.get(0), RouterId::new(row.get(1)))).collect())

@@ -1,6 +1,6 @@
-//! Questions of single pages: paths and history of a prefix, peers and sessions of a router, and where an AS is seen.
+//! Queries of single pages: paths and history of a prefix, peers and sessions of a router, and where an AS is seen.
 //!
-//! Lists come in pages ([`Slice`]) with their total, so that no page grows with what is stored.
+//! Lists are returned in pages ([`Slice`]) with their total, so that no page grows with the amount of stored data.
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
@@ -9,22 +9,22 @@ use super::error::Result;
 use super::events::read_time;
 use crate::model::{Prefix, Timestamp};
 
-/// Which part of a list is wanted.
+/// The part of a list to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// Rows on a page.
+    /// The number of rows on a page.
     pub size: i64,
-    /// The page, counted from 0; the last one where there are fewer.
+    /// The page, counted from 0; the last one if there are fewer.
     pub page: i64,
 }
 
-/// Routes and peers that are counted at most where an AS is looked for.
+/// The largest number of routes and peers that are counted for an AS.
 pub const COUNTED_MAX: i64 = 10_000;
 
 /// One path to a prefix, in any kind of RIB.
 #[derive(Clone, Debug)]
 pub struct PathRow {
-    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
+    /// The Adj-RIB in words; empty for the Loc-RIB.
     pub view: String,
     /// The router.
     pub router_id: String,
@@ -46,7 +46,7 @@ pub struct PathRow {
     pub localpref: Option<i64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<i64>,
-    /// Communities, large and extended ones after the others.
+    /// Communities, followed by large and extended ones.
     pub communities: Vec<String>,
     /// When the row was last written.
     pub updated_at: Timestamp,
@@ -55,13 +55,13 @@ pub struct PathRow {
 /// One page of the paths to a prefix.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
-    /// Those of the page, Loc-RIBs first.
+    /// The rows of the page, Loc-RIBs first.
     pub rows: Vec<PathRow>,
-    /// All paths.
+    /// The number of all paths.
     pub paths: i64,
-    /// The routers that have them.
+    /// The number of routers that have them.
     pub routers: i64,
-    /// The prefixes that match, without order.
+    /// The prefixes that match, unordered.
     pub prefixes: Vec<String>,
 }
 
@@ -72,30 +72,30 @@ pub struct PeerRow {
     pub address: String,
     /// Its AS.
     pub asn: i64,
-    /// Its VRF's distinguisher; empty outside of VRFs.
+    /// The distinguisher of its VRF; empty outside of VRFs.
     pub distinguisher: String,
     /// `up`, `down` or `unknown`.
     pub state: String,
-    /// Since when.
+    /// The start of that state.
     pub since: Timestamp,
-    /// Why it was last down.
+    /// The reason why it was last down.
     pub last_reason: Option<String>,
-    /// How often it went down.
+    /// The number of times it went down.
     pub flaps: i64,
-    /// The router's text for it.
+    /// The router's description of it.
     pub description: Option<String>,
 }
 
 /// One page of a router's peers.
 #[derive(Clone, Debug, Default)]
 pub struct Peers {
-    /// Those of the page, the ones that are down first.
+    /// The rows of the page, peers that are down first.
     pub rows: Vec<PeerRow>,
-    /// All peers.
+    /// The number of all peers.
     pub peers: i64,
-    /// Those that are up.
+    /// The number of peers that are up.
     pub up: i64,
-    /// Those that are down.
+    /// The number of peers that are down.
     pub down: i64,
 }
 
@@ -110,9 +110,9 @@ pub struct HistoryRow {
     pub table_name: String,
     /// `ingest_time`.
     pub time: Timestamp,
-    /// The Add-Path identifier.
+    /// The Add-Path path identifier.
     pub path_id: Option<i64>,
-    /// Announced; otherwise withdrawn.
+    /// True if announced, false if withdrawn.
     pub is_announce: bool,
     /// The next hop's address.
     pub nexthop: Option<String>,
@@ -122,9 +122,9 @@ pub struct HistoryRow {
     pub localpref: Option<i64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<i64>,
-    /// Empty for the Loc-RIB, else which Adj-RIB, in words.
+    /// The Adj-RIB in words; empty for the Loc-RIB.
     pub view: String,
-    /// Why a withdrawn one went, unless the router said so.
+    /// The reason for a withdrawal that the router did not send.
     pub reason: Option<String>,
 }
 
@@ -133,24 +133,24 @@ pub struct HistoryRow {
 pub struct OriginRow {
     /// The prefix.
     pub prefix: String,
-    /// Routers that have it in a Loc-RIB, or in an Adj-RIB.
+    /// The number of routers that have it in a Loc-RIB or in an Adj-RIB.
     pub routers: i64,
-    /// Paths in Loc-RIBs.
+    /// The number of paths in Loc-RIBs.
     pub loc_rib: i64,
-    /// Paths in Adj-RIBs-In.
+    /// The number of paths in Adj-RIBs-In.
     pub received: i64,
-    /// Paths in Adj-RIBs-Out.
+    /// The number of paths in Adj-RIBs-Out.
     pub sent: i64,
 }
 
 /// One page of the prefixes that an AS originates.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    /// Those of the page, by prefix.
+    /// The rows of the page, by prefix.
     pub rows: Vec<OriginRow>,
-    /// All that were counted.
+    /// The number of all prefixes that were counted.
     pub prefixes: i64,
-    /// There are more routes than are counted.
+    /// True if the limit was reached, so that there may be more routes than were counted.
     pub is_cut: bool,
 }
 
@@ -165,27 +165,27 @@ pub struct PeerOfAsRow {
     pub address: String,
     /// `up`, `down` or `unknown`.
     pub state: String,
-    /// Since when.
+    /// The start of that state.
     pub since: Timestamp,
-    /// The router's text for it.
+    /// The router's description of it.
     pub description: Option<String>,
 }
 
 /// One page of the peers that are in an AS.
 #[derive(Clone, Debug, Default)]
 pub struct PeersOfAs {
-    /// Those of the page, the ones that are down first.
+    /// The rows of the page, peers that are down first.
     pub rows: Vec<PeerOfAsRow>,
-    /// All that were counted.
+    /// The number of all peers that were counted.
     pub peers: i64,
-    /// There are more than are counted.
+    /// True if the limit was reached, so that there may be more peers than were counted.
     pub is_cut: bool,
 }
 
-/// A page of the paths of the longest match for `target` in every table of every router, Loc-RIBs first.
+/// Returns a page of the paths of the longest match for `target` in every table of every router, Loc-RIBs first.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn paths(client: &mut Client, target: &Prefix, slice: Slice) -> Result<Paths> {
     let (afi, text) = (target.afi().column(), target.to_string());
     let rows = client.query_typed(
@@ -216,7 +216,7 @@ pub fn paths(client: &mut Client, target: &Prefix, slice: Slice) -> Result<Paths
     Ok(Paths { rows: rows.collect::<Result<_>>()?, paths, routers, prefixes })
 }
 
-/// `in-post of 192.0.2.1`; empty for the Loc-RIB.
+/// Returns a text such as `in-post of 192.0.2.1`; empty for the Loc-RIB.
 fn view(row: &Row, direction: &str) -> String {
     let (peer, is_post): (Option<String>, Option<bool>) = (row.get("peer_address"), row.get("is_post_policy"));
     match peer {
@@ -228,10 +228,10 @@ fn view(row: &Row, direction: &str) -> String {
     }
 }
 
-/// At most `limit` of the latest events of a prefix within so many hours, the latest first.
+/// Returns at most `limit` events of a prefix within the last `hours` hours, the latest first.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> Result<Vec<HistoryRow>> {
     let (afi, text) = (prefix.afi().column(), prefix.to_string());
     let rows = client.query_typed(
@@ -261,10 +261,10 @@ pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> 
     events.collect()
 }
 
-/// A page of the peers of a router, those that are down first.
+/// Returns a page of the peers of a router, those that are down first.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<Peers> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/page_peers.sql"),
@@ -288,10 +288,11 @@ pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<Peers
     Ok(Peers { rows: rows.collect::<Result<_>>()?, peers, up, down })
 }
 
-/// A page of the prefixes that an AS originates; of each kind of RIB at most [`COUNTED_MAX`] routes are counted.
+/// Returns a page of the prefixes that an AS originates; at most [`COUNTED_MAX`] routes of each kind of RIB are
+/// counted.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn origins(client: &mut Client, asn: u32, slice: Slice) -> Result<Origins> {
     let rows = of_as(client, include_str!("../../sql/statements/page_origin.sql"), asn, slice)?;
     let Some(first) = rows.first() else { return Ok(Origins::default()) };
@@ -306,10 +307,10 @@ pub fn origins(client: &mut Client, asn: u32, slice: Slice) -> Result<Origins> {
     Ok(Origins { rows: rows.collect(), prefixes, is_cut })
 }
 
-/// A page of the peers in an AS on all routers, those that are down first; at most [`COUNTED_MAX`] are counted.
+/// Returns a page of the peers in an AS on all routers, those that are down first; at most [`COUNTED_MAX`] are counted.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn peers_of_as(client: &mut Client, asn: u32, slice: Slice) -> Result<PeersOfAs> {
     let rows = of_as(client, include_str!("../../sql/statements/page_peers_of_as.sql"), asn, slice)?;
     let Some(first) = rows.first() else { return Ok(PeersOfAs::default()) };
@@ -334,10 +335,10 @@ fn of_as(client: &mut Client, sql: &str, asn: u32, slice: Slice) -> Result<Vec<R
     Ok(client.query_typed(sql, &parameters)?)
 }
 
-/// The routers whose identifier or address is this one: two at most.
+/// Returns the routers that have `address` as their identifier or address: two at most.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn routers_at(client: &mut Client, address: &str) -> Result<Vec<String>> {
     let rows =
         client.query_typed(include_str!("../../sql/statements/page_router_at.sql"), &[(&address, Type::TEXT)])?;

@@ -1,8 +1,8 @@
-//! The days of `route_events` and `route_snapshots`: one partition per UTC day, made before it is needed, dropped when it
-//! is old.
+//! The days of `route_events` and `route_snapshots`: one partition per UTC day, created before it is needed and dropped
+//! when it is old.
 //!
-//! Nothing here makes writers or readers wait: a partition is created on its own and attached, detached CONCURRENTLY
-//! and dropped then, and each wait for a lock is short; what could not be had is tried again at the next run.
+//! Nothing here blocks writers or readers: a partition is created on its own and then attached, or detached
+//! CONCURRENTLY and then dropped, and each wait for a lock is short; what fails is retried at the next run.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -12,18 +12,18 @@ use postgres::{Client, Transaction};
 use super::error::{Error, Result};
 use crate::model::Timestamp;
 
-/// How long the statements here may wait for a lock.
+/// The longest time the statements here may wait for a lock.
 const LOCK_TIMEOUT: &str = "2s";
 
-/// How long detaching may wait for the readers of the partition.
+/// The longest time detaching may wait for the readers of the partition.
 const DETACH_TIMEOUT: &str = "30s";
 
-/// A table in partitions of one day.
+/// A table partitioned by day.
 #[derive(Debug)]
 pub struct Series {
-    /// The partitioned table; a partition's name is this, `_` and the day.
+    /// The partitioned table; a partition's name is this name, `_` and the day.
     pub parent: &'static str,
-    /// The indexes that each partition has beside those of the parent: what stands behind its name, and the columns.
+    /// The indexes of each partition in addition to those of the parent: the suffix of the name, and the columns.
     indexes: &'static [(&'static str, &'static str)],
 }
 
@@ -39,25 +39,25 @@ pub const EVENTS: Series = Series {
 /// `route_snapshots`.
 pub const SNAPSHOTS: Series = Series { parent: "route_snapshots", indexes: &[] };
 
-/// The UTC day of an instant.
+/// Returns the UTC day of an instant.
 pub fn day_of(time: Timestamp) -> Date {
-    // Timestamps come from the database's clock, which jiff's range covers; an absurd one ends at its border.
+    // Timestamps come from the database's clock, which jiff's range covers; one beyond the range becomes its last day.
     jiff::Timestamp::from_microsecond(time.unix_micros()).unwrap_or(jiff::Timestamp::MAX).to_zoned(TimeZone::UTC).date()
 }
 
-/// The name of a day's partition of `route_events`.
+/// Returns the name of a day's partition of `route_events`.
 pub fn name_of(day: Date) -> String {
     EVENTS.name_of(day)
 }
 
 impl Series {
-    /// The name of a day's partition.
+    /// Returns the name of a day's partition.
     pub fn name_of(&self, day: Date) -> String {
         format!("{}_{:04}{:02}{:02}", self.parent, day.year(), day.month(), day.day())
     }
 }
 
-/// The day of a partition of this name. `None` for names that do not end in one.
+/// Returns the day in a partition's name. `None` for names that do not end in a day.
 pub fn day_in(name: &str) -> Option<Date> {
     let (_, digits) = name.rsplit_once('_').filter(|(_, rest)| rest.len() == 8)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -66,10 +66,10 @@ pub fn day_in(name: &str) -> Option<Date> {
     Date::new(digits[..4].parse().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?).ok()
 }
 
-/// Today, by the database's clock.
+/// Returns today's date by the database's clock.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn today(client: &mut Client) -> Result<Date> {
     Ok(day_of(super::events::clock(client)?))
 }
@@ -80,49 +80,49 @@ pub struct Partition {
     oid: u32,
     /// Its table's name.
     pub name: String,
-    /// The same as a statement needs it.
+    /// The name as a statement needs it.
     table: String,
-    /// How far it is on its way out.
+    /// The progress of its removal.
     pub state: State,
-    /// It takes what no other partition does.
+    /// True for the DEFAULT partition, which accepts what no other one does.
     pub is_default: bool,
-    /// Retention began to detach it.
+    /// True if our retention has begun to detach it.
     is_marked: bool,
-    /// The first moment that it takes; `None`: there is none, or it is detached.
+    /// The first instant that it accepts; `None` if there is none or it is detached.
     pub starts: Option<Timestamp>,
-    /// The first moment behind it; `None` likewise.
+    /// The first instant after its range; `None` if there is none or it is detached.
     pub stops: Option<Timestamp>,
-    /// Rows, as the planner estimates them; 0 before the first ANALYZE.
+    /// The number of rows as the planner estimates it; 0 before the first ANALYZE.
     pub rows: i64,
-    /// Table and indexes on disk.
+    /// The size of the table and its indexes on disk, in bytes.
     pub bytes: i64,
     /// Views that read it by its name.
     dependents: Option<String>,
 }
 
-/// How far a partition is on its way out.
+/// The progress of a partition's removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Readers see it.
     Attached,
-    /// A `DETACH .. CONCURRENTLY` was begun and is not finished.
+    /// A `DETACH .. CONCURRENTLY` has begun and is not finished.
     Detaching,
     /// Retention has detached it.
     Detached,
 }
 
 impl Partition {
-    /// Whether it ends at this UTC day's beginning or before.
+    /// Returns whether it ends at or before the beginning of this UTC day.
     pub fn is_before(&self, day: Date) -> bool {
         match (self.stops, self.state) {
             (Some(stops), _) => stops <= midnight(day),
-            // A detached table has no bounds any more.
+            // A detached table no longer has bounds.
             (None, State::Detached) => true,
             (None, State::Attached | State::Detaching) => false,
         }
     }
 
-    /// The UTC day that it is for, if it is for exactly one.
+    /// Returns the UTC day that it covers, if it covers exactly one.
     pub fn day(&self) -> Option<Date> {
         match (self.starts, self.stops) {
             (Some(starts), Some(stops)) => {
@@ -134,7 +134,7 @@ impl Partition {
         }
     }
 
-    /// What it takes, in words: a day, two times, or all the rest.
+    /// Describes its range: a day, two times, or all the rest.
     pub fn describe(&self) -> String {
         if self.is_default {
             return "DEFAULT: whatever no other takes".to_owned();
@@ -147,7 +147,7 @@ impl Partition {
         format!("{} to {}", end(self.starts), end(self.stops))
     }
 
-    /// What is to be done about it by hand, in one line: what was found, and the remedy.
+    /// Returns a problem that has to be fixed by hand, and the remedy, each in one line.
     pub fn trouble(&self, parent: &str) -> Option<(String, String)> {
         let Partition { name, table, .. } = self;
         if self.is_default {
@@ -166,16 +166,16 @@ impl Partition {
     }
 }
 
-/// The beginning of a UTC day.
+/// Returns the beginning of a UTC day.
 fn midnight(day: Date) -> Timestamp {
     let micros = day.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond());
     Timestamp::from_unix_micros(micros)
 }
 
-/// All partitions, oldest first, and what retention has detached.
+/// Returns all partitions, oldest first, and the tables that retention has detached.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; 42P01 before the migration.
+/// When a statement fails or the connection is lost; 42P01 before the migration.
 pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
     let rows =
         client.query_typed(include_str!("../../sql/statements/partitions.sql"), &[(&series.parent, Type::TEXT)])?;
@@ -200,7 +200,7 @@ pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
     Ok(partitions.collect())
 }
 
-/// The parts of a UTC day that no partition is for, but a DEFAULT one.
+/// Returns the parts of a UTC day that no partition covers, other than a DEFAULT one.
 pub fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)> {
     let Ok(next) = day.tomorrow() else { return Vec::new() };
     let (mut from, end) = (midnight(day), midnight(next));
@@ -229,7 +229,7 @@ pub fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)>
     holes
 }
 
-/// Makes the partition of a day of `route_events` if there is none. Whether it made one.
+/// Creates the partition of a day of `route_events` if there is none. Returns whether it created one.
 ///
 /// # Errors
 /// As [`fill`].
@@ -237,7 +237,7 @@ pub fn ensure(client: &mut Client, day: Date) -> Result<bool> {
     ensure_in(client, &EVENTS, day)
 }
 
-/// Makes the partition of a day if there is none. Whether it made one.
+/// Creates the partition of a day if there is none. Returns whether it created one.
 ///
 /// # Errors
 /// As [`fill`].
@@ -245,11 +245,12 @@ pub fn ensure_in(client: &mut Client, series: &Series, day: Date) -> Result<bool
     Ok(!fill(client, series, day)?.is_empty())
 }
 
-/// Makes partitions for the parts of a day that have none: one for a whole day, smaller ones beside what somebody else made
-/// with other bounds. Returns their names. Where the parent is not partitioned, or by an extension, nothing is to be made.
+/// Creates partitions for the parts of a day that have none: one for a whole day, or smaller ones beside partitions
+/// that someone else created with other bounds. Returns their names; none if the parent is not partitioned, or is
+/// partitioned by an extension.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; 55P03 when the lock was not to be had in time.
+/// When a statement fails or the connection is lost; 55P03 if the lock was not granted in time.
 pub fn fill(client: &mut Client, series: &Series, day: Date) -> Result<Vec<String>> {
     if !is_partitioned(client, series)? {
         return Ok(Vec::new());
@@ -273,7 +274,7 @@ fn is_partitioned(client: &mut Client, series: &Series) -> Result<bool> {
     Ok(client.query_typed_one(kind, &[(&series.parent, Type::TEXT)])?.get(0))
 }
 
-/// This name, or with a number behind it where a table has it: a detached partition is somebody's.
+/// Returns this name, or the name with a number appended if a table has it: a detached partition belongs to someone.
 fn free_name(client: &mut Client, name: &str) -> Result<String> {
     const TRIES: usize = 100;
     let names = (1..TRIES).map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") });
@@ -294,27 +295,28 @@ fn create(client: &mut Client, series: &Series, (from, to): (Timestamp, Timestam
     for (suffix, columns) in *indexes {
         transaction.batch_execute(&format!("CREATE INDEX idx_{name}_{suffix} ON {name} ({columns})"))?;
     }
-    // With their zone: bounds without one are read in the session's.
+    // With the time zone: bounds without one are read in the session's.
     transaction.batch_execute(&format!(
         "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
     ))?;
     Ok(transaction.commit()?)
 }
 
-/// What retention did.
+/// The result of [`retire`].
 #[derive(Debug, Default)]
 pub struct Retired {
-    /// Names of the partitions that went.
+    /// The names of the dropped partitions.
     pub dropped: Vec<String>,
-    /// Names of those that are due and still here, with the reason.
+    /// The names of partitions that are due but still exist, with the reason.
     pub waiting: Vec<(String, String)>,
 }
 
-/// Drops the partitions that end before `oldest`, those that an interrupted run of ours left half detached or detached included.
-/// A table that somebody else detached is theirs.
+/// Drops the partitions that end before `oldest`, including those that an interrupted run of ours left half detached or
+/// detached. A table that someone else detached is left alone.
 ///
 /// # Errors
-/// Whatever PostgreSQL says while it lists them; what it says about a single one is in [`Retired::waiting`].
+/// When listing the partitions fails or the connection is lost; the error of a single partition is in
+/// [`Retired::waiting`].
 pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Retired> {
     let mut retired = Retired::default();
     if !is_partitioned(client, series)? {
@@ -322,7 +324,7 @@ pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Reti
     }
     forget_marks(client)?;
     let partitions = list(client, series)?;
-    // Neither a DEFAULT partition nor one that is half detached lets another one be detached without a lock on all.
+    // While a DEFAULT partition or a half-detached one exists, another one can be detached only under a lock on all.
     let is_alone = |partition: &Partition| partition.is_default || partition.state == State::Detaching;
     for partition in partitions.iter().filter(|partition| partition.is_before(oldest)) {
         let others = partitions.iter().any(|other| other.oid != partition.oid && is_alone(other));
@@ -339,7 +341,8 @@ pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Reti
     Ok(retired)
 }
 
-/// Marks that mean nothing: of tables that are gone or renamed, and of partitions that were not detached after all.
+/// Deletes marks without meaning: of tables that are gone or renamed, and of partitions that were not detached after
+/// all.
 fn forget_marks(client: &mut Client) -> Result<()> {
     Ok(client.batch_execute(
         "DELETE FROM detached_partitions d
@@ -367,7 +370,7 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
     }
     match partition.state {
         State::Attached if has_others => {
-            // A short lock on all of them, with its mark in the same transaction.
+            // A short lock on all partitions, with the mark in the same transaction.
             let mut transaction = client.transaction()?;
             transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
             mark(&mut transaction, partition)?;
@@ -380,7 +383,7 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
             transaction.commit()?;
             let detach = format!("ALTER TABLE {parent} DETACH PARTITION {table} CONCURRENTLY");
             if let Err(error) = detach_within(client, &detach) {
-                // What was not even begun is not ours to drop when somebody else detaches it.
+                // If detaching did not even begin, the table is not ours to drop when someone else detaches it.
                 if !client.is_closed() {
                     forget_marks(client)?;
                 }
@@ -411,7 +414,7 @@ fn mark(transaction: &mut Transaction<'_>, partition: &Partition) -> Result<()> 
     Ok(())
 }
 
-/// Neither form is allowed inside a transaction.
+/// Runs a DETACH with its own lock timeout. Neither form is allowed inside a transaction.
 fn detach_within(client: &mut Client, statement: &str) -> Result<()> {
     client.batch_execute(&format!("SET lock_timeout = '{DETACH_TIMEOUT}'"))?;
     let detached = client.batch_execute(statement);
@@ -465,7 +468,7 @@ mod tests {
         check(&[], &[(0, 24)]);
         check(&[partition(0, 24)], &[]);
         check(&[partition(-480, 240)], &[]);
-        // In local time, an hour ahead of UTC: yesterday's and today's.
+        // In local time, an hour ahead of UTC: yesterday's and today's partition.
         check(&[partition(-25, -1), partition(-1, 23)], &[(23, 24)]);
         check(&[partition(23, 47), partition(2, 5), partition(-25, -1)], &[(0, 2), (5, 23)]);
         check(&[Partition { is_default: true, starts: None, stops: None, ..partition(0, 24) }], &[(0, 24)]);

@@ -1,4 +1,4 @@
-//! `peers` and `peer_statistics`: the peers of each router, and what routers count of them.
+//! `peers` and `peer_statistics`: the peers of each router, and the statistics that routers report about them.
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
@@ -7,26 +7,26 @@ use super::error::Result;
 use super::record::{PeerName, PeerRecord, PeerState, StatisticRecord, cut_reason};
 use crate::model::{RouterId, Timestamp};
 
-/// What Peer Ups and Peer Downs said of one peer, in short.
+/// The Peer Ups and Peer Downs of one peer, summarized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerChange {
-    /// What was said last of each.
+    /// The latest value of each field.
     record: PeerRecord,
-    /// The state that was said first.
+    /// The first state reported.
     first: PeerState,
-    /// How often it went from up to down since.
+    /// The number of changes from up to down since.
     flaps: i64,
-    /// Whether it was in more than one state.
+    /// True if more than one state was reported.
     has_changed: bool,
 }
 
 impl PeerChange {
-    /// This was said.
+    /// Begins with one report.
     pub fn new(record: PeerRecord) -> PeerChange {
         PeerChange { first: record.state, record, flaps: 0, has_changed: false }
     }
 
-    /// And then this.
+    /// Adds the next report; fields that it leaves out keep their values.
     pub fn then(&mut self, next: PeerRecord) {
         self.flaps += i64::from(self.record.state == PeerState::Up && next.state == PeerState::Down);
         self.has_changed |= self.record.state != next.state;
@@ -43,10 +43,10 @@ impl PeerChange {
     }
 }
 
-/// Stores what was said of peers, each once.
+/// Stores the changes of peers, each peer once.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     all: impl Iterator<Item = (&'a RouterId, &'a PeerChange)>,
@@ -102,10 +102,10 @@ pub fn upsert<'a>(
     Ok(())
 }
 
-/// Nobody tells of the router's peers any more: monitoring ended, or the router did not come back.
+/// Sets all peers of a router to `unknown`: monitoring ended, or the router did not come back.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn forget(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
     transaction.execute_typed(
         "UPDATE peers SET state = 'unknown', since = now() WHERE router_id = $1 AND state <> 'unknown'",
@@ -114,10 +114,10 @@ pub fn forget(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()
     Ok(())
 }
 
-/// These peers of a router that is `collector`'s have lost their session, and no other one speaks of them.
+/// Sets these peers to `unknown`, if the router is `collector`'s: their session is lost, and no other one reports them.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn forget_these(client: &mut Client, collector: &str, router: &RouterId, peers: &[PeerName]) -> Result<()> {
     let mut transaction = client.transaction()?;
     let is_ours = transaction.query_typed_opt(
@@ -130,10 +130,10 @@ pub fn forget_these(client: &mut Client, collector: &str, router: &RouterId, pee
     Ok(transaction.commit()?)
 }
 
-/// Nobody tells of these peers of a router any more.
+/// Sets these peers of a router to `unknown`, because no session reports them any more.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers: &[PeerName]) -> Result<()> {
     let kinds: Vec<&str> = peers.iter().map(|peer| peer.kind.as_str()).collect();
     let distinguishers: Vec<&str> = peers.iter().map(|peer| peer.distinguisher.as_str()).collect();
@@ -155,11 +155,11 @@ pub fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers:
     Ok(())
 }
 
-/// The router's present sessions have had the time to report their peers, and reported none of the others since `began`:
-/// nobody tells of those any more.
+/// Sets the peers not reported since `began` to `unknown`: the router's present sessions have had the time to report
+/// all of theirs.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId, began: Timestamp) -> Result<()> {
     transaction.execute_typed(
         "UPDATE peers SET state = 'unknown', since = now() WHERE router_id = $1 AND state <> 'unknown'
@@ -172,7 +172,7 @@ pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId, b
 /// Stores the latest values of statistics, each key once.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn statistics<'a>(
     transaction: &mut Transaction<'_>,
     all: impl Iterator<Item = (&'a RouterId, &'a StatisticRecord)>,

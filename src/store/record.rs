@@ -1,11 +1,11 @@
-//! Rows of the small tables, as the rest of the program knows them.
+//! Rows of the small tables, in the form that the rest of the program uses.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::model::{Afi, AfiSafi, Asn, Prefix, RibKind, RouterId};
 
-/// A row of `routers`, as far as the session knows it. `None` keeps what is stored.
+/// A row of `routers`, as far as the session knows it. `None` keeps the stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterRecord {
     /// The key.
@@ -33,14 +33,14 @@ pub struct PeerName {
     pub asn: Asn,
 }
 
-/// A row of `table_names`, but for the router.
+/// A row of `table_names`, without the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableNameRecord {
     /// `rib`.
     pub rib: RibKind,
     /// `peer_type`, `distinguisher`, `peer_address`, `peer_asn`.
     pub peer: PeerName,
-    /// `bgp_id`; unspecified where it tells nobody apart.
+    /// `bgp_id`; unspecified if it distinguishes no peers.
     pub bgp_id: Ipv4Addr,
     /// `name`.
     pub name: Arc<str>,
@@ -54,50 +54,50 @@ pub struct TableNameRecord {
     pub unicast: Arc<str>,
 }
 
-/// A row of `peers`. `None` keeps what is stored.
+/// A row of `peers`. `None` keeps the stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRecord {
-    /// The key, but for the router.
+    /// The key, without the router.
     pub name: PeerName,
     /// The peer's BGP identifier.
     pub bgp_id: Option<Ipv4Addr>,
-    /// The router's end.
+    /// The router's address of the BGP session.
     pub local_address: Option<IpAddr>,
     /// The router's port.
     pub local_port: Option<u16>,
     /// The peer's port.
     pub remote_port: Option<u16>,
-    /// Seconds.
+    /// The hold time in seconds.
     pub hold_time: Option<u16>,
-    /// JSON.
+    /// The capabilities as JSON.
     pub capabilities: Option<String>,
-    /// What the router calls it; safe text.
+    /// The router's name for it; safe text.
     pub description: Option<String>,
-    /// Whether it is up.
+    /// Its state.
     pub state: PeerState,
-    /// Why it is down, in words.
+    /// The reason why it is down, in words.
     pub reason: Option<String>,
 }
 
 /// The `state` column of `peers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
-    /// A Peer Up came.
+    /// A Peer Up arrived.
     Up,
-    /// A Peer Down came.
+    /// A Peer Down arrived.
     Down,
 }
 
 /// A row of `peer_statistics`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatisticRecord {
-    /// Whose.
+    /// The peer.
     pub peer: PeerName,
     /// `stat_type`.
     pub type_code: u16,
-    /// IANA number, 0 for all families.
+    /// The address family's IANA number, 0 for all families.
     pub afi: u16,
-    /// IANA number, 0 for all families.
+    /// The subsequent address family's IANA number, 0 for all families.
     pub safi: u8,
     /// The type's name, or its number.
     pub name: String,
@@ -105,7 +105,7 @@ pub struct StatisticRecord {
     pub value: u64,
 }
 
-/// Whose path identifiers a row of `add_path_evidence` is about.
+/// The key of a row of `add_path_evidence`, without the router and the family.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AddPathPlace {
     /// `rib`.
@@ -114,22 +114,22 @@ pub struct AddPathPlace {
     pub is_post_policy: bool,
     /// The peer, or a Loc-RIB with address and AS zero.
     pub peer: PeerName,
-    /// `peer_bgp_id`; zero where it tells nothing apart.
+    /// `peer_bgp_id`; zero if it distinguishes nothing.
     pub bgp_id: Ipv4Addr,
 }
 
 /// A row of `add_path_evidence`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddPathRecord {
-    /// Whose.
+    /// The peer and RIB.
     pub place: AddPathPlace,
-    /// Of which family.
+    /// The family.
     pub family: AfiSafi,
-    /// `is_sent`.
+    /// `is_sent`: the messages carried path identifiers.
     pub is_sent: bool,
-    /// `is_announced`.
+    /// `is_announced`: the capabilities announced them.
     pub is_announced: bool,
-    /// Whether `closed_at` is set.
+    /// True if `closed_at` is set.
     pub is_closed_once: bool,
 }
 
@@ -144,10 +144,11 @@ pub struct StoredRoute {
     pub fingerprint: u64,
 }
 
-/// The longest reason in a row of `session_events`, in octets: one Termination is a row for each of a router's tables.
+/// The longest reason in a row of `session_events`, in octets: one Termination causes a row for each of a router's
+/// tables.
 pub const REASON_MAX: usize = 1000;
 
-/// `reason`, cut to [`REASON_MAX`] octets at a character boundary.
+/// Returns `reason`, cut to [`REASON_MAX`] octets at a character boundary.
 pub fn cut_reason(reason: &str) -> &str {
     let end = (0..=REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
     &reason[..end.unwrap_or(0)]
@@ -156,38 +157,38 @@ pub fn cut_reason(reason: &str) -> &str {
 /// A row of `session_events`: one change of a session, a peer or a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionEvent {
-    /// What happened.
+    /// The kind of the event.
     pub kind: SessionEventKind,
-    /// The `table_name`, where one table is meant.
+    /// The `table_name`, if the event is about one table.
     pub table_name: Option<Arc<str>>,
-    /// The BGP peer, where one is meant; the source address for refused connections.
+    /// The BGP peer, if the event is about one; the source address for refused connections.
     pub peer_address: Option<IpAddr>,
-    /// The family, where one is meant.
+    /// The family, if the event is about one.
     pub afi: Option<Afi>,
-    /// Why, in words; safe text.
+    /// The reason, in words; safe text.
     pub reason: Option<String>,
-    /// How many routes went or came with it.
+    /// The number of routes that were added or removed with it.
     pub routes: Option<i64>,
 }
 
 /// The `kind` column of `session_events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionEventKind {
-    /// A router's session began (its identity is settled).
+    /// A router's session began (the router is identified).
     SessionUp,
-    /// The session that just began writes no history: what changes until the next one begins is in no event.
+    /// The session that just began writes no history: changes until the next one begins are in no event.
     HistoryOff,
     /// A session ended by a Termination message.
     Terminated,
-    /// A session ended without one; its rows are held.
+    /// A session ended without one; its routes are stale.
     SessionLost,
-    /// The collector closed the session: stream out of step, superseded, ownership lost.
+    /// The collector closed the session: stream out of step, session superseded, ownership lost.
     SessionClosed,
-    /// The collector closed the session because what is stored differs from what the router says it has.
+    /// The collector closed the session because stored routes differ from those that the router reports.
     Drift,
-    /// The collector stopped; rows stay.
+    /// The collector stopped; its rows stay.
     CollectorStopped,
-    /// The hold of a table or router ran out; its rows went.
+    /// The stale time of a table or router expired; its rows were deleted.
     StaleExpired,
     /// A Loc-RIB instance or peer came up.
     PeerUp,
@@ -195,22 +196,22 @@ pub enum SessionEventKind {
     PeerDown,
     /// End-of-RIB.
     EndOfRib,
-    /// The quiet fallback purged a table that never sent an End-of-RIB.
+    /// The timeout for a missing End-of-RIB purged a table.
     EorTimeout,
     /// A connection was refused (allow-list, limits, identity conflict).
     Refused,
-    /// A peer's routes before policy, stored for lack of others, went when those after policy came.
+    /// A peer's pre-policy routes, stored for lack of post-policy ones, were deleted when post-policy routes arrived.
     ViewDropped,
     /// Input of a router was lost: the spool was full, or damaged.
     Gap,
-    /// Most sessions vanished at once: holds are stretched.
+    /// Most sessions vanished at once: stale times are extended.
     Isolated,
-    /// A table holds as many routes as it may: new ones are refused.
+    /// A table has as many routes as it may: new ones are rejected.
     TableFull,
 }
 
 impl SessionEventKind {
-    /// The text of the column.
+    /// Returns the text of the column.
     pub fn as_str(self) -> &'static str {
         match self {
             SessionEventKind::SessionUp => "session_up",

@@ -1,4 +1,4 @@
-//! `router_states`: whether a router is connected, where, and what becomes of its routes if not.
+//! `router_states`: whether a router is connected, where, and when its routes expire if it is not.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -12,24 +12,24 @@ use crate::model::Timestamp;
 /// The `state` column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RouterState {
-    /// Connected, all dumps are complete.
+    /// Connected, and all dumps are complete.
     Up,
-    /// Connected, a dump is not complete.
+    /// Connected, and a dump is not complete.
     Dumping,
-    /// Lost, its routes are kept.
+    /// Lost; its routes are kept as stale.
     Stale,
-    /// Lost together with most others.
+    /// Lost together with most others; its routes are kept longer.
     Isolated,
     /// The collector that has its session is not alive.
     NoCollector,
-    /// Another collector has taken the router from the one that it speaks to.
+    /// Another collector has claimed the router from the one that it is connected to.
     Standby,
-    /// No session, and nothing of it is kept.
+    /// No session, and none of its routes are kept.
     Down,
 }
 
 impl RouterState {
-    /// All of them.
+    /// All states.
     pub const ALL: [RouterState; 7] = [
         RouterState::Up,
         RouterState::Dumping,
@@ -40,7 +40,7 @@ impl RouterState {
         RouterState::Down,
     ];
 
-    /// The column's text.
+    /// Returns the column's text.
     pub fn as_str(self) -> &'static str {
         match self {
             RouterState::Up => "up",
@@ -53,28 +53,29 @@ impl RouterState {
         }
     }
 
-    /// Whether the router has a session with a collector that is alive.
+    /// Returns whether the router has a session with a collector that is alive.
     pub fn is_connected(self) -> bool {
         matches!(self, RouterState::Up | RouterState::Dumping)
     }
 }
 
-/// What `router_states` says of one router.
+/// The row of `router_states` for one router.
 #[derive(Clone, Debug)]
 pub struct RouterStanding {
-    /// Whether it is connected.
+    /// Its state.
     pub state: RouterState,
-    /// Start of that state; `None`: nobody knows any more.
+    /// The start of that state; `None` if it is no longer known.
     pub since: Option<Timestamp>,
-    /// The collector that has or had the session, unless that is over.
+    /// The collector that has or had the session, unless the session has ended.
     pub session_collector: Option<String>,
-    /// Address that the session came from.
+    /// The address that the session came from.
     pub source: Option<IpAddr>,
-    /// Why it is in that state.
+    /// The reason for the state.
     pub reason: Option<String>,
-    /// Since when the first of its tables has had no session.
+    /// The time since which the first of its tables has had no session.
     pub stale_since: Option<Timestamp>,
-    /// When its routes go, unless it comes back; `None`: it is connected, has none, or nobody alive would remove them.
+    /// The time at which its routes are deleted unless it comes back; `None` if it is connected, has none, or no live
+    /// collector would delete them.
     pub expires_at: Option<Timestamp>,
 }
 

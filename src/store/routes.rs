@@ -1,4 +1,5 @@
-//! `current_routes`, `adj_rib_in` and `adj_rib_out`: a batch goes by COPY into a staging table and from there by one statement.
+//! `current_routes`, `adj_rib_in` and `adj_rib_out`: a batch is sent by COPY into a staging table and applied from
+//! there by one statement.
 //!
 //! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
 
@@ -13,13 +14,13 @@ use super::statement::on;
 use super::table_columns::TableColumns;
 use crate::model::{Prefix, RibKind, RouterId, Table, View};
 
-/// How much of a COPY is sent at once. Smaller pieces cost a system call each, larger ones gain nothing.
+/// The octets of a COPY that are sent together. Smaller pieces cost a system call each, larger ones gain nothing.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
-/// How long the removal of a whole table may take: a million routes take about a second.
+/// The longest time the removal of a whole table may take: a million routes take about a second.
 const REMOVE_TIMEOUT: &str = "10min";
 
-/// The key of one row of `current_routes`, or of its table's kind of RIB.
+/// The key of one row of `current_routes`, or of the table for its kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteKey<'a> {
     /// The table.
@@ -31,12 +32,12 @@ pub struct RouteKey<'a> {
 }
 
 impl RouteKey<'_> {
-    /// How many fields [`RouteKey::put_fields`] writes.
+    /// Returns the number of fields that [`RouteKey::put_fields`] writes.
     pub fn fields(&self) -> usize {
         RouteKey::table_fields(self.table) + 2
     }
 
-    /// How many of them name the table.
+    /// Returns the number of those that name the table.
     pub(super) fn table_fields(table: &Table) -> usize {
         match table.view.kind() {
             RibKind::LocRib => 3,
@@ -44,8 +45,8 @@ impl RouteKey<'_> {
         }
     }
 
-    /// The fields of a binary COPY: `router_id`, of an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`,
-    /// `prefix`, `path_id`.
+    /// Appends the fields of a binary COPY: `router_id`, for an Adj-RIB `peer_address` and `is_post_policy`,
+    /// `table_name`, `afi`, `prefix`, `path_id`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
         copy_encoding::put_table(out, self.table);
         copy_encoding::put_cidr(out, &self.prefix);
@@ -53,10 +54,10 @@ impl RouteKey<'_> {
     }
 }
 
-/// Makes the staging tables of a new connection.
+/// Creates the staging tables of a new connection.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn prepare(client: &mut Client) -> Result<()> {
     for kind in RibKind::ALL {
         client.batch_execute(&on(kind, include_str!("../../sql/statements/staging.sql")))?;
@@ -64,10 +65,10 @@ pub fn prepare(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Inserts rows that are not there yet, sorted by key: no staging, no search for what is stored.
+/// Inserts rows that are not stored yet, sorted by key, without staging or searching for stored ones.
 ///
 /// # Errors
-/// Whatever PostgreSQL says: 23505 if a row is there after all, and then none was inserted.
+/// When a statement fails or the connection is lost: 23505 if a row is stored after all, and then none was inserted.
 pub fn insert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
@@ -76,19 +77,19 @@ pub fn insert<'a>(
     put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/statements/insert_routes.sql")))?, rows)
 }
 
-/// What [`upsert`] did.
+/// The result of [`upsert`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upserted {
     /// Rows inserted or updated.
     pub written: u64,
-    /// Of them: rows that were not there before.
+    /// The rows among them that were not stored before.
     pub new: u64,
 }
 
 /// Inserts or updates rows, sorted by key and each key once.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; class 22 and 23 if a value is at fault.
+/// When a statement fails or the connection is lost; class 22 and 23 if a value is at fault.
 pub fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
@@ -100,10 +101,10 @@ pub fn upsert<'a>(
     Ok(Upserted { written: count("written"), new: count("new") })
 }
 
-/// Deletes rows by key, sorted. Returns how many were there.
+/// Deletes rows by key, sorted. Returns the number of rows deleted.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn delete<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
@@ -113,10 +114,10 @@ pub fn delete<'a>(
     Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/statements/delete_routes.sql")), &[])?)
 }
 
-/// Deletes rows of one kind of RIB by key, as far as they are older than their table's `session_start_time`.
+/// Deletes rows of one kind of RIB by key, if they are older than their table's `session_start_time`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn delete_stale<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
@@ -153,10 +154,10 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
 /// A table of a router in all its families.
 pub type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
 
-/// Deletes all routes of tables. Returns how many those were of each, in their order.
+/// Deletes all routes of tables. Returns the number of routes of each, in the same order.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
@@ -178,10 +179,10 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
     Ok(removed)
 }
 
-/// Deletes all routes of a router. Returns how many those were.
+/// Deletes all routes of a router. Returns their number.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     let mut removed = 0;
@@ -192,7 +193,7 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
     Ok(removed)
 }
 
-/// A binary COPY FROM STDIN that gathers rows and sends them in large pieces.
+/// A binary COPY FROM STDIN that collects rows and sends them in large pieces.
 pub(super) struct Copy<'a> {
     writer: postgres::CopyInWriter<'a>,
     buffer: Vec<u8>,
@@ -206,7 +207,7 @@ impl<'a> Copy<'a> {
         Ok(Copy { writer, buffer })
     }
 
-    /// The buffer, with a new row of so many fields begun.
+    /// Begins a new row of `fields` fields and returns the buffer.
     pub(super) fn row(&mut self, fields: usize) -> Result<&mut Vec<u8>> {
         if self.buffer.len() >= COPY_CHUNK_BYTES {
             self.send()?;

@@ -20,16 +20,16 @@ pub enum SessionState {
     Dumping,
     /// All dumps are complete.
     Up,
-    /// It was lost, and its routes are kept for a while.
+    /// The session was lost, and its routes are kept as stale for a limited time.
     Stale,
-    /// It was lost together with most others.
+    /// The session was lost together with most others.
     Isolated,
-    /// It is over, and nothing of it is kept.
+    /// The session is over, and none of its routes are kept.
     Ended,
 }
 
 impl SessionState {
-    /// The column's text.
+    /// Returns the column's text.
     pub fn as_str(self) -> &'static str {
         match self {
             SessionState::Dumping => "dumping",
@@ -41,7 +41,7 @@ impl SessionState {
     }
 }
 
-/// What a process says of itself in `collectors`.
+/// The data of a process in `collectors`.
 #[derive(Clone, Debug)]
 pub struct Itself {
     /// Its `COLLECTOR_ID`.
@@ -50,15 +50,15 @@ pub struct Itself {
     pub version: &'static str,
     /// The machine or container that it runs on.
     pub host: Option<String>,
-    /// Its process number there.
+    /// Its process ID there.
     pub process_id: u32,
 }
 
-/// A process begins its work and is alive for `ahead`. Sessions and tables that an earlier process left are
-/// stale from now on: nobody else could say so. Returns the process's `instance`.
+/// Records that a process begins its work and is alive for `ahead`. Marks the sessions and tables that an earlier
+/// process left as stale: no one else could do so. Returns the process's `instance`.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -> Result<String> {
     let collector = process.collector.as_str();
     let mut transaction = client.transaction()?;
@@ -97,11 +97,11 @@ pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -
     Ok(row.get(0))
 }
 
-/// Notes how long `collector` keeps routes of routers that it lost, so that others can say when they go: `stale` alone, and
-/// `mass_loss` where it lost most routers at once.
+/// Stores how long `collector` keeps routes of lost routers, so that others can report when they expire: `stale`
+/// normally, and `mass_loss` if it lost most routers at once.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn note_stale_times(client: &mut Client, collector: &str, stale: Duration, mass_loss: Duration) -> Result<()> {
     let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
     client.execute_typed(
@@ -111,10 +111,10 @@ pub fn note_stale_times(client: &mut Client, collector: &str, stale: Duration, m
     Ok(())
 }
 
-/// The process is alive for another `ahead`. `false`: another process has taken the collector's name.
+/// Extends the process's life by `ahead`. `false` if another process has taken the collector's name.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn heartbeat(client: &mut Client, process: &Itself, instance: &str, ahead: Duration) -> Result<bool> {
     let written = client.execute_typed(
         "INSERT INTO collectors AS c (collector_id, instance, alive_until, started_at, version, host, process_id)
@@ -133,10 +133,10 @@ pub fn heartbeat(client: &mut Client, process: &Itself, instance: &str, ahead: D
     Ok(written > 0)
 }
 
-/// The process ends: nobody has to wait until its time is over.
+/// Records that the process ends, so that no one has to wait until its time is over.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Result<()> {
     client.execute_typed(
         "UPDATE collectors SET alive_until = now() WHERE collector_id = $1 AND instance = $2::text::uuid",
@@ -145,9 +145,9 @@ pub fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Re
     Ok(())
 }
 
-/// A key for a session that begins: a random UUID, made here so that a transaction that is tried again stores one row.
+/// Returns a key for a new session: a random UUID, made here so that a retried transaction stores one row.
 pub fn new_key() -> String {
-    // Each state has keys of its own out of the system's random numbers.
+    // Each `RandomState` has its own keys from the system's random numbers.
     let [high, low] = [(); 2].map(|()| RandomState::new().hash_one(()));
     let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
     format!(
@@ -160,11 +160,11 @@ pub fn new_key() -> String {
     )
 }
 
-/// The session `key` of `router` begins on `collector`; those that were lost before are replaced by it, and so are those
-/// of a collector that had the router before.
+/// Begins the session `key` of `router` on `collector`. It replaces sessions that were lost before, and those of a
+/// collector that owned the router before.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn begin(
     transaction: &mut Transaction<'_>,
     key: &str,
@@ -185,13 +185,13 @@ pub fn begin(
     Ok(())
 }
 
-/// A session, its state, and why it is in it.
+/// A session, its new state, and the reason.
 pub type NewState<'a> = (&'a str, SessionState, Option<&'a str>);
 
-/// Sessions come into other states, each once. One that has ended stays ended.
+/// Sets the states of sessions, each once. One that has ended stays ended.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) -> Result<()> {
     let sessions: Vec<&str> = states.iter().map(|(session, ..)| *session).collect();
     let names: Vec<&str> = states.iter().map(|(_, state, _)| state.as_str()).collect();
@@ -205,10 +205,10 @@ pub fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) ->
     Ok(())
 }
 
-/// Forgets sessions that ended longer than a day ago. Returns how many.
+/// Deletes sessions that ended more than a day ago. Returns their number.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn forget_ended(client: &mut Client) -> Result<u64> {
     Ok(client
         .execute_typed("DELETE FROM bmp_sessions WHERE state = 'ended' AND since < now() - interval '1 day'", &[])?)

@@ -1,7 +1,7 @@
-//! Daily snapshots of `current_routes`, from which `routes_as_of` reads on.
+//! Daily snapshots of `current_routes`, the starting points of `routes_as_of`.
 //!
-//! One table of one router at a time, so that no transaction stays open for long: what happens to a table while its
-//! routes are copied is in the events, which count from some minutes before a snapshot on.
+//! Each transaction copies one table of one router, so that none stays open for long: changes to a table while its
+//! routes are copied are in the events, which count from some minutes before a snapshot on.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use postgres::types::Type;
 use super::error::Result;
 use crate::model::RouterId;
 
-/// The tables that have no snapshot of this day yet.
+/// Returns the tables that have no snapshot of this day yet.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn due(client: &mut Client, day: Date) -> Result<Vec<(RouterId, Arc<str>)>> {
     let rows = client.query_typed(
         "SELECT DISTINCT r.router_id, r.table_name FROM rib_sync_status r
@@ -27,10 +27,10 @@ pub fn due(client: &mut Client, day: Date) -> Result<Vec<(RouterId, Arc<str>)>> 
     Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get::<_, &str>(1).into())).collect())
 }
 
-/// Copies the routes of one table into the partition of the day. Returns how many.
+/// Copies the routes of one table into the partition of the day. Returns their number.
 ///
 /// # Errors
-/// Whatever PostgreSQL says: 23514 without the partition.
+/// When a statement fails or the connection is lost: 23514 if the partition is missing.
 pub fn take(client: &mut Client, day: Date, router: &RouterId, table_name: &str) -> Result<u64> {
     let (day, router) = (day.to_string(), router.as_str());
     let key = [(&day as _, Type::TEXT), (&router as _, Type::TEXT), (&table_name as _, Type::TEXT)];
@@ -47,10 +47,11 @@ pub fn take(client: &mut Client, day: Date, router: &RouterId, table_name: &str)
     Ok(routes)
 }
 
-/// Forgets that there were snapshots before `oldest`; their routes go with their partitions. Returns how many.
+/// Deletes the records of snapshots before `oldest`; their routes are dropped with their partitions. Returns the number
+/// of records.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn forget(client: &mut Client, oldest: Date) -> Result<u64> {
     Ok(client
         .execute_typed("DELETE FROM snapshots WHERE day < $1::text::date", &[(&oldest.to_string(), Type::TEXT)])?)

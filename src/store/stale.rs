@@ -1,7 +1,8 @@
-//! Tables that no session speaks of any more: what is stale for longer than it may be goes.
+//! Removal of tables that no session reports any more, after they have been stale for too long.
 //!
-//! A table is stale since `stale_since` of its status row. Whoever begins it again has to wait for the row, which is locked
-//! here while its routes go; so the session then loads what is left, and nothing it says is removed.
+//! A table is stale since `stale_since` of its status row. That row is locked here while its routes are deleted, and a
+//! session that begins the table again waits for it; so the session then loads the remaining routes, and none that it
+//! announces is deleted.
 
 use std::time::Duration;
 
@@ -14,26 +15,26 @@ use super::statement::on;
 use super::{peers, routes, sync};
 use crate::model::{AdjRibKey, Policy, RibKind, RouterId, View};
 
-/// So many tables go in one transaction at most.
+/// The number of tables that one transaction deletes at most.
 const CHUNK: i64 = 200;
 
-/// What went of one router.
+/// The result of [`expire`] for one router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
-    /// How many tables.
+    /// The number of tables deleted.
     pub tables: u64,
-    /// How many routes.
+    /// The number of routes deleted.
     pub routes: u64,
-    /// Whether that was all that was stored of it, and it has no session.
+    /// True if nothing else of the router was stored and it has no session.
     pub is_whole: bool,
-    /// Whether there may be more.
+    /// True if there may be more to delete.
     pub is_more: bool,
 }
 
-/// The routers of `collector` with a table or a session that has been stale for at least `stale_time`.
+/// Returns the routers of `collector` with a table or a session that has been stale for at least `stale_time`.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn due(client: &mut Client, collector: &str, stale_time: Duration) -> Result<Vec<RouterId>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/stale_routers.sql"),
@@ -42,14 +43,14 @@ pub fn due(client: &mut Client, collector: &str, stale_time: Duration) -> Result
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }
 
-/// Removes what has been stale for at least `stale_time` of a router that is `collector`'s: everything at once where that is all
-/// there is and the router has no session, else some of the tables.
+/// Deletes the tables of a router of `collector` that have been stale for at least `stale_time`: all at once if there
+/// are no others and the router has no session, otherwise some of them.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_time: Duration) -> Result<Expired> {
     let mut transaction = client.transaction()?;
-    // A session that begins waits for this lock; writers of a session that lives take it as well, for a moment.
+    // A session that begins waits for this lock; writers of a live session take it as well, briefly.
     let is_ours = transaction.query_typed_opt(
         "SELECT FROM router_owner WHERE router_id = $1 AND collector_id = $2 FOR UPDATE",
         &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
@@ -78,7 +79,7 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_tim
     Ok(expired)
 }
 
-/// The tables of a router with a session, or of one that waits for other tables still.
+/// Expires some tables of a router that has a session, or other tables that are not due yet.
 fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_time: Duration) -> Result<Expired> {
     let mut expired = Expired::default();
     for kind in RibKind::ALL {
@@ -134,7 +135,7 @@ fn event(table: Option<&str>, view: Option<View>, reason: &str, routes: u64) -> 
     }
 }
 
-/// Nothing is kept of the sessions that were lost so long ago.
+/// Ends the sessions that were lost at least `stale_time` ago.
 fn end_sessions(
     transaction: &mut Transaction<'_>,
     collector: &str,

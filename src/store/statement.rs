@@ -1,14 +1,14 @@
-//! One text for each statement, whichever kind of RIB it is for.
+//! One text for each statement, for every kind of RIB.
 //!
-//! Statements are written for the Loc-RIB, as plain SQL. What those of an Adj-RIB have more stands in comments that
-//! begin with `/*adj`: for them the comment becomes code, and the tables get their names.
+//! Statements are written for the Loc-RIB, as plain SQL. The additional parts for an Adj-RIB are in comments that begin
+//! with `/*adj`: for an Adj-RIB these comments become code, and the tables are renamed.
 
 use crate::model::RibKind;
 
-/// What begins the part of a statement that is for Adj-RIBs alone; `*/` ends it.
+/// The start of a part of a statement that is for Adj-RIBs only; `*/` ends it.
 const ADJ_RIB_PART: &str = "/*adj ";
 
-/// `statement`, which is written for `current_routes` and `rib_sync_status`, for the tables of `kind`.
+/// Returns `statement`, written for `current_routes` and `rib_sync_status`, for the tables of `kind`.
 pub(super) fn on(kind: RibKind, statement: &str) -> String {
     let (routes, staged) = match kind {
         RibKind::LocRib => return statement.to_owned(),

@@ -1,4 +1,4 @@
-//! What the `status` command shows.
+//! The data that the `status` command shows.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,15 +19,15 @@ use crate::model::{Afi, Timestamp};
 /// The state of the whole database.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// The database's clock, to which all times here compare.
+    /// The database's clock, the reference for all times here.
     pub now: Timestamp,
-    /// All routers: by address, then those whose identifier is none.
+    /// All routers: by address, then those whose identifier is not an address.
     pub routers: Vec<RouterStatus>,
-    /// The Adj-RIBs of each router, all peers together, routers in the same order.
+    /// The Adj-RIBs of each router, all peers together, in the order of `routers`.
     pub adj_ribs: Vec<AdjRibStatus>,
     /// The days of history, oldest first.
     pub partitions: Vec<Partition>,
-    /// Sources refused within the last week, the latest first, 100 at most.
+    /// Sources refused within the last week, the latest first, at most 100.
     pub refused: Vec<RefusedSource>,
     /// Routers whose collector is not alive.
     pub without_collector: Vec<Orphans>,
@@ -46,15 +46,15 @@ pub struct RouterStatus {
     pub as_number: Option<i64>,
     /// sysDescr.
     pub description: Option<String>,
-    /// When it was first observed.
+    /// The time at which it was first seen.
     pub first_seen: Timestamp,
-    /// When its latest session began.
+    /// The start of its latest session.
     pub last_seen: Timestamp,
-    /// The collector that took it last.
+    /// The collector that claimed it last.
     pub collector_id: Option<String>,
-    /// Whether it is connected.
+    /// Its state and the reason for it.
     pub standing: RouterStanding,
-    /// Its tables, by name and family. None: its sessions ended and its holds are over.
+    /// Its tables, by name and family. Empty if its sessions ended and its stale times are over.
     pub tables: Vec<TableStatus>,
 }
 
@@ -65,25 +65,25 @@ pub struct TableStatus {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// Rows in `current_routes`, counted now.
+    /// The number of rows in `current_routes`, counted now.
     pub routes: i64,
-    /// Whether this session has sent its End-of-RIB.
+    /// True if this session has sent its End-of-RIB.
     pub eor_seen: bool,
-    /// When it did.
+    /// The time of that End-of-RIB.
     pub eor_time: Option<Timestamp>,
-    /// When its dump counted as complete, by End-of-RIB or by quiet.
+    /// The time at which its dump counted as complete, by End-of-RIB or by silence.
     pub synced_at: Option<Timestamp>,
-    /// Since when no session speaks of it.
+    /// The time since which no session reports it.
     pub stale_since: Option<Timestamp>,
-    /// When the current dump began.
+    /// The start of the current dump.
     pub session_start_time: Option<Timestamp>,
-    /// When `current_routes` last took a message.
+    /// The time of the latest message for `current_routes`.
     pub last_parsed_msg_time: Option<Timestamp>,
-    /// When `route_events` last took a message.
+    /// The time of the latest message for `route_events`.
     pub last_raw_msg_time: Option<Timestamp>,
 }
 
-/// One view of a router's peers, one table and family of it, over all of them.
+/// One view, table and family of a router, over all its peers.
 #[derive(Clone, Debug)]
 pub struct AdjRibStatus {
     /// `router_id`.
@@ -94,64 +94,64 @@ pub struct AdjRibStatus {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// How many peers have it.
+    /// The number of peers that have it.
     pub peers: i64,
-    /// Of how many the session has sent the End-of-RIB.
+    /// The number of those whose dump counts as complete, by End-of-RIB or by silence.
     pub synchronized: i64,
-    /// Rows, counted now.
+    /// The number of rows, counted now.
     pub routes: i64,
-    /// When it last took a message.
+    /// The time of its latest message.
     pub last_parsed_msg_time: Option<Timestamp>,
 }
 
-/// Someone who is not let in.
+/// A source whose connections were refused.
 #[derive(Clone, Debug)]
 pub struct RefusedSource {
-    /// From where.
+    /// Its address.
     pub address: IpAddr,
-    /// How often within the last week.
+    /// The number of refusals within the last week.
     pub times: i64,
-    /// When last.
+    /// The time of the latest one.
     pub last_time: Timestamp,
-    /// Why, the last time.
+    /// The reason for the latest one.
     pub reason: Option<String>,
 }
 
 /// One BMP session.
 #[derive(Clone, Debug)]
 pub struct SessionStatus {
-    /// The collector that has or had it.
+    /// The collector that has or had the session.
     pub collector_id: String,
-    /// Address that the router connected from.
+    /// The address that the router connected from.
     pub source: Option<IpAddr>,
     /// As in `bmp_sessions`, or `no collector`.
     pub state: String,
-    /// Start of that state.
+    /// The start of that state.
     pub since: Timestamp,
-    /// Why.
+    /// The reason for that state.
     pub reason: Option<String>,
 }
 
-/// One router in full.
+/// One router in detail.
 #[derive(Clone, Debug)]
 pub struct RouterDetail {
-    /// What stands in the list of all.
+    /// The same as in the list of all routers.
     pub router: RouterStatus,
     /// Its Adj-RIBs, all peers together.
     pub adj_ribs: Vec<AdjRibStatus>,
-    /// Its sessions, the latest first, [`DETAILS_MAX`] at most.
+    /// Its sessions, the latest first, at most [`DETAILS_MAX`].
     pub sessions: Vec<SessionStatus>,
-    /// Its peers, those that are down first, [`DETAILS_MAX`] at most.
+    /// Its peers, those that are down first, at most [`DETAILS_MAX`].
     pub peers: Vec<PeerRow>,
 }
 
-/// So many sessions and peers of a router are read.
+/// The number of sessions and of peers of a router that are read at most.
 pub const DETAILS_MAX: i64 = 10_000;
 
-/// Reads all of it.
+/// Reads the whole state.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn read(client: &mut Client) -> Result<Status> {
     let now = clock(client)?;
     let mut routers = routers(client, None)?;
@@ -163,10 +163,11 @@ pub fn read(client: &mut Client) -> Result<Status> {
     Ok(Status { now, routers, adj_ribs, partitions, refused, without_collector })
 }
 
-/// All routers without their tables, and those that are not connected with them.
+/// Returns the time of the database's clock, all routers without their tables, and those that are not connected with
+/// theirs.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, Vec<RouterStatus>)> {
     let now = clock(client)?;
     let all = routers(client, None)?;
@@ -177,10 +178,11 @@ pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, V
     Ok((now, all, down))
 }
 
-/// Everything about the routers that are called `name`: an identifier, a name or an address. Several routers may have one name.
+/// Reads the details of the routers called `name`: an identifier, a name or an address. Several routers may have the
+/// same name.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
     let now = clock(client)?;
     let address: Option<IpAddr> = name.parse().ok();
@@ -203,7 +205,7 @@ pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<Rou
     Ok((now, details.collect::<Result<_>>()?))
 }
 
-/// Addresses as numbers, IPv4 first, before what is no address.
+/// Returns a sort key: addresses as numbers, IPv4 first, before identifiers that are not addresses.
 fn as_address(router_id: &str) -> (bool, Option<IpAddr>, &str) {
     let address = router_id.parse().ok();
     (address.is_none(), address, router_id)
@@ -225,7 +227,7 @@ fn add_tables(client: &mut Client, routers: &mut [RouterStatus], named: Option<&
         tables.entry(row.get("router_id")).or_default().push(read_table(row)?);
     }
     for router in routers {
-        // A table of a router that was removed from routers by hand has no place here.
+        // Tables of a router that was deleted from routers by hand are left out.
         router.tables = tables.remove(router.router_id.as_str()).unwrap_or_default();
     }
     Ok(())
@@ -239,10 +241,10 @@ fn adj_ribs(client: &mut Client, named: Option<&[String]>) -> Result<Vec<AdjRibS
     Ok(adj_ribs)
 }
 
-/// At most `limit` of the latest BMP sessions of a router, those that last first.
+/// Returns at most `limit` of the latest BMP sessions of a router, those that are not over first.
 ///
 /// # Errors
-/// When the database does not answer in time.
+/// When the query fails or takes too long, or the connection is lost.
 pub fn sessions(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<SessionStatus>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/status_sessions.sql"),
@@ -260,18 +262,18 @@ pub fn sessions(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<
     sessions.collect()
 }
 
-/// The partitions of history, oldest first.
+/// Returns the partitions of history, oldest first.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn partitions(client: &mut Client) -> Result<Vec<Partition>> {
     partitions::list(client, &EVENTS)
 }
 
-/// Sources refused within the last week, the latest first, 100 at most.
+/// Returns the sources refused within the last week, the latest first, at most 100.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn refused(client: &mut Client) -> Result<Vec<RefusedSource>> {
     client.query_typed(include_str!("../../sql/statements/status_refused.sql"), &[])?.iter().map(read_refused).collect()
 }

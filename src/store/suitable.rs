@@ -1,4 +1,4 @@
-//! Whether the collector can work on this database and through this way to it: what no waiting would change.
+//! Checks that the collector can work on this database and through this way to it; waiting would not change the answer.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,22 +7,23 @@ use postgres::Client;
 
 use super::error::{Error, Result};
 
-/// Which server process answers, told apart from every other one that has ever had its number.
+/// The query for the server process that answers, distinguished from every other one that has ever had its number.
 const WHO_ANSWERS: &str = "SELECT pid || ' ' || backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 
-/// How often two connections ask in turn. Where others use the pool at the same time, it takes some turns to meet.
+/// The number of turns in which two connections ask alternately. If others use the pool at the same time, it takes some
+/// turns for the two to meet.
 const TURNS: usize = 4;
 
 /// The URLs whose connections are known to keep one server process.
 static PROVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Refuses a pooler that gives each transaction or statement a server process of its choice: settings, locks and temporary
-/// tables of ours would be others', and theirs ours. Asked once in a process and before anything is set; `another` makes a
-/// second connection by the same way.
+/// Rejects a pooler that gives each transaction or statement a server process of its choice: our settings, locks and
+/// temporary tables would reach others, and theirs would reach us. Runs once per URL in a process and before anything
+/// is set; `another` opens a second connection in the same way.
 ///
 /// # Errors
-/// [`Error::Unsuitable`], and whatever PostgreSQL says to the first connection. A second one that is not to be had proves
-/// nothing.
+/// [`Error::Unsuitable`], or when a statement on the first connection fails or that connection is lost. A second
+/// connection that cannot be opened proves nothing.
 pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce() -> Result<Client>) -> Result<()> {
     if PROVEN.lock().unwrap_or_else(PoisonError::into_inner).contains(url) {
         return Ok(());
@@ -34,7 +35,7 @@ pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce
     match another() {
         Ok(mut second) => {
             for _ in 0..TURNS {
-                // An error is of the pool's making as well: it may have no server process to spare.
+                // The pool may cause an error as well: it may have no server process to spare.
                 let Ok(theirs) = who_answers(&mut second) else { break };
                 if theirs == mine || who_answers(first)? != mine {
                     return Err(pooled());
@@ -48,7 +49,7 @@ pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce
 }
 
 fn who_answers(client: &mut Client) -> Result<String> {
-    // As text and in one message: a pooler may refuse prepared statements.
+    // As text and in one message: a pooler may reject prepared statements.
     let answers = client.simple_query(WHO_ANSWERS)?;
     let row = answers.iter().find_map(|message| match message {
         postgres::SimpleQueryMessage::Row(row) => row.get(0),
@@ -64,10 +65,11 @@ fn pooled() -> Error {
     }
 }
 
-/// Refuses a database whose encoding cannot hold what routers send. SQL_ASCII takes any octets, and gets UTF-8.
+/// Rejects a database whose encoding cannot represent what routers send. SQL_ASCII accepts any octets, and receives
+/// UTF-8.
 ///
 /// # Errors
-/// [`Error::Unsuitable`], and whatever PostgreSQL says.
+/// [`Error::Unsuitable`], or when a statement fails or the connection is lost.
 pub fn check_encoding(client: &mut Client) -> Result<()> {
     let encoding: String = client.query_typed_one("SELECT current_setting('server_encoding')", &[])?.get(0);
     match is_encoding_suitable(&encoding) {
@@ -79,16 +81,17 @@ pub fn check_encoding(client: &mut Client) -> Result<()> {
     }
 }
 
-/// Whether text from the wire fits in a database of this encoding.
+/// Returns whether a database of this encoding can store text from the wire.
 pub fn is_encoding_suitable(encoding: &str) -> bool {
     matches!(encoding, "UTF8" | "SQL_ASCII")
 }
 
-/// What to do about another encoding: it cannot be changed.
+/// The remedy for another encoding, which cannot be changed.
 pub const ENCODING_REMEDY: &str = "make another database, CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name it in \
                                    RIB_INGESTER_DATABASE_URL";
 
-/// What psql makes statements of that give a role all tables of a schema, after a restore by somebody else.
+/// Returns a query from whose rows psql makes statements that give a role all tables of a schema, after a restore by
+/// someone else.
 pub fn take_ownership(schema: &str, role: &str) -> String {
     format!(
         "SELECT format('ALTER TABLE %I.%I OWNER TO %I', '{schema}', relname, '{role}') FROM pg_class WHERE relnamespace = \

@@ -1,4 +1,5 @@
-//! `rib_sync_status`, its like for the Adj-RIBs, and `session_events`: how far each table is, and what happened to it.
+//! `rib_sync_status`, its counterparts for the Adj-RIBs, and `session_events`: how far each table is synchronized, and
+//! its events.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,31 +18,31 @@ use super::table_columns::TableColumns;
 use super::table_names;
 use crate::model::{AdjRibKey, Afi, Policy, RibKind, RouterId, Table, TableKey, Timestamp, View};
 
-/// How long counting one table may take, whatever a writer's other statements may.
+/// The longest time counting one table may take, independent of the limit for a writer's other statements.
 const COUNT_TIMEOUT: &str = "10min";
 
-/// Dumps of tables begin, each table once. Has to be committed before the first route of a dump, because the purge compares
-/// `updated_at` with this transaction's `now()`.
+/// Begins the dumps of tables, each table once. Must be committed before the first route of a dump, because the purge
+/// compares `updated_at` with this transaction's `now()`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
     on_tables(transaction, include_str!("../../sql/statements/sync_start.sql"), tables)
 }
 
-/// End-of-RIB was seen of tables, each table once. Routers send it more than once: the first one of a dump is the time that
-/// stays.
+/// Records the End-of-RIB of tables, each table once. Routers send it more than once: the time of the first one of a
+/// dump is kept.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn end_of_rib(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
     on_tables(transaction, include_str!("../../sql/statements/sync_end_of_rib.sql"), tables)
 }
 
-/// How many routes of each table are stored, in their order.
+/// Returns the number of stored routes of each table, in the same order.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{COUNT_TIMEOUT}'"))?;
     transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
@@ -61,18 +62,18 @@ pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec
     Ok(counts)
 }
 
-/// The tables had messages in this batch: `last_parsed_msg_time`.
+/// Records that the tables had messages in this batch: `last_parsed_msg_time`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn seen(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
     on_tables(transaction, include_str!("../../sql/statements/tables_seen.sql"), tables)
 }
 
-/// The history of the tables had messages in this batch: `last_raw_msg_time`, where the table is still there.
+/// Records that the history of the tables had messages in this batch: `last_raw_msg_time`, if the table still exists.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
     on_tables(transaction, include_str!("../../sql/statements/tables_seen_raw.sql"), tables)
 }
@@ -80,7 +81,7 @@ pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<
 fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) -> Result<()> {
     for kind in RibKind::ALL {
         let mut of_kind: Vec<&Table> = tables.iter().copied().filter(|table| table.view.kind() == kind).collect();
-        // No statement may meet a row twice. Who the peer says it is, is no part of a key.
+        // No statement may meet a row twice. The peer's AS and BGP identifier are not part of a key.
         let key = |table: &Table| (table.view, table.router.clone(), Arc::clone(&table.name), table.afi);
         of_kind.sort_by_cached_key(|table| key(table));
         of_kind.dedup_by(|a, b| key(a) == key(b));
@@ -91,18 +92,18 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
     Ok(())
 }
 
-/// Dumps of tables count as complete though no End-of-RIB came.
+/// Records that dumps of tables count as complete although no End-of-RIB arrived.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn complete(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
     on_tables(transaction, include_str!("../../sql/statements/sync_complete.sql"), tables)
 }
 
-/// The sessions of these tables ended without saying so: they are stale, their rows stay.
+/// Marks these tables as stale, because their sessions ended without a Termination: their rows stay.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &TableKey)]) -> Result<()> {
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, table)| table.view.kind() == kind).copied().collect();
@@ -114,10 +115,10 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &Tabl
     Ok(())
 }
 
-/// No table of the router has a session. Their `eor_seen` stays: nothing was lost that is known of.
+/// Marks all tables of the router as stale. Their `eor_seen` stays: nothing is known to be lost.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
     let sql = "UPDATE rib_sync_status SET stale_since = now(), synced_at = NULL, updated_at = now()
                WHERE router_id = $1 AND stale_since IS NULL";
@@ -127,11 +128,11 @@ pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> R
     Ok(())
 }
 
-/// Whether a table has been stale for at least `stale_time` in all its families. Who begins it has to wait until the transaction
-/// ends.
+/// Returns whether a table has been stale for at least `stale_time` in all its families. A session that begins it has
+/// to wait until the transaction ends.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, stale_time: Duration) -> Result<bool> {
     let (router, view, name) = table;
     let peer = view.peer();
@@ -148,10 +149,10 @@ pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, stal
     Ok(!rows.is_empty() && rows.iter().all(|row| row.get(0)))
 }
 
-/// Tables went down: their rows go, in all their families. Returns how many.
+/// Deletes the status rows of tables that went down, in all their families. Returns their number.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<u64> {
     let mut removed = 0;
     for kind in RibKind::ALL {
@@ -166,10 +167,10 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
     Ok(removed)
 }
 
-/// The router is not expected any more: the rows of all its tables go. Returns how many.
+/// Deletes the status rows of all tables of a router that is no longer expected. Returns their number.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     let mut removed = 0;
     for kind in RibKind::ALL {
@@ -179,7 +180,7 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
     Ok(removed)
 }
 
-/// The tables of one router that are stored and that no session has begun.
+/// Returns the tables of one router that are stored and that no session has begun.
 pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableKey>> {
     let mut tables = Vec::new();
     for kind in RibKind::ALL {
@@ -202,7 +203,7 @@ pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &Router
     Ok(tables)
 }
 
-/// A router that a collector took last.
+/// A router that a collector claimed last.
 #[derive(Clone, Debug)]
 pub struct OwnedRouter {
     /// `router_id`.
@@ -211,14 +212,14 @@ pub struct OwnedRouter {
     pub hostname: Option<String>,
     /// The address it connected from.
     pub address: Option<IpAddr>,
-    /// Whether a table of it is stored: after a start it has to come back within the stale time.
+    /// True if a table of it is stored: after a start it has to come back within the stale time.
     pub has_tables: bool,
 }
 
-/// At most `limit` routers whose last owner is `collector`, connected or not, those first that connected last.
+/// Returns at most `limit` routers whose last owner is `collector`, connected or not, the last to connect first.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Result<Vec<OwnedRouter>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = client.query_typed(
@@ -234,10 +235,10 @@ pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Resu
     Ok(rows.iter().map(router).collect())
 }
 
-/// Writes rows of `session_events` in their order and notifies the listeners of the channel `rib_session`.
+/// Inserts rows of `session_events` in their order and notifies the listeners of the channel `rib_session`.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&RouterId>, &SessionEvent)]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -264,10 +265,10 @@ pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&Route
     Ok(())
 }
 
-/// Writes that events of a router are lost, from when on.
+/// Records that events of a router are lost, and from when on.
 ///
 /// # Errors
-/// Whatever PostgreSQL says.
+/// When a statement fails or the connection is lost.
 pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reason: &str, events: usize) -> Result<()> {
     client.query_typed(
         include_str!("../../sql/statements/insert_history_gap.sql"),

@@ -1,4 +1,4 @@
-//! Keys of tables as the columns of a set-based statement.
+//! Keys of tables, in the form of columns of a set-based statement.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use postgres::types::{ToSql, Type};
 
 use crate::model::{RouterId, Table, TableKey, View};
 
-/// The keys of tables, column by column: the parameters $1 to $5 of the statements that take a set of tables.
+/// The keys of tables, column by column: the parameters $1 to $5 of the statements that work on a set of tables.
 #[derive(Debug, Default)]
 pub(super) struct TableColumns<'a> {
     routers: Vec<&'a str>,
@@ -16,11 +16,11 @@ pub(super) struct TableColumns<'a> {
     policies: Vec<Option<bool>>,
 }
 
-/// A parameter with its type, as the client takes them.
+/// A parameter with its type, as the client accepts them.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl<'a> TableColumns<'a> {
-    /// The keys of `tables`, in their order.
+    /// Returns the keys of `tables`, in their order.
     pub(super) fn of(tables: impl IntoIterator<Item = &'a Table>) -> TableColumns<'a> {
         let mut columns = TableColumns::default();
         for table in tables {
@@ -30,7 +30,7 @@ impl<'a> TableColumns<'a> {
         columns
     }
 
-    /// The keys of routers' tables.
+    /// Returns the keys of the tables of routers.
     pub(super) fn of_keys(tables: impl IntoIterator<Item = (&'a RouterId, &'a TableKey)>) -> TableColumns<'a> {
         let mut columns = TableColumns::default();
         for (router, table) in tables {
@@ -40,7 +40,7 @@ impl<'a> TableColumns<'a> {
         columns
     }
 
-    /// Tables in all their families: without `afi`.
+    /// Returns the keys of tables in all their families: without `afi`.
     pub(super) fn of_all_families(
         tables: impl IntoIterator<Item = (&'a RouterId, &'a View, &'a str)>,
     ) -> TableColumns<'a> {
@@ -57,7 +57,7 @@ impl<'a> TableColumns<'a> {
         self.policies.push(peer.map(|of| of.policy.is_post()));
     }
 
-    /// `router_id`, `table_name`, `afi`, `peer_address`, `is_post_policy`; the last two NULL for a Loc-RIB.
+    /// Returns `router_id`, `table_name`, `afi`, `peer_address`, `is_post_policy`; the last two are NULL for a Loc-RIB.
     pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
         [
             (&self.routers, Type::TEXT_ARRAY),
@@ -68,7 +68,7 @@ impl<'a> TableColumns<'a> {
         ]
     }
 
-    /// The same without `afi`.
+    /// Returns the same without `afi`.
     pub(super) fn parameters_of_all_families(&self) -> [Parameter<'_>; 4] {
         [
             (&self.routers, Type::TEXT_ARRAY),

@@ -1,4 +1,4 @@
-//! `table_names`: what the tables of a router are called, and whose they are.
+//! `table_names`: the names of a router's tables, and the peer that each name belongs to.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,10 +11,10 @@ use super::routes::WholeTable;
 use super::statement::on;
 use crate::model::{Asn, RibKind, RouterId};
 
-/// Stores names, before the first row of their tables.
+/// Stores names. Must run before the first row of their tables is stored.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// When a statement fails or the connection is lost.
 pub fn store(transaction: &mut Transaction<'_>, router: &RouterId, records: &[&TableNameRecord]) -> Result<()> {
     let router = router.as_str();
     let text = |of: fn(&TableNameRecord) -> &str| records.iter().map(|record| of(record)).collect::<Vec<&str>>();
@@ -45,7 +45,7 @@ pub fn store(transaction: &mut Transaction<'_>, router: &RouterId, records: &[&T
     Ok(())
 }
 
-/// The names of a router's tables. Rows that this program cannot have written are passed over.
+/// Returns the names of a router's tables. Rows that this program cannot have written are skipped.
 pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableNameRecord>> {
     let rows = transaction.query_typed(
         "SELECT rib, peer_type, distinguisher, bgp_id, peer_address, peer_asn, name, table_name, safi, route_distinguisher,
@@ -75,7 +75,7 @@ pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) ->
     Ok(records.collect())
 }
 
-/// Forgets the names of tables of one kind of RIB that were removed.
+/// Deletes the names of tables of one kind of RIB that were removed.
 pub(super) fn forget(transaction: &mut Transaction<'_>, kind: RibKind, tables: &[WholeTable<'_>]) -> Result<()> {
     let routers: Vec<&str> = tables.iter().map(|(router, ..)| router.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|(_, _, name)| *name).collect();
@@ -92,7 +92,7 @@ pub(super) fn forget(transaction: &mut Transaction<'_>, kind: RibKind, tables: &
     Ok(())
 }
 
-/// The `bgp_id` column.
+/// Returns the value of the `bgp_id` column.
 fn bgp_id(id: Ipv4Addr) -> String {
     if id.is_unspecified() { String::new() } else { id.to_string() }
 }

@@ -1,11 +1,12 @@
-//! Bounds on our side for every wait on PostgreSQL: a stream that knows whether an answer is due, and the thread that cuts
-//! those that are overdue.
+//! Bounds on our side for every wait on PostgreSQL: a stream that knows whether an answer is due, and a thread that
+//! cuts connections whose answer is overdue.
 //!
-//! The client crate bounds nothing but the TCP connect, and a server that is frozen, or a load balancer without one behind
-//! it, sends neither an answer nor a time-out. So the stream reads the frames that pass through it: a Query or a Sync asks
-//! for a ReadyForQuery, and while one is outstanding the other side may be silent for as long as the last
-//! `SET statement_timeout` allows the server, and [`MARGIN`] on top. Then the wait ends with an error, the connection is
-//! dropped, and whoever waited goes on as with any lost connection. [`abandon`] ends all waits of the process at once.
+//! The client crate bounds nothing but the TCP connect, and a server that is frozen, or a load balancer without a
+//! server, sends neither an answer nor a timeout. So the stream reads the frames that pass through it: a Query or a
+//! Sync asks for a ReadyForQuery, and while one is outstanding the other side may be silent for as long as the last
+//! `SET statement_timeout` allows the server, plus [`MARGIN`]. Then the wait ends with an error, the connection is
+//! dropped, and the waiting thread continues as after any lost connection. [`abandon`] ends all waits of the process
+//! immediately.
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{Frames, statement_timeout_in};
 
-/// How much longer than the server's own time-out a statement may be without an answer.
+/// The time beyond the server's own timeout that a statement may be without an answer.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How often the thread looks at the connections.
+/// The interval at which the thread checks the connections.
 const TICK: Duration = Duration::from_millis(100);
 
 /// One connection's state.
@@ -34,37 +35,37 @@ pub(super) struct Watch {
 
 #[derive(Debug)]
 struct State {
-    /// How long the other side may be silent while an answer is due.
+    /// The longest silence of the other side while an answer is due.
     limit: Duration,
-    /// The same outside of a transaction that has a limit of its own (`SET LOCAL`).
+    /// The limit outside of a transaction that has a limit of its own (`SET LOCAL`).
     session_limit: Duration,
-    /// Frames are read and counted; before that, the login has one deadline.
+    /// True if frames are read and counted; before that, the login has one deadline.
     is_open: bool,
     sent: Frames,
     received: Frames,
-    /// ReadyForQuery messages that are due.
+    /// The number of ReadyForQuery messages that are due.
     due: usize,
-    /// Since when nothing was sent or received while an answer is due.
+    /// The time since which nothing was sent or received while an answer is due.
     silent_since: Option<Instant>,
-    /// The wait was ended, with this text.
+    /// The reason for which the wait was ended.
     cut: Option<String>,
-    /// Who polls the connection.
+    /// The waker of the task that polls the connection.
     waker: Option<Waker>,
 }
 
 /// All connections of the process.
 static WATCHES: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
 
-/// Tells the thread that there is a connection to look at.
+/// Wakes the thread when there is a connection to check.
 static OPENED: Condvar = Condvar::new();
 
-/// Nobody waits for PostgreSQL any more.
+/// True once no thread may wait for PostgreSQL any more.
 static IS_ABANDONED: AtomicBool = AtomicBool::new(false);
 
-/// What a wait ends with at the stop.
+/// The reason with which waits end at the stop.
 const ABANDONED: &str = "the collector stops";
 
-/// Ends every wait of this process for PostgreSQL, now and later: its time to stop is over.
+/// Ends every wait of this process for PostgreSQL, now and later: the time for its stop is over.
 pub fn abandon() {
     IS_ABANDONED.store(true, Ordering::Release);
     for watch in watches() {
@@ -72,13 +73,13 @@ pub fn abandon() {
     }
 }
 
-/// Whether [`abandon`] was called.
+/// Returns whether [`abandon`] was called.
 pub(super) fn is_abandoned() -> bool {
     IS_ABANDONED.load(Ordering::Acquire)
 }
 
-/// The connection that has waited longest for an answer without a byte passing, of those whose thread's name begins with one
-/// of these.
+/// Returns the thread and the silence of the connection that has waited longest for an answer without an octet in
+/// either direction, among those whose thread's name begins with one of `threads`.
 pub fn longest_silence(threads: &[&str]) -> Option<(String, Duration)> {
     let silences = watches().into_iter().filter(|watch| threads.iter().any(|name| watch.thread.starts_with(name)));
     silences.filter_map(|watch| Some((watch.thread.clone(), watch.silence()?))).max_by_key(|(_, silence)| *silence)
@@ -91,7 +92,7 @@ fn watches() -> Vec<Arc<Watch>> {
 }
 
 impl Watch {
-    /// A connection that is being made: its login may take `limit`.
+    /// Begins the watch over a connection that is being opened: its login may take `limit`.
     pub(super) fn begin(thread: &str, limit: Duration) -> Arc<Watch> {
         let state = State {
             limit,
@@ -111,7 +112,7 @@ impl Watch {
         watch
     }
 
-    /// The login is over; from here on each statement has its own time, by default that of the login.
+    /// Ends the login; from here on each statement has its own time, by default that of the login.
     pub(super) fn opened(&self) {
         let mut state = self.lock();
         state.is_open = true;
@@ -145,7 +146,7 @@ impl Watch {
         }
     }
 
-    /// An error if the wait was ended; else who polls is woken when it is.
+    /// Returns an error if the wait was ended; otherwise the polling task is woken when it is.
     pub(super) fn check(&self, context: &Context<'_>) -> io::Result<()> {
         let mut state = self.lock();
         if let Some(why) = &state.cut {
@@ -192,12 +193,12 @@ impl Watch {
         received.read(octets, |kind, body| match kind {
             b'Z' => {
                 *due = due.saturating_sub(1);
-                // Outside of a transaction: what SET LOCAL said is over.
+                // Outside of a transaction: the SET LOCAL no longer applies.
                 if body.first() == Some(&b'I') {
                     *limit = *session_limit;
                 }
             }
-            // CopyInResponse: the server passes over the Sync behind the COPY, and answers the one behind its data.
+            // CopyInResponse: the server skips the Sync after the COPY command and answers the one after its data.
             b'G' => *due = due.saturating_sub(1),
             _ => {}
         });
@@ -220,7 +221,7 @@ fn run() {
         let watches = watches();
         if watches.is_empty() {
             let all = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-            // Woken by the next connection; a wake-up too many costs one look.
+            // Woken by the next connection; a spurious wake-up costs one check.
             drop(OPENED.wait_timeout(all, Duration::from_secs(1)));
             continue;
         }
@@ -313,7 +314,7 @@ mod tests {
         assert!(watch.silence().is_some() && longest_silence(&["test-f"]).is_some());
         watch.received(&message(b'Z', b"I"));
         assert_eq!((watch.silence(), watch.lock().limit.as_secs()), (None, 600));
-        // Inside a transaction, for that alone.
+        // Inside a transaction, for that transaction only.
         watch.sent(&message(b'Q', b"BEGIN\0"));
         watch.received(&message(b'Z', b"T"));
         watch.sent(&message(b'Q', b"SET LOCAL statement_timeout = '1s'\0"));
@@ -322,13 +323,13 @@ mod tests {
         watch.sent(&message(b'Q', b"COMMIT\0"));
         watch.received(&message(b'Z', b"I"));
         assert_eq!((watch.silence(), watch.lock().limit.as_secs()), (None, 600));
-        // Two questions at once; the first answer is not the last.
+        // Two queries in flight; the first answer is not the last.
         watch.sent(&[message(b'C', b"Sx\0"), message(b'S', b""), message(b'Q', b"SELECT 1\0")].concat());
         watch.received(&message(b'Z', b"I"));
         assert!(watch.silence().is_some());
         watch.received(&[message(b'D', &[0; 5000]), message(b'Z', b"I")].concat());
         assert_eq!(watch.silence(), None);
-        // COPY IN: the Sync behind the command is passed over.
+        // COPY IN: the Sync after the command is skipped.
         watch.sent(&[message(b'B', b""), message(b'E', b""), message(b'S', b"")].concat());
         watch.received(&message(b'G', &[0; 7]));
         watch.sent(&[message(b'd', &[b'Q'; 9000]), message(b'c', b""), message(b'S', b"")].concat());

@@ -1,9 +1,9 @@
 //! The ways to the servers that a connection string names: over TCP, or through a Unix socket.
 //!
-//! The client crate lets us put a stream of ours ([`Door`]) into the place of a TCP socket, but not into that of a Unix
-//! socket, and a stream that is not ours has no bound on its waits. So a Unix socket is connected here, and the client is sent
-//! to a port on loopback where nobody listens for it: the kernel takes its connection, the door drops it and gives the client
-//! the Unix socket instead. Not an octet goes over loopback.
+//! The client crate lets us put a stream of ours ([`Door`]) in place of a TCP socket, but not in place of a Unix
+//! socket, and a stream that is not ours has no bound on its waits. So a Unix socket is connected here, and the client
+//! is sent to a port on loopback where no thread accepts connections: the kernel completes the client's connection, the
+//! door drops it and gives the client the Unix socket instead. Not an octet crosses loopback.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -22,26 +22,26 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::door::{Begin, Door};
 use super::error::{Error, Result};
 
-/// What the client takes a Unix socket's host for; it asks nobody about it.
+/// The host name given to the client for a Unix socket; the client does not resolve it.
 const UNIX_HOST: &str = "unix-socket";
 
-/// PostgreSQL's.
+/// PostgreSQL's default port.
 const DEFAULT_PORT: u16 = 5432;
 
 /// One way to connect.
 pub(super) struct Way {
     config: Config,
     door: Door,
-    /// The socket to go through; `None`: TCP, to any host of `config`.
+    /// The Unix socket to connect to; `None` for TCP, to any host of `config`.
     socket: Option<PathBuf>,
     time_max: Duration,
 }
 
 impl Way {
-    /// The ways that `config` leads to, in the order in which they are tried.
+    /// Returns the ways that `config` leads to, in the order in which they are tried.
     ///
     /// # Errors
-    /// What is asked for contradicts itself.
+    /// When the settings contradict each other.
     pub(super) fn all(
         config: Config,
         thread: &str,
@@ -70,7 +70,7 @@ impl Way {
         Ok(ways)
     }
 
-    /// The way to one host of several.
+    /// Returns the way to one of several hosts.
     fn to(all: &Config, i: usize, thread: &str, time_max: Duration, tls: Option<&ClientConfig>) -> Result<Way> {
         let mut config = without_hosts(all);
         let port = all.get_ports().get(i).or(all.get_ports().first()).copied().unwrap_or(DEFAULT_PORT);
@@ -105,15 +105,15 @@ impl Way {
             _ => Begin::IfOffered,
         };
         let door = Door::new(thread, time_max, tls.map(|tls| (tls.clone(), begin)));
-        // For the client crate it is TLS from the first octet on; the door does what was asked for.
+        // The client crate assumes TLS from the first octet on; the door does what was asked for.
         config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         Ok(Way { config, door, socket: None, time_max })
     }
 
-    /// Makes the connection. The client panics when there is no file descriptor for its event loop, and a crowd at the BMP
-    /// port must not end the collector: whether there are enough is asked first.
+    /// Opens the connection. The client panics if there is no file descriptor for its event loop, and many connections
+    /// at the BMP port must not end the collector: it first checks that there are enough.
     pub(super) fn take(mut self) -> Result<Client> {
-        /// The client's event loop, the socket, the files of a login, and some to spare.
+        /// The descriptors for the client's event loop, the socket and the files of a login, and some to spare.
         const FILE_DESCRIPTORS: usize = 12;
         let standard_error = io::stderr();
         let spare: io::Result<Vec<_>> =
@@ -127,7 +127,7 @@ impl Way {
             let port = listener.local_addr().map_err(no_loopback)?.port();
             self.config.hostaddr(*address).port(port);
         }
-        // Someone else may have taken them since.
+        // Another thread may have taken the descriptors since.
         let opened = catch_unwind(AssertUnwindSafe(|| self.config.connect(self.door.clone())));
         match opened {
             Ok(client) => {
@@ -141,7 +141,7 @@ impl Way {
         }
     }
 
-    /// Connects the Unix socket and gives it to the door; what comes back is where the client is sent.
+    /// Connects the Unix socket and gives it to the door. Returns the listener and address to which the client is sent.
     fn door_to(&self, path: &Path) -> Result<(TcpListener, IpAddr)> {
         let stream = unix_stream(path, self.time_max)
             .map_err(|error| Error::NoAnswer(format!("error connecting to {}: {error}", path.display())))?;
@@ -157,7 +157,7 @@ fn no_loopback(error: io::Error) -> Error {
 
 fn unix_stream(path: &Path, time_max: Duration) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A server that takes no connections any more has a queue, and this is how long it may be full.
+    // A server that accepts no connections any more has a queue; this is how long it may be full.
     socket.set_write_timeout(Some(time_max))?;
     socket.connect(&SockAddr::unix(path)?)?;
     socket.set_write_timeout(None)?;
@@ -165,7 +165,7 @@ fn unix_stream(path: &Path, time_max: Duration) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// Everything that a connection string says but where the server is.
+/// Returns all settings of a connection string except the server's location.
 fn without_hosts(all: &Config) -> Config {
     let mut config = Config::new();
     all.get_user().map(|user| config.user(user));
@@ -207,7 +207,7 @@ mod tests {
         let tcp = |name: &str| vec![Host::Tcp(name.to_owned())];
         assert_eq!(hosts, [tcp("db1"), tcp(UNIX_HOST), tcp("db2")]);
         assert_eq!((ways[0].config.get_ports(), ways[2].config.get_ports()), ([1].as_slice(), [3].as_slice()));
-        // All else is said of each.
+        // All other settings are the same for each way.
         let mut whole: Config = text.replace("host=db1,/run/postgresql,db2 port=1,2,3", "").parse().unwrap();
         whole.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct).host("db1").port(1);
         assert_eq!(format!("{:?}", ways[0].config), format!("{whole:?}"));

@@ -1,7 +1,8 @@
-//! The thread that removes what no session speaks of any more: tables that have been stale for longer than the stale time.
+//! The thread that removes tables that have been stale for longer than the stale time.
 //!
-//! It has a connection of its own, so that no router's routes wait while another's go. How long a table has been stale the
-//! database says (`stale_since`), whatever sessions came and went since, and whatever process of the collector is running.
+//! It has its own connection, so that no router's routes wait while another's are deleted. The age of a stale table is
+//! taken from the database (`stale_since`), so it does not depend on sessions in between or on the process that is
+//! running.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,20 +19,20 @@ use crate::stop::Stop;
 use crate::store::sync::{OwnedRouter, owned_routers};
 use crate::store::{self, Client, forget, peers, stale};
 
-/// How often it looks: an eighth of the stale time, within these bounds.
+/// The interval between checks: an eighth of the stale time, within these bounds.
 const EVERY_MIN: Duration = Duration::from_millis(250);
 const EVERY_MAX: Duration = Duration::from_secs(10);
 
-/// How often a waiting thread looks whether the collector stops.
+/// The interval at which a waiting thread checks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// How long one step may take: the largest table goes in one statement, which has ten minutes.
+/// The longest time that one step may take: the largest table is deleted in one statement, whose limit is ten minutes.
 pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// Its name in `pg_stat_activity` and among the threads.
+/// The thread's name, also in `pg_stat_activity`.
 pub(super) const THREAD: &str = "expiry";
 
-/// Removes what is due until the collector stops.
+/// Removes expired tables until the collector stops.
 pub(super) fn run(
     collector: &Collector,
     stale_time: Duration,
@@ -42,7 +43,7 @@ pub(super) fn run(
     let stop = &shared.stop;
     let every = (stale_time / 8).clamp(EVERY_MIN, EVERY_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
-    // While the database was away, nobody could say that a table has a session again.
+    // While the database was away, no session could mark its table as live again.
     let mut grace_until = Instant::now();
     while !stop.is_stopping() {
         pulse.beat();
@@ -63,7 +64,7 @@ pub(super) fn run(
     }
 }
 
-/// Each router of this collector has its series, connected or not, and no other has.
+/// Keeps a meter for each router of this collector, connected or not, and for no other.
 pub(super) fn keep_meters(meters: &Meters, owned: &[OwnedRouter]) {
     for one in owned {
         meters.router(&one.router).is_known(one.address, one.hostname.as_deref());
@@ -93,7 +94,7 @@ fn expire(
     }
     forget_removed(client, shared)?;
     for router in stale::due(client, &collector.id, stale_time)? {
-        // What it said last waits to be applied.
+        // The router's last input still waits to be applied.
         if shared.registry.is_spooled(&router) {
             continue;
         }
@@ -120,7 +121,7 @@ fn expire(
     Ok(())
 }
 
-/// Drops what is remembered of routers that the command `forget` has removed.
+/// Drops the in-memory state of routers that the command `forget` has removed.
 fn forget_removed(client: &mut Client, shared: &Shared) -> store::Result<()> {
     let remembered = shared.registry.remembered();
     if remembered.is_empty() {

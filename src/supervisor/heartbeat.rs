@@ -1,7 +1,8 @@
-//! The thread that says every two seconds that the collector is alive: `collectors.alive_until`.
+//! The thread that records every two seconds that the collector is alive: `collectors.alive_until`.
 //!
-//! It has a connection of its own, and its trouble, which is told as any other with the database, stops nobody else: while the
-//! database does not take its word, others take the collector for dead, which is what they would see of it anyway.
+//! It has its own connection. Its failures, which are reported as any other of the database, stop no other thread:
+//! while the database does not accept its heartbeat, other collectors consider this one dead, which matches what they
+//! observe of it anyway.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,31 +15,31 @@ use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::sessions::{self, Itself};
 
-/// How often the collector says that it is alive.
+/// The interval of the heartbeat.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// For how long it says so.
+/// The time after which a heartbeat expires.
 pub(super) const AHEAD: Duration = Duration::from_secs(6);
 
-/// How often a waiting thread looks whether the collector stops.
+/// The interval at which a waiting thread checks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// How long one round may take: making a connection and one statement have a minute and a half.
+/// The longest time that one round may take: a new connection and one statement have a minute and a half.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
-/// Its name in `pg_stat_activity` and among the threads.
+/// The thread's name, also in `pg_stat_activity`.
 pub(super) const THREAD: &str = "heartbeat";
 
-/// What the collector is called.
+/// The identity of the collector.
 pub(super) struct Collector {
     pub(super) database_url: String,
     /// `COLLECTOR_ID`.
     pub(super) id: String,
-    /// This process.
+    /// The identifier of this process.
     pub(super) instance: String,
 }
 
-/// This process, as `collectors` has it.
+/// Returns this process's row for `collectors`.
 pub(super) fn itself(id: &str) -> Itself {
     Itself {
         collector: id.to_owned(),
@@ -48,7 +49,7 @@ pub(super) fn itself(id: &str) -> Itself {
     }
 }
 
-/// Beats until the collector stops, and takes the last word back then.
+/// Sends heartbeats until the collector stops, then revokes the last one.
 pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, stop: &Stop) {
     let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
@@ -73,7 +74,7 @@ pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Heal
         }
     }
     if let Some(client) = connection.client() {
-        // Without it the time runs out by itself.
+        // If this fails, the heartbeat expires by itself.
         let _ = sessions::end_collector(client, &collector.id, &collector.instance);
     }
 }

@@ -1,8 +1,8 @@
-//! The lock of `COLLECTOR_ID`: waited for at the start, watched while the collector runs, taken again when it is lost.
+//! The lock of `COLLECTOR_ID`: acquired at the start, watched while the collector runs, acquired again when it is lost.
 //!
-//! Who holds it is the collector. While it is lost writers begin no transaction and input waits, as with a database that is
-//! away; when another process has served under the identifier meanwhile, what this one remembers is not what is stored any
-//! more, and it ends.
+//! The process that holds the lock is the collector. While the lock is lost, writers begin no transaction and input
+//! waits, as when the database is away; if another process has served under the identifier meanwhile, this one's memory
+//! no longer matches the stored routes, and it ends.
 
 use std::time::{Duration, Instant};
 
@@ -16,37 +16,38 @@ use crate::stop::Stop;
 use crate::store::identity::{self, Process, THREAD};
 use crate::store::{self, Client, Error, Recovery};
 
-/// How often the server is asked for a sign of life.
+/// The interval at which the connection is checked.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How often a lock that is not to be had is tried again.
+/// The interval at which an unavailable lock is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How often a waiting thread looks whether the collector stops.
+/// The interval at which a waiting thread checks whether the collector stops.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// How often a start that waits says so.
+/// The interval at which a waiting start is logged.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
-/// So many times another process must have moved its `alive_until` to be alive: a dead one's last word may come late.
+/// The number of changes of another process's `alive_until` that prove it alive: a dead one's last update may arrive
+/// late.
 const SIGNS_OF_LIFE: u32 = 2;
 
-/// How long one round may take: making a connection and some statements.
+/// The longest time that one round may take: a new connection and some statements.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
-/// Whether the lock was to be had at the start.
+/// The outcome of acquiring the lock at the start.
 pub(super) enum Acquired {
-    /// By the session of this connection.
+    /// The session of this connection holds the lock.
     Lock(Client),
-    /// Another process has it and is alive.
+    /// Another process holds it and is alive.
     Running(Process),
 }
 
-/// Takes the lock, and waits for it while its holder shows no sign of life: the server may not have noticed yet that a
-/// process of before is gone. Where the collector stops, the connection is cut.
+/// Acquires the lock, and waits for it while its holder shows no sign of life: the server may not have noticed yet that
+/// an earlier process is gone. When the collector stops, the connection is cut.
 ///
 /// # Errors
-/// As PostgreSQL reports.
+/// The database cannot be reached or a statement fails.
 pub(super) fn acquire(url: &str, id: &str, meters: &Meters) -> store::Result<Acquired> {
     let mut client = identity::connect(url)?;
     let mut seen: Option<(String, Timestamp)> = None;
@@ -80,7 +81,7 @@ pub(super) fn acquire(url: &str, id: &str, meters: &Meters) -> store::Result<Acq
     }
 }
 
-/// Why the lock is not to be had, and what ends that.
+/// Returns the reason why the lock is unavailable, and how to release it.
 fn waits_for(client: &mut Client, id: &str, process: Option<&Process>) -> store::Result<Option<String>> {
     let Some(holder) = identity::holder(client, id)? else { return Ok(None) };
     let last = process.map_or("no process that is known".to_owned(), Process::to_string);
@@ -90,15 +91,15 @@ fn waits_for(client: &mut Client, id: &str, process: Option<&Process>) -> store:
     )))
 }
 
-/// How one look at the lock ended.
+/// The result of one check of the lock.
 enum Standing {
-    /// It is ours.
+    /// This process holds the lock.
     Held(Client),
     /// Another process has served under the identifier.
     Taken(Process),
 }
 
-/// Watches the lock until the writers have ended, as `written` says.
+/// Watches the lock until the writers have ended, which `written` signals.
 pub(super) fn run(
     collector: &Collector,
     client: Client,
@@ -135,7 +136,7 @@ pub(super) fn run(
             Err(error) => {
                 health.lock.lose();
                 lost_since.get_or_insert(asked);
-                // At the end of the grace of a stop it is cut as all others are.
+                // At the end of a stop's grace period this connection is cut like all others.
                 if !stop.is_giving_up() {
                     health.database_away(THREAD, &error);
                 }
@@ -160,7 +161,7 @@ fn wait(written: &Stop, began: Instant) {
     }
 }
 
-/// Whether the session that has the lock is still there: any answer of it says so.
+/// Checks whether the session that holds the lock still exists: any answer proves it.
 fn keep(mut client: Client) -> store::Result<Standing> {
     match identity::check(&mut client) {
         Ok(()) => Ok(Standing::Held(client)),
@@ -169,7 +170,7 @@ fn keep(mut client: Client) -> store::Result<Standing> {
     }
 }
 
-/// Takes the lock with a new connection, unless another process has served since it was lost.
+/// Acquires the lock with a new connection, unless another process has served since it was lost.
 fn retake(collector: &Collector) -> store::Result<Standing> {
     let id = &collector.id;
     let mut client = identity::connect(&collector.database_url)?;

@@ -1,4 +1,4 @@
-//! Where routers come in: the BMP port, the one with TLS, and what SIGHUP reads again about who may enter.
+//! The ports for routers: plain BMP, BMP over TLS, and the access files that SIGHUP reads again.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::session::listener::{Limits, Listener};
 use crate::session::registry::ConnectionLimits;
 use crate::tls::{Acceptor, Files};
 
-/// The bound ports and who may come to them.
+/// The bound ports and their access rules.
 pub(super) struct Listeners {
     allow: Arc<AllowList>,
     plain: Arc<Listener>,
@@ -30,14 +30,14 @@ struct Secure {
     acceptor: Arc<Acceptor>,
 }
 
-/// TCP MD5 signatures.
+/// The keys for TCP MD5 signatures.
 struct Keys {
     file: PathBuf,
-    /// What the listeners ask for now.
+    /// The keys that are installed on the listeners.
     in_force: Mutex<Vec<Md5Key>>,
 }
 
-/// Everything that files say about who may come in, read before anything is bound.
+/// The contents of all access files, read before any port is bound.
 pub(super) struct AccessFiles {
     allow: Arc<AllowList>,
     acceptor: Option<Arc<Acceptor>>,
@@ -48,7 +48,7 @@ impl AccessFiles {
     /// Reads the files.
     ///
     /// # Errors
-    /// A file that is bad.
+    /// A file cannot be read or is invalid.
     pub(super) fn load(settings: &Settings) -> Result<AccessFiles, StartError> {
         let wrong = |problem: Problem| StartError::Configuration(problem.to_string());
         let allow = Arc::new(AllowList::load(settings).map_err(wrong)?);
@@ -70,7 +70,7 @@ impl Listeners {
     /// Binds the ports.
     ///
     /// # Errors
-    /// A port that cannot be bound, a key that the system does not take.
+    /// A port cannot be bound, or the kernel rejects a key.
     pub(super) fn open(settings: &Settings, admission: AccessFiles) -> Result<Listeners, StartError> {
         let bind = |address, name: &str| {
             Listener::bind(address).map(Arc::new).map_err(|error| {
@@ -91,7 +91,7 @@ impl Listeners {
         Ok(doors)
     }
 
-    /// Starts a thread for each port, after making room for the sockets.
+    /// Starts a thread for each port, after raising the limit of open files.
     pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
         make_room_for(settings.max_sessions);
         let most = ConnectionLimits { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
@@ -109,7 +109,7 @@ impl Listeners {
         threads
     }
 
-    /// Reads again what SIGHUP reads again; a bad file keeps what was read before.
+    /// Reads the access files again; an invalid file keeps the previous contents.
     pub(super) fn reload(&self) {
         match self.allow.reload() {
             Ok(count) => info!("allow-list: read again, {count} networks in RIB_INGESTER_ALLOW_FILE"),
@@ -133,8 +133,7 @@ impl Listeners {
         }
     }
 
-    /// Makes these the keys in force: those that are gone are taken away first, so that a network is never without the
-    /// key that it keeps.
+    /// Installs these keys: removed ones are deleted first, so that a network is never without a key that it keeps.
     fn ask_for(&self, wanted: Vec<Md5Key>) -> Result<(), String> {
         let Some(keys) = &self.keys else { return Ok(()) };
         let mut in_force = keys.in_force.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,10 +152,10 @@ impl Listeners {
     }
 }
 
-/// Raises the number of files that this process may open to what so many sessions need, as far as the system lets it:
-/// the usual 1024 are fewer.
+/// Raises this process's limit of open files to what `sessions` sessions need, as far as the system permits: the usual
+/// 1024 are too few.
 fn make_room_for(sessions: usize) {
-    /// Connections to the database, their event loops, files of the state folder, HTTP.
+    /// Database connections, their event loops, files of the state folder, HTTP.
     const OTHERS: usize = 512;
     let needed = rlim_t::try_from(sessions.saturating_add(OTHERS)).unwrap_or(rlim_t::MAX);
     let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
@@ -172,7 +171,7 @@ fn tls_files(settings: &Settings) -> Option<Files> {
     Some(Files { chain, key, client_authorities: settings.bmp_tls_client_ca_file.clone() })
 }
 
-/// The keys in the file, with a warning if too many may read it.
+/// Returns the keys in the file; warns if other users may read it.
 fn read_keys(file: &Path) -> Result<Vec<Md5Key>, Problem> {
     use std::os::unix::fs::PermissionsExt;
     const OTHERS: u32 = 0o007;

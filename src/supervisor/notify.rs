@@ -1,6 +1,6 @@
-//! What systemd is told: ready, how it goes, and a sign of life while all threads move.
+//! Notifications to systemd: readiness, status, and watchdog keepalives while all threads make progress.
 //!
-//! Without `$NOTIFY_SOCKET` all of it is silent. See sd_notify(3).
+//! Without `$NOTIFY_SOCKET` it does nothing. See sd_notify(3).
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use sd_notify::NotifyState;
 
 use crate::metrics::{ComponentStatus, Meters};
 
-/// How often the status line is renewed at most.
+/// The shortest interval between two updates of the status line.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 
-/// The conversation with systemd.
+/// The connection to systemd.
 pub(super) struct Notify {
-    /// How often a sign of life is due; `None`: nobody waits for one.
+    /// The interval of watchdog keepalives; `None` if systemd expects none.
     ping_interval: Option<Duration>,
     fed: Option<Instant>,
     is_withheld: bool,
@@ -24,20 +24,20 @@ pub(super) struct Notify {
 }
 
 impl Notify {
-    /// Asks whether systemd wants signs of life.
+    /// Checks whether systemd expects watchdog keepalives.
     pub(super) fn new() -> Notify {
-        // Three in the time after which it would kill us.
+        // Three within the time after which systemd would kill this process.
         let ping_interval = sd_notify::watchdog_enabled().map(|limit| limit / 3);
         let (fed, status_at) = (None, None);
         Notify { ping_interval, fed, is_withheld: false, status: String::new(), status_at, is_broken: false }
     }
 
-    /// The database was reached: routers are welcome.
+    /// Reports that the database was reached and routers may connect.
     pub(super) fn ready(&mut self) {
         self.say(&[NotifyState::Ready]);
     }
 
-    /// The collector stops.
+    /// Reports that the collector stops.
     pub(super) fn stopping(&mut self) {
         self.say(&[NotifyState::Stopping, NotifyState::Status("stopping: writing what was read")]);
     }
@@ -52,7 +52,7 @@ impl Notify {
         self.ready();
     }
 
-    /// A line for `systemctl status`, if it is new.
+    /// Sends a line for `systemctl status`, if it has changed.
     pub(super) fn status(&mut self, line: impl FnOnce() -> String) {
         if self.status_at.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
             return;
@@ -65,7 +65,7 @@ impl Notify {
         }
     }
 
-    /// A sign of life, unless a thread stands still: then systemd is to end this process and start another.
+    /// Sends a watchdog keepalive, unless a thread is stalled: then systemd should end this process and start another.
     pub(super) fn ping_watchdog(&mut self, threads: &ComponentStatus) {
         let Some(every) = self.ping_interval else { return };
         if let Err(why) = threads {
@@ -98,7 +98,7 @@ impl Notify {
     }
 }
 
-/// One line about everything: what is wrong, or how much there is.
+/// Returns a one-line summary: the problems, or else the totals.
 pub(super) fn summary(meters: &Meters) -> String {
     let parts = meters.parts();
     let wrong: Vec<String> =
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_stands_still_takes_the_sign_of_life_away_and_gives_it_back() {
+    fn a_stalled_writer_withholds_the_watchdog_ping() {
         let meters = Meters::default();
         let writer = meters.pulse("state-0", Duration::from_millis(1));
         let mut notify = Notify { ping_interval: Some(Duration::ZERO), ..Notify::new() };

@@ -1,6 +1,6 @@
-//! What an operator sees of the collector: counters, the HTTP port, the database's probe, words to systemd.
+//! The collector's interfaces for operators: counters, the HTTP port, the database probe, notifications to systemd.
 //!
-//! It starts before the database is reached, so that `/readyz` can say what is missing.
+//! They start before the database is reached, so that `/readyz` can report what is missing.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::spool::Spool;
 use crate::stop::Stop;
 use crate::store;
 
-/// How long a writer's connection may be without an octet from the database while an answer is due.
+/// The longest time for which a writer's connection may receive no octet from the database while an answer is due.
 const WRITER_SILENCE_MAX: Duration = Duration::from_secs(8);
 
-/// The same of the probe, whose questions are small.
+/// The same limit for the probe, whose queries are small.
 const PROBE_SILENCE_MAX: Duration = Duration::from_secs(4);
 
-/// The counters, and the threads that show them.
+/// The counters, and the threads that export them.
 pub(super) struct Operations {
     pub(super) meters: Arc<Meters>,
     pub(super) health: Arc<Health>,
@@ -66,7 +66,7 @@ impl Operations {
         Ok(operations)
     }
 
-    /// The thread `who` cannot do its work at the start: said in the log and on `/readyz`.
+    /// Reports, in the log and on `/readyz`, that the thread `who` waits for the database at the start.
     pub(super) fn waits_for_database(&self, who: &str, error: &store::Error) {
         self.health.database_away(who, error);
         let cause = self.health.cause().unwrap_or_else(|| error.to_string());
@@ -76,14 +76,14 @@ impl Operations {
         self.meters.set_part("writers", Err(format!("not started: {cause}")));
     }
 
-    /// Measures what is not counted where it happens; to be called at every tick.
+    /// Updates the meters that are not counted at their source; called at every tick.
     pub(super) fn measure(&self, shared: &Shared) {
         shared.pipeline.measure(&self.meters);
         self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let silence = silence_of(&["state-", "events-"], WRITER_SILENCE_MAX);
         let cannot = || format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"));
-        // Without the lock of its name nothing is written, whatever else there is.
+        // Without the lock of `COLLECTOR_ID` nothing is written, regardless of everything else.
         let history = self.health.history_trouble().filter(|_| self.health.lock.may_write());
         let writers = match (history, self.health.is_ready() && self.health.lock.may_write()) {
             (Some(why), _) => {
@@ -94,7 +94,7 @@ impl Operations {
             (None, true) => silence,
         };
         self.meters.set_part("writers", writers);
-        // The probe itself says so when it gives up.
+        // A probe that gives up reports that itself.
         if let Err(why) = silence_of(&["probe"], PROBE_SILENCE_MAX) {
             self.meters.set_part("database", Err(why));
         }
@@ -132,33 +132,33 @@ impl Operations {
         self.meters.set_part("spool", part);
     }
 
-    /// Routers are welcome.
+    /// Reports that routers may connect.
     pub(super) fn ready(&self) {
-        // The probe, if there is one, will say more in a moment.
+        // The probe, if there is one, soon reports more.
         self.meters.set_part("database", Ok(()));
         self.notify.borrow_mut().ready();
     }
 
-    /// Runs what SIGHUP asks for.
+    /// Runs the reload that SIGHUP asks for.
     pub(super) fn reloading(&self, reload: impl FnOnce()) {
         self.notify.borrow_mut().reloading(reload);
     }
 
-    /// No router is read any more.
+    /// Reports that no router is read any more.
     pub(super) fn stopping(&self) {
         self.notify.borrow_mut().stopping();
     }
 
-    /// Waits for the threads; each of them looks for the stop every half second or more often.
+    /// Waits for the threads; each of them checks for the stop every half second or more often.
     pub(super) fn join(self) {
         for thread in self.threads {
-            // They answer questions; one that panicked has been reported and leaves nothing half done.
+            // These threads only answer queries; a panic has been reported and leaves nothing half done.
             let _ = thread.join();
         }
     }
 }
 
-/// Whether the database answers these threads within `max`.
+/// Checks that the database answers these threads within `max`.
 fn silence_of(threads: &[&str], max: Duration) -> ComponentStatus {
     match store::longest_silence(threads) {
         Some((thread, silence)) if silence >= max => {

@@ -1,4 +1,4 @@
-//! The connection of a thread beside the writers. What keeps it from its work is told as writers' troubles are.
+//! The database connection of a thread other than the writers. Its failures are reported like those of the writers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,14 +15,14 @@ pub(super) struct Reported {
     stop: Stop,
     client: Option<Client>,
     connected_at: Instant,
-    /// Since when nothing gets through.
+    /// The time since which every attempt has failed.
     failing_since: Option<Instant>,
-    /// What [`Health::answered`] was at the last attempt.
+    /// The value of [`Health::answered`] at the last attempt.
     answered: u64,
 }
 
 impl Reported {
-    /// It connects at the first attempt.
+    /// Creates the connection; it connects at the first attempt.
     pub(super) fn new(thread: &'static str, database_url: &str, health: &Arc<Health>, stop: &Stop) -> Reported {
         Reported {
             thread,
@@ -36,11 +36,11 @@ impl Reported {
         }
     }
 
-    /// Does `work` once. `None`: it did not get through, which is told unless the collector stops.
+    /// Does `work` once. Returns `None` if it failed, which is reported unless the collector stops.
     pub(super) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {
             self.answered = self.health.answered();
-            // What ended an outage for others is no news when an idle connection turns out to be broken by it.
+            // An idle connection that an outage has broken is not news if the outage is already over for other threads.
             let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
             let error = match self.connected().and_then(&mut work) {
                 Ok(value) => {
@@ -64,17 +64,17 @@ impl Reported {
         }
     }
 
-    /// Since when nothing gets through.
+    /// Returns the time since which every attempt has failed.
     pub(super) fn failing_since(&self) -> Option<Instant> {
         self.failing_since
     }
 
-    /// Whether somebody else got through since this one did not: then it is worth another try.
+    /// Returns whether another thread has reached the database since this one failed: then another try is worthwhile.
     pub(super) fn is_worth_a_try(&self) -> bool {
         self.failing_since.is_some() && self.health.answered() != self.answered
     }
 
-    /// The connection, while there is one.
+    /// Returns the connection, if there is one.
     pub(super) fn client(&mut self) -> Option<&mut Client> {
         self.client.as_mut()
     }

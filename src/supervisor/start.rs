@@ -1,4 +1,4 @@
-//! The start: the database is reached, however long that takes, and the schema brought up to date, while signals are heard.
+//! The start: reaches the database, however long that takes, and updates its schema, while signals are handled.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,39 +19,39 @@ use crate::store::migrate::Step;
 use crate::store::sync::OwnedRouter;
 use crate::store::{self, Client};
 
-/// How it is called in the log and in `pg_stat_activity`.
+/// The thread's name, in the log and in `pg_stat_activity`.
 const THREAD: &str = "start";
 
 /// The first pause between two tries.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 
-/// The longest one.
+/// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What earlier runs left in the database.
+/// The state that earlier runs left in the database.
 pub(super) struct Left {
-    /// Identifiers of routers by the addresses they came from.
+    /// Router identifiers by the source addresses of their sessions.
     pub(super) known: Vec<(IpAddr, RouterId)>,
-    /// Routers of this collector: those that have tables get the stale time to come back.
+    /// Routers of this collector: those that have tables get the stale time to reconnect.
     pub(super) owned: Vec<OwnedRouter>,
-    /// This process, in `collectors`.
+    /// The identifier of this process in `collectors`.
     pub(super) instance: String,
     /// The connection that holds the lock of `COLLECTOR_ID`.
     pub(super) lock: Client,
 }
 
-/// What one try came to.
+/// The result of one try.
 enum Opened {
-    /// The database is ours to write.
+    /// The database is ready for writing.
     Ready(Box<Left>),
-    /// Another process has our `COLLECTOR_ID`.
+    /// Another process holds this `COLLECTOR_ID`.
     Taken(Process),
 }
 
-/// Connects, migrates and reads what is there, forever until a signal comes (`None`).
+/// Connects, migrates and reads the stored state, retrying until it succeeds or a signal arrives (`None`).
 ///
 /// # Errors
-/// What waiting does not change.
+/// A failure that waiting does not fix.
 pub(super) fn reach_database(
     settings: &Arc<Settings>,
     migrate: Migrate,
@@ -74,7 +74,7 @@ pub(super) fn reach_database(
                 }
                 return Ok(Some(*left));
             }
-            // A password file is renewed before or after the role's password: what is refused now may be let in soon.
+            // A password file is renewed before or after the role's password: a refused login may succeed soon.
             Err(error)
                 if error.is_configuration() && !(error.is_login_refused() && settings.has_rotated_password()) =>
             {
@@ -92,14 +92,14 @@ pub(super) fn reach_database(
     }
 }
 
-/// What is said of an identifier that another process has.
+/// Returns the message for an identifier that another process holds.
 pub(super) fn taken_by(id: &str, process: &str) -> String {
     format!(
         "COLLECTOR_ID {id} is in use by another process: {process}; give each collector its own RIB_INGESTER_COLLECTOR_ID"
     )
 }
 
-/// One try, in a thread of its own: a signal is heard whatever it waits for. `None`: one said stop.
+/// Runs one try in its own thread, so that signals are handled at any time. `None`: a signal asked for a stop.
 fn open_beside(
     settings: &Arc<Settings>,
     migrate: Migrate,
@@ -109,7 +109,7 @@ fn open_beside(
     let (done, opened) = bounded(1);
     let (for_thread, meters) = (Arc::clone(settings), Arc::clone(meters));
     spawn(THREAD, move || {
-        // Nobody may wait any more.
+        // The receiver may be gone already.
         let _ = done.send(open(&for_thread, migrate, &meters));
     });
     loop {
@@ -121,7 +121,7 @@ fn open_beside(
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {}
                 Ok(_) | Err(_) => {
-                    // A migration that runs is rolled back with its connection.
+                    // A running migration is rolled back with its connection.
                     store::abandon();
                     return None;
                 }

@@ -1,25 +1,25 @@
-//! The certificate that routers are shown, renewed without a restart.
+//! The certificate that is presented to routers, renewed without a restart.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::{ServerConfig, ServerConnection};
 
-/// The server's side of every handshake.
+/// The server side of every TLS handshake.
 #[derive(Debug)]
 pub struct Acceptor {
     files: Files,
     current: RwLock<Arc<ServerConfig>>,
 }
 
-/// PEM files.
+/// The PEM files of the server side.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate and those between it and its authority.
+    /// The certificate and the intermediate ones up to its authority.
     pub chain: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// Authorities of the routers' certificates; `None` asks routers for none.
+    /// The authorities that must have signed the routers' certificates; `None` requests no certificate from routers.
     pub client_authorities: Option<PathBuf>,
 }
 
@@ -27,26 +27,26 @@ impl Acceptor {
     /// Reads the files.
     ///
     /// # Errors
-    /// What is wrong with one of them, in words.
+    /// A file cannot be read or is not valid; the text names it and the reason.
     pub fn load(files: Files) -> Result<Acceptor, String> {
         let current = RwLock::new(Arc::new(config(&files)?));
         Ok(Acceptor { files, current })
     }
 
-    /// Reads the files again, for handshakes from now on. A bad one changes nothing.
+    /// Reads the files again, for handshakes from now on. A bad file changes nothing.
     ///
     /// # Errors
-    /// As [`Acceptor::load`].
+    /// As for [`Acceptor::load`].
     pub fn reload(&self) -> Result<(), String> {
         let renewed = Arc::new(config(&self.files)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
 
-    /// A connection before its handshake.
+    /// Returns a new connection, before its handshake.
     ///
     /// # Errors
-    /// What the library says.
+    /// `rustls` cannot create a connection from the configuration.
     pub fn accept(&self) -> Result<ServerConnection, String> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         ServerConnection::new(config).map_err(|error| error.to_string())

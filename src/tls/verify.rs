@@ -1,4 +1,4 @@
-//! How far a server's certificate is looked at, in libpq's three steps. Signatures of the handshake are always checked.
+//! Verifies a server's certificate, in libpq's three steps. Signatures of the handshake are always checked.
 
 use std::sync::Arc;
 
@@ -8,18 +8,20 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Anybody will do: what is said is only hidden from those who merely listen (`sslmode=prefer` and `require`).
+/// Returns a verifier that accepts any certificate: the connection is encrypted against eavesdroppers only
+/// (`sslmode=prefer` and `require`).
 pub fn nobody(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Lenient { provider, chain: None })
 }
 
-/// One of these authorities has signed, for whatever name (`verify-ca`).
+/// Returns a verifier that requires a certificate signed by one of these authorities, for any name (`verify-ca`).
 pub fn authority(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let chain = Some(chain_verifier(roots, Arc::clone(&provider))?);
     Ok(Arc::new(Lenient { provider, chain }))
 }
 
-/// One of these authorities has signed, for this name (`verify-full`).
+/// Returns a verifier that requires a certificate signed by one of these authorities, for the server's name
+/// (`verify-full`).
 pub fn authority_and_name(
     roots: RootCertStore,
     provider: Arc<CryptoProvider>,
@@ -31,7 +33,7 @@ fn chain_verifier(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| error.to_string())
 }
 
-/// Overlooks the name, and without `chain` the authority too.
+/// Ignores the name, and without `chain` the authority too.
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
@@ -49,7 +51,7 @@ impl ServerCertVerifier for Lenient {
     ) -> Result<ServerCertVerified, Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is what is looked at last: everything before it was right.
+            // The name is checked last: everything before it was valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,33 +1,33 @@
-//! What is wrong with a message, and where.
+//! The decoding error: the field that is malformed, its offset and the reason.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-/// A message, or a part of one, that cannot be read. In a box, so that what can be read is not moved about at the size of
-/// what can be wrong with it.
+/// A message, or a part of one, that cannot be decoded. The content is boxed, so that a `Result` is no larger than
+/// its good value requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Box<Mistake>);
 
-/// What an [`Error`] says.
+/// The content of an [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Octets from the start of the bytes that were given to the decoder.
+    /// Octets from the start of the bytes that were passed to the decoder.
     pub offset: usize,
-    /// The field, in the words of its RFC.
+    /// The field's name, as in its RFC.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The reason for which the field is malformed.
     pub message: Cow<'static, str>,
 }
 
 impl Error {
-    /// An error at `offset`.
+    /// Returns an error at `offset`.
     #[cold]
     pub fn new(offset: usize, field: &'static str, message: impl Into<Cow<'static, str>>) -> Error {
         Error(Box::new(Mistake { offset, field, message: message.into() }))
     }
 
-    /// The same error, seen from `by` octets before.
+    /// Returns the same error with an offset that is counted from `by` octets earlier.
     pub fn shifted(mut self, by: usize) -> Error {
         self.0.offset += by;
         self

@@ -1,7 +1,7 @@
-//! The wire: bytes to messages. No I/O, no clock, no log, no SQL.
+//! Decodes the bytes of the wire into messages. No I/O, no clock, no log, no SQL.
 //!
 //! [`bmp`] frames and decodes the BGP Monitoring Protocol (RFC 7854, 8671, 9069), [`bgp`] the OPEN and UPDATE
-//! inside it. Nothing is allocated by a length from the wire before it is checked against the bytes at hand.
+//! inside it. Nothing is allocated by a length from the wire before it is checked against the bytes available.
 
 pub mod bgp;
 pub mod bmp;

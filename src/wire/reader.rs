@@ -1,4 +1,4 @@
-//! A cursor over bytes that knows where it is and never reads past the end.
+//! A cursor over bytes that tracks its offset in the message and never reads past the end.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,43 +8,44 @@ use super::Error;
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
-    /// Where in the message `bytes` ends. That stays while they are read, so that reading moves one thing only.
+    /// The offset in the message at which `bytes` ends. It does not change while they are read, so that a read updates
+    /// one field only.
     end: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`, whose first octet is `offset` octets into the message.
+    /// Returns a reader of `bytes`, whose first octet is `offset` octets into the message.
     pub fn new(bytes: &'a [u8], offset: usize) -> Reader<'a> {
         Reader { bytes, end: offset + bytes.len() }
     }
 
-    /// Where the next octet is.
+    /// The offset of the next octet in the message.
     #[inline(always)]
     pub fn offset(&self) -> usize {
         self.end - self.bytes.len()
     }
 
-    /// How many octets are left.
+    /// The number of unread octets.
     pub fn remaining(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether nothing is left.
+    /// Returns whether no octet is left.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Everything that is left.
+    /// Reads all octets that are left.
     #[inline(always)]
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.bytes)
     }
 
-    /// The next `count` octets.
+    /// Reads the next `count` octets.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Error> {
         match self.bytes.split_at_checked(count) {
@@ -56,10 +57,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next `count` octets as a reader of their own.
+    /// Reads the next `count` octets as a reader of their own, which keeps their offset in the message.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Error> {
         match self.try_sub(count) {
@@ -68,7 +69,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next `N` octets as a reader of their own, whose length the compiler knows; `None` if fewer are left.
+    /// Reads the next `N` octets as a reader of their own, whose length the compiler knows; `None` if fewer are left.
     #[inline(always)]
     pub fn known<const N: usize>(&mut self) -> Option<Reader<'a>> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
@@ -76,7 +77,7 @@ impl<'a> Reader<'a> {
         Some(Reader { bytes: taken, end: self.offset() })
     }
 
-    /// The next `N` octets, where it is no error that fewer are left.
+    /// Reads the next `N` octets; `None` if fewer are left, for callers to whom that is not an error.
     #[inline(always)]
     pub fn try_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
@@ -84,7 +85,8 @@ impl<'a> Reader<'a> {
         Some(*taken)
     }
 
-    /// The next `count` octets as a reader of their own, where it is no error that fewer are left.
+    /// Reads the next `count` octets as a reader of their own; `None` if fewer are left, for callers to whom that is
+    /// not an error.
     #[inline(always)]
     pub fn try_sub(&mut self, count: usize) -> Option<Reader<'a>> {
         let (taken, rest) = self.bytes.split_at_checked(count)?;
@@ -92,10 +94,10 @@ impl<'a> Reader<'a> {
         Some(Reader { bytes: taken, end: self.offset() })
     }
 
-    /// The next `N` octets.
+    /// Reads the next `N` octets.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
         match self.try_array() {
@@ -104,43 +106,43 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One octet.
+    /// Reads one octet.
     ///
     /// # Errors
-    /// None is left.
+    /// No octet is left.
     #[inline(always)]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
         self.array::<1>(field).map(|[octet]| octet)
     }
 
-    /// Two octets, big-endian.
+    /// Reads two octets, big-endian.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
         self.array(field).map(u16::from_be_bytes)
     }
 
-    /// Four octets, big-endian.
+    /// Reads four octets, big-endian.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
         self.array(field).map(u32::from_be_bytes)
     }
 
-    /// Eight octets, big-endian.
+    /// Reads eight octets, big-endian.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
         self.array(field).map(u64::from_be_bytes)
     }
 
-    /// An IPv4 address.
+    /// Reads an IPv4 address.
     ///
     /// # Errors
     /// Fewer than 4 octets are left.
@@ -149,7 +151,7 @@ impl<'a> Reader<'a> {
         self.array::<4>(field).map(Ipv4Addr::from)
     }
 
-    /// An IPv6 address.
+    /// Reads an IPv6 address.
     ///
     /// # Errors
     /// Fewer than 16 octets are left.

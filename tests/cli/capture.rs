@@ -42,14 +42,14 @@ fn json(text: &[u8]) -> Vec<Value> {
     text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
 }
 
-/// What raw BMP is decoded to.
+/// The lines that raw BMP is decoded to.
 fn raw(bytes: &[u8]) -> Vec<Value> {
     let mut out = Vec::new();
     assert!(decode::run(bytes, &mut out, MESSAGE_MAX).unwrap());
     json(&out)
 }
 
-/// The lines of a capture that is decoded without a complaint, as (stream, line without it).
+/// The lines of a capture that decodes without errors, as (stream, line without the stream).
 fn decoded(file: &[u8]) -> Vec<(String, Value)> {
     let output = run(&["decode", "-"], file);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -65,7 +65,7 @@ fn split(output: &Output) -> Vec<(String, Value)> {
     json(&output.stdout).into_iter().map(take).collect()
 }
 
-/// The capture holds one stream, and it is decoded as the raw bytes are.
+/// Asserts that the capture holds one stream, which decodes as the raw bytes do.
 fn check_is_like_raw(file: &[u8], bytes: &[u8], stream: &str, what: &str) {
     let (streams, lines): (Vec<_>, Vec<_>) = decoded(file).into_iter().unzip();
     assert!(streams.iter().all(|name| name == stream), "{what}: {streams:?}");
@@ -73,7 +73,7 @@ fn check_is_like_raw(file: &[u8], bytes: &[u8], stream: &str, what: &str) {
 }
 
 #[test]
-fn every_file_format_and_link_layer_holds_the_same_stream() {
+fn every_format_and_link_layer_holds_the_same_stream() {
     for kind in LINKS {
         for (source, destination) in
             [("192.0.2.1:43210", "192.0.2.9:11019"), ("[2001:db8::1]:43210", "[2001:db8::9]:11019")]
@@ -96,7 +96,7 @@ fn order_repetition_and_overlap_do_not_matter() {
     let flow = flow();
     let mut packets = vec![flow.syn(), flow.syn()];
     for (i, segment) in flow.segments(0, RECORDING, 700).chunks(3).enumerate() {
-        // Backwards, the last one twice, and an overlap that says something else.
+        // Backwards, the last one twice, and an overlap with other octets.
         packets.extend(segment.iter().rev().cloned());
         packets.push(segment[0].clone());
         packets.push(flow.packet(ACK, i * 2100, &[0xee; 300]));
@@ -108,7 +108,7 @@ fn order_repetition_and_overlap_do_not_matter() {
 }
 
 #[test]
-fn streams_are_told_apart_and_a_new_syn_begins_another() {
+fn a_new_syn_begins_another_stream() {
     let (first, second) = (flow(), Flow::new("192.0.2.2:43210", "192.0.2.9:11019"));
     let again = Flow { first: 77, ..first };
     let mut packets = vec![first.syn(), second.syn()];
@@ -117,7 +117,7 @@ fn streams_are_told_apart_and_a_new_syn_begins_another() {
         packets.extend(a.get(i).cloned());
         packets.extend(b.get(i).cloned());
     }
-    // What the collector answers is not for the port.
+    // The collector's answers do not go to the port, so they are no part of the stream.
     packets.push(Flow::new("192.0.2.9:11019", "192.0.2.1:43210").packet(ACK, 0, &[3, 0, 0, 0, 6, 200]));
     packets.push(second.packet(RST, OTHER_RECORDING.len(), b""));
     packets.extend(again.session(OTHER_RECORDING));
@@ -131,16 +131,16 @@ fn streams_are_told_apart_and_a_new_syn_begins_another() {
     assert_eq!(lines.len(), raw(RECORDING).len() + 2 * raw(OTHER_RECORDING).len());
 }
 
-/// `(offset, type)` of lines: what stays the same where earlier messages are missing.
+/// `(offset, type)` of lines: these stay the same where earlier messages are missing.
 fn places(lines: impl IntoIterator<Item = Value>) -> Vec<(u64, Value)> {
     lines.into_iter().map(|line| (line["offset"].as_u64().unwrap(), line["type"].clone())).collect()
 }
 
 #[test]
-fn a_capture_from_the_middle_begins_with_the_first_whole_message() {
+fn a_partial_capture_begins_at_the_first_full_message() {
     let messages = places(raw(RECORDING));
     let skipped = usize::try_from(messages[20].0).unwrap();
-    // At a boundary; one, a few octets behind it; one before the next.
+    // At a boundary; one a few octets after it; one before the next.
     for start in [skipped, skipped + 1, skipped + 30, usize::try_from(messages[21].0).unwrap() - 1] {
         let packets = flow().segments(start, &RECORDING[start..], 1000);
         let output = run(&["decode", "-"], &pcap(101, &packets));
@@ -153,7 +153,7 @@ fn a_capture_from_the_middle_begins_with_the_first_whole_message() {
     }
 }
 
-/// Where the first message is found in a stream that begins somewhere.
+/// The place of the first message in a stream that begins anywhere.
 fn first_found(octets: &[u8]) -> Option<u64> {
     let file = pcap(101, &flow().segments(0, octets, 1400));
     let mut capture = Capture::new(&file[..], 11019, MESSAGE_MAX);
@@ -166,10 +166,10 @@ fn first_found(octets: &[u8]) -> Option<u64> {
 }
 
 #[test]
-fn no_place_inside_a_message_is_taken_for_its_beginning() {
+fn no_place_inside_a_message_is_taken_for_its_start() {
     let mut recordings = vec![("gobgp".to_string(), RECORDING.to_vec()), ("frr".to_string(), OTHER_RECORDING.to_vec())];
     if let Some(folder) = crate::common::corpus::folder() {
-        // Those made by hand to be malformed say nothing about real streams.
+        // Recordings that were made malformed by hand show nothing about real streams.
         let names = crate::common::corpus::names(&folder).into_iter().filter(|name| !name.starts_with("craft-"));
         recordings.extend(names.map(|name| {
             let bytes = std::fs::read(folder.join(format!("{name}.bmp"))).unwrap();
@@ -252,7 +252,7 @@ fn what_is_left_out_is_counted() {
 }
 
 #[test]
-fn a_capture_cut_short_is_read_up_to_there_and_a_damaged_one_is_a_failure() {
+fn a_cut_capture_is_read_and_a_damaged_one_fails() {
     let file = pcap(1, &flow().session(RECORDING));
     let whole = raw(RECORDING).len();
     // In the last packet, which is the FIN.
@@ -282,7 +282,7 @@ fn a_stream_that_is_no_bmp_breaks_alone() {
     assert_eq!(lines.len(), 1 + raw(RECORDING).len());
 }
 
-/// What `replay` sends, and what it says.
+/// The messages that `replay` sends, and its output.
 fn replayed(arguments: &[&str], file: &[u8]) -> (Vec<u8>, Output) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let to = listener.local_addr().unwrap().to_string();
@@ -311,7 +311,7 @@ fn replay_plays_one_stream_and_lists_the_others() {
             assert!(stderr(&output).contains(&line), "{}", stderr(&output));
         }
     }
-    // Nothing is listed where there is only one, and nothing is connected to where there is none.
+    // Nothing is listed where there is only one, and no connection is made where there is none.
     assert_eq!(stderr(&replayed(&[], &pcap(1, &first.session(RECORDING))).1), "");
     let check = |arguments: &[&str], input: &[u8], code: i32, said: &str| {
         let output = run(&[&["replay", "-", "--to", "127.0.0.1:1"][..], arguments].concat(), input);
@@ -353,7 +353,7 @@ fn small_captures() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn any_beginning_of_a_capture_gives_a_beginning_of_the_stream() {
+fn any_start_of_a_capture_gives_a_start_of_the_stream() {
     for file in small_captures() {
         for length in (0..file.len()).step_by(97) {
             let octets = read_all(&file[..length]);
@@ -362,7 +362,7 @@ fn any_beginning_of_a_capture_gives_a_beginning_of_the_stream() {
     }
 }
 
-/// What Wireshark follows is what we follow; skipped where its `tshark` is not installed.
+/// Wireshark follows the same streams as we do; skipped where its `tshark` is not installed.
 #[test]
 fn tshark_reassembles_the_same_octets() {
     if Command::new("tshark").arg("--version").output().is_err() {

@@ -80,7 +80,7 @@ fn wrong_use_ends_with_2_and_help_with_0() {
 }
 
 #[test]
-fn markdown_has_a_row_per_setting_and_ignores_the_environment() {
+fn markdown_lists_all_settings_whatever_is_set() {
     let output = run(&["config", "--markdown"], &[("RIB_INGESTER_NONSENSE", "1")]);
     assert!(output.status.success());
     let rows: Vec<&str> = text(&output.stdout).lines().filter(|line| line.starts_with("| `RIB_INGESTER_")).collect();
@@ -94,7 +94,7 @@ fn a_command_that_needs_the_database_says_so() {
     let without = run(&["migrate"], &[]);
     assert_eq!(without.status.code(), Some(2));
     assert!(text(&without.stderr).contains("RIB_INGESTER_DATABASE_URL: is required"), "{}", text(&without.stderr));
-    // Port 1 (tcpmux) is closed on any machine that runs these tests.
+    // Port 1 (tcpmux) is closed on every machine that runs these tests.
     let url = "postgresql://writer:hunter2@127.0.0.1:1/rib";
     let unreachable = run(&["migrate"], &[("RIB_INGESTER_DATABASE_URL", url)]);
     assert_eq!(unreachable.status.code(), Some(1));
@@ -142,7 +142,7 @@ fn another_programs_database_is_pointed_out() {
 }
 
 #[test]
-fn the_help_of_a_command_that_needs_the_database_says_so() {
+fn help_says_which_command_needs_the_database() {
     for command in ["serve", "migrate", "maintenance", "status", "doctor", "lookup"] {
         let help = run(&[command, "--help"], &[]);
         assert!(text(&help.stdout).contains("Needs RIB_INGESTER_DATABASE_URL; see `rib-ingester config`"), "{command}");
@@ -150,7 +150,7 @@ fn the_help_of_a_command_that_needs_the_database_says_so() {
     assert!(!text(&run(&["decode", "--help"], &[]).stdout).contains("DATABASE_URL"));
 }
 
-/// What a command ends with, with a standard error that takes nothing.
+/// The exit status of a command whose standard error accepts nothing.
 fn code_without_stderr(arguments: &[&str], vars: &[(&str, &str)], stderr: Stdio) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
     command.env_clear().args(arguments).envs(vars.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
@@ -161,11 +161,11 @@ fn code_without_stderr(arguments: &[&str], vars: &[(&str, &str)], stderr: Stdio)
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
 
 #[test]
-fn a_standard_error_that_is_full_or_that_nobody_reads_changes_nothing() {
+fn a_full_or_closed_standard_error_changes_nothing() {
     let garbage = std::env::temp_dir().join(format!("rib-ingester-garbage-{}", std::process::id()));
     std::fs::write(&garbage, "GET / HTTP/1.1\r\n\r\n").unwrap();
     let garbage_path = garbage.to_str().unwrap();
-    // Port 1 (tcpmux) is closed on any machine that runs these tests.
+    // Port 1 (tcpmux) is closed on every machine that runs these tests.
     let away = ("RIB_INGESTER_DATABASE_URL", "postgresql://writer@127.0.0.1:1/rib");
     let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frr10-locrib.bmp");
     let cases: [Case<'_>; 8] = [
@@ -191,7 +191,7 @@ fn a_standard_error_that_is_full_or_that_nobody_reads_changes_nothing() {
 }
 
 #[test]
-fn completions_and_the_manual_page_know_every_command_and_setting() {
+fn completions_and_manual_know_commands_and_settings() {
     let shown = |arguments: &[&str]| {
         let output = run(arguments, &[]);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
@@ -218,7 +218,7 @@ fn completions_and_the_manual_page_know_every_command_and_setting() {
         assert!(page.contains(&format!("\\fB{}\\fR", setting.variable())), "{}", setting.name);
     }
     assert_eq!(run(&["completions", "cobol"], &[]).status.code(), Some(2));
-    // groff says what it cannot read.
+    // groff reports requests that it cannot read.
     let groff = Command::new("groff")
         .args(["-man", "-Tutf8", "-ww", "-z", "-"])
         .stdin(Stdio::piped())
@@ -230,7 +230,7 @@ fn completions_and_the_manual_page_know_every_command_and_setting() {
     assert!(said.status.success() && said.stderr.is_empty(), "{}", text(&said.stderr));
 }
 
-/// What bash offers for these words of a command line, the last of which is being typed.
+/// The words that bash offers for these words of a command line, the last of which is being typed.
 fn bash_offers(script: &str, words: &[&str]) -> Vec<String> {
     // As bash calls it: the function that `complete` names, with the command, the word and the word in front of it.
     const ASK: &str = r#"

@@ -20,7 +20,7 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// What a command prints that succeeds.
+/// The output of a command that succeeds.
 fn printed(arguments: &[&str], url: &str) -> String {
     let output = run(arguments, url);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
@@ -45,7 +45,7 @@ fn an_edited_migration_is_wrong_configuration() {
 }
 
 #[test]
-fn a_database_that_does_not_exist_and_a_wrong_password_are_wrong_configuration() {
+fn a_wrong_database_or_password_is_configuration() {
     let db = TestDb::create();
     let nowhere = db.url().replacen("dbname=", "dbname=no_such_", 1);
     let output = run(&["migrate"], &nowhere);
@@ -74,7 +74,7 @@ fn commands_before_migrate_say_what_to_do() {
 }
 
 #[test]
-fn maintenance_makes_partitions_and_refreshes_once_and_again() {
+fn maintenance_makes_partitions_and_refreshes_again() {
     let db = TestDb::migrated();
     let first = printed(&["maintenance"], &db.url());
     assert_eq!(first.matches("created route_events_").count(), 2, "{first}");
@@ -100,7 +100,7 @@ const ROUTES: &str = "
         ('2001:db8::bad', 'refused', 'not in the allow-list; to admit it add 2001:db8::bad/128 to RIB_INGESTER_ALLOW')";
 
 #[test]
-fn lookup_finds_the_longest_match_with_all_its_paths_per_router() {
+fn lookup_finds_the_longest_match_per_router() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTES).unwrap();
     let found = |target| {
@@ -126,7 +126,7 @@ fn lookup_finds_the_longest_match_with_all_its_paths_per_router() {
         found("2001:db8:1::/48"),
         ["2001:db8::/32 router 10.255.0.2 table global", "path next hop AS path", "0 2001:db8::1 64501 EGP 1"]
     );
-    // As grep: a script can ask by the exit code.
+    // As with grep, a script can tell by the exit code.
     let none = run(&["lookup", "192.0.2.1"], &db.url());
     assert_eq!((none.status.code(), stdout(&none)), (Some(1), ""));
     assert_eq!(stderr(&none), "rib-ingester: no route covers 192.0.2.1/32\n");
@@ -152,7 +152,7 @@ fn lookup_json_is_an_array_of_rows() {
     assert_eq!((none.status.code(), stdout(&none)), (Some(1), "[]\n"));
 }
 
-/// One peer's routes before and behind its policy, another's as they go out.
+/// One peer's routes before and after its policy, and another's Adj-RIB-Out.
 const ADJ_RIBS: &str = "
     INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, peer_bgp_id, is_post_policy, table_name, afi, prefix, path_id, as_path) VALUES
         ('10.255.0.1', '192.0.2.9', 64509, '192.0.2.9', false, 'UNKNOWN', 4, '10.1.0.0/16', 0, '64509'),
@@ -164,7 +164,7 @@ const ADJ_RIBS: &str = "
         ('10.255.0.1', '192.0.2.9', false, 'UNKNOWN', 4, true, now(), now()), ('10.255.0.1', '192.0.2.10', false, 'UNKNOWN', 4, false, NULL, NULL)";
 
 #[test]
-fn lookup_finds_the_match_in_every_adj_rib_or_in_one_view() {
+fn lookup_finds_matches_in_every_adj_rib_or_in_one() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTES).unwrap();
     db.client().batch_execute(ADJ_RIBS).unwrap();
@@ -211,7 +211,7 @@ fn status_counts_the_adj_ribs_over_all_peers() {
 }
 
 #[test]
-fn status_shows_routers_tables_history_and_refused_sources() {
+fn status_shows_routers_tables_and_refused_sources() {
     let db = TestDb::migrated();
     assert!(printed(&["status"], &db.url()).contains("no router has connected yet"));
     db.client().batch_execute(ROUTES).unwrap();
@@ -270,7 +270,7 @@ fn status_json_has_the_same_facts() {
     assert_eq!(status["refused"][0]["address"], "2001:db8::bad");
 }
 
-/// What `doctor --json` says, by check, and the exit code.
+/// The results in `doctor --json`, by check, and the exit code.
 fn doctor(url: &str, vars: &[(&str, &str)]) -> (std::collections::BTreeMap<String, String>, Option<i32>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
     command.env_clear().args(["doctor", "--json"]).env("RIB_INGESTER_DATABASE_URL", url);
@@ -284,7 +284,7 @@ fn doctor(url: &str, vars: &[(&str, &str)]) -> (std::collections::BTreeMap<Strin
 }
 
 #[test]
-fn doctor_says_what_is_wrong_and_then_that_it_is_mended() {
+fn doctor_reports_what_is_wrong_until_it_is_fixed() {
     let db = TestDb::create();
     let folder = std::env::temp_dir();
     let free = ("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0");

@@ -1,4 +1,4 @@
-//! The unit's file of settings, as commands read it that an operator types.
+//! The unit's file of settings, as read by commands that an operator types.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -48,7 +48,7 @@ RIB_INGESTER_FLUSH_MS='50'
 ";
 
 #[test]
-fn a_named_file_gives_settings_and_the_environment_wins() {
+fn a_named_file_is_read_and_the_environment_wins() {
     let file = EnvFile::create("named", SETTINGS);
     let output = run(&["config", "--env-file", file.path()], &[("RIB_INGESTER_FLUSH_MS", "70")]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -63,7 +63,7 @@ fn a_named_file_gives_settings_and_the_environment_wins() {
     assert!(!stdout(&output).contains("hunter2"));
     assert_eq!(stderr(&output), "", "the user has named it");
 
-    // In front of the command as well, and for one that uses the database.
+    // Also in front of the command, and for one that uses the database.
     let doctor = run(&["--env-file", file.path(), "doctor", "--json"], &[]);
     let checks: serde_json::Value = serde_json::from_str(stdout(&doctor)).unwrap();
     assert_eq!(
@@ -74,7 +74,7 @@ fn a_named_file_gives_settings_and_the_environment_wins() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_not_understood_is_wrong_configuration() {
+fn a_missing_or_invalid_file_is_wrong_configuration() {
     let check = |path: &str, expected: &str| {
         let output = run(&["status", "--env-file", path], &[]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -88,7 +88,8 @@ fn a_file_that_is_not_there_or_not_understood_is_wrong_configuration() {
     check(misspelt.path(), &format!("is required; {} does not set it", misspelt.path()));
 }
 
-/// The command in a mount namespace of its own, with this text as the unit's file. `None`: the system does not allow one.
+/// The command in a mount namespace of its own, with this text as the unit's file. `None` where the system does not
+/// allow a namespace.
 fn run_with_unit_file(text: &str, arguments: &[&str], vars: &[(&str, &str)]) -> Option<Output> {
     const MOUNT: &str = "mount -t tmpfs tmpfs /etc && mkdir /etc/rib-ingester && \
                          cp \"$1\" /etc/rib-ingester/rib-ingester.env && shift && exec \"$@\"";
@@ -108,7 +109,7 @@ fn run_with_unit_file(text: &str, arguments: &[&str], vars: &[(&str, &str)]) -> 
 }
 
 #[test]
-fn the_units_file_is_read_where_nothing_is_given_and_named() {
+fn the_units_file_is_the_default_and_is_named() {
     const FROM: &str = "rib-ingester: settings from /etc/rib-ingester/rib-ingester.env\n";
     let Some(output) = run_with_unit_file(SETTINGS, &["config"], &[]) else {
         return println!("skipped: no mount namespace on this machine");
@@ -125,7 +126,7 @@ fn the_units_file_is_read_where_nothing_is_given_and_named() {
     );
     assert_eq!(status.status.code(), Some(1));
 
-    // Who gives one setting gives all of them.
+    // A caller who gives one setting gives all of them.
     let own = run_with_unit_file(SETTINGS, &["config"], &[("RIB_INGESTER_LOG", "warn")]).unwrap();
     assert!(stdout(&own).contains("RIB_INGESTER_FLUSH_MS=200  (default)\n") && stderr(&own).is_empty());
 

@@ -1,4 +1,4 @@
-//! Routers that are gone for good, and routers whose collector is: who shows them, and what removes them.
+//! Routers that are gone for good, and routers whose collector is gone: which commands show them and which remove them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use rib_ingester::store::forget::{Past, STEP_ROWS, tables};
 const ROUTER: &str = "10.255.0.1";
 const OTHER: &str = "10.255.0.2";
 
-/// A router with a Loc-RIB, a peer with an Adj-RIB-In, and what is counted of it.
+/// A router with a Loc-RIB, a peer with an Adj-RIB-In, and statistics of both.
 fn life(id: &str, name: &str) -> Vec<u8> {
     let (loc_rib, peer) = (Peer::loc_rib(id), Peer::global_instance("192.0.2.9", 64_501));
     let routes = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &["10.1.0.0/16", "10.2.0.0/16"]);
@@ -87,7 +87,7 @@ fn every_table_that_speaks_of_routers_is_known() {
 }
 
 #[test]
-fn a_router_is_removed_with_its_series_and_what_the_collector_remembers() {
+fn a_router_is_removed_with_its_series_and_memory() {
     let db = TestDb::create();
     let (mut ingester, mut stays) = scene(&db, &[]);
     db.client().batch_execute("REFRESH MATERIALIZED VIEW route_summary").unwrap();
@@ -95,14 +95,14 @@ fn a_router_is_removed_with_its_series_and_what_the_collector_remembers() {
     let before = tables_with(&db, ROUTER);
     assert!(before.len() > 10, "{before:?}");
 
-    // A look at first: nothing goes.
+    // The first run only shows what would be removed.
     let output = run(&db, &["forget", ROUTER, "--dry-run"]);
     let shown = said(&output);
     assert!(output.status.success() && shown.contains("would be removed"), "{shown}");
     assert!(shown.lines().any(|line| line.split_whitespace().eq(["current_routes", "2"])), "{shown}");
     assert!(!shown.contains("route_events"), "{shown}");
     assert_eq!(tables_with(&db, ROUTER), before);
-    // The one that is connected stays, whatever it is called.
+    // The connected router stays, whatever its name is.
     for word in [OTHER, "edge2", "127.0.0.4"] {
         let output = run(&db, &["forget", word]);
         let shown = said(&output);
@@ -120,7 +120,7 @@ fn a_router_is_removed_with_its_series_and_what_the_collector_remembers() {
     assert_eq!(tables_with(&db, ROUTER), past());
     assert_eq!(tables_with(&db, OTHER), kept);
     assert_eq!(db.rows(&format!("SELECT count(*) FROM routers_overview WHERE router_id = '{ROUTER}'")), ["0"]);
-    // History says that its routes are gone.
+    // History records that its routes were withdrawn.
     let removals =
         format!("SELECT kind, reason FROM session_events WHERE router_id = '{ROUTER}' ORDER BY id DESC LIMIT 1");
     assert_eq!(db.rows(&removals), ["stale_expired|router removed by the command forget"]);
@@ -133,7 +133,7 @@ fn a_router_is_removed_with_its_series_and_what_the_collector_remembers() {
     stays.send(&bmp::route_monitoring(Peer::loc_rib(OTHER), &bmp::withdraw(&["10.2.0.0/16"])));
     eventually_equal(vec!["1".to_owned()], || db.rows("SELECT count(*) FROM current_routes"));
 
-    // Once more: there is nothing. A new one of the name begins anew.
+    // A second run finds nothing. A new router with the name starts from nothing.
     let output = run(&db, &["forget", "10.255.0.3"]);
     let shown = said(&output);
     assert_eq!(output.status.code(), Some(1), "{shown}");
@@ -166,7 +166,7 @@ fn a_removal_that_was_interrupted_goes_on_from_there() {
              SELECT '{ROUTER}', 'large', 4, set_masklen('11.0.0.0'::inet + 256 * i, 24)::cidr FROM generate_series(1, {many}) i"
         ))
         .unwrap();
-    // Somebody has a row of the fourth table.
+    // A transaction locks a row of the fourth table.
     let mut holder = db.client();
     holder.batch_execute(&format!("BEGIN; SELECT FROM peers WHERE router_id = '{ROUTER}' FOR UPDATE")).unwrap();
     let mut forget = command(&db, &["forget", ROUTER]).spawn().unwrap();
@@ -184,7 +184,7 @@ fn a_removal_that_was_interrupted_goes_on_from_there() {
     assert_eq!(tables_with(&db, ROUTER), past());
 }
 
-/// A claim and a step wait for each other: what one of them did the other one sees.
+/// A claim and a step wait for each other: each sees what the other one did.
 #[test]
 fn a_router_that_comes_back_meanwhile_stays() {
     let db = TestDb::create();
@@ -240,7 +240,7 @@ fn routers_whose_collector_is_gone_show_everywhere() {
     assert_eq!(check["state"], "warning", "{check}");
     assert!(check["remedy"].as_str().unwrap().contains("forget ROUTER"), "{check}");
 
-    // One is gone for good, the other one moves.
+    // One is gone for good, the other one moves to another collector.
     assert!(run(&db, &["forget", ROUTER]).status.success());
     eventually("the metric", || of(&mut ingester, "1"));
     let mut moved = ingester.connect_from("127.0.0.4");

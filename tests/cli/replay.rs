@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long any one step may take on a busy machine.
+/// The longest time that any one step may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder of one test, removed at its end.
@@ -38,7 +38,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A running `record` that has said where it listens. Killed if the test ends early.
+/// A running `record` that has printed its listening address. Killed if the test ends early.
 struct Recorder {
     child: Option<Child>,
     address: SocketAddr,
@@ -53,7 +53,7 @@ impl Recorder {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         stderr.read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
-        // What follows is of no interest here, but the pipe must not be closed under the writer.
+        // The rest is ignored, but the pipe must not be closed while the writer uses it.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         Recorder { child: Some(child), address }
     }
@@ -162,7 +162,7 @@ fn speed_is_messages_per_second() {
         .output()
         .unwrap();
     assert!(replay.status.success(), "{}", stderr(&replay));
-    // The last of 21 messages is due 20 / 40 s after the first; how much later is up to the machine.
+    // The last of 21 messages is due 20 / 40 s after the first; the delay beyond that depends on the machine.
     assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
     assert!(recorder.finish().status.success());
 }
@@ -180,7 +180,7 @@ fn hold_keeps_the_session_open() {
     stream.read_exact(&mut [0; 48]).unwrap();
     let last_byte = Instant::now();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    // The clocks start at either side of the socket, so a little less than the second is right too.
+    // The clocks start at either side of the socket, so a little less than a second is correct too.
     assert!(last_byte.elapsed() >= Duration::from_millis(700), "{:?}", last_byte.elapsed());
     drop(stream);
     let output = replay.wait_with_output().unwrap();
@@ -202,7 +202,7 @@ fn a_collector_that_closes_early_is_a_failure() {
 }
 
 #[test]
-fn a_file_without_a_message_fails_though_its_bytes_are_sent() {
+fn a_file_without_a_message_is_sent_and_fails() {
     let folder = Folder::create("no-bmp");
     let (played, recorded) = (folder.file("played"), folder.file("recorded"));
     std::fs::write(&played, b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -221,11 +221,11 @@ fn a_file_without_a_message_fails_though_its_bytes_are_sent() {
 }
 
 #[test]
-fn a_collector_that_closes_without_reading_is_a_failure_however_short_the_file_is() {
+fn a_collector_that_closes_without_reading_fails() {
     let folder = Folder::create("turned-away");
     let played = folder.file("played.bmp");
     std::fs::write(&played, message(48)).unwrap();
-    // Closed before a byte came, and with the bytes unread: the one shows as an end, the other as a reset.
+    // Closed before a byte arrived, and with the bytes unread: the first shows as an end, the second as a reset.
     for reads in [false, true] {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let to = listener.local_addr().unwrap().to_string();
@@ -289,7 +289,7 @@ fn an_interrupted_recording_keeps_what_came() {
 }
 
 #[test]
-fn a_recording_has_a_largest_size_and_overwrites_nothing() {
+fn a_recording_is_bounded_and_overwrites_nothing() {
     let folder = Folder::create("bounded");
     let out = folder.file("recorded.bmp");
     let recorder = Recorder::start(&out, &["--max-bytes", "100"]);

@@ -40,7 +40,7 @@ fn serve(settings: &[(&str, &str)]) -> Output {
 }
 
 fn refused_for(settings: &[(&str, &str)], text: &str) {
-    // Port 1 (tcpmux) is closed on any machine that runs these tests: no check may come after the database's.
+    // Port 1 (tcpmux) is closed on every machine that runs these tests: no check may follow the database's.
     let database = ("DATABASE_URL", "postgresql://writer:hunter2@127.0.0.1:1/rib");
     let output = serve(&[&[database], settings].concat());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -49,7 +49,7 @@ fn refused_for(settings: &[(&str, &str)], text: &str) {
 }
 
 #[test]
-fn sighup_reads_the_allow_list_again_and_a_bad_one_is_not_taken() {
+fn sighup_reloads_the_allow_list_unless_it_is_invalid() {
     let db = TestDb::create();
     let allow = File::create("allow", "192.0.2.0/24\n");
     let settings = [("ALLOW", "198.51.100.0/24"), ("ALLOW_FILE", allow.path())];
@@ -68,14 +68,14 @@ fn sighup_reads_the_allow_list_again_and_a_bad_one_is_not_taken() {
     ingester.signal("HUP");
     ingester.logged("allow-list: read again, 1 networks");
     let mut router = ingester.connect();
-    // No BMP: the session is closed for that, so it had been admitted.
+    // This is not BMP. The session is closed for that reason, so it had been admitted.
     router.send_or_be_cut(b"GET / HTTP/1.1\r\n\r\n");
     ingester.logged("not BMP: an HTTP request");
     assert!(ingester.stop().success());
 }
 
 #[test]
-fn sighup_reads_the_log_filter_again_and_a_bad_one_is_not_taken() {
+fn sighup_reloads_the_log_filter_unless_it_is_invalid() {
     let db = TestDb::create();
     let filter = File::create("filter", "info\n");
     let mut ingester = Ingester::start(&db.url(), &[("LOG_FILTER_FILE", filter.path())]);
@@ -98,7 +98,7 @@ fn repeated_lines_are_folded_and_counted_at_the_end() {
         eventually("the connection is closed", || router.is_closed().then_some(()));
     }
     let line = ingester.logged("router at 127.0.0.1: refused");
-    // Time, level and message: this is no journal.
+    // Time, level and message: standard error is not the journal here.
     let words: Vec<&str> = line.split_whitespace().collect();
     assert!(words[0].ends_with('Z') && words[0].contains('T') && words[1] == "warn", "{line}");
     assert_eq!(ingester.count_logged("router at 127.0.0.1: refused"), 1);
@@ -139,7 +139,7 @@ fn what_is_no_router_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_health_check_is_counted_and_logged_for_debugging_only() {
+fn a_health_check_is_counted_and_logged_only_at_debug() {
     let db = TestDb::create();
     let filter = File::create("health", "info\n");
     let mut ingester = Ingester::start(&db.url(), &[("LOG_FILTER_FILE", filter.path())]);
@@ -149,7 +149,7 @@ fn a_health_check_is_counted_and_logged_for_debugging_only() {
     };
     for _ in 0..3 {
         drop(ingester.connect());
-        // Some end with a reset, which may come before the connection is accepted.
+        // Some end with a reset, which may arrive before the connection is accepted.
         let reset = std::net::TcpStream::connect(ingester.address()).unwrap();
         socket2::SockRef::from(&reset).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
@@ -215,7 +215,7 @@ fn a_recording_goes_from_replay_to_lookup() {
         let tables = status["routers"][0]["tables"].as_array().cloned().unwrap_or_default();
         tables.iter().map(|t| (t["table_name"].to_string(), t["routes"].as_u64().unwrap())).collect()
     };
-    // Written behind the last route on the same channel.
+    // Written after the last route on the same channel.
     let lost = "SELECT kind FROM session_events WHERE kind = 'session_lost'";
     eventually("the end of the session", || (!db.rows(lost).is_empty()).then_some(()));
     let routes = tables(&serde_json::from_str(&command(&["status", "--json"])).unwrap());

@@ -20,14 +20,14 @@ fn output(db: &TestDb, arguments: &[&str]) -> Output {
     command(db, arguments).output().unwrap()
 }
 
-/// What a command prints into a pipe, when it succeeds.
+/// The output of a command into a pipe, when it succeeds.
 fn printed(db: &TestDb, arguments: &[&str]) -> String {
     let output = output(db, arguments);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command prints on a terminal of so many columns.
+/// The output of a command on a terminal of this many columns.
 fn on_terminal(mut command: Command, columns: u16) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -36,10 +36,10 @@ fn on_terminal(mut command: Command, columns: u16) -> String {
     let inner = ptsname(&terminal, Vec::new()).unwrap();
     let inner = File::options().read(true).write(true).open(inner.to_str().unwrap()).unwrap();
     let mut child = command.stdout(inner).spawn().unwrap();
-    // This process's own handle of the inner end goes with the command, so that the end can be read.
+    // This process's own handle of the inner end is closed once the command runs, so that the end can be read.
     drop(command);
     let mut out = Vec::new();
-    // Linux says EIO when nobody has the inner end any more.
+    // Linux returns EIO when no process has the inner end open any more.
     let end = File::from(terminal).read_to_end(&mut out);
     assert!(child.wait().unwrap().success(), "{end:?}");
     String::from_utf8(out).unwrap().replace("\r\n", "\n")
@@ -50,7 +50,7 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
-fn a_terminals_width_is_used_and_what_is_piped_is_never_cut() {
+fn a_terminals_width_is_used_and_a_pipe_is_never_cut() {
     let db = TestDb::migrated();
     let (name, path) = ("edge-of-the-network-".repeat(12), vec!["4200000001"; 30].join(" "));
     db.client()
@@ -80,7 +80,8 @@ fn a_terminals_width_is_used_and_what_is_piped_is_never_cut() {
     assert!(printed(&db, &["lookup", "10.1.2.3"]).contains(&path));
 }
 
-/// Two live collectors and one that is not; a router of each state; those of collector `here` are kept for 900 s.
+/// Two live collectors and one that is down; a router of each state; stale routes of collector `here` are kept for 900
+/// s.
 const ROUTERS: &str = "
     INSERT INTO collectors (collector_id, instance, alive_until, started_at, version, stale_routes_secs, mass_loss_stale_secs) VALUES
         ('here', gen_random_uuid(), now() + interval '1 hour', now(), '1', 900, 3600),
@@ -139,7 +140,7 @@ fn all_routers_are_summed_up_and_sorted_as_addresses() {
         "stale|core",
     ];
     assert_eq!(listed(&text, "ROUTERS"), sorted, "{text}");
-    // Connected elsewhere is connected.
+    // A router that is connected to another collector is connected.
     let there = text.lines().find(|line| line.contains("elsewhere")).unwrap();
     assert!(there.starts_with("up ") && there.contains(" there"), "{there}");
     let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json"])).unwrap();
@@ -149,7 +150,7 @@ fn all_routers_are_summed_up_and_sorted_as_addresses() {
 }
 
 #[test]
-fn only_those_that_are_not_connected_are_shown_when_asked_for() {
+fn only_disconnected_routers_are_shown_on_request() {
     let db = TestDb::migrated();
     assert!(printed(&db, &["status", "--down"]).contains("no router has connected yet"));
     db.client().batch_execute(ROUTERS).unwrap();
@@ -165,7 +166,7 @@ fn only_those_that_are_not_connected_are_shown_when_asked_for() {
 }
 
 #[test]
-fn one_router_is_shown_in_full_by_identifier_name_or_address() {
+fn a_router_is_shown_by_identifier_name_or_address() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTERS).unwrap();
     for name in ["9.0.0.1", "192.0.2.1"] {
@@ -182,7 +183,7 @@ fn one_router_is_shown_in_full_by_identifier_name_or_address() {
         );
         assert!(!text.contains("10.0.0.10"), "{text}");
     }
-    // Two have this name.
+    // Two routers have this name.
     let both = printed(&db, &["status", "LOST"]);
     assert!(both.starts_with("9.0.0.1 (Lost): ") && both.contains("\ncore (lost): stale since "), "{both}");
     let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json", "9.0.0.1"])).unwrap();

@@ -1,8 +1,8 @@
-//! BMP messages made by hand, byte by byte: what the tests send as a router would.
+//! BMP messages made by hand, byte by byte: the tests send them as a router would.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The header of one peer: what every message but Initiation and Termination carries (RFC 7854 section 4.2).
+/// The header of one peer, which every message but Initiation and Termination carries (RFC 7854 section 4.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     pub kind: u8,
@@ -73,7 +73,7 @@ pub fn termination(reason: u16) -> Vec<u8> {
     message(5, &tlv(1, &reason.to_be_bytes()))
 }
 
-/// What an OPEN announces.
+/// The contents of an OPEN.
 #[derive(Clone, Debug, Default)]
 pub struct Open {
     pub asn: u32,
@@ -140,14 +140,14 @@ pub fn peer_down(peer: Peer, reason: u8) -> Vec<u8> {
     message(2, &[peer.bytes(), vec![reason]].concat())
 }
 
-/// A Statistics Report (RFC 7854 section 4.8) of one 64-bit gauge and one of a family.
+/// A Statistics Report (RFC 7854 section 4.8) of one 64-bit gauge and one gauge of a family.
 pub fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
     let gauge = [&[0, 7, 0, 8][..], &routes.to_be_bytes()].concat();
     let of_family = [&[0, 9, 0, 11, 0, 1, 1][..], &routes.to_be_bytes()].concat();
     message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
 }
 
-/// A Statistics Report of how many routes a Loc-RIB instance has.
+/// A Statistics Report of the number of routes in a Loc-RIB instance.
 pub fn loc_rib_statistics(peer: Peer, routes: u64) -> Vec<u8> {
     let gauge = [&[0, 8, 0, 8][..], &routes.to_be_bytes()].concat();
     message(1, &[peer.bytes(), vec![0, 0, 0, 1], gauge].concat())
@@ -167,7 +167,7 @@ pub fn bgp(type_code: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The path attributes of a route; builders for the ones that tests look at.
+/// The path attributes of a route; builders for those that tests check.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     pub origin: u8,

@@ -6,17 +6,17 @@ use std::process::{Command, Stdio};
 /// Names of the browser on Linux systems.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"];
 
-/// Makes it prefer dark colors.
+/// The flag that makes it prefer dark colors.
 pub const DARK: &str = "--blink-settings=preferredColorScheme=0";
 
-/// A browser with a profile of its own, that goes with it.
+/// A browser with a profile of its own, which is deleted with the value.
 pub struct Browser {
     name: &'static str,
     pub profile: PathBuf,
 }
 
 impl Browser {
-    /// `None`: there is none on this machine.
+    /// Returns `None` if there is none on this machine.
     pub fn find() -> Option<Browser> {
         let runs = |name: &&str| {
             Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
@@ -27,7 +27,7 @@ impl Browser {
         Some(Browser { name, profile })
     }
 
-    /// What it prints. A browser that hangs is ended after five minutes.
+    /// Returns its output. A browser that hangs is killed after five minutes.
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = Command::new("timeout")
             .args(["300", self.name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])

@@ -152,7 +152,7 @@ fn section(kind: u16, packets: &[Vec<u8>], long: fn(u32) -> [u8; 4], short: fn(u
     let mut file = block(0x0a0d_0d0a, &[&long(0x1a2b_3c4d)[..], &short(1), &short(0), &[0xff; 8]].concat());
     file.extend(block(1, &interface(147)));
     file.extend(block(1, &interface(kind)));
-    // Of a type that nobody knows.
+    // Of an unassigned type.
     file.extend(block(0x0bad_cafe, b"hello"));
     for packet in packets {
         let frame = link(kind, packet);

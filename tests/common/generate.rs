@@ -1,13 +1,14 @@
 //! A full Internet table as one router's BMP stream, made up and always the same for the same seed.
 //!
 //! Initiation, a Loc-RIB Peer Up, Route Monitoring of all IPv4 and then all IPv6 routes, each followed by its
-//! End-of-RIB. The shape is that of the Internet in the middle of the 2020s: prefix lengths as they are announced, about
-//! four prefixes an UPDATE, one in six attribute sets distinct, AS paths of three to six ASes, up to eight communities.
-//! No prefix comes twice. It uses nothing but the standard library, so that tests and benchmarks can include it as a file.
+//! End-of-RIB. The shape is that of the Internet in the middle of the 2020s: prefix lengths as they are announced,
+//! about four prefixes an UPDATE, one in six attribute sets distinct, AS paths of three to six ASes, up to eight
+//! communities. No prefix is repeated. It uses only the standard library, so that tests and benchmarks can include it
+//! as a file.
 
 use std::io::{self, Write};
 
-/// How large the table is, and which of all such tables.
+/// The size of the table, and the seed that selects one of all such tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// IPv4 unicast routes; up to 5 million.
@@ -25,7 +26,7 @@ impl Options {
     }
 }
 
-/// What was written.
+/// The figures of what was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// BMP messages of any type.
@@ -38,13 +39,13 @@ pub struct Written {
     pub bytes: usize,
 }
 
-/// One UPDATE in this many brings an attribute set that no UPDATE before it had.
+/// One UPDATE in this many has an attribute set that no UPDATE before it had.
 const UPDATES_PER_SET: usize = 6;
 
-/// How many prefixes the UPDATEs carry, each entry as likely as any other: 4 on average.
+/// The number of prefixes per UPDATE, each entry as likely as any other: 4 on average.
 const PREFIXES_PER_UPDATE: [usize; 20] = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6, 8, 12, 13, 15];
 
-/// How many of a million IPv4 prefixes have which length; the rest are /24.
+/// The share of each length in a million IPv4 prefixes; the rest are /24.
 const IPV4_LENGTHS: [(u8, usize); 16] = [
     (8, 16),
     (9, 13),
@@ -64,7 +65,7 @@ const IPV4_LENGTHS: [(u8, usize); 16] = [
     (23, 100_000),
 ];
 
-/// How many of a million IPv6 prefixes have which length; the rest are /48.
+/// The share of each length in a million IPv6 prefixes; the rest are /48.
 const IPV6_LENGTHS: [(u8, usize); 14] = [
     (28, 900),
     (29, 35_000),
@@ -86,13 +87,13 @@ const IPV6_LENGTHS: [(u8, usize); 14] = [
 const ASN: u32 = 64_496;
 /// The router's BGP identifier.
 const BGP_ID: [u8; 4] = [10, 0, 0, 2];
-/// When the first route was learned: 2026-01-01T00:00:00Z.
+/// The time when the first route was learned: 2026-01-01T00:00:00Z.
 const EPOCH: u32 = 1_767_225_600;
 
 /// Writes the table's BMP stream.
 ///
 /// # Errors
-/// What `out` says.
+/// If writing to `out` fails.
 pub fn write_table(out: &mut impl Write, options: &Options) -> io::Result<Written> {
     let mut stream = Stream { out, written: Written::default(), rng: Rng(options.seed) };
     stream.send(4, &[information(1, b"generated full table"), information(2, b"generator")].concat())?;
@@ -212,18 +213,18 @@ pub fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What routes have in common: next hop and attributes, in wire form.
+/// The part that routes share: next hop and attributes, in wire form.
 struct AttributeSet {
     /// ORIGIN and AS_PATH.
     head: Vec<u8>,
-    /// MULTI_EXIT_DISC and everything behind it.
+    /// MULTI_EXIT_DISC and everything after it.
     tail: Vec<u8>,
     next_hop: u8,
     has_link_local: bool,
 }
 
 impl AttributeSet {
-    /// `number` goes into the set, so that no two are the same.
+    /// `number` is part of the set, so that no two are the same.
     fn make(rng: &mut Rng, number: usize) -> AttributeSet {
         let origin = match rng.below(100) {
             0..85 => 0,
@@ -280,7 +281,7 @@ impl AttributeSet {
     }
 }
 
-/// One AS_SEQUENCE of three to six different ASes; sometimes the last one stands there several times.
+/// One AS_SEQUENCE of three to six different ASes; sometimes the last one is repeated.
 fn as_path(rng: &mut Rng) -> Vec<u8> {
     let mut asns: Vec<u32> = (0..3 + rng.below(4)).map(|_| rng.asn()).collect();
     if rng.below(10) == 0 {
@@ -294,7 +295,7 @@ fn as_path(rng: &mut Rng) -> Vec<u8> {
 /// Prefixes of one family, none twice.
 struct Prefixes {
     family: Family,
-    /// How many of each length are still to come, and the next one's number.
+    /// The number of prefixes of each length that are still to be written, and the next one's number.
     left: Vec<(u8, usize, u128)>,
     total: usize,
     offset: u128,
@@ -309,7 +310,7 @@ impl Prefixes {
         let mut left: Vec<(u8, usize, u128)> = Vec::new();
         let mut rest = count;
         for (length, share) in shares {
-            // At most half of all prefixes of a length: the other half may lie where none is announced.
+            // At most half of all prefixes of a length: the other half may be where none is announced.
             let room = 1usize << (u32::from(*length) - 1).min(30);
             let count = (count * share / 1_000_000).min(room);
             left.push((*length, count, 0));
@@ -343,7 +344,7 @@ impl Prefixes {
     }
 }
 
-/// The `number`th prefix of this length: a multiplication by an note_anomaly number permutes the networks, so none comes twice.
+/// The `number`th prefix of this length: multiplying by an odd number permutes the networks, so none is repeated.
 fn scatter(number: u128, offset: u128, length: u8, family: Family) -> [u8; 16] {
     const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
     // All of 2000::/3, and for IPv4 what `is_announced` leaves of everything.
@@ -430,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
+    fn the_same_seed_gives_the_same_bytes() {
         let table = |seed| {
             let mut bytes = Vec::new();
             let written = write_table(&mut bytes, &Options { ipv4: 1_000, ipv6: 200, seed }).unwrap();

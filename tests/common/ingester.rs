@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// How long a condition may take to come true on a slow machine.
+/// The longest time that a condition may take to come true on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long in all, where the value that is waited for keeps moving.
+/// The longest time in all, where the value that is waited for keeps changing.
 const DEADLINE_MOVING: Duration = Duration::from_secs(110);
 
 /// Waits until `check` gives a value; fails the test with `what` at the deadline.
@@ -28,7 +28,7 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until `actual` equals `expected`, and shows the last difference if it never does or nothing moves any more.
+/// Waits until `actual` equals `expected`, and shows the last difference if it never does or nothing changes any more.
 pub fn eventually_equal<T: PartialEq + Debug>(expected: T, mut actual: impl FnMut() -> T) {
     let begin = Instant::now();
     let (mut last, mut moved) = (None, begin);
@@ -62,7 +62,7 @@ impl Ingester {
         Ingester::start_with(database_url, settings, &[])
     }
 
-    /// The same with environment variables that are no settings.
+    /// The same with environment variables that are not settings.
     pub fn start_with(database_url: &str, settings: &[(&str, &str)], vars: &[(&str, &str)]) -> Ingester {
         let mut ingester = Ingester::spawn_with(database_url, settings, vars);
         let line = ingester.logged("waiting for routers on ");
@@ -70,12 +70,12 @@ impl Ingester {
         ingester
     }
 
-    /// Starts the collector and waits for nothing: its database may be away.
+    /// Starts the collector without waiting: its database may be unavailable.
     pub fn spawn(database_url: &str, settings: &[(&str, &str)]) -> Ingester {
         Ingester::spawn_with(database_url, settings, &[])
     }
 
-    /// The same with environment variables that are no settings.
+    /// The same with environment variables that are not settings.
     pub fn spawn_with(database_url: &str, settings: &[(&str, &str)], vars: &[(&str, &str)]) -> Ingester {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -120,7 +120,7 @@ impl Ingester {
         })
     }
 
-    /// How many log lines contain `text` so far.
+    /// The number of log lines that contain `text` so far.
     pub fn count_logged(&self, text: &str) -> usize {
         self.log.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
@@ -130,17 +130,17 @@ impl Ingester {
         self.log.lock().unwrap().clone()
     }
 
-    /// Where the collector keeps its files.
+    /// The folder of the collector's files.
     pub fn state_dir(&self) -> &PathBuf {
         &self.state_dir
     }
 
-    /// Where the BMP port is.
+    /// The address of the BMP port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the HTTP port is.
+    /// The address of the HTTP port.
     pub fn http(&mut self) -> SocketAddr {
         address_at_the_end(&self.logged("http: "))
     }
@@ -157,12 +157,12 @@ impl Ingester {
         answer(self.http(), format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n").as_bytes())
     }
 
-    /// A router connects.
+    /// Connects as a router.
     pub fn connect(&self) -> FakeRouter {
         FakeRouter { stream: TcpStream::connect(self.address).unwrap() }
     }
 
-    /// A router connects from this address of the machine.
+    /// Connects as a router from this address of the machine.
     pub fn connect_from(&self, source: &str) -> FakeRouter {
         let source: IpAddr = source.parse().unwrap();
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
@@ -171,7 +171,7 @@ impl Ingester {
         FakeRouter { stream: socket.into() }
     }
 
-    /// The address behind these words of a log line.
+    /// The address that follows these words in a log line.
     pub fn address_logged(&mut self, text: &str) -> SocketAddr {
         address_at_the_end(&self.logged(text))
     }
@@ -188,29 +188,29 @@ impl Ingester {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// SIGTERM, and the exit status.
+    /// Sends SIGTERM and returns the exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         let child = &mut self.child;
         eventually("collector ends after SIGTERM", || child.try_wait().unwrap())
     }
 
-    /// Whether the collector has ended.
+    /// Returns whether the collector has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until the collector has ended by itself: its exit status, and all that it said.
+    /// Waits until the collector has ended by itself: its exit status and its whole log.
     pub fn ended(mut self) -> (ExitStatus, Vec<String>) {
         let child = &mut self.child;
         let status = eventually("collector ends by itself", || child.try_wait().unwrap());
-        // What it said last is on its way through the pipe.
+        // Its last lines are on their way through the pipe.
         let reader = self.reader.take().expect("it is waited for once");
         reader.join().unwrap();
         (status, self.log())
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -237,7 +237,7 @@ fn address_at_the_end(line: &str) -> SocketAddr {
     line.rsplit(' ').next().unwrap().trim_end_matches(['"', '}']).parse().unwrap()
 }
 
-/// What an HTTP port answers to these bytes: status, head, body.
+/// The answer of an HTTP port to these bytes: status, head, body.
 pub fn answer(address: SocketAddr, request: &[u8]) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -272,7 +272,7 @@ impl FakeRouter {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Whether the collector has closed the connection, without waiting for it.
+    /// Returns whether the collector has closed the connection, without waiting for it.
     pub fn is_gone(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let gone = match std::io::Read::read(&mut self.stream, &mut [0; 1]) {
@@ -284,7 +284,8 @@ impl FakeRouter {
         gone
     }
 
-    /// How many bytes the collector's kernel holds that the collector has not read, and ours that it has not sent.
+    /// The number of bytes in the collector's kernel that the collector has not read, and of ours that ours has not
+    /// sent.
     pub fn unread(&self) -> usize {
         let (ours, theirs) = (self.stream.local_addr().unwrap().port(), self.stream.peer_addr().unwrap().port());
         let (ours, theirs) = (format!(":{ours:04X}"), format!(":{theirs:04X}"));
@@ -301,7 +302,7 @@ impl FakeRouter {
             .sum()
     }
 
-    /// Whether the collector has closed the connection.
+    /// Returns whether the collector has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         use std::io::Read;
         self.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();

@@ -5,28 +5,28 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A loopback port that is free now: the collector comes back on the same one.
+/// A loopback port that is free now: a restarted collector uses it again.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// What the routers of a lab monitor.
+/// The RIBs that the routers of a lab monitor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Views {
-    /// What each was chosen for.
+    /// The RIB that each router was chosen for.
     Chosen,
-    /// Whatever they can.
+    /// Every RIB that they can monitor.
     All,
 }
 
-/// Routers of `scripts/lab`, in a folder that goes with the value.
+/// Routers of `scripts/lab`, in a folder that is deleted with the value.
 pub struct Lab {
     folder: PathBuf,
     views: Views,
 }
 
 impl Lab {
-    /// Whether the routers can be had here; says so if not.
+    /// Returns whether the routers can be had here; prints a note if not.
     pub fn is_possible() -> bool {
         let is_possible = ["bookworm", "trixie"].iter().all(|suite| {
             let output = Command::new(script("lab-root")).arg(suite).output().unwrap();
@@ -48,12 +48,12 @@ impl Lab {
         lab
     }
 
-    /// `scripts/lab COMMAND FOLDER ARGUMENTS`, which has to succeed.
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`, which must succeed.
     pub fn run(&self, command: &[&str], arguments: &[&str]) {
         self.try_run(command, arguments).unwrap_or_else(|why| panic!("{why}"));
     }
 
-    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output, or what went wrong.
+    /// `scripts/lab COMMAND FOLDER ARGUMENTS`; its output, or the error.
     pub fn try_run(&self, command: &[&str], arguments: &[&str]) -> Result<String, String> {
         let output = Command::new(script("lab"))
             .env("LAB_VIEWS", if self.views == Views::All { "all" } else { "" })

@@ -1,4 +1,4 @@
-//! What the tests share. Each room uses its own part of it.
+//! Code that the tests share. Each room uses its own part of it.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod bmp;

@@ -31,7 +31,7 @@ impl TestDb {
         let admin: Config = url.parse().expect("RIB_INGESTER_TEST_DATABASE_URL is a PostgreSQL URL");
         let name = format!("rib_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut client = admin.connect(NoTls).expect("the test database answers");
-        // Left behind by a test that was killed and whose process id came round again.
+        // A test that was killed left it, and its process id was reused.
         client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 {options}")).unwrap();
         TestDb { admin, name }
@@ -54,13 +54,13 @@ impl TestDb {
         (host, self.admin.get_ports().first().copied().unwrap_or(5432))
     }
 
-    /// What `RIB_INGESTER_DATABASE_URL` would be.
+    /// The value of `RIB_INGESTER_DATABASE_URL`.
     pub fn url(&self) -> String {
         let (host, port) = self.server();
         self.url_at(&host, port)
     }
 
-    /// The same by way of another server address.
+    /// The same through another server address.
     pub fn url_at(&self, host: &str, port: u16) -> String {
         let mut text = format!("dbname={} host={host} port={port}", self.name);
         if let Some(user) = self.admin.get_user() {

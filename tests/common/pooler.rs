@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// The one server connection, and what the server said behind the first client's login.
+/// The one server connection, and the server's messages after the first client's login.
 #[derive(Default)]
 struct Shared {
     server: Option<TcpStream>,
@@ -27,14 +27,14 @@ pub fn start(host: &str, port: u16) -> u16 {
     own
 }
 
-/// One client, until it or the server goes.
+/// One client, until it or the server closes the connection.
 fn serve(mut client: TcpStream, shared: &Mutex<Shared>, host: &str, port: u16) -> Option<()> {
     let startup = loop {
         let mut length = [0; 4];
         client.read_exact(&mut length).ok()?;
         let mut rest = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap() - 4];
         client.read_exact(&mut rest).ok()?;
-        // An SSLRequest: no.
+        // An SSLRequest is refused.
         if rest.len() != 4 {
             break [length.to_vec(), rest].concat();
         }
@@ -79,7 +79,7 @@ fn serve(mut client: TcpStream, shared: &Mutex<Shared>, host: &str, port: u16) -
     }
 }
 
-/// Passes the first client's login on. Returns what another client is told in its place.
+/// Passes the first client's login on. Returns the messages that other clients get instead.
 fn log_in(client: &mut TcpStream, server: &mut TcpStream) -> Option<Vec<u8>> {
     let mut greeting = Vec::new();
     loop {
@@ -87,7 +87,7 @@ fn log_in(client: &mut TcpStream, server: &mut TcpStream) -> Option<Vec<u8>> {
         client.write_all(&bytes).ok()?;
         match kind {
             b'R' if bytes[5..9] == [0, 0, 0, 0] => greeting.extend(&bytes),
-            // The end of SASL asks for nothing.
+            // The end of SASL needs no answer.
             b'R' if bytes[5..9] == [0, 0, 0, 12] => {}
             b'R' => server.write_all(&message(client)?.1).ok()?,
             b'Z' => {

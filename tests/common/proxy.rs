@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that breaks at the worst moment: behind a COMMIT that the client never hears of.
+//! A way to PostgreSQL that breaks at the worst moment: after a COMMIT whose answer never reaches the client.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
 
@@ -8,17 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// How the client's COMMIT looks on the wire.
+/// The client's COMMIT on the wire.
 const COMMIT: &[u8] = b"COMMIT\0";
 
 /// A listener on loopback; its threads end with the connections through it.
 pub struct Proxy {
     pub port: u16,
-    /// How many more answers to a COMMIT are swallowed, together with the connection.
+    /// The number of further answers to a COMMIT that are swallowed, together with the connection.
     pub swallow: Arc<AtomicUsize>,
-    /// While it is set, new connections are closed at once and old ones with their next byte.
+    /// While it is set, new connections are closed immediately and old ones with their next byte.
     pub is_down: Arc<AtomicBool>,
-    /// Host or socket folder, and port, of what new connections get to.
+    /// Host or socket folder, and port, that new connections are forwarded to.
     pub target: Arc<Mutex<(String, u16)>>,
 }
 
@@ -37,7 +37,7 @@ impl Proxy {
                 if down.load(Ordering::SeqCst) {
                     continue;
                 }
-                // Where nobody listens, nobody answers.
+                // Where nothing listens, nothing answers.
                 let (host, port) = to.lock().unwrap().clone();
                 if host.starts_with('/') {
                     let Ok(server) = UnixStream::connect(format!("{host}/.s.PGSQL.{port}")) else { continue };

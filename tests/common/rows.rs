@@ -1,4 +1,4 @@
-//! What sessions send, in short: tables, prefixes, routes, items.
+//! Constructors for what sessions send: tables, prefixes, routes, items.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
 
@@ -21,7 +21,7 @@ use rib_ingester::store::EncodedRoute;
 
 use super::pg::TestDb;
 
-/// How long anything here may take.
+/// The longest time that anything here may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
@@ -47,7 +47,7 @@ pub fn nlri(prefix: &str, path_id: Option<u32>) -> Nlri {
     Nlri { prefix: prefix.unwrap(), path_id: path_id.map(PathId) }
 }
 
-/// A route told apart from others by its MED.
+/// A route distinguished from others by its MED.
 pub fn route(med: u32) -> EncodedRoute {
     let attributes = PathAttributes {
         origin: Some(Origin::Igp),
@@ -59,7 +59,7 @@ pub fn route(med: u32) -> EncodedRoute {
     EncodedRoute::encode(Some(&next_hop), &attributes, None)
 }
 
-/// Routes with every value that could be encoded wrongly.
+/// Routes with every value that could be encoded incorrectly.
 pub fn nasty_routes() -> Vec<EncodedRoute> {
     let next_hop = |address: &str| {
         Some(NextHop { address: address.parse().unwrap(), link_local: Some("fe80::1".parse().unwrap()) })
@@ -156,7 +156,7 @@ pub fn statistic(address: &str, type_code: u16) -> StatisticRecord {
     StatisticRecord { peer, type_code, afi: 0, safi: 0, name: type_code.to_string(), value: u64::MAX }
 }
 
-/// The writers on a database, and what a session does with them.
+/// The writers on a database, and a session's operations on them.
 pub struct Writers {
     pub pipeline: Pipeline,
     pub sender: PipelineSender,
@@ -215,7 +215,7 @@ impl Writers {
         self.start_all(owner, std::slice::from_ref(table)).map(|mut stored| stored.remove(0))
     }
 
-    /// What is stored of each of the tables whose dumps begin.
+    /// The stored routes of each of the tables whose dumps begin.
     pub fn start_all(&self, owner: &Arc<Ownership>, tables: &[Arc<Table>]) -> Option<Vec<Vec<StoredRoute>>> {
         let (stored, answer) = crossbeam_channel::bounded(1);
         self.send(owner, vec![StateOp::SyncStart { tables: tables.to_vec(), stored: Some(stored) }]);
@@ -231,7 +231,7 @@ impl Writers {
         self.sender.events(&owner.router).unwrap().send(batch).unwrap();
     }
 
-    /// Lets the writers finish what was sent. How many operations were given up.
+    /// Lets the writers finish what was sent. Returns the number of operations that were given up.
     pub fn finish(self) -> u64 {
         drop(self.sender);
         let end = self.pipeline.join();

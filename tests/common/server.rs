@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, for what a database on a shared one cannot show: TLS, roles, clocks.
+//! A PostgreSQL server of a test's own, for what a database on a shared server cannot show: TLS, roles, clocks.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A folder that everybody may enter, gone with the value.
+/// A folder that every user may enter, deleted with the value.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -42,17 +42,17 @@ pub struct Server {
     environment: Vec<(String, String)>,
 }
 
-/// How a server ends.
+/// The way that a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// Sessions are ended, everything is written.
     Fast,
-    /// At once: the next start begins with a recovery.
+    /// Immediately: the next start begins with a recovery.
     Immediate,
 }
 
 impl Server {
-    /// Starts one with more options (`-c name=value`) and more of an environment.
+    /// Starts one with further options (`-c name=value`) and environment variables.
     pub fn start(options: &str, environment: &[(&str, &str)]) -> Server {
         Server::start_in(Folder::new(), options, environment)
     }
@@ -101,7 +101,7 @@ impl Server {
         }
     }
 
-    /// Whether its main process is there.
+    /// Returns whether its main process exists.
     pub fn is_running(&self) -> bool {
         self.process().is_some_and(|id| Path::new("/proc").join(id).exists())
     }
@@ -144,7 +144,7 @@ impl Server {
         self.url.parse::<postgres::Config>().unwrap().get_ports()[0]
     }
 
-    /// What the superuser's psql answers.
+    /// The output of the superuser's psql.
     pub fn super_sql(&self, database: &str, sql: &str) -> String {
         let output = self.script("super").args(["-d", database, "-c", sql]).output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
@@ -171,7 +171,7 @@ impl Drop for Server {
     }
 }
 
-/// Gives a file to the user that the server runs as, for nobody else to read.
+/// Gives a file to the user that the server runs as, readable by that user only.
 pub fn give_to_server(file: &Path) {
     std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
     let ask = |arguments: &[&str]| {

@@ -1,8 +1,8 @@
-//! Adj-RIBs of real routers: FRR 8.4, FRR 10.3, BIRD 3 and GoBGP 3.10 monitor what two peers send them, before and
-//! after policy. After each thing that happens the rows of the database are what each router itself prints of its
-//! peers.
+//! Adj-RIBs of real routers: FRR 8.4, FRR 10.3, BIRD 3 and GoBGP 3.10 monitor the routes that two peers send them,
+//! before and after policy. After each event the rows of the database equal the routes that each router itself prints
+//! of its peers.
 //!
-//! Where the routers cannot be had (`scripts/lab-root`), the test says so and shows nothing.
+//! Where the routers cannot be had (`scripts/lab-root`), the test prints a note and proves nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -17,12 +17,12 @@ use serde_json::Value;
 const ROUTERS: [(&str, &str); 4] =
     [("frr8", "10.255.0.1"), ("gobgp", "10.255.0.2"), ("frr10", "10.255.0.3"), ("bird", "10.255.0.4")];
 
-/// Whether routes that FRR 8.4's policy rejects are in its view before policy.
+/// The state of routes that FRR 8.4's policy rejects, in its view before policy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rejected {
-    /// They are: it has just dumped.
+    /// They are in it: it has just dumped.
     Sent,
-    /// Some are: it withdraws them from that view too when its policy begins to reject them.
+    /// Some are in it: it withdraws them from that view too when its policy begins to reject them.
     Uncertain,
 }
 
@@ -61,8 +61,8 @@ fn adj_ribs_are_what_the_routers_print_of_their_peers() {
     eventually_equal(vec!["0".to_owned()], || db.rows(few));
     agree(&lab, &db, Rejected::Uncertain, "the routers reject more");
 
-    // FRR 10.3 reports how many routes each peer has before policy, every 15 seconds. (GoBGP does, too; it counts
-    // those that have its own AS in the path, which FRR 8.4 sends back to it, and does not send them.)
+    // FRR 10.3 reports every 15 seconds the number of routes that each peer has before policy. (GoBGP does, too; it
+    // counts those that have its own AS in the path, which FRR 8.4 sends back to it, and does not send them.)
     let series = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"adj-rib-in-pre\"} 0";
     eventually(series, || collector.get("/metrics").2.contains(series).then_some(()));
 
@@ -81,8 +81,8 @@ fn adj_ribs_are_what_the_routers_print_of_their_peers() {
     lab.run(&["feed"], &["2", "del", "10.2.1.0/24"]);
     lab.run(&["feed"], &["2", "add", "10.5.1.0/24", "nexthop", "192.0.2.22"]);
     let collector = Ingester::start(&db.url(), &settings);
-    // BIRD 3.1 dumps at its first BMP connection only, and one that sees only now that its collector was away needs
-    // something to say.
+    // BIRD 3.1 dumps at its first BMP connection only, and one that notices only now that its collector was away needs
+    // a change to send.
     lab.run(&["restart"], &["bird"]);
     lab.run(&["feed"], &["1", "add", "10.4.3.0/24", "nexthop", "192.0.2.21"]);
     agree(&lab, &db, Rejected::Sent, "the collector was away while routes came and went");
@@ -93,7 +93,7 @@ fn adj_ribs_are_what_the_routers_print_of_their_peers() {
 }
 
 #[test]
-fn frr_10_forgets_what_its_loc_rib_loses_with_a_peer_and_is_made_to_dump_again() {
+fn frr_10_forgets_a_peers_loc_rib_losses_and_redumps() {
     if !Lab::is_possible() {
         return;
     }
@@ -122,28 +122,28 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_peer_and_is_made_to_dump_again()
     let reports = "SELECT count(*) FROM peer_statistics WHERE stat_type = 8 AND value > 30";
     eventually_equal(vec!["2".to_owned()], || db.rows(reports));
 
-    // Unless the setting is on, what goes with a peer stays.
+    // With the setting off, the stored routes of a lost peer stay.
     lab.run(&["stop"], &["feeder1"]);
     eventually("the peer's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
-    // FRR writes what it has to say of its Loc-RIB with the next report of a peer.
+    // FRR writes its pending Loc-RIB messages with the next report of a peer.
     let down = "SELECT max(event_time) FROM session_events WHERE kind = 'peer_down' AND peer_address = '127.0.0.21'";
     let later = format!("SELECT count(*) > 0 FROM peer_statistics WHERE updated_at > ({down}) + interval '1 second'");
     eventually("a later report", || (db.rows(&later) == ["t"]).then_some(()));
     assert_eq!((stored().unwrap().len(), forgotten().unwrap() > 20), (whole, true));
-    // It reports the sizes of what its peers send, none of its Loc-RIB. More is stored than the other peer has: what
-    // was forgotten, and the two routes that are FRR's own.
+    // It reports the table sizes of its peers, none of its Loc-RIB. More is stored than the other peer has: the routes
+    // that FRR forgot to withdraw, and the two routes that are FRR's own.
     let reported = "SELECT DISTINCT peer_type FROM peer_statistics WHERE stat_type = 8";
     assert_eq!(db.rows(reported), ["global"]);
     let excess =
         format!("rib_ingester_drift_routes{{router=\"10.255.0.3\",rib=\"loc-rib\"}} {}", forgotten().unwrap() + 2);
     eventually(&excess, || collector.get("/metrics").2.contains(&excess).then_some(()));
     assert_eq!(db.rows("SELECT reason FROM session_events WHERE kind = 'drift'"), [""; 0]);
-    // Any new BMP session mends it.
+    // Any new BMP session repairs it.
     assert!(collector.stop().success());
     let mut collector = Ingester::start(&db.url(), &settings(Some(("RESYNC_ON_DRIFT", "1%,5s"))));
     agree("what was forgotten is gone");
 
-    // With the setting the collector sees to one itself.
+    // With the setting the collector causes a new session itself.
     lab.run(&["flap"], &["1"]);
     lab.run(&["base"], &[]);
     eventually("all is back", || (stored()?.len() == whole && loc_rib_prefixes(&lab) == stored()).then_some(()));
@@ -163,14 +163,14 @@ fn frr_10_forgets_what_its_loc_rib_loses_with_a_peer_and_is_made_to_dump_again()
     let removed = "SELECT count(*) > 20 FROM route_events WHERE attrs @> '{\"reason\": \"stale\"}'
                    AND ingest_time > (SELECT event_time FROM session_events WHERE kind = 'drift')";
     eventually_equal(vec!["t".to_owned()], || db.rows(removed));
-    // Nothing is left to be mended.
+    // Nothing is left to repair.
     let excess = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"loc-rib\"} 2";
     eventually(excess, || collector.get("/metrics").2.contains(excess).then_some(()));
     assert_eq!(db.rows(mended).len(), 1);
     assert!(collector.stop().success());
 }
 
-/// Waits until each router's peers equal their rows. Asked again each time: the routers themselves are at work.
+/// Waits until each router's peers equal their rows. Asks again each time: the routers themselves are at work.
 fn agree(lab: &Lab, db: &TestDb, frr8: Rejected, after: &str) {
     for (router, router_id) in ROUTERS {
         let started = Instant::now();
@@ -196,7 +196,7 @@ fn key(line: &str) -> Vec<String> {
     line.split('|').take(4).map(str::to_owned).collect()
 }
 
-/// The keys of what is in the view before policy alone.
+/// The keys of the routes in the view before policy alone.
 fn rejected(printed: &[String]) -> BTreeSet<Vec<String>> {
     let keys: BTreeSet<_> = printed.iter().map(|line| key(line)).collect();
     let after = |key: &[String]| [&key[..1], &["post".to_owned()], &key[2..]].concat();
@@ -214,7 +214,7 @@ fn stored(db: &TestDb, router_id: &str) -> Vec<String> {
     rows
 }
 
-/// What the router prints of both feeders, in the form of [`stored`]; `None` while it does not answer.
+/// The routes of both feeders as the router prints them, in the form of [`stored`]; `None` while it does not answer.
 fn printed(lab: &Lab, router: &str) -> Option<Vec<String>> {
     let mut lines = Vec::new();
     for number in ["1", "2"] {
@@ -267,7 +267,7 @@ fn routes(router: &str, policy: &str, text: &str) -> Option<Vec<Route>> {
         (_, "pre") => &json["receivedRoutes"],
         (_, _) => &json["routes"],
     };
-    // FRR puts its own AS in front of what it sends by BMP, whatever it has stored.
+    // FRR prepends its own AS to the paths that it sends by BMP, whatever it has stored.
     let own = match router {
         "frr8" => "65001 ",
         "frr10" => "65003 ",
@@ -278,7 +278,7 @@ fn routes(router: &str, policy: &str, text: &str) -> Option<Vec<Route>> {
     Some(
         routes
             .filter_map(|(prefix, route)| {
-                // A list of paths, but for what FRR has received.
+                // A list of paths, except for the routes that FRR has received.
                 let route = if route.is_array() { route.get(0)? } else { route };
                 let route = if router == "gobgp" { gobgp_route(route) } else { frr_route(route, own) };
                 Some(Route { prefix: prefix.clone(), ..route })

@@ -45,7 +45,7 @@ impl Root {
             .unwrap()
     }
 
-    /// What FRR's bgpd says of lines that it does not know.
+    /// FRR's bgpd prints this about lines that it does not know.
     fn frr_complaints(&self, folder: &Path, config: &str) -> Vec<String> {
         let file = folder.join("bgpd.conf");
         std::fs::write(&file, config).unwrap();

@@ -1,8 +1,8 @@
-//! Real routers against the collector: FRR 8.4, FRR 10.3 and GoBGP 3.10 peer with each other on loopback and speak BMP
-//! to the binary. After each thing that happens to them the rows of the database are what the router itself reports.
+//! Real routers against the collector: FRR 8.4, FRR 10.3 and GoBGP 3.10 peer with each other on loopback and send BMP
+//! to the binary. After each event the rows of the database equal the routes that the router itself reports.
 //!
-//! The routers come unpacked from Debian's packages (`scripts/lab-root`); where they cannot be had, the test says so and
-//! shows nothing.
+//! The routers are unpacked from Debian's packages (`scripts/lab-root`); where they cannot be had, the test prints a
+//! note and proves nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -22,7 +22,8 @@ fn the_database_holds_what_the_routers_report() {
     let db = TestDb::create();
     let address = free_address();
     let listen = address.to_string();
-    // GoBGP sends no End-of-RIB: what it no longer has after a restart goes when its dump has been quiet for two seconds.
+    // GoBGP sends no End-of-RIB: routes that it no longer has after a restart are purged when its dump has been quiet
+    // for two seconds.
     let settings = [("BMP_LISTEN", listen.as_str()), ("EOR_TIMEOUT_SECS", "2")];
     let collector = Ingester::start(&db.url(), &settings);
     let lab = Lab::start(address, &["frr8", "gobgp", "frr10"], Views::Chosen);
@@ -53,12 +54,12 @@ fn the_database_holds_what_the_routers_report() {
         lab.run(&["feed"], &["2", "add", &format!("10.5.{index}.0/24"), "nexthop", "192.0.2.22"]);
     }
     let collector = Ingester::start(&db.url(), &settings);
-    // A router that sees only now that its collector was away needs something to say.
+    // A router that notices only now that its collector was away needs a change to send.
     lab.run(&["feed"], &["1", "add", "10.4.2.0/24", "nexthop", "192.0.2.21"]);
     agree(&lab, &db, "the collector was away while routes came and went");
     history_ends_in_the_present(&db);
 
-    // What belongs to one kind of router only.
+    // Properties of one kind of router only.
     // FRR names its table and sends End-of-RIB, some time after the routes; GoBGP neither. FRR 8.4 has no Loc-RIB.
     eventually_equal(vec![format!("{GOBGP}|UNKNOWN|f"), format!("{FRR}|global|t")], || {
         db.rows("SELECT router_id, table_name, bool_and(eor_seen) FROM rib_sync_status GROUP BY 1, 2 ORDER BY 1")
@@ -72,7 +73,7 @@ fn the_database_holds_what_the_routers_report() {
         ["frr8|0"],
         "FRR 8.4 monitors Adj-RIB-In only",
     );
-    // The TCP connection is lost without a word, and the router comes back with nothing but what it originates.
+    // The TCP connection is lost without a Termination, and the router returns with only the routes that it originates.
     lab.run(&["restart"], &["frr10"]);
     lab.run(&["feed"], &["2", "add", "10.4.3.0/24", "nexthop", "192.0.2.22"]);
     agree(&lab, &db, "a router was restarted");
@@ -81,7 +82,7 @@ fn the_database_holds_what_the_routers_report() {
     assert!(collector.stop().success());
 }
 
-/// Waits until both Loc-RIBs equal their rows. Asked again each time, since the routers themselves are still at work.
+/// Waits until both Loc-RIBs equal their rows. Asks again each time, since the routers themselves are still at work.
 fn agree(lab: &Lab, db: &TestDb, after: &str) {
     for (router, router_id) in [("frr10", FRR), ("gobgp", GOBGP)] {
         let mut last = String::new();
@@ -150,7 +151,7 @@ fn reported(lab: &Lab, router: &str) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// What both routers' accounts are turned into. An absent value is `-`, as [`TestDb::rows`] writes NULL.
+/// The common form of both routers' output. An absent value is `-`, as [`TestDb::rows`] writes NULL.
 struct Reported<'a> {
     next_hop: &'a str,
     as_path: Option<String>,
@@ -235,8 +236,9 @@ fn gobgp_extended(community: &Value) -> String {
     }
 }
 
-/// The best path of a prefix in FRR's `show bgp .. json detail`. What FRR 10.3 sends by BMP differs from it in two points,
-/// whatever the collector does: the router's own AS stands in front of an external path, and LOCAL_PREF is left out.
+/// The best path of a prefix in FRR's `show bgp .. json detail`. The routes that FRR 10.3 sends by BMP differ from it
+/// in two points, whatever the collector does: an external path begins with the router's own AS, and LOCAL_PREF is left
+/// out.
 fn frr_route(afi: u8, prefix: &str, paths: &Value) -> Option<String> {
     let best = paths.as_array().unwrap().iter().find(|path| path["bestpath"]["overall"] == true)?;
     let path = best["aspath"]["string"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Commands of state writers: many of them are a few statements, and nothing overtakes anything.
+//! Commands of state writers: many of them are a few statements, and nothing is reordered.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -57,7 +57,7 @@ fn names_that_are_words_of_our_sql_are_only_names() {
     for (t, stored) in tables.iter().zip(&stored) {
         assert_eq!(fingerprints(stored), want, "{t}");
     }
-    // One goes as stale, one is counted, and at last half of the tables go.
+    // One route is deleted as stale, one is counted, and at last half of the tables are deleted.
     let over = |t: &Arc<Table>| StateOp::EndOfRib { table: t.clone(), stale: vec![nlri("10.2.0.0/16", None)] };
     writers.send(&owner, tables.iter().map(over).collect());
     let count = "SELECT count(*), count(*) FILTER (WHERE prefix = '10.1.0.0/16'), count(DISTINCT table_name) FROM";
@@ -82,7 +82,7 @@ fn thousands_of_tables_are_a_few_statements() {
     let health = writers.pipeline.health().clone();
     let owner = writers.claim("10.0.0.1").owner;
     let tables: Vec<_> = (0..TABLES).map(|i| table("10.0.0.1", &format!("rd:64500:{i}"), Afi::Ipv4)).collect();
-    // How often a statement ran is how often a trigger for each statement did.
+    // A trigger for each statement counts how often the statement ran.
     db.client()
         .batch_execute(
             "CREATE SEQUENCE statements;
@@ -92,7 +92,7 @@ fn thousands_of_tables_are_a_few_statements() {
              CREATE TRIGGER note AFTER INSERT ON session_events FOR EACH STATEMENT EXECUTE FUNCTION note()",
         )
         .unwrap();
-    // A first dump as a route reflector sends it: each table begins with its route, nobody waits.
+    // A first dump as a route reflector sends it: each table begins with its route, nothing waits.
     let begin = |t: &Arc<Table>| {
         let first = StateOp::Route {
             table: t.clone(),
@@ -116,7 +116,7 @@ fn thousands_of_tables_are_a_few_statements() {
         ["t"],
         "a dump begins before its first route"
     );
-    // The next session: all are begun with one answer, and go.
+    // The next session: all are begun with one answer, and then deleted.
     let stored = writers.start_all(&owner, &tables).unwrap();
     assert!(stored.iter().all(|stored| stored.len() == 1), "{:?}", stored.iter().find(|stored| stored.len() != 1));
     let down = |t: &Arc<Table>| StateOp::TablesDown {
@@ -171,7 +171,7 @@ fn nothing_of_a_table_overtakes_anything_of_it() {
             begin(&a),
             announce(&a, "10.3.0.0/16", 3),
             eor(&a, "10.4.0.0/16"),
-            // Behind the End-of-RIB: what was stale is there again.
+            // After the End-of-RIB: the stale routes are there again.
             announce(&a, "10.4.0.0/16", 4),
             StateOp::Audit { table: a.clone(), routes: 2 },
             withdraw(&a, "10.3.0.0/16"),
@@ -210,13 +210,13 @@ fn a_peer_that_flaps_is_one_row_that_counts() {
     writers.send(&owner, ops);
     wait_for("the first batch", || db.rows(state).len() == 3);
     assert_eq!(db.rows(state), ["192.0.2.1|up|2|t", "192.0.2.2|down|0|t", "192.0.2.3|up|0|t"]);
-    // The first is down at once, the second stays so, the third goes down and comes back.
+    // The first is down immediately, the second stays down, the third goes down and comes back.
     let ops = [said("192.0.2.1", &[down]), said("192.0.2.2", &[down]), said("192.0.2.3", &[down, up])];
     writers.send(&owner, ops.into_iter().flatten().collect());
     wait_for("the second batch", || db.rows("SELECT sum(flap_count) FROM peers") == ["4"]);
     assert_eq!(db.rows(state), ["192.0.2.1|down|3|t", "192.0.2.2|down|0|f", "192.0.2.3|up|1|t"]);
     assert_eq!(db.rows("SELECT description, hold_time FROM peers WHERE peer_address = '192.0.2.1'"), ["first|90"]);
-    // Nobody reports them any more, but then one does.
+    // No session reports them any more, but then one does.
     let mut ops = vec![StateOp::PeersUnknown(PeersOf::Router)];
     ops.extend(said("192.0.2.3", &[up]));
     writers.send(&owner, ops);
@@ -246,7 +246,7 @@ fn a_notification_is_sent_whatever_is_long() {
     }
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows("SELECT count(*), max(octet_length(reason)) FROM session_events"), [format!("{sent}|1000")]);
-    // What was committed has been sent; a statement reads it.
+    // Every committed change has been sent; a statement reads it.
     listener.batch_execute("SELECT 1").unwrap();
     let mut heard = Vec::new();
     let mut told = listener.notifications();
@@ -286,7 +286,7 @@ fn a_long_purge_leaves_room_for_other_routers() {
         .unwrap();
     assert_eq!(writers.start_sync(&owner, &t).map(|stored| stored.len()), usize::try_from(ROUTES).ok());
     let stale: Vec<_> = (0..ROUTES).map(|i| nlri(&prefix(i), None)).collect();
-    // Held up at its first slice, until the other router has said something too.
+    // Held up at its first slice, until the other router has sent something too.
     let mut locker = db.client();
     let mut lock = locker.transaction().unwrap();
     lock.execute("SELECT FROM current_routes WHERE prefix = '10.0.0.0/28' FOR UPDATE", &[]).unwrap();
@@ -310,7 +310,7 @@ fn a_long_purge_leaves_room_for_other_routers() {
 }
 
 #[test]
-fn no_other_router_waits_until_what_is_stored_of_a_table_is_read() {
+fn reading_a_stored_table_delays_no_other_router() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
@@ -321,7 +321,7 @@ fn no_other_router_waits_until_what_is_stored_of_a_table_is_read() {
     let peer = AdjRibKey { address: "192.0.2.1".parse().unwrap(), policy: Policy::Pre };
     let read = Table { view: View::AdjRibIn(peer), ..(*table("10.0.0.1", "global", Afi::Ipv4)).clone() };
     let written = table(other.router.as_str(), "global", Afi::Ipv4);
-    // Nobody reads an Adj-RIB-In for now, as if it were very large.
+    // Reads of an Adj-RIB-In are blocked for now, as if it were very large.
     let mut lock = db.client();
     lock.batch_execute("BEGIN; LOCK TABLE adj_rib_in IN ACCESS EXCLUSIVE MODE").unwrap();
     let (reply, answer) = crossbeam_channel::bounded(1);

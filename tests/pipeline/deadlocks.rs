@@ -1,4 +1,4 @@
-//! Writers that meet on the same rows never wait for each other in a ring.
+//! Writers that meet on the same rows never wait for each other in a cycle.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -15,10 +15,10 @@ use rib_ingester::store::{Error, Result, sync};
 const ROUNDS: u32 = 60;
 const TABLES: u32 = 40;
 
-/// Two state writers and the event writer of the same routers lock the same rows of `rib_sync_status`: what they are told
-/// comes in opposite orders.
+/// Two state writers and the event writer of the same routers lock the same rows of `rib_sync_status`: their input
+/// arrives in opposite orders.
 #[test]
-fn state_and_history_of_many_tables_in_opposite_orders() {
+fn state_and_history_of_tables_in_opposite_orders() {
     let db = TestDb::migrated();
     rib_ingester::maintenance::run_once(&mut db.client(), 30).unwrap();
     let writers = Writers::start(&db);
@@ -52,8 +52,8 @@ fn state_and_history_of_many_tables_in_opposite_orders() {
     assert_eq!(db.rows("SELECT count(*), min(med), max(med) FROM current_routes"), ["160|59|59"]);
 }
 
-/// What two transactions meet with: the first takes `first_key`, the second then wants all in `second` and has to wait, and
-/// the first goes on with all in `first`. The SQLSTATE of each that fails.
+/// The result of two transactions: the first takes `first_key`, the second then wants all in `second` and has to wait,
+/// and the first goes on with all in `first`. The SQLSTATE of each that fails.
 fn meet<T: Sync + ?Sized>(
     db: &TestDb,
     take: impl Fn(&mut Transaction<'_>, &T) -> Result<()> + Sync,
@@ -83,9 +83,9 @@ fn meet<T: Sync + ?Sized>(
     ends.into_iter().filter_map(state).collect()
 }
 
-/// The order is what keeps the rings away: the same statement and the same rows without it are a deadlock.
+/// The order prevents the cycles: the same statement and the same rows without it are a deadlock.
 #[test]
-fn without_the_order_of_keys_the_same_rows_are_a_deadlock() {
+fn unordered_keys_of_the_same_rows_are_a_deadlock() {
     let db = TestDb::migrated();
     let tables: Vec<_> = (0..TABLES).map(|i| table("10.0.0.1", &format!("t{i:02}"), Afi::Ipv4)).collect();
     let forth: Vec<_> = tables.iter().map(|table| &**table).collect();

@@ -18,7 +18,7 @@ use rib_ingester::store::{EncodedRoute, Recovery};
 const NUMBERS: &str = "SELECT med FROM route_events ORDER BY router_id, ingest_time";
 
 #[test]
-fn events_become_rows_in_their_order_and_the_missing_partition_is_made() {
+fn events_are_rows_in_order_and_make_their_partition() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
@@ -63,7 +63,7 @@ fn events_become_rows_in_their_order_and_the_missing_partition_is_made() {
 }
 
 #[test]
-fn times_increase_strictly_per_router_over_batches_and_a_restart_with_the_clock_set_back() {
+fn times_increase_per_router_even_over_restarts() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let t = table("10.0.0.1", "global", Afi::Ipv4);
@@ -88,13 +88,13 @@ fn times_increase_strictly_per_router_over_batches_and_a_restart_with_the_clock_
     let want: Vec<String> = (0..=20).map(|i| i.to_string()).collect();
     assert_eq!(db.rows(NUMBERS), want);
     assert_eq!(db.rows("SELECT count(*), count(DISTINCT ingest_time) FROM route_events"), ["21|21"]);
-    // Midnight is crossed in the middle of a batch: 6 events before it, the rest behind it, in a partition just made.
+    // The batch crosses midnight: 6 events before it, the rest after it, in a partition just made.
     let per_day = "SELECT tableoid::regclass::text, count(*) FROM route_events GROUP BY 1 ORDER BY 1";
     assert_eq!(db.rows(per_day), [format!("{}|7", name_of(day)), format!("{}|14", name_of(tomorrow))]);
 }
 
 #[test]
-fn a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
+fn a_commit_without_an_answer_is_stored_once() {
     let db = TestDb::migrated();
     let (host, port) = db.server();
     let proxy = Proxy::start(&host, port);
@@ -145,7 +145,7 @@ fn killed_connections_lose_and_double_no_event() {
 }
 
 #[test]
-fn what_is_stored_already_is_told_by_the_reason_for_the_doubt() {
+fn stored_events_are_found_by_the_reason_for_doubt() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let now = events::clock(&mut client).unwrap();
@@ -183,7 +183,7 @@ fn what_is_stored_already_is_told_by_the_reason_for_the_doubt() {
     let stored = stored.map(|row| EventRow { time: row.time.max(at(-80_000_000_000)), ..row });
     events::copy(&mut transaction, stored.into_iter()).unwrap();
     transaction.commit().unwrap();
-    // The direct path finds the same id at the same time, and says so.
+    // The direct path finds the same id at the same time, and reports it.
     let mut transaction = client.transaction().unwrap();
     let error = events::copy(&mut transaction, [row(0, 1, d, at(-2), now)].into_iter()).unwrap_err();
     assert_eq!(error.verdict(), Recovery::Duplicate, "{error}");
@@ -293,7 +293,7 @@ fn a_refused_event_is_kept_in_a_file() {
 }
 
 #[test]
-fn history_of_a_session_that_was_replaced_is_written_all_the_same() {
+fn history_of_a_replaced_session_is_still_written() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let older = writers.claim("10.0.0.1").owner;
@@ -306,7 +306,7 @@ fn history_of_a_session_that_was_replaced_is_written_all_the_same() {
 }
 
 #[test]
-fn a_clock_that_was_wrong_by_days_does_not_date_all_history_to_come() {
+fn a_clock_wrong_by_days_does_not_date_later_history() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let far = today(&mut client).unwrap().checked_add(400.days()).unwrap();
@@ -327,7 +327,7 @@ fn a_clock_that_was_wrong_by_days_does_not_date_all_history_to_come() {
 }
 
 #[test]
-fn a_history_that_is_not_laid_out_in_days_is_written_all_the_same() {
+fn history_that_has_no_daily_partitions_is_written() {
     let db = TestDb::migrated();
     db.client()
         .batch_execute(
@@ -346,7 +346,7 @@ fn a_history_that_is_not_laid_out_in_days_is_written_all_the_same() {
 }
 
 #[test]
-fn while_the_database_is_away_everything_waits_and_then_is_written_in_order() {
+fn a_database_outage_delays_events_and_keeps_order() {
     let db = TestDb::migrated();
     let (host, port) = db.server();
     let proxy = Proxy::start(&host, port);
@@ -370,6 +370,6 @@ fn while_the_database_is_away_everything_waits_and_then_is_written_in_order() {
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows(NUMBERS), (0..50).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(db.rows("SELECT count(*), sum(med) FROM current_routes"), ["49|1225"]);
-    // Times are those of the first contact after it, not of a clock of ours.
+    // Times are those of the first contact after the outage, not of our own clock.
     assert_eq!(db.rows("SELECT max(ingest_time) <= now() FROM route_events"), ["t"]);
 }

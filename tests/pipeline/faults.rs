@@ -1,4 +1,4 @@
-//! Faults thrown at the running binary: nothing is lost, nothing is stored twice.
+//! Faults injected into the running binary: nothing is lost, nothing is stored twice.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -15,7 +15,7 @@ fn prefix(i: u32) -> String {
     format!("10.{}.{}.0/24", i >> 8, i & 0xff)
 }
 
-/// Route Monitoring messages that announce the prefixes `range` with an attribute set that `generation` tells apart.
+/// Route Monitoring messages that announce the prefixes `range` with an attribute set that identifies `generation`.
 fn dump(peer: Peer, range: std::ops::Range<u32>, generation: u32) -> Vec<u8> {
     let mut out = Vec::new();
     let mut next = range.start;
@@ -52,13 +52,13 @@ fn killed_database_connections_cost_nothing() {
     greet(&mut router, peer);
     let kill = |which: &str| {
         let those = format!("datname = current_database() AND application_name ~ '^rib-ingester/{which}");
-        // The list is made first: nobody is killed because another condition is looked at later.
+        // The list is made first: no process is killed because another condition is checked later.
         count(
             &db,
             &format!("(SELECT pid FROM pg_stat_activity WHERE {those} OFFSET 0) s WHERE pg_terminate_backend(pid)"),
         )
     };
-    // The first of each kind is killed while it stands in front of a lock, so that it is at work for certain.
+    // The first of each kind is killed while it waits for a lock, so that it is certainly at work.
     eventually("the partitions are there", || {
         (count(&db, "pg_class WHERE relname ~ '^route_events_[0-9]*$'") == 2).then_some(())
     });
@@ -86,7 +86,7 @@ fn killed_database_connections_cost_nothing() {
     let mut router = sender.join().unwrap();
     eventually_equal(i64::from(ROUTES), || count(&db, "route_events"));
     assert_eq!(count(&db, "(SELECT DISTINCT event_id FROM route_events) e"), i64::from(ROUTES));
-    // The order of events is the order in which the router said them.
+    // Events are in the order in which the router sent them.
     let swapped =
         "(SELECT prefix > lead(prefix) OVER (ORDER BY ingest_time) AS swapped FROM route_events) e WHERE swapped";
     assert_eq!(count(&db, swapped), 0);
@@ -96,7 +96,7 @@ fn killed_database_connections_cost_nothing() {
 }
 
 #[test]
-fn a_collector_killed_again_and_again_ends_with_the_routers_table() {
+fn a_collector_killed_often_has_the_routers_table() {
     let db = TestDb::create();
     let peer = Peer::loc_rib("10.255.0.1");
     for generation in 1..=5 {
@@ -118,7 +118,7 @@ fn a_collector_killed_again_and_again_ends_with_the_routers_table() {
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router, peer);
-    // The second half of the table is gone in the meantime.
+    // The second half of the table is withdrawn in the meantime.
     router.send(&dump(peer, 0..ROUTES / 2, 9)).send(&end_of_rib(peer));
     eventually_equal(1, || count(&db, "rib_sync_status WHERE eor_seen"));
     eventually_equal(i64::from(ROUTES / 2), || count(&db, "current_routes"));
@@ -128,7 +128,7 @@ fn a_collector_killed_again_and_again_ends_with_the_routers_table() {
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_dump_writes_what_was_read() {
+fn a_stop_during_a_dump_writes_what_was_read() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let peer = Peer::loc_rib("10.255.0.1");
@@ -145,7 +145,7 @@ fn a_stop_in_the_middle_of_a_dump_writes_what_was_read() {
 }
 
 #[test]
-fn routers_with_the_same_prefixes_on_two_writers_do_not_block_one_another() {
+fn routers_with_the_same_prefixes_do_not_block_others() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("BATCH_ROUTES", "500"), ("STATE_WRITERS", "2")]);
     let routers: Vec<_> = (1..=4)

@@ -1,5 +1,5 @@
-//! A collector that is killed, and a router that dumps again: routers stamp a route with the time they learned it, so the dump
-//! repeats what is stored, and each event is in the history once.
+//! A collector that is killed, and a router that dumps again: routers stamp a route with the time they learned it, so
+//! the dump repeats what is stored, and each event is in the history once.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -9,7 +9,7 @@ use crate::common::pg::TestDb;
 use postgres::Client;
 
 const ROUTER: &str = "10.255.0.1";
-/// When the router learned its routes.
+/// The time when the router learned its routes.
 const LEARNED: u32 = 1_700_000_000;
 
 fn peer() -> Peer {
@@ -42,14 +42,14 @@ fn count(db: &TestDb, of: &str) -> i64 {
     db.rows(&format!("SELECT count(*) FROM {of}"))[0].parse().unwrap()
 }
 
-/// Nobody writes the table until the client is gone.
+/// Blocks writes to the table until the client is dropped.
 fn hold(db: &TestDb, table: &str) -> Client {
     let mut client = db.client();
     client.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE")).unwrap();
     client
 }
 
-/// Waits until a writer stands in front of a lock.
+/// Waits until a writer waits for a lock.
 fn stands(db: &TestDb, writer: &str) {
     let waits = format!(
         "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -105,7 +105,7 @@ fn a_dump_that_is_killed_with_history_behind() {
     let lock = hold(&db, "route_events");
     router.send(&dump(20..100));
     stands(&db, "events");
-    // The state writer has the routes, and says after a while what it waits for.
+    // The state writer has the routes, and logs after a while what it waits for.
     ingester.logged("waits for history");
     assert_eq!(count(&db, "current_routes"), 20, "state leads");
     ingester.kill();
@@ -134,10 +134,10 @@ fn a_flap_within_one_second_before_the_crash() {
     let mut router = connect(&ingester);
     router.send(&[announce("10.0.0.0/16"), announce(back), announce(gone), announce(twice), end_of_rib()].concat());
     eventually_equal(4, || count(&db, "current_routes"));
-    // Its newest event says what the dump says, if under another occurrence number.
+    // Its newest event equals the dump, if under another occurrence number.
     assert_eq!(story(&db, back), "ADA");
     assert_eq!(story(&db, twice), "AA");
-    // Its newest event says that it is gone: the same announcement is another event.
+    // Its newest event is a withdrawal: the same announcement is another event.
     assert_eq!(story(&db, gone), "ADA");
     assert_eq!(story(&db, "10.0.0.0/16"), "A");
     assert!(ingester.stop().success());
@@ -175,7 +175,7 @@ fn a_dump_behind_a_removal_is_in_the_history_again() {
 }
 
 #[test]
-fn a_dump_without_stamps_and_a_recorded_one_are_not_compared() {
+fn dumps_without_stamps_or_recorded_are_not_compared() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("HISTORY_REDUMP", "record")]);
     for dumps in 1..=3 {

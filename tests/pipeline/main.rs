@@ -1,4 +1,4 @@
-//! Writers between the sessions and PostgreSQL, and what becomes of their input when things go wrong.
+//! Writers between the sessions and PostgreSQL, and the fate of their input when something fails.
 
 #[path = "../common/mod.rs"]
 mod common;

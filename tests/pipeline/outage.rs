@@ -1,7 +1,7 @@
-//! An hour of 5,000 updates a second without a database, compressed in time: the routers say all of it as fast as the
-//! collector takes it while PostgreSQL is down; then it starts, and everything is there, once and in order.
+//! An hour of 5,000 updates a second without a database, compressed in time: the routers send all of it as fast as the
+//! collector accepts it while PostgreSQL is down; then PostgreSQL starts, and everything is stored, once and in order.
 //!
-//! `RIB_INGESTER_TEST_OUTAGE_UPDATES` says how many updates; `scripts/outage` sets it to 18 million.
+//! `RIB_INGESTER_TEST_OUTAGE_UPDATES` sets the number of updates; `scripts/outage` sets it to 18 million.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;
@@ -12,16 +12,16 @@ use crate::common::ingester::{FakeRouter, Ingester};
 use crate::common::server::{Folder, Server, Shutdown};
 use postgres::{Client, NoTls};
 
-/// How many routers share the updates.
+/// The number of routers that share the updates.
 const ROUTERS: u32 = 4;
 
-/// Of all routers, by the times that they state.
+/// Of all routers together, by the timestamps that they send.
 const UPDATES_PER_SECOND: u32 = 5000;
 
 /// Prefixes of one router's table at most.
 const TABLE_MAX: u32 = 100_000;
 
-/// How many updates go to one router's socket at once.
+/// The number of updates that are written to one router's socket at a time.
 const AT_ONCE: u32 = 1000;
 
 fn number(url: &str, sql: &str) -> i64 {
@@ -35,7 +35,7 @@ fn spooled(folder: &Path) -> u64 {
     entries.map(|entry| size(&entry.path())).sum()
 }
 
-/// Waits for what may take as long as there is work to do: as long as `progress` moves, it goes on.
+/// Waits for a condition that may take as long as there is work: it goes on as long as `progress` moves.
 fn wait_while_it_moves(what: &str, mut progress: impl FnMut() -> i64, target: i64) {
     let (mut last, mut moved) = (-1, Instant::now());
     loop {
@@ -109,7 +109,7 @@ fn an_hour_without_a_database_comes_through_complete() {
     server.start_again();
     let begin = Instant::now();
     let total = i64::from(each * ROUTERS);
-    // Counted by the collector while they come: to count millions of rows again and again would be most of the work.
+    // Counted by the collector while they arrive: counting millions of rows repeatedly would be most of the work.
     wait_while_it_moves("events written", || events_written(&mut ingester), total);
     let took = begin.elapsed().as_secs_f64();
     let rate = f64::from(updates) / took;

@@ -1,5 +1,5 @@
-//! What the database can say to a writer, one by one, through triggers that raise it: nothing is lost or doubled, what
-//! passes is waited for, what is too much is halved.
+//! Every error that the database can return to a writer, one by one, through triggers that raise it: nothing is lost or
+//! doubled, temporary errors are retried, batches that are too large are halved.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -13,7 +13,7 @@ use rib_ingester::model::{AdjRibKey, Afi, Policy, Table, View};
 use rib_ingester::pipeline::{Ownership, PeerState, SessionEventKind, StateOp};
 use rib_ingester::store::{Error, Recovery};
 
-/// What each SQLSTATE makes a writer do.
+/// A writer's reaction to each SQLSTATE.
 const VERDICTS: &[(&str, Recovery)] = &[
     ("57P01", Recovery::Reconnect),
     ("57P02", Recovery::Reconnect),
@@ -59,7 +59,7 @@ fn each_sqlstate_has_its_consequence() {
 }
 
 #[test]
-fn what_passes_is_waited_for_and_nothing_is_lost_or_doubled() {
+fn temporary_refusals_are_retried_and_nothing_is_lost() {
     let db = TestDb::migrated();
     let mut admin = db.client();
     rib_ingester::maintenance::run_once(&mut admin, 30).unwrap();
@@ -127,7 +127,7 @@ fn what_takes_too_long_is_halved() {
     writers.send(&owner, ops);
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows("SELECT count(*), sum(med) FROM current_routes"), ["100|4950"]);
-    // The routes came in several transactions, the table's row with the last of them.
+    // The routes were written in several transactions, the table's row with the last of them.
     assert_eq!(db.rows("SELECT count(DISTINCT updated_at) FROM current_routes"), ["16"]);
     assert_eq!(
         db.rows("SELECT max(r.updated_at) = max(s.last_parsed_msg_time) FROM current_routes r, rib_sync_status s"),
@@ -136,7 +136,7 @@ fn what_takes_too_long_is_halved() {
 }
 
 #[test]
-fn two_writers_with_the_same_history_and_state_rows_do_not_stop_each_other() {
+fn writers_with_the_same_rows_do_not_stop_each_other() {
     // State and event writers lock the same rows of rib_sync_status and router_owner in every transaction.
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
@@ -144,7 +144,7 @@ fn two_writers_with_the_same_history_and_state_rows_do_not_stop_each_other() {
     let owners: Vec<_> = names.iter().map(|name| writers.claim(name).owner).collect();
     for round in 0..50u32 {
         for (i, name) in names.iter().enumerate() {
-            // Opposite orders in note_anomaly rounds.
+            // Opposite orders in odd rounds.
             let i = if round % 2 == 0 { i } else { names.len() - 1 - i };
             let name = if round % 2 == 0 { name } else { &names[i] };
             let t = table(name, "global", Afi::Ipv4);
@@ -160,7 +160,7 @@ fn two_writers_with_the_same_history_and_state_rows_do_not_stop_each_other() {
 }
 
 #[test]
-fn a_deadlock_that_does_not_pass_makes_the_collector_not_ready() {
+fn a_lasting_deadlock_makes_the_collector_not_ready() {
     let db = TestDb::migrated();
     let mut admin = db.client();
     admin
@@ -233,7 +233,7 @@ fn a_row_over_a_limit_costs_itself_alone() {
         writers.send_events(&owner, (10..20).map(|i| event(&t, "10.0.0.0/8", i)).collect());
         let count = || db.rows("SELECT (SELECT count(*) FROM current_routes), (SELECT count(*) FROM route_events)");
         wait_for("the others", || count() == ["9|9"] && rejected(&writers, "10.0.0.1").len() == 2);
-        // Alone there is nothing to compare it with but a row that cannot be at fault.
+        // A single row has nothing to be compared with but a row that cannot be at fault.
         writers.send(&owner, vec![announce(&t, "10.13.0.0/16", 13)]);
         wait_for("the one alone", || rejected(&writers, "10.0.0.1").len() == 3);
         assert!(rejected(&writers, "10.0.0.1").iter().all(|line| line.contains(code)), "{code}");
@@ -331,7 +331,7 @@ fn a_refused_command_ends_its_session_and_no_other() {
         tables: vec![(t.view, t.name.clone())],
         event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
     };
-    // Who waits for an answer gets none, and finds out why.
+    // A thread that waits for an answer gets none, and finds out why.
     let bad = of(&owners[0], View::LocRib, "bad start");
     assert_eq!(writers.start_sync(&owners[0], &bad), None);
     let text = owners[0].refusal().unwrap().0.clone();
@@ -351,7 +351,7 @@ fn a_refused_command_ends_its_session_and_no_other() {
     assert!(writers.pipeline.health().is_ready());
     assert_eq!(writers.finish(), 0);
     assert!(owners[3].refusal().is_none());
-    // What could not be removed is there, and no row says that it went.
+    // The routes that could not be removed are there, and no row reports their removal.
     assert_eq!(db.rows("SELECT router_id FROM adj_rib_in"), ["10.0.0.2"]);
     assert_eq!(db.rows("SELECT table_name, routes FROM session_events"), ["good|1"]);
     assert_eq!(db.rows("SELECT eor_seen FROM adj_rib_out_sync_status"), ["f"]);

@@ -1,4 +1,4 @@
-//! State writers against a real PostgreSQL: what sessions say becomes rows, in order, once.
+//! State writers against a real PostgreSQL: the changes that sessions send become rows, in order, once.
 
 use crate::common::rows;
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn an_upsert_keeps_first_seen_and_moves_updated_at() {
 }
 
 #[test]
-fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
+fn stored_routes_return_with_their_fingerprints() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("it's \\ a router").owner;
@@ -95,7 +95,7 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
             });
         }
         writers.send(&owner, ops);
-        // A row that no router can have sent is passed over.
+        // A row that no router can have sent is skipped.
         let foreign = "INSERT INTO current_routes (router_id, table_name, afi, prefix, path_id)
             SELECT router_id, table_name, afi, prefix, -1 FROM current_routes";
         writers.start_sync(&owner, &t).unwrap();
@@ -111,7 +111,7 @@ fn what_is_stored_comes_back_with_the_fingerprints_it_was_sent_with() {
 }
 
 #[test]
-fn end_of_rib_deletes_the_stale_and_spares_what_this_session_wrote() {
+fn end_of_rib_deletes_only_stale_routes() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
@@ -121,7 +121,7 @@ fn end_of_rib_deletes_the_stale_and_spares_what_this_session_wrote() {
     writers.send(&owner, all);
     assert_eq!(writers.start_sync(&owner, &t).unwrap().len(), 256);
     writers.send(&owner, vec![announce(&t, "10.7.0.0/16", 7)]);
-    // 10.7.0.0/16 is named by mistake: what this session wrote must stay all the same.
+    // 10.7.0.0/16 is named by mistake: a route that this session wrote must stay anyway.
     let stale: Vec<_> = (7..=255).rev().map(|i| nlri(&format!("10.{i}.0.0/16"), None)).collect();
     let eor = || StateOp::EndOfRib { table: t.clone(), stale: stale.clone() };
     writers.send(&owner, vec![eor(), eor(), StateOp::PurgeStale { table: t.clone(), stale: vec![] }]);
@@ -150,7 +150,7 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
         writers.send(&owner, ops.iter_mut().map(|op| std::mem::replace(op, StateOp::MarkStale(vec![]))).collect());
     }
     wait_for("the routes", || db.rows("SELECT count(*) FROM current_routes") == ["45000"]);
-    // A long reader keeps what it has seen, and keeps nobody from anything.
+    // A long reader keeps its snapshot, and blocks nothing.
     let mut reader = db.client();
     let mut reading = reader.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().unwrap();
     let count = "SELECT count(*) FROM current_routes";
@@ -198,7 +198,7 @@ fn a_lost_router_is_written_no_more_and_others_are() {
     wait_for("the other's route", || db.rows(ROUTES) == ["10.2.0.0/16|2"]);
     wait_for("the loss to be known", || owner.is_lost());
     assert!(!other.is_lost());
-    // A command of the lost one deletes nothing either, and its session is not answered.
+    // A command of the lost session deletes nothing either, and gets no answer.
     db.client().batch_execute("INSERT INTO current_routes (router_id, table_name, afi, prefix) VALUES ('10.0.0.1', 'global', 4, '10.9.0.0/16')").unwrap();
     assert_eq!(writers.start_sync(&owner, &t), None);
     writers.send(
@@ -213,7 +213,7 @@ fn a_lost_router_is_written_no_more_and_others_are() {
     );
     writers.finish();
     assert_eq!(db.rows(ROUTES), ["10.9.0.0/16|-", "10.2.0.0/16|2"]);
-    // That the session ended is told all the same.
+    // The end of the session is reported anyway.
     assert_eq!(db.rows("SELECT router_id, kind FROM session_events"), ["10.0.0.1|session_closed"]);
     assert_eq!(db.rows("SELECT router_id FROM rib_sync_status"), [shared]);
 }
@@ -246,7 +246,7 @@ fn what_is_stale_longer_than_the_hold_goes() {
     let since = || db.rows("SELECT table_name FROM rib_sync_status WHERE stale_since IS NOT NULL ORDER BY 1");
     wait_for("two to be stale", || since() == ["a", "b"]);
     age("table_name = 'a'");
-    // A later loss does not move it.
+    // A later loss does not change the time.
     writers.send(&owner, vec![StateOp::MarkStale(keys[..2].to_vec())]);
     writers.start_sync(&owner, &table("10.0.0.1", "c", Afi::Ipv4));
     assert_eq!(stale::due(&mut client, "c2", hour).unwrap(), []);
@@ -254,7 +254,7 @@ fn what_is_stale_longer_than_the_hold_goes() {
     let expired = expire(&mut client);
     assert_eq!((expired.tables, expired.routes, expired.is_whole), (1, 1, false));
     assert_eq!(db.rows("SELECT table_name FROM current_routes ORDER BY 1"), ["b", "c"]);
-    // Who begins it again has all the time.
+    // A table that begins again gets the whole time.
     age("table_name = 'b'");
     writers.start_sync(&owner, &table("10.0.0.1", "b", Afi::Ipv4));
     assert_eq!(expire(&mut client).tables, 0);
@@ -264,7 +264,7 @@ fn what_is_stale_longer_than_the_hold_goes() {
     writers.finish();
     assert_eq!(expire(&mut client).tables, 0);
     age("true");
-    // Not ours any more: another collector has it.
+    // Another collector has the router now.
     client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();
     assert_eq!(expire(&mut client).tables, 0);
     client.batch_execute("UPDATE router_owner SET collector_id = 'c1'").unwrap();
@@ -277,7 +277,7 @@ fn what_is_stale_longer_than_the_hold_goes() {
 }
 
 #[test]
-fn a_refused_row_goes_to_the_rejected_file_and_the_rest_is_stored() {
+fn a_refused_row_is_quarantined_and_the_rest_stored() {
     let db = TestDb::migrated();
     db.client().batch_execute("ALTER TABLE current_routes ADD CHECK (med <> 13)").unwrap();
     let writers = Writers::start(&db);
@@ -316,12 +316,12 @@ fn killed_connections_lose_and_double_nothing() {
 }
 
 #[test]
-fn without_a_database_the_stop_counts_what_is_given_up() {
+fn a_stop_without_a_database_counts_what_it_discards() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
     let t = table("10.0.0.1", "global", Afi::Ipv4);
-    // What a writer meets when someone works on the tables.
+    // The error that a writer gets when an operator locks the tables.
     db.client().batch_execute("ALTER TABLE current_routes RENAME TO gone").unwrap();
     writers.send(&owner, (0..7).map(|i| announce(&t, &format!("10.{i}.0.0/16"), i)).collect());
     wait_for("the trouble to be noticed", || !writers.pipeline.health().is_ready());
@@ -331,7 +331,7 @@ fn without_a_database_the_stop_counts_what_is_given_up() {
 }
 
 #[test]
-fn when_the_grace_is_over_a_working_database_is_not_waited_for_either() {
+fn an_expired_grace_ends_the_wait_for_the_database() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
@@ -345,7 +345,7 @@ fn when_the_grace_is_over_a_working_database_is_not_waited_for_either() {
 }
 
 #[test]
-fn a_row_taken_for_new_that_is_there_already_is_updated() {
+fn an_existing_row_taken_for_new_is_updated() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
@@ -359,7 +359,7 @@ fn a_row_taken_for_new_that_is_there_already_is_updated() {
     wait_for("the first row", || db.rows("SELECT med FROM current_routes") == ["1"]);
     let born = db.rows("SELECT first_seen FROM current_routes");
     writers.send(&owner, vec![new("10.0.0.0/16", 2), new("10.1.0.0/16", 3), new("10.2.0.0/16", 4)]);
-    // Come and gone within one batch: nothing is left of it.
+    // Announced and withdrawn within one batch: nothing is left of it.
     let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
     let gone = StateOp::Route { table: t.clone(), nlri: nlri("10.9.0.0/16", None), change: gone, was: Existing::Maybe };
     writers.send(&owner, vec![new("10.9.0.0/16", 5), gone]);
@@ -369,7 +369,7 @@ fn a_row_taken_for_new_that_is_there_already_is_updated() {
 }
 
 #[test]
-fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
+fn a_busy_writer_writes_a_row_once_for_many_changes() {
     const ITEMS: u32 = 60;
     const CHANGES: u32 = 500;
     let db = TestDb::migrated();
@@ -382,7 +382,7 @@ fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
     let times = || db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'");
     let first_seen = times();
 
-    // Somebody holds the row, so the writer waits, and what the session says meanwhile piles up in front of it.
+    // Another session holds the row, so the writer waits, and the changes that the session sends meanwhile queue up.
     let mut locker = db.client();
     let mut lock = locker.transaction().unwrap();
     lock.execute("SELECT FROM current_routes FOR UPDATE", &[]).unwrap();
@@ -403,7 +403,7 @@ fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
     let last = (ITEMS - 1) * CHANGES + CHANGES - 100;
     let all_last = format!("SELECT count(*), min(med) >= {last} FROM current_routes");
     wait_for("the last change of each route", || db.rows(&all_last) == ["100|t"]);
-    // Full at 1,000 changes each time, these were 30.
+    // Batches that are full at 1,000 changes each would be 30.
     let batches = batches() - before;
     assert!(batches <= 15, "{batches} batches of 30,000 changes");
     assert_eq!(times(), first_seen);
@@ -411,14 +411,14 @@ fn a_writer_that_is_behind_writes_a_row_once_for_many_changes() {
     wait_for("nothing more to be written", || health.waiting.count() == 0);
 }
 
-/// So many routes of one table, in an order that is not theirs, each told apart by its MED.
+/// This many routes of one table, not in key order, each identified by its MED.
 fn many(t: &std::sync::Arc<rib_ingester::model::Table>, routes: u32) -> Vec<StateOp> {
     let number = |i: u32| i * 7919 % routes;
     (0..routes).map(|i| announce(t, &format!("10.{}.{}.0/24", number(i) / 256, number(i) % 256), number(i))).collect()
 }
 
 #[test]
-fn an_idle_writer_takes_parts_of_a_large_batch_and_what_comes_behind_waits_for_all() {
+fn an_idle_writer_shares_a_batch_and_the_next_waits() {
     const ROUTES: u32 = 20_000;
     let db = TestDb::migrated();
     db.client().batch_execute("ALTER TABLE current_routes ADD CHECK (med <> 13)").unwrap();
@@ -430,7 +430,7 @@ fn an_idle_writer_takes_parts_of_a_large_batch_and_what_comes_behind_waits_for_a
     let connected = "SELECT count(DISTINCT application_name) FROM pg_stat_activity
                      WHERE application_name LIKE 'rib-ingester/state-%' AND datname = current_database()";
     assert_eq!(db.rows(connected), ["1"], "the router's own writer");
-    // Somebody holds a row of the second part, which is the first that can be another writer's.
+    // Another session holds a row of the second part, which is the first that can be another writer's.
     writers.send(&owner, vec![announce(&t, "10.5.220.0/24", 0)]);
     wait_for("the row to be held", || db.rows("SELECT med FROM current_routes") == ["0"]);
     let mut locker = db.client();
@@ -454,7 +454,7 @@ fn an_idle_writer_takes_parts_of_a_large_batch_and_what_comes_behind_waits_for_a
     lock.commit().unwrap();
     wait_for("all of it to be stored", || owner.progress.stored() == 1);
     assert_eq!(db.rows(connected), ["2"], "a writer connects when it has something to write");
-    // One was refused, one withdrawn; one was called stale, but had been written since the dump began.
+    // One was refused, one withdrawn; one was listed as stale, but had been written since the dump began.
     let all = "SELECT count(*), count(DISTINCT med), max(med) FROM current_routes";
     assert_eq!(db.rows(all), [format!("{0}|{0}|99999", ROUTES - 2)]);
     let moved = "SELECT count(*) FROM current_routes WHERE med < 20000

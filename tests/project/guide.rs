@@ -1,4 +1,4 @@
-//! What README and the pages say can be done, and name, is so.
+//! Checks README and the pages: what they tell readers to do works, and what they name exists.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -39,7 +39,7 @@ fn its_commands_and_queries_can_be_run() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        // The PostgreSQL of the tests may run without fsync, and doctor says so.
+        // The PostgreSQL of the tests may run without fsync, which doctor reports.
         let is_done = output.status.success() || words == ["doctor"] && said.contains("doctor: one fault");
         assert!(is_done && !output.stdout.is_empty(), "{line}: {said}");
         commands += 1;
@@ -52,8 +52,8 @@ fn its_commands_and_queries_can_be_run() {
 }
 
 #[test]
-fn every_alert_has_its_heading_and_no_other_and_leads_there() {
-    /// Where the Debian package puts the page.
+fn every_alert_has_its_heading_and_links_to_it() {
+    /// The folder in which the Debian package puts the page.
     const PAGE: &str = "file:///usr/share/doc/rib-ingester/docs/alerts.md#";
     let rules = read("docs/monitoring/alerts.yml");
     let mut alerts = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Log lines of the running collector: their formats, and how few there are.
+//! Log lines of the running collector: their formats and their number.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn end_of_rib() -> Vec<u8> {
 }
 
 #[test]
-fn json_is_one_object_per_line_whatever_a_router_is_called() {
+fn json_is_one_object_per_line_for_any_router_name() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("LOG_FORMAT", "json")]);
     let mut router = ingester.connect();
@@ -47,7 +47,7 @@ fn journald_lines_begin_with_their_priority() {
 }
 
 #[test]
-fn routes_are_no_log_lines_and_a_flood_of_bad_messages_is_one() {
+fn routes_are_not_logged_and_a_flood_is_one_line() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -60,7 +60,7 @@ fn routes_are_no_log_lines_and_a_flood_of_bad_messages_is_one() {
         let update = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &prefixes);
         router.send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &update));
     }
-    // Each of another length, so that no two of them make the same line.
+    // Each of another length, so that no two of them cause the same line.
     for length in 19..2_000 {
         router.send(&bmp::route_monitoring(Peer::loc_rib(ROUTER), &vec![0xff; length]));
     }
@@ -74,7 +74,7 @@ fn routes_are_no_log_lines_and_a_flood_of_bad_messages_is_one() {
 }
 
 #[test]
-fn a_router_that_comes_back_with_ever_other_nonsense_costs_a_few_lines() {
+fn a_router_that_reconnects_with_nonsense_logs_little() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let before = ingester.log().len();

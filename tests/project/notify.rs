@@ -1,4 +1,4 @@
-//! What systemd hears of the running collector, on a socket of the test's own.
+//! The running collector's messages to systemd, on a socket of the test's own.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -35,7 +35,7 @@ impl Manager {
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
-    /// Waits for a message with `text`; the messages before it.
+    /// Waits for a message with `text`; returns the messages before it.
     fn heard(&self, text: &str) -> Vec<String> {
         let mut before = Vec::new();
         loop {
@@ -61,7 +61,7 @@ fn systemd_hears_ready_life_status_reload_and_stop() {
     let ingester = Ingester::start_with(&db.url(), &[], &manager.vars());
     let before = manager.heard("READY=1\n");
     assert_eq!(before, ["STATUS=waiting for the database\n"]);
-    // Twice: it is said again and again.
+    // Twice: the message is repeated.
     manager.heard("WATCHDOG=1\n");
     manager.heard("WATCHDOG=1\n");
     let mut router = ingester.connect();

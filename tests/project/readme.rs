@@ -1,4 +1,4 @@
-//! What the README and the page of the settings say of settings, commands and files is so.
+//! Checks that the README and the page of the settings are right about settings, commands and files.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -32,7 +32,7 @@ fn the_settings_page_has_the_table_of_config() {
     assert_eq!(table, want, "RIB_INGESTER_TEST_GOLDEN=write cargo test --test project readme::");
 }
 
-/// Its reader has not decided yet whether to go on.
+/// Its reader has not decided yet whether to read on.
 #[test]
 fn it_is_short() {
     let lines = readme().lines().count();
@@ -75,7 +75,7 @@ fn the_files_that_it_names_exist() {
 }
 
 #[test]
-fn the_tests_and_settings_that_the_page_on_security_names_exist() {
+fn the_names_on_the_security_page_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
     let entries =

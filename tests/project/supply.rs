@@ -1,4 +1,4 @@
-//! What the program is made of: licenses, sources, duplicates and forbidden crates by `.deny.toml`, and the bill of
+//! The program's components: licenses, sources, duplicates and forbidden crates by `.deny.toml`, and the bill of
 //! materials. Works without a network.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -34,7 +34,7 @@ struct Part {
     source: Option<String>,
 }
 
-/// Every crate that the program is built from, not those that only its tests use.
+/// Every crate that the program is built from, without those that only its tests use.
 fn parts() -> Vec<Part> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     // Names and versions of exactly what is built; everything else about a crate is in the metadata.
@@ -87,7 +87,7 @@ fn every_license_is_one_that_only_asks_to_be_named() {
     let others = parts.iter().filter(|part| !is_allowed(&part.license, &allowed));
     let others: Vec<String> = others.map(|part| format!("{} {}: {}", part.name, part.version, part.license)).collect();
     assert!(others.is_empty(), "{others:?}");
-    // A list that allows what nobody has is a list that nobody looks at.
+    // An entry that no crate needs makes a list that no one reviews.
     let unused: Vec<&String> = allowed
         .iter()
         .filter(|name| {
@@ -100,7 +100,7 @@ fn every_license_is_one_that_only_asks_to_be_named() {
 }
 
 #[test]
-fn crates_come_from_the_registry_once_each_and_none_is_forbidden() {
+fn crates_are_unique_allowed_and_of_the_registry() {
     let rules = toml(".deny.toml");
     let (denied, skipped) = (named(&rules, "bans", "deny"), named(&rules, "bans", "skip"));
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -129,11 +129,11 @@ fn crates_come_from_the_registry_once_each_and_none_is_forbidden() {
 }
 
 #[test]
-fn release_builds_check_arithmetic_and_no_line_is_unsafe() {
+fn release_builds_check_arithmetic_without_unsafe() {
     let manifest = toml("Cargo.toml");
     assert_eq!(manifest["profile"]["release"]["overflow-checks"].as_bool(), Some(true));
     assert_eq!(manifest["profile"]["release"]["panic"].as_str(), Some("unwind"));
-    // `forbid` takes no exception: the compiler refuses a module that allows what it forbids.
+    // `forbid` has no exceptions: the compiler refuses a module that allows what it forbids.
     assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
 }
 

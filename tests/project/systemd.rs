@@ -40,7 +40,7 @@ fn the_environment_file_is_the_table() {
 }
 
 #[test]
-fn the_unit_does_not_restart_on_wrong_configuration_and_outlasts_a_stop() {
+fn the_unit_stays_down_on_configuration_errors() {
     let unit = read(&project().join("systemd/rib-ingester.service"));
     for line in ["RestartPreventExitStatus=2", "Restart=on-failure", "User=rib-ingester", "StateDirectory=rib-ingester"]
     {
@@ -88,7 +88,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
+fn install_is_complete_and_an_upgrade_keeps_settings() {
     let root = Root::create("install");
     let first = root.install(&[]);
     assert!(first.status.success(), "{}", said(&first));
@@ -97,7 +97,7 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     }
     let env = root.path("etc/rib-ingester/rib-ingester.env");
     assert_eq!(read(&env), print::env_file());
-    // It may hold a password.
+    // It may contain a password.
     assert_eq!((mode(&env), mode(env.parent().unwrap())), (0o600, 0o750));
     let binary = root.path("usr/local/bin/rib-ingester");
     assert_eq!(mode(&binary), 0o755);
@@ -112,7 +112,7 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     }
     assert!(Command::new(&binary).arg("--version").output().unwrap().status.success());
 
-    // Nothing to compare with where nothing was changed; what an earlier upgrade left holds no more.
+    // An unchanged file needs no `.new` beside it, and the one that an earlier upgrade left is out of date.
     let new = root.path("etc/rib-ingester/rib-ingester.env.new");
     std::fs::write(&new, "RIB_INGESTER_OF_AN_OLD_VERSION=1\n").unwrap();
     let same = root.install(&[]);
@@ -125,9 +125,9 @@ fn install_puts_everything_in_place_and_an_upgrade_keeps_the_settings() {
     assert_eq!(read(&new), print::env_file());
 }
 
-/// `scripts/install` on a machine with systemd, of which the unit runs or not. `None`: no mount namespaces here.
+/// `scripts/install` on a machine with systemd, with the unit running or not. `None`: no mount namespaces here.
 fn installed_over_a_unit(is_running: bool) -> Option<String> {
-    // systemctl, and what makes a user, are not the machine's own in here; neither are the folders that are written.
+    // systemctl and the command that makes a user are stand-ins here; so are the folders that are written.
     const MACHINE: &str = r#"
         set -e
         for folder in /etc /run /usr/local; do mount -t tmpfs tmpfs "$folder"; done
@@ -155,7 +155,7 @@ fn installed_over_a_unit(is_running: bool) -> Option<String> {
 }
 
 #[test]
-fn install_over_a_running_unit_says_how_the_new_version_takes_over() {
+fn install_over_a_running_unit_names_the_next_step() {
     let (Some(running), Some(stopped)) = (installed_over_a_unit(true), installed_over_a_unit(false)) else {
         return println!("skipped: no mount namespace on this machine");
     };
@@ -179,7 +179,7 @@ fn how_to_reach(bmp: &str, http: &str, allow: &str) -> String {
 }
 
 #[test]
-fn run_ends_with_the_page_the_port_and_who_may_connect() {
+fn run_ends_with_the_page_the_port_and_the_allow_list() {
     let closed = how_to_reach("[::]:11019", "127.0.0.1:11020", "");
     for expected in [
         "==> status page: http://127.0.0.1:11020/\n",
@@ -192,7 +192,7 @@ fn run_ends_with_the_page_the_port_and_who_may_connect() {
     assert!(open.contains("port 2000 ") && open.contains("==> status page: off"), "{open}");
     assert!(open.contains("==> allowed: RIB_INGESTER_ALLOW=127.0.0.0/8,10.0.0.0/8\n"), "{open}");
     assert!(how_to_reach("[::1]:2000", "off", "").contains("only on this machine"));
-    // They are the last words of the script.
+    // They are the last lines that the script prints.
     let script = read(&project().join("scripts/run"));
     let (_, end) = script.split_once("    say_how_to_reach ").unwrap();
     assert!(end.lines().nth(1).unwrap().trim().starts_with("while is_up"), "{end}");
@@ -210,7 +210,7 @@ fn install_follows_prefix() {
 }
 
 #[test]
-fn systemd_understands_the_unit_and_finds_it_little_exposed() {
+fn systemd_accepts_the_unit_and_rates_its_exposure() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         println!("skipped: no systemd-analyze on this machine");
         return;
@@ -234,7 +234,7 @@ fn systemd_understands_the_unit_and_finds_it_little_exposed() {
         .arg("rib-ingester.service")
         .output()
         .unwrap();
-    // Units that are not in the scratch root are not ours to find; a word that systemd does not know is.
+    // Units that are not in the scratch root are not an error here; a word that systemd does not know is.
     for wrong in ["Unknown key", "Unknown lvalue", "Failed to parse", "Invalid", "not executable", "bad-setting"] {
         assert!(!said(&verify).contains(wrong), "{}", said(&verify));
     }

@@ -1,4 +1,5 @@
-//! Reads the sources and holds them to the layout that `src/lib.rs` describes: who may import whom, who may do what.
+//! Holds the sources to the layout that `src/lib.rs` describes: which room may import which, and which file may do
+//! what.
 //!
 //! Each rule judges the code lines of a file, without comments and without its unit tests, and each rule is tried on a
 //! bad and on a good sample first: a rule that cannot fail guards nothing.
@@ -15,8 +16,8 @@ const LINES_MAX: usize = 600;
 /// Lines of `main.rs`.
 const MAIN_LINES_MAX: usize = 80;
 
-/// What each room may import of ours. A room that is not named here may import any: it is wiring (`supervisor`, `cli`)
-/// or not there yet.
+/// The rooms of ours that each room may import. A room that is not named here may import any: it is wiring
+/// (`supervisor`, `cli`) or has no rule yet.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["model"]),
     ("wire", &["wire", "model"]),
@@ -43,7 +44,7 @@ struct Rule {
     only_for: &'static [&'static str],
     /// Files or folders that may do it.
     except: &'static [&'static str],
-    /// Any of these in a line of code offends.
+    /// Any of these in a line of code breaks the rule.
     offending: &'static [&'static str],
     bad_sample: &'static str,
     good_sample: &'static str,
@@ -149,7 +150,7 @@ const RULES: &[Rule] = &[
         good_sample: "    let version = env!(\"CARGO_PKG_VERSION\");",
     },
     Rule {
-        // A connection is made in a thread that may be left behind, and one thread watches over all of them.
+        // A connection is made in a thread that may be abandoned, and one thread watches over all of them.
         name: "only the supervisor, the listener, the pipeline and the database's connections start threads",
         only_for: &[],
         except: &[
@@ -213,12 +214,12 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     }
 }
 
-/// Whether a file holds nothing but the unit tests of its parent module.
+/// Returns whether a file holds only the unit tests of its parent module.
 fn is_test_file(file: &str) -> bool {
     file.ends_with("/tests.rs") || file.ends_with("_tests.rs") || file.contains("/tests/")
 }
 
-/// The lines with code, numbered from 1: no comments, and nothing from the unit tests on, which come last in a file.
+/// The lines with code, numbered from 1: no comments, and no unit tests, which are last in a file.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("\n#[cfg(test)]\nmod ").unwrap_or(text.len());
     text[..end]
@@ -333,7 +334,8 @@ fn every_file_says_what_it_is() {
     report(&silent.iter().map(|source| format!("src/{}: no module documentation", source.file)).collect::<Vec<_>>());
 }
 
-/// Whether a line of a file reads a field of the settings: `settings.flush`, in `config` itself `self.ignore_path_id`.
+/// Returns whether a line of a file reads a field of the settings: `settings.flush`, in `config` itself
+/// `self.ignore_path_id`.
 fn reads_setting(file: &str, line: &str, field: &str) -> bool {
     let owner = if room(file) == "config" { ["settings.", "self."].as_slice() } else { &["settings."] };
     owner.iter().any(|owner| {
@@ -362,7 +364,7 @@ fn settings_say_truly_whether_they_are_used() {
     }
 }
 
-/// Everything else has a place in one of these folders, or is a dot file.
+/// All other files have a place in one of these folders, or are dot files.
 const TOP_LEVEL: &[&str] = &[
     "CHANGELOG.md",
     "Cargo.lock",
@@ -389,7 +391,8 @@ fn the_top_level_holds_nothing_else() {
     assert_eq!(found, TOP_LEVEL);
 }
 
-/// What is applied once and never edited, what is edited and run all the time, and what operators run by hand.
+/// The migrations, applied once and never edited; the statements, edited and run all the time; and the files that
+/// operators run by hand.
 #[test]
 fn sql_has_a_folder_for_each_life() {
     let sql = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");

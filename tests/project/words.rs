@@ -1,10 +1,10 @@
-//! Words that the project gave up stay out, and each says what to write instead.
+//! Words that the project gave up stay out, each with its replacement; names of tests stay short.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::path::{Path, PathBuf};
 
-/// A part of a word, any case, and what to write instead. The field's nouns, and American spelling.
+/// A part of a word, any case, and its replacement: the field's nouns, and American spelling.
 const GIVEN_UP: &[(&str, &str)] = &[
     ("neighbour", "peer"),
     ("oddit", "anomaly"),
@@ -23,8 +23,8 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("standsstill", "stalled"),
 ];
 
-/// Where the words stand on purpose: this list, the settings' old names, the migrations that were applied, what was measured, the
-/// recordings.
+/// The paths that have the words on purpose: this list, the settings' old names, the applied migrations, the
+/// measurements, the recordings.
 const EXCEPT: &[&str] = &[
     "tests/project/words.rs",
     "src/config/problem.rs",
@@ -38,7 +38,7 @@ const EXCEPT: &[&str] = &[
 
 const FOLDERS: &[&str] = &["README.md", "CHANGELOG.md", "docs", "scripts", "sql", "src", "systemd", "tests"];
 
-/// Text files below a path, those of builds left out.
+/// Adds the text files below a path, without build output.
 fn collect(root: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
     let name = path.strip_prefix(root).unwrap();
     if EXCEPT.iter().any(|except| name.starts_with(except)) || path.file_name().is_some_and(|name| name == "target") {
@@ -51,7 +51,7 @@ fn collect(root: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// The words of a line that were given up, with what to write instead.
+/// The words of a line that were given up, with their replacements.
 fn offending(line: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let line = line.to_lowercase();
     GIVEN_UP.iter().filter(move |(word, _)| line.contains(word))
@@ -74,4 +74,43 @@ fn words_that_were_given_up_stay_out() {
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// In characters. A longer name is a sentence, which belongs in a comment.
+const TEST_NAME_MAX: usize = 50;
+
+/// The names of test functions in a source file that are longer than [`TEST_NAME_MAX`].
+fn long_test_names(text: &str) -> Vec<&str> {
+    let mut is_test = false;
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line == "#[test]" {
+            is_test = true;
+        } else if let Some((name, _)) = line.strip_prefix("fn ").and_then(|rest| rest.split_once('('))
+            && std::mem::take(&mut is_test)
+            && name.chars().count() > TEST_NAME_MAX
+        {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn names_of_tests_are_short() {
+    let name = |length: usize| "a".repeat(length);
+    let sample = |attribute: &str, length| format!("{attribute}\n#[cfg(unix)]\n    fn {}() {{}}\n", name(length));
+    assert_eq!(long_test_names(&sample("    #[test]", TEST_NAME_MAX + 1)), [name(TEST_NAME_MAX + 1)]);
+    assert!(long_test_names(&sample("    #[test]", TEST_NAME_MAX)).is_empty());
+    assert!(long_test_names(&sample("", TEST_NAME_MAX + 1)).is_empty(), "no test");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    ["src", "tests"].iter().for_each(|folder| collect(&root, &root.join(folder), &mut files));
+    files.retain(|(name, _)| name.extension().is_some_and(|extension| extension == "rs"));
+    assert!(files.iter().any(|(_, text)| text.contains("#[test]")), "no tests are where they are looked for");
+    let mut long = Vec::new();
+    for (name, text) in &files {
+        long.extend(long_test_names(text).into_iter().map(|test| format!("{}: {test}", name.display())));
+    }
+    assert!(long.is_empty(), "longer than {TEST_NAME_MAX}:\n{}", long.join("\n"));
 }

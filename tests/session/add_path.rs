@@ -1,5 +1,5 @@
-//! NLRI that can be read with and without path identifiers, through the socket into SQL: the binary, a made router, a real
-//! PostgreSQL.
+//! NLRI that can be read with and without path identifiers, through the socket into SQL: the binary, a fake router, a
+//! real PostgreSQL.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -21,7 +21,7 @@ fn rows(db: &TestDb, query: &str) -> Vec<String> {
     db.client().query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// What is stored in all RIBs, as `prefix path_id how many RIBs`.
+/// The rows in all RIBs, as `prefix path_id number_of_RIBs`.
 fn routes(db: &TestDb) -> Vec<String> {
     rows(
         db,
@@ -70,7 +70,7 @@ fn routes_read_with_ids_by_mistake_are_read_again() {
     eventually_equal(vec!["0.0.0.0/0 432419684 5".to_owned(), "198.18.2.0/24 415633921 5".to_owned()], || routes(&db));
     for peer in ribs() {
         announce(&mut router, peer, &[16, 10, 1]);
-        // From now on these are clear.
+        // From now on the messages are unambiguous.
         announce(&mut router, peer, &[25, 192, 0, 2, 0]);
     }
     let all = ["10.1.0.0/16 0 5", "192.0.2.0/25 0 5", "198.18.1.0/24 0 5", "198.18.2.0/24 0 5", "198.51.100.0/25 0 5"];
@@ -114,7 +114,7 @@ fn routes_read_with_ids_by_mistake_are_read_again() {
     let read_again = ingester.count_logged("messages read again");
     drop(router);
 
-    // The next session begins with what this one has seen.
+    // The next session begins with the evidence of this one.
     let mut router = ingester.connect();
     greet(&mut router, vec![(1, 1)]);
     for peer in ribs() {
@@ -128,7 +128,7 @@ fn routes_read_with_ids_by_mistake_are_read_again() {
     assert!(ingester.stop().success());
 }
 
-/// `decode` reads as for a router without memory, by what the file has shown so far.
+/// `decode` reads as for a router without history, by the evidence of the file so far.
 #[test]
 fn decode_marks_what_fits_both_readings() {
     let peer = Peer::loc_rib(ROUTER);
@@ -171,7 +171,7 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
         announce(&mut router, peer, &[0, 0, 0, 1, 0]);
     }
     eventually_equal(vec!["0.0.0.0/0 1 5".to_owned(), "10.0.1.0/24 415642468 5".to_owned()], || routes(&db));
-    // A message that fits one reading is read so whatever was seen; the newest evidence decides the others.
+    // A message that fits one reading only is read that way whatever was seen; the newest evidence decides the others.
     for peer in ribs() {
         announce(&mut router, peer, &[16, 10, 9]);
         announce(&mut router, peer, &[24, 192, 0, 2, 24, 10, 0, 2]);
@@ -181,7 +181,8 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
     assert!(ingester.stop().success());
 }
 
-/// Where identifiers are no part of the key, a route that both readings name stays; other families are read again alike.
+/// Where identifiers are no part of the key, a route that both readings name stays; other families are read again in
+/// the same way.
 #[test]
 fn other_families_and_ignored_path_ids_are_read_again() {
     let db = TestDb::create();
@@ -229,7 +230,7 @@ fn more_than_is_kept_closes_the_session_once() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let peer = Peer::loc_rib(ROUTER);
-    // 21,000 routes, which are 10,500 with identifiers.
+    // 21,000 routes, or 10,500 with identifiers.
     let dump = |router: &mut FakeRouter| {
         greet(router, vec![(1, 1)]);
         for third in 0..42 {
@@ -248,7 +249,7 @@ fn more_than_is_kept_closes_the_session_once() {
     eventually_equal(vec!["21000 0".to_owned()], || rows(&db, stored));
     let closed = "SELECT (closed_at IS NOT NULL)::text FROM add_path_evidence";
     assert_eq!(rows(&db, closed), ["true"]);
-    // It was evidence of an earlier session that decided. Now the reverse is seen, and the session lives.
+    // The evidence of an earlier session decided. Now the reverse is seen, and the session stays up.
     announce(&mut router, peer, &[0, 0, 0, 1, 0]);
     let default = "SELECT prefix::text FROM current_routes WHERE prefix = '0.0.0.0/0' AND path_id = 1";
     eventually_equal(vec!["0.0.0.0/0".to_owned()], || rows(&db, default));

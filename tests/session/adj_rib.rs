@@ -1,4 +1,4 @@
-//! Adj-RIBs through the socket into SQL: the binary, a made router, a real PostgreSQL.
+//! Adj-RIBs through the socket into SQL: the binary, a fake router, a real PostgreSQL.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -109,7 +109,7 @@ fn a_peers_views_have_rows_and_lives_of_their_own() {
         )
     );
     assert_eq!(rows(&db, "SELECT DISTINCT event_id::text FROM route_events").len(), 10);
-    // Peer Down: everything of that peer and nothing else, as one row.
+    // Peer Down: all of that peer's routes and no others, as one row.
     router.send(&bmp::peer_down(one(), 4));
     eventually_equal(text(&in_rows[3..]), || routes(&db, "adj_rib_in"));
     assert_eq!((routes(&db, "adj_rib_out").len(), sync(&db, "adj_rib_out").len()), (0, 0));
@@ -124,7 +124,7 @@ fn a_peers_views_have_rows_and_lives_of_their_own() {
 }
 
 #[test]
-fn routes_before_policy_stand_in_for_those_after_it_until_these_come() {
+fn pre_policy_routes_fill_in_until_post_policy_ones() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one(), two()]);
@@ -146,7 +146,7 @@ fn routes_before_policy_stand_in_for_those_after_it_until_these_come() {
 }
 
 #[test]
-fn a_reconnect_confirms_what_is_there_and_a_peer_gone_in_between_is_taken_away() {
+fn a_reconnect_confirms_routes_and_purges_a_lost_peer() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one(), two()]);
@@ -160,11 +160,11 @@ fn a_reconnect_confirms_what_is_there_and_a_peer_gone_in_between_is_taken_away()
     router.send(&bmp::peer_down(two(), 2));
     router.send(&announce(one(), &["10.1.0.0/16"])).send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
     eventually_equal(vec!["192.0.2.1 pre UNKNOWN 10.1.0.0/16 0".to_owned()], || routes(&db, "adj_rib_in"));
-    // What did not change was neither written nor told again.
+    // Unchanged routes were neither written nor recorded again.
     assert_eq!(written(), before);
     eventually_equal(4, || rows(&db, "SELECT action::text FROM route_events").len());
     assert_eq!(rows(&db, "SELECT attrs::text FROM route_events WHERE action = 'D'"), [r#"{"reason": "stale"}"#]);
-    // Another peer at the address: the row says who announces it now.
+    // Another peer at the address: the row has the peer that announces it now.
     router.send(&bmp::peer_down(one(), 1));
     eventually("its routes go", || routes(&db, "adj_rib_in").is_empty().then_some(()));
     assert!(ingester.stop().success());
@@ -238,7 +238,7 @@ fn vpn_and_labeled_routes_have_tables_of_their_own() {
 }
 
 #[test]
-fn peers_and_their_statistics_are_rows_and_changes_are_told() {
+fn peers_and_statistics_are_rows_changes_are_events() {
     let db = TestDb::migrated();
     let mut listener = db.client();
     listener.batch_execute("LISTEN rib_session").unwrap();
@@ -290,14 +290,14 @@ fn peers_and_their_statistics_are_rows_and_changes_are_told() {
 }
 
 #[test]
-fn a_peer_that_a_new_session_does_not_report_does_not_stay_up() {
+fn a_peer_missing_from_a_new_session_does_not_stay_up() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2")]);
     let states = || rows(&db, "SELECT concat_ws(' ', host(peer_address), state) FROM peers ORDER BY 1");
     let first = begin(&ingester, &[one(), two()]);
     eventually_equal(vec!["192.0.2.1 up".to_owned(), "192.0.2.2 up".to_owned()], states);
     let since = rows(&db, "SELECT since::text FROM peers WHERE host(peer_address) = '192.0.2.1'");
-    // While it lives, both sessions do: each speaks of its own peers.
+    // While it is open, both sessions are: each reports its own peers.
     drop(first);
     let mut second = begin(&ingester, &[one()]);
     second.send(&announce(one(), &["10.1.0.0/16"]));
@@ -316,7 +316,7 @@ fn link_local(mut message: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn peers_with_one_link_local_address_and_as_share_a_row_of_peers_and_no_routes() {
+fn peers_that_share_an_address_and_as_have_no_routes() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre")]);
     let mut router = begin(&ingester, &[]);
@@ -381,13 +381,13 @@ fn table_names_do_not_depend_on_the_order_of_peer_ups() {
     assert_eq!(names(), [of_vrf, of_one, of_other]);
     drop(router);
     let mut router = begin(&ingester, &[]);
-    // It is not up in this session: what is stored of it goes, with its name.
+    // It is not up in this session: its stored routes are deleted, with its name.
     router.send(&bmp::peer_down(vrf, 4));
     say(&mut router, other, second);
     say(&mut router, one(), first);
     eventually_equal(vec![of_one.to_owned(), of_other.to_owned()], names);
     eventually_equal(want.to_vec(), all);
-    // A name that two have stays when one of them goes.
+    // A name that two tables have stays when one of them is deleted.
     router.send(&link_local(bmp::peer_down(one(), 4)));
     eventually_equal(want[1..].to_vec(), all);
     assert_eq!(names(), [of_one, of_other]);
@@ -402,14 +402,14 @@ fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
 }
 
 #[test]
-fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
+fn a_lasting_difference_in_table_size_causes_a_redump() {
     let db = TestDb::create();
     let mut ingester =
         Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre,adj-rib-in-post"), ("RESYNC_ON_DRIFT", "10%,1s")]);
     let mut router = begin(&ingester, &[one()]);
     let all = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16"];
     router.send(&announce(one(), &all[..2]));
-    // A dump that is not over says nothing; neither does a view that is not sent.
+    // A dump that is not over proves nothing; neither does a view that is not sent.
     router.send(&bmp::statistics(one(), 5));
     router.send(&bmp::route_monitoring(one(), &bmp::end_of_rib_ipv4()));
     eventually_equal(vec!["192.0.2.1 pre UNKNOWN 4 t".to_owned()], || sync(&db, "adj_rib_in"));
@@ -426,7 +426,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
     let end = "drift 2 drift: adj-rib-in-pre of peer 192.0.2.1 AS 64501, AFI 1 SAFI 1: \
                2 routes stored, 5 reported, different for N s";
     eventually_equal(vec![end.to_owned()], || rows(&db, ends));
-    // What was stored is held meanwhile.
+    // The stored routes are stale meanwhile.
     assert_eq!(routes(&db, "adj_rib_in").len(), 2);
     assert_eq!(drift(&mut ingester, "adj-rib-in-pre"), None);
 
@@ -440,7 +440,7 @@ fn a_router_that_lastingly_reports_other_sizes_is_made_to_dump_again() {
         text.contains(&format!("rib_ingester_session_ends_total{{router=\"{ROUTER}\",how=\"drift\"}} 1")),
         "{text}"
     );
-    // The peer is gone, and what was known of its drift with it.
+    // The peer is down, and the record of its drift is gone with it.
     router.send(&bmp::peer_down(one(), 4)).send(&bmp::statistics(one(), 5));
     eventually_equal(0, || routes(&db, "adj_rib_in").len());
     eventually_equal(None, || drift(&mut ingester, "adj-rib-in-pre"));

@@ -1,5 +1,5 @@
-//! Days that end, clocks that leap and clocks that are wrong: no event is lost, doubled or out of order, no route stays
-//! that has to go.
+//! Days that end, clocks that leap and clocks that are wrong: no event is lost, doubled or out of order, and no route
+//! stays that must be purged.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use crate::common::server::Server;
 const ROUTER: &str = "10.255.0.1";
 const DAY: i64 = 86_400;
 
-/// A server whose clock is the test's.
+/// A server whose clock the test sets.
 fn server(clock: &Clock) -> Server {
     let environment = clock.environment();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -39,12 +39,12 @@ fn end_of_rib() -> Vec<u8> {
     bmp::route_monitoring(Peer::loc_rib(ROUTER), &bmp::end_of_rib_ipv4())
 }
 
-/// The MEDs of all events in the order of their times: what the router said, and in which order.
+/// The MEDs of all events in the order of their times: the router's messages, in their order.
 fn history(server: &Server) -> Vec<String> {
     rows(server, "SELECT med FROM route_events WHERE action = 'A' ORDER BY ingest_time")
 }
 
-/// How many events each day has, by the name of its partition; days are UTC.
+/// The number of events of each day, by the name of its partition; days are UTC.
 fn days(server: &Server) -> Vec<(String, i64)> {
     let sql = "SELECT tableoid::regclass || ' ' || count(*) FROM route_events
                WHERE tableoid::regclass::text = 'route_events_' || to_char(ingest_time AT TIME ZONE 'UTC', 'YYYYMMDD')
@@ -53,7 +53,7 @@ fn days(server: &Server) -> Vec<(String, i64)> {
     rows(server, sql).iter().filter_map(split).collect()
 }
 
-/// Seconds from now to this many seconds before the next midnight but `nights`.
+/// Seconds from now to this many seconds before a midnight: the next one, or `nights` nights later.
 fn before_midnight(seconds: i64, nights: i64) -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let now = i64::try_from(now.as_secs()).unwrap();
@@ -61,7 +61,7 @@ fn before_midnight(seconds: i64, nights: i64) -> i64 {
 }
 
 #[test]
-fn midnight_comes_under_load_and_every_event_is_in_its_day() {
+fn at_midnight_under_load_each_event_is_in_its_day() {
     let Some(clock) = Clock::new() else { return };
     clock.shift(before_midnight(20, 0));
     let server = server(&clock);
@@ -88,7 +88,7 @@ fn midnight_comes_under_load_and_every_event_is_in_its_day() {
 }
 
 #[test]
-fn a_clock_that_leaps_ahead_finds_no_partition_and_the_writer_makes_it() {
+fn a_clock_that_leaps_ahead_makes_its_partition() {
     let Some(clock) = Clock::new() else { return };
     let server = server(&clock);
     let mut ingester = Ingester::start(&server.url, &[("MAINTENANCE_INTERVAL_SECS", "43200")]);
@@ -106,7 +106,7 @@ fn a_clock_that_leaps_ahead_finds_no_partition_and_the_writer_makes_it() {
 }
 
 #[test]
-fn a_database_clock_that_steps_back_keeps_the_order_and_a_redump_still_purges() {
+fn a_database_clock_set_back_keeps_order_and_purges() {
     let Some(clock) = Clock::new() else { return };
     clock.shift(3 * 3_600);
     let server = server(&clock);
@@ -120,13 +120,13 @@ fn a_database_clock_that_steps_back_keeps_the_order_and_a_redump_still_purges() 
     eventually_equal(3, || history(&server).len());
     eventually_equal(vec!["t".to_owned()], || rows(&server, "SELECT eor_seen FROM rib_sync_status WHERE afi = 4"));
 
-    // Three hours back, as when a wrong clock is put right.
+    // Three hours back, as when a wrong clock is corrected.
     clock.shift(0);
     router.send(&announce("10.1.0.0/16", 3));
     eventually_equal(4, || history(&server).len());
     assert_eq!(history(&server), ["0", "1", "2", "3"]);
 
-    // The rows are younger than the session that does not know them any more.
+    // The rows are younger than the session that does not have them any more.
     drop(router);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -140,7 +140,7 @@ fn a_database_clock_that_steps_back_keeps_the_order_and_a_redump_still_purges() 
 }
 
 #[test]
-fn a_collector_whose_clock_is_wrong_writes_the_databases_time() {
+fn a_wrong_collector_clock_writes_the_databases_time() {
     for shift in [-7 * 3_600, 400 * DAY] {
         let Some(clock) = Clock::new() else { return };
         clock.shift(shift);
@@ -162,10 +162,10 @@ fn a_collector_whose_clock_is_wrong_writes_the_databases_time() {
             UNION ALL SELECT session_start_time FROM rib_sync_status UNION ALL SELECT event_time FROM session_events
             UNION ALL SELECT last_seen FROM routers) AS times (at)";
         assert_eq!(db.rows(right), ["t"], "{shift}");
-        // Only what says when the collector read it is by its own clock.
+        // Only the time when the collector read it is by its own clock.
         let own = "SELECT DISTINCT round(extract(epoch FROM received_at - ingest_time) / 3600) FROM route_events";
         assert_eq!(db.rows(own), [(shift / 3_600).to_string()]);
-        // The hold is counted and not read from a clock.
+        // The stale time is counted and not read from a clock.
         drop(router);
         eventually_equal(Vec::<String>::new(), || db.rows("SELECT prefix FROM current_routes"));
         assert!(ingester.stop().success());
@@ -173,7 +173,7 @@ fn a_collector_whose_clock_is_wrong_writes_the_databases_time() {
 }
 
 #[test]
-fn the_collectors_clock_leaps_while_it_holds_a_lost_router() {
+fn a_clock_that_leaps_does_not_expire_stale_routes() {
     let Some(clock) = Clock::new() else { return };
     let db = crate::common::pg::TestDb::create();
     let environment = clock.environment();
@@ -195,7 +195,7 @@ fn the_collectors_clock_leaps_while_it_holds_a_lost_router() {
 }
 
 #[test]
-fn while_the_drop_of_a_day_waits_for_its_reader_events_are_written() {
+fn events_are_written_while_a_days_drop_waits() {
     let db = crate::common::pg::TestDb::migrated();
     db.client()
         .batch_execute(
@@ -227,7 +227,7 @@ fn while_the_drop_of_a_day_waits_for_its_reader_events_are_written() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_by_years_does_not_make_all_history_old() {
+fn a_clock_wrong_by_years_does_not_age_all_history() {
     let Some(clock) = Clock::new() else { return };
     let server = server(&clock);
     let mut ingester = Ingester::start(&server.url, &[("MAINTENANCE_INTERVAL_SECS", "1")]);
@@ -247,7 +247,7 @@ fn a_clock_that_is_wrong_by_years_does_not_make_all_history_old() {
     assert!(ingester.stop().success());
 }
 
-/// What a command of the collector prints.
+/// The output of a command of the collector.
 fn run(server: &Server, command: &str) -> String {
     let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
     let output = run.env_clear().arg(command).env("RIB_INGESTER_DATABASE_URL", &server.url).output().unwrap();
@@ -255,7 +255,7 @@ fn run(server: &Server, command: &str) -> String {
 }
 
 #[test]
-fn days_that_an_operator_made_in_local_time_end_and_no_event_is_lost() {
+fn partitions_in_local_time_end_and_lose_no_event() {
     let Some(clock) = Clock::new() else { return };
     clock.shift(before_midnight(20, 0));
     let server = server(&clock);
@@ -280,7 +280,7 @@ fn days_that_an_operator_made_in_local_time_end_and_no_event_is_lost() {
         format!("route_events_{second}_2"),
     ];
     let mut said = 0;
-    // Midnight passes by itself; from there the clock leaps to where the operator's partition begins and ends.
+    // Midnight passes by itself; from there the clock leaps to the beginning and the end of the operator's partition.
     for (partition, at) in partitions.iter().zip([20, 20, -3 * 3_600, -23 * 3_600]) {
         if at < 0 {
             clock.shift(before_midnight(at, 0));
@@ -302,7 +302,8 @@ fn days_that_an_operator_made_in_local_time_end_and_no_event_is_lost() {
         "{status}"
     );
 
-    // With a DEFAULT partition a day that leaps past all others goes there: its own cannot be made any more, the next one can.
+    // With a DEFAULT partition, events of a day past all others are in it: that day's own cannot be made any more, the
+    // next one can.
     let rest = "CREATE TABLE rest PARTITION OF route_events DEFAULT";
     postgres::Client::connect(&server.url, postgres::NoTls).unwrap().batch_execute(rest).unwrap();
     clock.shift(5 * DAY);

@@ -1,4 +1,5 @@
-//! Every recording of the corpus through the socket into SQL: the unicast rows of every view must be exactly the expected ones.
+//! Every recording of the corpus through the socket into SQL: the unicast rows of every view must be exactly the
+//! expected ones.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -13,7 +14,7 @@ use rib_ingester::wire::bmp::next_frame;
 use rib_ingester::wire::bmp::peer::Rd;
 use serde_json::Value;
 
-/// One route in the words of both sides.
+/// One route in a form that both sides share.
 type Row = (Key, Vec<String>);
 /// View and peer, table, prefix, path identifier.
 type Key = (String, String, String, i64);
@@ -22,7 +23,7 @@ type Key = (String, String, String, i64);
 const STORE: &str = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post";
 
 #[test]
-fn rows_of_every_recording_are_exactly_the_expected_ones() {
+fn rows_of_every_recording_are_the_expected_ones() {
     let Some(folder) = corpus::folder() else { return };
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2"), ("STORED_RIBS", STORE)]);
@@ -58,7 +59,7 @@ fn rows_of_every_recording_are_exactly_the_expected_ones() {
     assert!(ingester.stop().success());
 }
 
-/// The expectation is the state before a Termination, which removes everything.
+/// The expectation is the state before a Termination, which removes all routes.
 fn without_termination(stream: &[u8]) -> &[u8] {
     let mut end = 0;
     while let Ok(Some(frame)) = next_frame(&stream[end..], 1 << 20) {
@@ -95,7 +96,7 @@ fn expected_rows(jsonl: &str) -> (BTreeSet<Row>, BTreeSet<Key>) {
             Some(items.iter().map(|item| item.as_str().unwrap().trim_start_matches("0x")).collect::<Vec<_>>().join(","))
         };
         let next_hop = line["nexthop"].as_str().map(|text| text.parse::<IpAddr>().unwrap().to_string());
-        // AS4_PATH is merged (RFC 6793 section 4.2.3); the expectations give both.
+        // AS4_PATH is merged (RFC 6793 section 4.2.3); the expectations have both.
         let merged = |name: &str| {
             let both = format!("{name}_merged");
             if line[&both].is_null() { name.to_owned() } else { both }
@@ -161,7 +162,7 @@ fn stored_rows(db: &TestDb) -> BTreeSet<Row> {
                 (_, Some(text)) => text,
             });
             let view = view(row.get(0), row.get::<_, Option<String>>(1).as_deref());
-            // The expectations do not say what an Adj-RIB's table is called, where it is not a VRF's.
+            // The expectations have no name for an Adj-RIB's table, unless it is a VRF's.
             let table: String = row.get(2);
             let table = if view == "loc-rib" || table.starts_with("rd:") { table } else { "UNKNOWN".to_owned() };
             ((view, table, row.get(3), row.get(4)), columns.collect())

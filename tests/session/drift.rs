@@ -1,5 +1,5 @@
-//! A router that leaves routes behind in its Loc-RIB when a peer goes down, as FRR 10.3 does: a made one, so that every
-//! step of it is said. The real one is in `tests/live`.
+//! A router that leaves routes in its Loc-RIB when a peer goes down, as FRR 10.3 does: a fake one, so that every step
+//! of it is controlled. The real one is in `tests/live`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -42,7 +42,7 @@ fn is_closed(mut router: FakeRouter) {
     eventually("the session is closed", || router.is_closed().then_some(()));
 }
 
-/// For how many seconds each drift had lasted when it was mended, and what was said before that.
+/// The seconds that each drift had lasted when it was repaired, and the reason logged before the figure.
 fn drifts(db: &TestDb) -> Vec<(String, u64)> {
     let reasons = db.rows("SELECT reason FROM session_events WHERE kind = 'drift' ORDER BY id");
     let split = |reason: &String| {
@@ -66,7 +66,7 @@ fn overview(db: &TestDb) -> Vec<String> {
 }
 
 #[test]
-fn what_a_peer_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
+fn a_peers_leftovers_in_the_loc_rib_end_with_a_redump() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "30%,1s")]);
     let stored = || db.rows("SELECT prefix FROM current_routes ORDER BY prefix");
@@ -95,19 +95,19 @@ fn what_a_peer_may_have_left_in_the_loc_rib_goes_with_a_new_dump() {
             stored().iter().map(|prefix| *all.iter().find(|of| *of == prefix).unwrap()).collect()
         });
         eventually_equal(Some("1".to_owned()), || metric(&mut ingester));
-        // FRR does so again and again of a peer that is away.
+        // FRR does so repeatedly for a peer that is away.
         router.send(&bmp::peer_down(one(), 2));
-        // The peer is back, and the next time finds everything as at first.
+        // The peer is back, and the next check finds the initial state.
     }
     assert!(ingester.stop().success());
 }
 
 #[test]
-fn a_router_that_forgets_nothing_is_asked_less_and_less_often() {
+fn a_router_without_leftovers_is_asked_less_often() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     for time in 0..3 {
-        // What this peer had came by another one, too.
+        // Another peer had sent this peer's routes, too.
         let mut router = dump(&ingester, &[(one(), 2), (two(), 2)], &["10.1.0.0/16", "10.2.0.0/16"]);
         eventually("the dump is over", || {
             let ends = "SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'";
@@ -125,19 +125,19 @@ fn a_router_that_forgets_nothing_is_asked_less_and_less_often() {
 }
 
 #[test]
-fn a_router_that_counts_its_loc_rib_is_taken_at_its_word() {
+fn a_router_that_counts_its_loc_rib_is_trusted() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     let mut router = dump(&ingester, &[(one(), 2), (two(), 2)], &["10.1.0.0/16", "10.2.0.0/16"]);
     router.send(&bmp::loc_rib_statistics(loc_rib(), 2)).send(&bmp::peer_down(one(), 4));
     eventually_equal(Some("0".to_owned()), || metric(&mut ingester));
-    // Its number, not what its peers have, is compared.
+    // Its own count, not the sum of its peers', is compared.
     router.send(&bmp::statistics(two(), 1));
     eventually("it was stored", || {
         (db.rows("SELECT value FROM peer_statistics WHERE stat_type = 7 AND peer_asn = 64502") == ["1"]).then_some(())
     });
     assert_eq!(overview(&db), ["2|1|0"]);
-    // When this drift is mended, the peer had been down for longer.
+    // When this drift is repaired, the peer has been down for longer.
     eventually("the session is closed", || {
         router.send_or_be_cut(&bmp::loc_rib_statistics(loc_rib(), 3));
         router.is_closed().then_some(())

@@ -1,4 +1,4 @@
-//! The database loses rows behind the collector's back, and gets them again.
+//! The database loses rows without the collector, and gets them again.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -29,7 +29,7 @@ fn delete(db: &TestDb, prefixes: &str) {
 }
 
 #[test]
-fn lost_rows_come_back_with_a_new_dump_and_what_that_cannot_mend_is_said() {
+fn lost_rows_return_with_a_redump_or_are_reported() {
     let db = TestDb::create();
     // Tables are counted every six seconds.
     let mut collector = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "1")]);
@@ -39,7 +39,7 @@ fn lost_rows_come_back_with_a_new_dump_and_what_that_cannot_mend_is_said() {
     let first_seen = db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'");
     eventually_equal(vec!["t".to_owned()], || db.rows("SELECT eor_seen FROM rib_sync_status WHERE afi = 4"));
 
-    // The router withdraws a route that is not there any more: the others are counted, and one of them is missing too.
+    // The router withdraws a route that is not stored any more: the others are counted, and one of them is missing too.
     delete(&db, "'10.2.0.0/16', '10.3.0.0/16'");
     withdraw(&mut router, "10.2.0.0/16");
     eventually("the session to be closed", || router.is_closed().then_some(()));
@@ -51,11 +51,11 @@ fn lost_rows_come_back_with_a_new_dump_and_what_that_cannot_mend_is_said() {
     eventually_equal(left.map(str::to_owned).to_vec(), || db.rows(STORED));
     // Only the difference was written.
     assert_eq!(db.rows("SELECT first_seen FROM current_routes WHERE prefix = '10.1.0.0/16'"), first_seen);
-    // The newest event of the row that was lost says the same as the dump: it is stored already.
+    // The newest event of the lost row equals the dump: it is stored already.
     let events = || db.rows("SELECT action, count(*) FROM route_events GROUP BY action ORDER BY 1");
     eventually_equal(vec!["A|4".to_owned(), "D|1".to_owned()], events);
 
-    // Nobody says a word, and the count finds it all the same; the router has just been asked for a dump.
+    // No message arrives, and the count finds it anyway; the router has just been asked for a dump.
     delete(&db, "'10.4.0.0/16'");
     collector.logged("the database has 2 routes and 3 are known, and a new dump did not mend that");
     assert!(!router.is_closed());

@@ -1,4 +1,5 @@
-//! One `COLLECTOR_ID`, one collector: the lock that `serve` holds, who waits for it, and what happens when it is lost.
+//! One `COLLECTOR_ID`, one collector: the lock that `serve` holds, the processes that wait for it, and the effects of
+//! its loss.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::process::Command;
@@ -14,7 +15,7 @@ const KEY: &str = "hashtextextended('test', 'collectors'::regclass::oid::bigint)
 
 const ROUTER: &str = "10.255.0.1";
 
-/// Ends the session that holds it, as a server does that restarts or an administrator who tidies up.
+/// Ends the session that holds it, as a restarting server or an administrator does.
 const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE application_name = 'rib-ingester/identity' AND datname = current_database()";
 
@@ -30,7 +31,7 @@ fn announce(med: u32) -> Vec<u8> {
     bmp::route_monitoring(Peer::loc_rib(ROUTER), &bmp::announce(&attributes, "192.0.2.1", &prefixes))
 }
 
-/// Another session has the lock from here on; `ends` is done when it waits for it.
+/// Another session has the lock from here on; `ends` runs when it waits for it.
 fn steal(db: &TestDb, ends: &str) -> Client {
     let mut thief = db.client();
     let waits = thread::spawn(move || {
@@ -55,7 +56,7 @@ fn readiness(ingester: &mut Ingester) -> (u16, String) {
     (status, body)
 }
 
-/// How many messages of the router were read.
+/// The number of messages of the router that were read.
 fn messages(ingester: &mut Ingester) -> u64 {
     let (_, _, metrics) = ingester.get("/metrics");
     let name = format!("rib_ingester_messages_total{{router=\"{ROUTER}\"}} ");
@@ -75,10 +76,10 @@ fn of_two_collectors_with_one_identifier_one_serves() {
     let last = said.last().unwrap();
     assert!(last.contains("COLLECTOR_ID test is in use") && last.contains("RIB_INGESTER_COLLECTOR_ID"), "{last}");
     assert!(last.contains(&instance(&db)) && last.contains(&format!("process {number}")), "{last}");
-    // Nothing of the one that ended is in the way of the other.
+    // Nothing of the collector that ended blocks the other.
     serves.logged("waiting for routers on ");
     assert_eq!(db.rows("SELECT process_id FROM collectors"), [number.to_string()]);
-    // The commands want no lock.
+    // The commands need no lock.
     for command in ["migrate", "maintenance", "status", "doctor"] {
         let output = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
             .arg(command)
@@ -105,9 +106,9 @@ fn a_killed_collector_is_back_at_once() {
     assert!(second.stop().success());
 }
 
-/// The server has not noticed yet that a killed process is gone: its session has the lock, its time is not over.
+/// The server has not noticed yet that a killed process is gone: its session has the lock until its time is over.
 #[test]
-fn a_dead_holder_is_waited_for_and_a_living_one_is_not() {
+fn a_start_waits_for_a_dead_holder_not_a_living_one() {
     let db = TestDb::migrated();
     db.client()
         .batch_execute(
@@ -128,7 +129,7 @@ fn a_dead_holder_is_waited_for_and_a_living_one_is_not() {
     waits.logged("waiting for routers on ");
     assert!(waits.stop().success());
 
-    // One that says again and again that it is alive.
+    // A holder that keeps reporting that it is alive.
     let thief = steal(&db, "");
     let mut refused = Ingester::spawn(&db.url(), &[]);
     eventually("the second one ends", || {
@@ -143,7 +144,7 @@ fn a_dead_holder_is_waited_for_and_a_living_one_is_not() {
 }
 
 #[test]
-fn without_its_lock_nothing_is_written_until_it_is_taken_again() {
+fn without_its_lock_the_collector_writes_nothing() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -160,7 +161,7 @@ fn without_its_lock_nothing_is_written_until_it_is_taken_again() {
     assert!(said.contains("writers: cannot write") && said.contains("rib-ingester/test"), "{said}");
     let read = messages(&mut ingester);
     router.send(&announce(2));
-    // It was read, and waits.
+    // The message was read, and waits.
     eventually("the message is read", || (messages(&mut ingester) > read).then_some(()));
     let released = db.rows("SELECT clock_timestamp()").remove(0);
     drop(thief);
@@ -177,7 +178,7 @@ fn without_its_lock_nothing_is_written_until_it_is_taken_again() {
 }
 
 #[test]
-fn a_collector_whose_identifier_was_taken_ends_and_keeps_its_input() {
+fn a_collector_that_loses_its_identifier_keeps_input() {
     let db = TestDb::create();
     let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
     let settings = [("STATE_DIR", state_dir.to_str().unwrap())];
@@ -197,7 +198,7 @@ fn a_collector_whose_identifier_was_taken_ends_and_keeps_its_input() {
     assert!(last.contains("COLLECTOR_ID test is in use") && last.contains("on host elsewhere"), "{last}");
     assert_eq!(db.rows("SELECT count(*) FROM route_events WHERE med = 2"), ["0"]);
 
-    // The other one is gone: what was read is stored by the next start.
+    // The other one is gone: the next start stores what was read.
     drop(thief);
     let again = Ingester::start(&db.url(), &settings);
     eventually_equal(vec!["3".to_owned()], || db.rows("SELECT count(*) FROM current_routes WHERE med = 2"));

@@ -1,8 +1,8 @@
-//! `kill -9`, aimed: somebody holds a lock until the collector is known to stand in the middle of something, lets go, and a
-//! random moment later it is killed. After the router's next session its table is in the database, no event is there twice, and
-//! what never went away is as old as it was.
+//! `kill -9`, aimed: a lock is held until the collector is known to be in the middle of an operation, then released,
+//! and a random moment later the collector is killed. After the router's next session its table is in the database, no
+//! event is there twice, and routes that were never withdrawn keep their age.
 //!
-//! `RIB_INGESTER_TEST_KILLS` says how many kills, `RIB_INGESTER_TEST_KILLS_SEED` which ones: a hundred of them with
+//! `RIB_INGESTER_TEST_KILLS` sets the number of kills, `RIB_INGESTER_TEST_KILLS_SEED` the seed: a hundred of them with
 //! `RIB_INGESTER_TEST_KILLS=100 cargo test --test session kills:: -- --nocapture`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -27,10 +27,10 @@ const FAITHFUL: u32 = 50;
 /// A day whose retention is over.
 const OLD: Date = date(2020, 1, 1);
 
-/// How long after the lock is let go a kill may come.
+/// The longest time between the release of the lock and a kill.
 const DELAY_MAX: Duration = Duration::from_millis(60);
 
-/// What a kill is aimed at.
+/// The target of a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Aim {
     Migration,
@@ -44,7 +44,7 @@ enum Aim {
 
 const AIMS: [Aim; 7] = [Aim::Migration, Aim::Dump, Aim::Churn, Aim::Purge, Aim::Rotation, Aim::Summary, Aim::Replay];
 
-/// A database, and the router whose table it holds.
+/// A database, and the router whose table it has.
 struct Scene {
     db: TestDb,
     proxy: Proxy,
@@ -123,7 +123,7 @@ impl Scene {
         bmp::route_monitoring(self.peer, &bmp::announce(&attributes, "192.0.2.1", &[&prefix(number)]))
     }
 
-    /// Changes some of the router's table; the messages that say so.
+    /// Changes some of the router's table; returns the messages that announce the changes.
     fn churn(&mut self) -> Vec<u8> {
         self.generation += 1;
         self.peer = self.peer.at(1_700_000_000 + self.generation);
@@ -141,7 +141,7 @@ impl Scene {
         bytes
     }
 
-    /// A session that says the whole table, and what is then in the database.
+    /// A session that sends the whole table, and the resulting rows of the database.
     fn is_whole(&mut self) {
         let (ingester, mut router) = self.start();
         let dumps = self.dumps();
@@ -157,7 +157,7 @@ impl Scene {
         assert!(ingester.stop().success());
     }
 
-    /// How many dumps are over.
+    /// The number of dumps that are over.
     fn dumps(&self) -> i64 {
         self.db.rows("SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'")[0].parse().unwrap()
     }
@@ -168,7 +168,7 @@ impl Scene {
         self.db.rows(&format!("SELECT prefix, first_seen FROM current_routes WHERE prefix IN ({faithful}) ORDER BY 1"))
     }
 
-    /// Holds what `lock` takes while `work` makes the collector's `thread` want it, lets go, and kills soon after.
+    /// Holds what `lock` locks while `work` makes the collector's `thread` want it, releases it, and kills soon after.
     fn kill_behind(
         &mut self,
         lock: &str,
@@ -179,7 +179,7 @@ impl Scene {
         let mut transaction = holder.transaction().unwrap();
         transaction.batch_execute(lock).unwrap();
         let (ingester, router) = work(self);
-        // The migration's lock is asked for again and again, so that whose it is can be said.
+        // The migration's lock is requested repeatedly, so that its holder is known.
         let waiting = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
              AND (wait_event_type = 'Lock' OR query LIKE '%pg_try_advisory_lock%' OR query LIKE '%pg_locks%')
@@ -241,7 +241,7 @@ impl Scene {
                 self.dump(&mut router);
                 eventually("the dump to be over", || (self.dumps() > dumps).then_some(()));
                 self.proxy.is_down.store(true, Ordering::SeqCst);
-                // Of the dump there may be some already.
+                // The database may have some of the dump already.
                 let before = spooled(self.state_dir.path());
                 while spooled(self.state_dir.path()) < before + 10_000 {
                     let changes = self.churn();
@@ -260,7 +260,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn a_collector_killed_at_work_leaves_nothing_half_done() {
+fn a_collector_killed_at_work_leaves_nothing_partial() {
     let kills = from_environment("KILLS").unwrap_or(7);
     let seed = from_environment("KILLS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("{kills} kills, seed {seed}");
@@ -272,7 +272,7 @@ fn a_collector_killed_at_work_leaves_nothing_half_done() {
         let aim = AIMS[usize::try_from(number).unwrap() % AIMS.len()];
         println!("kill {number}: {aim:?}");
         if aim == Aim::Migration {
-            // A database that has nothing yet.
+            // A database that is still empty.
             scene = Scene::new(seed + number);
         }
         scene.kill(aim);

@@ -1,4 +1,4 @@
-//! Strangers, floods and bad manners at the BMP port: each costs itself and nobody else.
+//! Refused connections, floods and misbehavior at the BMP port: each affects its own connection only.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::process::Command;
@@ -24,7 +24,7 @@ fn announce(id: &str, prefix: &str) -> Vec<u8> {
     bmp::route_monitoring(Peer::loc_rib(id), &update)
 }
 
-/// A router that is settled and has one route in the database.
+/// A router that is identified and has one route in the database.
 fn live(ingester: &Ingester, db: &TestDb, source: &str, id: &str, prefix: &str) -> FakeRouter {
     let mut router = ingester.connect_from(source);
     greet(&mut router, id);
@@ -46,7 +46,7 @@ fn is_cut(router: &mut FakeRouter) {
 }
 
 #[test]
-fn the_allow_file_is_read_again_and_a_bad_one_changes_nothing() {
+fn the_allow_file_is_reloaded_unless_it_is_invalid() {
     let db = TestDb::create();
     let folder = std::env::temp_dir().join(format!("rib-ingester-limits-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -86,7 +86,7 @@ fn sessions_are_bounded_in_all_and_by_address() {
     let db = TestDb::create();
     let settings = [("MAX_SESSIONS", "3"), ("MAX_SESSIONS_PER_ADDRESS", "2"), ("ALLOW", "127.0.0.0/8")];
     let ingester = Ingester::start(&db.url(), &settings);
-    // Two routers behind one address are two routers.
+    // Two routers with one address are two routers.
     let first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
     let second = live(&ingester, &db, "127.0.0.2", "10.255.0.3", "10.3.0.0/16");
     is_cut(&mut ingester.connect_from("127.0.0.2"));
@@ -106,7 +106,7 @@ fn sessions_are_bounded_in_all_and_by_address() {
 }
 
 #[test]
-fn a_router_that_stalls_drips_or_is_mute_is_closed_and_one_that_is_silent_is_not() {
+fn a_router_that_stalls_is_closed_an_idle_one_is_not() {
     let db = TestDb::create();
     let settings = [("MESSAGE_TIMEOUT_SECS", "1"), ("ALLOW", "127.0.0.0/8")];
     let mut ingester = Ingester::start(&db.url(), &settings);
@@ -118,7 +118,7 @@ fn a_router_that_stalls_drips_or_is_mute_is_closed_and_one_that_is_silent_is_not
     let message = announce("10.255.0.3", "10.33.0.0/16");
     stalled.send(&message[..message.len() - 1]);
     is_cut(&mut stalled);
-    // A message that would take minutes: bytes keep coming, the message does not.
+    // A message that would take minutes: bytes keep arriving, the message does not end.
     let mut drop_by_drop = message.iter().cycle();
     drips.send(&[3, 0, 0, 0xff, 0xff, 0]);
     eventually("the dripping session ends", || {
@@ -131,7 +131,7 @@ fn a_router_that_stalls_drips_or_is_mute_is_closed_and_one_that_is_silent_is_not
     ingester.logged("router at 127.0.0.5: session ended: no BMP message received");
     silent.send(&announce("10.255.0.2", "10.22.0.0/16"));
     eventually_equal(2, || routes(&db, "10.255.0.2").len());
-    // What the closed ones had said stays for the stale time.
+    // The routes of the closed sessions stay for the stale time.
     assert_eq!((routes(&db, "10.255.0.3").len(), routes(&db, "10.255.0.4").len()), (1, 1));
     let lost = "SELECT router_id, kind, reason FROM session_events WHERE kind = 'session_lost' ORDER BY router_id";
     eventually_equal(
@@ -145,7 +145,7 @@ fn two_routers_with_one_identifier_from_two_addresses() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
     let mut holder = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
-    // It tries again and again: one row says so.
+    // It retries repeatedly: one row reports it.
     for _ in 0..3 {
         let mut other = ingester.connect_from("127.0.0.3");
         other.send_or_be_cut(&bmp::initiation(b"edge2", b""));
@@ -164,8 +164,9 @@ fn two_routers_with_one_identifier_from_two_addresses() {
 }
 
 #[test]
-fn without_file_descriptors_accepting_pauses_and_goes_on() {
-    /// For the connections to PostgreSQL that are not made yet; too few of them would be another fault than the one here.
+fn without_file_descriptors_accepting_pauses() {
+    /// For the connections to PostgreSQL that are not made yet; too few descriptors for them would be a fault other
+    /// than the one tested.
     const SPARE: usize = 48;
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
@@ -174,7 +175,7 @@ fn without_file_descriptors_accepting_pauses_and_goes_on() {
     let limit = format!("--nofile={0}:{0}", open + SPARE);
     let status = Command::new("prlimit").args(["--pid", &ingester.id().to_string(), &limit]).status().unwrap();
     assert!(status.success());
-    // The kernel completes the handshakes by itself; the collector cannot take them.
+    // The kernel completes the handshakes by itself; the collector cannot accept them.
     let crowd: Vec<FakeRouter> = (0..3 * SPARE).map(|_| ingester.connect_from("127.0.0.3")).collect();
     ingester.logged("listener: accept failed, trying again: Too many open files");
     first.send(&announce("10.255.0.2", "10.22.0.0/16"));
@@ -185,7 +186,7 @@ fn without_file_descriptors_accepting_pauses_and_goes_on() {
 }
 
 #[test]
-fn a_table_that_grows_beyond_its_bound_is_cut_there_and_says_so() {
+fn a_table_over_its_bound_is_cut_there_and_reported() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("MAX_ROUTES_PER_TABLE", "100")]);
     let id = "10.255.0.2";
@@ -205,7 +206,7 @@ fn a_table_that_grows_beyond_its_bound_is_cut_there_and_says_so() {
     eventually_equal(vec!["4|100".to_owned(), "6|1".to_owned()], || db.rows(by_family));
     let full = "SELECT router_id, table_name, afi, routes FROM session_events WHERE kind = 'table_full'";
     eventually_equal(vec![format!("{id}|global|4|100")], || db.rows(full));
-    // What it holds stays right: changes and withdrawals go through, and make room.
+    // The stored routes stay right: changes and withdrawals are applied, and make room.
     router.send(&bmp::route_monitoring(Peer::loc_rib(id), &bmp::withdraw(&["10.2.0.0/32"])));
     router.send(&announce(id, "10.3.0.0/16"));
     eventually_equal(vec!["100|1".to_owned()], || {
@@ -232,7 +233,7 @@ fn a_router_that_vanishes_without_a_word_is_asked_for() {
     eventually_equal(Some("02".to_owned()), || timer_of(&ingester, own));
 }
 
-/// The threads of sessions. Others come and go, as each way to the database does when it is made.
+/// The threads of sessions. Others begin and end, as each connection to the database does when it is made.
 fn session_threads(ingester: &Ingester) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", ingester.id())).unwrap().flatten();
     // One that has just ended has no name any more.
@@ -243,7 +244,7 @@ fn session_threads(ingester: &Ingester) -> u64 {
 #[test]
 fn a_thousand_routers_at_once() {
     const ROUTERS: u64 = 1_000;
-    /// Of resident memory, in KiB: a read buffer of 64 KiB, a stack, and what is known of peers and tables.
+    /// Of resident memory, in KiB: a read buffer of 64 KiB, a stack, and the state of peers and tables.
     const EACH_MAX: u64 = 256;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // The collector starts with the usual limit and raises it itself.
@@ -288,7 +289,7 @@ fn a_flood_of_connections_leaves_nothing_behind() {
     let threads = ingester.proc_status("Threads");
     let begin = Instant::now();
     let mut connections = 0;
-    // Strangers, routers that say a little, and one that comes back again and again under its own name.
+    // Refused sources, routers that send little, and one that reconnects repeatedly under its own name.
     while connections < 3_000 && begin.elapsed() < Duration::from_secs(20) {
         drop(ingester.connect_from("127.0.1.3"));
         let mut half = ingester.connect_from("127.0.0.3");

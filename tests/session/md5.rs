@@ -1,4 +1,4 @@
-//! TCP MD5 signatures (RFC 2385): who has a key must use it, and the right one.
+//! TCP MD5 signatures (RFC 2385): a router with a key must use it, and the right one.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use crate::common::server::Folder;
 use rib_ingester::session::md5;
 use socket2::{Domain, Socket, Type};
 
-/// How long a router tries: the kernel drops what is not signed and says nothing.
+/// The time that a router tries for: the kernel drops unsigned segments without an answer.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// A connection from `source` that is signed with `key`, if it comes about.
+/// A connection from `source` that is signed with `key`, if it is established.
 fn connect(port: u16, source: &str, key: Option<&str>) -> Option<TcpStream> {
     let source: IpAddr = source.parse().unwrap();
     let to = SocketAddr::new(if source.is_ipv4() { [127, 0, 0, 1].into() } else { source }, port);
@@ -27,7 +27,7 @@ fn connect(port: u16, source: &str, key: Option<&str>) -> Option<TcpStream> {
     Some(socket.into())
 }
 
-/// Whether this system has such signatures at all.
+/// Returns whether this system has such signatures at all.
 fn is_supported() -> bool {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -39,7 +39,7 @@ fn is_supported() -> bool {
 }
 
 #[test]
-fn a_router_with_a_key_must_sign_and_a_new_file_changes_the_keys() {
+fn a_router_with_a_key_must_sign_and_keys_reload() {
     use std::io::Write;
     if !is_supported() {
         return;
@@ -66,7 +66,7 @@ fn a_router_with_a_key_must_sign_and_a_new_file_changes_the_keys() {
     }
     eventually_equal(vec!["10.1.0.0/16".to_owned()], || db.rows("SELECT prefix FROM current_routes"));
     assert!(!is_open("127.0.1.3", None) && !is_open("127.0.1.3", Some("another")));
-    // The longest match counts, and who has no key needs none.
+    // The longest match counts, and a router without a key needs no signature.
     assert!(is_open("127.0.1.9", Some("of one")) && !is_open("127.0.1.9", Some("of the network")));
     assert!(is_open("127.0.0.2", None));
 

@@ -1,5 +1,5 @@
-//! A row that the database refuses: it alone goes to the rejected file with the reason, the rest is stored, and nothing is
-//! tried forever.
+//! A row that the database refuses: it alone is written to the rejected file with the reason, the rest is stored, and
+//! nothing is retried forever.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::common::pg::TestDb;
 /// Prefixes of the router's table.
 const TABLE: u32 = 500;
 
-/// What the database takes for poison, in both tables.
+/// The condition by which the database refuses rows, in both tables.
 const REFUSE: &str = "
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF NEW.prefix = '10.0.77.0/24' THEN
@@ -27,7 +27,7 @@ fn greet(router: &mut FakeRouter, peer: Peer) {
     router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(peer, &open, Some("global")));
 }
 
-/// The whole table, told apart by its MED.
+/// The whole table, distinguished by its MED.
 fn table(peer: Peer, med: u32) -> Vec<u8> {
     let mut out = Vec::new();
     for first in (0..TABLE).step_by(10) {
@@ -55,7 +55,7 @@ fn metric(ingester: &mut Ingester, name: &str) -> u64 {
 }
 
 #[test]
-fn a_refused_row_is_kept_with_its_reason_and_the_rest_is_stored() {
+fn a_refused_row_keeps_its_reason_the_rest_is_stored() {
     let db = TestDb::migrated();
     rib_ingester::maintenance::run_once(&mut db.client(), 30).unwrap();
     db.client().batch_execute(REFUSE).unwrap();
@@ -74,14 +74,14 @@ fn a_refused_row_is_kept_with_its_reason_and_the_rest_is_stored() {
     eventually("both rows are in the file", || (of("22003") == 1 && of("22021") == 1).then_some(()));
     assert!(lines().lines().all(|line| line.contains("on purpose") && line.contains("10.0.77.0/24")), "{}", lines());
     assert_eq!(metric(&mut ingester, "rib_ingester_rejected_rows_total"), 2);
-    // Nothing waits for it: it is not tried again, the collector is ready, and what comes next is stored.
+    // Nothing waits for it: it is not retried, the collector is ready, and later input is stored.
     assert_eq!(metric(&mut ingester, "rib_ingester_retries_total"), 0);
     assert_eq!(ingester.get("/readyz").0, 200);
     router.send(&table(peer, 2));
     eventually_equal(others, || count(&db, "current_routes WHERE med = 2"));
     eventually_equal(2 * others, || count(&db, "route_events"));
     eventually_equal(4, || lines().lines().count());
-    // What is refused no more is stored.
+    // Rows that are no longer refused are stored.
     db.client().batch_execute("DROP FUNCTION refuse CASCADE").unwrap();
     router.send(&table(peer, 3));
     eventually_equal(others + 1, || count(&db, "current_routes WHERE med = 3"));
@@ -96,7 +96,7 @@ fn the_rejected_file_is_bounded() {
     let mut ingester = Ingester::start(&db.url(), &[("HISTORY", "off")]);
     let file = rejected(ingester.state_dir());
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    // As if it had grown for years: 16 MiB, all of it a hole.
+    // As if it had grown for years: 16 MiB, a sparse file.
     std::fs::File::create(&file).unwrap().set_len(16 << 20).unwrap();
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();

@@ -1,4 +1,4 @@
-//! Sessions through the socket into SQL: the binary, a made router, a real PostgreSQL.
+//! Sessions through the socket into SQL: the binary, a fake router, a real PostgreSQL.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -46,7 +46,7 @@ fn open() -> Open {
     Open::of(64_500, ROUTER)
 }
 
-/// A router that has said Initiation and the Peer Up of its global Loc-RIB.
+/// A router that has sent Initiation and the Peer Up of its global Loc-RIB.
 fn greet(router: &mut FakeRouter) {
     router.send(&bmp::initiation(b"edge1", b"made by a test")).send(&bmp::peer_up(loc_rib(), &open(), Some("global")));
 }
@@ -103,7 +103,7 @@ fn a_session_from_initiation_to_termination() {
 }
 
 #[test]
-fn a_reconnect_purges_what_is_gone_and_rewrites_nothing_that_stayed() {
+fn a_reconnect_purges_lost_routes_and_only_those() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -135,7 +135,7 @@ fn a_reconnect_purges_what_is_gone_and_rewrites_nothing_that_stayed() {
 }
 
 #[test]
-fn a_collector_restart_in_the_middle_of_a_dump_ends_with_the_routers_table() {
+fn a_restart_in_the_middle_of_a_dump_ends_complete() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -155,7 +155,7 @@ fn a_collector_restart_in_the_middle_of_a_dump_ends_with_the_routers_table() {
 }
 
 #[test]
-fn after_a_restart_a_router_that_does_not_come_back_is_purged_when_its_hold_ends() {
+fn after_a_restart_an_absent_routers_routes_expire() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -173,7 +173,7 @@ fn after_a_restart_a_router_that_does_not_come_back_is_purged_when_its_hold_ends
 }
 
 #[test]
-fn a_lost_session_is_held_and_purged_when_the_hold_ends() {
+fn a_lost_sessions_routes_are_stale_and_then_purged() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
     let mut router = ingester.connect();
@@ -207,14 +207,14 @@ fn a_loc_rib_peer_down_removes_its_table_and_no_other() {
     let down = "SELECT concat_ws(' ', table_name, routes) FROM session_events WHERE kind = 'peer_down'";
     assert_eq!(one(&db, down), "blue 1");
 
-    // The instance may come back: its dump begins anew.
+    // The instance may be back: its dump begins anew.
     router.send(&bmp::peer_up(vrf, &open(), Some("blue"))).send(&bmp::route_monitoring(vrf, &route));
     eventually_equal(2, || routes(&db).len());
     assert!(ingester.stop().success());
 }
 
 #[test]
-fn a_router_without_end_of_rib_is_purged_when_it_falls_quiet() {
+fn a_router_without_end_of_rib_is_purged_when_idle() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "3")]);
     for prefixes in [["10.1.0.0/16", "10.2.0.0/16"], ["10.2.0.0/16", "10.3.0.0/16"]] {
@@ -243,7 +243,7 @@ fn end_of_rib_three_times_is_one_end_of_rib() {
 }
 
 #[test]
-fn two_paths_of_one_prefix_in_one_update_are_two_rows_and_two_events() {
+fn two_paths_of_a_prefix_are_two_rows_and_two_events() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -260,7 +260,7 @@ fn two_paths_of_one_prefix_in_one_update_are_two_rows_and_two_events() {
 }
 
 #[test]
-fn numbers_above_2_31_and_every_kind_of_community_reach_their_columns() {
+fn large_numbers_and_all_communities_are_stored() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
@@ -289,7 +289,7 @@ fn numbers_above_2_31_and_every_kind_of_community_reach_their_columns() {
 }
 
 #[test]
-fn bad_input_costs_one_message_or_one_session_and_nothing_else() {
+fn bad_input_costs_at_most_one_message_or_session() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut good = ingester.connect();
@@ -308,7 +308,7 @@ fn bad_input_costs_one_message_or_one_session_and_nothing_else() {
     good.send(&bmp::initiation(b"a\0b\xff", b"x"));
     eventually_equal("a\u{fffd}b\u{fffd}".to_owned(), || one(&db, "SELECT hostname FROM routers"));
 
-    // What is not BMP closes its own connection.
+    // Input that is not BMP closes its own connection.
     let bad_streams: [&[u8]; 4] = [
         b"GET / HTTP/1.1\r\nHost: collector\r\n\r\n",
         &[2, 0, 0, 0, 6, 4],
@@ -322,7 +322,7 @@ fn bad_input_costs_one_message_or_one_session_and_nothing_else() {
     }
     eventually("one log line for each", || (ingester.count_logged("not BMP") == 4).then_some(()));
 
-    // A frame cut short by the end of the connection: what came before it counts.
+    // A frame cut short by the end of the connection: the messages before it count.
     let other = Peer::loc_rib("10.255.0.2");
     let mut cut = ingester.connect();
     cut.send(&bmp::peer_up(other, &Open::of(64_502, "10.255.0.2"), Some("global")));
@@ -338,7 +338,7 @@ fn bad_input_costs_one_message_or_one_session_and_nothing_else() {
 }
 
 #[test]
-fn a_second_connection_of_the_same_router_replaces_the_first_without_a_purge() {
+fn a_second_connection_replaces_the_first_unpurged() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut first = ingester.connect();
@@ -371,11 +371,11 @@ fn who_is_connected_and_in_sync_can_be_read() {
     router.send(&announce(&["10.1.0.0/16"]));
     let expected = |state: &str| vec![format!("{state}|{ROUTER}|test|127.0.0.1")];
     eventually_equal(expected("dumping"), || db.rows(live));
-    // No End-of-RIB comes: the dump is complete when it is quiet, and eor_seen does not say so.
+    // No End-of-RIB arrives: the dump is complete when it is quiet, and eor_seen stays false.
     eventually_equal(expected("up"), || db.rows(live));
     let sync = "SELECT DISTINCT eor_seen, synced_at IS NOT NULL, stale_since IS NOT NULL FROM rib_sync_status";
     assert_eq!(db.rows(sync), ["f|t|f"]);
-    // The heart goes on beating.
+    // The heartbeat continues.
     let until = "SELECT alive_until FROM collectors";
     let before = db.rows(until);
     eventually("the next beat", || (db.rows(until) != before).then_some(()));
@@ -395,7 +395,7 @@ fn who_is_connected_and_in_sync_can_be_read() {
 }
 
 #[test]
-fn strangers_and_too_many_routers_are_refused_with_the_remedy() {
+fn refused_connections_are_logged_with_the_remedy() {
     let db = TestDb::create();
     let mut closed = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
     let mut stranger = closed.connect();
@@ -458,12 +458,12 @@ fn raw_bytes_stand_on_the_first_event_of_a_message() {
 }
 
 #[test]
-fn changes_after_the_dump_are_events_even_when_they_repeat_themselves() {
+fn changes_after_the_dump_are_events_even_if_repeated() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
-    // Within the dump the repetition is none; after it each counts, within one second of the router's clock too.
+    // Within the dump a repetition is no event; after it each is, also within one second of the router's clock.
     router.send(&announce(&["10.1.0.0/16"])).send(&announce(&["10.1.0.0/16"])).send(&end_of_rib());
     for _ in 0..2 {
         router.send(&withdraw(&["10.1.0.0/16"])).send(&announce(&["10.1.0.0/16"]));
@@ -494,17 +494,17 @@ fn a_router_whose_path_ids_are_ignored_has_one_row() {
 }
 
 #[test]
-fn a_router_that_sends_routes_before_any_peer_up_gets_the_name_that_follows() {
+fn routes_before_any_peer_up_get_the_later_name() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut named = ingester.connect();
-    // FRR 8: its own routes come under peer 0.0.0.0, which never gets a Peer Up.
+    // FRR 8: its own routes have the peer 0.0.0.0, which never gets a Peer Up.
     let own = Peer::global_instance("0.0.0.0", 0);
     let update = bmp::announce(&Attributes::path(&[]), "192.0.2.7", &["10.1.0.0/16"]);
     named.send(&bmp::initiation(b"frr8", b"")).send(&bmp::route_monitoring(own, &update));
     named.send(&bmp::peer_up(Peer::global_instance("192.0.2.7", 64_507), &open(), None));
     eventually_equal(ROUTER.to_owned(), || one(&db, "SELECT router_id FROM routers"));
-    // One that names nothing is known by its address.
+    // A router that names nothing is known by its address.
     let mut nameless = ingester.connect();
     nameless.send(&bmp::initiation(b"nameless", b"")).send(&bmp::route_monitoring(own, &update));
     eventually_equal(vec![ROUTER.to_owned(), "127.0.0.1".to_owned()], || {

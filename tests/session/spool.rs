@@ -1,4 +1,4 @@
-//! The database away for long: what routers say meanwhile goes to the disk, and comes through complete and in order.
+//! The database away for long: the routers' messages meanwhile go to the disk, and are applied complete and in order.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn count(db: &TestDb, of: &str) -> i64 {
     db.rows(&format!("SELECT count(*) FROM {of}"))[0].parse().unwrap()
 }
 
-/// Route Monitoring messages that announce the whole table once more, told apart by `generation`.
+/// Route Monitoring messages that announce the whole table once more, identified by `generation`.
 fn generation(peer: Peer, generation: u32) -> Vec<u8> {
     let mut out = Vec::new();
     for first in (0..TABLE).step_by(usize::try_from(PER_UPDATE).unwrap()) {
@@ -32,7 +32,7 @@ fn generation(peer: Peer, generation: u32) -> Vec<u8> {
     out
 }
 
-/// A router with its table in the database, over a way that can be cut.
+/// A router with its table in the database, over a connection that can be cut.
 struct Scene {
     db: TestDb,
     proxy: Proxy,
@@ -72,18 +72,18 @@ impl Scene {
         self.proxy.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// Sends `bytes` of generations, and more until the spool is needed; how many it sent. All of it is in the spool then, but
-    /// for what reached the database before the way was cut.
+    /// Sends `bytes` of generations, and more until the spool is needed; returns how many it sent. All of it is in the
+    /// spool then, except for what reached the database before the connection was cut.
     fn send_while_away(&self, router: &mut FakeRouter, bytes: u64) -> u32 {
         let mut sent = 0;
         let mut length = 0;
-        // As long as the writers' queues have room, nothing has to go to the disk.
+        // As long as the writers' queues have room, nothing needs to be spooled.
         while length < bytes || spooled(&self.state_dir) == 0 {
             sent += 1;
             let messages = generation(self.peer, sent);
             length += u64::try_from(messages.len()).unwrap();
             router.send(&messages);
-            // Each by itself: pieces fill the queues, however small they are, and less has to be written in the end.
+            // Each by itself: pieces fill the queues, whatever their size, and less has to be written in the end.
             eventually("it is read", || (router.unread() == 0).then_some(()));
         }
         eventually("all of it is in the spool", || {
@@ -120,7 +120,7 @@ fn spooled(state_dir: &Path) -> u64 {
     segments(state_dir).iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Where the records of a segment begin: each has its length in front; 28 octets are not messages.
+/// The offsets of a segment's records: each has its length in front; 28 octets are not messages.
 fn records(segment: &[u8]) -> Vec<usize> {
     let mut places = vec![8];
     while let Some(length) = segment[places[places.len() - 1]..].first_chunk::<4>() {
@@ -173,7 +173,7 @@ fn spooled_input_survives_the_death_of_the_collector() {
 }
 
 #[test]
-fn a_full_spool_closes_the_session_with_a_gap_and_the_next_dump_heals_it() {
+fn a_full_spool_closes_the_session_and_a_redump_heals() {
     let scene = Scene::new();
     let ingester = scene.start(&[("SPOOL_MAX_BYTES", "100000")]);
     let mut router = scene.connect(&ingester);
@@ -189,8 +189,8 @@ fn a_full_spool_closes_the_session_with_a_gap_and_the_next_dump_heals_it() {
     scene.cut(false);
     eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'gap' AND reason LIKE '%the spool is full%'"));
     eventually_equal(0, || spooled(&scene.state_dir));
-    // The tables were final before the gap was told; what was in memory when the spool was full may still be on its way to
-    // the history.
+    // The tables were final before the gap was reported; events in memory when the spool was full may still be on their
+    // way to the history.
     let untold = "current_routes c
                   WHERE NOT EXISTS (SELECT FROM route_events e WHERE e.prefix = c.prefix AND e.med = c.med)";
     eventually_equal(0, || count(&scene.db, untold));
@@ -237,13 +237,13 @@ fn a_damaged_record_costs_itself_and_leaves_a_gap_row() {
     let (some, all) = (count(&scene.db, "route_events"), i64::from(TABLE * (generations + 1)));
     assert!(some < all && some > i64::from(TABLE), "{some} of {all}");
     assert_eq!(count(&scene.db, "(SELECT DISTINCT event_id FROM route_events) e"), some);
-    // What came behind the damage was applied.
+    // The messages after the damage were applied.
     assert_eq!(count(&scene.db, &format!("current_routes WHERE med = {generations}")), i64::from(TABLE));
     assert!(ingester.stop().success());
 }
 
 #[test]
-fn a_replay_that_is_killed_again_and_again_stores_no_event_twice() {
+fn a_replay_killed_often_stores_no_event_twice() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
     let mut router = scene.connect(&ingester);
@@ -264,8 +264,8 @@ fn a_replay_that_is_killed_again_and_again_stores_no_event_twice() {
     assert!(ingester.stop().success());
 }
 
-/// The table is removed; the router dumps it again with the stamps that it had while the database is away, and the collector
-/// is killed.
+/// The table is removed; the router dumps it again with its original timestamps while the database is away, and the
+/// collector is killed.
 fn replay_behind(removal: &str) {
     let scene = Scene::new();
     let ingester = scene.start(&[("STALE_ROUTES_SECS", "1")]);
@@ -285,7 +285,7 @@ fn replay_behind(removal: &str) {
     eventually_equal(0, || spooled(&scene.state_dir));
     scene.cut(true);
     let mut router = scene.connect(&ingester);
-    // The session waits for its claim now; the spooler reads what comes behind.
+    // The session waits for its claim now; the spooler reads the input that follows.
     eventually("the Peer Up is read", || (router.unread() == 0).then_some(()));
     let messages = [generation(scene.peer, 0), bmp::route_monitoring(scene.peer, &bmp::end_of_rib_ipv4())].concat();
     router.send(&messages);
@@ -321,7 +321,7 @@ fn a_replayed_dump_behind_an_expired_hold_is_stored() {
 }
 
 #[test]
-fn a_stop_without_a_database_brings_everything_to_the_spool() {
+fn a_stop_without_a_database_spools_everything() {
     let scene = Scene::new();
     // Nothing stalls: all of it waits in memory.
     let settings = [("STALL_MS", "600000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
@@ -332,7 +332,7 @@ fn a_stop_without_a_database_brings_everything_to_the_spool() {
     for number in 1..=20 {
         router.send(&generation(scene.peer, number));
     }
-    // What the collector has not read of it, the router would say again; here it must have read all.
+    // The router would repeat what the collector has not read; here it must have read all.
     eventually("the collector has read it", || (router.unread() == 0).then_some(()));
     assert!(ingester.stop().success());
     assert!(spooled(&scene.state_dir) > 0);
@@ -350,7 +350,7 @@ fn metric(ingester: &mut Ingester, name: &str) -> f64 {
 }
 
 #[test]
-fn an_operator_sees_what_is_spooled_and_when_there_is_no_room() {
+fn an_operator_sees_the_spool_and_when_it_is_full() {
     let scene = Scene::new();
     let mut ingester = scene.start(&[("SPOOL_MAX_BYTES", "400000")]);
     let mut router = scene.connect(&ingester);

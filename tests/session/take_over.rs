@@ -1,5 +1,5 @@
-//! A router moves to another collector while the first one still has events of it: they are stored in front of what the other
-//! one stores, each once, or a row says that they are lost.
+//! A router moves to another collector while the first one still has events of it: they are stored before the events
+//! that the other one stores, each once, or a row reports that they are lost.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -12,7 +12,7 @@ use rib_ingester::model::Afi;
 /// Another collector has the router from now on.
 const TAKE: &str = "UPDATE router_owner SET collector_id = 'other', epoch = epoch + 1, since = clock_timestamp()";
 
-/// What it stores then: the id of the test's event number 2, and one of its own.
+/// The events that it stores then: the id of the test's event number 2, and one of its own.
 const OTHERS: &str = "INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, med)
      SELECT decode(lpad(to_hex(n), 8, '0') || repeat('00', 28), 'hex'), clock_timestamp(), '10.0.0.1', 'global', 4, '10.0.0.0/8', 'A', n
      FROM unnest(ARRAY[2, 50]) n";
@@ -30,7 +30,7 @@ fn events_read_before_a_take_over_are_dated_before_it() {
     writers.send_events(&owner, (2..20).map(|i| event(&t, "10.0.0.0/8", i)).collect());
     writers.send(&owner, vec![announce(&t, "10.0.0.0/8", 19)]);
     wait_for("the events", || db.rows("SELECT count(*) FROM route_events") == ["20"]);
-    // And what comes in another batch goes behind them.
+    // Events in another batch are stored after them.
     writers.send_events(&owner, (20..30).map(|i| event(&t, "10.0.0.0/8", i)).collect());
     wait_for("the last events", || db.rows("SELECT count(*) FROM route_events") == ["30"]);
     assert!(owner.is_lost());
@@ -42,7 +42,7 @@ fn events_read_before_a_take_over_are_dated_before_it() {
     let before = "SELECT count(*) FROM route_events, router_owner WHERE ingest_time < since";
     assert_eq!(db.rows(before), ["28"]);
     assert_eq!(db.rows("SELECT count(DISTINCT ingest_time) FROM route_events"), ["30"]);
-    // State is the other one's.
+    // The state belongs to the other one.
     assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["0"]);
     assert_eq!(db.rows("SELECT count(*) FROM session_events WHERE kind = 'gap'"), ["0"]);
 }
@@ -98,7 +98,7 @@ fn a_gap_lasts_until_every_family_has_ended_a_dump() {
             .concat(),
         )
         .unwrap();
-    // The history has to begin before all of it, whatever the time of day.
+    // The history has to begin before all events, whatever the time of day.
     client.batch_execute("UPDATE routers SET first_seen = now() - interval '10 minutes'").unwrap();
     let yesterday = rib_ingester::store::partitions::today(&mut client).unwrap().yesterday().unwrap();
     rib_ingester::store::partitions::ensure(&mut client, yesterday).unwrap();

@@ -1,4 +1,4 @@
-//! BMP inside TLS: a router that speaks it ends in SQL, all others at the door.
+//! BMP inside TLS: a router that speaks it is stored in SQL, all others are refused.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::io::Write;
@@ -49,7 +49,7 @@ impl Secure {
         self.files.path().join(name)
     }
 
-    /// A router that believes in the authority, with a certificate of its own or none.
+    /// A router that trusts the authority, with a certificate of its own or none.
     fn connect(&self, own: Option<&Issued>) -> TlsRouter {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.file("authority.crt")).unwrap()).unwrap();
@@ -70,7 +70,7 @@ impl Secure {
     }
 }
 
-/// All that a router with one route says.
+/// All messages of a router with one route.
 fn said_by(id: &str, prefix: &str) -> Vec<u8> {
     let peer = Peer::loc_rib(id);
     let update = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &[prefix]);
@@ -93,7 +93,7 @@ fn a_router_behind_tls_ends_in_sql() {
     let mut router = secure.connect(None);
     router.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
     eventually_equal(vec!["10.1.0.0/16".to_owned()], || routes(&db));
-    // More than a record and a read hold, in one go.
+    // More than a record and a read hold, in one write.
     let peer = Peer::loc_rib("10.255.0.1");
     let many: Vec<u8> = (0..2_000u32)
         .flat_map(|i| {
@@ -110,7 +110,7 @@ fn a_router_behind_tls_ends_in_sql() {
     let ends = "SELECT kind, reason FROM session_events WHERE kind = 'session_lost'";
     eventually_equal(vec!["session_lost|closed by the router without Termination".to_owned()], || db.rows(ends));
     assert_eq!(routes(&db).len(), 2_001);
-    // The other port takes no TLS and needs none.
+    // The other port accepts no TLS and needs none.
     let mut plain = secure.ingester.connect();
     plain.send(&said_by("10.255.0.2", "10.2.0.0/16"));
     eventually_equal(2_002, || routes(&db).len());
@@ -118,13 +118,13 @@ fn a_router_behind_tls_ends_in_sql() {
 }
 
 #[test]
-fn only_routers_with_a_certificate_of_the_authority_are_let_in() {
+fn only_routers_with_a_trusted_certificate_connect() {
     let db = TestDb::create();
     let mut secure = Secure::start(&db, &[("BMP_TLS_CLIENT_CA_FILE", "")]);
     let stranger = Authority::new("stranger").issue(&["edge9"]);
     for own in [None, Some(&stranger)] {
         let mut router = secure.connect(own);
-        // The refusal may come before or behind the router's first words.
+        // The refusal may arrive before or after the router's first message.
         let _ = router.write_all(&said_by("10.255.0.9", "10.9.0.0/16"));
         eventually("the collector hangs up", || {
             let _ = router.write_all(b"\x03");
@@ -140,7 +140,7 @@ fn only_routers_with_a_certificate_of_the_authority_are_let_in() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_after_sighup_and_a_bad_one_changes_nothing() {
+fn sighup_reloads_a_certificate_unless_it_is_invalid() {
     let db = TestDb::create();
     let mut secure = Secure::start(&db, &[]);
     let mut first = secure.connect(None);
@@ -163,20 +163,20 @@ fn a_renewed_certificate_is_shown_after_sighup_and_a_bad_one_changes_nothing() {
     third.write_all(&said_by("10.255.0.3", "10.3.0.0/16")).unwrap();
     eventually_equal(3, || routes(&db).len());
     assert_ne!(shown(&first), shown(&third));
-    // The sessions that were there go on.
+    // Existing sessions continue.
     let peer = Peer::loc_rib("10.255.0.1");
     first.write_all(&bmp::route_monitoring(peer, &bmp::withdraw(&["10.1.0.0/16"]))).unwrap();
     eventually_equal(2, || routes(&db).len());
 }
 
 #[test]
-fn what_is_no_tls_or_never_ends_its_handshake_is_closed() {
+fn a_connection_without_a_tls_handshake_is_closed() {
     let db = TestDb::create();
     let mut secure = Secure::start(&db, &[("MESSAGE_TIMEOUT_SECS", "1")]);
     let mut plain = TcpStream::connect(secure.port).unwrap();
     plain.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
     secure.ingester.logged("session ended: lost: TLS: not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN");
-    // The front of a ClientHello of 512 bytes, then a byte now and then: nothing but TLS's own forever.
+    // The beginning of a ClientHello of 512 bytes, then a byte at intervals: bytes of TLS alone, forever.
     let mut drips = TcpStream::connect(secure.port).unwrap();
     drips.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).unwrap();
     eventually("the dripping handshake is cut", || drips.write_all(&[0]).err());

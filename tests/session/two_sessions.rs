@@ -1,4 +1,4 @@
-//! Several sessions of one router, one after the other and at once, from one address and from two.
+//! Several sessions of one router, in succession and at the same time, from one address and from two.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -16,7 +16,7 @@ fn vrf() -> Peer {
     Peer::loc_rib(ROUTER).with_rd(VRF)
 }
 
-/// A session that speaks of one Loc-RIB instance, with one route in its dump.
+/// A session that reports one Loc-RIB instance, with one route in its dump.
 fn speak(router: &mut FakeRouter, peer: Peer, table: &str, prefix: &str) {
     router
         .send(&bmp::initiation(table.as_bytes(), b""))
@@ -52,13 +52,13 @@ fn sessions_of_two_instances_live_and_end_each_alone() {
     let both = ["blue|10.2.0.0/16", "global|10.1.0.0/16"];
     eventually_equal(both.map(str::to_owned).to_vec(), || routes(&db));
     eventually_equal(vec!["up".to_owned(), "up".to_owned()], || states(&db));
-    // The oldest says who the router is; one claim counted.
+    // The oldest identifies the router; one claim counted.
     assert_eq!(db.rows("SELECT hostname, epoch FROM routers JOIN router_owner USING (router_id)"), ["global|1"]);
     first.send(&announce(base(), "10.3.0.0/16"));
     second.send(&announce(vrf(), "10.4.0.0/16"));
     eventually_equal(4, || routes(&db).len());
     assert!(!first.is_closed() && !second.is_closed());
-    // The loss of one makes its own tables stale, and then they go.
+    // The loss of one makes its own tables stale, and then they are purged.
     drop(second);
     eventually_equal(vec!["blue".to_owned()], || stale(&db));
     assert_eq!(routes(&db).len(), 4);
@@ -68,7 +68,7 @@ fn sessions_of_two_instances_live_and_end_each_alone() {
         db.rows("SELECT kind, table_name FROM session_events WHERE kind = 'stale_expired'"),
         ["stale_expired|blue"]
     );
-    // The Termination of one removes what it alone speaks of.
+    // The Termination of one removes the tables that it alone reports.
     let mut second = ingester.connect();
     speak(&mut second, vrf(), "blue", "10.2.0.0/16");
     eventually_equal(3, || routes(&db).len());
@@ -91,7 +91,7 @@ fn a_newer_session_takes_the_peers_that_it_speaks_of() {
     speak(&mut second, vrf(), "blue", "10.3.0.0/16");
     let both = ["blue|10.3.0.0/16", "global|10.1.0.0/16"];
     eventually_equal(both.map(str::to_owned).to_vec(), || routes(&db));
-    // What the older one says of it now is not for it to say; of the other one it is.
+    // The older one's messages about it now have no effect; those about the other table do.
     first.send(&announce(vrf(), "10.9.0.0/16")).send(&announce(base(), "10.4.0.0/16"));
     eventually_equal(3, || routes(&db).len());
     assert!(!routes(&db).iter().any(|route| route.contains("10.9.0.0/16")), "{:?}", routes(&db));
@@ -102,7 +102,7 @@ fn a_newer_session_takes_the_peers_that_it_speaks_of() {
     let all = ["blue|10.3.0.0/16", "global|10.1.0.0/16"];
     eventually_equal(all.map(str::to_owned).to_vec(), || routes(&db));
     assert_eq!(stale(&db), [""; 0]);
-    // The newer one says who the router is from now on.
+    // The newer one identifies the router from now on.
     second.send(&bmp::initiation(b"renamed", b""));
     eventually_equal(vec!["renamed".to_owned()], || db.rows("SELECT hostname FROM routers"));
     assert!(ingester.stop().success());
@@ -136,7 +136,7 @@ fn what_is_stale_goes_however_often_sessions_flap() {
     eventually_equal(2, || stale(&db).len());
     let since = "SELECT stale_since FROM rib_sync_status WHERE table_name = 'blue' AND afi = 4";
     let before = db.rows(since);
-    // Sessions that never last a stale time, and a collector that is started again in between.
+    // Sessions that never last a stale time, and a collector that is restarted in between.
     let flap = |ingester: &Ingester| {
         let mut router = ingester.connect();
         speak(&mut router, base(), "global", "10.1.0.0/16");

@@ -1,4 +1,4 @@
-//! Sessions that end, or say much, before their router is identified.
+//! Sessions that end, or send much, before their router is identified.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -8,8 +8,8 @@ use crate::common::pg::TestDb;
 /// Much more than a session may hold before its router is identified.
 const MUCH: usize = 24 << 20;
 
-/// What resident memory may grow by meanwhile, KiB: far less than all that is said, and than all that ten times its size
-/// in small messages would take.
+/// The most that resident memory may grow meanwhile, in KiB: far less than all that is sent, and than ten times its
+/// size, which all of it would take in small messages.
 const GROWTH_MAX: u64 = 120 << 10;
 
 const PEER: &str = "198.51.100.1";
@@ -27,7 +27,7 @@ fn is_read(router: &FakeRouter) {
     eventually("the collector has read it", || (router.unread() == 0).then_some(()));
 }
 
-/// What is stored of peers' routes, as `router prefix`.
+/// The rows of peers' routes, as `router prefix`.
 fn adj_rib_in(db: &TestDb) -> Vec<String> {
     db.rows("SELECT router_id || ' ' || prefix FROM adj_rib_in ORDER BY 1")
 }
@@ -51,7 +51,7 @@ fn vrf_peers_said_in_one_piece_are_stored() {
     ingester.connect().send(&piece.concat());
     eventually_equal(vec!["192.0.2.2 203.0.113.0/24".to_owned()], || adj_rib_in(&db));
     eventually_equal(vec!["192.0.2.2 A 203.0.113.0/24".to_owned()], || events(&db));
-    // Held like the routes of any other session that is lost.
+    // Kept as stale, like the routes of any other session that is lost.
     let lost = "SELECT router_id FROM session_events WHERE kind = 'session_lost'";
     eventually_equal(vec!["192.0.2.2".to_owned()], || db.rows(lost));
     assert_eq!(db.rows("SELECT hostname FROM routers"), ["edge1"]);
@@ -84,7 +84,7 @@ fn routes_of_a_session_cut_off_before_any_name() {
     // Nothing is stored of this address: it is the router's identifier.
     ingester.connect_from("127.0.0.2").send(&announce(peer, "203.0.113.0/24"));
     eventually_equal(vec!["127.0.0.2 203.0.113.0/24".to_owned()], || adj_rib_in(&db));
-    // Of this one a router is known.
+    // A router is stored for this address.
     let mut named = ingester.connect_from("127.0.0.3");
     named.send(&bmp::peer_up(peer, &Open::of(64_500, "192.0.2.3"), None)).send(&announce(peer, "203.0.113.0/24"));
     eventually_equal(2, || adj_rib_in(&db).len());
@@ -107,12 +107,12 @@ fn a_stop_applies_what_a_router_without_a_name_said() {
     assert_eq!(events(&db), ["127.0.0.1 A 203.0.113.0/24"]);
 }
 
-/// Messages of this type without a body, or with one of so many octets that cannot be read.
+/// Messages of this type without a body, or with a body of this many octets that cannot be decoded.
 fn junk(type_code: u8, body: usize, octets: usize) -> Vec<u8> {
     bmp::message(type_code, &vec![0xff; body]).repeat(octets / (body + 6))
 }
 
-/// Statistics that say nothing of interest, as long as a message may be.
+/// Statistics of no known type, as long as a message may be.
 fn chatter(peer: Peer, octets: usize) -> Vec<u8> {
     let gauge = [&[0xff, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
     let message = bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 15], gauge.repeat(15)].concat());
@@ -139,7 +139,7 @@ fn small_messages_without_a_name_take_no_memory() {
     for type_code in [4, 0] {
         let mut router = ingester.connect();
         let piece = junk(type_code, 0, 1 << 20);
-        // Of a session that was closed, the rest is not taken.
+        // The rest of a session that was closed is not accepted.
         (0..6).for_each(|_| router.send_or_be_cut(&piece));
         eventually("it is read or closed", || (router.is_gone() || router.unread() == 0).then_some(()));
     }
@@ -166,7 +166,7 @@ fn a_session_that_names_nobody_ends_with_a_reason() {
                  WHERE kind = 'refused' AND reason LIKE '% messages % name no router' ORDER BY 1";
     eventually_equal(vec!["127.0.0.3".to_owned(), "127.0.0.4".to_owned()], || db.rows(rows));
     assert_eq!(refused(&mut ingester), 2);
-    // A router without peers says Initiation and no more.
+    // A router without peers sends Initiation and no more.
     assert!(!silent.is_closed());
     assert_eq!(db.rows("SELECT FROM routers").len(), 0);
 }

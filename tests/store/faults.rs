@@ -1,5 +1,5 @@
-//! What a PostgreSQL does in years, done to one of the test's own: it restarts, crashes, moves, refuses, locks, fills up. After
-//! each the tables are the router's, and every event is there once.
+//! Faults that PostgreSQL has in years of operation, injected into one of the test's own: it restarts, crashes, moves,
+//! refuses, locks, fills up. After each the tables equal the router's, and every event is there once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -17,18 +17,18 @@ const TABLE: u32 = 100;
 /// Prefixes of one UPDATE.
 const PER_UPDATE: u32 = 10;
 
-/// What begins and ends an outage in the log.
+/// The log lines at the beginning and the end of an outage.
 const BEGINS: &str = " error database: ";
 const ENDS: &str = "database: works again after ";
 
-/// A server of its own, a collector, and a router that never stands still.
+/// A server of its own, a collector, and a router that never stops sending changes.
 struct Scene {
     server: Server,
     ingester: Option<Ingester>,
     state_dir: Folder,
     router: Option<FakeRouter>,
     peer: Peer,
-    /// How often the router has announced its table anew.
+    /// The number of times that the router has announced its table anew.
     generation: u32,
 }
 
@@ -79,7 +79,7 @@ impl Scene {
         self.router = Some(router);
     }
 
-    /// The whole table as it is in this generation, in which one prefix is missing.
+    /// The whole table in this generation, in which one prefix is missing.
     fn generation(&mut self, generation: u32) {
         let mut bytes = Vec::new();
         for first in (0..TABLE).step_by(usize::try_from(PER_UPDATE).unwrap()) {
@@ -100,7 +100,7 @@ impl Scene {
         self.generation = generation;
     }
 
-    /// So many changes of the whole table, each of which is one event a prefix.
+    /// This many changes of the whole table, each of which is one event per prefix.
     fn churn(&mut self, times: u32) {
         for _ in 0..times {
             self.generation(self.generation + 1);
@@ -111,12 +111,12 @@ impl Scene {
         self.ingester.as_ref().unwrap()
     }
 
-    /// Waits until something cannot be written; `begun` is how often that has been so before.
+    /// Waits until a write fails; `begun` is the number of earlier outages.
     fn fails(&self, begun: usize) {
         eventually("the trouble to be noticed", || (self.log().count_logged(BEGINS) > begun).then_some(()));
     }
 
-    /// Waits until tables and history are what the router said.
+    /// Waits until tables and history equal the router's messages.
     fn is_whole(&self) {
         let url = &self.server.url;
         let routes = if self.generation == 0 { TABLE } else { TABLE - 1 };
@@ -131,7 +131,7 @@ impl Scene {
         assert_eq!(ask(url, "SELECT count(*) FROM session_events WHERE kind = 'gap'"), Ok(vec!["0".to_owned()]));
     }
 
-    /// All troubles are over, and each was told once when it began and once when it was over.
+    /// All outages are over, and each was logged once when it began and once when it was over.
     fn are_over(&self, troubles: usize) {
         eventually_equal(troubles, || self.log().count_logged(ENDS));
         assert_eq!(self.log().count_logged(BEGINS), troubles);
@@ -144,13 +144,13 @@ impl Scene {
 }
 
 #[test]
-fn an_outage_is_two_lines_however_many_threads_meet_it() {
+fn an_outage_is_two_lines_for_any_number_of_threads() {
     let server = Server::start("", &[]);
     let url = server.url.clone();
     let mut scene = Scene::new(server, &url);
     scene.server.shut_down(Shutdown::Fast);
     scene.churn(5);
-    // Both writers have work in hand, and maintenance is due every second: all three have been at it.
+    // Both writers have work, and maintenance is due every second: all three have met the outage.
     scene.fails(0);
     let retries = "rib_ingester_retries_total";
     eventually("both writers and maintenance to have tried", || {
@@ -184,7 +184,7 @@ fn a_server_that_restarts_crashes_and_moves() {
         scene.churn(10);
         scene.fails(number);
         match number {
-            // The same name leads to another address.
+            // The same address leads to another server.
             2 => {
                 scene.server.start_elsewhere();
                 proxy.target.lock().unwrap().1 = scene.server.port();
@@ -209,7 +209,7 @@ fn a_server_that_is_away_while_the_collector_restarts() {
     let router = scene.router.as_ref().unwrap();
     eventually("the collector has read it", || (router.unread() == 0).then_some(()));
     let settings: Vec<(&str, &str)> = vec![("STATE_DIR", scene.state_dir.path().to_str().unwrap())];
-    // Stopped with a database away, it leaves what it read in the spool.
+    // Stopped with a database away, it leaves its input in the spool.
     assert!(scene.ingester.take().unwrap().stop().success());
     let mut ingester = Ingester::spawn(&url, &settings);
     ingester.logged("database: not reached: rib@127.0.0.1:");
@@ -225,7 +225,7 @@ fn a_server_that_is_away_while_the_collector_restarts() {
 fn a_standby_that_takes_over() {
     let server = Server::start("", &[]);
     let standby = server.standby();
-    // From here on a commit is answered when the standby has it.
+    // From here on a commit is answered once the standby has it.
     server.super_sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
     server.super_sql("postgres", "SELECT pg_reload_conf()");
     let state = "SELECT sync_state FROM pg_stat_replication";
@@ -246,7 +246,7 @@ fn a_standby_that_takes_over() {
 }
 
 #[test]
-fn a_transaction_that_a_standby_never_heard_of_is_not_taken_for_one_of_its_own() {
+fn a_transaction_unknown_to_a_standby_is_not_its_own() {
     let server = Server::start("", &[]);
     let standby = server.standby();
     let mut client = Client::connect(&server.url, NoTls).unwrap();
@@ -257,14 +257,14 @@ fn a_transaction_that_a_standby_never_heard_of_is_not_taken_for_one_of_its_own()
     server.shut_down(Shutdown::Immediate);
     assert_eq!(standby.super_sql("postgres", "SELECT pg_promote()"), "t");
     let mut client = Client::connect(&standby.url, NoTls).unwrap();
-    // The standby gives its number once more, to a transaction that it commits.
+    // The standby assigns its number once more, to a transaction that it commits.
     while standby.super_sql("postgres", number).parse::<u64>().unwrap() <= lost {}
     let status = format!("SELECT pg_xact_status('{lost}')");
     assert_eq!(standby.super_sql("postgres", &status), "committed");
     assert_eq!(transaction_status::outcome_of(&mut client, &id).unwrap(), Outcome::Unknown);
 }
 
-/// Something that an administrator does and takes back.
+/// A change that an administrator makes and reverts.
 struct Deed {
     what: &'static str,
     does: &'static [&'static str],
@@ -312,7 +312,7 @@ fn a_server_that_refuses() {
 }
 
 #[test]
-fn threads_beside_the_writers_tell_their_troubles_as_all_do() {
+fn threads_besides_the_writers_report_outages_alike() {
     let server = Server::start("", &[]);
     let url = server.url.clone();
     let scene = Scene::new(server, &url);
@@ -325,7 +325,7 @@ fn threads_beside_the_writers_tell_their_troubles_as_all_do() {
     };
     scene.server.super_sql("rib", "REVOKE ALL ON collectors FROM rib");
     told("heartbeat", "error database: not usable: ", "42501");
-    // Another cause is another line.
+    // Another cause is another log line.
     scene.server.super_sql("rib", "ALTER TABLE collectors RENAME TO elsewhere");
     told("heartbeat", "warn  database: still not usable: ", "42P01");
     scene.server.super_sql("rib", "ALTER TABLE elsewhere RENAME TO collectors; GRANT ALL ON collectors TO rib");
@@ -347,7 +347,7 @@ fn a_lock_that_somebody_holds_for_too_long() {
     let mut transaction = holder.transaction().unwrap();
     transaction.batch_execute("LOCK TABLE current_routes, route_events").unwrap();
     scene.churn(10);
-    // 20 seconds: what a statement waits for a lock.
+    // 20 seconds: the time that a statement waits for a lock.
     let line = scene.ingester.as_mut().unwrap().logged(BEGINS);
     assert!(line.contains("55P03"), "{line}");
     transaction.commit().unwrap();
@@ -362,7 +362,7 @@ fn a_statement_that_takes_too_long() {
     let server = Server::start("", &[]);
     let url = server.url.clone();
     let mut scene = Scene::new(server, &url);
-    // As long as it is so, what would take a minute is canceled at once, as the time-out does it.
+    // As long as the fault lasts, a statement that would take a minute is canceled immediately, as the time-out does.
     let slow = "CREATE TABLE slow (); CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                     IF to_regclass('slow') IS NOT NULL AND (SELECT count(*) FROM new_rows) > 5 THEN
                         PERFORM pg_cancel_backend(pg_backend_pid());
@@ -386,7 +386,7 @@ fn a_statement_that_takes_too_long() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None`, and a word about it, where this test may not mount.
+    /// Returns `None`, and prints a note, where this test may not mount.
     fn mount(folder: &Folder) -> Option<SmallDisk> {
         let path = folder.path().join("pg");
         std::fs::create_dir(&path).unwrap();
@@ -403,7 +403,7 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
-    /// Takes all room that is left.
+    /// Uses all room that is left.
     fn fill(&self) {
         use std::io::Write;
         let mut file = std::fs::File::create(self.filler()).unwrap();
@@ -426,7 +426,7 @@ fn a_disk_that_is_full() {
     let url = server.url.clone();
     let mut scene = Scene::new(server, &url);
     disk.fill();
-    // Until not even the room within its files is enough; without any for its log the server may end.
+    // Until not even the room within its files is enough; without room for its log the server may end.
     while scene.log().count_logged(BEGINS) == 0 {
         scene.churn(20);
         std::thread::sleep(std::time::Duration::from_millis(50));

@@ -1,9 +1,10 @@
-//! `routes_as_of` and `routes_between` against what was so: a router leads a random life, and every table it had is known.
+//! `routes_as_of` and `routes_between` against the truth: a router leads a random life, and every table it had is
+//! known.
 //!
-//! The life is dumps, changes, withdrawals, Peer Downs, lost sessions, Terminations, holds that run out, restarts of the
-//! collector, some of them without history, and snapshots. At the end of each step everything is stored, and the model
-//! is kept together with the database's clock. Then the steps are moved to a day each and days are dropped by retention:
-//! what the functions say must still be true, and all of it where they say so.
+//! The life is dumps, changes, withdrawals, Peer Downs, lost sessions, Terminations, stale times that expire, restarts
+//! of the collector, some of them without history, and snapshots. At the end of each step everything is stored, and the
+//! model is kept together with the database's clock. Then the steps are moved to a day each and days are dropped by
+//! retention: the answers of the functions must still be true, and complete where they report so.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -52,7 +53,7 @@ impl Dice {
     }
 }
 
-/// A connection that stays: the password of a new one takes longer than any query here.
+/// A connection that is kept: the password of a new one takes longer than any query here.
 struct Reader(Client);
 
 impl Reader {
@@ -69,12 +70,12 @@ impl Reader {
     }
 }
 
-/// What is known of the end of one step.
+/// The known state at the end of one step.
 struct Moment {
     /// The database's clock.
     at: String,
     tables: [Model; 2],
-    /// Whether the collector kept history in this step.
+    /// True if the collector kept history in this step.
     has_history: bool,
     /// A snapshot of both tables was taken in this step.
     has_snapshot: bool,
@@ -166,7 +167,7 @@ impl Life<'_> {
         self.send(&bmp::peer_up(peer, &open, Some(TABLES[table])));
     }
 
-    /// A dump of what the table has become meanwhile: some routes have gone, some have changed, some have come.
+    /// A dump of the table in its present state: some routes are gone, some have changed, some are new.
     fn dump(&mut self, table: usize) {
         self.peer_up(table);
         let mut routes = self.tables[table].take().unwrap_or_default();
@@ -201,7 +202,7 @@ impl Life<'_> {
         self.reader.rows(&format!("SELECT count(*) FROM session_events WHERE kind = '{kind}'")).remove(0)
     }
 
-    /// Everything is gone without a session: by a Termination, or by a hold that runs out.
+    /// All routes are removed without a session: by a Termination, or when the stale time expires.
     fn disappear(&mut self, kind: &str) {
         let before: usize = self.count(kind).parse().unwrap();
         if kind == "terminated" {
@@ -333,7 +334,7 @@ fn lines(model: &Model) -> Vec<String> {
     model.iter().map(|((prefix, path), med)| format!("{prefix}|{path}|{med}")).collect()
 }
 
-/// What the functions say of the table at the moment: the routes, and whether that is all.
+/// The answer of the functions for the table at the moment: the routes, and whether that is all.
 fn as_of(db: &mut Reader, table: &str, at: &str) -> (Vec<String>, bool) {
     let rows = db.rows(&format!(
         "SELECT prefix, path_id, med, complete FROM routes_as_of('{ROUTER}', '{table}', '{at}') ORDER BY prefix::text COLLATE \"C\", path_id"
@@ -370,7 +371,7 @@ fn check(db: &mut Reader, moments: &[Moment], from: usize, is_spread: bool) -> [
     answers
 }
 
-/// `routes_between` for pairs of moments of which all is known.
+/// `routes_between` for pairs of moments at which the whole table is known.
 fn check_between(db: &mut Reader, moments: &[Moment], dice: &mut Dice) {
     for _ in 0..30 {
         let (a, b) = (dice.below(moments.len()), dice.below(moments.len()));
@@ -474,7 +475,7 @@ fn lead_a_life(seed: u64) -> [usize; 2] {
     answers
 }
 
-/// One life that is always the same, and one that nobody has seen yet.
+/// One life that is always the same, and one from a new seed.
 #[test]
 fn every_table_of_a_random_life_is_known_as_it_was() {
     let fresh = RandomState::new().hash_one(0u8) | 1;

@@ -1,4 +1,4 @@
-//! Databases and ways to them that do not suit: refused with what to do, by the start and by `doctor`.
+//! Databases and connections to them that are unsuitable: the start and `doctor` refuse them and report the remedy.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat()
 }
 
-/// What `doctor` found of one check, and its remedy.
+/// The result of one check of `doctor`, and its remedy.
 fn doctor(url: &str, check: &str) -> (String, String) {
     let output = run(&["doctor", "--json"], url);
     let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -28,7 +28,7 @@ fn doctor(url: &str, check: &str) -> (String, String) {
     (format!("{}: {}", text("state"), text("found")), text("remedy"))
 }
 
-/// The pooler is refused by every command that would work through it, and nothing is left behind in its connections.
+/// The pooler is refused by every command that would work through it, and nothing remains in its connections.
 fn is_refused(url: &str) {
     for arguments in [&["migrate"][..], &["serve"], &["maintenance"]] {
         let output = run(arguments, url);
@@ -66,7 +66,7 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// `None`, and a word about it, where pgbouncer is not installed.
+    /// Returns `None`, and prints a note, where pgbouncer is not installed.
     fn start(db: &TestDb, mode: &str) -> Option<PgBouncer> {
         let places = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&places).chain([PathBuf::from("/usr/sbin")]);
@@ -85,7 +85,7 @@ impl PgBouncer {
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&file, settings).unwrap();
         let mut command = Command::new(program);
-        // It does not run as root, and ignores the option for who is not.
+        // It does not run as root, and ignores the option for other users.
         if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
             command.args(["-u", "postgres"]);
         }
@@ -166,7 +166,7 @@ fn doctor_gets_through_a_restore_by_a_superuser() {
     assert!(found.starts_with("fault: ") && found.contains("in schema public, but postgres does"), "{found}");
     assert!(remedy.contains("--no-owner --role=rib"), "{remedy}");
     assert!(doctor(&server.url, "schema").0.contains("may not read"), "{:?}", doctor(&server.url, "schema"));
-    // What the remedy prints is what puts it right.
+    // The printed remedy repairs it.
     server.super_script("rib", remedy.split_once("in psql as a superuser: ").unwrap().1);
     assert!(doctor(&server.url, "role").0.starts_with("ok: "), "{:?}", doctor(&server.url, "role"));
     assert!(doctor(&server.url, "schema").0.starts_with("ok: "));

@@ -1,4 +1,4 @@
-//! Maintenance against a real PostgreSQL: partitions, retention, the summary, and nobody waits for any of it.
+//! Maintenance against a real PostgreSQL: partitions, retention, the summary; nothing waits for any of it.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -13,7 +13,7 @@ const ATTACHED: &str =
     "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'route_events'::regclass ORDER BY 1";
 
 #[test]
-fn partitions_of_today_and_tomorrow_with_their_indexes_and_utc_bounds() {
+fn partitions_have_their_indexes_and_utc_bounds() {
     let db = TestDb::migrated();
     let mut client = db.client();
     client.batch_execute("SET TimeZone = 'Pacific/Auckland'").unwrap();
@@ -68,7 +68,7 @@ fn retention_keeps_today_and_so_many_days_before() {
 }
 
 #[test]
-fn an_interrupted_detach_is_finished_and_a_reader_delays_only_its_own_partition() {
+fn an_interrupted_detach_ends_and_a_reader_delays_one() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let day = today(&mut client).unwrap();
@@ -86,7 +86,7 @@ fn an_interrupted_detach_is_finished_and_a_reader_delays_only_its_own_partition(
     let detach = format!("ALTER TABLE route_events DETACH PARTITION {name} CONCURRENTLY");
     assert!(client.batch_execute(&detach).is_err());
     assert_eq!(db.rows("SELECT count(*) FROM pg_inherits WHERE inhdetachpending"), ["1"]);
-    // Writers go on meanwhile, and so does the making of partitions.
+    // Writers continue meanwhile, and so does the making of partitions.
     assert!(ensure(&mut client, day.tomorrow().unwrap()).unwrap());
     db.client()
         .batch_execute("INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action) VALUES ('x', now(), 'r', 't', 4, '10.0.0.0/8', 'A')")
@@ -97,7 +97,7 @@ fn an_interrupted_detach_is_finished_and_a_reader_delays_only_its_own_partition(
 }
 
 #[test]
-fn the_summary_counts_right_and_its_first_refresh_finds_it_unpopulated() {
+fn the_summary_is_right_from_its_first_refresh() {
     let db = TestDb::migrated();
     let mut client = db.client();
     client
@@ -146,7 +146,7 @@ fn one_collector_does_it_and_old_session_events_go() {
 }
 
 #[test]
-fn peers_and_sessions_that_are_long_gone_are_forgotten() {
+fn peers_and_sessions_that_ended_long_ago_are_deleted() {
     let db = TestDb::migrated();
     let mut client = db.client();
     // One row for each reason to stay, and one without any.
@@ -168,7 +168,7 @@ fn peers_and_sessions_that_are_long_gone_are_forgotten() {
                     ('r1', 'c', 'up', now() - interval '25 hours', 'alive')",
         )
         .unwrap();
-    // Days to keep history for say nothing about these.
+    // The days that history is kept for do not affect these.
     assert_eq!(run_once(&mut client, 0).unwrap().failures, Vec::<String>::new());
     let left = ["192.0.2.2", "192.0.2.3", "192.0.2.5", "192.0.2.6"];
     assert_eq!(db.rows("SELECT host(peer_address) FROM peers ORDER BY 1"), left);
@@ -177,7 +177,7 @@ fn peers_and_sessions_that_are_long_gone_are_forgotten() {
 }
 
 #[test]
-fn the_thread_runs_at_once_and_ends_with_the_collector() {
+fn the_thread_runs_immediately_and_then_ends() {
     let db = TestDb::migrated();
     let stop = rib_ingester::stop::Stop::new();
     let interval = Duration::from_secs(3600);
@@ -244,7 +244,7 @@ fn bounds_decide_and_holes_of_today_are_filled() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let day = today(&mut client).unwrap();
-    // Local time, an hour ahead of UTC; a month of long ago; and today's name for something else.
+    // Local time, an hour ahead of UTC; a month long past; and today's name for another relation.
     let (start, next) = (day.yesterday().unwrap(), day.tomorrow().unwrap());
     old_partition(&mut client, "local_day", &format!("{start} 23:00+00"), &format!("{day} 23:00+00"));
     old_partition(&mut client, "october", "2020-10-01 00:00+02", "2020-11-01 00:00+01");
@@ -259,7 +259,7 @@ fn bounds_decide_and_holes_of_today_are_filled() {
 }
 
 #[test]
-fn a_default_partition_and_a_view_are_named_with_what_to_do() {
+fn a_default_partition_or_a_view_is_named_with_advice() {
     let db = TestDb::migrated();
     let mut client = db.client();
     client.batch_execute("CREATE TABLE rest PARTITION OF route_events DEFAULT").unwrap();

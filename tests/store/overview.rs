@@ -1,4 +1,4 @@
-//! `routers_overview`, which other programs read: its columns, what each of them counts, and that a million routes do not
+//! `routers_overview`, which other programs read: its columns, the figures in them, and that a million routes do not
 //! make it slow.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::pg::TestDb;
 
-/// The columns that other programs read, in their order; ours behind them.
+/// The columns that other programs read, in their order; ours after them.
 const COLUMNS: [&str; 20] = [
     "router_id text",
     "router_ip inet",

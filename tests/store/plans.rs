@@ -1,5 +1,5 @@
-//! Joins by key go through the primary key, whatever the statistics say: over the GiST index they take thirty times as
-//! long, and a scan of the whole router per batch longer still.
+//! Joins by key use the primary key, whatever the statistics are: over the GiST index they take thirty times as long,
+//! and a scan of the whole router per batch longer still.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -37,7 +37,7 @@ fn check(client: &mut Client, when: &str) {
 }
 
 #[test]
-fn deletes_by_key_use_the_primary_key_with_any_statistics() {
+fn deletes_use_the_primary_key_with_any_statistics() {
     let db = TestDb::migrated();
     let mut client = db.client();
     rib_ingester::store::routes::prepare(&mut client).unwrap();
@@ -99,7 +99,7 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
             "{fill} rows:\n{plan}"
         );
         if fill > 0 {
-            // Partitions of tomorrow and later, and those before the hour, are not looked into.
+            // Partitions of tomorrow and later, and those before the hour, are not scanned.
             let rows = transaction.query_typed(&format!("EXPLAIN ANALYZE {new}"), &[]).unwrap();
             let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
             assert!(plan.contains("never executed"), "{plan}");
@@ -107,9 +107,9 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
     }
 }
 
-/// A join may go through a table for each row of the list, once there are thousands of either.
+/// A join may scan a table for each row of the list, once there are thousands of either.
 #[test]
-fn the_status_rows_of_tables_are_found_by_key_with_any_statistics() {
+fn status_rows_are_found_by_key_with_any_statistics() {
     let db = TestDb::migrated();
     let mut client = db.client();
     client.batch_execute("ALTER TABLE rib_sync_status SET (autovacuum_enabled = off)").unwrap();

@@ -1,4 +1,5 @@
-//! The two roles of `docs/install.md` are enough: the collector runs with the one, readers read with the other and cannot write.
+//! The two roles of `docs/install.md` are enough: the collector runs with the one, readers read with the other and
+//! cannot write.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;
@@ -16,7 +17,7 @@ fn grants() -> String {
     sql.split("```").next().unwrap().to_owned()
 }
 
-/// A server on which nothing was done but what the page says.
+/// A server that is set up exactly as on the page.
 fn server() -> Server {
     let server = Server::start("", &[]);
     server.super_script("postgres", "DROP DATABASE rib; DROP ROLE rib_reader; DROP ROLE rib;");
@@ -42,7 +43,7 @@ fn announce(peer: Peer, prefix: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_collector_does_all_of_its_work_as_the_owner_of_a_database_and_no_more() {
+fn the_collector_works_as_the_owner_of_a_database() {
     let server = server();
     let as_writer = url(&server, "rib_ingester", "kettle-7-granite");
     let ingester = Ingester::start(&as_writer, &[]);
@@ -52,7 +53,7 @@ fn the_collector_does_all_of_its_work_as_the_owner_of_a_database_and_no_more() {
                FROM pg_roles WHERE rolname = current_user";
     assert_eq!(rows(&mut writer, may), ["f f f f f f"]);
 
-    // A dump, a change, what the next dump does not name, and a Loc-RIB that goes down.
+    // A dump, a change, routes that the next dump leaves out, and a Loc-RIB that goes down.
     let peer = Peer::loc_rib("10.255.0.1");
     let prefixes = "SELECT prefix FROM current_routes ORDER BY prefix";
     for (dump, left) in [
@@ -129,7 +130,7 @@ fn a_reader_reads_everything_and_writes_nothing() {
     may_not("CREATE TABLE public.mine (a int)");
     may_not("REFRESH MATERIALIZED VIEW route_summary");
     may_not("DROP TABLE current_routes");
-    // The commands that only read are content with it too.
+    // The commands that only read need no other role either.
     for command in [["status"].as_slice(), &["lookup", "10.1.2.3"]] {
         let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
         let output = run.args(command).env_clear().env("RIB_INGESTER_DATABASE_URL", &as_reader).output().unwrap();

@@ -1,4 +1,4 @@
-//! The queries of `docs/queries.md`, which readers of the database build on, against data that came in through a socket.
+//! The queries of `docs/queries.md`, which readers of the database build on, against data received through a socket.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -8,7 +8,7 @@ use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
-/// The title of a query, the columns to look at, and the rows that it has to return, in order.
+/// The title of a query, the columns to compare, and the rows that it has to return, in order.
 const EXPECTED: [(&str, &str, &[&str]); 28] = [
     (
         "All routes of a router",
@@ -38,7 +38,7 @@ const EXPECTED: [(&str, &str, &[&str]); 28] = [
     ),
     ("Routes with a community", "prefix, host(nexthop), as_path", &["10.100.0.0/24|172.30.0.30|64496 65001"]),
     ("Routes by next hop", "prefix, as_path", &["10.100.0.0/16|64496 65002", "10.100.0.0/24|64496 65001"]),
-    // The route that changed last comes first; the others came in one batch.
+    // The route that changed last is first; the others arrived in one batch.
     ("What changed since", "router_id, prefix", &["10.0.0.2|10.100.0.0/24"]),
     (
         "Which routers have a prefix",
@@ -56,7 +56,7 @@ const EXPECTED: [(&str, &str, &[&str]); 28] = [
         "prefix, action, host(nexthop)",
         &["10.100.9.0/24|D|-", "10.100.9.0/24|A|172.30.0.30", "10.100.0.0/24|A|172.30.0.30", "10.100.0.0/24|D|-"],
     ),
-    // As it was before the change.
+    // Its state before the change.
     (
         "A table as it was",
         "prefix, path_id, host(nexthop), as_path, since < now(), complete",
@@ -174,7 +174,7 @@ fn every_documented_query_returns_the_right_rows() {
     let mut queries = documented();
     for (title, columns, expected) in EXPECTED {
         let query = queries.remove(title).unwrap_or_else(|| panic!("docs/queries.md has no {title:?}"));
-        // The moments that stand in the text are long past.
+        // The moments in the text are long past.
         let query = query
             .replace("2026-02-21T20:00:00Z", &before_the_change)
             .replace("2026-02-21 20:00:00+00", &before_the_change)
@@ -204,7 +204,7 @@ fn path(asns: &[u32], communities: &[u32]) -> Attributes {
     Attributes { communities: communities.to_vec(), ..Attributes::path(asns) }
 }
 
-/// A router that speaks of its Loc-RIB.
+/// A router that reports its Loc-RIB.
 struct Talking {
     router: FakeRouter,
     peer: Peer,

@@ -1,4 +1,4 @@
-//! What the `status` and `lookup` commands read.
+//! The data that the `status` and `lookup` commands read.
 
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
@@ -9,7 +9,7 @@ use rib_ingester::store::partitions::State;
 use rib_ingester::store::status;
 
 #[test]
-fn lookup_finds_the_longest_match_of_each_table_with_all_its_paths() {
+fn lookup_finds_the_longest_match_of_each_table() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     for (router, prefixes) in [("10.0.0.1", ["0.0.0.0/0", "10.1.0.0/16"]), ("10.0.0.2", ["10.0.0.0/8", "10.1.2.3/32"])]
@@ -52,7 +52,7 @@ fn lookup_finds_the_longest_match_of_each_table_with_all_its_paths() {
 }
 
 #[test]
-fn status_shows_routers_tables_partitions_and_the_refused() {
+fn status_shows_routers_tables_and_refused_ones() {
     let db = TestDb::migrated();
     rib_ingester::maintenance::run_once(&mut db.client(), 30).unwrap();
     let writers = Writers::start(&db);

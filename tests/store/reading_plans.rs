@@ -1,6 +1,6 @@
-//! The functions for readers find what they need through the right indexes, whatever the statistics say.
+//! The functions for readers use the right indexes, whatever the statistics are.
 //!
-//! With 30,000 routes; `RIB_INGESTER_TEST_ROUTES=1000000` tries it with so many. What it prints of times is in
+//! With 30,000 routes; `RIB_INGESTER_TEST_ROUTES=1000000` tests with that many. The times that it prints are in
 //! `docs/measurements.md`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
@@ -28,7 +28,7 @@ fn fill_routes(client: &mut Client, routes: usize) {
     client.batch_execute(&sql).unwrap();
 }
 
-/// How often indexes of the table were asked, by access method.
+/// The number of scans of the table's indexes, by access method.
 fn scans(client: &mut Client, table: &str) -> (i64, i64) {
     client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
     let row = client
@@ -112,7 +112,7 @@ fn lookup_finds_what_the_covering_query_finds() {
 }
 
 #[test]
-fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() {
+fn the_past_is_read_through_the_partitions_indexes() {
     let db = TestDb::migrated();
     let mut client = db.client();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
@@ -126,7 +126,7 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
         "SELECT * FROM history_tables(now() - interval '1 hour')",
         "SELECT history_is_complete('10.0.0.2', 'global', now(), '{10.1.1.0/24}')",
     ];
-    // As `docs/measurements.md` asks for the history of a prefix at a peer.
+    // The query for the history of a prefix at a peer in `docs/measurements.md`.
     let at_peer = "SELECT action FROM route_events
          WHERE router_id = '10.0.0.2' AND table_name = 'global' AND afi = 4 AND rib = 'adj-rib-in' AND peer_address = '192.0.2.1'
            AND prefix = '10.1.1.0/24' ORDER BY ingest_time DESC LIMIT 100";
@@ -157,7 +157,7 @@ fn the_past_of_a_prefix_and_of_an_hour_is_read_through_the_partitions_indexes() 
     assert!(entries < 100, "{entries} entries read");
 }
 
-/// How often a table of the present or the past that has rows was read from one end to the other.
+/// The number of sequential scans of a table of the present or the past that has rows.
 fn whole_reads(client: &mut Client) -> i64 {
     client.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
     let sql = "SELECT COALESCE(sum(seq_scan), 0)::bigint FROM pg_stat_user_tables
@@ -165,11 +165,11 @@ fn whole_reads(client: &mut Client) -> i64 {
     client.query_one(sql, &[]).unwrap().get(0)
 }
 
-/// Prefixes that change behind the first dump.
+/// Prefixes that change after the first dump.
 const CHANGED: i32 = 200;
 
-/// Four routers whose tables came six seconds before a moment; two seconds before it, some routes of each changed or
-/// flapped. The moment.
+/// Four routers whose tables arrived six seconds before a moment; two seconds before it, some routes of each changed or
+/// flapped. Returns the moment.
 fn fill_history(client: &mut Client, routes: usize) -> String {
     client.batch_execute("SET statement_timeout = 0").unwrap();
     let moment: String = client.query_one("SELECT now()::text", &[]).unwrap().get(0);
@@ -202,7 +202,7 @@ fn fill_history(client: &mut Client, routes: usize) -> String {
 }
 
 #[test]
-fn what_changed_and_what_flaps_is_read_through_indexes() {
+fn changes_and_flaps_are_read_through_indexes() {
     let db = TestDb::migrated();
     let mut client = db.client();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
@@ -229,12 +229,12 @@ fn what_changed_and_what_flaps_is_read_through_indexes() {
 }
 
 #[test]
-fn an_as_is_looked_for_through_indexes_whatever_the_statistics_say() {
+fn an_as_is_found_through_indexes_with_any_statistics() {
     const PAGE: Slice = Slice { size: 100, page: 0 };
     let db = TestDb::migrated();
     let mut client = db.client();
     let routes = routes();
-    // Half of all routes are of one AS, and no statistics know of the other one yet.
+    // Half of all routes are of one AS, and the statistics do not have the other one yet.
     client.batch_execute("SET statement_timeout = 0").unwrap();
     client
         .batch_execute(&format!(
@@ -273,7 +273,7 @@ fn an_as_is_looked_for_through_indexes_whatever_the_statistics_say() {
     assert_eq!((found.peers, found.rows.len()), (i64::try_from(routes).unwrap(), 100));
 }
 
-/// Prints how long a query takes whose tables are in memory.
+/// Prints the time of a query whose tables are in memory.
 fn time(client: &mut Client, routes: usize, query: &str) {
     let begin = Instant::now();
     client.batch_execute(&format!("SELECT count(*) FROM {query}")).unwrap();

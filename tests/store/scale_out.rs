@@ -1,5 +1,5 @@
-//! The scripts under `sql/scale-out/` fit the schema. Neither extension is here: their functions are stand-ins that check
-//! what the extension's manual demands of the table, and the rest runs as it is.
+//! The scripts under `sql/scale-out/` fit the schema. Neither extension is here: their functions are stand-ins that
+//! check the conditions that the extension's manual sets for the table, and the rest runs unchanged.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -10,7 +10,7 @@ use postgres::error::SqlState;
 const CITUS: &str = include_str!("../../sql/scale-out/citus.sql");
 const TIMESCALEDB: &str = include_str!("../../sql/scale-out/timescaledb.sql");
 
-/// Fails unless the table has the column, in each of its unique keys: both extensions demand that. Notes the call.
+/// Fails unless the table has the column in each of its unique keys: both extensions demand that. Records the call.
 const CHECKED: &str = "
     CREATE TABLE calls (number SERIAL, call TEXT);
     CREATE FUNCTION checked(name TEXT, relation REGCLASS, wanted NAME) RETURNS VOID LANGUAGE plpgsql AS $$
@@ -49,7 +49,7 @@ const TIMESCALEDB_FUNCTIONS: &str = "
     CREATE FUNCTION add_retention_policy(relation REGCLASS, drop_after INTERVAL)
     RETURNS VOID LANGUAGE sql AS $$ INSERT INTO calls (call) VALUES (concat_ws(' ', 'dropped', relation)) $$;";
 
-/// A session with two changes and one that is taken back; waits for the history of it.
+/// A session with two changes and one that is reverted; waits for its history.
 fn live(db: &TestDb, settings: &[(&str, &str)]) {
     let collector = Ingester::start(&db.url(), settings);
     let peer = Peer::loc_rib("10.255.0.1");
@@ -77,12 +77,12 @@ fn indexes(db: &TestDb, table: &str) -> Vec<String> {
 }
 
 #[test]
-fn history_can_be_distributed_by_its_key_and_not_by_router() {
+fn history_is_distributed_by_its_key_not_by_router() {
     let db = TestDb::migrated();
     db.client().batch_execute(&format!("{CHECKED} {CITUS_FUNCTIONS}")).unwrap();
     db.client().batch_execute(CITUS).unwrap();
     assert_eq!(db.rows("SELECT call FROM calls ORDER BY number"), ["distributed route_events event_id"]);
-    // What the script says of the contract's keys.
+    // As the script's comment on the contract's keys says.
     let by_router = db.client().batch_execute("SELECT create_distributed_table('route_events', 'router_id')");
     assert_eq!(by_router.unwrap_err().code(), Some(&SqlState::INVALID_TABLE_DEFINITION));
     live(&db, &[]);
@@ -96,7 +96,7 @@ fn history_can_become_a_hypertable() {
     let of_a_day = indexes(&db, &day[0]);
     db.client().batch_execute(&format!("{CHECKED} {TIMESCALEDB_FUNCTIONS}")).unwrap();
 
-    // PostgreSQL alone knows no settings by the extension's name: their columns are looked at instead.
+    // PostgreSQL alone has no settings of the extension's name: their columns are checked instead.
     let (begin, rest) = TIMESCALEDB.split_once("ALTER TABLE route_events SET (").unwrap();
     let (settings, end) = rest.split_once(");").unwrap();
     assert!(settings.split('\n').all(|line| line.trim_start().starts_with("timescaledb.")), "{settings}");
@@ -113,7 +113,7 @@ fn history_can_become_a_hypertable() {
     assert_eq!(db.rows("SELECT call FROM calls ORDER BY number"), calls);
     assert_eq!(indexes(&db, "route_events"), of_a_day, "the whole table has the indexes that a day has");
 
-    // The functions over the history went with the old table; their statements make them again.
+    // The functions over the history were dropped with the old table; their statements make them again.
     let reading = include_str!("../../sql/migrations/0004_reading.sql");
     let from = reading.find("CREATE FUNCTION history_begin").unwrap();
     db.client().batch_execute(&reading[from..]).unwrap();

@@ -113,7 +113,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("detached_partitions", "oid oid !, name text !, detached_at timestamptz !"),
 ];
 
-/// The indexes of the contract as PostgreSQL prints them behind `ON public.`.
+/// The indexes of the contract as PostgreSQL prints them after `ON public.`.
 const INDEXES: &[(&str, &str)] = &[
     ("current_routes_pkey", "current_routes USING btree (router_id, table_name, afi, prefix, path_id)"),
     ("idx_current_routes_comm_ext_gin", "current_routes USING gin (communities_ext)"),
@@ -192,7 +192,7 @@ fn indexes_of_both_adj_ribs_are_those_of_the_contract() {
 }
 
 #[test]
-fn every_kind_of_session_event_is_in_the_comment_of_its_column() {
+fn the_column_comment_has_every_session_event_kind() {
     let source = include_str!("../../src/store/record.rs");
     let (_, names) = source.split_once("impl SessionEventKind").unwrap();
     let (names, _) = names.split_once("\n}\n").unwrap();
@@ -220,7 +220,7 @@ fn migrations() -> Vec<String> {
 }
 
 #[test]
-fn a_second_migrate_does_nothing_and_an_edited_one_is_refused() {
+fn a_second_migrate_does_nothing_an_edited_one_fails() {
     let db = TestDb::create();
     let mut client = db.client();
     assert_eq!(migrate(&mut client).unwrap(), migrations());
@@ -229,7 +229,7 @@ fn a_second_migrate_does_nothing_and_an_edited_one_is_refused() {
     let error = migrate(&mut client).unwrap_err();
     assert!(matches!(&error, Error::EditedMigration { name } if name == "0001_init"), "{error}");
     assert!(error.is_configuration());
-    // The lock is free again, and what was there is still there.
+    // The lock is free again, and the earlier contents are unchanged.
     assert_eq!(db.rows("SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database() WHERE locktype = 'advisory'"), ["0"]);
     client.batch_execute("UPDATE schema_migrations SET name = '9999_newer' WHERE name = '0001_init'").unwrap();
     let error = migrate(&mut client).unwrap_err();
@@ -248,13 +248,13 @@ fn collectors_that_start_together_migrate_once() {
 
 #[test]
 fn the_role_of_the_tests_is_not_superuser() {
-    // Every other test here proves with it that none of this needs one.
+    // Every other test here proves with the role that none of this needs a superuser.
     let db = TestDb::create();
     assert_eq!(db.rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"), ["f"]);
 }
 
 #[test]
-fn wrong_credentials_and_no_such_database_are_configuration() {
+fn bad_credentials_or_no_database_is_configuration() {
     let db = TestDb::create();
     let url = db.url().replace("dbname=rib_test", "dbname=no_such");
     let error = rib_ingester::store::connect(&url, "test").err().expect("there is no such database");
@@ -265,7 +265,7 @@ fn wrong_credentials_and_no_such_database_are_configuration() {
 }
 
 #[test]
-fn connections_say_who_they_are_and_wait_for_nothing_without_end() {
+fn connections_have_names_and_bounded_waits() {
     let db = TestDb::create();
     let mut client = rib_ingester::store::connect(&db.url(), "state-0").unwrap();
     let mut show = |name: &str| client.query_one(&format!("SHOW {name}"), &[]).unwrap().get::<_, String>(0);

@@ -1,7 +1,8 @@
-//! `docs/schema.md`, the reference for readers of the database, is what the database says of itself: its tables, columns,
-//! keys, indexes and functions with their comments.
+//! `docs/schema.md`, the reference for readers of the database, is generated from the database itself: its tables,
+//! columns, keys, indexes and functions with their comments.
 //!
-//! `RIB_INGESTER_TEST_GOLDEN=write cargo test --test store schema_page::` writes that part of the page anew: read the difference.
+//! `RIB_INGESTER_TEST_GOLDEN=write cargo test --test store schema_page::` writes that part of the page anew: review the
+//! difference.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
@@ -16,10 +17,10 @@ use postgres::Client;
 const BEGIN: &str = "<!-- schema: written by tests/store/schema_page.rs from the comments of the database -->\n";
 const END: &str = "<!-- end of schema -->\n";
 
-/// How wide prose may be.
+/// The width of prose, in characters.
 const WIDTH: usize = 120;
 
-/// The order in which readers meet them; what stands in none of these comes last.
+/// The order in which readers meet them; those in none of these are last.
 const TOPICS: &[(&str, &[&str])] = &[
     ("Routers and sessions", &["routers", "router_states", "bmp_sessions", "collectors", "session_events"]),
     ("The present", &["current_routes", "adj_rib_in", "adj_rib_out"]),
@@ -29,7 +30,7 @@ const TOPICS: &[(&str, &[&str])] = &[
     ("Counts", &["route_summary", "adj_rib_in_summary", "adj_rib_out_summary", "peers_overview", "routers_overview"]),
 ];
 
-/// Comments of what readers do not need begin so.
+/// Comments of objects that readers do not need begin with this.
 const INTERNAL: &str = "Internal: ";
 
 struct Relation {
@@ -136,7 +137,7 @@ fn write_functions(client: &mut Client, is_internal: bool, out: &mut String) {
     }
 }
 
-/// The comment as it stands under a heading that says already for whom it is.
+/// The comment as it is under a heading that names its readers already.
 fn sentence(comment: &str) -> String {
     let Some(rest) = comment.strip_prefix(INTERNAL) else { return comment.to_owned() };
     let mut letters = rest.chars();
@@ -163,7 +164,7 @@ fn wrapped(text: &str) -> String {
     out
 }
 
-/// What stands between the two marks.
+/// The text between the two marks.
 fn generated(client: &mut Client) -> String {
     let relations = relations(client);
     let (internal, others): (Vec<_>, Vec<_>) =

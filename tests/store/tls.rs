@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, step by step of `sslmode`, and where the password may and may not stand.
+//! TLS to PostgreSQL, step by step of `sslmode`, and the places where the password may and may not be.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::common::pg::TestDb;
 use crate::common::server::{Folder, Server, give_to_server};
 use rib_ingester::store;
 
-/// A server that takes nothing but TLS, with a certificate for `localhost`, and the files around it.
+/// A server that accepts nothing but TLS, with a certificate for `localhost`, and the files around it.
 struct Secure {
     files: Folder,
     server: Server,
@@ -49,7 +49,7 @@ impl Secure {
         self.files.path().join(name).display().to_string()
     }
 
-    /// The TLS version of a connection with these words, or why there is none.
+    /// The TLS version of a connection with these words, or the reason why there is none.
     fn connect(&self, words: &str) -> Result<String, String> {
         let url = format!("{}?{words}", self.server.url);
         let mut client = store::connect(&url, "test").map_err(|error| error.to_string())?;
@@ -81,7 +81,7 @@ fn every_sslmode_does_what_libpq_says_of_it() {
     store::connect(&format!("{by_name}?{named}"), "test").unwrap();
     let error = store::connect(&format!("{by_name}?{named}").replace("authority.crt", "stranger.crt"), "test");
     assert!(error.is_err());
-    // Nobody whom the system trusts has signed it.
+    // No authority that the system trusts has signed it.
     let error = secure.connect("sslmode=verify-full").unwrap_err();
     assert!(error.contains("UnknownIssuer") || error.contains("no certificates of authorities"), "{error}");
 
@@ -95,7 +95,7 @@ fn every_sslmode_does_what_libpq_says_of_it() {
 }
 
 #[test]
-fn a_server_without_tls_is_met_by_prefer_and_refused_by_require() {
+fn prefer_allows_a_server_without_tls_require_refuses() {
     let db = TestDb::create();
     let url = db.url();
     store::connect(&format!("{url} sslmode=prefer"), "test").unwrap();
@@ -125,13 +125,13 @@ fn a_client_certificate_takes_the_place_of_a_password() {
     assert!(error.contains("certificate"), "{error}");
 }
 
-/// The connection string without its password, and that.
+/// The connection string without its password, and the password.
 fn without_password(url: &str) -> (String, String) {
     let password = url.split_once("://rib:").unwrap().1.split_once('@').unwrap().0;
     (url.replace(&format!(":{password}@"), "@"), password.to_owned())
 }
 
-/// What the collector's HTTP server answers.
+/// The answer of the collector's HTTP server.
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -141,7 +141,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn a_router_ends_in_sql_through_tls_and_the_password_is_nowhere_to_be_seen() {
+fn routes_are_stored_over_tls_and_no_password_leaks() {
     let secure = Secure::start();
     let (url, password) = without_password(&secure.server.url);
     let file = secure.files.path().join("password");
@@ -229,7 +229,7 @@ fn no_output_of_a_command_shows_a_password() {
 }
 
 #[test]
-fn a_start_between_two_passwords_waits_for_the_new_file() {
+fn a_start_between_two_passwords_waits_for_the_file() {
     let server = Server::start("", &[]);
     let (url, password) = without_password(&server.url);
     let folder = Folder::new();

@@ -7,13 +7,13 @@ use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
 
-/// How many routers there are; the collectors take turns.
+/// The number of routers; the collectors alternate.
 const ROUTERS: u8 = 6;
 
 /// Routes of each in its dump.
 const ROUTES: u32 = 1500;
 
-/// How often each router changes some of them.
+/// The number of times that each router changes some of them.
 const ROUNDS: u32 = 20;
 
 fn router_id(number: u8) -> String {
@@ -35,7 +35,7 @@ fn announce(peer: Peer, routes: impl Iterator<Item = u32>, med: u32) -> Vec<u8> 
     prefixes.chunks(50).flat_map(one).collect()
 }
 
-/// A router's life as bytes: the dump, changes in opposite orders in note_anomaly rounds, and one withdraw per round.
+/// A router's life as bytes: the dump, changes in opposite orders in odd rounds, and one withdraw per round.
 fn life(number: u8) -> Vec<u8> {
     let peer = Peer::loc_rib(&router_id(number));
     let mut bytes = [
@@ -56,7 +56,7 @@ fn life(number: u8) -> Vec<u8> {
     bytes
 }
 
-/// What `current_routes` ends with, a line per router: how many routes, the smallest and largest MED, their sum.
+/// The final `current_routes`, a line per router: the number of routes, the smallest and largest MED, their sum.
 fn expected() -> Vec<String> {
     let meds = (ROUNDS..ROUTES).map(|i| i % ROUNDS + 1);
     let sum: u32 = meds.clone().sum();

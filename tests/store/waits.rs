@@ -1,4 +1,4 @@
-//! Waits for the database that nobody answers: each has a bound of ours, signals are heard in all of them, and the log and
+//! Waits for a database that does not answer: each has a bound of ours, signals interrupt all of them, and the log and
 //! `/readyz` name the latest cause.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -13,10 +13,10 @@ use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
 use crate::common::server::{Folder, Server};
 
-/// How long what takes seconds at most may take on a slow machine.
+/// The longest time on a slow machine for what takes seconds at most.
 const SOON: Duration = Duration::from_secs(15);
 
-/// A port that accepts connections and never says anything: a paused pooler, a balancer with nothing behind it.
+/// A port that accepts connections and never answers: a paused pooler, a balancer with no server.
 fn mute() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -54,7 +54,7 @@ fn a_server_that_says_nothing_is_given_up() {
         assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    // Behind it stands one that answers.
+    // The next address is one that answers.
     let db = TestDb::create();
     let (host, real) = db.server();
     if !host.starts_with('/') {
@@ -97,7 +97,7 @@ fn a_migration_that_waits_says_for_whom() {
     stops_soon(ingester);
 }
 
-/// The processes of the server that serve these threads get a signal.
+/// Sends a signal to the server's processes for these threads.
 fn signal_backends(server: &Server, name: &str, pids: &[String]) {
     assert!(!pids.is_empty() && server.is_running());
     assert!(Command::new("kill").args(["-s", name]).args(pids).status().unwrap().success());
@@ -113,7 +113,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `url` says how the server is reached.
+    /// `url` is the way to the server.
     fn start(url: impl Fn(&Server) -> String) -> Scene {
         let server = Server::start("", &[]);
         let state = Folder::new();
@@ -177,7 +177,7 @@ fn frozen_backends_are_noticed_and_keep_nobody() {
         let Scene { server, state, ingester, .. } = scene;
         stops_soon(ingester);
         signal_backends(&server, "CONT", &pids);
-        // What could not be written waited on the disk.
+        // Input that could not be written waited on the disk.
         let again = Ingester::start(&url(&server), &Scene::settings(&state));
         let stored = "SELECT count(*) FROM current_routes WHERE prefix = '10.2.0.0/16'";
         eventually("the route is stored", || (server.super_sql("rib", stored) == "1").then_some(()));
@@ -186,17 +186,17 @@ fn frozen_backends_are_noticed_and_keep_nobody() {
 }
 
 #[test]
-fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
+fn a_statement_on_a_frozen_backend_ends_in_time() {
     for url in WAYS {
         let mut scene = Scene::start(url);
-        // The page has a connection of its own from the first look on.
+        // The page has a connection of its own from the first request on.
         assert_eq!(scene.ingester.get("/").0, 200);
         let threads = ["state", "events", "heartbeat", "expiry", "probe", "page"];
         let frozen = eventually("all threads to be connected", || {
             let pids = threads.map(|thread| scene.backends(thread));
             pids.iter().all(|pids| !pids.is_empty()).then(|| pids.concat())
         });
-        // Maintenance, which is due every second, stands in front of a lock when it is frozen.
+        // Maintenance, which is due every second, waits for a lock when it is frozen.
         let mut holder = postgres::Client::connect(&scene.server.url, postgres::NoTls).unwrap();
         holder.batch_execute("BEGIN; LOCK TABLE route_events IN ACCESS EXCLUSIVE MODE").unwrap();
         let waiting = "SELECT pid FROM pg_stat_activity
@@ -210,7 +210,7 @@ fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
         holder.batch_execute("COMMIT").unwrap();
         scene.announce("10.2.0.0/16");
         scene.stored("10.2.0.0/16");
-        // Each thread has another connection by now, or makes one.
+        // Each thread has another connection by now, or is making one.
         let anew = format!(
             "SELECT count(DISTINCT substring(application_name FROM '/([a-z]+)')) FROM pg_stat_activity
              WHERE application_name ~ '^rib-ingester/({})' AND pid NOT IN ({})",
@@ -229,14 +229,15 @@ fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
             (counts.0 > 0 && counts.0 == counts.1 && status == 200).then_some(())
         });
         assert_eq!(scene.ingester.count_logged("no answer for 7 s (maintenance)"), 1);
-        // Two seconds of the server's and five of ours, and some for a slow machine; a minute is what it would be without.
+        // Two seconds of the server's and five of ours, and some for a slow machine; without the bound it would be a
+        // minute.
         for line in scene.ingester.log() {
             let silence =
                 line.split_once("no answer for ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
             assert!(silence.is_none_or(|seconds| (7..30).contains(&seconds)), "{line}");
         }
         signal_backends(&scene.server, "CONT", &frozen);
-        // What the old ones had been told before they were given up makes nothing twice.
+        // The statements that the old ones had received before they were given up store nothing twice.
         let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid IN ({})", frozen.join(", "));
         eventually("the old ones to end", || (scene.ask(&left) == "0").then_some(()));
         scene.announce("10.3.0.0/16");
@@ -248,10 +249,10 @@ fn a_statement_on_a_frozen_backend_ends_behind_the_servers_own_time() {
 }
 
 #[test]
-fn a_commit_that_freezes_is_asked_about_and_stored_once() {
+fn a_commit_that_freezes_is_checked_and_stored_once() {
     let mut scene = Scene::start(|server| format!("{}?options=-c%20statement_timeout=4s", server.url));
     for (number, thread) in ["events", "state"].into_iter().enumerate() {
-        // From here on a commit waits for a standby that is not there.
+        // From here on a commit waits for a standby that does not exist.
         scene.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
         scene.ask("SELECT pg_reload_conf()");
         let prefix = format!("10.{}.0.0/16", number + 2);
@@ -263,7 +264,7 @@ fn a_commit_that_freezes_is_asked_about_and_stored_once() {
             ))
         };
         let pid = eventually("a commit that waits", || {
-            // History comes first; let it through.
+            // History is first; the test lets it through.
             if thread == "state" {
                 let events = committing("events");
                 if !events.is_empty() {
@@ -275,7 +276,7 @@ fn a_commit_that_freezes_is_asked_about_and_stored_once() {
         signal_backends(&scene.server, "STOP", std::slice::from_ref(&pid));
         scene.ask("ALTER SYSTEM RESET synchronous_standby_names");
         scene.ask("SELECT pg_reload_conf()");
-        // The next attempt finds that the server is still at it.
+        // The next attempt finds that the server is still busy with it.
         let told = ["no answer for 9 s", "is still running on a connection that is gone"];
         eventually("its answer to be given up", || {
             let log = scene.ingester.log();
@@ -307,7 +308,7 @@ fn commands_bound_their_waits_on_a_unix_socket_too() {
     drop(listener);
     let said = String::from_utf8(run("status", &url).stderr).unwrap();
     assert!(said.contains(".s.PGSQL.5432: Connection refused"), "{said}");
-    // With a server behind the next name.
+    // With a server at the next name.
     let server = Server::start("", &[]);
     let (real, port) = (server.folder().join("socket"), server.port());
     let both = format!("host={},{} port=5432,{port} user=rib dbname=rib", folder.path().display(), real.display());

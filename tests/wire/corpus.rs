@@ -1,7 +1,7 @@
-//! Every stream and vector of the optional corpus through `decode`, compared field by field with what is expected.
+//! Every stream and vector of the optional corpus through `decode`, compared field by field with the expectation.
 //!
-//! The corpus is not part of the project: without it the test says so and passes. What the comparison itself can
-//! catch is tested below on made-up lines, so that it cannot pass by comparing nothing.
+//! The corpus is not part of the project: without it the test prints a note and passes. The comparison itself is tested
+//! below on made-up lines, so that it cannot pass by comparing nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -48,7 +48,7 @@ fn files(corpus: &Path, ending: &str) -> Vec<(String, PathBuf)> {
     all
 }
 
-/// What was compared.
+/// The numbers of compared items.
 #[derive(Debug, Default)]
 struct Tally {
     messages: usize,
@@ -177,7 +177,7 @@ fn differences(got: &Value, expected: &Value) -> Comparison {
 }
 
 impl Comparison {
-    /// That the message begins, ends and is named where it should be; that a broken stream is told.
+    /// The message begins, ends and is named as expected; a broken stream is reported.
     fn framing(got: &Value, expected: &Value) -> Comparison {
         let mut all = Comparison::default();
         all.field("index", got.get("index"), expected.get("i"));
@@ -317,7 +317,7 @@ impl Comparison {
             let (asn, address) = expected.get(key)?.as_str()?.split_once(' ')?;
             Some(json!({ "asn": asn.parse::<u32>().ok()?, "address": address }))
         };
-        // AS4_AGGREGATOR counts if AGGREGATOR says AS_TRANS (RFC 6793 section 4.2.3).
+        // AS4_AGGREGATOR counts if AGGREGATOR has AS_TRANS (RFC 6793 section 4.2.3).
         let plain = aggregator("aggregator");
         let want = match (&plain, aggregator("as4_aggregator")) {
             (Some(plain), Some(as4)) if plain["asn"] == json!(23456) => Some(as4),

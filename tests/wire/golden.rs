@@ -1,7 +1,7 @@
 //! Octets to lines: a made-up stream with every kind of message against the reviewed output, and recordings of real
 //! routers cut and damaged.
 //!
-//! `RIB_INGESTER_TEST_GOLDEN=write cargo test --test wire golden::` writes the output anew: read the difference.
+//! `RIB_INGESTER_TEST_GOLDEN=write cargo test --test wire golden::` writes the output anew: review the difference.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
@@ -16,7 +16,7 @@ fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// What `decode` prints, and whether the stream was whole.
+/// The output of `decode`, and whether the stream was whole.
 fn decoded(bytes: &[u8]) -> (String, bool) {
     let mut out = Vec::new();
     let whole = decode::run(bytes, &mut out, MESSAGE_MAX).unwrap();
@@ -64,7 +64,7 @@ fn recordings_of_real_routers_decode_without_an_error() {
     }
 }
 
-/// Numbers that look random and are the same in each run.
+/// Numbers that appear random and are the same in each run.
 struct Xorshift(u64);
 
 impl Xorshift {

@@ -1,5 +1,5 @@
-//! Properties of the decoder: what is encoded comes back, nothing that is cut or flipped makes it panic, and no message
-//! takes more memory than a named multiple of its length.
+//! Properties of the decoder: everything encoded is decoded to the same, no cut or flipped input makes it panic, and no
+//! message takes more memory than a named multiple of its length.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, D
 use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 
-/// The longest message that `decode` takes here.
+/// The longest message that `decode` accepts here.
 const MESSAGE_MAX: usize = 1 << 20;
 
 /// Routes of one family as one UPDATE can carry them.
@@ -59,7 +59,7 @@ fn any_origin() -> impl Strategy<Value = Origin> {
 
 /// Other attributes, each code once and ascending, as the decoder gives them; an ATTR_SET among them.
 fn any_other(width: AsWidth) -> impl Strategy<Value = Vec<OtherAttribute<'static>>> {
-    // AS numbers in it have four octets, whatever the session's have (RFC 6368 section 5).
+    // AS numbers in it have four octets, whatever the session's size is (RFC 6368 section 5).
     let set =
         (any::<u32>(), any_attributes(AsWidth::Four, any_flat(AsWidth::Four).boxed())).prop_map(|(asn, attributes)| {
             OtherAttribute::AttrSet(Box::new(AttrSet { origin_as: Asn(asn), next_hop: None, attributes }))
@@ -144,14 +144,16 @@ fn any_case() -> impl Strategy<Value = Case> {
         })
 }
 
-/// A field that names a route twice is not clean, and may be read with or without path identifiers, unlike announced.
+/// A field that names a route twice is not clean, and may be read with or without path identifiers, whatever was
+/// announced.
 fn each_once(mut all: Vec<Nlri>) -> Vec<Nlri> {
     let mut seen = HashSet::new();
     all.retain(|nlri| seen.insert(*nlri));
     all
 }
 
-/// A route whose octets are likely to fit both readings: octets that are prefix lengths, ends of zero, small identifiers.
+/// A route whose octets are likely to fit both readings: octets that are prefix lengths, ends of zero, small
+/// identifiers.
 fn tricky(afi: Afi, (length, octet, id): (u8, u8, u32), is_sent: bool) -> Nlri {
     let length = [0, 8, 24, 25, 32, 17][usize::from(length)];
     let octet = [0, 24, 8, 32][usize::from(octet)];
@@ -440,7 +442,7 @@ proptest! {
 }
 
 #[test]
-fn every_kind_of_message_survives_each_cut_and_each_changed_octet() {
+fn every_message_survives_each_cut_and_changed_octet() {
     let whole = every_kind();
     let all = lines(&whole);
     assert_eq!(all.len(), 9, "{all:?}");
@@ -458,7 +460,7 @@ fn every_kind_of_message_survives_each_cut_and_each_changed_octet() {
 }
 
 #[test]
-fn each_message_cut_inside_its_frame_is_an_error_with_a_place() {
+fn each_message_cut_inside_fails_with_its_offset() {
     let whole = every_kind();
     let mut rest = &whole[..];
     while let Some(frame) = bmp::next_frame(rest, MESSAGE_MAX).unwrap() {
@@ -506,8 +508,8 @@ fn prefixes_stay_where_they_stand_in_the_message() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Fields of a router that writes path identifiers or not, whatever it announced: in each of them the truth is clean, so
-    /// nothing but a field that both readings fit can be read otherwise, and once one was clear none is.
+    /// Fields of a router that writes path identifiers or not, whatever it announced: in each of them the true reading
+    /// is clean, so only a field that fits both readings can be misread, and after an unambiguous one none is.
     #[test]
     fn what_is_clear_decides_what_is_not(
         afi in prop_oneof![Just(Afi::Ipv4), Just(Afi::Ipv6)],

@@ -12,10 +12,10 @@ use rib_ingester::wire::bmp::{self, Frame, Message};
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
-/// How many messages of one recording are changed octet by octet, so that the tests take seconds.
+/// The number of messages of one recording that are changed octet by octet, so that the tests take seconds.
 const MESSAGES_MAX: usize = 8;
 
-/// How many octets of Initiation and Peer Ups come before a changed message.
+/// The number of octets of Initiation and Peer Ups before a changed message.
 const HEAD_OCTETS: usize = 512;
 
 fn recordings() -> Vec<Vec<u8>> {
@@ -39,7 +39,7 @@ fn frames(stream: &[u8]) -> Vec<Frame<'_>> {
     all
 }
 
-/// A shorter recording: what the session must know, and messages of different types and lengths.
+/// A shorter recording: the messages that the session needs, and messages of different types and lengths.
 fn digest(recording: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut head = Vec::new();
     let mut kinds = HashSet::new();
@@ -114,7 +114,7 @@ fn every_changed_octet_costs_no_more_than_the_session() {
 }
 
 #[test]
-fn every_changed_octet_of_a_message_keeps_its_parts_inside() {
+fn every_changed_octet_keeps_the_parts_inside() {
     for recording in recordings() {
         let (_, messages) = digest(&recording);
         for mut message in messages {
@@ -132,7 +132,8 @@ fn every_changed_octet_of_a_message_keeps_its_parts_inside() {
     }
 }
 
-/// How far apart a small capture is cut and changed, octets: no divisor of a header's length, so all fields get their turn.
+/// The distance of cuts and changes in a small capture, in octets: no divisor of a header's length, so all fields get
+/// their turn.
 const CAPTURE_STEP: usize = 7;
 
 /// A small capture of each kind; the stream in it comes from a recording.
@@ -151,10 +152,10 @@ fn captures_cut_or_changed_pass_the_check() {
     }
 }
 
-/// Found by fuzzing: what waits until the router has a name is applied in one go, a table's beginning, events and end, and the
-/// check forgot the table before it had heard of the events.
+/// Found by fuzzing: the messages that wait until the router has a name are applied together, a table's beginning,
+/// events and end, and the check forgot the table before it had received the events.
 #[test]
-fn a_table_begins_and_goes_before_its_router_has_a_name() {
+fn a_table_begins_and_ends_before_its_router_is_named() {
     let peer = made::Peer::global_instance("192.0.2.10", 65_010);
     let end_of_rib = made::route_monitoring(peer, &made::end_of_rib_ipv4());
     checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(peer, 4)].concat());

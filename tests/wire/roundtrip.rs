@@ -1,4 +1,4 @@
-//! What is encoded comes back: labeled and VPN routes, OPENs in both forms of parameters.
+//! Everything encoded is decoded to the same: labeled and VPN routes, OPENs in both forms of parameters.
 //!
 //! The encoders here come straight from the RFCs and share nothing with the decoder.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -100,7 +100,7 @@ fn capability_octets(capability: &Capability) -> Vec<u8> {
     [&[code, u8::try_from(value.len()).unwrap()][..], &value].concat()
 }
 
-/// An OPEN whose capabilities stand in one optional parameter each. `None` where the short form cannot hold them.
+/// An OPEN whose capabilities are in one optional parameter each. `None` where the short form cannot hold them.
 fn open_octets(open: &Open, long: bool) -> Option<Vec<u8>> {
     let mut parameters = Vec::new();
     for capability in &open.capabilities {
@@ -160,7 +160,7 @@ proptest! {
         let add_path = if add_path { AddPath::WithPathIds } else { AddPath::Plain };
         let expected = Expected { labels: LabelReading::Stack, ..Expected::from(add_path) };
         let decoded = nlri::decode(Reader::new(&bytes, 0), family, expected).unwrap();
-        // The same destination twice is as good as impossible here, so nothing makes this reading less clean than the other.
+        // The same destination twice is practically impossible here, so this reading is as clean as the other.
         let DecodedNlri { nlri, add_path: used, .. } = decoded;
         prop_assert_eq!((nlri, used), (NlriSet::Labeled(all), add_path));
     }
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn opens_come_back_in_both_forms(open in any_open(), tail in option::of(Just([1u8, 2, 3]))) {
         for bytes in [open_octets(&open, false), open_octets(&open, true)].into_iter().flatten() {
-            // What follows an OPEN is not its own: in a Peer Up another OPEN does.
+            // The octets after an OPEN are not its own: in a Peer Up another OPEN follows.
             let whole = [&bytes[..], tail.as_ref().map_or(&[][..], |tail| &tail[..])].concat();
             let mut reader = Reader::new(&whole, 0);
             prop_assert_eq!(&Open::decode(&mut reader).unwrap(), &open);
@@ -178,15 +178,15 @@ proptest! {
     }
 }
 
-/// RFC 8654 section 4: no UPDATE is longer than 4,096 octets without the capability, and none than 65,535 with it. What the
-/// router passed on is read either way, as a length is a length.
+/// RFC 8654 section 4: no UPDATE is longer than 4,096 octets without the capability, and none than 65,535 with it. The
+/// decoder reads what the router passed on either way, by the length field.
 #[test]
-fn long_messages_are_read_with_and_without_the_capability() {
+fn long_messages_are_read_with_or_without_capability() {
     let peer = made::Peer::loc_rib("10.0.0.1");
     for further in [vec![6, 0], vec![]] {
         let open = made::Open { further, ..made::Open::of(64_500, "10.0.0.1") };
         for length in [4_096, 4_097, 4_098, 65_535] {
-            // /8s of two octets each and, where the length is note_anomaly, one /0 of one.
+            // /8s of two octets each and, where the length is odd, one /0 of one.
             let octets = length - 23;
             let nlri = [[8, 10].repeat(octets / 2), vec![0; octets % 2]].concat();
             let update = made::update(&nlri, &[], &[]);

@@ -1,5 +1,5 @@
-//! Text of a router at its longest, and at lengths between, through the collector to rows: it is bounded, costs nobody else
-//! anything, and two long names stay two.
+//! Text of a router at its longest, and at lengths between, through the collector to rows: it is bounded, affects no
+//! other router, and two long names stay distinct.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -7,11 +7,11 @@ use crate::common::dice::Dice;
 use crate::common::ingester::{Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
-/// Octets: around the bounds of keys and notes, what a B-tree and a NOTIFY take, and as many as a TLV has.
+/// Octets: around the bounds of keys and notes, the limits of a B-tree and a NOTIFY, and as many as a TLV has.
 const LENGTHS: [usize; 8] = [255, 256, 512, 1_024, 2_704, 7_999, 16_000, 65_000];
 
-/// Texts of this many octets: that compress well, that do not, of one and of four octets a character, without an end that
-/// is a character's, and such as are longer once escaped.
+/// Texts of this many octets: those that compress well, those that do not, of one and of four octets a character, with
+/// an end that splits a character, and those that are longer once escaped.
 fn texts(length: usize, dice: &mut Dice) -> Vec<Vec<u8>> {
     const WORDS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut roll = |sides: usize| dice.roll(u32::try_from(sides).unwrap());
@@ -42,7 +42,7 @@ fn count(db: &TestDb, of: &str) -> usize {
 }
 
 #[test]
-fn each_text_of_a_router_is_bounded_where_it_is_stored() {
+fn each_text_of_a_router_is_bounded_when_stored() {
     let db = TestDb::migrated();
     let settings = [("ROUTER_ID_FROM", "sysname"), ("STORED_RIBS", "loc-rib,adj-rib-in-pre"), ("STATE_WRITERS", "1")];
     let ingester = Ingester::start(&db.url(), &settings);

@@ -14,7 +14,8 @@ use crate::wire::bmp::{
     termination_reason,
 };
 
-/// Everything of a message's line but `index` and `offset`. `offset` is where the message begins in the stream.
+/// Returns all fields of a message's line except `index` and `offset`. `offset` is where the message begins in the
+/// stream.
 pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut Heard) -> Object {
     let mut line = Object::new();
     line.insert("length".into(), json!(frame.bytes.len()));
@@ -37,7 +38,7 @@ pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut Heard) -> Object {
     line
 }
 
-/// An error whose offset counts from the start of a message at `offset` in the stream.
+/// Returns an error with its offset in the stream, for a message that begins at `offset`.
 pub fn error_value(error: &Error, offset: u64) -> Value {
     let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
     json!({ "offset": at, "field": error.field, "message": error.message })
@@ -165,7 +166,8 @@ fn termination(tlv: &Information<'_>) -> Value {
     }
 }
 
-/// RFC 7854 section 4.4 and the IANA registry of BMP Initiation Information TLVs.
+/// Returns the name of an Initiation TLV: RFC 7854 section 4.4 and the IANA registry of BMP Initiation Information
+/// TLVs.
 fn initiation_name(type_code: u16) -> Option<&'static str> {
     match type_code {
         Information::STRING => Some("string"),
@@ -177,7 +179,7 @@ fn initiation_name(type_code: u16) -> Option<&'static str> {
     }
 }
 
-/// RFC 9736: the TLVs of Peer Up and Peer Down.
+/// Returns the name of a Peer Up or Peer Down TLV (RFC 9736).
 fn peer_name(type_code: u16) -> Option<&'static str> {
     match type_code {
         Information::STRING => Some("string"),

@@ -1,4 +1,5 @@
-//! A Route Monitoring message as JSON: the routes as they would be stored, and what had to be done to read them.
+//! A Route Monitoring message as JSON: the routes as they would be stored, and the corrections that were needed to read
+//! them.
 
 use std::fmt::Display;
 
@@ -34,7 +35,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, hea
     if !monitoring.tlvs.is_empty() {
         line.insert("tlvs".into(), monitoring.tlvs.iter().map(tlv).collect());
     }
-    add_lies(line, decoded.deviations);
+    add_deviations(line, decoded.deviations);
     let announced = monitoring.context(negotiated).add_path;
     evidence.learn(of, negotiated.add_path, announced, decoded.add_path_shown);
     let is_open = |family: &AfiSafi| context.add_path_seen.reading(*family).is_none();
@@ -64,7 +65,8 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, hea
     }
 }
 
-/// The family that the table's name is asked for: of what is announced, else withdrawn.
+/// Returns the family for which the table's name is looked up: that of the announced routes, else of the withdrawn
+/// ones.
 fn family_of(update: &Update<'_, '_>) -> AfiSafi {
     match update {
         Update::EndOfRib(family) => *family,
@@ -77,7 +79,7 @@ fn family_of(update: &Update<'_, '_>) -> AfiSafi {
     }
 }
 
-/// A TLV of a version 4 message; a group is an index of its own kind.
+/// Returns a TLV of a version 4 message; an index with the group bit is written as `group`.
 fn tlv(tlv: &Tlv<'_>) -> Value {
     let mut object = Object::new();
     object.insert("type".into(), json!(tlv.type_code));
@@ -104,8 +106,8 @@ fn tlv(tlv: &Tlv<'_>) -> Value {
     Value::Object(object)
 }
 
-/// Where the message was not as the router had announced.
-fn add_lies(line: &mut Object, deviations: Deviations) {
+/// Adds the deviations of the message from what the router had announced.
+fn add_deviations(line: &mut Object, deviations: Deviations) {
     let Deviations { add_path_missing, add_path_unannounced, as_width_other, labels_unannounced, trailing_bytes } =
         deviations;
     let all = [
@@ -199,7 +201,7 @@ fn add_prefix(route: &mut Object, nlri: &Nlri) {
     }
 }
 
-/// The columns of the schema reference, under their names there; those that would be NULL are absent.
+/// Returns the columns of the schema reference, under their names there; those that would be NULL are absent.
 fn attributes(attributes: &PathAttributes<'_>) -> Object {
     let mut object = Object::new();
     let mut add = |name: &str, value: Option<Value>| {

@@ -1,4 +1,4 @@
-//! What `doctor` says of the database, from what it was told about it.
+//! The checks of `doctor` on the facts that were read from the database.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -15,23 +15,24 @@ use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
 /// The oldest version of PostgreSQL that is tested.
 const VERSION_MIN: i32 = 150_000;
 
-/// Clocks may differ by so much before `received_at` is worth a warning, microseconds.
+/// The clock difference from which `received_at` is inaccurate enough for a warning, in microseconds.
 const CLOCK_WARNING_MICROS: u64 = 1_000_000;
 
-/// And by so much before something is badly wrong, microseconds.
+/// The clock difference from which something is badly wrong, in microseconds.
 const CLOCK_FAULT_MICROS: u64 = 60_000_000;
 
-/// Connections beside those of the writers: maintenance, `status`, a start, the HTTP page, the lock of `COLLECTOR_ID`.
+/// Connections besides those of the writers and loaders: maintenance, expiry, the heartbeat, the lock of `COLLECTOR_ID`, the
+/// health probe, the status page, and a command such as `status`.
 const CONNECTIONS_BESIDE_WRITERS: i64 = 7;
 
-/// What PostgreSQL has without being told otherwise is too little for tables of this size, bytes.
+/// The database size above which PostgreSQL's default settings are too small, in bytes.
 const LARGE_DATABASE: i64 = 2 << 30;
 
-/// Below these a load of a full table spends its time in checkpoints.
+/// Below these values, a load of a full table spends its time in checkpoints.
 const SHARED_BUFFERS_MIN: i64 = 512 << 20;
 const MAX_WAL_MIN: i64 = 4 << 30;
 
-/// Looks at all of it.
+/// Runs all checks of the database.
 pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     let mut checks = vec![
         server(facts),
@@ -54,7 +55,7 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// Who is connected, by `router_states`.
+/// Checks which routers are connected, by `router_states`.
 fn routers(facts: &Facts) -> Check {
     const NAME: &str = "routers";
     let count = |wanted: fn(RouterState) -> bool| -> i64 {
@@ -76,13 +77,13 @@ fn routers(facts: &Facts) -> Check {
     )
 }
 
-/// Routers whose collector is not alive: one line for each such collector.
+/// Reports routers whose collector is not alive: one line for each such collector.
 fn collectors(facts: &Facts) -> Vec<Check> {
     let check = |one: &Orphans| Check::warning("collectors", one.describe(), orphans::remedy(&one.collector));
     facts.orphans.iter().map(check).collect()
 }
 
-/// Routers that send path identifiers otherwise than announced: one line each, for the first ones.
+/// Reports routers whose path identifiers do not match what they announced: one line each, for the first ones.
 fn add_path(facts: &Facts) -> Vec<Check> {
     const NAME: &str = "add-path";
     const ROUTERS_MAX: usize = 5;
@@ -167,7 +168,7 @@ fn role(facts: &Facts) -> Check {
     Check::fine(NAME, format!("{role} may write, and is no superuser"))
 }
 
-/// What `search_path` names is not there, or not for this role.
+/// Reports that the schema in `search_path` does not exist or is not accessible to this role.
 fn without_schema(facts: &Facts) -> Check {
     const NAME: &str = "role";
     let (role, path) = (&facts.role, &facts.search_path);
@@ -249,12 +250,12 @@ fn partitions(facts: &Facts) -> Check {
     )
 }
 
-/// What somebody made of the partitions.
+/// Reports manual changes to the partitions.
 fn partition_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
     facts.troubles.iter().map(|(found, remedy)| Check::warning("partitions", found, remedy))
 }
 
-/// What keeps writers from history, for which state waits.
+/// Reports the reasons why writers cannot write history, on which state waits.
 fn history_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
     const NAME: &str = "history";
     let lacks = facts.history_lacks.iter().map(|lacks| {
@@ -290,7 +291,7 @@ fn retention(settings: &Settings, facts: &Facts) -> Check {
 
 fn connections(settings: &Settings, facts: &Facts) -> Check {
     const NAME: &str = "connections";
-    // Beside each state writer there is a connection that reads what is stored.
+    // Each state writer has a second connection that reads what is stored.
     let writers = 2 * settings.state_writers + if settings.history { settings.history_writers } else { 0 };
     let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
     let free = i64::from(facts.connections_max) - facts.connections;
@@ -367,7 +368,7 @@ fn clock(facts: &Facts) -> Check {
     }
 }
 
-/// What the retention will take once it is full, from the days that are over.
+/// Estimates the disk usage when the retention is full, from the completed days.
 fn disk(settings: &Settings, facts: &Facts) -> Check {
     const NAME: &str = "disk";
     let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
@@ -542,9 +543,9 @@ mod tests {
     }
 
     #[test]
-    fn the_forecast_is_the_average_of_the_days_that_are_over() {
+    fn the_forecast_is_the_average_of_completed_days() {
         let found = disk(&settings(), &healthy()).found;
-        // 10 GiB with 3.5 of history in it; two days of 1.5 on average, thirty-one of which are kept.
+        // 10 GiB, of which 3.5 are history; two days of 1.5 on average, thirty-one of which are kept.
         assert!(found.starts_with("10.0 GiB; 1.5 GiB a day, so about 52.9 GiB with 30 days kept"), "{found}");
         let mut young = healthy();
         young.days.retain(|day| day.day >= TODAY);

@@ -1,4 +1,4 @@
-//! What `doctor` looks at on this machine: the BMP port, the allow-list, file limits, the state folder.
+//! The checks of `doctor` on this machine: the BMP port, the allow-list, file limits, the state folder.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,13 +12,13 @@ use crate::config::Settings;
 use crate::config::allow::AllowList;
 use crate::config::env_file::OF_UNIT;
 
-/// Files that the collector has open beside one for each session: writers, logs, the listener and some more.
+/// Files that the collector has open besides one for each session: writers, logs, the listener and some more.
 const FILES_BESIDE_SESSIONS: u64 = 128;
 
-/// Less free space than this for rejected input and the spool is worth a word, bytes.
+/// The free space for rejected input and the spool below which a warning is given, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
-/// Looks at all of it. `is_running`: a collector writes into this database right now.
+/// Runs all checks of the machine. `is_running`: a collector currently writes into this database.
 pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
     vec![
         environment(settings),
@@ -29,7 +29,7 @@ pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
     ]
 }
 
-/// Where the settings are from decides for whom everything below holds.
+/// Reports the origin of the settings, on which all other results depend.
 fn environment(settings: &Settings) -> Check {
     const NAME: &str = "environment";
     match &settings.env_file {
@@ -92,7 +92,7 @@ fn files(settings: &Settings) -> Check {
 
 fn state_folder(path: &Path) -> Check {
     const NAME: &str = "state folder";
-    // The folder is made at the start, so until then its parents are what counts.
+    // The folder is created at the start; until then its closest existing parent counts.
     let Some(there) =
         path.ancestors().find(|folder| folder.is_dir()).map(|folder| match folder.as_os_str().is_empty() {
             true => Path::new("."),

@@ -11,7 +11,7 @@ use crate::store::status::{
     AdjRibStatus, RefusedSource, RouterDetail, RouterStatus, SessionStatus, Status, TableStatus,
 };
 
-/// Everything.
+/// Returns the whole status.
 pub(super) fn all(status: &Status) -> Value {
     json!({
         "now": status.now.to_string(),
@@ -24,7 +24,7 @@ pub(super) fn all(status: &Status) -> Value {
     })
 }
 
-/// Some routers.
+/// Returns the selected routers.
 pub(super) fn some(now: Timestamp, routers: &[RouterStatus], shown: &[RouterStatus]) -> Value {
     json!({
         "now": now.to_string(),
@@ -33,7 +33,7 @@ pub(super) fn some(now: Timestamp, routers: &[RouterStatus], shown: &[RouterStat
     })
 }
 
-/// Some routers in full.
+/// Returns the selected routers in full.
 pub(super) fn details(now: Timestamp, details: &[RouterDetail]) -> Value {
     let one = |detail: &RouterDetail| {
         let mut one = router_json(&detail.router);
@@ -45,7 +45,7 @@ pub(super) fn details(now: Timestamp, details: &[RouterDetail]) -> Value {
     json!({ "now": now.to_string(), "routers": details.iter().map(one).collect::<Vec<_>>() })
 }
 
-/// How many routers are in each state.
+/// Returns the number of routers in each state.
 fn summary(routers: &[RouterStatus]) -> Value {
     let count = |state: RouterState| routers.iter().filter(|router| router.standing.state == state).count();
     let states: serde_json::Map<String, Value> =

@@ -7,7 +7,7 @@ use crate::model::text::printable;
 use crate::store::pages::PeerRow;
 use crate::store::status::{RouterDetail, RouterStatus, SessionStatus};
 
-/// Several routers may have one name: one below the other.
+/// Formats routers one below the other: several may have the same name.
 pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize>) -> String {
     let one = |detail: &RouterDetail| {
         let tables = tables(now, std::slice::from_ref(&detail.router));
@@ -23,7 +23,8 @@ pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize
     details.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// `10.0.0.1 (edge1): stale since 2026-11-21 07:45:12 UTC (3 min ago), its routes go at 2026-11-21 08:00:12 UTC`.
+/// Formats `10.0.0.1 (edge1): stale since 2026-11-21 07:45:12 UTC (3 min ago), its routes go at 2026-11-21 08:00:12
+/// UTC`.
 fn title(now: Timestamp, router: &RouterStatus) -> String {
     let standing = &router.standing;
     let name = router.hostname.as_ref().map_or(String::new(), |name| format!(" ({})", printable(name)));

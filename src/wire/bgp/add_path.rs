@@ -1,18 +1,18 @@
-//! Path identifiers in NLRI (RFC 7911): whether there are any, and of which families.
+//! Path identifiers in NLRI (RFC 7911): whether they are used, and in which families.
 
 use crate::model::AfiSafi;
 
-/// Whether NLRI carry path identifiers (RFC 7911 section 3).
+/// The use of path identifiers in NLRI (RFC 7911 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddPath {
-    /// They do not.
+    /// NLRI carry none.
     Plain,
-    /// They do.
+    /// NLRI carry a path identifier of four octets each.
     WithPathIds,
 }
 
 impl AddPath {
-    /// The other reading.
+    /// Returns the other reading.
     pub fn other(self) -> AddPath {
         match self {
             AddPath::Plain => AddPath::WithPathIds,
@@ -21,12 +21,12 @@ impl AddPath {
     }
 }
 
-/// The families whose NLRI carry path identifiers, of those whose NLRI are decoded; others are kept as octets, and
-/// what is said of them is not remembered.
+/// The families whose NLRI carry path identifiers, of those whose NLRI are decoded; others are kept as octets, and not
+/// recorded here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddPathFamilies(u8);
 
-/// Each family's place in the set.
+/// The families that the set can hold, each at the index of its bit.
 const FAMILIES: [AfiSafi; 8] = [
     AfiSafi { afi: 1, safi: 1 },
     AfiSafi { afi: 2, safi: 1 },
@@ -39,19 +39,19 @@ const FAMILIES: [AfiSafi; 8] = [
 ];
 
 impl AddPathFamilies {
-    /// Whether the family is one of them.
+    /// Returns whether the family is in the set.
     pub fn contains(self, family: AfiSafi) -> bool {
         self.0 & AddPathFamilies::bit(family) != 0
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// How this family's NLRI are to be read.
+    /// Returns the reading for this family's NLRI.
     pub fn reading(self, family: AfiSafi) -> AddPath {
-        // Most peers have none, so most UPDATEs need not look for theirs.
+        // Most peers have none, so most UPDATEs need no lookup of their family.
         if !self.is_empty() && self.contains(family) { AddPath::WithPathIds } else { AddPath::Plain }
     }
 
@@ -60,27 +60,28 @@ impl AddPathFamilies {
         self.0 |= AddPathFamilies::bit(family);
     }
 
-    /// Whether all of `others` are among them.
+    /// Returns whether all of `others` are in the set.
     pub fn includes(self, others: AddPathFamilies) -> bool {
         others.0 & !self.0 == 0
     }
 
-    /// Those that are in one of the two sets alone.
+    /// Returns the families that are in exactly one of the two sets.
     pub fn difference(self, other: AddPathFamilies) -> AddPathFamilies {
         AddPathFamilies(self.0 ^ other.0)
     }
 
-    /// All but `others`.
+    /// Returns the families that are not in `others`.
     pub fn without(self, others: AddPathFamilies) -> AddPathFamilies {
         AddPathFamilies(self.0 & !others.0)
     }
 
-    /// The families, in a fixed order.
+    /// Iterates over the families, in a fixed order.
     pub fn iter(self) -> impl Iterator<Item = AfiSafi> {
         FAMILIES.into_iter().filter(move |family| self.contains(*family))
     }
 
-    /// A match and no search: every field of NLRI asks.
+    /// Returns the family's bit, 0 if its NLRI are not decoded. A match, not a search: it is called for every field of
+    /// NLRI.
     fn bit(family: AfiSafi) -> u8 {
         match (family.afi, family.safi) {
             (1, 1) => 1,
@@ -96,7 +97,7 @@ impl AddPathFamilies {
     }
 }
 
-/// A reading for some families: what messages have shown of path identifiers, the newest of each family.
+/// The reading that messages have shown for each family, if any; the newest message of a family counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddPathSeen {
     with: AddPathFamilies,
@@ -104,13 +105,13 @@ pub struct AddPathSeen {
 }
 
 impl AddPathSeen {
-    /// Whether nothing has been shown.
+    /// Returns whether no reading has been shown.
     #[inline(always)]
     pub fn is_empty(self) -> bool {
         self.with.is_empty() && self.without.is_empty()
     }
 
-    /// What was shown of this family.
+    /// Returns the reading shown for this family, if any.
     pub fn reading(self, family: AfiSafi) -> Option<AddPath> {
         if self.is_empty() {
             None
@@ -121,7 +122,7 @@ impl AddPathSeen {
         }
     }
 
-    /// Notes what a message shows; it counts from now on.
+    /// Records the reading that a message shows; it replaces an earlier one of the family.
     #[inline(always)]
     pub fn note(&mut self, family: AfiSafi, shown: AddPath) {
         let bit = AddPathFamilies::bit(family);
@@ -133,17 +134,17 @@ impl AddPathSeen {
         unset.0 &= !bit;
     }
 
-    /// Whether all that `other` has shown is shown here as well.
+    /// Returns whether every reading in `other` is in `self` as well.
     pub fn includes(self, other: AddPathSeen) -> bool {
         self.with.includes(other.with) && self.without.includes(other.without)
     }
 
-    /// The families of which something was shown.
+    /// Returns the families for which a reading was shown.
     pub fn families(self) -> AddPathFamilies {
         AddPathFamilies(self.with.0 | self.without.0)
     }
 
-    /// All that was shown.
+    /// Iterates over the families with the reading shown for each.
     pub fn iter(self) -> impl Iterator<Item = (AfiSafi, AddPath)> {
         let with = self.with.iter().map(|family| (family, AddPath::WithPathIds));
         with.chain(self.without.iter().map(|family| (family, AddPath::Plain)))

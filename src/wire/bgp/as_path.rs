@@ -1,21 +1,21 @@
-//! AS4_PATH, and what it and a two-octet AS_PATH stand for together (RFC 6793).
+//! AS4_PATH, and its merge with a two-octet AS_PATH (RFC 6793).
 
 use crate::model::{AsPath, AsWidth, Asn, SegmentKind};
 
-/// Segments taken apart, for the rare path that has to be put together anew.
+/// Decoded segments, for the rare path that has to be rebuilt.
 type Segments = Vec<(SegmentKind, Vec<Asn>)>;
 
-/// Reads an AS4_PATH.
+/// Decodes an AS4_PATH.
 ///
 /// # Errors
-/// As [`AsPath::from_wire`]; an AS4_PATH without any AS is malformed as well.
+/// As for [`AsPath::from_wire`]; an AS4_PATH without any AS is malformed as well.
 pub fn decode_as4(value: &[u8]) -> Result<AsPath<'_>, &'static str> {
     if value.is_empty() { Err("there is no AS in it") } else { AsPath::from_wire(value, AsWidth::Four) }
 }
 
-/// The path that a two-octet AS_PATH and its AS4_PATH stand for together (RFC 6793 section 4.2.3).
+/// Returns the path that a two-octet AS_PATH and its AS4_PATH represent together (RFC 6793 section 4.2.3).
 ///
-/// Confederation segments do not belong into an AS4_PATH and are left out (section 6).
+/// Confederation segments must not be in an AS4_PATH and are left out (section 6).
 pub fn merge<'a>(path: AsPath<'a>, as4: &AsPath<'_>) -> AsPath<'a> {
     let is_plain = |kind| matches!(kind, SegmentKind::Sequence | SegmentKind::Set);
     let hops = |path: &AsPath<'_>| path.segments().map(|segment| segment.hops()).sum::<usize>();
@@ -34,7 +34,8 @@ pub fn merge<'a>(path: AsPath<'a>, as4: &AsPath<'_>) -> AsPath<'a> {
     AsPath::from_segments(segments)
 }
 
-/// The front of a path, `count` counted ASes long, with the confederation segments before and between them.
+/// Returns the front of a path, up to a path length of `count`, with the confederation segments before and between its
+/// segments.
 fn leading(path: &AsPath<'_>, mut count: usize) -> Segments {
     let mut front = Vec::new();
     for segment in path.segments() {

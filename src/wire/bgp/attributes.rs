@@ -1,4 +1,4 @@
-//! Path attributes (RFC 4271 section 4.3): the walk over them, and the meaning of each.
+//! Path attributes (RFC 4271 section 4.3): the loop over them, and the decoding of each.
 
 use std::net::Ipv4Addr;
 
@@ -8,17 +8,17 @@ use super::{as_path, validate};
 use crate::model::{AsPath, AsWidth, Asn, AttrSet, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;
 
-/// Attribute type codes that the UPDATE itself looks at.
+/// NEXT_HOP (RFC 4271 section 5.1.3); the UPDATE decoder uses this attribute and the next two itself.
 pub const NEXT_HOP: u8 = 3;
 /// MP_REACH_NLRI (RFC 4760 section 3).
 pub const MP_REACH_NLRI: u8 = 14;
 /// MP_UNREACH_NLRI (RFC 4760 section 4).
 pub const MP_UNREACH_NLRI: u8 = 15;
 
-/// Flag: the length takes two octets.
+/// Flag: the length field has two octets.
 const EXTENDED_LENGTH: u8 = 0x10;
 
-/// What an UPDATE's attributes say of its NLRI, and of themselves; the rest stands in the routes.
+/// The attributes that concern an UPDATE's NLRI, and facts about the field itself; all others are put into the routes.
 #[derive(Debug, Default)]
 pub struct Fields<'a> {
     /// NEXT_HOP.
@@ -27,30 +27,30 @@ pub struct Fields<'a> {
     pub reach: Option<Reader<'a>>,
     /// The value of MP_UNREACH_NLRI.
     pub unreach: Option<Reader<'a>>,
-    /// How many attributes there were.
+    /// The number of attributes.
     pub count: usize,
-    /// Whether the AS_PATH had the other width than announced.
+    /// True if the AS_PATH had the other AS number width than announced.
     pub as_width_other: bool,
-    /// Where MP_REACH_NLRI or MP_UNREACH_NLRI stands for a second time (RFC 7606 section 3 g): the NLRI cannot be told.
+    /// The offset of a second MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 section 3 g): the NLRI cannot be determined.
     pub repeated_mp: Option<usize>,
-    /// Where an attribute begins that runs over the end: others may have been behind it.
+    /// The offset of an attribute that runs past the end of the field: others may have followed it.
     pub cut_short: Option<usize>,
 }
 
-/// What has to wait until all attributes are known.
+/// State that can be applied only once all attributes are known.
 #[derive(Default)]
 struct Pending<'a> {
     as4_path: Option<AsPath<'a>>,
     aggregator: Option<(Asn, Ipv4Addr)>,
     as4_aggregator: Option<(Asn, Ipv4Addr)>,
-    /// The AS_PATH turned out to be in the two-octet form.
+    /// True if AS numbers in the AS_PATH have two octets.
     two_octet: bool,
 }
 
-/// Reads the Path Attributes field into the routes' attributes and actions. Never fails: what cannot be read costs what
-/// RFC 7606 says.
+/// Decodes the Path Attributes field into the routes' attributes and actions. Never fails: a malformed attribute has
+/// the consequence that RFC 7606 requires.
 ///
-/// `fields` is where the rest of it is put, and has to be empty.
+/// The rest of the result is put into `fields`, which has to be empty.
 #[inline(always)]
 pub fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>, fields: &mut Fields<'a>) {
     let mut decoder = Decoder {
@@ -65,7 +65,7 @@ pub fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'
     walk(reader, &mut decoder);
 }
 
-/// As [`decode_into`].
+/// The same as [`decode_into`], but returns the fields.
 #[cfg(test)]
 pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -> Fields<'a> {
     let mut fields = Fields::default();
@@ -99,7 +99,7 @@ fn walk<'a>(mut reader: Reader<'a>, decoder: &mut Decoder<'_, 'a>) {
     decoder.finish();
 }
 
-/// One attribute, its value not looked into.
+/// One attribute, its value not yet decoded.
 struct Attribute<'a> {
     flags: u8,
     code: u8,
@@ -107,7 +107,7 @@ struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// The first attribute and what is behind it; `None` if it runs over the end.
+    /// Returns the first attribute and the octets after it; `None` if it runs past the end.
     #[inline]
     fn split(rest: &'a [u8]) -> Option<(Attribute<'a>, &'a [u8])> {
         let (&[flags, code, short], tail) = rest.split_first_chunk()?;
@@ -129,16 +129,16 @@ struct Decoder<'r, 'a> {
     pending: Pending<'a>,
     width: AsWidth,
     place: Place,
-    /// Where in the message the attributes end.
+    /// The offset in the message at which the attributes end.
     end: usize,
 }
 
-/// Where attributes stand.
+/// The container of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In an UPDATE.
     Update,
-    /// In an ATTR_SET, which holds no other.
+    /// In an ATTR_SET, which must not contain another.
     AttrSet,
 }
 
@@ -158,12 +158,12 @@ impl<'a> Decoder<'_, 'a> {
         }
     }
 
-    /// Where in the message this part of the attributes begins, which goes on to their end.
+    /// Returns the offset in the message of `part`, which extends to the end of the attributes.
     fn offset_of(&self, part: &[u8]) -> usize {
         self.end - part.len()
     }
 
-    /// Applies one attribute; `tail` is what is behind it.
+    /// Applies one attribute; `tail` is the octets after it.
     #[inline(always)]
     fn apply(&mut self, flags: u8, code: u8, value: &'a [u8], tail: &'a [u8]) {
         let result = if flags_fit(code, flags) {
@@ -183,7 +183,7 @@ impl<'a> Decoder<'_, 'a> {
         }
     }
 
-    /// Those that most routes have; the loop over attributes is compiled for them.
+    /// Decodes the attributes that most routes have; it is inlined into the loop over attributes.
     #[inline(always)]
     fn read(&mut self, code: u8, value: &'a [u8], tail: &[u8]) -> Result<(), &'static str> {
         let Decoder { fields, path, pending, width, end, .. } = self;
@@ -199,7 +199,7 @@ impl<'a> Decoder<'_, 'a> {
             4 => path.med = Some(u32::from_be_bytes(four(value)?)),
             5 => path.local_pref = Some(u32::from_be_bytes(four(value)?)),
             8 => path.communities = Some(list(value)?),
-            // Of neither are the flags looked at: the NLRI count as they are.
+            // The flags of neither are checked: the NLRI are used as they are.
             MP_REACH_NLRI => fields.reach = Some(Reader::new(value, *end - tail.len() - value.len())),
             MP_UNREACH_NLRI => fields.unreach = Some(Reader::new(value, *end - tail.len() - value.len())),
             16 => path.extended_communities = Some(list(value)?),
@@ -237,13 +237,15 @@ impl<'a> Decoder<'_, 'a> {
         Ok(())
     }
 
-    /// Merges AS4_PATH and AS4_AGGREGATOR into what an old speaker sent (RFC 6793 section 4.2.3).
+    /// Merges AS4_PATH and AS4_AGGREGATOR into the AS_PATH and AGGREGATOR of a two-octet speaker (RFC 6793 section
+    /// 4.2.3).
     #[inline(always)]
     fn finish(&mut self) {
         let Decoder { path, pending, .. } = self;
         let Pending { as4_path, aggregator, as4_aggregator, two_octet } = pending;
-        // Where both came, an AGGREGATOR of another AS than AS_TRANS was added by an old speaker behind what stands in the
-        // attributes of four octets: neither of those counts. Without an AS4_AGGREGATOR it says nothing of them.
+        // If both are there, an AGGREGATOR whose AS is not AS_TRANS was added by a two-octet speaker after the
+        // four-octet attributes were made: AS4_PATH and AS4_AGGREGATOR are ignored. Without an AS4_AGGREGATOR it has no
+        // bearing on AS4_PATH.
         let both = aggregator.zip(*as4_aggregator);
         let is_trusted = *two_octet && both.is_none_or(|((asn, _), _)| asn == Asn::TRANS);
         if is_trusted {
@@ -263,8 +265,9 @@ impl<'a> Decoder<'_, 'a> {
     }
 }
 
-/// An AS and path attributes whose AS numbers have four octets whatever the session's have (RFC 6368 section 5). What a
-/// malformed one of them costs is done to the set: discarded in it, or the set is malformed itself.
+/// Decodes an ATTR_SET: an AS, and path attributes whose AS numbers have four octets whatever the session's width (RFC
+/// 6368 section 5). A malformed attribute in it affects only the set: it is discarded from it, or the set itself is
+/// malformed.
 #[cold]
 fn attr_set<'a>(value: &'a [u8], faults: &mut Vec<Fault>) -> Result<Box<AttrSet<'a>>, &'static str> {
     let (origin_as, contained) = value.split_first_chunk().ok_or("shorter than an AS")?;
@@ -289,13 +292,14 @@ fn attr_set<'a>(value: &'a [u8], faults: &mut Vec<Fault>) -> Result<Box<AttrSet<
         return Err("NLRI in it");
     }
     set.next_hop = fields.next_hop;
-    // Repeated ones are discarded one by one: the first says it.
+    // Only the first discard is reported: repeated attributes cause one each.
     let discarded = found.into_iter().next();
     faults.extend(discarded.map(|fault| Fault { why: format!("in ATTR_SET: {}", fault.why).into(), ..fault }));
     Ok(set)
 }
 
-/// As announced, or the other way if only that is clean; whether it was the other.
+/// Decodes an AS_PATH in the announced width, or in the other width if only that is well formed; true if it was the
+/// other.
 fn read_as_path(value: &[u8], width: AsWidth) -> Result<(AsPath<'_>, bool), &'static str> {
     match AsPath::from_wire(value, width) {
         Ok(path) => Ok((path, false)),
@@ -333,7 +337,7 @@ fn not_empty(value: &[u8]) -> Result<&[u8], &'static str> {
     if value.is_empty() { Err("length is 0") } else { Ok(value) }
 }
 
-/// The metric of the first AIGP TLV, type 1, length 11 (RFC 7311 section 3).
+/// Returns the metric of the first AIGP TLV: type 1, length 11 (RFC 7311 section 3).
 fn aigp(value: &[u8]) -> Result<u64, &'static str> {
     let mut rest = value;
     while let [kind, high, low, tail @ ..] = rest {

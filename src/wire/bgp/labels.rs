@@ -1,4 +1,4 @@
-//! Labels of NLRI (RFC 8277): how many there are, and the prefix behind them.
+//! Labels of NLRI (RFC 8277): their number, and the prefix after them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -23,10 +23,10 @@ pub const RD_BITS: usize = 64;
 /// The S bit: bottom of stack.
 const BOTTOM: u32 = 1;
 
-/// The Compatibility field that a withdrawal should have (RFC 8277 section 2.4).
+/// The value that the Compatibility field of a withdrawal should have (RFC 8277 section 2.4).
 const COMPATIBILITY: u32 = 0x80_0000;
 
-/// How the labels of a field of NLRI are told from what follows them.
+/// The rule that separates the labels of an NLRI from the octets after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelReading {
     /// One label, its S bit ignored (RFC 8277 section 2.2); or the Compatibility field of a withdrawal, of any value.
@@ -37,12 +37,12 @@ pub enum LabelReading {
     WithdrawnStack,
 }
 
-/// The families in which NLRI may have more than one label, with the most that the receiver takes: what the Multiple Labels
-/// Capability says (RFC 8277 section 2.1). 0: the capability is not in use.
+/// The families in which NLRI may have more than one label, each with the most that the receiver accepts: the content
+/// of the Multiple Labels Capability (RFC 8277 section 2.1). 0: the capability is not in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MultipleLabels([u8; 4]);
 
-/// Each family's place.
+/// The families, each at its index in [`MultipleLabels`].
 const FAMILIES: [AfiSafi; 4] = [
     AfiSafi { afi: 1, safi: 4 },
     AfiSafi { afi: 2, safi: 4 },
@@ -50,19 +50,20 @@ const FAMILIES: [AfiSafi; 4] = [
     AfiSafi { afi: 2, safi: 128 },
 ];
 
-/// Capability code: Multiple Labels.
+/// The code of the Multiple Labels Capability.
 pub const CAPABILITY: u8 = 8;
 
 impl MultipleLabels {
-    /// What one OPEN announces: the first capability of this kind, in it the first triple of a family. A count below 2
-    /// is none, a length that is no multiple of four makes the whole one malformed.
+    /// Returns the limits that one OPEN announces: the first capability of this code counts, and in it the first triple
+    /// of a family. A count below 2 is ignored; a length that is no multiple of four makes the whole capability
+    /// malformed.
     pub fn of(open: &Open) -> MultipleLabels {
         let mut all = MultipleLabels::default();
         all.learn(open.other(CAPABILITY));
         all
     }
 
-    /// Takes in the value of a capability, if it is there.
+    /// Adds the families of a capability's value, if there is one.
     pub fn learn(&mut self, value: Option<&[u8]>) {
         let Some((triples, [])) = value.map(<[u8]>::as_chunks::<4>) else { return };
         let mut told = MultipleLabels::default();
@@ -78,7 +79,7 @@ impl MultipleLabels {
         self.merge(told);
     }
 
-    /// Adds what a later OPEN of the same side announces.
+    /// Adds the limits that a later OPEN of the same side announces; they replace earlier ones of a family.
     pub fn merge(&mut self, later: MultipleLabels) {
         for (mine, other) in self.0.iter_mut().zip(later.0) {
             if other != 0 {
@@ -87,35 +88,35 @@ impl MultipleLabels {
         }
     }
 
-    /// Those families that `other` has too, with the counts of this.
+    /// Returns the families that `other` has too, with the counts of `self`.
     pub fn shared_with(self, other: MultipleLabels) -> MultipleLabels {
         let mut shared = self;
         shared.0.iter_mut().zip(other.0).filter(|(_, other)| *other == 0).for_each(|(count, _)| *count = 0);
         shared
     }
 
-    /// The same families without a limit: nobody receives these routes.
+    /// Returns the same families without a limit: no BGP peer receives these routes.
     pub fn without_limit(self) -> MultipleLabels {
         MultipleLabels(self.0.map(|count| if count == 0 { 0 } else { u8::MAX }))
     }
 
-    /// Whether it is in use nowhere.
+    /// Returns whether the capability is in use for no family.
     pub fn is_empty(self) -> bool {
         self.0 == [0; 4]
     }
 
-    /// How the labels of announced NLRI are to be read.
+    /// Returns the rule for the labels of announced NLRI.
     pub fn announced(self, family: AfiSafi) -> LabelReading {
-        // Almost nobody has it, so most UPDATEs need not look for theirs.
+        // Few peers use the capability, so most UPDATEs need no lookup of their family.
         if self.is_empty() || self.most(family) == 0 { LabelReading::One } else { LabelReading::Stack }
     }
 
-    /// How the labels of withdrawn NLRI are to be read.
+    /// Returns the rule for the labels of withdrawn NLRI.
     pub fn withdrawn(self, family: AfiSafi) -> LabelReading {
         if self.is_empty() || self.most(family) == 0 { LabelReading::One } else { LabelReading::WithdrawnStack }
     }
 
-    /// How many labels the receiver takes; 0 where one is all that there may be.
+    /// Returns the most labels that the receiver accepts; 0 where only one is allowed.
     pub fn most(self, family: AfiSafi) -> u8 {
         MultipleLabels::place(family).map_or(0, |place| self.0[place])
     }
@@ -125,10 +126,11 @@ impl MultipleLabels {
     }
 }
 
-/// Length, labels, distinguisher of `rd_bits`, prefix (RFC 8277 section 2, RFC 4364 section 4.3.4).
+/// Decodes NLRI of length, labels, a distinguisher of `rd_bits` and prefix (RFC 8277 section 2, RFC 4364 section
+/// 4.3.4).
 ///
 /// # Errors
-/// The NLRI do not tile, or one is too short or too long however its labels are read.
+/// The NLRI do not fill the field exactly, or one is too short or too long under every rule for its labels.
 pub(super) fn read_labeled(
     reader: &mut Reader<'_>,
     afi: Afi,
@@ -140,7 +142,7 @@ pub(super) fn read_labeled(
     let mut all = Vec::new();
     walk(reader, afi, add_path, rd_bits, labels, host_bits, |one, octets, remaining| {
         if all.is_empty() {
-            // As long as the first one, most likely: one allocation for all of them.
+            // The others are most likely as long as the first one: one allocation for all of them.
             all.reserve_exact(1 + remaining / octets);
         }
         all.push(one);
@@ -148,7 +150,7 @@ pub(super) fn read_labeled(
     Ok(NlriSet::Labeled(all))
 }
 
-/// Walks over the NLRI: each with its octets, and the octets behind it.
+/// Calls `each` for every NLRI, with the number of its octets and of the octets after it.
 fn walk(
     reader: &mut Reader<'_>,
     afi: Afi,
@@ -166,7 +168,7 @@ fn walk(
         let body = Body { octets, bits, afi, rd_bits };
         let (count, is_announced) = body.labels(labels).map_err(|why| Error::new(at, "NLRI length", why))?;
         if !is_announced {
-            // Not clean: where the octets can be read otherwise, they are.
+            // Not clean: if the octets fit the other reading of Add-Path, that one is used.
             *host_bits = HostBits::Cleared;
         }
         each(body.read(count, path_id, at, host_bits)?, 1 + octets.len(), reader.remaining());
@@ -174,8 +176,8 @@ fn walk(
     Ok(())
 }
 
-/// Whether the NLRI tile in this reading without host bits, and if so, whether a destination stands there twice. Takes eight
-/// octets of memory for each.
+/// Returns whether a destination occurs twice; `None` if the NLRI do not fill the field exactly in this reading or have
+/// host bits. Uses eight octets of memory for each.
 pub(super) fn look_at_labeled(
     mut reader: Reader<'_>,
     afi: Afi,
@@ -190,7 +192,7 @@ pub(super) fn look_at_labeled(
     (host_bits == HostBits::None).then(|| are_repeated(keys))
 }
 
-/// Whether a destination stands there twice under one path identifier.
+/// Returns whether a destination occurs twice under one path identifier.
 pub(super) fn has_repeated(all: &[LabeledNlri]) -> bool {
     are_repeated(all.iter().map(key).collect())
 }
@@ -200,7 +202,7 @@ fn are_repeated(mut keys: Vec<u64>) -> bool {
     keys.windows(2).any(|two| two[0] == two[1])
 }
 
-/// A number that two destinations share once in 2^64.
+/// Returns a hash that two destinations share with a probability of 1 in 2^64.
 fn key(one: &LabeledNlri) -> u64 {
     let mut hasher = DefaultHasher::new();
     (one.nlri, one.rd).hash(&mut hasher);
@@ -214,7 +216,7 @@ fn read_path_id(reader: &mut Reader<'_>, add_path: AddPath) -> Result<Option<Pat
     }
 }
 
-/// One NLRI behind its length.
+/// One NLRI without its length octet.
 struct Body<'a> {
     octets: &'a [u8],
     bits: usize,
@@ -223,8 +225,9 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// How many labels it has, and whether it may have so many. Where the NLRI does not hold together as announced, but does with a stack (or with one label),
-    /// it is read that way: its length tells where it ends in either case.
+    /// Returns the number of labels, and whether the announced rule allows that many. Where the NLRI is not well formed
+    /// by the announced rule, but is with a stack (or with one label), it is decoded that way: its length gives its end
+    /// in either case.
     fn labels(&self, reading: LabelReading) -> Result<(usize, bool), &'static str> {
         let (one, stack) = (self.fits(1), self.stack().filter(|count| self.fits(*count).is_ok()));
         let is_one = match reading {
@@ -241,27 +244,29 @@ impl Body<'_> {
         }
     }
 
-    /// Whether `count` labels leave room for the distinguisher, and a prefix that is not too long.
+    /// Checks that `count` labels leave room for the distinguisher, and a prefix that is not too long.
     fn fits(&self, count: usize) -> Result<(), &'static str> {
         let left = self.bits.checked_sub(count * LABEL_BITS).ok_or("no room for a label")?;
         let left = left.checked_sub(self.rd_bits).ok_or("no room for an RD")?;
         if left <= self.afi.max_prefix_length().into() { Ok(()) } else { Err("prefix is too long") }
     }
 
-    /// Labels up to the first with the S bit.
+    /// Returns the number of labels up to the first with the S bit.
     fn stack(&self) -> Option<usize> {
         (self.octets.as_chunks::<3>().0.iter()).position(|label| word(*label) & BOTTOM != 0).map(|at| at + 1)
     }
 
-    /// Whether the first label of a withdrawal, which holds together with one and with `stack` labels, is a Compatibility
-    /// field. One of the value that it should have is, and a zero; another without the S bit may as well be the top of an
-    /// announced stack: then it is the reading that makes sense of what follows.
+    /// Returns whether the first label of a withdrawal, which is well formed both with one label and with `stack`
+    /// labels, is a Compatibility field. A field with the value that it should have is one, and so is a zero; any other
+    /// without the S bit may also be the top of an announced stack: then the reading after which the remaining octets
+    /// are plausible decides.
     fn is_compatibility(&self, stack: usize) -> bool {
         let first = self.octets.first_chunk::<3>().map_or(0, |label| word(*label));
         matches!(first, 0 | COMPATIBILITY) || self.is_likely(1) || !self.is_likely(stack)
     }
 
-    /// Whether what stands behind `count` labels looks like a distinguisher of a known type and a prefix that is routed.
+    /// Returns whether the octets after `count` labels are plausible: a distinguisher of a known type and a prefix from
+    /// routed address space.
     fn is_likely(&self, count: usize) -> bool {
         let rest = &self.octets[3 * count..];
         let (rd, prefix) = rest.split_at(self.rd_bits / 8);
@@ -275,7 +280,7 @@ impl Body<'_> {
         has_type && is_routed
     }
 
-    /// Reads it with so many labels, for which there is room.
+    /// Decodes the NLRI with `count` labels, for which there is room.
     fn read(
         &self,
         count: usize,
@@ -314,7 +319,7 @@ mod tests {
         [&[bits][..], &labels, rd, prefix].concat()
     }
 
-    /// Prefixes with distinguisher and labels, in one line.
+    /// Returns the prefixes with distinguisher and labels, in one line.
     fn read(afi: Afi, rd_bits: usize, reading: LabelReading, bytes: &[u8]) -> Result<String, String> {
         let mut host_bits = HostBits::None;
         let mut reader = Reader::new(bytes, 0);
@@ -331,7 +336,7 @@ mod tests {
     const V6: [u8; 6] = [0x20, 0x01, 0x0d, 0xb8, 0, 1];
 
     #[test]
-    fn without_the_capability_there_is_one_label_whatever_its_s_bit() {
+    fn without_the_capability_there_is_one_label() {
         for s in [0, 1] {
             let check = |afi, rd: &[u8], prefix: &[u8], length, want: &str| {
                 let bytes =
@@ -369,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn with_the_capability_stacks_are_read_and_may_be_echoed() {
+    fn with_the_capability_label_stacks_are_read() {
         let stack = [200 << 4, 300 << 4 | 1];
         for reading in [LabelReading::Stack, LabelReading::WithdrawnStack] {
             let check = |afi, rd: &[u8], prefix: &[u8], length, want: &str| {
@@ -392,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_only_one_reading_makes_a_prefix_is_read_so() {
-        // A stack that nobody announced, and one label without the S bit where stacks were.
+        // A stack that was not announced, and one label without the S bit where stacks were.
         let two = nlri(&[200 << 4, 300 << 4 | 1], &[], &[203, 0, 113], 24);
         assert_eq!(read(Afi::Ipv4, 0, LabelReading::One, &two), Ok("203.0.113.0/24 [200, 300]".to_owned()));
         let open = nlri(&[200 << 4], &[], &[10, 4], 16);

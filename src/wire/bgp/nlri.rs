@@ -1,4 +1,4 @@
-//! NLRI of every family: prefixes, labeled and VPN prefixes, and the rest as it is.
+//! NLRI of every family: prefixes, labeled and VPN prefixes, and any other as sent.
 
 use smallvec::SmallVec;
 
@@ -22,7 +22,7 @@ pub enum NlriSet<'a> {
 }
 
 impl NlriSet<'_> {
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         match self {
             NlriSet::Prefixes(nlri) => nlri.is_empty(),
@@ -31,7 +31,7 @@ impl NlriSet<'_> {
         }
     }
 
-    /// How many there are; those that are not looked into count as none.
+    /// Returns the number of NLRI; those of an opaque field, which is not decoded, count as none.
     pub fn len(&self) -> usize {
         match self {
             NlriSet::Prefixes(nlri) => nlri.len(),
@@ -40,7 +40,7 @@ impl NlriSet<'_> {
         }
     }
 
-    /// Whether a destination stands there twice under one path identifier.
+    /// Returns whether a destination occurs twice under one path identifier.
     fn has_repeated(&self) -> bool {
         match self {
             NlriSet::Prefixes(nlri) => nlri.has_repeated(),
@@ -61,37 +61,37 @@ pub struct LabeledNlri {
     pub labels: SmallVec<[u32; 2]>,
 }
 
-/// A decoded set, and how it had to be read.
+/// A decoded set of NLRI, and the reading of Add-Path that decoded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedNlri<'a> {
-    /// The NLRI.
+    /// The decoded NLRI.
     pub nlri: NlriSet<'a>,
     /// The reading that was used.
     pub add_path: AddPath,
-    /// Whether the octets allow another one.
+    /// The readings that the octets allow.
     pub fit: Fit,
 }
 
-/// Which readings of Add-Path some octets fit. A reading that is clean tiles, holds no host bits and nothing twice: no
-/// prefix, or with path identifiers no prefix under one identifier.
+/// The readings of Add-Path that a field's octets fit. A reading is clean if its NLRI fill the field exactly, have no
+/// host bits, and none occurs twice: no prefix, or with path identifiers no prefix under one identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// There are no NLRI, or they are not looked into: neither reading is shown.
+    /// There are no NLRI, or they are not decoded: neither reading is shown.
     NoNlri,
-    /// Only the reading that was used: the octets show how the router writes them.
+    /// Only the reading that was used: the octets show how the router encodes them.
     One,
     /// Both: 198.51.100.0/25 with path identifiers is 0.0.0.0/0 without.
     Both,
 }
 
-/// How a field is expected to be read.
+/// The expected encoding of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// As the capabilities say.
+    /// The reading that the capabilities announce.
     pub announced: AddPath,
-    /// As other messages have shown. It decides where both readings fit, and nowhere else.
+    /// The reading that other messages have shown. It decides where both readings fit, and nowhere else.
     pub seen: Option<AddPath>,
-    /// How labels are told from what follows them.
+    /// The rule that separates labels from the octets after them.
     pub labels: LabelReading,
 }
 
@@ -101,14 +101,14 @@ impl From<AddPath> for Expected {
     }
 }
 
-/// Reads NLRI as expected; if only the other reading of Add-Path is clean, that way.
+/// Decodes NLRI in the expected reading; if only the other reading of Add-Path is clean, in that one.
 ///
-/// Where neither is clean the expected one counts if it tiles: host bits are cleared (RFC 4271 section 4.3 calls them
-/// irrelevant), and of a prefix that stands there twice the later one counts. If it does not tile, the other one does for
-/// all that, but for host bits in a reading that nothing speaks for.
+/// If neither is clean, the expected one is used if its NLRI fill the field exactly: host bits are cleared (RFC 4271
+/// section 4.3 calls them irrelevant), and of a prefix that occurs twice the later one counts. If they do not, the
+/// other reading is used if its NLRI do, except one with host bits that the capabilities do not announce.
 ///
 /// # Errors
-/// No reading tiles.
+/// In no reading do the NLRI fill the field exactly, or only in one with host bits that is not announced.
 #[inline(always)]
 pub fn decode<'a>(
     reader: Reader<'a>,
@@ -140,8 +140,8 @@ pub fn decode<'a>(
     }
 }
 
-/// Unicast and multicast NLRI, one at least, that are clean in a reading that is known to be the right one; the other need
-/// not be looked at, or only to see that it is not cleaner.
+/// Returns unicast or multicast NLRI, at least one, if they are clean in a reading that is known to be the right one.
+/// The other reading need not be checked, or only to see that it is not cleaner.
 #[inline(always)]
 pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Option<NlriSet<'a>> {
     let afi = match (family.afi, family.safi) {
@@ -153,17 +153,18 @@ pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Op
     if wire.is_distinct_or_alone(reader) { Some(NlriSet::Prefixes(Prefixes::Wire(wire))) } else { None }
 }
 
-/// [`decode`] where it is seldom needed: that is compiled into its caller.
+/// [`decode`] for callers that rarely need it: [`decode`] itself is inlined into its caller.
 ///
 /// # Errors
-/// As [`decode`].
+/// As for [`decode`].
 #[cold]
 #[inline(never)]
 pub fn decode_again<'a>(reader: Reader<'a>, family: AfiSafi, expected: Expected) -> Result<DecodedNlri<'a>, Error> {
     decode(reader, family, expected)
 }
 
-/// Whether the octets tile in this reading and have no host bits; of labeled ones [`choose`] finds out.
+/// Returns whether the NLRI fill the field exactly in this reading and have no host bits; for labeled ones that is left
+/// to [`choose`].
 #[inline(always)]
 fn fits(reader: Reader<'_>, form: Form, add_path: AddPath) -> bool {
     match form {
@@ -172,7 +173,8 @@ fn fits(reader: Reader<'_>, form: Form, add_path: AddPath) -> bool {
     }
 }
 
-/// Of two readings that tile without host bits the one that holds nothing twice, or else the expected one.
+/// Chooses between two readings that fill the field without host bits: the one in which nothing occurs twice, else the
+/// expected one.
 #[cold]
 #[inline(never)]
 fn choose<'a>(reader: Reader<'a>, form: Form, add_path: AddPath, nlri: NlriSet<'a>) -> DecodedNlri<'a> {
@@ -190,7 +192,7 @@ fn choose<'a>(reader: Reader<'a>, form: Form, add_path: AddPath, nlri: NlriSet<'
     }
 }
 
-/// Whether something stands there twice, if the octets can be read so and have no host bits.
+/// Returns whether something occurs twice; `None` if the octets do not fit this reading or have host bits in it.
 fn look_at(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Option<bool> {
     match form {
         Form::Prefix(afi) => match WirePrefixes::check(&mut reader, afi, add_path) {
@@ -202,7 +204,7 @@ fn look_at(mut reader: Reader<'_>, form: Form, add_path: AddPath) -> Option<bool
     }
 }
 
-/// What is left when the expected reading does not tile or holds host bits.
+/// Decodes a field whose expected reading does not fill it exactly or has host bits.
 #[cold]
 #[inline(never)]
 fn read_otherwise<'a>(
@@ -235,7 +237,7 @@ enum Form {
     Vpn(Afi, LabelReading),
 }
 
-/// NLRI that tile, or why they do not.
+/// NLRI that fill their field exactly, or the reason for which they do not.
 type Read<'a> = Result<(NlriSet<'a>, HostBits), Error>;
 
 #[inline(always)]
@@ -273,13 +275,13 @@ mod tests {
     }
 
     #[test]
-    fn nlri_are_read_as_announced_or_the_other_way_if_only_that_is_clean() {
+    fn nlri_are_read_the_other_way_if_only_that_is_valid() {
         use AddPath::{Plain, WithPathIds};
         check(&[], Plain, Ok(("", Plain)));
         check(&[0], Plain, Ok(("0.0.0.0/0", Plain)));
         check(&[24, 10, 1, 2, 8, 11], Plain, Ok(("10.1.2.0/24 11.0.0.0/8", Plain)));
         check(&[0, 0, 0, 7, 24, 10, 1, 2], WithPathIds, Ok(("10.1.2.0/24#7", WithPathIds)));
-        // Announced, but not sent; and the reverse.
+        // Identifiers announced but not sent, and the reverse.
         check(&[24, 10, 1, 2], WithPathIds, Ok(("10.1.2.0/24", Plain)));
         check(&[0, 0, 0, 1, 32, 10, 1, 2, 3], Plain, Ok(("10.1.2.3/32#1", WithPathIds)));
         // Host bits in both readings: cleared in the announced one.
@@ -288,7 +290,7 @@ mod tests {
         check(&[24, 10, 1], Plain, Err((1, "prefix")));
     }
 
-    /// What is read of IPv4 octets, and which readings they fit.
+    /// Decodes IPv4 unicast octets; returns the prefixes, the reading used and the readings that fit.
     fn fit(bytes: &[u8], expected: impl Into<Expected>) -> (String, AddPath, Fit) {
         let decoded = decode(Reader::new(bytes, 0), AfiSafi::IPV4_UNICAST, expected).unwrap();
         let NlriSet::Prefixes(all) = &decoded.nlri else { panic!("{decoded:?}") };
@@ -305,22 +307,22 @@ mod tests {
         let check = |bytes: &[u8], announced, text: &str, add_path, want| {
             assert_eq!(fit(bytes, announced), (text.to_owned(), add_path, want), "{bytes:?} {announced:?}");
         };
-        // Identifiers sent and not announced: without them the default route would stand there several times.
+        // Identifiers sent but not announced: without them the default route would occur several times.
         check(&[0, 0, 0, 1, 0], Plain, "0.0.0.0/0#1", WithPathIds, Fit::One);
         check(&[0, 0, 0, 0, 24, 198, 51, 100], Plain, "198.51.100.0/24#0", WithPathIds, Fit::One);
         check(&[0, 0, 0, 32, 24, 198, 51, 100], Plain, "198.51.100.0/24#32", WithPathIds, Fit::One);
-        // The same prefix under two identifiers is as it should be, under one it is not.
+        // The same prefix under two identifiers is valid, under one it is not.
         let two = [8, 10, 8, 11, 8, 12, 8, 10, 8, 11, 8, 12, 8, 10, 8, 11, 8, 12];
         check(&two[..6], WithPathIds, "12.0.0.0/8#134875147", WithPathIds, Fit::Both);
         let ids = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 3, 24, 10, 0, 2];
         check(&ids, WithPathIds, "10.0.2.0/24#403308545 10.0.2.0/24#403308547", WithPathIds, Fit::One);
         let plain = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 3, 24, 10, 0, 4];
         check(&plain, WithPathIds, "10.0.2.0/24#403308545 10.0.4.0/24#403308547", WithPathIds, Fit::Both);
-        // Twice in both readings: as announced.
+        // A prefix twice in both readings: the announced reading is used.
         let both = [24, 10, 0, 1, 24, 10, 0, 2, 24, 10, 0, 1, 24, 10, 0, 2];
         check(&both, WithPathIds, "10.0.2.0/24#403308545 10.0.2.0/24#403308545", WithPathIds, Fit::Both);
         check(&both, Plain, "10.0.1.0/24 10.0.2.0/24 10.0.1.0/24 10.0.2.0/24", Plain, Fit::Both);
-        // Twice, and no other reading tiles: stored all the same.
+        // A prefix twice, and no other reading fits: stored anyway.
         check(&[8, 10, 8, 10], Plain, "10.0.0.0/8 10.0.0.0/8", Plain, Fit::One);
         check(&[8, 10, 8, 10], WithPathIds, "10.0.0.0/8 10.0.0.0/8", Plain, Fit::One);
         // Enough of them for a set: 2.0.0.0/8 to 21.0.0.0/8, and the first once more.
@@ -349,7 +351,7 @@ mod tests {
             assert_eq!(fit(&half, seen(None)), if announced == Plain { without.clone() } else { with_ids.clone() });
             assert_eq!(fit(&half, seen(Some(Plain))), without);
             assert_eq!(fit(&half, seen(Some(WithPathIds))), with_ids);
-            // These fit one reading: nothing else decides.
+            // These fit one reading only: nothing else decides.
             for was in [Plain, WithPathIds] {
                 assert_eq!(fit(&[16, 10, 1], seen(Some(was))), ("10.1.0.0/16".to_owned(), Plain, Fit::One));
                 let one = ("10.1.2.0/24#7".to_owned(), WithPathIds, Fit::One);
@@ -364,7 +366,7 @@ mod tests {
             fit(&host_bits, Expected { announced: WithPathIds, seen: Some(Plain), labels: LabelReading::One }).1,
             Plain
         );
-        // Host bits, and the announced reading does not tile: only for who is known to write so.
+        // Host bits, and the announced reading does not fit: accepted only if the capabilities announce that reading.
         assert!(decode(Reader::new(&[23, 10, 1, 3], 0), AfiSafi::IPV4_UNICAST, WithPathIds).is_err());
         let known = Expected { announced: WithPathIds, seen: Some(Plain), labels: LabelReading::One };
         assert_eq!(fit(&[23, 10, 1, 3], known), ("10.1.2.0/23".to_owned(), Plain, Fit::One));
@@ -374,7 +376,8 @@ mod tests {
 
     #[test]
     fn labeled_and_vpn_prefixes_fit_both_readings_too() {
-        // Length 24 + 8, label 100 with the S bit, 10.0.0.0/8; with identifiers 10.0.0.0/8 would have to be read as a label.
+        // Length 24 + 8, label 100 with the S bit, 10.0.0.0/8; with identifiers 10.0.0.0/8 would have to be read as a
+        // label.
         let labeled = AfiSafi { afi: 1, safi: 4 };
         let one = [32, 0, 6, 0x41, 10];
         let decoded = decode(Reader::new(&one, 0), labeled, AddPath::WithPathIds).unwrap();

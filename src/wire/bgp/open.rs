@@ -1,4 +1,4 @@
-//! OPEN (RFC 4271 section 4.2) with its capabilities (RFC 5492), long optional parameters included (RFC 9072).
+//! OPEN (RFC 4271 section 4.2) with its capabilities (RFC 5492), including long optional parameters (RFC 9072).
 
 use std::net::Ipv4Addr;
 
@@ -6,28 +6,29 @@ use crate::model::{AfiSafi, Asn};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
-/// Octets of marker, length and type.
+/// Octets of a BGP header: marker, length and type.
 const HEADER_SIZE: usize = 19;
 
 /// Optional parameter type: capabilities.
 const CAPABILITIES: u8 = 2;
 
-/// What one side of a BGP session said of itself.
+/// The OPEN message of one side of a BGP session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// The BGP version.
     pub version: u8,
-    /// The two-octet field, 23456 for a four-octet AS.
+    /// The two-octet AS field; 23456 for a four-octet AS.
     pub my_as: u16,
-    /// The AS: of the four-octet capability if there is one, else of the two-octet field.
+    /// The AS: from the four-octet capability if there is one, else from the two-octet field.
     pub asn: Asn,
     /// Hold time, seconds.
     pub hold_time: u16,
     /// The BGP identifier.
     pub bgp_id: Ipv4Addr,
-    /// The capabilities that could be read, in order.
+    /// The capabilities that could be decoded, in order.
     pub capabilities: Vec<Capability>,
-    /// Why what is behind them in the Optional Parameters could not; the OPEN's own length tells where it ends.
+    /// The reason for which the rest of the Optional Parameters could not be decoded; the OPEN's end is known from its
+    /// own length.
     pub defect: Option<Error>,
 }
 
@@ -40,16 +41,16 @@ pub enum Capability {
     FourOctetAs(Asn),
     /// Code 69 (RFC 7911 section 4).
     AddPath(Vec<(AfiSafi, AddPathDirection)>),
-    /// Any other, or one of the above with another length.
+    /// Any other code, or one of the above with another length.
     Other {
-        /// The code.
+        /// The capability code.
         code: u8,
-        /// The value.
+        /// The capability's value, as sent.
         value: Box<[u8]>,
     },
 }
 
-/// Who may send several paths.
+/// The direction in which a speaker supports several paths per prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddPathDirection {
     /// 1: able to receive.
@@ -61,18 +62,18 @@ pub enum AddPathDirection {
 }
 
 impl Open {
-    /// Whether it was a header alone (see [`Open::decode`]): no BGP version is 0.
+    /// Returns whether the OPEN was a header alone (see [`Open::decode`]): no BGP version is 0.
     pub fn is_dummy(&self) -> bool {
         self.version == 0
     }
 
-    /// Reads one OPEN, cut at its own length.
+    /// Decodes one OPEN, which ends at its own length.
     ///
-    /// A router without a BGP session behind a Loc-RIB may send a header alone: an OPEN of zeros.
+    /// A router may send a header alone for a Loc-RIB, which has no BGP session: it decodes as an OPEN of zeros.
     ///
     /// # Errors
-    /// The message is no OPEN, runs over the end, or is shorter than its fixed fields. What is wrong with its parameters is
-    /// a [`Open::defect`] of it.
+    /// The message is not an OPEN, runs past the end, or is shorter than its fixed fields. Malformed parameters are not
+    /// an error but its [`Open::defect`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Open, Error> {
         reader.take(16, "OPEN marker")?;
         let at = reader.offset();
@@ -110,7 +111,7 @@ impl Open {
         Ok(Open { version, my_as, asn, hold_time, bgp_id, capabilities, defect })
     }
 
-    /// The value of the first capability of this code, which is none of those with a meaning of their own.
+    /// Returns the value of the first [`Capability::Other`] of this code.
     pub fn other(&self, wanted: u8) -> Option<&[u8]> {
         self.capabilities.iter().find_map(|capability| match capability {
             Capability::Other { code, value } if *code == wanted => Some(&**value),
@@ -121,11 +122,11 @@ impl Open {
         })
     }
 
-    /// For how many seconds the other side keeps the routes of this speaker while it restarts (RFC 4724 section 3): 0 where it does not
-    /// ask for that in any family.
+    /// Returns the seconds for which the other side keeps the routes of this speaker while it restarts (RFC 4724
+    /// section 3): 0 where it does not ask for that in any family.
     pub fn restart_time(&self) -> u16 {
         let asked = self.capabilities.iter().filter_map(|capability| match capability {
-            // Flags and the time, then four octets a family.
+            // Flags and the time, then four octets per family.
             Capability::Other { code: 64, value } if value.len() >= 6 => {
                 Some(u16::from_be_bytes([value[0] & 0x0f, value[1]]))
             }
@@ -138,7 +139,8 @@ impl Open {
     }
 }
 
-/// Optional parameters; one of type 255 announces the long form, whatever the short length (RFC 9072 section 2).
+/// Decodes the Optional Parameters; a first one of type 255 marks the long form, whatever the short length unless it is
+/// 0 (RFC 9072 section 2).
 fn decode_parameters(body: &mut Reader<'_>, capabilities: &mut Vec<Capability>) -> Result<(), Error> {
     let short_length = body.u8("Opt Parm Len")?;
     let mut peek = *body;
@@ -165,7 +167,7 @@ fn decode_parameters(body: &mut Reader<'_>, capabilities: &mut Vec<Capability>) 
     Ok(())
 }
 
-/// The capabilities that `value` holds one behind the other, up to the first that runs over its end.
+/// Returns the consecutive capabilities in `value`, up to the first that runs past its end.
 pub fn decode_capabilities(value: &[u8]) -> Vec<Capability> {
     let mut reader = Reader::new(value, 0);
     std::iter::from_fn(|| Capability::decode(&mut reader).ok()).collect()
@@ -185,7 +187,7 @@ impl Capability {
             }
             (65, [a, b, c, d]) => Capability::FourOctetAs(Asn(u32::from_be_bytes([*a, *b, *c, *d]))),
             (69, tuples) if tuples.len().is_multiple_of(4) => Capability::AddPath(
-                // A direction other than 1 to 3 is to be ignored (RFC 7911 section 4).
+                // A direction other than 1 to 3 is ignored (RFC 7911 section 4).
                 tuples
                     .as_chunks::<4>()
                     .0
@@ -258,7 +260,7 @@ mod tests {
             assert_eq!(open.defect.map(|error| (error.offset, error.field)), Some((offset, field)));
             assert_eq!(reader.remaining(), 1, "what follows the OPEN is found");
         };
-        // A capability, a parameter and the parameters that run over their end.
+        // A capability, a parameter and the parameters that run past their end.
         check(&[10, 2, 8, 1, 4, 0, 2, 0, 1, 65, 4], 39, "Capability Value");
         check(&[10, 2, 6, 1, 4, 0, 2, 0, 1, 2, 9], 39, "Parm Value");
         check(&[9, 2, 6, 1, 4, 0, 2, 0, 1, 2], 38, "Parm Length");
@@ -273,7 +275,7 @@ mod tests {
         };
         check(&[64, 6, 0x80, 120, 0, 1, 1, 0x80], 120);
         check(&[64, 6, 0xff, 0xff, 0, 1, 1, 0], 4_095);
-        // FRR says so where it only helps others.
+        // FRR sends this where it only helps others to restart.
         check(&[64, 2, 0xc0, 0x78], 0);
         check(&[64, 0], 0);
         check(&AS4, 0);
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_alone_is_a_dummy_and_a_length_over_the_end_an_error() {
+    fn a_bare_header_is_a_dummy_and_excess_length_fails() {
         let mut header = vec![0xff; 16];
         header.extend([0, 19, 1]);
         let open = Open::decode(&mut Reader::new(&header, 0)).unwrap();

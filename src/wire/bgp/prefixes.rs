@@ -1,7 +1,7 @@
-//! Unicast and multicast NLRI, kept as the octets that the message has.
+//! Unicast and multicast NLRI, kept as the octets of the message.
 //!
-//! They are walked twice, once to see that they can be read at all, before anything of the message is applied, and once
-//! more where they are used. That is quicker than keeping the values: a prefix of four octets takes 28 once decoded.
+//! They are walked twice: once to check that they can be decoded at all, before any part of the message is applied, and
+//! again where they are used. That is faster than keeping the values: a prefix of four octets occupies 28 once decoded.
 
 use std::collections::HashSet;
 
@@ -13,13 +13,13 @@ use crate::wire::reader::Reader;
 /// Prefixes of one family, in the order of the message.
 #[derive(Clone, Debug)]
 pub enum Prefixes<'a> {
-    /// As they stand in the message, checked.
+    /// The octets of the message, checked.
     Wire(WirePrefixes<'a>),
-    /// Put together from what a message says.
+    /// A list assembled from part of a message.
     Listed(Vec<Nlri>),
 }
 
-/// NLRI that tile, each no longer than its family's addresses.
+/// NLRI that fill their field exactly, each no longer than its family's addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct WirePrefixes<'a> {
     octets: &'a [u8],
@@ -28,7 +28,7 @@ pub struct WirePrefixes<'a> {
     path_ids: PathIdField,
 }
 
-/// What to do about the four octets before each prefix (RFC 7911 section 3).
+/// The treatment of the four octets before each prefix (RFC 7911 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PathIdField {
     Absent,
@@ -45,24 +45,24 @@ impl PathIdField {
     }
 }
 
-/// Whether bits behind a prefix length were set.
+/// The host bits found in a field: bits set after a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBits {
-    /// Nowhere.
+    /// No prefix has any.
     None,
-    /// Somewhere; they read as zero.
+    /// Some prefix has them; they decode as zero.
     Cleared,
 }
 
 impl<'a> WirePrefixes<'a> {
-    /// Checks that the rest of `reader` can be read so.
+    /// Checks that the rest of `reader` is NLRI of this family in this reading, and consumes it.
     ///
     /// # Errors
-    /// The NLRI do not tile, or a length is above the family's.
+    /// The NLRI do not fill the field exactly, or a length is above the family's.
     pub fn check(reader: &mut Reader<'a>, afi: Afi, add_path: AddPath) -> Result<(WirePrefixes<'a>, HostBits), Error> {
         let octets = reader.rest();
         let end = reader.offset();
-        // Spelled out, so that the walk is compiled for each case alone.
+        // Written out, so that the walk is compiled separately for each case.
         let (count, host_bits) = match (afi, add_path) {
             (Afi::Ipv4, AddPath::Plain) => walk(octets, end, Afi::Ipv4, AddPath::Plain),
             (Afi::Ipv4, AddPath::WithPathIds) => walk(octets, end, Afi::Ipv4, AddPath::WithPathIds),
@@ -73,7 +73,7 @@ impl<'a> WirePrefixes<'a> {
         Ok((WirePrefixes { octets, count, afi, path_ids }, host_bits))
     }
 
-    /// What the rest of `reader` is if it can be read so and no bit behind a prefix length is set.
+    /// Returns the rest of `reader` as NLRI if it fits this reading and no bit after a prefix length is set.
     #[inline(always)]
     pub fn clean(mut reader: Reader<'a>, afi: Afi, add_path: AddPath) -> Option<WirePrefixes<'a>> {
         let octets = reader.rest();
@@ -81,7 +81,8 @@ impl<'a> WirePrefixes<'a> {
         count_clean(octets, afi, add_path, usize::MAX).map(|count| WirePrefixes { octets, count, afi, path_ids })
     }
 
-    /// Whether there are some, and each is there once, or the other reading of the same octets does not tile.
+    /// Returns whether there is at least one prefix and either each occurs once, or the other reading of the same
+    /// octets does not fit.
     #[inline(always)]
     pub fn is_distinct_or_alone(&self, octets: Reader<'_>) -> bool {
         match self.count {
@@ -100,15 +101,16 @@ impl<'a> WirePrefixes<'a> {
         !WirePrefixes::fits(octets, self.afi, self.add_path().other()) || !self.has_repeated()
     }
 
-    /// As [`Prefixes::has_repeated`].
+    /// The same as [`Prefixes::has_repeated`].
     pub fn has_repeated(&self) -> bool {
         has_repeated(self.octets, self.count, self.add_path())
     }
 
-    /// Whether the rest of `reader` can be read so and no bit behind a prefix length is set.
+    /// Returns whether the rest of `reader` fits this reading and no bit after a prefix length is set.
     ///
-    /// Every field is looked at so in the reading that is not the expected one. Octets that were meant the other way stop it
-    /// after a few of them; so does the default route twice, which is what small path identifiers look like without Add-Path.
+    /// Every field is checked for the reading that is not the expected one. Octets of the other encoding end the check
+    /// after a few of them; so does a second default route, which is what small path identifiers look like without
+    /// Add-Path.
     #[inline(always)]
     pub fn fits(mut reader: Reader<'_>, afi: Afi, add_path: AddPath) -> bool {
         count_clean(reader.rest(), afi, add_path, 1).is_some()
@@ -116,7 +118,7 @@ impl<'a> WirePrefixes<'a> {
 }
 
 impl Prefixes<'_> {
-    /// The NLRI.
+    /// Iterates over the NLRI in order.
     #[inline]
     pub fn iter(&self) -> Iter<'_> {
         match self {
@@ -125,7 +127,7 @@ impl Prefixes<'_> {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of NLRI.
     pub fn len(&self) -> usize {
         match self {
             Prefixes::Wire(wire) => wire.count,
@@ -133,12 +135,13 @@ impl Prefixes<'_> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no NLRI.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether one stands there twice, under one path identifier if there are any. They have no host bits on the wire.
+    /// Returns whether a prefix occurs twice, under one path identifier if there are any. NLRI from the wire must have
+    /// no host bits.
     pub fn has_repeated(&self) -> bool {
         match self {
             Prefixes::Wire(wire) => wire.has_repeated(),
@@ -149,7 +152,7 @@ impl Prefixes<'_> {
         }
     }
 
-    /// The same prefixes without their path identifiers.
+    /// Returns the same prefixes without their path identifiers.
     pub fn without_path_ids(self) -> Self {
         match self {
             Prefixes::Wire(wire) => {
@@ -167,7 +170,7 @@ impl Prefixes<'_> {
     }
 }
 
-/// Equal if they say the same, wherever they are kept.
+/// Equal if they hold the same NLRI in the same order, in whatever form they are kept.
 impl PartialEq for Prefixes<'_> {
     fn eq(&self, other: &Prefixes<'_>) -> bool {
         self.iter().eq(other.iter())
@@ -191,7 +194,7 @@ impl<'a> IntoIterator for &'a Prefixes<'_> {
     }
 }
 
-/// Walks over [`Prefixes`].
+/// An iterator over [`Prefixes`].
 #[derive(Clone, Debug)]
 pub enum Iter<'a> {
     /// The octets that are left.
@@ -242,17 +245,17 @@ impl WirePrefixes<'_> {
     }
 }
 
-/// One NLRI, its prefix not yet looked into.
+/// One NLRI, its prefix not yet decoded.
 struct Item<'a> {
     path_id: Option<PathId>,
     octets: &'a [u8],
     length: u8,
-    /// From `octets` on to the end of all NLRI.
+    /// The octets from `octets` on to the end of the field.
     tail: &'a [u8],
 }
 
 impl<'a> Item<'a> {
-    /// The first NLRI and what is behind it; `None` if it runs over the end.
+    /// Returns the first NLRI and the octets after it; `None` if it runs past the end.
     #[inline(always)]
     fn split(rest: &'a [u8], add_path: AddPath) -> Option<(Item<'a>, &'a [u8])> {
         let (path_id, rest) = match add_path {
@@ -268,13 +271,14 @@ impl<'a> Item<'a> {
     }
 }
 
-/// How many octets so many bits take; a shift, where `div_ceil` is a branch.
+/// Returns the number of octets that `bits` bits occupy; a shift, where `div_ceil` is a branch.
 #[inline(always)]
 fn octets_of(bits: u8) -> usize {
     (usize::from(bits) + 7) >> 3
 }
 
-/// The hot loop of the whole decoder: straight over the octets, errors made up only when there is one.
+/// The hot loop of the whole decoder: straight over the octets; an error is built only once one is found. `end` is the
+/// offset of the end of `octets`.
 #[inline(always)]
 fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize, HostBits), Error> {
     let mut rest = octets;
@@ -294,11 +298,11 @@ fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize
     Ok((count, if host_bits == 0 { HostBits::None } else { HostBits::Cleared }))
 }
 
-/// How many NLRI these are, if they tile and no bit behind a prefix length is set. `Plain` ones are given up at the second
-/// default route where `defaults_max` is 1.
+/// Returns the number of NLRI, if they fill the field exactly and no bit after a prefix length is set. In the `Plain`
+/// reading the check ends at the second default route where `defaults_max` is 1.
 #[inline(always)]
 fn count_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) -> Option<usize> {
-    // Spelled out, so that the walk is compiled for each case alone.
+    // Written out, so that the walk is compiled separately for each case.
     match (afi, add_path) {
         (Afi::Ipv4, AddPath::Plain) => walk_clean(octets, Afi::Ipv4, AddPath::Plain, defaults_max),
         (Afi::Ipv4, AddPath::WithPathIds) => walk_clean(octets, Afi::Ipv4, AddPath::WithPathIds, usize::MAX),
@@ -307,8 +311,9 @@ fn count_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) 
     }
 }
 
-/// Goes by places in the octets, and looks at two of each prefix: its length and the last of its octets, or the length
-/// again, which is zero then. Sums of places are checked where they are looked up.
+/// Returns the number of NLRI as [`count_clean`] does, for one family and reading. It walks by index and reads two
+/// octets of each prefix: its length and its last octet, or for length zero the length again, which is zero then. Index
+/// sums may wrap: `get` checks them.
 #[inline(always)]
 fn walk_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) -> Option<usize> {
     let path_id = if add_path == AddPath::WithPathIds { size_of::<u32>() } else { 0 };
@@ -333,12 +338,12 @@ fn walk_clean(octets: &[u8], afi: Afi, add_path: AddPath, defaults_max: usize) -
     Some(count)
 }
 
-/// Whether one of `count` NLRI, which tile and have no host bits, stands there twice: the prefix, or with path identifiers
-/// the prefix under one identifier.
+/// Returns whether one of `count` NLRI, which fill the field exactly and have no host bits, occurs twice: the prefix,
+/// or with path identifiers the prefix under one identifier.
 fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
-    /// Of so many, two are seldom given the same of the bits.
+    /// Up to this many NLRI, two different ones rarely share one of the bits.
     const FEW: usize = 32;
-    // Equal octets are equal NLRI, and the reverse, since the bits behind the length are zero.
+    // Equal octets are equal NLRI, and the reverse, since the bits after the length are zero.
     if count < 2 || (count <= FEW && have_own_bits(octets, add_path)) {
         return false;
     }
@@ -348,7 +353,7 @@ fn has_repeated(octets: &[u8], count: usize, add_path: AddPath) -> bool {
     keys.windows(2).any(|two| two[0] == two[1]) && has_repeated_exactly(octets, add_path)
 }
 
-/// Whether each is given another one of 2,048 bits by its key: then none stands there twice.
+/// Returns whether the key of each NLRI selects a different one of 2,048 bits: then none occurs twice.
 fn have_own_bits(octets: &[u8], add_path: AddPath) -> bool {
     /// Spreads the bits of a key over the upper ones of the product: 2^64 by the golden ratio.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -362,15 +367,15 @@ fn have_own_bits(octets: &[u8], add_path: AddPath) -> bool {
     })
 }
 
-/// The same, where the keys of two are equal.
+/// Returns whether an NLRI occurs twice, by comparing octets; called when two keys are equal.
 #[cold]
 fn has_repeated_exactly(octets: &[u8], add_path: AddPath) -> bool {
-    // The first that comes again ends the search: it need not hold all of them.
+    // The first repeated one ends the search: the set need not hold all of them.
     let mut seen = HashSet::new();
     items(octets, add_path).any(|item| !seen.insert(item))
 }
 
-/// The octets of each NLRI.
+/// Iterates over the octets of each NLRI.
 fn items(octets: &[u8], add_path: AddPath) -> impl Iterator<Item = &[u8]> {
     let id = if add_path == AddPath::WithPathIds { size_of::<u32>() } else { 0 };
     let mut rest = octets;
@@ -382,7 +387,8 @@ fn items(octets: &[u8], add_path: AddPath) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// A number that is seldom the same for other octets. Those of a path identifier and a long IPv6 prefix are not all in it.
+/// Returns a number that is rarely the same for different octets. It does not depend on all octets of a path identifier
+/// and a long IPv6 prefix.
 fn key(item: &[u8]) -> u64 {
     if let Ok(four) = <[u8; 4]>::try_from(item) {
         return u32::from_be_bytes(four).into();
@@ -397,27 +403,27 @@ fn key(item: &[u8]) -> u64 {
     first ^ last.rotate_left(31) ^ 1 << 63
 }
 
-/// Bits behind the length: only the last octet can hold any. Lengths of whole octets and others take turns, so no branch
-/// asks which it is.
+/// Returns the bits set after the length: only the last octet can hold any. Lengths of whole octets alternate with
+/// others, so no branch distinguishes them.
 #[inline(always)]
 fn host_bits_of(octets: &[u8], length: u8) -> u8 {
     octets.last().map_or(0, |last| host_bits_in(*last, length))
 }
 
-/// The same, of the last octet.
+/// The same, given the last octet.
 #[inline(always)]
 fn host_bits_in(last: u8, length: u8) -> u8 {
     let unused = length.wrapping_neg() % 8;
     last & ((1 << unused) - 1)
 }
 
-/// The length of the NLRI at this offset is above the family's.
+/// Returns the error for the length at this offset, which is above the family's.
 #[cold]
 fn too_long(length: u8, at: usize) -> Error {
     Error::new(at, "prefix length", format!("prefix length {length} is too long"))
 }
 
-/// What is missing of the NLRI that `rest` begins with; `end` is the offset behind `rest`.
+/// Returns the error for the NLRI that `rest` begins with, which is cut short; `end` is the offset after `rest`.
 #[cold]
 fn cut_short(rest: &[u8], end: usize, add_path: AddPath) -> Error {
     let mut reader = Reader::new(rest, end - rest.len());
@@ -437,7 +443,7 @@ fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), Error> 
 mod tests {
     use super::*;
 
-    /// Octets of which many read as lengths of prefixes.
+    /// Octets many of which are valid prefix lengths.
     fn random(state: &mut u64, count: usize) -> Vec<u8> {
         const OCTETS: [u8; 8] = [0, 8, 16, 24, 25, 32, 33, 128];
         let mut next = || {

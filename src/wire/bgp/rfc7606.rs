@@ -1,17 +1,17 @@
-//! What a malformed path attribute costs: THE table of RFC 7606 actions.
+//! The actions for malformed path attributes: THE table of RFC 7606.
 //!
-//! The router has decided already; a monitor keeps the truth it can read. So a missing mandatory attribute is no
-//! error here, rules for external peers are not applied, and a present but empty list of communities
-//! is an empty list.
+//! The router has decided already; a monitor keeps all the data that it can decode. So a missing mandatory attribute is
+//! not an error here, rules for external peers are not applied, and a present but empty list of communities is an empty
+//! list.
 
 use std::borrow::Cow;
 
-/// What is done about a malformed attribute (RFC 7606 section 2).
+/// The action for a malformed attribute (RFC 7606 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultAction {
-    /// The UPDATE's announcements count as withdrawals.
+    /// The routes that the UPDATE announces are withdrawn.
     TreatAsWithdraw,
-    /// The attribute is dropped, the routes stay.
+    /// The attribute is dropped and the routes are kept.
     AttributeDiscard,
 }
 
@@ -20,13 +20,14 @@ pub enum FaultAction {
 pub struct Fault {
     /// The attribute's type code.
     pub attribute: u8,
-    /// What was done.
+    /// The action.
     pub action: FaultAction,
-    /// Why, with the section that says so.
+    /// The reason, with the RFC section that requires the action.
     pub why: Cow<'static, str>,
 }
 
-/// What a malformed attribute of this type costs, and where it is written. `None`: no rule, nothing to check.
+/// Returns the action for a malformed attribute of this type, and the RFC section that requires it. `None`: no rule,
+/// nothing to check.
 pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
     use FaultAction::{AttributeDiscard, TreatAsWithdraw};
     Some(match attribute {
@@ -54,12 +55,12 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
     })
 }
 
-/// Whether the Optional and Transitive bits are what the attribute's definition says (RFC 7606 section 3 c).
-/// Attributes that are not named here are unchecked.
+/// Returns whether the Optional and Transitive bits agree with the attribute's definition (RFC 7606 section 3 c).
+/// Attributes that are not listed here are unchecked.
 ///
-/// An octet that cannot have been meant contradicts nothing, and the value is the truth that can be read: neither bit
-/// set (no attribute is that), or one of the four low bits set (RFC 4271 section 4.3: zero when sent). Software that
-/// makes BMP messages up, rather than passing on what a peer sent, fills in both.
+/// A flags octet that no speaker can have intended counts as agreeing, and the value is used as decoded: neither bit
+/// set (no attribute is defined so), or one of the four low bits set (RFC 4271 section 4.3: zero when sent). Software
+/// that generates BMP messages, rather than forwarding the attributes of a peer, sends both.
 pub fn flags_fit(attribute: u8, flags: u8) -> bool {
     const UNUSED: u8 = 0x0f;
     let defined = DEFINED_FLAGS[usize::from(attribute)];
@@ -70,7 +71,7 @@ pub fn flags_fit(attribute: u8, flags: u8) -> bool {
 const OPTIONAL: u8 = 0x80;
 const TRANSITIVE: u8 = 0x40;
 
-/// What [`defined_flags`] says of each type, to be had by one look: every attribute asks.
+/// The result of [`defined_flags`] for each type, as a table: it is looked up for every attribute.
 static DEFINED_FLAGS: [u8; 256] = {
     let mut all = [0; 256];
     let mut attribute = 0;
@@ -81,7 +82,7 @@ static DEFINED_FLAGS: [u8; 256] = {
     all
 };
 
-/// The Optional and Transitive bits of an attribute's definition; neither of them stands for "not checked".
+/// Returns the Optional and Transitive bits of an attribute's definition; neither bit means "not checked".
 const fn defined_flags(attribute: u8) -> u8 {
     match attribute {
         1..=3 | 5 | 6 => TRANSITIVE,
@@ -100,7 +101,7 @@ mod tests {
     use crate::wire::bmp::peer::AsWidth;
     use crate::wire::reader::Reader;
 
-    /// What one attribute alone costs.
+    /// Returns the action taken for an UPDATE with this attribute alone.
     fn cost(flags: u8, code: u8, value: &[u8]) -> Option<FaultAction> {
         let length = u8::try_from(value.len()).unwrap();
         let bytes = [&[flags, code, length][..], value].concat();
@@ -110,7 +111,7 @@ mod tests {
         routes.actions.first().map(|fault| fault.action)
     }
 
-    /// Flags, type code, a value that is right, and some that are not.
+    /// Flags, type code, a well-formed value, and some malformed ones.
     type Case = (u8, u8, &'static [u8], &'static [&'static [u8]]);
 
     const CASES: [Case; 21] = [
@@ -139,7 +140,8 @@ mod tests {
             128,
             &[0; 4],
             &[
-                // Short, with an attribute that runs over the end, with a malformed one, with a set and with NLRI in it.
+                // Too short; with an attribute that runs past the end; with a malformed one; with a set; with NLRI in
+                // it.
                 &[],
                 &[0; 3],
                 &[0, 0, 0, 1, 0x40, 1, 2, 0],
@@ -167,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_contradict_the_type_make_an_attribute_malformed() {
+    fn flags_that_contradict_the_type_are_malformed() {
         for (flags, code, right, _) in CASES {
-            // Optional where well-known is right, not transitive where transitive is, and the reverse.
+            // Optional instead of well-known, non-transitive instead of transitive, and the reverse.
             for wrong in [flags ^ 0x80, flags ^ 0x40].into_iter().filter(|wrong| wrong & 0xc0 != 0) {
                 let want = if flags_fit(code, wrong) { None } else { action_for(code).map(|(action, _)| action) };
                 assert_eq!(cost(wrong, code, right), want, "{code} {wrong:#x}");

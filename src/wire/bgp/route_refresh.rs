@@ -1,38 +1,39 @@
 //! ROUTE-REFRESH (RFC 2918 section 3) with the markers of Enhanced Route Refresh (RFC 7313 section 3.2).
 //!
-//! BMP has no place for it: Route Monitoring holds UPDATEs. Routers that mirror what they are sent put it there all the same.
+//! BMP has no message for it: Route Monitoring holds UPDATEs. Routers that mirror the messages they receive put it
+//! there anyway.
 
 use crate::model::AfiSafi;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
-/// What a ROUTE-REFRESH says.
+/// A ROUTE-REFRESH message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteRefresh {
-    /// Of which family.
+    /// The family whose routes are refreshed.
     pub family: AfiSafi,
-    /// Its meaning.
+    /// The message subtype.
     pub subtype: Subtype,
 }
 
 /// The Message Subtype, the reserved octet of RFC 2918.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subtype {
-    /// 0: the routes are asked for; outbound route filters may follow (RFC 5291 section 4).
+    /// 0: a request for the routes; outbound route filters may follow (RFC 5291 section 4).
     Request,
-    /// 1, BoRR: the routes begin to be told again.
+    /// 1, BoRR: the beginning of a refresh of the routes.
     Begin,
-    /// 2, EoRR: all have been told.
+    /// 2, EoRR: the refresh is complete.
     End,
-    /// Any other, to be ignored (RFC 7313 section 5).
+    /// Any other; it is ignored (RFC 7313 section 5).
     Other(u8),
 }
 
 impl RouteRefresh {
-    /// Reads the message behind its header.
+    /// Decodes the message from the octets after its header.
     ///
     /// # Errors
-    /// It is shorter than four octets, or is a marker of more (RFC 7313 section 5).
+    /// The message is shorter than four octets, or is a BoRR or EoRR marker that is longer (RFC 7313 section 5).
     pub fn decode(mut body: Reader<'_>) -> Result<RouteRefresh, Error> {
         let afi = body.u16("ROUTE-REFRESH AFI")?;
         let at = body.offset();
@@ -51,7 +52,7 @@ impl RouteRefresh {
         Ok(RouteRefresh { family: AfiSafi { afi, safi }, subtype })
     }
 
-    /// The subtype's number.
+    /// Returns the subtype's number.
     pub fn code(&self) -> u8 {
         match self.subtype {
             Subtype::Request => 0,
@@ -61,7 +62,7 @@ impl RouteRefresh {
         }
     }
 
-    /// The subtype's name, if it has one.
+    /// Returns the subtype's name, if it has one.
     pub fn name(&self) -> Option<&'static str> {
         match self.subtype {
             Subtype::Request => Some("request"),
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_have_four_octets_and_requests_at_least_those() {
+    fn markers_have_four_octets_and_requests_no_fewer() {
         let decode = |body: &[u8]| RouteRefresh::decode(Reader::new(body, 19));
         let check = |body: &[u8], subtype, code| {
             let refresh = decode(body).unwrap();

@@ -15,51 +15,51 @@ use crate::wire::Error;
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
 
-/// Octets of marker, length and type.
+/// Octets of a BGP header: marker, length and type.
 const HEADER_SIZE: usize = 19;
 
 /// BGP message types (RFC 4271 section 4.1, RFC 2918 section 3).
 const UPDATE: u8 = 2;
 const ROUTE_REFRESH: u8 = 5;
 
-/// How a peer's UPDATEs are to be read; built from its Peer Up.
+/// The parameters for decoding a peer's UPDATEs; built from its Peer Up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeContext {
-    /// How wide AS numbers are.
+    /// The width of AS numbers.
     pub as_width: AsWidth,
     /// Families whose NLRI carry path identifiers.
     pub add_path: AddPathFamilies,
-    /// What other messages have shown of that: it decides where both readings fit.
+    /// The use of path identifiers that other messages have shown: it decides where both readings fit.
     pub add_path_seen: AddPathSeen,
-    /// The families of which nothing more needs to be shown: a field that is clean as seen is read so without looking at the
-    /// other reading.
+    /// The families whose reading is settled: a field that is clean in the reading shown so far is decoded without
+    /// checking the other one.
     pub add_path_settled: AddPathFamilies,
     /// Families whose NLRI may carry more than one label.
     pub labels: MultipleLabels,
 }
 
-/// An UPDATE, and where it was not as announced.
+/// A decoded UPDATE, and its deviations from what the router announced.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'r, 'a> {
-    /// What it says.
+    /// The content.
     pub update: Update<'r, 'a>,
-    /// What had to be read another way than announced.
+    /// The fields that had to be decoded in another way than announced.
     pub deviations: Deviations,
-    /// What the message shows of path identifiers, by fields that only one reading fits; the last one counts.
+    /// The use of path identifiers that the message shows, by fields that only one reading fits; the last one counts.
     pub add_path_shown: AddPathSeen,
-    /// How families were read of which there are NLRI that both readings fit and that no other field of the message decides:
+    /// The reading used for families with NLRI that both readings fit and that no other field of the message decides:
     /// as other messages have shown, or else as announced.
     pub add_path_ambiguous: AddPathSeen,
 }
 
-/// Where one message contradicts what the router announced. Each message is judged alone.
+/// The ways in which one message contradicts what the router announced. Each message is judged on its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deviations {
-    /// Path identifiers were announced and are not there.
+    /// Path identifiers were announced but are missing.
     pub add_path_missing: bool,
-    /// Path identifiers are there and were not announced.
+    /// Path identifiers are present but were not announced.
     pub add_path_unannounced: bool,
-    /// The AS_PATH has the other width.
+    /// The AS_PATH has the other AS number width than announced.
     pub as_width_other: bool,
     /// NLRI carry several labels that were not announced.
     pub labels_unannounced: bool,
@@ -67,18 +67,20 @@ pub struct Deviations {
     pub trailing_bytes: bool,
 }
 
-/// What an UPDATE says.
+/// The content of an UPDATE.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Update<'r, 'a> {
-    /// The dump of this family is complete (RFC 4724 section 2).
+    /// End-of-RIB: the dump of this family is complete (RFC 4724 section 2).
     EndOfRib(AfiSafi),
-    /// Routes come and go.
+    /// Routes are announced or withdrawn.
     Routes(&'r mut Routes<'a>),
-    /// No UPDATE at all, but what stands between UPDATEs on a BGP session. No route comes or goes by it.
+    /// Not an UPDATE but a ROUTE-REFRESH, which a BGP session sends between UPDATEs. It neither announces nor withdraws
+    /// a route.
     RouteRefresh(RouteRefresh),
 }
 
-/// Routes of one UPDATE. Almost every one has one field of NLRI; two more need an allocation.
+/// The routes of one UPDATE. Almost every UPDATE has one field of NLRI; a second withdrawn or announced one needs an
+/// allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes<'a> {
     /// Withdrawn NLRI, those that RFC 7606 treats as withdrawn included.
@@ -94,7 +96,7 @@ pub struct Routes<'a> {
 /// Withdrawn NLRI of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withdrawn<'a> {
-    /// The family.
+    /// The address family.
     pub family: AfiSafi,
     /// The NLRI.
     pub nlri: NlriSet<'a>,
@@ -103,22 +105,23 @@ pub struct Withdrawn<'a> {
 /// Announced NLRI of one family, with their next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced<'a> {
-    /// The family.
+    /// The address family.
     pub family: AfiSafi,
     /// The next hop; `None` if none was sent.
     pub next_hop: Option<NextHop>,
     /// The NLRI.
     pub nlri: NlriSet<'a>,
-    /// What the router made of these routes; BMP version 4 alone says so.
+    /// The router's status for these routes; only BMP version 4 reports it.
     pub path_status: Option<PathStatus>,
 }
 
-/// Decodes one UPDATE, cut at its own length, which begins `offset` octets into the message that holds it.
+/// Decodes one UPDATE, which ends at its own length and begins `offset` octets into the message that holds it.
 ///
-/// `routes` is where its routes are put, and has to be empty: they are several hundred octets, made where they stay.
+/// Its routes are put into `routes`, which has to be empty: they are several hundred octets, built in place.
 ///
 /// # Errors
-/// The message is neither an UPDATE nor a ROUTE-REFRESH, or its NLRI cannot be told: nothing of it may be applied.
+/// The message is neither an UPDATE nor a ROUTE-REFRESH, or its NLRI cannot be determined: no part of it may be
+/// applied.
 pub fn decode<'r, 'a>(
     bgp: &'a [u8],
     offset: usize,
@@ -171,9 +174,9 @@ struct Decoder<'c, 'a> {
     context: &'c DecodeContext,
     deviations: Deviations,
     shown: AddPathSeen,
-    /// Whether the message has one field of NLRI: no other one can decide it.
+    /// True if the message has one field of NLRI: no other field can decide its reading.
     is_alone: bool,
-    /// Fields that both readings of Add-Path fit; next to no message has any.
+    /// Fields that both readings of Add-Path fit; almost no message has any.
     ties: Vec<Tie<'a>>,
 }
 
@@ -187,7 +190,7 @@ struct Tie<'a> {
     add_path: AddPath,
 }
 
-/// Where a field's routes are put.
+/// The index at which a field's NLRI are put in the routes.
 #[derive(Clone, Copy)]
 enum Place {
     Withdrawn(usize),
@@ -195,7 +198,7 @@ enum Place {
 }
 
 impl<'a> Decoder<'_, 'a> {
-    /// Reads the NLRI; the family of an End-of-RIB, if the message is one.
+    /// Decodes the NLRI; returns the family of an End-of-RIB, if the message is one.
     fn nlri_fields(
         &mut self,
         withdrawn: Reader<'a>,
@@ -207,7 +210,8 @@ impl<'a> Decoder<'_, 'a> {
             let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
             return Err(Error::new(at, "Path Attributes", why));
         }
-        // With NLRI at hand those are withdrawn; without any, the routes meant are in what cannot be read.
+        // With other NLRI in the message, those are withdrawn; with none, the affected routes are in the octets that
+        // cannot be decoded.
         let has_nlri = !announced.is_empty() || attributes.reach.is_some() || attributes.unreach.is_some();
         if let Some(at) = attributes.cut_short.filter(|_| !has_nlri) {
             let why = "an attribute runs over the end, and no NLRI stands before it (RFC 7606 section 4)";
@@ -271,7 +275,7 @@ impl<'a> Decoder<'_, 'a> {
         self.open_nlri(octets, family, place)
     }
 
-    /// NLRI of which no other message says how they are to be read, or that are not clean that way.
+    /// Decodes NLRI whose reading no other message has settled, or that are not clean in that reading.
     #[inline(never)]
     fn open_nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
         let announced = self.context.add_path.reading(family);
@@ -300,7 +304,8 @@ impl<'a> Decoder<'_, 'a> {
         }
     }
 
-    /// More labels than the receiver has said to take withdraw the routes of the UPDATE (RFC 8277 section 2.1).
+    /// Returns the fault of more labels than the receiver has announced to accept, which withdraws the routes of the
+    /// UPDATE (RFC 8277 section 2.1).
     fn too_many_labels(&self, announced: &Announced<'_>) -> Option<Fault> {
         let NlriSet::Labeled(all) = &announced.nlri else { return None };
         let most = usize::from(self.context.labels.most(announced.family));
@@ -312,7 +317,8 @@ impl<'a> Decoder<'_, 'a> {
         })
     }
 
-    /// Reads fields that both readings fit as another field of their family shows, and keeps those that none decides.
+    /// Decodes fields that both readings fit in the reading that another field of their family shows, and keeps as ties
+    /// those that no field decides.
     #[cold]
     #[inline(never)]
     fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), Error> {
@@ -345,13 +351,13 @@ impl<'a> Decoder<'_, 'a> {
     }
 }
 
-/// RFC 4760 section 4: AFI, SAFI, withdrawn NLRI.
+/// Splits MP_UNREACH_NLRI (RFC 4760 section 4): AFI, SAFI, withdrawn NLRI.
 fn read_unreach(mut value: Reader<'_>) -> Result<(AfiSafi, Reader<'_>), Error> {
     let family = AfiSafi { afi: value.u16("MP_UNREACH_NLRI AFI")?, safi: value.u8("MP_UNREACH_NLRI SAFI")? };
     Ok((family, value))
 }
 
-/// RFC 4760 section 3: AFI, SAFI, next hop, a reserved octet, NLRI.
+/// Splits MP_REACH_NLRI (RFC 4760 section 3): AFI, SAFI, next hop, a reserved octet, NLRI.
 fn read_reach(mut value: Reader<'_>) -> Result<(AfiSafi, Option<NextHop>, Reader<'_>), Error> {
     let family = AfiSafi { afi: value.u16("MP_REACH_NLRI AFI")?, safi: value.u8("MP_REACH_NLRI SAFI")? };
     let length = usize::from(value.u8("next hop length")?);
@@ -360,8 +366,9 @@ fn read_reach(mut value: Reader<'_>) -> Result<(AfiSafi, Option<NextHop>, Reader
     Ok((family, read_next_hop(next_hop), value))
 }
 
-/// A next hop of any family (RFC 4760, RFC 2545 section 3, RFC 4364 section 4.3.2, RFC 4659 section 3.2.1, RFC 8950):
-/// an IPv4 or IPv6 address, perhaps behind a distinguisher of zero, perhaps with a link-local address behind it.
+/// Decodes a next hop of any family (RFC 4760, RFC 2545 section 3, RFC 4364 section 4.3.2, RFC 4659 section 3.2.1, RFC
+/// 8950): an IPv4 or IPv6 address, optionally after a distinguisher of zero, optionally followed by a link-local
+/// address. `None` for any other length.
 fn read_next_hop(value: &[u8]) -> Option<NextHop> {
     const RD: usize = 8;
     let alone = |address: IpAddr| Some(NextHop { address, link_local: None });
@@ -376,7 +383,8 @@ fn read_next_hop(value: &[u8]) -> Option<NextHop> {
     }
 }
 
-/// The unspecified address is no next hop (RFC 4291 section 2.5.2): with it in front the link-local one is all there is.
+/// Returns the next hop of a global and a link-local address. The unspecified address is not a next hop (RFC 4291
+/// section 2.5.2): if it is the global one, the link-local address is the only next hop.
 fn two_addresses(global: &[u8], link_local: &[u8]) -> Option<NextHop> {
     let address = Ipv6Addr::from(<[u8; 16]>::try_from(global).ok()?);
     let link_local = Ipv6Addr::from(<[u8; 16]>::try_from(link_local).ok()?);

@@ -1,4 +1,4 @@
-//! What [`decode`] makes of UPDATEs.
+//! Tests of [`decode`]: UPDATEs and their decoded routes.
 
 use super::*;
 use crate::model::OtherAttribute;
@@ -26,9 +26,9 @@ fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'
 
 const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
 
-/// Found by fuzzing: taken for an End-of-RIB, it purged what the dump had not yet confirmed.
+/// Found by fuzzing: taken for an End-of-RIB, the message purged the routes that the dump had not yet confirmed.
 #[test]
-fn empty_mp_unreach_with_an_attribute_cut_short_behind_it_is_not_eor() {
+fn mp_unreach_before_a_cut_attribute_is_not_eor() {
     for cut in [&[0x40][..], &[0x40, 1], &[0x40, 1, 1], &[0x40, 1, 9, 0]] {
         let attributes = [&[0x80, 15, 3, 0, 2, 1], cut].concat();
         let is_eor = decoded(&[], &attributes, &[]).is_ok_and(|d| matches!(d.update, Update::EndOfRib(_)));
@@ -54,7 +54,7 @@ fn end_of_rib_is_the_exact_encoding_and_nothing_else() {
 }
 
 #[test]
-fn as4_path_counts_unless_both_aggregators_came_and_the_old_one_names_another_as() {
+fn as4_path_counts_unless_the_aggregators_disagree() {
     // 64496 AS_TRANS, by a peer of two octets; the AS4_PATH has 65551 at its end.
     let path = [0x40, 2, 6, 2, 2, 0xfb, 0xf0, 0x5b, 0xa0];
     let as4_path = [0xc0, 17, 6, 2, 1, 0, 1, 0, 0x0f];
@@ -83,7 +83,7 @@ fn as4_path_counts_unless_both_aggregators_came_and_the_old_one_names_another_as
 }
 
 #[test]
-fn an_unspecified_next_hop_gives_way_to_the_link_local_one() {
+fn an_unspecified_next_hop_yields_to_link_local() {
     let (none, link_local) = ([0; 16], [&[0xfe, 0x80][..], &[0; 13], &[1]].concat());
     let global = [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[1]].concat();
     let rd = [0; 8];
@@ -121,7 +121,7 @@ fn malformed_attributes_cost_what_rfc_7606_says() {
 }
 
 #[test]
-fn more_labels_than_the_receiver_takes_withdraw_the_routes() {
+fn labels_beyond_the_receivers_limit_withdraw_routes() {
     let check = |labels: MultipleLabels, announced: usize, unannounced: bool| {
         // 10.1.0.0/16 with labels 16, 17 and 18, the last one at the bottom.
         let nlri = [88, 0, 1, 0, 0, 1, 0x10, 0, 1, 0x21, 10, 1];
@@ -147,7 +147,7 @@ fn more_labels_than_the_receiver_takes_withdraw_the_routes() {
 }
 
 #[test]
-fn nlri_that_cannot_be_read_fail_the_message_with_the_place() {
+fn unreadable_nlri_fail_the_message_at_their_offset() {
     let error = decoded(&[], &ORIGIN, &[33, 1, 2, 3, 4, 5]).unwrap_err();
     assert_eq!((error.offset, error.field), (27, "prefix length"));
     let error = decoded(&[], &[0x80, 15, 2, 0, 2], &[]).unwrap_err();
@@ -215,13 +215,13 @@ fn one_clear_field_decides_the_others_of_its_family() {
     let unreach = [&[0x80, 15, 8, 0, 2, 1][..], &[32, 0x20, 1, 0xd, 0xb8][..]].concat();
     let (_, announced, ambiguous, _) = read(&[], &[&ORIGIN[..], &unreach].concat(), &TIE, &context);
     assert_eq!((announced.as_str(), ambiguous.contains(AfiSafi::IPV4_UNICAST)), ("0.0.0.0/0", true));
-    // What other messages have shown decides what is left; a clear field counts before that.
+    // The reading that other messages have shown decides the remaining fields; a clear field takes precedence over it.
     let mut seen = context;
     seen.add_path_seen.note(AfiSafi::IPV4_UNICAST, AddPath::Plain);
     assert_eq!(read(&[], &ORIGIN, &TIE, &seen), text("", "198.51.100.0/25", v4, true));
     let with_ids = [0, 0, 0, 1, 8, 10];
     assert_eq!(read(&with_ids, &ORIGIN, &TIE, &seen), text("10.0.0.0/8", "0.0.0.0/0", none, false));
-    // An attribute that makes withdrawals of the announcements leaves each field its reading.
+    // An attribute fault that turns the announcements into withdrawals leaves each field its reading.
     let faulty = [&ORIGIN[..], &[0x80, 4, 1, 0]].concat();
     assert_eq!(read(&CLEAR, &faulty, &TIE, &context), text("10.0.0.0/8, 198.51.100.0/25", "", none, true));
 }

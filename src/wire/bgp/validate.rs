@@ -1,12 +1,12 @@
-//! The shape of attributes whose value is kept as it is: only as much as their error handling asks for.
+//! Checks the structure of attributes whose value is kept as sent: only as far as their error handling requires.
 
 use crate::model::tunnels::prefix_sid_tiles;
 use crate::wire::reader::Reader;
 
-/// Whether the value of an attribute that is not decoded holds together. Types without a rule always do.
+/// Checks that the value of an attribute that is not decoded is well formed. Types without a rule always are.
 ///
 /// # Errors
-/// What is wrong.
+/// The value is malformed; the text is the reason.
 pub fn check(code: u8, value: &[u8]) -> Result<(), &'static str> {
     match code {
         22 => pmsi_tunnel(value),
@@ -16,15 +16,15 @@ pub fn check(code: u8, value: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Flags, tunnel type, a label of three octets, the tunnel's identifier (RFC 6514 section 5). Tunnel types are not
-/// judged: the registry grows.
+/// Checks for flags, tunnel type, a label of three octets and the tunnel's identifier (RFC 6514 section 5). Tunnel
+/// types are not checked: the registry grows.
 fn pmsi_tunnel(value: &[u8]) -> Result<(), &'static str> {
     if value.len() < 5 { Err("shorter than flags, tunnel type and label") } else { Ok(()) }
 }
 
-/// TLVs of sub-TLVs, both exactly filled, at least one (RFC 9012 sections 2, 3 and 13).
+/// Checks for TLVs of sub-TLVs, both exactly filled, at least one TLV (RFC 9012 sections 2, 3 and 13).
 fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
-    /// Sub-TLV types from here on have a length of two octets.
+    /// The first sub-TLV type whose length field has two octets.
     const LONG: u8 = 128;
     const OVER: &str = "a TLV or sub-TLV runs over the end";
     let mut tlvs = Reader::new(value, 0);
@@ -45,7 +45,7 @@ fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// TLVs that are exactly filled (RFC 8669 section 6).
+/// Checks for TLVs that fill the value exactly (RFC 8669 section 6).
 fn prefix_sid(value: &[u8]) -> Result<(), &'static str> {
     if prefix_sid_tiles(value) { Ok(()) } else { Err("a TLV runs over the end") }
 }

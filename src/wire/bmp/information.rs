@@ -7,20 +7,20 @@ use crate::model::text::NOTE_OCTETS_MAX;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
-/// The TLVs of a message, as far as they can be read.
+/// The TLVs of a message, up to the first malformed one.
 ///
-/// What stands before them (a peer, its OPENs, the end of the session) holds whether or not the last TLV runs over
-/// the end of the message, so that costs no more than itself.
+/// The data before them (a peer, its OPENs, the end of the session) is valid even if the last TLV runs past the end of
+/// the message, so a malformed TLV costs only itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InformationList<'a> {
-    /// Those that could be read, in order.
+    /// The TLVs that could be decoded, in order.
     pub tlvs: Vec<Information<'a>>,
-    /// Why the octets behind them could not.
+    /// The reason for which the octets after them could not be decoded.
     pub defect: Option<Error>,
 }
 
 impl<'a> InformationList<'a> {
-    /// Reads up to the end of the message, or to the first TLV that runs over it.
+    /// Decodes to the end of the message, or to the first TLV that runs past it.
     pub fn decode(reader: &mut Reader<'a>) -> InformationList<'a> {
         let mut list = InformationList::default();
         while !reader.is_empty() && list.defect.is_none() {
@@ -47,17 +47,17 @@ impl<'a> FromIterator<Information<'a>> for InformationList<'a> {
     }
 }
 
-/// One TLV, its value as sent.
+/// One Information TLV, its value as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Information<'a> {
-    /// The type; what it means depends on the message.
+    /// The type; its meaning depends on the message.
     pub type_code: u16,
-    /// The value.
+    /// The value, as sent.
     pub value: &'a [u8],
 }
 
 impl<'a> Information<'a> {
-    /// Free text, in every message but Termination's own numbering.
+    /// Free text, in every message; Termination numbers its other types on its own.
     pub const STRING: u16 = 0;
     /// Initiation: sysDescr.
     pub const SYS_DESCR: u16 = 1;
@@ -78,18 +78,18 @@ impl<'a> Information<'a> {
         Ok(Information { type_code, value: reader.take(length, "information value")? })
     }
 
-    /// The value as text that is part of a key, a table's or a router's name.
+    /// Returns the value as text that is part of a key: a table's or a router's name.
     pub fn key(&self) -> Text {
         Text::key(self.value)
     }
 
-    /// The value as text for people.
+    /// Returns the value as free text for display.
     pub fn note(&self) -> Text {
         Text::note(self.value)
     }
 }
 
-/// The reason of a Termination in words (RFC 7854 section 4.5).
+/// Returns a Termination's reason in words (RFC 7854 section 4.5).
 pub fn termination_reason(code: u16) -> &'static str {
     match code {
         0 => "session administratively closed",
@@ -101,7 +101,8 @@ pub fn termination_reason(code: u16) -> &'static str {
     }
 }
 
-/// What a Termination says of its reason, in words (RFC 7854 section 4.5): no longer than one note, however many texts it has.
+/// Returns the reasons and texts of a Termination in words (RFC 7854 section 4.5): no longer than one note, however
+/// many TLVs it has.
 pub fn termination_text(information: &[Information<'_>]) -> String {
     let mut words: Vec<String> = Vec::new();
     for tlv in information {

@@ -1,4 +1,4 @@
-//! Route Mirroring (RFC 7854 section 4.7): BGP messages as they came, and what could not be mirrored.
+//! Route Mirroring (RFC 7854 section 4.7): verbatim BGP messages, and notice of those that could not be mirrored.
 
 use super::{Information, PerPeerHeader};
 use crate::wire::Error;
@@ -10,30 +10,30 @@ const TLV_HEADER_SIZE: usize = 4;
 /// A Route Mirroring message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMirroring<'a> {
-    /// Whose session is mirrored.
+    /// The peer whose session is mirrored.
     pub peer: PerPeerHeader,
-    /// Its TLVs.
+    /// The message's TLVs, in order.
     pub items: Vec<Mirrored<'a>>,
 }
 
-/// One TLV.
+/// One TLV of a Route Mirroring message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirrored<'a> {
     /// Type 0: a whole BGP message.
     Bgp(&'a [u8]),
-    /// Type 1: 0 is "errored PDU", 1 is "messages lost".
+    /// Type 1: an information code; 0 is "errored PDU", 1 is "messages lost".
     Information(u16),
-    /// Any other.
+    /// Any other type, or a type 1 whose value is not two octets.
     Unknown {
-        /// The type.
+        /// The type, as sent.
         type_code: u16,
-        /// The value.
+        /// The value, as sent.
         value: &'a [u8],
     },
 }
 
 impl<'a> RouteMirroring<'a> {
-    /// The number of the message in its session, which version 4 may have.
+    /// The message's sequence number in its session, which a version 4 message may have.
     pub fn sequence_number(&self) -> Option<u64> {
         self.items.iter().find_map(|item| match item {
             Mirrored::Unknown { type_code: Information::SEQUENCE_NUMBER, value } => {
@@ -43,10 +43,10 @@ impl<'a> RouteMirroring<'a> {
         })
     }
 
-    /// Reads the message. Fewer octets at its end than a TLV's type and length take are ignored.
+    /// Decodes the message. Trailing octets too few for a TLV's type and length are ignored.
     ///
     /// # Errors
-    /// The header is short or a TLV runs over the end.
+    /// The header is short, or a TLV runs past the end of the message.
     pub fn decode(reader: &mut Reader<'a>) -> Result<RouteMirroring<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let mut items = Vec::new();

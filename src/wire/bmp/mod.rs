@@ -1,5 +1,5 @@
-//! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069), version 3, and version 4 (draft-ietf-grow-bmp-tlv) where it
-//! differs: Route Monitoring, Statistics Reports and what may follow the data of a Peer Down.
+//! BMP messages (RFC 7854 section 4, RFC 8671, RFC 9069): version 3, and version 4 (draft-ietf-grow-bmp-tlv) where it
+//! differs: Route Monitoring, Statistics Reports and the TLVs that may follow the data of a Peer Down.
 
 pub mod information;
 pub mod mirroring;
@@ -31,7 +31,7 @@ pub const COMMON_HEADER_SIZE: usize = 6;
 /// One whole BMP message, cut out of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// 3, or 4.
+    /// The BMP version: 3 or 4.
     pub version: u8,
     /// The message type.
     pub type_code: u8,
@@ -40,19 +40,19 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The octets of the per-peer header before its timestamp, of a message that has one and is long enough.
+    /// Returns the octets of the per-peer header before its timestamp, if the message is long enough to have them.
     #[inline]
     pub fn whose(&self) -> Option<&'a [u8; PerPeerHeader::WHOSE]> {
         self.bytes.get(COMMON_HEADER_SIZE..)?.first_chunk()
     }
 }
 
-/// The stream is not BMP, or not any more: there is no way to find the next message.
+/// The stream is not BMP, or no longer is: there is no way to find the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// Neither version 3 nor 4.
+    /// The version is neither 3 nor 4.
     Version(u8),
-    /// A message length below the common header's, or above the longest accepted.
+    /// A message length below that of the common header, or above the longest accepted.
     Length(u32),
 }
 
@@ -67,10 +67,10 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// The message at the front of `buffer`; `None` if it is not whole yet. `max` bounds its length, octets.
+/// Returns the message at the front of `buffer`; `None` if it is incomplete. `max` bounds its length, octets.
 ///
 /// # Errors
-/// As soon as the octets at hand show that no message can come of them.
+/// As soon as the octets available show that no message can begin with them.
 pub fn next_frame(buffer: &[u8], max: usize) -> Result<Option<Frame<'_>>, FrameError> {
     match buffer.first() {
         None => return Ok(None),
@@ -100,7 +100,7 @@ pub enum Message<'a> {
     PeerDown(PeerDown<'a>),
     /// Type 3.
     ///
-    /// In a box: it is rare and twice as large as any other, and every message would be moved about at its size.
+    /// Boxed: it is rare and twice as large as any other, and every message would be moved at its size.
     PeerUp(Box<PeerUp<'a>>),
     /// Type 4.
     Initiation(InformationList<'a>),
@@ -108,7 +108,7 @@ pub enum Message<'a> {
     Termination(InformationList<'a>),
     /// Type 6.
     RouteMirroring(RouteMirroring<'a>),
-    /// To be skipped (RFC 7854 section 4.1).
+    /// Any other type; it is skipped (RFC 7854 section 4.1).
     Unknown {
         /// The message type.
         type_code: u8,
@@ -116,18 +116,19 @@ pub enum Message<'a> {
 }
 
 impl Message<'_> {
-    /// Why TLVs of the message, or capabilities of an OPEN in it, could not be read; the rest of it holds.
+    /// Returns the reason for which TLVs of the message, or capabilities of an OPEN in it, could not be decoded; the
+    /// rest of the message is valid.
     pub fn defect(&self) -> Option<&Error> {
         self.capability_defect().or_else(|| self.tlv_defect())
     }
 
-    /// Why capabilities of an OPEN in it could not be read.
+    /// Returns the reason for which capabilities of an OPEN in the message could not be decoded.
     pub fn capability_defect(&self) -> Option<&Error> {
         let Message::PeerUp(up) = self else { return None };
         [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref())
     }
 
-    /// Why TLVs of the message could not be read.
+    /// Returns the reason for which TLVs of the message could not be decoded.
     pub fn tlv_defect(&self) -> Option<&Error> {
         match self {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
@@ -138,8 +139,8 @@ impl Message<'_> {
         }
     }
 
-    /// The number of a version 4 message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2). Messages other than Route Monitoring
-    /// have a number for it since revision 21.
+    /// Returns the sequence number of a version 4 message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
+    /// Messages other than Route Monitoring can carry one since revision 21.
     pub fn sequence_number(&self) -> Option<u64> {
         let list = match self {
             Message::RouteMonitoring(monitoring) => return monitoring.sequence_number(),
@@ -158,7 +159,7 @@ impl Message<'_> {
 /// Decodes one message.
 ///
 /// # Errors
-/// The body does not hold what its type promises; offsets count from the message's first octet.
+/// The body does not hold the fields that its type requires; offsets count from the message's first octet.
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
     let mut reader = Reader::new(&frame.bytes[COMMON_HEADER_SIZE..], COMMON_HEADER_SIZE);
     Ok(match frame.type_code {
@@ -173,7 +174,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
     })
 }
 
-/// The per-peer header alone, for a message whose rest cannot be read. `None` for types without one.
+/// Decodes the per-peer header alone, for a message whose rest is malformed. `None` for types without one.
 pub fn decode_peer(frame: &Frame<'_>) -> Option<PerPeerHeader> {
     let mut reader = Reader::new(frame.bytes.get(COMMON_HEADER_SIZE..)?, COMMON_HEADER_SIZE);
     match frame.type_code {

@@ -1,4 +1,4 @@
-//! Which revision of draft-ietf-grow-bmp-tlv numbers the TLVs of a version 4 Route Monitoring message.
+//! Detects which revision of draft-ietf-grow-bmp-tlv numbers the TLVs of a version 4 Route Monitoring message.
 //!
 //! | type | up to revision 19 | revision 20 | revision 21 |
 //! |---|---|---|---|
@@ -10,9 +10,10 @@
 //! | 6 | | Stateless Parsing | Extended Flags |
 //! | 7 | | BGP Message | Timestamp |
 //!
-//! All are in use, and nothing in a message names the revision. It is told by what the TLVs hold: a BGP message begins with a
-//! marker, a group's index has the top bit, a capability tiles, a sequence number has eight octets. What cannot be told is
-//! ignored (section 6): it must never be stored as a name or a status that it is not.
+//! All are in use, and no field of a message names the revision. It is inferred from the content of the TLVs: a BGP
+//! message begins with a marker, a group's index has the top bit set, capabilities fill their TLV exactly, a sequence
+//! number has eight octets. A TLV that cannot be identified is ignored (section 6): it must never be stored as a name
+//! or a status that it is not.
 
 use super::path_marking::GROUP_BIT;
 use super::{Tlv, TlvKind};
@@ -22,7 +23,7 @@ pub(super) const BGP_MESSAGE_19_21: u16 = 4;
 /// TLV type of the BGP message in revision 20.
 pub(super) const BGP_MESSAGE_20: u16 = 7;
 
-/// A numbering of TLVs.
+/// A revision of the draft, by its numbering of TLV types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revision {
     /// Up to revision 19.
@@ -33,19 +34,19 @@ pub enum Revision {
     Of21,
 }
 
-/// How the TLVs of one message are numbered.
+/// The numbering that was detected for the TLVs of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Numbering {
-    /// There is no TLV that needs it.
+    /// No TLV of the message shows the revision.
     #[default]
     Untold,
-    /// As in this revision, which is told by something in the message.
+    /// The numbering of this revision, and the evidence for it in the message.
     Told(Revision, &'static str),
-    /// TLVs contradict each other: none is believed.
+    /// TLVs contradict each other: none is trusted.
     Contradictory,
 }
 
-/// Finds the numbering, and gives each TLV the kind that it has in it.
+/// Detects the numbering, and sets each TLV's kind by it.
 pub(super) fn tell(bgp_message: u16, tlvs: &mut [Tlv<'_>]) -> Numbering {
     let of_iana = |tlv: &&Tlv<'_>| tlv.enterprise.is_none();
     let numbering = match bgp_message {
@@ -59,7 +60,7 @@ pub(super) fn tell(bgp_message: u16, tlvs: &mut [Tlv<'_>]) -> Numbering {
             },
         ),
     };
-    // Path marking alone is the same in both, and the draft of it names no revision.
+    // Path marking has type 5 in every revision, and its own draft names none: it is decoded without evidence.
     let revision = match numbering {
         Numbering::Told(revision, _) => revision,
         Numbering::Untold => Revision::UpTo19,
@@ -71,7 +72,7 @@ pub(super) fn tell(bgp_message: u16, tlvs: &mut [Tlv<'_>]) -> Numbering {
     numbering
 }
 
-/// What one TLV says of the revision, where the BGP message has type 4.
+/// Returns the revision that one TLV is evidence of, where the BGP message has type 4.
 fn vote(tlv: &Tlv<'_>) -> Option<(Revision, &'static str)> {
     use Revision::{Of21, UpTo19};
     match tlv.type_code {
@@ -92,8 +93,9 @@ fn kind(revision: Revision, tlv: &Tlv<'_>) -> TlvKind {
     let (kind, fits) = match (revision, tlv.type_code) {
         (UpTo19, 1) | (Of20, 6) | (Of21, 3) => (TlvKind::StatelessParsing, is_capability(tlv.value)),
         (UpTo19, 2) | (Of20, 4) | (Of21, 1) => (TlvKind::Group, is_group(tlv)),
-        // The path marking draft claims the number that revision 20 gave to the table name and revision 21 to the sequence
-        // number. Its status is four octets, of which a name has none: the upper half of the bits is unassigned.
+        // The path marking draft claims the number that revision 20 gave to the table name and revision 21 to the
+        // sequence number. Its status is four octets that no name begins with: the upper half of the bits is
+        // unassigned, so zero.
         (_, 5) if matches!(tlv.value, [0, 0, _, _] | [0, 0, _, _, _, _]) => (TlvKind::PathMarking, true),
         (UpTo19, 3) | (Of20, 5) | (Of21, 2) => (TlvKind::TableName, is_name(tlv)),
         (Of20, 1) | (Of21, 5) => (TlvKind::SequenceNumber, is_sequence_number(tlv.value)),
@@ -104,13 +106,14 @@ fn kind(revision: Revision, tlv: &Tlv<'_>) -> TlvKind {
     if fits { kind } else { TlvKind::Unknown }
 }
 
-/// A group has an index of its own kind and holds the numbers of NLRI.
+/// Returns whether the TLV can be a group: its index has the group bit, and it holds NLRI numbers of two octets each.
 fn is_group(tlv: &Tlv<'_>) -> bool {
     tlv.index & GROUP_BIT != 0 && !tlv.value.is_empty() && tlv.value.len().is_multiple_of(2)
 }
 
-/// Capabilities tile: a code, a length and as many octets. Names of which two octets happen to be so are told from them by
-/// being text: a capability of a family has a zero in it, and the length of a short one is a control character.
+/// Returns whether the value can be capabilities: each is a code, a length and that many octets, and together they fill
+/// the value exactly. A name whose octets happen to do so is recognized as text: a family's capability contains a
+/// zero, and the length of a short one is a control character.
 fn is_capability(value: &[u8]) -> bool {
     let mut rest = value;
     while let [_, length, tail @ ..] = rest {
@@ -122,17 +125,19 @@ fn is_capability(value: &[u8]) -> bool {
     rest.is_empty() && value.iter().any(|octet| *octet < b' ')
 }
 
-/// A table's name is of the whole message.
+/// Returns whether the TLV can be a table's name: its index is not that of a group, and its value is not empty and does
+/// not begin with zero.
 fn is_name(tlv: &Tlv<'_>) -> bool {
     tlv.index & GROUP_BIT == 0 && tlv.value.first().is_some_and(|first| *first != 0)
 }
 
-/// Eight octets (section 5.6.2).
+/// Returns whether the value can be a sequence number: eight octets (section 5.6.2).
 pub(super) fn is_sequence_number(value: &[u8]) -> bool {
     value.len() == 8
 }
 
-/// A type of one octet, or two, before seconds and microseconds (section 5.6.1).
+/// Returns whether the value can be a timestamp: a type of one or two octets, then seconds and microseconds (section
+/// 5.6.1).
 fn is_timestamp(value: &[u8]) -> bool {
     matches!(value.len(), 9 | 10)
 }
@@ -197,16 +202,16 @@ mod tests {
         ];
         let kinds_20 = [SequenceNumber, ExtendedFlags, Timestamp, Group, TableName, PathMarking, StatelessParsing];
         check(7, &all_20, Some(Revision::Of20), &kinds_20);
-        // Nothing that tells: a status is one in every revision, all else is ignored.
+        // No evidence: a status is one in every revision, everything else is ignored.
         check(
             4,
             &[tlv(5, 1, MARK), tlv(6, 0, &[0x40]), tlv(1, 0, b"x"), tlv(9, 0, b"x")],
             None,
             &[PathMarking, Unknown, Unknown, Unknown],
         );
-        // A name in one and a capability in another revision: neither is believed.
+        // Evidence for two revisions: neither is trusted.
         check(4, &[tlv(2, 0, b"red"), tlv(3, 0, b"blue"), tlv(5, 1, MARK)], None, &[Unknown; 3]);
-        // What does not fit its own number is none.
+        // A value that does not fit its type makes the TLV unknown.
         check(
             7,
             &[tlv(6, 0, b"red"), tlv(5, 0, &[0, 1]), tlv(1, 0, &[1]), tlv(3, 0, b"x")],

@@ -1,4 +1,5 @@
-//! Which route of a version 4 Route Monitoring message has which status (draft-ietf-grow-bmp-path-marking-tlv).
+//! Assigns path statuses to the routes of a version 4 Route Monitoring message
+//! (draft-ietf-grow-bmp-path-marking-tlv).
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,14 +9,15 @@ use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::{Announced, Routes};
 
-/// The top bit of a TLV's index: it names a group, not one NLRI (draft-ietf-grow-bmp-tlv-20 section 4.3).
+/// The top bit of a TLV's index: the index is that of a group, not of one NLRI (draft-ietf-grow-bmp-tlv-20 section
+/// 4.3).
 pub const GROUP_BIT: u16 = 0x8000;
 
-/// Gives every announced route the status that the TLVs say. Routes of one field whose status differ become several
-/// [`Announced`]s, in order.
+/// Gives every announced route the status that the TLVs assign to it. Routes of one field whose statuses differ become
+/// several [`Announced`]s, in order.
 ///
-/// NLRI are numbered from 1, withdrawn ones first. Only prefixes are told apart; a labeled or opaque field has a status
-/// where all its routes have it.
+/// NLRI are numbered from 1, withdrawn ones first. Only prefixes are marked one by one; the routes of a labeled or
+/// opaque field get only a status that applies to all routes of the message.
 pub fn mark(routes: &mut Routes<'_>, tlvs: &[Tlv<'_>]) {
     let marks = statuses(tlvs);
     if marks.is_empty() {
@@ -47,7 +49,7 @@ pub fn mark(routes: &mut Routes<'_>, tlvs: &[Tlv<'_>]) {
     }
 }
 
-/// The path marking TLVs by index; the first of an index counts.
+/// Returns the status of each index that a path marking TLV names; the first TLV of an index counts.
 fn statuses(tlvs: &[Tlv<'_>]) -> HashMap<u16, PathStatus> {
     let mut statuses = HashMap::new();
     for tlv in tlvs.iter().filter(|tlv| tlv.kind == TlvKind::PathMarking) {
@@ -58,15 +60,15 @@ fn statuses(tlvs: &[Tlv<'_>]) -> HashMap<u16, PathStatus> {
     statuses
 }
 
-/// Status by number of an NLRI, ascending, and how many have been passed.
+/// Statuses by NLRI number, ascending, and the position in them up to which they have been looked up.
 struct Numbers {
     sorted: Vec<(u16, PathStatus)>,
     next: usize,
 }
 
 impl Numbers {
-    /// Groups are written out: a group TLV holds the numbers of its NLRI, two octets each. Each group is written out
-    /// once, so there are no more numbers than the message has octets.
+    /// Expands groups: a group TLV holds the numbers of its NLRI, two octets each. Each group is expanded once, so
+    /// there are no more numbers than the message has octets.
     fn new(marks: &HashMap<u16, PathStatus>, tlvs: &[Tlv<'_>]) -> Numbers {
         let is_group = |index: u16| index & GROUP_BIT != 0;
         let mut sorted: Vec<(u16, PathStatus)> =
@@ -79,12 +81,12 @@ impl Numbers {
                 sorted.extend(members.map(|number| (u16::from_be_bytes(*number), *status)));
             }
         }
-        // What is said of one NLRI alone stands first, and counts.
+        // The sort is stable: a mark of one NLRI comes before that of its group, and the first one counts.
         sorted.sort_by_key(|(number, _)| *number);
         Numbers { sorted, next: 0 }
     }
 
-    /// The status of this NLRI; numbers have to be asked for in ascending order.
+    /// Returns the status of this NLRI; callers must ask for numbers in ascending order.
     fn status_of(&mut self, number: usize) -> Option<PathStatus> {
         while let Some((marked, status)) = self.sorted.get(self.next) {
             match usize::from(*marked).cmp(&number) {
@@ -97,7 +99,8 @@ impl Numbers {
     }
 }
 
-/// Peers of one status together.
+/// Splits a field's NLRI into runs of the same status, in order. `number` is that of the first NLRI and ends as that
+/// of the first one after the field.
 fn split(
     all: &Prefixes<'_>,
     number: &mut usize,
@@ -116,7 +119,7 @@ fn split(
     parts
 }
 
-/// How many NLRI there are; those that are not looked into count as one.
+/// Returns the number of NLRI in a field; an opaque field, which is not decoded, counts as one.
 fn count(nlri: &NlriSet<'_>) -> usize {
     match nlri {
         NlriSet::Prefixes(all) => all.len(),
@@ -138,7 +141,8 @@ mod tests {
         NlriSet::Prefixes(octets.iter().map(nlri).collect())
     }
 
-    /// One withdrawn route (number 1) and three announced (2 to 4); what each of these ends up with, as the bits.
+    /// Marks one withdrawn route (number 1) and three announced ones (2 to 4). Returns the resulting fields, each with
+    /// the bits of its status.
     fn marked(tlvs: &[(TlvKind, u16, &[u8])]) -> Vec<(Vec<u8>, Option<u32>)> {
         let family = AfiSafi::IPV4_UNICAST;
         let mut routes = Routes {
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_have_the_status_that_their_number_their_group_or_all_have() {
+    fn a_route_has_the_status_of_its_number_group_or_all() {
         let (mark, group) = (TlvKind::PathMarking, TlvKind::Group);
         let all = |bits| vec![(vec![10, 11, 12], bits)];
         assert_eq!(marked(&[]), all(None));
@@ -170,7 +174,8 @@ mod tests {
             marked(&[(group, 0x8001, &[0, 4, 0, 2]), (mark, 0x8001, &[0, 0, 0, 1])]),
             [(vec![10], Some(1)), (vec![11], None), (vec![12], Some(1))]
         );
-        // A number alone counts before its group; a mark of a group that there is not, or of the withdrawn one, is nothing.
+        // A mark of a single number overrides that of its group; a mark of a group that does not exist, or of the
+        // withdrawn route, has no effect.
         assert_eq!(
             marked(&[
                 (group, 0x8001, &[0, 2, 0, 3]),

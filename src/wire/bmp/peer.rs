@@ -20,23 +20,23 @@ const FLAG_O: u8 = 0x10;
 /// F flag of a Loc-RIB peer: the table is filtered (RFC 9069 section 4.2).
 const FLAG_F: u8 = 0x80;
 
-/// Whose message it is and from which RIB; 42 octets on the wire.
+/// The peer and the RIB that a message is about; 42 octets on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerPeerHeader {
-    /// The peer.
+    /// The key of the peer.
     pub peer: PeerKey,
-    /// Which of the peer's RIBs.
+    /// The RIB that the message is about.
     pub rib: Rib,
-    /// How wide the AS numbers of an AS_PATH are.
+    /// The width of AS numbers in an AS_PATH.
     pub as_width: AsWidth,
-    /// When the message's content was observed; `None` where the router does not say.
+    /// The time at which the router observed the message's content; `None` where it sends zero.
     pub time: Option<Timestamp>,
 }
 
-/// What tells peers apart.
+/// The fields that identify a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerKey {
-    /// The type, with the distinguisher where the type has one.
+    /// The peer type and distinguisher.
     pub kind: PeerKind,
     /// The peer's address; unspecified for a Loc-RIB instance.
     pub address: IpAddr,
@@ -46,20 +46,20 @@ pub struct PeerKey {
     pub bgp_id: Ipv4Addr,
 }
 
-/// The peer type.
+/// The peer type, with the route distinguisher of the types that have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerKind {
     /// Type 0, global instance.
     Global,
-    /// Type 0 with a distinguisher, which RFC 7854 section 4.2 has zero: a peer in a VRF.
+    /// Type 0 with a distinguisher, which RFC 7854 section 4.2 requires to be zero: a peer in a VRF.
     GlobalVrf(Rd),
-    /// Type 1, RD instance: a VRF's.
+    /// Type 1, RD instance: a peer in a VRF.
     Vrf(Rd),
     /// Type 2, local instance.
     Local(Rd),
-    /// Type 3, Loc-RIB instance (RFC 9069); distinguisher zero is the global one.
+    /// Type 3, Loc-RIB instance (RFC 9069); distinguisher zero is the global instance.
     LocRib(Rd),
-    /// Any other.
+    /// Any other type.
     Unknown {
         /// The type as sent.
         type_code: u8,
@@ -69,7 +69,7 @@ pub enum PeerKind {
 }
 
 impl PeerKind {
-    /// The kind of a peer with this type and distinguisher.
+    /// Returns the kind of a peer with this type and distinguisher.
     pub fn new(type_code: u8, rd: Rd) -> PeerKind {
         match type_code {
             0 if rd.is_zero() => PeerKind::Global,
@@ -81,7 +81,7 @@ impl PeerKind {
         }
     }
 
-    /// The distinguisher; zero for a global peer.
+    /// Returns the distinguisher; zero for a global peer.
     pub fn rd(self) -> Rd {
         match self {
             PeerKind::Global => Rd([0; 8]),
@@ -99,13 +99,14 @@ impl PeerKind {
 pub struct Rd(pub [u8; 8]);
 
 impl Rd {
-    /// Whether it distinguishes nothing.
+    /// Returns whether all octets are zero, as in a peer of the global instance.
     pub fn is_zero(self) -> bool {
         self.0 == [0; 8]
     }
 }
 
-/// `type:administrator:number`, the administrator dotted in type 1; an unknown type's six octets as hex.
+/// Writes `type:administrator:number`, the administrator as a dotted quad in type 1; an unknown type's six octets as
+/// hex.
 impl fmt::Display for Rd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [_, _, a, b, c, d, e, g] = self.0;
@@ -118,7 +119,7 @@ impl fmt::Display for Rd {
     }
 }
 
-/// Reads what `Display` writes.
+/// Parses the format that `Display` writes.
 impl FromStr for Rd {
     type Err = ();
 
@@ -157,42 +158,43 @@ impl FromStr for Rd {
     }
 }
 
-/// Which RIB a route is in.
+/// The RIB that a route is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rib {
-    /// Received from the peer.
+    /// Routes received from the peer.
     AdjRibIn(Policy),
-    /// To be sent to the peer (RFC 8671).
+    /// Routes to be sent to the peer (RFC 8671).
     AdjRibOut(Policy),
-    /// The router's own choice (RFC 9069).
+    /// The routes that the router selected (RFC 9069).
     LocRib {
-        /// Whether it is not the whole table (F flag).
+        /// True if the router reports only part of the table (F flag).
         filtered: bool,
     },
 }
 
 impl PerPeerHeader {
-    /// Octets on the wire.
+    /// The header's size on the wire, octets.
     pub const SIZE: usize = 42;
 
-    /// Octets before the timestamp: they say whose message it is and how it is read.
+    /// Octets before the timestamp: they identify the peer and RIB, and determine how the message is decoded.
     pub const WHOSE: usize = 34;
 
-    /// Reads the header's 42 octets.
+    /// Decodes the header's 42 octets.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     pub fn decode(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
         PerPeerHeader::decode_inline(reader)
     }
 
-    /// The same, compiled into its caller: Route Monitoring, which is almost every message.
+    /// The same, inlined into its caller: Route Monitoring, which is almost every message.
     ///
     /// # Errors
-    /// Fewer are left.
+    /// Fewer octets are left.
     #[inline(always)]
     pub fn decode_inline(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
-        // In octets known to be enough the checks of the single fields cost nothing; too few fail at the right one.
+        // Within 42 octets known to be there, the checks of single fields cost nothing; with fewer, the right field
+        // fails.
         match reader.known::<{ PerPeerHeader::SIZE }>() {
             Some(mut header) => PerPeerHeader::read_fields(&mut header),
             None => PerPeerHeader::read_fields(reader),
@@ -219,7 +221,7 @@ impl PerPeerHeader {
         } else {
             Rib::AdjRibIn(policy)
         };
-        // RFC 9069 section 4.2 gives a Loc-RIB peer the F flag only: its V, L, A and O mean nothing.
+        // RFC 9069 section 4.2 defines only the F flag for a Loc-RIB peer: V, L, A and O have no meaning.
         let as_width = if !is_loc_rib && flags & FLAG_A != 0 { AsWidth::Two } else { AsWidth::Four };
         let is_ipv6 = !is_loc_rib && flags & FLAG_V != 0;
         let time = (seconds != 0 || micros != 0).then(|| Timestamp::from_wire(seconds, micros));
@@ -228,8 +230,8 @@ impl PerPeerHeader {
     }
 }
 
-/// An IPv4 address stands in the last four octets (RFC 7854 section 4.2). One that is mapped into IPv6 is unmapped: a router
-/// may write the same peer in either way.
+/// Returns the peer address. An IPv4 address is in the last four octets (RFC 7854 section 4.2). An IPv4-mapped IPv6
+/// address is unmapped: a router may write the same peer in either way.
 fn peer_address(octets: [u8; 16], is_ipv6: bool) -> IpAddr {
     let [.., a, b, c, d] = octets;
     if is_ipv6 { Ipv6Addr::from(octets).to_canonical() } else { Ipv4Addr::new(a, b, c, d).into() }

@@ -6,10 +6,10 @@ use super::{InformationList, PerPeerHeader};
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
-/// A peer, or a Loc-RIB instance, is no longer monitored.
+/// A Peer Down message: a peer, or a Loc-RIB instance, is no longer monitored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerDown<'a> {
-    /// Which.
+    /// The peer or Loc-RIB instance.
     pub peer: PerPeerHeader,
     /// The reason code.
     pub reason: u8,
@@ -17,12 +17,12 @@ pub struct PeerDown<'a> {
     pub notification: Option<Notification>,
     /// Reason 2: the FSM event, 0 for "unknown".
     pub fsm_event: Option<u16>,
-    /// TLVs, the table name among them: of reason 6, in version 4 behind the data of every other (section 5.3 of
-    /// draft-ietf-grow-bmp-tlv-20).
+    /// The TLVs, among them the table name: those of reason 6, and in version 4 those after the data of every other
+    /// reason (draft-ietf-grow-bmp-tlv-20 section 5.3).
     pub information: InformationList<'a>,
 }
 
-/// What a NOTIFICATION says (RFC 4271 section 4.5).
+/// The error of a NOTIFICATION (RFC 4271 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// The error code.
@@ -31,14 +31,14 @@ pub struct Notification {
     pub subcode: u8,
 }
 
-/// Marker, length and type before a NOTIFICATION's error code.
+/// Octets of marker, length and type before a NOTIFICATION's error code.
 const BGP_HEADER_SIZE: usize = 19;
 
 impl<'a> PeerDown<'a> {
-    /// Reads the message. What the reason promises may be missing altogether: the peer is down all the same.
+    /// Decodes the message. The data that the reason requires may be missing altogether: the peer is down anyway.
     ///
     /// # Errors
-    /// The header or what the reason promises is short.
+    /// The header, or the data that the reason requires, is cut short.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let reason = reader.u8("peer down reason")?;
@@ -69,7 +69,7 @@ impl<'a> PeerDown<'a> {
         Ok(down)
     }
 
-    /// The reason's name in RFC 7854 section 4.9 and RFC 9069 section 5.3, in snake case.
+    /// Returns the reason's name in RFC 7854 section 4.9 and RFC 9069 section 5.3, in snake case.
     pub fn reason_name(&self) -> &'static str {
         match self.reason {
             1 => "local_notification",
@@ -83,7 +83,7 @@ impl<'a> PeerDown<'a> {
     }
 }
 
-/// The reason in words, for the log and for `session_events`.
+/// Writes the reason in words, for the log and for `session_events`.
 impl fmt::Display for PeerDown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {

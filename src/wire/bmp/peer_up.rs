@@ -8,12 +8,12 @@ use crate::wire::Error;
 use crate::wire::bgp::open::Open;
 use crate::wire::reader::Reader;
 
-/// A peer, or a Loc-RIB instance, is monitored from now on.
+/// A Peer Up message: a peer, or a Loc-RIB instance, is monitored from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUp<'a> {
-    /// Which.
+    /// The peer or Loc-RIB instance.
     pub peer: PerPeerHeader,
-    /// The router's end of the BGP session.
+    /// The router's address in the BGP session.
     pub local_address: IpAddr,
     /// The router's port.
     pub local_port: u16,
@@ -23,12 +23,12 @@ pub struct PeerUp<'a> {
     pub sent_open: Open,
     /// The OPEN that the router received.
     pub received_open: Open,
-    /// What follows: descriptions, the table name.
+    /// The TLVs at the end of the message: descriptions, the table name.
     pub information: InformationList<'a>,
 }
 
 impl<'a> PeerUp<'a> {
-    /// Reads the message.
+    /// Decodes the message.
     ///
     /// # Errors
     /// The header or an OPEN is short or malformed.
@@ -44,7 +44,7 @@ impl<'a> PeerUp<'a> {
     }
 }
 
-/// In the family of the peer address (RFC 7854 section 4.10); a Loc-RIB's is zero.
+/// Returns the local address, in the family of the peer address (RFC 7854 section 4.10); a Loc-RIB's is zero.
 fn local_address(octets: [u8; 16], peer: &PerPeerHeader) -> IpAddr {
     let is_ipv6 = match peer.rib {
         Rib::LocRib { .. } => false,

@@ -1,7 +1,7 @@
-//! Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer, in version 4 as one of several TLVs.
+//! Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer; in version 4 it is one of several TLVs.
 //!
-//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; [`numbering`] tells which numbers a message
-//! has.
+//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; [`numbering`] detects which
+//! numbers a message uses.
 
 use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering};
 use super::peer::Rib;
@@ -17,15 +17,15 @@ use crate::wire::reader::Reader;
 /// A Route Monitoring message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMonitoring<'a> {
-    /// Whose.
+    /// The peer and the RIB of the routes.
     pub peer: PerPeerHeader,
-    /// The BGP message from its marker on; more octets may follow it.
+    /// The BGP message from its marker on; further octets may follow it.
     pub update: &'a [u8],
-    /// Where `update` begins in the BMP message.
+    /// The offset of `update` in the BMP message.
     pub update_offset: usize,
     /// Version 4: all TLVs but the BGP message. Version 3 has none.
     pub tlvs: Vec<Tlv<'a>>,
-    /// How these are numbered.
+    /// The numbering of these TLVs.
     pub numbering: Numbering,
 }
 
@@ -34,47 +34,47 @@ pub struct RouteMonitoring<'a> {
 pub struct Tlv<'a> {
     /// The type as sent, without the enterprise bit.
     pub type_code: u16,
-    /// What the type means.
+    /// The meaning of the type.
     pub kind: TlvKind,
-    /// Whose type it is, if not the IANA's: a Private Enterprise Number.
+    /// The owner of the type, if not IANA: a Private Enterprise Number.
     pub enterprise: Option<u32>,
-    /// 0: all NLRI; the top bit set: a group; else the number of one NLRI, counted from 1.
+    /// The NLRI that the TLV applies to. 0: all; the top bit set: a group; else the number of one NLRI, counted from 1.
     pub index: u16,
-    /// The value.
+    /// The value, without an enterprise number.
     pub value: &'a [u8],
 }
 
-/// The meaning of a TLV, whatever its number in the revision at hand.
+/// The meaning of a TLV, independent of its number in the message's revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlvKind {
     /// A sequence number.
     SequenceNumber,
-    /// More peer flags.
+    /// Extended peer flags.
     ExtendedFlags,
     /// A timestamp.
     Timestamp,
-    /// NLRI indexes under one group index.
+    /// The numbers of the NLRI in the group with the TLV's index.
     Group,
     /// The VRF or table name.
     TableName,
-    /// One BGP capability, as in an OPEN, that this UPDATE needs to be read.
+    /// BGP capabilities, as in an OPEN, that are needed to decode this UPDATE.
     StatelessParsing,
-    /// The status of routes (draft-ietf-grow-bmp-path-marking-tlv), see [`path_marking`].
+    /// The status of routes (draft-ietf-grow-bmp-path-marking-tlv); see [`path_marking`].
     PathMarking,
-    /// Any other.
+    /// Any other, or one whose numbering is not known.
     Unknown,
 }
 
-/// The top bit of a type: a Private Enterprise Number stands before the value.
+/// The top bit of a type: a Private Enterprise Number precedes the value.
 const ENTERPRISE_BIT: u16 = 0x8000;
-/// What every BGP message begins with (RFC 4271 section 4.1).
+/// The 16 octets that every BGP message begins with (RFC 4271 section 4.1).
 const MARKER: [u8; 16] = [0xff; 16];
 
 impl<'a> RouteMonitoring<'a> {
-    /// Reads the message.
+    /// Decodes the message.
     ///
     /// # Errors
-    /// The header is short; in version 4, a TLV runs over the end or none holds a BGP message.
+    /// The header is short; in version 4, a TLV runs past the end of the message or none holds a BGP message.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, Error> {
         let peer = PerPeerHeader::decode_inline(reader)?;
         let update_offset = reader.offset();
@@ -107,25 +107,25 @@ impl<'a> RouteMonitoring<'a> {
         Ok(RouteMonitoring { peer, update: bgp.value, update_offset: at, tlvs, numbering })
     }
 
-    /// Whether there are TLVs whose meaning cannot be told or is not known.
+    /// Returns whether there are IANA-numbered TLVs whose meaning cannot be determined or is not known.
     pub fn has_unknown(&self) -> bool {
         self.tlvs.iter().any(|tlv| tlv.kind == TlvKind::Unknown && tlv.enterprise.is_none())
     }
 
-    /// The number of the message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
+    /// Returns the message's sequence number in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
     pub fn sequence_number(&self) -> Option<u64> {
         let number = self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::SequenceNumber)?;
         number.value.try_into().ok().map(u64::from_be_bytes)
     }
 
-    /// When the routes were as the message says: by a Timestamp TLV of all of them (section 5.6.1), the one of their RIB
-    /// before that of the trigger before any other; else by the per-peer header, and when the message was made only where
-    /// nothing better is there.
+    /// Returns the time at which the routes were as the message reports. It is taken from the Timestamp TLVs that apply
+    /// to all routes (section 5.6.1): the one of their RIB is preferred, then that of the trigger, then any other; else
+    /// from the per-peer header. The time at which the message was made is used only if there is nothing better.
     pub fn time(&self) -> Option<Timestamp> {
         if self.tlvs.is_empty() {
             return self.peer.time;
         }
-        /// When BMP made the message.
+        /// The timestamp type for the time at which BMP made the message.
         const EXPORT: u8 = 1;
         let of_rib = match self.peer.rib {
             Rib::AdjRibIn(_) => 2,
@@ -154,16 +154,16 @@ impl<'a> RouteMonitoring<'a> {
         }
     }
 
-    /// The table name that the message itself gives.
+    /// Returns the table name that the message itself contains.
     pub fn table_name(&self) -> Option<Text> {
         self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::TableName).map(|tlv| Text::key(tlv.value))
     }
 
-    /// Decodes the UPDATE as the Peer Ups said it is to be read, the message's own corrections applied; routes have the
-    /// status that the message gives them. They are put into `routes`, which has to be empty.
+    /// Decodes the UPDATE by the parameters of the Peer Ups, corrected by the message's own TLVs, and gives routes the
+    /// status that the message assigns to them. They are put into `routes`, which has to be empty.
     ///
     /// # Errors
-    /// As [`update::decode`]; offsets count from the BMP message's first octet.
+    /// As for [`update::decode`]; offsets count from the BMP message's first octet.
     pub fn decode_update<'r>(
         &self,
         context: DecodeContext,
@@ -179,9 +179,9 @@ impl<'a> RouteMonitoring<'a> {
         Ok(decoded)
     }
 
-    /// What the Peer Ups said, corrected by what the message itself says of how to read it.
+    /// Returns the decoding parameters of the Peer Ups, corrected by the message's own TLVs.
     ///
-    /// A capability in a Stateless Parsing TLV is in use, whatever direction it names: the UPDATE was written with it.
+    /// A capability in a Stateless Parsing TLV is in use, whatever direction it names: the UPDATE was encoded with it.
     pub fn context(&self, mut context: DecodeContext) -> DecodeContext {
         for tlv in self.tlvs.iter().filter(|tlv| tlv.kind == TlvKind::StatelessParsing) {
             for capability in open::decode_capabilities(tlv.value) {
@@ -199,8 +199,8 @@ impl<'a> RouteMonitoring<'a> {
     }
 }
 
-/// One TLV, its meaning still open, and where its value begins. The length is that of the value alone; the index is not
-/// part of it.
+/// Reads one TLV, its kind not yet known, and returns it with the offset of its value. The length is that of the value
+/// alone; the index is not part of it.
 fn read_tlv<'a>(reader: &mut Reader<'a>) -> Result<(Tlv<'a>, usize), Error> {
     let type_code = reader.u16("TLV type")?;
     let length = usize::from(reader.u16("TLV length")?);

@@ -5,45 +5,46 @@ use crate::model::AfiSafi;
 use crate::wire::Error;
 use crate::wire::reader::Reader;
 
-/// The top bit of a type in version 4: a Private Enterprise Number stands before the value (draft-ietf-grow-bmp-tlv-20 section 4.2).
+/// The top bit of a type in version 4: a Private Enterprise Number precedes the value (draft-ietf-grow-bmp-tlv-20
+/// section 4.2).
 const ENTERPRISE_BIT: u16 = 0x8000;
 
 /// A Statistics Report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatisticsReport<'a> {
-    /// Whose.
+    /// The peer, or Loc-RIB instance, that the statistics are about.
     pub peer: PerPeerHeader,
     /// The statistics, in order.
     pub statistics: Vec<Statistic<'a>>,
-    /// Version 4: what follows them.
+    /// Version 4: the TLVs after the statistics.
     pub information: InformationList<'a>,
 }
 
 /// One statistic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statistic<'a> {
-    /// The type.
+    /// The type, by the IANA registry of BMP statistics types.
     pub type_code: u16,
-    /// The value.
+    /// The decoded value.
     pub value: StatisticValue<'a>,
 }
 
-/// A value; its form is told by its length.
+/// A value; its length determines its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatisticValue<'a> {
-    /// A counter of 4 or a gauge of 8 octets.
+    /// A counter of 4 octets or a gauge of 8.
     Number(u64),
-    /// A gauge for one family.
+    /// A gauge for one address family, 11 octets.
     PerFamily(AfiSafi, u64),
     /// Anything else, as sent.
     Opaque(&'a [u8]),
 }
 
 impl<'a> StatisticsReport<'a> {
-    /// Reads the message. The count is not trusted: TLVs are read to the message's end.
+    /// Decodes the message. The count is not trusted: TLVs are read to the message's end.
     ///
     /// # Errors
-    /// The header is short or a TLV runs over the end.
+    /// The header is short, or a TLV runs past the end of the message.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, Error> {
         let peer = PerPeerHeader::decode(reader)?;
         let (mut reader, mut behind) = match version {
@@ -64,10 +65,10 @@ impl<'a> StatisticsReport<'a> {
     }
 }
 
-/// The statistics of a version 4 message: since draft-ietf-grow-bmp-tlv-20 section 5.4 they stand in a TLV of type 1,
-/// before they were as in version 3. And what is behind that TLV.
+/// Returns the statistics of a version 4 message, and the octets after them. Since draft-ietf-grow-bmp-tlv-20 section
+/// 5.4 the statistics are in a TLV of type 1; earlier revisions encode them as version 3 does.
 ///
-/// Read as a count, that TLV's type and length would be at least 65,536 statistics of 4 octets or more: longer
+/// Read as a count, that TLV's type and length would mean at least 65,536 statistics of 4 octets or more: longer
 /// than any such TLV.
 fn container(reader: Reader<'_>) -> (Reader<'_>, Reader<'_>) {
     let mut inner = reader;
@@ -92,7 +93,7 @@ fn read_value(mut reader: Reader<'_>) -> Result<StatisticValue<'_>, Error> {
     })
 }
 
-/// The statistic's name, after the IANA registry of BMP statistics types.
+/// Returns the statistic's name, derived from the IANA registry of BMP statistics types.
 pub fn statistic_name(type_code: u16) -> Option<&'static str> {
     Some(match type_code {
         0 => "rejected_prefixes",
@@ -168,7 +169,7 @@ mod tests {
             Statistic { type_code: 65531, value: StatisticValue::Opaque(&[7]) },
         ];
         assert_eq!(report(3, &body).unwrap(), want);
-        // In version 4 the last one is of an enterprise.
+        // In version 4 the last one is an enterprise type.
         let want_4 = want;
         assert_eq!(report(4, &body).unwrap(), want_4);
         let of_enterprise = [0, 0, 0, 1, 0x80, 7, 0, 8, 0, 0, 0x28, 0xaf, 0, 0, 0, 9];

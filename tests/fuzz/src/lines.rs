@@ -22,7 +22,7 @@ pub fn check(input: &[u8]) {
         assert_eq!(length.is_none(), is_fatal);
         if let Some(at) = line["error"]["offset"].as_u64() {
             let end = length.map_or(input.len() as u64, |length| offset + length);
-            assert!(offset <= at && at <= end, "an error deviations inside its message: {line}");
+            assert!(offset <= at && at <= end, "an error is inside its message: {line}");
         }
         offset += length.unwrap_or(0);
         check_value(&line);

@@ -1,4 +1,4 @@
-//! One BMP message of any octets: what is read deviations inside it, errors name a place inside it, text is text.
+//! One BMP message of any octets: what is read is inside it, errors name a place inside it, text is text.
 
 use rib_ingester::wire::bmp::{self, Frame, Information, Message, Mirrored, PerPeerHeader, StatisticValue};
 
@@ -82,5 +82,5 @@ fn check_information(frame: &Frame<'_>, list: &[Information<'_>]) {
 
 fn assert_inside(frame: &Frame<'_>, value: &[u8]) {
     let (all, part) = (frame.bytes.as_ptr_range(), value.as_ptr_range());
-    assert!(all.start <= part.start && part.end <= all.end, "a value deviations inside its message");
+    assert!(all.start <= part.start && part.end <= all.end, "a value is inside its message");
 }
