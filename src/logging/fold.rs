@@ -21,6 +21,10 @@ const LINES_MAX: usize = 8192;
 /// more than a session has kinds of warnings from one place.
 const ALIKE_MAX: u32 = 32;
 
+/// The module whose lines report that an outage of the database begins, changes or ends. Two that read alike are two
+/// events, so none counts as a repeat; [`ALIKE_MAX`] bounds them as it bounds all others.
+const CHANGES: &str = "rib_ingester::pipeline::outage";
+
 /// A line as it is compared and written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
@@ -76,7 +80,8 @@ struct OriginWindow {
 impl Folds {
     /// Decides on one line.
     pub fn see(&mut self, line: &Line, now: Instant) -> Verdict {
-        if let Some(window) = self.seen.get_mut(line) {
+        let is_change = line.target == CHANGES;
+        if let Some(window) = self.seen.get_mut(line).filter(|_| !is_change) {
             window.repeats += 1;
             return Verdict::Folded;
         }
@@ -89,7 +94,7 @@ impl Folds {
             return Verdict::Folded;
         }
         window.written += 1;
-        if self.seen.len() < LINES_MAX {
+        if !is_change && self.seen.len() < LINES_MAX {
             self.seen.insert(line.clone(), Window { since: now, repeats: 0 });
         }
         Verdict::Write
@@ -208,6 +213,16 @@ mod tests {
         let mine: Vec<&String> = summaries.iter().filter(|text| text.contains("192.0.2.1")).collect();
         assert_eq!(mine.len(), 4);
         assert_eq!(mine[0], "router at 192.0.2.1: not BMP: version 59 99 (and 5967 more lines like this)");
+    }
+
+    #[test]
+    fn the_second_outage_of_a_minute_is_no_repeat() {
+        let now = Instant::now();
+        let mut folds = Folds::default();
+        let begins = Line { target: CHANGES.to_owned(), ..line("database: not reached") };
+        let written = (0..ALIKE_MAX + 1).filter(|_| folds.see(&begins, now) == Verdict::Write).count();
+        assert_eq!(written, usize::try_from(ALIKE_MAX).unwrap());
+        assert_eq!(folds.due(now + WINDOW).len(), 1);
     }
 
     #[test]
