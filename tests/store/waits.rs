@@ -185,6 +185,13 @@ fn frozen_backends_are_noticed_and_keep_nobody() {
     }
 }
 
+/// The time of the last successful maintenance run, in seconds since 1970; 0 if there was none.
+fn last_maintenance(ingester: &mut Ingester) -> f64 {
+    let (_, _, metrics) = ingester.get("/metrics");
+    let name = "rib_ingester_maintenance_last_success_timestamp_seconds ";
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(0.0)
+}
+
 #[test]
 fn a_statement_on_a_frozen_backend_ends_in_time() {
     for url in WAYS {
@@ -207,6 +214,7 @@ fn a_statement_on_a_frozen_backend_ends_in_time() {
         });
         let frozen: Vec<String> = frozen.into_iter().chain([maintenance]).collect();
         signal_backends(&scene.server, "STOP", &frozen);
+        let before = last_maintenance(&mut scene.ingester);
         holder.batch_execute("COMMIT").unwrap();
         scene.announce("10.2.0.0/16");
         scene.stored("10.2.0.0/16");
@@ -228,7 +236,8 @@ fn a_statement_on_a_frozen_backend_ends_in_time() {
             let counts = (scene.ingester.count_logged(begun), scene.ingester.count_logged(ended));
             (counts.0 > 0 && counts.0 == counts.1 && status == 200).then_some(())
         });
-        assert_eq!(scene.ingester.count_logged("no answer for 7 s (maintenance)"), 1);
+        // Its trouble is a line of its own only where no other thread has met the same one.
+        eventually("maintenance to run again", || (last_maintenance(&mut scene.ingester) > before).then_some(()));
         // Two seconds of the server's and five of ours, and some for a slow machine; without the bound it would be a
         // minute.
         for line in scene.ingester.log() {
