@@ -92,8 +92,10 @@ impl Sessions {
                 Some(tables)
             }
         };
+        // A peer that is taken over adds none to the router's sessions, so it is recorded beyond the session's limit.
+        let has_room = self.speakers.len() < PEERS_MAX.saturating_mul(self.live.len());
         let Some(live) = self.live.get_mut(&number) else { return Speech::Own };
-        if live.peers < PEERS_MAX {
+        if taken.is_some() || live.peers < PEERS_MAX && has_room {
             live.peers += 1;
             self.speakers.insert(peer, number);
         }

@@ -1,5 +1,6 @@
 //! Tests of [`super`]: which session gets a router, in which order, and which routes become stale.
 
+use super::super::peers::PEERS_MAX;
 use super::*;
 use std::net::TcpListener;
 
@@ -85,6 +86,39 @@ fn sessions_of_one_address_share_a_router_by_peer() {
     assert_eq!(registry.lose(&router, &first), Loss::Held);
     assert_eq!(registry.lose(&router, &first), Loss::Replaced);
     assert!(registry.is_oldest(&router, &second) && registry.take_gone().is_empty());
+}
+
+#[test]
+fn a_full_session_owns_a_peer_that_it_takes_over() {
+    let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
+    let router = RouterId::new("10.0.0.1");
+    let (first, second) = (connect(&registry, "192.0.2.1"), connect(&registry, "192.0.2.1"));
+    claim(&registry, &router, &first);
+    claim(&registry, &router, &second);
+    let most = u32::try_from(PEERS_MAX).unwrap();
+    let other = |number: u32| PeerId { address: Some(IpAddr::from((0x0a00_0000 | number).to_be_bytes())), ..peer(0) };
+    let speak_all = |connection: &Connection, numbers: std::ops::Range<u32>| {
+        let mut inner = registry.lock();
+        let sessions = inner.routers.get_mut(&router).unwrap();
+        numbers.for_each(|number| assert_eq!(sessions.speak(connection.number(), other(number), false), Speech::Own));
+    };
+    let owned = |connection: &Connection| registry.own(&router, connection).0.len();
+    speak_all(&second, 0..most + 1);
+    assert_eq!((owned(&first), owned(&second)), (0, PEERS_MAX));
+    assert_eq!(speak(&registry, &router, &first, 1), Speech::Own);
+    assert_eq!(speak(&registry, &router, &first, 2), Speech::Own);
+    first.end_work(true);
+    assert_eq!(registry.speak(&router, &second, peer(1), || false), Speech::Taken(vec![]));
+    for _ in 0..3 {
+        assert_eq!(speak(&registry, &router, &second, 1), Speech::Own);
+    }
+    assert_eq!(speak(&registry, &router, &first, 1), Speech::Others);
+    assert!(!first.is_superseded());
+    assert_eq!(registry.take_lost(&router, &first), [peer(1)]);
+    assert_eq!(registry.own(&router, &first).0, [peer(2)]);
+    // Peers taken over do not make room for more than all sessions may own.
+    speak_all(&first, most..2 * most);
+    assert_eq!(owned(&first) + owned(&second), 2 * PEERS_MAX);
 }
 
 #[test]
