@@ -162,6 +162,9 @@ pub struct TableNames {
     /// The number of peers at one address that the router gave the same name.
     sharing: HashMap<Place, usize>,
     count: usize,
+    /// True once `count` has reached `NAMES_MAX`. It stays true when names are released: a table that got a name without
+    /// a reservation keeps it.
+    is_full: bool,
 }
 
 /// A name and its scope, the RIB and the peer address, within which it has to be unique.
@@ -193,6 +196,7 @@ impl TableNames {
             taken.is_free = false;
             return Arc::clone(&taken.stored);
         }
+        self.is_full |= self.count >= NAMES_MAX;
         let candidates = candidates(given, peer, self.router_id);
         let is_free = |name: &&Arc<str>| match self.holders.get(&(rib, peer.address, Arc::clone(name))) {
             None => true,
@@ -201,15 +205,17 @@ impl TableNames {
                 taken.is_none_or(|taken| taken.is_free)
             }
         };
-        // The last candidate has all suffixes that distinguish two peers.
-        let chosen = candidates.iter().find(is_free).or(candidates.last()).unwrap_or(given).clone();
+        // The last candidate has all suffixes that distinguish two peers: it needs no reservation.
+        let free = if self.is_full { None } else { candidates.iter().find(is_free) };
+        let chosen = free.or(candidates.last()).unwrap_or(given).clone();
         self.remember(rib, *peer, Arc::clone(given), Arc::clone(&chosen));
         chosen
     }
 
-    /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once `NAMES_MAX` names are stored.
+    /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once there have been `NAMES_MAX` names.
     pub fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
-        if self.count >= NAMES_MAX {
+        self.is_full |= self.count >= NAMES_MAX;
+        if self.is_full {
             return;
         }
         let place = (rib, peer.address, Arc::clone(&stored));
@@ -218,10 +224,16 @@ impl TableNames {
         {
             self.drop(rib, &holder, &name);
         }
-        let taken = Taken { stored, is_free: false };
-        if self.peers.entry(peer).or_default().insert((rib, Arc::clone(&given)), taken).is_none() {
-            self.count += 1;
-            *self.sharing.entry((rib, peer.address, given)).or_default() += 1;
+        let taken = Taken { stored: Arc::clone(&stored), is_free: false };
+        match self.peers.entry(peer).or_default().insert((rib, Arc::clone(&given)), taken) {
+            None => {
+                self.count += 1;
+                *self.sharing.entry((rib, peer.address, given)).or_default() += 1;
+            }
+            Some(before) if before.stored != stored => {
+                self.holders.remove(&(rib, peer.address, before.stored));
+            }
+            Some(_) => {}
         }
     }
 
@@ -426,5 +438,29 @@ mod tests {
         names.release(&two, |_| true);
         assert_eq!(called(&mut names, RibKind::LocRib, [three, two]), ["red", "red|instance:0:1:2"]);
         assert_eq!(names.count, 3);
+    }
+
+    #[test]
+    fn without_room_a_name_has_every_suffix() {
+        let mut names = names();
+        names.count = NAMES_MAX;
+        let want = ["red|as:1|id:10.0.0.1|instance:0:1:1|type:1", "red|as:1|id:10.0.0.1|instance:0:1:2|type:1"];
+        assert_eq!(called(&mut names, RibKind::AdjRibIn, [peer(1, 1, 1), peer(2, 1, 1)]), want);
+        assert!(names.peers.is_empty() && names.holders.is_empty());
+        // Released names make room, but a table keeps the name that it has.
+        names.count = 0;
+        assert_eq!(called(&mut names, RibKind::AdjRibIn, [peer(1, 1, 1), peer(2, 1, 1)]), want);
+    }
+
+    #[test]
+    fn a_peer_holds_only_its_latest_name() {
+        let mut names = names();
+        let (one, two) = (instance(1, 1), instance(2, 1));
+        names.remember(RibKind::LocRib, one, "red".into(), "red".into());
+        names.remember(RibKind::LocRib, one, "red".into(), "red|instance:0:1:1".into());
+        assert_eq!(names.holders.len(), 1);
+        let want = ["red", "red|instance:0:1:1"];
+        assert_eq!(called(&mut names, RibKind::LocRib, [two, one]), want);
+        assert_eq!(called(&mut names, RibKind::LocRib, [two, one]), want);
     }
 }
