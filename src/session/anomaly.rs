@@ -40,6 +40,8 @@ pub enum Anomaly {
     AdjRibOutPostNotStored,
     /// Families other than unicast, labeled unicast and VPN of IPv4 and IPv6.
     FamilyNotStored,
+    /// Routes of tables beyond the limit of a session.
+    TableNotStored,
     /// Loc-RIB routes without an earlier Loc-RIB Peer Up.
     LocRibWithoutPeerUp,
     /// The session did not begin with an Initiation.
@@ -74,7 +76,7 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// Every kind.
-    pub const ALL: [Anomaly; 33] = [
+    pub const ALL: [Anomaly; 34] = [
         Anomaly::AddPathMissing,
         Anomaly::AddPathUnannounced,
         Anomaly::AddPathAmbiguous,
@@ -93,6 +95,7 @@ impl Anomaly {
         Anomaly::AdjRibOutPreNotStored,
         Anomaly::AdjRibOutPostNotStored,
         Anomaly::FamilyNotStored,
+        Anomaly::TableNotStored,
         Anomaly::LocRibWithoutPeerUp,
         Anomaly::NoInitiation,
         Anomaly::TextReplaced,
@@ -131,6 +134,7 @@ impl Anomaly {
             Anomaly::AdjRibOutPreNotStored => "adj_rib_out_pre_not_stored",
             Anomaly::AdjRibOutPostNotStored => "adj_rib_out_post_not_stored",
             Anomaly::FamilyNotStored => "family_not_stored",
+            Anomaly::TableNotStored => "table_not_stored",
             Anomaly::LocRibWithoutPeerUp => "loc_rib_without_peer_up",
             Anomaly::NoInitiation => "no_initiation",
             Anomaly::TextReplaced => "text_replaced",
@@ -174,6 +178,7 @@ impl Anomaly {
             Anomaly::FamilyNotStored => {
                 "families other than unicast, labeled unicast and VPN of IPv4 and IPv6 are counted only"
             }
+            Anomaly::TableNotStored => "routes of tables beyond the limit of a session are counted only",
             Anomaly::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",
             Anomaly::NoInitiation => "no Initiation before the first other message",
             Anomaly::TextReplaced => "text that is not UTF-8 or holds NUL replaced",

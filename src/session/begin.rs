@@ -156,9 +156,9 @@ impl RouterTables {
         }
         if self.refused.insert(family) {
             let router = &self.outbox.owner().router;
-            let routes = self.tables.len();
-            warn!("router {router}: further tables of {family} are not stored: the session has {routes} tables");
-            let reason = format!("further tables of {family} are not stored: {routes} tables");
+            let tables = self.tables.len();
+            warn!("router {router}: further tables of {family} are not stored: the session has {tables} tables");
+            let reason = format!("further tables of {family} are not stored: {tables} tables");
             self.outbox.session_event(router_note(SessionEventKind::TableFull, Some(&reason), None))?;
         }
         Ok(false)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::anomaly::Anomaly;
 use crate::model::attrs::Labeled;
 use crate::model::{Afi, AfiSafi, Nlri};
 use crate::pipeline::{EncodedRoute, LabeledRoutes};
@@ -192,6 +193,12 @@ impl<'a> Changes<'a> {
         self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, _)| *slot))
     }
 
+    /// Returns the anomalies of what is not stored; `has_room` is false if a table of it was refused.
+    pub fn anomalies(&self, has_room: bool) -> impl Iterator<Item = Anomaly> {
+        let families = self.not_stored.iter().map(|_| Anomaly::FamilyNotStored);
+        families.chain((!has_room).then_some(Anomaly::TableNotStored))
+    }
+
     fn drop_announced(&self, slot: FamilyTable, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
         if withdrawn.is_empty() || self.announced.is_empty() {
             return withdrawn;
@@ -305,6 +312,19 @@ mod tests {
         let listed = |all: &[Nlri]| Prefixes::Listed(all.to_vec());
         assert_eq!(changes.withdrawn[..], [(FamilyTable::unicast(Afi::Ipv4), listed(&[nlri(11, None)]))]);
         assert_eq!(alike(&changes, 0), listed(&[nlri(10, None)]));
+    }
+
+    #[test]
+    fn a_refused_table_is_another_anomaly_than_a_family() {
+        let family = AfiSafi { afi: 25, safi: 70 };
+        let changes = Changes { not_stored: vec![family; 2], ..Changes::default() };
+        let check = |changes: &Changes<'_>, has_room, want: &[Anomaly]| {
+            assert_eq!(changes.anomalies(has_room).collect::<Vec<_>>(), want);
+        };
+        check(&changes, true, &[Anomaly::FamilyNotStored; 2]);
+        check(&changes, false, &[Anomaly::FamilyNotStored, Anomaly::FamilyNotStored, Anomaly::TableNotStored]);
+        check(&Changes::default(), false, &[Anomaly::TableNotStored]);
+        check(&Changes::default(), true, &[]);
     }
 
     #[test]

@@ -372,9 +372,7 @@ impl Session {
             Update::Routes(routes) => {
                 let changes = Changes::of(routes, self.path_ids);
                 let has_room = tables.apply(source, name, &changes, stamp)?;
-                for _ in 0..changes.not_stored.len() + usize::from(!has_room) {
-                    self.note_anomaly(Anomaly::FamilyNotStored);
-                }
+                changes.anomalies(has_room).for_each(|anomaly| self.note_anomaly(anomaly));
             }
         }
         Ok(())
