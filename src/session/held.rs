@@ -81,8 +81,12 @@ impl Held {
                 }
             }
             Some(None) => {
-                if let Some(keys) = self.strays.get_mut(&address(key)) {
+                let address = address(key);
+                if let Some(keys) = self.strays.get_mut(&address) {
                     keys.remove(key);
+                    if keys.is_empty() {
+                        self.strays.remove(&address);
+                    }
                 }
             }
         }
@@ -120,4 +124,25 @@ impl Held {
 
 fn address(key: &TableKey) -> Option<IpAddr> {
     key.view.peer().map(|of| of.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::model::{Afi, Asn};
+    use crate::wire::bmp::peer::Rd;
+
+    #[test]
+    fn a_removed_table_leaves_nothing_behind() {
+        let kind = PeerKind::LocRib(Rd::default());
+        let peer = PeerId { kind, address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
+        let origin = Origin { peer, given: "red".into(), unicast: "red".into(), part: TableKind::Unicast };
+        let keys = ["red", "stray"].map(|name| TableKey::loc_rib(name, Afi::Ipv4));
+        let mut held = Held::new(keys.clone().into_iter().zip([Some(origin), None]));
+        keys.iter().for_each(|key| held.remove(key));
+        let Held { tables, by_peer, alike, strays } = &held;
+        assert_eq!((tables.len(), by_peer.len(), alike.len(), strays.len()), (0, 0, 0, 0));
+    }
 }
