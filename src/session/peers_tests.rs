@@ -126,7 +126,7 @@ fn tables_without_a_name_tlv() {
 }
 
 /// Returns the header of a global peer with this address and AS.
-fn neighbor(address: u8, asn: u32) -> PerPeerHeader {
+fn peer_header(address: u8, asn: u32) -> PerPeerHeader {
     let mut header = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
     header.peer.address = Ipv4Addr::new(192, 0, 2, address).into();
     header.peer.asn = Asn(asn);
@@ -136,7 +136,7 @@ fn neighbor(address: u8, asn: u32) -> PerPeerHeader {
 #[test]
 fn a_name_is_of_its_own_peer_alone() {
     let mut peers = Peers::new();
-    let (one, two) = (neighbor(1, 1), neighbor(2, 2));
+    let (one, two) = (peer_header(1, 1), peer_header(2, 2));
     peers.peer_up(&up(one, open(&[V4], &[]), open(&[V4], &[]), None));
     let told = peers.peer_up(&up(two, open(&[V4], &[]), open(&[V4], &[]), Some((3, b"blue"))));
     assert_eq!((&*peers.table_name(&one, V4).stored, &*peers.table_name(&two, V4).stored), ("UNKNOWN", "blue"));
@@ -159,7 +159,7 @@ fn other_ports_are_another_bgp_session() {
         remote_port: port,
         ..up(header, open(&[family], &[]), open(&[family], &[]), None)
     };
-    let peer = neighbor(1, 1);
+    let peer = peer_header(1, 1);
     let mut ranks =
         |header, ports: [(u16, AfiSafi); 3]| ports.map(|(port, family)| peers.peer_up(&of(header, port, family)).rank);
     assert_eq!(ranks(peer, [(1, V4), (1, V6), (2, V6)]), [Rank::First, Rank::Further, Rank::Anew]);
@@ -176,9 +176,9 @@ fn a_peer_down_is_of_the_peer_that_its_header_names() {
         header.peer.bgp_id = if id == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, id) };
         header
     };
-    comes(&mut peers, neighbor(1, 1));
-    assert_eq!(peers.peer_down(&neighbor(1, 2)), None);
-    assert!(peers.peer_down(&neighbor(1, 0)).is_some());
+    comes(&mut peers, peer_header(1, 1));
+    assert_eq!(peers.peer_down(&peer_header(1, 2)), None);
+    assert!(peers.peer_down(&peer_header(1, 0)).is_some());
     comes(&mut peers, instance(1));
     // Another BGP ID is another instance; if only the routes name it, it is the instance that is up.
     assert_eq!(peers.peer_down(&instance(2)), None);
@@ -196,7 +196,7 @@ fn a_peer_down_is_of_the_peer_that_its_header_names() {
 #[test]
 fn parallel_links_share_a_header() {
     let mut peers = Peers::new();
-    let mut header = neighbor(1, 1);
+    let mut header = peer_header(1, 1);
     header.peer.address = "fe80::1".parse().unwrap();
     let of = |local: &str, port| PeerUp {
         local_address: local.parse().unwrap(),

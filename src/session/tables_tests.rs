@@ -325,13 +325,13 @@ fn a_full_table_refuses_only_new_routes() {
     assert_eq!(events, [a(1), a(2), a(3), d(2), d(4), d(1), a(6)]);
 }
 
-const NEIGHBOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const PEER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Returns the pre-policy Adj-RIB-In of a peer in a VRF, or of a global peer if `rd` is 0.
-fn neighbor(rd: u8, asn: u32) -> RibSource {
+fn adj_rib_in(rd: u8, asn: u32) -> RibSource {
     let kind = if rd == 0 { PeerKind::Global } else { PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, rd])) };
-    let peer = PeerId { kind, address: Some(NEIGHBOR), asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED };
-    let view = View::AdjRibIn(AdjRibKey { address: NEIGHBOR, policy: Policy::Pre });
+    let peer = PeerId { kind, address: Some(PEER_ADDRESS), asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED };
+    let view = View::AdjRibIn(AdjRibKey { address: PEER_ADDRESS, policy: Policy::Pre });
     RibSource { peer, view, speaker: PeerIds { asn: Asn(asn), bgp_id: Ipv4Addr::UNSPECIFIED } }
 }
 
@@ -343,7 +343,7 @@ fn of_before(of: &RibSource, name: &str, stored: &str, part: TableKind) -> (Tabl
 
 #[test]
 fn a_peer_down_takes_what_earlier_sessions_left() {
-    let (one, two) = (neighbor(1, 1), neighbor(2, 1));
+    let (one, two) = (adj_rib_in(1, 1), adj_rib_in(2, 1));
     let vpn = TableKind::Vpn(Rd([0; 8]));
     let all = || {
         Held::new([
@@ -366,7 +366,7 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
     check(PeerId { asn: Asn(0), ..one.peer }, None, Some(Gone::All(one.peer)), &["down a a|rd:0:0:0"]);
     // Another AS, another distinguisher, another BGP ID.
     check(PeerId { asn: Asn(2), ..one.peer }, None, None, &[]);
-    check(neighbor(3, 1).peer, None, None, &[]);
+    check(adj_rib_in(3, 1).peer, None, None, &[]);
     check(PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, Some("red"), None, &[]);
     // The named table, if it is one of several.
     let red = Some(Gone::Table(LOC_RIB.peer, "red".into()));
@@ -391,7 +391,7 @@ fn a_new_name_begins_the_table_anew() {
     let renamed = Renamed::new(LOC_RIB.peer.kind, before, names);
     bench.tables.begin(&LOC_RIB, &named("blue"), IPV4).unwrap();
     bench.tables.begin(&LOC_RIB, &named("other"), slot6).unwrap();
-    bench.tables.begin(&neighbor(0, 1), &named("blue"), IPV4).unwrap();
+    bench.tables.begin(&adj_rib_in(0, 1), &named("blue"), IPV4).unwrap();
     for _ in 0..2 {
         bench.tables.rename(&LOC_RIB.peer, &renamed).unwrap();
     }
