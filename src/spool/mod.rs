@@ -38,7 +38,7 @@ use crate::quarantine::RejectedFile as BoundedFile;
 /// What was appended is on the disk, whatever happens to the machine, after this time and the time that the disk takes.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// The spool takes no more than this unless it is told otherwise, bytes.
+/// The default limit of the spool in bytes.
 const DEFAULT_BYTES_MAX: u64 = 20 << 30;
 
 /// What is written to see whether a disk takes anything again, bytes.
@@ -272,7 +272,7 @@ impl Spool {
         }
     }
 
-    /// A stream without a readable context says of nobody what it says: its messages are kept elsewhere, and it goes.
+    /// Removes a stream without a readable context, since its router is unknown; its messages are kept elsewhere.
     fn set_aside(&self, number: u64, folder: &Path, error: &io::Error) -> io::Result<()> {
         let name = format!("unknown-{number}");
         let mut file = BoundedFile::new(&self.set_aside_dir(), &name, "bmp");
@@ -297,7 +297,7 @@ impl Spool {
         self.folder.join(format!("{number:020}"))
     }
 
-    /// The first number behind those of the streams that an earlier process left.
+    /// Returns the first number after those of the streams that an earlier process left.
     pub fn first_number(&self) -> u64 {
         self.first_number
     }

@@ -1,4 +1,4 @@
-//! One chunk of input, and how it lies in a segment.
+//! One chunk of input, and its layout in a segment.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,7 +21,7 @@ pub(super) const MAGIC: &[u8; 8] = b"ribspl1\n";
 /// In front of the messages: their length (4 octets), the chunk's number (8), its time of receipt (8).
 pub(super) const HEAD_SIZE: usize = 20;
 
-/// Behind the messages: XXH3 of head and messages.
+/// After the messages: XXH3 of head and messages.
 pub(super) const SUM_SIZE: usize = 8;
 
 /// The lengths that a head promises: no chunk is longer than a read and the longest message that the settings allow.
@@ -62,7 +62,7 @@ impl Chunk {
     }
 }
 
-/// Octets of the record behind its head, by what the head says; `None` if it cannot be.
+/// Returns the octets of the record after its head, as the head gives them; `None` if that is impossible.
 pub(super) fn rest_size(head: &[u8; HEAD_SIZE]) -> Option<usize> {
     let length = u32::from_be_bytes(*head.first_chunk::<4>()?);
     (length <= BYTES_MAX).then(|| usize::try_from(length).ok()).flatten().map(|length| length + SUM_SIZE)

@@ -67,7 +67,7 @@ pub enum Taken {
 pub enum Piece {
     /// A chunk.
     Chunk(Chunk),
-    /// So many bytes that cannot be read; the next piece is from behind them.
+    /// The number of bytes that cannot be read; the next piece is the one after them.
     Damaged(u64),
     /// All there is was read.
     End,
@@ -156,12 +156,12 @@ impl Stream {
         &self.context
     }
 
-    /// Where it lies.
+    /// Returns its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The last chunk that a session was given: what is behind it in number cannot be in the database.
+    /// Returns the last chunk that a session was given: later chunks cannot be in the database.
     pub fn taken(&self) -> u64 {
         self.taken
     }
@@ -317,7 +317,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes the stream: everything in it is in the database, or nobody wants it any more.
+    /// Removes the stream: everything in it is in the database, or is no longer needed.
     pub fn remove(self) {
         // The context goes first: without it the folder counts as empty.
         let removed = fs::remove_file(self.folder.join("context")).and_then(|()| fs::remove_dir_all(&self.folder));
@@ -331,7 +331,7 @@ impl Stream {
         self.spool.note_oldest(self.number, None);
     }
 
-    /// Reads what [`Piece::Damaged`] was last said of, as it lies there; `bytes_max` of it at most.
+    /// Returns the bytes of the last [`Piece::Damaged`] as they are stored, at most `bytes_max` of them.
     ///
     /// # Errors
     /// What the file system says.
