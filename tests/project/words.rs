@@ -24,19 +24,19 @@ const GIVEN_UP: &[(&str, &str)] = &[
 ];
 
 /// The paths that have the words on purpose: this list, the settings' old names, the applied migrations, the
-/// measurements, the recordings.
+/// measurements.
 const EXCEPT: &[&str] = &[
     "tests/project/words.rs",
     "src/config/problem.rs",
     "sql/migrations",
     "tests/bench/results",
-    "tests/data",
     "tests/fuzz/RESULTS.md",
     "tests/fuzz/target",
     "tests/fuzz/corpus",
 ];
 
-const FOLDERS: &[&str] = &["README.md", "CHANGELOG.md", "docs", "scripts", "sql", "src", "systemd", "tests"];
+const FOLDERS: &[&str] =
+    &[".ci", ".config", "CHANGELOG.md", "Cargo.toml", "README.md", "docs", "scripts", "sql", "src", "systemd", "tests"];
 
 /// Adds the text files below a path, without build output.
 fn collect(root: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
