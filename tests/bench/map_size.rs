@@ -1,11 +1,12 @@
-//! How much memory a collector takes for knowing what is stored: resident bytes per route of the stored-route map.
+//! The memory that a collector needs to know what is stored: resident bytes per route of the stored-route map.
 //!
 //! ```text
 //! cargo run --release --example map_size [PEERS [TABLES [ROUTES]]]
 //! ```
 //!
-//! Each of `PEERS` peers (200) has `TABLES` tables (20: VRFs, views) of `ROUTES` routes (2500), a sixth of them IPv6, all
-//! with attributes out of the same few sets. The sets cost nothing: the map keeps a fingerprint of a route's attributes.
+//! Each of `PEERS` peers (200) has `TABLES` tables (20: VRFs, views) of `ROUTES` routes (2500), a sixth of them IPv6,
+//! all with attributes out of the same few sets. The sets cost nothing: the map keeps a fingerprint of a route's
+//! attributes.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
 
@@ -32,7 +33,7 @@ fn main() {
     println!("{:.0} MB resident, {} bytes a route", taken as f64 / 1e6, taken / stored as u64);
 }
 
-/// A table of so many different prefixes, as a dump fills it.
+/// A table of `routes` different prefixes, filled as a dump fills it.
 fn filled(afi: Afi, routes: u32) -> Rib {
     let mut rib = Rib::new(afi);
     for index in 0..routes {
