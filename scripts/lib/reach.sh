@@ -1,7 +1,7 @@
 # Sourced by the other scripts: how the collector that they started is reached.
 
-# say_how_to_reach BMP_ADDRESS HTTP_ADDRESS ALLOW: the last lines of a script that leaves a collector running. ALLOW is empty
-# where only this machine may connect.
+# say_how_to_reach BMP_ADDRESS HTTP_ADDRESS ALLOW: the last lines of a script that leaves a collector running. ALLOW is
+# empty where only this machine may connect.
 say_how_to_reach() {
     local bmp=$1 http=$2 allow=$3
     if [ "$http" = off ]; then

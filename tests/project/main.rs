@@ -7,6 +7,7 @@ mod guide;
 mod logs;
 mod notify;
 mod readme;
+mod scripts;
 mod supply;
 mod systemd;
 mod tidy;
