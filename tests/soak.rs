@@ -241,7 +241,7 @@ impl Soak {
     fn step(&mut self, number: u32) {
         // Seconds of the per-peer header: no two events of different steps are the same.
         self.routers.iter_mut().for_each(|router| router.peer = router.peer.at(1_700_000_000 + number));
-        self.mend(false);
+        self.end_fault(false);
         let router = usize::try_from(self.dice.roll(ROUTERS)).unwrap();
         match self.dice.roll(100) {
             0..=84 => {
@@ -250,7 +250,7 @@ impl Soak {
             }
             85..=89 => self.flap(router),
             90..=91 if self.blows == Blows::None => self.go_down(router),
-            92..=95 => self.lie(router),
+            92..=95 => self.deviate(router),
             96..=97 => self.hit_database(),
             _ if self.blows == Blows::Mortal => self.hit_collector(),
             _ => self.hit_database(),
@@ -288,12 +288,12 @@ impl Soak {
     }
 
     /// Messages that no router should send, and that change nothing.
-    fn lie(&mut self, router: usize) {
+    fn deviate(&mut self, router: usize) {
         self.count("deviations");
-        let lie = self.dice.roll(5);
+        let kind = self.dice.roll(5);
         let model = &mut self.routers[router];
         let open = Open::of(64_500, &model.peer.bgp_id.to_string());
-        let bytes = match lie {
+        let bytes = match kind {
             0 => bmp::route_monitoring(model.peer, &[0xff; 40]),
             1 => bmp::route_monitoring(model.peer, &bmp::end_of_rib_ipv4()),
             2 => bmp::message(200, b"from the future"),
@@ -309,7 +309,7 @@ impl Soak {
             return;
         }
         let name = self.db.name().to_owned();
-        let mend = match self.dice.roll(5) {
+        let repair = match self.dice.roll(5) {
             0 => {
                 self.proxy.is_down.store(true, Ordering::SeqCst);
                 self.count("outages");
@@ -340,16 +340,16 @@ impl Soak {
             }
         };
         let duration = Duration::from_millis(u64::from(100 + self.dice.roll(3_000)));
-        self.fault = Some((Instant::now() + duration, mend));
+        self.fault = Some((Instant::now() + duration, repair));
     }
 
-    fn mend(&mut self, now: bool) {
-        let Some((until, mend)) = self.fault else { return };
+    fn end_fault(&mut self, now: bool) {
+        let Some((until, repair)) = self.fault else { return };
         if now || Instant::now() >= until {
             self.proxy.is_down.store(false, Ordering::SeqCst);
-            if !mend.is_empty() {
+            if !repair.is_empty() {
                 let name = self.db.name().to_owned();
-                self.admin(&format!("ALTER DATABASE {name} {mend}"));
+                self.admin(&format!("ALTER DATABASE {name} {repair}"));
             }
             self.fault = None;
         }
@@ -374,7 +374,7 @@ impl Soak {
     fn wait_for_collector(&mut self) {
         let (mut least, mut moved) = (u32::MAX, Instant::now());
         loop {
-            self.mend(false);
+            self.end_fault(false);
             // A faulty database cannot be asked.
             let behind = if self.fault.is_some() { u32::MAX } else { self.behind() };
             if behind <= BEHIND_MAX {
@@ -411,7 +411,7 @@ impl Soak {
             ingester.kill();
         }
         // The port opens when the database has been reached.
-        self.mend(true);
+        self.end_fault(true);
         let Soak { routers, dice, generation, .. } = self;
         routers.iter_mut().for_each(|router| router.change_unheard(dice, generation));
         self.start();
@@ -433,7 +433,7 @@ impl Soak {
     }
 
     fn check(&mut self) {
-        self.mend(true);
+        self.end_fault(true);
         self.proxy.swallow.store(0, Ordering::SeqCst);
         for router in &self.routers {
             let id = router.peer.bgp_id;
@@ -462,13 +462,14 @@ impl Soak {
 
 impl Drop for Soak {
     fn drop(&mut self) {
-        self.mend(true);
+        self.end_fault(true);
         let _ = std::fs::remove_dir_all(&self.state_dir);
     }
 }
 
 fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(format!("RIB_INGESTER_TEST_SOAK_{name}")).ok()?.parse().ok()
+    let value = std::env::var(format!("RIB_INGESTER_TEST_SOAK_{name}")).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("RIB_INGESTER_TEST_SOAK_{name}={value}: no whole number")))
 }
 
 fn soak(blows: Blows) {
