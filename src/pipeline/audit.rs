@@ -12,27 +12,29 @@ use crate::model::{RouterId, Table};
 
 /// The time after such an end of a session during which no other session of its router is ended for this: a difference
 /// that the next dump did not repair is not repaired by another one either.
-const MENDING_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+const RESYNC_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The routers whose sessions were ended for a new dump, and when.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    mended: HashMap<RouterId, Instant>,
+    resynced: HashMap<RouterId, Instant>,
 }
 
 impl Audit {
     /// Handles a table with `stored` routes instead of `routes`. Ends the session, unless that was tried in the last 24
     /// hours.
     pub(super) fn differs(&mut self, owner: &Ownership, table: &Table, routes: usize, stored: u64) {
-        let tried = self.mended.get(&owner.router).is_some_and(|at| at.elapsed() < MENDING_PAUSE);
+        let tried = self.resynced.get(&owner.router).is_some_and(|at| at.elapsed() < RESYNC_PAUSE);
         if tried {
             log::error!(
-                "{table}: the database has {stored} routes and {routes} are known, and a new dump did not mend that"
+                "{table}: route count mismatch: {stored} in database, {routes} expected; a new dump did not repair it"
             );
             return;
         }
-        log::warn!("{table}: the database has {stored} routes and {routes} are known: the router's next dump mends it");
-        self.mended.insert(owner.router.clone(), Instant::now());
+        log::warn!(
+            "{table}: route count mismatch: {stored} in database, {routes} expected; closing the session to force a resync"
+        );
+        self.resynced.insert(owner.router.clone(), Instant::now());
         owner.set_out_of_step();
     }
 }

@@ -43,7 +43,7 @@ fn lost_rows_return_with_a_redump_or_are_reported() {
     delete(&db, "'10.2.0.0/16', '10.3.0.0/16'");
     withdraw(&mut router, "10.2.0.0/16");
     eventually("the session to be closed", || router.is_closed().then_some(()));
-    collector.logged("the database has 2 routes and 3 are known");
+    collector.logged("route count mismatch: 2 in database, 3 expected; closing the session to force a resync");
 
     let mut router = collector.connect();
     let left = ["10.1.0.0/16", "10.3.0.0/16", "10.4.0.0/16"];
@@ -57,6 +57,6 @@ fn lost_rows_return_with_a_redump_or_are_reported() {
 
     // No message arrives, and the count finds it anyway; the router has just been asked for a dump.
     delete(&db, "'10.4.0.0/16'");
-    collector.logged("the database has 2 routes and 3 are known, and a new dump did not mend that");
+    collector.logged("route count mismatch: 2 in database, 3 expected; a new dump did not repair it");
     assert!(!router.is_closed());
 }
