@@ -277,7 +277,7 @@ fn is_partitioned(client: &mut Client, series: &Series) -> Result<bool> {
 /// Returns this name, or the name with a number appended if a table has it: a detached partition belongs to someone.
 fn free_name(client: &mut Client, name: &str) -> Result<String> {
     const TRIES: usize = 100;
-    let names = (1..TRIES).map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") });
+    let names = (1..=TRIES).map(|number| if number == 1 { name.to_owned() } else { format!("{name}_{number}") });
     for name in names {
         let taken = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)])?;
         if !taken.get::<_, bool>(0) {
