@@ -14,7 +14,7 @@ CROSS JOIN LATERAL (
                        AND s.peer_address IS NOT DISTINCT FROM t.peer_address),
                     (SELECT max(s.event_time) FROM session_events s
                      WHERE s.router_id = t.router_id AND s.table_name IS NULL
-                       AND s.kind IN ('peer_down', 'terminated', 'stale_expired', 'view_dropped') AND s.kind = 'stale_expired'),
+                       AND s.kind = 'stale_expired'),
                     '-infinity') AS removed_at
 ) AS removal
 LEFT JOIN LATERAL (
