@@ -1,10 +1,11 @@
--- Inserts rows of session_events in their order, and notifies the listeners of rib_session of each.
+-- Inserts rows of session_events in their order, at the time $8 or now, and notifies the listeners of rib_session of
+-- each.
 --
 -- NOTIFY accepts less than 8000 octets. A character is at most six of them in JSON (a control character), so each of
 -- the three texts is cut if it could exceed 2400; `cut` then reports it.
 WITH new AS (
     INSERT INTO session_events (event_time, router_id, table_name, peer_address, afi, kind, reason, routes)
-    SELECT clock_timestamp(), router_id, table_name, peer_address, afi, kind, reason, routes
+    SELECT COALESCE($8::timestamptz, clock_timestamp()), router_id, table_name, peer_address, afi, kind, reason, routes
     FROM unnest($1::text[], $2::text[], $3::inet[], $4::smallint[], $5::text[], $6::text[], $7::bigint[])
         WITH ORDINALITY AS event (router_id, table_name, peer_address, afi, kind, reason, routes, number)
     ORDER BY number

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use postgres::types::Type;
 use postgres::{Client, Row, Transaction};
@@ -11,7 +11,7 @@ use postgres::{Client, Row, Transaction};
 use super::error::Result;
 use super::events::system_time;
 use super::owner::read_afi;
-use super::record::{SessionEvent, cut_reason};
+use super::record::{SessionEvent, SessionEventKind, cut_reason};
 use super::routes::WholeTable;
 use super::statement::on;
 use super::table_columns::TableColumns;
@@ -240,6 +240,15 @@ pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Resu
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&RouterId>, &SessionEvent)]) -> Result<()> {
+    insert_events_at(transaction, events, None)
+}
+
+/// Does it at the time `at`, or now.
+fn insert_events_at(
+    transaction: &mut Transaction<'_>,
+    events: &[(Option<&RouterId>, &SessionEvent)],
+    at: Option<SystemTime>,
+) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -260,24 +269,27 @@ pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&Route
             (&kinds, Type::TEXT_ARRAY),
             (&reasons, Type::TEXT_ARRAY),
             (&routes, Type::INT8_ARRAY),
+            (&at, Type::TIMESTAMPTZ),
         ],
     )?;
     Ok(())
 }
 
-/// Records that events of a router are lost, and from when on.
+/// Records that events of a router are lost: history is incomplete from `from` on, until a table's next dump is
+/// complete.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reason: &str, events: usize) -> Result<()> {
-    client.query_typed(
-        include_str!("../../sql/statements/insert_history_gap.sql"),
-        &[
-            (&router.as_str(), Type::TEXT),
-            (&system_time(from), Type::TIMESTAMPTZ),
-            (&cut_reason(reason), Type::TEXT),
-            (&i64::try_from(events).unwrap_or(i64::MAX), Type::INT8),
-        ],
-    )?;
-    Ok(())
+    let event = SessionEvent {
+        kind: SessionEventKind::Gap,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: Some(reason.to_owned()),
+        routes: i64::try_from(events).ok(),
+    };
+    let mut transaction = client.transaction()?;
+    insert_events_at(&mut transaction, &[(Some(router), &event)], Some(system_time(from)))?;
+    Ok(transaction.commit()?)
 }

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 use postgres::fallible_iterator::FallibleIterator;
-use rib_ingester::model::{AdjRibKey, Afi, Asn, PeerIds, Policy, RouterId, Table, TableKey, View};
+use rib_ingester::model::{AdjRibKey, Afi, Asn, PeerIds, Policy, RouterId, Table, TableKey, Timestamp, View};
 use rib_ingester::pipeline::{Existing, PeerRecord, PeerState, PeersOf, RouteChange, SessionEventKind, StateOp};
+use rib_ingester::store::sync;
 
 /// Names that the templates of our statements, quoting or COPY could take for something else.
 const NAMES: [&str; 8] = [
@@ -246,6 +247,12 @@ fn a_notification_is_sent_whatever_is_long() {
     }
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows("SELECT count(*), max(octet_length(reason)) FROM session_events"), [format!("{sent}|1000")]);
+    // A gap is an event like any other, at a time of its own.
+    let from = Timestamp::from_unix_micros(1_700_000_000_000_000);
+    sync::insert_gap(&mut db.client(), &RouterId::new(&long("\u{1}", 2000)), from, &long("\u{1}", 2000), 7).unwrap();
+    let gap = "SELECT extract(epoch FROM event_time)::bigint, kind, octet_length(reason), routes FROM session_events WHERE kind = 'gap'";
+    assert_eq!(db.rows(gap), ["1700000000|gap|1000|7"]);
+    sent += 1;
     // Every committed change has been sent; a statement reads it.
     listener.batch_execute("SELECT 1").unwrap();
     let mut heard = Vec::new();
@@ -257,9 +264,10 @@ fn a_notification_is_sent_whatever_is_long() {
     for payload in &heard {
         assert!(payload.len() < 8000, "{} octets", payload.len());
         let told: serde_json::Value = serde_json::from_str(payload).unwrap();
-        assert_eq!(told["kind"], "peer_down");
-        let is_cut =
-            ["router_id", "table_name", "reason"].iter().any(|key| told[*key].as_str().unwrap().ends_with("..."));
+        assert!(told["kind"] == "peer_down" || (told["kind"] == "gap" && told["routes"] == 7), "{payload}");
+        let is_cut = ["router_id", "table_name", "reason"]
+            .iter()
+            .any(|key| told[*key].as_str().is_some_and(|text| text.ends_with("...")));
         assert_eq!(told["cut"], is_cut, "{payload}");
     }
     assert!(heard.iter().any(|payload| payload.contains("\"cut\":false")));
