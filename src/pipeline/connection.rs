@@ -63,6 +63,14 @@ pub(super) enum PriorCommit {
     Maybe,
 }
 
+impl PriorCommit {
+    /// Returns what is known after one more attempt, which was not seen to commit. That it was rolled back says nothing
+    /// about those before it.
+    fn after(self, outcome: Outcome) -> PriorCommit {
+        if outcome == Outcome::Unknown { PriorCommit::Maybe } else { self }
+    }
+}
+
 impl<T> Attempt<T> {
     /// Commits. If the connection breaks here, the next attempt asks the server for the outcome of the transaction.
     pub(super) fn commit(&mut self, mut transaction: Transaction<'_>, value: T) -> store::Result<T> {
@@ -84,11 +92,11 @@ impl<T> Attempt<T> {
     /// Returns the result of the work, if its transaction was committed after all.
     fn recall(&mut self, client: &mut Client) -> store::Result<Option<T>> {
         let Some((id, _)) = &self.committing else { return Ok(None) };
-        match transaction_status::outcome_of(client, id)? {
-            Outcome::Committed => return Ok(self.committing.take().map(|(_, value)| value)),
-            Outcome::RolledBack => self.fate = PriorCommit::No,
-            Outcome::Unknown => self.fate = PriorCommit::Maybe,
+        let outcome = transaction_status::outcome_of(client, id)?;
+        if outcome == Outcome::Committed {
+            return Ok(self.committing.take().map(|(_, value)| value));
         }
+        self.fate = self.fate.after(outcome);
         self.committing = None;
         Ok(None)
     }
@@ -319,5 +327,18 @@ impl Drop for RetryingClient {
         if self.is_failing {
             self.health.leave_failing(&self.thread);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubt_outlasts_a_later_rollback() {
+        let after = |outcomes: &[Outcome]| outcomes.iter().fold(PriorCommit::No, |fate, outcome| fate.after(*outcome));
+        assert_eq!(after(&[Outcome::RolledBack]), PriorCommit::No);
+        assert_eq!(after(&[Outcome::RolledBack, Outcome::Unknown]), PriorCommit::Maybe);
+        assert_eq!(after(&[Outcome::Unknown, Outcome::RolledBack]), PriorCommit::Maybe);
     }
 }
