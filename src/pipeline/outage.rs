@@ -104,28 +104,17 @@ impl Outage {
         let mut inner = self.lock();
         let Some(trouble) = inner.now.as_mut().filter(|trouble| trouble.met_by.contains_key(who)) else { return };
         trouble.met_by.remove(who);
-        let waited = *trouble.waited.get_or_insert(waiting);
-        let (is_over, away) = (trouble.met_by.is_empty(), trouble.since.elapsed());
+        trouble.waited.get_or_insert(waiting);
         inner.answered += 1;
-        if is_over {
-            (inner.now, inner.ended) = (None, Some(Instant::now()));
-            log::info!(
-                "database: works again after {:.1} s; {} changes waited in memory, {} bytes in the spool",
-                away.as_secs_f64(),
-                waited.changes,
-                waited.spooled
-            );
-        }
+        inner.end_if_over();
     }
 
-    /// Notes that `who` ends without having succeeded.
+    /// Notes that `who` ends without having succeeded. If it is the last failing thread, the outage is over as well.
     pub(super) fn leave(&self, who: &str) {
         let mut inner = self.lock();
         let Some(trouble) = &mut inner.now else { return };
         trouble.met_by.remove(who);
-        if trouble.met_by.is_empty() {
-            inner.now = None;
-        }
+        inner.end_if_over();
     }
 
     /// Returns a number that changes whenever a failing thread succeeds: then another try is worthwhile for all that
@@ -142,6 +131,21 @@ impl Outage {
     /// Locks the state, which a panic elsewhere leaves consistent: every change is an assignment or two.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Ends the outage if no thread meets it any more.
+    fn end_if_over(&mut self) {
+        let Some(trouble) = self.now.take_if(|trouble| trouble.met_by.is_empty()) else { return };
+        self.ended = Some(Instant::now());
+        let seconds = trouble.since.elapsed().as_secs_f64();
+        match trouble.waited {
+            Some(Waited { changes, spooled }) => log::info!(
+                "database: works again after {seconds:.1} s; {changes} changes waited in memory, {spooled} bytes in the spool"
+            ),
+            None => log::info!("database: no thread waits for it any more; it had not worked for {seconds:.1} s"),
+        }
     }
 }
 
@@ -201,9 +205,12 @@ mod tests {
     #[test]
     fn who_ends_does_not_make_it_last() {
         let outage = Outage::default();
+        let before = Instant::now();
         outage.begin("one", "db", &away("away"));
+        outage.leave("two");
+        assert!(outage.cause().is_some() && !outage.is_older(before), "one waits yet");
         outage.leave("one");
-        assert!(outage.lock().now.is_none());
+        assert!(outage.lock().now.is_none() && outage.is_older(before));
         assert_eq!(outage.answered(), 0);
     }
 }
