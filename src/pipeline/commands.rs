@@ -191,10 +191,10 @@ impl StateWriter {
             sessions::set_states(transaction, &states.collect::<Vec<_>>())
         });
         for (range, result) in outcomes {
-            if let Err(Some(error)) = result {
-                states[range]
-                    .iter()
-                    .for_each(|(session, _)| drop(self.refused(&format_args!("session {session}"), &error)));
+            let Err(Some(error)) = result else { continue };
+            for (session, _) in &states[range] {
+                log::error!("session {session}: the database refused its state, which stays as it was: {error}");
+                Health::count(&self.health.rows_rejected, 1);
             }
         }
     }
