@@ -263,11 +263,28 @@ fn an_as_is_found_through_indexes_with_any_statistics() {
         let begin = Instant::now();
         let found = pages::origins(&mut client, asn, PAGE).unwrap();
         println!("{routes} routes: {:?} prefixes of AS{asn}", begin.elapsed());
-        assert_eq!((found.prefixes, found.is_cut), (prefixes.min(COUNTED_MAX), prefixes >= COUNTED_MAX), "AS{asn}");
+        assert_eq!((found.prefixes, found.is_cut), (prefixes.min(COUNTED_MAX), prefixes > COUNTED_MAX), "AS{asn}");
         assert_eq!(found.rows.len(), usize::try_from(prefixes.min(PAGE.size)).unwrap());
         let found = pages::peers_of_as(&mut client, asn, PAGE).unwrap();
-        assert_eq!((found.peers, found.is_cut), (peers.min(COUNTED_MAX), peers >= COUNTED_MAX), "AS{asn}");
+        assert_eq!((found.peers, found.is_cut), (peers.min(COUNTED_MAX), peers > COUNTED_MAX), "AS{asn}");
         assert_eq!(whole(&mut client), before, "AS{asn}: a table is read from one end to the other");
+    }
+    // As many as are counted are all of them; with one more they are not.
+    let last = Slice { size: 100, page: i64::MAX };
+    for (asn, number) in [(65_001, COUNTED_MAX), (65_002, COUNTED_MAX + 1)] {
+        client
+            .batch_execute(&format!(
+                "INSERT INTO current_routes (router_id, table_name, afi, prefix, origin_asn)
+                 SELECT '{asn}', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 64, 26)), {asn}
+                 FROM generate_series(1, {number}) i;
+                 INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state)
+                 SELECT '{asn}', 'global', '10.0.0.0'::inet + i, {asn}, 'up' FROM generate_series(1, {number}) i"
+            ))
+            .unwrap();
+        let found = pages::origins(&mut client, asn, last).unwrap();
+        assert_eq!((found.prefixes, found.is_cut, found.rows.len()), (COUNTED_MAX, number > COUNTED_MAX, 100));
+        let found = pages::peers_of_as(&mut client, asn, last).unwrap();
+        assert_eq!((found.peers, found.is_cut, found.rows.len()), (COUNTED_MAX, number > COUNTED_MAX, 100));
     }
     let found = pages::peers(&mut client, "10.0.0.1", Slice { size: 100, page: 3 }).unwrap();
     assert_eq!((found.peers, found.rows.len()), (i64::try_from(routes).unwrap(), 100));
