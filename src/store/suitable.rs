@@ -1,5 +1,6 @@
 //! Checks that the collector can work on this database and through this way to it; waiting would not change the answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -93,8 +94,34 @@ pub const ENCODING_REMEDY: &str = "make another database, CREATE DATABASE name E
 /// Returns a query from whose rows psql makes statements that give a role all tables of a schema, after a restore by
 /// someone else.
 pub fn take_ownership(schema: &str, role: &str) -> String {
+    let [schema, role] = [schema, role].map(literal);
     format!(
-        "SELECT format('ALTER TABLE %I.%I OWNER TO %I', '{schema}', relname, '{role}') FROM pg_class WHERE relnamespace = \
-         '{schema}'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') \\gexec"
+        "SELECT format('ALTER TABLE %I.%I OWNER TO %I', n.nspname, relname, {role}) FROM pg_class c JOIN pg_namespace n ON \
+         n.oid = relnamespace WHERE n.nspname = {schema} AND relkind IN ('r', 'p', 'v', 'm') \\gexec"
     )
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns a name as SQL reads it: in quotes, unless it is a plain word in lower case.
+pub fn identifier(name: &str) -> Cow<'_, str> {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_plain { Cow::Borrowed(name) } else { Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_quoted_where_sql_would_read_another_one() {
+        assert_eq!(["rib", "rib_2", "_x"].map(identifier), ["rib", "rib_2", "_x"]);
+        assert_eq!(
+            ["MySchema", "a-b", "2x", "", "a\"b"].map(identifier),
+            ["\"MySchema\"", "\"a-b\"", "\"2x\"", "\"\"", "\"a\"\"b\""]
+        );
+    }
 }

@@ -170,4 +170,17 @@ fn doctor_gets_through_a_restore_by_a_superuser() {
     server.super_script("rib", remedy.split_once("in psql as a superuser: ").unwrap().1);
     assert!(doctor(&server.url, "role").0.starts_with("ok: "), "{:?}", doctor(&server.url, "role"));
     assert!(doctor(&server.url, "schema").0.starts_with("ok: "));
+
+    // It does so for names that SQL reads only in quotes.
+    server.super_script("rib", "CREATE SCHEMA moved AUTHORIZATION rib");
+    let url = |schema: &str| format!("{}?options=-c%20search_path%3D{schema}", server.url);
+    assert!(run(&["migrate"], &url("moved")).status.success());
+    server.super_script("rib", "ALTER SCHEMA moved RENAME TO \"My'Schema\"");
+    let url = url("%22My%27Schema%22");
+    let give = give.replace("'public'::regnamespace", "'\"My''Schema\"'::regnamespace");
+    server.super_script("rib", &server.super_sql("rib", &give).replace('\n', ";\n"));
+    let (found, remedy) = doctor(&url, "role");
+    assert!(found.contains("in schema My'Schema, but postgres does"), "{found}");
+    server.super_script("rib", remedy.split_once("in psql as a superuser: ").unwrap().1);
+    assert!(doctor(&url, "role").0.starts_with("ok: "), "{:?}", doctor(&url, "role"));
 }

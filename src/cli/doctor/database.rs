@@ -10,7 +10,7 @@ use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
 use crate::store::lock_waits;
 use crate::store::orphans::{self, Orphans};
 use crate::store::router_state::RouterState;
-use crate::store::suitable::{self, ENCODING_REMEDY, is_encoding_suitable};
+use crate::store::suitable::{self, ENCODING_REMEDY, identifier, is_encoding_suitable};
 
 /// The oldest version of PostgreSQL that is tested.
 const VERSION_MIN: i32 = 150_000;
@@ -155,7 +155,7 @@ fn role(facts: &Facts) -> Check {
         return Check::fault(
             NAME,
             format!("{role} may not create tables in schema {schema}: tomorrow's partition cannot be made"),
-            format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}"),
+            format!("GRANT CREATE, USAGE ON SCHEMA {} TO {}", identifier(schema), identifier(role)),
         );
     }
     if facts.is_superuser {
@@ -172,21 +172,25 @@ fn role(facts: &Facts) -> Check {
 fn without_schema(facts: &Facts) -> Check {
     const NAME: &str = "role";
     let (role, path) = (&facts.role, &facts.search_path);
+    let quoted = identifier(role);
     match &facts.named_schema {
         Some(schema) if facts.has_named_schema => Check::fault(
             NAME,
             format!("{role} may not use schema {schema}, which search_path names"),
-            format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}"),
+            format!("GRANT CREATE, USAGE ON SCHEMA {} TO {}", identifier(schema), identifier(role)),
         ),
         Some(schema) => Check::fault(
             NAME,
             format!("search_path is {path}, and there is no schema {schema}"),
-            format!("CREATE SCHEMA {schema} AUTHORIZATION {role}; or ALTER ROLE {role} SET search_path = public"),
+            format!(
+                "CREATE SCHEMA {} AUTHORIZATION {quoted}; or ALTER ROLE {quoted} SET search_path = public",
+                identifier(schema)
+            ),
         ),
         None => Check::fault(
             NAME,
             format!("search_path is {path}: tables have no place"),
-            format!("ALTER ROLE {role} SET search_path = public"),
+            format!("ALTER ROLE {quoted} SET search_path = public"),
         ),
     }
 }
@@ -203,8 +207,9 @@ fn extension(facts: &Facts) -> Check {
             NAME,
             "btree_gist is missing, and the role may not make it",
             format!(
-                "as the database's owner: CREATE EXTENSION btree_gist; or GRANT CREATE ON DATABASE to {}",
-                facts.role
+                "as the database's owner: CREATE EXTENSION btree_gist; or GRANT CREATE ON DATABASE {} TO {}",
+                identifier(&facts.database),
+                identifier(&facts.role)
             ),
         ),
     }
@@ -224,7 +229,11 @@ fn schema(facts: &Facts) -> Check {
         return Check::fault(
             NAME,
             format!("our tables are in schema {others}, and search_path is {}", facts.search_path),
-            format!("ALTER ROLE {} IN DATABASE {} SET search_path = {others}", facts.role, facts.database),
+            format!(
+                "ALTER ROLE {} IN DATABASE {} SET search_path = {others}",
+                identifier(&facts.role),
+                identifier(&facts.database)
+            ),
         );
     }
     if facts.pending.is_empty() {
