@@ -8,7 +8,7 @@ FROM (SELECT r.router_id, r.hostname, name.text,
                                     SELECT substr(lower($1), i, 2) FROM generate_series(1, length($1) - 1) AS i) AS pairs)::float
              / greatest(length(name.text) - 1, length($1) - 1, 1) AS likeness
       FROM routers r
-      CROSS JOIN LATERAL (VALUES (r.router_id), (r.hostname), (host(r.router_ip))) AS name (text)
+      CROSS JOIN LATERAL (VALUES (r.router_id), (r.hostname), (r.display_name), (host(r.router_ip))) AS name (text)
       WHERE name.text IS NOT NULL) AS named
 GROUP BY router_id, hostname
 HAVING bool_or(strpos(lower(text), lower($1)) > 0 OR strpos(lower($1), lower(text)) > 0 OR likeness >= 0.5)

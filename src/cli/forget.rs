@@ -10,13 +10,13 @@ use super::{Failure, connect, print, say};
 use crate::config::Settings;
 use crate::model::RouterId;
 use crate::model::text::printable;
-use crate::store::Client;
 use crate::store::forget::{self, Forgotten, Live, Past, Rows};
+use crate::store::{Client, status};
 
 /// The router, and how much of it to remove.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Its identifier, as `status` shows it; or its host name or address, where only one router has it
+    /// Its identifier, as `status` shows it; or its host name, the name you gave it, or its address, where only one router has it
     router: String,
     /// Show what would be removed, and remove nothing
     #[arg(long)]
@@ -87,8 +87,8 @@ fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows),
         };
         printable(&routers.into_iter().map(one).collect::<Vec<_>>().join(", ")).into_owned()
     };
-    let word = printable(word);
-    let mut meant = forget::meant_by(client, &word)?;
+    let mut meant = status::named(client, word)?;
+    let shown = printable(word);
     match meant.len() {
         1 => {
             let (router, _) = meant.remove(0);
@@ -96,7 +96,7 @@ fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows),
             Ok((router, stored))
         }
         0 => {
-            let like = forget::like(client, &word)?;
+            let like = forget::like(client, word)?;
             let hint = if like.is_empty() {
                 "`rib-ingester status` lists them".to_owned()
             } else {
@@ -106,10 +106,10 @@ fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows),
                 Past::Stays => "",
                 Past::Goes => " in any table or history",
             };
-            Err(Failure::Failed(format!("no router {word} is stored{history}: {hint}")))
+            Err(Failure::Failed(format!("no router {shown} is stored{history}: {hint}")))
         }
         _ => Err(Failure::Failed(format!(
-            "several routers are called {word}, name one by its identifier: {}",
+            "several routers are called {shown}, name one by its identifier: {}",
             list(meant)
         ))),
     }

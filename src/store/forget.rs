@@ -248,21 +248,7 @@ pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the routers that a word may name: by identifier, host name or address.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub fn meant_by(client: &mut Client, word: &str) -> Result<Vec<(RouterId, Option<String>)>> {
-    let rows = client.query_typed(
-        "SELECT router_id, hostname FROM routers
-         WHERE router_id = $1 OR hostname = $1 OR host(router_ip) = $1
-         ORDER BY router_id = $1 DESC, router_id",
-        &[(&word, Type::TEXT)],
-    )?;
-    Ok(rows.iter().map(|row| (RouterId::new(row.get(0)), row.get(1))).collect())
-}
-
-/// Returns some of the routers whose identifier, name or address is similar to a word.
+/// Returns some of the routers whose identifier, one of their names, or address is similar to a word.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.

@@ -14,7 +14,7 @@ use super::owner::read_afi;
 use super::pages::{PeerRow, Slice, peers};
 use super::partitions::{self, EVENTS, Partition};
 use super::router_state::{self, RouterStanding};
-use crate::model::{Afi, Timestamp};
+use crate::model::{Afi, RouterId, Timestamp};
 
 /// The state of the whole database.
 #[derive(Clone, Debug)]
@@ -178,17 +178,27 @@ pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, V
     Ok((now, all, down))
 }
 
-/// Reads the details of the routers called `name`: an identifier, a name or an address. Several routers may have the
-/// same name.
+/// Returns the routers called `name`, with their host names: by identifier, host name, the name that operators gave, or
+/// address. Several routers may have the same name.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn named(client: &mut Client, name: &str) -> Result<Vec<(RouterId, Option<String>)>> {
+    let address: Option<IpAddr> = name.parse().ok();
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/status_named.sql"),
+        &[(&name, Type::TEXT), (&address, Type::INET)],
+    )?;
+    Ok(rows.iter().map(|row| (RouterId::new(row.get("router_id")), row.get("hostname"))).collect())
+}
+
+/// Reads the details of the routers that are [`named`] so.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
     let now = clock(client)?;
-    let address: Option<IpAddr> = name.parse().ok();
-    let named = include_str!("../../sql/statements/status_named.sql");
-    let named = client.query_typed(named, &[(&name, Type::TEXT), (&address, Type::INET)])?;
-    let named: Vec<String> = named.iter().map(|row| row.get("router_id")).collect();
+    let named: Vec<String> = named(client, name)?.into_iter().map(|(router, _)| router.as_str().to_owned()).collect();
     let mut found = routers(client, Some(&named))?;
     add_tables(client, &mut found, Some(&named))?;
     let mut adj_ribs = adj_ribs(client, Some(&named))?;
