@@ -8,7 +8,7 @@ SELECT current_setting('server_version_num')::int AS version,
        current_setting('search_path') AS search_path,
        named.name AS named_schema,
        named.is_there AS has_named_schema,
-       (SELECT string_agg(n.nspname::text, ', ' ORDER BY n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       (SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname = 'schema_migrations' AND c.relkind = 'r' AND n.nspname IS DISTINCT FROM current_schema()) AS other_schemas,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
        has_database_privilege(current_database(), 'CREATE') AS may_create_in_database,
@@ -22,13 +22,15 @@ SELECT current_setting('server_version_num')::int AS version,
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_owner,
        (SELECT string_agg(privilege, ', ' ORDER BY privilege DESC) FROM unnest('{SELECT,INSERT}'::text[]) AS privilege
         WHERE NOT has_table_privilege(to_regclass('route_events'), privilege)) AS history_lacks,
-       (SELECT count(*) FROM pg_stat_activity) AS connections,
-       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections_max,
+       -- Background processes have places of their own, and no database. PostgreSQL 16 reserves places for a second role.
+       (SELECT count(datid) FROM pg_stat_activity) AS connections,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+           - COALESCE(current_setting('reserved_connections', true)::int, 0) AS connections_max,
        pg_database_size(current_database()) AS database_bytes,
        current_setting('autovacuum')::boolean AS autovacuum,
        current_setting('fsync')::boolean AS fsync,
        current_setting('full_page_writes')::boolean AS full_page_writes,
-       (SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers_bytes,
+       (SELECT setting::bigint * current_setting('block_size')::bigint FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers_bytes,
        (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'checkpoint_timeout') AS checkpoint_seconds
 FROM (SELECT (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AS oid) AS own,

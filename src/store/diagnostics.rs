@@ -33,7 +33,7 @@ pub struct Facts {
     pub named_schema: Option<String>,
     /// True if that schema exists.
     pub has_named_schema: bool,
-    /// Other schemas with a `schema_migrations` of their own.
+    /// Other schemas with a `schema_migrations` of their own, as SQL reads their names.
     pub other_schemas: Option<String>,
     /// True if the role is a superuser.
     pub is_superuser: bool,
@@ -51,7 +51,7 @@ pub struct Facts {
     pub foreign_tables: i64,
     /// One of those other roles.
     pub foreign_owner: Option<String>,
-    /// The current number of connections to the whole server.
+    /// The current number of connections to all databases of the server.
     pub connections: i64,
     /// The number of connections that ordinary roles may have.
     pub connections_max: i32,

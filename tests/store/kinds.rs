@@ -170,6 +170,10 @@ fn doctor_gets_through_a_restore_by_a_superuser() {
     server.super_script("rib", remedy.split_once("in psql as a superuser: ").unwrap().1);
     assert!(doctor(&server.url, "role").0.starts_with("ok: "), "{:?}", doctor(&server.url, "role"));
     assert!(doctor(&server.url, "schema").0.starts_with("ok: "));
+    // The server's five processes of its own, with places of their own, are not counted.
+    let (found, _) = doctor(&server.url, "connections");
+    let numbers: Vec<i64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(matches!(numbers[..], [free, of] if (1..=5).contains(&(of - free))), "{found}");
 
     // It does so for names that SQL reads only in quotes.
     server.super_script("rib", "CREATE SCHEMA moved AUTHORIZATION rib");
