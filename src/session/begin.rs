@@ -11,7 +11,7 @@ use super::SessionEnd;
 use super::changes::{FamilyTable, TableKind};
 use super::held::Origin;
 use super::peer_records;
-use super::peers::{PeerId, RibSource};
+use super::peers::{PEERS_MAX, PeerId, RibSource};
 use super::rib::Rib;
 use super::rib_table::{LimitState, RibTable, SyncState};
 use super::table_names::TableName;
@@ -68,7 +68,10 @@ impl RouterTables {
             }
         }
         let family = AfiSafi { safi: 128, ..afi.into() };
-        self.completed.entry(source.peer).or_default().insert((source.view, family));
+        // Peers that are not up are not limited in number. The dumps of further ones end when they fall quiet.
+        if self.completed.len() < PEERS_MAX || self.completed.contains_key(&source.peer) {
+            self.completed.entry(source.peer).or_default().insert((source.view, family));
+        }
         if !gone.is_empty() {
             info!(
                 "router {}: {} VPN tables that were not sent any more are removed",

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::anomaly::Anomaly;
-use super::peers::{PeerId, RibSource};
+use super::peers::{PEERS_MAX, PeerId, RibSource};
 use crate::config::StoredViews;
 use crate::model::{AdjRibKey, Policy, View};
 
@@ -15,7 +15,8 @@ use crate::model::{AdjRibKey, Policy, View};
 #[derive(Debug)]
 pub struct RibFilter {
     views: StoredViews,
-    /// Peers that have sent post-policy routes.
+    /// Peers that have sent post-policy routes, at most `PEERS_MAX`: routes may come from any number of peers that are
+    /// not up.
     after_policy: HashSet<PeerId>,
     /// The policy of the latest Adj-RIB-In routes, which the next peer is expected to send too.
     latest: Option<Policy>,
@@ -51,7 +52,9 @@ impl RibFilter {
             View::AdjRibIn(AdjRibKey { policy: Policy::Post, address }) => {
                 self.latest = Some(Policy::Post);
                 if self.is_pre_policy_fallback(&source.peer) {
-                    self.after_policy.insert(source.peer);
+                    if self.after_policy.len() < PEERS_MAX {
+                        self.after_policy.insert(source.peer);
+                    }
                     return Decision::KeptInsteadOf(View::AdjRibIn(AdjRibKey { address, policy: Policy::Pre }));
                 }
                 keep(self.views.adj_rib_in_post, Anomaly::AdjRibInPostNotStored)
@@ -131,5 +134,16 @@ mod tests {
         let mut none = RibFilter::new(StoredViews { loc_rib: true, ..StoredViews::default() });
         assert_eq!(none.decide(&pre), Decision::Counted(Anomaly::AdjRibInPreNotStored));
         assert_eq!((none.expected(pre.view), none.expected(View::LocRib)), (None, Some(View::LocRib)));
+    }
+
+    #[test]
+    fn peers_beyond_the_limit_are_not_remembered() {
+        let mut filter = RibFilter::new(StoredViews { adj_rib_in_post: true, ..StoredViews::default() });
+        let (pre, post) = (source(Policy::Pre), source(Policy::Post));
+        for asn in 0..=u32::try_from(PEERS_MAX).unwrap() {
+            let of_another = RibSource { peer: PeerId { asn: Asn(asn), ..post.peer }, ..post };
+            assert_eq!(filter.decide(&of_another), Decision::KeptInsteadOf(pre.view));
+        }
+        assert_eq!(filter.after_policy.len(), PEERS_MAX);
     }
 }

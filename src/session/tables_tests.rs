@@ -11,7 +11,7 @@ use crate::pipeline::TableNameRecord;
 use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
 use crate::session::changes::TableKind;
 use crate::session::gone::Gone;
-use crate::session::peers::Renamed;
+use crate::session::peers::{PEERS_MAX, Renamed};
 use crate::session::table_names::GivenNames;
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
@@ -435,6 +435,20 @@ impl Bench {
     fn vpn_eor(&mut self) -> bool {
         self.tables.end_of_vpn_rib(&LOC_RIB, Afi::Ipv4, Timestamp::from_wire(2, 0)).unwrap()
     }
+}
+
+#[test]
+fn vpn_ends_of_rib_of_too_many_peers_are_forgotten() {
+    let mut bench = bench(vec![], vec![], Redump::Skip);
+    let mut end = |asn: usize, afi| {
+        let source = adj_rib_in(0, u32::try_from(asn).unwrap());
+        assert!(bench.tables.end_of_vpn_rib(&source, afi, Timestamp::from_wire(2, 0)).unwrap());
+        bench.tables.completed.get(&source.peer).map(BTreeSet::len)
+    };
+    for asn in 0..PEERS_MAX {
+        assert_eq!(end(asn, Afi::Ipv4), Some(1));
+    }
+    assert_eq!((end(PEERS_MAX, Afi::Ipv4), end(0, Afi::Ipv6)), (None, Some(2)));
 }
 
 #[test]
