@@ -37,7 +37,7 @@ pub mod monitor;
 pub mod open_json;
 pub mod outbox;
 mod peer_changes;
-mod peer_ids;
+mod peer_owners;
 pub mod peer_records;
 pub mod peers;
 pub mod preamble;

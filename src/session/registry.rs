@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub use super::connection::Connection;
 use super::connection::{Liveness, PROBE_MAX};
-use super::peer_ids::{Sessions, Speech};
+use super::peer_owners::{Sessions, Speech};
 use super::peers::PeerId;
 use crate::model::{RouterId, Timestamp};
 
@@ -537,7 +537,7 @@ impl Inner {
         }
     }
 
-    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::peer_ids::Live> {
+    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::peer_owners::Live> {
         self.routers.get_mut(router)?.live.get_mut(&connection.number())
     }
 

@@ -1,16 +1,16 @@
 //! Routes that a router may have left in its Loc-RIB when a peer went down.
 //!
-//! FRR 10.3 says nothing of the Loc-RIB routes that go with a peer: what it queues of a peer that is down by the
-//! time it writes is dropped. It does not report the size of its Loc-RIB either, and what it reports of its peers is no
-//! measure: most routes have several. So nothing in such a session tells whether routes were left behind; only a new dump
-//! does. The session of a router that does not count its Loc-RIB is closed when peers that may have had more than the
-//! share of the routes went down, the time of the rule ago.
+//! FRR 10.3 does not withdraw the Loc-RIB routes of a peer that goes down: it drops the queued updates of a peer that is
+//! down by the time it writes them. It does not report the size of its Loc-RIB, and the sizes that it reports for peers
+//! are no measure, since most routes have several paths. So nothing in such a session shows whether routes were left
+//! behind; only a new dump does. The session of a router that does not count its Loc-RIB is closed once peers that may
+//! have had more than the rule's share of the routes have been down for the rule's time.
 //!
-//! Where a peer asked for graceful restart the router keeps its routes meanwhile, and forgets them when that is over: the time
-//! begins then.
+//! If a peer announced graceful restart, the router keeps its routes during the restart time, and forgets them after it:
+//! the rule's time begins then.
 //!
-//! What the new dump leaves out is what had been left behind. Where that is no more than the share, the router withdraws what
-//! it has to: it is bothered again only after peers went down anew, and after twice the time.
+//! Routes that the new dump leaves out had been left behind. If they are no more than the share, the router withdraws
+//! correctly: its session is closed again only after further peers went down, and after twice the time.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -23,69 +23,71 @@ use crate::model::{Asn, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::{PeerKind, Rd};
 use crate::wire::bmp::{StatisticValue, StatisticsReport};
 
-/// How often a busy session looks at its Loc-RIB; less than the second after which a silent one looks at its timers.
+/// The interval at which a busy session checks its Loc-RIB; less than the second after which a silent one checks its
+/// timers.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The Loc-RIBs of a router, all together: what a peer of one VRF sends may be imported into another.
+/// All Loc-RIBs of a router together: routes from a peer of one VRF may be imported into another.
 const LOC_RIB: RibOf = RibOf {
     peer: PeerId { kind: PeerKind::LocRib(Rd([0; 8])), address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED },
     view: View::LocRib,
     family: None,
 };
 
-/// What is stored of a router's Loc-RIBs when no dump of them runs.
+/// The stored routes of a router's Loc-RIBs while no dump of them runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocRibs {
-    /// How many routes.
+    /// The number of routes.
     pub routes: u64,
-    /// How many the session's dumps left out, so that they went.
+    /// The number of routes that the session's dumps left out and that were therefore removed.
     pub left_out: u64,
 }
 
-/// How many routes a peer has by a report at most: those that it sends (statistic 7) or, where that is not counted, those of them that
-/// are accepted (8).
+/// Returns the most routes that a peer can have by a report: those that it sends (statistic 7) or, if the report lacks
+/// that, the accepted ones of them (8).
 pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
     let number = |value| if let StatisticValue::Number(routes) = value { Some(routes) } else { None };
     let sizes = report.statistics.iter().filter(|statistic| matches!(statistic.type_code, 7 | 8));
     sizes.filter_map(|statistic| number(statistic.value)).max()
 }
 
+/// A peer that is up.
 #[derive(Clone, Copy, Debug, Default)]
-struct AdjRibKey {
-    /// How many routes it has at most; `None`: it was not said.
+struct UpPeer {
+    /// The most routes that it has; `None` if not reported.
     at_most: Option<u64>,
-    /// For how long its routes stay while it restarts.
+    /// The time that the router keeps its routes while it restarts.
     restart_time: Duration,
 }
 
-/// What one session knows of it.
+/// The evidence of one session about such routes.
 #[derive(Debug)]
 pub struct Remnants {
     rule: Option<ResyncOnDrift>,
-    /// Those that are up.
-    peers: HashMap<PeerId, AdjRibKey>,
-    /// How many of them it was not said of.
+    /// The peers that are up.
+    peers: HashMap<PeerId, UpPeer>,
+    /// The number of them whose routes are not reported.
     silent: usize,
-    /// The sum over the others.
+    /// The sum of the routes of the others.
     reported: u128,
-    /// Whether it was said of any.
+    /// True if routes of any peer were reported.
     is_reported: bool,
-    /// Whether the router counts its Loc-RIB itself: [`Drifts`](super::drift::Drifts) looks after that.
+    /// True if the router counts its Loc-RIB itself: then [`Drifts`](super::drift::Drifts) compares the counts.
     is_counted: bool,
-    /// How many routes those may have left behind that went down.
+    /// The most routes that peers may have left behind when they went down.
     lost: u64,
-    /// Until when the router may keep routes of theirs because they may come back.
+    /// The time until which the router may keep their routes because they may come back.
     kept_until: Option<Timestamp>,
-    /// Since when that is above the share.
+    /// The time since which `lost` is above the share.
     since: Option<Timestamp>,
-    /// Whether the session before was closed for this.
+    /// True if the previous session was closed because of such routes.
     is_trial: bool,
     looked_at: Option<Timestamp>,
     excess: Option<u64>,
 }
 
 impl Remnants {
-    /// None yet; without a rule no session is closed.
+    /// Returns the evidence of a session that begins; without a rule no session is closed.
     pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> Remnants {
         Remnants {
             rule,
@@ -103,18 +105,18 @@ impl Remnants {
         }
     }
 
-    /// A peer is up; its routes stay for `restart_time` while it restarts.
+    /// Notes that a peer is up; the router keeps its routes for `restart_time` while it restarts.
     pub fn up(&mut self, peer: PeerId, restart_time: Duration) {
         self.peers
             .entry(peer)
             .or_insert_with(|| {
                 self.silent += 1;
-                AdjRibKey::default()
+                UpPeer::default()
             })
             .restart_time = restart_time;
     }
 
-    /// How many routes a peer has at most.
+    /// Notes the most routes that a peer has.
     pub fn report(&mut self, peer: &PeerId, at_most: u64) {
         let Some(peer) = self.peers.get_mut(peer) else { return };
         let before = peer.at_most.replace(at_most);
@@ -123,27 +125,27 @@ impl Remnants {
         self.is_reported = true;
     }
 
-    /// The router counts its Loc-RIB itself.
+    /// Notes that the router counts its Loc-RIB itself.
     pub fn counted(&mut self) {
         self.is_counted = true;
     }
 
-    /// A peer went down. One that was not up had nothing.
+    /// Notes that a peer went down; one that was not up had no routes.
     pub fn down(&mut self, peer: &PeerId, at: Timestamp) {
-        let Some(AdjRibKey { at_most, restart_time }) = self.peers.remove(peer) else { return };
+        let Some(UpPeer { at_most, restart_time }) = self.peers.remove(peer) else { return };
         self.silent -= usize::from(at_most.is_none());
         self.reported -= u128::from(at_most.unwrap_or(0));
         self.lost = self.lost.saturating_add(at_most.unwrap_or(u64::MAX));
         self.kept_until = self.kept_until.max(Some(later(at, restart_time)));
     }
 
-    /// By how many routes the Loc-RIBs, when they were looked at, had more than all peers that are up have together: some were left
-    /// behind, or are the router's own. `None` where the router says too little, or counts them itself.
+    /// Returns by how many routes the Loc-RIBs exceeded the sum of all peers that are up at the last check: some were
+    /// left behind, or are the router's own. `None` if the router reports too little, or counts its Loc-RIB itself.
     pub fn excess(&self) -> Option<u64> {
         self.excess
     }
 
-    /// Whether it is time to look at the Loc-RIBs.
+    /// Returns true if it is time to check the Loc-RIBs.
     pub fn is_due(&mut self, at: Timestamp) -> bool {
         let is_due = self.looked_at.is_none_or(|looked_at| lasted(looked_at, at) >= LOOK_EVERY);
         if is_due {
@@ -152,8 +154,8 @@ impl Remnants {
         is_due
     }
 
-    /// Looks at what is stored of the Loc-RIBs; `None` while that says nothing, during a dump for one. Why the router has to
-    /// dump again, if it has.
+    /// Checks the stored routes of the Loc-RIBs, which are `None` while they are not comparable, for example during a dump.
+    /// Returns the reason if the router has to dump again.
     pub fn look(
         &mut self,
         router: &RouterId,
@@ -213,7 +215,7 @@ mod tests {
             Router { resyncs: Resyncs::default(), now: 0 }
         }
 
-        /// A session with these peers up.
+        /// Returns a session with these peers up.
         fn session(&self, rule: &str, peers: &[(u8, u64)]) -> Remnants {
             let mut remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
             for (number, routes) in peers {
@@ -229,7 +231,8 @@ mod tests {
             remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
         }
 
-        /// After how many seconds the session is closed for what peer 1 may have left; each new dump leaves out so many.
+        /// Returns the seconds after which the session is closed because of peer 1; each new dump leaves out `left_out`
+        /// routes.
         fn closed_after(&mut self, left_out: u64) -> Option<i64> {
             let mut remnants = self.session("1%,60s", &[(1, 50), (2, 60)]);
             assert_eq!(self.look(&mut remnants, 100, left_out, 0), None);

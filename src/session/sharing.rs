@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SessionEnd;
 use super::monitor::Session;
-use super::peer_ids::Speech;
+use super::peer_owners::Speech;
 use super::peer_records;
 use super::peers::{PEERS_MAX, PeerId};
 use super::registry::Joined;

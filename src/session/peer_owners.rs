@@ -18,7 +18,7 @@ pub(super) struct Sessions {
     pub generation: Arc<AtomicU64>,
     /// The live sessions by connection number; the first is the oldest.
     pub live: BTreeMap<u64, Live>,
-    speakers: HashMap<PeerId, u64>,
+    owners: HashMap<PeerId, u64>,
 }
 
 /// One live session of a router.
@@ -57,7 +57,7 @@ impl Sessions {
     /// Removes a session that ends. Returns the peers that it owned, or `None` if it is not a session of this router.
     pub fn leave(&mut self, number: u64) -> Option<Vec<PeerId>> {
         self.live.remove(&number)?;
-        let own = self.speakers.extract_if(|_, of| *of == number).map(|(peer, _)| peer).collect();
+        let own = self.owners.extract_if(|_, of| *of == number).map(|(peer, _)| peer).collect();
         self.generation.fetch_add(1, Ordering::AcqRel);
         Some(own)
     }
@@ -70,7 +70,7 @@ impl Sessions {
     /// Claims a peer for a session that reports it; a statistic alone does not claim a peer. `is_hurried`: the session
     /// has waited long enough, so the older owner only has to apply what it has already read.
     pub fn speak(&mut self, number: u64, peer: PeerId, is_hurried: bool) -> Speech {
-        match self.speakers.get(&peer) {
+        match self.owners.get(&peer) {
             Some(of) if *of == number => return Speech::Own,
             Some(of) if *of > number && self.live.contains_key(of) => {
                 let has_none = self.live.get(&number).is_none_or(|live| live.peers == 0);
@@ -78,7 +78,7 @@ impl Sessions {
             }
             Some(_) | None => {}
         }
-        let taken = match self.speakers.get(&peer).and_then(|of| self.live.get_mut(of)) {
+        let taken = match self.owners.get(&peer).and_then(|of| self.live.get_mut(of)) {
             None => None,
             Some(older) => {
                 let take = || lock_begun(&older.connection, &peer);
@@ -93,29 +93,29 @@ impl Sessions {
             }
         };
         // A peer that is taken over adds none to the router's sessions, so it is recorded beyond the session's limit.
-        let has_room = self.speakers.len() < PEERS_MAX.saturating_mul(self.live.len());
+        let has_room = self.owners.len() < PEERS_MAX.saturating_mul(self.live.len());
         let Some(live) = self.live.get_mut(&number) else { return Speech::Own };
         if taken.is_some() || live.peers < PEERS_MAX && has_room {
             live.peers += 1;
-            self.speakers.insert(peer, number);
+            self.owners.insert(peer, number);
         }
         taken.map_or(Speech::Own, Speech::Taken)
     }
 
     /// Returns whether a newer session than this one owns the peer.
     pub fn is_of_newer(&self, number: u64, peer: &PeerId) -> bool {
-        self.speakers.get(peer).is_some_and(|of| *of > number)
+        self.owners.get(peer).is_some_and(|of| *of > number)
     }
 
     /// Returns whether any session owns the peer.
     pub fn speaks(&self, peer: &PeerId) -> bool {
-        self.speakers.contains_key(peer)
+        self.owners.contains_key(peer)
     }
 
     /// Releases a peer that went down, if this session owns it.
     pub fn forget(&mut self, number: u64, peer: &PeerId) {
-        if self.speakers.get(peer) == Some(&number) {
-            self.speakers.remove(peer);
+        if self.owners.get(peer) == Some(&number) {
+            self.owners.remove(peer);
             if let Some(live) = self.live.get_mut(&number) {
                 live.peers = live.peers.saturating_sub(1);
             }
@@ -129,7 +129,7 @@ impl Sessions {
 
     /// Returns the peers that the session owns.
     pub fn own(&self, number: u64) -> Vec<PeerId> {
-        self.speakers.iter().filter(|(_, of)| **of == number).map(|(peer, _)| *peer).collect()
+        self.owners.iter().filter(|(_, of)| **of == number).map(|(peer, _)| *peer).collect()
     }
 }
 
