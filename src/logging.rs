@@ -134,7 +134,7 @@ fn read_filter(settings: &Settings) -> Result<Filter, Problem> {
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
-    let text = allow::read_bounded(path, FILE_BYTES_MAX)?;
+    let text = allow::read_bounded(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
     let filters: Vec<&str> = text.lines().map(allow::without_comment).filter(|line| !line.is_empty()).collect();
     for filter in &filters {
         value::log_filter(filter).map_err(|wrong| format!("{}: {wrong}", value::quoted(filter)))?;

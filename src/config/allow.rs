@@ -1,5 +1,6 @@
 //! The source addresses that may connect: `ALLOW` and `ALLOW_FILE`, which SIGHUP reads again.
 
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -57,7 +58,7 @@ pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<IpNet>, String> {
-    let text = read_bounded(path, FILE_BYTES_MAX)?;
+    let text = read_bounded(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, without_comment(line)));
     lines
         .filter(|(_, line)| !line.is_empty())
@@ -66,15 +67,13 @@ fn read(path: &Path) -> Result<Vec<IpNet>, String> {
 }
 
 /// Returns the text of a file that an operator wrote, of at most `bytes_max` bytes.
-pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
-    use std::io::Read;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(bytes_max + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    match u64::try_from(read) {
-        Ok(read) if read <= bytes_max => Ok(text),
-        Ok(_) | Err(_) => Err(format!("is longer than {bytes_max} bytes")),
+pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
+        return Err(io::Error::other(format!("is longer than {bytes_max} bytes")));
     }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("is not valid UTF-8"))
 }
 
 /// Returns a line up to its `#`, trimmed.

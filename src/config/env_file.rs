@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::allow::read_bounded;
 use super::{PREFIX, Problem, TEST_PREFIX};
 
 /// The file that `systemd/rib-ingester.service` names.
@@ -56,7 +57,7 @@ impl Environment {
         let mut environment = Environment { hints: hints(&vars), vars, file: None };
         match which {
             EnvFile::Named(path) => {
-                let text = read(path).map_err(|error| vec![bad(path, error.to_string())])?;
+                let text = read_bounded(path, BYTES_MAX).map_err(|error| vec![bad(path, error.to_string())])?;
                 environment.take(path, &text)?;
             }
             _ if environment.is_given() => {
@@ -67,7 +68,7 @@ impl Environment {
                         .push(format!("{path} is read where no setting is given, or with --env-file {path}"));
                 }
             }
-            EnvFile::OfUnit => match read(of_unit) {
+            EnvFile::OfUnit => match read_bounded(of_unit, BYTES_MAX) {
                 Ok(text) => {
                     environment.take(of_unit, &text)?;
                     environment.take_state_directory();
@@ -103,9 +104,11 @@ impl Environment {
         }
         let mut names = BTreeSet::new();
         let given: BTreeSet<OsString> = self.vars.iter().map(|(name, _)| name.clone()).collect();
+        // A misspelled prefix is reported as in the environment, where systemd puts it.
+        let is_taken = |name: &str| is_ours(name) || Problem::slipped(name).is_some();
         // If a name occurs twice, the last line counts, as in systemd.
         for (name, value) in
-            pairs.into_iter().filter(|(name, _)| is_ours(name) && !given.contains(&OsString::from(name)))
+            pairs.into_iter().filter(|(name, _)| is_taken(name) && !given.contains(&OsString::from(name)))
         {
             self.vars.push((OsString::from(&name), OsString::from(value)));
             names.insert(name);
@@ -147,15 +150,6 @@ fn hints(vars: &[(OsString, OsString)]) -> Vec<String> {
 fn bad(path: &Path, wrong: String) -> Problem {
     let allowed = "allowed: lines of NAME=VALUE, as systemd reads them".to_owned();
     Problem { name: path.display().to_string(), value: None, wrong, allowed }
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > usize::try_from(BYTES_MAX).unwrap_or(usize::MAX) {
-        return Err(std::io::Error::other(format!("is longer than {BYTES_MAX} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| std::io::Error::other("is not valid UTF-8"))
 }
 
 /// The state of the parser, as in systemd's `env-file.c`.
@@ -278,9 +272,7 @@ impl Parser {
         let mut value = std::mem::take(&mut self.value);
         value.truncate(std::mem::take(&mut self.kept));
         let name = std::mem::take(&mut self.name).trim_end().to_owned();
-        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && name.chars().next().is_some_and(|c| !c.is_ascii_digit());
-        if is_name {
+        if name.chars().all(is_of_name) && name.chars().next().is_some_and(|c| !c.is_ascii_digit()) {
             self.pairs.push((name, value));
         } else {
             self.complain(&name);
@@ -294,13 +286,19 @@ impl Parser {
         At::BeforeName
     }
 
-    /// Reports a line that systemd silently ignores, so that the setting keeps its default.
+    /// Reports a line that systemd silently ignores, so that the setting keeps its default. Only the name is shown: what
+    /// follows it may be a secret, as in `RIB_INGESTER_DATABASE_URL:postgres://..`.
     fn complain(&mut self, front: &str) {
-        if front.contains(PREFIX) {
-            let word = front.split_whitespace().find(|word| word.contains(PREFIX)).unwrap_or(PREFIX);
-            self.wrong.push(format!("line {}: no NAME=VALUE of {word}, systemd ignores it", self.line));
+        if let Some(start) = front.find(PREFIX) {
+            let name: String = front[start..].chars().take_while(|c| is_of_name(*c)).collect();
+            self.wrong.push(format!("line {}: no NAME=VALUE of {name}, systemd ignores it", self.line));
         }
     }
+}
+
+/// Returns whether the name of a variable may contain this character.
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -335,6 +333,10 @@ mod tests {
             wrong("A=1\nexport RIB_INGESTER_ALLOW=10.0.0.0/8\nRIB_INGESTER_LOG\n"),
             "line 2: no NAME=VALUE of RIB_INGESTER_ALLOW, systemd ignores it|\
              line 3: no NAME=VALUE of RIB_INGESTER_LOG, systemd ignores it"
+        );
+        assert_eq!(
+            wrong("RIB_INGESTER_DATABASE_URL:postgres://rib:secret@db1/rib?sslmode=require\n"),
+            "line 1: no NAME=VALUE of RIB_INGESTER_DATABASE_URL, systemd ignores it"
         );
         assert_eq!(wrong("\u{feff}RIB_INGESTER_LOG=info\n"), "begins with a byte-order mark: save it as plain UTF-8");
         assert_eq!(wrong("A=1\nB='2\nC=3\n"), "line 2: its quote is not closed");

@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<Md5Key>, Problem> {
     let problem = |wrong: String| {
         Problem::bad_file("MD5_FILE", path, &wrong, "allowed: lines of a CIDR or address, a space and a key")
     };
-    let text = allow::read_bounded(path, FILE_BYTES_MAX).map_err(problem)?;
+    let text = allow::read_bounded(path, FILE_BYTES_MAX).map_err(|error| problem(error.to_string()))?;
     parse(&text).map_err(problem)
 }
 

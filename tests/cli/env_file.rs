@@ -85,6 +85,12 @@ fn a_missing_or_invalid_file_is_wrong_configuration() {
     check(exported.path(), "line 1: no NAME=VALUE of RIB_INGESTER_DATABASE_URL, systemd ignores it");
     let misspelt = EnvFile::create("misspelt", "RIB_INGESTER_RETENTION=3\n");
     check(misspelt.path(), "did you mean RIB_INGESTER_RETENTION_DAYS?");
+    let prefix =
+        EnvFile::create("prefix", "RIB_INGESTER_DATABASE_URL=postgres://db/rib\nRIB_INGESTOR_ALLOW=10.0.0.0/8\n");
+    check(prefix.path(), "RIB_INGESTOR_ALLOW: is not a setting; did you mean RIB_INGESTER_ALLOW?");
+    let keyed = EnvFile::create("keyed", "RIB_INGESTER_DATABASE_URL:postgres://rib:hunter2@db/rib?sslmode=require\n");
+    check(keyed.path(), "line 1: no NAME=VALUE of RIB_INGESTER_DATABASE_URL, systemd ignores it");
+    assert!(!stderr(&run(&["status", "--env-file", keyed.path()], &[])).contains("hunter2"));
     check(misspelt.path(), &format!("is required; {} does not set it", misspelt.path()));
 }
 
