@@ -166,19 +166,19 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let tick = || {
         logging.write_due_summaries();
         operations.measure(&shared);
-        if let Some(process) = operations.health.lock.taken_by() {
-            return Some(Died::Taken(process));
-        }
         let ended = [
             ("identity", identity.is_finished()),
             ("listener", listeners.iter().any(JoinHandle::is_finished)),
             ("writer", pipeline.has_ended()),
             ("maintenance", maintenance.is_finished()),
+            (heartbeat::THREAD, heartbeat.is_finished()),
             ("spooler", spooler.is_finished()),
             (expiry::THREAD, expiry.is_finished()),
             ("spool-sync", spool_sync.is_finished()),
         ];
-        ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| Died::Thread(name))
+        // The thread `identity` also ends when the identifier is taken, and notes that before.
+        let taken = operations.health.lock.taken_by().map(Died::Taken);
+        taken.or_else(|| ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| Died::Thread(name)))
     };
     let died = watch(&signals, reload, tick);
     info!("collector: stopping, {} sessions", shared.registry.connections());
