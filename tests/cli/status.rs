@@ -195,6 +195,21 @@ fn a_router_is_shown_by_identifier_name_or_address() {
         (&1.into(), &"2026-01-02T03:04:05.000000Z".into())
     );
 
+    // Peers with the same address in two VRFs are told apart.
+    assert!(router["peers"][0]["distinguisher"].is_null() && !both.contains("distinguisher"), "{both}");
+    db.client()
+        .batch_execute(
+            "INSERT INTO peers (router_id, peer_type, distinguisher, peer_address, peer_asn, state, since)
+             VALUES ('9.0.0.1', 'rd', '64500:1', '192.0.2.7', 64777, 'down', now())",
+        )
+        .unwrap();
+    let text = printed(&db, &["status", "9.0.0.1"]);
+    let peers = text.lines().skip_while(|line| *line != "PEERS").skip(2);
+    let rds: Vec<&str> = peers.filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(rds, ["-", "64500:1"], "{text}");
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json", "9.0.0.1"])).unwrap();
+    assert_eq!(json["routers"][0]["peers"][1]["distinguisher"], "64500:1");
+
     let nobody = output(&db, &["status", "nobody"]);
     assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(1), 0), "{nobody:?}");
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no router is called nobody"), "{nobody:?}");

@@ -66,6 +66,7 @@ fn session_json(session: &SessionStatus) -> Value {
 fn peer_json(peer: &PeerRow) -> Value {
     json!({
         "address": peer.address,
+        "distinguisher": (!peer.distinguisher.is_empty()).then_some(&peer.distinguisher),
         "asn": peer.asn,
         "state": peer.state,
         "since": peer.since.to_string(),

@@ -70,7 +70,7 @@ fn sessions(sessions: &[SessionStatus]) -> Table {
 }
 
 fn peers(peers: &[PeerRow]) -> Table {
-    let mut out = Table::new(&[
+    let mut columns = vec![
         ("state", Column::Word),
         ("peer", Column::Word),
         ("AS", Column::Number),
@@ -78,9 +78,15 @@ fn peers(peers: &[PeerRow]) -> Table {
         ("flaps", Column::Number),
         ("description", Column::Text),
         ("last reason", Column::List),
-    ]);
+    ];
+    // Peers of different VRFs may have the same address. The column is omitted if none is in a VRF.
+    let has_vrf = peers.iter().any(|peer| !peer.distinguisher.is_empty());
+    if has_vrf {
+        columns.insert(2, ("distinguisher", Column::Word));
+    }
+    let mut out = Table::new(&columns);
     for peer in peers {
-        out.push([
+        let mut row = vec![
             peer.state.clone(),
             peer.address.clone(),
             peer.asn.to_string(),
@@ -88,7 +94,11 @@ fn peers(peers: &[PeerRow]) -> Table {
             peer.flaps.to_string(),
             or_dash(peer.description.as_ref()),
             or_dash(peer.last_reason.as_ref()),
-        ]);
+        ];
+        if has_vrf {
+            row.insert(2, or_dash(Some(&peer.distinguisher).filter(|text| !text.is_empty())));
+        }
+        out.push(row);
     }
     out
 }
