@@ -233,8 +233,8 @@ mod tests {
                 { "type": 200, "hex": "07" },
             ] }])),
         );
-        let note_anomaly = json!([{ "type": 8, "sub_tlvs": [{ "type": 6, "hex": "00000000000101" }] }]);
-        check(23, &[0, 8, 0, 9, 6, 7, 0, 0, 0, 0, 0, 1, 1], Some(note_anomaly));
+        let cut_short = json!([{ "type": 8, "sub_tlvs": [{ "type": 6, "hex": "00000000000101" }] }]);
+        check(23, &[0, 8, 0, 9, 6, 7, 0, 0, 0, 0, 0, 1, 1], Some(cut_short));
         check(23, &value[..value.len() - 1], None);
         check(23, &[], None);
     }

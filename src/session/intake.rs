@@ -73,7 +73,7 @@ struct Inner {
     source: Option<Box<dyn Source>>,
     buffer: FrameBuffer,
     message_max: usize,
-    patience: ReadTimeout,
+    read_timeout: ReadTimeout,
     /// The number of the last chunk that was cut.
     cut: u64,
     /// Time of receipt of the first chunk.
@@ -128,10 +128,10 @@ impl Intake {
         connection: &Connection,
         source: Box<dyn Source>,
         message_max: usize,
-        patience: ReadTimeout,
+        read_timeout: ReadTimeout,
         standing: Arc<Standing>,
     ) -> Intake {
-        let inner = Inner { source: Some(source), ..Inner::new(message_max, patience) };
+        let inner = Inner { source: Some(source), ..Inner::new(message_max, read_timeout) };
         Intake::with(connection.number(), connection.source, inner, standing)
     }
 
@@ -299,12 +299,12 @@ fn context_at(
 }
 
 impl Inner {
-    fn new(message_max: usize, patience: ReadTimeout) -> Inner {
+    fn new(message_max: usize, read_timeout: ReadTimeout) -> Inner {
         Inner {
             source: None,
             buffer: FrameBuffer::new(message_max),
             message_max,
-            patience,
+            read_timeout,
             cut: 0,
             began: None,
             window: VecDeque::new(),
@@ -357,7 +357,7 @@ impl Inner {
             if let Some(end) = self.end.take() {
                 return Next::End(end);
             }
-            return match self.patience.waited(waited) {
+            return match self.read_timeout.waited(waited) {
                 Some(end) => self.end_by(end),
                 None => Next::Silence(waited),
             };
@@ -406,7 +406,7 @@ impl Inner {
                 return None;
             }
         };
-        self.patience.met(messages, self.buffer.is_inside_message());
+        self.read_timeout.met(messages, self.buffer.is_inside_message());
         if bytes.is_empty() {
             return None;
         }

@@ -69,39 +69,39 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Waits a second at a time until the session ends. Returns the number of seconds and the reason.
-    fn bears(patience: &mut ReadTimeout) -> (u32, String) {
+    fn ends_after(timeout: &mut ReadTimeout) -> (u32, String) {
         (1..1_000)
-            .find_map(|i| patience.waited(SECOND).map(|end| (i, end.to_string())))
+            .find_map(|i| timeout.waited(SECOND).map(|end| (i, end.to_string())))
             .unwrap_or_else(|| (u32::MAX, "forever".to_owned()))
     }
 
     #[test]
     fn a_dump_that_ends_inside_a_message_is_no_stall() {
-        let mut patience = ReadTimeout::new(60 * SECOND);
+        let mut timeout = ReadTimeout::new(60 * SECOND);
         for _ in 0..600 {
-            patience.met(3, true);
-            assert!(patience.waited(SECOND).is_none());
+            timeout.met(3, true);
+            assert!(timeout.waited(SECOND).is_none());
         }
         // One byte per second is a stall: no message is completed.
-        patience.met(1, true);
+        timeout.met(1, true);
         for _ in 0..60 {
-            assert!(patience.waited(SECOND).is_none());
-            patience.met(0, true);
+            assert!(timeout.waited(SECOND).is_none());
+            timeout.met(0, true);
         }
-        assert!(matches!(patience.waited(SECOND), Some(SessionEnd::Stalled)));
+        assert!(matches!(timeout.waited(SECOND), Some(SessionEnd::Stalled)));
     }
 
     #[test]
     fn silence_is_legal_between_messages_only() {
-        let mut patience = ReadTimeout::new(60 * SECOND);
-        assert_eq!(bears(&mut patience), (301, "no BMP message received".to_owned()));
-        let mut patience = ReadTimeout::new(60 * SECOND);
-        patience.met(0, true);
-        assert_eq!(bears(&mut patience), (61, "stalled inside a message".to_owned()));
-        let mut patience = ReadTimeout::new(60 * SECOND);
-        patience.met(1, false);
-        assert_eq!(bears(&mut patience), (u32::MAX, "forever".to_owned()));
-        patience.met(0, true);
-        assert_eq!(bears(&mut patience), (61, "stalled inside a message".to_owned()));
+        let mut timeout = ReadTimeout::new(60 * SECOND);
+        assert_eq!(ends_after(&mut timeout), (301, "no BMP message received".to_owned()));
+        let mut timeout = ReadTimeout::new(60 * SECOND);
+        timeout.met(0, true);
+        assert_eq!(ends_after(&mut timeout), (61, "stalled inside a message".to_owned()));
+        let mut timeout = ReadTimeout::new(60 * SECOND);
+        timeout.met(1, false);
+        assert_eq!(ends_after(&mut timeout), (u32::MAX, "forever".to_owned()));
+        timeout.met(0, true);
+        assert_eq!(ends_after(&mut timeout), (61, "stalled inside a message".to_owned()));
     }
 }

@@ -25,9 +25,9 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
     match RouterStream::new(connection, TICK, tls) {
         Err(error) => finish(shared, connection, &mut monitor, &SessionEnd::Lost(Some(error))),
         Ok(source) => {
-            let (message_max, patience) =
+            let (message_max, read_timeout) =
                 (shared.options.message_max, ReadTimeout::new(shared.options.message_time_max));
-            let intake = Intake::new(connection, Box::new(source), message_max, patience, standing);
+            let intake = Intake::new(connection, Box::new(source), message_max, read_timeout, standing);
             live(shared, connection, &mut monitor, &Arc::new(intake));
         }
     }
