@@ -16,7 +16,7 @@ BEGIN
     FOR one IN
         SELECT pg_get_functiondef(p.oid) AS definition
         FROM pg_proc p
-        WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
+        WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND p.prokind = 'f'
           AND pg_get_functiondef(p.oid) ~ 'hold_expired|resync_quiet'
     LOOP
         EXECUTE replace(replace(one.definition, 'hold_expired', 'stale_expired'), 'resync_quiet', 'eor_timeout');

@@ -132,6 +132,21 @@ const INDEXES: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn a_schema_with_any_name_takes_the_migrations() {
+    let db = TestDb::create();
+    let mut client = db.client();
+    client.batch_execute("CREATE SCHEMA \"My'Schema\"; SET search_path = \"My'Schema\"").unwrap();
+    assert!(!migrate(&mut client).unwrap().is_empty());
+    // Functions of the first migrations, with the words of the latest.
+    let old = "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+               WHERE nspname = 'My''Schema' AND prokind = 'f'
+                 AND (pg_get_functiondef(p.oid) ~ 'hold_' OR pg_get_functiondef(p.oid) ~ '_quiet')";
+    let new = old.replace("'hold_'", "'stale_expired'").replace("'_quiet'", "'eor_timeout'");
+    assert_eq!(db.rows(old), ["0"]);
+    assert_ne!(db.rows(&new), ["0"]);
+}
+
+#[test]
 fn columns_are_those_of_the_contract() {
     let db = TestDb::migrated();
     for (table, want) in COLUMNS {
