@@ -84,9 +84,10 @@ impl Lead {
 
     /// Makes everything that is gathered from now on wait for the first `pieces` pieces of history of `owner`.
     pub(super) fn add(&mut self, owner: &Arc<Ownership>, pieces: u64) {
-        match self.awaited.last_mut() {
-            Some((last, known)) if Arc::ptr_eq(last, owner) => *known = pieces.max(*known),
-            Some(_) | None => self.awaited.push((Arc::clone(owner), pieces)),
+        // A batch that needs no history leaves its sessions here: each of them once, the latest in all likelihood.
+        match self.awaited.iter_mut().rev().find(|(known, _)| Arc::ptr_eq(known, owner)) {
+            Some((_, known)) => *known = pieces.max(*known),
+            None => self.awaited.push((Arc::clone(owner), pieces)),
         }
     }
 
