@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Names of the browser on Linux systems.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"];
@@ -22,7 +23,10 @@ impl Browser {
             Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
         };
         let name = BROWSERS.into_iter().find(runs)?;
-        let profile = std::env::temp_dir().join(format!("rib-ingester-browser-{}", std::process::id()));
+        // Tests of one process run at the same time.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let profile = std::env::temp_dir().join(format!("rib-ingester-browser-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&profile).unwrap();
         Some(Browser { name, profile })
     }
