@@ -158,6 +158,16 @@ fn a_router_is_removed_with_its_series_and_memory() {
 }
 
 #[test]
+fn a_name_with_an_invisible_character_is_found() {
+    let db = TestDb::migrated();
+    db.client().batch_execute("INSERT INTO routers (router_id, hostname) VALUES ('10.0.0.7', 'edge\u{ad}7')").unwrap();
+    let output = run(&db, &["forget", "edge\u{ad}7", "--dry-run"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let unknown = run(&db, &["forget", "\u{202e}", "--dry-run"]);
+    assert!(said(&unknown).contains("no router \\u{202e} is stored"), "{}", said(&unknown));
+}
+
+#[test]
 fn a_removal_that_was_interrupted_goes_on_from_there() {
     let db = TestDb::create();
     let (ingester, _stays) = scene(&db, &[]);
