@@ -14,7 +14,7 @@ FROM (
         WHERE e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = $1 AND e.prefix = $2::text::cidr
           AND e.ingest_time > now() - $3 * interval '1 hour'
         ORDER BY e.ingest_time DESC
-        LIMIT 50
+        LIMIT $5
     ) AS e
     ORDER BY e.ingest_time DESC
     LIMIT $4

@@ -21,6 +21,9 @@ pub struct Slice {
 /// The largest number of routes and peers that are counted for an AS.
 pub const COUNTED_MAX: i64 = 10_000;
 
+/// The maximum number of events of a prefix that are read of one table.
+pub const EVENTS_PER_TABLE: i64 = 50;
+
 /// One path to a prefix, in any kind of RIB.
 #[derive(Clone, Debug)]
 pub struct PathRow {
@@ -228,7 +231,8 @@ fn view(row: &Row, direction: &str) -> String {
     }
 }
 
-/// Returns at most `limit` events of a prefix within the last `hours` hours, the latest first.
+/// Returns at most `limit` events of a prefix within the last `hours` hours, the latest first; of one table at most
+/// [`EVENTS_PER_TABLE`].
 ///
 /// # Errors
 /// When the query fails or takes too long, or the connection is lost.
@@ -236,7 +240,13 @@ pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> 
     let (afi, text) = (prefix.afi().column(), prefix.to_string());
     let rows = client.query_typed(
         include_str!("../../sql/statements/prefix_history.sql"),
-        &[(&afi, Type::INT2), (&text, Type::TEXT), (&hours, Type::INT4), (&limit, Type::INT8)],
+        &[
+            (&afi, Type::INT2),
+            (&text, Type::TEXT),
+            (&hours, Type::INT4),
+            (&limit, Type::INT8),
+            (&EVENTS_PER_TABLE, Type::INT8),
+        ],
     )?;
     let events = rows.iter().map(|row| {
         Ok(HistoryRow {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::lookup::EVENTS_MAX;
 use super::{Context, words};
 use crate::model::Timestamp;
-use crate::store::pages::HistoryRow;
+use crate::store::pages::{EVENTS_PER_TABLE, HistoryRow};
 
 /// The maximum number of lanes that are drawn.
 const LANES_MAX: usize = 24;
@@ -70,8 +70,19 @@ pub(super) fn show(context: &Context, events: &[HistoryRow], hours: i32, now: Ti
                 (entry(context, numbers.get(&LaneKey::of(event)).copied().unwrap_or(0), event, change))
             } }
         }
-        @if events.len() as i64 == EVENTS_MAX { p.faint { "Older ones are not shown: at most 50 per table and " (EVENTS_MAX) " in all." } }
+        @if is_cut(events) {
+            p.faint { "Older ones are not shown: at most " (EVENTS_PER_TABLE) " per table and " (EVENTS_MAX) " in all." }
+        }
     }
+}
+
+/// Returns whether there may be more events than were read.
+fn is_cut(events: &[HistoryRow]) -> bool {
+    let mut tables: HashMap<(&str, &str), i64> = HashMap::new();
+    for event in events {
+        *tables.entry((&event.router_id, &event.table_name)).or_default() += 1;
+    }
+    tables.values().any(|count| *count >= EVENTS_PER_TABLE) || tables.values().sum::<i64>() >= EVENTS_MAX
 }
 
 fn span(hours: i32) -> i64 {
@@ -183,6 +194,18 @@ mod tests {
         assert_eq!(change(Some(&one), &both), "AS path, next hop changed");
         assert_eq!(change(Some(&one), &one), "path and metrics as before");
         assert_eq!([change(Some(&one), &gone), change(Some(&gone), &one)], ["", "again"]);
+    }
+
+    #[test]
+    fn a_list_that_reached_a_limit_is_cut() {
+        let many = |table: &str, count: i64| {
+            let one = HistoryRow { table_name: table.to_owned(), ..event(true, "", "") };
+            vec![one; usize::try_from(count).unwrap()]
+        };
+        let events = |tables: i64, each: i64| (0..tables).flat_map(|i| many(&i.to_string(), each)).collect::<Vec<_>>();
+        assert!(is_cut(&many("a", EVENTS_PER_TABLE)) && !is_cut(&many("a", EVENTS_PER_TABLE - 1)));
+        let each = EVENTS_PER_TABLE - 1;
+        assert!(!is_cut(&events(EVENTS_MAX / each, each)) && is_cut(&events(EVENTS_MAX / each + 1, each)));
     }
 
     #[test]
