@@ -8,7 +8,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::churn::{self, Changes};
-use super::layout::{Shown, pager, state, unread};
+use super::layout::{PER_PAGE, Shown, href, pager, state, unread, wanted};
 use super::{Context, Database, Page, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
@@ -17,9 +17,6 @@ use crate::store::overview::{self, RouterRow, SessionEventRow};
 use crate::store::partitions::{Partition, State};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, RefusedSource};
-
-/// The number of routers on one page.
-const PER_PAGE: usize = 100;
 
 /// The maximum number of routers that are read.
 const ROUTERS_MAX: i64 = 10_000;
@@ -277,19 +274,10 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
         })
         .filter(|line| find.is_empty() || line.has(find))
         .collect();
-    let pages = shown.len().div_ceil(PER_PAGE).max(1);
-    let page = request.value("page").parse().unwrap_or(1).clamp(1, pages);
+    let slice = Shown::of(wanted(request, "page"), shown.len());
     let link = |standing: &str, page: usize| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("state", standing), ("find", find)] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        if page > 1 {
-            query.append_pair("page", &page.to_string());
-        }
-        format!("/?{}#routers", query.finish())
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        href("/", &[("state", standing), ("find", find), ("page", &page)], "#routers")
     };
     let count = |of: Standing| lines.iter().filter(|line| line.standing == of).count();
     html! {
@@ -328,9 +316,9 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
                         th scope="col" { "State" } th scope="col" { "Router" } th.wide scope="col" { "Address" } th.number scope="col" { "Tables" } th.number scope="col" { "Routes" }
                         th.number scope="col" { "Last message" } th.number scope="col" { "Lag" } th scope="col" { "Last hour" }
                     } }
-                    tbody { @for line in shown.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE) { (row(context, line, now)) } }
+                    tbody { @for line in shown.iter().skip(slice.skipped()).take(PER_PAGE) { (row(context, line, now)) } }
                 }
-                (pager("Pages of routers", Shown { page, pages }, &|page| link(standing, page)))
+                (pager("Pages of routers", slice, &|page| link(standing, page)))
             }
         }
     }
@@ -375,7 +363,7 @@ pub(super) fn lost(line: &Line) -> Option<String> {
 
 /// Returns the address of a router's own page.
 pub(super) fn router_link(id: &str) -> String {
-    format!("/router?{}", form_urlencoded::Serializer::new(String::new()).append_pair("id", id).finish())
+    href("/router", &[("id", id)], "")
 }
 
 fn nobody_yet() -> Markup {
