@@ -9,14 +9,17 @@
 //!  router --TCP--> [bmp-..] -+-----------+------------------> [events-0] --COPY--+
 //!  router --TCP--> [bmp-..] -+           |            +-----> [events-n] --COPY--+
 //!        frame > wire > changes > rib    | state of a router: bounded            +--> PostgreSQL
-//!  [listener] accept, limits             +------------------> [state-0] ---------+
-//!  [main] supervisor: signals, expiry    +------------------> [state-n] ---------+
-//!  [load-0] .. reads what is stored of tables that begin
-//!  [http] metrics, health  [http-pages] status page  [probe] is the database there  [maintenance] partitions, retention, refresh
+//!  [listener] [listener-tls] accept      +------------------> [state-0] ---------+
+//!  [main] supervisor: starts, stops      +------------------> [state-n] ---------+
+//!  [load-0..n] read what is stored of tables that begin
+//!  [http] metrics, health   [http-pages] status page   [probe] checks that the database answers
+//!  [maintenance] partitions, retention, summary, snapshots
 //!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
 //!  [replay] applies what an earlier process left in the spool
-//!  [identity] holds the lock of COLLECTOR_ID
-//!  [db-connect] makes one connection, left behind where it hangs   [db-watchdog] cuts connections whose answer is overdue
+//!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
+//!  [expiry] removes tables that have been stale for longer than the stale time
+//!  [signals] SIGTERM, SIGINT, SIGHUP   [grace] limits the time of a stop
+//!  [db-connect] makes one connection, abandoned if it hangs   [db-watchdog] cuts connections whose answer is overdue
 //! ```
 //!
 //! | module | what it is | may import |
@@ -40,12 +43,12 @@
 //! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no
 //! clock, no log and no SQL. One router always maps to one state writer and one event writer, so its rows are written
 //! in the order in which it sent them, and history leads: the events of some input are stored before its routes are. A
-//! thread that receives from a pipeline channel never sends into one: no cycle, no deadlock. A full channel blocks the
-//! session; when that takes too long, its socket is read into the spool, and the session reads from there: nothing is
-//! dropped to make room, nothing is overtaken. A session's input is kept until the writers have stored its changes, so
-//! that a stop can save it to the spool. Only a Termination or a Loc-RIB Peer Down removes a router's routes
-//! immediately; a lost connection leaves them for the stale time. Times in the database are the database's own, except
-//! `received_at` and `router_time`.
+//! thread that receives from a pipeline channel never waits for room in one: no cycle, no deadlock. A full channel
+//! blocks the session; when that takes too long, its socket is read into the spool, and the session reads from there:
+//! nothing is dropped to make room, nothing is overtaken. A session's input is kept until the writers have stored its
+//! changes, so that a stop can save it to the spool. Only a Termination or a Loc-RIB Peer Down removes a router's
+//! routes immediately; a lost connection leaves them for the stale time. Times in the database are the database's own,
+//! except `received_at` and `router_time`.
 
 // `println!` panics when standard output is closed, `eprintln!` when standard error is full: `cli::print` and
 // `cli::say` do not.

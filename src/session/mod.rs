@@ -3,7 +3,7 @@
 //! ```text
 //! listener: accept, allow-list, limits
 //!    | one thread per connection
-//! link: intake > frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
+//! run: intake > frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
 //! ```
 //!
 //! While a session is busy, the spooler reads its socket into the spool, and the session reads on from there
