@@ -334,7 +334,7 @@ impl Settings {
             ("BMP_TLS_KEY_FILE", self.bmp_tls_key_file.is_none()),
         ];
         let missing = needed.into_iter().filter(|(_, is_missing)| self.bmp_tls_listen.is_some() && *is_missing);
-        let setting = |name| TABLE.iter().find(|setting| setting.name == name).expect("it stands in the table");
+        let setting = |name| TABLE.iter().find(|setting| setting.name == name).expect("the table has it");
         missing
             .map(|(name, _)| Problem::missing(setting(name), "is required with RIB_INGESTER_BMP_TLS_LISTEN"))
             .collect()

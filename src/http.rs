@@ -214,7 +214,7 @@ impl Http {
                 connection.wait(&late, has_body);
             }
             Err(_) => {
-                let busy = "too many people look at the status page: try again in a moment";
+                let busy = "too many requests for the status page: try again in a moment";
                 connection.answer(&self.unavailable(takes_html, busy), has_body);
             }
         }

@@ -108,7 +108,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
                 if is_away {
                     options.health.database_away(THREAD, &error);
                 } else if !is_failing {
-                    log::error!("maintenance: {error}; trying again until it can");
+                    log::error!("maintenance: {error}; retrying");
                 }
                 is_failing = !is_away;
                 options.interval.min(RETRY_PAUSE)

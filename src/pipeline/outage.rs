@@ -66,7 +66,7 @@ impl Outage {
         let latest = format!("{how}: {target}: {error}");
         let Some(trouble) = &mut inner.now else {
             let met_by = BTreeMap::from([(who.to_owned(), Met { cause: cause.clone(), words: latest.clone() })]);
-            log::error!("database: {latest} ({who}); trying again until it can");
+            log::error!("database: {latest} ({who}); retrying");
             let all_told = BTreeSet::from([cause.clone()]);
             inner.now = Some(Trouble { since: now, met_by, told: (cause, now), all_told, latest, waited: None });
             return;

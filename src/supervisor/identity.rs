@@ -179,7 +179,7 @@ fn retake(collector: &Collector) -> store::Result<Standing> {
         Some(process) if process.instance != collector.instance => Ok(Standing::Taken(process)),
         Some(_) | None if is_taken => Ok(Standing::Held(client)),
         Some(_) | None => {
-            let holder = identity::holder(&mut client, id)?.unwrap_or_else(|| "nobody any more".to_owned());
+            let holder = identity::holder(&mut client, id)?.unwrap_or_else(|| "no session any more".to_owned());
             Err(Error::Locked(format!("the lock of COLLECTOR_ID {id} is lost and held by {holder}")))
         }
     }

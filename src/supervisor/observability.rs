@@ -88,7 +88,7 @@ impl Operations {
         let writers = match (history, self.health.is_ready() && self.health.lock.may_write()) {
             (Some(why), _) => {
                 let silence = silence.err().map_or_else(String::new, |silence| format!("; {silence}"));
-                Err(format!("state waits for history, which stands still: {why}{silence}"))
+                Err(format!("state waits for history, which is stalled: {why}{silence}"))
             }
             (None, false) => Err(cannot()),
             (None, true) => silence,

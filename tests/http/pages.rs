@@ -140,7 +140,7 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
     page_with(&mut ingester, "/?page=4711", "page 10 of 10");
     let found = page_with(&mut ingester, "/?find=EDGE777", "edge777");
     assert_eq!(found.matches("<tr><td><span class=\"state").count(), 1);
-    page_with(&mut ingester, "/?state=in+sync", "No router is like that");
+    page_with(&mut ingester, "/?state=in+sync", "No router matches");
 }
 
 #[test]

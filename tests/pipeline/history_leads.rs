@@ -154,7 +154,7 @@ fn a_history_stall_is_reported_with_its_reason() {
     assert!(line.ends_with(&format!(" s: {waits}")), "{line}");
     wait_for("readyz to say so", || {
         let (status, _, text) = ingester.get("/readyz");
-        status == 503 && text.contains(&format!("state waits for history, which stands still: {waits}"))
+        status == 503 && text.contains(&format!("state waits for history, which is stalled: {waits}"))
     });
     let said = doctor(&db.url(), "locks");
     assert!(said.contains(&waits) && said.contains("pg_terminate_backend"), "{said}");
@@ -172,7 +172,7 @@ fn a_history_stall_is_reported_with_its_reason() {
     assert!(said.contains(&format!("GRANT INSERT ON route_events TO {role}")), "{said}");
     wait_for("readyz to name what the event writer met", || {
         let (status, _, text) = ingester.get("/readyz");
-        status == 503 && text.contains("which stands still: events-0: not usable: ")
+        status == 503 && text.contains("which is stalled: events-0: not usable: ")
     });
     holder.batch_execute(&format!("GRANT INSERT ON route_events TO {role}")).unwrap();
     wait_for("the third route", || db.rows(ROUTES) == ["3"]);

@@ -67,7 +67,7 @@ fn port(settings: &Settings, is_running: bool) -> Check {
 fn allow_list(settings: &Settings) -> Check {
     const NAME: &str = "allow-list";
     if let Err(problem) = AllowList::load(settings) {
-        return Check::fault(NAME, problem.to_string(), "mend the file; until then the collector does not start");
+        return Check::fault(NAME, problem.to_string(), "correct the file; until then the collector does not start");
     }
     let is_closed = settings.allow_file.is_none() && settings.allow.iter().all(|network| network.addr().is_loopback());
     if is_closed {

@@ -309,7 +309,7 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
             @if lines.is_empty() {
                 (nobody_yet())
             } @else if shown.is_empty() {
-                p.faint { "No router is like that." }
+                p.faint { "No router matches." }
             } @else {
                 table.routers {
                     thead { tr {
@@ -415,7 +415,7 @@ fn history_on_disk(context: &Context, partitions: &[Partition]) -> Markup {
                 tbody { @for partition in partitions.iter().rev() {
                     tr {
                         td { (partition.describe())
-                            @if partition.state != State::Attached { " " span.faint { "on its way out" } } }
+                            @if partition.state != State::Attached { " " span.faint { "being dropped" } } }
                         td.number { (words::grouped(words::count(partition.rows))) }
                         td.number { (words::bytes(words::count(partition.bytes))) }
                     }
