@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "0016_router_states", sql: include_str!("../../sql/migrations/0016_router_states.sql") },
     Migration { name: "0019_comments", sql: include_str!("../../sql/migrations/0019_comments.sql") },
     Migration { name: "0020_words", sql: include_str!("../../sql/migrations/0020_words.sql") },
+    Migration { name: "0021_watch", sql: include_str!("../../sql/migrations/0021_watch.sql") },
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

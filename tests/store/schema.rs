@@ -98,7 +98,7 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "collectors",
         "collector_id text !, instance uuid !, alive_until timestamptz !, started_at timestamptz !, version text !, host text, \
-         process_id bigint, stale_routes_secs integer, mass_loss_stale_secs integer",
+         process_id bigint, stale_routes_secs integer, mass_loss_stale_secs integer, watch boolean !, trie_version bigint",
     ),
     (
         "bmp_sessions",
