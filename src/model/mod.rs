@@ -16,6 +16,7 @@ pub mod route;
 pub mod text;
 pub mod time;
 pub mod tunnels;
+pub mod watch;
 pub mod write_text;
 
 pub use as_path::{AsPath, AsWidth, Segment, SegmentKind};
