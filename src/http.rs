@@ -279,6 +279,9 @@ impl Http {
                 }
             }
         }
+        for (name, why) in self.meters.degraded() {
+            text.push_str(&format!("{name}: degraded: {why}\n"));
+        }
         Response::text(if is_ready { 200 } else { 503 }, &text)
     }
 }

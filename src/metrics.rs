@@ -87,6 +87,8 @@ pub struct Meters {
     pub started: Timestamp,
     /// Refused connections, by reason.
     pub refused: CounterByLabel,
+    /// Threads that were started again, by name.
+    pub restarts: CounterByLabel,
     /// Values that the supervisor and maintenance measure periodically.
     pub process: ProcessMeter,
     /// The input that waits on disk.
@@ -95,6 +97,7 @@ pub struct Meters {
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
     parts: Mutex<BTreeMap<&'static str, ComponentStatus>>,
+    degraded: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// Values that exist once per process.
@@ -173,12 +176,14 @@ impl Default for Meters {
         Meters {
             started: Timestamp::now(),
             refused: CounterByLabel::default(),
+            restarts: CounterByLabel::default(),
             process: ProcessMeter::default(),
             spool: SpoolMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),
             parts: Mutex::default(),
+            degraded: Mutex::default(),
         }
     }
 }
@@ -249,6 +254,21 @@ impl Meters {
     /// Returns the status of all components.
     pub fn parts(&self) -> BTreeMap<&'static str, ComponentStatus> {
         lock(&self.parts).clone()
+    }
+
+    /// Records that a component without which the collector does its main work is impaired, and why; `None`: it is not.
+    /// `/readyz` reports it and stays at 200.
+    pub fn set_degraded(&self, name: &'static str, why: Option<String>) {
+        let mut degraded = lock(&self.degraded);
+        match why {
+            Some(why) => degraded.insert(name, why),
+            None => degraded.remove(name),
+        };
+    }
+
+    /// Returns the components that are impaired, and why.
+    pub fn degraded(&self) -> BTreeMap<&'static str, String> {
+        lock(&self.degraded).clone()
     }
 }
 

@@ -11,6 +11,8 @@ mod notify;
 mod observability;
 mod replays;
 mod reported;
+#[allow(dead_code, reason = "for the threads of watches, which come next")]
+mod restart;
 mod start;
 
 use std::fmt;

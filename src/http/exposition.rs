@@ -153,6 +153,11 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
             }
         },
     );
+    out.all("rib_ingester_thread_restarts_total", COUNTER, "Threads that ended and were started again.", |series| {
+        for (thread, times) in meters.restarts.all() {
+            series.add(&[("thread", thread)], count(times));
+        }
+    });
     let process = &meters.process;
     out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
     out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were not let in.", |series| {
