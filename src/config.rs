@@ -229,6 +229,12 @@ settings! {
     collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
         "1 to 255 printable characters without spaces",
         "the name of this collector among several that share one database";
+    watch: bool = "WATCH", Text("on"), value::required(value::switch), Present,
+        "`on` or `off`",
+        "whether this collector evaluates watches and delivers incidents, unless another one that shares the database does; its writers tell whoever evaluates, whatever is set here";
+    site: String = "SITE", Text("rib-ingester"), value::required(value::site), NotYet,
+        "1 to 64 printable characters without spaces, `/` and `:`",
+        "the name that the keys of incidents begin with, the same in all collectors of one network";
     mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
         "when most sessions drop at once (probably our own network), keep stale routes for this many seconds";

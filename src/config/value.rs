@@ -219,6 +219,19 @@ pub fn identifier(text: &str) -> Result<String, String> {
     Ok(text.to_string())
 }
 
+/// Parses the name of a site: the first part of incidents' keys, in which `/` and `:` separate the parts.
+pub fn site(text: &str) -> Result<String, String> {
+    const CHARACTERS_MAX: usize = 64;
+    let text = identifier(text)?;
+    if text.chars().count() > CHARACTERS_MAX {
+        return Err(format!("is longer than {CHARACTERS_MAX} characters"));
+    }
+    if text.contains(['/', ':']) {
+        return Err("holds / or :".to_string());
+    }
+    Ok(text)
+}
+
 /// Parses a log filter in the language of `env_logger`.
 pub fn log_filter(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -289,6 +302,8 @@ mod tests {
         assert_eq!(error(log_filter("verbose")), "is not a level");
         assert!(log_filter("warn,rib_ingester::session=debug").is_ok());
         assert_eq!(error(identifier("a b")), "holds spaces or control characters");
+        assert_eq!(error(site("a/b")), "holds / or :");
+        assert_eq!(error(site(&"a".repeat(65))), "is longer than 64 characters");
     }
 
     #[test]

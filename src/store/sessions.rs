@@ -97,16 +97,32 @@ pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -
     Ok(row.get(0))
 }
 
-/// Stores how long `collector` keeps routes of lost routers, so that others can report when they expire: `stale`
-/// normally, and `mass_loss` if it lost most routers at once.
+/// The settings of a collector that others read in `collectors`.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedSettings {
+    /// The time for which it keeps routes of a router that was lost.
+    pub stale: Duration,
+    /// The same if it lost most routers at once.
+    pub mass_loss_stale: Duration,
+    /// True if it evaluates watches where no other collector does.
+    pub watch: bool,
+}
+
+/// Stores settings of `collector`, so that others can report when stale routes expire, and whether anyone reads
+/// `watch.outbox`.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn note_stale_times(client: &mut Client, collector: &str, stale: Duration, mass_loss: Duration) -> Result<()> {
+pub fn note_settings(client: &mut Client, collector: &str, settings: SharedSettings) -> Result<()> {
     let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
     client.execute_typed(
-        "UPDATE collectors SET stale_routes_secs = $2, mass_loss_stale_secs = $3 WHERE collector_id = $1",
-        &[(&collector, Type::TEXT), (&seconds(stale), Type::INT4), (&seconds(mass_loss), Type::INT4)],
+        "UPDATE collectors SET stale_routes_secs = $2, mass_loss_stale_secs = $3, watch = $4 WHERE collector_id = $1",
+        &[
+            (&collector, Type::TEXT),
+            (&seconds(settings.stale), Type::INT4),
+            (&seconds(settings.mass_loss_stale), Type::INT4),
+            (&settings.watch, Type::BOOL),
+        ],
     )?;
     Ok(())
 }

@@ -148,7 +148,11 @@ fn open(settings: &Settings, migrate: Migrate, meters: &Meters) -> store::Result
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id, ROUTERS_MAX)?;
     let process = heartbeat::itself(&settings.collector_id);
     let instance = store::sessions::begin_collector(&mut client, &process, heartbeat::AHEAD)?;
-    let id = &settings.collector_id;
-    store::sessions::note_stale_times(&mut client, id, settings.stale_routes, settings.mass_loss_stale)?;
+    let shared = store::sessions::SharedSettings {
+        stale: settings.stale_routes,
+        mass_loss_stale: settings.mass_loss_stale,
+        watch: settings.watch,
+    };
+    store::sessions::note_settings(&mut client, &settings.collector_id, shared)?;
     Ok(Opened::Ready(Box::new(Left { known, owned, instance, lock })))
 }
