@@ -29,7 +29,7 @@ use streams::Streams;
 
 /// The reason for which the capture could not be read to its end. Everything before that point is good.
 #[derive(Debug)]
-pub enum Error {
+pub enum CaptureError {
     /// Reading failed: the operating system's error.
     Read(io::Error),
     /// The file ends inside a block: its writer was stopped, or it is being written.
@@ -44,17 +44,17 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Read(error) => error.fmt(f),
-            Error::CutShort { packets } => write!(f, "the capture is cut short behind packet {packets}"),
-            Error::Damaged { packets } => write!(f, "the capture is damaged behind packet {packets}"),
+            CaptureError::Read(error) => error.fmt(f),
+            CaptureError::CutShort { packets } => write!(f, "the capture is cut short behind packet {packets}"),
+            CaptureError::Damaged { packets } => write!(f, "the capture is damaged behind packet {packets}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for CaptureError {}
 
 /// The counts of a capture: packets, streams, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub struct Capture<R> {
     streams: Streams,
     tally: Tally,
     /// The result of reading the file to its end, once it has been.
-    end: Option<Result<(), Error>>,
+    end: Option<Result<(), CaptureError>>,
 }
 
 impl<R: Read> Capture<R> {
@@ -97,7 +97,7 @@ impl<R: Read> Capture<R> {
     ///
     /// # Errors
     /// The file could not be read to its end. Reported once, after all events.
-    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, CaptureError> {
         loop {
             if let Some(event) = self.streams.next_event() {
                 return Ok(Some(event));
@@ -123,7 +123,7 @@ impl<R: Read> Capture<R> {
     }
 
     /// Reads and handles one packet; at the end of the file, `Err` holds how it ended.
-    fn read_packet(&mut self) -> Result<(), Result<(), Error>> {
+    fn read_packet(&mut self) -> Result<(), Result<(), CaptureError>> {
         let Some((link, packet)) = self.packets.next_packet().map_err(Err)? else { return Err(Ok(())) };
         match find_segment(link, packet) {
             Found::Segment(segment) if segment.destination.port() == self.port => self.streams.accept(&segment),

@@ -98,7 +98,7 @@ pub enum Reader {
 
 /// The origin of an effective value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ValueSource {
     /// The default in the table.
     Default,
     /// An environment variable.
@@ -115,7 +115,7 @@ pub struct Effective {
     /// The text; `None` for [`DefaultValue::Unset`].
     pub text: Option<String>,
     /// The origin of the text.
-    pub source: Source,
+    pub source: ValueSource,
 }
 
 macro_rules! settings {
@@ -317,7 +317,7 @@ impl Settings {
     /// Returns the settings of a command that works without a database.
     pub fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
         let mut given = RawEnvironment::of(environment);
-        given.database = Database::MayBeAbsent;
+        given.database = DatabaseUrl::Optional;
         read(given)
     }
 
@@ -329,7 +329,7 @@ impl Settings {
     /// Like [`Settings::from_env`], but `database_url` is empty when it is not given.
     pub fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
         let mut given = RawEnvironment::collect(vars);
-        given.database = Database::MayBeAbsent;
+        given.database = DatabaseUrl::Optional;
         read(given)
     }
 
@@ -355,7 +355,7 @@ impl Settings {
     /// starts or runs.
     pub fn has_rotated_password(&self) -> bool {
         let is_credential = |(setting, in_force): (&Setting, &Effective)| {
-            setting.name == DATABASE_URL && in_force.source == Source::Credential
+            setting.name == DATABASE_URL && in_force.source == ValueSource::Credential
         };
         self.database_password_file.is_some() || self.in_force().any(is_credential)
     }
@@ -414,7 +414,7 @@ struct RawEnvironment {
     credentials_directory: Option<PathBuf>,
     state_directory: Option<OsString>,
     journal: Journal,
-    database: Database,
+    database: DatabaseUrl,
     /// The file that was read, and the names that it set.
     file: Option<(PathBuf, BTreeSet<String>)>,
     /// Possible reasons why no database is named.
@@ -424,9 +424,9 @@ struct RawEnvironment {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Database {
+enum DatabaseUrl {
     Required,
-    MayBeAbsent,
+    Optional,
 }
 
 impl RawEnvironment {
@@ -439,10 +439,10 @@ impl RawEnvironment {
         self.file.as_ref().map(|(path, _)| path.clone())
     }
 
-    fn source(&self, setting: &Setting) -> Source {
+    fn source(&self, setting: &Setting) -> ValueSource {
         match &self.file {
-            Some((_, names)) if names.contains(&setting.variable()) => Source::File,
-            Some(_) | None => Source::Environment,
+            Some((_, names)) if names.contains(&setting.variable()) => ValueSource::File,
+            Some(_) | None => ValueSource::Environment,
         }
     }
 
@@ -452,7 +452,7 @@ impl RawEnvironment {
             credentials_directory: None,
             state_directory: None,
             journal: Journal::default(),
-            database: Database::Required,
+            database: DatabaseUrl::Required,
             file: None,
             hints: Vec::new(),
             slipped: Vec::new(),
@@ -487,12 +487,12 @@ impl RawEnvironment {
             problems.push(Problem::bad_value(setting, &value.to_string_lossy(), "is not valid UTF-8"));
         }
         if let Some(text) = self.credential(setting, problems) {
-            return Effective { text: Some(text), source: Source::Credential };
+            return Effective { text: Some(text), source: ValueSource::Credential };
         }
         let text = match setting.default {
             DefaultValue::Text(text) => Some(text.to_string()),
             DefaultValue::Unset => {
-                if setting.name == DATABASE_URL && self.database == Database::Required {
+                if setting.name == DATABASE_URL && self.database == DatabaseUrl::Required {
                     let why: Vec<&str> =
                         std::iter::once("is required").chain(self.hints.iter().map(String::as_str)).collect();
                     problems.push(Problem::missing(setting, &why.join("; ")));
@@ -508,7 +508,7 @@ impl RawEnvironment {
             },
             DefaultValue::StateDirectory => Some(self.state_directory()),
         };
-        Effective { text, source: Source::Default }
+        Effective { text, source: ValueSource::Default }
     }
 
     /// Returns the state folder. systemd gives several folders separated by colons; the first is ours.

@@ -29,7 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use connections::{CONNECTIONS_MAX, Connection, Heard};
+use connections::{CONNECTIONS_MAX, HttpConnection, ReadOutcome};
 use pages::Answer;
 pub use pages::Pages;
 use pages::Question;
@@ -136,11 +136,11 @@ impl Http {
     }
 
     /// Sleeps until a client is ready or the tick is over.
-    fn sleep(&self, connections: &[Connection], is_accepting: bool) -> io::Result<()> {
+    fn sleep(&self, connections: &[HttpConnection], is_accepting: bool) -> io::Result<()> {
         let listener = is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN));
         let clients = connections.iter().filter_map(|one| Some(PollFd::new(&one.socket, one.interest()?)));
         let mut all: Vec<PollFd<'_>> = listener.into_iter().chain(clients).collect();
-        let is_page_due = connections.iter().any(Connection::is_waiting);
+        let is_page_due = connections.iter().any(HttpConnection::is_waiting);
         let tick = if is_page_due { PAGE_TICK } else { TICK };
         let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
         match poll(&mut all, Some(&tick)) {
@@ -150,7 +150,7 @@ impl Http {
     }
 
     /// Accepts all connections that the kernel has queued.
-    fn accept(&self, connections: &mut Vec<Connection>, next_id: &mut u64) -> io::Result<()> {
+    fn accept(&self, connections: &mut Vec<HttpConnection>, next_id: &mut u64) -> io::Result<()> {
         loop {
             let socket = match self.listener.accept() {
                 Ok((socket, _)) => socket,
@@ -159,7 +159,7 @@ impl Http {
                 Err(error) => return Err(error),
             };
             *next_id += 1;
-            match Connection::new(*next_id, socket.into()) {
+            match HttpConnection::new(*next_id, socket.into()) {
                 Ok(connection) => connections.push(connection),
                 Err(error) => debug!("http: nothing to answer: {error}"),
             }
@@ -180,13 +180,13 @@ impl Http {
     }
 
     /// Reads, answers or writes as far as possible without waiting. Returns whether the connection stays open.
-    fn go_on(&self, connection: &mut Connection) -> bool {
+    fn go_on(&self, connection: &mut HttpConnection) -> bool {
         if connection.is_reading() {
             match connection.hear() {
-                Heard::Nothing => return true,
-                Heard::Gone => return false,
-                Heard::Bad(response) => connection.answer(&response, true),
-                Heard::Request(request) => {
+                ReadOutcome::Nothing => return true,
+                ReadOutcome::Gone => return false,
+                ReadOutcome::Bad(response) => connection.answer(&response, true),
+                ReadOutcome::Request(request) => {
                     let answered = catch_unwind(AssertUnwindSafe(|| self.answer(connection, request)));
                     if answered.is_err() {
                         error!("http: a request could not be answered: internal error");
@@ -198,7 +198,7 @@ impl Http {
         connection.go_on()
     }
 
-    fn answer(&self, connection: &mut Connection, request: Request) {
+    fn answer(&self, connection: &mut HttpConnection, request: Request) {
         let has_body = request.method == Method::Get;
         if let Some(refusal) = self.refusal(connection, &request) {
             return connection.answer(&refusal, has_body);
@@ -228,7 +228,7 @@ impl Http {
     }
 
     /// Refuses a request over loopback whose Host header does not name loopback (DNS rebinding).
-    fn refusal(&self, connection: &Connection, request: &Request) -> Option<Response> {
+    fn refusal(&self, connection: &HttpConnection, request: &Request) -> Option<Response> {
         let host = request.host.as_deref()?;
         if !connection.is_loopback || request::is_loopback_name(host, self.host_name.as_deref()) {
             return None;

@@ -19,7 +19,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::{Journal, LogFormat, Problem, Settings, allow, value};
 use crate::model::text::printable;
-use fold::{Folds, Line, Verdict};
+use fold::{FoldDecision, Folds, LogLine};
 
 /// The maximum size of `LOG_FILTER_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -74,7 +74,7 @@ impl Logging {
         self.folds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_all(&self, lines: Vec<Line>) {
+    fn write_all(&self, lines: Vec<LogLine>) {
         for line in lines {
             self.write(line.level, &line.target, &line.text);
         }
@@ -101,15 +101,15 @@ impl Log for Logging {
         }
         let now = Instant::now();
         let (level, target) = (record.level(), record.target().to_string());
-        let line = Line { level, target, site: record.line().unwrap_or(0), text };
+        let line = LogLine { level, target, site: record.line().unwrap_or(0), text };
         let (due, verdict) = {
             let mut folds = self.folds();
             (folds.due(now), folds.see(&line, now))
         };
         self.write_all(due);
         match verdict {
-            Verdict::Write => self.write(line.level, &line.target, &line.text),
-            Verdict::Folded => {}
+            FoldDecision::Write => self.write(line.level, &line.target, &line.text),
+            FoldDecision::Folded => {}
         }
     }
 
@@ -144,30 +144,30 @@ fn read_file(path: &Path) -> Result<String, String> {
 
 /// The format of lines, once `auto` is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum LineFormat {
     Text,
     Journald,
     Json,
 }
 
-fn format_of(settings: &Settings) -> Format {
+fn format_of(settings: &Settings) -> LineFormat {
     match settings.log_format {
-        LogFormat::Auto if is_journal(&settings.journal) => Format::Journald,
-        LogFormat::Auto | LogFormat::Text => Format::Text,
-        LogFormat::Journald => Format::Journald,
-        LogFormat::Json => Format::Json,
+        LogFormat::Auto if is_journal(&settings.journal) => LineFormat::Journald,
+        LogFormat::Auto | LogFormat::Text => LineFormat::Text,
+        LogFormat::Journald => LineFormat::Journald,
+        LogFormat::Json => LineFormat::Json,
     }
 }
 
-fn writer(format: Format) -> env_logger::Logger {
+fn writer(format: LineFormat) -> env_logger::Logger {
     let mut builder = env_logger::Builder::new();
     // The filter is applied before folding; every line that arrives here is written.
     builder.filter_level(LevelFilter::Trace);
     builder.format(move |out, record| {
         match format {
-            Format::Json => return writeln!(out, "{}", json(&out.timestamp_millis().to_string(), record)),
-            Format::Journald => write!(out, "<{}>", priority(record.level()))?,
-            Format::Text => write!(out, "{} {:5} ", out.timestamp_millis(), word(record.level()))?,
+            LineFormat::Json => return writeln!(out, "{}", json(&out.timestamp_millis().to_string(), record)),
+            LineFormat::Journald => write!(out, "<{}>", priority(record.level()))?,
+            LineFormat::Text => write!(out, "{} {:5} ", out.timestamp_millis(), word(record.level()))?,
         }
         if record.level() > Level::Info {
             write!(out, "[{}] ", record.target())?;

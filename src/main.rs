@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use rib_ingester::cli::{self, Arguments};
+use rib_ingester::cli::{self, CommandLine};
 
 fn main() -> ExitCode {
     // Wrong usage ends here with exit code 2, `--help` with 0.
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     let result = cli::run(arguments);
     log::logger().flush();
     match result {

@@ -46,7 +46,7 @@ pub enum Cut {
 #[derive(Debug)]
 pub struct Cutter {
     message_max: usize,
-    state: State,
+    state: CutterState,
     buffer: Vec<u8>,
     /// The stream offset of the first octet in `buffer`.
     offset: u64,
@@ -54,7 +54,7 @@ pub struct Cutter {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum CutterState {
     /// `buffer` begins with a message.
     InStep,
     /// A message begins somewhere after `from`; `missing` octets since then are not in the capture.
@@ -67,12 +67,12 @@ impl Cutter {
     /// Returns a cutter for a stream whose first message begins at its first octet. `message_max` is the longest
     /// message accepted, octets.
     pub fn at_beginning(message_max: usize) -> Cutter {
-        Cutter { message_max, state: State::InStep, buffer: Vec::new(), offset: 0, cuts: Vec::new() }
+        Cutter { message_max, state: CutterState::InStep, buffer: Vec::new(), offset: 0, cuts: Vec::new() }
     }
 
     /// Returns a cutter for a stream that began before the capture.
     pub fn in_the_middle(message_max: usize) -> Cutter {
-        Cutter { state: State::Searching { from: 0, missing: 0 }, ..Cutter::at_beginning(message_max) }
+        Cutter { state: CutterState::Searching { from: 0, missing: 0 }, ..Cutter::at_beginning(message_max) }
     }
 
     /// Returns the parts cut off so far and removes them.
@@ -86,9 +86,9 @@ impl Cutter {
         self.cut_messages();
         let end = self.offset + length(&self.buffer);
         match self.state {
-            State::Searching { from, missing } => self.report_lost(from, end, missing),
+            CutterState::Searching { from, missing } => self.report_lost(from, end, missing),
             // A message cut short; the decoder reports it.
-            State::InStep | State::NoBmp => self.emit(self.buffer.len()),
+            CutterState::InStep | CutterState::NoBmp => self.emit(self.buffer.len()),
         }
         self.buffer.clear();
         self.offset = end;
@@ -102,33 +102,33 @@ impl Cutter {
 
     /// Skips to the first message, if one can be found.
     fn search(&mut self, message_max: usize, rest: Rest) {
-        let State::Searching { from, missing } = self.state else { return };
-        let chain_at = |at: &usize| chain(&self.buffer[*at..], message_max, rest) != Verdict::No;
+        let CutterState::Searching { from, missing } = self.state else { return };
+        let chain_at = |at: &usize| chain(&self.buffer[*at..], message_max, rest) != IsChain::No;
         let at = (0..self.buffer.len()).find(chain_at).unwrap_or(self.buffer.len());
-        let is_found = chain(&self.buffer[at..], message_max, rest) == Verdict::Yes;
+        let is_found = chain(&self.buffer[at..], message_max, rest) == IsChain::Yes;
         self.buffer.drain(..at);
         self.offset += u64::try_from(at).expect("a length in memory fits into 64 bits");
         if is_found {
-            self.state = State::InStep;
+            self.state = CutterState::InStep;
             self.report_lost(from, self.offset, missing);
         }
     }
 
     fn cut_messages(&mut self) {
         let mut whole = 0;
-        if let State::InStep = self.state {
+        if let CutterState::InStep = self.state {
             loop {
                 match bmp::next_frame(&self.buffer[whole..], self.message_max) {
                     Ok(Some(frame)) => whole += frame.bytes.len(),
                     Ok(None) => break,
                     Err(_) => {
-                        self.state = State::NoBmp;
+                        self.state = CutterState::NoBmp;
                         break;
                     }
                 }
             }
         }
-        if let State::NoBmp = self.state {
+        if let CutterState::NoBmp = self.state {
             whole = self.buffer.len();
         }
         self.emit(whole);
@@ -157,10 +157,10 @@ impl Sink for Cutter {
         self.search(self.message_max, Rest::Nothing);
         self.cut_messages();
         let (from, missing) = match self.state {
-            State::Searching { from, missing } => (from, missing),
-            State::InStep | State::NoBmp => (self.offset, 0),
+            CutterState::Searching { from, missing } => (from, missing),
+            CutterState::InStep | CutterState::NoBmp => (self.offset, 0),
         };
-        self.state = State::Searching { from, missing: missing + count };
+        self.state = CutterState::Searching { from, missing: missing + count };
         self.offset += length(&self.buffer) + count;
         self.buffer.clear();
     }
@@ -179,7 +179,7 @@ enum Rest {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum IsChain {
     Yes,
     No,
     /// More octets are needed to decide.
@@ -188,7 +188,7 @@ enum Verdict {
 
 /// Checks whether a chain of messages begins here. Where no more octets will arrive, a shorter chain is enough: two
 /// messages, or one that ends where the octets end.
-fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> Verdict {
+fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> IsChain {
     let mut at = 0;
     for seen in 0..CHAIN_LENGTH {
         let is_open = match bytes.get(at..).map(|bytes| header(bytes, message_max)) {
@@ -196,17 +196,17 @@ fn chain(bytes: &[u8], message_max: usize, rest: Rest) -> Verdict {
                 at += length;
                 false
             }
-            Some(Header::Impossible) => return Verdict::No,
+            Some(Header::Impossible) => return IsChain::No,
             Some(Header::Open) | None => true,
         };
         match (is_open, rest) {
             (false, _) => {}
-            (true, Rest::Coming) => return Verdict::Open,
-            (true, Rest::Nothing) if seen >= 2 || (seen == 1 && at == bytes.len()) => return Verdict::Yes,
-            (true, Rest::Nothing) => return Verdict::No,
+            (true, Rest::Coming) => return IsChain::Open,
+            (true, Rest::Nothing) if seen >= 2 || (seen == 1 && at == bytes.len()) => return IsChain::Yes,
+            (true, Rest::Nothing) => return IsChain::No,
         }
     }
-    Verdict::Yes
+    IsChain::Yes
 }
 
 enum Header {

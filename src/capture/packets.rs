@@ -9,7 +9,7 @@ use pcap_parser::nom::{Err as Outcome, IResult};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapError, PcapHeader};
 
-use super::Error;
+use super::CaptureError;
 
 /// Octets requested from the file in one read.
 const PIECE: usize = 256 * 1024;
@@ -47,14 +47,14 @@ pub struct Packets<R> {
     buffer: Vec<u8>,
     /// The index of the next block in `buffer`.
     begin: usize,
-    format: Format,
+    format: CaptureFormat,
     /// The number of packets returned.
     count: u64,
     has_ended: bool,
 }
 
 #[derive(Debug)]
-enum Format {
+enum CaptureFormat {
     /// Nothing is read yet.
     Unread,
     Pcap(PcapHeader),
@@ -79,7 +79,7 @@ enum Parsed {
 impl<R: Read> Packets<R> {
     /// Returns the packets of `input`. Nothing is read before the first packet is requested.
     pub fn new(input: R) -> Packets<R> {
-        Packets { input, buffer: Vec::new(), begin: 0, format: Format::Unread, count: 0, has_ended: false }
+        Packets { input, buffer: Vec::new(), begin: 0, format: CaptureFormat::Unread, count: 0, has_ended: false }
     }
 
     /// Returns the number of packets returned so far.
@@ -91,7 +91,7 @@ impl<R: Read> Packets<R> {
     ///
     /// # Errors
     /// Reading fails, or the rest of the file cannot be parsed; the packets before that were good.
-    pub fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, Error> {
+    pub fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, CaptureError> {
         loop {
             if self.begin == self.buffer.len() && !self.has_ended {
                 self.fill()?;
@@ -107,10 +107,10 @@ impl<R: Read> Packets<R> {
                     self.count += 1;
                     return Ok(Some((link, &self.buffer[packet])));
                 }
-                Parsed::Damaged => return Err(Error::Damaged { packets: self.count }),
-                Parsed::Incomplete if self.has_ended => return Err(Error::CutShort { packets: self.count }),
+                Parsed::Damaged => return Err(CaptureError::Damaged { packets: self.count }),
+                Parsed::Incomplete if self.has_ended => return Err(CaptureError::CutShort { packets: self.count }),
                 Parsed::Incomplete if self.buffer.len() - self.begin > BLOCK_SIZE_MAX => {
-                    return Err(Error::Damaged { packets: self.count });
+                    return Err(CaptureError::Damaged { packets: self.count });
                 }
                 Parsed::Incomplete => self.fill()?,
             }
@@ -118,7 +118,7 @@ impl<R: Read> Packets<R> {
     }
 
     /// Reads one piece of the file and appends it to the buffer.
-    fn fill(&mut self) -> Result<(), Error> {
+    fn fill(&mut self) -> Result<(), CaptureError> {
         self.buffer.drain(..self.begin);
         self.begin = 0;
         let old = self.buffer.len();
@@ -130,17 +130,17 @@ impl<R: Read> Packets<R> {
             }
         };
         self.buffer.truncate(old + *got.as_ref().unwrap_or(&0));
-        self.has_ended = got.map_err(Error::Read)? == 0;
+        self.has_ended = got.map_err(CaptureError::Read)? == 0;
         Ok(())
     }
 }
 
-impl Format {
+impl CaptureFormat {
     /// Parses the block at the front of `bytes`, which is not empty.
     fn parse(&mut self, bytes: &[u8]) -> Parsed {
         match self {
-            Format::Unread => self.begin(bytes),
-            Format::Pcap(header) => {
+            CaptureFormat::Unread => self.begin(bytes),
+            CaptureFormat::Pcap(header) => {
                 let parse = match (header.is_modified_format(), header.is_bigendian()) {
                     (true, _) => pcap_parser::parse_pcap_frame_modified,
                     (false, true) => pcap_parser::parse_pcap_frame_be,
@@ -151,8 +151,8 @@ impl Format {
                 read(parse(bytes), bytes, |packet| Some((packet.data, link)))
             }
             // The parser subtracts the frame from the block's length unchecked.
-            Format::Pcapng { is_big_endian, .. } if is_below_minimum(bytes, *is_big_endian) => Parsed::Damaged,
-            Format::Pcapng { is_big_endian, interfaces } => {
+            CaptureFormat::Pcapng { is_big_endian, .. } if is_below_minimum(bytes, *is_big_endian) => Parsed::Damaged,
+            CaptureFormat::Pcapng { is_big_endian, interfaces } => {
                 let parse = if *is_big_endian { pcap_parser::parse_block_be } else { pcap_parser::parse_block_le };
                 let result = parse(bytes);
                 match &result {
@@ -174,14 +174,14 @@ impl Format {
     fn begin(&mut self, bytes: &[u8]) -> Parsed {
         let Some(magic) = bytes.first_chunk() else { return Parsed::Incomplete };
         if u32::from_le_bytes(*magic) == PCAPNG {
-            *self = Format::Pcapng { is_big_endian: false, interfaces: Vec::new() };
+            *self = CaptureFormat::Pcapng { is_big_endian: false, interfaces: Vec::new() };
             return self.parse(bytes);
         }
         let result = pcap_parser::parse_pcap_header(bytes);
         let header = result.as_ref().ok().map(|(_, header)| header.clone());
         let parsed = read(result, bytes, |_| None);
         if let Some(header) = header {
-            *self = Format::Pcap(header);
+            *self = CaptureFormat::Pcap(header);
         }
         parsed
     }
@@ -262,7 +262,10 @@ mod tests {
                 for kind in [PROCESS_INFORMATION, 0, 3, 6] {
                     let file = section_and_block(number, kind, length);
                     let verdict = Packets::new(file.as_slice()).next_packet().map(|packet| packet.is_some());
-                    assert!(matches!(verdict, Err(Error::Damaged { packets: 0 })), "{kind:#x} {length}: {verdict:?}");
+                    assert!(
+                        matches!(verdict, Err(CaptureError::Damaged { packets: 0 })),
+                        "{kind:#x} {length}: {verdict:?}"
+                    );
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::segment::Segment;
+use super::segment::TcpSegment;
 
 /// The memory that a held segment counts for besides its octets, so that many tiny ones count too.
 const SEGMENT_OVERHEAD: usize = 64;
@@ -67,7 +67,7 @@ impl Reassembly {
     }
 
     /// Accepts a segment whose payload begins at `sequence`.
-    pub fn accept(&mut self, sequence: u32, segment: &Segment<'_>, sink: &mut impl Sink) {
+    pub fn accept(&mut self, sequence: u32, segment: &TcpSegment<'_>, sink: &mut impl Sink) {
         // Sequence numbers are compared modulo 2^32 (RFC 9293 section 3.4).
         let ahead = i64::from(sequence.wrapping_sub(self.next).cast_signed());
         if let Some(end) = self.offset.checked_add_signed(ahead + i64::from(segment.length)) {
@@ -176,7 +176,7 @@ mod tests {
         let anywhere = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1);
         let (mut stream, mut text) = (Reassembly::new(FIRST), Text(String::new()));
         for (place, octets) in segments {
-            let segment = Segment {
+            let segment = TcpSegment {
                 source: anywhere,
                 destination: anywhere,
                 sequence: FIRST.wrapping_add_signed(*place),

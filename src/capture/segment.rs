@@ -11,7 +11,7 @@ use super::packets::Link;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A TCP segment.
-    Segment(Segment<'a>),
+    Segment(TcpSegment<'a>),
     /// A fragment of an IP packet; fragments are not reassembled.
     Fragment,
     /// A link layer that is not supported.
@@ -22,7 +22,7 @@ pub enum Found<'a> {
 
 /// A TCP segment (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment<'a> {
+pub struct TcpSegment<'a> {
     /// The sender.
     pub source: SocketAddr,
     /// The receiver.
@@ -146,7 +146,7 @@ fn tcp(source: IpAddr, destination: IpAddr, bytes: &[u8], length: usize) -> Opti
         return None;
     }
     let flags = header[13];
-    Some(Found::Segment(Segment {
+    Some(Found::Segment(TcpSegment {
         source: SocketAddr::new(source, u16::from_be_bytes([header[0], header[1]])),
         destination: SocketAddr::new(destination, u16::from_be_bytes([header[2], header[3]])),
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),

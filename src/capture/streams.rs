@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::boundary::{Cut, Cutter};
 use super::reassembly::Reassembly;
-use super::segment::Segment;
+use super::segment::TcpSegment;
 
 /// The most streams open at a time; the one that was silent longest is ended for another.
 pub const STREAMS_MAX: usize = 1024;
@@ -58,7 +58,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Streams {
     message_max: usize,
-    open: HashMap<(SocketAddr, SocketAddr), Stream>,
+    open: HashMap<(SocketAddr, SocketAddr), OpenStream>,
     /// The sequence number after the last octet of each stream that has ended.
     ended: HashMap<(SocketAddr, SocketAddr), u32>,
     held_total: usize,
@@ -70,7 +70,7 @@ pub struct Streams {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct OpenStream {
     /// The stream's id, once it has an octet.
     id: Option<StreamId>,
     reassembly: Reassembly,
@@ -109,7 +109,7 @@ impl Streams {
     }
 
     /// Accepts a segment.
-    pub fn accept(&mut self, segment: &Segment<'_>) {
+    pub fn accept(&mut self, segment: &TcpSegment<'_>) {
         self.clock += 1;
         let key = (segment.source, segment.destination);
         let sequence = if segment.is_syn { segment.sequence.wrapping_add(1) } else { segment.sequence };
@@ -157,12 +157,12 @@ impl Streams {
             self.end(silent);
         }
         self.ended.remove(&key);
-        let stream = Stream { id: None, reassembly: Reassembly::new(first), cutter, last_segment: self.clock };
+        let stream = OpenStream { id: None, reassembly: Reassembly::new(first), cutter, last_segment: self.clock };
         self.open.insert(key, stream);
     }
 
     /// Returns whether the segment is a late one of a stream that has ended.
-    fn is_straggler(&self, key: (SocketAddr, SocketAddr), segment: &Segment<'_>) -> bool {
+    fn is_straggler(&self, key: (SocketAddr, SocketAddr), segment: &TcpSegment<'_>) -> bool {
         let Some(end) = self.ended.get(&key) else { return false };
         let ahead = segment.sequence.wrapping_add(segment.length).wrapping_sub(*end).cast_signed();
         (-STRAGGLER_MAX..=0).contains(&ahead)
@@ -191,7 +191,7 @@ impl Streams {
     }
 }
 
-impl Stream {
+impl OpenStream {
     fn pass_on(&mut self, events: &mut VecDeque<Event>) {
         let Some(id) = self.id else { return };
         events.extend(self.cutter.take_cuts().into_iter().map(|cut| Event::Cut(id, cut)));
@@ -204,8 +204,8 @@ mod tests {
 
     use super::*;
 
-    fn segment(source_port: u16, sequence: u32, payload: &[u8]) -> Segment<'_> {
-        Segment {
+    fn segment(source_port: u16, sequence: u32, payload: &[u8]) -> TcpSegment<'_> {
+        TcpSegment {
             source: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), source_port),
             destination: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 11019),
             sequence,
@@ -243,7 +243,7 @@ mod tests {
         // Every second segment of each stream is missing, so nothing is ever in order.
         for place in (0..18).map(|i| 1 + i * (2 << 18)) {
             for port in 1..=18 {
-                streams.accept(&Segment { is_syn: place == 1, ..segment(port, 0, b"") });
+                streams.accept(&TcpSegment { is_syn: place == 1, ..segment(port, 0, b"") });
                 streams.accept(&segment(port, place + (1 << 18), &payload));
                 let held: usize = streams.open.values().map(|stream| stream.reassembly.held_size()).sum();
                 assert_eq!(held, streams.held_total);
@@ -261,15 +261,15 @@ mod tests {
     #[test]
     fn stragglers_of_an_ended_stream_open_no_other() {
         let mut streams = Streams::new(1000);
-        streams.accept(&Segment { is_syn: true, ..segment(1, 99, b"") });
-        streams.accept(&Segment { is_fin: true, ..segment(1, 100, b"abc") });
+        streams.accept(&TcpSegment { is_syn: true, ..segment(1, 99, b"") });
+        streams.accept(&TcpSegment { is_fin: true, ..segment(1, 100, b"abc") });
         streams.accept(&segment(1, 101, b"bc"));
-        streams.accept(&Segment { is_fin: true, ..segment(1, 103, b"") });
+        streams.accept(&TcpSegment { is_fin: true, ..segment(1, 103, b"") });
         assert_eq!((ends(&mut streams), streams.count()), (vec![(1, 3)], 1));
         streams.accept(&segment(1, 5000, b"x"));
         assert_eq!(streams.count(), 2);
         // A connection without an octet is no stream.
-        streams.accept(&Segment { is_syn: true, ..segment(2, 0, b"") });
+        streams.accept(&TcpSegment { is_syn: true, ..segment(2, 0, b"") });
         streams.finish();
         assert_eq!((ends(&mut streams), streams.count()), (vec![(2, 1)], 2));
     }

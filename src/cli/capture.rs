@@ -6,7 +6,7 @@ use std::io::{self, Cursor, Read, Write};
 
 use clap::Args;
 
-use super::{Failure, counted, decode, say};
+use super::{CommandError, counted, decode, say};
 use crate::capture::{self, Capture, Cut, Event, StreamId, Tally, streams};
 
 /// The maximum number of gaps that are reported one by one; further ones are counted.
@@ -59,10 +59,10 @@ pub(super) fn decode<R: Read>(
     port: &Port,
     message_max: usize,
     mut out: impl Write,
-) -> Result<bool, Failure> {
+) -> Result<bool, CommandError> {
     let mut open: HashMap<StreamId, decode::Lines> = HashMap::new();
     let (mut notes, mut is_whole, mut count) = (Notes::default(), true, 0);
-    let failed = |error: io::Error| Failure::Failed(format!("standard output: {error}"));
+    let failed = |error: io::Error| CommandError::Failed(format!("standard output: {error}"));
     let end = loop {
         let written = match capture.next_event() {
             Ok(Some(Event::Cut(id, Cut::Messages { offset, bytes }))) => {
@@ -102,20 +102,20 @@ pub(super) fn decode<R: Read>(
 }
 
 /// Accepts a capture that ends inside a packet, which happens when the capture is stopped; a damaged one is a failure.
-fn finish(end: Result<(), capture::Error>, subject: &str) -> Result<(), Failure> {
+fn finish(end: Result<(), capture::CaptureError>, subject: &str) -> Result<(), CommandError> {
     match end {
         Ok(()) => Ok(()),
-        Err(error @ capture::Error::CutShort { .. }) => {
+        Err(error @ capture::CaptureError::CutShort { .. }) => {
             say(format_args!("{subject}: {error}"));
             Ok(())
         }
-        Err(error @ (capture::Error::Read(_) | capture::Error::Damaged { .. })) => {
-            Err(Failure::Failed(format!("{subject}: {error}")))
+        Err(error @ (capture::CaptureError::Read(_) | capture::CaptureError::Damaged { .. })) => {
+            Err(CommandError::Failed(format!("{subject}: {error}")))
         }
     }
 }
 
-fn nothing(subject: &str, port: &Port, tally: &Tally) -> Failure {
+fn nothing(subject: &str, port: &Port, tally: &Tally) -> CommandError {
     let streams = match tally.streams {
         0 => "no data".to_string(),
         count => format!("no BMP message in {}", counted(count, "stream")),
@@ -129,7 +129,7 @@ fn nothing(subject: &str, port: &Port, tally: &Tally) -> Failure {
             .collect();
         line.push_str(&format!("; what looks like BMP goes to other ports, try {}", guesses.join(", ")));
     }
-    Failure::Failed(line)
+    CommandError::Failed(line)
 }
 
 /// Reports the packets that were left out.
@@ -188,14 +188,19 @@ pub(super) struct OneStream<R> {
     /// The octets of every stream that is listed.
     others: Vec<(StreamId, u64)>,
     has_ended: bool,
-    error: Option<capture::Error>,
+    error: Option<capture::CaptureError>,
     has_octets: bool,
 }
 
 impl<R: Read> OneStream<R> {
     /// Opens the stream with this number, from 1. Reads up to its first octets, so that a wrong number is detected
     /// before anything is sent.
-    pub(super) fn open(capture: Capture<R>, number: u64, subject: &str, port: &Port) -> Result<OneStream<R>, Failure> {
+    pub(super) fn open(
+        capture: Capture<R>,
+        number: u64,
+        subject: &str,
+        port: &Port,
+    ) -> Result<OneStream<R>, CommandError> {
         let mut stream = OneStream {
             capture,
             number,
@@ -216,7 +221,7 @@ impl<R: Read> OneStream<R> {
             return Err(nothing(subject, port, &tally));
         }
         let streams = counted(tally.streams, "stream");
-        Err(Failure::Failed(format!("{subject}: no stream {number}; {streams} to TCP port {}", port.port)))
+        Err(CommandError::Failed(format!("{subject}: no stream {number}; {streams} to TCP port {}", port.port)))
     }
 
     /// Reads the capture up to the next octets of the stream.
@@ -244,7 +249,7 @@ impl<R: Read> OneStream<R> {
     }
 
     /// Lists the streams, if there are several, and reports what else the capture contains.
-    pub(super) fn finish(&mut self, subject: &str) -> Result<(), Failure> {
+    pub(super) fn finish(&mut self, subject: &str) -> Result<(), CommandError> {
         self.notes.finish();
         let tally = self.capture.tally();
         self.others.sort_by_key(|(id, _)| id.number);

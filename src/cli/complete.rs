@@ -7,19 +7,19 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{Failure, manual, print};
+use super::{CommandError, manual, print};
 use crate::config::{DefaultValue, Setting, TABLE};
 
 /// The target shell.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct CompleteArguments {
     /// The shell
     shell: Shell,
 }
 
 /// Prints the completions of one shell.
-pub(super) fn completions(arguments: &Arguments) -> Result<(), Failure> {
-    let mut command = super::Arguments::command();
+pub(super) fn completions(arguments: &CompleteArguments) -> Result<(), CommandError> {
+    let mut command = super::CommandLine::command();
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "rib-ingester", &mut out);
     let script = String::from_utf8_lossy(&out);
@@ -37,14 +37,14 @@ fn with_corrected_labels(script: &str) -> String {
 }
 
 /// Prints the manual page: each command with its arguments, then the settings.
-pub(super) fn man() -> Result<(), Failure> {
+pub(super) fn man() -> Result<(), CommandError> {
     let mut out = Vec::new();
-    page(&mut out).map_err(|error| Failure::Failed(format!("manual page: {error}")))?;
+    page(&mut out).map_err(|error| CommandError::Failed(format!("manual page: {error}")))?;
     print(&String::from_utf8_lossy(&out))
 }
 
 fn page(out: &mut Vec<u8>) -> io::Result<()> {
-    let mut command = super::Arguments::command();
+    let mut command = super::CommandLine::command();
     command.build();
     let man = Man::new(command.clone());
     man.render_title(out)?;

@@ -3,12 +3,12 @@
 use clap::Args;
 
 use super::table::line_width;
-use super::{Failure, print};
+use super::{CommandError, print};
 use crate::config::{Settings, print as forms};
 
 /// The form of the output.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct ConfigArguments {
     /// Print the table of all settings as Markdown instead
     #[arg(long, conflicts_with = "env_template")]
     markdown: bool,
@@ -18,7 +18,10 @@ pub struct Arguments {
 }
 
 /// Prints the settings. The two tables do not depend on the environment, so a mistake in it does not affect them.
-pub(super) fn run(arguments: &Arguments, settings: impl FnOnce() -> Result<Settings, Failure>) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &ConfigArguments,
+    settings: impl FnOnce() -> Result<Settings, CommandError>,
+) -> Result<(), CommandError> {
     if arguments.markdown {
         return print(&forms::markdown());
     }

@@ -45,7 +45,7 @@ pub fn run(mut input: impl Read, mut out: impl Write, max_message: usize) -> io:
 
 /// The state from earlier messages that determines how later ones are read.
 #[derive(Debug, Default)]
-struct Heard {
+struct StreamState {
     peers: Peers,
     evidence: Evidence,
 }
@@ -55,7 +55,7 @@ pub struct Lines {
     max_message: usize,
     /// The value of the field `stream`.
     name: Option<String>,
-    heard: Heard,
+    heard: StreamState,
     /// Octets that are not printed yet: less than a message.
     buffer: Vec<u8>,
     /// The offset of the next message in the stream.
@@ -67,7 +67,15 @@ pub struct Lines {
 impl Lines {
     /// Creates the lines of a stream from its beginning; a `name` is added to each of them.
     pub fn new(max_message: usize, name: Option<String>) -> Lines {
-        Lines { max_message, name, heard: Heard::default(), buffer: Vec::new(), offset: 0, index: 0, is_broken: false }
+        Lines {
+            max_message,
+            name,
+            heard: StreamState::default(),
+            buffer: Vec::new(),
+            offset: 0,
+            index: 0,
+            is_broken: false,
+        }
     }
 
     /// Returns whether the fatal line is printed. Nothing follows it.

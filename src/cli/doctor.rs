@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::table::line_width;
-use super::{Failure, print};
+use super::{CommandError, print};
 use crate::config::Settings;
 use crate::config::print::{WIDTH, wrap};
 use crate::logging::Logging;
@@ -16,7 +16,7 @@ use crate::store::{self, diagnostics};
 
 /// The output format.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct DoctorArguments {
     /// Print an array of objects: check, state (ok, warning, fault), found, remedy
     #[arg(long)]
     json: bool,
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum CheckState {
     /// No problem.
     Fine,
     /// It works, but works better or for longer with the remedy.
@@ -35,33 +35,33 @@ enum State {
 
 /// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Check {
+struct CheckResult {
     name: &'static str,
-    state: State,
+    state: CheckState,
     found: String,
     /// The remedy; `None` if there is no problem.
     remedy: Option<String>,
 }
 
-impl Check {
-    fn fine(name: &'static str, found: impl Into<String>) -> Check {
-        Check { name, state: State::Fine, found: found.into(), remedy: None }
+impl CheckResult {
+    fn fine(name: &'static str, found: impl Into<String>) -> CheckResult {
+        CheckResult { name, state: CheckState::Fine, found: found.into(), remedy: None }
     }
 
-    fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
-        Check { name, state: State::Warning, found: found.into(), remedy: Some(remedy.into()) }
+    fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> CheckResult {
+        CheckResult { name, state: CheckState::Warning, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    fn fault(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
-        Check { name, state: State::Fault, found: found.into(), remedy: Some(remedy.into()) }
+    fn fault(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> CheckResult {
+        CheckResult { name, state: CheckState::Fault, found: found.into(), remedy: Some(remedy.into()) }
     }
 }
 
 /// Prints all checks; a fault is a failure.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<(), CommandError> {
     Logging::start(settings)?;
     let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| diagnostics::read(&mut client));
-    let checks: Vec<Check> = match facts {
+    let checks: Vec<CheckResult> = match facts {
         Ok(facts) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             machine.into_iter().chain(database::checks(settings, &facts)).collect()
@@ -74,35 +74,35 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         }
     };
     print(&if arguments.json { json_text(&checks) } else { text(&checks, line_width().unwrap_or(WIDTH)) })?;
-    match checks.iter().filter(|check| check.state == State::Fault).count() {
+    match checks.iter().filter(|check| check.state == CheckState::Fault).count() {
         0 => Ok(()),
-        1 => Err(Failure::Failed("doctor: one fault".to_owned())),
-        faults => Err(Failure::Failed(format!("doctor: {faults} faults"))),
+        1 => Err(CommandError::Failed("doctor: one fault".to_owned())),
+        faults => Err(CommandError::Failed(format!("doctor: {faults} faults"))),
     }
 }
 
 /// Reports the reason why the database could not be queried.
-fn connection(settings: &Settings, error: &store::Error) -> Check {
+fn connection(settings: &Settings, error: &store::Error) -> CheckResult {
     const NAME: &str = "connection";
     let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_owned());
     match error {
-        store::Error::Unsuitable { found, remedy } => Check::fault(NAME, format!("{target}: {found}"), remedy),
+        store::Error::Unsuitable { found, remedy } => CheckResult::fault(NAME, format!("{target}: {found}"), remedy),
         error => {
             let remedy = "correct RIB_INGESTER_DATABASE_URL, or start PostgreSQL, and ask again";
-            Check::fault(NAME, format!("{target}: {error}"), remedy)
+            CheckResult::fault(NAME, format!("{target}: {error}"), remedy)
         }
     }
 }
 
-fn text(checks: &[Check], width: usize) -> String {
+fn text(checks: &[CheckResult], width: usize) -> String {
     const INDENT: usize = 22;
     let room = width.saturating_sub(INDENT);
     let mut out = String::new();
     for check in checks {
         let state = match check.state {
-            State::Fine => "ok",
-            State::Warning => "warn",
-            State::Fault => "FAULT",
+            CheckState::Fine => "ok",
+            CheckState::Warning => "warn",
+            CheckState::Fault => "FAULT",
         };
         let found = wrap(&printable(&check.found), room);
         let remedy = check.remedy.iter().flat_map(|text| wrap(&format!("-> {}", printable(text)), room));
@@ -114,12 +114,12 @@ fn text(checks: &[Check], width: usize) -> String {
     out
 }
 
-fn json_text(checks: &[Check]) -> String {
+fn json_text(checks: &[CheckResult]) -> String {
     let checks = checks.iter().map(|check| {
         let state = match check.state {
-            State::Fine => "ok",
-            State::Warning => "warning",
-            State::Fault => "fault",
+            CheckState::Fine => "ok",
+            CheckState::Warning => "warning",
+            CheckState::Fault => "fault",
         };
         json!({ "check": check.name, "state": state, "found": check.found, "remedy": check.remedy })
     });
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_check_is_its_state_its_name_and_what_to_do() {
-        let fault = Check::fault("partitions", "none for today", "run `rib-ingester maintenance`");
+        let fault = CheckResult::fault("partitions", "none for today", "run `rib-ingester maintenance`");
         assert_eq!(
-            text(&[Check::fine("clock", "same"), fault.clone()], WIDTH),
+            text(&[CheckResult::fine("clock", "same"), fault.clone()], WIDTH),
             "ok     clock          same\n\
              FAULT  partitions     none for today\n                      -> run `rib-ingester maintenance`\n"
         );

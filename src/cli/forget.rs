@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use super::table::{self, Column, Table};
-use super::{Failure, connect, print, say};
+use super::{CommandError, connect, print, say};
 use crate::config::Settings;
 use crate::model::RouterId;
 use crate::model::text::printable;
@@ -15,7 +15,7 @@ use crate::store::{Client, status};
 
 /// The router, and how much of it to remove.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct ForgetArguments {
     /// Its identifier, as `status` shows it; or its host name, the name you gave it, or its address, where only one router has it
     router: String,
     /// Show what would be removed, and remove nothing
@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 /// Removes the router, and prints what was removed.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(arguments: &ForgetArguments, settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "forget")?;
     let past = if arguments.history { Past::Goes } else { Past::Stays };
     let (router, stored) = find(&mut client, &arguments.router, past)?;
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         return print(&format!("router {shown}: would be removed\n{}{remark}", table(&stored)));
     }
     if let Some(live) = session {
-        return Err(Failure::Failed(format!("router {shown} has {}: {REMEDY}", describe(&live))));
+        return Err(CommandError::Failed(format!("router {shown} has {}: {REMEDY}", describe(&live))));
     }
     let mut removed: HashMap<String, u64> = HashMap::new();
     let forgotten = forget::forget(&mut client, &router, past, |table, rows| {
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         }
         Forgotten::Live(live, rows) => {
             print(&table(&rows))?;
-            Err(Failure::Failed(format!(
+            Err(CommandError::Failed(format!(
                 "router {shown} came back while it was being removed and has {}; its dump brings its routes again: {REMEDY}",
                 describe(&live)
             )))
@@ -73,7 +73,7 @@ fn describe(live: &Live) -> String {
 }
 
 /// Returns the router that matches `word`, and its stored rows.
-fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows), Failure> {
+fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows), CommandError> {
     let named = RouterId::new(word);
     // Rows of a router whose row in `routers` is gone count as well.
     let stored = forget::count(client, &named, past)?;
@@ -106,9 +106,9 @@ fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows),
                 Past::Stays => "",
                 Past::Goes => " in any table or history",
             };
-            Err(Failure::Failed(format!("no router {shown} is stored{history}: {hint}")))
+            Err(CommandError::Failed(format!("no router {shown} is stored{history}: {hint}")))
         }
-        _ => Err(Failure::Failed(format!(
+        _ => Err(CommandError::Failed(format!(
             "several routers are called {shown}, name one by its identifier: {}",
             list(meant)
         ))),

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::table::{self, Column, Table};
-use super::{Failure, connect, print};
+use super::{CommandError, connect, print};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
@@ -11,13 +11,13 @@ use crate::store::lookup::{LookupRow, lookup};
 
 /// The target of the lookup.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct LookupArguments {
     /// An address, or a prefix that the match has to cover
     #[arg(value_name = "ADDRESS|PREFIX")]
     target: String,
     /// Look in this RIB only
     #[arg(long, value_name = "VIEW")]
-    view: Option<View>,
+    view: Option<LookupRib>,
     /// Print an array of rows with all columns: of `current_routes`, and of `adj_rib_in` and `adj_rib_out` with their
     /// view
     #[arg(long)]
@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// The RIBs of a router, named as `STORED_RIBS` names them.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum View {
+enum LookupRib {
     LocRib,
     AdjRibInPre,
     AdjRibInPost,
@@ -35,9 +35,9 @@ enum View {
 }
 
 /// Prints the matches. No match gives exit code 1, as in `grep`.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(arguments: &LookupArguments, settings: &Settings) -> Result<(), CommandError> {
     let target = parse(&arguments.target)
-        .map_err(|wrong| Failure::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
+        .map_err(|wrong| CommandError::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
     let view = arguments.view.and_then(|view| Some(view.to_possible_value()?.get_name().to_owned()));
     let rows = lookup(&mut connect(settings, "lookup")?, &target, view.as_deref())?;
     if arguments.json {
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         print(&text(&rows, table::line_width()))?;
     }
     match rows.as_slice() {
-        [] => Err(Failure::Failed(format!("no route covers {target}"))),
+        [] => Err(CommandError::Failed(format!("no route covers {target}"))),
         _ => Ok(()),
     }
 }

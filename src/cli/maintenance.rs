@@ -1,19 +1,19 @@
 //! `maintenance`: one run of the tasks that the collector does at every interval.
 
-use super::{Failure, connect, counted, print, say};
+use super::{CommandError, connect, counted, print, say};
 use crate::config::Settings;
 use crate::maintenance::{self, Report};
 use crate::model::text::printable;
 use crate::store::migrate;
 
 /// Runs once and prints what was done. A failed step is a failure of the command, though the other steps were done.
-pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "maintenance")?;
     match migrate::missing(&mut client)?.as_slice() {
         [] => {}
         missing => {
             let lacks = missing.join(", ");
-            return Err(Failure::Failed(format!("the database lacks {lacks}: run `rib-ingester migrate` first")));
+            return Err(CommandError::Failed(format!("the database lacks {lacks}: run `rib-ingester migrate` first")));
         }
     }
     let mut report = maintenance::run_once(&mut client, settings.retention_days)?;
@@ -31,7 +31,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
                 say(failure);
             }
             let steps = counted(u64::try_from(failures.len()).unwrap_or(u64::MAX), "step");
-            Err(Failure::Failed(format!("maintenance: {steps} failed, see above")))
+            Err(CommandError::Failed(format!("maintenance: {steps} failed, see above")))
         }
     }
 }

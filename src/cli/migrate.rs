@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, connect, print, say};
+use super::{CommandError, connect, print, say};
 use crate::config::Settings;
 use crate::store::migrate::{Step, migrate_telling};
 use crate::store::suitable::check_encoding;
@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Applies missing migrations: prints a line when each is done, and on a terminal the running one with its elapsed
 /// time.
-pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "migrate")?;
     check_encoding(&mut client)?;
     // Drawn on standard error, and hidden if that is not a terminal.

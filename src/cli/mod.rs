@@ -43,7 +43,7 @@ use crate::store;
 )]
 #[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
                         Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration.")]
-pub struct Arguments {
+pub struct CommandLine {
     /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is given
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -58,7 +58,7 @@ const NEEDS_DATABASE: &str = "Needs RIB_INGESTER_DATABASE_URL; see `rib-ingester
 enum Command {
     /// Run the collector until SIGTERM
     #[command(after_help = NEEDS_DATABASE)]
-    Serve(serve::Arguments),
+    Serve(serve::ServeArguments),
     /// Bring the database's schema up to date
     #[command(after_help = NEEDS_DATABASE)]
     Migrate,
@@ -67,16 +67,16 @@ enum Command {
     Maintenance,
     /// Show routers, tables, history and refused sources
     #[command(after_help = NEEDS_DATABASE)]
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Check settings, machine and database for faults, and print remedies
     #[command(after_help = NEEDS_DATABASE)]
-    Doctor(doctor::Arguments),
+    Doctor(doctor::DoctorArguments),
     /// Remove a router that is gone for good, with all that is stored of it
     #[command(after_help = NEEDS_DATABASE)]
-    Forget(forget::Arguments),
+    Forget(forget::ForgetArguments),
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
     #[command(after_help = NEEDS_DATABASE)]
-    Lookup(lookup::Arguments),
+    Lookup(lookup::LookupArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -85,14 +85,14 @@ enum Command {
         port: capture::Port,
     },
     /// Play raw BMP bytes, or those in a packet capture, to a collector, as a router would
-    Replay(replay::Arguments),
+    Replay(replay::ReplayArguments),
     /// Store the BMP bytes of one router's session in a file, for a bug report
-    Record(record::Arguments),
+    Record(record::RecordArguments),
     /// Print the settings in force
-    Config(config::Arguments),
+    Config(config::ConfigArguments),
     /// Print completions for a shell
     #[command(hide = true)]
-    Completions(complete::Arguments),
+    Completions(complete::CompleteArguments),
     /// Print the manual page
     #[command(hide = true)]
     Man,
@@ -100,52 +100,52 @@ enum Command {
 
 /// The reason why a command failed.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandError {
     /// Wrong usage or wrong configuration, one line per mistake: nothing was done. Exit code 2.
     Configuration(Vec<String>),
     /// The command was tried and failed. Exit code 1.
     Failed(String),
 }
 
-impl Failure {
+impl CommandError {
     /// Returns the exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Configuration(_) => 2,
-            Failure::Failed(_) => 1,
+            CommandError::Configuration(_) => 2,
+            CommandError::Failed(_) => 1,
         }
     }
 
     /// Returns the lines to print.
     pub fn lines(&self) -> &[String] {
         match self {
-            Failure::Configuration(lines) => lines,
-            Failure::Failed(line) => std::slice::from_ref(line),
+            CommandError::Configuration(lines) => lines,
+            CommandError::Failed(line) => std::slice::from_ref(line),
         }
     }
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Failure {
-        Failure::from(vec![problem])
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> CommandError {
+        CommandError::from(vec![problem])
     }
 }
 
 /// Classifies an error that waiting does not fix as one of the configuration.
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Failure {
+impl From<store::Error> for CommandError {
+    fn from(error: store::Error) -> CommandError {
         const UNDEFINED_TABLE: &str = "42P01";
         const UNDEFINED_FUNCTION: &str = "42883";
         let is_older = matches!(error.code(), Some(UNDEFINED_TABLE | UNDEFINED_FUNCTION));
         let remedy = if is_older { ": run `rib-ingester migrate` first" } else { "" };
         let line = format!("database: {error}{remedy}");
-        if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
+        if error.is_configuration() { CommandError::Configuration(vec![line]) } else { CommandError::Failed(line) }
     }
 }
 
-impl From<Vec<Problem>> for Failure {
-    fn from(problems: Vec<Problem>) -> Failure {
-        Failure::Configuration(problems.iter().map(Problem::to_string).collect())
+impl From<Vec<Problem>> for CommandError {
+    fn from(problems: Vec<Problem>) -> CommandError {
+        CommandError::Configuration(problems.iter().map(Problem::to_string).collect())
     }
 }
 
@@ -153,21 +153,21 @@ impl From<Vec<Problem>> for Failure {
 ///
 /// # Errors
 /// The reason why the command failed.
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
     let env_file = match (arguments.env_file, &arguments.command) {
         (Some(file), _) => EnvFile::Named(file),
         (None, Command::Serve(_)) => EnvFile::None,
         (None, _) => EnvFile::OfUnit,
     };
-    let environment = || -> Result<Environment, Failure> {
+    let environment = || -> Result<Environment, CommandError> {
         let environment = Environment::of_process(&env_file)?;
         if let Some(file) = environment.unit_file(&env_file) {
             say(format_args!("settings from {}", file.display()));
         }
         Ok(environment)
     };
-    let load = || Ok::<_, Failure>(Settings::load(environment()?)?);
-    let load_offline = || Ok::<_, Failure>(Settings::load_offline(environment()?)?);
+    let load = || Ok::<_, CommandError>(Settings::load(environment()?)?);
+    let load_offline = || Ok::<_, CommandError>(Settings::load_offline(environment()?)?);
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, load()?),
         Command::Migrate => migrate::run(&load()?),
@@ -185,8 +185,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
+fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Result<(), CommandError> {
+    let failed = |error: io::Error| CommandError::Failed(format!("{}: {error}", file.display()));
     let (input, _) = open(file)?;
     let out = io::BufWriter::new(io::stdout().lock());
     let message_max = settings.max_message_bytes;
@@ -203,31 +203,31 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
     if is_whole {
         return Ok(());
     }
-    Err(Failure::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
+    Err(CommandError::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
 }
 
 /// Reports an empty file, which is not a recording: most likely the program that was to write it has failed.
-fn nothing_in(file: &Path) -> Failure {
-    Failure::Failed(format!("{}: is empty, no message", file.display()))
+fn nothing_in(file: &Path) -> CommandError {
+    CommandError::Failed(format!("{}: is empty, no message", file.display()))
 }
 
 /// Connects a command that is not the collector to the database.
-fn connect(settings: &Settings, command: &str) -> Result<store::Client, Failure> {
+fn connect(settings: &Settings, command: &str) -> Result<store::Client, CommandError> {
     Logging::start(settings)?;
     store::connect(&settings.database_url, command).map_err(|error| {
         // The database that was not reached is half of the information.
         let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_string());
         let line = format!("{target}: {error}");
-        if error.is_configuration() { Failure::Configuration(vec![line]) } else { Failure::Failed(line) }
+        if error.is_configuration() { CommandError::Configuration(vec![line]) } else { CommandError::Failed(line) }
     })
 }
 
 /// Opens a file, or standard input for `-`; returns it with its length, if known.
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), CommandError> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), None));
     }
-    let file = File::open(path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+    let file = File::open(path).map_err(|error| CommandError::Failed(format!("{}: {error}", path.display())))?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((Box::new(file), length))
 }
@@ -240,24 +240,24 @@ pub fn say(line: impl Display) {
 }
 
 /// Prints a command's result. A reader that stops early (`| head`) is not a failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), CommandError> {
     show(text).map(|_| ())
 }
 
 /// Tells if anything still reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    ToReader,
-    ToNobody,
+enum Output {
+    Open,
+    Closed,
 }
 
-fn show(text: &str) -> Result<Shown, Failure> {
+fn show(text: &str) -> Result<Output, CommandError> {
     use io::Write;
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(Shown::ToReader),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Shown::ToNobody),
-        Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
+        Ok(()) => Ok(Output::Open),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Output::Closed),
+        Err(error) => Err(CommandError::Failed(format!("standard output: {error}"))),
     }
 }
 

@@ -12,17 +12,17 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{Failure, counted, print, say};
+use super::{CommandError, counted, print, say};
 use crate::config::Settings;
-use crate::session::foreign::{NotBmp, Protocol};
 use crate::session::frame::FrameBuffer;
+use crate::session::other_protocol::{NotBmp, OtherProtocol};
 
 /// The interval at which Ctrl-C is checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The address to listen on and the file to write.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct RecordArguments {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -35,15 +35,15 @@ pub struct Arguments {
 }
 
 /// Waits for one router, stores its bytes, and prints how many there were.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", arguments.out.display()));
+pub(super) fn run(arguments: &RecordArguments, settings: &Settings) -> Result<(), CommandError> {
+    let failed = |error: io::Error| CommandError::Failed(format!("{}: {error}", arguments.out.display()));
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Failed(format!("signal {signal}: {error}")))?;
+            .map_err(|error| CommandError::Failed(format!("signal {signal}: {error}")))?;
     }
     let listener = TcpListener::bind(arguments.listen)
-        .map_err(|error| Failure::Failed(format!("--listen {}: {error}", arguments.listen)))?;
+        .map_err(|error| CommandError::Failed(format!("--listen {}: {error}", arguments.listen)))?;
     // The file is created only now, so that a port in use leaves no empty file.
     let file = File::create_new(&arguments.out).map_err(failed)?;
 
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         End::Closed => print(&format!("{said}\n")),
         End::Stopped => print(&format!("{said}; stopped before the router closed its session\n")),
         End::Full => print(&format!("{said}; stopped at --max-bytes\n")),
-        End::Failed(error) => Err(Failure::Failed(format!("{said}; then: {error}"))),
+        End::Failed(error) => Err(CommandError::Failed(format!("{said}; then: {error}"))),
     }
 }
 
@@ -145,7 +145,7 @@ fn store(recording: &mut Recording, message_max: usize, stop: &AtomicBool) -> (u
                 Ok(Some(_)) => messages += 1,
                 Ok(None) => break,
                 Err(error) => {
-                    let protocol = (messages == 0).then(|| Protocol::of(frames.rest())).flatten();
+                    let protocol = (messages == 0).then(|| OtherProtocol::of(frames.rest())).flatten();
                     let why = NotBmp { error, protocol };
                     say(format_args!("not BMP after {}: {why}; still recording", counted(messages, "message")));
                     is_bmp = false;

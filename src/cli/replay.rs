@@ -14,7 +14,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::capture::{self, Input, OneStream, Port};
-use super::{Failure, counted, nothing_in, open, print, say};
+use super::{CommandError, counted, nothing_in, open, print, say};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 
@@ -37,7 +37,7 @@ const VERDICT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The file to play, the collector, and the speed.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct ReplayArguments {
     /// The file, raw BMP, pcap or pcapng, or - for standard input
     file: PathBuf,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub struct Arguments {
 }
 
 /// Plays the file and prints how much was sent.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(arguments: &ReplayArguments, settings: &Settings) -> Result<(), CommandError> {
     let subject = arguments.file.display().to_string();
     let to = addresses(&arguments.to)?;
     let (input, length) = open(&arguments.file)?;
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
         Input::Empty => Err(nothing_in(&arguments.file)),
         Input::Raw(_) if arguments.stream > 1 => {
             let line = format!("--stream {}: {subject} is no capture, it holds one stream", arguments.stream);
-            Err(Failure::Configuration(vec![line]))
+            Err(CommandError::Configuration(vec![line]))
         }
         Input::Raw(mut input) => play(arguments, &to, settings, &mut *input, length),
         Input::Capture(capture) => {
@@ -79,12 +79,12 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Fail
 
 /// Plays `input`, whose length may be unknown.
 fn play(
-    arguments: &Arguments,
+    arguments: &ReplayArguments,
     to: &[SocketAddr],
     settings: &Settings,
     input: &mut dyn Read,
     length: Option<u64>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let stream = connect(&arguments.to, to)?;
     let mut player = Player {
         out: BufWriter::with_capacity(SEND_SIZE, &stream),
@@ -101,7 +101,7 @@ fn play(
         Ok(()) => {}
         Err(PlayError::Read(error)) => return Err(failed(&arguments.file.display(), &error)),
         Err(PlayError::Send(error)) => {
-            return Err(Failure::Failed(format!(
+            return Err(CommandError::Failed(format!(
                 "{}: {error} after {sent}: the collector closed the session, its log says why",
                 arguments.to
             )));
@@ -116,22 +116,22 @@ fn play(
     print(&format!("sent {sent} to {}\n", arguments.to))
 }
 
-fn failed(subject: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed(format!("{subject}: {error}"))
+fn failed(subject: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Failed(format!("{subject}: {error}"))
 }
 
-fn addresses(to: &str) -> Result<Vec<SocketAddr>, Failure> {
+fn addresses(to: &str) -> Result<Vec<SocketAddr>, CommandError> {
     match to.to_socket_addrs() {
         Ok(addresses) => Ok(addresses.collect()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            Err(Failure::Configuration(vec![format!("--to {to}: {error}; allowed: HOST:PORT")]))
+            Err(CommandError::Configuration(vec![format!("--to {to}: {error}; allowed: HOST:PORT")]))
         }
         Err(error) => Err(failed(&to, &error)),
     }
 }
 
 /// Connects, with retries: a collector that was started a moment ago may not listen yet.
-fn connect(to: &str, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+fn connect(to: &str, addresses: &[SocketAddr]) -> Result<TcpStream, CommandError> {
     let deadline = Instant::now() + CONNECT_PATIENCE;
     loop {
         match TcpStream::connect(addresses) {
@@ -176,7 +176,7 @@ impl Player<'_> {
     fn play(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
         let mut input = input;
         while self.frames.fill(&mut input).map_err(PlayError::Read)? > 0 {
-            if self.send_messages().map_err(PlayError::Send)? == Stream::OutOfStep {
+            if self.send_messages().map_err(PlayError::Send)? == Framing::OutOfStep {
                 return self.play_unframed(input);
             }
         }
@@ -185,15 +185,15 @@ impl Player<'_> {
         self.send(&rest).map_err(PlayError::Send)
     }
 
-    fn send_messages(&mut self) -> io::Result<Stream> {
+    fn send_messages(&mut self) -> io::Result<Framing> {
         loop {
             let message = match self.frames.next_message() {
                 Ok(Some(frame)) => frame.bytes,
                 Ok(None) => {
                     self.out.flush()?;
-                    return Ok(Stream::InStep);
+                    return Ok(Framing::InStep);
                 }
-                Err(_) => return Ok(Stream::OutOfStep),
+                Err(_) => return Ok(Framing::OutOfStep),
             };
             if let Some(pace) = &self.pace {
                 pace.wait_for(self.messages);
@@ -232,7 +232,7 @@ impl Player<'_> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Stream {
+enum Framing {
     InStep,
     OutOfStep,
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandError;
 use crate::config::Settings;
 use crate::logging::Logging;
 use crate::supervisor::{self, Ending, Migrate, StartError};
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct ServeArguments {
     /// Leave the schema unchanged: `rib-ingester migrate` is run separately
     #[arg(long)]
     no_migrate: bool,
@@ -21,14 +21,14 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The collector could not start, lost input or a thread, or another process has taken its `COLLECTOR_ID`.
-pub fn run(arguments: &Arguments, settings: Settings) -> Result<(), Failure> {
+pub fn run(arguments: &ServeArguments, settings: Settings) -> Result<(), CommandError> {
     let logging = Logging::start(&settings)?;
     let migrate = if arguments.no_migrate { Migrate::Skip } else { Migrate::First };
     match supervisor::run(&Arc::new(settings), migrate, logging) {
         Ok(Ending::Clean) => Ok(()),
-        Ok(Ending::Taken(why)) => Err(Failure::Failed(why)),
-        Ok(Ending::Failed) => Err(Failure::Failed("not everything was written: see the log".to_owned())),
-        Err(StartError::Configuration(why)) => Err(Failure::Configuration(vec![why])),
-        Err(StartError::Failed(why)) => Err(Failure::Failed(why)),
+        Ok(Ending::Taken(why)) => Err(CommandError::Failed(why)),
+        Ok(Ending::Failed) => Err(CommandError::Failed("not everything was written: see the log".to_owned())),
+        Err(StartError::Configuration(why)) => Err(CommandError::Configuration(vec![why])),
+        Err(StartError::Failed(why)) => Err(CommandError::Failed(why)),
     }
 }

@@ -11,20 +11,20 @@ use std::time::Duration;
 use clap::Args;
 
 use super::table::{self, Column, Table};
-use super::{Failure, Shown, connect, counted, print, show};
+use super::{CommandError, Output, connect, counted, print, show};
 use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
 use crate::store::Client;
 use crate::store::orphans::{self, Orphans};
-use crate::store::partitions::{Partition, State};
+use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
 
 /// The routers to show, and the output format.
 #[derive(Args, Debug)]
-pub struct Arguments {
+pub struct StatusArguments {
     /// Show this router in full: its identifier, name or address
     router: Option<String>,
     /// Show only the routers that are not connected
@@ -43,26 +43,26 @@ pub struct Arguments {
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 /// Reads the database and prints, once or repeatedly.
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(arguments: &StatusArguments, settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "status")?;
     loop {
         let shown = look(arguments, &mut client, table::line_width())?;
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
         // A reader that stops early ends it.
-        if show(&format!("{clear}{shown}"))? == Shown::ToNobody {
+        if show(&format!("{clear}{shown}"))? == Output::Closed {
             return Ok(());
         }
         thread::sleep(Duration::from_secs(seconds.into()));
     }
 }
 
-fn look(arguments: &Arguments, client: &mut Client, width: Option<usize>) -> Result<String, Failure> {
+fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) -> Result<String, CommandError> {
     let (json, text) = if let Some(name) = &arguments.router {
         let (now, details) = status::read_named(client, name)?;
         if details.is_empty() {
             let why = format!("no router is called {name}: neither by identifier, nor by name or address");
-            return Err(Failure::Failed(why));
+            return Err(CommandError::Failed(why));
         }
         (json::details(now, &details), router::text(now, &details, width))
     } else if arguments.down {
@@ -245,11 +245,11 @@ fn partitions(partitions: &[Partition]) -> Table {
     table
 }
 
-fn state_word(state: State) -> &'static str {
+fn state_word(state: PartitionState) -> &'static str {
     match state {
-        State::Attached => "",
-        State::Detaching => "half detached",
-        State::Detached => "being dropped",
+        PartitionState::Attached => "",
+        PartitionState::Detaching => "half detached",
+        PartitionState::Detached => "being dropped",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Effective, Reader, Setting, Settings, Source, TABLE, value};
+use super::{Effective, Reader, Setting, Settings, TABLE, ValueSource, value};
 
 /// The mark of a setting that nothing reads yet.
 const NOT_YET: &str = "(not used yet)";
@@ -16,10 +16,10 @@ pub fn in_force(settings: &Settings, width: usize) -> String {
     let mut out = String::new();
     for (setting, value) in settings.in_force() {
         let source = match value.source {
-            Source::Default => "default",
-            Source::Environment => "set",
-            Source::File => "file",
-            Source::Credential => "credential",
+            ValueSource::Default => "default",
+            ValueSource::Environment => "set",
+            ValueSource::File => "file",
+            ValueSource::Credential => "credential",
         };
         let shown = shown(setting, value);
         let _ = writeln!(out, "{}={shown}  ({source})", setting.variable());

@@ -23,7 +23,7 @@ fn defaults_hold() {
     assert_eq!(settings.state_dir, PathBuf::from("./rib-ingester-state"));
     assert!(!settings.collector_id.is_empty());
     assert_eq!(settings.spool_max_bytes, None);
-    assert!(settings.in_force().all(|(_, value)| value.source != Source::Credential));
+    assert!(settings.in_force().all(|(_, value)| value.source != ValueSource::Credential));
 }
 
 #[test]

@@ -32,16 +32,16 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(15);
 const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// One client connection.
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     pub(super) id: u64,
     pub(super) socket: TcpStream,
     /// True if the client connected over a loopback address of this machine.
     pub(super) is_loopback: bool,
-    state: State,
+    state: Phase,
     deadline: Instant,
 }
 
-enum State {
+enum Phase {
     /// Reading: the bytes of the request so far.
     Reading(Vec<u8>),
     /// Waiting for the page; these are the bytes of the answer if rendering takes too long.
@@ -53,7 +53,7 @@ enum State {
 }
 
 /// The outcome of reading from a connection.
-pub(super) enum Heard {
+pub(super) enum ReadOutcome {
     /// The request is incomplete.
     Nothing,
     /// A complete request.
@@ -64,39 +64,39 @@ pub(super) enum Heard {
     Gone,
 }
 
-impl Connection {
-    pub(super) fn new(id: u64, socket: TcpStream) -> io::Result<Connection> {
+impl HttpConnection {
+    pub(super) fn new(id: u64, socket: TcpStream) -> io::Result<HttpConnection> {
         socket.set_nonblocking(true)?;
         let is_loopback = socket.local_addr()?.ip().to_canonical().is_loopback();
-        let (state, deadline) = (State::Reading(Vec::new()), Instant::now() + READ_TIME_MAX);
-        Ok(Connection { id, socket, is_loopback, state, deadline })
+        let (state, deadline) = (Phase::Reading(Vec::new()), Instant::now() + READ_TIME_MAX);
+        Ok(HttpConnection { id, socket, is_loopback, state, deadline })
     }
 
     /// Returns the socket events to wait for; `None` while a page is being rendered.
     pub(super) fn interest(&self) -> Option<PollFlags> {
         match self.state {
-            State::Reading(_) | State::Lingering => Some(PollFlags::IN),
-            State::Writing(..) => Some(PollFlags::OUT),
-            State::Waiting(_) => None,
+            Phase::Reading(_) | Phase::Lingering => Some(PollFlags::IN),
+            Phase::Writing(..) => Some(PollFlags::OUT),
+            Phase::Waiting(_) => None,
         }
     }
 
     pub(super) fn is_reading(&self) -> bool {
-        matches!(self.state, State::Reading(_))
+        matches!(self.state, Phase::Reading(_))
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting(_))
+        matches!(self.state, Phase::Waiting(_))
     }
 
     /// Returns the order of eviction, smallest first: lingering, reading, writing, waiting; by earliest deadline within
     /// each.
     pub(super) fn precedence(&self) -> (u8, Instant) {
         let rank = match self.state {
-            State::Lingering => 0,
-            State::Reading(_) => 1,
-            State::Writing(..) => 2,
-            State::Waiting(_) => 3,
+            Phase::Lingering => 0,
+            Phase::Reading(_) => 1,
+            Phase::Writing(..) => 2,
+            Phase::Waiting(_) => 3,
         };
         (rank, self.deadline)
     }
@@ -107,8 +107,8 @@ impl Connection {
         if now < self.deadline {
             return false;
         }
-        if let State::Waiting(late) = &mut self.state {
-            self.state = State::Writing(std::mem::take(late), 0);
+        if let Phase::Waiting(late) = &mut self.state {
+            self.state = Phase::Writing(std::mem::take(late), 0);
             self.deadline = now + WRITE_TIME_MAX;
             return false;
         }
@@ -116,51 +116,51 @@ impl Connection {
     }
 
     /// Reads the available bytes of the request.
-    pub(super) fn hear(&mut self) -> Heard {
-        let State::Reading(head) = &mut self.state else { return Heard::Nothing };
+    pub(super) fn hear(&mut self) -> ReadOutcome {
+        let Phase::Reading(head) = &mut self.state else { return ReadOutcome::Nothing };
         let mut piece = [0; 2048];
         loop {
             match self.socket.read(&mut piece) {
-                Ok(0) => return Heard::Gone,
+                Ok(0) => return ReadOutcome::Gone,
                 Ok(length) => head.extend_from_slice(&piece[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return ReadOutcome::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     debug!("http: nothing to answer: {error}");
-                    return Heard::Gone;
+                    return ReadOutcome::Gone;
                 }
             }
             match request::parse(head) {
-                Ok(Some(request)) => return Heard::Request(request),
+                Ok(Some(request)) => return ReadOutcome::Request(request),
                 Ok(None) if head.len() > HEAD_BYTES_MAX => {
-                    return Heard::Bad(Response::text(431, "the request is too long\n"));
+                    return ReadOutcome::Bad(Response::text(431, "the request is too long\n"));
                 }
                 Ok(None) => {}
-                Err(response) => return Heard::Bad(response),
+                Err(response) => return ReadOutcome::Bad(response),
             }
         }
     }
 
     /// Waits for the page; `late` is the answer if rendering takes too long.
     pub(super) fn wait(&mut self, late: &Response, has_body: bool) {
-        self.state = State::Waiting(late.bytes(has_body));
+        self.state = Phase::Waiting(late.bytes(has_body));
         self.deadline = Instant::now() + PAGE_TIME_MAX;
     }
 
     /// Begins to send an answer, its head alone unless `has_body`.
     pub(super) fn answer(&mut self, response: &Response, has_body: bool) {
-        self.state = State::Writing(response.bytes(has_body), 0);
+        self.state = Phase::Writing(response.bytes(has_body), 0);
         self.deadline = Instant::now() + WRITE_TIME_MAX;
     }
 
     /// Continues as far as the socket allows. Returns whether the connection stays open.
     pub(super) fn go_on(&mut self) -> bool {
         match &mut self.state {
-            State::Reading(_) | State::Waiting(_) => true,
-            State::Writing(bytes, sent) => match send(&mut self.socket, bytes, sent) {
+            Phase::Reading(_) | Phase::Waiting(_) => true,
+            Phase::Writing(bytes, sent) => match send(&mut self.socket, bytes, sent) {
                 Ok(false) => true,
                 Ok(true) => {
-                    self.state = State::Lingering;
+                    self.state = Phase::Lingering;
                     self.deadline = Instant::now() + LINGER_TIME_MAX;
                     self.socket.shutdown(Shutdown::Write).is_ok()
                 }
@@ -169,7 +169,7 @@ impl Connection {
                     false
                 }
             },
-            State::Lingering => {
+            Phase::Lingering => {
                 let mut piece = [0; 2048];
                 match self.socket.read(&mut piece) {
                     Ok(0) => false,

@@ -61,12 +61,12 @@ pub(super) struct Answer {
 pub struct Pages {
     questions: Receiver<Question>,
     answers: Sender<Answer>,
-    context: Context,
+    context: PageContext,
     database: Database,
 }
 
 /// The values that all pages share.
-struct Context {
+struct PageContext {
     meters: Arc<Meters>,
     collector_id: String,
     churn: Churn,
@@ -121,7 +121,7 @@ impl RouterName {
     }
 }
 
-impl Context {
+impl PageContext {
     /// Returns the router with the name from its session, else the stored one.
     fn router(&self, id: &str, stored: Option<&str>) -> RouterName {
         let live = self.meters.known_router(&RouterId::new(id)).and_then(|meter| meter.hostname());
@@ -156,7 +156,7 @@ impl Pages {
         answers: Sender<Answer>,
     ) -> Pages {
         let context =
-            Context { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
+            PageContext { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
         Pages {
             questions,
             answers,
@@ -188,7 +188,7 @@ impl Pages {
     fn answer(&mut self, Question { id, request }: Question) {
         let began = Instant::now();
         let page = catch_unwind(AssertUnwindSafe(|| self.page(&request)));
-        let Context { meters, collector_id, .. } = &self.context;
+        let PageContext { meters, collector_id, .. } = &self.context;
         let response = match page {
             Ok(Made::Page(page)) => layout::whole(meters, collector_id, page, Some(began.elapsed())),
             Ok(Made::Elsewhere(location)) => Response::redirect(location),

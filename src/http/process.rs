@@ -4,7 +4,7 @@ use std::fs;
 
 /// Values from `/proc/self`; those that cannot be read are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct ProcessUsage {
     /// Resident memory, in bytes.
     pub(super) resident_bytes: Option<u64>,
     /// The number of threads.
@@ -16,11 +16,11 @@ pub(super) struct Process {
 }
 
 /// Reads the current values.
-pub(super) fn read() -> Process {
+pub(super) fn read() -> ProcessUsage {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let open = fs::read_dir("/proc/self/fd").ok().and_then(|files| u64::try_from(files.count()).ok());
-    Process {
+    ProcessUsage {
         resident_bytes: number_behind(&status, "VmRSS:").map(|kib| kib * 1024),
         threads: number_behind(&status, "Threads:"),
         open_files: open,

@@ -27,7 +27,7 @@ const CHANGES: &str = "rib_ingester::pipeline::outage";
 
 /// A line as it is compared and written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Line {
+pub struct LogLine {
     /// Its severity.
     pub level: Level,
     /// The module that logs it.
@@ -40,7 +40,7 @@ pub struct Line {
 
 /// The origin and the subject of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Origin {
+struct LineOrigin {
     target: String,
     site: u32,
     subject: String,
@@ -48,7 +48,7 @@ struct Origin {
 
 /// The decision on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FoldDecision {
     /// The line is written.
     Write,
     /// The line is counted; a summary follows.
@@ -58,8 +58,8 @@ pub enum Verdict {
 /// The lines of the last minute.
 #[derive(Debug, Default)]
 pub struct Folds {
-    seen: HashMap<Line, Window>,
-    origins: HashMap<Origin, OriginWindow>,
+    seen: HashMap<LogLine, Window>,
+    origins: HashMap<LineOrigin, OriginWindow>,
 }
 
 #[derive(Debug)]
@@ -74,16 +74,16 @@ struct OriginWindow {
     written: u32,
     folded: u64,
     /// The last line that was held back.
-    last: Option<Line>,
+    last: Option<LogLine>,
 }
 
 impl Folds {
     /// Decides on one line.
-    pub fn see(&mut self, line: &Line, now: Instant) -> Verdict {
+    pub fn see(&mut self, line: &LogLine, now: Instant) -> FoldDecision {
         let is_change = line.target == CHANGES;
         if let Some(window) = self.seen.get_mut(line).filter(|_| !is_change) {
             window.repeats += 1;
-            return Verdict::Folded;
+            return FoldDecision::Folded;
         }
         let origin = self.origin_of(line);
         let window =
@@ -91,28 +91,28 @@ impl Folds {
         if window.written >= ALIKE_MAX {
             window.folded += 1;
             window.last = Some(line.clone());
-            return Verdict::Folded;
+            return FoldDecision::Folded;
         }
         window.written += 1;
         if !is_change && self.seen.len() < LINES_MAX {
             self.seen.insert(line.clone(), Window { since: now, repeats: 0 });
         }
-        Verdict::Write
+        FoldDecision::Write
     }
 
-    fn origin_of(&self, line: &Line) -> Origin {
+    fn origin_of(&self, line: &LogLine) -> LineOrigin {
         let subject = line.text.split_once(": ").map_or("", |(subject, _)| subject);
-        let origin = Origin { target: line.target.clone(), site: line.site, subject: subject.to_owned() };
+        let origin = LineOrigin { target: line.target.clone(), site: line.site, subject: subject.to_owned() };
         if self.origins.len() < LINES_MAX || self.origins.contains_key(&origin) {
             return origin;
         }
         // The number of places in the program is fixed.
-        Origin { subject: String::new(), ..origin }
+        LineOrigin { subject: String::new(), ..origin }
     }
 
     /// Returns summaries of the windows that are over. A repeated line gets a new window, so that a flood costs one
     /// line a minute; any other line is forgotten.
-    pub fn due(&mut self, now: Instant) -> Vec<Line> {
+    pub fn due(&mut self, now: Instant) -> Vec<LogLine> {
         let mut summaries = Vec::new();
         self.seen.retain(|line, window| {
             if now.duration_since(window.since) < WINDOW {
@@ -140,26 +140,26 @@ impl Folds {
     }
 
     /// Returns summaries of all windows and forgets everything.
-    pub fn all(&mut self) -> Vec<Line> {
+    pub fn all(&mut self) -> Vec<LogLine> {
         let seen = self.seen.drain().filter(|(_, window)| window.repeats > 0);
-        let mut summaries: Vec<Line> = seen.map(|(line, window)| summary(&line, window.repeats)).collect();
+        let mut summaries: Vec<LogLine> = seen.map(|(line, window)| summary(&line, window.repeats)).collect();
         let origins = self.origins.drain();
         summaries.extend(origins.filter_map(|(_, window)| Some(summary_of_alike(&window.last?, window.folded))));
         summaries
     }
 }
 
-fn summary(line: &Line, repeats: u64) -> Line {
+fn summary(line: &LogLine, repeats: u64) -> LogLine {
     let times = if repeats == 1 { "once".to_owned() } else { format!("{repeats} times") };
-    Line { text: format!("{} (repeated {times})", line.text), ..line.clone() }
+    LogLine { text: format!("{} (repeated {times})", line.text), ..line.clone() }
 }
 
 /// Returns the summary of `folded` lines that were held back, of which this is the last.
-fn summary_of_alike(line: &Line, folded: u64) -> Line {
+fn summary_of_alike(line: &LogLine, folded: u64) -> LogLine {
     match folded {
         0 | 1 => line.clone(),
-        2 => Line { text: format!("{} (and one more line like this)", line.text), ..line.clone() },
-        _ => Line { text: format!("{} (and {} more lines like this)", line.text, folded - 1), ..line.clone() },
+        2 => LogLine { text: format!("{} (and one more line like this)", line.text), ..line.clone() },
+        _ => LogLine { text: format!("{} (and {} more lines like this)", line.text, folded - 1), ..line.clone() },
     }
 }
 
@@ -167,11 +167,11 @@ fn summary_of_alike(line: &Line, folded: u64) -> Line {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Line {
-        Line { level: Level::Warn, target: "t".to_string(), site: 1, text: text.to_string() }
+    fn line(text: &str) -> LogLine {
+        LogLine { level: Level::Warn, target: "t".to_string(), site: 1, text: text.to_string() }
     }
 
-    fn texts(lines: Vec<Line>) -> Vec<String> {
+    fn texts(lines: Vec<LogLine>) -> Vec<String> {
         lines.into_iter().map(|line| line.text).collect()
     }
 
@@ -180,16 +180,16 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut folds = Folds::default();
-        assert_eq!(folds.see(&line("bad"), at(0)), Verdict::Write);
-        assert_eq!(folds.see(&line("other"), at(1)), Verdict::Write);
-        assert_eq!(folds.see(&line("bad"), at(2)), Verdict::Folded);
-        assert_eq!(folds.see(&line("bad"), at(59)), Verdict::Folded);
+        assert_eq!(folds.see(&line("bad"), at(0)), FoldDecision::Write);
+        assert_eq!(folds.see(&line("other"), at(1)), FoldDecision::Write);
+        assert_eq!(folds.see(&line("bad"), at(2)), FoldDecision::Folded);
+        assert_eq!(folds.see(&line("bad"), at(59)), FoldDecision::Folded);
         assert!(folds.due(at(59)).is_empty());
         assert_eq!(texts(folds.due(at(60))), ["bad (repeated 2 times)"]);
-        assert_eq!(folds.see(&line("bad"), at(61)), Verdict::Folded);
+        assert_eq!(folds.see(&line("bad"), at(61)), FoldDecision::Folded);
         assert_eq!(texts(folds.due(at(120))), ["bad (repeated once)"]);
         assert!(folds.due(at(180)).is_empty());
-        assert_eq!(folds.see(&line("bad"), at(181)), Verdict::Write);
+        assert_eq!(folds.see(&line("bad"), at(181)), FoldDecision::Write);
     }
 
     #[test]
@@ -203,11 +203,11 @@ mod tests {
             summaries.extend(texts(folds.due(now)));
             for i in 0..100 {
                 let line = line(&format!("router at 192.0.2.1: not BMP: version {second} {i}"));
-                written += u32::from(folds.see(&line, now) == Verdict::Write);
+                written += u32::from(folds.see(&line, now) == FoldDecision::Write);
             }
             // Another router's lines are still written.
             let other = folds.see(&line(&format!("router at 192.0.2.2: hello {}", second / 120)), now);
-            assert_eq!(other == Verdict::Write, second % 120 == 0, "{second}");
+            assert_eq!(other == FoldDecision::Write, second % 120 == 0, "{second}");
         }
         assert_eq!(written, ALIKE_MAX);
         let mine: Vec<&String> = summaries.iter().filter(|text| text.contains("192.0.2.1")).collect();
@@ -219,8 +219,8 @@ mod tests {
     fn the_second_outage_of_a_minute_is_no_repeat() {
         let now = Instant::now();
         let mut folds = Folds::default();
-        let begins = Line { target: CHANGES.to_owned(), ..line("database: not reached") };
-        let written = (0..ALIKE_MAX + 1).filter(|_| folds.see(&begins, now) == Verdict::Write).count();
+        let begins = LogLine { target: CHANGES.to_owned(), ..line("database: not reached") };
+        let written = (0..ALIKE_MAX + 1).filter(|_| folds.see(&begins, now) == FoldDecision::Write).count();
         assert_eq!(written, usize::try_from(ALIKE_MAX).unwrap());
         assert_eq!(folds.due(now + WINDOW).len(), 1);
     }
@@ -229,10 +229,10 @@ mod tests {
     fn level_target_and_place_tell_lines_apart() {
         let mut folds = Folds::default();
         let now = Instant::now();
-        assert_eq!(folds.see(&line("x"), now), Verdict::Write);
-        assert_eq!(folds.see(&Line { level: Level::Error, ..line("x") }, now), Verdict::Write);
-        assert_eq!(folds.see(&Line { target: "u".to_string(), ..line("x") }, now), Verdict::Write);
-        assert_eq!(folds.see(&Line { site: 2, ..line("x") }, now), Verdict::Write);
+        assert_eq!(folds.see(&line("x"), now), FoldDecision::Write);
+        assert_eq!(folds.see(&LogLine { level: Level::Error, ..line("x") }, now), FoldDecision::Write);
+        assert_eq!(folds.see(&LogLine { target: "u".to_string(), ..line("x") }, now), FoldDecision::Write);
+        assert_eq!(folds.see(&LogLine { site: 2, ..line("x") }, now), FoldDecision::Write);
     }
 
     #[test]
@@ -241,12 +241,12 @@ mod tests {
         let now = Instant::now();
         let mut written = 0;
         for i in 0..4 * LINES_MAX {
-            written += usize::from(folds.see(&line(&format!("router {i}: lost")), now) == Verdict::Write);
+            written += usize::from(folds.see(&line(&format!("router {i}: lost")), now) == FoldDecision::Write);
         }
         assert_eq!(folds.seen.len(), LINES_MAX);
         assert_eq!(folds.origins.len(), LINES_MAX + 1);
         assert_eq!(written, LINES_MAX + usize::try_from(ALIKE_MAX).unwrap());
-        assert_eq!(folds.see(&line("router 0: lost"), now), Verdict::Folded);
+        assert_eq!(folds.see(&line("router 0: lost"), now), FoldDecision::Folded);
         let mut all = texts(folds.all());
         all.sort();
         assert_eq!(all.len(), 2);

@@ -9,7 +9,7 @@ use super::{CounterByLabel, Lag, Number, PeerStatistics, lock};
 use crate::model::{Afi, Table, Timestamp, View};
 
 /// The key of a table within its router: name and family; the name of an Adj-RIB includes its view.
-pub type TableKey = (Arc<str>, Afi);
+pub type MeterKey = (Arc<str>, Afi);
 
 /// The counters of one router, over all of its sessions since the collector started.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ pub struct RouterMeter {
     pub history: Lag,
     drift: Mutex<BTreeMap<&'static str, u64>>,
     name: Mutex<Name>,
-    tables: Mutex<BTreeMap<TableKey, Arc<TableMeter>>>,
+    tables: Mutex<BTreeMap<MeterKey, Arc<TableMeter>>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -151,12 +151,12 @@ impl RouterMeter {
     }
 
     /// Returns all tables by name and family.
-    pub fn tables(&self) -> Vec<(TableKey, Arc<TableMeter>)> {
+    pub fn tables(&self) -> Vec<(MeterKey, Arc<TableMeter>)> {
         lock(&self.tables).iter().map(|(key, meter)| (key.clone(), Arc::clone(meter))).collect()
     }
 }
 
-fn key(table: &Table) -> TableKey {
+fn key(table: &Table) -> MeterKey {
     let name = match table.view {
         View::LocRib => Arc::clone(&table.name),
         view => format!("{} {view}", table.name).into(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ends::{Ends, Over, Place, Start, Told, place};
+use super::ends::{Ends, Entry, Over, Place, Start, place};
 use super::extras::Extras;
 use super::op::{Existing, Ownership, RouteChange, SessionEvent, StateOp};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
@@ -161,11 +161,11 @@ impl Batch {
     /// Adds a row of `session_events`: with the rows, unless the batch has commands after them that must come first.
     pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
         let text = |text: Option<&str>| text.map_or(0, str::len);
-        self.weigh(1, size_of::<Told>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
+        self.weigh(1, size_of::<Entry>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
         if self.ends.is_empty() {
             self.extras.push_event(router, event);
         } else {
-            self.ends.told.push(Told::Event(router, event));
+            self.ends.told.push(Entry::Event(router, event));
         }
     }
 

@@ -11,11 +11,11 @@ const LEASE: Duration = Duration::from_secs(10);
 /// The known state of the advisory lock. Where no thread acquires it (tests of the writers), every writer may write.
 #[derive(Debug, Default)]
 pub struct CollectorLock {
-    state: Mutex<State>,
+    state: Mutex<LockState>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum LockState {
     /// No thread acquires it.
     #[default]
     Unused,
@@ -31,37 +31,37 @@ impl CollectorLock {
     /// Returns whether a write transaction may begin.
     pub fn may_write(&self) -> bool {
         match &*self.lock() {
-            State::Unused => true,
-            State::Held(asked) => asked.elapsed() < LEASE,
-            State::Lost | State::Taken(_) => false,
+            LockState::Unused => true,
+            LockState::Held(asked) => asked.elapsed() < LEASE,
+            LockState::Lost | LockState::Taken(_) => false,
         }
     }
 
     /// Notes that the server answered a query sent at `asked` on the connection that holds the lock.
     pub fn hold(&self, asked: Instant) {
-        *self.lock() = State::Held(asked);
+        *self.lock() = LockState::Held(asked);
     }
 
     /// Notes that the connection that held the lock is gone.
     pub fn lose(&self) {
-        *self.lock() = State::Lost;
+        *self.lock() = LockState::Lost;
     }
 
     /// Notes that another process, `by`, has served under the identifier meanwhile.
     pub fn give_up(&self, by: String) {
-        *self.lock() = State::Taken(by);
+        *self.lock() = LockState::Taken(by);
     }
 
     /// Returns the process that has taken the identifier.
     pub fn taken_by(&self) -> Option<String> {
         match &*self.lock() {
-            State::Taken(by) => Some(by.clone()),
-            State::Unused | State::Held(_) | State::Lost => None,
+            LockState::Taken(by) => Some(by.clone()),
+            LockState::Unused | LockState::Held(_) | LockState::Lost => None,
         }
     }
 
     /// Locks the state, which a panic elsewhere leaves consistent: every change is one assignment.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

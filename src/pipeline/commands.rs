@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::backlog::SLICE_ROUTES;
 use super::connection::Failure;
-use super::ends::{Count, Down, Ends, Over, Stale, Start, Told};
+use super::ends::{Count, Down, Ends, Entry, Over, Stale, Start};
 use super::health::Health;
 use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
 use super::state_writer::{StateWriter, mark_lost};
@@ -24,7 +24,7 @@ const COMMANDS_MAX: usize = 5_000;
 const COUNTED_MAX: usize = 1_000_000;
 
 /// A range of commands and its result; the error is `None` where the range was given up.
-type Outcome<R> = (Range<usize>, Result<R, Option<store::Error>>);
+type RangeResult<R> = (Range<usize>, Result<R, Option<store::Error>>);
 
 /// A stale route of a table.
 struct StaleRoute<'a> {
@@ -201,9 +201,9 @@ impl StateWriter {
 
     /// Deletes the routes of tables with their status and writes the rows of `session_events` about it, in order and in
     /// one transaction: readers see all of it or nothing.
-    fn tell(&mut self, told: &[Told]) {
+    fn tell(&mut self, told: &[Entry]) {
         let outcomes = self.in_sets(told, COMMANDS_MAX, |transaction, told| {
-            let downs: Vec<&Down> = told.iter().filter_map(Told::as_down).collect();
+            let downs: Vec<&Down> = told.iter().filter_map(Entry::as_down).collect();
             let ours = owned(transaction, &downs, |down| &down.owner)?;
             let tables: Vec<WholeTable<'_>> = ours
                 .iter()
@@ -216,8 +216,8 @@ impl StateWriter {
             let mut events: Vec<(Option<RouterId>, SessionEvent)> = Vec::with_capacity(told.len());
             for told in told {
                 match told {
-                    Told::Event(router, event) => events.push((router.clone(), event.clone())),
-                    Told::Down(down) => {
+                    Entry::Event(router, event) => events.push((router.clone(), event.clone())),
+                    Entry::Down(down) => {
                         // Tables of sessions that have lost their router are not among ours.
                         if ours.next_if(|ours| std::ptr::eq(**ours, down)).is_none() {
                             continue;
@@ -247,10 +247,10 @@ impl StateWriter {
             };
             for told in &told[range] {
                 match told {
-                    Told::Down(Down { owner, .. }) => {
+                    Entry::Down(Down { owner, .. }) => {
                         self.end_sessions([owner].into_iter(), "remove tables", Some(&error))
                     }
-                    Told::Event(router, event) => self.reject_event(router.as_ref(), event, &error),
+                    Entry::Event(router, event) => self.reject_event(router.as_ref(), event, &error),
                 }
             }
         }
@@ -301,7 +301,7 @@ impl StateWriter {
         items: &'a [T],
         set: usize,
         mut work: impl FnMut(&mut Transaction<'_>, &'a [T]) -> store::Result<R>,
-    ) -> Vec<Outcome<R>> {
+    ) -> Vec<RangeResult<R>> {
         let mut waiting: Vec<Range<usize>> =
             (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).rev().collect();
         let mut outcomes = Vec::with_capacity(waiting.len());

@@ -65,18 +65,18 @@ pub(super) struct Stale {
 
 /// An entry for `session_events`, in order.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Entry {
     /// A row that needs no other change.
     Event(Option<RouterId>, SessionEvent),
     /// A removal of tables.
     Down(Down),
 }
 
-impl Told {
+impl Entry {
     pub(super) fn as_down(&self) -> Option<&Down> {
         match self {
-            Told::Down(down) => Some(down),
-            Told::Event(..) => None,
+            Entry::Down(down) => Some(down),
+            Entry::Event(..) => None,
         }
     }
 }
@@ -109,7 +109,7 @@ pub(super) struct Ends {
     /// Tables that have lost their session.
     pub(super) stale: Vec<Stale>,
     /// Tables to remove, and rows of `session_events` that were reported after any of these commands.
-    pub(super) told: Vec<Told>,
+    pub(super) told: Vec<Entry>,
     /// The latest state of each session, by its key, and the reason.
     pub(super) states: BTreeMap<String, (SessionState, Option<String>)>,
     purged: HashSet<Place>,
@@ -188,7 +188,7 @@ impl Ends {
     pub(super) fn push_down(&mut self, down: Down) {
         let router = &down.owner.router;
         self.gone.extend(down.tables.iter().map(|(view, name)| (router.clone(), *view, Arc::clone(name))));
-        self.told.push(Told::Down(down));
+        self.told.push(Entry::Down(down));
     }
 }
 

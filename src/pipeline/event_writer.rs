@@ -83,7 +83,7 @@ pub(super) struct Row {
 
 /// The way in which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum CopyMode {
     /// Copied straight into the partition, except rows with a check of their own.
     Direct,
     /// Copied without the rows that are stored already.
@@ -237,7 +237,7 @@ impl EventWriter {
     }
 
     fn write_all(&mut self, batch: &mut Stamped) {
-        let mut waiting = vec![(0..batch.rows.len(), Way::Direct)];
+        let mut waiting = vec![(0..batch.rows.len(), CopyMode::Direct)];
         let mut partitions_made = false;
         // The event that is tried alone after the database accepted a canary.
         let mut tried = None;
@@ -255,8 +255,8 @@ impl EventWriter {
                     partitions_made = true;
                     self.make_partitions(batch)
                 }
-                Failure::Duplicate(_) if way == Way::Direct => {
-                    waiting.push((range, Way::Checked));
+                Failure::Duplicate(_) if way == CopyMode::Direct => {
+                    waiting.push((range, CopyMode::Checked));
                     continue;
                 }
                 Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
@@ -309,7 +309,13 @@ impl EventWriter {
     }
 
     /// Writes `range`, in one transaction. The last one of a batch also notes the tables.
-    fn write(&mut self, batch: &mut Stamped, range: &Range<usize>, way: Way, is_last: bool) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        batch: &mut Stamped,
+        range: &Range<usize>,
+        way: CopyMode,
+        is_last: bool,
+    ) -> Result<(), Failure> {
         loop {
             let lost = self.try_write(batch, range, way, is_last)?;
             if lost.is_empty() {
@@ -329,7 +335,7 @@ impl EventWriter {
         &mut self,
         batch: &Stamped,
         range: &Range<usize>,
-        way: Way,
+        way: CopyMode,
         is_last: bool,
     ) -> Result<Vec<RouterId>, Failure> {
         let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
@@ -344,7 +350,7 @@ impl EventWriter {
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            let is_first = way == Way::Direct && attempt.fate == PriorCommit::No;
+            let is_first = way == CopyMode::Direct && attempt.fate == PriorCommit::No;
             let is_checked = |row: &&&Row| !is_first || row.check.is_some();
             // Rows that are compared with stored ones come first, then the rows after them.
             let mut checked = rows.iter().filter(is_checked).peekable();

@@ -30,7 +30,7 @@ pub(super) struct Extras {
     /// Peers that no session reports any more, by router; written after `peers`.
     forgotten: Vec<(RouterId, PeersOf)>,
     /// The latest value of each statistic of a peer.
-    statistics: BTreeMap<(RouterId, PeerName, StatisticKey), StatisticRecord>,
+    statistics: BTreeMap<(RouterId, PeerName, StatisticId), StatisticRecord>,
     /// The latest observation of path identifiers.
     add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
     /// Tables that had messages.
@@ -40,7 +40,7 @@ pub(super) struct Extras {
 }
 
 /// The key of a peer's statistic: type, AFI, SAFI.
-type StatisticKey = (u16, u16, u8);
+type StatisticId = (u16, u16, u8);
 
 impl Extras {
     pub(super) fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::Waiting;
+use super::InFlight;
 use super::collector_lock::CollectorLock;
 use super::outage::{Outage, Waited};
 use crate::store;
@@ -21,7 +21,7 @@ pub struct Health {
     /// The lock that decides whether writers may write as this collector.
     pub lock: CollectorLock,
     /// Changes and events that are in memory because they are not stored yet.
-    pub waiting: Arc<Waiting>,
+    pub waiting: Arc<InFlight>,
     /// Bytes in the spool, as last measured.
     pub spooled: AtomicU64,
     /// Batches that state writers wrote.

@@ -51,7 +51,7 @@ pub use op::{
     SessionState, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, TableNameRecord, WithdrawReason,
     cut_reason,
 };
-pub use progress::{Progress, Waiting};
+pub use progress::{InFlight, Progress};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::{Others, StateWriter};
 use work_sharing::HelperPool;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use super::progress::{Progress, Waiting};
+use super::progress::{InFlight, Progress};
 use crate::metrics::RouterMeter;
 use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
 use crate::store::EncodedRoute;
@@ -33,7 +33,7 @@ pub struct Ownership {
     /// The progress of storing the session's input.
     pub progress: Progress,
     /// The changes and events of all sessions that wait in memory.
-    pub waiting: Arc<Waiting>,
+    pub waiting: Arc<InFlight>,
     /// True if another collector had the router before, and may have received the same events.
     pub is_taken_over: bool,
     /// When the session began, by the database's clock.

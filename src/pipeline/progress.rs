@@ -10,14 +10,14 @@ use std::time::Duration;
 
 /// The number of changes and events of all sessions that are on their way to the database.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub struct InFlight {
     /// Changes and events in front of a writer.
     queued: AtomicU64,
     /// Changes and events that a writer has taken, and that are not stored.
     taken: AtomicU64,
 }
 
-impl Waiting {
+impl InFlight {
     /// Counts changes or events that are about to be sent.
     pub fn add(&self, count: usize) {
         add(&self.queued, count);

@@ -539,7 +539,7 @@ impl StateWriter {
         owner.is_taken_over = taken.is_taken_over;
         owner.waiting = Arc::clone(&self.health.waiting);
         let owner = Arc::new(owner);
-        let owner::Taken { tables, add_path, names, .. } = taken;
+        let owner::RouterClaim { tables, add_path, names, .. } = taken;
         let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));
     }
 

@@ -38,7 +38,7 @@ const KNOWN_MAX: usize = 131_072;
 #[derive(Debug, Default)]
 pub struct Evidence {
     places: HashMap<PeerId, SmallVec<[(View, usize); 2]>>,
-    known: Vec<Known>,
+    known: Vec<PeerEvidence>,
     /// The entry found last: a dump names the same peer a million times.
     last: Option<(Of, usize)>,
     /// Incremented with each change of the evidence.
@@ -91,7 +91,7 @@ pub struct Remembered {
 
 /// The evidence for one peer and RIB.
 #[derive(Debug, Default)]
-struct Known {
+struct PeerEvidence {
     /// The encoding that decides for each family.
     seen: AddPathSeen,
     /// The families for which the current BGP session has shown the encoding.
@@ -302,7 +302,7 @@ impl Evidence {
             return None;
         }
         let place = self.known.len();
-        let mut known = Known::default();
+        let mut known = PeerEvidence::default();
         let remembered = if self.remembered.is_empty() { None } else { self.remembered.remove(&of.place()) };
         for (family, remembered) in remembered.into_iter().flatten() {
             known.seen.note(family, remembered.shown);
@@ -328,7 +328,7 @@ impl Remembered {
     }
 }
 
-impl Known {
+impl PeerEvidence {
     fn renegotiate(&mut self, negotiated: AddPathFamilies) {
         self.fresh = self.fresh.without(self.negotiated.difference(negotiated));
         self.negotiated = negotiated;

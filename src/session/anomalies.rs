@@ -3,7 +3,7 @@
 use log::{Level, log};
 
 use super::anomaly::Anomaly;
-use super::monitor::Session;
+use super::messages::Session;
 use crate::model::Text;
 use crate::wire::bgp::update::Deviations;
 use crate::wire::bmp::Information;
@@ -40,8 +40,8 @@ impl Session {
 
     /// Counts one anomaly; returns true if it is the session's first of its kind.
     pub(super) fn count(&mut self, anomaly: Anomaly) -> bool {
-        if let Some(settled) = &self.settled {
-            settled.meter.anomalies.count(anomaly.label());
+        if let Some(identified) = &self.identified {
+            identified.meter.anomalies.count(anomaly.label());
         }
         self.anomalies.count(anomaly)
     }

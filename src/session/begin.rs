@@ -9,11 +9,11 @@ use log::{info, warn};
 
 use super::SessionEnd;
 use super::changes::{FamilyTable, TableKind};
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::peer_records;
 use super::peers::{PEERS_MAX, PeerId, RibSource};
-use super::rib::Rib;
 use super::rib_table::{LimitState, RibTable, SyncState};
+use super::route_map::RouteMap;
 use super::table_names::TableName;
 use super::tables::{RouterTables, key_of, mark, router_note, whole};
 use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp};
@@ -47,7 +47,7 @@ impl RouterTables {
     /// # Errors
     /// The session cannot continue.
     pub fn end_of_vpn_rib(&mut self, source: &RibSource, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
-        self.begin_held(source, afi)?;
+        self.begin_earlier(source, afi)?;
         let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, TableKind::Vpn(_));
         let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);
         let keys: Vec<TableKey> = self.keys_of(&source.peer).filter(is_meant).cloned().collect();
@@ -58,7 +58,7 @@ impl RouterTables {
             // The distinguisher's table of the other family has the same name, and is kept or removed together with
             // this one.
             let other = TableKey { afi: if afi == Afi::Ipv4 { Afi::Ipv6 } else { Afi::Ipv4 }, ..key.clone() };
-            if is_sent || self.tables.contains_key(&other) || self.held.contains(&other) {
+            if is_sent || self.tables.contains_key(&other) || self.earlier.contains(&other) {
                 is_first |= self.complete(key, received_at)?;
             } else if let Some(mut table) = self.take(key) {
                 is_first = true;
@@ -85,9 +85,9 @@ impl RouterTables {
     }
 
     /// Begins all VPN tables of a family that the database has and the session has not sent, in one request.
-    fn begin_held(&mut self, source: &RibSource, afi: Afi) -> Result<(), SessionEnd> {
-        let all: Vec<(TableKey, Origin)> =
-            self.held_vpn(source, afi).map(|(key, of)| (key.clone(), of.clone())).collect();
+    fn begin_earlier(&mut self, source: &RibSource, afi: Afi) -> Result<(), SessionEnd> {
+        let all: Vec<(TableKey, TableOrigin)> =
+            self.earlier_vpn(source, afi).map(|(key, of)| (key.clone(), of.clone())).collect();
         if all.is_empty() {
             return Ok(());
         }
@@ -107,12 +107,16 @@ impl RouterTables {
     }
 
     /// Returns the VPN tables of this family that the session has not begun.
-    fn held_vpn<'a>(&'a self, source: &RibSource, afi: Afi) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
+    fn earlier_vpn<'a>(
+        &'a self,
+        source: &RibSource,
+        afi: Afi,
+    ) -> impl Iterator<Item = (&'a TableKey, &'a TableOrigin)> {
         let view = source.view;
-        let is_meant = move |key: &TableKey, of: &Origin| {
+        let is_meant = move |key: &TableKey, of: &TableOrigin| {
             key.view == view && key.afi == afi && matches!(of.part, TableKind::Vpn(_))
         };
-        self.held.of(&source.peer).filter(move |(key, of)| is_meant(key, of))
+        self.earlier.of(&source.peer).filter(move |(key, of)| is_meant(key, of))
     }
 
     fn new_table(&self, source: &RibSource, key: &TableKey) -> Arc<Table> {
@@ -139,12 +143,12 @@ impl RouterTables {
         }
         let table = self.new_table(source, &key);
         let (peer, part) = (source.peer, slot.part);
-        let origin = Origin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
-        let is_stored = self.held.contains(&key) || self.expired.remove(&key) || self.is_shared;
+        let origin = TableOrigin { peer, given: Arc::clone(&name.given), unicast: Arc::clone(&name.stored), part };
+        let is_stored = self.earlier.contains(&key) || self.expired.remove(&key) || self.is_shared;
         // A VPN has thousands of tables: the stored routes of all of them are requested with the first.
         let mut beside = Vec::new();
         if is_stored && matches!(part, TableKind::Vpn(_)) && !self.loaded.contains_key(&key) {
-            let of_both = [Afi::Ipv4, Afi::Ipv6].into_iter().flat_map(|afi| self.held_vpn(source, afi));
+            let of_both = [Afi::Ipv4, Afi::Ipv6].into_iter().flat_map(|afi| self.earlier_vpn(source, afi));
             let others = of_both.filter(|(other, _)| **other != key && !self.loaded.contains_key(*other));
             beside.extend(others.map(|(other, _)| self.new_table(source, other)));
         }
@@ -172,7 +176,7 @@ impl RouterTables {
         &mut self,
         key: TableKey,
         table: &Arc<Table>,
-        origin: Origin,
+        origin: TableOrigin,
         may_be_stored: bool,
         beside: Vec<Arc<Table>>,
     ) -> Result<(), SessionEnd> {
@@ -192,10 +196,10 @@ impl RouterTables {
 
     /// Continues a table in the other families that are stored, even if the router does not send them again: the table
     /// as a whole exists, so its stale routes are removed one by one at the end of the stale time.
-    fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &Origin) -> Result<(), SessionEnd> {
+    fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &TableOrigin) -> Result<(), SessionEnd> {
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let other = TableKey { afi, ..key.clone() };
-            if afi != key.afi && self.held.contains(&other) {
+            if afi != key.afi && self.earlier.contains(&other) {
                 self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone(), true, vec![])?;
             }
         }
@@ -237,15 +241,15 @@ impl RouterTables {
     }
 
     /// Returns the names to store for a table; none if they are stored already.
-    fn names(&mut self, key: &TableKey, origin: &Origin) -> Vec<TableNameRecord> {
+    fn names(&mut self, key: &TableKey, origin: &TableOrigin) -> Vec<TableNameRecord> {
         let rib = key.view.kind();
         let mut names = Vec::new();
-        if self.held.origin(key) == Some(origin) {
+        if self.earlier.origin(key) == Some(origin) {
             return names;
         }
         names.push(peer_records::table_name(rib, origin, &key.name));
         // The unicast name is stored too: it distinguishes a peer that has no unicast table of its own.
-        let unicast = Origin { part: TableKind::Unicast, ..origin.clone() };
+        let unicast = TableOrigin { part: TableKind::Unicast, ..origin.clone() };
         if origin.part != TableKind::Unicast && self.named.as_ref() != Some(&(rib, unicast.clone())) {
             names.push(peer_records::table_name(rib, &unicast, &unicast.unicast));
             self.named = Some((rib, unicast));
@@ -253,13 +257,13 @@ impl RouterTables {
         names
     }
 
-    fn insert(&mut self, key: TableKey, table: &Arc<Table>, origin: Origin, stored: &[StoredRoute]) {
+    fn insert(&mut self, key: TableKey, table: &Arc<Table>, origin: TableOrigin, stored: &[StoredRoute]) {
         info!("{table}: dump begins, {} routes stored", stored.len());
         // Removing a table also removes its row: if there is none, no event of the table counts.
-        let has_past = self.held.contains(&key) || !stored.is_empty();
-        self.held.remove(&key);
+        let has_past = self.earlier.contains(&key) || !stored.is_empty();
+        self.earlier.remove(&key);
         let mut dump = SyncState::Expected { since: self.idle };
-        let mut rib = Rib::stored(key.afi, stored);
+        let mut rib = RouteMap::stored(key.afi, stored);
         let mut is_heard = false;
         if let Some(is_over) = self.standing.table_begun(mark(&key)) {
             // Part of the dump was applied by an earlier process: routes that this process does not see are not stale.

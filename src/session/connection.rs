@@ -12,7 +12,7 @@ use nix::sys::socket::getsockopt;
 use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::peers::PeerId;
 use crate::model::TableKey;
 
@@ -62,7 +62,7 @@ pub enum Liveness {
 }
 
 /// The tables that a session has begun, by peer.
-pub type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, Origin>>>;
+pub type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>>;
 
 /// A connection from a router, or spooled input in its place.
 #[derive(Debug)]

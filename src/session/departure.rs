@@ -2,7 +2,7 @@
 
 use log::warn;
 
-use super::monitor::IdentifiedRouter;
+use super::messages::IdentifiedRouter;
 use super::registry::{Connection, Loss};
 use super::sharing::names_of;
 use super::tables::router_note;
@@ -74,7 +74,7 @@ impl IdentifiedRouter {
         };
         match loss {
             Loss::Replaced => self.tables.close(SessionState::Ended, reason),
-            Loss::Held => self.tables.note_loss(kind, reason),
+            Loss::Stale => self.tables.note_loss(kind, reason),
             Loss::Isolated { lost } => {
                 warn!(
                     "collector: {lost} sessions lost within seconds: stale routes do not expire until routers come back"

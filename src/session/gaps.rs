@@ -3,7 +3,7 @@
 
 use log::warn;
 
-use super::monitor::Session;
+use super::messages::Session;
 use super::tables::router_note;
 use crate::pipeline::{SessionEventKind, StateItem, StateOp};
 
@@ -50,10 +50,10 @@ impl Session {
     /// session may no longer write, separately.
     fn tell_gap(&mut self, reason: &str) {
         let mut note = router_note(SessionEventKind::Gap, Some(reason), None);
-        if let Some(settled) = &mut self.settled
-            && !settled.owner.is_lost()
+        if let Some(identified) = &mut self.identified
+            && !identified.owner.is_lost()
         {
-            let outbox = settled.tables.outbox();
+            let outbox = identified.tables.outbox();
             if outbox.op(StateOp::SessionEvent(note.clone())).and_then(|()| outbox.flush()).is_ok() {
                 return;
             }

@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::SessionEnd;
-use super::foreign::{NotBmp, Protocol};
 use super::frame::FrameBuffer;
+use super::other_protocol::{NotBmp, OtherProtocol};
 use super::preamble::Preamble;
 use super::read_timeout::ReadTimeout;
 use super::registry::Connection;
@@ -419,7 +419,7 @@ impl Inner {
     fn refuse(&mut self, error: FrameError) {
         self.close();
         let is_first = self.cut == 0;
-        let protocol = is_first.then(|| Protocol::of(self.buffer.rest())).flatten();
+        let protocol = is_first.then(|| OtherProtocol::of(self.buffer.rest())).flatten();
         self.end = Some(SessionEnd::OutOfStep(NotBmp { error, protocol }));
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! listener: accept, allow-list, limits
 //!    | one thread per connection
-//! run: intake > frame > wire > monitor: peers, identity, changes > tables: rib > outbox > channels
+//! run: intake > frame > wire > messages: peers, identity, changes > tables: rib > outbox > channels
 //! ```
 //!
 //! While a session is busy, the spooler reads its socket into the spool, and the session reads on from there
@@ -22,19 +22,18 @@ pub mod connection;
 mod departure;
 pub mod drift;
 mod due;
+mod earlier_tables;
 pub mod event_id;
-pub mod foreign;
 pub mod frame;
 mod gaps;
-mod gone;
-mod held;
 pub mod identity;
 pub mod intake;
 pub mod intakes;
 pub mod listener;
 pub mod md5;
-pub mod monitor;
+pub mod messages;
 pub mod open_json;
+pub mod other_protocol;
 pub mod outbox;
 mod peer_changes;
 mod peer_owners;
@@ -47,11 +46,12 @@ mod reconcile;
 pub mod refused_connections;
 pub mod registry;
 pub mod remnants;
+mod removal;
 mod reread;
 mod resume;
-pub mod rib;
 pub mod rib_filter;
 mod rib_table;
+pub mod route_map;
 mod rules;
 pub mod run;
 mod seeded;
@@ -78,9 +78,9 @@ use crate::pipeline::PipelineSender;
 use crate::spool::{Spool, SpoolError};
 use crate::stop::Stop;
 use drift::Resyncs;
-use foreign::NotBmp;
 use identity::IdentityRule;
 use intakes::Intakes;
+use other_protocol::NotBmp;
 use refused_connections::Refusals;
 use registry::Registry;
 use tables::Rules;

@@ -7,10 +7,10 @@ use log::info;
 use super::SessionEnd;
 use super::anomaly::Anomaly;
 use super::changes::FamilyTable;
-use super::gone::Gone;
-use super::monitor::Session;
+use super::messages::Session;
 use super::peer_records;
 use super::peers::{self, PeerId, Rank};
+use super::removal::Removed;
 use crate::model::{Afi, Timestamp};
 use crate::pipeline::{SessionEventKind, StateOp};
 use crate::wire::bmp::peer::Rib;
@@ -29,27 +29,27 @@ impl Session {
             self.note_anomaly(Anomaly::RepeatedPeerUp);
         }
         let other_id = self.identity.named_id().filter(|_| matches!(up.peer.rib, Rib::LocRib { .. }));
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        let is_other = other_id.is_some_and(|id| settled.router.as_str() != id.to_string());
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        let is_other = other_id.is_some_and(|id| identified.router.as_str() != id.to_string());
         if !repeated {
-            settled.tables.outbox().session_event(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
+            identified.tables.outbox().session_event(peer_records::note(SessionEventKind::PeerUp, &up.peer, None))?;
         }
         if !matches!(up.peer.rib, Rib::LocRib { .. }) {
-            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
+            identified.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::up(up))))?;
             if self.peers.is_up(&up.peer) {
                 let restart_time = Duration::from_secs(up.received_open.restart_time().into());
-                settled.remnants.up(self.peers.source(&up.peer).peer, restart_time);
+                identified.remnants.up(self.peers.source(&up.peer).peer, restart_time);
             }
         }
         if let Some(renamed) = &told.renamed {
-            settled.tables.rename(&told.id, renamed)?;
+            identified.tables.rename(&told.id, renamed)?;
         }
         if told.rank == Rank::Anew {
-            info!("{}: {} has another BGP session, its tables are stale", settled.subject, told.id);
+            info!("{}: {} has another BGP session, its tables are stale", identified.subject, told.id);
             self.rib_filter.forget(&told.id);
             self.evidence.down(&told.id);
-            settled.drifts.forget(&told.id);
-            settled.tables.restart(&told.id)?;
+            identified.drifts.forget(&told.id);
+            identified.tables.restart(&told.id)?;
         }
         let mut source = self.peers.source(&up.peer);
         if let Some(view) = self.rib_filter.expected(source.view) {
@@ -57,7 +57,7 @@ impl Session {
             let families = self.peers.families(&up.peer);
             for afi in [Afi::Ipv4, Afi::Ipv6].into_iter().filter(|afi| families.contains(&(*afi).into())) {
                 let name = self.peers.table_name(&up.peer, afi.into());
-                settled.tables.begin(&source, &name, FamilyTable::unicast(afi))?;
+                identified.tables.begin(&source, &name, FamilyTable::unicast(afi))?;
             }
         }
         if is_other {
@@ -75,28 +75,28 @@ impl Session {
         let name = peers::table_down(down);
         let was_up = self.peers.up(&down.peer);
         let peer = was_up.unwrap_or(PeerId::of(&down.peer.peer));
-        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let Some(identified) = &mut self.identified else { return Ok(()) };
         // Routers repeat the Peer Down of every peer that they cannot reach, so only one that removes tables is logged.
-        let gone = settled.tables.down(&peer, name.as_deref(), &reason)?;
-        if let Some(Gone::Table(peer, name)) = &gone {
-            info!("{}: table {name} of {peer} down, others of it are left: {reason}", settled.subject);
+        let gone = identified.tables.down(&peer, name.as_deref(), &reason)?;
+        if let Some(Removed::Table(peer, name)) = &gone {
+            info!("{}: table {name} of {peer} down, others of it are left: {reason}", identified.subject);
             self.peers.table_down(peer, name);
             return Ok(());
         }
         self.peers.peer_down(&down.peer);
         self.rib_filter.forget(&peer);
         self.evidence.down(&peer);
-        settled.drifts.forget(&peer);
-        settled.remnants.down(&peer, received_at);
-        settled.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
+        identified.drifts.forget(&peer);
+        identified.remnants.down(&peer, received_at);
+        identified.meter.statistics.forget(&peer_records::label(&peer_records::name(&down.peer.peer)));
         if !matches!(down.peer.rib, Rib::LocRib { .. }) {
-            settled.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
+            identified.tables.outbox().op(StateOp::PeerSeen(Box::new(peer_records::down(down))))?;
         }
-        if let Some(Gone::All(peer)) = gone {
+        if let Some(Removed::All(peer)) = gone {
             self.peers.names().release(&peer, |_| true);
-            info!("{}: {peer} down, its tables removed: {reason}", settled.subject);
+            info!("{}: {peer} down, its tables removed: {reason}", identified.subject);
         } else if was_up.is_some() {
-            settled.tables.outbox().session_event(peer_records::note(
+            identified.tables.outbox().session_event(peer_records::note(
                 SessionEventKind::PeerDown,
                 &down.peer,
                 Some(reason),

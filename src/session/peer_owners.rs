@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection::Connection;
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::peers::{PEERS_MAX, PeerId};
 use crate::model::{TableKey, Timestamp};
 
@@ -17,13 +17,13 @@ pub(super) struct Sessions {
     /// Incremented when the sessions must check for changes: a peer was taken over, or a session ended.
     pub generation: Arc<AtomicU64>,
     /// The live sessions by connection number; the first is the oldest.
-    pub live: BTreeMap<u64, Live>,
+    pub live: BTreeMap<u64, LiveSession>,
     owners: HashMap<PeerId, u64>,
 }
 
 /// One live session of a router.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveSession {
     pub connection: Arc<Connection>,
     /// When the session began, by the database's clock; `None` until the database has answered its claim.
     pub began: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub enum Speech {
     /// This session.
     Own,
     /// This session from now on: an older one had these tables of the peer.
-    Taken(Vec<(TableKey, Origin)>),
+    Taken(Vec<(TableKey, TableOrigin)>),
     /// A newer session: this one's messages about the peer are ignored.
     Others,
     /// A newer session, and this one owns no other peer.
@@ -50,7 +50,7 @@ pub enum Speech {
 
 impl Sessions {
     pub fn join(&mut self, connection: &Arc<Connection>) {
-        let live = Live { connection: Arc::clone(connection), began: None, peers: 0, lost: Vec::new() };
+        let live = LiveSession { connection: Arc::clone(connection), began: None, peers: 0, lost: Vec::new() };
         self.live.insert(connection.number(), live);
     }
 
@@ -133,7 +133,7 @@ impl Sessions {
     }
 }
 
-fn lock_begun(connection: &Connection, peer: &PeerId) -> Vec<(TableKey, Origin)> {
+fn lock_begun(connection: &Connection, peer: &PeerId) -> Vec<(TableKey, TableOrigin)> {
     let mut begun = connection.begun().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     begun.remove(peer).into_iter().flatten().collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::changes::TableKind;
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::open_json;
 use super::peers::PeerId;
 use super::tables::router_note;
@@ -41,7 +41,7 @@ fn name_of(peer: &PeerId) -> PeerName {
 }
 
 /// Returns the row that records a table's name and origin.
-pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableNameRecord {
+pub fn table_name(rib: RibKind, origin: &TableOrigin, stored: &Arc<str>) -> TableNameRecord {
     let rd = if let TableKind::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
     TableNameRecord {
         rib,
@@ -56,7 +56,7 @@ pub fn table_name(rib: RibKind, origin: &Origin, stored: &Arc<str>) -> TableName
 }
 
 /// Returns the origin of the table that a row names; `None` if no collector can have written the row.
-pub fn origin(record: &TableNameRecord) -> Option<Origin> {
+pub fn origin(record: &TableNameRecord) -> Option<TableOrigin> {
     let PeerName { kind, distinguisher, address, asn } = &record.peer;
     let rd = if distinguisher.is_empty() { Rd::default() } else { distinguisher.parse().ok()? };
     let kind = match kind.as_str() {
@@ -73,7 +73,7 @@ pub fn origin(record: &TableNameRecord) -> Option<Origin> {
         128 => TableKind::Vpn(record.route_distinguisher.parse().ok()?),
         _ => return None,
     };
-    Some(Origin {
+    Some(TableOrigin {
         peer: PeerId { kind, address, asn: *asn, bgp_id: record.bgp_id },
         given: Arc::clone(&record.name),
         unicast: Arc::clone(&record.unicast),

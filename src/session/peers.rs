@@ -36,7 +36,7 @@ pub struct Peers {
     /// Loc-RIB instances that are up, by the different BGP ID in their other messages.
     aliases: RefCell<HashMap<PeerId, PeerId>>,
     /// The peer looked up last, and the result: a dump names the same peer a million times.
-    last: RefCell<Option<(PeerKey, Known)>>,
+    last: RefCell<Option<(PeerKey, HeaderPeer)>>,
     /// The number of Peer Ups and Peer Downs applied.
     revision: u64,
     /// The table looked up last.
@@ -51,7 +51,7 @@ const ALIASES_MAX: usize = 1_024;
 
 /// The peer that a per-peer header refers to.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct HeaderPeer {
     id: PeerId,
     /// `None` if the peer is not up.
     in_use: Option<InUse>,
@@ -73,7 +73,7 @@ pub struct PeerId {
 
 /// The effect of a Peer Up on its peer or instance.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct PeerUpEffect {
     /// The peer or instance.
     pub id: PeerId,
     /// The relation of the Peer Up to those before it.
@@ -185,10 +185,10 @@ impl Peers {
     }
 
     /// Applies a Peer Up. A further one of the same BGP session merges its capabilities.
-    pub fn peer_up(&mut self, up: &PeerUp<'_>) -> Told {
+    pub fn peer_up(&mut self, up: &PeerUp<'_>) -> PeerUpEffect {
         let id = self.id_up(&up.peer.peer);
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
-            return Told { id, rank: Rank::Unheard, renamed: None };
+            return PeerUpEffect { id, rank: Rank::Unheard, renamed: None };
         }
         self.changes();
         self.learn_router_id(up);
@@ -219,7 +219,7 @@ impl Peers {
         if rank == Rank::First {
             self.alike.entry(id.alike()).or_default().push(id);
         }
-        Told { id, rank, renamed }
+        PeerUpEffect { id, rank, renamed }
     }
 
     /// Invalidates cached answers.
@@ -321,7 +321,7 @@ impl Peers {
     /// Returns the peer or instance that this header refers to, and how to decode its NLRI if it is up.
     ///
     /// If there is no exact match, it is the peer that [`meant`](PeerId::meant) finds.
-    fn known(&self, header: &PerPeerHeader) -> Known {
+    fn known(&self, header: &PerPeerHeader) -> HeaderPeer {
         if let Some((last, known)) = &*self.last.borrow()
             && *last == header.peer
         {
@@ -333,7 +333,7 @@ impl Peers {
     }
 
     #[inline(never)]
-    fn look_up(&self, peer: &PeerKey) -> Known {
+    fn look_up(&self, peer: &PeerKey) -> HeaderPeer {
         let said = PeerId::of(peer);
         let id = match self.peers.contains_key(&said) {
             true => said,
@@ -345,7 +345,7 @@ impl Peers {
                 aliases.insert(said, id);
             }
         }
-        Known { id, in_use: self.peers.get(&id).map(|peer| peer.in_use) }
+        HeaderPeer { id, in_use: self.peers.get(&id).map(|peer| peer.in_use) }
     }
 
     /// Returns the peer and RIB of routes under this per-peer header.

@@ -249,7 +249,7 @@ fn as_numbers_are_as_wide_as_both_opens_say() {
     let (two, four) = (of(&[Capability::Multiprotocol(V4)]), of(&[Capability::FourOctetAs(Asn(1))]));
     let dummy = Open { version: 0, ..of(&[]) };
     // A malformed capability hides those after it, among them perhaps the one for four-octet AS numbers.
-    let cut = Open { defect: Some(crate::wire::Error::new(0, "Capability Value", "")), ..two.clone() };
+    let cut = Open { defect: Some(crate::wire::DecodeError::new(0, "Capability Value", "")), ..two.clone() };
     let check = |sent: &Open, received: &Open, without_flag, with_flag| {
         for rib in [Rib::AdjRibIn(Policy::Pre), Rib::AdjRibIn(Policy::Post), Rib::AdjRibOut(Policy::Post)] {
             for (flag, want) in [(AsWidth::Four, without_flag), (AsWidth::Two, with_flag)] {

@@ -3,7 +3,7 @@
 use super::SessionEnd;
 use super::anomaly::Anomaly;
 use super::drift;
-use super::monitor::{IdentifiedRouter, Session};
+use super::messages::{IdentifiedRouter, Session};
 use super::peer_records;
 use super::remnants;
 use crate::model::{Timestamp, View};
@@ -16,40 +16,41 @@ impl Session {
         report: &StatisticsReport<'_>,
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let Some(identified) = &mut self.identified else { return Ok(()) };
         let all = peer_records::statistics(report);
-        peer_records::measure(&settled.meter.statistics, &all);
-        settled.tables.outbox().op(StateOp::Statistics(all))?;
+        peer_records::measure(&identified.meter.statistics, &all);
+        identified.tables.outbox().op(StateOp::Statistics(all))?;
         let source = self.peers.source(&report.peer);
         if source.view == View::LocRib && self.anomalies.of(Anomaly::FilteredLocRib) > 0 {
             return Ok(());
         }
         if let Some(routes) = remnants::at_most(report) {
-            settled.remnants.report(&source.peer, routes);
+            identified.remnants.report(&source.peer, routes);
         }
         let sizes = drift::sizes(report, &source, &self.peers.families(&report.peer));
         if sizes.is_empty() {
             return Ok(());
         }
         if source.view == View::LocRib {
-            settled.remnants.counted();
+            identified.remnants.counted();
         }
-        let stored = settled.tables.stored_routes(&source.peer);
-        let too_large = settled.drifts.compare(&settled.router, &sizes, &stored, received_at, &self.shared.resyncs);
-        settled.measure_drift();
+        let stored = identified.tables.stored_routes(&source.peer);
+        let too_large =
+            identified.drifts.compare(&identified.router, &sizes, &stored, received_at, &self.shared.resyncs);
+        identified.measure_drift();
         too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
     }
 
     /// Checks periodically whether the router has to dump its Loc-RIB again, and ends the session if so. Call it only
     /// when no input waits in the spool: what waits may change the result.
     pub(super) fn look_at_loc_rib(&mut self, now: Timestamp) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        if !settled.remnants.is_due(now) {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        if !identified.remnants.is_due(now) {
             return Ok(());
         }
-        let stored = settled.tables.loc_ribs();
-        let why = settled.remnants.look(&settled.router, stored, now, &self.shared.resyncs);
-        settled.measure_drift();
+        let stored = identified.tables.loc_ribs();
+        let why = identified.remnants.look(&identified.router, stored, now, &self.shared.resyncs);
+        identified.measure_drift();
         why.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
     }
 }

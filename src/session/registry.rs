@@ -41,7 +41,7 @@ const PEER_WAIT: Duration = Duration::from_millis(50);
 /// All connections of this collector.
 #[derive(Debug)]
 pub struct Registry {
-    inner: Mutex<Inner>,
+    inner: Mutex<RegistryState>,
     /// Notified when a router may have become free.
     freed: Condvar,
     /// The time that stale tables are kept; zero means not at all, not even after a mass loss.
@@ -52,12 +52,12 @@ pub struct Registry {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct RegistryState {
     next_number: u64,
     connections: HashMap<u64, Arc<Connection>>,
     routers: HashMap<RouterId, Sessions>,
     /// Peers that no session reports since one was lost, with the time until which their routes are kept.
-    gone: Vec<Gone>,
+    gone: Vec<LostPeers>,
     /// By address, the numbers of the sessions that are not identified yet and may have unread input that identifies
     /// them.
     unnamed: HashMap<IpAddr, BTreeSet<u64>>,
@@ -84,7 +84,7 @@ struct Isolation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// Its rows are kept as stale.
-    Held,
+    Stale,
     /// Its rows are kept as stale, and so are those of all others: the collector seems cut off.
     Isolated {
         /// The number of sessions lost within seconds.
@@ -96,7 +96,7 @@ pub enum Loss {
 
 /// Peers of a session that was lost while other sessions of its router are alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct LostPeers {
     /// The router.
     pub router: RouterId,
     /// The peers.
@@ -168,7 +168,7 @@ impl Registry {
     /// Returns a registry without sessions. Rows of a lost router are kept for `stale_time`, or for `mass_loss_stale`
     /// when most routers are lost at once. Sessions are numbered from `first_number`.
     pub fn new(stale_time: Duration, mass_loss_stale: Duration, first_number: u64) -> Registry {
-        let inner = Mutex::new(Inner { next_number: first_number, ..Inner::default() });
+        let inner = Mutex::new(RegistryState { next_number: first_number, ..RegistryState::default() });
         Registry { inner, freed: Condvar::new(), stale_time, mass_loss_stale, lasted_min: LASTED_MIN }
     }
 
@@ -241,7 +241,7 @@ impl Registry {
 
     /// Notes that a session has read all that has arrived and still cannot identify its router: newer sessions need not
     /// wait for it.
-    pub fn is_still_unidentified(&self, connection: &Connection) {
+    pub fn stop_waiting_for(&self, connection: &Connection) {
         if self.lock().forget_unnamed(connection) {
             self.freed.notify_all();
         }
@@ -347,11 +347,11 @@ impl Registry {
 
     /// Returns the peers whose session was lost longer ago than the stale time and that no other session of their
     /// router has reported.
-    pub fn take_gone(&self) -> Vec<Gone> {
+    pub fn take_gone(&self) -> Vec<LostPeers> {
         let now = Instant::now();
         let mut inner = self.lock();
-        let Inner { gone, routers, .. } = &mut *inner;
-        let mut due: Vec<Gone> = gone.extract_if(.., |gone| gone.at <= now).collect();
+        let RegistryState { gone, routers, .. } = &mut *inner;
+        let mut due: Vec<LostPeers> = gone.extract_if(.., |gone| gone.at <= now).collect();
         for one in &mut due {
             one.peers.retain(|peer| routers.get(&one.router).is_none_or(|sessions| !sessions.speaks(peer)));
         }
@@ -360,7 +360,7 @@ impl Registry {
     }
 
     /// Puts back peers whose removal could not be passed on: they are due again.
-    pub fn put_back_gone(&self, gone: Gone) {
+    pub fn put_back_gone(&self, gone: LostPeers) {
         self.lock().gone.push(gone);
     }
 
@@ -384,7 +384,7 @@ impl Registry {
             inner.isolated = Some(Isolation { until: now + self.mass_loss_stale, sessions: before.div_ceil(2) });
             return Loss::Isolated { lost };
         }
-        Loss::Held
+        Loss::Stale
     }
 
     /// Notes that the collector closed a session, which says nothing about its network: otherwise as
@@ -393,13 +393,13 @@ impl Registry {
         self.release(&mut self.lock(), router, connection)
     }
 
-    fn release(&self, inner: &mut Inner, router: &RouterId, connection: &Connection) -> Loss {
+    fn release(&self, inner: &mut RegistryState, router: &RouterId, connection: &Connection) -> Loss {
         let Some(peers) = inner.release(router, connection) else { return Loss::Replaced };
         if !peers.is_empty() && inner.routers.contains_key(router) {
-            inner.gone.push(Gone { router: router.clone(), peers, at: Instant::now() + self.stale_time });
+            inner.gone.push(LostPeers { router: router.clone(), peers, at: Instant::now() + self.stale_time });
         }
         self.freed.notify_all();
-        Loss::Held
+        Loss::Stale
     }
 
     /// Notes that a session ended and leaves no stale routes.
@@ -469,12 +469,12 @@ impl Registry {
     }
 
     /// A panic elsewhere leaves these maps consistent: every change is a single insert or remove.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl RegistryState {
     fn try_claim(&mut self, router: &RouterId, connection: &Arc<Connection>, waited: Duration) -> ClaimState {
         let (number, source) = (connection.number(), connection.source);
         for live in self.routers.get(router).iter().flat_map(|sessions| sessions.live.values()) {
@@ -537,7 +537,7 @@ impl Inner {
         }
     }
 
-    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::peer_owners::Live> {
+    fn live(&mut self, router: &RouterId, connection: &Connection) -> Option<&mut super::peer_owners::LiveSession> {
         self.routers.get_mut(router)?.live.get_mut(&connection.number())
     }
 

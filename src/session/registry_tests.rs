@@ -83,7 +83,7 @@ fn sessions_of_one_address_share_a_router_by_peer() {
     assert!(first.is_superseded() && !second.is_superseded());
     assert_eq!(speak(&registry, &router, &first, 1), Speech::Superseded);
     // The router still has the other session: the collector is not cut off.
-    assert_eq!(registry.lose(&router, &first), Loss::Held);
+    assert_eq!(registry.lose(&router, &first), Loss::Stale);
     assert_eq!(registry.lose(&router, &first), Loss::Replaced);
     assert!(registry.is_oldest(&router, &second) && registry.take_gone().is_empty());
 }
@@ -238,7 +238,7 @@ fn sessions_wait_in_order_and_after_spooled_input() {
             let spooled = registry.connect_spooled(number, source.parse().unwrap());
             claim(&registry, &router, &spooled);
             note(&spooled);
-            assert_eq!(registry.lose(&router, &spooled), Loss::Held);
+            assert_eq!(registry.lose(&router, &spooled), Loss::Stale);
             registry.spooled_applied(id, spooled.source);
         }
     });
@@ -254,7 +254,7 @@ fn a_new_session_waits_for_older_unidentified_ones() {
     claim(&registry, &RouterId::new("10.0.0.2"), &other);
     let is_over = || Err(ClaimError::GaveUp);
     assert_eq!(try_claim(&registry, &router, &newer), is_over(), "two may be the router's older ones");
-    registry.is_still_unidentified(&silent);
+    registry.stop_waiting_for(&silent);
     assert_eq!(try_claim(&registry, &router, &newer), is_over(), "the other's thread has not run yet");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.claim(&router, &newer, || false).map(|_| ()));
@@ -292,7 +292,7 @@ fn four(stale_time: Duration, lasted: Duration) -> (Registry, Vec<(RouterId, Arc
 fn when_most_sessions_vanish_at_once_nothing_expires() {
     let (registry, sessions) = four(STALE_TIME, Duration::ZERO);
     let lose = |i: usize| registry.lose(&sessions[i].0, &sessions[i].1);
-    assert_eq!((lose(0), lose(1)), (Loss::Held, Loss::Held));
+    assert_eq!((lose(0), lose(1)), (Loss::Stale, Loss::Stale));
     assert!(!registry.is_isolated());
     assert_eq!(lose(2), Loss::Isolated { lost: 3 });
     assert!(registry.is_isolated());
@@ -304,7 +304,7 @@ fn when_most_sessions_vanish_at_once_nothing_expires() {
 fn a_hold_of_nothing_is_not_stretched() {
     let (registry, sessions) = four(Duration::ZERO, Duration::ZERO);
     for (router, session) in &sessions {
-        assert_eq!(registry.lose(router, session), Loss::Held);
+        assert_eq!(registry.lose(router, session), Loss::Stale);
     }
     assert!(!registry.is_isolated());
 }
@@ -313,7 +313,7 @@ fn a_hold_of_nothing_is_not_stretched() {
 fn sessions_that_never_lasted_do_not_isolate() {
     let (registry, sessions) = four(STALE_TIME, LASTED_MIN);
     for (router, session) in &sessions {
-        assert_eq!(registry.lose(router, session), Loss::Held);
+        assert_eq!(registry.lose(router, session), Loss::Stale);
     }
     assert!(!registry.is_isolated());
 }
@@ -326,7 +326,7 @@ fn a_flapping_router_is_not_mass_loss() {
     for _ in 0..2 * MASS_LOSS_MIN {
         let session = connect(&registry, "192.0.2.1");
         claim(&registry, &router, &session);
-        assert_eq!(registry.lose(&router, &session), Loss::Held);
+        assert_eq!(registry.lose(&router, &session), Loss::Stale);
     }
     assert!(!registry.is_isolated());
 }
@@ -335,7 +335,7 @@ fn a_flapping_router_is_not_mass_loss() {
 fn sessions_ended_by_the_collector_are_no_mass_loss() {
     let (registry, sessions) = four(STALE_TIME, Duration::ZERO);
     for (router, session) in &sessions {
-        assert_eq!(registry.close(router, session), Loss::Held);
+        assert_eq!(registry.close(router, session), Loss::Stale);
         assert_eq!(registry.close(router, session), Loss::Replaced);
     }
     assert!(!registry.is_isolated());

@@ -9,7 +9,7 @@ use log::{debug, info, warn};
 use super::add_path::{Kept, KeptMessage, News, Of};
 use super::anomaly::Anomaly;
 use super::changes::{Changes, FamilyTable, PathIds};
-use super::monitor::{IdentifiedRouter, Session};
+use super::messages::{IdentifiedRouter, Session};
 use super::peers::RibSource;
 use super::rib_table::Writer;
 use super::table_names::TableName;
@@ -87,22 +87,22 @@ impl Session {
     fn take_news(&mut self, source: &RibSource, news: News, received_at: Timestamp) -> Result<(), SessionEnd> {
         let News { family, wrong, remember } = news;
         let of = Of::from(source);
-        let Some(settled) = &mut self.settled else { return Ok(()) };
+        let Some(identified) = &mut self.identified else { return Ok(()) };
         if let Some(remember) = remember {
-            debug!("{}: {}, {family}: {}", settled.subject, source.peer, in_words(remember.shown));
-            settled.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
+            debug!("{}: {}, {family}: {}", identified.subject, source.peer, in_words(remember.shown));
+            identified.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
         }
         let Some(kept) = wrong else { return Ok(()) };
         if kept.is_over {
             // Spooled input has no connection that could be closed.
             let close = if self.resumed.is_none() { self.evidence.close_once(of, family) } else { None };
             if let Some(remember) = close {
-                settled.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
+                identified.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
                 return Err(SessionEnd::AddPath(format!("{}, {family}: {}", source.peer, in_words(remember.shown))));
             }
             warn!(
                 "{}: {}, {family}: more routes were read the wrong way than are kept: others stay until they change",
-                settled.subject, source.peer
+                identified.subject, source.peer
             );
         }
         let count = self.reread(source, family, &kept, received_at)?;
@@ -125,8 +125,8 @@ impl Session {
         kept: &Kept,
         received_at: Timestamp,
     ) -> Result<usize, SessionEnd> {
-        let Session { peers, path_ids, settled, shared, .. } = self;
-        let Some(IdentifiedRouter { tables, .. }) = settled else { return Ok(0) };
+        let Session { peers, path_ids, identified, shared, .. } = self;
+        let Some(IdentifiedRouter { tables, .. }) = identified else { return Ok(0) };
         let name = |of: &Reread<'_>, slot: FamilyTable| peers.table_of(&of.monitoring, slot.family());
         let mut all: Vec<Reread<'_>> =
             kept.messages.iter().filter_map(|message| Reread::of(message, family, *path_ids)).collect();

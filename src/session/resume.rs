@@ -2,7 +2,7 @@
 
 use super::SessionEnd;
 use super::intake::for_each_frame;
-use super::monitor::Session;
+use super::messages::Session;
 use crate::model::{RouterId, Timestamp};
 use crate::spool::Context;
 
@@ -41,14 +41,14 @@ impl Session {
             }
         });
         result?;
-        if is_known && self.settled.is_none() {
+        if is_known && self.identified.is_none() {
             self.identify()?;
         }
         if let Some(resumed) = &mut self.resumed {
             resumed.repeats = false;
         }
-        if let Some(settled) = &mut self.settled {
-            settled.tables.outbox().set_repeats(false);
+        if let Some(identified) = &mut self.identified {
+            identified.tables.outbox().set_repeats(false);
         }
         self.flush()
     }
@@ -61,8 +61,8 @@ impl Session {
 
     /// All messages of the chunk are taken in and passed on.
     pub fn end_chunk(&self, number: u64) {
-        if let Some(settled) = &self.settled {
-            settled.owner.progress.set_processed(number);
+        if let Some(identified) = &self.identified {
+            identified.owner.progress.set_processed(number);
         }
     }
 }

@@ -7,9 +7,9 @@ use log::warn;
 
 use super::SessionEnd;
 use super::changes::FamilyTable;
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::outbox::Outbox;
-use super::rib::{Rib, Verdict};
+use super::route_map::{RouteEffect, RouteMap};
 use super::standing::Standing;
 use super::tables::{Redump, Rules, Stamp, router_note};
 use crate::metrics::TableMeter;
@@ -23,8 +23,8 @@ use crate::pipeline::{
 pub(super) struct RibTable {
     pub table: Arc<Table>,
     /// The peer that it belongs to, whose Peer Down removes it, and its kind and name.
-    pub origin: Origin,
-    pub rib: Rib,
+    pub origin: TableOrigin,
+    pub rib: RouteMap,
     /// True if history may have valid events of it from before this session.
     pub has_past: bool,
     pub dump: SyncState,
@@ -141,9 +141,9 @@ impl RibTable {
         }
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let was = match announced.verdict {
-            Verdict::New => Some(Existing::No),
-            Verdict::Changed => Some(Existing::Maybe),
-            Verdict::Same => None,
+            RouteEffect::New => Some(Existing::No),
+            RouteEffect::Changed => Some(Existing::Maybe),
+            RouteEffect::Same => None,
         };
         let change = RouteChange::Announce(route.clone());
         let is_dump = self.dump != SyncState::Over && rules.redump == Redump::Skip;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::ServerConnection;
 
 use super::intake::{Intake, Next, for_each_frame};
-use super::monitor::Session;
+use super::messages::Session;
 use super::read_timeout::ReadTimeout;
 use super::registry::Connection;
 use super::standing::Standing;
@@ -21,14 +21,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
     let standing = Arc::new(Standing::default());
-    let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
+    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
     match RouterStream::new(connection, TICK, tls) {
-        Err(error) => finish(shared, connection, &mut monitor, &SessionEnd::Lost(Some(error))),
+        Err(error) => finish(shared, connection, &mut session, &SessionEnd::Lost(Some(error))),
         Ok(source) => {
             let (message_max, read_timeout) =
                 (shared.options.message_max, ReadTimeout::new(shared.options.message_time_max));
             let intake = Intake::new(connection, Box::new(source), message_max, read_timeout, standing);
-            live(shared, connection, &mut monitor, &Arc::new(intake));
+            live(shared, connection, &mut session, &Arc::new(intake));
         }
     }
 }
@@ -36,7 +36,7 @@ pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<Serve
 /// Applies the input that an earlier process left of a session; its end counts as a lost connection.
 pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream) {
     let standing = Arc::new(Standing::resume(stream.context()));
-    let mut monitor = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
+    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
     let context = stream.context().clone();
     log::info!(
         "{}: {} bytes of spooled input since {} are applied now",
@@ -45,23 +45,23 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
         context.began
     );
     let intake = Arc::new(Intake::replay(stream, shared.options.message_max, standing));
-    monitor.resume(&context);
-    live(shared, connection, &mut monitor, &intake);
+    session.resume(&context);
+    live(shared, connection, &mut session, &intake);
 }
 
-fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Session, intake: &Arc<Intake>) {
+fn live(shared: &Arc<Shared>, connection: &Connection, session: &mut Session, intake: &Arc<Intake>) {
     shared.intakes.add(intake);
     let end = catch_unwind(AssertUnwindSafe(|| {
-        let end = read(shared, connection, monitor, intake);
-        monitor.settle_at_end(end)
+        let end = read(shared, connection, session, intake);
+        session.settle_at_end(end)
     }));
     let end = end.unwrap_or(SessionEnd::Panicked);
-    let lost = intake.lost(&shared.spool, &end, monitor.skipped());
+    let lost = intake.lost(&shared.spool, &end, session.skipped());
     if lost.is_some() && matches!(end, SessionEnd::Stopping | SessionEnd::WritersGone) {
         shared.intakes.give_up();
     }
-    monitor.set_lost(lost);
-    finish(shared, connection, monitor, &end);
+    session.set_lost(lost);
+    finish(shared, connection, session, &end);
     match end {
         // The rest of the input is applied at the next start.
         SessionEnd::Stopping | SessionEnd::WritersGone => intake.leave(),
@@ -86,16 +86,16 @@ fn live(shared: &Arc<Shared>, connection: &Connection, monitor: &mut Session, in
     }
 }
 
-fn finish(shared: &Shared, connection: &Connection, monitor: &mut Session, end: &SessionEnd) {
+fn finish(shared: &Shared, connection: &Connection, session: &mut Session, end: &SessionEnd) {
     // The router must become free even if this panics.
-    if catch_unwind(AssertUnwindSafe(|| monitor.end(end))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| session.end(end))).is_err() {
         log::error!("router at {}: internal error at the end of its session", connection.source);
     }
     shared.registry.disconnect(connection);
 }
 
-fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake: &Intake) -> SessionEnd {
-    if let Err(end) = monitor.settle_resumed() {
+fn read(shared: &Shared, connection: &Connection, session: &mut Session, intake: &Intake) -> SessionEnd {
+    if let Err(end) = session.settle_resumed() {
         return end;
     }
     let mut had_input = true;
@@ -104,25 +104,25 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
         let next = intake.next(&shared.spool);
         connection.begin_work();
         had_input = !matches!(next, Next::Silence(_));
-        if let Err(end) = monitor.hand_over() {
+        if let Err(end) = session.hand_over() {
             return end;
         }
         let result = match next {
             Next::Chunk(chunk, waited) => {
-                let result = monitor.idle(waited);
-                apply(&chunk, monitor, shared, result, intake)
+                let result = session.idle(waited);
+                apply(&chunk, session, shared, result, intake)
             }
             // A short wait means that part of a message arrived.
             Next::Silence(waited) if waited >= TICK / 2 => {
                 if connection.is_superseded() {
                     return SessionEnd::Superseded;
                 }
-                shared.registry.is_still_unidentified(connection);
-                monitor.idle(waited)
+                shared.registry.stop_waiting_for(connection);
+                session.idle(waited)
             }
-            Next::Silence(waited) => monitor.idle(waited),
+            Next::Silence(waited) => session.idle(waited),
             Next::Damaged(what) => {
-                monitor.gap(&what);
+                session.gap(&what);
                 Ok(())
             }
             // Both a stop and a newer session appear as the end of the stream.
@@ -130,7 +130,7 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
             Next::End(_) if shared.stop.is_stopping() => return SessionEnd::Stopping,
             Next::End(end) => return end,
         };
-        if let Err(end) = result.and_then(|()| monitor.bound_unnamed(|| intake.held())) {
+        if let Err(end) = result.and_then(|()| session.bound_unnamed(|| intake.held())) {
             return end;
         }
         if shared.stop.is_stopping() {
@@ -143,24 +143,24 @@ fn read(shared: &Shared, connection: &Connection, monitor: &mut Session, intake:
 /// that are not applied.
 fn apply(
     chunk: &Chunk,
-    monitor: &mut Session,
+    session: &mut Session,
     shared: &Shared,
     mut result: Result<(), SessionEnd>,
     intake: &Intake,
 ) -> Result<(), SessionEnd> {
-    monitor.begin_chunk(chunk.number);
+    session.begin_chunk(chunk.number);
     let (mut skipped, mut read) = (0, 0);
     for_each_frame(&chunk.bytes, shared.options.message_max, |frame| {
         read += frame.bytes.len();
         match result {
-            Ok(()) => result = monitor.message(frame, chunk.received_at),
+            Ok(()) => result = session.message(frame, chunk.received_at),
             Err(_) => skipped += 1,
         }
     });
-    monitor.skip(skipped);
+    session.skip(skipped);
     // The chunk was split into messages by the same rules, unless an earlier process did it with other settings.
     if read < chunk.bytes.len() {
-        monitor.gap(&intake.out_of_step(&shared.spool, &chunk.bytes[read..]));
+        session.gap(&intake.out_of_step(&shared.spool, &chunk.bytes[read..]));
     }
-    result.and_then(|()| monitor.flush()).inspect(|()| monitor.end_chunk(chunk.number))
+    result.and_then(|()| session.flush()).inspect(|()| session.end_chunk(chunk.number))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SessionEnd;
-use super::monitor::Session;
+use super::messages::Session;
 use super::peer_owners::Speech;
 use super::peer_records;
 use super::peers::{PEERS_MAX, PeerId};
@@ -52,21 +52,21 @@ impl Session {
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn hand_over(&mut self) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        let generation = settled.sharing.generation.load(Ordering::Acquire);
-        if generation == settled.sharing.seen {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        let generation = identified.sharing.generation.load(Ordering::Acquire);
+        if generation == identified.sharing.seen {
             return Ok(());
         }
-        settled.sharing.seen = generation;
-        settled.tables.set_shared();
-        for peer in self.shared.registry.take_lost(&settled.router, &self.connection) {
-            log::info!("{}: {peer} is a newer session's", settled.subject);
-            settled.sharing.remove(&peer);
-            settled.tables.abandon(&peer);
-            settled.drifts.forget(&peer);
+        identified.sharing.seen = generation;
+        identified.tables.set_shared();
+        for peer in self.shared.registry.take_lost(&identified.router, &self.connection) {
+            log::info!("{}: {peer} is a newer session's", identified.subject);
+            identified.sharing.remove(&peer);
+            identified.tables.abandon(&peer);
+            identified.drifts.forget(&peer);
         }
-        let is_oldest = self.shared.registry.is_oldest(&settled.router, &self.connection);
-        if is_oldest && !std::mem::replace(&mut settled.sharing.is_oldest, is_oldest) {
+        let is_oldest = self.shared.registry.is_oldest(&identified.router, &self.connection);
+        if is_oldest && !std::mem::replace(&mut identified.sharing.is_oldest, is_oldest) {
             return self.tell_who_it_is();
         }
         Ok(())
@@ -77,12 +77,12 @@ impl Session {
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(super) fn tell_who_it_is(&mut self) -> Result<(), SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(()) };
-        if !settled.sharing.is_oldest {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        if !identified.sharing.is_oldest {
             return Ok(());
         }
-        let record = self.identity.record(settled.router.clone());
-        settled.tables.outbox().op(StateOp::RouterSeen(record))
+        let record = self.identity.record(identified.router.clone());
+        identified.tables.outbox().op(StateOp::RouterSeen(record))
     }
 
     /// Returns whether this session may apply the message: it is about a peer that no newer session owns. An older
@@ -93,8 +93,8 @@ impl Session {
     /// because the writers are gone, the router's ownership is lost, or the database refused a write.
     #[inline]
     pub(super) fn may_speak(&mut self, frame: &Frame<'_>, message: &Message<'_>) -> Result<bool, SessionEnd> {
-        if let (Message::RouteMonitoring(monitoring), Some(settled)) = (message, &self.settled)
-            && let Some(last) = settled.sharing.last
+        if let (Message::RouteMonitoring(monitoring), Some(identified)) = (message, &self.identified)
+            && let Some(last) = identified.sharing.last
             && self.readings.of(frame, &monitoring.peer, &self.peers, &mut self.evidence).source.peer == last
         {
             return Ok(true);
@@ -103,7 +103,7 @@ impl Session {
     }
 
     fn may_speak_of_another(&mut self, message: &Message<'_>) -> Result<bool, SessionEnd> {
-        let Some(settled) = &mut self.settled else { return Ok(true) };
+        let Some(identified) = &mut self.identified else { return Ok(true) };
         let peer = match message {
             Message::PeerUp(up) => PeerId::of(&up.peer.peer),
             // A Peer Down of another peer with the same address or distinguisher does not refer to this one.
@@ -111,37 +111,37 @@ impl Session {
             Message::RouteMonitoring(monitoring) => self.peers.source(&monitoring.peer).peer,
             Message::StatisticsReport(report) => {
                 let peer = self.peers.source(&report.peer).peer;
-                return Ok(settled.sharing.own.contains(&peer)
-                    || !self.shared.registry.is_of_newer(&settled.router, &self.connection, &peer));
+                return Ok(identified.sharing.own.contains(&peer)
+                    || !self.shared.registry.is_of_newer(&identified.router, &self.connection, &peer));
             }
             Message::Initiation(_) | Message::RouteMirroring(_) | Message::Termination(_) | Message::Unknown { .. } => {
                 return Ok(true);
             }
         };
         let is_down = matches!(message, Message::PeerDown(_));
-        if settled.sharing.own.contains(&peer) {
-            settled.sharing.last = Some(peer);
+        if identified.sharing.own.contains(&peer) {
+            identified.sharing.last = Some(peer);
             if is_down {
-                settled.sharing.remove(&peer);
-                self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
+                identified.sharing.remove(&peer);
+                self.shared.registry.forget_peer(&identified.router, &self.connection, &peer);
             }
             return Ok(true);
         }
-        if settled.sharing.generation.load(Ordering::Acquire) != settled.sharing.seen {
-            settled.tables.set_shared();
+        if identified.sharing.generation.load(Ordering::Acquire) != identified.sharing.seen {
+            identified.tables.set_shared();
         }
         let is_over = || self.shared.stop.is_stopping();
-        match self.shared.registry.speak(&settled.router, &self.connection, peer, is_over) {
+        match self.shared.registry.speak(&identified.router, &self.connection, peer, is_over) {
             Speech::Own => {}
-            Speech::Taken(tables) => settled.tables.take_over(tables)?,
+            Speech::Taken(tables) => identified.tables.take_over(tables)?,
             Speech::Others => return Ok(false),
             Speech::Superseded => return Err(SessionEnd::Superseded),
             Speech::Wait => return Err(SessionEnd::Stopping),
         }
         if is_down {
-            self.shared.registry.forget_peer(&settled.router, &self.connection, &peer);
-        } else if settled.sharing.own.len() < PEERS_MAX {
-            settled.sharing.own.insert(peer);
+            self.shared.registry.forget_peer(&identified.router, &self.connection, &peer);
+        } else if identified.sharing.own.len() < PEERS_MAX {
+            identified.sharing.own.insert(peer);
         }
         Ok(true)
     }

@@ -156,11 +156,11 @@ pub struct TableName {
 pub struct TableNames {
     /// The router's BGP identifier; `None` if unknown.
     router_id: Option<Ipv4Addr>,
-    peers: HashMap<PeerId, BTreeMap<(RibKind, Arc<str>), Taken>>,
+    peers: HashMap<PeerId, BTreeMap<(RibKind, Arc<str>), TakenName>>,
     /// The peer that holds a stored name, with the name that the router gave.
-    holders: HashMap<Place, (PeerId, Arc<str>)>,
+    holders: HashMap<NameScope, (PeerId, Arc<str>)>,
     /// The number of peers at one address that the router gave the same name.
-    sharing: HashMap<Place, usize>,
+    sharing: HashMap<NameScope, usize>,
     count: usize,
     /// True once `count` has reached `NAMES_MAX`. It stays true when names are released: a table that got a name without
     /// a reservation keeps it.
@@ -168,10 +168,10 @@ pub struct TableNames {
 }
 
 /// A name and its scope, the RIB and the peer address, within which it has to be unique.
-type Place = (RibKind, Option<IpAddr>, Arc<str>);
+type NameScope = (RibKind, Option<IpAddr>, Arc<str>);
 
 #[derive(Clone, Debug)]
-struct Taken {
+struct TakenName {
     stored: Arc<str>,
     /// True if the peer is down, so another peer may get the name.
     is_free: bool,
@@ -224,7 +224,7 @@ impl TableNames {
         {
             self.drop(rib, &holder, &name);
         }
-        let taken = Taken { stored: Arc::clone(&stored), is_free: false };
+        let taken = TakenName { stored: Arc::clone(&stored), is_free: false };
         match self.peers.entry(peer).or_default().insert((rib, Arc::clone(&given)), taken) {
             None => {
                 self.count += 1;

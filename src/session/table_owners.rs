@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::SessionEnd;
 use super::connection::Begun;
-use super::held::Origin;
+use super::earlier_tables::TableOrigin;
 use super::peers::PeerId;
 use super::tables::{RouterTables, router_note, whole};
 use crate::model::TableKey;
@@ -19,7 +19,7 @@ impl RouterTables {
     }
 
     /// Publishes a table that has begun.
-    pub(super) fn show(&self, origin: &Origin, key: &TableKey) {
+    pub(super) fn show(&self, origin: &TableOrigin, key: &TableKey) {
         lock(&self.begun).entry(origin.peer).or_default().insert(key.clone(), origin.clone());
     }
 
@@ -40,14 +40,14 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn take_over(&mut self, tables: Vec<(TableKey, Origin)>) -> Result<(), SessionEnd> {
+    pub fn take_over(&mut self, tables: Vec<(TableKey, TableOrigin)>) -> Result<(), SessionEnd> {
         if tables.is_empty() {
             return Ok(());
         }
         self.outbox.op(StateOp::MarkStale(tables.iter().map(|(key, _)| key.clone()).collect()))?;
         for (key, origin) in tables {
-            if !self.held.contains(&key) && !self.tables.contains_key(&key) {
-                self.held.insert(key, Some(origin));
+            if !self.earlier.contains(&key) && !self.tables.contains_key(&key) {
+                self.earlier.insert(key, Some(origin));
             }
         }
         Ok(())
@@ -69,8 +69,8 @@ impl RouterTables {
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn terminate(&mut self, of: PeersOf, reason: &str) -> Result<(), SessionEnd> {
-        let held = self.held.keys().filter(|_| of == PeersOf::Router);
-        let doomed = self.tables.keys().chain(held).map(whole).collect();
+        let earlier = self.earlier.keys().filter(|_| of == PeersOf::Router);
+        let doomed = self.tables.keys().chain(earlier).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
         self.outbox.op(StateOp::PeersUnknown(of))?;
         self.close(SessionState::Ended, reason)
@@ -118,6 +118,6 @@ impl RouterTables {
 }
 
 /// Locks the map. A panic elsewhere leaves it consistent: every change is a single insert or remove.
-fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<PeerId, BTreeMap<TableKey, Origin>>> {
+fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>> {
     begun.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ use super::SessionEnd;
 use super::changes::{Changes, FamilyTable, NewRoutes};
 use super::connection::Begun;
 use super::due::Due;
-use super::held::{Held, Origin};
+use super::earlier_tables::{EarlierTables, TableOrigin};
 use super::outbox::Outbox;
 use super::peers::{PeerId, RibSource};
 use super::remnants::LocRibs;
@@ -46,16 +46,16 @@ pub struct RouterTables {
     /// The tables whose dumps are not over.
     pub(super) due: Due,
     /// Tables with rows from before this session that it has not begun.
-    pub(super) held: Held,
-    /// Tables that were in `held` when the stale time was over: the expiry deletes them, at a time that the session
+    pub(super) earlier: EarlierTables,
+    /// Tables that were in `earlier` when the stale time was over: the expiry deletes them, at a time that the session
     /// does not learn.
     pub(super) expired: BTreeSet<TableKey>,
-    /// The stored routes of VPN tables in `held`, as far as they are loaded.
+    /// The stored routes of VPN tables in `earlier`, as far as they are loaded.
     pub(super) loaded: HashMap<TableKey, Vec<StoredRoute>>,
     /// The RIBs and VPN families of each peer whose End-of-RIB has arrived.
     pub(super) completed: HashMap<PeerId, BTreeSet<(View, AfiSafi)>>,
     /// The unicast table whose name was last recorded for a labeled or VPN table, whose name is derived from it.
-    pub(super) named: Option<(RibKind, Origin)>,
+    pub(super) named: Option<(RibKind, TableOrigin)>,
     /// True once the stale time is over for tables from before this session that it has not begun.
     pub(super) is_stale_time_over: bool,
     /// True if the router has, or had, other sessions in the meantime: a table may have stored routes from them.
@@ -75,8 +75,8 @@ pub struct RouterTables {
 }
 
 impl RouterTables {
-    /// Returns the tables of a router whose session begins; `held` are those that the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, held: Held, standing: Arc<Standing>) -> RouterTables {
+    /// Returns the tables of a router whose session begins; `earlier` are those that the database has rows for.
+    pub fn new(outbox: Outbox, rules: Rules, earlier: EarlierTables, standing: Arc<Standing>) -> RouterTables {
         RouterTables {
             outbox,
             rules,
@@ -85,7 +85,7 @@ impl RouterTables {
             refused: BTreeSet::new(),
             by_peer: HashMap::new(),
             due: Due::default(),
-            held,
+            earlier,
             expired: BTreeSet::new(),
             loaded: HashMap::new(),
             completed: HashMap::new(),
@@ -294,7 +294,7 @@ impl RouterTables {
         if *idle >= rules.stale_time && !self.is_stale_time_over {
             self.is_stale_time_over = true;
             // The expiry deletes these tables.
-            self.expired = std::mem::take(&mut self.held).keys().cloned().collect();
+            self.expired = std::mem::take(&mut self.earlier).keys().cloned().collect();
             self.loaded = HashMap::new();
             let before = self.outbox.owner().reporting_since;
             self.outbox.op(StateOp::PeersUnknown(PeersOf::ReportedBefore(before)))?;

@@ -10,8 +10,8 @@ use crate::model::{AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, 
 use crate::pipeline::TableNameRecord;
 use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
 use crate::session::changes::TableKind;
-use crate::session::gone::Gone;
 use crate::session::peers::{PEERS_MAX, Renamed};
+use crate::session::removal::Removed;
 use crate::session::table_names::GivenNames;
 use crate::wire::bmp::peer::{PeerKind, Rd};
 
@@ -34,12 +34,12 @@ struct Bench {
 
 /// Returns a bench whose database answers every `SyncStart` with `stored`, on its own thread since the session waits
 /// for it.
-fn bench(stored: Vec<StoredRoute>, held: Vec<TableKey>, redump: Redump) -> Bench {
-    holding(stored, Held::new(held.into_iter().map(|key| (key, None))), redump)
+fn bench(stored: Vec<StoredRoute>, earlier: Vec<TableKey>, redump: Redump) -> Bench {
+    holding(stored, EarlierTables::new(earlier.into_iter().map(|key| (key, None))), redump)
 }
 
 /// Returns the same with tables whose origin may be known.
-fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
+fn holding(stored: Vec<StoredRoute>, earlier: EarlierTables, redump: Redump) -> Bench {
     let (to_writer, from_session) = unbounded();
     let (to_test, state) = unbounded();
     let (to_history, events_from_session) = unbounded::<EventBatch>();
@@ -68,7 +68,7 @@ fn holding(stored: Vec<StoredRoute>, held: Held, redump: Redump) -> Bench {
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
     let rules = Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None };
-    Bench { tables: RouterTables::new(outbox, rules, held, Arc::default()), state, history }
+    Bench { tables: RouterTables::new(outbox, rules, earlier, Arc::default()), state, history }
 }
 
 /// Returns the same with a limit on the routes per table.
@@ -239,8 +239,8 @@ fn an_announced_table_with_nothing_stored_is_complete() {
 
 #[test]
 fn the_stored_families_of_a_table_begin_together() {
-    let held = vec![TableKey::loc_rib("global", Afi::Ipv6), TableKey::loc_rib("old", Afi::Ipv6)];
-    let mut bench = bench(vec![], held, Redump::Skip);
+    let earlier = vec![TableKey::loc_rib("global", Afi::Ipv6), TableKey::loc_rib("old", Afi::Ipv6)];
+    let mut bench = bench(vec![], earlier, Redump::Skip);
     bench.announce(&[1]);
     assert_eq!(bench.written().0, ["start global", "start global", "A 1.0.0.0/8"]);
 }
@@ -268,7 +268,7 @@ fn a_peer_down_ends_tables_and_a_peer_up_begins_them() {
     let another = RibSource { peer: PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, ..LOC_RIB };
     let down = |bench: &mut Bench, of: &RibSource, reason| bench.tables.down(&of.peer, Some("global"), reason).unwrap();
     assert_eq!(down(&mut bench, &another, "another instance"), None);
-    assert_eq!(down(&mut bench, &LOC_RIB, "gone"), Some(Gone::All(LOC_RIB.peer)));
+    assert_eq!(down(&mut bench, &LOC_RIB, "gone"), Some(Removed::All(LOC_RIB.peer)));
     assert_eq!(down(&mut bench, &LOC_RIB, "gone already"), None);
     bench.tables.begin(&LOC_RIB, &named("global"), IPV4).unwrap();
     bench.tables.mark_stale("lost").unwrap();
@@ -336,8 +336,8 @@ fn adj_rib_in(rd: u8, asn: u32) -> RibSource {
 }
 
 /// Returns a table of an earlier session.
-fn of_before(of: &RibSource, name: &str, stored: &str, part: TableKind) -> (TableKey, Option<Origin>) {
-    let origin = Origin { peer: of.peer, given: name.into(), unicast: name.into(), part };
+fn of_before(of: &RibSource, name: &str, stored: &str, part: TableKind) -> (TableKey, Option<TableOrigin>) {
+    let origin = TableOrigin { peer: of.peer, given: name.into(), unicast: name.into(), part };
     (TableKey { view: of.view, name: stored.into(), afi: Afi::Ipv4 }, Some(origin))
 }
 
@@ -346,7 +346,7 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
     let (one, two) = (adj_rib_in(1, 1), adj_rib_in(2, 1));
     let vpn = TableKind::Vpn(Rd([0; 8]));
     let all = || {
-        Held::new([
+        EarlierTables::new([
             of_before(&one, "a", "a", TableKind::Unicast),
             of_before(&one, "a", "a|rd:0:0:0", vpn),
             of_before(&two, "a%7Cb", "a%7Cb", TableKind::Unicast),
@@ -355,29 +355,29 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
             (TableKey::loc_rib("stray", Afi::Ipv4), None),
         ])
     };
-    let check = |peer: PeerId, name: Option<&str>, gone: Option<Gone>, down: &[&str]| {
+    let check = |peer: PeerId, name: Option<&str>, gone: Option<Removed>, down: &[&str]| {
         let mut bench = holding(vec![], all(), Redump::Skip);
         assert_eq!(bench.tables.down(&peer, name, "gone").unwrap(), gone, "{peer:?} {name:?}");
         assert_eq!(bench.tables.down(&peer, name, "gone already").unwrap(), None);
         assert_eq!(bench.written().0, down, "{peer:?} {name:?}");
     };
-    check(one.peer, None, Some(Gone::All(one.peer)), &["down a a|rd:0:0:0"]);
-    check(two.peer, Some("other"), Some(Gone::All(two.peer)), &["down a%7Cb"]);
-    check(PeerId { asn: Asn(0), ..one.peer }, None, Some(Gone::All(one.peer)), &["down a a|rd:0:0:0"]);
+    check(one.peer, None, Some(Removed::All(one.peer)), &["down a a|rd:0:0:0"]);
+    check(two.peer, Some("other"), Some(Removed::All(two.peer)), &["down a%7Cb"]);
+    check(PeerId { asn: Asn(0), ..one.peer }, None, Some(Removed::All(one.peer)), &["down a a|rd:0:0:0"]);
     // Another AS, another distinguisher, another BGP ID.
     check(PeerId { asn: Asn(2), ..one.peer }, None, None, &[]);
     check(adj_rib_in(3, 1).peer, None, None, &[]);
     check(PeerId { kind: PeerKind::LocRib(Rd([1; 8])), ..LOC_RIB.peer }, Some("red"), None, &[]);
     // The named table, if it is one of several.
-    let red = Some(Gone::Table(LOC_RIB.peer, "red".into()));
+    let red = Some(Removed::Table(LOC_RIB.peer, "red".into()));
     let mut bench = holding(vec![], all(), Redump::Skip);
     assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), red);
-    assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), Some(Gone::All(LOC_RIB.peer)));
+    assert_eq!(bench.tables.down(&LOC_RIB.peer, Some("red"), "gone").unwrap(), Some(Removed::All(LOC_RIB.peer)));
     assert_eq!(bench.written().0, ["down red", "down blue"]);
-    check(LOC_RIB.peer, Some("other"), Some(Gone::All(LOC_RIB.peer)), &["down blue", "down red"]);
+    check(LOC_RIB.peer, Some("other"), Some(Removed::All(LOC_RIB.peer)), &["down blue", "down red"]);
     // A table of unknown origin is found by its name.
     let nobody = PeerId { kind: PeerKind::LocRib(Rd([7; 8])), ..LOC_RIB.peer };
-    check(nobody, Some("stray"), Some(Gone::All(nobody)), &["down stray"]);
+    check(nobody, Some("stray"), Some(Removed::All(nobody)), &["down stray"]);
 }
 
 #[test]
@@ -422,8 +422,10 @@ fn vpn(rd: u8) -> FamilyTable {
 }
 
 /// Returns the VPN tables of these distinguishers, of an earlier session.
-fn held_vpn(rds: &[u8]) -> Held {
-    Held::new(rds.iter().map(|rd| of_before(&LOC_RIB, "global", &format!("global|rd:0:0:{rd}"), vpn(*rd).part)))
+fn earlier_vpn(rds: &[u8]) -> EarlierTables {
+    EarlierTables::new(
+        rds.iter().map(|rd| of_before(&LOC_RIB, "global", &format!("global|rd:0:0:{rd}"), vpn(*rd).part)),
+    )
 }
 
 impl Bench {
@@ -453,7 +455,7 @@ fn vpn_ends_of_rib_of_too_many_peers_are_forgotten() {
 
 #[test]
 fn a_vpn_end_of_rib_ends_the_tables_not_sent() {
-    let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2, 3]), Redump::Skip);
+    let mut bench = holding(vec![stored(1)], earlier_vpn(&[1, 2, 3]), Redump::Skip);
     bench.announce_vpn(&[2], 1);
     assert!(bench.vpn_eor() && !bench.vpn_eor());
     let (ops, events) = bench.written();
@@ -470,7 +472,7 @@ fn a_vpn_end_of_rib_ends_the_tables_not_sent() {
 
 #[test]
 fn a_vpn_end_of_rib_without_routes_ends_all_tables() {
-    let mut bench = holding(vec![stored(1)], held_vpn(&[1, 2]), Redump::Skip);
+    let mut bench = holding(vec![stored(1)], earlier_vpn(&[1, 2]), Redump::Skip);
     assert!(bench.vpn_eor());
     let (ops, events) = bench.written();
     assert_eq!(ops, ["start global|rd:0:0:1 global|rd:0:0:2", "down global|rd:0:0:1 global|rd:0:0:2"]);
@@ -495,7 +497,7 @@ fn a_vpn_table_begun_after_end_of_rib_is_complete() {
 
 #[test]
 fn tables_are_looked_at_when_they_are_due() {
-    let mut bench = holding(vec![stored(1), stored(2)], held_vpn(&[1]), Redump::Skip);
+    let mut bench = holding(vec![stored(1), stored(2)], earlier_vpn(&[1]), Redump::Skip);
     bench.tables.begin(&LOC_RIB, &named("silent"), IPV4).unwrap();
     bench.announce(&[1]);
     bench.announce_vpn(&[1], 1);
@@ -509,7 +511,7 @@ fn tables_are_looked_at_when_they_are_due() {
 
 #[test]
 fn names_are_remembered_once_and_before_their_routes() {
-    let mut bench = holding(vec![], held_vpn(&[1]), Redump::Skip);
+    let mut bench = holding(vec![], earlier_vpn(&[1]), Redump::Skip);
     bench.announce_vpn(&[1, 2, 3], 1);
     bench.announce(&[1]);
     bench.tables.outbox.flush().unwrap();

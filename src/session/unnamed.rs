@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::SessionEnd;
 use super::intakes::Intakes;
-use super::monitor::Session;
+use super::messages::Session;
 use super::read_timeout;
 use crate::pipeline::{Claimed, Refusal};
 
@@ -113,7 +113,7 @@ impl Session {
     /// The session exceeds the limits and has sent no readable message about a peer, or its router cannot be identified
     /// or written.
     pub fn bound_unnamed(&mut self, held: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
-        if self.settled.is_some() {
+        if self.identified.is_some() {
             return Ok(());
         }
         let bytes = held() + self.waiting.size();
@@ -151,7 +151,7 @@ impl Session {
             | SessionEnd::WritersGone
             | SessionEnd::Panicked => return end,
         }
-        if self.settled.is_some() || !self.has_what_to_apply() {
+        if self.identified.is_some() || !self.has_what_to_apply() {
             return end;
         }
         match self.identify().and_then(|()| self.flush()) {

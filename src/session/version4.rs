@@ -4,7 +4,7 @@
 use log::info;
 
 use super::anomaly::Anomaly;
-use super::monitor::Session;
+use super::messages::Session;
 use crate::wire::bmp::{Frame, Message, Numbering, Revision, RouteMonitoring};
 
 /// The state of these observations for one session.

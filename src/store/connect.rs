@@ -103,7 +103,7 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1);
     let ways = Way::all(config, thread, time_max, tls_config.as_ref())?;
     let places = CONNECTING.fetch_add(1, Ordering::AcqRel);
-    let place = Place;
+    let place = ConnectSlot;
     if places >= LEFT_BEHIND_MAX {
         return Err(Error::Local(format!("{places} attempts to connect hang, in a name server perhaps")));
     }
@@ -151,9 +151,9 @@ pub(super) fn quieten(config: &mut Config) {
 }
 
 /// One of the [`LEFT_BEHIND_MAX`] places for attempts; freed on drop.
-struct Place;
+struct ConnectSlot;
 
-impl Drop for Place {
+impl Drop for ConnectSlot {
     fn drop(&mut self) {
         CONNECTING.fetch_sub(1, Ordering::AcqRel);
     }

@@ -9,7 +9,7 @@ use postgres::types::Type;
 use super::error::Result;
 use super::lock_waits::{self, LockWait};
 use super::orphans::Orphans;
-use super::partitions::{EVENTS, Partition, SNAPSHOTS, Series, State, day_of, holes};
+use super::partitions::{EVENTS, Partition, PartitionState, SNAPSHOTS, Series, day_of, holes};
 use super::router_state::{self, RouterState};
 use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
@@ -292,7 +292,7 @@ fn as_day(series: &Series, partition: &Partition) -> Option<Day> {
         last: partition.stops.map_or(day, before),
         name: partition.name.clone(),
         bytes: partition.bytes,
-        is_attached: partition.state == State::Attached,
+        is_attached: partition.state == PartitionState::Attached,
         is_history: series.parent == EVENTS.parent,
     })
 }

@@ -77,7 +77,7 @@ type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// The stream through which the client speaks.
-pub(super) enum Stream {
+pub(super) enum ServerStream {
     /// Without TLS: not wanted, or not offered.
     Plain(Socket),
     /// Inside TLS.
@@ -87,7 +87,7 @@ pub(super) enum Stream {
 }
 
 impl MakeTlsConnect<Socket> for Door {
-    type Stream = Watched<Stream>;
+    type Stream = Watched<ServerStream>;
     type TlsConnect = Entry;
     type Error = io::Error;
 
@@ -107,15 +107,15 @@ impl MakeTlsConnect<Socket> for Door {
 }
 
 impl TlsConnect<Socket> for Entry {
-    type Stream = Watched<Stream>;
+    type Stream = Watched<ServerStream>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Watched<Stream>>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Watched<ServerStream>>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
         let Entry { leads_to, tls, watch } = self;
         Box::pin(async move {
             if let Some(stream) = leads_to {
-                return Ok(Watched { stream: Stream::Unix(UnixStream::from_std(stream)?), watch });
+                return Ok(Watched { stream: ServerStream::Unix(UnixStream::from_std(stream)?), watch });
             }
             let mut negotiation = pin!(negotiate(socket, tls));
             let stream = poll_fn(|context| {
@@ -128,15 +128,15 @@ impl TlsConnect<Socket> for Entry {
     }
 }
 
-async fn negotiate(mut socket: Socket, tls: Option<(RustlsConnect, Begin)>) -> io::Result<Stream> {
-    let Some((connect, begin)) = tls else { return Ok(Stream::Plain(socket)) };
+async fn negotiate(mut socket: Socket, tls: Option<(RustlsConnect, Begin)>) -> io::Result<ServerStream> {
+    let Some((connect, begin)) = tls else { return Ok(ServerStream::Plain(socket)) };
     if begin != Begin::AtOnce && !is_offered(&mut socket).await? {
         return match begin {
-            Begin::IfOffered => Ok(Stream::Plain(socket)),
+            Begin::IfOffered => Ok(ServerStream::Plain(socket)),
             Begin::WhenOffered | Begin::AtOnce => Err(io::Error::other("server does not support TLS")),
         };
     }
-    Ok(Stream::Tls(Box::new(connect.connect(socket).await?)))
+    Ok(ServerStream::Tls(Box::new(connect.connect(socket).await?)))
 }
 
 /// Asks for TLS. The answer is one octet, and nothing after it may be read before TLS begins.
@@ -158,47 +158,47 @@ async fn is_offered(socket: &mut Socket) -> io::Result<bool> {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ServerStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, into),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, into),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, into),
+            ServerStream::Plain(stream) => Pin::new(stream).poll_read(context, into),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_read(context, into),
+            ServerStream::Unix(stream) => Pin::new(stream).poll_read(context, into),
         }
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ServerStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, octets),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(context, octets),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(context, octets),
+            ServerStream::Plain(stream) => Pin::new(stream).poll_write(context, octets),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_write(context, octets),
+            ServerStream::Unix(stream) => Pin::new(stream).poll_write(context, octets),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
+            ServerStream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_flush(context),
+            ServerStream::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            ServerStream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            ServerStream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            ServerStream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
 
-impl TlsStream for Stream {
+impl TlsStream for ServerStream {
     fn channel_binding(&self) -> ChannelBinding {
         match self {
-            Stream::Plain(_) | Stream::Unix(_) => ChannelBinding::none(),
-            Stream::Tls(stream) => stream.channel_binding(),
+            ServerStream::Plain(_) | ServerStream::Unix(_) => ChannelBinding::none(),
+            ServerStream::Tls(stream) => stream.channel_binding(),
         }
     }
 }

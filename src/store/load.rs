@@ -83,7 +83,7 @@ pub fn read_rows(mut stream: impl BufRead, fields: usize, mut take: impl FnMut(&
     // PostgreSQL sends each row in a message of its own, so rows are nearly always read in place; only an unfinished
     // row is carried over.
     let mut carried = Vec::new();
-    let mut state = Stream { header_read: false, ended: false, fields };
+    let mut state = CopyReader { header_read: false, ended: false, fields };
     loop {
         let piece = stream.fill_buf()?;
         if piece.is_empty() {
@@ -108,13 +108,13 @@ pub fn read_rows(mut stream: impl BufRead, fields: usize, mut take: impl FnMut(&
 }
 
 /// The position of a reader in a COPY stream.
-struct Stream {
+struct CopyReader {
     header_read: bool,
     ended: bool,
     fields: usize,
 }
 
-impl Stream {
+impl CopyReader {
     /// Passes all whole rows of `bytes` to `take` and returns their length in octets.
     fn take_rows(&mut self, bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
         let mut rest = bytes;

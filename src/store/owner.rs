@@ -14,7 +14,7 @@ use crate::model::{Afi, RouterId, TableKey, Timestamp};
 
 /// The result of a session's claim to its router.
 #[derive(Debug)]
-pub struct Taken {
+pub struct RouterClaim {
     /// The epoch to check in every write transaction.
     pub epoch: i64,
     /// True if another collector owned the router before.
@@ -42,7 +42,7 @@ pub fn claim(
     record: &RouterRecord,
     must_be_ours: bool,
     has_others: bool,
-) -> Result<Option<Taken>> {
+) -> Result<Option<RouterClaim>> {
     let mut transaction = client.transaction()?;
     let is_taken_over = is_owned_by_another(&mut transaction, collector, &record.router)?;
     if must_be_ours && is_taken_over {
@@ -68,7 +68,7 @@ pub fn claim(
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
     let names = table_names::of_router(&mut transaction, &record.router)?;
     transaction.commit()?;
-    Ok(Some(Taken { epoch, is_taken_over, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
+    Ok(Some(RouterClaim { epoch, is_taken_over, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {

@@ -91,7 +91,7 @@ pub struct PeerRow {
 
 /// One page of a router's peers.
 #[derive(Clone, Debug, Default)]
-pub struct Peers {
+pub struct PeerPage {
     /// The rows of the page, peers that are down first.
     pub rows: Vec<PeerRow>,
     /// The number of all peers.
@@ -275,12 +275,12 @@ pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> 
 ///
 /// # Errors
 /// When the query fails or takes too long, or the connection is lost.
-pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<Peers> {
+pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<PeerPage> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/page_peers.sql"),
         &[(&router_id, Type::TEXT), (&slice.size, Type::INT8), (&slice.page, Type::INT8)],
     )?;
-    let Some(first) = rows.first() else { return Ok(Peers::default()) };
+    let Some(first) = rows.first() else { return Ok(PeerPage::default()) };
     let (peers, up, down) = (first.get("peers"), first.get("up"), first.get("down"));
     let rows = rows.iter().filter_map(|row| {
         let address = row.get::<_, Option<String>>("peer_address")?;
@@ -295,7 +295,7 @@ pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<Peers
             description: row.get("description"),
         }))
     });
-    Ok(Peers { rows: rows.collect::<Result<_>>()?, peers, up, down })
+    Ok(PeerPage { rows: rows.collect::<Result<_>>()?, peers, up, down })
 }
 
 /// Returns a page of the prefixes that an AS originates; at most [`COUNTED_MAX`] routes of each kind of RIB are

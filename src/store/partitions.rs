@@ -83,7 +83,7 @@ pub struct Partition {
     /// The name as a statement needs it.
     table: String,
     /// The progress of its removal.
-    pub state: State,
+    pub state: PartitionState,
     /// True for the DEFAULT partition, which accepts what no other one does.
     pub is_default: bool,
     /// True if our retention has begun to detach it.
@@ -102,7 +102,7 @@ pub struct Partition {
 
 /// The progress of a partition's removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum PartitionState {
     /// Readers see it.
     Attached,
     /// A `DETACH .. CONCURRENTLY` has begun and is not finished.
@@ -117,8 +117,8 @@ impl Partition {
         match (self.stops, self.state) {
             (Some(stops), _) => stops <= midnight(day),
             // A detached table no longer has bounds.
-            (None, State::Detached) => true,
-            (None, State::Attached | State::Detaching) => false,
+            (None, PartitionState::Detached) => true,
+            (None, PartitionState::Attached | PartitionState::Detaching) => false,
         }
     }
 
@@ -130,7 +130,7 @@ impl Partition {
                 let is_whole = midnight(day) == starts && day.tomorrow().is_ok_and(|next| midnight(next) == stops);
                 is_whole.then_some(day)
             }
-            _ => day_in(&self.name).filter(|_| self.state == State::Detached),
+            _ => day_in(&self.name).filter(|_| self.state == PartitionState::Detached),
         }
     }
 
@@ -156,7 +156,7 @@ impl Partition {
                 format!("ALTER TABLE {parent} DETACH PARTITION {table}; then insert its rows into {parent} again"),
             ));
         }
-        if self.state == State::Detaching && !self.is_marked {
+        if self.state == PartitionState::Detaching && !self.is_marked {
             return Some((
                 format!("{name} is half detached from {parent} by somebody else"),
                 format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE; the table is yours to keep or drop"),
@@ -185,9 +185,9 @@ pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
         name: row.get("name"),
         table: row.get("table"),
         state: match row.get("state") {
-            "attached" => State::Attached,
-            "detaching" => State::Detaching,
-            _ => State::Detached,
+            "attached" => PartitionState::Attached,
+            "detaching" => PartitionState::Detaching,
+            _ => PartitionState::Detached,
         },
         is_default: row.get("is_default"),
         is_marked: row.get("is_marked"),
@@ -206,7 +206,7 @@ pub fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)>
     let (mut from, end) = (midnight(day), midnight(next));
     let mut taken: Vec<(Timestamp, Timestamp)> = partitions
         .iter()
-        .filter(|partition| partition.state == State::Attached && !partition.is_default)
+        .filter(|partition| partition.state == PartitionState::Attached && !partition.is_default)
         .map(|partition| {
             let starts = partition.starts.unwrap_or(Timestamp::from_unix_micros(i64::MIN));
             (starts, partition.stops.unwrap_or(Timestamp::from_unix_micros(i64::MAX)))
@@ -325,7 +325,7 @@ pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Reti
     forget_marks(client)?;
     let partitions = list(client, series)?;
     // While a DEFAULT partition or a half-detached one exists, another one can be detached only under a lock on all.
-    let is_alone = |partition: &Partition| partition.is_default || partition.state == State::Detaching;
+    let is_alone = |partition: &Partition| partition.is_default || partition.state == PartitionState::Detaching;
     for partition in partitions.iter().filter(|partition| partition.is_before(oldest)) {
         let others = partitions.iter().any(|other| other.oid != partition.oid && is_alone(other));
         match retire_one(client, series, partition, others) {
@@ -369,7 +369,7 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
         return Err(Error::Locked(format!("{views} reads it by name: DROP VIEW {views}, or make it of {parent}")));
     }
     match partition.state {
-        State::Attached if has_others => {
+        PartitionState::Attached if has_others => {
             // A short lock on all partitions, with the mark in the same transaction.
             let mut transaction = client.transaction()?;
             transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
@@ -377,7 +377,7 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
             transaction.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {table}"))?;
             transaction.commit()?;
         }
-        State::Attached => {
+        PartitionState::Attached => {
             let mut transaction = client.transaction()?;
             mark(&mut transaction, partition)?;
             transaction.commit()?;
@@ -390,14 +390,14 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
                 return Err(error);
             }
         }
-        State::Detaching if !partition.is_marked => {
+        PartitionState::Detaching if !partition.is_marked => {
             let (found, remedy) = partition.trouble(parent).unwrap_or_default();
             return Err(Error::Locked(format!("{found}: {remedy}")));
         }
-        State::Detaching => {
+        PartitionState::Detaching => {
             detach_within(client, &format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE"))?;
         }
-        State::Detached => {}
+        PartitionState::Detached => {}
     }
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TABLE {table}"))?;
@@ -445,7 +445,7 @@ mod tests {
             oid: 1,
             name: "p".to_owned(),
             table: "p".to_owned(),
-            state: State::Attached,
+            state: PartitionState::Attached,
             is_default: false,
             is_marked: false,
             starts: Some(Timestamp::from_unix_micros(hour(starts))),
@@ -472,7 +472,7 @@ mod tests {
         check(&[partition(-25, -1), partition(-1, 23)], &[(23, 24)]);
         check(&[partition(23, 47), partition(2, 5), partition(-25, -1)], &[(0, 2), (5, 23)]);
         check(&[Partition { is_default: true, starts: None, stops: None, ..partition(0, 24) }], &[(0, 24)]);
-        check(&[Partition { state: State::Detaching, ..partition(0, 24) }], &[(0, 24)]);
+        check(&[Partition { state: PartitionState::Detaching, ..partition(0, 24) }], &[(0, 24)]);
         check(&[Partition { starts: None, ..partition(0, 12) }, Partition { stops: None, ..partition(12, 24) }], &[]);
         assert_eq!((partition(0, 24).day(), partition(-1, 23).day()), (Some(day), None));
         assert!(

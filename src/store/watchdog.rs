@@ -30,11 +30,11 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Watch {
     thread: String,
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct WatchState {
     /// The longest silence of the other side while an answer is due.
     limit: Duration,
     /// The limit outside of a transaction that has a limit of its own (`SET LOCAL`).
@@ -94,7 +94,7 @@ fn watches() -> Vec<Arc<Watch>> {
 impl Watch {
     /// Begins the watch over a connection that is being opened: its login may take `limit`.
     pub(super) fn begin(thread: &str, limit: Duration) -> Arc<Watch> {
-        let state = State {
+        let state = WatchState {
             limit,
             session_limit: limit,
             is_open: false,
@@ -158,7 +158,7 @@ impl Watch {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl Watch {
         if !state.is_open {
             return;
         }
-        let State { sent, due, limit, session_limit, .. } = &mut *state;
+        let WatchState { sent, due, limit, session_limit, .. } = &mut *state;
         sent.read(octets, |kind, body| match kind {
             b'Q' => {
                 *due += 1;
@@ -189,7 +189,7 @@ impl Watch {
         if !state.is_open {
             return;
         }
-        let State { received, due, limit, session_limit, .. } = &mut *state;
+        let WatchState { received, due, limit, session_limit, .. } = &mut *state;
         received.read(octets, |kind, body| match kind {
             b'Z' => {
                 *due = due.saturating_sub(1);

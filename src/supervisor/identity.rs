@@ -92,7 +92,7 @@ fn waits_for(client: &mut Client, id: &str, process: Option<&Process>) -> store:
 }
 
 /// The result of one check of the lock.
-enum Standing {
+enum LockCheck {
     /// This process holds the lock.
     Held(Client),
     /// Another process has served under the identifier.
@@ -118,7 +118,7 @@ pub(super) fn run(
             None => retake(collector),
         };
         match standing {
-            Ok(Standing::Held(client)) => {
+            Ok(LockCheck::Held(client)) => {
                 health.lock.hold(asked);
                 if let Some(since) = lost_since.take() {
                     let seconds = since.elapsed().as_secs_f64();
@@ -127,7 +127,7 @@ pub(super) fn run(
                 }
                 connection = Some(client);
             }
-            Ok(Standing::Taken(process)) => {
+            Ok(LockCheck::Taken(process)) => {
                 health.leave(THREAD);
                 health.lock.give_up(process.to_string());
                 pulse.rest();
@@ -162,22 +162,22 @@ fn wait(written: &Stop, began: Instant) {
 }
 
 /// Checks whether the session that holds the lock still exists: any answer proves it.
-fn keep(mut client: Client) -> store::Result<Standing> {
+fn keep(mut client: Client) -> store::Result<LockCheck> {
     match identity::check(&mut client) {
-        Ok(()) => Ok(Standing::Held(client)),
+        Ok(()) => Ok(LockCheck::Held(client)),
         Err(error) if error.verdict() == Recovery::Reconnect => Err(error),
-        Err(_) => Ok(Standing::Held(client)),
+        Err(_) => Ok(LockCheck::Held(client)),
     }
 }
 
 /// Acquires the lock with a new connection, unless another process has served since it was lost.
-fn retake(collector: &Collector) -> store::Result<Standing> {
+fn retake(collector: &Collector) -> store::Result<LockCheck> {
     let id = &collector.id;
     let mut client = identity::connect(&collector.database_url)?;
     let is_taken = identity::take(&mut client, id)?;
     match identity::process(&mut client, id)? {
-        Some(process) if process.instance != collector.instance => Ok(Standing::Taken(process)),
-        Some(_) | None if is_taken => Ok(Standing::Held(client)),
+        Some(process) if process.instance != collector.instance => Ok(LockCheck::Taken(process)),
+        Some(_) | None if is_taken => Ok(LockCheck::Held(client)),
         Some(_) | None => {
             let holder = identity::holder(&mut client, id)?.unwrap_or_else(|| "no session any more".to_owned());
             Err(Error::Locked(format!("the lock of COLLECTOR_ID {id} is lost and held by {holder}")))

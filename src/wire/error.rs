@@ -7,11 +7,11 @@ use std::ops::Deref;
 /// A message, or a part of one, that cannot be decoded. The content is boxed, so that a `Result` is no larger than
 /// its good value requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Box<Mistake>);
+pub struct DecodeError(Box<ErrorContent>);
 
-/// The content of an [`Error`].
+/// The content of an [`DecodeError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ErrorContent {
     /// Octets from the start of the bytes that were passed to the decoder.
     pub offset: usize,
     /// The field's name, as in its RFC.
@@ -20,32 +20,32 @@ pub struct Mistake {
     pub message: Cow<'static, str>,
 }
 
-impl Error {
+impl DecodeError {
     /// Returns an error at `offset`.
     #[cold]
-    pub fn new(offset: usize, field: &'static str, message: impl Into<Cow<'static, str>>) -> Error {
-        Error(Box::new(Mistake { offset, field, message: message.into() }))
+    pub fn new(offset: usize, field: &'static str, message: impl Into<Cow<'static, str>>) -> DecodeError {
+        DecodeError(Box::new(ErrorContent { offset, field, message: message.into() }))
     }
 
     /// Returns the same error with an offset that is counted from `by` octets earlier.
-    pub fn shifted(mut self, by: usize) -> Error {
+    pub fn shifted(mut self, by: usize) -> DecodeError {
         self.0.offset += by;
         self
     }
 }
 
-impl Deref for Error {
-    type Target = Mistake;
+impl Deref for DecodeError {
+    type Target = ErrorContent;
 
-    fn deref(&self) -> &Mistake {
+    fn deref(&self) -> &ErrorContent {
         &self.0
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at octet {}: {}", self.field, self.offset, self.message)
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for DecodeError {}

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Error;
+use super::DecodeError;
 
 /// The unread rest of a message.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Error> {
+    pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
         match self.bytes.split_at_checked(count) {
             Some((taken, rest)) => {
                 self.bytes = rest;
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Error> {
+    pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, DecodeError> {
         match self.try_sub(count) {
             Some(reader) => Ok(reader),
             None => Err(self.short(count, field)),
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
+    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         match self.try_array() {
             Some(taken) => Ok(taken),
             None => Err(self.short(N, field)),
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// No octet is left.
     #[inline(always)]
-    pub fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
+    pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         self.array::<1>(field).map(|[octet]| octet)
     }
 
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
+    pub fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.array(field).map(u16::from_be_bytes)
     }
 
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
+    pub fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         self.array(field).map(u32::from_be_bytes)
     }
 
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
+    pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.array(field).map(u64::from_be_bytes)
     }
 
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer than 4 octets are left.
     #[inline(always)]
-    pub fn ipv4(&mut self, field: &'static str) -> Result<Ipv4Addr, Error> {
+    pub fn ipv4(&mut self, field: &'static str) -> Result<Ipv4Addr, DecodeError> {
         self.array::<4>(field).map(Ipv4Addr::from)
     }
 
@@ -155,13 +155,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Fewer than 16 octets are left.
-    pub fn ipv6(&mut self, field: &'static str) -> Result<Ipv6Addr, Error> {
+    pub fn ipv6(&mut self, field: &'static str) -> Result<Ipv6Addr, DecodeError> {
         self.array::<16>(field).map(Ipv6Addr::from)
     }
 
     #[cold]
-    fn short(&self, wanted: usize, field: &'static str) -> Error {
-        Error::new(self.offset(), field, format!("needs {wanted} octets, {} are left", self.bytes.len()))
+    fn short(&self, wanted: usize, field: &'static str) -> DecodeError {
+        DecodeError::new(self.offset(), field, format!("needs {wanted} octets, {} are left", self.bytes.len()))
     }
 }
 

@@ -11,7 +11,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
 
 use rib_ingester::model::{Afi, Nlri, Prefix};
-use rib_ingester::session::rib::Rib;
+use rib_ingester::session::route_map::RouteMap;
 
 /// Routes of a table that share their attributes, as a full table has them.
 const ROUTES_PER_SET: u64 = 6;
@@ -27,15 +27,15 @@ fn main() {
         all.push(filled(Afi::Ipv4, v4));
         all.push(filled(Afi::Ipv6, v6));
     }
-    let stored: usize = all.iter().map(Rib::len).sum();
+    let stored: usize = all.iter().map(RouteMap::len).sum();
     let taken = resident_bytes() - before;
     println!("{peers} peers, {tables} tables each, {routes} routes each: {stored} routes");
     println!("{:.0} MB resident, {} bytes a route", taken as f64 / 1e6, taken / stored as u64);
 }
 
 /// A table of `routes` different prefixes, filled as a dump fills it.
-fn filled(afi: Afi, routes: u32) -> Rib {
-    let mut rib = Rib::new(afi);
+fn filled(afi: Afi, routes: u32) -> RouteMap {
+    let mut rib = RouteMap::new(afi);
     for index in 0..routes {
         let (octets, length) = match afi {
             Afi::Ipv4 => ((index << 8).to_be_bytes().to_vec(), 24),

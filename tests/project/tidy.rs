@@ -80,7 +80,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "session::changes is pure",
-        only_for: &["session/changes.rs", "session/rib.rs"],
+        only_for: &["session/changes.rs", "session/route_map.rs"],
         except: &[],
         offending: &[
             "std::io",

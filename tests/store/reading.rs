@@ -5,7 +5,7 @@ use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
 use rib_ingester::model::Afi;
 use rib_ingester::pipeline::{Existing, RouteChange, SessionEventKind, StateItem, StateOp};
 use rib_ingester::store::lookup::lookup;
-use rib_ingester::store::partitions::State;
+use rib_ingester::store::partitions::PartitionState;
 use rib_ingester::store::status;
 
 #[test]
@@ -82,12 +82,9 @@ fn status_shows_routers_tables_and_refused_ones() {
         table.eor_time >= table.session_start_time && table.last_parsed_msg_time.is_some_and(|at| at <= status.now)
     );
     assert_eq!(status.partitions.len(), 2);
-    assert!(
-        status
-            .partitions
-            .iter()
-            .all(|partition| partition.state == State::Attached && partition.bytes > 0 && partition.day().is_some())
-    );
+    assert!(status.partitions.iter().all(|partition| partition.state == PartitionState::Attached
+        && partition.bytes > 0
+        && partition.day().is_some()));
     let refused: Vec<_> = status.refused.iter().map(|r| (r.address.to_string(), r.times, r.reason.clone())).collect();
     assert_eq!(refused, [("192.0.2.9".to_owned(), 2, Some("second".to_owned()))]);
 }

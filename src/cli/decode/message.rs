@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Heard, Object, routes};
+use super::{Object, StreamState, routes};
 use crate::model::Text;
 use crate::model::attrs::hex;
 use crate::session::open_json;
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rib};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{
@@ -16,7 +16,7 @@ use crate::wire::bmp::{
 
 /// Returns all fields of a message's line except `index` and `offset`. `offset` is where the message begins in the
 /// stream.
-pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut Heard) -> Object {
+pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut StreamState) -> Object {
     let mut line = Object::new();
     line.insert("length".into(), json!(frame.bytes.len()));
     line.insert("version".into(), json!(frame.version));
@@ -39,7 +39,7 @@ pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut Heard) -> Object {
 }
 
 /// Returns an error with its offset in the stream, for a message that begins at `offset`.
-pub fn error_value(error: &Error, offset: u64) -> Value {
+pub fn error_value(error: &DecodeError, offset: u64) -> Value {
     let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
     json!({ "offset": at, "field": error.field, "message": error.message })
 }
@@ -57,7 +57,7 @@ fn type_name(type_code: u8) -> &'static str {
     }
 }
 
-fn add(line: &mut Object, message: &Message<'_>, offset: u64, heard: &mut Heard) {
+fn add(line: &mut Object, message: &Message<'_>, offset: u64, heard: &mut StreamState) {
     match message {
         Message::Initiation(tlvs) => add_information(line, tlvs, initiation_name),
         Message::Termination(tlvs) => {

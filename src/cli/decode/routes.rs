@@ -6,7 +6,7 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 
 use super::message::error_value;
-use super::{Heard, Object};
+use super::{Object, StreamState};
 use crate::model::attrs::hex;
 use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
 use crate::session::add_path::Of;
@@ -17,10 +17,10 @@ use crate::wire::bmp::path_marking::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
-pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, heard: &mut Heard) {
+pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, heard: &mut StreamState) {
     let peer = &monitoring.peer;
     let mut routes = Routes::default();
-    let Heard { peers, evidence } = heard;
+    let StreamState { peers, evidence } = heard;
     let (of, negotiated) = (Of::from(&peers.source(peer)), peers.context(peer));
     let context = evidence.context(of, negotiated);
     let decoded = match monitoring.decode_update(context, &mut routes) {

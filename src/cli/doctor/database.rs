@@ -3,7 +3,7 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::Check;
+use super::CheckResult;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
@@ -33,7 +33,7 @@ const SHARED_BUFFERS_MIN: i64 = 512 << 20;
 const MAX_WAL_MIN: i64 = 4 << 30;
 
 /// Runs all checks of the database.
-pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
+pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<CheckResult> {
     let mut checks = vec![
         server(facts),
         encoding(facts),
@@ -56,21 +56,21 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<Check> {
 }
 
 /// Checks which routers are connected, by `router_states`.
-fn routers(facts: &Facts) -> Check {
+fn routers(facts: &Facts) -> CheckResult {
     const NAME: &str = "routers";
     let count = |wanted: fn(RouterState) -> bool| -> i64 {
         facts.routers.iter().filter(|(state, _)| wanted(*state)).map(|(_, count)| count).sum()
     };
     let (all, lost) = (count(|_| true), count(|state| !state.is_connected()));
     if all == 0 {
-        return Check::fine(NAME, "none has connected yet");
+        return CheckResult::fine(NAME, "none has connected yet");
     }
     if lost == 0 {
-        return Check::fine(NAME, format!("{all} known, all of them are connected"));
+        return CheckResult::fine(NAME, format!("{all} known, all of them are connected"));
     }
     let lost_ones = facts.routers.iter().filter(|(state, _)| !state.is_connected());
     let by_state: Vec<String> = lost_ones.map(|(state, count)| format!("{count} {}", state.as_str())).collect();
-    Check::warning(
+    CheckResult::warning(
         NAME,
         format!("{lost} of {all} are not connected: {}", by_state.join(", ")),
         "`rib-ingester status --down` names them and says when their routes go",
@@ -78,17 +78,17 @@ fn routers(facts: &Facts) -> Check {
 }
 
 /// Reports routers whose collector is not alive: one line for each such collector.
-fn collectors(facts: &Facts) -> Vec<Check> {
-    let check = |one: &Orphans| Check::warning("collectors", one.describe(), orphans::remedy(&one.collector));
+fn collectors(facts: &Facts) -> Vec<CheckResult> {
+    let check = |one: &Orphans| CheckResult::warning("collectors", one.describe(), orphans::remedy(&one.collector));
     facts.orphans.iter().map(check).collect()
 }
 
 /// Reports routers whose path identifiers do not match what they announced: one line each, for the first ones.
-fn add_path(facts: &Facts) -> Vec<Check> {
+fn add_path(facts: &Facts) -> Vec<CheckResult> {
     const NAME: &str = "add-path";
     const ROUTERS_MAX: usize = 5;
     let all = &facts.add_path;
-    let mut checks: Vec<Check> = all
+    let mut checks: Vec<CheckResult> = all
         .iter()
         .take(ROUTERS_MAX)
         .map(|AddPathDeviation { router, is_sent, places, count }| {
@@ -97,7 +97,7 @@ fn add_path(facts: &Facts) -> Vec<Check> {
                 false => "announces Add-Path and sends no path identifiers",
             };
             let more = if *count > 3 { format!(" and {} more", count - 3) } else { String::new() };
-            Check::warning(
+            CheckResult::warning(
                 NAME,
                 format!("router {router} {does}: {places}{more}"),
                 "nothing to do here, its routes are read as they are sent; report it to the router's vendor (RFC 7911)",
@@ -106,43 +106,43 @@ fn add_path(facts: &Facts) -> Vec<Check> {
         .collect();
     if all.len() > ROUTERS_MAX {
         let more = all.len() - ROUTERS_MAX;
-        checks.push(Check::warning(NAME, format!("{more} more such routers"), "see table add_path_evidence"));
+        checks.push(CheckResult::warning(NAME, format!("{more} more such routers"), "see table add_path_evidence"));
     }
     checks
 }
 
-fn server(facts: &Facts) -> Check {
+fn server(facts: &Facts) -> CheckResult {
     const NAME: &str = "server";
     let version = format!("PostgreSQL {}.{}", facts.version / 10_000, facts.version % 10_000);
     if facts.is_read_only {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{version} takes no writes: a standby, or default_transaction_read_only"),
             "name the primary in RIB_INGESTER_DATABASE_URL",
         );
     }
     if facts.version < VERSION_MIN {
-        return Check::fault(NAME, format!("{version} is too old"), "upgrade to PostgreSQL 15 or newer");
+        return CheckResult::fault(NAME, format!("{version} is too old"), "upgrade to PostgreSQL 15 or newer");
     }
-    Check::fine(NAME, version)
+    CheckResult::fine(NAME, version)
 }
 
-fn encoding(facts: &Facts) -> Check {
+fn encoding(facts: &Facts) -> CheckResult {
     const NAME: &str = "encoding";
     let encoding = &facts.encoding;
     if is_encoding_suitable(encoding) {
-        return Check::fine(NAME, encoding);
+        return CheckResult::fine(NAME, encoding);
     }
-    Check::fault(NAME, format!("{encoding} cannot hold all text of routers"), ENCODING_REMEDY)
+    CheckResult::fault(NAME, format!("{encoding} cannot hold all text of routers"), ENCODING_REMEDY)
 }
 
-fn role(facts: &Facts) -> Check {
+fn role(facts: &Facts) -> CheckResult {
     const NAME: &str = "role";
     let role = &facts.role;
     let Some(schema) = &facts.schema else { return without_schema(facts) };
     if facts.foreign_tables > 0 && !facts.is_superuser {
         let owner = facts.foreign_owner.as_deref().unwrap_or("others");
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{role} does not own {} of the tables in schema {schema}, but {owner} does", facts.foreign_tables),
             format!(
@@ -152,34 +152,34 @@ fn role(facts: &Facts) -> Check {
         );
     }
     if !facts.may_create_in_schema {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{role} may not create tables in schema {schema}: tomorrow's partition cannot be made"),
             format!("GRANT CREATE, USAGE ON SCHEMA {} TO {}", identifier(schema), identifier(role)),
         );
     }
     if facts.is_superuser {
-        return Check::warning(
+        return CheckResult::warning(
             NAME,
             format!("{role} is superuser"),
             "make a role for the collector as docs/install.md says; none of its work needs one",
         );
     }
-    Check::fine(NAME, format!("{role} may write, and is no superuser"))
+    CheckResult::fine(NAME, format!("{role} may write, and is no superuser"))
 }
 
 /// Reports that the schema in `search_path` does not exist or is not accessible to this role.
-fn without_schema(facts: &Facts) -> Check {
+fn without_schema(facts: &Facts) -> CheckResult {
     const NAME: &str = "role";
     let (role, path) = (&facts.role, &facts.search_path);
     let quoted = identifier(role);
     match &facts.named_schema {
-        Some(schema) if facts.has_named_schema => Check::fault(
+        Some(schema) if facts.has_named_schema => CheckResult::fault(
             NAME,
             format!("{role} may not use schema {schema}, which search_path names"),
             format!("GRANT CREATE, USAGE ON SCHEMA {} TO {}", identifier(schema), identifier(role)),
         ),
-        Some(schema) => Check::fault(
+        Some(schema) => CheckResult::fault(
             NAME,
             format!("search_path is {path}, and there is no schema {schema}"),
             format!(
@@ -187,7 +187,7 @@ fn without_schema(facts: &Facts) -> Check {
                 identifier(schema)
             ),
         ),
-        None => Check::fault(
+        None => CheckResult::fault(
             NAME,
             format!("search_path is {path}: tables have no place"),
             format!("ALTER ROLE {quoted} SET search_path = public"),
@@ -195,15 +195,17 @@ fn without_schema(facts: &Facts) -> Check {
     }
 }
 
-fn extension(facts: &Facts) -> Check {
+fn extension(facts: &Facts) -> CheckResult {
     const NAME: &str = "extension";
     match (facts.has_extension, facts.may_have_extension, facts.may_create_in_database) {
-        (true, _, _) => Check::fine(NAME, "btree_gist is there"),
-        (false, false, _) => {
-            Check::fault(NAME, "btree_gist is not installed", "install PostgreSQL's contrib package on the server")
-        }
-        (false, true, true) => Check::fine(NAME, "btree_gist will be made by the migration"),
-        (false, true, false) => Check::fault(
+        (true, _, _) => CheckResult::fine(NAME, "btree_gist is there"),
+        (false, false, _) => CheckResult::fault(
+            NAME,
+            "btree_gist is not installed",
+            "install PostgreSQL's contrib package on the server",
+        ),
+        (false, true, true) => CheckResult::fine(NAME, "btree_gist will be made by the migration"),
+        (false, true, false) => CheckResult::fault(
             NAME,
             "btree_gist is missing, and the role may not make it",
             format!(
@@ -215,18 +217,18 @@ fn extension(facts: &Facts) -> Check {
     }
 }
 
-fn schema(facts: &Facts) -> Check {
+fn schema(facts: &Facts) -> CheckResult {
     const NAME: &str = "schema";
     if let Some(why) = &facts.unreadable {
         let schema = facts.schema.as_deref().unwrap_or("(none)");
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{} may not read the tables in schema {schema}: {why}", facts.role),
             format!("make {} their owner, as the check of the role says", facts.role),
         );
     }
     if let Some(others) = facts.other_schemas.as_deref().filter(|_| !facts.pending.is_empty()) {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("our tables are in schema {others}, and search_path is {}", facts.search_path),
             format!(
@@ -237,22 +239,22 @@ fn schema(facts: &Facts) -> Check {
         );
     }
     if facts.pending.is_empty() {
-        return Check::fine(NAME, "up to date");
+        return CheckResult::fine(NAME, "up to date");
     }
-    Check::fault(
+    CheckResult::fault(
         NAME,
         format!("not applied, or not as in this version: {}", facts.pending.join(", ")),
         "run `rib-ingester migrate`, or start the collector, which does it",
     )
 }
 
-fn partitions(facts: &Facts) -> Check {
+fn partitions(facts: &Facts) -> CheckResult {
     const NAME: &str = "partitions";
     if facts.uncovered.is_empty() {
-        return Check::fine(NAME, "all of today and tomorrow has one");
+        return CheckResult::fine(NAME, "all of today and tomorrow has one");
     }
     let found = format!("none for all of {}", facts.uncovered.join(" and "));
-    Check::warning(
+    CheckResult::warning(
         NAME,
         found,
         "run `rib-ingester maintenance` and see what it says; a running collector does it by itself",
@@ -260,15 +262,15 @@ fn partitions(facts: &Facts) -> Check {
 }
 
 /// Reports manual changes to the partitions.
-fn partition_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
-    facts.troubles.iter().map(|(found, remedy)| Check::warning("partitions", found, remedy))
+fn partition_troubles(facts: &Facts) -> impl Iterator<Item = CheckResult> + '_ {
+    facts.troubles.iter().map(|(found, remedy)| CheckResult::warning("partitions", found, remedy))
 }
 
 /// Reports the reasons why writers cannot write history, on which state waits.
-fn history_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
+fn history_troubles(facts: &Facts) -> impl Iterator<Item = CheckResult> + '_ {
     const NAME: &str = "history";
     let lacks = facts.history_lacks.iter().map(|lacks| {
-        Check::fault(
+        CheckResult::fault(
             NAME,
             format!(
                 "{} has no right to {lacks} on route_events: nothing is stored, and routes wait for it",
@@ -277,20 +279,25 @@ fn history_troubles(facts: &Facts) -> impl Iterator<Item = Check> + '_ {
             format!("GRANT {lacks} ON route_events TO {}", facts.role),
         )
     });
-    let waits = facts.lock_waits.iter().map(|wait| Check::warning("locks", wait.to_string(), lock_waits::LOCK_REMEDY));
+    let waits =
+        facts.lock_waits.iter().map(|wait| CheckResult::warning("locks", wait.to_string(), lock_waits::LOCK_REMEDY));
     lacks.chain(waits)
 }
 
-fn retention(settings: &Settings, facts: &Facts) -> Check {
+fn retention(settings: &Settings, facts: &Facts) -> CheckResult {
     const NAME: &str = "retention";
     if settings.retention_days == 0 {
-        return Check::warning(NAME, "history is kept forever", "set RIB_INGESTER_RETENTION_DAYS, or watch the disk");
+        return CheckResult::warning(
+            NAME,
+            "history is kept forever",
+            "set RIB_INGESTER_RETENTION_DAYS, or watch the disk",
+        );
     }
     let oldest = facts.today.checked_sub(i64::from(settings.retention_days).days()).unwrap_or(Date::MIN);
     let late: Vec<&str> = facts.days.iter().filter(|day| day.last < oldest).map(|day| day.name.as_str()).collect();
     match late.as_slice() {
-        [] => Check::fine(NAME, format!("no day is older than {} days", settings.retention_days)),
-        [first, ..] => Check::warning(
+        [] => CheckResult::fine(NAME, format!("no day is older than {} days", settings.retention_days)),
+        [first, ..] => CheckResult::warning(
             NAME,
             format!("{} partitions are overdue, the first is {first}", late.len()),
             "run `rib-ingester maintenance`: it says who holds them",
@@ -298,27 +305,27 @@ fn retention(settings: &Settings, facts: &Facts) -> Check {
     }
 }
 
-fn connections(settings: &Settings, facts: &Facts) -> Check {
+fn connections(settings: &Settings, facts: &Facts) -> CheckResult {
     const NAME: &str = "connections";
     // Each state writer has a second connection that reads what is stored.
     let writers = 2 * settings.state_writers + if settings.history { settings.history_writers } else { 0 };
     let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
     let free = i64::from(facts.connections_max) - facts.connections;
     if facts.live_collectors.is_empty() && free < needed {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{free} free of {}, the collector needs {needed}", facts.connections_max),
             "raise max_connections, or lower RIB_INGESTER_STATE_WRITERS and _HISTORY_WRITERS",
         );
     }
-    Check::fine(NAME, format!("{free} free of {}", facts.connections_max))
+    CheckResult::fine(NAME, format!("{free} free of {}", facts.connections_max))
 }
 
-fn server_settings(facts: &Facts) -> Vec<Check> {
+fn server_settings(facts: &Facts) -> Vec<CheckResult> {
     const NAME: &str = "settings";
     let mut checks = Vec::new();
     if !facts.autovacuum {
-        checks.push(Check::fault(
+        checks.push(CheckResult::fault(
             NAME,
             "autovacuum is off",
             "ALTER SYSTEM SET autovacuum = on: the tables grow without end",
@@ -326,7 +333,11 @@ fn server_settings(facts: &Facts) -> Vec<Check> {
     }
     if !facts.fsync || !facts.full_page_writes {
         let found = "fsync or full_page_writes is off";
-        checks.push(Check::fault(NAME, found, "ALTER SYSTEM SET both on: a crash of the machine loses the database"));
+        checks.push(CheckResult::fault(
+            NAME,
+            found,
+            "ALTER SYSTEM SET both on: a crash of the machine loses the database",
+        ));
     }
     let is_large = facts.database_bytes > LARGE_DATABASE;
     if is_large && facts.shared_buffers_bytes < SHARED_BUFFERS_MIN {
@@ -336,7 +347,7 @@ fn server_settings(facts: &Facts) -> Vec<Check> {
             size(facts.shared_buffers_bytes),
             size(facts.database_bytes)
         );
-        checks.push(Check::warning(
+        checks.push(CheckResult::warning(
             NAME,
             found,
             "ALTER SYSTEM SET shared_buffers to a quarter of the memory, restart PostgreSQL",
@@ -348,19 +359,19 @@ fn server_settings(facts: &Facts) -> Vec<Check> {
             bytes(u64::try_from(facts.max_wal_bytes).unwrap_or(0)),
             facts.checkpoint_seconds
         );
-        checks.push(Check::warning(
+        checks.push(CheckResult::warning(
             NAME,
             found,
             "ALTER SYSTEM SET max_wal_size = '8GB', checkpoint_timeout = '15min': a dump is mostly WAL",
         ));
     }
     if checks.is_empty() {
-        checks.push(Check::fine(NAME, "nothing that hurts"));
+        checks.push(CheckResult::fine(NAME, "nothing that hurts"));
     }
     checks
 }
 
-fn clock(facts: &Facts) -> Check {
+fn clock(facts: &Facts) -> CheckResult {
     const NAME: &str = "clock";
     let ahead = facts.clock_ahead;
     // The answer may have been given at any time of the round trip.
@@ -371,31 +382,31 @@ fn clock(facts: &Facts) -> Check {
         format!("this machine is {}.{:01} s {way} the database", difference / 1_000_000, difference / 100_000 % 10);
     let remedy = "run NTP on both: received_at is this machine's time, everything else the database's";
     match difference {
-        CLOCK_FAULT_MICROS.. => Check::fault(NAME, found, remedy),
-        CLOCK_WARNING_MICROS.. => Check::warning(NAME, found, remedy),
-        _ => Check::fine(NAME, "as the database's"),
+        CLOCK_FAULT_MICROS.. => CheckResult::fault(NAME, found, remedy),
+        CLOCK_WARNING_MICROS.. => CheckResult::warning(NAME, found, remedy),
+        _ => CheckResult::fine(NAME, "as the database's"),
     }
 }
 
 /// Estimates the disk usage when the retention is full, from the completed days.
-fn disk(settings: &Settings, facts: &Facts) -> Check {
+fn disk(settings: &Settings, facts: &Facts) -> CheckResult {
     const NAME: &str = "disk";
     let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
     let now = size(facts.database_bytes);
     let over = |day: &&Day| day.day < facts.today;
     let days: Vec<&Day> = facts.days.iter().filter(over).collect();
     let Some(first) = days.iter().map(|day| day.day).min() else {
-        return Check::fine(NAME, format!("{now}; no day of history is over yet, so nothing can be foretold"));
+        return CheckResult::fine(NAME, format!("{now}; no day of history is over yet, so nothing can be foretold"));
     };
     let span = i64::from((facts.today - first).get_days()).max(1);
     let kept: i64 = facts.days.iter().map(|day| day.bytes).sum();
     let a_day = days.iter().map(|day| day.bytes).sum::<i64>() / span;
     if settings.retention_days == 0 {
-        return Check::fine(NAME, format!("{now}, and {} more each day", size(a_day)));
+        return CheckResult::fine(NAME, format!("{now}, and {} more each day", size(a_day)));
     }
     let full = a_day.saturating_mul(i64::from(settings.retention_days) + 1);
     let total = (facts.database_bytes - kept).saturating_add(full.max(kept));
-    Check::fine(
+    CheckResult::fine(
         NAME,
         format!(
             "{now}; {} a day, so about {} with {} days kept: compare with the server's disk",
@@ -410,7 +421,7 @@ fn disk(settings: &Settings, facts: &Facts) -> Check {
 mod tests {
     use std::time::Duration;
 
-    use super::super::State;
+    use super::super::CheckState;
     use super::*;
     use crate::store::diagnostics::ClockDifference;
     use crate::store::lock_waits::LockWait;
@@ -473,61 +484,61 @@ mod tests {
     #[test]
     fn a_healthy_database_has_nothing_to_mend() {
         let checks = checks(&settings(), &healthy());
-        assert!(checks.iter().all(|check| check.state == State::Fine && check.remedy.is_none()), "{checks:#?}");
+        assert!(checks.iter().all(|check| check.state == CheckState::Fine && check.remedy.is_none()), "{checks:#?}");
     }
 
     #[test]
     fn each_fault_is_seen_and_has_a_remedy() {
-        let check = |name: &str, state: State, found: &str, break_it: &dyn Fn(&mut Facts)| {
+        let check = |name: &str, state: CheckState, found: &str, break_it: &dyn Fn(&mut Facts)| {
             let mut facts = healthy();
             break_it(&mut facts);
             let checks = checks(&settings(), &facts);
-            let bad: Vec<&Check> = checks.iter().filter(|check| check.state != State::Fine).collect();
+            let bad: Vec<&CheckResult> = checks.iter().filter(|check| check.state != CheckState::Fine).collect();
             let [one] = bad.as_slice() else { panic!("{name}: {bad:#?}") };
             assert_eq!((one.name, one.state, one.remedy.is_some()), (name, state, true), "{one:?}");
             assert!(one.found.contains(found), "{one:?}");
         };
-        check("history", State::Fault, "rib has no right to INSERT on route_events", &|facts| {
+        check("history", CheckState::Fault, "rib has no right to INSERT on route_events", &|facts| {
             (facts.role, facts.history_lacks) = ("rib".to_owned(), Some("INSERT".to_owned()));
         });
-        check("locks", State::Warning, "events-0 waits for a lock on route_events, held by process 7", &|facts| {
+        check("locks", CheckState::Warning, "events-0 waits for a lock on route_events, held by process 7", &|facts| {
             facts.lock_waits = vec![LockWait {
                 thread: "events-0".to_owned(),
                 relations: Some("route_events".to_owned()),
                 holders: Some("process 7 of the server (psql)".to_owned()),
             }];
         });
-        check("server", State::Fault, "takes no writes", &|facts| facts.is_read_only = true);
-        check("server", State::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
-        check("role", State::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
-        check("role", State::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
-        check("role", State::Fault, "no schema bmp", &|facts| {
+        check("server", CheckState::Fault, "takes no writes", &|facts| facts.is_read_only = true);
+        check("server", CheckState::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
+        check("role", CheckState::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
+        check("role", CheckState::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
+        check("role", CheckState::Fault, "no schema bmp", &|facts| {
             (facts.schema, facts.search_path) = (None, "bmp".to_owned());
             (facts.named_schema, facts.has_named_schema) = (Some("bmp".to_owned()), false);
         });
-        check("role", State::Fault, "may not use schema bmp", &|facts| {
+        check("role", CheckState::Fault, "may not use schema bmp", &|facts| {
             (facts.schema, facts.named_schema) = (None, Some("bmp".to_owned()));
         });
-        check("encoding", State::Fault, "LATIN1", &|facts| facts.encoding = "LATIN1".to_owned());
-        check("schema", State::Fault, "permission denied", &|facts| {
+        check("encoding", CheckState::Fault, "LATIN1", &|facts| facts.encoding = "LATIN1".to_owned());
+        check("schema", CheckState::Fault, "permission denied", &|facts| {
             facts.unreadable = Some("permission denied for table schema_migrations".to_owned());
         });
-        check("schema", State::Fault, "in schema bmp", &|facts| {
+        check("schema", CheckState::Fault, "in schema bmp", &|facts| {
             (facts.other_schemas, facts.pending) = (Some("bmp".to_owned()), vec!["0001_init"]);
         });
-        check("role", State::Warning, "is superuser", &|facts| facts.is_superuser = true);
-        check("extension", State::Fault, "not installed", &|facts| {
+        check("role", CheckState::Warning, "is superuser", &|facts| facts.is_superuser = true);
+        check("extension", CheckState::Fault, "not installed", &|facts| {
             (facts.has_extension, facts.may_have_extension) = (false, false);
         });
-        check("extension", State::Fault, "may not make it", &|facts| {
+        check("extension", CheckState::Fault, "may not make it", &|facts| {
             (facts.has_extension, facts.may_create_in_database) = (false, false);
         });
-        check("schema", State::Fault, "0004_reading", &|facts| facts.pending = vec!["0004_reading"]);
-        check("partitions", State::Warning, "tomorrow", &|facts| facts.uncovered = vec!["tomorrow"]);
-        check("partitions", State::Warning, "DEFAULT", &|facts| {
+        check("schema", CheckState::Fault, "0004_reading", &|facts| facts.pending = vec!["0004_reading"]);
+        check("partitions", CheckState::Warning, "tomorrow", &|facts| facts.uncovered = vec!["tomorrow"]);
+        check("partitions", CheckState::Warning, "DEFAULT", &|facts| {
             facts.troubles = vec![("route_events_default is a DEFAULT partition".to_owned(), "detach it".to_owned())];
         });
-        check("retention", State::Warning, "1 partitions are overdue", &|facts| facts.days.push(day(31, 0)));
+        check("retention", CheckState::Warning, "1 partitions are overdue", &|facts| facts.days.push(day(31, 0)));
         let deviation = |is_sent| AddPathDeviation {
             router: "10.0.0.1".to_owned(),
             is_sent,
@@ -536,19 +547,19 @@ mod tests {
         };
         let missing =
             "router 10.0.0.1 announces Add-Path and sends no path identifiers: loc-rib AFI 1 SAFI 1 and 1 more";
-        check("add-path", State::Warning, missing, &|facts| facts.add_path.push(deviation(false)));
+        check("add-path", CheckState::Warning, missing, &|facts| facts.add_path.push(deviation(false)));
         let unannounced = "sends path identifiers that it did not announce";
-        check("add-path", State::Warning, unannounced, &|facts| facts.add_path.push(deviation(true)));
-        check("routers", State::Warning, "300 of 304 are not connected: 300 stale", &|facts| {
+        check("add-path", CheckState::Warning, unannounced, &|facts| facts.add_path.push(deviation(true)));
+        check("routers", CheckState::Warning, "300 of 304 are not connected: 300 stale", &|facts| {
             facts.routers.push((RouterState::Stale, 300));
         });
-        check("connections", State::Fault, "5 free of 97", &|facts| facts.connections = 92);
-        check("settings", State::Fault, "autovacuum", &|facts| facts.autovacuum = false);
-        check("settings", State::Fault, "fsync", &|facts| facts.fsync = false);
-        check("settings", State::Warning, "shared_buffers", &|facts| facts.shared_buffers_bytes = 128 << 20);
-        check("settings", State::Warning, "max_wal_size", &|facts| facts.max_wal_bytes = 1 << 30);
-        check("clock", State::Warning, "2.4 s behind", &|facts| facts.clock_ahead.micros = -2_400_900);
-        check("clock", State::Fault, "100.0 s ahead of", &|facts| facts.clock_ahead.micros = 100_000_900);
+        check("connections", CheckState::Fault, "5 free of 97", &|facts| facts.connections = 92);
+        check("settings", CheckState::Fault, "autovacuum", &|facts| facts.autovacuum = false);
+        check("settings", CheckState::Fault, "fsync", &|facts| facts.fsync = false);
+        check("settings", CheckState::Warning, "shared_buffers", &|facts| facts.shared_buffers_bytes = 128 << 20);
+        check("settings", CheckState::Warning, "max_wal_size", &|facts| facts.max_wal_bytes = 1 << 30);
+        check("clock", CheckState::Warning, "2.4 s behind", &|facts| facts.clock_ahead.micros = -2_400_900);
+        check("clock", CheckState::Fault, "100.0 s ahead of", &|facts| facts.clock_ahead.micros = 100_000_900);
     }
 
     #[test]
@@ -565,6 +576,6 @@ mod tests {
     fn a_slow_answer_does_not_make_a_clock_wrong() {
         let mut facts = healthy();
         facts.clock_ahead = ClockDifference { micros: 3_000_000, round_trip: Duration::from_secs(6) };
-        assert_eq!(clock(&facts).state, State::Fine);
+        assert_eq!(clock(&facts).state, CheckState::Fine);
     }
 }

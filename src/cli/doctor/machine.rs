@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::Check;
+use super::CheckResult;
 use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::config::allow::AllowList;
@@ -19,7 +19,7 @@ const FILES_BESIDE_SESSIONS: u64 = 128;
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Runs all checks of the machine. `is_running`: a collector currently writes into this database.
-pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
+pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<CheckResult> {
     vec![
         environment(settings),
         port(settings, is_running),
@@ -30,67 +30,76 @@ pub(super) fn checks(settings: &Settings, is_running: bool) -> Vec<Check> {
 }
 
 /// Reports the origin of the settings, on which all other results depend.
-fn environment(settings: &Settings) -> Check {
+fn environment(settings: &Settings) -> CheckResult {
     const NAME: &str = "environment";
     match &settings.env_file {
-        Some(file) => Check::fine(NAME, format!("settings from {}", file.display())),
-        None => {
-            Check::fine(NAME, format!("settings from this shell, not from the unit: --env-file {OF_UNIT} reads those"))
-        }
+        Some(file) => CheckResult::fine(NAME, format!("settings from {}", file.display())),
+        None => CheckResult::fine(
+            NAME,
+            format!("settings from this shell, not from the unit: --env-file {OF_UNIT} reads those"),
+        ),
     }
 }
 
-fn port(settings: &Settings, is_running: bool) -> Check {
+fn port(settings: &Settings, is_running: bool) -> CheckResult {
     const NAME: &str = "BMP port";
     let address = settings.bmp_listen;
     match TcpListener::bind(address) {
-        Ok(_) if is_running => Check::warning(
+        Ok(_) if is_running => CheckResult::warning(
             NAME,
             format!("{address} is free, but a collector writes into this database"),
             "nothing, if that one runs elsewhere or with another RIB_INGESTER_BMP_LISTEN than in these settings",
         ),
-        Ok(_) => Check::fine(NAME, format!("{address} is free")),
+        Ok(_) => CheckResult::fine(NAME, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
-            Check::fine(NAME, format!("{address} is taken, and a collector is running"))
+            CheckResult::fine(NAME, format!("{address} is taken, and a collector is running"))
         }
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::fault(
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => CheckResult::fault(
             NAME,
             format!("{address} is taken by another program"),
             "find it with `ss -ltnp`, or choose another RIB_INGESTER_BMP_LISTEN",
         ),
-        Err(error) => {
-            Check::fault(NAME, format!("{address}: {error}"), "choose another address for RIB_INGESTER_BMP_LISTEN")
-        }
+        Err(error) => CheckResult::fault(
+            NAME,
+            format!("{address}: {error}"),
+            "choose another address for RIB_INGESTER_BMP_LISTEN",
+        ),
     }
 }
 
-fn allow_list(settings: &Settings) -> Check {
+fn allow_list(settings: &Settings) -> CheckResult {
     const NAME: &str = "allow-list";
     if let Err(problem) = AllowList::load(settings) {
-        return Check::fault(NAME, problem.to_string(), "correct the file; until then the collector does not start");
+        return CheckResult::fault(
+            NAME,
+            problem.to_string(),
+            "correct the file; until then the collector does not start",
+        );
     }
     let is_closed = settings.allow_file.is_none() && settings.allow.iter().all(|network| network.addr().is_loopback());
     if is_closed {
-        return Check::warning(NAME, "only this machine may connect", "name your routers in RIB_INGESTER_ALLOW");
+        return CheckResult::warning(NAME, "only this machine may connect", "name your routers in RIB_INGESTER_ALLOW");
     }
-    Check::fine(NAME, format!("{} networks in RIB_INGESTER_ALLOW", settings.allow.len()))
+    CheckResult::fine(NAME, format!("{} networks in RIB_INGESTER_ALLOW", settings.allow.len()))
 }
 
-fn files(settings: &Settings) -> Check {
+fn files(settings: &Settings) -> CheckResult {
     const NAME: &str = "file limit";
     let needed = u64::try_from(settings.max_sessions).unwrap_or(u64::MAX).saturating_add(FILES_BESIDE_SESSIONS);
     match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((_, most)) if most < needed => Check::warning(
+        Ok((_, most)) if most < needed => CheckResult::warning(
             NAME,
             format!("{most} files, {needed} are needed for RIB_INGESTER_MAX_SESSIONS={}", settings.max_sessions),
             format!("set LimitNOFILE={needed} in the unit, or lower RIB_INGESTER_MAX_SESSIONS"),
         ),
-        Ok((_, most)) => Check::fine(NAME, format!("{most} files, {needed} are needed; this shell's, not the unit's")),
-        Err(error) => Check::warning(NAME, error.to_string(), "nothing: the limit cannot be read here"),
+        Ok((_, most)) => {
+            CheckResult::fine(NAME, format!("{most} files, {needed} are needed; this shell's, not the unit's"))
+        }
+        Err(error) => CheckResult::warning(NAME, error.to_string(), "nothing: the limit cannot be read here"),
     }
 }
 
-fn state_folder(path: &Path) -> Check {
+fn state_folder(path: &Path) -> CheckResult {
     const NAME: &str = "state folder";
     // The folder is created at the start; until then its closest existing parent counts.
     let Some(there) =
@@ -99,7 +108,7 @@ fn state_folder(path: &Path) -> Check {
             false => folder,
         })
     else {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{}: does not exist", path.display()),
             "choose another RIB_INGESTER_STATE_DIR",
@@ -107,7 +116,7 @@ fn state_folder(path: &Path) -> Check {
     };
     let shown = path.display();
     if let Err(error) = nix::unistd::access(there, nix::unistd::AccessFlags::W_OK) {
-        return Check::fault(
+        return CheckResult::fault(
             NAME,
             format!("{shown}: not writable for this user: {error}"),
             "ask as the user that runs the collector, or give it the folder (RIB_INGESTER_STATE_DIR)",
@@ -115,14 +124,16 @@ fn state_folder(path: &Path) -> Check {
     }
     let free = match nix::sys::statvfs::statvfs(there) {
         Ok(space) => space.blocks_available().saturating_mul(space.fragment_size()),
-        Err(error) => return Check::warning(NAME, format!("{shown}: {error}"), "nothing: free space is not known"),
+        Err(error) => {
+            return CheckResult::warning(NAME, format!("{shown}: {error}"), "nothing: free space is not known");
+        }
     };
     if free < FREE_BYTES_MIN {
-        return Check::warning(
+        return CheckResult::warning(
             NAME,
             format!("{shown}: {} free", bytes(free)),
             "make room: input waits there when the database is away",
         );
     }
-    Check::fine(NAME, format!("{shown}: writable, {} free", bytes(free)))
+    CheckResult::fine(NAME, format!("{shown}: writable, {} free", bytes(free)))
 }

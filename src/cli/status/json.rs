@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::model::Timestamp;
 use crate::store::orphans::Orphans;
 use crate::store::pages::PeerRow;
-use crate::store::partitions::{Partition, State};
+use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
 use crate::store::status::{
     AdjRibStatus, RefusedSource, RouterDetail, RouterStatus, SessionStatus, Status, TableStatus,
@@ -136,7 +136,7 @@ fn partition_json(partition: &Partition) -> Value {
         "default": partition.is_default,
         "rows": partition.rows,
         "bytes": partition.bytes,
-        "attached": partition.state == State::Attached,
+        "attached": partition.state == PartitionState::Attached,
     })
 }
 

@@ -2,20 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::layout::{PER_PAGE, Shown, counted, href, pager, search_help, unread, wanted};
-use super::overview::{self, Line, router_link};
+use super::layout::{PER_PAGE, PageOf, counted, href, pager, search_help, unread, wanted};
+use super::overview::{self, RouterLine, router_link};
 use super::router::peer_state;
-use super::{Context, Database, Page, words};
+use super::{Database, Page, PageContext, words};
 use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::store::pages::{self, COUNTED_MAX, Origins, PeersOfAs};
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request, number: u32) -> Page {
+pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request, number: u32) -> Page {
     let (lines, wrong) = overview::lines(context, database);
     let (prefixes_wanted, peers_wanted) = (wanted(request, "prefixes"), wanted(request, "peers"));
     let origins = database.ask(|client| pages::origins(client, number, prefixes_wanted));
     let peers = database.ask(|client| pages::peers_of_as(client, number, peers_wanted));
-    let routers: Vec<&Line> = lines.iter().filter(|line| line.as_number == Some(i64::from(number))).collect();
+    let routers: Vec<&RouterLine> = lines.iter().filter(|line| line.as_number == Some(i64::from(number))).collect();
     let text = request.value("q");
     let is_empty = routers.is_empty()
         && origins.as_ref().is_ok_and(|origins| origins.rows.is_empty())
@@ -42,7 +42,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
                     Err(why) => (unread("They", why)),
                     Ok(origins) => {
                         (prefixes(origins))
-                        (pager("Pages of prefixes", Shown::of(prefixes_wanted, total_of(origins.prefixes)), &|page| link("prefixes", "#prefixes", page)))
+                        (pager("Pages of prefixes", PageOf::of(prefixes_wanted, total_of(origins.prefixes)), &|page| link("prefixes", "#prefixes", page)))
                     }
                 }
             }
@@ -52,7 +52,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
                     Err(why) => (unread("They", why)),
                     Ok(peers) => {
                         (peers_in(peers, Timestamp::now()))
-                        (pager("Pages of peers", Shown::of(peers_wanted, total_of(peers.peers)), &|page| link("peers", "#peers", page)))
+                        (pager("Pages of peers", PageOf::of(peers_wanted, total_of(peers.peers)), &|page| link("peers", "#peers", page)))
                     }
                 }
             }
@@ -71,7 +71,7 @@ fn total(count: i64, is_cut: bool) -> String {
     if is_cut { format!("{count} or more") } else { count }
 }
 
-fn routers_of(routers: &[&Line], number: u32) -> Markup {
+fn routers_of(routers: &[&RouterLine], number: u32) -> Markup {
     html! {
         p.faint { (counted(routers.len(), "router")) " in this AS" }
         ul.found { @for line in routers.iter().take(PER_PAGE) {

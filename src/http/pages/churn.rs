@@ -16,7 +16,7 @@ pub(super) const MINUTES_MAX: usize = 60;
 
 /// The routes announced and withdrawn in one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(super) struct MinuteChanges {
     pub(super) announced: u64,
     pub(super) withdrawn: u64,
 }
@@ -31,9 +31,9 @@ pub(super) struct Churn {
 #[derive(Debug, Default)]
 struct Ring {
     /// The counters at the last sample.
-    last: Changes,
+    last: MinuteChanges,
     /// The minutes, oldest first.
-    minutes: VecDeque<Changes>,
+    minutes: VecDeque<MinuteChanges>,
 }
 
 impl Churn {
@@ -49,7 +49,7 @@ impl Churn {
         }
         // Minutes without a sample are zero; their changes are counted in the last one.
         for _ in 1..minutes.min(60) {
-            self.rings.values_mut().for_each(|ring| ring.push(Changes::default()));
+            self.rings.values_mut().for_each(|ring| ring.push(MinuteChanges::default()));
         }
         self.sampled += MINUTE * u32::try_from(minutes).unwrap_or(u32::MAX);
         self.sample(meters);
@@ -66,7 +66,7 @@ impl Churn {
     }
 
     /// Returns a router's minutes, oldest first; the last one is the current, incomplete one.
-    pub(super) fn of(&self, router: &RouterId, meter: &RouterMeter) -> Vec<Changes> {
+    pub(super) fn of(&self, router: &RouterId, meter: &RouterMeter) -> Vec<MinuteChanges> {
         let Some(ring) = self.rings.get(router) else { return vec![totals(meter)] };
         let running = totals(meter).since(ring.last);
         ring.minutes.iter().copied().chain([running]).collect()
@@ -74,7 +74,7 @@ impl Churn {
 }
 
 impl Ring {
-    fn push(&mut self, changes: Changes) {
+    fn push(&mut self, changes: MinuteChanges) {
         if self.minutes.len() == MINUTES_MAX {
             self.minutes.pop_front();
         }
@@ -82,10 +82,10 @@ impl Ring {
     }
 }
 
-impl Changes {
+impl MinuteChanges {
     /// Returns the difference, never below zero: a removed table takes its counts with it.
-    fn since(self, before: Changes) -> Changes {
-        Changes {
+    fn since(self, before: MinuteChanges) -> MinuteChanges {
+        MinuteChanges {
             announced: self.announced.saturating_sub(before.announced),
             withdrawn: self.withdrawn.saturating_sub(before.withdrawn),
         }
@@ -97,9 +97,9 @@ impl Changes {
 }
 
 /// Returns the sum of several routers' minutes, aligned at the current one.
-pub(super) fn sum(all: &[Vec<Changes>]) -> Vec<Changes> {
+pub(super) fn sum(all: &[Vec<MinuteChanges>]) -> Vec<MinuteChanges> {
     let length = all.iter().map(Vec::len).max().unwrap_or(0);
-    let mut total = vec![Changes::default(); length];
+    let mut total = vec![MinuteChanges::default(); length];
     for minutes in all {
         for (into, minute) in total.iter_mut().rev().zip(minutes.iter().rev()) {
             into.announced += minute.announced;
@@ -109,8 +109,8 @@ pub(super) fn sum(all: &[Vec<Changes>]) -> Vec<Changes> {
     total
 }
 
-fn totals(meter: &RouterMeter) -> Changes {
-    meter.tables().iter().fold(Changes::default(), |sum, (_, table)| Changes {
+fn totals(meter: &RouterMeter) -> MinuteChanges {
+    meter.tables().iter().fold(MinuteChanges::default(), |sum, (_, table)| MinuteChanges {
         announced: sum.announced + table.announced.get(),
         withdrawn: sum.withdrawn + table.withdrawn.get(),
     })
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::model::{Afi, Table};
 
-    fn announced(minutes: &[Changes]) -> Vec<u64> {
+    fn announced(minutes: &[MinuteChanges]) -> Vec<u64> {
         minutes.iter().map(|changes| changes.announced).collect()
     }
 
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn sums_end_together() {
-        let minute = |announced| Changes { announced, withdrawn: 1 };
+        let minute = |announced| MinuteChanges { announced, withdrawn: 1 };
         let total = sum(&[vec![minute(1), minute(2), minute(3)], vec![minute(10)]]);
         assert_eq!(announced(&total), [1, 2, 13]);
         assert_eq!(total[2].withdrawn, 2);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use maud::{Markup, html};
 
 use super::lookup::EVENTS_MAX;
-use super::{Context, words};
+use super::{PageContext, words};
 use crate::model::Timestamp;
 use crate::store::pages::{EVENTS_PER_TABLE, HistoryRow};
 
@@ -44,7 +44,7 @@ impl<'a> LaneKey<'a> {
 }
 
 /// Shows events, ordered latest first by the database, as lanes and as entries.
-pub(super) fn show(context: &Context, events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
+pub(super) fn show(context: &PageContext, events: &[HistoryRow], hours: i32, now: Timestamp) -> Markup {
     if events.is_empty() {
         return html! { p.faint { "No change is on record in this time." } };
     }
@@ -106,7 +106,7 @@ fn change(before: Option<&HistoryRow>, event: &HistoryRow) -> String {
 
 /// Draws one path: filled from an announcement to the next event, with a mark for each event and its present state in
 /// words.
-fn lane(context: &Context, number: usize, events: &[&HistoryRow], hours: i32, now: Timestamp) -> Markup {
+fn lane(context: &PageContext, number: usize, events: &[&HistoryRow], hours: i32, now: Timestamp) -> Markup {
     let span = span(hours);
     let begin = now.unix_micros() - span;
     // The database's clock may be ahead of ours.
@@ -145,7 +145,7 @@ fn lane(context: &Context, number: usize, events: &[&HistoryRow], hours: i32, no
 }
 
 /// Shows one event: a table row, or a card on a phone.
-fn entry(context: &Context, lane: usize, event: &HistoryRow, change: &str) -> Markup {
+fn entry(context: &PageContext, lane: usize, event: &HistoryRow, change: &str) -> Markup {
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     html! {
         tr {

@@ -136,17 +136,17 @@ pub(super) fn wanted(request: &Request, name: &str) -> Slice {
 
 /// The shown page and the number of pages, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct PageOf {
     pub(super) page: usize,
     pub(super) pages: usize,
 }
 
-impl Shown {
+impl PageOf {
     /// Returns the wanted page of a list of `total` rows, or the last one.
-    pub(super) fn of(slice: Slice, total: usize) -> Shown {
+    pub(super) fn of(slice: Slice, total: usize) -> PageOf {
         let pages = total.div_ceil(PER_PAGE).max(1);
         let page = usize::try_from(slice.page).map_or(pages, |page| page.saturating_add(1)).min(pages);
-        Shown { page, pages }
+        PageOf { page, pages }
     }
 
     /// Returns the number of rows before the page, for a list in memory.
@@ -157,8 +157,8 @@ impl Shown {
 
 /// Links to the previous and next pages; nothing if there is only one page. `label` distinguishes the lists of one
 /// page.
-pub(super) fn pager(label: &str, shown: Shown, link: &dyn Fn(usize) -> String) -> Markup {
-    let Shown { page, pages } = shown;
+pub(super) fn pager(label: &str, shown: PageOf, link: &dyn Fn(usize) -> String) -> Markup {
+    let PageOf { page, pages } = shown;
     html! {
         @if pages > 1 {
             nav.pager aria-label=(label) {
@@ -183,12 +183,12 @@ mod tests {
     fn a_page_beyond_the_end_is_the_last_one() {
         let slice = |page| Slice { size: 100, page };
         let shown = |page, total| {
-            let Shown { page, pages } = Shown::of(slice(page), total);
+            let PageOf { page, pages } = PageOf::of(slice(page), total);
             (page, pages)
         };
         assert_eq!([shown(0, 0), shown(0, 100), shown(0, 101)], [(1, 1), (1, 1), (1, 2)]);
         assert_eq!([shown(1, 101), shown(7, 101), shown(i64::MAX, 101)], [(2, 2), (2, 2), (2, 2)]);
-        assert_eq!(Shown::of(slice(1), 101).skipped(), 100);
+        assert_eq!(PageOf::of(slice(1), 101).skipped(), 100);
     }
 
     #[test]

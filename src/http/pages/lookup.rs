@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use maud::{Markup, html};
 
-use super::layout::{Shown, counted, href, pager, unread, wanted};
+use super::layout::{PageOf, counted, href, pager, unread, wanted};
 use super::search::fitting;
-use super::{Context, Database, Page, history, words};
+use super::{Database, Page, PageContext, history, words};
 use crate::http::request::Request;
 use crate::model::{Prefix, Timestamp};
 use crate::store::pages::{self, PathRow, Paths};
@@ -25,7 +25,7 @@ const COMMUNITIES_MAX: usize = 24;
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
 const HOURS_FIRST: i32 = 24;
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request, target: Prefix) -> Page {
+pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request, target: Prefix) -> Page {
     let text = request.value("q");
     let hours = request.value("hours").parse().ok().filter(|hours| HOURS.iter().any(|(of, _)| of == hours));
     let hours = hours.unwrap_or(HOURS_FIRST);
@@ -38,7 +38,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
             let prefixes = prefixes(found, &target);
             let chosen = request.value("prefix").parse::<IpNet>().map_or(prefixes[0], fitting);
             let events = database.ask(|client| pages::history(client, &chosen, hours, EVENTS_MAX));
-            let shown = Shown::of(slice, usize::try_from(found.paths).unwrap_or(0));
+            let shown = PageOf::of(slice, usize::try_from(found.paths).unwrap_or(0));
             let to_page = |page: usize| {
                 let (page, hours) = (page.to_string(), hours.to_string());
                 href(
@@ -76,7 +76,7 @@ fn prefixes(found: &Paths, target: &Prefix) -> Vec<Prefix> {
     if found.is_empty() { vec![*target] } else { found }
 }
 
-fn paths(context: &Context, found: &Paths, now: Timestamp) -> Markup {
+fn paths(context: &PageContext, found: &Paths, now: Timestamp) -> Markup {
     if found.rows.is_empty() {
         return html! { p { "No router has a route that covers it." } };
     }
@@ -94,7 +94,7 @@ fn paths(context: &Context, found: &Paths, now: Timestamp) -> Markup {
     }
 }
 
-fn path(context: &Context, row: &PathRow, now: Timestamp) -> Markup {
+fn path(context: &PageContext, row: &PathRow, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     html! {
         tr {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::churn::{self, Changes};
-use super::layout::{PER_PAGE, Shown, href, pager, state, unread, wanted};
-use super::{Context, Database, Page, plot, words};
+use super::churn::{self, MinuteChanges};
+use super::layout::{PER_PAGE, PageOf, href, pager, state, unread, wanted};
+use super::{Database, Page, PageContext, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::store::overview::{self, RouterRow, SessionEventRow};
-use crate::store::partitions::{Partition, State};
+use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
 use crate::store::status::{self, RefusedSource};
 
@@ -26,17 +26,17 @@ const EVENTS: i64 = 8;
 
 /// The state of a router. It determines the order of the list: routers that need attention are first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing(RouterState);
+pub(super) struct RankedState(RouterState);
 
-impl Standing {
-    const ALL: [Standing; 7] = [
-        Standing(RouterState::NoCollector),
-        Standing(RouterState::Down),
-        Standing(RouterState::Stale),
-        Standing(RouterState::Isolated),
-        Standing(RouterState::Standby),
-        Standing(RouterState::Dumping),
-        Standing(RouterState::Up),
+impl RankedState {
+    const ALL: [RankedState; 7] = [
+        RankedState(RouterState::NoCollector),
+        RankedState(RouterState::Down),
+        RankedState(RouterState::Stale),
+        RankedState(RouterState::Isolated),
+        RankedState(RouterState::Standby),
+        RankedState(RouterState::Dumping),
+        RankedState(RouterState::Up),
     ];
 
     /// Returns the word that `status` also uses.
@@ -71,7 +71,7 @@ impl Standing {
     }
 
     fn rank(self) -> usize {
-        Standing::ALL.iter().position(|standing| *standing == self).unwrap_or_default()
+        RankedState::ALL.iter().position(|standing| *standing == self).unwrap_or_default()
     }
 }
 
@@ -79,7 +79,7 @@ impl Standing {
 const LOST: &str = "lost";
 
 /// The list's entry for one router, from the counters and from the database.
-pub(super) struct Line {
+pub(super) struct RouterLine {
     pub(super) id: RouterId,
     pub(super) name: Option<String>,
     pub(super) address: Option<IpAddr>,
@@ -87,7 +87,7 @@ pub(super) struct Line {
     pub(super) collector_id: Option<String>,
     /// The collector that has or had the session.
     pub(super) session_collector: Option<String>,
-    pub(super) standing: Standing,
+    pub(super) standing: RankedState,
     /// The time since which the router has been in this state.
     pub(super) since: Option<Timestamp>,
     /// The time at which its routes expire, if it is lost.
@@ -97,12 +97,17 @@ pub(super) struct Line {
     pub(super) routes: u64,
     pub(super) last_message: Option<Timestamp>,
     pub(super) lag: Option<Duration>,
-    pub(super) minutes: Option<Vec<Changes>>,
+    pub(super) minutes: Option<Vec<MinuteChanges>>,
 }
 
-impl Line {
+impl RouterLine {
     /// Builds the line of a router that the database, the counters or both know.
-    pub(super) fn of(context: &Context, id: RouterId, row: Option<RouterRow>, meter: Option<&RouterMeter>) -> Line {
+    pub(super) fn of(
+        context: &PageContext,
+        id: RouterId,
+        row: Option<RouterRow>,
+        meter: Option<&RouterMeter>,
+    ) -> RouterLine {
         let tables = meter.map(RouterMeter::tables).unwrap_or_default();
         let is_up = meter.is_some_and(|meter| meter.sessions_up.get() > 0);
         let synchronized = tables.iter().filter(|(_, table)| table.synchronized.get() > 0).count();
@@ -117,7 +122,7 @@ impl Line {
         let session_collector = stored.and_then(|stored| stored.session_collector.clone());
         let of_row = |value: fn(&RouterRow) -> i64| row.as_ref().map_or(0, |row| words::count(value(row)));
         let live = tables.iter().map(|(_, table)| table.routes.get()).sum();
-        Line {
+        RouterLine {
             name: meter.and_then(RouterMeter::hostname).or_else(|| row.as_ref().and_then(|row| row.hostname.clone())),
             address: meter.and_then(RouterMeter::address).or_else(|| row.as_ref().and_then(|row| row.address)),
             as_number: row.as_ref().and_then(|row| row.as_number),
@@ -131,7 +136,7 @@ impl Line {
             lag: meter.map(|meter| meter.state.counts()).filter(|counts| counts.count > 0).map(|counts| counts.last),
             minutes: meter.map(|meter| context.churn.of(&id, meter)),
             session_collector,
-            standing: Standing(stored.map_or(by_meter, |stored| stored.state)),
+            standing: RankedState(stored.map_or(by_meter, |stored| stored.state)),
             since: stored.and_then(|stored| stored.since),
             expires_at: stored.and_then(|stored| stored.expires_at),
             id,
@@ -154,7 +159,7 @@ impl Line {
 }
 
 /// Returns all routers, and the database's error if they could not be read from it.
-pub(super) fn lines(context: &Context, database: &mut Database) -> (Vec<Line>, Option<String>) {
+pub(super) fn lines(context: &PageContext, database: &mut Database) -> (Vec<RouterLine>, Option<String>) {
     let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
         Ok((_, rows)) => (rows, None),
         Err(why) => (Vec::new(), Some(why)),
@@ -167,16 +172,16 @@ pub(super) fn lines(context: &Context, database: &mut Database) -> (Vec<Line>, O
     for (router, meter) in context.meters.routers() {
         all.entry(router).or_default().1 = Some(meter);
     }
-    let mut lines: Vec<Line> =
-        all.into_iter().map(|(id, (row, meter))| Line::of(context, id, row, meter.as_deref())).collect();
-    lines.sort_by_cached_key(Line::sort_key);
+    let mut lines: Vec<RouterLine> =
+        all.into_iter().map(|(id, (row, meter))| RouterLine::of(context, id, row, meter.as_deref())).collect();
+    lines.sort_by_cached_key(RouterLine::sort_key);
     (lines, wrong)
 }
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
+pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Page {
     let (lines, wrong) = lines(context, database);
     let now = Timestamp::now();
-    let minutes: Vec<Vec<Changes>> = lines.iter().filter_map(|line| line.minutes.clone()).collect();
+    let minutes: Vec<Vec<MinuteChanges>> = lines.iter().filter_map(|line| line.minutes.clone()).collect();
     let minutes = churn::sum(&minutes);
     let partitions = database.ask(status::partitions);
     let refused = database.ask(status::refused);
@@ -215,8 +220,8 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
 
 /// The sign beside the collector's own state: the number of routers that are not connected, regardless of their
 /// collector.
-fn lost_sign(lines: &[Line]) -> Markup {
-    let lost: Vec<&Line> = lines.iter().filter(|line| !line.standing.is_connected()).collect();
+fn lost_sign(lines: &[RouterLine]) -> Markup {
+    let lost: Vec<&RouterLine> = lines.iter().filter(|line| !line.standing.is_connected()).collect();
     let stale = lost.iter().filter(|line| line.expires_at.is_some()).count();
     html! {
         @if !lost.is_empty() {
@@ -230,7 +235,7 @@ fn lost_sign(lines: &[Line]) -> Markup {
     }
 }
 
-fn tiles(context: &Context, lines: &[Line], minutes: &[Changes]) -> Markup {
+fn tiles(context: &PageContext, lines: &[RouterLine], minutes: &[MinuteChanges]) -> Markup {
     let up = lines.iter().filter(|line| line.standing.is_connected()).count();
     let (tables, synchronized) =
         lines.iter().fold((0, 0), |(all, good), line| (all + line.tables, good + line.synchronized));
@@ -265,21 +270,21 @@ fn tile(name: &str, value: &str, more: &str) -> Markup {
     html! { div { dt { (name) } dd { b { (value) } span { (more) } } } }
 }
 
-fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp) -> Markup {
+fn routers(context: &PageContext, lines: &[RouterLine], request: &Request, now: Timestamp) -> Markup {
     let (find, standing) = (request.value("find"), request.value("state"));
-    let shown: Vec<&Line> = lines
+    let shown: Vec<&RouterLine> = lines
         .iter()
         .filter(|line| {
             standing.is_empty() || line.standing.word() == standing || standing == LOST && !line.standing.is_connected()
         })
         .filter(|line| find.is_empty() || line.has(find))
         .collect();
-    let slice = Shown::of(wanted(request, "page"), shown.len());
+    let slice = PageOf::of(wanted(request, "page"), shown.len());
     let link = |standing: &str, page: usize| {
         let page = if page > 1 { page.to_string() } else { String::new() };
         href("/", &[("state", standing), ("find", find), ("page", &page)], "#routers")
     };
-    let count = |of: Standing| lines.iter().filter(|line| line.standing == of).count();
+    let count = |of: RankedState| lines.iter().filter(|line| line.standing == of).count();
     html! {
         section #routers {
             h2 { "Routers" span.faint { (words::grouped(lines.len() as u64)) } }
@@ -292,7 +297,7 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
                             "not connected " span.faint { (lost) }
                         }
                     }
-                    @for of in Standing::ALL.into_iter().filter(|of| count(*of) > 0) {
+                    @for of in RankedState::ALL.into_iter().filter(|of| count(*of) > 0) {
                         a href=(link(of.word(), 1)) title=(of.meaning()) aria-current=[(standing == of.word()).then_some("true")] {
                             (of.word()) " " span.faint { (count(of)) }
                         }
@@ -324,7 +329,7 @@ fn routers(context: &Context, lines: &[Line], request: &Request, now: Timestamp)
     }
 }
 
-fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
+fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
     let collector = line.session_collector.as_ref().or(line.collector_id.as_ref());
     let elsewhere = collector.filter(|id| **id != context.collector_id);
     html! {
@@ -355,7 +360,7 @@ fn row(context: &Context, line: &Line, now: Timestamp) -> Markup {
 }
 
 /// Describes since when a router has been lost, and when its routes expire, as far as known.
-pub(super) fn lost(line: &Line) -> Option<String> {
+pub(super) fn lost(line: &RouterLine) -> Option<String> {
     let since = line.since.filter(|_| !line.standing.is_connected())?;
     let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
     Some(format!("lost since {}{goes}", since.to_utc()))
@@ -399,7 +404,7 @@ pub(super) fn session_events(events: &[SessionEventRow], with_router: bool) -> M
     }
 }
 
-fn history_on_disk(context: &Context, partitions: &[Partition]) -> Markup {
+fn history_on_disk(context: &PageContext, partitions: &[Partition]) -> Markup {
     let bytes: u64 = partitions.iter().map(|partition| words::count(partition.bytes)).sum();
     let days = partitions.len();
     let recent = &partitions[days.saturating_sub(60)..];
@@ -415,7 +420,7 @@ fn history_on_disk(context: &Context, partitions: &[Partition]) -> Markup {
                 tbody { @for partition in partitions.iter().rev() {
                     tr {
                         td { (partition.describe())
-                            @if partition.state != State::Attached { " " span.faint { "being dropped" } } }
+                            @if partition.state != PartitionState::Attached { " " span.faint { "being dropped" } } }
                         td.number { (words::grouped(words::count(partition.rows))) }
                         td.number { (words::bytes(words::count(partition.bytes))) }
                     }

@@ -2,18 +2,18 @@
 
 use maud::{Markup, html};
 
-use super::churn::{Changes, MINUTES_MAX};
+use super::churn::{MINUTES_MAX, MinuteChanges};
 use super::words;
 
 /// Plots announced routes upwards and withdrawn ones downwards, one bar per minute, the current one at the right. A
 /// small `height` leaves no room for text.
-pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &str) -> Markup {
+pub(super) fn minutes(minutes: &[MinuteChanges], width: usize, height: usize, label: &str) -> Markup {
     // Both directions share one scale; withdrawals, which are fewer, have a third of the height.
     let middle = height * 2 / 3;
     let highest = minutes.iter().map(|minute| minute.announced.max(minute.withdrawn.saturating_mul(2))).max();
     let highest = highest.unwrap_or(0).max(1);
     let slots = MINUTES_MAX + 1;
-    let bars = |value: fn(&Changes) -> u64, up: bool| {
+    let bars = |value: fn(&MinuteChanges) -> u64, up: bool| {
         let mut path = String::new();
         for (back, minute) in minutes.iter().rev().take(slots).enumerate() {
             if value(minute) == 0 {
@@ -38,7 +38,7 @@ pub(super) fn minutes(minutes: &[Changes], width: usize, height: usize, label: &
 }
 
 /// Describes a plot of minutes in words, for screen readers.
-pub(super) fn in_words(minutes: &[Changes]) -> String {
+pub(super) fn in_words(minutes: &[MinuteChanges]) -> String {
     let (announced, withdrawn) =
         minutes.iter().fold((0, 0), |(up, down), minute| (up + minute.announced, down + minute.withdrawn));
     let most = minutes.iter().map(|minute| minute.announced.max(minute.withdrawn)).max().unwrap_or(0);
@@ -71,8 +71,9 @@ mod tests {
 
     #[test]
     fn bars_stay_inside_their_plot() {
-        let changes: Vec<Changes> =
-            (0..100).map(|i| Changes { announced: i * 1_000_000_007, withdrawn: u64::MAX / 2 / (i + 1) }).collect();
+        let changes: Vec<MinuteChanges> = (0..100)
+            .map(|i| MinuteChanges { announced: i * 1_000_000_007, withdrawn: u64::MAX / 2 / (i + 1) })
+            .collect();
         let svg = minutes(&changes, 120, 24, "a<b").into_string();
         assert!(svg.contains("<title>a&lt;b</title>"), "{svg}");
         let is_bar = |piece: &&str| piece.starts_with(|c: char| c.is_ascii_digit()) && piece.contains('v');

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::layout::{PER_PAGE, Shown, href, pager, search_help, state, unread, wanted};
-use super::overview::{Line, lost, session_events};
-use super::{Context, Database, Page, plot, words};
+use super::layout::{PER_PAGE, PageOf, href, pager, search_help, state, unread, wanted};
+use super::overview::{RouterLine, lost, session_events};
+use super::{Database, Page, PageContext, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};
 use crate::store::overview::{self, RouterDetail, TableRow};
-use crate::store::pages::{self, PeerRow, Peers};
+use crate::store::pages::{self, PeerPage, PeerRow};
 use crate::store::status::{self, SessionStatus};
 
 /// The maximum number of stored tables that are read; the page shows some of them.
@@ -21,7 +21,7 @@ const TABLES_MAX: i64 = 10_000;
 /// The maximum number of BMP sessions on the page.
 const SESSIONS_MAX: i64 = 20;
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Page {
+pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Page {
     let id = request.value("id");
     let peers_wanted = wanted(request, "peers");
     let detail = database.ask(|client| overview::router(client, id, TABLES_MAX));
@@ -39,7 +39,7 @@ pub(super) fn page(context: &Context, database: &mut Database, request: &Request
         };
         return Page { status: 404, ..Page::new("Unknown router", body).searched(id.as_str()) };
     }
-    let line = Line::of(context, id, detail.as_ref().map(as_row), meter.as_deref());
+    let line = RouterLine::of(context, id, detail.as_ref().map(as_row), meter.as_deref());
     let name = line.name.clone().unwrap_or_else(|| line.id.to_string());
     let now = Timestamp::now();
     let live = meter.as_deref().map(RouterMeter::tables).unwrap_or_default();
@@ -102,7 +102,7 @@ fn as_row(detail: &RouterDetail) -> overview::RouterRow {
     }
 }
 
-fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
+fn facts(line: &RouterLine, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
     let fact = |name: &str, value: Markup| html! { div { dt { (name) } dd { (value) } } };
     html! {
         dl.facts {
@@ -133,7 +133,7 @@ fn facts(line: &Line, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>
 type Both<'a> = (Option<&'a TableRow>, Option<&'a TableMeter>);
 
 /// A table's name and family with its meter.
-type Live = ((Arc<str>, Afi), Arc<TableMeter>);
+type LiveTable = ((Arc<str>, Afi), Arc<TableMeter>);
 
 /// The state of a router's tables at this moment.
 #[derive(Clone, Copy)]
@@ -148,7 +148,7 @@ impl Tables {
     fn loc_ribs(
         self,
         detail: Option<&RouterDetail>,
-        live: &[&Live],
+        live: &[&LiveTable],
         request: &Request,
         link: &dyn Fn(usize) -> String,
     ) -> Markup {
@@ -159,7 +159,7 @@ impl Tables {
         for ((name, afi), meter) in live {
             all.entry((name, afi.column())).or_default().1 = Some(meter);
         }
-        let shown = Shown::of(wanted(request, "tables"), all.len());
+        let shown = PageOf::of(wanted(request, "tables"), all.len());
         html! {
             section #tables {
                 h2 { "Loc-RIB tables" span.faint { (words::grouped(all.len() as u64)) } }
@@ -172,11 +172,11 @@ impl Tables {
     }
 
     /// Shows one page of the Adj-RIBs of all peers, folded.
-    fn adj_ribs(self, live: &[&Live], request: &Request, link: &dyn Fn(usize) -> String) -> Markup {
+    fn adj_ribs(self, live: &[&LiveTable], request: &Request, link: &dyn Fn(usize) -> String) -> Markup {
         if live.is_empty() {
             return html! {};
         }
-        let shown = Shown::of(wanted(request, "adj"), live.len());
+        let shown = PageOf::of(wanted(request, "adj"), live.len());
         let synchronized = live.iter().filter(|(_, meter)| meter.synchronized.get() > 0).count();
         html! {
             section #adj {
@@ -256,12 +256,12 @@ pub(super) fn peer_state(word: &str) -> Markup {
 }
 
 /// Shows one page of the peers, folded.
-fn peers_of(peers: &Peers, request: &Request, now: Timestamp, link: &dyn Fn(usize) -> String) -> Markup {
+fn peers_of(peers: &PeerPage, request: &Request, now: Timestamp, link: &dyn Fn(usize) -> String) -> Markup {
     if peers.peers == 0 {
         return html! {};
     }
     let count = |count: i64| words::grouped(words::count(count));
-    let shown = Shown::of(wanted(request, "peers"), usize::try_from(peers.peers).unwrap_or(usize::MAX));
+    let shown = PageOf::of(wanted(request, "peers"), usize::try_from(peers.peers).unwrap_or(usize::MAX));
     html! {
         section #peers {
             h2 { "Peers" span.faint { (count(peers.peers)) ": " (count(peers.up)) " up, " (count(peers.down)) " down" } }

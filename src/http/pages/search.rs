@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use maud::html;
 
-use super::layout::{Shown, counted, href, pager, search_help, unread, wanted};
-use super::overview::{self, Line, router_link};
-use super::{Context, Database, Made, Page, asn, lookup};
+use super::layout::{PageOf, counted, href, pager, search_help, unread, wanted};
+use super::overview::{self, RouterLine, router_link};
+use super::{Database, Made, Page, PageContext, asn, lookup};
 use crate::http::request::Request;
 use crate::model::{Afi, Prefix};
 use crate::store::pages;
@@ -24,7 +24,7 @@ enum Wanted {
     Name,
 }
 
-pub(super) fn page(context: &Context, database: &mut Database, request: &Request) -> Made {
+pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Made {
     let text = request.value("q");
     match Wanted::of(text) {
         Wanted::Prefix(prefix) => Made::Page(lookup::page(context, database, request, prefix)),
@@ -77,7 +77,7 @@ pub(super) fn fitting(net: IpNet) -> Prefix {
 }
 
 /// Returns the only router that has this identifier or address.
-fn router_at(context: &Context, database: &mut Database, address: IpAddr) -> Option<String> {
+fn router_at(context: &PageContext, database: &mut Database, address: IpAddr) -> Option<String> {
     let text = address.to_string();
     let stored = database.ask(|client| pages::routers_at(client, &text)).unwrap_or_default();
     let mut routers: BTreeSet<String> = stored.into_iter().collect();
@@ -93,19 +93,19 @@ fn router_at(context: &Context, database: &mut Database, address: IpAddr) -> Opt
     routers.pop_first().filter(|_| routers.is_empty())
 }
 
-fn by_name(context: &Context, database: &mut Database, request: &Request) -> Made {
+fn by_name(context: &PageContext, database: &mut Database, request: &Request) -> Made {
     let text = request.value("q");
     let (lines, wrong) = overview::lines(context, database);
-    let is_called = |line: &&Line| {
+    let is_called = |line: &&RouterLine| {
         line.id.as_str().eq_ignore_ascii_case(text)
             || line.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text))
     };
-    let called: Vec<&Line> = lines.iter().filter(is_called).collect();
-    let found: Vec<&Line> = lines.iter().filter(|line| !text.is_empty() && line.has(text)).collect();
+    let called: Vec<&RouterLine> = lines.iter().filter(is_called).collect();
+    let found: Vec<&RouterLine> = lines.iter().filter(|line| !text.is_empty() && line.has(text)).collect();
     if let ([line], _) | (_, [line]) = (called.as_slice(), found.as_slice()) {
         return Made::Elsewhere(router_link(line.id.as_str()));
     }
-    let shown = Shown::of(wanted(request, "page"), found.len());
+    let shown = PageOf::of(wanted(request, "page"), found.len());
     let body = html! {
         section {
             h1 { @if text.is_empty() { "Search" } @else if found.is_empty() { "Nothing found for " q { (text) } } @else { "Routers like " q { (text) } } }

@@ -53,13 +53,13 @@ struct Pending<'a> {
 /// The rest of the result is put into `fields`, which has to be empty.
 #[inline(always)]
 pub fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>, fields: &mut Fields<'a>) {
-    let mut decoder = Decoder {
+    let mut decoder = AttributeDecoder {
         fields,
         path: &mut routes.attributes,
         faults: &mut routes.actions,
         pending: Pending { two_octet: width == AsWidth::Two, ..Pending::default() },
         width,
-        place: Place::Update,
+        place: Container::Update,
         end: 0,
     };
     walk(reader, &mut decoder);
@@ -73,7 +73,7 @@ pub fn decode<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>) -
     fields
 }
 
-fn walk<'a>(mut reader: Reader<'a>, decoder: &mut Decoder<'_, 'a>) {
+fn walk<'a>(mut reader: Reader<'a>, decoder: &mut AttributeDecoder<'_, 'a>) {
     let mut rest = reader.rest();
     decoder.end = reader.offset();
     let mut seen = [false; 256];
@@ -122,27 +122,27 @@ impl<'a> Attribute<'a> {
     }
 }
 
-struct Decoder<'r, 'a> {
+struct AttributeDecoder<'r, 'a> {
     fields: &'r mut Fields<'a>,
     path: &'r mut PathAttributes<'a>,
     faults: &'r mut Vec<Fault>,
     pending: Pending<'a>,
     width: AsWidth,
-    place: Place,
+    place: Container,
     /// The offset in the message at which the attributes end.
     end: usize,
 }
 
 /// The container of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Container {
     /// In an UPDATE.
     Update,
     /// In an ATTR_SET, which must not contain another.
     AttrSet,
 }
 
-impl<'a> Decoder<'_, 'a> {
+impl<'a> AttributeDecoder<'_, 'a> {
     #[cold]
     fn fault(&mut self, attribute: u8, action: FaultAction, why: impl Into<std::borrow::Cow<'static, str>>) {
         self.faults.push(Fault { attribute, action, why: why.into() });
@@ -186,7 +186,7 @@ impl<'a> Decoder<'_, 'a> {
     /// Decodes the attributes that most routes have; it is inlined into the loop over attributes.
     #[inline(always)]
     fn read(&mut self, code: u8, value: &'a [u8], tail: &[u8]) -> Result<(), &'static str> {
-        let Decoder { fields, path, pending, width, end, .. } = self;
+        let AttributeDecoder { fields, path, pending, width, end, .. } = self;
         match code {
             1 => path.origin = Some(origin(value)?),
             2 => {
@@ -211,7 +211,7 @@ impl<'a> Decoder<'_, 'a> {
 
     #[inline(never)]
     fn read_other(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
-        let Decoder { path, pending, faults, place, .. } = self;
+        let AttributeDecoder { path, pending, faults, place, .. } = self;
         match code {
             6 if value.is_empty() => path.other.push(OtherAttribute::AtomicAggregate),
             6 => return Err("length is not 0"),
@@ -227,7 +227,7 @@ impl<'a> Decoder<'_, 'a> {
             25 => path.other.push(OtherAttribute::Ipv6ExtendedCommunities(list(value)?)),
             26 => path.other.push(OtherAttribute::Aigp(aigp(value)?)),
             35 => path.other.push(OtherAttribute::OnlyToCustomer(Asn(u32::from_be_bytes(four(value)?)))),
-            128 if *place == Place::AttrSet => return Err("an ATTR_SET in an ATTR_SET"),
+            128 if *place == Container::AttrSet => return Err("an ATTR_SET in an ATTR_SET"),
             128 => path.other.push(OtherAttribute::AttrSet(attr_set(value, faults)?)),
             code => {
                 validate::check(code, value)?;
@@ -241,7 +241,7 @@ impl<'a> Decoder<'_, 'a> {
     /// 4.2.3).
     #[inline(always)]
     fn finish(&mut self) {
-        let Decoder { path, pending, .. } = self;
+        let AttributeDecoder { path, pending, .. } = self;
         let Pending { as4_path, aggregator, as4_aggregator, two_octet } = pending;
         // If both are there, an AGGREGATOR whose AS is not AS_TRANS was added by a two-octet speaker after the
         // four-octet attributes were made: AS4_PATH and AS4_AGGREGATOR are ignored. Without an AS4_AGGREGATOR it has no
@@ -275,13 +275,13 @@ fn attr_set<'a>(value: &'a [u8], faults: &mut Vec<Fault>) -> Result<Box<AttrSet<
     let mut set = Box::new(AttrSet { origin_as, next_hop: None, attributes: PathAttributes::default() });
     let mut found = Vec::new();
     let mut fields = Fields::default();
-    let mut decoder = Decoder {
+    let mut decoder = AttributeDecoder {
         fields: &mut fields,
         path: &mut set.attributes,
         faults: &mut found,
         pending: Pending::default(),
         width: AsWidth::Four,
-        place: Place::AttrSet,
+        place: Container::AttrSet,
         end: 0,
     };
     walk(Reader::new(contained, 0), &mut decoder);

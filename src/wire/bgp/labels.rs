@@ -10,7 +10,7 @@ use super::nlri::{LabeledNlri, NlriSet};
 use super::open::Open;
 use super::prefixes::HostBits;
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bmp::peer::Rd;
 use crate::wire::reader::Reader;
 
@@ -138,7 +138,7 @@ pub(super) fn read_labeled(
     rd_bits: usize,
     labels: LabelReading,
     host_bits: &mut HostBits,
-) -> Result<NlriSet<'static>, Error> {
+) -> Result<NlriSet<'static>, DecodeError> {
     let mut all = Vec::new();
     walk(reader, afi, add_path, rd_bits, labels, host_bits, |one, octets, remaining| {
         if all.is_empty() {
@@ -159,14 +159,14 @@ fn walk(
     labels: LabelReading,
     host_bits: &mut HostBits,
     mut each: impl FnMut(LabeledNlri, usize, usize),
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     while !reader.is_empty() {
         let path_id = read_path_id(reader, add_path)?;
         let at = reader.offset();
         let bits = usize::from(reader.u8("NLRI length")?);
         let octets = reader.take(bits.div_ceil(8), "NLRI")?;
         let body = Body { octets, bits, afi, rd_bits };
-        let (count, is_announced) = body.labels(labels).map_err(|why| Error::new(at, "NLRI length", why))?;
+        let (count, is_announced) = body.labels(labels).map_err(|why| DecodeError::new(at, "NLRI length", why))?;
         if !is_announced {
             // Not clean: if the octets fit the other reading of Add-Path, that one is used.
             *host_bits = HostBits::Cleared;
@@ -209,7 +209,7 @@ fn key(one: &LabeledNlri) -> u64 {
     hasher.finish()
 }
 
-fn read_path_id(reader: &mut Reader<'_>, add_path: AddPath) -> Result<Option<PathId>, Error> {
+fn read_path_id(reader: &mut Reader<'_>, add_path: AddPath) -> Result<Option<PathId>, DecodeError> {
     match add_path {
         AddPath::Plain => Ok(None),
         AddPath::WithPathIds => reader.u32("path identifier").map(|id| Some(PathId(id))),
@@ -287,7 +287,7 @@ impl Body<'_> {
         path_id: Option<PathId>,
         at: usize,
         host_bits: &mut HostBits,
-    ) -> Result<LabeledNlri, Error> {
+    ) -> Result<LabeledNlri, DecodeError> {
         let (labels, rest) = self.octets.split_at(3 * count);
         let labels = labels.as_chunks::<3>().0.iter().map(|label| word(*label) >> 4).collect::<SmallVec<_>>();
         let (rd, octets) = rest.split_at(self.rd_bits / 8);
@@ -298,7 +298,7 @@ impl Body<'_> {
             Err(_) => {
                 *host_bits = HostBits::Cleared;
                 Prefix::truncating(self.afi, octets, length)
-                    .map_err(|error| Error::new(at, "prefix length", error.to_string()))?
+                    .map_err(|error| DecodeError::new(at, "prefix length", error.to_string()))?
             }
         };
         Ok(LabeledNlri { nlri: Nlri { prefix, path_id }, rd, labels })

@@ -6,7 +6,7 @@ pub use super::add_path::AddPath;
 use super::labels::{self, LabelReading, RD_BITS, look_at_labeled, read_labeled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
 use crate::model::{Afi, AfiSafi, Nlri};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bmp::peer::Rd;
 use crate::wire::reader::Reader;
 
@@ -114,7 +114,7 @@ pub fn decode<'a>(
     reader: Reader<'a>,
     family: AfiSafi,
     expected: impl Into<Expected>,
-) -> Result<DecodedNlri<'a>, Error> {
+) -> Result<DecodedNlri<'a>, DecodeError> {
     let expected = expected.into();
     let labels = expected.labels;
     let form = match (family.afi, family.safi) {
@@ -159,7 +159,11 @@ pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Op
 /// As for [`decode`].
 #[cold]
 #[inline(never)]
-pub fn decode_again<'a>(reader: Reader<'a>, family: AfiSafi, expected: Expected) -> Result<DecodedNlri<'a>, Error> {
+pub fn decode_again<'a>(
+    reader: Reader<'a>,
+    family: AfiSafi,
+    expected: Expected,
+) -> Result<DecodedNlri<'a>, DecodeError> {
     decode(reader, family, expected)
 }
 
@@ -212,7 +216,7 @@ fn read_otherwise<'a>(
     form: Form,
     expected: Expected,
     first: Read<'a>,
-) -> Result<DecodedNlri<'a>, Error> {
+) -> Result<DecodedNlri<'a>, DecodeError> {
     let add_path = expected.seen.unwrap_or(expected.announced);
     let other = add_path.other();
     let of_first = |nlri, fit| Ok(DecodedNlri { nlri, add_path, fit });
@@ -238,7 +242,7 @@ enum Form {
 }
 
 /// NLRI that fill their field exactly, or the reason for which they do not.
-type Read<'a> = Result<(NlriSet<'a>, HostBits), Error>;
+type Read<'a> = Result<(NlriSet<'a>, HostBits), DecodeError>;
 
 #[inline(always)]
 fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Read<'a> {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::model::{AfiSafi, Asn};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// Octets of a BGP header: marker, length and type.
@@ -29,7 +29,7 @@ pub struct Open {
     pub capabilities: Vec<Capability>,
     /// The reason for which the rest of the Optional Parameters could not be decoded; the OPEN's end is known from its
     /// own length.
-    pub defect: Option<Error>,
+    pub defect: Option<DecodeError>,
 }
 
 /// One capability.
@@ -74,16 +74,16 @@ impl Open {
     /// # Errors
     /// The message is not an OPEN, runs past the end, or is shorter than its fixed fields. Malformed parameters are not
     /// an error but its [`Open::defect`].
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Open, Error> {
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Open, DecodeError> {
         reader.take(16, "OPEN marker")?;
         let at = reader.offset();
         let length = usize::from(reader.u16("OPEN length")?);
         let type_code = reader.u8("OPEN type")?;
         if type_code != 1 {
-            return Err(Error::new(at + 2, "OPEN type", format!("BGP message type {type_code} is not OPEN")));
+            return Err(DecodeError::new(at + 2, "OPEN type", format!("BGP message type {type_code} is not OPEN")));
         }
         let Some(body) = length.checked_sub(HEADER_SIZE) else {
-            return Err(Error::new(at, "OPEN length", format!("{length} is shorter than a BGP header")));
+            return Err(DecodeError::new(at, "OPEN length", format!("{length} is shorter than a BGP header")));
         };
         let mut body = reader.sub(body, "OPEN body")?;
         if body.is_empty() {
@@ -141,7 +141,7 @@ impl Open {
 
 /// Decodes the Optional Parameters; a first one of type 255 marks the long form, whatever the short length unless it is
 /// 0 (RFC 9072 section 2).
-fn decode_parameters(body: &mut Reader<'_>, capabilities: &mut Vec<Capability>) -> Result<(), Error> {
+fn decode_parameters(body: &mut Reader<'_>, capabilities: &mut Vec<Capability>) -> Result<(), DecodeError> {
     let short_length = body.u8("Opt Parm Len")?;
     let mut peek = *body;
     let is_long = short_length != 0 && peek.u8("Non-Ext OP Type") == Ok(255);
@@ -174,7 +174,7 @@ pub fn decode_capabilities(value: &[u8]) -> Vec<Capability> {
 }
 
 impl Capability {
-    fn decode(reader: &mut Reader<'_>) -> Result<Capability, Error> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Capability, DecodeError> {
         let code = reader.u8("Capability Code")?;
         let length = usize::from(reader.u8("Capability Length")?);
         reader.take(length, "Capability Value").map(|value| Capability::from_value(code, value))

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::add_path::AddPath;
 use crate::model::{Afi, Nlri, PathId, Prefix};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// Prefixes of one family, in the order of the message.
@@ -59,7 +59,11 @@ impl<'a> WirePrefixes<'a> {
     ///
     /// # Errors
     /// The NLRI do not fill the field exactly, or a length is above the family's.
-    pub fn check(reader: &mut Reader<'a>, afi: Afi, add_path: AddPath) -> Result<(WirePrefixes<'a>, HostBits), Error> {
+    pub fn check(
+        reader: &mut Reader<'a>,
+        afi: Afi,
+        add_path: AddPath,
+    ) -> Result<(WirePrefixes<'a>, HostBits), DecodeError> {
         let octets = reader.rest();
         let end = reader.offset();
         // Written out, so that the walk is compiled separately for each case.
@@ -280,7 +284,7 @@ fn octets_of(bits: u8) -> usize {
 /// The hot loop of the whole decoder: straight over the octets; an error is built only once one is found. `end` is the
 /// offset of the end of `octets`.
 #[inline(always)]
-fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize, HostBits), Error> {
+fn walk(octets: &[u8], end: usize, afi: Afi, add_path: AddPath) -> Result<(usize, HostBits), DecodeError> {
     let mut rest = octets;
     let mut count = 0;
     let mut host_bits = 0;
@@ -419,19 +423,19 @@ fn host_bits_in(last: u8, length: u8) -> u8 {
 
 /// Returns the error for the length at this offset, which is above the family's.
 #[cold]
-fn too_long(length: u8, at: usize) -> Error {
-    Error::new(at, "prefix length", format!("prefix length {length} is too long"))
+fn too_long(length: u8, at: usize) -> DecodeError {
+    DecodeError::new(at, "prefix length", format!("prefix length {length} is too long"))
 }
 
 /// Returns the error for the NLRI that `rest` begins with, which is cut short; `end` is the offset after `rest`.
 #[cold]
-fn cut_short(rest: &[u8], end: usize, add_path: AddPath) -> Error {
+fn cut_short(rest: &[u8], end: usize, add_path: AddPath) -> DecodeError {
     let mut reader = Reader::new(rest, end - rest.len());
     let outcome = read_fields(&mut reader, add_path);
-    outcome.err().unwrap_or_else(|| Error::new(end, "prefix", "runs over the end"))
+    outcome.err().unwrap_or_else(|| DecodeError::new(end, "prefix", "runs over the end"))
 }
 
-fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), Error> {
+fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), DecodeError> {
     if add_path == AddPath::WithPathIds {
         reader.u32("path identifier")?;
     }

@@ -4,7 +4,7 @@
 //! there anyway.
 
 use crate::model::AfiSafi;
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// A ROUTE-REFRESH message.
@@ -34,7 +34,7 @@ impl RouteRefresh {
     ///
     /// # Errors
     /// The message is shorter than four octets, or is a BoRR or EoRR marker that is longer (RFC 7313 section 5).
-    pub fn decode(mut body: Reader<'_>) -> Result<RouteRefresh, Error> {
+    pub fn decode(mut body: Reader<'_>) -> Result<RouteRefresh, DecodeError> {
         let afi = body.u16("ROUTE-REFRESH AFI")?;
         let at = body.offset();
         let code = body.u8("ROUTE-REFRESH subtype")?;
@@ -47,7 +47,7 @@ impl RouteRefresh {
         };
         if matches!(subtype, Subtype::Begin | Subtype::End) && !body.is_empty() {
             let why = format!("{} octets follow a marker (RFC 7313 section 5)", body.remaining());
-            return Err(Error::new(at, "ROUTE-REFRESH subtype", why));
+            return Err(DecodeError::new(at, "ROUTE-REFRESH subtype", why));
         }
         Ok(RouteRefresh { family: AfiSafi { afi, safi }, subtype })
     }

@@ -11,7 +11,7 @@ use super::nlri::{self, DecodedNlri, Expected, Fit, NlriSet};
 use super::rfc7606::{Fault, FaultAction};
 use super::route_refresh::RouteRefresh;
 use crate::model::{AfiSafi, NextHop, PathAttributes, PathStatus};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
 
@@ -127,17 +127,17 @@ pub fn decode<'r, 'a>(
     offset: usize,
     context: &DecodeContext,
     routes: &'r mut Routes<'a>,
-) -> Result<Decoded<'r, 'a>, Error> {
+) -> Result<Decoded<'r, 'a>, DecodeError> {
     let mut reader = Reader::new(bgp, offset);
     reader.take(16, "marker")?;
     let length = usize::from(reader.u16("length")?);
     let type_code = reader.u8("type")?;
     if !matches!(type_code, UPDATE | ROUTE_REFRESH) {
         let why = format!("BGP message type {type_code} is neither UPDATE nor ROUTE-REFRESH");
-        return Err(Error::new(offset + 18, "type", why));
+        return Err(DecodeError::new(offset + 18, "type", why));
     }
     let Some(body) = length.checked_sub(HEADER_SIZE) else {
-        return Err(Error::new(offset + 16, "length", format!("{length} is shorter than a BGP header")));
+        return Err(DecodeError::new(offset + 16, "length", format!("{length} is shorter than a BGP header")));
     };
     let mut body = reader.sub(body, "UPDATE body")?;
     if type_code == ROUTE_REFRESH {
@@ -160,7 +160,8 @@ pub fn decode<'r, 'a>(
         as_width_other: fields.as_width_other,
         ..Deviations::default()
     };
-    let mut decoder = Decoder { context, deviations, shown: AddPathSeen::default(), is_alone: false, ties: Vec::new() };
+    let mut decoder =
+        UpdateDecoder { context, deviations, shown: AddPathSeen::default(), is_alone: false, ties: Vec::new() };
     let update = match decoder.nlri_fields(withdrawn, &fields, body, routes)? {
         Some(family) => Update::EndOfRib(family),
         None => Update::Routes(routes),
@@ -170,7 +171,7 @@ pub fn decode<'r, 'a>(
     Ok(Decoded { update, deviations: decoder.deviations, add_path_shown: decoder.shown, add_path_ambiguous })
 }
 
-struct Decoder<'c, 'a> {
+struct UpdateDecoder<'c, 'a> {
     context: &'c DecodeContext,
     deviations: Deviations,
     shown: AddPathSeen,
@@ -183,7 +184,7 @@ struct Decoder<'c, 'a> {
 /// A field of NLRI that both readings of Add-Path fit.
 #[derive(Clone, Copy)]
 struct Tie<'a> {
-    place: Place,
+    place: Destination,
     family: AfiSafi,
     octets: Reader<'a>,
     /// The reading that was used.
@@ -192,12 +193,12 @@ struct Tie<'a> {
 
 /// The index at which a field's NLRI are put in the routes.
 #[derive(Clone, Copy)]
-enum Place {
+enum Destination {
     Withdrawn(usize),
     Announced(usize),
 }
 
-impl<'a> Decoder<'_, 'a> {
+impl<'a> UpdateDecoder<'_, 'a> {
     /// Decodes the NLRI; returns the family of an End-of-RIB, if the message is one.
     fn nlri_fields(
         &mut self,
@@ -205,17 +206,17 @@ impl<'a> Decoder<'_, 'a> {
         attributes: &Fields<'a>,
         announced: Reader<'a>,
         routes: &mut Routes<'a>,
-    ) -> Result<Option<AfiSafi>, Error> {
+    ) -> Result<Option<AfiSafi>, DecodeError> {
         if let Some(at) = attributes.repeated_mp {
             let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
-            return Err(Error::new(at, "Path Attributes", why));
+            return Err(DecodeError::new(at, "Path Attributes", why));
         }
         // With other NLRI in the message, those are withdrawn; with none, the affected routes are in the octets that
         // cannot be decoded.
         let has_nlri = !announced.is_empty() || attributes.reach.is_some() || attributes.unreach.is_some();
         if let Some(at) = attributes.cut_short.filter(|_| !has_nlri) {
             let why = "an attribute runs over the end, and no NLRI stands before it (RFC 7606 section 4)";
-            return Err(Error::new(at, "Path Attributes", why));
+            return Err(DecodeError::new(at, "Path Attributes", why));
         }
         let has_plain = !withdrawn.is_empty() || !announced.is_empty();
         if attributes.count == 0 && routes.actions.is_empty() && !has_plain {
@@ -226,7 +227,7 @@ impl<'a> Decoder<'_, 'a> {
         self.is_alone = fields.map(u8::from).iter().sum::<u8>() == 1;
         if !withdrawn.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            let nlri = self.nlri(withdrawn, family, Place::Withdrawn(routes.withdrawn.len()))?;
+            let nlri = self.nlri(withdrawn, family, Destination::Withdrawn(routes.withdrawn.len()))?;
             routes.withdrawn.push(Withdrawn { family, nlri });
         }
         if let Some(unreach) = attributes.unreach {
@@ -234,18 +235,18 @@ impl<'a> Decoder<'_, 'a> {
             if nlri.is_empty() && attributes.count == 1 && routes.actions.is_empty() && !has_plain {
                 return Ok(Some(family));
             }
-            let nlri = self.nlri(nlri, family, Place::Withdrawn(routes.withdrawn.len()))?;
+            let nlri = self.nlri(nlri, family, Destination::Withdrawn(routes.withdrawn.len()))?;
             routes.withdrawn.push(Withdrawn { family, nlri });
         }
         if !announced.is_empty() {
             let family = AfiSafi::IPV4_UNICAST;
-            let nlri = self.nlri(announced, family, Place::Announced(routes.announced.len()))?;
+            let nlri = self.nlri(announced, family, Destination::Announced(routes.announced.len()))?;
             let next_hop = attributes.next_hop.map(|address| NextHop { address: address.into(), link_local: None });
             routes.announced.push(Announced { family, next_hop, nlri, path_status: None });
         }
         if let Some(reach) = attributes.reach {
             let (family, next_hop, nlri) = read_reach(reach)?;
-            let nlri = self.nlri(nlri, family, Place::Announced(routes.announced.len()))?;
+            let nlri = self.nlri(nlri, family, Destination::Announced(routes.announced.len()))?;
             routes.announced.push(Announced { family, next_hop, nlri, path_status: None });
         }
         if !self.ties.is_empty() {
@@ -263,7 +264,7 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     #[inline(always)]
-    fn nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
+    fn nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Destination) -> Result<NlriSet<'a>, DecodeError> {
         if self.is_alone && self.context.add_path_settled.contains(family) {
             let announced = self.context.add_path.reading(family);
             let add_path = self.context.add_path_seen.reading(family).unwrap_or(announced);
@@ -277,7 +278,12 @@ impl<'a> Decoder<'_, 'a> {
 
     /// Decodes NLRI whose reading no other message has settled, or that are not clean in that reading.
     #[inline(never)]
-    fn open_nlri(&mut self, octets: Reader<'a>, family: AfiSafi, place: Place) -> Result<NlriSet<'a>, Error> {
+    fn open_nlri(
+        &mut self,
+        octets: Reader<'a>,
+        family: AfiSafi,
+        place: Destination,
+    ) -> Result<NlriSet<'a>, DecodeError> {
         let announced = self.context.add_path.reading(family);
         let labels = self.labels(family, place);
         let expected = Expected { announced, seen: self.context.add_path_seen.reading(family), labels };
@@ -297,10 +303,10 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     #[inline(always)]
-    fn labels(&self, family: AfiSafi, place: Place) -> LabelReading {
+    fn labels(&self, family: AfiSafi, place: Destination) -> LabelReading {
         match place {
-            Place::Withdrawn(_) => self.context.labels.withdrawn(family),
-            Place::Announced(_) => self.context.labels.announced(family),
+            Destination::Withdrawn(_) => self.context.labels.withdrawn(family),
+            Destination::Announced(_) => self.context.labels.announced(family),
         }
     }
 
@@ -321,7 +327,7 @@ impl<'a> Decoder<'_, 'a> {
     /// those that no field decides.
     #[cold]
     #[inline(never)]
-    fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), Error> {
+    fn decide(&mut self, routes: &mut Routes<'a>) -> Result<(), DecodeError> {
         for at in 0..self.ties.len() {
             let Tie { place, family, octets, add_path } = self.ties[at];
             let announced = self.context.add_path.reading(family);
@@ -330,8 +336,8 @@ impl<'a> Decoder<'_, 'a> {
                 let expected = Expected { announced, seen: shown, labels: self.labels(family, place) };
                 let DecodedNlri { nlri, .. } = nlri::decode_again(octets, family, expected)?;
                 match place {
-                    Place::Withdrawn(place) => routes.withdrawn[place].nlri = nlri,
-                    Place::Announced(place) => routes.announced[place].nlri = nlri,
+                    Destination::Withdrawn(place) => routes.withdrawn[place].nlri = nlri,
+                    Destination::Announced(place) => routes.announced[place].nlri = nlri,
                 }
             }
             self.compare(announced, shown.unwrap_or(add_path));
@@ -352,13 +358,13 @@ impl<'a> Decoder<'_, 'a> {
 }
 
 /// Splits MP_UNREACH_NLRI (RFC 4760 section 4): AFI, SAFI, withdrawn NLRI.
-fn read_unreach(mut value: Reader<'_>) -> Result<(AfiSafi, Reader<'_>), Error> {
+fn read_unreach(mut value: Reader<'_>) -> Result<(AfiSafi, Reader<'_>), DecodeError> {
     let family = AfiSafi { afi: value.u16("MP_UNREACH_NLRI AFI")?, safi: value.u8("MP_UNREACH_NLRI SAFI")? };
     Ok((family, value))
 }
 
 /// Splits MP_REACH_NLRI (RFC 4760 section 3): AFI, SAFI, next hop, a reserved octet, NLRI.
-fn read_reach(mut value: Reader<'_>) -> Result<(AfiSafi, Option<NextHop>, Reader<'_>), Error> {
+fn read_reach(mut value: Reader<'_>) -> Result<(AfiSafi, Option<NextHop>, Reader<'_>), DecodeError> {
     let family = AfiSafi { afi: value.u16("MP_REACH_NLRI AFI")?, safi: value.u8("MP_REACH_NLRI SAFI")? };
     let length = usize::from(value.u8("next hop length")?);
     let next_hop = value.take(length, "next hop")?;

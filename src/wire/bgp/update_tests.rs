@@ -16,11 +16,11 @@ fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
     out
 }
 
-fn read(bytes: Vec<u8>) -> Result<Decoded<'static, 'static>, Error> {
+fn read(bytes: Vec<u8>) -> Result<Decoded<'static, 'static>, DecodeError> {
     decode(bytes.leak(), 0, &DecodeContext::default(), Box::leak(Box::default()))
 }
 
-fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'static, 'static>, Error> {
+fn decoded(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Result<Decoded<'static, 'static>, DecodeError> {
     read(update(withdrawn, attributes, nlri))
 }
 

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use crate::model::Text;
 use crate::model::text::NOTE_OCTETS_MAX;
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// The TLVs of a message, up to the first malformed one.
@@ -16,7 +16,7 @@ pub struct InformationList<'a> {
     /// The TLVs that could be decoded, in order.
     pub tlvs: Vec<Information<'a>>,
     /// The reason for which the octets after them could not be decoded.
-    pub defect: Option<Error>,
+    pub defect: Option<DecodeError>,
 }
 
 impl<'a> InformationList<'a> {
@@ -72,7 +72,7 @@ impl<'a> Information<'a> {
     /// Termination: the reason, two octets (RFC 7854 section 4.5).
     pub const REASON: u16 = 1;
 
-    fn decode(reader: &mut Reader<'a>) -> Result<Information<'a>, Error> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Information<'a>, DecodeError> {
         let type_code = reader.u16("information type")?;
         let length = usize::from(reader.u16("information length")?);
         Ok(Information { type_code, value: reader.take(length, "information value")? })

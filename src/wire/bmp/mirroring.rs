@@ -1,7 +1,7 @@
 //! Route Mirroring (RFC 7854 section 4.7): verbatim BGP messages, and notice of those that could not be mirrored.
 
 use super::{Information, PerPeerHeader};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// Octets of a TLV's type and length.
@@ -47,7 +47,7 @@ impl<'a> RouteMirroring<'a> {
     ///
     /// # Errors
     /// The header is short, or a TLV runs past the end of the message.
-    pub fn decode(reader: &mut Reader<'a>) -> Result<RouteMirroring<'a>, Error> {
+    pub fn decode(reader: &mut Reader<'a>) -> Result<RouteMirroring<'a>, DecodeError> {
         let peer = PerPeerHeader::decode(reader)?;
         let mut items = Vec::new();
         while reader.remaining() >= TLV_HEADER_SIZE {
@@ -68,7 +68,7 @@ impl<'a> RouteMirroring<'a> {
 mod tests {
     use super::*;
 
-    fn mirroring(tlvs: &[u8]) -> Result<Vec<Mirrored<'static>>, Error> {
+    fn mirroring(tlvs: &[u8]) -> Result<Vec<Mirrored<'static>>, DecodeError> {
         let bytes = [&[0; 42][..], tlvs].concat().leak();
         RouteMirroring::decode(&mut Reader::new(bytes, 6)).map(|mirroring| mirroring.items)
     }

@@ -22,7 +22,7 @@ pub use peer_up::PeerUp;
 pub use route_monitoring::{RouteMonitoring, Tlv, TlvKind};
 pub use statistics::{Statistic, StatisticValue, StatisticsReport};
 
-use super::Error;
+use super::DecodeError;
 use super::reader::Reader;
 
 /// Octets of the common header: version, message length, message type (RFC 7854 section 4.1).
@@ -118,18 +118,18 @@ pub enum Message<'a> {
 impl Message<'_> {
     /// Returns the reason for which TLVs of the message, or capabilities of an OPEN in it, could not be decoded; the
     /// rest of the message is valid.
-    pub fn defect(&self) -> Option<&Error> {
+    pub fn defect(&self) -> Option<&DecodeError> {
         self.capability_defect().or_else(|| self.tlv_defect())
     }
 
     /// Returns the reason for which capabilities of an OPEN in the message could not be decoded.
-    pub fn capability_defect(&self) -> Option<&Error> {
+    pub fn capability_defect(&self) -> Option<&DecodeError> {
         let Message::PeerUp(up) = self else { return None };
         [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref())
     }
 
     /// Returns the reason for which TLVs of the message could not be decoded.
-    pub fn tlv_defect(&self) -> Option<&Error> {
+    pub fn tlv_defect(&self) -> Option<&DecodeError> {
         match self {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
             Message::PeerUp(up) => up.information.defect.as_ref(),
@@ -160,7 +160,7 @@ impl Message<'_> {
 ///
 /// # Errors
 /// The body does not hold the fields that its type requires; offsets count from the message's first octet.
-pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, Error> {
+pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, DecodeError> {
     let mut reader = Reader::new(&frame.bytes[COMMON_HEADER_SIZE..], COMMON_HEADER_SIZE);
     Ok(match frame.type_code {
         0 => Message::RouteMonitoring(RouteMonitoring::decode(frame.version, &mut reader)?),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 pub use crate::model::{AsWidth, Policy};
 use crate::model::{Asn, Timestamp};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// V flag: the peer address is IPv6.
@@ -183,7 +183,7 @@ impl PerPeerHeader {
     ///
     /// # Errors
     /// Fewer octets are left.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
+    pub fn decode(reader: &mut Reader<'_>) -> Result<PerPeerHeader, DecodeError> {
         PerPeerHeader::decode_inline(reader)
     }
 
@@ -192,7 +192,7 @@ impl PerPeerHeader {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn decode_inline(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
+    pub fn decode_inline(reader: &mut Reader<'_>) -> Result<PerPeerHeader, DecodeError> {
         // Within 42 octets known to be there, the checks of single fields cost nothing; with fewer, the right field
         // fails.
         match reader.known::<{ PerPeerHeader::SIZE }>() {
@@ -202,7 +202,7 @@ impl PerPeerHeader {
     }
 
     #[inline(always)]
-    fn read_fields(reader: &mut Reader<'_>) -> Result<PerPeerHeader, Error> {
+    fn read_fields(reader: &mut Reader<'_>) -> Result<PerPeerHeader, DecodeError> {
         let type_code = reader.u8("peer type")?;
         let flags = reader.u8("peer flags")?;
         let rd = Rd(reader.array("peer distinguisher")?);

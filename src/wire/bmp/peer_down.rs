@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{InformationList, PerPeerHeader};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// A Peer Down message: a peer, or a Loc-RIB instance, is no longer monitored.
@@ -39,7 +39,7 @@ impl<'a> PeerDown<'a> {
     ///
     /// # Errors
     /// The header, or the data that the reason requires, is cut short.
-    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<PeerDown<'a>, Error> {
+    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<PeerDown<'a>, DecodeError> {
         let peer = PerPeerHeader::decode(reader)?;
         let reason = reader.u8("peer down reason")?;
         let mut down =
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     /// A Peer Down with a header of zeros.
-    fn down(body: &[u8]) -> Result<PeerDown<'static>, Error> {
+    fn down(body: &[u8]) -> Result<PeerDown<'static>, DecodeError> {
         let bytes = [&[0; 42][..], body].concat().leak();
         PeerDown::decode(3, &mut Reader::new(bytes, 6))
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::peer::Rib;
 use super::{InformationList, PerPeerHeader};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bgp::open::Open;
 use crate::wire::reader::Reader;
 
@@ -32,7 +32,7 @@ impl<'a> PeerUp<'a> {
     ///
     /// # Errors
     /// The header or an OPEN is short or malformed.
-    pub fn decode(reader: &mut Reader<'a>) -> Result<PeerUp<'a>, Error> {
+    pub fn decode(reader: &mut Reader<'a>) -> Result<PeerUp<'a>, DecodeError> {
         let peer = PerPeerHeader::decode(reader)?;
         let local_address = local_address(reader.array("local address")?, &peer);
         let local_port = reader.u16("local port")?;

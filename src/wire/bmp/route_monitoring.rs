@@ -7,7 +7,7 @@ use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering};
 use super::peer::Rib;
 use super::{PerPeerHeader, path_marking};
 use crate::model::{Text, Timestamp};
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::bgp::labels;
 use crate::wire::bgp::open::{self, Capability};
 use crate::wire::bgp::update::{self, DecodeContext, Decoded, Routes, Update};
@@ -75,7 +75,7 @@ impl<'a> RouteMonitoring<'a> {
     ///
     /// # Errors
     /// The header is short; in version 4, a TLV runs past the end of the message or none holds a BGP message.
-    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, Error> {
+    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, DecodeError> {
         let peer = PerPeerHeader::decode_inline(reader)?;
         let update_offset = reader.offset();
         if version == 3 {
@@ -101,7 +101,7 @@ impl<'a> RouteMonitoring<'a> {
             }
         }
         let Some((bgp, at)) = update else {
-            return Err(Error::new(update_offset, "BGP Message TLV", "there is none"));
+            return Err(DecodeError::new(update_offset, "BGP Message TLV", "there is none"));
         };
         let numbering = numbering::tell(bgp.type_code, &mut tlvs);
         Ok(RouteMonitoring { peer, update: bgp.value, update_offset: at, tlvs, numbering })
@@ -168,7 +168,7 @@ impl<'a> RouteMonitoring<'a> {
         &self,
         context: DecodeContext,
         routes: &'r mut Routes<'a>,
-    ) -> Result<Decoded<'r, 'a>, Error> {
+    ) -> Result<Decoded<'r, 'a>, DecodeError> {
         if self.tlvs.is_empty() {
             return update::decode(self.update, self.update_offset, &context, routes);
         }
@@ -201,7 +201,7 @@ impl<'a> RouteMonitoring<'a> {
 
 /// Reads one TLV, its kind not yet known, and returns it with the offset of its value. The length is that of the value
 /// alone; the index is not part of it.
-fn read_tlv<'a>(reader: &mut Reader<'a>) -> Result<(Tlv<'a>, usize), Error> {
+fn read_tlv<'a>(reader: &mut Reader<'a>) -> Result<(Tlv<'a>, usize), DecodeError> {
     let type_code = reader.u16("TLV type")?;
     let length = usize::from(reader.u16("TLV length")?);
     let index = reader.u16("TLV index")?;
@@ -227,7 +227,7 @@ mod tests {
         [&type_code.to_be_bytes()[..], &length.to_be_bytes(), &index.to_be_bytes(), value].concat()
     }
 
-    fn decoded(tlvs: &[Vec<u8>]) -> Result<RouteMonitoring<'static>, Error> {
+    fn decoded(tlvs: &[Vec<u8>]) -> Result<RouteMonitoring<'static>, DecodeError> {
         let bytes = [&[0; 42][..], &tlvs.concat()].concat().leak();
         RouteMonitoring::decode(4, &mut Reader::new(bytes, 6))
     }

@@ -2,7 +2,7 @@
 
 use super::{InformationList, PerPeerHeader};
 use crate::model::AfiSafi;
-use crate::wire::Error;
+use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
 /// The top bit of a type in version 4: a Private Enterprise Number precedes the value (draft-ietf-grow-bmp-tlv-20
@@ -45,7 +45,7 @@ impl<'a> StatisticsReport<'a> {
     ///
     /// # Errors
     /// The header is short, or a TLV runs past the end of the message.
-    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, Error> {
+    pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<StatisticsReport<'a>, DecodeError> {
         let peer = PerPeerHeader::decode(reader)?;
         let (mut reader, mut behind) = match version {
             4 => container(*reader),
@@ -81,7 +81,7 @@ fn container(reader: Reader<'_>) -> (Reader<'_>, Reader<'_>) {
     }
 }
 
-fn read_value(mut reader: Reader<'_>) -> Result<StatisticValue<'_>, Error> {
+fn read_value(mut reader: Reader<'_>) -> Result<StatisticValue<'_>, DecodeError> {
     Ok(match reader.remaining() {
         4 => StatisticValue::Number(reader.u32("stat data")?.into()),
         8 => StatisticValue::Number(reader.u64("stat data")?),
@@ -147,7 +147,7 @@ pub fn statistic_name(type_code: u16) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn report(version: u8, body: &[u8]) -> Result<Vec<Statistic<'static>>, Error> {
+    fn report(version: u8, body: &[u8]) -> Result<Vec<Statistic<'static>>, DecodeError> {
         let bytes = [&[0; 42][..], body].concat().leak();
         StatisticsReport::decode(version, &mut Reader::new(bytes, 6)).map(|report| report.statistics)
     }

@@ -18,10 +18,10 @@ use rib_ingester::pipeline::{
     SessionEvent, SessionEventKind, StateItem, StateOp, StoredRoute, WithdrawReason, channels,
 };
 use rib_ingester::session::drift::Resyncs;
-use rib_ingester::session::foreign::NotBmp;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
-use rib_ingester::session::monitor::Session;
+use rib_ingester::session::messages::Session;
+use rib_ingester::session::other_protocol::NotBmp;
 use rib_ingester::session::refused_connections::Refusals;
 use rib_ingester::session::registry::{Connection, ConnectionLimits, Registry};
 use rib_ingester::session::tables::{Redump, Rules};
@@ -95,14 +95,14 @@ impl Database {
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
         let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
         let mut story = Story::default();
-        let mut monitor = Session::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
-        let end = self.read(stream, &mut monitor, &mut story);
-        self.finish(end, monitor, &shared, &connection, &mut story);
+        let mut session = Session::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
+        let end = self.read(stream, &mut session, &mut story);
+        self.finish(end, session, &shared, &connection, &mut story);
         story.check();
     }
 
     /// Reads the stream as the session's thread does; why it ended.
-    fn read(&self, mut stream: &[u8], monitor: &mut Session, story: &mut Story) -> SessionEnd {
+    fn read(&self, mut stream: &[u8], session: &mut Session, story: &mut Story) -> SessionEnd {
         let mut buffer = FrameBuffer::new(MESSAGE_MAX);
         loop {
             loop {
@@ -110,7 +110,7 @@ impl Database {
                     Err(error) => return SessionEnd::OutOfStep(NotBmp { error, protocol: None }),
                     Ok(None) => break,
                     Ok(Some(frame)) => {
-                        if let Err(end) = monitor.message(&frame, Timestamp::now()).and_then(|()| monitor.flush()) {
+                        if let Err(end) = session.message(&frame, Timestamp::now()).and_then(|()| session.flush()) {
                             return end;
                         }
                         self.listen(story);
@@ -127,14 +127,14 @@ impl Database {
     fn finish(
         &self,
         end: SessionEnd,
-        mut monitor: Session,
+        mut session: Session,
         shared: &Shared,
         connection: &Connection,
         story: &mut Story,
     ) {
         if let SessionEnd::Lost(None) = end {
             for waited in [Duration::ZERO, QUIET, STALE_TIME] {
-                monitor.idle(waited).expect("the writers are there");
+                session.idle(waited).expect("the writers are there");
                 self.listen(story);
             }
         }
@@ -142,7 +142,7 @@ impl Database {
             SessionEnd::Lost(None) | SessionEnd::OutOfStep(_) | SessionEnd::Termination { .. } => {}
             other => panic!("nothing in a stream may cause this end: {other:?}"),
         }
-        monitor.end(&end);
+        session.end(&end);
         self.listen(story);
         shared.registry.disconnect(connection);
     }

@@ -15,8 +15,8 @@ use super::add_path::Evidence;
 use super::anomaly::{Anomalies, Anomaly};
 use super::changes::{Changes, FamilyTable, PathIds, TableKind};
 use super::drift::Drifts;
+use super::earlier_tables::EarlierTables;
 use super::gaps::Losses;
-use super::held::Held;
 use super::identity::Identity;
 use super::intake::is_of_peer;
 use super::outbox::Outbox;
@@ -38,10 +38,10 @@ use crate::metrics::RouterMeter;
 use crate::model::{Afi, RouterId, TableKey, Timestamp};
 use crate::pipeline::{Claim, ClaimRight, Ownership, SessionEventKind, StateItem, TableNameRecord};
 use crate::quarantine::RejectedFile;
+use crate::wire::DecodeError;
 use crate::wire::bgp::update::{Decoded, Routes, Update};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
-use crate::wire::error::Error;
 
 /// The silence after which a router that sends peers or routes but no name is identified by its address. FRR has routes
 /// of its own to send before its first peer is up; they wait, and none of them is lost.
@@ -63,7 +63,7 @@ pub struct Session {
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
     pub(super) rib_filter: RibFilter,
-    pub(super) settled: Option<IdentifiedRouter>,
+    pub(super) identified: Option<IdentifiedRouter>,
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
@@ -112,7 +112,7 @@ impl Session {
             version_4: Version4::default(),
             path_ids,
             rib_filter,
-            settled: None,
+            identified: None,
             waiting: Waiting::default(),
             unnamed: Unnamed::default(),
             losses: Losses::default(),
@@ -128,8 +128,8 @@ impl Session {
     /// # Errors
     /// The session is over. A message that cannot be decoded is only rejected.
     pub fn message(&mut self, frame: &Frame<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
-        if let Some(settled) = &self.settled {
-            settled.meter.message(frame.bytes.len(), received_at);
+        if let Some(identified) = &self.identified {
+            identified.meter.message(frame.bytes.len(), received_at);
         }
         let decoded = bmp::decode(frame);
         if self.messages == 0 && !matches!(decoded, Ok(Message::Initiation(_)) | Err(_)) {
@@ -143,7 +143,7 @@ impl Session {
                 return Err(SessionEnd::Termination { reason: bmp::termination_text(information) });
             }
         }
-        if self.settled.is_none() {
+        if self.identified.is_none() {
             self.unnamed.count(decoded.is_ok() && is_of_peer(frame));
             if self.identity.is_ready() {
                 self.identify()?;
@@ -159,7 +159,7 @@ impl Session {
     fn apply(
         &mut self,
         frame: &Frame<'_>,
-        decoded: Result<Message<'_>, Error>,
+        decoded: Result<Message<'_>, DecodeError>,
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
         let message = match decoded {
@@ -193,9 +193,9 @@ impl Session {
     /// # Errors
     /// The session cannot continue.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
-        match &mut self.settled {
+        match &mut self.identified {
             None => Ok(()),
-            Some(settled) => settled.tables.outbox().flush(),
+            Some(identified) => identified.tables.outbox().flush(),
         }
     }
 
@@ -208,15 +208,15 @@ impl Session {
             self.waited += waited;
         }
         let has_waited = self.waited >= NAME_WAIT_MAX;
-        if self.settled.is_none() && (self.identity.has_candidate() || has_waited) {
+        if self.identified.is_none() && (self.identity.has_candidate() || has_waited) {
             self.identify()?;
         }
-        match &mut self.settled {
+        match &mut self.identified {
             None => return Ok(()),
-            Some(settled) => {
-                let silent = settled.tables.idle(waited, Timestamp::now())?;
-                settled.audit(self.shared.options.audit_every)?;
-                settled.tables.outbox().flush()?;
+            Some(identified) => {
+                let silent = identified.tables.idle(waited, Timestamp::now())?;
+                identified.audit(self.shared.options.audit_every)?;
+                identified.tables.outbox().flush()?;
                 (0..silent).for_each(|_| self.note_anomaly(Anomaly::EndOfRibMissing));
             }
         }
@@ -226,8 +226,8 @@ impl Session {
 
     /// Returns the router's name in the log.
     pub fn subject(&self) -> String {
-        match &self.settled {
-            Some(settled) => settled.subject.clone(),
+        match &self.identified {
+            Some(identified) => identified.subject.clone(),
             None => format!("router at {}", self.connection.source),
         }
     }
@@ -276,10 +276,10 @@ impl Session {
             | SessionEnd::SpoolDamaged(_)
             | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
         }
-        if let Some(mut settled) = self.settled.take() {
-            settled.meter.session_ends(end.label());
+        if let Some(mut identified) = self.identified.take() {
+            identified.meter.session_ends(end.label());
             // If the writers are gone, that is reported where they ended.
-            let _ = settled.end(end, &self.shared, &self.connection);
+            let _ = identified.end(end, &self.shared, &self.connection);
         }
     }
 
@@ -315,8 +315,8 @@ impl Session {
         match self.rib_filter.decide(&source) {
             Decision::Kept => {}
             Decision::KeptInsteadOf(view) => {
-                if let Some(settled) = &mut self.settled {
-                    settled.tables.drop_view(&source, view, "routes after policy have come")?;
+                if let Some(identified) = &mut self.identified {
+                    identified.tables.drop_view(&source, view, "routes after policy have come")?;
                 }
             }
             Decision::Counted(anomaly) => {
@@ -346,7 +346,7 @@ impl Session {
             debug!("{}: attribute {}: {}", self.subject(), fault.attribute, fault.why);
             self.note_anomaly(Anomaly::AttributeErrors);
         }
-        let Some(IdentifiedRouter { tables, .. }) = &mut self.settled else { return Ok(()) };
+        let Some(IdentifiedRouter { tables, .. }) = &mut self.identified else { return Ok(()) };
         let peers = &self.peers;
         let name = |slot: FamilyTable| peers.table_of(monitoring, slot.family());
         match decoded.update {
@@ -419,8 +419,8 @@ impl Session {
         };
         info!("{subject}: session from {} begins", self.connection.source);
         let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
-        let held = self.remember(&claimed.names, claimed.tables, &router);
-        let mut tables = RouterTables::new(outbox, self.shared.options.rules, held, Arc::clone(&self.standing));
+        let earlier = self.remember(&claimed.names, claimed.tables, &router);
+        let mut tables = RouterTables::new(outbox, self.shared.options.rules, earlier, Arc::clone(&self.standing));
         tables.share(self.connection.begun());
         if joined.others_since.is_some() {
             tables.set_shared();
@@ -440,7 +440,7 @@ impl Session {
         let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
         self.evidence.remember(claimed.add_path);
         let sharing = Sharing::new(joined);
-        self.settled = Some(IdentifiedRouter {
+        self.identified = Some(IdentifiedRouter {
             router,
             subject,
             tables,
@@ -457,7 +457,7 @@ impl Session {
 
     /// Records the names of the router's tables and their origins; returns the stored tables, each with its origin if
     /// known.
-    fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> Held {
+    fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> EarlierTables {
         let router_id = self.identity.bgp_id(router);
         let known = self.peers.names();
         known.set_router_id(router_id);
@@ -471,7 +471,7 @@ impl Session {
             let address = key.view.peer().map(|of| of.address);
             origins.get(&(key.view.kind(), address, Arc::clone(&key.name))).cloned()
         };
-        Held::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
+        EarlierTables::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
     }
 
     /// Claims the router within the collector; waits until all earlier input from it is applied.
@@ -499,14 +499,14 @@ impl Session {
     }
 
     /// Keeps the bytes of a message that cannot be applied; the session continues.
-    fn reject(&mut self, frame: &Frame<'_>, error: &Error) -> Result<(), SessionEnd> {
+    fn reject(&mut self, frame: &Frame<'_>, error: &DecodeError) -> Result<(), SessionEnd> {
         let subject = self.subject();
-        let kept = match &mut self.settled {
+        let kept = match &mut self.identified {
             None => "bytes not kept: router not known yet".to_owned(),
-            Some(settled) => match settled.rejected.append(frame.bytes) {
-                Ok(true) => format!("bytes kept in {}", settled.rejected.path().display()),
-                Ok(false) => format!("bytes not kept: no room for {}", settled.rejected.path().display()),
-                Err(failed) => format!("bytes not kept: {}: {failed}", settled.rejected.path().display()),
+            Some(identified) => match identified.rejected.append(frame.bytes) {
+                Ok(true) => format!("bytes kept in {}", identified.rejected.path().display()),
+                Ok(false) => format!("bytes not kept: no room for {}", identified.rejected.path().display()),
+                Err(failed) => format!("bytes not kept: {}: {failed}", identified.rejected.path().display()),
             },
         };
         if self.count(Anomaly::Rejected) {

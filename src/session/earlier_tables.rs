@@ -13,7 +13,7 @@ use crate::wire::bmp::peer::PeerKind;
 
 /// The origin of a table: the peer, and which of the peer's tables it is. This is the structure of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct TableOrigin {
     /// The peer or instance.
     pub peer: PeerId,
     /// The router's name for it, escaped.
@@ -26,8 +26,8 @@ pub struct Origin {
 
 /// The stored tables that the session has not begun.
 #[derive(Debug, Default)]
-pub struct Held {
-    tables: BTreeMap<TableKey, Option<Origin>>,
+pub struct EarlierTables {
+    tables: BTreeMap<TableKey, Option<TableOrigin>>,
     by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// The peers that have tables here, by type, distinguisher and address.
     alike: HashMap<(PeerKind, Option<IpAddr>), BTreeSet<PeerId>>,
@@ -35,18 +35,18 @@ pub struct Held {
     strays: HashMap<Option<IpAddr>, BTreeSet<TableKey>>,
 }
 
-impl Held {
+impl EarlierTables {
     /// Creates the set from the stored tables, each with its origin if that is known.
-    pub fn new(tables: impl IntoIterator<Item = (TableKey, Option<Origin>)>) -> Held {
-        let mut held = Held::default();
-        tables.into_iter().for_each(|(key, origin)| held.insert(key, origin));
-        held
+    pub fn new(tables: impl IntoIterator<Item = (TableKey, Option<TableOrigin>)>) -> EarlierTables {
+        let mut earlier = EarlierTables::default();
+        tables.into_iter().for_each(|(key, origin)| earlier.insert(key, origin));
+        earlier
     }
 
     /// Adds a table.
-    pub fn insert(&mut self, key: TableKey, origin: Option<Origin>) {
+    pub fn insert(&mut self, key: TableKey, origin: Option<TableOrigin>) {
         match &origin {
-            Some(Origin { peer, .. }) => {
+            Some(TableOrigin { peer, .. }) => {
                 self.by_peer.entry(*peer).or_default().insert(key.clone());
                 self.alike.entry((peer.kind, peer.address)).or_default().insert(*peer);
             }
@@ -66,7 +66,7 @@ impl Held {
     pub fn remove(&mut self, key: &TableKey) {
         match self.tables.remove(key) {
             None => {}
-            Some(Some(Origin { peer, .. })) => {
+            Some(Some(TableOrigin { peer, .. })) => {
                 let Some(keys) = self.by_peer.get_mut(&peer) else { return };
                 keys.remove(key);
                 if keys.is_empty() {
@@ -98,12 +98,12 @@ impl Held {
     }
 
     /// Returns the origin of a table, if it is known.
-    pub fn origin(&self, key: &TableKey) -> Option<&Origin> {
+    pub fn origin(&self, key: &TableKey) -> Option<&TableOrigin> {
         self.tables.get(key)?.as_ref()
     }
 
     /// Returns the tables of one peer.
-    pub fn of<'a>(&'a self, peer: &PeerId) -> impl Iterator<Item = (&'a TableKey, &'a Origin)> {
+    pub fn of<'a>(&'a self, peer: &PeerId) -> impl Iterator<Item = (&'a TableKey, &'a TableOrigin)> {
         let keys = self.by_peer.get(peer).into_iter().flatten();
         keys.filter_map(|key| Some((key, self.origin(key)?)))
     }
@@ -138,11 +138,11 @@ mod tests {
     fn a_removed_table_leaves_nothing_behind() {
         let kind = PeerKind::LocRib(Rd::default());
         let peer = PeerId { kind, address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
-        let origin = Origin { peer, given: "red".into(), unicast: "red".into(), part: TableKind::Unicast };
+        let origin = TableOrigin { peer, given: "red".into(), unicast: "red".into(), part: TableKind::Unicast };
         let keys = ["red", "stray"].map(|name| TableKey::loc_rib(name, Afi::Ipv4));
-        let mut held = Held::new(keys.clone().into_iter().zip([Some(origin), None]));
-        keys.iter().for_each(|key| held.remove(key));
-        let Held { tables, by_peer, alike, strays } = &held;
+        let mut earlier = EarlierTables::new(keys.clone().into_iter().zip([Some(origin), None]));
+        keys.iter().for_each(|key| earlier.remove(key));
+        let EarlierTables { tables, by_peer, alike, strays } = &earlier;
         assert_eq!((tables.len(), by_peer.len(), alike.len(), strays.len()), (0, 0, 0, 0));
     }
 }

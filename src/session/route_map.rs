@@ -15,8 +15,8 @@ use crate::pipeline::StoredRoute;
 ///
 /// A million IPv4 routes take 38 MB: keys and values are packed octets, so there is no padding between them.
 #[derive(Debug)]
-pub struct Rib {
-    routes: Routes,
+pub struct RouteMap {
+    routes: RoutesByFamily,
     /// The number of routes from before this session that it has not confirmed yet.
     unconfirmed: usize,
 }
@@ -24,38 +24,38 @@ pub struct Rib {
 /// The routes by family, since the key size differs: network, prefix length, path identifier (0 also means none, as in
 /// the database).
 #[derive(Debug)]
-enum Routes {
-    Ipv4(HashMap<[u8; 9], Known, Seeded>),
-    Ipv6(HashMap<[u8; 21], Known, Seeded>),
+enum RoutesByFamily {
+    Ipv4(HashMap<[u8; 9], Fingerprint, Seeded>),
+    Ipv6(HashMap<[u8; 21], Fingerprint, Seeded>),
 }
 
 /// 63 bits of the fingerprint, and one bit that is set once this session has confirmed the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known([u8; 8]);
+struct Fingerprint([u8; 8]);
 
-impl Known {
+impl Fingerprint {
     const CONFIRMED: u64 = 1;
 
-    fn stored(fingerprint: u64) -> Known {
-        Known((fingerprint & !Known::CONFIRMED).to_be_bytes())
+    fn stored(fingerprint: u64) -> Fingerprint {
+        Fingerprint((fingerprint & !Fingerprint::CONFIRMED).to_be_bytes())
     }
 
-    fn confirmed(fingerprint: u64) -> Known {
-        Known((fingerprint | Known::CONFIRMED).to_be_bytes())
+    fn confirmed(fingerprint: u64) -> Fingerprint {
+        Fingerprint((fingerprint | Fingerprint::CONFIRMED).to_be_bytes())
     }
 
     fn confirm(&mut self) {
-        *self = Known::confirmed(u64::from_be_bytes(self.0));
+        *self = Fingerprint::confirmed(u64::from_be_bytes(self.0));
     }
 
     fn is_confirmed(self) -> bool {
-        u64::from_be_bytes(self.0) & Known::CONFIRMED != 0
+        u64::from_be_bytes(self.0) & Fingerprint::CONFIRMED != 0
     }
 }
 
 /// The effect of an announcement on the stored routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RouteEffect {
     /// No such key is stored: insert.
     New,
     /// The key is stored with other attributes: update.
@@ -64,41 +64,41 @@ pub enum Verdict {
     Same,
 }
 
-/// The answer to [`Rib::announce`].
+/// The answer to [`RouteMap::announce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announced {
+pub struct AnnounceResult {
     /// The effect on the stored routes.
-    pub verdict: Verdict,
+    pub verdict: RouteEffect,
     /// True if this confirmed a route from before this session.
     pub confirmed: bool,
 }
 
-impl Rib {
+impl RouteMap {
     /// Returns an empty table.
-    pub fn new(afi: Afi) -> Rib {
+    pub fn new(afi: Afi) -> RouteMap {
         let routes = match afi {
-            Afi::Ipv4 => Routes::Ipv4(HashMap::default()),
-            Afi::Ipv6 => Routes::Ipv6(HashMap::default()),
+            Afi::Ipv4 => RoutesByFamily::Ipv4(HashMap::default()),
+            Afi::Ipv6 => RoutesByFamily::Ipv6(HashMap::default()),
         };
-        Rib { routes, unconfirmed: 0 }
+        RouteMap { routes, unconfirmed: 0 }
     }
 
     /// Returns a table as loaded from the database: every route waits to be confirmed.
-    pub fn stored(afi: Afi, stored: &[StoredRoute]) -> Rib {
-        let mut rib = Rib::new(afi);
+    pub fn stored(afi: Afi, stored: &[StoredRoute]) -> RouteMap {
+        let mut rib = RouteMap::new(afi);
         match &mut rib.routes {
-            Routes::Ipv4(routes) => load(routes, stored),
-            Routes::Ipv6(routes) => load(routes, stored),
+            RoutesByFamily::Ipv4(routes) => load(routes, stored),
+            RoutesByFamily::Ipv6(routes) => load(routes, stored),
         }
         rib.unconfirmed = rib.len();
         rib
     }
 
     /// Stores an announced route and marks it as confirmed.
-    pub fn announce(&mut self, nlri: &Nlri, fingerprint: u64) -> Announced {
+    pub fn announce(&mut self, nlri: &Nlri, fingerprint: u64) -> AnnounceResult {
         let announced = match &mut self.routes {
-            Routes::Ipv4(routes) => announce(routes, nlri, fingerprint),
-            Routes::Ipv6(routes) => announce(routes, nlri, fingerprint),
+            RoutesByFamily::Ipv4(routes) => announce(routes, nlri, fingerprint),
+            RoutesByFamily::Ipv6(routes) => announce(routes, nlri, fingerprint),
         };
         self.unconfirmed -= usize::from(announced.confirmed);
         announced
@@ -107,16 +107,16 @@ impl Rib {
     /// Returns whether the route is stored.
     pub fn knows(&self, nlri: &Nlri) -> bool {
         match &self.routes {
-            Routes::Ipv4(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
-            Routes::Ipv6(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
+            RoutesByFamily::Ipv4(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
+            RoutesByFamily::Ipv6(routes) => routes.contains_key(&pack(&nlri.prefix, nlri.path_id_column())),
         }
     }
 
     /// Removes a withdrawn route. Returns whether it was stored.
     pub fn withdraw(&mut self, nlri: &Nlri) -> bool {
         let known = match &mut self.routes {
-            Routes::Ipv4(routes) => routes.remove(&pack(&nlri.prefix, nlri.path_id_column())),
-            Routes::Ipv6(routes) => routes.remove(&pack(&nlri.prefix, nlri.path_id_column())),
+            RoutesByFamily::Ipv4(routes) => routes.remove(&pack(&nlri.prefix, nlri.path_id_column())),
+            RoutesByFamily::Ipv6(routes) => routes.remove(&pack(&nlri.prefix, nlri.path_id_column())),
         };
         if known.is_some_and(|known| !known.is_confirmed()) {
             self.unconfirmed -= 1;
@@ -127,8 +127,8 @@ impl Rib {
     /// Marks every route as confirmed: this session continues one that had confirmed them.
     pub fn confirm_all(&mut self) {
         match &mut self.routes {
-            Routes::Ipv4(routes) => routes.values_mut().for_each(Known::confirm),
-            Routes::Ipv6(routes) => routes.values_mut().for_each(Known::confirm),
+            RoutesByFamily::Ipv4(routes) => routes.values_mut().for_each(Fingerprint::confirm),
+            RoutesByFamily::Ipv6(routes) => routes.values_mut().for_each(Fingerprint::confirm),
         }
         self.unconfirmed = 0;
     }
@@ -139,8 +139,8 @@ impl Rib {
             return Vec::new();
         }
         let mut stale: Vec<Nlri> = match &mut self.routes {
-            Routes::Ipv4(routes) => take_unconfirmed(routes, Afi::Ipv4),
-            Routes::Ipv6(routes) => take_unconfirmed(routes, Afi::Ipv6),
+            RoutesByFamily::Ipv4(routes) => take_unconfirmed(routes, Afi::Ipv4),
+            RoutesByFamily::Ipv6(routes) => take_unconfirmed(routes, Afi::Ipv6),
         };
         self.unconfirmed = 0;
         stale.sort_unstable();
@@ -150,8 +150,8 @@ impl Rib {
     /// Returns the number of stored routes.
     pub fn len(&self) -> usize {
         match &self.routes {
-            Routes::Ipv4(routes) => routes.len(),
-            Routes::Ipv6(routes) => routes.len(),
+            RoutesByFamily::Ipv4(routes) => routes.len(),
+            RoutesByFamily::Ipv6(routes) => routes.len(),
         }
     }
 
@@ -166,25 +166,25 @@ impl Rib {
     }
 }
 
-type Map<const N: usize> = HashMap<[u8; N], Known, Seeded>;
+type Map<const N: usize> = HashMap<[u8; N], Fingerprint, Seeded>;
 
 fn load<const N: usize>(routes: &mut Map<N>, stored: &[StoredRoute]) {
     routes.reserve(stored.len());
-    routes.extend(stored.iter().map(|r| (pack(&r.prefix, r.path_id), Known::stored(r.fingerprint))));
+    routes.extend(stored.iter().map(|r| (pack(&r.prefix, r.path_id), Fingerprint::stored(r.fingerprint))));
 }
 
-fn announce<const N: usize>(routes: &mut Map<N>, nlri: &Nlri, fingerprint: u64) -> Announced {
-    let now = Known::confirmed(fingerprint);
+fn announce<const N: usize>(routes: &mut Map<N>, nlri: &Nlri, fingerprint: u64) -> AnnounceResult {
+    let now = Fingerprint::confirmed(fingerprint);
     match routes.entry(pack(&nlri.prefix, nlri.path_id_column())) {
         Entry::Vacant(entry) => {
             entry.insert(now);
-            Announced { verdict: Verdict::New, confirmed: false }
+            AnnounceResult { verdict: RouteEffect::New, confirmed: false }
         }
         Entry::Occupied(mut entry) => {
             let before = entry.insert(now);
-            let same = before == now || before == Known::stored(fingerprint);
-            let verdict = if same { Verdict::Same } else { Verdict::Changed };
-            Announced { verdict, confirmed: !before.is_confirmed() }
+            let same = before == now || before == Fingerprint::stored(fingerprint);
+            let verdict = if same { RouteEffect::Same } else { RouteEffect::Changed };
+            AnnounceResult { verdict, confirmed: !before.is_confirmed() }
         }
     }
 }
@@ -227,12 +227,13 @@ mod tests {
 
     #[test]
     fn a_redump_confirms_and_the_rest_is_stale() {
-        let mut rib = Rib::stored(Afi::Ipv4, &[stored(1, 0, 11), stored(2, 0, 22), stored(3, 7, 33), stored(4, 0, 44)]);
-        let announced = |verdict, confirmed| Announced { verdict, confirmed };
-        assert_eq!(rib.announce(&nlri(1, None), 11), announced(Verdict::Same, true));
-        assert_eq!(rib.announce(&nlri(1, None), 11), announced(Verdict::Same, false));
-        assert_eq!(rib.announce(&nlri(2, None), 24), announced(Verdict::Changed, true));
-        assert_eq!(rib.announce(&nlri(5, None), 55), announced(Verdict::New, false));
+        let mut rib =
+            RouteMap::stored(Afi::Ipv4, &[stored(1, 0, 11), stored(2, 0, 22), stored(3, 7, 33), stored(4, 0, 44)]);
+        let announced = |verdict, confirmed| AnnounceResult { verdict, confirmed };
+        assert_eq!(rib.announce(&nlri(1, None), 11), announced(RouteEffect::Same, true));
+        assert_eq!(rib.announce(&nlri(1, None), 11), announced(RouteEffect::Same, false));
+        assert_eq!(rib.announce(&nlri(2, None), 24), announced(RouteEffect::Changed, true));
+        assert_eq!(rib.announce(&nlri(5, None), 55), announced(RouteEffect::New, false));
         assert!(rib.withdraw(&nlri(4, None)));
         assert!(!rib.withdraw(&nlri(9, None)));
         assert_eq!((rib.unconfirmed(), rib.len()), (1, 4));
@@ -246,17 +247,17 @@ mod tests {
             let nlri =
                 Nlri { prefix: Prefix::truncating(afi, octets, length).unwrap(), path_id: Some(PathId(u32::MAX)) };
             let stored = StoredRoute { prefix: nlri.prefix, path_id: u32::MAX, fingerprint: u64::MAX };
-            assert_eq!(Rib::stored(afi, &[stored]).take_stale(), [nlri]);
+            assert_eq!(RouteMap::stored(afi, &[stored]).take_stale(), [nlri]);
         }
         // No padding: 17 octets for an IPv4 route, 29 for an IPv6 one.
-        assert_eq!((size_of::<([u8; 9], Known)>(), size_of::<([u8; 21], Known)>()), (17, 29));
+        assert_eq!((size_of::<([u8; 9], Fingerprint)>(), size_of::<([u8; 21], Fingerprint)>()), (17, 29));
     }
 
     #[test]
     fn path_identifier_zero_and_none_are_one_key() {
-        let mut rib = Rib::new(Afi::Ipv4);
-        assert_eq!(rib.announce(&nlri(1, Some(0)), 1).verdict, Verdict::New);
-        assert_eq!(rib.announce(&nlri(1, None), 1).verdict, Verdict::Same);
-        assert_eq!(rib.announce(&nlri(1, Some(1)), 1).verdict, Verdict::New);
+        let mut rib = RouteMap::new(Afi::Ipv4);
+        assert_eq!(rib.announce(&nlri(1, Some(0)), 1).verdict, RouteEffect::New);
+        assert_eq!(rib.announce(&nlri(1, None), 1).verdict, RouteEffect::Same);
+        assert_eq!(rib.announce(&nlri(1, Some(1)), 1).verdict, RouteEffect::New);
     }
 }

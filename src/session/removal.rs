@@ -14,7 +14,7 @@ use crate::pipeline::{SessionEventKind, StateOp};
 
 /// The tables that a Peer Down removed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Gone {
+pub enum Removed {
     /// All tables of the peer or instance.
     All(PeerId),
     /// The table of this name; the peer or instance has others left.
@@ -31,23 +31,24 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session cannot continue.
-    pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Gone>, SessionEnd> {
-        let peer = &if self.by_peer.contains_key(peer) { *peer } else { self.held.meant_down(peer).unwrap_or(*peer) };
+    pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Removed>, SessionEnd> {
+        let peer =
+            &if self.by_peer.contains_key(peer) { *peer } else { self.earlier.meant_down(peer).unwrap_or(*peer) };
         let begun = self.keys_of(peer).map(|key| (key, &*self.tables[key].origin.given));
-        let held = self.held.of(peer).map(|(key, origin)| (key, &*origin.given));
-        let mut doomed: Vec<(&TableKey, &str)> = begun.chain(held).collect();
-        let mut gone = Gone::All(*peer);
+        let earlier = self.earlier.of(peer).map(|(key, origin)| (key, &*origin.given));
+        let mut doomed: Vec<(&TableKey, &str)> = begun.chain(earlier).collect();
+        let mut gone = Removed::All(*peer);
         if let Some(name) = name {
             let is_named = |(_, given): &(&TableKey, &str)| *given == name;
             if doomed.iter().any(is_named) && !doomed.iter().all(is_named) {
                 doomed.retain(is_named);
-                gone = Gone::Table(*peer, name.into());
+                gone = Removed::Table(*peer, name.into());
             }
         }
         let default = GivenNames::default().of(peer.kind, AfiSafi::IPV4_UNICAST);
-        let strays = self.held.strays(peer.address, name.unwrap_or(&default));
+        let strays = self.earlier.strays(peer.address, name.unwrap_or(&default));
         let doomed: BTreeSet<_> = doomed.into_iter().map(|(key, _)| key).chain(strays).map(whole).collect();
-        if gone == Gone::All(*peer) {
+        if gone == Removed::All(*peer) {
             self.completed.remove(peer);
         }
         let is_any = self.remove(&doomed, SessionEventKind::PeerDown, reason)?;
@@ -64,11 +65,11 @@ impl RouterTables {
             let table = &self.tables[*key];
             renamed.before(table.family()).is_some_and(|before| before == table.origin.given)
         });
-        let held = self.held.of(peer).filter(|(key, origin)| {
+        let earlier = self.earlier.of(peer).filter(|(key, origin)| {
             let family = FamilyTable { afi: key.afi, part: origin.part }.family();
             renamed.after(family).is_some_and(|after| *after != origin.given)
         });
-        let doomed: BTreeSet<_> = begun.chain(held.map(|(key, _)| key)).map(whole).collect();
+        let doomed: BTreeSet<_> = begun.chain(earlier.map(|(key, _)| key)).map(whole).collect();
         self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
     }
 
@@ -156,10 +157,10 @@ impl RouterTables {
         let mut unicast = None;
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let key = TableKey { view, name: Arc::clone(name), afi };
-            if let Some(origin) = self.held.origin(&key) {
+            if let Some(origin) = self.earlier.origin(&key) {
                 unicast = Some(Arc::clone(&origin.unicast));
             }
-            self.held.remove(&key);
+            self.earlier.remove(&key);
             self.loaded.remove(&key);
             if let Some(table) = self.take(&key) {
                 unicast = Some(table.origin.unicast);

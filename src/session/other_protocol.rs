@@ -25,7 +25,7 @@ const BGP_MARKER: &[u8] = &[0xff; 16];
 
 /// A protocol that is not BMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum OtherProtocol {
     /// A browser, or a health check by HTTP.
     Http,
     /// A router that is configured for TLS.
@@ -38,19 +38,19 @@ pub enum Protocol {
     Bgp,
 }
 
-impl Protocol {
+impl OtherProtocol {
     /// Returns the protocol of a connection that begins with these octets, if it is recognized.
-    pub fn of(first: &[u8]) -> Option<Protocol> {
+    pub fn of(first: &[u8]) -> Option<OtherProtocol> {
         let begins = |front: &[u8]| first.starts_with(front);
         if HTTP_METHODS.iter().any(|method| begins(method)) {
-            return Some(Protocol::Http);
+            return Some(OtherProtocol::Http);
         }
         [
-            (TLS_HANDSHAKE, Protocol::Tls),
-            (PROXY_TEXT, Protocol::Proxy(1)),
-            (PROXY_BINARY, Protocol::Proxy(2)),
-            (SSH, Protocol::Ssh),
-            (BGP_MARKER, Protocol::Bgp),
+            (TLS_HANDSHAKE, OtherProtocol::Tls),
+            (PROXY_TEXT, OtherProtocol::Proxy(1)),
+            (PROXY_BINARY, OtherProtocol::Proxy(2)),
+            (SSH, OtherProtocol::Ssh),
+            (BGP_MARKER, OtherProtocol::Bgp),
         ]
         .into_iter()
         .find_map(|(front, protocol)| begins(front).then_some(protocol))
@@ -58,24 +58,24 @@ impl Protocol {
 }
 
 /// The protocol's name and the remedy.
-impl fmt::Display for Protocol {
+impl fmt::Display for OtherProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Protocol::Http => f.write_str(
+            OtherProtocol::Http => f.write_str(
                 "an HTTP request: the status page and /readyz are at RIB_INGESTER_HTTP_LISTEN; a health check of this port \
                  connects and closes",
             ),
-            Protocol::Tls => f.write_str(
+            OtherProtocol::Tls => f.write_str(
                 "a TLS handshake: this port takes plain BMP; TLS goes to RIB_INGESTER_BMP_TLS_LISTEN, or is turned off at \
                  the router",
             ),
-            Protocol::Proxy(version) => write!(
+            OtherProtocol::Proxy(version) => write!(
                 f,
                 "a header of the PROXY protocol, version {version}: turn it off at the load balancer, and let it keep the \
                  router's source address"
             ),
-            Protocol::Ssh => f.write_str("an SSH client: wrong port"),
-            Protocol::Bgp => f.write_str("a BGP message: configure the collector as a BMP station, not as a BGP peer"),
+            OtherProtocol::Ssh => f.write_str("an SSH client: wrong port"),
+            OtherProtocol::Bgp => f.write_str("a BGP message: configure the collector as a BMP station, not as a BGP peer"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub struct NotBmp {
     /// The framing error.
     pub error: FrameError,
     /// The other protocol, which is recognized only from the first octets of a connection.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<OtherProtocol>,
 }
 
 impl fmt::Display for NotBmp {
@@ -104,15 +104,16 @@ mod tests {
 
     #[test]
     fn protocols_are_told_by_their_first_octets() {
-        let check = |first: &[u8], expected: Option<Protocol>| assert_eq!(Protocol::of(first), expected, "{first:?}");
-        check(b"GET / HTTP/1.1\r\n", Some(Protocol::Http));
-        check(b"OPTIONS * HTTP/1.0\r\n", Some(Protocol::Http));
-        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Protocol::Http));
-        check(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], Some(Protocol::Tls));
-        check(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n", Some(Protocol::Proxy(1)));
-        check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Some(Protocol::Proxy(2)));
-        check(b"SSH-2.0-OpenSSH_9.2\r\n", Some(Protocol::Ssh));
-        check(&[&[0xff; 16][..], &[0, 29, 1, 4]].concat(), Some(Protocol::Bgp));
+        let check =
+            |first: &[u8], expected: Option<OtherProtocol>| assert_eq!(OtherProtocol::of(first), expected, "{first:?}");
+        check(b"GET / HTTP/1.1\r\n", Some(OtherProtocol::Http));
+        check(b"OPTIONS * HTTP/1.0\r\n", Some(OtherProtocol::Http));
+        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(OtherProtocol::Http));
+        check(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], Some(OtherProtocol::Tls));
+        check(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n", Some(OtherProtocol::Proxy(1)));
+        check(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", Some(OtherProtocol::Proxy(2)));
+        check(b"SSH-2.0-OpenSSH_9.2\r\n", Some(OtherProtocol::Ssh));
+        check(&[&[0xff; 16][..], &[0, 29, 1, 4]].concat(), Some(OtherProtocol::Bgp));
         // Too short to decide, or only similar.
         for first in [&b""[..], b"G", b"GETTING", b"\r\n\r\n", &[22], &[0xff; 15], &[3, 0, 0, 0, 6, 4]] {
             check(first, None);
