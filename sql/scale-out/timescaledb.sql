@@ -11,8 +11,8 @@
 -- * The two indexes that each day has are on the whole table, under names without a day.
 -- * Chunks are a day from midnight UTC. A replay looks for ids of the last two days, so younger chunks must not be compressed.
 -- * The functions over the history belong to the table that goes, and go with it; two that do not are dropped beside them.
---   Make all of them again with sql/migrations/0004_reading.sql from history_begin on; history_begin has to ask
---   timescaledb_information.chunks then.
+--   Make all of them again with sql/migrations/0007_history.sql; history_begin has to ask timescaledb_information.chunks
+--   then.
 -- * What was granted on route_events alone has to be granted again.
 BEGIN;
 ALTER TABLE route_events RENAME TO route_events_by_day;

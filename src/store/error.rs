@@ -5,6 +5,8 @@ use std::io;
 
 use postgres::error::SqlState;
 
+use super::migrate::KEEP_ROWS;
+
 /// The errors of this module.
 #[derive(Debug)]
 pub enum Error {
@@ -12,14 +14,14 @@ pub enum Error {
     Database(postgres::Error),
     /// The database URL is invalid or asks for something that does not exist.
     Url(String),
-    /// A migration that was applied to this database has a different text in this binary.
-    EditedMigration {
-        /// Its name, as in `schema_migrations`.
+    /// The database has tables of a version from before the first release.
+    EarlierLayout {
+        /// A migration that this binary does not have, as in `schema_migrations`.
         name: String,
     },
     /// The database was migrated by a newer binary.
-    UnknownMigration {
-        /// Its name, as in `schema_migrations`.
+    NewerSchema {
+        /// A later migration than this binary has, as in `schema_migrations`.
         name: String,
     },
     /// Our last transaction is still running in a server process that has not noticed that its client is gone.
@@ -76,8 +78,8 @@ impl Error {
             Error::InDoubt | Error::Locked(_) => Recovery::Again,
             Error::NoAnswer(_) => Recovery::Reconnect,
             Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
+            | Error::EarlierLayout { .. }
+            | Error::NewerSchema { .. }
             | Error::Local(_)
             | Error::Unsuitable { .. }
             | Error::Unexpected(_) => Recovery::NeedsOperator,
@@ -91,10 +93,7 @@ impl Error {
             Error::Database(error) => error
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
-            Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
-            | Error::Unsuitable { .. } => true,
+            Error::Url(_) | Error::EarlierLayout { .. } | Error::NewerSchema { .. } | Error::Unsuitable { .. } => true,
             Error::InDoubt | Error::Local(_) | Error::NoAnswer(_) | Error::Locked(_) | Error::Unexpected(_) => false,
         }
     }
@@ -110,8 +109,8 @@ impl Error {
             Error::Database(error) => error.code().is_none(),
             Error::NoAnswer(_) => true,
             Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
+            | Error::EarlierLayout { .. }
+            | Error::NewerSchema { .. }
             | Error::InDoubt
             | Error::Local(_)
             | Error::Locked(_)
@@ -131,8 +130,8 @@ impl Error {
         match self {
             Error::Database(error) => error.code().map(SqlState::code),
             Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
+            | Error::EarlierLayout { .. }
+            | Error::NewerSchema { .. }
             | Error::InDoubt
             | Error::Local(_)
             | Error::NoAnswer(_)
@@ -184,11 +183,12 @@ impl fmt::Display for Error {
                 None => write_chain(f, error),
             },
             Error::Url(why) => write!(f, "the database URL: {why}"),
-            Error::EditedMigration { name } => write!(
+            Error::EarlierLayout { name } => write!(
                 f,
-                "migration {name} was applied to this database with another text: put the text back, and put changes into a new migration"
+                "this database has the layout of a version from before the first release (migration {name}): copy its rows \
+                 into an empty database, with the connection strings of the two in OLD and NEW, and use that one:\n\n{KEEP_ROWS}"
             ),
-            Error::UnknownMigration { name } => {
+            Error::NewerSchema { name } => {
                 write!(
                     f,
                     "this database has migration {name}, which this version does not know: install a newer version"
@@ -227,8 +227,8 @@ impl std::error::Error for Error {
         match self {
             Error::Database(error) => Some(error),
             Error::Url(_)
-            | Error::EditedMigration { .. }
-            | Error::UnknownMigration { .. }
+            | Error::EarlierLayout { .. }
+            | Error::NewerSchema { .. }
             | Error::InDoubt
             | Error::Local(_)
             | Error::NoAnswer(_)

@@ -8,28 +8,36 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
 
-/// All migrations, in the order in which they are applied. An applied one is never edited.
+/// A migration by the name of its file.
+macro_rules! migration {
+    ($name:literal) => {
+        Migration { name: $name, sql: include_str!(concat!("../../sql/migrations/", $name, ".sql")) }
+    };
+}
+
+/// All migrations, in the order in which they are applied, which is that of their names. An applied one is never
+/// edited.
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "0001_init", sql: include_str!("../../sql/migrations/0001_init.sql") },
-    Migration { name: "0003_adj_rib", sql: include_str!("../../sql/migrations/0003_adj_rib.sql") },
-    Migration { name: "0004_reading", sql: include_str!("../../sql/migrations/0004_reading.sql") },
-    Migration { name: "0006_kinds", sql: include_str!("../../sql/migrations/0006_kinds.sql") },
-    Migration { name: "0007_reported", sql: include_str!("../../sql/migrations/0007_reported.sql") },
-    Migration { name: "0008_sessions", sql: include_str!("../../sql/migrations/0008_sessions.sql") },
-    Migration { name: "0009_table_names", sql: include_str!("../../sql/migrations/0009_table_names.sql") },
-    Migration { name: "0010_add_path", sql: include_str!("../../sql/migrations/0010_add_path.sql") },
-    Migration { name: "0011_overviews", sql: include_str!("../../sql/migrations/0011_overviews.sql") },
-    Migration { name: "0012_history", sql: include_str!("../../sql/migrations/0012_history.sql") },
-    Migration {
-        name: "0014_detached_partitions",
-        sql: include_str!("../../sql/migrations/0014_detached_partitions.sql"),
-    },
-    Migration { name: "0015_collector_process", sql: include_str!("../../sql/migrations/0015_collector_process.sql") },
-    Migration { name: "0016_router_states", sql: include_str!("../../sql/migrations/0016_router_states.sql") },
-    Migration { name: "0019_comments", sql: include_str!("../../sql/migrations/0019_comments.sql") },
-    Migration { name: "0020_words", sql: include_str!("../../sql/migrations/0020_words.sql") },
-    Migration { name: "0021_watch", sql: include_str!("../../sql/migrations/0021_watch.sql") },
+    migration!("0001_routes"),
+    migration!("0002_adj_rib"),
+    migration!("0003_sessions"),
+    migration!("0004_peers"),
+    migration!("0005_reading"),
+    migration!("0006_snapshots"),
+    migration!("0007_history"),
+    migration!("0010_watch"),
 ];
+
+/// The commands that copy the rows of a database with the last layout before the first release. A partition's table and
+/// its rows come before its own indexes; those of the whole table come with the partition.
+pub(super) const KEEP_ROWS: &str = r#"RIB_INGESTER_DATABASE_URL="$NEW" rib-ingester migrate
+pg_dump --section=pre-data --no-owner --no-privileges --table='route_events_*' --table='route_snapshots_*' "$OLD" |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$NEW"
+pg_dump --section=data --exclude-table=schema_migrations --exclude-table=detached_partitions "$OLD" |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$NEW"
+pg_dump --section=post-data --table='route_events_*' "$OLD" | grep '^CREATE INDEX' |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 "$NEW"
+"#;
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d69_6772;
@@ -81,8 +89,7 @@ pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
 /// Collectors that start together queue up on an advisory lock; the second one finds nothing to do.
 ///
 /// # Errors
-/// When an applied migration has another text than ours or is unknown to us, a statement fails or the connection is
-/// lost.
+/// When the database has migrations that are not ours, a statement fails or the connection is lost.
 pub fn migrate_telling(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
     client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
     take_lock(client, &mut told)?;
@@ -123,14 +130,26 @@ fn take_lock(client: &mut Client, told: &mut impl FnMut(&'static str, Step)) -> 
 /// When a statement fails or the connection is lost.
 pub fn missing(client: &mut Client) -> Result<Vec<&'static str>> {
     let known: bool = client.query_typed_one("SELECT to_regclass('schema_migrations') IS NOT NULL", &[])?.get(0);
-    let rows = match known {
-        true => client.query_typed("SELECT name, checksum FROM schema_migrations", &[])?,
-        false => Vec::new(),
-    };
-    let has = |migration: &Migration| {
-        rows.iter().any(|row| row.get::<_, &str>(0) == migration.name && row.get::<_, &str>(1) == migration.checksum())
-    };
-    Ok(MIGRATIONS.iter().filter(|migration| !has(migration)).map(|migration| migration.name).collect())
+    let stored = if known { stored(client)? } else { Vec::new() };
+    Ok(lacking(&stored).iter().map(|migration| migration.name).collect())
+}
+
+fn lacking(stored: &[(String, String)]) -> Vec<&'static Migration> {
+    MIGRATIONS.iter().filter(|migration| !stored.iter().any(|row| migration.is(row))).collect()
+}
+
+/// Returns names and checksums of the migrations that this database has, by name.
+fn stored(client: &mut Client) -> Result<Vec<(String, String)>> {
+    let rows = client.query_typed("SELECT name, checksum FROM schema_migrations ORDER BY name COLLATE \"C\"", &[])?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Accepts a database whose migrations are all ours. One that is not, and comes after all of ours, is a newer version's.
+fn check(stored: &[(String, String)]) -> Result<()> {
+    let is_other = |row: &&(String, String)| !MIGRATIONS.iter().any(|migration| migration.is(row));
+    let Some((name, _)) = stored.iter().find(is_other) else { return Ok(()) };
+    let (name, is_later) = (name.clone(), MIGRATIONS.iter().all(|migration| migration.name < name.as_str()));
+    Err(if is_later { Error::NewerSchema { name } } else { Error::EarlierLayout { name } })
 }
 
 fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
@@ -142,20 +161,9 @@ fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) 
          );
          COMMENT ON TABLE schema_migrations IS 'Internal: the migrations that this database has.'",
     )?;
-    let stored: Vec<(String, String)> = client
-        .query("SELECT name, checksum FROM schema_migrations ORDER BY name", &[])?
-        .iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
-    for (name, checksum) in &stored {
-        match MIGRATIONS.iter().find(|migration| migration.name == name) {
-            Some(migration) if migration.checksum() == *checksum => {}
-            Some(_) => return Err(Error::EditedMigration { name: name.clone() }),
-            None => return Err(Error::UnknownMigration { name: name.clone() }),
-        }
-    }
-    let is_missing = |migration: &&Migration| stored.iter().all(|(name, _)| name != migration.name);
-    let missing: Vec<&Migration> = MIGRATIONS.iter().filter(is_missing).collect();
+    let stored = stored(client)?;
+    check(&stored)?;
+    let missing = lacking(&stored);
     let mut applied = Vec::new();
     for (i, migration) in missing.iter().enumerate() {
         told(migration.name, Step::Begins { number: i + 1, of: missing.len() });
@@ -174,6 +182,11 @@ fn apply_missing(client: &mut Client, mut told: impl FnMut(&'static str, Step)) 
 }
 
 impl Migration {
+    /// Returns true for a row of `schema_migrations` with this name and text.
+    fn is(&self, (name, checksum): &(String, String)) -> bool {
+        self.name == name && self.checksum() == *checksum
+    }
+
     /// Returns the SHA-256 of the text in lower-case hex.
     fn checksum(&self) -> String {
         Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

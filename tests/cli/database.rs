@@ -30,7 +30,7 @@ fn printed(arguments: &[&str], url: &str) -> String {
 #[test]
 fn migrate_names_what_it_applied_and_then_nothing() {
     let db = TestDb::create();
-    assert!(printed(&["migrate"], &db.url()).starts_with("applied 0001_init"));
+    assert!(printed(&["migrate"], &db.url()).starts_with("applied 0001_routes"));
     assert_eq!(printed(&["migrate"], &db.url()), "the schema is up to date\n");
     assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["0"]);
 }
@@ -41,7 +41,7 @@ fn an_edited_migration_is_wrong_configuration() {
     db.client().batch_execute("UPDATE schema_migrations SET checksum = 'x'").unwrap();
     let output = run(&["migrate"], &db.url());
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("0001_init"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("0001_routes"), "{}", stderr(&output));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn doctor_reports_what_is_wrong_until_it_is_fixed() {
     let state = ("RIB_INGESTER_STATE_DIR", folder.to_str().unwrap());
     let (before, code) = doctor(&db.url(), &[free, state]);
     assert_eq!(code, Some(1), "{before:#?}");
-    assert!(before["schema"].starts_with("fault: ") && before["schema"].contains("0001_init"), "{before:#?}");
+    assert!(before["schema"].starts_with("fault: ") && before["schema"].contains("0001_routes"), "{before:#?}");
     assert!(before["partitions"].starts_with("warning: "), "{before:#?}");
     assert!(before["allow-list"].starts_with("warning: "), "{before:#?}");
 

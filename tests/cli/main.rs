@@ -8,6 +8,7 @@ mod config;
 mod database;
 mod env_file;
 mod forget;
+mod layout;
 mod replay;
 mod serve;
 mod status;

@@ -156,9 +156,9 @@ fn ready_says_which_part_is_not() {
     let (_, _, text) = ingester.get("/readyz");
     assert_eq!(text, "database: ok\nschema: ok\nwriters: ok\nspool: ok\nthreads: ok\n");
     assert_eq!(ingester.get("/healthz"), (200, ingester.get("/healthz").1, "ok\n".to_owned()));
-    db.client().batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0001_init'").unwrap();
+    db.client().batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0001_routes'").unwrap();
     let text = eventually("not ready", || Some(ingester.get("/readyz")).filter(|(status, ..)| *status == 503)).2;
-    assert!(text.contains("schema: lacks 0001_init\n") && text.contains("database: ok\n"), "{text}");
+    assert!(text.contains("schema: lacks 0001_routes\n") && text.contains("database: ok\n"), "{text}");
     // A collector that is not ready is still alive.
     assert_eq!(ingester.get("/healthz").0, 200);
     assert_eq!(metric(&mut ingester, "rib_ingester_ready{part=\"schema\"}").as_deref(), Some("0"));

@@ -23,12 +23,10 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("standsstill", "stalled"),
 ];
 
-/// The paths that have the words on purpose: this list, the settings' old names, the applied migrations, the
-/// measurements.
+/// The paths that have the words on purpose: this list, the settings' old names, the measurements.
 const EXCEPT: &[&str] = &[
     "tests/project/words.rs",
     "src/config/problem.rs",
-    "sql/migrations",
     "tests/bench/results",
     "tests/fuzz/RESULTS.md",
     "tests/fuzz/target",

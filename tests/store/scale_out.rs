@@ -114,9 +114,7 @@ fn history_can_become_a_hypertable() {
     assert_eq!(indexes(&db, "route_events"), of_a_day, "the whole table has the indexes that a day has");
 
     // The functions over the history were dropped with the old table; their statements make them again.
-    let reading = include_str!("../../sql/migrations/0004_reading.sql");
-    let from = reading.find("CREATE FUNCTION history_begin").unwrap();
-    db.client().batch_execute(&reading[from..]).unwrap();
+    db.client().batch_execute(include_str!("../../sql/migrations/0007_history.sql")).unwrap();
     live(&db, &[("RETENTION_DAYS", "0"), ("MAINTENANCE_INTERVAL_SECS", "1")]);
     let report = rib_ingester::maintenance::run_once(&mut db.client(), 0).unwrap();
     assert_eq!((report.failures, report.created), (vec![], vec![]));

@@ -1,100 +1,7 @@
--- Functions for readers: the longest match, a table as it was, what changed, what flaps; and daily snapshots.
+-- Functions over the history: a table as it was, what changed, what flaps.
 --
--- They run with the rights of whoever calls them. Bodies in SQL are parsed here and now (BEGIN ATOMIC), so their names
--- mean the same tables whatever the caller's search_path says; those in PL/pgSQL get theirs at the end.
-
--- The present ---------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION covering_prefixes(address INET) RETURNS CIDR[]
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT array_agg(network(set_masklen(address, length)))
-    FROM generate_series(0, masklen(address)) AS length;
-END;
-
-COMMENT ON FUNCTION covering_prefixes IS 'All prefixes that hold this address or prefix: 33 for an IPv4 address, 129 for an IPv6 one.';
-
--- All prefixes that can match are named, so that the B-tree on prefix answers. The planner thinks as well of the GiST index,
--- which takes ten times as long to find what is equal; it can be asked for many values by a bitmap only.
-CREATE FUNCTION lookup(address INET) RETURNS SETOF current_routes
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
-SET enable_bitmapscan = off
-SET enable_seqscan = off
--- What is switched off counts as very expensive, and very expensive statements would be compiled first.
-SET jit = off
-AS $$
-BEGIN
-    RETURN QUERY
-        SELECT (m.route).*
-        FROM (SELECT r AS route, max(masklen(r.prefix)) OVER (PARTITION BY r.router_id, r.table_name) AS longest
-              FROM current_routes r
-              WHERE r.prefix = ANY (covering_prefixes(address))) AS m
-        WHERE masklen((m.route).prefix) = m.longest
-        ORDER BY (m.route).router_id, (m.route).table_name, (m.route).path_id;
-END;
-$$;
-
-COMMENT ON FUNCTION lookup IS 'The longest match for an address or a prefix in each table of each router, with all its paths.';
-
--- Snapshots -----------------------------------------------------------------------------------------------------
-
-CREATE TABLE snapshots (
-    day        DATE        NOT NULL,
-    router_id  TEXT        NOT NULL,
-    table_name TEXT        NOT NULL,
-    taken_at   TIMESTAMPTZ NOT NULL,
-    routes     BIGINT      NOT NULL,
-    PRIMARY KEY (router_id, table_name, day)
-);
-
-COMMENT ON TABLE snapshots IS 'Which tables have their routes of a day in route_snapshots (RIB_INGESTER_DAILY_SNAPSHOTS).';
-COMMENT ON COLUMN snapshots.day IS 'The UTC day on which it was taken.';
-COMMENT ON COLUMN snapshots.router_id IS 'The router, see routers.';
-COMMENT ON COLUMN snapshots.table_name IS 'BMP table name.';
-COMMENT ON COLUMN snapshots.taken_at IS 'When it was complete, by the clock of the database.';
-COMMENT ON COLUMN snapshots.routes IS 'How many routes it holds.';
-
-CREATE TABLE route_snapshots (
-    day               DATE     NOT NULL,
-    router_id         TEXT     NOT NULL,
-    table_name        TEXT     NOT NULL,
-    afi               SMALLINT NOT NULL,
-    prefix            CIDR     NOT NULL,
-    path_id           BIGINT   NOT NULL,
-    nexthop           INET,
-    as_path           TEXT,
-    origin            TEXT,
-    localpref         BIGINT,
-    med               BIGINT,
-    origin_asn        BIGINT,
-    communities_std   TEXT[],
-    communities_ext   TEXT[],
-    communities_large TEXT[],
-    attrs             JSONB,
-    updated_at        TIMESTAMPTZ NOT NULL
-) PARTITION BY RANGE (day);
-
-CREATE INDEX idx_route_snapshots_prefix ON route_snapshots (router_id, table_name, prefix);
-
-COMMENT ON TABLE route_snapshots IS 'The routes of the tables in snapshots, in partitions of one UTC day named route_snapshots_YYYYMMDD.';
-COMMENT ON COLUMN route_snapshots.day IS 'The day of the snapshot. Partition key.';
-DO $$
-DECLARE
-    one RECORD;
-BEGIN
-    FOR one IN
-        SELECT a.attname, col_description(a.attrelid, a.attnum) AS comment
-        FROM pg_attribute a JOIN pg_attribute s ON s.attname = a.attname AND s.attrelid = 'route_snapshots'::regclass
-        WHERE a.attrelid = 'current_routes'::regclass AND a.attnum > 0
-    LOOP
-        EXECUTE format('COMMENT ON COLUMN route_snapshots.%I IS %L', one.attname, one.comment);
-    END LOOP;
-END;
-$$;
-
--- The past ------------------------------------------------------------------------------------------------------
-
-COMMENT ON COLUMN session_events.kind IS 'session_up, history_off, terminated, session_lost, session_closed, collector_stopped, hold_expired, peer_up, peer_down, end_of_rib, resync_quiet, refused, isolated, table_full, view_dropped, drift.';
+-- The functions run with the rights of whoever calls them. Bodies in SQL are parsed here and now (BEGIN ATOMIC), so their
+-- names mean the same tables whatever the caller's search_path says; routes_between gets its own at the end.
 
 -- The midnight (UTC) from which on route_events are kept; NULL when there is no partition.
 CREATE FUNCTION history_begin() RETURNS TIMESTAMPTZ
@@ -106,11 +13,11 @@ BEGIN ATOMIC
       AND c.relname::text ~ '^route_events_[0-9]{8}$';
 END;
 
-COMMENT ON FUNCTION history_begin IS 'The instant from which on route_events are kept.';
+COMMENT ON FUNCTION history_begin IS 'The time from which on route_events are kept.';
 
 -- When a table lost all its routes at once, and from when on events are about what came then. Such a removal is one row in
--- session_events and none in route_events. A session has its earlier events stored before that row is written. Where a
--- hold ran out there was no session: whatever comes before the next one are late events of the last one.
+-- session_events and none in route_events. A session has its earlier events stored before that row is written. Where the
+-- stale time ran out there was no session: whatever comes before the next one are late events of the last one.
 CREATE FUNCTION table_removals(router TEXT, rib_name TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ)
 RETURNS TABLE (id BIGINT, removed_at TIMESTAMPTZ, events_from TIMESTAMPTZ)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -124,11 +31,11 @@ BEGIN ATOMIC
     FROM session_events s
     WHERE s.router_id = router AND s.event_time > since AND s.event_time <= until
       AND s.peer_address IS NULL
-      AND (s.table_name = rib_name AND s.kind IN ('peer_down', 'terminated', 'hold_expired')
-           OR s.table_name IS NULL AND s.kind = 'hold_expired');
+      AND (s.table_name = rib_name AND s.kind IN ('peer_down', 'terminated', 'stale_expired')
+           OR s.table_name IS NULL AND s.kind = 'stale_expired');
 END;
 
-COMMENT ON FUNCTION table_removals IS 'When a table of a router lost all its routes at once.';
+COMMENT ON FUNCTION table_removals IS 'Internal: when a table lost all its routes at once.';
 
 -- From which state the history of a table has to be read to know it as it was at a moment.
 --
@@ -188,18 +95,40 @@ BEGIN ATOMIC
     FROM reach r, removal m, snapshot s, beginning b;
 END;
 
-COMMENT ON FUNCTION history_base IS 'From which state the history of a table has to be read to know it as it was at a moment.';
+COMMENT ON FUNCTION history_base IS 'Internal: the state from which routes_as_of reads history.';
 
 -- Whether routes_as_of knows all of a table at a moment.
 --
 -- Where nobody says what the table was when its history began, keys that have not changed since the moment are still
 -- known: they are as they are now. Any other key without an event up to the moment may have been there or not.
+--
+-- A row `gap` says that input or events of the router were lost: from then on the table is not known until each family of it
+-- has ended a dump again, or the whole table was removed.
 CREATE FUNCTION history_is_complete(router TEXT, rib_name TEXT, moment TIMESTAMPTZ, prefixes CIDR[] DEFAULT NULL) RETURNS BOOLEAN
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT CASE b.kind
-           WHEN 'blind' THEN false
-           WHEN 'unknown' THEN
+    SELECT CASE
+           WHEN b.kind = 'blind' THEN false
+           WHEN EXISTS (
+               SELECT FROM session_events g
+               WHERE g.router_id = router AND g.kind = 'gap' AND g.event_time <= moment
+                 AND (b.kind <> 'empty' OR g.event_time >= b.events_from)
+                 AND (NOT EXISTS (SELECT FROM session_events d
+                                  WHERE d.router_id = router AND d.table_name = rib_name AND d.peer_address IS NULL
+                                    AND d.kind IN ('end_of_rib', 'eor_timeout')
+                                    AND d.event_time > g.event_time AND d.event_time <= moment)
+                      OR EXISTS (SELECT FROM rib_sync_status t
+                                 WHERE t.router_id = router AND t.table_name = rib_name
+                                   AND EXISTS (SELECT FROM session_events d
+                                               WHERE d.router_id = router AND d.table_name = rib_name AND d.peer_address IS NULL
+                                                 AND d.afi = t.afi AND d.kind IN ('end_of_rib', 'eor_timeout')
+                                                 AND d.event_time <= g.event_time)
+                                   AND NOT EXISTS (SELECT FROM session_events d
+                                                   WHERE d.router_id = router AND d.table_name = rib_name AND d.peer_address IS NULL
+                                                     AND d.afi = t.afi AND d.kind IN ('end_of_rib', 'eor_timeout')
+                                                     AND d.event_time > g.event_time AND d.event_time <= moment)))
+           ) THEN false
+           WHEN b.kind = 'unknown' THEN
                NOT EXISTS (SELECT FROM table_removals(router, rib_name, moment, 'infinity'))
                AND NOT EXISTS (SELECT FROM session_events s
                                WHERE s.router_id = router AND s.kind = 'history_off' AND s.event_time > moment)
@@ -220,7 +149,7 @@ BEGIN ATOMIC
     FROM history_base(router, rib_name, moment) b;
 END;
 
-COMMENT ON FUNCTION history_is_complete IS 'Whether the retained history tells all of a table as it was at a moment.';
+COMMENT ON FUNCTION history_is_complete IS 'True where the retained history tells all of a table as it was at a moment: then routes_as_of misses nothing.';
 
 -- The Loc-RIB of a table as it was. Each row was there, with these attributes; `complete` says whether there is none
 -- missing, and is the same in all rows.
@@ -275,7 +204,7 @@ BEGIN ATOMIC
     WHERE NOT EXISTS (SELECT FROM told t WHERE t.afi = b.afi AND t.prefix = b.prefix AND t.path_id = b.path_id);
 END;
 
-COMMENT ON FUNCTION routes_as_of IS 'The Loc-RIB of a table as it was; prefixes: only these. complete is false where the retained history does not reach.';
+COMMENT ON FUNCTION routes_as_of IS 'The Loc-RIB of a table as it was at a moment; prefixes limits it to these. since is when the route was first written so; complete is false where the retained history does not tell all.';
 
 -- The tables that have history since a moment, or on its day before it. Each is one step through the churn index.
 CREATE FUNCTION history_tables(since TIMESTAMPTZ) RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT)
@@ -301,7 +230,7 @@ BEGIN ATOMIC
     SELECT f.router_id, f.table_name, f.afi FROM found f;
 END;
 
-COMMENT ON FUNCTION history_tables IS 'The tables that have events since a moment, or on its day before it.';
+COMMENT ON FUNCTION history_tables IS 'Internal: the tables that have events since a moment.';
 
 -- What is different between two moments, key by key: what came and went again in between is not. `before` and `after` are
 -- the attributes that are not NULL.
@@ -358,10 +287,11 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION routes_between IS 'What is different between two moments: routes added, removed and changed, of one table, a router, or all.';
+COMMENT ON FUNCTION routes_between IS 'The difference between two moments: change is added, removed or changed, before and after are the attributes as JSON. Of one table, of a router, or of all.';
 
 -- What comes and goes. A flap is a withdrawal and the route's return; a change is an announcement with other attributes.
--- Removals of whole tables and routes that a new dump did not name are no flaps: the session is at fault, not the route.
+-- Removals of whole tables, routes that a new dump did not name and those that were read by mistake are no flaps: not the
+-- route is at fault.
 CREATE FUNCTION flap_report(span INTERVAL DEFAULT '1 hour')
 RETURNS TABLE (router_id TEXT, table_name TEXT, afi SMALLINT, prefix CIDR, path_id BIGINT, flaps BIGINT, changes BIGINT,
                announces BIGINT, withdraws BIGINT, first_event TIMESTAMPTZ, last_event TIMESTAMPTZ, last_action TEXT)
@@ -369,7 +299,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
 BEGIN ATOMIC
     WITH told AS (
         SELECT t.router_id, t.table_name, t.afi, e.prefix, COALESCE(e.path_id, 0) AS path_id, e.action, e.ingest_time,
-               e.attrs @> '{"reason": "stale"}' AS is_stale,
+               e.attrs @> '{"reason": "stale"}' OR e.attrs @> '{"reason": "reread"}' AS is_stale,
                ROW (e.nexthop, e.as_path, e.origin, e.localpref, e.med, e.communities_std, e.communities_ext,
                     e.communities_large, e.attrs) AS attributes
         FROM history_tables(now() - span) t
@@ -393,12 +323,11 @@ BEGIN ATOMIC
              f.router_id, f.table_name, f.prefix, f.path_id;
 END;
 
-COMMENT ON FUNCTION flap_report IS 'Routes that came, went or changed within a span up to now, the worst first.';
+COMMENT ON FUNCTION flap_report IS 'Loc-RIB routes that flapped or changed within a span up to now, the worst first. A flap is a withdrawal and the route''s return.';
 
 -- The schema that this migration runs in, whichever that is.
 DO $$
 BEGIN
-    EXECUTE format('ALTER FUNCTION lookup SET search_path = pg_catalog, %I, pg_temp', current_schema());
     EXECUTE format('ALTER FUNCTION routes_between SET search_path = pg_catalog, %I, pg_temp', current_schema());
 END;
 $$;
