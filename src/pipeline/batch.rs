@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ends::{Ends, Entry, Over, Place, Start, place};
+use super::ends::{Count, Down, Ends, Entry, Over, Place, Stale, Start, place};
 use super::extras::Extras;
 use super::op::{Existing, Ownership, RouteChange, SessionEvent, StateOp};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
@@ -138,22 +138,86 @@ impl Batch {
         }
     }
 
-    /// Adds dumps that begin.
-    pub(super) fn push_start(&mut self, start: Start) {
+    /// Adds an operation of `owner`'s session.
+    pub(super) fn push_op(&mut self, owner: &Arc<Ownership>, op: StateOp) {
+        if !op.is_of_session() {
+            self.add_owner(owner);
+        }
+        let router = &owner.router;
+        match op {
+            StateOp::Route { table, nlri, change, was } => self.push(Row::new(table, &nlri, change, was)),
+            StateOp::TableSeen(table) => self.push_seen(table),
+            StateOp::RouterSeen(record) => {
+                self.weigh(1, size_of_val(&record));
+                self.extras.push_router(record);
+            }
+            StateOp::PeerSeen(peer) => {
+                self.weigh(1, size_of_val(&*peer) + peer.capabilities.as_ref().map_or(0, String::len));
+                self.extras.push_peer(router, *peer);
+            }
+            StateOp::PeersUnknown(of) => {
+                self.weigh(1, 0);
+                self.extras.push_forgotten(router, of);
+            }
+            StateOp::Statistics(all) => {
+                self.weigh(all.len(), size_of_val(&*all));
+                self.extras.push_statistics(router, all);
+            }
+            StateOp::AddPathSeen(record) => {
+                self.weigh(1, size_of_val(&record));
+                self.extras.push_add_path(router, record);
+            }
+            StateOp::SessionEvent(event) => self.push_event(Some(router.clone()), event),
+            StateOp::SyncStart { tables, stored } => self.push_start(Start { tables, stored, ..Start::of(owner) }),
+            StateOp::Load { tables, stored } => {
+                self.push_start(Start { loaded: tables, stored: Some(stored), ..Start::of(owner) });
+            }
+            StateOp::TableNames(names) => self.push_start(Start { names, ..Start::of(owner) }),
+            StateOp::EndOfRib { table, stale } => {
+                self.push_over(Over { eor_seen: true, ..Over::of(owner, table, stale) });
+            }
+            StateOp::PurgeStale { table, stale } => self.push_over(Over::of(owner, table, stale)),
+            StateOp::Audit { table, routes } => {
+                self.weigh(1, size_of::<Count>());
+                self.ends.push_count(Count { owner: Arc::clone(owner), table, routes });
+            }
+            StateOp::TablesDown { tables, event } => {
+                self.weigh(1 + tables.len(), size_of_val(&*tables));
+                self.ends.push_down(Down { owner: Arc::clone(owner), tables, event });
+            }
+            StateOp::MarkStale(tables) => {
+                self.weigh(1 + tables.len(), size_of_val(&*tables));
+                self.ends.push_stale(Stale { owner: Arc::clone(owner), tables });
+            }
+            StateOp::SessionState { state, reason } => {
+                self.weigh(1, 0);
+                self.ends.push_state(owner, state, reason);
+            }
+        }
+    }
+
+    fn add_owner(&mut self, owner: &Arc<Ownership>) {
+        match self.owners.get_mut(&owner.router) {
+            None => drop(self.owners.insert(owner.router.clone(), vec![Arc::clone(owner)])),
+            Some(owners) if owners.iter().any(|known| Arc::ptr_eq(known, owner)) => {}
+            Some(owners) => owners.push(Arc::clone(owner)),
+        }
+    }
+
+    fn push_start(&mut self, start: Start) {
         self.weight += start.tables.len() + start.names.len();
         self.begun.extend(start.tables.iter().map(|table| place(table)));
         self.starts.push(start);
     }
 
-    /// Adds a dump that is over.
-    pub(super) fn push_over(&mut self, over: Over) {
+    fn push_over(&mut self, over: Over) {
         self.weight += 1 + over.stale.len();
         self.bytes += size_of::<Over>() + over.stale.len() * size_of::<Nlri>();
         self.ends.push_over(over);
     }
 
     /// Adds the weight of an addition whose own push does not count it.
-    pub(super) fn weigh(&mut self, rows: usize, bytes: usize) {
+    fn weigh(&mut self, rows: usize, bytes: usize) {
         self.weight += rows;
         self.bytes += bytes;
     }
@@ -169,8 +233,7 @@ impl Batch {
         }
     }
 
-    /// Adds a table that had messages.
-    pub(super) fn push_seen(&mut self, table: Arc<Table>) {
+    fn push_seen(&mut self, table: Arc<Table>) {
         self.touch(&table);
         self.weigh(1, size_of::<Arc<Table>>());
         self.extras.push_seen(table);
@@ -183,8 +246,7 @@ impl Batch {
         }
     }
 
-    /// Adds a change of a route.
-    pub(super) fn push(&mut self, row: Row) {
+    fn push(&mut self, row: Row) {
         self.touch(&row.table);
         self.bytes += size_of::<Row>() + row.route.as_ref().map_or(0, EncodedRoute::size);
         self.rows.push(row);

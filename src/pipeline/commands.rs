@@ -3,19 +3,21 @@
 //! A command that the database refuses is found by halving. Refused alone, it ends the session that sent it, and no
 //! other.
 
+use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::backlog::SLICE_ROUTES;
-use super::connection::Failure;
+use super::connection::{Attempt, Failure};
 use super::ends::{Count, Down, Ends, Entry, Over, Stale, Start};
 use super::health::Health;
-use super::op::{Ownership, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
+use super::op::{Ownership, Refusal, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
+use super::refused_rows::{self, Work, rows_of};
 use super::state_writer::{StateWriter, mark_lost};
 use crate::model::{AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, Table, View};
 use crate::store::routes::{RouteKey, WholeTable};
-use crate::store::{self, Transaction, load, owner, routes, sessions, sync, table_names};
+use crate::store::{self, Client, Error, Transaction, load, owner, routes, sessions, sync, table_names};
 
 /// The maximum number of commands in one transaction.
 const COMMANDS_MAX: usize = 5_000;
@@ -24,7 +26,39 @@ const COMMANDS_MAX: usize = 5_000;
 const COUNTED_MAX: usize = 1_000_000;
 
 /// A range of commands and its result; the error is `None` where the range was given up.
-type RangeResult<R> = (Range<usize>, Result<R, Option<store::Error>>);
+type RangeResult<R> = (Range<usize>, Result<R, Option<Error>>);
+
+/// Commands that are executed in sets.
+struct Commands<'a, W, R> {
+    writer: &'a mut StateWriter,
+    work: W,
+    outcomes: Vec<RangeResult<R>>,
+}
+
+impl<W, R> Work for Commands<'_, W, R>
+where
+    W: FnMut(&mut Client, &mut Attempt<R>, Range<usize>) -> store::Result<R>,
+{
+    type Piece = Range<usize>;
+
+    fn write(&mut self, range: &mut Range<usize>, _: bool) -> Result<(), Failure> {
+        let value = self.writer.connection.retry(|client, attempt| (self.work)(client, attempt, range.clone()))?;
+        self.outcomes.push((range.clone(), Ok(value)));
+        Ok(())
+    }
+
+    fn would_do_canary(&mut self, _: &Range<usize>) -> bool {
+        self.writer.would_do_commands()
+    }
+
+    fn reject(&mut self, range: &Range<usize>, error: Error) {
+        self.outcomes.push((range.clone(), Err(Some(error))));
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        self.writer.connection.wait_after(error)
+    }
+}
 
 /// A stale route of a table.
 struct StaleRoute<'a> {
@@ -36,26 +70,24 @@ struct StaleRoute<'a> {
 impl StateWriter {
     /// Begins dumps. Returns those whose sessions wait for an answer.
     pub(super) fn begin_dumps(&mut self, starts: Vec<Start>) -> Vec<Start> {
-        let outcomes = self.in_sets(&starts, COMMANDS_MAX, |transaction, starts| {
-            let starts = owned(transaction, starts, |start| &start.owner)?;
-            let tables: Vec<&Table> = starts.iter().flat_map(|start| &start.tables).map(|table| &**table).collect();
-            for starts in starts.chunk_by(|a, b| a.owner.router == b.owner.router) {
-                let names: Vec<&TableNameRecord> = starts.iter().flat_map(|start| &start.names).collect();
-                if let Some(first) = starts.first().filter(|_| !names.is_empty()) {
-                    table_names::store(transaction, &first.owner.router, &names)?;
+        let set = (&*starts, COMMANDS_MAX);
+        let begun = self.execute(
+            "begin dumps",
+            set,
+            |start| &start.owner,
+            |transaction, starts| {
+                let tables: Vec<&Table> = starts.iter().flat_map(|start| &start.tables).map(|table| &**table).collect();
+                for starts in starts.chunk_by(|a, b| a.owner.router == b.owner.router) {
+                    let names: Vec<&TableNameRecord> = starts.iter().flat_map(|start| &start.names).collect();
+                    if let Some(first) = starts.first().filter(|_| !names.is_empty()) {
+                        table_names::store(transaction, &first.owner.router, &names)?;
+                    }
                 }
-            }
-            sync::start(transaction, &tables)
-        });
+                sync::start(transaction, &tables)
+            },
+        );
         let mut are_begun = vec![false; starts.len()];
-        for (range, result) in outcomes {
-            match result {
-                Ok(()) => are_begun[range].fill(true),
-                Err(error) => {
-                    self.end_sessions(starts[range].iter().map(|start| &start.owner), "begin dumps", error.as_ref())
-                }
-            }
-        }
+        begun.into_iter().for_each(|(range, ())| are_begun[range].fill(true));
         let begun = starts.into_iter().zip(are_begun).filter(|(start, is_begun)| *is_begun && !start.owner.is_lost());
         begun.map(|(start, _)| start).filter(|start| start.stored.is_some()).collect()
     }
@@ -94,25 +126,21 @@ impl StateWriter {
                 .collect();
             let key = |stale: &StaleRoute<'_>| (stale.nlri.prefix, stale.nlri.path_id_column());
             stale.sort_unstable_by(|a, b| a.table.cmp(b.table).then_with(|| key(a).cmp(&key(b))));
-            let outcomes = self.in_sets(&stale, SLICE_ROUTES, |transaction, stale| {
-                let stale = owned(transaction, stale, |stale| stale.owner)?;
-                let keys = stale.iter().map(|of| RouteKey {
-                    table: of.table,
-                    prefix: of.nlri.prefix,
-                    path_id: of.nlri.path_id_column(),
-                });
-                routes::delete_stale(transaction, kind, keys)
-            });
-            for (range, result) in outcomes {
-                match result {
-                    Ok(deleted) => Health::count(&self.health.routes_deleted, deleted),
-                    Err(error) => self.end_sessions(
-                        stale[range].iter().map(|stale| stale.owner),
-                        "purge stale routes",
-                        error.as_ref(),
-                    ),
-                }
-            }
+            let set = (&*stale, SLICE_ROUTES);
+            let purged = self.execute(
+                "purge stale routes",
+                set,
+                |stale| stale.owner,
+                |transaction, stale| {
+                    let keys = stale.iter().map(|of| RouteKey {
+                        table: of.table,
+                        prefix: of.nlri.prefix,
+                        path_id: of.nlri.path_id_column(),
+                    });
+                    routes::delete_stale(transaction, kind, keys)
+                },
+            );
+            Health::count(&self.health.routes_deleted, purged.iter().map(|(_, deleted)| deleted).sum());
         }
     }
 
@@ -121,19 +149,19 @@ impl StateWriter {
         // A dump whose purge was refused is not marked as complete.
         let is_complete = |over: &&Over| !over.is_part && over.owner.refusal().is_none();
         let over: Vec<&Over> = over.iter().filter(is_complete).collect();
-        let outcomes = self.in_sets(&over, COMMANDS_MAX, |transaction, over| {
-            let ours = owned(transaction, over, |over| &over.owner)?;
-            let of = |eor_seen| -> Vec<&Table> {
-                ours.iter().filter(|over| over.eor_seen == eor_seen).map(|over| &*over.table).collect()
-            };
-            sync::end_of_rib(transaction, &of(true))?;
-            sync::complete(transaction, &of(false))
-        });
-        for (range, result) in outcomes {
-            if let Err(error) = result {
-                self.end_sessions(over[range].iter().map(|over| &over.owner), "note complete dumps", error.as_ref());
-            }
-        }
+        let set = (&*over, COMMANDS_MAX);
+        self.execute(
+            "note complete dumps",
+            set,
+            |over| &over.owner,
+            |transaction, ours| {
+                let of = |eor_seen| -> Vec<&Table> {
+                    ours.iter().filter(|over| over.eor_seen == eor_seen).map(|over| &*over.table).collect()
+                };
+                sync::end_of_rib(transaction, &of(true))?;
+                sync::complete(transaction, &of(false))
+            },
+        );
     }
 
     /// Counts tables; a session that knows of another number has to end.
@@ -148,40 +176,36 @@ impl StateWriter {
             });
             let set = &counts[first..first + more.count()];
             first += set.len();
-            let outcomes = self.in_sets(set, COMMANDS_MAX, |transaction, set| {
-                let ours = owned(transaction, set, |count| &count.owner)?;
-                let tables: Vec<&Table> = ours.iter().map(|count| &*count.table).collect();
-                let stored = sync::count(transaction, &tables)?;
-                Ok(ours.into_iter().zip(stored).collect::<Vec<_>>())
-            });
-            for (range, result) in outcomes {
-                match result {
-                    Ok(counted) => {
-                        for (count, stored) in counted {
-                            if u64::try_from(count.routes) != Ok(stored) {
-                                self.audit.differs(&count.owner, &count.table, count.routes, stored);
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        self.end_sessions(set[range].iter().map(|count| &count.owner), "count routes", error.as_ref())
-                    }
+            let set = (set, COMMANDS_MAX);
+            let counted = self.execute(
+                "count routes",
+                set,
+                |count| &count.owner,
+                |transaction, ours| {
+                    let tables: Vec<&Table> = ours.iter().map(|count| &*count.table).collect();
+                    let stored = sync::count(transaction, &tables)?;
+                    Ok(ours.into_iter().zip(stored).collect::<Vec<_>>())
+                },
+            );
+            for (count, stored) in counted.into_iter().flat_map(|(_, counted)| counted) {
+                if u64::try_from(count.routes) != Ok(stored) {
+                    self.audit.differs(&count.owner, &count.table, count.routes, stored);
                 }
             }
         }
     }
 
     fn mark_stale(&mut self, stale: &[Stale]) {
-        let outcomes = self.in_sets(stale, COMMANDS_MAX, |transaction, stale| {
-            let ours = owned(transaction, stale, |stale| &stale.owner)?;
-            let tables = ours.iter().flat_map(|stale| stale.tables.iter().map(|table| (&stale.owner.router, table)));
-            sync::mark_stale(transaction, &tables.collect::<Vec<_>>())
-        });
-        for (range, result) in outcomes {
-            if let Err(error) = result {
-                self.end_sessions(stale[range].iter().map(|stale| &stale.owner), "mark routes stale", error.as_ref());
-            }
-        }
+        self.execute(
+            "mark routes stale",
+            (stale, COMMANDS_MAX),
+            |stale| &stale.owner,
+            |transaction, ours| {
+                let tables =
+                    ours.iter().flat_map(|stale| stale.tables.iter().map(|table| (&stale.owner.router, table)));
+                sync::mark_stale(transaction, &tables.collect::<Vec<_>>())
+            },
+        );
     }
 
     /// Writes the states of sessions. Nothing depends on them: a refused one is only logged.
@@ -247,23 +271,18 @@ impl StateWriter {
             };
             for told in &told[range] {
                 match told {
-                    Entry::Down(Down { owner, .. }) => {
-                        self.end_sessions([owner].into_iter(), "remove tables", Some(&error))
+                    Entry::Down(Down { owner, .. }) => self.end_sessions([owner].into_iter(), "remove tables", &error),
+                    Entry::Event(router, event) => {
+                        let router = router.clone().unwrap_or_else(|| RouterId::new("unknown"));
+                        self.reject(&router, &format_args!("{event:?}"), &error);
                     }
-                    Entry::Event(router, event) => self.reject_event(router.as_ref(), event, &error),
                 }
             }
         }
     }
 
-    /// Ends the sessions whose commands were refused; `None`: the commands were given up, which ends none.
-    fn end_sessions<'a>(
-        &mut self,
-        owners: impl Iterator<Item = &'a Arc<Ownership>>,
-        what: &str,
-        error: Option<&store::Error>,
-    ) {
-        let Some(error) = error else { return };
+    /// Ends the sessions whose commands were refused.
+    fn end_sessions<'a>(&mut self, owners: impl Iterator<Item = &'a Arc<Ownership>>, what: &str, error: &Error) {
         for owner in owners.filter(|owner| owner.refusal().is_none()) {
             let refusal = self.refused(&format_args!("router {}: {what}", owner.router), error);
             owner.set_refused(refusal);
@@ -271,7 +290,7 @@ impl StateWriter {
     }
 
     /// Returns whether the database accepts commands at the moment, tried on tables of a canary router and rolled back.
-    pub(super) fn would_do_commands(&mut self) -> bool {
+    fn would_do_commands(&mut self) -> bool {
         let router = RouterId::new("canary");
         let record = RouterRecord {
             router: router.clone(),
@@ -294,64 +313,83 @@ impl StateWriter {
         })
     }
 
-    /// Does `work` on all of `items`, at most `set` in a transaction; on halves of them as long as the database refuses
-    /// one or takes too long. Items that are refused alone, and items that are given up, have an error as their result.
+    /// Executes commands, at most `set` in a transaction, as far as their sessions still own their routers. Sessions
+    /// whose commands the database refuses have to end. Returns the ranges that were executed, with their results.
+    fn execute<'a, T, R>(
+        &mut self,
+        what: &str,
+        (items, set): (&'a [T], usize),
+        owner_of: impl Fn(&'a T) -> &'a Arc<Ownership> + Copy,
+        mut work: impl FnMut(&mut Transaction<'_>, Vec<&'a T>) -> store::Result<R>,
+    ) -> Vec<(Range<usize>, R)> {
+        let outcomes = self.in_sets(items, set, |transaction, items| {
+            let ours = owned(transaction, items, owner_of)?;
+            work(transaction, ours)
+        });
+        let mut done = Vec::with_capacity(outcomes.len());
+        for (range, result) in outcomes {
+            match result {
+                Ok(value) => done.push((range, value)),
+                Err(Some(error)) => self.end_sessions(items[range].iter().map(owner_of), what, &error),
+                // Given up, which ends no session.
+                Err(None) => {}
+            }
+        }
+        done
+    }
+
+    /// Does `work` on all of `items`, at most `set` in a transaction. Items that are refused alone, and items that are
+    /// given up, have an error as their result.
     fn in_sets<'a, T, R>(
         &mut self,
         items: &'a [T],
         set: usize,
         mut work: impl FnMut(&mut Transaction<'_>, &'a [T]) -> store::Result<R>,
     ) -> Vec<RangeResult<R>> {
-        let mut waiting: Vec<Range<usize>> =
-            (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).rev().collect();
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        // The item that is tried alone after a canary command succeeded.
-        let mut tried = None;
-        while let Some(range) = waiting.pop() {
-            let done = self.connection.retry(|client, attempt| {
-                let mut transaction = client.transaction()?;
-                let value = work(&mut transaction, &items[range.clone()])?;
-                attempt.commit(transaction, value)
-            });
-            let error = match done {
-                Ok(value) => {
-                    outcomes.push((range, Ok(value)));
-                    continue;
-                }
-                Err(Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_))
-                    if range.len() > 1 =>
-                {
-                    let middle = range.start + range.len() / 2;
-                    waiting.push(middle..range.end);
-                    waiting.push(range.start..middle);
-                    continue;
-                }
-                Err(Failure::RowOrStatement(_)) if tried != Some(range.start) && self.would_do_commands() => {
-                    tried = Some(range.start);
-                    waiting.push(range);
-                    continue;
-                }
-                Err(Failure::RowOrStatement(error)) if tried == Some(range.start) => {
-                    outcomes.push((range, Err(Some(error))));
-                    continue;
-                }
-                Err(Failure::BadRow(error) | Failure::Duplicate(error)) => {
-                    outcomes.push((range, Err(Some(error))));
-                    continue;
-                }
-                Err(Failure::RowOrStatement(error) | Failure::TooLong(error) | Failure::NoPartition(error)) => {
-                    Some(error)
-                }
-                Err(Failure::GaveUp) => None,
-            };
-            if error.is_some_and(|error| self.connection.wait_after(&error).is_ok()) {
-                waiting.push(range);
-            } else {
-                self.count_given_up(range.len());
-                outcomes.push((range, Err(None)));
-            }
+        let sets = (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).collect();
+        let work = |client: &mut Client, attempt: &mut Attempt<R>, range: Range<usize>| {
+            let mut transaction = client.transaction()?;
+            let value = work(&mut transaction, &items[range])?;
+            attempt.commit(transaction, value)
+        };
+        self.outcomes(sets, work)
+    }
+
+    /// Does work that cannot be halved, until it is done.
+    ///
+    /// # Errors
+    /// The database refuses its values; `None`: it was given up.
+    pub(super) fn command<T>(
+        &mut self,
+        what: &dyn Display,
+        mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
+    ) -> Result<T, Option<Refusal>> {
+        let one = 0..1;
+        let mut outcomes = self.outcomes(vec![one], |client, attempt, _| work(client, attempt));
+        let (_, result) = outcomes.pop().expect("each piece has an outcome");
+        result.map_err(|error| error.map(|error| self.refused(what, &error)))
+    }
+
+    fn outcomes<R>(
+        &mut self,
+        sets: Vec<Range<usize>>,
+        work: impl FnMut(&mut Client, &mut Attempt<R>, Range<usize>) -> store::Result<R>,
+    ) -> Vec<RangeResult<R>> {
+        let mut commands = Commands { writer: self, work, outcomes: Vec::with_capacity(sets.len()) };
+        let given_up = refused_rows::write_all(&mut commands, sets);
+        let mut outcomes = commands.outcomes;
+        if !given_up.is_empty() {
+            self.count_given_up(rows_of(&given_up));
         }
+        outcomes.extend(given_up.into_iter().map(|range| (range, Err(None))));
         outcomes
+    }
+
+    /// Logs and counts a command that the database refuses.
+    fn refused(&mut self, what: &dyn Display, error: &Error) -> Refusal {
+        log::error!("{what}: the database refused a command, its session cannot go on: {error}");
+        Health::count(&self.health.rows_rejected, 1);
+        Refusal(format!("{what}: {error}"))
     }
 }
 

@@ -47,6 +47,13 @@ pub(super) struct Over {
     pub(super) is_part: bool,
 }
 
+impl Over {
+    /// Creates the end of a dump without an End-of-RIB.
+    pub(super) fn of(owner: &Arc<Ownership>, table: Arc<Table>, stale: Vec<Nlri>) -> Over {
+        Over { owner: Arc::clone(owner), table, stale, eor_seen: false, is_part: false }
+    }
+}
+
 /// A table to count.
 #[derive(Debug)]
 pub(super) struct Count {

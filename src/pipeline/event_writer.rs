@@ -23,12 +23,12 @@ use super::connection::{Failure, PriorCommit, RetryingClient};
 use super::health::Health;
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
 use super::past::{self, Pasts};
-use super::refused_rows::RejectedRows;
+use super::refused_rows::{self, Piece, RejectedRows, Work, rows_of};
 use super::state_writer::mark_lost;
 use crate::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
 use crate::stop::Stop;
 use crate::store::events::{self, Action, Check, EventRow};
-use crate::store::{self, EncodedRoute, owner, partitions, sync};
+use crate::store::{EncodedRoute, Error, owner, partitions, sync};
 
 /// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
 const ZSTD_LEVEL: i32 = 3;
@@ -88,6 +88,69 @@ enum CopyMode {
     Direct,
     /// Copied without the rows that are stored already.
     Checked,
+}
+
+/// Events of a batch, and how they are written.
+struct Part {
+    rows: Range<usize>,
+    way: CopyMode,
+}
+
+impl Piece for Part {
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn halve(self) -> (Part, Part) {
+        let (first, second) = self.rows.halve();
+        (Part { rows: first, way: self.way }, Part { rows: second, way: self.way })
+    }
+}
+
+/// The events of a batch, in order, and its tables, which are noted along with the last events.
+struct Events<'a> {
+    writer: &'a mut EventWriter,
+    batch: &'a mut Stamped,
+    are_tables_noted: bool,
+    /// True if partitions were created since events were last written.
+    partitions_made: bool,
+}
+
+impl Work for Events<'_> {
+    type Piece = Part;
+
+    fn write(&mut self, part: &mut Part, is_last: bool) -> Result<(), Failure> {
+        self.writer.write(self.batch, &part.rows, part.way, is_last)?;
+        self.partitions_made = false;
+        self.are_tables_noted |= is_last;
+        Ok(())
+    }
+
+    fn resolve(&mut self, part: &mut Part, _: bool, failure: Failure) -> Result<(), Failure> {
+        match failure {
+            Failure::NoPartition(_) if !self.partitions_made => {
+                self.partitions_made = true;
+                self.writer.make_partitions(self.batch).ok_or(Failure::GaveUp)
+            }
+            Failure::Duplicate(_) if part.way == CopyMode::Direct => {
+                part.way = CopyMode::Checked;
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    fn would_do_canary(&mut self, part: &Part) -> bool {
+        self.writer.would_store_another(&self.batch.rows[part.rows.start])
+    }
+
+    fn reject(&mut self, part: &Part, error: Error) {
+        self.batch.rows[part.rows.clone()].iter().for_each(|row| self.writer.reject(row, &error));
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        self.writer.connection.wait_after(error)
+    }
 }
 
 impl EventWriter {
@@ -237,66 +300,21 @@ impl EventWriter {
     }
 
     fn write_all(&mut self, batch: &mut Stamped) {
-        let mut waiting = vec![(0..batch.rows.len(), CopyMode::Direct)];
-        let mut partitions_made = false;
-        // The event that is tried alone after the database accepted a canary.
-        let mut tried = None;
-        while let Some((range, way)) = waiting.pop() {
-            let failure = match self.write(batch, &range, way, waiting.is_empty()) {
-                Ok(()) => {
-                    partitions_made = false;
-                    continue;
-                }
-                Err(failure) => failure,
-            };
-            let go_on = match failure {
-                Failure::NoPartition(error) if partitions_made => self.connection.wait_after(&error).ok(),
-                Failure::NoPartition(_) => {
-                    partitions_made = true;
-                    self.make_partitions(batch)
-                }
-                Failure::Duplicate(_) if way == CopyMode::Direct => {
-                    waiting.push((range, CopyMode::Checked));
-                    continue;
-                }
-                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
-                    if range.len() > 1 =>
-                {
-                    let middle = range.start + range.len() / 2;
-                    waiting.push((middle..range.end, way));
-                    waiting.push((range.start..middle, way));
-                    continue;
-                }
-                Failure::RowOrStatement(error) if range.is_empty() => self.connection.wait_after(&error).ok(),
-                Failure::RowOrStatement(error) if tried != Some(range.start) => {
-                    if self.would_store_another(&batch.rows[range.start]) {
-                        tried = Some(range.start);
-                        Some(())
-                    } else {
-                        self.connection.wait_after(&error).ok()
-                    }
-                }
-                Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
-                    self.reject(batch, &range, &error);
-                    // The tables are noted along with the last rows, here with none.
-                    if waiting.is_empty() && !range.is_empty() {
-                        waiting.push((0..0, way));
-                    }
-                    continue;
-                }
-                Failure::TooLong(error) => self.connection.wait_after(&error).ok(),
-                Failure::GaveUp => None,
-            };
-            if go_on.is_none() {
-                return self.give_up(range.len() + waiting.iter().map(|(range, _)| range.len()).sum::<usize>());
-            }
-            waiting.push((range, way));
+        let rows = 0..batch.rows.len();
+        let mut events = Events { writer: self, batch, are_tables_noted: false, partitions_made: false };
+        let mut given_up = refused_rows::write_all(&mut events, vec![Part { rows, way: CopyMode::Direct }]);
+        if given_up.is_empty() && !events.are_tables_noted {
+            // The last event was rejected.
+            given_up = refused_rows::write_all(&mut events, vec![Part { rows: 0..0, way: CopyMode::Direct }]);
+        }
+        if !given_up.is_empty() {
+            self.give_up(rows_of(&given_up));
         }
     }
 
     /// Returns whether the database accepts an event at the moment that cannot be at fault: a canary with the same
     /// time.
-    fn would_store_another(&mut self, row: &Row) -> bool {
+    pub(super) fn would_store_another(&mut self, row: &Row) -> bool {
         let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
         let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
         let columns = &self.columns;
@@ -385,11 +403,7 @@ impl EventWriter {
         Some(())
     }
 
-    fn reject(&mut self, batch: &Stamped, range: &Range<usize>, error: &store::Error) {
-        batch.rows[range.clone()].iter().for_each(|row| self.reject_row(row, error));
-    }
-
-    pub(super) fn reject_row(&mut self, row: &Row, error: &store::Error) {
+    pub(super) fn reject(&mut self, row: &Row, error: &Error) {
         Health::count(&self.health.rows_rejected, 1);
         self.rejected.keep(&row.event.table.router, row, error);
     }

@@ -6,19 +6,20 @@
 //! it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
+use std::fmt;
 use std::sync::Arc;
 
+use super::batch::Batch;
 use super::connection::Failure;
-use super::health::Health;
 use super::op::{
     AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouterRecord, SessionEvent,
     SessionEventKind, StatisticRecord,
 };
-use super::state_writer::{StateWriter, mark_lost};
+use super::refused_rows::{self, Piece, Work, rows_of};
+use super::state_writer::StateWriter;
 use crate::model::{Afi, AfiSafi, RouterId, Table};
 use crate::store::peers::{self, PeerChange};
-use crate::store::{self, Transaction, add_path, owner, sync};
+use crate::store::{self, Error, Transaction, add_path, owner, sync};
 
 /// Changes that are written along with a batch's rows.
 #[derive(Clone, Debug, Default)]
@@ -142,36 +143,6 @@ impl Extras {
         sync::insert_events(transaction, &events)
     }
 
-    /// Splits it into two parts: the first kind that has rows and the rest, or two halves if all rows are of one kind.
-    fn split(mut self) -> (Extras, Extras) {
-        let mut first = Extras::default();
-        let is_one_kind = self.kinds().into_iter().filter(|rows| *rows > 0).count() == 1;
-        // The number of rows of a kind that stay with the rest.
-        let cut = |rows: usize| if is_one_kind { rows / 2 } else { 0 };
-        if !self.routers.is_empty() {
-            let key = self.routers.keys().nth(cut(self.routers.len())).cloned().expect("there are more");
-            first.routers = self.routers.split_off(&key);
-        } else if !self.peers.is_empty() {
-            let key = self.peers.keys().nth(cut(self.peers.len())).cloned().expect("there are more");
-            first.peers = self.peers.split_off(&key);
-        } else if !self.forgotten.is_empty() {
-            first.forgotten = self.forgotten.split_off(cut(self.forgotten.len()));
-        } else if !self.statistics.is_empty() {
-            let key = self.statistics.keys().nth(cut(self.statistics.len())).cloned().expect("there are more");
-            first.statistics = self.statistics.split_off(&key);
-        } else if !self.add_path.is_empty() {
-            let key = self.add_path.keys().nth(cut(self.add_path.len())).cloned().expect("there are more");
-            first.add_path = self.add_path.split_off(&key);
-        } else if !self.seen.is_empty() {
-            let key = self.seen.iter().nth(cut(self.seen.len())).cloned().expect("there are more");
-            first.seen = self.seen.split_off(&key);
-        } else {
-            first.events = self.events.split_off(cut(self.events.len()));
-        }
-        // Halves of one kind keep their order.
-        if is_one_kind { (self, first) } else { (first, self) }
-    }
-
     /// Returns canary rows of the same kinds, which cannot be at fault.
     fn harmless(&self) -> Extras {
         let router = RouterId::new("canary");
@@ -242,94 +213,83 @@ impl Extras {
     }
 }
 
+impl Piece for Extras {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    /// Splits off the first kind that has rows, or half of the rows if all are of one kind.
+    fn halve(mut self) -> (Extras, Extras) {
+        let mut first = Extras::default();
+        let is_one_kind = self.kinds().into_iter().filter(|rows| *rows > 0).count() == 1;
+        // The number of rows of a kind that stay with the rest.
+        let cut = |rows: usize| if is_one_kind { rows / 2 } else { 0 };
+        if !self.routers.is_empty() {
+            let key = self.routers.keys().nth(cut(self.routers.len())).cloned().expect("there are more");
+            first.routers = self.routers.split_off(&key);
+        } else if !self.peers.is_empty() {
+            let key = self.peers.keys().nth(cut(self.peers.len())).cloned().expect("there are more");
+            first.peers = self.peers.split_off(&key);
+        } else if !self.forgotten.is_empty() {
+            first.forgotten = self.forgotten.split_off(cut(self.forgotten.len()));
+        } else if !self.statistics.is_empty() {
+            let key = self.statistics.keys().nth(cut(self.statistics.len())).cloned().expect("there are more");
+            first.statistics = self.statistics.split_off(&key);
+        } else if !self.add_path.is_empty() {
+            let key = self.add_path.keys().nth(cut(self.add_path.len())).cloned().expect("there are more");
+            first.add_path = self.add_path.split_off(&key);
+        } else if !self.seen.is_empty() {
+            let key = self.seen.iter().nth(cut(self.seen.len())).cloned().expect("there are more");
+            first.seen = self.seen.split_off(&key);
+        } else {
+            first.events = self.events.split_off(cut(self.events.len()));
+        }
+        // Halves of one kind keep their order.
+        if is_one_kind { (self, first) } else { (first, self) }
+    }
+}
+
+/// Extras that are written by themselves.
+struct Apart<'a> {
+    writer: &'a mut StateWriter,
+    owners: &'a BTreeMap<RouterId, Vec<Arc<Ownership>>>,
+}
+
+impl Work for Apart<'_> {
+    type Piece = Extras;
+
+    fn write(&mut self, extras: &mut Extras, _: bool) -> Result<(), Failure> {
+        let mut batch = Batch::of(self.owners.clone(), Vec::new(), std::mem::take(extras));
+        batch.drop_lost();
+        let result = self.writer.write(&mut batch, 0..0, true);
+        *extras = batch.extras;
+        result
+    }
+
+    fn would_do_canary(&mut self, extras: &Extras) -> bool {
+        let harmless = extras.harmless();
+        self.writer.connection.would_do(|transaction| harmless.write(transaction))
+    }
+
+    fn reject(&mut self, extras: &Extras, error: Error) {
+        if let Some((router, row)) = extras.only() {
+            self.writer.reject(&router, &format_args!("{row:?}"), &error);
+        }
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        self.writer.connection.wait_after(error)
+    }
+}
+
 impl StateWriter {
     /// Writes extras by themselves. Rows that the database refuses are kept elsewhere. `false`: given up.
     pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
-        let mut waiting = vec![extras];
-        // True if the same statement stored canary rows.
-        let mut is_tried = false;
-        while let Some(mut extras) = waiting.pop() {
-            if extras.is_empty() {
-                continue;
-            }
-            let failure = match self.write_extras_once(owners, &mut extras) {
-                Ok(()) => {
-                    is_tried = false;
-                    continue;
-                }
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::BadRow(_) | Failure::Duplicate(_) | Failure::RowOrStatement(_) | Failure::TooLong(_)
-                    if extras.len() > 1 =>
-                {
-                    let (first, second) = extras.split();
-                    waiting.extend([second, first]);
-                }
-                Failure::RowOrStatement(error) if !is_tried => {
-                    let harmless = extras.harmless();
-                    is_tried = self.connection.would_do(|transaction| harmless.write(transaction));
-                    if !is_tried && self.connection.wait_after(&error).is_err() {
-                        waiting.push(extras);
-                        return self.give_up_extras(&waiting);
-                    }
-                    waiting.push(extras);
-                }
-                Failure::BadRow(error) | Failure::Duplicate(error) | Failure::RowOrStatement(error) => {
-                    is_tried = false;
-                    self.reject_extra(&extras, &error);
-                }
-                Failure::TooLong(error) | Failure::NoPartition(error) => {
-                    waiting.push(extras);
-                    if self.connection.wait_after(&error).is_err() {
-                        return self.give_up_extras(&waiting);
-                    }
-                }
-                Failure::GaveUp => {
-                    waiting.push(extras);
-                    return self.give_up_extras(&waiting);
-                }
-            }
+        let given_up = refused_rows::write_all(&mut Apart { writer: self, owners }, vec![extras]);
+        if !given_up.is_empty() {
+            self.count_given_up(rows_of(&given_up));
         }
-        true
-    }
-
-    fn write_extras_once(
-        &mut self,
-        owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>,
-        extras: &mut Extras,
-    ) -> Result<(), Failure> {
-        loop {
-            let alive: Vec<_> =
-                owners.values().filter_map(|all| all.first()).filter(|owner| !owner.is_lost()).collect();
-            let epochs: Vec<_> = alive.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
-            let lost = self.connection.retry(|client, attempt| {
-                let mut transaction = client.transaction()?;
-                let lost = owner::lost(&mut transaction, &epochs)?;
-                if !lost.is_empty() {
-                    return Ok(lost);
-                }
-                extras.write(&mut transaction)?;
-                attempt.commit(transaction, lost)
-            })?;
-            if lost.is_empty() {
-                return Ok(());
-            }
-            alive.iter().filter(|owner| lost.contains(&owner.router)).for_each(|owner| mark_lost(owner));
-            extras.drop_routers(&lost.into_iter().collect());
-        }
-    }
-
-    fn reject_extra(&mut self, extras: &Extras, error: &dyn Display) {
-        Health::count(&self.health.rows_rejected, 1);
-        if let Some((router, row)) = extras.only() {
-            self.rejected.keep(&router, &format_args!("{row:?}"), error);
-        }
-    }
-
-    fn give_up_extras(&mut self, waiting: &[Extras]) -> bool {
-        self.count_given_up(waiting.iter().map(Extras::len).sum());
-        false
+        given_up.is_empty()
     }
 }
 
@@ -368,7 +328,7 @@ mod tests {
         let (mut waiting, mut alone) = (vec![extras], Vec::new());
         while let Some(extras) = waiting.pop() {
             if extras.len() > 1 {
-                let (first, second) = extras.split();
+                let (first, second) = extras.halve();
                 assert!(!first.is_empty() && !second.is_empty());
                 waiting.extend([second, first]);
             } else {

@@ -5,21 +5,70 @@
 //! stored ones: both collectors may have received the same. Events that do not fit in between are recorded as a `gap`
 //! row and counted.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::connection::Failure;
 use super::event_writer::{EventWriter, Row};
 use super::health::Health;
 use super::op::Ownership;
+use super::refused_rows::{self, Piece, Work};
 use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
-use crate::store::{owner, sync};
+use crate::store::{Error, owner, sync};
 
 /// The latest start of late events, in microseconds before the claim: room for a million of them, a microsecond each.
 const ROOM_MICROS: i64 = 1_000_000;
 
 /// The time before the claim in which the router's last event is searched, in microseconds: one day.
 const LOOK_BACK_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Events of a router that another collector has, with their times.
+struct LateEvents<'a> {
+    writer: &'a mut EventWriter,
+    router: &'a RouterId,
+    rows: &'a [Row],
+}
+
+impl Work for LateEvents<'_> {
+    type Piece = Range<usize>;
+
+    fn write(&mut self, range: &mut Range<usize>, _: bool) -> Result<(), Failure> {
+        if range.rows() == 0 {
+            return Ok(());
+        }
+        let columns = &self.writer.columns;
+        let written = self.writer.connection.retry(|client, attempt| {
+            let mut transaction = client.transaction()?;
+            let check = |row: &Row| row.check.unwrap_or(Check::none(row.time));
+            let all = self.rows[range.clone()].iter().map(|row| (row.as_event_row(columns), check(row)));
+            let written = events::copy_checked(&mut transaction, &[self.router.as_str()], all)?;
+            attempt.commit(transaction, written)
+        })?;
+        Health::count(&self.writer.health.events_written, written);
+        Ok(())
+    }
+
+    fn resolve(&mut self, range: &mut Range<usize>, _: bool, failure: Failure) -> Result<(), Failure> {
+        let Failure::NoPartition(_) = failure else { return Err(failure) };
+        let rows = &self.rows[std::mem::take(range)];
+        let from = rows.first().map_or_else(Timestamp::now, |row| row.time);
+        let told = self.writer.tell_gap(self.router, rows, from, "their day is not kept any more");
+        told.ok_or(Failure::GaveUp)
+    }
+
+    fn would_do_canary(&mut self, range: &Range<usize>) -> bool {
+        self.writer.would_store_another(&self.rows[range.start])
+    }
+
+    fn reject(&mut self, range: &Range<usize>, error: Error) {
+        self.rows[range.clone()].iter().for_each(|row| self.writer.reject(row, &error));
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        self.writer.connection.wait_after(error)
+    }
+}
 
 impl EventWriter {
     /// Stores the events of a router that another collector has. `None`: the shutdown grace period is over.
@@ -73,40 +122,9 @@ impl EventWriter {
     }
 
     fn store_late(&mut self, router: &RouterId, rows: &[Row]) -> Option<()> {
-        if rows.is_empty() {
-            return Some(());
-        }
-        let columns = &self.columns;
-        let written = self.connection.retry(|client, attempt| {
-            let mut transaction = client.transaction()?;
-            let all = rows.iter().map(|row| (row.as_event_row(columns), row.check.unwrap_or(Check::none(row.time))));
-            let written = events::copy_checked(&mut transaction, &[router.as_str()], all)?;
-            attempt.commit(transaction, written)
-        });
-        let error = match written {
-            Ok(written) => {
-                Health::count(&self.health.events_written, written);
-                return Some(());
-            }
-            Err(Failure::GaveUp) => return None,
-            Err(Failure::NoPartition(_)) => {
-                let from = rows.first().map_or_else(Timestamp::now, |row| row.time);
-                return self.tell_gap(router, rows, from, "their day is not kept any more");
-            }
-            Err(
-                Failure::BadRow(error)
-                | Failure::Duplicate(error)
-                | Failure::RowOrStatement(error)
-                | Failure::TooLong(error),
-            ) => error,
-        };
-        if rows.len() > 1 {
-            let (front, back) = rows.split_at(rows.len() / 2);
-            self.store_late(router, front)?;
-            return self.store_late(router, back);
-        }
-        rows.iter().for_each(|row| self.reject_row(row, &error));
-        Some(())
+        let all = 0..rows.len();
+        let given_up = refused_rows::write_all(&mut LateEvents { writer: self, router, rows }, vec![all]);
+        given_up.is_empty().then_some(())
     }
 
     /// Records that events of a router are lost, from the time `from` on.

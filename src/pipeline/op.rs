@@ -268,6 +268,13 @@ pub enum StateOp {
     SessionEvent(SessionEvent),
 }
 
+impl StateOp {
+    /// Returns whether it is written whichever collector has the router now: the events and the state of a session are.
+    pub(super) fn is_of_session(&self) -> bool {
+        matches!(self, StateOp::SessionEvent(_) | StateOp::SessionState { .. })
+    }
+}
+
 /// Some of a router's peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeersOf {
