@@ -16,6 +16,10 @@ ALTER TABLE collectors ADD COLUMN watch BOOLEAN NOT NULL DEFAULT false, ADD COLU
 COMMENT ON COLUMN collectors.watch IS 'True if this collector evaluates watches while it is alive and no other one does (RIB_INGESTER_WATCH).';
 COMMENT ON COLUMN collectors.trie_version IS 'The watch.trie_version.version of the prefixes that its writers match; NULL: none yet.';
 
+ALTER TABLE bmp_sessions ADD COLUMN began_at TIMESTAMPTZ NOT NULL DEFAULT now();
+
+COMMENT ON COLUMN bmp_sessions.began_at IS 'When it began; for sessions of versions that did not store it, when the database was upgraded.';
+
 CREATE TABLE watch.trie_version (
     is_only BOOLEAN PRIMARY KEY DEFAULT true CHECK (is_only),
     version BIGINT NOT NULL DEFAULT 1
@@ -229,6 +233,7 @@ CREATE TRIGGER count_trie_version AFTER INSERT OR UPDATE OR DELETE ON watch.acce
 CREATE TABLE watch.vantages (
     router_id  TEXT        NOT NULL,
     table_name TEXT        NOT NULL,
+    rib        TEXT        NOT NULL CHECK (rib IN ('loc-rib', 'adj-rib-in', 'router')),
     known      BOOLEAN     NOT NULL,
     since      TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (router_id, table_name)
@@ -237,6 +242,7 @@ CREATE TABLE watch.vantages (
 COMMENT ON TABLE watch.vantages IS 'Tables of routers that watches ask: what they have is known while the BMP session is live and the dump is complete.';
 COMMENT ON COLUMN watch.vantages.router_id IS 'The router.';
 COMMENT ON COLUMN watch.vantages.table_name IS 'Its table: that of the Loc-RIB where it is stored, else the table whose Adj-RIBs-In stand for it.';
+COMMENT ON COLUMN watch.vantages.rib IS 'loc-rib; adj-rib-in; router: the router as a whole, whose table_name is empty.';
 COMMENT ON COLUMN watch.vantages.known IS 'False: nothing that is stored of it counts as present or as gone.';
 COMMENT ON COLUMN watch.vantages.since IS 'Since when it is known, or unknown.';
 
@@ -254,7 +260,20 @@ COMMENT ON COLUMN watch.seen.watch_id IS 'The watch.';
 COMMENT ON COLUMN watch.seen.router_id IS 'The router.';
 COMMENT ON COLUMN watch.seen.table_name IS 'Its table.';
 COMMENT ON COLUMN watch.seen.first_at IS 'When it was seen first.';
-COMMENT ON COLUMN watch.seen.last_at IS 'When it was known to be there last: written when it goes, and at each full evaluation.';
+COMMENT ON COLUMN watch.seen.last_at IS 'When it was known to be there last: written when it goes, and when the vantage becomes unknown.';
+
+CREATE TABLE watch.judged (
+    watch_id    BIGINT      PRIMARY KEY REFERENCES watch.watches ON DELETE CASCADE,
+    updated_at  TIMESTAMPTZ NOT NULL,
+    accepted_at TIMESTAMPTZ NOT NULL,
+    target      TEXT        NOT NULL
+);
+
+COMMENT ON TABLE watch.judged IS 'Internal: the version of each watch that was judged last. What fails at the first judgement of a version is a baseline.';
+COMMENT ON COLUMN watch.judged.watch_id IS 'The watch.';
+COMMENT ON COLUMN watch.judged.updated_at IS 'Its updated_at.';
+COMMENT ON COLUMN watch.judged.accepted_at IS 'Its accepted_at.';
+COMMENT ON COLUMN watch.judged.target IS 'Its prefix or address.';
 
 CREATE TABLE watch.conditions (
     team       TEXT,

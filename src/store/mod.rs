@@ -38,6 +38,7 @@ pub mod sync;
 mod table_columns;
 pub mod table_names;
 pub mod transaction_status;
+pub mod watch;
 mod watchdog;
 mod way;
 

@@ -1,0 +1,556 @@
+//! What the evaluator reads: watches, vantages, routes, peers, the outbox; and the truth it writes: conditions, seen.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use postgres::types::Type;
+use postgres::{Client, Row, Transaction};
+
+use super::super::error::{Error, Result};
+use crate::model::watch::{CLOSE_AFTER, Condition, Kind, SETTLE, Severity, Watch, WatchId};
+use crate::model::{Afi, Asn, Prefix, RouterId, Timestamp};
+
+/// The longest time that one statement of a full evaluation may take.
+const TIMEOUT: &str = "5min";
+
+/// The most rows of the outbox that are taken one by one. Beyond it they are dropped, and everything is evaluated.
+pub const OUTBOX_MAX: i64 = 1_000_000;
+
+/// The rows of the outbox that one transaction takes.
+const OUTBOX_CHUNK: i64 = 20_000;
+
+/// Takes the lock of the one evaluator of this database, on this connection. `false` if another one has it.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn lock(client: &mut Client) -> Result<bool> {
+    let row = client.query_typed_one("SELECT pg_try_advisory_lock(hashtext('rib_watch'))", &[])?;
+    client.batch_execute(&format!("SET statement_timeout = '{TIMEOUT}'; SET jit = off"))?;
+    Ok(row.get(0))
+}
+
+/// Returns the version of the watches and whether any is enabled.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn version(transaction: &mut Transaction<'_>) -> Result<i64> {
+    Ok(transaction.query_typed_one("SELECT version FROM watch.trie_version", &[])?.get(0))
+}
+
+/// Returns the time of the transaction.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn now(transaction: &mut Transaction<'_>) -> Result<Timestamp> {
+    let row = transaction.query_typed_one("SELECT (extract(epoch FROM now()) * 1000000)::bigint", &[])?;
+    Ok(Timestamp::from_unix_micros(row.get(0)))
+}
+
+/// One change that state writers noted for the evaluator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The router.
+    pub router: RouterId,
+    /// The prefix; `None`: anything of the router may have changed.
+    pub prefix: Option<Prefix>,
+    /// True if a peer or a session changed, or more than routes may have.
+    pub is_of_session: bool,
+    /// When it arrived from the router.
+    pub received_at: Timestamp,
+}
+
+/// Takes the oldest changes out of the outbox; `None`: there were too many, and they are gone.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Change>>> {
+    let rows = transaction.query_typed(
+        "DELETE FROM watch.outbox WHERE id IN (SELECT id FROM watch.outbox ORDER BY id LIMIT $1)
+         RETURNING router_id, prefix::text, cause, (extract(epoch FROM received_at) * 1000000)::bigint, id",
+        &[(&OUTBOX_CHUNK, Type::INT8)],
+    )?;
+    let change = |row: &Row| {
+        let prefix: Option<String> = row.get(1);
+        Ok(Change {
+            router: RouterId::new(row.get(0)),
+            prefix: prefix.as_deref().map(prefix_of).transpose()?,
+            is_of_session: row.get::<_, &str>(2) != "route",
+            received_at: Timestamp::from_unix_micros(row.get(3)),
+        })
+    };
+    let changes = rows.iter().map(change).collect::<Result<Vec<_>>>()?;
+    if i64::try_from(rows.len()).is_ok_and(|taken| taken >= OUTBOX_CHUNK) {
+        let row = transaction.query_typed_one(
+            "SELECT count(*) FROM (SELECT FROM watch.outbox LIMIT $1) AS waiting",
+            &[(&OUTBOX_MAX, Type::INT8)],
+        )?;
+        if row.get::<_, i64>(0) >= OUTBOX_MAX {
+            transaction.execute_typed("DELETE FROM watch.outbox", &[])?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(changes))
+}
+
+/// A watch, and what decides whether it has changed since it was judged.
+#[derive(Clone, Debug)]
+pub struct WatchRow {
+    /// The watch.
+    pub watch: Watch,
+    /// `updated_at`.
+    pub updated_at: Timestamp,
+    /// `accepted_at`.
+    pub accepted_at: Timestamp,
+    /// `created_at`.
+    pub created_at: Timestamp,
+    /// Its prefix or address.
+    pub target: String,
+    /// The version that was judged last: `updated_at`, `accepted_at`, prefix or address.
+    pub judged: Option<(Timestamp, Timestamp, String)>,
+}
+
+/// Returns all enabled watches by number.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn watches(transaction: &mut Transaction<'_>) -> Result<Vec<WatchRow>> {
+    let rows = transaction.query_typed(include_str!("../../../sql/statements/watch_watches.sql"), &[])?;
+    rows.iter().map(watch_row).collect()
+}
+
+fn watch_row(row: &Row) -> Result<WatchRow> {
+    let asns = |i: usize| {
+        let list: Option<Vec<i64>> = row.get(i);
+        list.unwrap_or_default().into_iter().filter_map(asn).collect::<Vec<_>>()
+    };
+    let seconds = |i: usize| {
+        let value: Option<i32> = row.get(i);
+        value.and_then(|value| u64::try_from(value).ok()).map(Duration::from_secs)
+    };
+    let count = |i: usize| row.get::<_, Option<i32>>(i).and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
+    let time = |i: usize| Timestamp::from_unix_micros(row.get(i));
+    let kind: &str = row.get(3);
+    let kind = Kind::parse(kind).ok_or_else(|| Error::Unexpected(format!("a watch of kind {kind}")))?;
+    let prefix: Option<&str> = row.get(4);
+    let conditions = match row.get::<_, Option<Vec<String>>>(18) {
+        Some(listed) => listed.iter().filter_map(|one| Condition::parse(one)).collect(),
+        None => kind.default_conditions().to_vec(),
+    };
+    let watch = Watch {
+        id: WatchId(row.get(0)),
+        team: row.get(1),
+        name: row.get(2),
+        kind,
+        prefix: prefix.map(prefix_of).transpose()?,
+        address: row.get(5),
+        asn: row.get::<_, Option<i64>>(6).and_then(asn),
+        router: row.get::<_, Option<&str>>(7).map(RouterId::new),
+        table: row.get(8),
+        peer: row.get(9),
+        expected_origins: asns(10),
+        expected_upstreams: asns(11),
+        expected_downstreams: asns(12),
+        expected_via: asns(13),
+        path_match: row.get(14),
+        max_length: row.get::<_, Option<i16>>(15).and_then(|length| u8::try_from(length).ok()),
+        min_up: count(16),
+        min_vantages: count(17),
+        conditions,
+        open_after: seconds(19),
+        close_after: seconds(20).unwrap_or(CLOSE_AFTER),
+        settle: seconds(21).unwrap_or(SETTLE),
+        severity: row.get::<_, Option<&str>>(22).and_then(Severity::parse),
+        runbook_url: row.get(23),
+        source: row.get(24),
+    };
+    let target = watch.prefix.map(|prefix| prefix.to_string()).or(watch.address.map(|address| address.to_string()));
+    let judged: Option<i64> = row.get(28);
+    Ok(WatchRow {
+        target: target.unwrap_or_default(),
+        updated_at: time(25),
+        accepted_at: time(26),
+        created_at: time(27),
+        judged: judged.map(|updated| (Timestamp::from_unix_micros(updated), time(29), row.get(30))),
+        watch,
+    })
+}
+
+/// Stores that these versions of watches are judged from now on. What earlier versions saw of another prefix is
+/// forgotten.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn set_judged(transaction: &mut Transaction<'_>, watches: &[&WatchRow]) -> Result<()> {
+    let ids: Vec<i64> = watches.iter().map(|row| row.watch.id.0).collect();
+    let updated: Vec<i64> = watches.iter().map(|row| row.updated_at.unix_micros()).collect();
+    let accepted: Vec<i64> = watches.iter().map(|row| row.accepted_at.unix_micros()).collect();
+    let targets: Vec<&str> = watches.iter().map(|row| row.target.as_str()).collect();
+    transaction.execute_typed(
+        "INSERT INTO watch.judged (watch_id, updated_at, accepted_at, target)
+         SELECT id, 'epoch'::timestamptz + updated * interval '1 microsecond',
+                'epoch'::timestamptz + accepted * interval '1 microsecond', target
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS new (id, updated, accepted, target)
+         WHERE EXISTS (SELECT FROM watch.watches w WHERE w.id = new.id)
+         ON CONFLICT (watch_id) DO UPDATE SET updated_at = EXCLUDED.updated_at, accepted_at = EXCLUDED.accepted_at,
+             target = EXCLUDED.target",
+        &[
+            (&ids, Type::INT8_ARRAY),
+            (&updated, Type::INT8_ARRAY),
+            (&accepted, Type::INT8_ARRAY),
+            (&targets, Type::TEXT_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Routes of one prefix in one table that differ in nothing that watches ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRow {
+    /// The router.
+    pub router: RouterId,
+    /// The table.
+    pub table: String,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The column `origin_asn`.
+    pub origin: Option<Asn>,
+    /// An AS path of them; `None`: they have none.
+    pub path: Option<String>,
+    /// True if one is in the Loc-RIB.
+    pub in_loc_rib: bool,
+    /// True if one is in an Adj-RIB-In after the policy.
+    pub after_policy: bool,
+    /// True if one is in an Adj-RIB-In before the policy.
+    pub before_policy: bool,
+    /// A peer that sent one.
+    pub peer: Option<IpAddr>,
+    /// True if they ask to be dropped or drained (RFC 7999, RFC 8326).
+    pub is_mitigated: bool,
+}
+
+fn route_row(row: &Row) -> Result<RouteRow> {
+    let told_path: Option<String> = row.get(4);
+    Ok(RouteRow {
+        router: RouterId::new(row.get(0)),
+        table: row.get(1),
+        prefix: prefix_of(row.get(2))?,
+        origin: row.get::<_, Option<i64>>(3).and_then(asn),
+        path: told_path.or_else(|| row.get(5)),
+        in_loc_rib: row.get(6),
+        after_policy: row.get(7),
+        before_policy: row.get(8),
+        peer: row.get(9),
+        is_mitigated: row.get(10),
+    })
+}
+
+/// Returns the routes of exactly these prefixes at these routers. `with_paths`: paths that differ are told apart.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn routes_of(
+    transaction: &mut Transaction<'_>,
+    cells: &[(&RouterId, Prefix)],
+    with_paths: bool,
+) -> Result<Vec<RouteRow>> {
+    let routers: Vec<&str> = cells.iter().map(|(router, _)| router.as_str()).collect();
+    let prefixes: Vec<String> = cells.iter().map(|(_, prefix)| prefix.to_string()).collect();
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_routes_of.sql"),
+        &[(&with_paths, Type::BOOL), (&routers, Type::TEXT_ARRAY), (&prefixes, Type::TEXT_ARRAY)],
+    )?;
+    rows.iter().map(route_row).collect()
+}
+
+/// Returns the routes of the prefixes of these watches and those inside them, at these routers or at all. Routes inside
+/// with an expected origin are left out where no watch judges them.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn routes_in(
+    transaction: &mut Transaction<'_>,
+    watches: &[WatchId],
+    routers: Option<&[&RouterId]>,
+    with_paths: bool,
+) -> Result<Vec<RouteRow>> {
+    let ids: Vec<i64> = watches.iter().map(|id| id.0).collect();
+    let routers: Option<Vec<&str>> = routers.map(|all| all.iter().map(|router| router.as_str()).collect());
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_routes_in.sql"),
+        &[(&with_paths, Type::BOOL), (&ids, Type::INT8_ARRAY), (&routers, Type::TEXT_ARRAY)],
+    )?;
+    rows.iter().map(route_row).collect()
+}
+
+/// Returns the routes that cover these addresses at these routers.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn routes_over(transaction: &mut Transaction<'_>, asked: &[(&RouterId, IpAddr)]) -> Result<Vec<RouteRow>> {
+    let routers: Vec<&str> = asked.iter().map(|(router, _)| router.as_str()).collect();
+    let addresses: Vec<IpAddr> = asked.iter().map(|(_, address)| *address).collect();
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_routes_over.sql"),
+        &[(&false, Type::BOOL), (&routers, Type::TEXT_ARRAY), (&addresses, Type::INET_ARRAY)],
+    )?;
+    rows.iter().map(route_row).collect()
+}
+
+/// A BGP peer of a router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerRow {
+    /// The router.
+    pub router: RouterId,
+    /// The peer's address.
+    pub address: IpAddr,
+    /// Its AS.
+    pub asn: Asn,
+    /// The router's name for it.
+    pub description: Option<String>,
+    /// True if a Peer Up arrived in the live BMP session, and no Peer Down since.
+    pub is_up: bool,
+    /// True if anything arrived about it in the live BMP session.
+    pub is_reported: bool,
+    /// The reason of the last Peer Down.
+    pub reason: Option<String>,
+    /// Since when it is as it is.
+    pub since: Timestamp,
+    /// The number of routes that went with the last Peer Down.
+    pub routes: Option<i64>,
+}
+
+/// Returns the peers with these addresses or ASes, at every router.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn peers(transaction: &mut Transaction<'_>, addresses: &[IpAddr], asns: &[Asn]) -> Result<Vec<PeerRow>> {
+    let asns: Vec<i64> = asns.iter().map(|asn| i64::from(asn.0)).collect();
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_peers.sql"),
+        &[(&addresses, Type::INET_ARRAY), (&asns, Type::INT8_ARRAY)],
+    )?;
+    let peer = |row: &Row| PeerRow {
+        router: RouterId::new(row.get(0)),
+        address: row.get(1),
+        asn: asn(row.get(2)).unwrap_or_default(),
+        description: row.get(3),
+        is_up: row.get(4),
+        is_reported: row.get(5),
+        reason: row.get(6),
+        since: Timestamp::from_unix_micros(row.get(7)),
+        routes: row.get(8),
+    };
+    Ok(rows.iter().map(peer).collect())
+}
+
+/// A Peer Down that took routes along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerDownRow {
+    /// The router.
+    pub router: RouterId,
+    /// The peer.
+    pub address: IpAddr,
+    /// Its AS, if it is known.
+    pub asn: Option<Asn>,
+    /// The router's name for it.
+    pub description: Option<String>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The reason, in words.
+    pub reason: Option<String>,
+    /// The number of routes.
+    pub routes: Option<i64>,
+}
+
+/// Returns the Peer Downs of routers since `since`, oldest first.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn peer_downs(transaction: &mut Transaction<'_>, routers: &[&str], since: Timestamp) -> Result<Vec<PeerDownRow>> {
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_peer_downs.sql"),
+        &[(&routers, Type::TEXT_ARRAY), (&since.unix_micros(), Type::INT8)],
+    )?;
+    let down = |row: &Row| PeerDownRow {
+        router: RouterId::new(row.get(0)),
+        address: row.get(1),
+        asn: row.get::<_, Option<i64>>(2).and_then(asn),
+        description: row.get(3),
+        at: Timestamp::from_unix_micros(row.get(4)),
+        reason: row.get(5),
+        routes: row.get(6),
+    };
+    Ok(rows.iter().map(down).collect())
+}
+
+/// A row of `watch.conditions`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionRow {
+    /// The watch.
+    pub watch: WatchId,
+    /// Its team.
+    pub team: Option<String>,
+    /// The router.
+    pub router: RouterId,
+    /// Its table.
+    pub table: Option<String>,
+    /// The condition.
+    pub condition: Condition,
+    /// What it is about where a watch can have several.
+    pub subject: String,
+    /// The prefix that it was found at.
+    pub prefix: Option<Prefix>,
+    /// Since when it holds.
+    pub since: Timestamp,
+    /// What was found, as JSON.
+    pub detail: String,
+}
+
+impl ConditionRow {
+    fn vantage(&self) -> String {
+        crate::model::watch::Vantage { router: self.router.clone(), table: self.table.clone() }.to_string()
+    }
+}
+
+/// Returns all conditions.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn conditions(transaction: &mut Transaction<'_>) -> Result<Vec<ConditionRow>> {
+    let rows = transaction.query_typed(
+        "SELECT watch_id, team, router_id, table_name, condition, subject, prefix::text,
+                (extract(epoch FROM since) * 1000000)::bigint, detail::text FROM watch.conditions",
+        &[],
+    )?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // A condition that a later version judges is none of ours.
+        let Some(condition) = Condition::parse(row.get(4)) else { continue };
+        let prefix: Option<&str> = row.get(6);
+        found.push(ConditionRow {
+            watch: WatchId(row.get(0)),
+            team: row.get(1),
+            router: RouterId::new(row.get(2)),
+            table: row.get(3),
+            condition,
+            subject: row.get(5),
+            prefix: prefix.map(prefix_of).transpose()?,
+            since: Timestamp::from_unix_micros(row.get(7)),
+            detail: row.get(8),
+        });
+    }
+    Ok(found)
+}
+
+/// Stores new and changed conditions.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn set_conditions(transaction: &mut Transaction<'_>, rows: &[&ConditionRow]) -> Result<()> {
+    let prefixes: Vec<Option<String>> = rows.iter().map(|row| row.prefix.map(|prefix| prefix.to_string())).collect();
+    transaction.execute_typed(
+        include_str!("../../../sql/statements/watch_set_conditions.sql"),
+        &[
+            (&rows.iter().map(|row| row.watch.0).collect::<Vec<_>>(), Type::INT8_ARRAY),
+            (&rows.iter().map(|row| row.team.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.vantage()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.router.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.table.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.condition.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.subject.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&prefixes, Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.since.unix_micros()).collect::<Vec<_>>(), Type::INT8_ARRAY),
+            (&rows.iter().map(|row| row.detail.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Deletes conditions that no longer hold.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn delete_conditions(transaction: &mut Transaction<'_>, rows: &[&ConditionRow]) -> Result<()> {
+    transaction.execute_typed(
+        "DELETE FROM watch.conditions c
+         USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS gone (watch_id, vantage, condition, subject)
+         WHERE (c.watch_id, c.vantage, c.condition, c.subject)
+             = (gone.watch_id, gone.vantage, gone.condition, gone.subject)",
+        &[
+            (&rows.iter().map(|row| row.watch.0).collect::<Vec<_>>(), Type::INT8_ARRAY),
+            (&rows.iter().map(|row| row.vantage()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.condition.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&rows.iter().map(|row| row.subject.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Where a watch's route was seen: watch, router, table, and when last.
+pub type SeenRow = (WatchId, RouterId, String, Timestamp);
+
+/// Returns where the routes of enabled watches were seen.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn seen(transaction: &mut Transaction<'_>) -> Result<Vec<SeenRow>> {
+    let rows = transaction.query_typed(
+        "SELECT watch_id, router_id, table_name, (extract(epoch FROM last_at) * 1000000)::bigint
+         FROM watch.seen JOIN watch.watches w ON w.id = watch_id WHERE w.enabled",
+        &[],
+    )?;
+    let seen = |row: &Row| {
+        (WatchId(row.get(0)), RouterId::new(row.get(1)), row.get(2), Timestamp::from_unix_micros(row.get(3)))
+    };
+    Ok(rows.iter().map(seen).collect())
+}
+
+/// Stores that these watches' routes are there now, or were until now.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn set_seen(transaction: &mut Transaction<'_>, seen: &[(WatchId, &RouterId, &str)]) -> Result<()> {
+    let ids: Vec<i64> = seen.iter().map(|(id, ..)| id.0).collect();
+    let routers: Vec<&str> = seen.iter().map(|(_, router, _)| router.as_str()).collect();
+    let tables: Vec<&str> = seen.iter().map(|(.., table)| *table).collect();
+    transaction.execute_typed(
+        "INSERT INTO watch.seen (watch_id, router_id, table_name, first_at, last_at)
+         SELECT watch_id, router_id, table_name, now(), now()
+         FROM unnest($1::bigint[], $2::text[], $3::text[]) AS new (watch_id, router_id, table_name)
+         WHERE EXISTS (SELECT FROM watch.watches w WHERE w.id = new.watch_id)
+         ON CONFLICT (watch_id, router_id, table_name) DO UPDATE SET last_at = now()",
+        &[(&ids, Type::INT8_ARRAY), (&routers, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)],
+    )?;
+    Ok(())
+}
+
+/// Forgets where the routes of these watches were seen: their prefix is another, or their state was accepted anew.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn forget_seen(transaction: &mut Transaction<'_>, watches: &[WatchId]) -> Result<()> {
+    let ids: Vec<i64> = watches.iter().map(|id| id.0).collect();
+    transaction.execute_typed("DELETE FROM watch.seen WHERE watch_id = ANY ($1)", &[(&ids, Type::INT8_ARRAY)])?;
+    Ok(())
+}
+
+pub(super) fn asn(value: i64) -> Option<Asn> {
+    u32::try_from(value).ok().map(Asn)
+}
+
+pub(super) fn time(row: &Row, i: usize) -> Option<Timestamp> {
+    row.get::<_, Option<i64>>(i).map(Timestamp::from_unix_micros)
+}
+
+/// Reads the text of a `cidr`.
+pub(super) fn prefix_of(text: &str) -> Result<Prefix> {
+    let wrong = || Error::Unexpected(format!("the prefix {text}"));
+    let (address, length) = text.split_once('/').ok_or_else(wrong)?;
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let length = length.parse().map_err(|_| wrong())?;
+    match address {
+        IpAddr::V4(address) => Prefix::new(Afi::Ipv4, &address.octets(), length),
+        IpAddr::V6(address) => Prefix::new(Afi::Ipv6, &address.octets(), length),
+    }
+    .map_err(|_| wrong())
+}
