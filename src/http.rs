@@ -29,6 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::Health;
 use crate::stop::Stop;
+use crate::store::Pool;
 use connections::{CONNECTIONS_MAX, HttpConnection, ReadOutcome};
 use pages::Answer;
 pub use pages::Pages;
@@ -72,8 +73,8 @@ pub struct Http {
 pub struct HttpOptions<'a> {
     /// The address to bind.
     pub address: SocketAddr,
-    /// The connection string of PostgreSQL, for the pages.
-    pub database_url: &'a str,
+    /// The connections to PostgreSQL, for the pages.
+    pub pool: &'a Arc<Pool>,
     /// The identifier of this collector.
     pub collector_id: &'a str,
     /// The counters that are shown.
@@ -102,7 +103,7 @@ impl Http {
         let (answers, made) = unbounded();
         let host_name = whoami::hostname().ok();
         let (meters, health) = (Arc::clone(meters), Arc::clone(health));
-        let pages_part = Pages::new(options.database_url, options.collector_id, &meters, questions, answers);
+        let pages_part = Pages::new(options.pool, options.collector_id, &meters, questions, answers);
         let collector_id = options.collector_id.to_owned();
         Ok((Http { listener, meters, health, stop: stop.clone(), pages, made, collector_id, host_name }, pages_part))
     }

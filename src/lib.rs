@@ -19,7 +19,8 @@
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
 //!  [signals] SIGTERM, SIGINT, SIGHUP   [grace] limits the time of a stop
-//!  [db-connect] makes one connection, abandoned if it hangs   [db-watchdog] cuts connections whose answer is overdue
+//!  [db-pool-0..n] connect for pages, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
+//!  [db-watchdog] cuts connections whose answer is overdue
 //! ```
 //!
 //! | module | what it is | may import |

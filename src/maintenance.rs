@@ -15,7 +15,7 @@ use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
-use crate::store::{self, Client, Recovery, add_path, maintenance, partitions, sessions, snapshots};
+use crate::store::{self, Client, Pool, Recovery, add_path, maintenance, partitions, sessions, snapshots};
 
 /// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
 /// the removal of whole tables.
@@ -39,8 +39,8 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// The options of maintenance.
 #[derive(Clone)]
 pub struct MaintenanceOptions {
-    /// The connection string of PostgreSQL.
-    pub database_url: String,
+    /// The connections to PostgreSQL.
+    pub pool: Arc<Pool>,
     /// The days of history before today that are kept; 0: all of them.
     pub retention_days: u32,
     /// True if all routes are copied once a day.
@@ -83,15 +83,16 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
         let started = Instant::now();
         pulse.beat();
         let answered = options.health.answered();
-        let connected = store::connect(&options.database_url, THREAD);
-        if is_away && connected.is_ok() {
-            options.health.database_back(THREAD);
-        }
-        is_away = connected.is_err();
-        let result = connected.and_then(|mut client| {
-            let mut report = run_once(&mut client, options.retention_days)?;
+        // Without a connection the work below does not begin.
+        let was_away = std::mem::replace(&mut is_away, true);
+        let result = options.pool.work(THREAD, |client| {
+            is_away = false;
+            if was_away {
+                options.health.database_back(THREAD);
+            }
+            let mut report = run_once(client, options.retention_days)?;
             if options.daily_snapshots {
-                take_snapshots(&mut client, &mut report)?;
+                take_snapshots(client, &mut report)?;
             }
             Ok(report)
         });

@@ -389,7 +389,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
 
 fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
     let options = MaintenanceOptions {
-        database_url: settings.database_url.clone(),
+        pool: Arc::clone(&operations.pool),
         retention_days: settings.retention_days,
         daily_snapshots: settings.daily_snapshots,
         interval: settings.maintenance_interval,

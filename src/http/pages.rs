@@ -1,6 +1,6 @@
 //! The status page: routers, problems, and the paths of a route. Plain HTML without scripts.
 //!
-//! One thread renders all pages, one at a time, on one read-only database connection whose statements end after three
+//! One thread renders all pages, one at a time, on a read-only database connection whose statements end after three
 //! seconds: regardless of the number of viewers, the database has one more client. Live values come from the counters
 //! and need no database; a page names the parts that cannot be read and shows the rest. `maud` escapes text from
 //! routers.
@@ -28,7 +28,7 @@ use super::request::{Method, Request};
 use super::response::Response;
 use crate::metrics::Meters;
 use crate::model::RouterId;
-use crate::store::{self, Client};
+use crate::store::{self, Client, Pool};
 use churn::Churn;
 
 /// The maximum number of queued page requests; further ones are answered with 503.
@@ -36,9 +36,6 @@ pub(super) const QUEUE_MAX: usize = 16;
 
 /// The interval at which the thread checks whether a minute is over.
 const TICK: Duration = Duration::from_secs(1);
-
-/// The time after which an idle database connection is closed.
-const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// The longest time that one page may take: several statements of three seconds each.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
@@ -72,12 +69,8 @@ struct PageContext {
     churn: Churn,
 }
 
-/// The only database connection, opened on demand.
-struct Database {
-    url: String,
-    client: Option<Client>,
-    used: Instant,
-}
+/// The database, of which pages name the parts that cannot be read.
+struct Database(Arc<Pool>);
 
 /// A page without its frame.
 struct Page {
@@ -149,7 +142,7 @@ pub(super) fn is_page(path: &str) -> bool {
 impl Pages {
     /// Creates the page thread's state with its queue of requests.
     pub(super) fn new(
-        url: &str,
+        pool: &Arc<Pool>,
         collector_id: &str,
         meters: &Arc<Meters>,
         questions: Receiver<Question>,
@@ -157,12 +150,7 @@ impl Pages {
     ) -> Pages {
         let context =
             PageContext { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
-        Pages {
-            questions,
-            answers,
-            context,
-            database: Database { url: url.to_owned(), client: None, used: Instant::now() },
-        }
+        Pages { questions, answers, context, database: Database(Arc::clone(pool)) }
     }
 
     /// Renders pages until the HTTP port is closed.
@@ -179,13 +167,10 @@ impl Pages {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.context.churn.sample_when_due(&self.context.meters);
-            if self.database.used.elapsed() > IDLE_MAX {
-                self.database.client = None;
-            }
         }
     }
 
-    fn answer(&mut self, Question { id, request }: Question) {
+    fn answer(&self, Question { id, request }: Question) {
         let began = Instant::now();
         let page = catch_unwind(AssertUnwindSafe(|| self.page(&request)));
         let PageContext { meters, collector_id, .. } = &self.context;
@@ -194,7 +179,6 @@ impl Pages {
             Ok(Made::Elsewhere(location)) => Response::redirect(location),
             Err(_) => {
                 error!("http: a page could not be made: internal error");
-                self.database.client = None;
                 refusal(meters, collector_id, 500, "Internal error", "The page could not be made. The log has more.")
             }
         };
@@ -202,7 +186,7 @@ impl Pages {
         let _ = self.answers.send(Answer { id, response, has_body: request.method == Method::Get });
     }
 
-    fn page(&mut self, request: &Request) -> Made {
+    fn page(&self, request: &Request) -> Made {
         let Pages { context, database, .. } = self;
         match request.path.as_str() {
             "/router" => Made::Page(router::page(context, database, request)),
@@ -213,16 +197,7 @@ impl Pages {
 }
 
 impl Database {
-    /// Runs one query; the next one reconnects if the connection broke.
-    fn ask<T>(&mut self, question: impl FnOnce(&mut Client) -> store::Result<T>) -> Result<T, String> {
-        self.used = Instant::now();
-        let result = match &mut self.client {
-            Some(client) => question(client),
-            none => store::connect_reader(&self.url, "page").and_then(|client| question(none.insert(client))),
-        };
-        if self.client.as_ref().is_some_and(|client| client.is_closed()) {
-            self.client = None;
-        }
-        result.map_err(|error| error.to_string())
+    fn ask<T>(&self, question: impl FnOnce(&mut Client) -> store::Result<T>) -> Result<T, String> {
+        self.0.read(question).map_err(|error| error.to_string())
     }
 }

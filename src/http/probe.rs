@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::{Heartbeat, Meters};
 use crate::stop::Stop;
-use crate::store::{self, Client, Recovery, orphans, overview};
+use crate::store::{self, Client, Pool, Recovery, orphans, overview};
 
 /// The interval at which the database is checked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -24,28 +24,22 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Checks the database until the collector stops.
-pub fn run(url: &str, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
-    let mut connection: Option<Client> = None;
+pub fn run(pool: &Pool, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
     let mut sizes_at: Option<Instant> = None;
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
-        let mut every = EVERY;
-        let asked = ask(url, &mut connection, meters).and_then(|client| match client {
-            Some(client) if sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY) => {
+        let asked = pool.read(|client| {
+            let has_schema = ask(client, meters)?;
+            if has_schema && sizes_at.is_none_or(|at| at.elapsed() >= SIZES_EVERY) {
                 measure(client, meters)?;
                 // A new database has no partitions until maintenance has run.
                 sizes_at = (meters.process.partitions.get() > 0).then_some(began);
-                Ok(())
             }
-            Some(_) => Ok(()),
-            None => {
-                every = EVERY_WITHOUT_SCHEMA;
-                Ok(())
-            }
+            Ok(has_schema)
         });
+        let every = if matches!(asked, Ok(false)) { EVERY_WITHOUT_SCHEMA } else { EVERY };
         if let Err(error) = asked {
-            connection = None;
             meters.set_part("database", Err(error.to_string()));
         }
         while !stop.is_stopping() && began.elapsed() < every {
@@ -55,12 +49,8 @@ pub fn run(url: &str, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
     pulse.rest();
 }
 
-/// Returns the connection if the database responds and has our schema.
-fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> store::Result<Option<&'a mut Client>> {
-    let client = match connection {
-        Some(client) => client,
-        none => none.insert(store::connect_reader(url, "probe")?),
-    };
+/// Checks that the database responds. Returns whether it has our schema.
+fn ask(client: &mut Client, meters: &Meters) -> store::Result<bool> {
     let missing = store::migrate::missing(client)?;
     meters.set_part("database", Ok(()));
     let schema = if missing.is_empty() { Ok(()) } else { Err(format!("lacks {}", missing.join(", "))) };
@@ -73,7 +63,7 @@ fn ask<'a>(url: &str, connection: &'a mut Option<Client>, meters: &Meters) -> st
             Err(error) => log::debug!("probe: routers without a collector are not counted: {error}"),
         }
     }
-    Ok(missing.is_empty().then_some(client))
+    Ok(missing.is_empty())
 }
 
 fn measure(client: &mut Client, meters: &Meters) -> store::Result<()> {

@@ -159,19 +159,14 @@ impl Drop for ConnectSlot {
     }
 }
 
-/// Connects as [`connect`] does, for a thread that only reads and must not load the server: no writes, no long
+/// Returns the statements that set up a connection which only reads and must not load the server: no writes, no long
 /// statements.
-///
-/// # Errors
-/// As [`connect`].
-pub fn connect_reader(url: &str, thread: &str) -> Result<Client> {
-    let mut client = connect(url, thread)?;
-    client.batch_execute(&format!(
+pub(super) fn reader_settings(url: &str) -> String {
+    format!(
         "SET default_transaction_read_only = on; SET statement_timeout = {}; \
          SET lock_timeout = {READER_LOCK_TIMEOUT_MS}; SET max_parallel_workers_per_gather = 0; SET work_mem = '16MB'",
         statement_timeout(url, READER_STATEMENT_TIMEOUT_MS),
-    ))?;
-    Ok(client)
+    )
 }
 
 /// Returns the first line of a password file.

@@ -17,18 +17,20 @@ use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::spool::Spool;
 use crate::stop::Stop;
-use crate::store;
+use crate::store::{self, Pool, READER};
 
 /// The longest time for which a writer's connection may receive no octet from the database while an answer is due.
 const WRITER_SILENCE_MAX: Duration = Duration::from_secs(8);
 
-/// The same limit for the probe, whose queries are small.
-const PROBE_SILENCE_MAX: Duration = Duration::from_secs(4);
+/// The same limit for readers, such as the probe, whose statements the server ends after three seconds.
+const READER_SILENCE_MAX: Duration = Duration::from_secs(4);
 
 /// The counters, and the threads that export them.
 pub(super) struct Operations {
     pub(super) meters: Arc<Meters>,
     pub(super) health: Arc<Health>,
+    /// The connections of all that reads or works now and then.
+    pub(super) pool: Arc<Pool>,
     notify: RefCell<Notify>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -43,13 +45,15 @@ impl Operations {
         if let Ok(name) = store::connect::describe(&settings.database_url) {
             health.name_database(name);
         }
-        let mut operations = Operations { meters, health, notify: RefCell::new(Notify::new()), threads: Vec::new() };
+        let pool = Arc::new(Pool::new(&settings.database_url));
+        let notify = RefCell::new(Notify::new());
+        let mut operations = Operations { meters, health, pool, notify, threads: Vec::new() };
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };
         let options = HttpOptions {
             address,
-            database_url: &settings.database_url,
+            pool: &operations.pool,
             collector_id: &settings.collector_id,
             meters: &operations.meters,
             health: &operations.health,
@@ -60,9 +64,9 @@ impl Operations {
         })?;
         operations.threads.push(spawn("http", move || http.serve("http")));
         operations.threads.push(spawn("http-pages", move || pages.run()));
-        let (url, stop, meters) = (settings.database_url.clone(), stop.clone(), Arc::clone(&operations.meters));
+        let (pool, stop, meters) = (Arc::clone(&operations.pool), stop.clone(), Arc::clone(&operations.meters));
         let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
-        operations.threads.push(spawn("probe", move || probe::run(&url, &meters, &pulse, &stop)));
+        operations.threads.push(spawn("probe", move || probe::run(&pool, &meters, &pulse, &stop)));
         Ok(operations)
     }
 
@@ -95,7 +99,7 @@ impl Operations {
         };
         self.meters.set_part("writers", writers);
         // A probe that gives up reports that itself.
-        if let Err(why) = silence_of(&["probe"], PROBE_SILENCE_MAX) {
+        if let Err(why) = silence_of(&[READER], READER_SILENCE_MAX) {
             self.meters.set_part("database", Err(why));
         }
         self.measure_spool(&shared.spool);

@@ -9,6 +9,7 @@ mod kinds;
 mod maintenance;
 mod overview;
 mod plans;
+mod pool;
 mod privileges;
 mod queries;
 mod reading;

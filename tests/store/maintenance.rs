@@ -182,7 +182,7 @@ fn the_thread_runs_immediately_and_then_ends() {
     let stop = rib_ingester::stop::Stop::new();
     let interval = Duration::from_secs(3600);
     let options = rib_ingester::maintenance::MaintenanceOptions {
-        database_url: db.url(),
+        pool: std::sync::Arc::new(rib_ingester::store::Pool::new(&db.url())),
         retention_days: 30,
         daily_snapshots: false,
         interval,

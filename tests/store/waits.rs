@@ -196,9 +196,9 @@ fn last_maintenance(ingester: &mut Ingester) -> f64 {
 fn a_statement_on_a_frozen_backend_ends_in_time() {
     for url in WAYS {
         let mut scene = Scene::start(url);
-        // The page has a connection of its own from the first request on.
+        // The page and the probe read on the same connections.
         assert_eq!(scene.ingester.get("/").0, 200);
-        let threads = ["state", "events", "heartbeat", "expiry", "probe", "page"];
+        let threads = ["state", "events", "heartbeat", "expiry", "reader"];
         let frozen = eventually("all threads to be connected", || {
             let pids = threads.map(|thread| scene.backends(thread));
             pids.iter().all(|pids| !pids.is_empty()).then(|| pids.concat())

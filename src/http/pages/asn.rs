@@ -10,7 +10,7 @@ use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::store::pages::{self, COUNTED_MAX, Origins, PeersOfAs};
 
-pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request, number: u32) -> Page {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request, number: u32) -> Page {
     let (lines, wrong) = overview::lines(context, database);
     let (prefixes_wanted, peers_wanted) = (wanted(request, "prefixes"), wanted(request, "peers"));
     let origins = database.ask(|client| pages::origins(client, number, prefixes_wanted));

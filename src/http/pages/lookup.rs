@@ -25,7 +25,7 @@ const COMMUNITIES_MAX: usize = 24;
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
 const HOURS_FIRST: i32 = 24;
 
-pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request, target: Prefix) -> Page {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request, target: Prefix) -> Page {
     let text = request.value("q");
     let hours = request.value("hours").parse().ok().filter(|hours| HOURS.iter().any(|(of, _)| of == hours));
     let hours = hours.unwrap_or(HOURS_FIRST);

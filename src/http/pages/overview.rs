@@ -159,7 +159,7 @@ impl RouterLine {
 }
 
 /// Returns all routers, and the database's error if they could not be read from it.
-pub(super) fn lines(context: &PageContext, database: &mut Database) -> (Vec<RouterLine>, Option<String>) {
+pub(super) fn lines(context: &PageContext, database: &Database) -> (Vec<RouterLine>, Option<String>) {
     let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
         Ok((_, rows)) => (rows, None),
         Err(why) => (Vec::new(), Some(why)),
@@ -178,7 +178,7 @@ pub(super) fn lines(context: &PageContext, database: &mut Database) -> (Vec<Rout
     (lines, wrong)
 }
 
-pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Page {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request) -> Page {
     let (lines, wrong) = lines(context, database);
     let now = Timestamp::now();
     let minutes: Vec<Vec<MinuteChanges>> = lines.iter().filter_map(|line| line.minutes.clone()).collect();

@@ -21,7 +21,7 @@ const TABLES_MAX: i64 = 10_000;
 /// The maximum number of BMP sessions on the page.
 const SESSIONS_MAX: i64 = 20;
 
-pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Page {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request) -> Page {
     let id = request.value("id");
     let peers_wanted = wanted(request, "peers");
     let detail = database.ask(|client| overview::router(client, id, TABLES_MAX));

@@ -24,7 +24,7 @@ enum Wanted {
     Name,
 }
 
-pub(super) fn page(context: &PageContext, database: &mut Database, request: &Request) -> Made {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request) -> Made {
     let text = request.value("q");
     match Wanted::of(text) {
         Wanted::Prefix(prefix) => Made::Page(lookup::page(context, database, request, prefix)),
@@ -77,7 +77,7 @@ pub(super) fn fitting(net: IpNet) -> Prefix {
 }
 
 /// Returns the only router that has this identifier or address.
-fn router_at(context: &PageContext, database: &mut Database, address: IpAddr) -> Option<String> {
+fn router_at(context: &PageContext, database: &Database, address: IpAddr) -> Option<String> {
     let text = address.to_string();
     let stored = database.ask(|client| pages::routers_at(client, &text)).unwrap_or_default();
     let mut routers: BTreeSet<String> = stored.into_iter().collect();
@@ -93,7 +93,7 @@ fn router_at(context: &PageContext, database: &mut Database, address: IpAddr) ->
     routers.pop_first().filter(|_| routers.is_empty())
 }
 
-fn by_name(context: &PageContext, database: &mut Database, request: &Request) -> Made {
+fn by_name(context: &PageContext, database: &Database, request: &Request) -> Made {
     let text = request.value("q");
     let (lines, wrong) = overview::lines(context, database);
     let is_called = |line: &&RouterLine| {
