@@ -138,6 +138,15 @@ impl TableKey {
     pub fn loc_rib(name: impl Into<Arc<str>>, afi: Afi) -> TableKey {
         TableKey { view: View::LocRib, name: name.into(), afi }
     }
+
+    /// Returns the key of the same table in the other family.
+    pub fn of_other_family(&self) -> TableKey {
+        let afi = match self.afi {
+            Afi::Ipv4 => Afi::Ipv6,
+            Afi::Ipv6 => Afi::Ipv4,
+        };
+        TableKey { afi, ..self.clone() }
+    }
 }
 
 /// One routing table of one router and family: the object of one row in `rib_sync_status`, or in the corresponding

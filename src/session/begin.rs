@@ -57,7 +57,7 @@ impl RouterTables {
             let is_sent = self.tables[key].is_heard;
             // The distinguisher's table of the other family has the same name, and is kept or removed together with
             // this one.
-            let other = TableKey { afi: if afi == Afi::Ipv4 { Afi::Ipv6 } else { Afi::Ipv4 }, ..key.clone() };
+            let other = key.of_other_family();
             if is_sent || self.tables.contains_key(&other) || self.earlier.contains(&other) {
                 is_first |= self.complete(key, received_at)?;
             } else if let Some(mut table) = self.take(key) {
@@ -197,13 +197,12 @@ impl RouterTables {
     /// Continues a table in the other families that are stored, even if the router does not send them again: the table
     /// as a whole exists, so its stale routes are removed one by one at the end of the stale time.
     fn start_other_families(&mut self, key: &TableKey, table: &Table, origin: &TableOrigin) -> Result<(), SessionEnd> {
-        for afi in [Afi::Ipv4, Afi::Ipv6] {
-            let other = TableKey { afi, ..key.clone() };
-            if afi != key.afi && self.earlier.contains(&other) {
-                self.start(other, &Arc::new(Table { afi, ..table.clone() }), origin.clone(), true, vec![])?;
-            }
+        let other = key.of_other_family();
+        if !self.earlier.contains(&other) {
+            return Ok(());
         }
-        Ok(())
+        let table = Arc::new(Table { afi: other.afi, ..table.clone() });
+        self.start(other, &table, origin.clone(), true, vec![])
     }
 
     /// Loads the stored routes of tables that do not begin yet, in one request.

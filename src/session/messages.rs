@@ -175,7 +175,7 @@ impl Session {
         }
         match message {
             Message::Initiation(information) => self.initiation(&information),
-            Message::PeerUp(up) => self.peer_up(&up),
+            Message::PeerUp(up) => self.peer_up(&up, received_at),
             Message::PeerDown(down) => self.peer_down(&down, received_at),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
             Message::StatisticsReport(report) => self.statistics(&report, received_at),

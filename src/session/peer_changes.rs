@@ -17,7 +17,7 @@ use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{Information, PeerDown, PeerUp};
 
 impl Session {
-    pub(super) fn peer_up(&mut self, up: &PeerUp<'_>) -> Result<(), SessionEnd> {
+    pub(super) fn peer_up(&mut self, up: &PeerUp<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         self.note_anomalies([
             (up.sent_open.bgp_id.is_unspecified(), Anomaly::ZeroIdentifier),
             (up.sent_open.is_dummy() || up.received_open.is_dummy(), Anomaly::DummyOpen),
@@ -42,7 +42,7 @@ impl Session {
             }
         }
         if let Some(renamed) = &told.renamed {
-            identified.tables.rename(&told.id, renamed)?;
+            identified.tables.rename(&told.id, renamed, received_at)?;
         }
         if told.rank == Rank::Anew {
             info!("{}: {} has another BGP session, its tables are stale", identified.subject, told.id);

@@ -9,8 +9,8 @@ use super::peers::{PeerId, Renamed, RibSource};
 use super::rib_table::RibTable;
 use super::table_names::GivenNames;
 use super::tables::{RouterTables, mark, router_note, whole};
-use crate::model::{Afi, AfiSafi, TableKey, View};
-use crate::pipeline::{SessionEventKind, StateOp};
+use crate::model::{Afi, AfiSafi, TableKey, Timestamp, View};
+use crate::pipeline::{SessionEventKind, StateOp, WithdrawReason};
 
 /// The tables that a Peer Down removed.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,11 +56,12 @@ impl RouterTables {
     }
 
     /// Removes tables of a peer or instance, as with a Peer Down, if they are stored under another name than a Peer Up
-    /// gave them.
+    /// gave them. A removal is one of all families of a name. If the name stays in use in the other family, the routes
+    /// of a table that has begun are withdrawn one by one instead; one that has not begun stays stale.
     ///
     /// # Errors
     /// The session cannot continue.
-    pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed) -> Result<(), SessionEnd> {
+    pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed, received_at: Timestamp) -> Result<(), SessionEnd> {
         let begun = self.keys_of(peer).filter(|key| {
             let table = &self.tables[*key];
             renamed.before(table.family()).is_some_and(|before| before == table.origin.given)
@@ -69,8 +70,21 @@ impl RouterTables {
             let family = FamilyTable { afi: key.afi, part: origin.part }.family();
             renamed.after(family).is_some_and(|after| *after != origin.given)
         });
-        let doomed: BTreeSet<_> = begun.chain(earlier.map(|(key, _)| key)).map(whole).collect();
-        self.remove(&doomed, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
+        let doomed: BTreeSet<TableKey> = begun.chain(earlier.map(|(key, _)| key)).cloned().collect();
+        let stays = |key: &&TableKey| {
+            let other = key.of_other_family();
+            !doomed.contains(&other) && (self.tables.contains_key(&other) || self.earlier.contains(&other))
+        };
+        let (parts, all): (Vec<&TableKey>, Vec<&TableKey>) = doomed.iter().partition(stays);
+        for key in parts {
+            let RouterTables { tables, outbox, standing, .. } = self;
+            if let Some(table) = tables.get_mut(key) {
+                let routes = table.rib.nlri();
+                table.withdraw_each(&routes, WithdrawReason::Stale, outbox, standing, received_at)?;
+            }
+        }
+        let all = all.into_iter().map(whole).collect();
+        self.remove(&all, SessionEventKind::PeerDown, "renamed by the router").map(|_| ())
     }
 
     /// Removes the views that a Peer Up made expected when the peer sends others, unless routes of them have arrived or

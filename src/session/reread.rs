@@ -11,12 +11,11 @@ use super::anomaly::Anomaly;
 use super::changes::{Changes, FamilyTable, PathIds};
 use super::messages::{IdentifiedRouter, Session};
 use super::peers::RibSource;
-use super::rib_table::Writer;
 use super::table_names::TableName;
 use super::tables::{RouterTables, Stamp, key_of};
 use super::{RawBytes, SessionEnd};
 use crate::model::{AfiSafi, Nlri, Prefix, Timestamp};
-use crate::pipeline::{Doubts, Existing, RouteChange, StateOp, WithdrawReason};
+use crate::pipeline::{StateOp, WithdrawReason};
 use crate::wire::bgp::add_path::AddPath;
 use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
 use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
@@ -157,7 +156,11 @@ impl Session {
                 routes.for_each_key(|nlri| wrong.push(nlri));
                 // A route that the right decoding contains too is announced again, so it is not withdrawn before.
                 wrong.retain(|nlri| !right.contains(&key(&stored, *nlri)));
-                count += tables.take_back(source, &name(message, *slot), *slot, &wrong, received_at)?;
+                let RouterTables { tables, outbox, standing, .. } = &mut *tables;
+                // A route that never existed, since its NLRI was read the wrong way.
+                if let Some(table) = tables.get_mut(&key_of(source, &name(message, *slot), *slot)) {
+                    count += table.withdraw_each(&wrong, WithdrawReason::Reread, outbox, standing, received_at)?;
+                }
             }
         }
         for message in &all {
@@ -177,33 +180,6 @@ impl RouterTables {
     /// Returns whether this session has begun the table.
     fn has(&self, source: &RibSource, name: &TableName, slot: FamilyTable) -> bool {
         self.tables.contains_key(&key_of(source, name, slot))
-    }
-
-    /// Withdraws routes of a table that never existed because their NLRI were read the wrong way, if they are stored.
-    /// Returns the number withdrawn.
-    fn take_back(
-        &mut self,
-        source: &RibSource,
-        name: &TableName,
-        slot: FamilyTable,
-        all: &[Nlri],
-        received_at: Timestamp,
-    ) -> Result<usize, SessionEnd> {
-        let RouterTables { tables, outbox, standing, .. } = self;
-        let Some(table) = tables.get_mut(&key_of(source, name, slot)) else { return Ok(0) };
-        let mut stamp = Stamp { received_at, router_time: None, raw: None };
-        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
-        let mut count = 0;
-        for nlri in all.iter().copied() {
-            if table.rib.withdraw(&nlri) {
-                let change = RouteChange::Withdraw(WithdrawReason::Reread);
-                writer.event(&table.table, nlri, change.clone(), Doubts::default())?;
-                writer.op(&table.table, nlri, change, Existing::Maybe)?;
-                count += 1;
-            }
-        }
-        table.measure();
-        Ok(count)
     }
 }
 

@@ -208,6 +208,30 @@ impl RibTable {
         Ok(stale)
     }
 
+    /// Withdraws those of the routes that are stored. Returns their number.
+    pub fn withdraw_each(
+        &mut self,
+        routes: &[Nlri],
+        reason: WithdrawReason,
+        outbox: &mut Outbox,
+        standing: &Standing,
+        received_at: Timestamp,
+    ) -> Result<usize, SessionEnd> {
+        let mut stamp = Stamp { received_at, router_time: None, raw: None };
+        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+        let mut count = 0;
+        for nlri in routes {
+            if self.rib.withdraw(nlri) {
+                let change = RouteChange::Withdraw(reason);
+                writer.event(&self.table, *nlri, change.clone(), Doubts::default())?;
+                writer.op(&self.table, *nlri, change, Existing::Maybe)?;
+                count += 1;
+            }
+        }
+        self.measure();
+        Ok(count)
+    }
+
     /// Updates the metrics of the table.
     pub fn measure(&self) {
         self.meter.routes.set(u64::try_from(self.rib.len()).unwrap_or(u64::MAX));

@@ -147,6 +147,16 @@ impl RouteMap {
         stale
     }
 
+    /// Returns the keys of all routes, sorted.
+    pub fn nlri(&self) -> Vec<Nlri> {
+        let mut all: Vec<Nlri> = match &self.routes {
+            RoutesByFamily::Ipv4(routes) => routes.keys().filter_map(|key| unpack(Afi::Ipv4, key)).collect(),
+            RoutesByFamily::Ipv6(routes) => routes.keys().filter_map(|key| unpack(Afi::Ipv6, key)).collect(),
+        };
+        all.sort_unstable();
+        all
+    }
+
     /// Returns the number of stored routes.
     pub fn len(&self) -> usize {
         match &self.routes {

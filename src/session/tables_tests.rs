@@ -393,11 +393,37 @@ fn a_new_name_begins_the_table_anew() {
     bench.tables.begin(&LOC_RIB, &named("other"), slot6).unwrap();
     bench.tables.begin(&adj_rib_in(0, 1), &named("blue"), IPV4).unwrap();
     for _ in 0..2 {
-        bench.tables.rename(&LOC_RIB.peer, &renamed).unwrap();
+        bench.tables.rename(&LOC_RIB.peer, &renamed, Timestamp::from_wire(2, 0)).unwrap();
     }
     bench.tables.begin(&LOC_RIB, &named("green"), IPV4).unwrap();
     let (ops, _) = bench.written();
     assert_eq!(ops, ["start blue", "start other", "start blue", "down blue", "start green"]);
+}
+
+#[test]
+fn a_new_name_of_one_family_leaves_the_other() {
+    let slot6 = FamilyTable { afi: Afi::Ipv6, part: TableKind::Unicast };
+    let mut names = GivenNames::default();
+    names.name([AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST], &"global".into());
+    let before = names.clone();
+    names.name([AfiSafi::IPV4_UNICAST], &"green".into());
+    let check = |names: GivenNames, want: &[&str], gone: &[&str]| {
+        let mut bench = bench(vec![], vec![], Redump::Skip);
+        bench.announce(&[2, 1]);
+        bench.tables.begin(&LOC_RIB, &named("global"), slot6).unwrap();
+        let renamed = Renamed::new(LOC_RIB.peer.kind, before.clone(), names);
+        for _ in 0..2 {
+            bench.tables.rename(&LOC_RIB.peer, &renamed, Timestamp::from_wire(2, 0)).unwrap();
+        }
+        let (ops, events) = bench.written();
+        let all = ["start global", "A 2.0.0.0/8", "A 1.0.0.0/8", "start global"];
+        assert_eq!(ops, [&all[..], want].concat());
+        assert_eq!(events[2..], *gone);
+    };
+    let gone = ["stale 1.0.0.0/8", "stale 2.0.0.0/8"];
+    check(names.clone(), &gone, &gone);
+    names.name([AfiSafi::IPV6_UNICAST], &"green".into());
+    check(names, &["down global"], &[]);
 }
 
 #[test]
