@@ -153,7 +153,13 @@ async fn is_offered(socket: &mut Socket) -> io::Result<bool> {
     poll_fn(|context| Pin::new(&mut *socket).poll_read(context, &mut into)).await?;
     match into.filled() {
         [b'S'] => Ok(true),
-        [_] => Ok(false),
+        [b'N'] => Ok(false),
+        // The text of an error that comes before TLS may be anyone's, so it is not read (CVE-2024-10977).
+        [b'E'] => Err(io::Error::other("the server answered the request for TLS with an error")),
+        [other] => {
+            let octet = other.escape_ascii();
+            Err(io::Error::other(format!("not a PostgreSQL server: it answered the request for TLS with '{octet}'")))
+        }
         _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
     }
 }

@@ -19,12 +19,12 @@ const TURNS: usize = 4;
 static PROVEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Rejects a pooler that gives each transaction or statement a server process of its choice: our settings, locks and
-/// temporary tables would reach others, and theirs would reach us. Runs once per URL in a process and before anything
-/// is set; `another` opens a second connection in the same way.
+/// temporary tables would reach others, and theirs would reach us. Runs before anything is set, until it has proven the
+/// URL once in a process; `another` opens a second connection in the same way.
 ///
 /// # Errors
 /// [`Error::Unsuitable`], or when a statement on the first connection fails or that connection is lost. A second
-/// connection that cannot be opened proves nothing.
+/// connection that cannot be opened, or fails, proves nothing: the next connection tries again.
 pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce() -> Result<Client>) -> Result<()> {
     if PROVEN.lock().unwrap_or_else(PoisonError::into_inner).contains(url) {
         return Ok(());
@@ -33,17 +33,19 @@ pub(super) fn keeps_sessions(url: &str, first: &mut Client, another: impl FnOnce
     if who_answers(first)? != mine {
         return Err(pooled());
     }
-    match another() {
-        Ok(mut second) => {
-            for _ in 0..TURNS {
-                // The pool may cause an error as well: it may have no server process to spare.
-                let Ok(theirs) = who_answers(&mut second) else { break };
-                if theirs == mine || who_answers(first)? != mine {
-                    return Err(pooled());
-                }
-            }
+    let mut second = match another() {
+        Ok(second) => second,
+        Err(error) => {
+            log::debug!("database: no second connection to try the first one by: {error}");
+            return Ok(());
         }
-        Err(error) => log::debug!("database: no second connection to try the first one by: {error}"),
+    };
+    for _ in 0..TURNS {
+        // The pool may cause an error as well: it may have no server process to spare.
+        let Ok(theirs) = who_answers(&mut second) else { return Ok(()) };
+        if theirs == mine || who_answers(first)? != mine {
+            return Err(pooled());
+        }
     }
     PROVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned());
     Ok(())

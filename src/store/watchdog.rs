@@ -69,7 +69,7 @@ const ABANDONED: &str = "the collector stops";
 pub fn abandon() {
     IS_ABANDONED.store(true, Ordering::Release);
     for watch in watches() {
-        watch.cut(ABANDONED.to_owned());
+        watch.lock().cut(ABANDONED.to_owned());
     }
 }
 
@@ -89,6 +89,16 @@ fn watches() -> Vec<Arc<Watch>> {
     let mut all = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|watch| watch.strong_count() > 0);
     all.iter().filter_map(Weak::upgrade).collect()
+}
+
+impl WatchState {
+    /// Ends the wait, unless it was ended before.
+    fn cut(&mut self, why: String) {
+        self.cut.get_or_insert(why);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 impl Watch {
@@ -123,26 +133,14 @@ impl Watch {
         self.lock().silent_since.map(|since| since.elapsed())
     }
 
-    fn cut(&self, why: String) {
+    /// Cuts the connection if its time is over at `now`. Decided and done under one lock: an answer that arrives in
+    /// between is in time.
+    fn check_time(&self, now: Instant) {
         let mut state = self.lock();
-        state.cut.get_or_insert(why);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// Cuts the connection if its time is over.
-    fn look(&self) {
-        let why = {
-            let state = self.lock();
-            let margin = if state.is_open { MARGIN } else { Duration::ZERO };
-            let silence = state.silent_since.map(|since| since.elapsed());
-            silence
-                .filter(|silence| state.cut.is_none() && *silence >= state.limit.saturating_add(margin))
-                .map(|silence| format!("no answer for {} s", silence.as_secs()))
-        };
-        if let Some(why) = why {
-            self.cut(why);
+        let margin = if state.is_open { MARGIN } else { Duration::ZERO };
+        let silence = state.silent_since.map(|since| now.saturating_duration_since(since));
+        if let Some(silence) = silence.filter(|silence| *silence >= state.limit.saturating_add(margin)) {
+            state.cut(format!("no answer for {} s", silence.as_secs()));
         }
     }
 
@@ -225,7 +223,8 @@ fn run() {
             drop(OPENED.wait_timeout(all, Duration::from_secs(1)));
             continue;
         }
-        watches.iter().for_each(|watch| watch.look());
+        let now = Instant::now();
+        watches.iter().for_each(|watch| watch.check_time(now));
         drop(watches);
         std::thread::sleep(TICK);
     }
@@ -303,6 +302,22 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         };
         assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "no answer for 0 s"));
+    }
+
+    #[test]
+    fn an_answer_in_time_is_not_cut() {
+        let watch = Watch::begin("test-time", Duration::from_secs(60));
+        watch.opened();
+        watch.sent(&message(b'Q', b"SELECT 1\0"));
+        let context = Context::from_waker(Waker::noop());
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        watch.check_time(after(64));
+        watch.received(&message(b'Z', b"I"));
+        watch.check_time(after(66));
+        assert!(watch.check(&context).is_ok());
+        watch.sent(&message(b'Q', b"SELECT 1\0"));
+        watch.check_time(after(66));
+        assert!(watch.check(&context).is_err());
     }
 
     #[test]

@@ -13,13 +13,15 @@ struct Shared {
     greeting: Vec<u8>,
 }
 
-/// Starts one in front of a server over TCP. Returns its port; its threads end with the test.
-pub fn start(host: &str, port: u16) -> u16 {
+/// Starts one in front of a server over TCP. Client number `refused`, counted from 0, is turned away. Returns its port;
+/// its threads end with the test.
+pub fn start(host: &str, port: u16, refused: Option<usize>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap().port();
     let (host, shared) = (host.to_owned(), Arc::new(Mutex::new(Shared::default())));
     std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
+        let clients = listener.incoming().map_while(Result::ok).enumerate();
+        for (_, client) in clients.filter(|(number, _)| Some(*number) != refused) {
             let (shared, host) = (Arc::clone(&shared), host.clone());
             std::thread::spawn(move || serve(client, &shared, &host, port));
         }

@@ -47,7 +47,7 @@ fn a_pooler_that_keeps_no_session_is_refused() {
     if host.starts_with('/') {
         return eprintln!("skipped: the test database is reached by a Unix socket");
     }
-    let url = db.url_at("127.0.0.1", pooler::start(&host, port));
+    let url = db.url_at("127.0.0.1", pooler::start(&host, port, None));
     is_refused(&url);
     let mut stranger = postgres::Client::connect(&url, postgres::NoTls).unwrap();
     let shown = |name: &str, client: &mut postgres::Client| -> String {
@@ -56,6 +56,20 @@ fn a_pooler_that_keeps_no_session_is_refused() {
     assert_eq!(shown("default_transaction_read_only", &mut stranger), "off");
     assert_ne!(shown("statement_timeout", &mut stranger), "1min");
     assert_eq!(db.rows("SELECT to_regclass('schema_migrations') IS NULL"), ["t"]);
+}
+
+#[test]
+fn a_pooler_without_a_second_place_is_found_later() {
+    let db = TestDb::create();
+    let (host, port) = db.server();
+    if host.starts_with('/') {
+        return eprintln!("skipped: the test database is reached by a Unix socket");
+    }
+    let url = db.url_at("127.0.0.1", pooler::start(&host, port, Some(1)));
+    let first = rib_ingester::store::connect(&url, "test");
+    assert!(first.is_ok(), "{:?}", first.err());
+    let error = rib_ingester::store::connect(&url, "test").err().unwrap().to_string();
+    assert!(error.contains("keeps no session"), "{error}");
 }
 
 /// pgbouncer in front of a test's database; ended with the value.

@@ -103,6 +103,35 @@ fn prefer_allows_a_server_without_tls_require_refuses() {
     assert!(error.contains("server does not support TLS"), "{error}");
 }
 
+/// A server that answers every request for TLS with `answer`, and is at the returned port.
+fn answering(answer: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let _ = client.read_exact(&mut [0; 8]);
+            let _ = client.write_all(answer);
+            // Keeps the connection open until the client closes it.
+            let _ = client.read(&mut [0]);
+        }
+    });
+    port
+}
+
+#[test]
+fn only_s_and_n_answer_a_request_for_tls() {
+    let check = |answer, want: &str| {
+        for mode in ["prefer", "require"] {
+            let url = format!("postgresql://rib:secret@127.0.0.1:{}/rib?sslmode={mode}", answering(answer));
+            let error = store::connect(&url, "test").err().unwrap().to_string();
+            assert!(error.contains(want), "{mode}: {error}");
+        }
+    };
+    check(b"ESFATAL\0Mnothing to be trusted\0\0", "the server answered the request for TLS with an error");
+    check(b"HTTP/1.1 400 Bad Request\r\n\r\n", "answered the request for TLS with 'H'");
+    check(&[21], "answered the request for TLS with '\\x15'");
+}
+
 #[test]
 fn a_client_certificate_takes_the_place_of_a_password() {
     let secure = Secure::start();
