@@ -25,13 +25,13 @@
 //!
 //! | module | what it is | may import |
 //! |---|---|---|
-//! | `model` | the vocabulary of routes | nothing of ours |
+//! | `model` | the vocabulary: routes, and the records of peers and sessions | nothing of ours |
 //! | `wire` | bytes to messages; pure | `model` |
 //! | `store` | the only room that names SQL | `model`, `conninfo`, `tls` |
 //! | `metrics` | the counters: plain atomics | `model` |
 //! | `quarantine` | files of data that could not be stored | nothing of ours |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `quarantine` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), the sending end of `pipeline` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), `store::copy_encoding` (what a route is stored as), the sending end of `pipeline` |
 //! | `spool` | router input that waits on disk while the database cannot accept it | `model`, `quarantine` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo` |

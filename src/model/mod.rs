@@ -1,4 +1,4 @@
-//! The vocabulary of BGP routes: the types that `wire` produces and `store` writes.
+//! The vocabulary of BGP routes and of the records about peers and sessions: what `wire` produces and `store` writes.
 //!
 //! Nothing here imports another module of this crate; nothing here does I/O. Each type rules out one kind of mistake,
 //! which its own documentation names.
@@ -12,6 +12,8 @@ pub mod family;
 pub mod list;
 pub mod path_status;
 pub mod prefix;
+pub mod rd;
+pub mod records;
 pub mod route;
 pub mod text;
 pub mod time;
@@ -28,6 +30,11 @@ pub use family::{Afi, AfiSafi};
 pub use list::{Fixed, List};
 pub use path_status::PathStatus;
 pub use prefix::{Nlri, PathId, Prefix};
+pub use rd::Rd;
+pub use records::{
+    AddPathPlace, AddPathRecord, PeerName, PeerRecord, PeerState, REASON_MAX, RouterRecord, SessionEvent,
+    SessionEventKind, SessionState, StatisticRecord, StoredRoute, TableNameRecord, cut_reason,
+};
 pub use route::{AdjRibKey, PeerIds, Policy, RibKind, RouterId, Table, TableKey, View};
 pub use text::Text;
 pub use time::Timestamp;

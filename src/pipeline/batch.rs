@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::ends::{Count, Down, Ends, Entry, Over, Place, Stale, Start, place};
 use super::extras::Extras;
-use super::op::{Existing, Ownership, RouteChange, SessionEvent, StateOp};
-use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
+use super::op::{Existing, Ownership, RouteChange, StateOp};
+use crate::model::{Nlri, Prefix, RibKind, RouterId, SessionEvent, Table};
 use crate::store::EncodedRoute;
 use crate::store::routes::RouteKey;
 

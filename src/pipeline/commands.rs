@@ -12,10 +12,13 @@ use super::backlog::SLICE_ROUTES;
 use super::connection::{Attempt, Failure};
 use super::ends::{Count, Down, Ends, Entry, Over, Stale, Start};
 use super::health::Health;
-use super::op::{Ownership, Refusal, RouterRecord, SessionEvent, SessionEventKind, SessionState, TableNameRecord};
+use super::op::{Ownership, Refusal};
 use super::refused_rows::{self, Work, rows_of};
 use super::state_writer::{StateWriter, mark_lost};
-use crate::model::{AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, Table, View};
+use crate::model::{
+    AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, SessionState, Table,
+    TableNameRecord, View,
+};
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::{self, Client, Error, Transaction, load, owner, routes, sessions, sync, table_names};
 

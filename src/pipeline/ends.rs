@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::op::{Ownership, SessionEvent, SessionState, StoredRoute, TableNameRecord};
-use crate::model::{Nlri, RouterId, Table, TableKey, View};
+use super::op::Ownership;
+use crate::model::{Nlri, RouterId, SessionEvent, SessionState, StoredRoute, Table, TableKey, TableNameRecord, View};
 
 /// Tables of one session whose dumps begin.
 #[derive(Debug)]

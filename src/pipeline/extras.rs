@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use super::batch::Batch;
 use super::connection::Failure;
-use super::op::{
-    AddPathPlace, AddPathRecord, Ownership, PeerName, PeerRecord, PeerState, PeersOf, RouterRecord, SessionEvent,
-    SessionEventKind, StatisticRecord,
-};
+use super::op::{Ownership, PeersOf};
 use super::refused_rows::{self, Piece, Work, rows_of};
 use super::state_writer::StateWriter;
-use crate::model::{Afi, AfiSafi, RouterId, Table};
+use crate::model::{
+    AddPathPlace, AddPathRecord, Afi, AfiSafi, PeerName, PeerRecord, PeerState, RouterId, RouterRecord, SessionEvent,
+    SessionEventKind, StatisticRecord, Table,
+};
 use crate::store::peers::{self, PeerChange};
 use crate::store::{self, Error, Transaction, add_path, owner, sync};
 

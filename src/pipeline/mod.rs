@@ -39,17 +39,14 @@ use std::time::Duration;
 
 use crate::metrics::Meters;
 use crate::stop::Stop;
-pub use crate::store::{EncodedRoute, LabeledRoutes};
 pub use collector_lock::CollectorLock;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub use health::Health;
 use lead::Hurry;
 pub use op::{
-    AddPathPlace, AddPathRecord, Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeerName,
-    PeerRecord, PeerState, PeersOf, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
-    SessionState, StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, TableNameRecord, WithdrawReason,
-    cut_reason,
+    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange, RouteEvent,
+    StateBatch, StateItem, StateOp, WithdrawReason,
 };
 pub use progress::{InFlight, Progress};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};

@@ -8,13 +8,11 @@ use crossbeam_channel::Sender;
 
 use super::progress::{InFlight, Progress};
 use crate::metrics::RouterMeter;
-use crate::model::{Nlri, RouterId, Table, TableKey, Timestamp, View};
-use crate::store::EncodedRoute;
-pub use crate::store::record::{
-    AddPathPlace, AddPathRecord, PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind,
-    StatisticRecord, StoredRoute, TableNameRecord, cut_reason,
+use crate::model::{
+    AddPathRecord, Nlri, PeerName, PeerRecord, RouterId, RouterRecord, SessionEvent, SessionState, StatisticRecord,
+    StoredRoute, Table, TableKey, TableNameRecord, Timestamp, View,
 };
-pub use crate::store::sessions::SessionState;
+use crate::store::EncodedRoute;
 
 /// The right to write one router's rows, as held by a session of this collector.
 ///

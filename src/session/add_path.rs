@@ -12,8 +12,7 @@ use smallvec::SmallVec;
 
 use super::peer_records;
 use super::peers::{PeerId, RibSource};
-use crate::model::{AfiSafi, Timestamp, View};
-use crate::pipeline::{AddPathPlace, AddPathRecord};
+use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Timestamp, View};
 use crate::wire::bgp::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::PeerKey;

@@ -16,8 +16,8 @@ use super::rib_table::{LimitState, RibTable, SyncState};
 use super::route_map::RouteMap;
 use super::table_names::TableName;
 use super::tables::{RouterTables, key_of, mark, router_note, whole};
-use crate::model::{Afi, AfiSafi, Table, TableKey, Timestamp};
-use crate::pipeline::{SessionEventKind, StateOp, StoredRoute, TableNameRecord};
+use crate::model::{Afi, AfiSafi, SessionEventKind, StoredRoute, Table, TableKey, TableNameRecord, Timestamp};
+use crate::pipeline::StateOp;
 
 impl RouterTables {
     /// Handles a new BGP session of a peer that is up: its routes are stale until they are announced again.

@@ -7,12 +7,11 @@ use smallvec::SmallVec;
 
 use super::anomaly::Anomaly;
 use crate::model::attrs::Labeled;
-use crate::model::{Afi, AfiSafi, Nlri};
-use crate::pipeline::{EncodedRoute, LabeledRoutes};
+use crate::model::{Afi, AfiSafi, Nlri, Rd};
+use crate::store::copy_encoding::{EncodedRoute, LabeledRoutes};
 use crate::wire::bgp::nlri::{LabeledNlri, NlriSet};
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::update::Routes;
-use crate::wire::bmp::peer::Rd;
 
 /// The changes of one UPDATE to the stored tables: first the withdrawals, then the announcements.
 #[derive(Debug, Default)]

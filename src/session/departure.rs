@@ -7,7 +7,8 @@ use super::registry::{Connection, Loss};
 use super::sharing::names_of;
 use super::tables::router_note;
 use super::{SessionEnd, Shared};
-use crate::pipeline::{PeersOf, SessionEventKind, SessionState};
+use crate::model::{SessionEventKind, SessionState};
+use crate::pipeline::PeersOf;
 
 impl IdentifiedRouter {
     /// Records the session's end for the tables and peers that it alone reports (for a Termination see RFC 7854

@@ -238,8 +238,8 @@ impl Resyncs {
 mod tests {
     use super::*;
     use crate::config::resync::resync_on_drift;
-    use crate::model::{Asn, PeerIds};
-    use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader, Rd};
+    use crate::model::{Asn, PeerIds, Rd};
+    use crate::wire::bmp::peer::{AsWidth, PeerKey, PeerKind, PerPeerHeader};
     use crate::wire::bmp::{InformationList, Statistic};
     use std::net::Ipv4Addr;
 

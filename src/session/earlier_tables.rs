@@ -131,8 +131,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::{Afi, Asn};
-    use crate::wire::bmp::peer::Rd;
+    use crate::model::{Afi, Asn, Rd};
 
     #[test]
     fn a_removed_table_leaves_nothing_behind() {

@@ -5,7 +5,8 @@ use log::warn;
 
 use super::messages::Session;
 use super::tables::router_note;
-use crate::pipeline::{SessionEventKind, StateItem, StateOp};
+use crate::model::SessionEventKind;
+use crate::pipeline::{StateItem, StateOp};
 
 /// The input that a session received and did not apply.
 #[derive(Debug, Default)]

@@ -5,8 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::model::{Asn, RouterId, Text};
-use crate::pipeline::RouterRecord;
+use crate::model::{Asn, RouterId, RouterRecord, Text};
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
 use crate::wire::bmp::{Information, Message, PeerUp};
 
@@ -214,9 +213,10 @@ fn is_vrf(kind: PeerKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rd;
     use crate::wire::bgp::open::Open;
     use crate::wire::bmp::InformationList;
-    use crate::wire::bmp::peer::{AsWidth, Policy, Rd};
+    use crate::wire::bmp::peer::{AsWidth, Policy};
 
     fn header(kind: PeerKind, bgp_id: &str) -> PerPeerHeader {
         let rib = match kind {

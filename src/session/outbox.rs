@@ -7,10 +7,9 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 
 use super::SessionEnd;
-use crate::model::Table;
+use crate::model::{SessionEvent, Table};
 use crate::pipeline::{
-    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, SessionEvent, StateBatch,
-    StateItem, StateOp,
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, StateBatch, StateItem, StateOp,
 };
 
 /// A piece is passed on when it holds this many ops or events, and always before the session waits for
@@ -262,9 +261,10 @@ fn place(table: &Arc<Table>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Afi, Nlri, Prefix, RouterId, Timestamp};
-    use crate::pipeline::{Doubts, EncodedRoute, Existing, SessionEvent, SessionEventKind, channels};
+    use crate::model::{Afi, Nlri, Prefix, RouterId, SessionEvent, SessionEventKind, Timestamp};
+    use crate::pipeline::{Doubts, Existing, channels};
     use crate::session::tables::router_note;
+    use crate::store::copy_encoding::EncodedRoute;
 
     /// Size of each attribute set and of each raw message, bytes: a few of either fill a piece.
     const BYTES: usize = 100 * 1024;

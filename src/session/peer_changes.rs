@@ -11,8 +11,8 @@ use super::messages::Session;
 use super::peer_records;
 use super::peers::{self, PeerId, Rank};
 use super::removal::Removed;
-use crate::model::{Afi, Timestamp};
-use crate::pipeline::{SessionEventKind, StateOp};
+use crate::model::{Afi, SessionEventKind, Timestamp};
+use crate::pipeline::StateOp;
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{Information, PeerDown, PeerUp};
 

@@ -12,11 +12,11 @@ use super::open_json;
 use super::peers::PeerId;
 use super::tables::router_note;
 use crate::metrics::{PeerStatistics, StatisticKey};
-use crate::model::{AfiSafi, RibKind};
-use crate::pipeline::{
-    PeerName, PeerRecord, PeerState, SessionEvent, SessionEventKind, StatisticRecord, TableNameRecord,
+use crate::model::{
+    AfiSafi, PeerName, PeerRecord, PeerState, Rd, RibKind, SessionEvent, SessionEventKind, StatisticRecord,
+    TableNameRecord,
 };
-use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rd};
+use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, StatisticsReport};
 

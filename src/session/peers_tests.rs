@@ -1,9 +1,9 @@
 //! Tests of decoding contexts and table names from Peer Ups.
 
 use super::*;
-use crate::model::Asn;
+use crate::model::{Asn, Rd};
 use crate::wire::bgp::open::{AddPathDirection, Capability};
-use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy, Rd};
+use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy};
 use crate::wire::bmp::{Numbering, Tlv, TlvKind};
 
 const V4: AfiSafi = AfiSafi::IPV4_UNICAST;

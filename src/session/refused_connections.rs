@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use super::tables::router_note;
-use crate::pipeline::{PipelineSender, SessionEventKind, StateItem};
+use crate::model::SessionEventKind;
+use crate::pipeline::{PipelineSender, StateItem};
 
 /// A refused source gets one row of `session_events` per this time, however often it reconnects: often enough for
 /// `status`, which covers the last week, and seldom enough for the 400 days that the rows are kept.

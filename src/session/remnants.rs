@@ -19,8 +19,8 @@ use std::time::Duration;
 use super::drift::{Resyncs, RibOf, lasted};
 use super::peers::PeerId;
 use crate::config::ResyncOnDrift;
-use crate::model::{Asn, RouterId, Timestamp, View};
-use crate::wire::bmp::peer::{PeerKind, Rd};
+use crate::model::{Asn, Rd, RouterId, Timestamp, View};
+use crate::wire::bmp::peer::PeerKind;
 use crate::wire::bmp::{StatisticValue, StatisticsReport};
 
 /// The interval at which a busy session checks its Loc-RIB; less than the second after which a silent one checks its

@@ -9,8 +9,8 @@ use super::peers::{PeerId, Renamed, RibSource};
 use super::rib_table::RibTable;
 use super::table_names::GivenNames;
 use super::tables::{RouterTables, mark, router_note, whole};
-use crate::model::{Afi, AfiSafi, TableKey, Timestamp, View};
-use crate::pipeline::{SessionEventKind, StateOp, WithdrawReason};
+use crate::model::{Afi, AfiSafi, SessionEventKind, TableKey, Timestamp, View};
+use crate::pipeline::{StateOp, WithdrawReason};
 
 /// The tables that a Peer Down removed.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,10 +13,9 @@ use super::route_map::{RouteEffect, RouteMap};
 use super::standing::Standing;
 use super::tables::{Redump, Rules, Stamp, router_note};
 use crate::metrics::TableMeter;
-use crate::model::{AfiSafi, Nlri, Table, Timestamp};
-use crate::pipeline::{
-    Doubts, EncodedRoute, Existing, RouteChange, RouteEvent, SessionEvent, SessionEventKind, StateOp, WithdrawReason,
-};
+use crate::model::{AfiSafi, Nlri, SessionEvent, SessionEventKind, Table, Timestamp};
+use crate::pipeline::{Doubts, Existing, RouteChange, RouteEvent, StateOp, WithdrawReason};
+use crate::store::copy_encoding::EncodedRoute;
 
 /// The state of one table in a session.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::seeded::Seeded;
-use crate::model::{Afi, Nlri, PathId, Prefix};
-use crate::pipeline::StoredRoute;
+use crate::model::{Afi, Nlri, PathId, Prefix, StoredRoute};
 
 /// The stored routes of one table.
 ///

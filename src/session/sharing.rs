@@ -11,7 +11,8 @@ use super::peer_owners::Speech;
 use super::peer_records;
 use super::peers::{PEERS_MAX, PeerId};
 use super::registry::Joined;
-use crate::pipeline::{PeerName, StateOp};
+use crate::model::PeerName;
+use crate::pipeline::StateOp;
 use crate::wire::bmp::peer::PeerKey;
 use crate::wire::bmp::{Frame, Message};
 

@@ -310,8 +310,7 @@ fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Asn;
-    use crate::wire::bmp::peer::Rd;
+    use crate::model::{Asn, Rd};
 
     const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 

@@ -9,8 +9,8 @@ use super::connection::Begun;
 use super::earlier_tables::TableOrigin;
 use super::peers::PeerId;
 use super::tables::{RouterTables, router_note, whole};
-use crate::model::TableKey;
-use crate::pipeline::{PeersOf, SessionEventKind, SessionState, StateOp};
+use crate::model::{SessionEventKind, SessionState, TableKey};
+use crate::pipeline::{PeersOf, StateOp};
 
 impl RouterTables {
     /// Publishes the tables that this session has begun in `begun`, for newer sessions.

@@ -22,11 +22,10 @@ use super::rib_table::{RibTable, SyncState, Writer};
 pub use super::rules::{Redump, Rules, Stamp};
 use super::standing::Standing;
 use super::table_names::TableName;
-use crate::model::{AfiSafi, RibKind, TableKey, Timestamp, View};
-use crate::pipeline::{
-    Doubts, Existing, PeersOf, RouteChange, SessionEvent, SessionEventKind, StateOp, StoredRoute, WithdrawReason,
-    cut_reason,
+use crate::model::{
+    AfiSafi, RibKind, SessionEvent, SessionEventKind, StoredRoute, TableKey, Timestamp, View, cut_reason,
 };
+use crate::pipeline::{Doubts, Existing, PeersOf, RouteChange, StateOp, WithdrawReason};
 
 /// The maximum number of tables of a session, about three kilobytes of memory each with one route: a route reflector
 /// has one for each route distinguisher, family and RIB. Further ones are not stored.

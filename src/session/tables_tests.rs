@@ -6,14 +6,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
-use crate::model::{AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, RouterId};
-use crate::pipeline::TableNameRecord;
-use crate::pipeline::{EncodedRoute, EventBatch, Ownership, StateItem, StoredRoute};
+use crate::model::{
+    AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, Rd, RouterId, StoredRoute,
+    TableNameRecord,
+};
+use crate::pipeline::{EventBatch, Ownership, StateItem};
 use crate::session::changes::TableKind;
 use crate::session::peers::{PEERS_MAX, Renamed};
 use crate::session::removal::Removed;
 use crate::session::table_names::GivenNames;
-use crate::wire::bmp::peer::{PeerKind, Rd};
+use crate::store::copy_encoding::EncodedRoute;
+use crate::wire::bmp::peer::PeerKind;
 
 /// The global Loc-RIB.
 const LOC_RIB: RibSource = RibSource {

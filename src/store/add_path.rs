@@ -6,8 +6,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Transaction};
 
 use super::error::{Error, Result};
-use super::record::{AddPathPlace, AddPathRecord, PeerName};
-use crate::model::{AfiSafi, Asn, RibKind, RouterId};
+use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Asn, PeerName, RibKind, RouterId};
 
 /// Returns the stored evidence of a router.
 ///

@@ -10,9 +10,8 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::record::{SessionEvent, SessionEventKind, cut_reason};
 use super::{maintenance, sync};
-use crate::model::RouterId;
+use crate::model::{RouterId, SessionEvent, SessionEventKind, cut_reason};
 
 /// The number of rows that one step deletes at most.
 pub const STEP_ROWS: i64 = 10_000;

@@ -6,10 +6,9 @@ use postgres::Client;
 
 use super::copy_encoding::{self, FieldReader};
 use super::error::{Error, Result};
-use super::record::StoredRoute;
 use super::routes::{Copy, RouteKey};
 use super::statement::on;
-use crate::model::{RibKind, Table};
+use crate::model::{RibKind, StoredRoute, Table};
 
 /// The longest time reading tables may take, independent of the limit for a writer's other statements.
 const TIMEOUT: &str = "10min";

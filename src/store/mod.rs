@@ -26,7 +26,6 @@ pub mod pages;
 pub mod partitions;
 pub mod peers;
 mod pool;
-pub mod record;
 pub mod router_state;
 pub mod routes;
 pub mod sessions;

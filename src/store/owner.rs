@@ -8,9 +8,8 @@ use postgres::{Client, Transaction};
 
 use super::error::{Error, Result};
 use super::events::read_time;
-use super::record::{AddPathRecord, RouterRecord, TableNameRecord};
 use super::{add_path, sessions, sync, table_names};
-use crate::model::{Afi, RouterId, TableKey, Timestamp};
+use crate::model::{AddPathRecord, Afi, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
 
 /// The result of a session's claim to its router.
 #[derive(Debug)]

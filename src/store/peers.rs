@@ -4,8 +4,7 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::record::{PeerName, PeerRecord, PeerState, StatisticRecord, cut_reason};
-use crate::model::{RouterId, Timestamp};
+use crate::model::{PeerName, PeerRecord, PeerState, RouterId, StatisticRecord, Timestamp, cut_reason};
 
 /// The Peer Ups and Peer Downs of one peer, summarized.
 #[derive(Clone, Debug, PartialEq, Eq)]

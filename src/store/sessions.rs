@@ -9,37 +9,8 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::record::cut_reason;
 use super::statement::on;
-use crate::model::{RibKind, RouterId};
-
-/// The `state` column of `bmp_sessions`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionState {
-    /// A dump of one of its tables is not complete.
-    Dumping,
-    /// All dumps are complete.
-    Up,
-    /// The session was lost, and its routes are kept as stale for a limited time.
-    Stale,
-    /// The session was lost together with most others.
-    Isolated,
-    /// The session is over, and none of its routes are kept.
-    Ended,
-}
-
-impl SessionState {
-    /// Returns the column's text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SessionState::Dumping => "dumping",
-            SessionState::Up => "up",
-            SessionState::Stale => "stale",
-            SessionState::Isolated => "isolated",
-            SessionState::Ended => "ended",
-        }
-    }
-}
+use crate::model::{RibKind, RouterId, SessionState, cut_reason};
 
 /// The data of a process in `collectors`.
 #[derive(Clone, Debug)]

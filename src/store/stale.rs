@@ -10,10 +10,9 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::record::{SessionEvent, SessionEventKind};
 use super::statement::on;
 use super::{peers, routes, sync};
-use crate::model::{AdjRibKey, Policy, RibKind, RouterId, View};
+use crate::model::{AdjRibKey, Policy, RibKind, RouterId, SessionEvent, SessionEventKind, View};
 
 /// The number of tables that one transaction deletes at most.
 const CHUNK: i64 = 200;

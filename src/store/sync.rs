@@ -11,12 +11,14 @@ use postgres::{Client, Row, Transaction};
 use super::error::Result;
 use super::events::system_time;
 use super::owner::read_afi;
-use super::record::{SessionEvent, SessionEventKind, cut_reason};
 use super::routes::WholeTable;
 use super::statement::on;
 use super::table_columns::TableColumns;
 use super::table_names;
-use crate::model::{AdjRibKey, Afi, Policy, RibKind, RouterId, Table, TableKey, Timestamp, View};
+use crate::model::{
+    AdjRibKey, Afi, Policy, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, View,
+    cut_reason,
+};
 
 /// The longest time counting one table may take, independent of the limit for a writer's other statements.
 const COUNT_TIMEOUT: &str = "10min";

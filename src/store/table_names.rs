@@ -6,10 +6,9 @@ use postgres::Transaction;
 use postgres::types::Type;
 
 use super::error::Result;
-use super::record::{PeerName, TableNameRecord};
 use super::routes::WholeTable;
 use super::statement::on;
-use crate::model::{Asn, RibKind, RouterId};
+use crate::model::{Asn, PeerName, RibKind, RouterId, TableNameRecord};
 
 /// Stores names. Must run before the first row of their tables is stored.
 ///

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::spawn;
-use crate::model::RouterId;
-use crate::pipeline::{SessionEventKind, StateItem};
+use crate::model::{RouterId, SessionEventKind};
+use crate::pipeline::StateItem;
 use crate::session::tables::router_note;
 use crate::session::{Shared, run};
 use crate::spool::Stream;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rib_ingester::model::{
     Afi, AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, NextHop, Nlri, Origin, OtherAttribute,
-    PathAttributes, PathId, Prefix, RouterId, SegmentKind, Table, Timestamp,
+    PathAttributes, PathId, PeerName, PeerRecord, PeerState, Prefix, RouterId, RouterRecord, SegmentKind, SessionEvent,
+    SessionEventKind, StatisticRecord, StoredRoute, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeerName, PeerRecord, PeerState, Pipeline,
-    PipelineOptions, PipelineSender, Refusal, RouteChange, RouteEvent, RouterRecord, SessionEvent, SessionEventKind,
-    StateBatch, StateItem, StateOp, StatisticRecord, StoredRoute, WithdrawReason, spawn,
+    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, Pipeline, PipelineOptions, PipelineSender,
+    Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;

@@ -9,8 +9,11 @@ use std::sync::atomic::Ordering;
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 use postgres::fallible_iterator::FallibleIterator;
-use rib_ingester::model::{AdjRibKey, Afi, Asn, PeerIds, Policy, RouterId, Table, TableKey, Timestamp, View};
-use rib_ingester::pipeline::{Existing, PeerRecord, PeerState, PeersOf, RouteChange, SessionEventKind, StateOp};
+use rib_ingester::model::{
+    AdjRibKey, Afi, Asn, PeerIds, PeerRecord, PeerState, Policy, RouterId, SessionEventKind, Table, TableKey,
+    Timestamp, View,
+};
+use rib_ingester::pipeline::{Existing, PeersOf, RouteChange, StateOp};
 use rib_ingester::store::sync;
 
 /// Names that the templates of our statements, quoting or COPY could take for something else.
@@ -36,7 +39,7 @@ fn of_each_rib(router: &str, name: &str) -> [Arc<Table>; 3] {
     })
 }
 
-fn fingerprints(stored: &[rib_ingester::pipeline::StoredRoute]) -> Vec<(String, u64)> {
+fn fingerprints(stored: &[rib_ingester::model::StoredRoute]) -> Vec<(String, u64)> {
     let mut all: Vec<_> = stored.iter().map(|route| (route.prefix.to_string(), route.fingerprint)).collect();
     all.sort();
     all

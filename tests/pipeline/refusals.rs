@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, event, session_event, table, wait_for};
-use rib_ingester::model::{AdjRibKey, Afi, Policy, Table, View};
-use rib_ingester::pipeline::{Ownership, PeerState, SessionEventKind, StateOp};
+use rib_ingester::model::{AdjRibKey, Afi, PeerState, Policy, SessionEventKind, Table, View};
+use rib_ingester::pipeline::{Ownership, StateOp};
 use rib_ingester::store::{Error, Recovery};
 
 /// A writer's reaction to each SQLSTATE.

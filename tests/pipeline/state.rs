@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table, wait_for, withdraw};
 use postgres::IsolationLevel;
-use rib_ingester::model::{Afi, RouterId, TableKey, View};
-use rib_ingester::pipeline::{Existing, RouteChange, SessionEventKind, SessionState, StateOp, WithdrawReason};
+use rib_ingester::model::{Afi, RouterId, SessionEventKind, SessionState, TableKey, View};
+use rib_ingester::pipeline::{Existing, RouteChange, StateOp, WithdrawReason};
 use rib_ingester::store::stale;
 
 const ROUTES: &str = "SELECT prefix, med FROM current_routes ORDER BY router_id, table_name, prefix, path_id";

@@ -10,8 +10,8 @@ use crate::common::bmp;
 use crate::common::corpus;
 use crate::common::ingester::{Ingester, eventually};
 use crate::common::pg::TestDb;
+use rib_ingester::model::Rd;
 use rib_ingester::wire::bmp::next_frame;
-use rib_ingester::wire::bmp::peer::Rd;
 use serde_json::Value;
 
 /// One route in a form that both sides share.

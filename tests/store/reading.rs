@@ -2,8 +2,8 @@
 
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
-use rib_ingester::model::Afi;
-use rib_ingester::pipeline::{Existing, RouteChange, SessionEventKind, StateItem, StateOp};
+use rib_ingester::model::{Afi, SessionEventKind};
+use rib_ingester::pipeline::{Existing, RouteChange, StateItem, StateOp};
 use rib_ingester::store::lookup::lookup;
 use rib_ingester::store::partitions::PartitionState;
 use rib_ingester::store::status;

@@ -214,7 +214,7 @@ fn indexes_of_both_adj_ribs_are_those_of_the_contract() {
 
 #[test]
 fn the_column_comment_has_every_session_event_kind() {
-    let source = include_str!("../../src/store/record.rs");
+    let source = include_str!("../../src/model/records.rs");
     let (_, names) = source.split_once("impl SessionEventKind").unwrap();
     let (names, _) = names.split_once("\n}\n").unwrap();
     let kinds: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();

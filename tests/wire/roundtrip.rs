@@ -10,11 +10,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use rib_ingester::cli::decode;
-use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix};
+use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix, Rd};
 use rib_ingester::wire::bgp::labels::LabelReading;
 use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, Expected, LabeledNlri, NlriSet};
 use rib_ingester::wire::bgp::open::{AddPathDirection, Capability, Open};
-use rib_ingester::wire::bmp::peer::Rd;
 use rib_ingester::wire::reader::Reader;
 
 fn any_afi() -> impl Strategy<Value = Afi> {

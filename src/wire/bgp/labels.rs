@@ -9,9 +9,8 @@ use super::add_path::AddPath;
 use super::nlri::{LabeledNlri, NlriSet};
 use super::open::Open;
 use super::prefixes::HostBits;
-use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix};
+use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix, Rd};
 use crate::wire::DecodeError;
-use crate::wire::bmp::peer::Rd;
 use crate::wire::reader::Reader;
 
 /// Bits of a label, its three reserved bits and the S bit (RFC 8277 section 2.2).

@@ -5,9 +5,8 @@ use smallvec::SmallVec;
 pub use super::add_path::AddPath;
 use super::labels::{self, LabelReading, RD_BITS, look_at_labeled, read_labeled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
-use crate::model::{Afi, AfiSafi, Nlri};
+use crate::model::{Afi, AfiSafi, Nlri, Rd};
 use crate::wire::DecodeError;
-use crate::wire::bmp::peer::Rd;
 use crate::wire::reader::Reader;
 
 /// The NLRI of one family in one UPDATE.

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rib_ingester::config::StoredViews;
-use rib_ingester::model::{Afi, Nlri, Prefix, RouterId, Table, TableKey, Timestamp};
+use rib_ingester::model::{
+    Afi, Nlri, Prefix, RouterId, RouterRecord, SessionEvent, SessionEventKind, StoredRoute, Table, TableKey, Timestamp,
+};
 use rib_ingester::pipeline::{
-    Claimed, EncodedRoute, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, RouterRecord,
-    SessionEvent, SessionEventKind, StateItem, StateOp, StoredRoute, WithdrawReason, channels,
+    Claimed, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, StateItem, StateOp,
+    WithdrawReason, channels,
 };
 use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::frame::FrameBuffer;
@@ -28,6 +30,7 @@ use rib_ingester::session::tables::{Redump, Rules};
 use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::spool::Spool;
 use rib_ingester::stop::Stop;
+use rib_ingester::store::copy_encoding::EncodedRoute;
 use rib_ingester::store::events::{Action, EventRow};
 use rib_ingester::store::routes::RouteKey;
 

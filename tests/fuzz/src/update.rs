@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use rib_ingester::model::{Afi, AfiSafi, Nlri, Prefix};
-use rib_ingester::pipeline::EncodedRoute;
 use rib_ingester::session::changes::{Changes, FamilyTable, NewRoutes, PathIds};
+use rib_ingester::store::copy_encoding::EncodedRoute;
 use rib_ingester::wire::bgp::add_path::{AddPath, AddPathSeen};
 use rib_ingester::wire::bgp::labels::MultipleLabels;
 use rib_ingester::wire::bgp::nlri::NlriSet;

@@ -1,9 +1,9 @@
-//! Rows of the small tables, in the form that the rest of the program uses.
+//! Records: rows of the small tables, in the form that sessions report them and the database holds them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::model::{Afi, AfiSafi, Asn, Prefix, RibKind, RouterId};
+use super::{Afi, AfiSafi, Asn, Prefix, RibKind, RouterId};
 
 /// A row of `routers`, as far as the session knows it. `None` keeps the stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub struct StoredRoute {
     pub prefix: Prefix,
     /// The `path_id` column.
     pub path_id: u32,
-    /// [`EncodedRoute::fingerprint`](super::EncodedRoute::fingerprint) of its attribute columns.
+    /// The fingerprint of its attribute columns.
     pub fingerprint: u64,
 }
 
@@ -231,6 +231,34 @@ impl SessionEventKind {
             SessionEventKind::Gap => "gap",
             SessionEventKind::Isolated => "isolated",
             SessionEventKind::TableFull => "table_full",
+        }
+    }
+}
+
+/// The `state` column of `bmp_sessions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// A dump of one of its tables is not complete.
+    Dumping,
+    /// All dumps are complete.
+    Up,
+    /// The session was lost, and its routes are kept as stale for a limited time.
+    Stale,
+    /// The session was lost together with most others.
+    Isolated,
+    /// The session is over, and none of its routes are kept.
+    Ended,
+}
+
+impl SessionState {
+    /// Returns the column's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionState::Dumping => "dumping",
+            SessionState::Up => "up",
+            SessionState::Stale => "stale",
+            SessionState::Isolated => "isolated",
+            SessionState::Ended => "ended",
         }
     }
 }
