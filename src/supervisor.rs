@@ -301,12 +301,19 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<D
 
 /// Returns signals as messages; SIGTERM and SIGINT mean stop, SIGHUP reload.
 fn watch_signals() -> Result<Receiver<i32>, StartError> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
-    // A write beyond the process's limit of file sizes is an error, like a full disk, and must not end the process.
-    signal_hook::flag::register(SIGXFSZ, Arc::default())
-        .map_err(|error| StartError::Failed(format!("cannot watch for signals: {error}")))?;
+    let cannot = |error: &dyn fmt::Display| StartError::Failed(format!("cannot watch for signals: {error}"));
     let (sender, receiver) = bounded(16);
+    // The handler does not keep the channel open: that the thread below has ended must show.
+    let sender = Arc::new(sender);
+    let from_terminal = Arc::downgrade(&sender);
+    ctrlc::set_handler(move || {
+        // Once the collector has ended by itself, there is no receiver.
+        let _ = from_terminal.upgrade().map(|sender| sender.send(SIGINT));
+    })
+    .map_err(|error| cannot(&error))?;
+    let mut signals = Signals::new([SIGTERM, SIGHUP]).map_err(|error| cannot(&error))?;
+    // A write beyond the process's limit of file sizes is an error, like a full disk, and must not end the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(|error| cannot(&error))?;
     spawn("signals", move || {
         for signal in signals.forever() {
             if sender.send(signal).is_err() {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::SIGTERM;
 
 use super::{CommandError, counted, print, say};
 use crate::config::Settings;
@@ -38,10 +38,11 @@ pub struct RecordArguments {
 pub(super) fn run(arguments: &RecordArguments, settings: &Settings) -> Result<(), CommandError> {
     let failed = |error: io::Error| CommandError::Failed(format!("{}: {error}", arguments.out.display()));
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| CommandError::Failed(format!("signal {signal}: {error}")))?;
-    }
+    let interrupted = Arc::clone(&stop);
+    ctrlc::set_handler(move || interrupted.store(true, Ordering::Relaxed))
+        .map_err(|error| CommandError::Failed(format!("Ctrl-C: {error}")))?;
+    signal_hook::flag::register(SIGTERM, Arc::clone(&stop))
+        .map_err(|error| CommandError::Failed(format!("SIGTERM: {error}")))?;
     let listener = TcpListener::bind(arguments.listen)
         .map_err(|error| CommandError::Failed(format!("--listen {}: {error}", arguments.listen)))?;
     // The file is created only now, so that a port in use leaves no empty file.

@@ -90,6 +90,15 @@ fn sighup_reloads_the_log_filter_unless_it_is_invalid() {
 }
 
 #[test]
+fn ctrl_c_stops_as_sigterm_does() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[]);
+    ingester.signal("INT");
+    let (status, log) = ingester.ended();
+    assert!(status.success() && log.iter().any(|line| line.contains("collector: stopped")), "{log:?}");
+}
+
+#[test]
 fn repeated_lines_are_folded_and_counted_at_the_end() {
     let db = TestDb::create();
     let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
