@@ -190,6 +190,28 @@ impl<'a> AsPath<'a> {
     }
 }
 
+/// The AS that a route comes from (RFC 6811 section 2). The column `origin_asn` has no value for the last two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteOrigin {
+    /// The last AS of a path that ends in an AS_SEQUENCE.
+    As(Asn),
+    /// The AS of the router itself: the path is empty, or ends inside a confederation.
+    Router,
+    /// None that can be told: the path ends in an AS_SET, or there is no path.
+    Unclear,
+}
+
+impl RouteOrigin {
+    /// Returns the origin of a stored route by its columns `origin_asn` and `as_path`.
+    pub fn of_columns(origin_asn: Option<Asn>, as_path: Option<&str>) -> RouteOrigin {
+        match (origin_asn, as_path) {
+            (Some(asn), _) => RouteOrigin::As(asn),
+            (None, Some(path)) if path.is_empty() || path.ends_with([')', ']']) => RouteOrigin::Router,
+            (None, _) => RouteOrigin::Unclear,
+        }
+    }
+}
+
 /// Equal if they have the same segments, whatever the width on the wire.
 impl PartialEq for AsPath<'_> {
     fn eq(&self, other: &AsPath<'_>) -> bool {
@@ -245,12 +267,20 @@ mod tests {
 
     #[test]
     fn text_and_origin() {
+        use SegmentKind::{ConfedSequence, ConfedSet, Sequence, Set};
         let check = |segments: &[(SegmentKind, &[u32])], text: &str, origin: Option<u32>| {
             let path =
                 AsPath::from_segments(segments.iter().map(|(kind, asns)| (*kind, asns.iter().copied().map(Asn))));
             assert_eq!((path.to_string().as_str(), path.origin_asn()), (text, origin.map(Asn)));
+            let stored = RouteOrigin::of_columns(path.origin_asn(), Some(text));
+            let last = segments.last().map(|(kind, _)| *kind);
+            let want = match last {
+                Some(Sequence) => RouteOrigin::As(Asn(origin.unwrap())),
+                Some(Set) => RouteOrigin::Unclear,
+                None | Some(ConfedSequence | ConfedSet) => RouteOrigin::Router,
+            };
+            assert_eq!(stored, want, "{text}");
         };
-        use SegmentKind::{ConfedSequence, ConfedSet, Sequence, Set};
         check(&[], "", None);
         check(&[(Sequence, &[64496, 4_200_000_000])], "64496 4200000000", Some(4_200_000_000));
         check(&[(Sequence, &[1]), (Set, &[2, 3])], "1 {2,3}", None);

@@ -2,6 +2,8 @@
 //!
 //! The texts are those of the columns of the schema `watch`, whose trigger `check_watch` refuses anything else.
 
+pub mod trie;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
