@@ -18,6 +18,7 @@
 //!  [replay] applies what an earlier process left in the spool
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
+//!  [watch-trie] gives the state writers the routes that watches look for
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop
 //!  [db-pool-0..n] connect for pages, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
 //!  [db-watchdog] cuts connections whose answer is overdue

@@ -11,9 +11,9 @@ mod notify;
 mod observability;
 mod replays;
 mod reported;
-#[allow(dead_code, reason = "for the threads of watches, which come next")]
 mod restart;
 mod start;
+mod watch_trie;
 
 use std::fmt;
 use std::io;
@@ -151,6 +151,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let listeners = doors.spawn(&shared, settings);
     let maintenance = spawn_maintenance(settings, &operations, &stop);
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
+    let watch_trie = spawn_watch_trie(&collector, &operations, &stop);
     let expiry = spawn_expiry(&collector, settings.stale_routes, &operations, &shared);
 
     operations.ready();
@@ -220,6 +221,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let _ = identity.join();
     // If it could not revoke its heartbeat, that expires six seconds later anyway.
     let _ = heartbeat.join();
+    let _ = watch_trie.join();
     operations.join();
     info!("collector: stopped");
     Ok(ending)
@@ -362,6 +364,7 @@ fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOpt
         state_dir: settings.state_dir.clone(),
         meters: Arc::clone(&operations.meters),
         health: Arc::clone(&operations.health),
+        watching: Arc::clone(&operations.watching),
     }
 }
 
@@ -411,6 +414,16 @@ fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &S
     let (collector, stop) = (Arc::clone(collector), stop.clone());
     let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
     spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, &stop))
+}
+
+fn spawn_watch_trie(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
+    let (collector, stop, watching) = (Arc::clone(collector), stop.clone(), Arc::clone(&operations.watching));
+    let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
+    let pulse = meters.pulse(watch_trie::THREAD, watch_trie::STANDSTILL_MAX);
+    spawn(watch_trie::THREAD, move || {
+        let work = || watch_trie::run(&collector, &watching, &health, &pulse, &stop);
+        restart::run(watch_trie::THREAD, &meters, &pulse, &stop, work);
+    })
 }
 
 fn spawn_identity(

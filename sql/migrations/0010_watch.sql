@@ -14,7 +14,7 @@ COMMENT ON SCHEMA watch IS 'Watches, conditions and incidents of rib-ingester.';
 ALTER TABLE collectors ADD COLUMN watch BOOLEAN NOT NULL DEFAULT false, ADD COLUMN trie_version BIGINT;
 
 COMMENT ON COLUMN collectors.watch IS 'True if this collector evaluates watches while it is alive and no other one does (RIB_INGESTER_WATCH).';
-COMMENT ON COLUMN collectors.trie_version IS 'The watch.trie_version.version of the prefixes that its writers match; NULL: none yet.';
+COMMENT ON COLUMN collectors.trie_version IS 'The watch.trie_version.version of the prefixes that its writers match; NULL: they match none, because no one reads watch.outbox.';
 
 ALTER TABLE bmp_sessions ADD COLUMN began_at TIMESTAMPTZ NOT NULL DEFAULT now();
 
@@ -27,7 +27,7 @@ CREATE TABLE watch.trie_version (
 
 COMMENT ON TABLE watch.trie_version IS 'Internal: one row, the version of everything that the state writers match. A trigger counts it up.';
 COMMENT ON COLUMN watch.trie_version.is_only IS 'Always true.';
-COMMENT ON COLUMN watch.trie_version.version IS 'Grows with each change of watches or accepted_prefixes.';
+COMMENT ON COLUMN watch.trie_version.version IS 'Grows with each change of what state writers match.';
 
 INSERT INTO watch.trie_version DEFAULT VALUES;
 
@@ -291,6 +291,10 @@ CREATE TABLE watch.conditions (
 );
 
 CREATE INDEX idx_conditions_vantage ON watch.conditions (router_id, table_name);
+
+-- Where such a prefix goes, no other watch need cover it.
+CREATE TRIGGER count_trie_version AFTER INSERT ON watch.conditions
+    FOR EACH ROW WHEN (NEW.condition = 'new_origin_prefix') EXECUTE FUNCTION watch.count_trie_version();
 
 COMMENT ON TABLE watch.conditions IS 'What is wrong now, at which vantage and since when. Computed again from the routes at any time.';
 COMMENT ON COLUMN watch.conditions.team IS 'The team of the watch.';

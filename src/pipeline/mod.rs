@@ -29,6 +29,8 @@ mod refused_rows;
 mod rows;
 pub mod sender;
 mod state_writer;
+#[allow(dead_code, reason = "the writers begin to use it in the next change")]
+pub mod watching;
 mod work_sharing;
 
 use std::io;
@@ -51,6 +53,7 @@ pub use op::{
 pub use progress::{InFlight, Progress};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::{Others, StateWriter};
+pub use watching::Watching;
 use work_sharing::HelperPool;
 
 /// The settings and shared objects of the writers.
@@ -76,6 +79,8 @@ pub struct PipelineOptions {
     pub meters: Arc<Meters>,
     /// The writers' own counters.
     pub health: Arc<Health>,
+    /// The targets of watches, and the way to their evaluator.
+    pub watching: Arc<Watching>,
 }
 
 /// The running writers.

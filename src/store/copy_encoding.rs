@@ -484,7 +484,7 @@ impl<'a> FieldReader<'a> {
         self.rest
     }
 
-    /// Skips `count` fields and returns their octets; fewer if a field is NULL or cut short.
+    /// Skips `count` fields and returns the octets behind them.
     pub fn skip(&mut self, count: usize) -> &'a [u8] {
         (0..count).for_each(|_| {
             self.value();
@@ -495,10 +495,10 @@ impl<'a> FieldReader<'a> {
     /// Reads the next field's value. `None` if it is NULL or cut short.
     pub fn value(&mut self) -> Option<&'a [u8]> {
         let (length, rest) = self.rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
-        let (value, rest) = rest.split_at_checked(length)?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (value, rest) = rest.split_at_checked(length.unwrap_or(0))?;
         self.rest = rest;
-        Some(value)
+        length.map(|_| value)
     }
 
     /// Reads the next field as a prefix.

@@ -13,7 +13,7 @@ use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, HttpOptions, probe};
 use crate::metrics::{ComponentStatus, Meters};
-use crate::pipeline::Health;
+use crate::pipeline::{Health, Watching};
 use crate::session::Shared;
 use crate::spool::Spool;
 use crate::stop::Stop;
@@ -31,6 +31,8 @@ pub(super) struct Operations {
     pub(super) health: Arc<Health>,
     /// The connections of all that reads or works now and then.
     pub(super) pool: Arc<Pool>,
+    /// The way from the writers to the evaluator of watches.
+    pub(super) watching: Arc<Watching>,
     notify: RefCell<Notify>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -46,8 +48,8 @@ impl Operations {
             health.name_database(name);
         }
         let pool = Arc::new(Pool::new(&settings.database_url));
-        let notify = RefCell::new(Notify::new());
-        let mut operations = Operations { meters, health, pool, notify, threads: Vec::new() };
+        let (watching, notify) = (Arc::default(), RefCell::new(Notify::new()));
+        let mut operations = Operations { meters, health, pool, watching, notify, threads: Vec::new() };
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };

@@ -184,6 +184,7 @@ impl Writers {
             state_dir: state_dir.clone(),
             meters: Arc::default(),
             health: Arc::default(),
+            watching: Arc::default(),
         };
         let (pipeline, sender) = spawn(options, &stop).unwrap();
         Writers { pipeline, sender, stop, state_dir }

@@ -21,3 +21,4 @@ mod take_over;
 mod tls;
 mod two_sessions;
 mod unnamed;
+mod watching;

@@ -14,7 +14,7 @@ use crate::model::{Asn, Prefix};
 
 /// One thing that state writers look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum WatchTarget {
     /// Routes inside the prefix, itself included, of at most this length.
     Inside(Prefix, u8),
     /// Routes that cover the address.
@@ -25,7 +25,7 @@ pub enum Target {
 
 /// The columns of a watch that decide about its targets.
 #[derive(Clone, Debug)]
-pub struct Targeting<'a> {
+pub struct TargetColumns<'a> {
     /// What the watch is about.
     pub kind: Kind,
     /// The prefix of the kind `prefix`.
@@ -40,17 +40,17 @@ pub struct Targeting<'a> {
     pub conditions: &'a [Condition],
 }
 
-impl Targeting<'_> {
+impl TargetColumns<'_> {
     /// Returns the thing that the watch looks for among routes, if it looks at routes at all.
-    pub fn target(&self) -> Option<Target> {
+    pub fn target(&self) -> Option<WatchTarget> {
         // It only says what is expected: the watch above it covers the same routes.
         if self.conditions.is_empty() {
             return None;
         }
         match self.kind {
-            Kind::Prefix => self.prefix.map(|prefix| Target::Inside(prefix, self.longest(&prefix))),
-            Kind::Address => self.address.map(Target::Covering),
-            Kind::Origin => self.asn.map(Target::OriginatedBy),
+            Kind::Prefix => self.prefix.map(|prefix| WatchTarget::Inside(prefix, self.longest(&prefix))),
+            Kind::Address => self.address.map(WatchTarget::Covering),
+            Kind::Origin => self.asn.map(WatchTarget::OriginatedBy),
             Kind::Session | Kind::PeerRoutes | Kind::Router => None,
         }
     }
@@ -86,15 +86,15 @@ type Inside<R> = PrefixMap<(R, u8), u8>;
 
 impl Trie {
     /// Builds it.
-    pub fn of(targets: impl IntoIterator<Item = Target>) -> Trie {
+    pub fn of(targets: impl IntoIterator<Item = WatchTarget>) -> Trie {
         let mut trie = Trie::default();
         let mut inside = Vec::new();
         for target in targets {
             match target {
-                Target::Inside(prefix, longest) => inside.push((prefix, longest)),
-                Target::Covering(IpAddr::V4(address)) => trie.covered_ipv4.push(address.to_bits()),
-                Target::Covering(IpAddr::V6(address)) => trie.covered_ipv6.push(address.to_bits()),
-                Target::OriginatedBy(asn) => drop(trie.origins.insert(asn)),
+                WatchTarget::Inside(prefix, longest) => inside.push((prefix, longest)),
+                WatchTarget::Covering(IpAddr::V4(address)) => trie.covered_ipv4.push(address.to_bits()),
+                WatchTarget::Covering(IpAddr::V6(address)) => trie.covered_ipv6.push(address.to_bits()),
+                WatchTarget::OriginatedBy(asn) => drop(trie.origins.insert(asn)),
             }
         }
         // What covers a prefix is there before it.
@@ -195,21 +195,21 @@ mod tests {
     }
 
     /// Returns whether a route matters to one target, by the definition.
-    fn is_meant(target: &Target, route: &Prefix) -> bool {
+    fn is_meant(target: &WatchTarget, route: &Prefix) -> bool {
         let covers = |outer: &Prefix, inner: &Prefix| {
             outer.afi() == inner.afi()
                 && outer.length() <= inner.length()
                 && Prefix::truncating(inner.afi(), inner.octets(), outer.length()).unwrap() == *outer
         };
         match target {
-            Target::Inside(prefix, longest) => covers(prefix, route) && route.length() <= *longest,
-            Target::Covering(IpAddr::V4(address)) => {
+            WatchTarget::Inside(prefix, longest) => covers(prefix, route) && route.length() <= *longest,
+            WatchTarget::Covering(IpAddr::V4(address)) => {
                 covers(route, &Prefix::new(Afi::Ipv4, &address.octets(), 32).unwrap())
             }
-            Target::Covering(IpAddr::V6(address)) => {
+            WatchTarget::Covering(IpAddr::V6(address)) => {
                 covers(route, &Prefix::new(Afi::Ipv6, &address.octets(), 128).unwrap())
             }
-            Target::OriginatedBy(_) => false,
+            WatchTarget::OriginatedBy(_) => false,
         }
     }
 
@@ -219,9 +219,9 @@ mod tests {
             let is_prefix = kind == Kind::Prefix;
             let prefix = is_prefix.then(|| prefix(what));
             let address = (kind == Kind::Address).then(|| what.parse().unwrap());
-            Targeting { kind, prefix, address, asn: Some(Asn(64_496)), max_length, conditions }.target()
+            TargetColumns { kind, prefix, address, asn: Some(Asn(64_496)), max_length, conditions }.target()
         };
-        let check = |target: Option<Target>, yes: &[&str], no: &[&str]| {
+        let check = |target: Option<WatchTarget>, yes: &[&str], no: &[&str]| {
             let trie = Trie::of(target);
             let matched = |route: &&&str| trie.matches(&prefix(route));
             assert_eq!(
@@ -274,9 +274,9 @@ mod tests {
         })
     }
 
-    fn some_target(afi: Afi) -> impl Strategy<Value = Target> {
+    fn some_target(afi: Afi) -> impl Strategy<Value = WatchTarget> {
         (some_prefix(afi), 0..=128u8, any::<bool>()).prop_map(|(prefix, longest, is_address)| {
-            if is_address { Target::Covering(prefix.address()) } else { Target::Inside(prefix, longest) }
+            if is_address { WatchTarget::Covering(prefix.address()) } else { WatchTarget::Inside(prefix, longest) }
         })
     }
 
