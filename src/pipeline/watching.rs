@@ -162,7 +162,8 @@ mod tests {
     use super::*;
     use crate::model::watch::trie::WatchTarget;
     use crate::model::{Afi, AsPath, Asn, Nlri, PathAttributes, SegmentKind};
-    use crate::pipeline::{EncodedRoute, Existing, RouteChange, WithdrawReason};
+    use crate::pipeline::{Existing, RouteChange, WithdrawReason};
+    use crate::store::EncodedRoute;
 
     fn prefix(number: u16) -> Prefix {
         let [high, low] = number.to_be_bytes();
