@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -55,25 +55,40 @@ fn page(out: &mut Vec<u8>) -> io::Result<()> {
     let mut commands = Roff::default();
     commands.control("SH", ["COMMANDS"]);
     commands.to_writer(out)?;
-    for one in command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help") {
-        let mut heading = Roff::default();
-        let usage = one.clone().render_usage().to_string();
-        let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
-        heading.control("SS", [one.get_name()]);
-        heading.text([bold(usage)]);
-        heading.control("PP", []);
-        heading.text([roman(one.get_about().map(ToString::to_string).unwrap_or_default())]);
-        for argument in one.get_arguments().filter(|argument| argument.get_id() != "help" && !argument.is_global_set())
-        {
-            heading.control("TP", []);
-            heading.text([bold(argument.to_string())]);
-            heading.text([roman(argument.get_help().map(ToString::to_string).unwrap_or_default())]);
-        }
-        heading.to_writer(out)?;
-    }
+    describe_all(&command, &mut String::new(), out)?;
     settings(out)?;
     manual::sections(out)?;
     man.render_version_section(out)
+}
+
+/// Writes each command below `parent`, and those below it, under the names that lead to it.
+fn describe_all(parent: &Command, names: &mut String, out: &mut Vec<u8>) -> io::Result<()> {
+    for one in parent.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help") {
+        let before = names.len();
+        names.push_str(if names.is_empty() { "" } else { " " });
+        names.push_str(one.get_name());
+        describe(one, names, out)?;
+        describe_all(one, names, out)?;
+        names.truncate(before);
+    }
+    Ok(())
+}
+
+fn describe(command: &Command, names: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut heading = Roff::default();
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    heading.control("SS", [names]);
+    heading.text([bold(usage)]);
+    heading.control("PP", []);
+    heading.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
+    for argument in command.get_arguments().filter(|argument| argument.get_id() != "help" && !argument.is_global_set())
+    {
+        heading.control("TP", []);
+        heading.text([bold(argument.to_string())]);
+        heading.text([roman(argument.get_help().map(ToString::to_string).unwrap_or_default())]);
+    }
+    heading.to_writer(out)
 }
 
 fn settings(out: &mut Vec<u8>) -> io::Result<()> {

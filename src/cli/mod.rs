@@ -13,6 +13,7 @@ pub mod config;
 pub mod decode;
 pub mod doctor;
 pub mod forget;
+pub mod incidents;
 pub mod lookup;
 pub mod maintenance;
 mod manual;
@@ -20,8 +21,11 @@ pub mod migrate;
 pub mod record;
 pub mod replay;
 pub mod serve;
+pub mod silence;
 pub mod status;
 pub mod table;
+pub mod watch;
+mod when;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -77,6 +81,15 @@ enum Command {
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
     #[command(after_help = NEEDS_DATABASE)]
     Lookup(lookup::LookupArguments),
+    /// Add, list and change watches: prefixes, addresses, sessions and routers of which someone wants to be told
+    #[command(after_help = NEEDS_DATABASE)]
+    Watch(watch::WatchArguments),
+    /// List what watches have found; acknowledge, snooze, close or accept it
+    #[command(after_help = NEEDS_DATABASE)]
+    Incidents(incidents::IncidentsArguments),
+    /// Announce planned work, of which incidents are recorded and not delivered
+    #[command(after_help = NEEDS_DATABASE)]
+    Silence(silence::SilenceArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -176,6 +189,9 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
         Command::Forget(arguments) => forget::run(&arguments, &load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &load()?),
+        Command::Watch(arguments) => watch::run(&arguments, &load()?),
+        Command::Incidents(arguments) => incidents::run(&arguments, &load()?),
+        Command::Silence(arguments) => silence::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &load_offline()?),

@@ -1,10 +1,14 @@
 //! The schema `watch`: what watches ask, what is wrong, and what became of it.
 
 pub mod evaluate;
+pub mod incident_list;
 pub mod incidents;
+pub mod operator;
 pub mod outbox;
+pub mod silences;
 pub mod trie;
 pub mod vantages;
+pub mod watches;
 
 use postgres::error::SqlState;
 use postgres::{Client, Transaction};
