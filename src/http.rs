@@ -17,13 +17,15 @@ mod response;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::{debug, error, info, warn};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::metrics::{ComponentStatus, Meters};
@@ -41,10 +43,10 @@ use response::Response;
 const BACKLOG: i32 = 128;
 
 /// The interval at which the thread checks for finished pages while a client waits for one.
-const PAGE_TICK: Duration = Duration::from_millis(10);
+const PAGE_TICK_MS: u8 = 10;
 
 /// The interval at which the thread checks for a stop and for expired deadlines when no client is active.
-const TICK: Duration = Duration::from_millis(250);
+const TICK_MS: u8 = 250;
 
 /// The pause after an accept error, so that a lasting one (EMFILE) does not cause a busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
@@ -138,14 +140,12 @@ impl Http {
 
     /// Sleeps until a client is ready or the tick is over.
     fn sleep(&self, connections: &[HttpConnection], is_accepting: bool) -> io::Result<()> {
-        let listener = is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN));
-        let clients = connections.iter().filter_map(|one| Some(PollFd::new(&one.socket, one.interest()?)));
+        let listener = is_accepting.then(|| PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+        let clients = connections.iter().filter_map(|one| Some(PollFd::new(one.socket.as_fd(), one.interest()?)));
         let mut all: Vec<PollFd<'_>> = listener.into_iter().chain(clients).collect();
         let is_page_due = connections.iter().any(HttpConnection::is_waiting);
-        let tick = if is_page_due { PAGE_TICK } else { TICK };
-        let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
-        match poll(&mut all, Some(&tick)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        match poll(&mut all, if is_page_due { PAGE_TICK_MS } else { TICK_MS }) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -5,8 +5,9 @@
 //! something else. If standard output is not a terminal (a pipe, a file), nothing is cut or wrapped. Text from routers
 //! is escaped, so that it cannot move the cursor.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
+
+use console::Term;
 
 use crate::config;
 use crate::config::print::wrap;
@@ -34,13 +35,9 @@ pub enum Column {
 /// Returns the width of the terminal that standard output is connected to, in characters; `COLUMNS` overrides it.
 /// `None` if it is not a terminal.
 pub fn line_width() -> Option<usize> {
-    let out = io::stdout();
-    if !out.is_terminal() {
-        return None;
-    }
-    let asked = || rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
-    // A terminal that does not know its size reports 0.
-    config::terminal_columns().or_else(asked).filter(|columns| *columns > 0)
+    let out = Term::stdout();
+    let asked = || out.size_checked().map(|(_, columns)| usize::from(columns));
+    out.is_term().then(|| config::terminal_columns().or_else(asked)).flatten().filter(|columns| *columns > 0)
 }
 
 /// A table of rows under a header.

@@ -10,7 +10,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use log::debug;
-use rustix::event::PollFlags;
+use nix::poll::PollFlags;
 
 use super::request::{self, HEAD_BYTES_MAX, Request};
 use super::response::Response;
@@ -75,8 +75,8 @@ impl HttpConnection {
     /// Returns the socket events to wait for; `None` while a page is being rendered.
     pub(super) fn interest(&self) -> Option<PollFlags> {
         match self.state {
-            Phase::Reading(_) | Phase::Lingering => Some(PollFlags::IN),
-            Phase::Writing(..) => Some(PollFlags::OUT),
+            Phase::Reading(_) | Phase::Lingering => Some(PollFlags::POLLIN),
+            Phase::Writing(..) => Some(PollFlags::POLLOUT),
             Phase::Waiting(_) => None,
         }
     }

@@ -347,8 +347,8 @@ impl Counters {
 }
 
 fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let file_system = rustix::fs::statvfs(folder)?;
-    Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
+    let file_system = nix::sys::statvfs::statvfs(folder)?;
+    Ok(file_system.blocks_available().saturating_mul(file_system.fragment_size()))
 }
 
 #[cfg(test)]

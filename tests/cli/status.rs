@@ -7,8 +7,7 @@ use std::io::Read;
 use std::process::{Command, Output};
 
 use crate::common::pg::TestDb;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 fn command(db: &TestDb, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
@@ -29,12 +28,8 @@ fn printed(db: &TestDb, arguments: &[&str]) -> String {
 
 /// The output of a command on a terminal of this many columns.
 fn on_terminal(mut command: Command, columns: u16) -> String {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    tcsetwinsize(&terminal, Winsize { ws_row: 25, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-    let inner = ptsname(&terminal, Vec::new()).unwrap();
-    let inner = File::options().read(true).write(true).open(inner.to_str().unwrap()).unwrap();
+    let size = Winsize { ws_row: 25, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let OpenptyResult { master: terminal, slave: inner } = openpty(&size, None).unwrap();
     let mut child = command.stdout(inner).spawn().unwrap();
     // This process's own handle of the inner end is closed once the command runs, so that the end can be read.
     drop(command);
