@@ -4,11 +4,11 @@
 -- leave the planner only that choice. All in one statement, so no reader sees half a table. Readers do not wait: a
 -- DELETE takes no lock of theirs.
 WITH gone AS (
-    DELETE FROM current_routes c
+    DELETE FROM {routes} c
     USING unnest($1::text[], $2::text[], $3::inet[], $4::boolean[])
         WITH ORDINALITY AS t (router_id, table_name, peer_address, is_post_policy, number)
     WHERE c.router_id = t.router_id AND c.table_name = t.table_name
-      /*adj AND c.peer_address = t.peer_address AND c.is_post_policy = t.is_post_policy*/
+      {and c.peer = t.peer}
     RETURNING t.number
 )
 SELECT number, count(*) AS routes FROM gone GROUP BY number

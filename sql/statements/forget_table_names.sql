@@ -11,8 +11,8 @@ WITH gone AS (
 DELETE FROM table_names t
 USING gone
 WHERE t.router_id = gone.router_id AND t.rib = gone.rib AND t.peer_address = gone.peer_address AND t.table_name = gone.table_name
-  AND NOT EXISTS (SELECT FROM rib_sync_status s
-                  WHERE s.router_id = t.router_id AND s.table_name = t.table_name/*adj  AND s.peer_address = t.peer_address*/)
+  AND NOT EXISTS (SELECT FROM {sync} s
+                  WHERE s.router_id = t.router_id AND s.table_name = t.table_name {and s.address = t.address})
   AND NOT EXISTS (SELECT FROM table_names o
                   WHERE o.router_id = t.router_id AND o.rib = t.rib AND o.peer_address = t.peer_address AND o.name = t.name
                     AND o.safi = t.safi AND o.route_distinguisher = t.route_distinguisher AND o.table_name <> t.table_name)

@@ -1,6 +1,7 @@
 -- Locks the status rows of one table, and returns for each whether it has been stale for $5 seconds.
-SELECT COALESCE(stale_since <= now() - make_interval(secs => $5), false)
-FROM rib_sync_status
-WHERE router_id = $1 AND table_name = $2 /*adj AND peer_address = $3 AND is_post_policy = $4*/
-ORDER BY afi
-FOR UPDATE
+SELECT COALESCE(s.stale_since <= now() - make_interval(secs => $5), false)
+FROM {sync} s,
+     (SELECT $1::text AS router_id, $2::text AS table_name, $3::inet AS peer_address, $4::boolean AS is_post_policy) t
+WHERE s.router_id = t.router_id AND s.table_name = t.table_name {and s.peer = t.peer}
+ORDER BY s.afi
+FOR UPDATE OF s

@@ -1,2 +1,2 @@
 -- Deletes the status rows of all tables of a router.
-DELETE FROM rib_sync_status WHERE router_id = $1
+DELETE FROM {sync} WHERE router_id = $1

@@ -7,11 +7,14 @@ use postgres::Client;
 use super::copy_encoding::{self, FieldReader};
 use super::error::{Error, Result};
 use super::routes::{Copy, RouteKey};
-use super::statement::on;
+use super::statement::PerRib;
 use crate::model::{RibKind, StoredRoute, Table};
 
 /// The longest time reading tables may take, independent of the limit for a writer's other statements.
 const TIMEOUT: &str = "10min";
+
+static COPY_TABLES: PerRib = PerRib::new("COPY {staged}_tables FROM STDIN (FORMAT binary)");
+static LOAD: PerRib = PerRib::new(include_str!("../../sql/statements/load_routes.sql"));
 
 /// Returns all stored routes of each table, the tables in the order given, their routes in none. Rows that this program
 /// cannot have written are skipped.
@@ -31,7 +34,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
         let Some(first) = of_kind.first() else { continue };
         let speaker_columns = copy_encoding::speaker_columns(tables[*first]);
-        let mut copy = Copy::begin(&mut transaction, &on(kind, "COPY staged_tables FROM STDIN (FORMAT binary)"))?;
+        let mut copy = Copy::begin(&mut transaction, COPY_TABLES.on(kind))?;
         for i in &of_kind {
             let fields = 1 + RouteKey::table_fields(tables[*i]);
             let out = copy.row(fields)?;
@@ -39,7 +42,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
             copy_encoding::put_table(out, tables[*i]);
         }
         copy.finish()?;
-        let reader = transaction.copy_out(&on(kind, include_str!("../../sql/statements/load_routes.sql")))?;
+        let reader = transaction.copy_out(LOAD.on(kind))?;
         read_rows(reader, 3 + speaker_columns + copy_encoding::ATTRIBUTE_COLUMNS, |fields| {
             let mut fields = FieldReader::new(fields);
             let number = fields.bigint().and_then(|number| usize::try_from(number).ok());

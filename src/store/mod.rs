@@ -31,7 +31,7 @@ pub mod routes;
 pub mod sessions;
 pub mod snapshots;
 pub mod stale;
-mod statement;
+pub mod statement;
 pub mod status;
 pub mod suitable;
 pub mod sync;

@@ -10,7 +10,7 @@ use postgres::{Client, Transaction};
 
 use super::copy_encoding::{self, EncodedRoute};
 use super::error::{Error, Result};
-use super::statement::on;
+use super::statement::PerRib;
 use super::table_columns::TableColumns;
 use crate::model::{Prefix, RibKind, RouterId, Table, View};
 
@@ -19,6 +19,16 @@ const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
 /// The longest time the removal of a whole table may take: a million routes take about a second.
 const REMOVE_TIMEOUT: &str = "10min";
+
+static STAGING: PerRib = PerRib::new(include_str!("../../sql/statements/staging.sql"));
+static INSERT: PerRib = PerRib::new(include_str!("../../sql/statements/insert_routes.sql"));
+static COPY_ROUTES: PerRib = PerRib::new("COPY {staged}_routes FROM STDIN (FORMAT binary)");
+static UPSERT: PerRib = PerRib::new(include_str!("../../sql/statements/upsert_routes.sql"));
+static COPY_KEYS: PerRib = PerRib::new("COPY {staged}_keys FROM STDIN (FORMAT binary)");
+static DELETE: PerRib = PerRib::new(include_str!("../../sql/statements/delete_routes.sql"));
+static DELETE_STALE: PerRib = PerRib::new(include_str!("../../sql/statements/delete_stale_routes.sql"));
+static DELETE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/delete_tables.sql"));
+static DELETE_ROUTER: PerRib = PerRib::new(include_str!("../../sql/statements/delete_router.sql"));
 
 /// The key of one row of `current_routes`, or of the table for its kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +70,7 @@ impl RouteKey<'_> {
 /// When a statement fails or the connection is lost.
 pub fn prepare(client: &mut Client) -> Result<()> {
     for kind in RibKind::ALL {
-        client.batch_execute(&on(kind, include_str!("../../sql/statements/staging.sql")))?;
+        client.batch_execute(STAGING.on(kind))?;
     }
     Ok(())
 }
@@ -74,7 +84,7 @@ pub fn insert<'a>(
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<u64> {
-    put_routes(Copy::begin(transaction, &on(kind, include_str!("../../sql/statements/insert_routes.sql")))?, rows)
+    put_routes(Copy::begin(transaction, INSERT.on(kind))?, rows)
 }
 
 /// The result of [`upsert`].
@@ -95,8 +105,8 @@ pub fn upsert<'a>(
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
 ) -> Result<Upserted> {
-    put_routes(Copy::begin(transaction, &on(kind, "COPY staged_routes FROM STDIN (FORMAT binary)"))?, rows)?;
-    let row = transaction.query_typed_one(&on(kind, include_str!("../../sql/statements/upsert_routes.sql")), &[])?;
+    put_routes(Copy::begin(transaction, COPY_ROUTES.on(kind))?, rows)?;
+    let row = transaction.query_typed_one(UPSERT.on(kind), &[])?;
     let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
     Ok(Upserted { written: count("written"), new: count("new") })
 }
@@ -111,7 +121,7 @@ pub fn delete<'a>(
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/statements/delete_routes.sql")), &[])?)
+    Ok(transaction.execute_typed(DELETE.on(kind), &[])?)
 }
 
 /// Deletes rows of one kind of RIB by key, if they are older than their table's `session_start_time`.
@@ -124,7 +134,7 @@ pub fn delete_stale<'a>(
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(&on(kind, include_str!("../../sql/statements/delete_stale_routes.sql")), &[])?)
+    Ok(transaction.execute_typed(DELETE_STALE.on(kind), &[])?)
 }
 
 fn stage_keys<'a>(
@@ -132,7 +142,7 @@ fn stage_keys<'a>(
     kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<()> {
-    let mut copy = Copy::begin(transaction, &on(kind, "COPY staged_keys FROM STDIN (FORMAT binary)"))?;
+    let mut copy = Copy::begin(transaction, COPY_KEYS.on(kind))?;
     for key in keys {
         key.put_fields(copy.row(key.fields())?);
     }
@@ -168,8 +178,8 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
             continue;
         }
         let columns = TableColumns::of_all_families(of_kind.iter().map(|i| tables[*i]));
-        let sql = on(kind, include_str!("../../sql/statements/delete_tables.sql"));
-        for row in transaction.query_typed(&sql, &columns.parameters_of_all_families())? {
+        let sql = DELETE_TABLES.on(kind);
+        for row in transaction.query_typed(sql, &columns.parameters_of_all_families())? {
             let number = usize::try_from(row.get::<_, i64>("number") - 1).ok();
             if let Some(count) = number.and_then(|number| of_kind.get(number)).and_then(|i| removed.get_mut(*i)) {
                 *count = u64::try_from(row.get::<_, i64>("routes")).unwrap_or(0);
@@ -187,8 +197,8 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     let mut removed = 0;
     for kind in RibKind::ALL {
-        let sql = on(kind, include_str!("../../sql/statements/delete_router.sql"));
-        removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+        let sql = DELETE_ROUTER.on(kind);
+        removed += transaction.execute_typed(sql, &[(&router.as_str(), Type::TEXT)])?;
     }
     Ok(removed)
 }

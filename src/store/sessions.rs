@@ -9,8 +9,13 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::statement::on;
+use super::statement::PerRib;
 use crate::model::{RibKind, RouterId, SessionState, cut_reason};
+
+static STALE_OF_COLLECTOR: PerRib = PerRib::new(
+    "UPDATE {sync} SET stale_since = now(), synced_at = NULL, updated_at = now()
+     WHERE stale_since IS NULL AND router_id IN (SELECT router_id FROM router_owner WHERE collector_id = $1)",
+);
 
 /// The data of a process in `collectors`.
 #[derive(Clone, Debug)]
@@ -54,15 +59,7 @@ pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -
         &[(&collector, Type::TEXT)],
     )?;
     for kind in RibKind::ALL {
-        transaction.execute_typed(
-            &on(
-                kind,
-                "UPDATE rib_sync_status SET stale_since = now(), synced_at = NULL, updated_at = now()
-                 WHERE stale_since IS NULL
-                   AND router_id IN (SELECT router_id FROM router_owner WHERE collector_id = $1)",
-            ),
-            &[(&collector, Type::TEXT)],
-        )?;
+        transaction.execute_typed(STALE_OF_COLLECTOR.on(kind), &[(&collector, Type::TEXT)])?;
     }
     transaction.commit()?;
     Ok(row.get(0))

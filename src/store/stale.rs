@@ -10,12 +10,15 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::statement::on;
+use super::statement::PerRib;
+use super::table_columns::read_view;
 use super::{peers, routes, sync};
-use crate::model::{AdjRibKey, Policy, RibKind, RouterId, SessionEvent, SessionEventKind, View};
+use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, View};
 
 /// The number of tables that one transaction deletes at most.
 const CHUNK: i64 = 200;
+
+static STALE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/stale_tables.sql"));
 
 /// The result of [`expire`] for one router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +87,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
     for kind in RibKind::ALL {
         let mut transaction = client.transaction()?;
         let rows = transaction.query_typed(
-            &on(kind, include_str!("../../sql/statements/stale_tables.sql")),
+            STALE_TABLES.on(kind),
             &[
                 (&router.as_str(), Type::TEXT),
                 (&stale_time.as_secs_f64(), Type::FLOAT8),
@@ -94,14 +97,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
         )?;
         let mut stale: Vec<(View, &str)> = Vec::with_capacity(rows.len());
         for row in &rows {
-            let peer =
-                || AdjRibKey { address: row.get(1), policy: if row.get(2) { Policy::Post } else { Policy::Pre } };
-            let view = match kind {
-                RibKind::LocRib => View::LocRib,
-                RibKind::AdjRibIn => View::AdjRibIn(peer()),
-                RibKind::AdjRibOut => View::AdjRibOut(peer()),
-            };
-            let name: &str = row.get(0);
+            let (view, name) = (read_view(kind, row), row.get("table_name"));
             if sync::lock_stale(&mut transaction, (router, &view, name), stale_time)? {
                 stale.push((view, name));
             }

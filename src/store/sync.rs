@@ -12,16 +12,30 @@ use super::error::Result;
 use super::events::system_time;
 use super::owner::read_afi;
 use super::routes::WholeTable;
-use super::statement::on;
-use super::table_columns::TableColumns;
+use super::statement::PerRib;
+use super::table_columns::{TableColumns, read_view};
 use super::table_names;
-use crate::model::{
-    AdjRibKey, Afi, Policy, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, View,
-    cut_reason,
-};
+use crate::model::{Afi, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, cut_reason};
 
 /// The longest time counting one table may take, independent of the limit for a writer's other statements.
 const COUNT_TIMEOUT: &str = "10min";
+
+static START: PerRib = PerRib::new(include_str!("../../sql/statements/sync_start.sql"));
+static END_OF_RIB: PerRib = PerRib::new(include_str!("../../sql/statements/sync_end_of_rib.sql"));
+static SEEN: PerRib = PerRib::new(include_str!("../../sql/statements/tables_seen.sql"));
+static SEEN_RAW: PerRib = PerRib::new(include_str!("../../sql/statements/tables_seen_raw.sql"));
+static COMPLETE: PerRib = PerRib::new(include_str!("../../sql/statements/sync_complete.sql"));
+static COUNT: PerRib = PerRib::new(include_str!("../../sql/statements/count_routes.sql"));
+static STALE: PerRib = PerRib::new(include_str!("../../sql/statements/sync_stale.sql"));
+static ALL_STALE: PerRib = PerRib::new(
+    "UPDATE {sync} SET stale_since = now(), synced_at = NULL, updated_at = now()
+     WHERE router_id = $1 AND stale_since IS NULL",
+);
+static STALE_TABLES: PerRib =
+    PerRib::new("SELECT {peer}table_name, afi FROM {sync} WHERE router_id = $1 AND stale_since IS NOT NULL");
+static LOCK_STALE: PerRib = PerRib::new(include_str!("../../sql/statements/stale_lock.sql"));
+static REMOVE: PerRib = PerRib::new(include_str!("../../sql/statements/sync_remove.sql"));
+static REMOVE_ROUTER: PerRib = PerRib::new(include_str!("../../sql/statements/sync_remove_router.sql"));
 
 /// Begins the dumps of tables, each table once. Must be committed before the first route of a dump, because the purge
 /// compares `updated_at` with this transaction's `now()`.
@@ -29,7 +43,7 @@ const COUNT_TIMEOUT: &str = "10min";
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/statements/sync_start.sql"), tables)
+    on_tables(transaction, &START, tables)
 }
 
 /// Records the End-of-RIB of tables, each table once. Routers send it more than once: the time of the first one of a
@@ -38,7 +52,7 @@ pub fn start(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()>
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn end_of_rib(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/statements/sync_end_of_rib.sql"), tables)
+    on_tables(transaction, &END_OF_RIB, tables)
 }
 
 /// Returns the number of stored routes of each table, in the same order.
@@ -55,8 +69,8 @@ pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec
             continue;
         }
         let columns = TableColumns::of(of_kind.iter().map(|i| tables[*i]));
-        let sql = on(kind, include_str!("../../sql/statements/count_routes.sql"));
-        let rows = transaction.query_typed(&sql, &columns.parameters())?;
+        let sql = COUNT.on(kind);
+        let rows = transaction.query_typed(sql, &columns.parameters())?;
         for (i, row) in of_kind.into_iter().zip(rows) {
             counts[i] = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
         }
@@ -69,7 +83,7 @@ pub fn count(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Vec
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn seen(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/statements/tables_seen.sql"), tables)
+    on_tables(transaction, &SEEN, tables)
 }
 
 /// Records that the history of the tables had messages in this batch: `last_raw_msg_time`, if the table still exists.
@@ -77,10 +91,10 @@ pub fn seen(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> 
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn seen_raw(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/statements/tables_seen_raw.sql"), tables)
+    on_tables(transaction, &SEEN_RAW, tables)
 }
 
-fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) -> Result<()> {
+fn on_tables(transaction: &mut Transaction<'_>, statement: &PerRib, tables: &[&Table]) -> Result<()> {
     for kind in RibKind::ALL {
         let mut of_kind: Vec<&Table> = tables.iter().copied().filter(|table| table.view.kind() == kind).collect();
         // No statement may meet a row twice. The peer's AS and BGP identifier are not part of a key.
@@ -88,7 +102,7 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
         of_kind.sort_by_cached_key(|table| key(table));
         of_kind.dedup_by(|a, b| key(a) == key(b));
         if !of_kind.is_empty() {
-            transaction.execute_typed(&on(kind, sql), &TableColumns::of(of_kind).parameters())?;
+            transaction.execute_typed(statement.on(kind), &TableColumns::of(of_kind).parameters())?;
         }
     }
     Ok(())
@@ -99,7 +113,7 @@ fn on_tables(transaction: &mut Transaction<'_>, sql: &str, tables: &[&Table]) ->
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn complete(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<()> {
-    on_tables(transaction, include_str!("../../sql/statements/sync_complete.sql"), tables)
+    on_tables(transaction, &COMPLETE, tables)
 }
 
 /// Marks these tables as stale, because their sessions ended without a Termination: their rows stay.
@@ -110,8 +124,8 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &Tabl
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, table)| table.view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
-            let sql = on(kind, include_str!("../../sql/statements/sync_stale.sql"));
-            transaction.execute_typed(&sql, &TableColumns::of_keys(of_kind).parameters())?;
+            let sql = STALE.on(kind);
+            transaction.execute_typed(sql, &TableColumns::of_keys(of_kind).parameters())?;
         }
     }
     Ok(())
@@ -122,10 +136,8 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &Tabl
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
-    let sql = "UPDATE rib_sync_status SET stale_since = now(), synced_at = NULL, updated_at = now()
-               WHERE router_id = $1 AND stale_since IS NULL";
     for kind in RibKind::ALL {
-        transaction.execute_typed(&on(kind, sql), &[(&router.as_str(), Type::TEXT)])?;
+        transaction.execute_typed(ALL_STALE.on(kind), &[(&router.as_str(), Type::TEXT)])?;
     }
     Ok(())
 }
@@ -139,7 +151,7 @@ pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, stal
     let (router, view, name) = table;
     let peer = view.peer();
     let rows = transaction.query_typed(
-        &on(view.kind(), include_str!("../../sql/statements/stale_lock.sql")),
+        LOCK_STALE.on(view.kind()),
         &[
             (&router.as_str(), Type::TEXT),
             (&name, Type::TEXT),
@@ -160,9 +172,9 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, view, _)| view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
-            let sql = on(kind, include_str!("../../sql/statements/sync_remove.sql"));
+            let sql = REMOVE.on(kind);
             let columns = TableColumns::of_all_families(of_kind.iter().copied());
-            removed += transaction.execute_typed(&sql, &columns.parameters_of_all_families())?;
+            removed += transaction.execute_typed(sql, &columns.parameters_of_all_families())?;
             table_names::forget(transaction, kind, &of_kind)?;
         }
     }
@@ -176,8 +188,8 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
 pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     let mut removed = 0;
     for kind in RibKind::ALL {
-        let sql = on(kind, include_str!("../../sql/statements/sync_remove_router.sql"));
-        removed += transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+        let sql = REMOVE_ROUTER.on(kind);
+        removed += transaction.execute_typed(sql, &[(&router.as_str(), Type::TEXT)])?;
     }
     Ok(removed)
 }
@@ -186,19 +198,14 @@ pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Re
 pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<TableKey>> {
     let mut tables = Vec::new();
     for kind in RibKind::ALL {
-        let rows = transaction.query_typed(
-            &on(kind, "SELECT table_name, afi/*adj , peer_address, is_post_policy*/ FROM rib_sync_status WHERE router_id = $1 AND stale_since IS NOT NULL"),
-            &[(&router.as_str(), Type::TEXT)],
-        )?;
+        let rows = transaction.query_typed(STALE_TABLES.on(kind), &[(&router.as_str(), Type::TEXT)])?;
         for row in rows {
-            let peer =
-                || AdjRibKey { address: row.get(2), policy: if row.get(3) { Policy::Post } else { Policy::Pre } };
-            let view = match kind {
-                RibKind::LocRib => View::LocRib,
-                RibKind::AdjRibIn => View::AdjRibIn(peer()),
-                RibKind::AdjRibOut => View::AdjRibOut(peer()),
-            };
-            tables.push(TableKey { view, name: row.get::<_, &str>(0).into(), afi: read_afi(row.get(1))? });
+            let view = read_view(kind, &row);
+            tables.push(TableKey {
+                view,
+                name: row.get::<_, &str>("table_name").into(),
+                afi: read_afi(row.get("afi"))?,
+            });
         }
     }
     tables.sort();

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use postgres::Row;
 use postgres::types::{ToSql, Type};
 
-use crate::model::{RouterId, Table, TableKey, View};
+use crate::model::{AdjRibKey, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// The keys of tables, column by column: the parameters $1 to $5 of the statements that work on a set of tables.
 #[derive(Debug, Default)]
@@ -76,5 +77,18 @@ impl<'a> TableColumns<'a> {
             (&self.addresses, Type::INET_ARRAY),
             (&self.policies, Type::BOOL_ARRAY),
         ]
+    }
+}
+
+/// Reads the columns of a statement's hole `{peer}`, which a Loc-RIB does not have.
+pub(super) fn read_view(kind: RibKind, row: &Row) -> View {
+    let peer = || AdjRibKey {
+        address: row.get("peer_address"),
+        policy: if row.get("is_post_policy") { Policy::Post } else { Policy::Pre },
+    };
+    match kind {
+        RibKind::LocRib => View::LocRib,
+        RibKind::AdjRibIn => View::AdjRibIn(peer()),
+        RibKind::AdjRibOut => View::AdjRibOut(peer()),
     }
 }

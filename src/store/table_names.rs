@@ -7,8 +7,10 @@ use postgres::types::Type;
 
 use super::error::Result;
 use super::routes::WholeTable;
-use super::statement::on;
+use super::statement::PerRib;
 use crate::model::{Asn, PeerName, RibKind, RouterId, TableNameRecord};
+
+static FORGET: PerRib = PerRib::new(include_str!("../../sql/statements/forget_table_names.sql"));
 
 /// Stores names. Must run before the first row of their tables is stored.
 ///
@@ -80,7 +82,7 @@ pub(super) fn forget(transaction: &mut Transaction<'_>, kind: RibKind, tables: &
     let names: Vec<&str> = tables.iter().map(|(_, _, name)| *name).collect();
     let addresses: Vec<Option<IpAddr>> = tables.iter().map(|(_, view, _)| view.peer().map(|of| of.address)).collect();
     transaction.execute_typed(
-        &on(kind, include_str!("../../sql/statements/forget_table_names.sql")),
+        FORGET.on(kind),
         &[
             (&routers, Type::TEXT_ARRAY),
             (&names, Type::TEXT_ARRAY),

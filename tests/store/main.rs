@@ -17,6 +17,7 @@ mod reading_plans;
 mod scale_out;
 mod schema;
 mod schema_page;
+mod statements;
 mod tls;
 mod two_collectors;
 mod waits;

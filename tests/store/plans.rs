@@ -5,6 +5,8 @@
 
 use crate::common::pg::TestDb;
 use postgres::{Client, Transaction};
+use rib_ingester::model::RibKind;
+use rib_ingester::store::statement::render;
 
 const FILL: &str = "INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop)
     SELECT '10.0.0.' || r, 'global', 4, ('10.' || i / 256 || '.' || i % 256 || '.0/24')::cidr, '192.0.2.1'
@@ -26,7 +28,7 @@ fn check(client: &mut Client, when: &str) {
     ] {
         let mut transaction = client.transaction().unwrap();
         transaction.batch_execute(STAGE).unwrap();
-        let plan = explain(&mut transaction, sql);
+        let plan = explain(&mut transaction, &render(sql, RibKind::LocRib));
         let by_key = plan.contains("Index Scan using current_routes_pkey on current_routes")
             && plan.contains("Tid Scan on current_routes")
             && plan.contains("ROW(")
@@ -133,10 +135,11 @@ fn status_rows_are_found_by_key_with_any_statistics() {
             include_str!("../../sql/statements/sync_stale.sql"),
         ] {
             let tables = "ARRAY(SELECT 't' || i FROM generate_series(1, 3000) i)";
-            let sql = sql
+            let sql = render(sql, RibKind::LocRib)
                 .replace("$1::text[]", "array_fill('s'::text, ARRAY[3000])")
                 .replace("$2::text[]", tables)
-                .replace("$3::smallint[]", "array_fill(4::smallint, ARRAY[3000])");
+                .replace("$3::smallint[]", "array_fill(4::smallint, ARRAY[3000])")
+                .replace("$4::inet[], $5::boolean[]", "NULL::inet[], NULL::boolean[]");
             let rows = client.query_typed(&format!("EXPLAIN {sql}"), &[]).unwrap();
             let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
             let key = plan.lines().find(|line| line.contains("Index Cond")).unwrap_or_default();

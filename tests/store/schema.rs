@@ -102,7 +102,8 @@ const COLUMNS: &[(&str, &str)] = &[
     ),
     (
         "bmp_sessions",
-        "session uuid !, router_id text !, collector_id text !, source inet, state text !, since timestamptz !, reason text",
+        "session uuid !, router_id text !, collector_id text !, source inet, state text !, since timestamptz !, reason text, \
+      began_at timestamptz !",
     ),
     (
         "add_path_evidence",
