@@ -33,9 +33,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// The longest time that a run may take; one statement of it has half an hour.
 const STANDSTILL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// The options of maintenance.
 #[derive(Clone)]
 pub struct MaintenanceOptions {
@@ -117,9 +114,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
         };
         pulse.rest();
         // If the database has answered another thread, a retry is worthwhile.
-        while !stop.is_stopping() && started.elapsed() < pause && !(is_away && options.health.answered() != answered) {
-            std::thread::sleep(STOP_POLL.min(pause));
-        }
+        stop.wait(started + pause, || is_away && options.health.answered() != answered);
     }
 }
 

@@ -39,7 +39,7 @@ use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
-use crate::stop::Stop;
+use crate::stop::{Stop, wait_until};
 use crate::store;
 
 use heartbeat::Collector;
@@ -54,9 +54,6 @@ const PARKING_TIME: Duration = Duration::from_secs(3);
 
 /// The time in which maintenance and the heartbeat may end by themselves once everything is written.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
-
-/// The interval at which a stop checks whether they have ended.
-const STOP_POLL: Duration = Duration::from_millis(10);
 
 /// The number of maintenance intervals within which the routes of every table are counted once.
 const AUDIT_RUNS: u32 = 6;
@@ -208,11 +205,9 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     report_left(&end, parked, &spool);
     written.begin();
     // Maintenance checks for the stop between its steps. A long step is repeated by the next run.
-    let deadline = Instant::now() + LEFT_TO_OTHERS;
-    while Instant::now() < deadline && !(maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished())
-    {
-        thread::sleep(STOP_POLL);
-    }
+    wait_until(Instant::now() + LEFT_TO_OTHERS, || {
+        maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished()
+    });
     store::abandon();
     let maintenance = maintenance.join();
     if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.is_err() {

@@ -17,9 +17,6 @@ const EVERY_WITHOUT_SCHEMA: Duration = Duration::from_millis(500);
 /// The interval at which sizes are read, for which the database checks each file.
 const SIZES_EVERY: Duration = Duration::from_secs(60);
 
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// The longest time that one round may take; its statements have limits of seconds.
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
@@ -42,9 +39,7 @@ pub fn run(pool: &Pool, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
         if let Err(error) = asked {
             meters.set_part("database", Err(error.to_string()));
         }
-        while !stop.is_stopping() && began.elapsed() < every {
-            std::thread::sleep(STOP_POLL);
-        }
+        stop.wait(began + every, || false);
     }
     pulse.rest();
 }

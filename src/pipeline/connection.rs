@@ -1,4 +1,5 @@
-//! One writer's connection: made again when it breaks, and its work retried when the database is unavailable.
+//! A thread's connection, made again when it breaks; and that of a writer, whose work is retried when the database is
+//! unavailable.
 //!
 //! [`Health`] reports the start of an outage, each of its causes and its end, once for all threads that meet it.
 
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::PipelineOptions;
 use super::health::Health;
 use crate::metrics::Heartbeat;
-use crate::stop::Stop;
+use crate::stop::{Backoff, Stop};
 use crate::store::transaction_status::{self, Outcome, TransactionId};
 use crate::store::{self, Client, Error, Recovery, Transaction};
 
@@ -29,20 +30,86 @@ const AGE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// 10 minutes.
 const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// The interval at which a pausing writer checks whether it must give up.
-const STOP_POLL: Duration = Duration::from_millis(50);
-
-/// A connection that repairs itself.
-pub(super) struct RetryingClient {
+/// A connection that is made again when it breaks.
+pub struct Connection {
     url: String,
     thread: String,
     prepare: fn(&mut Client) -> store::Result<()>,
+    health: Arc<Health>,
+    client: Option<Client>,
+    connected_at: Instant,
+}
+
+impl Connection {
+    /// Creates it; it connects at the first attempt, and `prepare` runs on each new connection.
+    pub fn new(
+        url: &str,
+        thread: &str,
+        prepare: fn(&mut Client) -> store::Result<()>,
+        health: &Arc<Health>,
+    ) -> Connection {
+        let (url, thread, health) = (url.to_owned(), thread.to_owned(), Arc::clone(health));
+        Connection { url, thread, prepare, health, client: None, connected_at: Instant::now() }
+    }
+
+    /// Does `work` once. `is_failing`: an earlier failure was reported.
+    ///
+    /// # Errors
+    /// `work` fails; `None`: only because an outage that is over for other threads had broken this idle connection,
+    /// which is no news. The next attempt connects again.
+    pub fn attempt<T>(
+        &mut self,
+        is_failing: bool,
+        work: impl FnOnce(&mut Client) -> store::Result<T>,
+    ) -> Result<T, Option<Error>> {
+        let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
+        let error = match self.connected().and_then(work) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match error.verdict() {
+            Recovery::Reconnect if is_leftover && !is_failing => {
+                self.client = None;
+                log::debug!("database: {} found its connection broken: {error}", self.thread);
+                return Err(None);
+            }
+            // A new connection may reach another server: a failover can leave this one read-only.
+            Recovery::Reconnect | Recovery::NeedsOperator => self.client = None,
+            Recovery::BadRow
+            | Recovery::RowOrStatement
+            | Recovery::TooLong
+            | Recovery::NoPartition
+            | Recovery::Duplicate
+            | Recovery::Again => {}
+        }
+        Err(Some(error))
+    }
+
+    /// Returns the connection, if there is one.
+    pub fn client(&mut self) -> Option<&mut Client> {
+        self.client.as_mut().filter(|client| !client.is_closed())
+    }
+
+    fn connected(&mut self) -> store::Result<&mut Client> {
+        let is_old = self.connected_at.elapsed() >= AGE_MAX;
+        if is_old || self.client().is_none() {
+            self.client = None;
+            let mut client = store::connect(&self.url, &self.thread)?;
+            (self.prepare)(&mut client)?;
+            self.client = Some(client);
+            self.connected_at = Instant::now();
+        }
+        Ok(self.client.as_mut().expect("it was made above if it was missing"))
+    }
+}
+
+/// A writer's connection, and its pauses while the database is unavailable.
+pub(super) struct RetryingClient {
+    connection: Connection,
     stop: Stop,
     health: Arc<Health>,
     pulse: Arc<Heartbeat>,
-    client: Option<Client>,
-    connected_at: Instant,
-    pause: Duration,
+    backoff: Backoff,
     is_failing: bool,
 }
 
@@ -128,26 +195,15 @@ impl RetryingClient {
         stop: Stop,
         health: Arc<Health>,
     ) -> RetryingClient {
-        let (url, thread) = (options.database_url.clone(), thread.to_owned());
-        let pulse = options.meters.pulse(&thread, STANDSTILL_MAX);
-        let (client, connected_at) = (None, Instant::now());
-        RetryingClient {
-            url,
-            thread,
-            prepare,
-            stop,
-            health,
-            pulse,
-            client,
-            connected_at,
-            pause: PAUSE_MIN,
-            is_failing: false,
-        }
+        let connection = Connection::new(&options.database_url, thread, prepare, &health);
+        let pulse = options.meters.pulse(thread, STANDSTILL_MAX);
+        let backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
+        RetryingClient { connection, stop, health, pulse, backoff, is_failing: false }
     }
 
     /// Returns the name of the thread that uses the connection.
     pub(super) fn thread(&self) -> &str {
-        &self.thread
+        &self.connection.thread
     }
 
     /// Returns whether the shutdown grace period is over.
@@ -178,9 +234,7 @@ impl RetryingClient {
         loop {
             self.wait_for_lock()?;
             self.pulse.beat();
-            // An outage that is over for others is no news when an idle connection turns out to be broken by it.
-            let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
-            let result = self.connected().and_then(|client| match attempt.recall(client)? {
+            let result = self.connection.attempt(self.is_failing, |client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
                 None => work(client, &mut attempt),
             });
@@ -189,7 +243,11 @@ impl RetryingClient {
                     self.recovered();
                     return Ok(value);
                 }
-                Err(error) => error,
+                Err(None) => {
+                    Health::count(&self.health.retries, 1);
+                    continue;
+                }
+                Err(Some(error)) => error,
             };
             match error.verdict() {
                 Recovery::BadRow => return Err(Failure::BadRow(error)),
@@ -197,18 +255,8 @@ impl RetryingClient {
                 Recovery::TooLong => return Err(Failure::TooLong(error)),
                 Recovery::NoPartition => return Err(Failure::NoPartition(error)),
                 Recovery::Duplicate => return Err(Failure::Duplicate(error)),
-                Recovery::Again => {}
-                Recovery::Reconnect if is_leftover && !self.is_failing => {
-                    self.client = None;
-                    Health::count(&self.health.retries, 1);
-                    log::debug!("database: {} found its connection broken: {error}", self.thread);
-                    continue;
-                }
-                Recovery::Reconnect => self.client = None,
-                // A new connection may reach another server: a failover can leave this one read-only.
-                Recovery::NeedsOperator => self.client = None,
+                Recovery::Again | Recovery::Reconnect | Recovery::NeedsOperator => self.wait_after(&error)?,
             }
-            self.wait_after(&error)?;
         }
     }
 
@@ -223,12 +271,10 @@ impl RetryingClient {
                 return Ok(());
             }
             Health::count(&self.health.retries, 1);
-            let until = Instant::now() + self.pause;
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
-            while Instant::now() < until && !self.health.lock.may_write() && !self.stop.is_giving_up() {
+            self.stop.wait_to_write(Instant::now() + self.backoff.take(), || {
                 self.pulse.beat();
-                std::thread::sleep(STOP_POLL);
-            }
+                self.health.lock.may_write()
+            });
         }
     }
 
@@ -244,10 +290,10 @@ impl RetryingClient {
 
     /// Does `work` once, on the existing connection. A failure is logged only for debugging.
     pub(super) fn glance<T>(&mut self, work: impl FnOnce(&mut Client) -> store::Result<T>) -> Option<T> {
-        let done = work(self.client.as_mut().filter(|client| !client.is_closed())?);
+        let done = work(self.connection.client()?);
         if let Err(error) = &done {
-            log::debug!("database: {} did not learn what it asked for: {error}", self.thread);
-            self.client = None;
+            log::debug!("database: {} did not learn what it asked for: {error}", self.thread());
+            self.connection.client = None;
         }
         done.ok()
     }
@@ -275,49 +321,29 @@ impl RetryingClient {
     pub(super) fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
         Health::count(&self.health.retries, 1);
         // A deadlock is over before anyone has read about it.
-        let is_passing = error.verdict() == Recovery::Again && self.pause < SILENT_PAUSE_MAX;
+        let is_passing = error.verdict() == Recovery::Again && self.backoff.next() < SILENT_PAUSE_MAX;
         let answered = self.health.answered();
         if self.is_failing {
             // Another cause gets another line in the log.
-            self.health.database_away(&self.thread, error);
+            self.health.database_away(self.thread(), error);
         } else if !is_passing {
             self.is_failing = true;
-            self.health.begin_failing(&self.thread, error);
+            self.health.begin_failing(self.thread(), error);
         } else {
-            log::debug!("database: {} cannot write: {error}", self.thread);
+            log::debug!("database: {} cannot write: {error}", self.thread());
         }
-        let until = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        loop {
-            if self.stop.is_giving_up() {
-                return Err(Failure::GaveUp);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            // Another thread succeeded: no need to wait for the end of a long pause.
-            if left.is_zero() || self.health.answered() != answered {
-                return Ok(());
-            }
+        let goes_on = self.stop.wait_to_write(Instant::now() + self.backoff.take(), || {
             self.pulse.beat();
-            std::thread::sleep(left.min(STOP_POLL));
-        }
-    }
-
-    fn connected(&mut self) -> store::Result<&mut Client> {
-        let is_old = self.connected_at.elapsed() >= AGE_MAX;
-        if is_old || self.client.as_ref().is_none_or(|client| client.is_closed()) {
-            self.client = None;
-            let mut client = store::connect(&self.url, &self.thread)?;
-            (self.prepare)(&mut client)?;
-            self.client = Some(client);
-            self.connected_at = Instant::now();
-        }
-        Ok(self.client.as_mut().expect("it was made above if it was missing"))
+            // Another thread succeeded: no need to wait for the end of a long pause.
+            self.health.answered() != answered
+        });
+        if goes_on { Ok(()) } else { Err(Failure::GaveUp) }
     }
 
     fn recovered(&mut self) {
-        self.pause = PAUSE_MIN;
+        self.backoff.reset();
         if std::mem::take(&mut self.is_failing) {
-            self.health.end_failing(&self.thread);
+            self.health.end_failing(self.thread());
         }
     }
 }
@@ -325,7 +351,7 @@ impl RetryingClient {
 impl Drop for RetryingClient {
     fn drop(&mut self) {
         if self.is_failing {
-            self.health.leave_failing(&self.thread);
+            self.health.leave_failing(self.thread());
         }
     }
 }

@@ -42,6 +42,7 @@ use std::time::Duration;
 use crate::metrics::Meters;
 use crate::stop::Stop;
 pub use collector_lock::CollectorLock;
+pub use connection::Connection;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub use health::Health;

@@ -15,16 +15,12 @@ use crate::metrics::{Heartbeat, Meters, ROUTERS_MAX};
 use crate::pipeline::Health;
 use crate::session::Shared;
 use crate::session::sharing::names_of;
-use crate::stop::Stop;
 use crate::store::sync::{OwnedRouter, owned_routers};
 use crate::store::{self, Client, forget, peers, stale};
 
 /// The interval between checks: an eighth of the stale time, within these bounds.
 const EVERY_MIN: Duration = Duration::from_millis(250);
 const EVERY_MAX: Duration = Duration::from_secs(10);
-
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// The longest time that one step may take: the largest table is deleted in one statement, whose limit is ten minutes.
 pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
@@ -60,7 +56,7 @@ pub(super) fn run(
             }
         }
         pulse.rest();
-        wait(stop, began, every);
+        stop.wait(began + every, || false);
     }
 }
 
@@ -70,12 +66,6 @@ pub(super) fn keep_meters(meters: &Meters, owned: &[OwnedRouter]) {
         meters.router(&one.router).is_known(one.address, one.hostname.as_deref());
     }
     meters.keep(&owned.iter().map(|one| &one.router).collect());
-}
-
-fn wait(stop: &Stop, began: Instant, every: Duration) {
-    while !stop.is_stopping() && began.elapsed() < every {
-        std::thread::sleep(STOP_POLL);
-    }
 }
 
 fn expire(

@@ -21,9 +21,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The time after which a heartbeat expires.
 pub(super) const AHEAD: Duration = Duration::from_secs(6);
 
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// The longest time that one round may take: a new connection and one statement have a minute and a half.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
@@ -69,9 +66,7 @@ pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Heal
             is_replaced = !is_ours;
         }
         pulse.rest();
-        while !stop.is_stopping() && began.elapsed() < EVERY && !connection.is_worth_a_try() {
-            std::thread::sleep(STOP_POLL);
-        }
+        stop.wait(began + EVERY, || connection.is_worth_a_try());
     }
     if let Some(client) = connection.client() {
         // If this fails, the heartbeat expires by itself.

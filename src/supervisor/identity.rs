@@ -22,9 +22,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The interval at which an unavailable lock is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// The interval at which a waiting start is logged.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
@@ -144,20 +141,9 @@ pub(super) fn run(
         }
         pulse.rest();
         match &mut connection {
-            Some(client) => {
-                let mut is_there = true;
-                while is_there && !written.is_stopping() && asked.elapsed() < EVERY {
-                    is_there = identity::rest(client, STOP_POLL).is_ok();
-                }
-            }
-            None => wait(written, asked),
+            Some(client) => written.wait(asked + EVERY, || identity::is_gone(client)),
+            None => written.wait(asked + RETRY, || false),
         }
-    }
-}
-
-fn wait(written: &Stop, began: Instant) {
-    while !written.is_stopping() && began.elapsed() < RETRY {
-        std::thread::sleep(STOP_POLL);
     }
 }
 

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::pipeline::Health;
+use crate::pipeline::{Connection, Health};
 use crate::stop::Stop;
-use crate::store::{self, Client, Recovery};
+use crate::store::{self, Client};
 
-/// A connection that is made again when it breaks.
+/// A connection whose failures are reported.
 pub(super) struct Reported {
     thread: &'static str,
-    database_url: String,
+    connection: Connection,
     health: Arc<Health>,
     stop: Stop,
-    client: Option<Client>,
-    connected_at: Instant,
     /// The time since which every attempt has failed.
     failing_since: Option<Instant>,
     /// The value of [`Health::answered`] at the last attempt.
@@ -24,43 +22,31 @@ pub(super) struct Reported {
 impl Reported {
     /// Creates the connection; it connects at the first attempt.
     pub(super) fn new(thread: &'static str, database_url: &str, health: &Arc<Health>, stop: &Stop) -> Reported {
-        Reported {
-            thread,
-            database_url: database_url.to_owned(),
-            health: Arc::clone(health),
-            stop: stop.clone(),
-            client: None,
-            connected_at: Instant::now(),
-            failing_since: None,
-            answered: 0,
-        }
+        let connection = Connection::new(database_url, thread, |_| Ok(()), health);
+        let (health, stop) = (Arc::clone(health), stop.clone());
+        Reported { thread, connection, health, stop, failing_since: None, answered: 0 }
     }
 
     /// Does `work` once. Returns `None` if it failed, which is reported unless the collector stops.
     pub(super) fn attempt<T>(&mut self, mut work: impl FnMut(&mut Client) -> store::Result<T>) -> Option<T> {
         loop {
             self.answered = self.health.answered();
-            // An idle connection that an outage has broken is not news if the outage is already over for other threads.
-            let is_leftover = self.client.is_some() && self.health.is_told(self.connected_at);
-            let error = match self.connected().and_then(&mut work) {
+            match self.connection.attempt(self.failing_since.is_some(), &mut work) {
                 Ok(value) => {
                     if self.failing_since.take().is_some() {
                         self.health.database_back(self.thread);
                     }
                     return Some(value);
                 }
-                Err(error) => error,
-            };
-            self.client = None;
-            if is_leftover && self.failing_since.is_none() && error.verdict() == Recovery::Reconnect {
-                log::debug!("database: {} found its connection broken: {error}", self.thread);
-                continue;
+                Err(None) => {}
+                Err(Some(error)) => {
+                    if !self.stop.is_stopping() {
+                        self.failing_since.get_or_insert_with(Instant::now);
+                        self.health.database_away(self.thread, &error);
+                    }
+                    return None;
+                }
             }
-            if !self.stop.is_stopping() {
-                self.failing_since.get_or_insert_with(Instant::now);
-                self.health.database_away(self.thread, &error);
-            }
-            return None;
         }
     }
 
@@ -76,18 +62,7 @@ impl Reported {
 
     /// Returns the connection, if there is one.
     pub(super) fn client(&mut self) -> Option<&mut Client> {
-        self.client.as_mut()
-    }
-
-    fn connected(&mut self) -> store::Result<&mut Client> {
-        match &mut self.client {
-            Some(client) => Ok(client),
-            none => {
-                let client = store::connect(&self.database_url, self.thread)?;
-                self.connected_at = Instant::now();
-                Ok(none.insert(client))
-            }
-        }
+        self.connection.client()
     }
 }
 

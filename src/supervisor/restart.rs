@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::error;
 
 use crate::metrics::{Heartbeat, Meters};
-use crate::stop::Stop;
+use crate::stop::{Backoff, Stop};
 
 /// The first pause before a thread starts again.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -14,12 +14,9 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause; a run that lasts this long resets it.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// The interval at which a pause checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// Runs `work`, the thread `name`, until the collector stops. Meanwhile `/readyz` reports a pause as degraded.
 pub(super) fn run(name: &'static str, meters: &Meters, pulse: &Heartbeat, stop: &Stop, mut work: impl FnMut()) {
-    let mut pause = PAUSE_MIN;
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     while !stop.is_stopping() {
         let began = Instant::now();
         let is_panic = catch_unwind(AssertUnwindSafe(&mut work)).is_err();
@@ -28,22 +25,15 @@ pub(super) fn run(name: &'static str, meters: &Meters, pulse: &Heartbeat, stop: 
             return;
         }
         if began.elapsed() >= PAUSE_MAX {
-            pause = PAUSE_MIN;
+            backoff.reset();
         }
+        let pause = backoff.take();
         meters.restarts.count(name);
         let why = if is_panic { "panicked" } else { "ended by itself" };
         error!("collector: thread {name} {why}, starting it again in {} s", pause.as_secs());
         meters.set_degraded(name, Some(format!("the thread {why} and starts again in {} s", pause.as_secs())));
-        wait(stop, pause);
+        stop.wait(Instant::now() + pause, || false);
         meters.set_degraded(name, None);
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-fn wait(stop: &Stop, pause: Duration) {
-    let began = Instant::now();
-    while !stop.is_stopping() && began.elapsed() < pause {
-        std::thread::sleep(STOP_POLL);
     }
 }
 

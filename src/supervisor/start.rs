@@ -14,6 +14,7 @@ use super::{Migrate, StartError, heartbeat, spawn};
 use crate::config::Settings;
 use crate::metrics::{Meters, ROUTERS_MAX};
 use crate::model::RouterId;
+use crate::stop::Backoff;
 use crate::store::identity::Process;
 use crate::store::migrate::Step;
 use crate::store::sync::OwnedRouter;
@@ -58,7 +59,7 @@ pub(super) fn reach_database(
     signals: &Receiver<i32>,
     operations: &Operations,
 ) -> Result<Option<Left>, StartError> {
-    let mut pause = PAUSE_MIN;
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     let mut away_since = None;
     loop {
         let Some(opened) = open_beside(settings, migrate, signals, &operations.meters) else { return Ok(None) };
@@ -85,8 +86,8 @@ pub(super) fn reach_database(
                 operations.waits_for_database(THREAD, &error);
             }
         }
-        match signals.recv_timeout(pause) {
-            Ok(SIGHUP) | Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(PAUSE_MAX),
+        match signals.recv_timeout(backoff.take()) {
+            Ok(SIGHUP) | Err(RecvTimeoutError::Timeout) => {}
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
