@@ -4,7 +4,7 @@
 //! file --packets--> packet --segment--> TCP segment --streams--> reassembly --octets in order--> boundary --> messages
 //! ```
 //!
-//! A capture is read in one pass, so it may be larger than memory and may arrive through a pipe. Held memory is
+//! A capture is read in one pass, so it may be larger than memory and may arrive through a pipe. Memory in use is
 //! bounded: see [`streams`]. A capture may begin in the middle of a session and may lack packets; decoding then resumes
 //! at the next place where messages can be found, and the loss is reported. No octet of a capture, however damaged,
 //! causes a panic.
@@ -48,8 +48,8 @@ impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CaptureError::Read(error) => error.fmt(f),
-            CaptureError::CutShort { packets } => write!(f, "the capture is cut short behind packet {packets}"),
-            CaptureError::Damaged { packets } => write!(f, "the capture is damaged behind packet {packets}"),
+            CaptureError::CutShort { packets } => write!(f, "the capture is cut short after packet {packets}"),
+            CaptureError::Damaged { packets } => write!(f, "the capture is damaged after packet {packets}"),
         }
     }
 }

@@ -159,16 +159,16 @@ settings! {
         "the PostgreSQL database that routes are written to; required by all commands that use it. TLS as in libpq: `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert` (a file, or `system`), `sslcert`, `sslkey`, `channel_binding`. Under systemd it may come from the credential `database_url` instead";
     database_password_file: Option<PathBuf> = "DATABASE_PASSWORD_FILE", Unset, value::optional(value::path), Present,
         "a file name",
-        "a file whose first line is the database's password, which then need not stand in `DATABASE_URL`; read for each connection, so a new password needs no restart. Under systemd it may be the credential `database_password`";
+        "a file whose first line is the database's password, which can then be left out of `DATABASE_URL`; read for each connection, so a new password needs no restart. Under systemd it may be the credential `database_password`";
     bmp_listen: SocketAddr = "BMP_LISTEN", Text("[::]:11019"), value::required(value::socket_address), Present,
         "`ADDRESS:PORT`, IPv6 addresses in brackets",
-        "where routers connect to; `[::]` takes IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
+        "where routers connect to; `[::]` accepts IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
     bmp_tls_listen: Option<SocketAddr> = "BMP_TLS_LISTEN", Unset, value::optional(value::socket_address), Present,
         "`ADDRESS:PORT`, IPv6 addresses in brackets",
-        "where routers connect that speak BMP over TLS (1.2 or 1.3), themselves or through a tunnel; unset: disabled";
+        "where routers connect for BMP over TLS (1.2 or 1.3), directly or through a tunnel; unset: disabled";
     bmp_tls_certificate_file: Option<PathBuf> = "BMP_TLS_CERTIFICATE_FILE", Unset, value::optional(value::path), Present,
         "a file name",
-        "the certificate chain that those routers are shown, PEM; SIGHUP reads it again";
+        "the certificate chain presented to those routers, PEM; SIGHUP reads it again";
     bmp_tls_key_file: Option<PathBuf> = "BMP_TLS_KEY_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "the private key of that certificate, PEM; SIGHUP reads it again. Under systemd it may be the credential `bmp_tls_key`";
@@ -189,19 +189,19 @@ settings! {
         "a file with more of `ALLOW`, one CIDR per line, `#` begins a comment; SIGHUP reads it again";
     max_sessions: usize = "MAX_SESSIONS", Text("1024"), value::required(value::count::<1, 65_536>), Present,
         "1 to 65536",
-        "how many routers may be connected at a time";
+        "how many routers may be connected at once";
     max_sessions_per_address: usize = "MAX_SESSIONS_PER_ADDRESS", Text("256"), value::required(value::count::<1, 65_536>), Present,
         "1 to 65536",
-        "how many of them may come from one source address, so that one router, or one address translator, cannot take every place";
+        "how many of them may connect from one source address, so that one router, or one NAT, cannot use up all sessions";
     max_routes_per_table: Option<usize> = "MAX_ROUTES_PER_TABLE", Unset, value::optional(value::count::<1, 4_294_967_295>), Present,
         "1 to 4294967295",
-        "how many routes one table of a router may hold in one address family; a warning comes at nine tenths, further new routes are refused and a row of `session_events` says so; without it any number";
+        "how many routes one table of a router may have in one address family; a warning is logged at nine tenths, further new routes are refused and recorded in `session_events`; unset: unlimited";
     message_timeout: Duration = "MESSAGE_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 3_600>), Present,
         "1 to 3600",
         "a session is closed when a BMP message that has begun does not end within this many seconds, or if no message arrives within five times this after connecting; idle time between messages is unlimited";
     max_message_bytes: usize = "MAX_MESSAGE_BYTES", Text("1048576"), value::required(value::count::<4_144, 16_777_216>), Present,
         "4144 (one BGP message of 4096 bytes) to 16777216",
-        "the longest BMP message that is taken, in bytes; a longer one closes the session";
+        "the longest BMP message that is accepted, in bytes; a longer one closes the session";
     state_writers: usize = "STATE_WRITERS", Text("2"), value::required(value::count::<1, 64>), Present,
         "1 to 64",
         "threads, with a database connection each, that write `current_routes`";
@@ -210,7 +210,7 @@ settings! {
         "threads, with a database connection each, that write `route_events`";
     batch_routes: usize = "BATCH_ROUTES", Text("10000"), value::required(value::count::<1, 1_000_000>), Present,
         "1 to 1000000",
-        "a batch is written when it holds this many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
+        "a batch is written when it has this many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
     flush: Duration = "FLUSH_MS", Text("200"), value::required(value::milliseconds::<1, 60_000>), Present,
         "1 to 60000",
         "a batch is written when it is this many milliseconds old; one of `current_routes` waits up to 6 s while the writers are behind";
@@ -222,7 +222,7 @@ settings! {
         "routers (source addresses) whose Add-Path identifiers are not part of the key, because they announce a new best path without withdrawing the old one (GoBGP 4.8)";
     stored_ribs: Vec<StoredViewsRule> = "STORED_RIBS", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
         "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
-        "which RIBs are stored; where it has `adj-rib-in-post` alone, peers that send no routes after policy have theirs before policy stored. In a list the longest matching CIDR of the source address decides";
+        "which RIBs are stored; with `adj-rib-in-post` alone, pre-policy routes are stored for peers that send no post-policy ones. In a list the longest matching CIDR of the source address decides";
     stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), Present,
         "10 to 600000",
         "how many milliseconds a router's socket may be left unread before its bytes go to the spool";
@@ -275,7 +275,7 @@ settings! {
         "1 to 3600",
         "how many seconds a stop may take to write what has been read";
     state_dir: PathBuf = "STATE_DIR", StateDirectory, value::required(value::path), Present,
-        "a folder; it is made if it is missing",
+        "a folder; created if missing",
         "where files that must outlive the process are kept, such as rejected input";
     log: String = "LOG", Text("info"), value::required(value::log_filter), Present,
         "`error`, `warn`, `info`, `debug`, `trace`, `off`, or `MODULE=LEVEL` pairs, comma-separated",

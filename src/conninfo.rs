@@ -2,7 +2,7 @@
 //!
 //! The client crate parses all of it except the options for certificates and files; those are taken out here before it
 //! sees the rest: `sslmode=verify-ca` and `verify-full`, `sslrootcert`, `sslcert`, `sslkey`, and one of our own,
-//! `password_file`, which `DATABASE_PASSWORD_FILE` adds. No error text holds a value that may be a password.
+//! `password_file`, which `DATABASE_PASSWORD_FILE` adds. No error text contains a value that may be a password.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ impl ConnInfo {
             // An address serves as the name: the certificate is compared with it.
             let addresses: Vec<_> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
             if addresses.is_empty() {
-                return Err("names no host".to_owned());
+                return Err("has no host".to_owned());
             }
             for address in addresses {
                 config.host(&address);
@@ -212,7 +212,7 @@ impl Mode {
 }
 
 /// Returns the client crate's error about a connection string, without a word that may be part of a password. Its texts
-/// hold no values, but after a value that is quoted incorrectly the rest of it is taken for a key.
+/// contain no values, but after a value that is quoted incorrectly the rest of it is taken for a key.
 fn in_public(why: &str) -> String {
     const UNKNOWN: &str = "unknown option `";
     let Some((_, rest)) = why.split_once(UNKNOWN) else { return why.to_owned() };
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_password() {
-        assert_eq!(error("user=me dbname=rib"), "names no host");
+        assert_eq!(error("user=me dbname=rib"), "has no host");
         assert_eq!(
             error("host=db sslmode=allow"),
             "sslmode=allow is none of disable, prefer, require, verify-ca, verify-full"

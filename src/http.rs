@@ -211,11 +211,11 @@ impl Http {
         let takes_html = request.takes_html;
         match self.pages.try_send(Question { id: connection.id, request }) {
             Ok(()) => {
-                let late = self.unavailable(takes_html, "the page takes too long: try again in a moment");
+                let late = self.unavailable(takes_html, "the page takes too long: try again later");
                 connection.wait(&late, has_body);
             }
             Err(_) => {
-                let busy = "too many requests for the status page: try again in a moment";
+                let busy = "too many requests for the status page: try again later";
                 connection.answer(&self.unavailable(takes_html, busy), has_body);
             }
         }

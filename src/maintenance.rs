@@ -136,8 +136,7 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
     }
     let ours = partitions::day_of(Timestamp::now());
     if retention_days > 0 && is_far_from(today, ours) {
-        let why =
-            format!("it is {today} by the database's clock and {ours} by the collector's: put the wrong one right");
+        let why = format!("it is {today} by the database's clock and {ours} by the collector's: correct the wrong one");
         report.failures.push(format!("dropping what is old: {why}"));
     } else if retention_days > 0 {
         if let Ok(oldest) = today.checked_sub(i64::from(retention_days).days()) {
@@ -247,7 +246,7 @@ impl Report {
             log::info!("snapshot of today: {} tables, {routes} routes", self.snapshots.len());
         }
         for name in &self.dropped {
-            log::info!("partition {name}: dropped, its retention is over");
+            log::info!("partition {name}: dropped at the end of its retention");
         }
         for remark in &self.remarks {
             log::warn!("maintenance: {remark}");

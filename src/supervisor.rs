@@ -119,7 +119,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
     let awaited = left.owned.iter().filter(|owned| owned.has_tables).count();
     if awaited > 0 {
-        info!("collector: {awaited} routers have {:?} to come back", settings.stale_routes);
+        info!("collector: {awaited} routers have {:?} to reconnect", settings.stale_routes);
     }
     expiry::keep_meters(&operations.meters, &left.owned);
     registry.preload(left.known);
@@ -226,7 +226,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
 fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
     if parked.failed > 0 {
         error!(
-            "collector: {} changes not written, and the input of {} sessions is not in the spool: it is lost",
+            "collector: {} changes not written, and the input of {} sessions is not in the spool and is lost",
             end.given_up, parked.failed
         );
     }
@@ -235,7 +235,7 @@ fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
     }
     if parked.sessions > 0 {
         warn!(
-            "collector: input of {} sessions that is not written waits in the spool for the next start, {} bytes",
+            "collector: unwritten input of {} sessions stays in the spool for the next start, {} bytes",
             parked.sessions,
             spool.counters().bytes.load(Ordering::Relaxed)
         );
@@ -253,7 +253,7 @@ fn open_spool(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), StartErr
             folder.display()
         ))),
         Err(error) => {
-            error!("spool: {}: {error}; without it routers wait while the database is away", folder.display());
+            error!("spool: {}: {error}; without it routers wait while the database is down", folder.display());
             Ok((Spool::off(), Vec::new()))
         }
     }

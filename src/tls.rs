@@ -88,7 +88,7 @@ fn roots(named: &Roots) -> Result<RootCertStore, String> {
             let (added, _) = store.add_parsable_certificates(found.certs);
             if added == 0 {
                 let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-                return Err(format!("the system has no certificates of authorities{why}"));
+                return Err(format!("the system has no CA certificates{why}"));
             }
         }
     }
@@ -101,7 +101,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(wrong(&"holds no certificate")),
+        Ok(certificates) if certificates.is_empty() => Err(wrong(&"contains no certificate")),
         Ok(certificates) => Ok(certificates),
         Err(rustls::pki_types::pem::Error::Io(error)) => Err(wrong(&error)),
         Err(_) => Err(wrong(&"is not PEM")),
@@ -112,7 +112,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| match error {
         rustls::pki_types::pem::Error::Io(error) => format!("{}: {error}", file.display()),
-        // The error shows nothing else of a file that holds a secret.
-        _ => format!("{}: holds no private key in PEM", file.display()),
+        // The error shows nothing else of a file that contains a secret.
+        _ => format!("{}: contains no private key in PEM", file.display()),
     })
 }

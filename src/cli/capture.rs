@@ -135,8 +135,8 @@ fn nothing(subject: &str, port: &Port, tally: &Tally) -> CommandError {
 /// Reports the packets that were left out.
 fn say_tally(tally: &Tally) {
     let left_out = [
-        (tally.fragments, "IP fragment", "left out: fragments are not put together"),
-        (tally.unknown_link, "packet", "left out: their link layer is not known here"),
+        (tally.fragments, "IP fragment", "skipped: fragments are not reassembled"),
+        (tally.unknown_link, "packet", "skipped: unknown link layer"),
     ];
     for (count, noun, why) in left_out.iter().filter(|(count, _, _)| *count > 0) {
         say(format_args!("{} {why}", counted(*count, noun)));

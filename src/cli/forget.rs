@@ -51,14 +51,14 @@ pub(super) fn run(arguments: &ForgetArguments, settings: &Settings) -> Result<()
     match forgotten {
         Forgotten::Whole(rows) => {
             if !forget::leave_summaries(&mut client, &router)? {
-                say("maintenance runs: its next run takes the router out of the summaries");
+                say("maintenance is running: its next run removes the router from the summaries");
             }
             print(&format!("router {shown}: removed\n{}", table(&rows)))
         }
         Forgotten::Live(live, rows) => {
             print(&table(&rows))?;
             Err(CommandError::Failed(format!(
-                "router {shown} came back while it was being removed and has {}; its dump brings its routes again: {REMEDY}",
+                "router {shown} reconnected while it was being removed and has {}; its dump stores its routes again: {REMEDY}",
                 describe(&live)
             )))
         }
@@ -108,10 +108,9 @@ fn find(client: &mut Client, word: &str, past: Past) -> Result<(RouterId, Rows),
             };
             Err(CommandError::Failed(format!("no router {shown} is stored{history}: {hint}")))
         }
-        _ => Err(CommandError::Failed(format!(
-            "several routers are called {shown}, name one by its identifier: {}",
-            list(meant)
-        ))),
+        _ => {
+            Err(CommandError::Failed(format!("several routers are called {shown}; use an identifier: {}", list(meant))))
+        }
     }
 }
 

@@ -12,14 +12,14 @@ const SECTIONS: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            ("0", "Done. Of serve: stopped in order, and what was read is stored or in the spool."),
+            ("0", "Done. For serve: stopped cleanly; what was read is stored or in the spool."),
             (
                 "1",
                 "Failed, or nothing found: the database does not answer, lookup has no match, decode meets a stream that \
                  breaks, doctor finds a fault. Of serve: input was given up at the stop, or a thread ended; another start \
                  is worth a try.",
             ),
-            ("2", "Wrong use or wrong configuration. Nothing was done, and another try ends the same way."),
+            ("2", "Wrong usage or configuration. Nothing was done; retrying does not help."),
         ],
     ),
     (
@@ -27,7 +27,7 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "/etc/rib-ingester/rib-ingester.env",
-                "The settings, as systemd reads them for the service; commands of root read it too.",
+                "The settings, as systemd reads them for the service; commands run as root read it too.",
             ),
             (
                 "/var/lib/rib-ingester",
@@ -42,7 +42,7 @@ const SECTIONS: &[Section] = &[
         "EXAMPLES",
         &[
             ("rib-ingester doctor", "Checks settings, host and database."),
-            ("rib-ingester status --watch", "Shows the routers again and again."),
+            ("rib-ingester status --watch", "Shows the routers, refreshed continuously."),
             ("rib-ingester lookup 192.0.2.1", "Shows the route that each router takes to this address."),
             (
                 "rib-ingester decode --port 11019 bmp.pcap | jq 'select(.type == \"peer_up\")'",

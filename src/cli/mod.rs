@@ -46,7 +46,7 @@ use crate::store;
     about = "BGP Monitoring Protocol collector: routers in, PostgreSQL tables out"
 )]
 #[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
-                        Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration.")]
+                        Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or configuration.")]
 pub struct CommandLine {
     /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is given
     #[arg(long, global = true, value_name = "FILE")]
@@ -72,10 +72,10 @@ enum Command {
     /// Show routers, tables, history and refused sources
     #[command(after_help = NEEDS_DATABASE)]
     Status(status::StatusArguments),
-    /// Check settings, machine and database for faults, and print remedies
+    /// Check settings, host and database for problems, and print remedies
     #[command(after_help = NEEDS_DATABASE)]
     Doctor(doctor::DoctorArguments),
-    /// Remove a router that is gone for good, with all that is stored of it
+    /// Remove a retired router with everything stored about it
     #[command(after_help = NEEDS_DATABASE)]
     Forget(forget::ForgetArguments),
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
@@ -219,12 +219,12 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
     if is_whole {
         return Ok(());
     }
-    Err(CommandError::Failed(format!("{}: the stream breaks, its last line says where", file.display())))
+    Err(CommandError::Failed(format!("{}: the stream is damaged, its last line says where", file.display())))
 }
 
 /// Reports an empty file, which is not a recording: most likely the program that was to write it has failed.
 fn nothing_in(file: &Path) -> CommandError {
-    CommandError::Failed(format!("{}: is empty, no message", file.display()))
+    CommandError::Failed(format!("{}: is empty", file.display()))
 }
 
 /// Connects a command that is not the collector to the database.

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ReplayArguments, settings: &Settings) -> Result<()
     match told.map_err(|error| failed(&subject, &error))? {
         Input::Empty => Err(nothing_in(&arguments.file)),
         Input::Raw(_) if arguments.stream > 1 => {
-            let line = format!("--stream {}: {subject} is no capture, it holds one stream", arguments.stream);
+            let line = format!("--stream {}: {subject} is not a capture: it has one stream", arguments.stream);
             Err(CommandError::Configuration(vec![line]))
         }
         Input::Raw(mut input) => play(arguments, &to, settings, &mut *input, length),
@@ -110,7 +110,7 @@ fn play(
     let hold = Duration::from_secs(arguments.hold.into()).max(VERDICT_PATIENCE);
     finish(&stream, hold).map_err(|error| failed(&arguments.to, &format!("{error} (sent {sent})")))?;
     if player.messages == 0 {
-        let line = format!("no BMP message in it; sent {sent} to {} as they are", arguments.to);
+        let line = format!("no BMP message in it; sent {sent} to {} unchanged", arguments.to);
         return Err(failed(&arguments.file.display(), &line));
     }
     print(&format!("sent {sent} to {}\n", arguments.to))
@@ -210,7 +210,7 @@ impl Player<'_> {
 
     /// Sends the rest without pacing, because it cannot be cut into messages.
     fn play_unframed(&mut self, input: &mut dyn Read) -> Result<(), PlayError> {
-        say(format_args!("byte {} begins no BMP message; the rest is sent as it is", self.bytes));
+        say(format_args!("byte {} begins no BMP message; sending the rest unchanged", self.bytes));
         let rest = self.frames.rest().to_vec();
         self.send(&rest).map_err(PlayError::Send)?;
         let mut chunk = vec![0; 64 * 1024];
@@ -260,7 +260,7 @@ impl Pace {
     }
 }
 
-/// Holds the session open, closes the sending side, and waits until the collector has closed its own.
+/// Keeps the session open, closes the sending side, and waits until the collector has closed its own.
 fn finish(stream: &TcpStream, hold: Duration) -> io::Result<()> {
     if wait_for_close(stream, hold)? == Close::Seen {
         return Err(io::Error::other("the collector closed the session, its log says why"));
@@ -275,7 +275,7 @@ fn finish(stream: &TcpStream, hold: Duration) -> io::Result<()> {
     match wait_for_close(stream, DRAIN_PATIENCE)? {
         Close::Seen => Ok(()),
         Close::NotSeen => {
-            say(format_args!("all is sent, but the collector has not read to the end yet"));
+            say(format_args!("everything is sent, but the collector has not read to the end yet"));
             Ok(())
         }
     }

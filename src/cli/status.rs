@@ -61,7 +61,7 @@ fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) 
     let (json, text) = if let Some(name) = &arguments.router {
         let (now, details) = status::read_named(client, name)?;
         if details.is_empty() {
-            let why = format!("no router is called {name}: neither by identifier, nor by name or address");
+            let why = format!("no router is called {name}: no identifier, name or address matches");
             return Err(CommandError::Failed(why));
         }
         (json::details(now, &details), router::text(now, &details, width))
@@ -81,7 +81,7 @@ const PEERS: &str = "TABLES OF PEERS";
 fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
-        ("TABLES", "no table is held", tables(status.now, &status.routers)),
+        ("TABLES", "no tables are stored", tables(status.now, &status.routers)),
         (PEERS, "", adj_ribs(status.now, &status.adj_ribs)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
@@ -107,14 +107,14 @@ fn section(title: &str, none: &str, table: &Table, width: Option<usize>) -> Stri
     format!("{title}\n{body}\n")
 }
 
-/// Formats `303 routers: 3 up, 0 dumping, 300 stale (routes go from 2026-11-21 07:45:12 UTC)`.
+/// Formats `303 routers: 3 up, 0 dumping, 300 stale (routes expire from 2026-11-21 07:45:12 UTC)`.
 fn summary(routers: &[RouterStatus]) -> String {
     let of = |state: RouterState| routers.iter().filter(move |router| router.standing.state == state);
     let part = |state: RouterState| {
         let count = of(state).count();
         let is_named = count > 0 || matches!(state, RouterState::Up | RouterState::Dumping | RouterState::Stale);
         let first = of(state).filter_map(|router| router.standing.expires_at).min();
-        let first = first.map_or(String::new(), |first| format!(" (routes go from {})", first.to_utc()));
+        let first = first.map_or(String::new(), |first| format!(" (routes expire from {})", first.to_utc()));
         is_named.then(|| format!("{count} {}{first}", state.as_str()))
     };
     let parts: Vec<String> = RouterState::ALL.into_iter().filter_map(part).collect();
@@ -135,7 +135,7 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
     ];
     // The column is omitted if no router's routes are about to expire.
     if routers.iter().any(|router| router.standing.expires_at.is_some()) {
-        columns.push(("routes go", Column::Word));
+        columns.push(("routes expire", Column::Word));
     }
     let mut table = Table::new(&columns);
     for router in routers {

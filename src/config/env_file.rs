@@ -63,9 +63,7 @@ impl Environment {
             _ if environment.is_given() => {
                 if of_unit.exists() {
                     let path = of_unit.display();
-                    environment
-                        .hints
-                        .push(format!("{path} is read where no setting is given, or with --env-file {path}"));
+                    environment.hints.push(format!("{path} is read if no setting is given, or with --env-file {path}"));
                 }
             }
             EnvFile::OfUnit => match read_bounded(of_unit, BYTES_MAX) {
@@ -78,7 +76,7 @@ impl Environment {
                     let path = of_unit.display();
                     environment
                         .hints
-                        .push(format!("{path} may have it: {error}; ask as root, or name another --env-file"));
+                        .push(format!("{path} may set it: {error}; run as root, or use another --env-file"));
                 }
             },
             EnvFile::None if of_unit.exists() => {
@@ -137,12 +135,12 @@ fn hints(vars: &[(OsString, OsString)]) -> Vec<String> {
     let has = |name: &str| vars.iter().any(|(other, _)| other == name);
     let mut hints = Vec::new();
     if has("DATABASE_URL") {
-        hints.push("DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL".to_owned());
+        hints.push("DATABASE_URL is set, but the setting is RIB_INGESTER_DATABASE_URL".to_owned());
     }
     match LIBPQ.into_iter().filter(|name| has(name)).collect::<Vec<_>>().as_slice() {
         [] => {}
-        [name] => hints.push(format!("{name} is set, and only psql reads it")),
-        names => hints.push(format!("{} are set, and only psql reads them", names.join(", "))),
+        [name] => hints.push(format!("{name} is set, but only psql reads it")),
+        names => hints.push(format!("{} are set, but only psql reads them", names.join(", "))),
     }
     hints
 }
@@ -406,15 +404,15 @@ mod tests {
         );
         assert_eq!(
             hints(&[("RIB_INGESTER_LOG", "debug")], &EnvFile::OfUnit, &file),
-            format!("{path} is read where no setting is given, or with --env-file {path}")
+            format!("{path} is read if no setting is given, or with --env-file {path}")
         );
         // A folder cannot be read as a file, even by root.
         let said = hints(&[], &EnvFile::OfUnit, &folder.0);
-        assert!(said.contains("may have it: Is a directory") && said.contains("--env-file"), "{said}");
+        assert!(said.contains("may set it: Is a directory") && said.contains("--env-file"), "{said}");
         let nowhere = Path::new("/nonexistent");
         assert_eq!(
             hints(&[("DATABASE_URL", "x"), ("PGHOST", "db"), ("PGUSER", "rib")], &EnvFile::OfUnit, nowhere),
-            "DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL|PGHOST, PGUSER are set, and only psql reads them"
+            "DATABASE_URL is set, but the setting is RIB_INGESTER_DATABASE_URL|PGHOST, PGUSER are set, but only psql reads them"
         );
     }
 }

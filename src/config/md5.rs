@@ -50,14 +50,14 @@ fn parse(text: &str) -> Result<Vec<Md5Key>, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (network, key) = line.split_once(char::is_whitespace).ok_or_else(|| wrong("holds no key"))?;
+        let (network, key) = line.split_once(char::is_whitespace).ok_or_else(|| wrong("has no key"))?;
         let network = value::network(network).map_err(|_| wrong("does not begin with a CIDR without host bits"))?;
         let key = key.trim_start().as_bytes().to_vec();
         if key.len() > KEY_BYTES_MAX {
-            return Err(wrong("holds a key of more than 80 bytes"));
+            return Err(wrong("has a key of more than 80 bytes"));
         }
         if keys.iter().any(|other| other.network == network) {
-            return Err(wrong("names a network that has a key already"));
+            return Err(wrong("repeats a network that has a key already"));
         }
         keys.push(Md5Key { network, key });
     }
@@ -82,10 +82,10 @@ mod tests {
             let said = parse(&format!("192.0.2.1 key\n{line}\n")).unwrap_err();
             assert_eq!(said, format!("line 2: {wrong}"));
         };
-        check("hunter2", "holds no key");
+        check("hunter2", "has no key");
         check("hunter2 192.0.2.2", "does not begin with a CIDR without host bits");
         check("192.0.2.0/8 hunter2", "does not begin with a CIDR without host bits");
-        check("192.0.2.1/32 hunter2", "names a network that has a key already");
-        check(&format!("192.0.2.2 {}", "x".repeat(81)), "holds a key of more than 80 bytes");
+        check("192.0.2.1/32 hunter2", "repeats a network that has a key already");
+        check(&format!("192.0.2.2 {}", "x".repeat(81)), "has a key of more than 80 bytes");
     }
 }

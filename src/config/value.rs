@@ -37,11 +37,11 @@ pub enum LogFormat {
 pub fn wrapping(text: &str) -> Option<&'static str> {
     let is_quoted = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
     if text.contains('\u{feff}') {
-        Some("holds a byte-order mark: save the file without one (plain UTF-8)")
+        Some("contains a byte-order mark: save the file without one (plain UTF-8)")
     } else if text.ends_with('\r') {
         Some("ends with a carriage return: save the file with Unix line ends")
     } else if text.trim() != text {
-        Some("has blanks around it: remove them")
+        Some("has whitespace around it: remove it")
     } else if is_quoted('"') || is_quoted('\'') {
         Some("has quotes around it: remove them")
     } else {
@@ -214,7 +214,7 @@ pub fn identifier(text: &str) -> Result<String, String> {
         return Err(format!("is longer than {CHARACTERS_MAX} characters"));
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("holds spaces or control characters".to_string());
+        return Err("contains spaces or control characters".to_string());
     }
     Ok(text.to_string())
 }
@@ -283,8 +283,8 @@ mod tests {
         let check = |text, word: &str| assert!(wrapping(text).is_some_and(|why| why.contains(word)), "{text:?}");
         check("\u{feff}postgres://db/rib", "byte-order mark");
         check("on\r", "carriage return");
-        check(" on", "blanks");
-        check("on\n", "blanks");
+        check(" on", "whitespace");
+        check("on\n", "whitespace");
         check("\"on\"", "quotes");
         check("'10.0.0.0/8'", "quotes");
         check("\"\"", "quotes");
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(error(socket_address("11019")), "is not an address and port");
         assert_eq!(error(log_filter("verbose")), "is not a level");
         assert!(log_filter("warn,rib_ingester::session=debug").is_ok());
-        assert_eq!(error(identifier("a b")), "holds spaces or control characters");
+        assert_eq!(error(identifier("a b")), "contains spaces or control characters");
         assert_eq!(error(site("a/b")), "holds / or :");
         assert_eq!(error(site(&"a".repeat(65))), "is longer than 64 characters");
     }
@@ -311,7 +311,7 @@ mod tests {
         let url = "postgresql://writer:hunter2@db.example:5433/rib";
         assert!(database_url_or_empty(Some(url)).is_ok());
         assert_eq!(describe_database(url), "host=db.example port=5433 user=writer dbname=rib password=(hidden)");
-        assert_eq!(error(database_url_or_empty(Some("dbname=rib password=hunter2"))), "names no host");
+        assert_eq!(error(database_url_or_empty(Some("dbname=rib password=hunter2"))), "has no host");
         let wrong = error(database_url_or_empty(Some("postgresql://writer:hunter2@db:port/rib")));
         assert!(!wrong.contains("hunter2"), "{wrong}");
         assert_eq!(describe_database("password=hunter2 nonsense"), "(hidden)");

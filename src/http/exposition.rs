@@ -160,7 +160,7 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
     });
     let process = &meters.process;
     out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
-    out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were not let in.", |series| {
+    out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were refused.", |series| {
         for (reason, times) in with_zero(meters.refused.all(), "allow_list") {
             series.add(&[("reason", reason)], count(times));
         }
@@ -174,7 +174,7 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     let process = &meters.process;
     let when_known = |number: &Number| Some(number.get()).filter(|value| *value > 0);
     if let Some(done) = when_known(&process.maintenance_done) {
-        let help = "The end of the last maintenance run that went well.";
+        let help = "The end of the last successful maintenance run.";
         out.one("rib_ingester_maintenance_last_success_timestamp_seconds", GAUGE, help, seconds(done));
         let took = seconds(process.maintenance_took.get());
         out.one("rib_ingester_maintenance_duration_seconds", GAUGE, "How long the last maintenance run took.", took);

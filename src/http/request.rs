@@ -43,7 +43,7 @@ impl Request {
 
 /// Parses the request in these bytes; `None` if more are needed.
 pub(super) fn parse(head: &[u8]) -> Result<Option<Request>, Response> {
-    let bad = |why: &str| Response::text(400, &format!("this is no HTTP request: {why}\n"));
+    let bad = |why: &str| Response::text(400, &format!("not an HTTP request: {why}\n"));
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     match parsed.parse(head) {

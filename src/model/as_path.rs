@@ -135,7 +135,7 @@ impl<'a> AsPath<'a> {
         let mut rest = octets;
         while let [type_code, count, tail @ ..] = rest {
             let size = usize::from(*count) * width.octets();
-            rest = tail.get(size..).ok_or("a segment runs over the end")?;
+            rest = tail.get(size..).ok_or("a segment runs past the end")?;
             if size == 0 {
                 return Err("a segment is empty");
             }
@@ -144,7 +144,7 @@ impl<'a> AsPath<'a> {
             }
         }
         if !rest.is_empty() {
-            return Err("octets are left behind the last segment");
+            return Err("octets follow the last segment");
         }
         Ok(AsPath { octets: Cow::Borrowed(octets), width })
     }
@@ -304,10 +304,10 @@ mod tests {
         check(&[2, 1, 0xfa, 0x56, 0xea, 0], four, Ok("4200000000"));
         check(&[2, 2, 0, 1, 0, 2, 1, 2, 0, 3, 0, 4], two, Ok("1 2 {3,4}"));
         check(&[3, 1, 0, 1, 4, 1, 0, 2], two, Ok("(1) [2]"));
-        check(&[2, 2, 0, 1, 0, 2], four, Err("a segment runs over the end"));
+        check(&[2, 2, 0, 1, 0, 2], four, Err("a segment runs past the end"));
         check(&[2, 0], four, Err("a segment is empty"));
         check(&[5, 1, 0, 1], two, Err("unknown segment type"));
-        check(&[2, 1, 0, 1, 2], two, Err("octets are left behind the last segment"));
+        check(&[2, 1, 0, 1, 2], two, Err("octets follow the last segment"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub enum OtherAttribute<'a> {
     Aigp(u64),
     /// Only to Customer, type 35 (RFC 9234).
     OnlyToCustomer(Asn),
-    /// ATTR_SET, type 128 (RFC 6368). Boxed: it is rare, and holds a whole set of attributes.
+    /// ATTR_SET, type 128 (RFC 6368). Boxed: it is rare, and contains a whole set of attributes.
     AttrSet(Box<AttrSet<'a>>),
     /// Any other, as sent: hex under its decimal type code, or under its name where the registry has one; structured
     /// where [`super::tunnels`] supports its TLVs.

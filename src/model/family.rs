@@ -53,7 +53,7 @@ impl AfiSafi {
     /// IPv6 unicast.
     pub const IPV6_UNICAST: AfiSafi = AfiSafi { afi: 2, safi: 1 };
 
-    /// Returns the table family, for the two families that `current_routes` holds (unicast only).
+    /// Returns the table family, for the two families in `current_routes` (unicast only).
     pub fn unicast(self) -> Option<Afi> {
         match (self.afi, self.safi) {
             (1, 1) => Some(Afi::Ipv4),

@@ -28,7 +28,7 @@ pub struct List<'a, T> {
 }
 
 impl<'a, T: Fixed> List<'a, T> {
-    /// Returns the list in an attribute's value; `None` if its length is no multiple of the values' size.
+    /// Returns the list in an attribute's value; `None` if its length is not a multiple of the values' size.
     pub fn from_wire(octets: &'a [u8]) -> Option<List<'a, T>> {
         octets.len().is_multiple_of(T::SIZE).then_some(List { octets: Cow::Borrowed(octets), values: PhantomData })
     }

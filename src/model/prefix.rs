@@ -29,7 +29,7 @@ impl fmt::Display for PrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PrefixError::TooLong(length) => write!(f, "prefix length {length} is too long"),
-            PrefixError::HostBits => f.write_str("bits are set behind the prefix length"),
+            PrefixError::HostBits => f.write_str("bits are set after the prefix length"),
         }
     }
 }
@@ -37,7 +37,7 @@ impl fmt::Display for PrefixError {
 impl std::error::Error for PrefixError {}
 
 impl Prefix {
-    /// Returns a prefix from the octets of its NLRI encoding: `octets` holds at most 16 network octets, the missing
+    /// Returns a prefix from the octets of its NLRI encoding: `octets` has at most 16 network octets, the missing
     /// ones are zero (RFC 4271 section 4.3).
     ///
     /// # Errors

@@ -133,7 +133,7 @@ pub struct AddPathRecord {
     pub is_closed_once: bool,
 }
 
-/// A route as the database holds it.
+/// A route as the database has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredRoute {
     /// The destination.

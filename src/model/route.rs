@@ -113,7 +113,7 @@ pub struct AdjRibKey {
 pub struct PeerIds {
     /// The peer's AS: the `peer_asn` column.
     pub asn: Asn,
-    /// The peer's BGP identifier: the `peer_bgp_id` column; unspecified where none is known.
+    /// The peer's BGP identifier: the `peer_bgp_id` column; unspecified where none are known.
     pub bgp_id: Ipv4Addr,
 }
 

@@ -14,7 +14,7 @@ pub const KEY_CHARACTERS_MAX: usize = 255;
 
 /// The longest key, in octets of UTF-8.
 ///
-/// A B-tree accepts rows of at most 2,704 octets. The widest index of ours may hold three texts of a router: its
+/// A B-tree accepts rows of at most 2,704 octets. The widest index of ours may contain three texts of a router: its
 /// `router_id` (512), a table's own name and the `table_name` made of it. A name with each `|` and `%` written as three
 /// octets has at most 850 (85 characters of four octets and 170 bars), and the suffix after a name (`|labelled` or
 /// `|rd:`, `|as:`, `|id:` or `|instance:`) less than 100. That makes 512 + 850 + 950 = 2,312, which leaves 392 for an

@@ -1,4 +1,4 @@
-//! The response when the database does not hold the number of routes that a session knows of.
+//! The response when the database does not have the number of routes that a session knows of.
 //!
 //! Someone deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
 //! so it cannot write them again: it ends, and the dump of the router's next session is compared with the stored

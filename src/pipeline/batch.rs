@@ -252,7 +252,7 @@ impl Batch {
         self.rows.push(row);
     }
 
-    /// Returns whether the batch holds `changes` changes, or as much memory as a batch may.
+    /// Returns whether the batch has `changes` changes, or as much memory as a batch may.
     pub(super) fn is_full(&self, changes: usize) -> bool {
         self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::PipelineOptions;
 
-/// The maximum growth: a batch holds at most this many times [`PipelineOptions::batch_routes`], and is gathered for at
+/// The maximum growth: a batch has at most this many times [`PipelineOptions::batch_routes`], and is gathered for at
 /// most this many times `flush`. Its bytes have a limit of their own.
 const GROWTH_MAX: u32 = 32;
 
@@ -21,7 +21,7 @@ const GATHER_MAX: Duration = Duration::from_secs(6);
 /// Batches are gathered for longer while at least one in this many changes is replaced by a later one of its batch.
 const MERGED_MIN: usize = 8;
 
-/// A batch whose history is stored holds at most this many times [`PipelineOptions::batch_routes`]: as many parts for
+/// A batch whose history is stored has at most this many times [`PipelineOptions::batch_routes`]: as many parts for
 /// helpers.
 const STORED_MAX: usize = 4;
 

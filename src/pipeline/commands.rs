@@ -390,7 +390,7 @@ impl StateWriter {
 
     /// Logs and counts a command that the database refuses.
     fn refused(&mut self, what: &dyn Display, error: &Error) -> Refusal {
-        log::error!("{what}: the database refused a command, its session cannot go on: {error}");
+        log::error!("{what}: the database refused a command, its session cannot continue: {error}");
         Health::count(&self.health.rows_rejected, 1);
         Refusal(format!("{what}: {error}"))
     }

@@ -268,7 +268,7 @@ impl EventWriter {
             };
             if last.unix_micros() - base.unix_micros() > AHEAD_MAX_MICROS {
                 log::warn!(
-                    "router {router}: its last event is of {last}, the database's clock says {base}: history goes on there"
+                    "router {router}: its last event is at {last}, the database's clock is at {base}: history continues from there"
                 );
                 last = base;
             }

@@ -53,7 +53,7 @@ impl Work for LateEvents<'_> {
         let Failure::NoPartition(_) = failure else { return Err(failure) };
         let rows = &self.rows[std::mem::take(range)];
         let from = rows.first().map_or_else(Timestamp::now, |row| row.time);
-        let told = self.writer.tell_gap(self.router, rows, from, "their day is not kept any more");
+        let told = self.writer.tell_gap(self.router, rows, from, "their day is no longer kept");
         told.ok_or(Failure::GaveUp)
     }
 
@@ -76,7 +76,7 @@ impl EventWriter {
         let router = &of.router;
         rows.sort_unstable_by_key(|row| row.time);
         let Some((since, floor)) = self.room(of, &rows)? else {
-            return self.tell_gap(router, &rows, Timestamp::now(), "yet another one has had it");
+            return self.tell_gap(router, &rows, Timestamp::now(), "yet another collector has had it");
         };
         let mut last = self.late.get(router).map_or(floor, |late| floor.max(*late));
         let begins = add(since, -ROOM_MICROS);
@@ -98,7 +98,10 @@ impl EventWriter {
         }
         self.late.insert(router.clone(), last);
         if !rows.is_empty() {
-            log::info!("router {router}: {} events from before its take-over are dated before it", rows.len());
+            log::info!(
+                "router {router}: {} events from before its take-over are stored with times before it",
+                rows.len()
+            );
         }
         self.store_late(router, &rows)?;
         if rest.is_empty() { Some(()) } else { self.tell_gap(router, &rest, add(floor, 1), "no time is left") }

@@ -173,7 +173,7 @@ impl Standstill {
             health.history_moves_for(connection.thread());
             if is_there {
                 let seconds = said.since.elapsed().as_secs_f64();
-                log::info!("history: stored, {} goes on after {seconds:.1} s", connection.thread());
+                log::info!("history: stored, {} continues after {seconds:.1} s", connection.thread());
             }
         }
     }

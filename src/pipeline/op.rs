@@ -86,7 +86,7 @@ impl Ownership {
         self.in_doubt.store(true, Ordering::Release);
     }
 
-    /// Returns whether the database holds another number of routes than the session knows of.
+    /// Returns whether the database has another number of routes than the session knows of.
     pub fn is_out_of_step(&self) -> bool {
         self.out_of_step.load(Ordering::Acquire)
     }

@@ -313,6 +313,6 @@ impl StateWriter {
 /// Marks the router as taken by another collector, which is logged once.
 pub(super) fn mark_lost(owner: &Ownership) {
     if owner.set_lost() {
-        log::warn!("router {}: taken by another collector, nothing more is written for it", owner.router);
+        log::warn!("router {}: taken over by another collector, no longer writing its data", owner.router);
     }
 }

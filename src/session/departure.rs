@@ -78,7 +78,7 @@ impl IdentifiedRouter {
             Loss::Stale => self.tables.note_loss(kind, reason),
             Loss::Isolated { lost } => {
                 warn!(
-                    "collector: {lost} sessions lost within seconds: stale routes do not expire until routers come back"
+                    "collector: {lost} sessions lost within seconds: stale routes do not expire until routers reconnect"
                 );
                 let reason_all = format!("{lost} sessions lost within seconds, stale routes are kept");
                 self.tables.outbox().session_event(router_note(SessionEventKind::Isolated, Some(&reason_all), None))?;

@@ -10,7 +10,7 @@ use super::seeded::Seeded;
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, WithdrawReason};
 
-/// The most recent ids that each of the two generations holds: about 1 MiB for both, per session.
+/// The most recent ids that each of the two generations keeps: about 1 MiB for both, per session.
 const RECENT_MAX: usize = 1 << 14;
 
 /// Makes the event ids of one session.

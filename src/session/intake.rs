@@ -11,7 +11,7 @@
 //!
 //! When the thread has not come back for [`stall`](super::Options::stall), the spooler reads the socket in its place and
 //! appends to the stream. The thread then reads the stream to its end before it touches the socket again: nothing overtakes
-//! anything. There is one lock; the thread holds it while it waits for the socket, which is when nobody needs the spooler.
+//! anything. There is one lock; the thread holds it while it waits for the socket, when the spooler is not needed.
 
 mod losses;
 
@@ -33,21 +33,21 @@ use crate::model::Timestamp;
 use crate::spool::{Chunk, Context, Piece, Spool, SpoolError, Stream, Taken};
 use crate::wire::bmp::{self, FrameError};
 
-/// How much of the input that is not stored is kept in memory before it goes to the spool, bytes.
+/// The maximum input that is not stored and kept in memory before it goes to the spool, bytes.
 const WINDOW_BYTES_MAX: usize = 32 << 20;
 
-/// What a chunk takes beside its octets: itself, its place in the window and the allocator's share, bytes.
+/// The memory of a chunk besides its octets: itself, its place in the window and the allocator's share, bytes.
 const CHUNK_OVERHEAD: usize = 128;
 
-/// How much the spooler reads from one socket before it looks at the next one, bytes.
+/// The maximum that the spooler reads from one socket before it turns to the next one, bytes.
 const TURN_BYTES: usize = 4 << 20;
 
 /// Where a session's bytes come from.
 pub trait Source: Read + Send {
-    /// Whether reading returns at once when nothing is there; otherwise it waits for about a second.
+    /// Sets whether reading returns at once when nothing is there; otherwise it waits for about a second.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system refuses.
     fn set_nonblocking(&self, on: bool) -> io::Result<()>;
 
     /// Ends it for both sides.
@@ -82,22 +82,22 @@ struct Inner {
     window: VecDeque<Arc<Chunk>>,
     /// The memory that they take.
     window_bytes: usize,
-    /// The messages that hold on, of the chunks up to `remembered`.
+    /// The messages that stay valid, of the chunks up to `remembered`.
     preamble: Preamble,
-    /// The last chunk that the preamble knows. Not behind `stored`; the stream is asked for what is between.
+    /// The last chunk that the preamble knows. Not after `stored`; the stream is asked for what is between.
     remembered: u64,
     stored: u64,
     stream: Option<Stream>,
-    /// Whether an earlier process left it.
+    /// True if an earlier process left it.
     is_replay: bool,
-    /// What of the input is lost, if any is.
+    /// The lost part of the input, if any.
     lost: Option<String>,
     /// Why nothing more comes, once everything was given to the thread.
     end: Option<SessionEnd>,
     fate: Fate,
 }
 
-/// What becomes of input that is not stored when the session is over.
+/// The fate of input that is not stored when the session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// The session's thread is at it.
@@ -106,11 +106,11 @@ enum Fate {
     Left,
     /// All of it is on the way: when that is stored, nothing is left.
     Complete,
-    /// Nobody wants it.
+    /// It is not wanted.
     Dropped,
 }
 
-/// What [`Intake::next`] has.
+/// The result of [`Intake::next`].
 pub enum Next {
     /// Messages, after so long a wait for the socket.
     Chunk(Arc<Chunk>, Duration),
@@ -135,7 +135,7 @@ impl Intake {
         Intake::with(connection.number(), connection.source, inner, standing)
     }
 
-    /// What an earlier process left of a session.
+    /// Takes up what an earlier process left of a session.
     pub fn replay(stream: Stream, message_max: usize, standing: Arc<Standing>) -> Intake {
         let mut inner = Inner::new(message_max, ReadTimeout::new(Duration::MAX));
         let context = stream.context();
@@ -154,7 +154,7 @@ impl Intake {
         Intake { number, source_address, standing, born, away_since, inner }
     }
 
-    /// What comes next, for the session's thread. Waits for the socket about a second at most.
+    /// Returns what comes next, for the session's thread. Waits for the socket about a second at most.
     pub fn next(&self, spool: &Arc<Spool>) -> Next {
         self.away_since.store(ATTENDED, Ordering::Release);
         let mut inner = self.lock();
@@ -179,7 +179,7 @@ impl Intake {
         let is_away = since != ATTENDED && self.born.elapsed() >= Duration::from_millis(since) + stall;
         let has_unread = inner.stream.as_ref().is_some_and(|stream| stream.unread() > 0);
         let is_open = inner.fate == Fate::Open && inner.end.is_none();
-        // What a session without a name says goes nowhere: it is bounded, and its thread waits for nobody.
+        // What a session without a name says goes nowhere: it is bounded, and its thread never waits.
         if is_open && (is_away || has_unread) && self.standing.is_identified() && !spool.is_off() {
             inner.relieve(self, spool);
         }
@@ -210,7 +210,7 @@ impl Intake {
         }
     }
 
-    /// The session's thread is done, and nobody wants what is not stored.
+    /// The session's thread is done, and what is not stored is not wanted.
     pub fn discard(&self) {
         let mut inner = self.lock();
         inner.close();
@@ -262,14 +262,14 @@ impl Intake {
             inner.forget(stored);
         }
         let Some(stream) = &inner.stream else { return };
-        // What comes behind the end that a session had is not its input any more.
+        // What comes after the end that a session had is not its input any more.
         let is_read = stream.unread() == 0 || inner.fate == Fate::Complete;
         if is_read && stored >= stream.taken() {
             // A session that is over needs no preamble any more.
             if inner.fate == Fate::Open
                 && let Err(error) = inner.remember()
             {
-                log::error!("spool: its Peer Ups cannot be read again: {error}");
+                log::error!("spool: Peer Ups of a session cannot be read back: {error}");
             }
             inner.drop_stream();
         } else if stream.has_done(inner.stored)
@@ -347,7 +347,7 @@ impl Inner {
             return Next::End(end);
         }
         let waiting = Instant::now();
-        // What was behind the last message of the buffer may be no message at all.
+        // What follows the last message of the buffer may be no message at all.
         let chunk = self.cut_chunk().or_else(|| {
             self.read_once();
             self.cut_chunk()
@@ -430,7 +430,7 @@ impl Inner {
         }
         // Chunks of the stream come before those of the window.
         if let Err(error) = self.remember() {
-            log::error!("spool: its Peer Ups cannot be read again: {error}");
+            log::error!("spool: Peer Ups of a session cannot be read back: {error}");
         }
         while let Some(chunk) = self.window.front().filter(|chunk| chunk.number <= stored) {
             self.window_bytes -= memory_of(chunk);
@@ -460,7 +460,7 @@ impl Inner {
     /// Reads the socket for the thread, which is busy, and appends to the stream.
     fn relieve(&mut self, intake: &Intake, spool: &Arc<Spool>) {
         if let Err(error) = self.source.as_ref().map_or(Ok(()), |source| source.set_nonblocking(true)) {
-            log::debug!("router at {}: not relieved: {error}", intake.source_address);
+            log::debug!("router at {}: socket not read into the spool: {error}", intake.source_address);
             return;
         }
         let mut turn = 0;
@@ -497,7 +497,7 @@ impl Inner {
                 }
                 let source = intake.source_address;
                 let context = context_at(source, &intake.standing, self.began, self.stored, &self.preamble);
-                log::info!("router at {source}: its input goes to the spool until the database takes it");
+                log::info!("router at {source}: writing its input to the spool until the database catches up");
                 none.insert(Stream::create(spool, intake.number, context)?)
             }
         };
@@ -531,7 +531,7 @@ pub fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl FnMut(&bm
     }
 }
 
-/// Whether a message is about a peer, its routes or its statistics: only those have to wait for the router's name.
+/// Returns whether a message is about a peer, its routes or its statistics: only those have to wait for the router's name.
 pub(super) fn is_of_peer(frame: &bmp::Frame<'_>) -> bool {
     matches!(frame.type_code, 0..=3)
 }
@@ -542,7 +542,7 @@ fn says_of_peers(bytes: &[u8], message_max: usize) -> bool {
     found
 }
 
-/// Takes in the messages of a chunk that hold on.
+/// Takes in the messages of a chunk that stay valid.
 fn remember(preamble: &mut Preamble, chunk: &Chunk, message_max: usize) {
     for_each_frame(&chunk.bytes, message_max, |frame| preamble.take(frame));
 }

@@ -9,20 +9,20 @@ use super::unnamed::Budget;
 use crate::spool::{SYNC_EVERY, Spool};
 use crate::stop::Stop;
 
-/// How often the spooler looks at every session.
+/// The interval at which the spooler looks at every session.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Every intake with something that is not stored.
 #[derive(Default)]
 pub struct Intakes {
     list: Mutex<Vec<Arc<Intake>>>,
-    /// What sessions without a name hold.
+    /// The memory of sessions without a name.
     pub(super) unnamed: Budget,
     /// Sessions that the collector's end has ended with some of their input lost.
     given_up: AtomicUsize,
 }
 
-/// What [`Intakes::park`] brought to the disk.
+/// The result of [`Intakes::park`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parked {
     /// Sessions with input that was not stored.

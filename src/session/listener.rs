@@ -75,7 +75,7 @@ impl Listener {
         }
         md5::set_key(&self.socket, self.address.ip(), network, key).map_err(|error| match error {
             Errno::ENOMEM => "too many keys: raise the system's net.core.optmem_max".to_owned(),
-            Errno::ENOPROTOOPT => "the system knows no TCP MD5 signatures".to_owned(),
+            Errno::ENOPROTOOPT => "the system does not support TCP MD5 signatures".to_owned(),
             _ => error.desc().to_owned(),
         })
     }
@@ -160,7 +160,7 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
     match spawned {
         Ok(session) => Some(session),
         Err(error) => {
-            error!("router at {source}: closed, no thread for it: {error}");
+            error!("router at {source}: closed: cannot start a thread: {error}");
             shared.registry.disconnect(&connection);
             None
         }
@@ -170,10 +170,10 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
 fn remedy_for(full: LimitReached, most: ConnectionLimits) -> String {
     match full {
         LimitReached::Sessions => {
-            format!("{} sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more", most.sessions)
+            format!("{} sessions are open: RIB_INGESTER_MAX_SESSIONS is reached", most.sessions)
         }
         LimitReached::Address => format!(
-            "{} sessions from this address are open; RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS allows no more",
+            "{} sessions from this address are open: RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS is reached",
             most.per_address
         ),
     }

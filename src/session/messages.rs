@@ -502,7 +502,7 @@ impl Session {
     fn reject(&mut self, frame: &Frame<'_>, error: &DecodeError) -> Result<(), SessionEnd> {
         let subject = self.subject();
         let kept = match &mut self.identified {
-            None => "bytes not kept: router not known yet".to_owned(),
+            None => "bytes not kept: router not identified yet".to_owned(),
             Some(identified) => match identified.rejected.append(frame.bytes) {
                 Ok(true) => format!("bytes kept in {}", identified.rejected.path().display()),
                 Ok(false) => format!("bytes not kept: no room for {}", identified.rejected.path().display()),

@@ -168,7 +168,7 @@ pub enum SessionEnd {
     Refused(String),
     /// Another collector, or a newer session, owns the router.
     OwnershipLost,
-    /// The database holds other routes than the session expects: the router's next dump repairs that.
+    /// The database has other routes than the session expects: the router's next dump repairs that.
     DatabaseDiffers,
     /// The database refused a command that the session depends on: its rows become stale. The text describes the
     /// refusal.
@@ -227,7 +227,7 @@ impl fmt::Display for SessionEnd {
             SessionEnd::Mute => f.write_str("no BMP message received"),
             SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
             SessionEnd::OutOfStep(why) => write!(f, "not BMP: {why}"),
-            SessionEnd::AddPath(what) => write!(f, "routes read the wrong way, a new dump is needed: {what}"),
+            SessionEnd::AddPath(what) => write!(f, "routes decoded the wrong way, a new dump is needed: {what}"),
             SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
             SessionEnd::Refused(why) => write!(f, "refused: {why}"),
             SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),

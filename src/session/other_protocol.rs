@@ -66,13 +66,13 @@ impl fmt::Display for OtherProtocol {
                  connects and closes",
             ),
             OtherProtocol::Tls => f.write_str(
-                "a TLS handshake: this port takes plain BMP; TLS goes to RIB_INGESTER_BMP_TLS_LISTEN, or is turned off at \
+                "a TLS handshake: this port accepts plain BMP; send TLS to RIB_INGESTER_BMP_TLS_LISTEN, or disable it on \
                  the router",
             ),
             OtherProtocol::Proxy(version) => write!(
                 f,
-                "a header of the PROXY protocol, version {version}: turn it off at the load balancer, and let it keep the \
-                 router's source address"
+                "a header of the PROXY protocol, version {version}: disable it on the load balancer, which must preserve \
+                 the router's source address"
             ),
             OtherProtocol::Ssh => f.write_str("an SSH client: wrong port"),
             OtherProtocol::Bgp => f.write_str("a BGP message: configure the collector as a BMP station, not as a BGP peer"),

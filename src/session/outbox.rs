@@ -12,8 +12,8 @@ use crate::pipeline::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, StateBatch, StateItem, StateOp,
 };
 
-/// A piece is passed on when it holds this many ops or events, and always before the session waits for
-/// its socket. It bounds what one item on a writer's channel can hold.
+/// A piece is passed on when it has this many ops or events, and always before the session waits for
+/// its socket. It bounds what one item on a writer's channel can contain.
 const PIECE_MAX: usize = BATCH_ITEMS_MAX;
 
 /// A piece is also passed on when its attribute sets and raw messages reach this many bytes: a router may send one
@@ -29,7 +29,7 @@ pub struct Outbox {
     history: Option<Sender<EventBatch>>,
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
-    /// The memory that `ops` and `events` hold elsewhere, bytes: attribute sets, raw messages and texts.
+    /// The memory that `ops` and `events` use elsewhere, bytes: attribute sets, raw messages and texts.
     bytes: usize,
     /// The address of the attribute set that was counted last.
     weighed: Option<usize>,
@@ -228,7 +228,7 @@ impl Outbox {
     }
 }
 
-/// Returns the octets that a change of anything but a route holds beside itself.
+/// Returns the octets that a change of anything but a route uses beside itself.
 fn octets_beside(op: &StateOp) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match op {

@@ -45,7 +45,7 @@ impl Session {
             identified.tables.rename(&told.id, renamed, received_at)?;
         }
         if told.rank == Rank::Anew {
-            info!("{}: {} has another BGP session, its tables are stale", identified.subject, told.id);
+            info!("{}: {} has a new BGP session, its tables are stale", identified.subject, told.id);
             self.rib_filter.forget(&told.id);
             self.evidence.down(&told.id);
             identified.drifts.forget(&told.id);
@@ -79,7 +79,7 @@ impl Session {
         // Routers repeat the Peer Down of every peer that they cannot reach, so only one that removes tables is logged.
         let gone = identified.tables.down(&peer, name.as_deref(), &reason)?;
         if let Some(Removed::Table(peer, name)) = &gone {
-            info!("{}: table {name} of {peer} down, others of it are left: {reason}", identified.subject);
+            info!("{}: table {name} of {peer} down, its other tables stay: {reason}", identified.subject);
             self.peers.table_down(peer, name);
             return Ok(());
         }

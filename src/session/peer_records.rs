@@ -34,7 +34,7 @@ pub fn name(peer: &PeerKey) -> PeerName {
     PeerName { kind, distinguisher, address: peer.address, asn: peer.asn }
 }
 
-/// Returns the key of the rows that hold the table names of a peer or Loc-RIB instance.
+/// Returns the key of the rows with the table names of a peer or Loc-RIB instance.
 fn name_of(peer: &PeerId) -> PeerName {
     let PeerId { kind, address, asn, bgp_id } = *peer;
     name(&PeerKey { kind, address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), asn, bgp_id })

@@ -1,4 +1,4 @@
-//! What a router said that holds until it says otherwise: its Initiation, and the Peer Ups of the peers that are up.
+//! Messages of a router that stay valid until it sends others: its Initiation, and the Peer Ups of the peers that are up.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,19 +7,19 @@ use std::sync::Arc;
 use super::peers::{self, PEERS_MAX, PeerId};
 use crate::wire::bmp::{self, Frame, Message};
 
-/// So many Initiations are kept, the last ones; a router sends one.
+/// The maximum number of Initiations kept, the last ones; a router sends one.
 const INITIATIONS_MAX: usize = 4;
 
-/// How much memory all of it may take, bytes: a Peer Up takes a few hundred, and a router has some thousand peers.
+/// The maximum memory of all of it, bytes: a Peer Up takes a few hundred, and a router has some thousand peers.
 const SIZE_MAX: usize = 64 << 20;
 
-/// What a message takes beside its octets: its place in a list and the allocator's share, bytes.
+/// The memory of a message besides its octets: its place in a list and the allocator's share, bytes.
 const MESSAGE_OVERHEAD: usize = 64;
 
-/// What a peer takes beside its Peer Ups, bytes.
+/// The memory of a peer besides its Peer Ups, bytes.
 const PEER_OVERHEAD: usize = 2 * size_of::<(PeerId, Vec<Numbered>)>();
 
-/// So many Peer Ups of one peer are kept, one per family at most in the field.
+/// The maximum number of Peer Ups of one peer that are kept; routers send one per family at most.
 const UPS_MAX: usize = 16;
 
 /// The messages that a later reader of the session's input has to have read before.
@@ -32,7 +32,7 @@ pub struct Preamble {
     count: u64,
     /// The memory that it takes, bytes.
     size: usize,
-    /// Whether a message is missing because there was no room for it.
+    /// True if a message is missing because there was no room for it.
     is_cut: bool,
 }
 
@@ -72,7 +72,7 @@ impl Preamble {
         let mut ups = self.ups.remove(&peer).unwrap_or_default();
         self.size -= if ups.is_empty() { 0 } else { size_of_peer(&ups) };
         ups.retain(|(_, known)| **known != *frame.bytes);
-        // One with other ports is of another BGP session: what was said of those before does not hold any more.
+        // One with other ports is of another BGP session: what was said of those before is no longer valid.
         let is_parallel = |bytes: &[u8]| {
             peer.is_link_local() && bytes_of(LOCAL_ADDRESS, bytes) != bytes_of(LOCAL_ADDRESS, frame.bytes)
         };
@@ -116,7 +116,7 @@ impl Preamble {
         }
     }
 
-    /// Whether the message fits beside what is there and `more`; from one that does not on, the preamble is cut.
+    /// Returns whether the message fits beside what is there and `more`; from one that does not on, the preamble is cut.
     fn has_room(&mut self, frame: &Frame<'_>, more: usize) -> bool {
         let has_room = self.size + more + size_of_message(frame.bytes) <= SIZE_MAX;
         self.is_cut |= !has_room;
@@ -128,7 +128,7 @@ impl Preamble {
         self.size
     }
 
-    /// Whether a message is missing because there was no room for it: what comes later cannot be read with it alone.
+    /// Returns whether a message is missing because there was no room for it: what comes later cannot be read with it alone.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -142,7 +142,7 @@ impl Preamble {
     }
 }
 
-/// Where the router's address stands in a Peer Up: behind the headers.
+/// The position of the router's address in a Peer Up: after the headers.
 const LOCAL_ADDRESS: Range<usize> = 48..64;
 
 /// And both ports.
@@ -235,7 +235,7 @@ mod tests {
         assert!(preamble.size() <= SIZE_MAX && size > SIZE_MAX - (2 << 20) && size < preamble.size(), "{size}");
     }
 
-    /// A peer at an address that others have, too, told apart by one of its other fields.
+    /// A peer at an address that others have too, distinguished by one of its other fields.
     fn peer(type_code: u8, link_local: bool, distinguisher: u8, asn: u8, bgp_id: u8) -> Vec<u8> {
         let mut bytes = message(type_code, u8::from(distinguisher > 0), 1, 0);
         if link_local {

@@ -260,7 +260,7 @@ mod tests {
         down(&mut remnants, 2);
         assert_eq!(router.look(&mut remnants, 100, 20, 0), None);
         let why = router.look(&mut remnants, 100, 20, 60).unwrap();
-        assert!(why.contains("up to 100 left behind"), "nobody knows of how many: {why}");
+        assert!(why.contains("up to 100 left behind"), "{why}");
     }
 
     #[test]

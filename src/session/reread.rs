@@ -100,7 +100,7 @@ impl Session {
                 return Err(SessionEnd::AddPath(format!("{}, {family}: {}", source.peer, in_words(remember.shown))));
             }
             warn!(
-                "{}: {}, {family}: more routes were read the wrong way than are kept: others stay until they change",
+                "{}: {}, {family}: too many routes were decoded the wrong way to correct all: the others stay until they change",
                 identified.subject, source.peer
             );
         }

@@ -1,4 +1,4 @@
-//! How a session keeps step with its input, and goes on where another process left it.
+//! The progress of a session through its input, and its continuation where another process left it.
 
 use super::SessionEnd;
 use super::intake::for_each_frame;
@@ -6,14 +6,14 @@ use super::messages::Session;
 use crate::model::{RouterId, Timestamp};
 use crate::spool::Context;
 
-/// What a session that goes on from another process's knows of that.
+/// The state of a session that continues one of another process.
 pub(super) struct Resumed {
     pub(super) router: Option<RouterId>,
     /// When the other one began.
     pub(super) since: Timestamp,
     /// The last chunk of which everything is stored.
     behind: u64,
-    /// Whether what is taken in now was taken in there.
+    /// True if what is taken in now was taken in there.
     pub(super) repeats: bool,
 }
 

@@ -175,12 +175,12 @@ impl RibTable {
             match room {
                 LimitState::Left => {}
                 LimitState::Scarce => warn!(
-                    "{}: {routes} routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}: further ones are refused there",
+                    "{}: {routes} routes; new ones are refused at {max} (RIB_INGESTER_MAX_ROUTES_PER_TABLE)",
                     self.table
                 ),
                 LimitState::None => {
                     warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
-                    let reason = "new routes are refused until others go: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
+                    let reason = "new routes are refused until others are withdrawn: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
                     outbox.session_event(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
                 }
             }

@@ -39,7 +39,7 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
     let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
     let context = stream.context().clone();
     log::info!(
-        "{}: {} bytes of spooled input since {} are applied now",
+        "{}: {} bytes of spooled input since {} are being applied",
         context.router.as_ref().map_or_else(|| format!("router at {}", context.source), |id| format!("router {id}")),
         stream.unread(),
         context.began

@@ -61,7 +61,7 @@ impl Session {
         identified.sharing.seen = generation;
         identified.tables.set_shared();
         for peer in self.shared.registry.take_lost(&identified.router, &self.connection) {
-            log::info!("{}: {peer} is a newer session's", identified.subject);
+            log::info!("{}: {peer} was taken over by a newer session", identified.subject);
             identified.sharing.remove(&peer);
             identified.tables.abandon(&peer);
             identified.drifts.forget(&peer);

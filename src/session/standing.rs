@@ -1,4 +1,4 @@
-//! What a session stands on: the part of its state that its later messages lean on, as it was at any chunk of its input
+//! The base of a session: the part of its state that its later messages lean on, as it was at any chunk of its input
 //! that is not stored yet.
 //!
 //! The session's thread writes it as it goes; whoever has to spool the session's input reads it as it was at the last chunk
@@ -28,7 +28,7 @@ struct Inner {
     ids: EventIds,
     /// By the session's own key, whether the dump was over, at the last chunk that is stored.
     tables: BTreeMap<String, bool>,
-    /// What later chunks did to them.
+    /// The changes of later chunks to them.
     changes: VecDeque<(u64, String, Change)>,
     /// Tables of the process before, which this one has not met yet.
     resumed: BTreeMap<String, bool>,
@@ -72,7 +72,7 @@ impl Standing {
         self.lock().name.clone()
     }
 
-    /// Whether the session knows its router.
+    /// Returns whether the session knows its router.
     pub fn is_identified(&self) -> bool {
         self.lock().name.is_some()
     }

@@ -103,7 +103,7 @@ fn describe(error: &rustls::Error) -> String {
     match error {
         // No TLS record begins with the first octet.
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN, or TLS is turned on at the router".to_owned()
+            "not TLS: send plain BMP to RIB_INGESTER_BMP_LISTEN, or enable TLS on the router".to_owned()
         }
         error => error.to_string(),
     }

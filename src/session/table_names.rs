@@ -157,7 +157,7 @@ pub struct TableNames {
     /// The router's BGP identifier; `None` if unknown.
     router_id: Option<Ipv4Addr>,
     peers: HashMap<PeerId, BTreeMap<(RibKind, Arc<str>), TakenName>>,
-    /// The peer that holds a stored name, with the name that the router gave.
+    /// The peer that has a stored name, with the name that the router gave.
     holders: HashMap<NameScope, (PeerId, Arc<str>)>,
     /// The number of peers at one address that the router gave the same name.
     sharing: HashMap<NameScope, usize>,

@@ -286,7 +286,10 @@ impl RouterTables {
             let stale = table.purge(outbox, standing, now)?;
             table.measure();
             let (routes, gone) = (table.rib.len(), stale.len());
-            info!("{}: no EoR, but quiet: dump taken as complete, {routes} routes, {gone} purged", table.table);
+            info!(
+                "{}: no EoR within the timeout: dump considered complete, {routes} routes, {gone} purged",
+                table.table
+            );
             outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
             outbox.session_event(table.note(SessionEventKind::EorTimeout, None, Some(routes)))?;
         }

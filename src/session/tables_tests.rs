@@ -379,8 +379,8 @@ fn a_peer_down_takes_what_earlier_sessions_left() {
     assert_eq!(bench.written().0, ["down red", "down blue"]);
     check(LOC_RIB.peer, Some("other"), Some(Removed::All(LOC_RIB.peer)), &["down blue", "down red"]);
     // A table of unknown origin is found by its name.
-    let nobody = PeerId { kind: PeerKind::LocRib(Rd([7; 8])), ..LOC_RIB.peer };
-    check(nobody, Some("stray"), Some(Removed::All(nobody)), &["down stray"]);
+    let unknown = PeerId { kind: PeerKind::LocRib(Rd([7; 8])), ..LOC_RIB.peer };
+    check(unknown, Some("stray"), Some(Removed::All(unknown)), &["down stray"]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Waiting {
     /// Gives each message to `take`, in order, until one fails.
     ///
     /// # Errors
-    /// What `take` says.
+    /// When `take` fails.
     pub fn drain<E>(self, mut take: impl FnMut(&Frame<'_>, Timestamp) -> Result<(), E>) -> Result<(), E> {
         for Piece { received_at, bytes } in self.pieces {
             let mut rest = bytes.as_slice();

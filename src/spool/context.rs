@@ -1,4 +1,4 @@
-//! What a session knew before the first chunk of its stream, so that the stream can be decoded alone.
+//! The state of a session before the first chunk of its stream, so that the stream can be decoded alone.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{RouterId, Timestamp};
 
-/// What a context file begins with.
+/// The first octets of a context file.
 const MAGIC: &[u8; 8] = b"ribctx1\n";
 
 /// Everything that a later message may lean on.
@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"ribctx1\n";
 pub struct Context {
     /// The router's address.
     pub source: IpAddr,
-    /// The identifier that the session settled on, if it had.
+    /// The router identifier, if the session had one.
     pub router: Option<RouterId>,
     /// When the session's first message was read: no event of it is older.
     pub began: Timestamp,
@@ -26,11 +26,11 @@ pub struct Context {
     pub behind: u64,
     /// The tables that the session had begun, by keys of its own, and whether their dump was over.
     pub tables: Vec<(String, bool)>,
-    /// What it said lately: a hash of it, and the last occurrence number.
+    /// Its recent events: a hash of each, and the last occurrence number.
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
     pub preamble: Vec<u8>,
-    /// What of the session's input is lost, and not told yet.
+    /// The lost part of the session's input, if it is not reported yet.
     pub lost: Option<String>,
 }
 

@@ -12,7 +12,7 @@
 //! <state dir>/spool/<number>/<number>.segment  chunks, each with its checksum
 //! ```
 //!
-//! What was appended survives the death of the process at once, and that of the machine after [`SYNC_EVERY`]: one thread
+//! Appended input survives the death of the process at once, and that of the machine after [`SYNC_EVERY`]: one thread
 //! calls [`Spool::sync`] that often.
 
 mod context;
@@ -35,13 +35,13 @@ pub use stream::{Piece, Stream, Taken};
 use crate::model::Timestamp;
 use crate::quarantine::RejectedFile as BoundedFile;
 
-/// What was appended is on the disk, whatever happens to the machine, after this time and the time that the disk takes.
+/// Appended input is safe from a crash of the machine after this time and the time that the disk takes.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// The default limit of the spool in bytes.
 const DEFAULT_BYTES_MAX: u64 = 20 << 30;
 
-/// What is written to see whether a disk takes anything again, bytes.
+/// The bytes written to test whether a disk accepts writes again.
 const PROBE_BYTES: usize = 64 << 10;
 
 /// The folder of all streams, and how much they may take.
@@ -70,7 +70,7 @@ struct Inner {
     unreadable: Vec<String>,
 }
 
-/// What the spool holds and what happened to it, for metrics.
+/// The contents of the spool and counters of its events, for metrics.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Bytes on the disk.
@@ -87,9 +87,9 @@ pub struct Counters {
     pub replayed: AtomicU64,
     /// Bytes that could not be read back since the start.
     pub damaged_bytes: AtomicU64,
-    /// How often input of a session was lost since the start.
+    /// The number of times that input of a session was lost.
     pub gaps: AtomicU64,
-    /// How often the disk refused to be written since the start.
+    /// The number of times that the disk refused a write.
     pub write_errors: AtomicU64,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for SpoolError {
         match self {
             SpoolError::Full(max) => write!(f, "the spool is full ({max} bytes, RIB_INGESTER_SPOOL_MAX_BYTES)"),
             SpoolError::Io(error) => write!(f, "the spool cannot be written: {error}"),
-            SpoolError::Preamble => f.write_str("its Peer Ups are too large to be kept in the spool"),
+            SpoolError::Preamble => f.write_str("the session's Peer Ups are too large for the spool"),
         }
     }
 }
@@ -130,7 +130,7 @@ impl From<io::Error> for SpoolError {
 }
 
 impl Spool {
-    /// A spool that takes nothing and holds nothing.
+    /// Returns a spool that accepts nothing.
     pub fn off() -> Arc<Spool> {
         let (counters, inner) = (Counters::default(), Mutex::default());
         Arc::new(Spool {
@@ -149,7 +149,7 @@ impl Spool {
     /// new.
     ///
     /// # Errors
-    /// What the file system says; `WouldBlock`: another process has it.
+    /// When the file system fails; `WouldBlock`: another process uses it.
     pub fn open(folder: &Path, bytes_max: Option<u64>) -> io::Result<(Arc<Spool>, Vec<Stream>)> {
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join("lock"))?;
@@ -187,17 +187,17 @@ impl Spool {
         Ok((spool, left))
     }
 
-    /// Whether it takes nothing at all.
+    /// Returns whether it accepts nothing at all.
     pub fn is_off(&self) -> bool {
         self.bytes_max == 0
     }
 
-    /// How large it may get, bytes.
+    /// Returns its maximum size, bytes.
     pub fn bytes_max(&self) -> u64 {
         self.bytes_max
     }
 
-    /// Whether it has no room: it turned something away and has given nothing back since, or a twentieth is left.
+    /// Returns whether it has no room: it refused something and has given nothing back since, or a twentieth is left.
     pub fn is_full(&self) -> bool {
         let used = self.counters.bytes.load(Ordering::Acquire);
         !self.is_off() && (self.is_full.load(Ordering::Acquire) || used >= self.bytes_max - self.bytes_max / 20)
@@ -251,7 +251,7 @@ impl Spool {
         std::mem::take(&mut self.lock().unreadable)
     }
 
-    /// What it holds and what happened to it.
+    /// Returns its contents and counters.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }

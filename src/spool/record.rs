@@ -15,7 +15,7 @@ pub struct Chunk {
     pub bytes: Box<[u8]>,
 }
 
-/// What a segment begins with.
+/// The first octets of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"ribspl1\n";
 
 /// In front of the messages: their length (4 octets), the chunk's number (8), its time of receipt (8).

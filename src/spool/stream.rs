@@ -53,7 +53,7 @@ struct Place {
     offset: u64,
 }
 
-/// Whether the session has a chunk already when it is appended.
+/// True if the session has a chunk already when it is appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It has: the chunk is there for a later process only.
@@ -62,7 +62,7 @@ pub enum Taken {
     No,
 }
 
-/// What is read next.
+/// The next item to read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// A chunk.
@@ -113,10 +113,10 @@ impl Stream {
         }
     }
 
-    /// What an earlier process left; `None` if it left nothing.
+    /// Opens what an earlier process left; `None` if it left nothing.
     ///
     /// # Errors
-    /// What the file system says, or a context that is damaged.
+    /// When the file system fails, or the context is damaged.
     pub(super) fn recover(spool: &Arc<Spool>, number: u64) -> io::Result<Option<Stream>> {
         let folder = spool.folder_of(number);
         let Some((context, context_size)) = Context::load(&folder)? else { return Ok(None) };
@@ -151,7 +151,7 @@ impl Stream {
         self.number
     }
 
-    /// What the session knew before the first chunk.
+    /// Returns the state of the session before the first chunk.
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -206,7 +206,7 @@ impl Stream {
     /// Reads on.
     ///
     /// # Errors
-    /// What the file system says.
+    /// When the file system fails.
     pub fn next_piece(&mut self) -> io::Result<Piece> {
         loop {
             let Some(segment) = self.ahead().next() else { return Ok(Piece::End) };
@@ -253,11 +253,11 @@ impl Stream {
         }
     }
 
-    /// Reads the chunks behind number `after` up to number `upto` once more, for what is to be remembered of them. What
+    /// Reads the chunks after number `after` up to number `upto` once more, for what is to be remembered of them. What
     /// is damaged is passed over: reading on has met it.
     ///
     /// # Errors
-    /// What the file system says.
+    /// When the file system fails.
     pub fn reread(&self, after: u64, upto: u64, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
         let segments = self.segments.iter().filter(|segment| segment.last_chunk > after);
         for Segment { file, size, .. } in segments {
@@ -278,7 +278,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether [`Stream::release`] would remove anything.
+    /// Returns whether [`Stream::release`] would remove anything.
     pub fn has_done(&self, behind: u64) -> bool {
         self.segments.len() > 1 && self.segments[0].last_chunk <= behind
     }
@@ -286,7 +286,7 @@ impl Stream {
     /// Removes segments whose chunks are all at or before `behind`; `context` is asked for what the session knew there.
     ///
     /// # Errors
-    /// What the file system says; nothing is lost by that.
+    /// When the file system fails; nothing is lost by that.
     pub fn release(&mut self, behind: u64, context: impl FnOnce() -> Context) -> Result<(), SpoolError> {
         let is_done = |segment: &Segment| segment.last_chunk <= behind;
         // The last one may be appended to; it goes with the stream.
@@ -307,7 +307,7 @@ impl Stream {
     /// Moves the context forward, so that a later process begins there.
     ///
     /// # Errors
-    /// What the file system says; the old context then holds.
+    /// When the file system fails; the old context stays valid.
     pub fn store_context(&mut self, context: Context) -> Result<(), SpoolError> {
         let size = context.store(&self.folder)?;
         // A context is small and must not fail for want of room.
@@ -334,7 +334,7 @@ impl Stream {
     /// Returns the bytes of the last [`Piece::Damaged`] as they are stored, at most `bytes_max` of them.
     ///
     /// # Errors
-    /// What the file system says.
+    /// When the file system fails.
     pub fn damage(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
         let Some((Place { segment, offset }, length)) = self.damage else { return Ok(Vec::new()) };
         let Some(segment) = self.segments.iter().find(|of| of.number == segment) else { return Ok(Vec::new()) };
@@ -426,7 +426,7 @@ fn read_taken(folder: &Path) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Where reading goes on behind the damaged record at `offset`: at the next one, if it is whole where the damaged one says
+/// Where reading goes on after the damaged record at `offset`: at the next one, if it is whole where the damaged one says
 /// that it ends, else at the segment's end.
 fn behind_damage(file: &File, offset: u64, size: u64) -> io::Result<u64> {
     let mut head = [0; record::HEAD_SIZE];

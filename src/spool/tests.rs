@@ -131,7 +131,7 @@ fn a_cut_loses_the_segments_rest_a_change_one_record() {
     for at in 0..whole.len() {
         let whole_before = at.saturating_sub(8) / record;
         let before: Vec<u64> = (1..=3).take(whole_before).collect();
-        // Only behind a changed length nobody knows where the next record begins.
+        // Only after a changed length is it unknown where the next record begins.
         let is_length = at < 8 || (at - 8) % record < 4;
         let behind = if is_length { 4..4 } else { u64::try_from(whole_before).unwrap() + 2..4 };
         let behind: Vec<u64> = behind.collect();

@@ -11,7 +11,7 @@ use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Asn, PeerName, RibKind,
 /// Returns the stored evidence of a router.
 ///
 /// # Errors
-/// When a statement fails, the connection is lost, or a row holds values that this version cannot have written.
+/// When a statement fails, the connection is lost, or a row has values that this version cannot have written.
 pub fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Vec<AddPathRecord>> {
     let rows = transaction.query_typed(
         "SELECT rib, is_post_policy, peer_type, distinguisher, peer_address, peer_asn, peer_bgp_id, afi, safi, is_sent,

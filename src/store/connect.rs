@@ -105,7 +105,7 @@ fn open(url: &str, thread: &str) -> Result<Client> {
     let places = CONNECTING.fetch_add(1, Ordering::AcqRel);
     let place = ConnectSlot;
     if places >= LEFT_BEHIND_MAX {
-        return Err(Error::Local(format!("{places} attempts to connect hang, in a name server perhaps")));
+        return Err(Error::Local(format!("{places} attempts to connect hang, perhaps in a name server")));
     }
     let (done, opened) = bounded(1);
     let attempt = move || {
@@ -135,7 +135,7 @@ fn open(url: &str, thread: &str) -> Result<Client> {
 
 /// Returns a client by the first way that reaches a server; otherwise the error of the last one.
 fn take_first(ways: Vec<Way>) -> Result<Client> {
-    let mut last = Error::Url("names no host".to_owned());
+    let mut last = Error::Url("has no host".to_owned());
     for way in ways {
         match way.take() {
             Ok(client) => return Ok(client),
@@ -236,7 +236,7 @@ mod tests {
         check("host=/run/postgresql user=me dbname=rib", Ok("me@/run/postgresql:5432/rib"));
         check("postgres://me:secret@db.example/rib?sslmode=verify-full", Ok("me@db.example:5432/rib"));
         check("postgres://me:secret@db1,db2:5433/rib", Ok("me@db1:5432,db2:5433/rib"));
-        check("user=me dbname=rib", Err("names no host"));
+        check("user=me dbname=rib", Err("has no host"));
         let bad = describe("postgres://me:secret@db.example:notaport/rib").unwrap_err().to_string();
         assert!(!bad.contains("secret"), "{bad}");
     }

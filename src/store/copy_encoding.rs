@@ -319,7 +319,7 @@ pub fn put_speaker(out: &mut Vec<u8>, table: &Table) {
     }
 }
 
-/// Appends a BGP identifier as `text`; empty if none is known.
+/// Appends a BGP identifier as `text`; empty if none are known.
 fn put_bgp_id(out: &mut Vec<u8>, id: Ipv4Addr) {
     if id.is_unspecified() { put_text(out, "") } else { put_text(out, &id.to_string()) }
 }

@@ -66,7 +66,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
     }
     transaction.commit()?;
     for (table, foreign) in tables.iter().zip(foreign).filter(|(_, foreign)| *foreign > 0) {
-        log::warn!("{table}: {foreign} rows have a path_id that no router can send, someone else wrote them");
+        log::warn!("{table}: {foreign} rows have a path_id that no router can send: not written by a collector");
     }
     Ok(routes)
 }

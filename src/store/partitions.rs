@@ -137,7 +137,7 @@ impl Partition {
     /// Describes its range: a day, two times, or all the rest.
     pub fn describe(&self) -> String {
         if self.is_default {
-            return "DEFAULT: whatever no other takes".to_owned();
+            return "DEFAULT: rows that fit no other partition".to_owned();
         }
         if let Some(day) = self.day() {
             return day.to_string();
@@ -158,7 +158,7 @@ impl Partition {
         }
         if self.state == PartitionState::Detaching && !self.is_marked {
             return Some((
-                format!("{name} is half detached from {parent} by somebody else"),
+                format!("{name} is half detached from {parent} by someone else"),
                 format!("ALTER TABLE {parent} DETACH PARTITION {table} FINALIZE; the table is yours to keep or drop"),
             ));
         }

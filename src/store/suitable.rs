@@ -63,7 +63,7 @@ fn who_answers(client: &mut Client) -> Result<String> {
 
 fn pooled() -> Error {
     Error::Unsuitable {
-        found: "a connection pooler answers that keeps no session (transaction or statement pooling)".to_owned(),
+        found: "the server is a connection pooler that keeps no session (transaction or statement pooling)".to_owned(),
         remedy: "use session pooling or a direct connection".to_owned(),
     }
 }
@@ -78,7 +78,7 @@ pub fn check_encoding(client: &mut Client) -> Result<()> {
     match is_encoding_suitable(&encoding) {
         true => Ok(()),
         false => Err(Error::Unsuitable {
-            found: format!("the database's encoding is {encoding}, which cannot hold all text of routers"),
+            found: format!("the database's encoding is {encoding}, which cannot represent all text from routers"),
             remedy: ENCODING_REMEDY.to_owned(),
         }),
     }

@@ -152,7 +152,7 @@ impl Way {
 }
 
 fn no_loopback(error: io::Error) -> Error {
-    Error::Local(format!("no port on loopback, which a connection through a Unix socket takes for a moment: {error}"))
+    Error::Local(format!("no port on loopback, which a connection through a Unix socket uses briefly: {error}"))
 }
 
 fn unix_stream(path: &Path, time_max: Duration) -> io::Result<UnixStream> {

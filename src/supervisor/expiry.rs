@@ -96,10 +96,10 @@ fn expire(
             let expired = stale::expire(client, &collector.id, &router, stale_time)?;
             if expired.is_whole {
                 shared.meters.router(&router).forget_tables();
-                warn!("router {router}: not back within the stale_time, its routes are removed, {}", expired.routes);
+                warn!("router {router}: not back within the stale time, removed its routes:  {}", expired.routes);
             } else if expired.tables > 0 {
                 info!(
-                    "router {router}: {} tables not seen again within the stale time are removed, {} routes",
+                    "router {router}: {} tables not seen again within the stale time removed,  {} routes",
                     expired.tables, expired.routes
                 );
             }
@@ -119,7 +119,7 @@ fn forget_removed(client: &mut Client, shared: &Shared) -> store::Result<()> {
     }
     for router in forget::removed(client, &remembered)? {
         if shared.registry.forget(&router) {
-            info!("router {router}: removed from the database, forgotten here as well");
+            info!("router {router}: removed from the database, forgotten here too");
         }
     }
     Ok(())

@@ -53,7 +53,7 @@ pub(super) fn acquire(url: &str, id: &str, meters: &Meters) -> store::Result<Acq
     loop {
         if identity::take(&mut client, id)? {
             if told_at.is_some() {
-                info!("collector: has the lock of COLLECTOR_ID {id} after {:.1} s", began.elapsed().as_secs_f64());
+                info!("collector: acquired the lock of COLLECTOR_ID {id} after {:.1} s", began.elapsed().as_secs_f64());
             }
             return Ok(Acquired::Lock(client));
         }
@@ -81,7 +81,7 @@ pub(super) fn acquire(url: &str, id: &str, meters: &Meters) -> store::Result<Acq
 /// Returns the reason why the lock is unavailable, and how to release it.
 fn waits_for(client: &mut Client, id: &str, process: Option<&Process>) -> store::Result<Option<String>> {
     let Some(holder) = identity::holder(client, id)? else { return Ok(None) };
-    let last = process.map_or("no process that is known".to_owned(), Process::to_string);
+    let last = process.map_or("no known process".to_owned(), Process::to_string);
     Ok(Some(format!(
         "waits for the lock of COLLECTOR_ID {id}, held by {holder}; last under this name: {last}. If that one is gone, the \
          server ends its session within seconds; pg_terminate_backend does at once"
@@ -119,7 +119,7 @@ pub(super) fn run(
                 health.lock.hold(asked);
                 if let Some(since) = lost_since.take() {
                     let seconds = since.elapsed().as_secs_f64();
-                    info!("collector: has the lock of COLLECTOR_ID {} again after {seconds:.1} s", collector.id);
+                    info!("collector: acquired the lock of COLLECTOR_ID {} again after {seconds:.1} s", collector.id);
                     health.database_back(THREAD);
                 }
                 connection = Some(client);

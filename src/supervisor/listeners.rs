@@ -177,7 +177,7 @@ fn read_keys(file: &Path) -> Result<Vec<Md5Key>, Problem> {
     const OTHERS: u32 = 0o007;
     let keys = md5::read(file)?;
     if std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS != 0) {
-        warn!("TCP MD5 keys: everybody on this machine may read or write {}", file.display());
+        warn!("TCP MD5 keys: every user of this machine may read or write {}", file.display());
     }
     Ok(keys)
 }

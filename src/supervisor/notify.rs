@@ -76,7 +76,7 @@ impl Notify {
             return;
         }
         if self.is_withheld {
-            info!("collector: all threads make progress again: sending watchdog keepalives");
+            info!("collector: all threads make progress again, sending watchdog keepalives");
             self.is_withheld = false;
         }
         if self.fed.is_none_or(|at| at.elapsed() >= every) {

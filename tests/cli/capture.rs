@@ -248,7 +248,7 @@ fn what_is_left_out_is_counted() {
     packets.extend([fragment.clone(), fragment, ip(flow.source.ip(), flow.destination.ip(), 17, &[0; 64])]);
     let output = run(&["decode", "-"], &pcap(1, &packets));
     assert!(output.status.success());
-    assert_eq!(stderr(&output), "rib-ingester: 2 IP fragments left out: fragments are not put together\n");
+    assert_eq!(stderr(&output), "rib-ingester: 2 IP fragments skipped: fragments are not reassembled\n");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_cut_capture_is_read_and_a_damaged_one_fails() {
     let output = run(&["decode", "-"], &file[..file.len() - 1]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(json(&output.stdout).len(), whole);
-    assert!(stderr(&output).contains("the capture is cut short behind packet"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the capture is cut short after packet"), "{}", stderr(&output));
 
     let mut file = pcapng(1, &flow().session(RECORDING));
     file.extend([6, 0, 0, 0, 0, 0, 0, 1]);
@@ -267,7 +267,7 @@ fn a_cut_capture_is_read_and_a_damaged_one_fails() {
     let output = run(&["decode", "-"], &file);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&output.stdout).len(), whole);
-    assert!(stderr(&output).contains("the capture is damaged behind packet"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the capture is damaged after packet"), "{}", stderr(&output));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn replay_plays_one_stream_and_lists_the_others() {
         assert!(stderr(&output).contains(said), "{}", stderr(&output));
     };
     check(&["--stream", "3"], &file, 1, "-: no stream 3; 2 streams to TCP port 11019");
-    check(&["--stream", "2"], RECORDING, 2, "--stream 2: - is no capture, it holds one stream");
+    check(&["--stream", "2"], RECORDING, 2, "--stream 2: - is not a capture: it has one stream");
     check(&["--port", "179"], &file, 1, "try --port 11019");
 }
 

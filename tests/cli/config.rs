@@ -74,8 +74,7 @@ fn wrong_use_ends_with_2_and_help_with_0() {
     let help = run(&["--help"], &[]);
     assert_eq!(help.status.code(), Some(0));
     assert!(
-        text(&help.stdout)
-            .contains("Exit codes: 0 done, 1 failed or nothing found, 2 wrong use or wrong configuration")
+        text(&help.stdout).contains("Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or configuration")
     );
 }
 
@@ -124,7 +123,7 @@ fn decode_ends_with_1_when_the_stream_breaks() {
 fn what_holds_no_message_is_a_failure() {
     let output = run(&["decode", "/dev/null"], &[]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
-    assert_eq!(text(&output.stderr), "rib-ingester: /dev/null: is empty, no message\n");
+    assert_eq!(text(&output.stderr), "rib-ingester: /dev/null: is empty\n");
 }
 
 #[test]
@@ -135,10 +134,10 @@ fn another_programs_database_is_pointed_out() {
         text(&output.stderr).to_owned()
     };
     let url = said(&[("DATABASE_URL", "postgres://u:hunter2@db/x"), ("PATH", "/bin")]);
-    assert!(url.contains("is required; DATABASE_URL is set: the name is RIB_INGESTER_DATABASE_URL; "), "{url}");
+    assert!(url.contains("is required; DATABASE_URL is set, but the setting is RIB_INGESTER_DATABASE_URL; "), "{url}");
     assert!(!url.contains("hunter2"), "{url}");
     let libpq = said(&[("PGHOST", "db"), ("PGPASSWORD", "hunter2")]);
-    assert!(libpq.contains("is required; PGHOST is set, and only psql reads it; "), "{libpq}");
+    assert!(libpq.contains("is required; PGHOST is set, but only psql reads it; "), "{libpq}");
 }
 
 #[test]
@@ -294,5 +293,5 @@ fn what_stands_around_a_value_is_named() {
     check("RIB_INGESTER_DATABASE_URL", "postgres://rib:hunter2@db/rib\r", "carriage return");
     check("RIB_INGESTER_DATABASE_URL", "postgres://rib:pa@hunter2@db/rib", "%40");
     check("RIB_INGESTER_ALLOW", "'10.0.0.0/8'", "has quotes around it");
-    check("RIB_INGESTER_STATE_DIR", "/var/lib/rib ", "has blanks around it");
+    check("RIB_INGESTER_STATE_DIR", "/var/lib/rib ", "has whitespace around it");
 }

@@ -127,7 +127,7 @@ fn what_is_no_router_is_named_with_its_remedy() {
         ),
         (
             &[22, 3, 1, 0, 5, 1, 0, 0, 1, 3],
-            "a TLS handshake: this port takes plain BMP; TLS goes to RIB_INGESTER_BMP_TLS_LISTEN",
+            "a TLS handshake: this port accepts plain BMP; send TLS to RIB_INGESTER_BMP_TLS_LISTEN",
         ),
         (
             b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n",

@@ -122,8 +122,8 @@ fn all_routers_are_summed_up_and_sorted_as_addresses() {
     let db = TestDb::migrated();
     db.client().batch_execute(ROUTERS).unwrap();
     let text = printed(&db, &["status"]);
-    let summary = "7 routers: 1 up, 1 dumping, 2 stale (routes go from 2026-01-02 03:20:05 UTC), \
-                   1 isolated (routes go from 2026-01-02 04:04:05 UTC), 1 no collector, 1 down";
+    let summary = "7 routers: 1 up, 1 dumping, 2 stale (routes expire from 2026-01-02 03:20:05 UTC), \
+                   1 isolated (routes expire from 2026-01-02 04:04:05 UTC), 1 no collector, 1 down";
     assert_eq!(text.lines().next().unwrap(), summary);
     let sorted = [
         "stale|9.0.0.1",
@@ -167,7 +167,10 @@ fn a_router_is_shown_by_identifier_name_or_address() {
     for name in ["9.0.0.1", "192.0.2.1"] {
         let text = printed(&db, &["status", name]);
         let title = "9.0.0.1 (Lost): stale since 2026-01-02 03:04:05 UTC (";
-        assert!(text.starts_with(title) && text.contains("ago), its routes go at 2026-01-02 03:20:05 UTC\n"), "{text}");
+        assert!(
+            text.starts_with(title) && text.contains("ago), its routes expire at 2026-01-02 03:20:05 UTC\n"),
+            "{text}"
+        );
         assert!(text.contains("  reason        connection reset\n"), "{text}");
         assert_eq!(listed(&text, "SESSIONS"), ["stale|here", "ended|here"], "{text}");
         assert_eq!(listed(&text, "TABLES"), ["9.0.0.1|global"], "{text}");

@@ -49,7 +49,7 @@ impl TestDb {
         let host = match self.admin.get_hosts().first() {
             Some(postgres::config::Host::Tcp(name)) => name.clone(),
             Some(postgres::config::Host::Unix(path)) => path.display().to_string(),
-            None => panic!("RIB_INGESTER_TEST_DATABASE_URL names no host"),
+            None => panic!("RIB_INGESTER_TEST_DATABASE_URL has no host"),
         };
         (host, self.admin.get_ports().first().copied().unwrap_or(5432))
     }

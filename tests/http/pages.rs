@@ -173,7 +173,7 @@ fn lost_routers_have_a_sign_and_a_link_to_them() {
     let rows = |page: &str, word: &str| page.matches(&format!("\">{word}</span></td><td class=\"name\">")).count();
     let lost = page_with(&mut ingester, "/?state=lost", "10.9.0.4");
     assert_eq!((rows(&lost, "stale"), rows(&lost, "down"), rows(&lost, "up")), (1, 99, 0), "{lost}");
-    let sentence = "lost since 2098-01-02 03:04:05 UTC, its routes go at 2098-01-02 03:14:05 UTC";
+    let sentence = "lost since 2098-01-02 03:04:05 UTC, its routes expire at 2098-01-02 03:14:05 UTC";
     assert!(lost.contains(sentence), "{lost}");
     page_with(&mut ingester, "/router?id=10.9.0.4", sentence);
     // A router that is connected to another collector is connected.

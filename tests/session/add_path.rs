@@ -241,7 +241,7 @@ fn more_than_is_kept_closes_the_session_once() {
     let mut router = ingester.connect();
     dump(&mut router);
     announce(&mut router, peer, &[16, 172, 16]);
-    ingester.logged("routes read the wrong way, a new dump is needed");
+    ingester.logged("routes decoded the wrong way, a new dump is needed");
     let stored = "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE path_id <> 0)) FROM current_routes";
     let mut router = ingester.connect();
     dump(&mut router);

@@ -241,7 +241,7 @@ fn a_clock_wrong_by_years_does_not_age_all_history() {
     router.send(&announce("10.1.0.0/16", 1));
     eventually_equal(2, || history(&server).len());
     assert_eq!((history(&server), days(&server)[0].clone()), (vec!["0".into(), "1".into()], of_today[0].clone()));
-    assert_eq!(ingester.count_logged("dropped, its retention is over"), 0);
+    assert_eq!(ingester.count_logged("dropped at the end of its retention"), 0);
     let began = "SELECT count(*) FROM session_events WHERE kind = 'session_up'";
     assert_eq!(rows(&server, began), ["1"]);
     assert!(ingester.stop().success());
@@ -323,7 +323,7 @@ fn partitions_in_local_time_end_and_lose_no_event() {
                   DETACH PARTITION rest";
     ingester.logged(remedy);
     let status = run(&server, "status");
-    assert!(status.contains("rest") && status.contains("DEFAULT: whatever no other takes"), "{status}");
+    assert!(status.contains("rest") && status.contains("DEFAULT: rows that fit no other partition"), "{status}");
     assert!(run(&server, "doctor").contains("rest is a DEFAULT partition"), "{}", run(&server, "doctor"));
     let all: Vec<String> = (0..said).map(|generation| generation.to_string()).collect();
     eventually_equal(all.len(), || history(&server).len());

@@ -92,8 +92,8 @@ fn sessions_are_bounded_in_all_and_by_address() {
     is_cut(&mut ingester.connect_from("127.0.0.2"));
     let _other = live(&ingester, &db, "127.0.0.3", "10.255.0.4", "10.4.0.0/16");
     is_cut(&mut ingester.connect_from("127.0.0.4"));
-    let of_address = "2 sessions from this address are open; RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS allows no more";
-    let of_all = "3 sessions are open; RIB_INGESTER_MAX_SESSIONS allows no more";
+    let of_address = "2 sessions from this address are open: RIB_INGESTER_MAX_SESSIONS_PER_ADDRESS is reached";
+    let of_all = "3 sessions are open: RIB_INGESTER_MAX_SESSIONS is reached";
     eventually_equal(vec![format!("127.0.0.2|{of_address}"), format!("127.0.0.4|{of_all}")], || refusals(&db));
     drop((first, second));
     let mut again = eventually("a place is free again", || {

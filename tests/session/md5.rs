@@ -50,7 +50,7 @@ fn a_router_with_a_key_must_sign_and_keys_reload() {
     std::fs::write(&file, "127.0.1.0/24 of the network\n127.0.1.9 of one\n2001:db8::/32 far away\n").unwrap();
     let settings = [("MD5_FILE", file.to_str().unwrap()), ("ALLOW", "127.0.0.0/8,::1"), ("BMP_LISTEN", "[::]:0")];
     let mut ingester = Ingester::start(&db.url(), &settings);
-    ingester.logged("TCP MD5 keys: everybody on this machine may read or write");
+    ingester.logged("TCP MD5 keys: every user of this machine may read or write");
     let port = ingester.address().port();
     let is_open = |source: &str, key: Option<&str>| connect(port, source, key).is_some();
 

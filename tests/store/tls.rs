@@ -91,7 +91,7 @@ fn every_sslmode_does_what_libpq_says_of_it() {
     assert_eq!(error, "the database URL: /nowhere.crt: No such file or directory (os error 2)");
     let key = secure.file("client.key");
     let error = secure.connect(&format!("sslmode=verify-ca&sslrootcert={key}")).unwrap_err();
-    assert_eq!(error, format!("the database URL: {key}: holds no certificate"));
+    assert_eq!(error, format!("the database URL: {key}: contains no certificate"));
 }
 
 #[test]

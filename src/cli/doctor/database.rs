@@ -73,7 +73,7 @@ fn routers(facts: &Facts) -> CheckResult {
     CheckResult::warning(
         NAME,
         format!("{lost} of {all} are not connected: {}", by_state.join(", ")),
-        "`rib-ingester status --down` names them and says when their routes go",
+        "`rib-ingester status --down` lists them and when their routes expire",
     )
 }
 
@@ -100,7 +100,7 @@ fn add_path(facts: &Facts) -> Vec<CheckResult> {
             CheckResult::warning(
                 NAME,
                 format!("router {router} {does}: {places}{more}"),
-                "nothing to do here, its routes are read as they are sent; report it to the router's vendor (RFC 7911)",
+                "nothing to do here: its routes are decoded as sent; report it to the router's vendor (RFC 7911)",
             )
         })
         .collect();
@@ -117,8 +117,8 @@ fn server(facts: &Facts) -> CheckResult {
     if facts.is_read_only {
         return CheckResult::fault(
             NAME,
-            format!("{version} takes no writes: a standby, or default_transaction_read_only"),
-            "name the primary in RIB_INGESTER_DATABASE_URL",
+            format!("{version} accepts no writes: a standby, or default_transaction_read_only"),
+            "set RIB_INGESTER_DATABASE_URL to the primary",
         );
     }
     if facts.version < VERSION_MIN {
@@ -133,7 +133,7 @@ fn encoding(facts: &Facts) -> CheckResult {
     if is_encoding_suitable(encoding) {
         return CheckResult::fine(NAME, encoding);
     }
-    CheckResult::fault(NAME, format!("{encoding} cannot hold all text of routers"), ENCODING_REMEDY)
+    CheckResult::fault(NAME, format!("{encoding} cannot represent all text from routers"), ENCODING_REMEDY)
 }
 
 fn role(facts: &Facts) -> CheckResult {
@@ -161,11 +161,11 @@ fn role(facts: &Facts) -> CheckResult {
     if facts.is_superuser {
         return CheckResult::warning(
             NAME,
-            format!("{role} is superuser"),
-            "make a role for the collector as docs/install.md says; none of its work needs one",
+            format!("{role} is a superuser"),
+            "create a role for the collector as in docs/install.md; it needs no superuser",
         );
     }
-    CheckResult::fine(NAME, format!("{role} may write, and is no superuser"))
+    CheckResult::fine(NAME, format!("{role} may write and is not a superuser"))
 }
 
 /// Reports that the schema in `search_path` does not exist or is not accessible to this role.
@@ -189,7 +189,7 @@ fn without_schema(facts: &Facts) -> CheckResult {
         ),
         None => CheckResult::fault(
             NAME,
-            format!("search_path is {path}: tables have no place"),
+            format!("search_path is {path}: tables cannot be created"),
             format!("ALTER ROLE {quoted} SET search_path = public"),
         ),
     }
@@ -198,16 +198,16 @@ fn without_schema(facts: &Facts) -> CheckResult {
 fn extension(facts: &Facts) -> CheckResult {
     const NAME: &str = "extension";
     match (facts.has_extension, facts.may_have_extension, facts.may_create_in_database) {
-        (true, _, _) => CheckResult::fine(NAME, "btree_gist is there"),
+        (true, _, _) => CheckResult::fine(NAME, "btree_gist is installed"),
         (false, false, _) => CheckResult::fault(
             NAME,
             "btree_gist is not installed",
             "install PostgreSQL's contrib package on the server",
         ),
-        (false, true, true) => CheckResult::fine(NAME, "btree_gist will be made by the migration"),
+        (false, true, true) => CheckResult::fine(NAME, "btree_gist will be created by the migration"),
         (false, true, false) => CheckResult::fault(
             NAME,
-            "btree_gist is missing, and the role may not make it",
+            "btree_gist is missing, and the role may not create it",
             format!(
                 "as the database's owner: CREATE EXTENSION btree_gist; or GRANT CREATE ON DATABASE {} TO {}",
                 identifier(&facts.database),
@@ -251,13 +251,13 @@ fn schema(facts: &Facts) -> CheckResult {
 fn partitions(facts: &Facts) -> CheckResult {
     const NAME: &str = "partitions";
     if facts.uncovered.is_empty() {
-        return CheckResult::fine(NAME, "all of today and tomorrow has one");
+        return CheckResult::fine(NAME, "today and tomorrow are covered");
     }
     let found = format!("none for all of {}", facts.uncovered.join(" and "));
     CheckResult::warning(
         NAME,
         found,
-        "run `rib-ingester maintenance` and see what it says; a running collector does it by itself",
+        "run `rib-ingester maintenance` and check its output; a running collector does this itself",
     )
 }
 
@@ -300,7 +300,7 @@ fn retention(settings: &Settings, facts: &Facts) -> CheckResult {
         [first, ..] => CheckResult::warning(
             NAME,
             format!("{} partitions are overdue, the first is {first}", late.len()),
-            "run `rib-ingester maintenance`: it says who holds them",
+            "run `rib-ingester maintenance`: it names what holds them",
         ),
     }
 }
@@ -366,7 +366,7 @@ fn server_settings(facts: &Facts) -> Vec<CheckResult> {
         ));
     }
     if checks.is_empty() {
-        checks.push(CheckResult::fine(NAME, "nothing that hurts"));
+        checks.push(CheckResult::fine(NAME, "no problem found"));
     }
     checks
 }
@@ -396,7 +396,7 @@ fn disk(settings: &Settings, facts: &Facts) -> CheckResult {
     let over = |day: &&Day| day.day < facts.today;
     let days: Vec<&Day> = facts.days.iter().filter(over).collect();
     let Some(first) = days.iter().map(|day| day.day).min() else {
-        return CheckResult::fine(NAME, format!("{now}; no day of history is over yet, so nothing can be foretold"));
+        return CheckResult::fine(NAME, format!("{now}; no day of history is over yet, so growth is unknown"));
     };
     let span = i64::from((facts.today - first).get_days()).max(1);
     let kept: i64 = facts.days.iter().map(|day| day.bytes).sum();
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_database_has_nothing_to_mend() {
+    fn a_healthy_database_has_no_problem() {
         let checks = checks(&settings(), &healthy());
         assert!(checks.iter().all(|check| check.state == CheckState::Fine && check.remedy.is_none()), "{checks:#?}");
     }
@@ -508,7 +508,7 @@ mod tests {
                 holders: Some("process 7 of the server (psql)".to_owned()),
             }];
         });
-        check("server", CheckState::Fault, "takes no writes", &|facts| facts.is_read_only = true);
+        check("server", CheckState::Fault, "accepts no writes", &|facts| facts.is_read_only = true);
         check("server", CheckState::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
         check("role", CheckState::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
         check("role", CheckState::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
@@ -526,11 +526,11 @@ mod tests {
         check("schema", CheckState::Fault, "in schema bmp", &|facts| {
             (facts.other_schemas, facts.pending) = (Some("bmp".to_owned()), vec!["0001_routes"]);
         });
-        check("role", CheckState::Warning, "is superuser", &|facts| facts.is_superuser = true);
+        check("role", CheckState::Warning, "is a superuser", &|facts| facts.is_superuser = true);
         check("extension", CheckState::Fault, "not installed", &|facts| {
             (facts.has_extension, facts.may_have_extension) = (false, false);
         });
-        check("extension", CheckState::Fault, "may not make it", &|facts| {
+        check("extension", CheckState::Fault, "may not create it", &|facts| {
             (facts.has_extension, facts.may_create_in_database) = (false, false);
         });
         check("schema", CheckState::Fault, "0005_reading", &|facts| facts.pending = vec!["0005_reading"]);
@@ -569,7 +569,7 @@ mod tests {
         assert!(found.starts_with("10.0 GiB; 1.5 GiB a day, so about 52.9 GiB with 30 days kept"), "{found}");
         let mut young = healthy();
         young.days.retain(|day| day.day >= TODAY);
-        assert!(disk(&settings(), &young).found.contains("nothing can be foretold"));
+        assert!(disk(&settings(), &young).found.contains("growth is unknown"));
     }
 
     #[test]

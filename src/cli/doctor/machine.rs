@@ -48,7 +48,7 @@ fn port(settings: &Settings, is_running: bool) -> CheckResult {
         Ok(_) if is_running => CheckResult::warning(
             NAME,
             format!("{address} is free, but a collector writes into this database"),
-            "nothing, if that one runs elsewhere or with another RIB_INGESTER_BMP_LISTEN than in these settings",
+            "no action if it runs elsewhere or with another RIB_INGESTER_BMP_LISTEN than in these settings",
         ),
         Ok(_) => CheckResult::fine(NAME, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
@@ -78,7 +78,7 @@ fn allow_list(settings: &Settings) -> CheckResult {
     }
     let is_closed = settings.allow_file.is_none() && settings.allow.iter().all(|network| network.addr().is_loopback());
     if is_closed {
-        return CheckResult::warning(NAME, "only this machine may connect", "name your routers in RIB_INGESTER_ALLOW");
+        return CheckResult::warning(NAME, "only this machine may connect", "list your routers in RIB_INGESTER_ALLOW");
     }
     CheckResult::fine(NAME, format!("{} networks in RIB_INGESTER_ALLOW", settings.allow.len()))
 }
@@ -95,7 +95,7 @@ fn files(settings: &Settings) -> CheckResult {
         Ok((_, most)) => {
             CheckResult::fine(NAME, format!("{most} files, {needed} are needed; this shell's, not the unit's"))
         }
-        Err(error) => CheckResult::warning(NAME, error.to_string(), "nothing: the limit cannot be read here"),
+        Err(error) => CheckResult::warning(NAME, error.to_string(), "no action: the limit cannot be read here"),
     }
 }
 
@@ -119,20 +119,20 @@ fn state_folder(path: &Path) -> CheckResult {
         return CheckResult::fault(
             NAME,
             format!("{shown}: not writable for this user: {error}"),
-            "ask as the user that runs the collector, or give it the folder (RIB_INGESTER_STATE_DIR)",
+            "run this as the user of the collector, or give that user the folder (RIB_INGESTER_STATE_DIR)",
         );
     }
     let free = match nix::sys::statvfs::statvfs(there) {
         Ok(space) => space.blocks_available().saturating_mul(space.fragment_size()),
         Err(error) => {
-            return CheckResult::warning(NAME, format!("{shown}: {error}"), "nothing: free space is not known");
+            return CheckResult::warning(NAME, format!("{shown}: {error}"), "no action: free space is unknown");
         }
     };
     if free < FREE_BYTES_MIN {
         return CheckResult::warning(
             NAME,
             format!("{shown}: {} free", bytes(free)),
-            "make room: input waits there when the database is away",
+            "free up space: input is kept there while the database is down",
         );
     }
     CheckResult::fine(NAME, format!("{shown}: writable, {} free", bytes(free)))

@@ -13,23 +13,23 @@ pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize
         let tables = tables(now, std::slice::from_ref(&detail.router));
         let mut out = format!("{}\n{}\n", title(now, &detail.router), facts(&detail.router));
         out.push_str(&section("SESSIONS", "none within the last day", &sessions(&detail.sessions), width));
-        out.push_str(&section("TABLES", "no table is held", &tables, width));
+        out.push_str(&section("TABLES", "no tables are stored", &tables, width));
         if !detail.adj_ribs.is_empty() {
             out.push_str(&section(PEERS, "", &adj_ribs(now, &detail.adj_ribs), width));
         }
-        out.push_str(&section("PEERS", "none is known", &peers(&detail.peers), width));
+        out.push_str(&section("PEERS", "none are known", &peers(&detail.peers), width));
         format!("{}\n", out.trim_end())
     };
     details.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// Formats `10.0.0.1 (edge1): stale since 2026-11-21 07:45:12 UTC (3 min ago), its routes go at 2026-11-21 08:00:12
+/// Formats `10.0.0.1 (edge1): stale since 2026-11-21 07:45:12 UTC (3 min ago), its routes expire at 2026-11-21 08:00:12
 /// UTC`.
 fn title(now: Timestamp, router: &RouterStatus) -> String {
     let standing = &router.standing;
     let name = router.hostname.as_ref().map_or(String::new(), |name| format!(" ({})", printable(name)));
     let since = standing.since.map_or(String::new(), |since| format!(" since {}", moment(now, since)));
-    let goes = standing.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
+    let goes = standing.expires_at.map_or(String::new(), |at| format!(", its routes expire at {}", at.to_utc()));
     format!("{}{name}: {}{since}{goes}", printable(&router.router_id), standing.state.as_str())
 }
 

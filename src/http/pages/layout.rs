@@ -116,7 +116,7 @@ pub(super) fn state(class: &'static str, word: &str) -> Markup {
     html! { span class={ "state " (class) } { (word) } }
 }
 
-/// Returns a path whose query holds the values that are not empty.
+/// Returns a path whose query has the values that are not empty.
 pub(super) fn href(path: &str, values: &[(&str, &str)], fragment: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     values.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| {

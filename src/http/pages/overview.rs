@@ -362,7 +362,7 @@ fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
 /// Describes since when a router has been lost, and when its routes expire, as far as known.
 pub(super) fn lost(line: &RouterLine) -> Option<String> {
     let since = line.since.filter(|_| !line.standing.is_connected())?;
-    let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes go at {}", at.to_utc()));
+    let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes expire at {}", at.to_utc()));
     Some(format!("lost since {}{goes}", since.to_utc()))
 }
 

@@ -1,4 +1,4 @@
-//! What of a session's input is lost, and why; said at once, whatever the session ends by.
+//! The lost part of a session's input and the reason, reported at once, however the session ends.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use super::{Inner, Intake, SessionEnd};
 use crate::quarantine::RejectedFile;
 use crate::spool::{Spool, Stream};
 
-/// So much of what cannot be read is kept at most, bytes: what a file of it may hold.
+/// The maximum of unreadable input that is kept, bytes: the limit of a file of it.
 const DAMAGE_MAX: u64 = 16 << 20;
 
 impl Intake {
-    /// What of the input is given up when the session ends by `end` without having applied so many messages that it was
+    /// Returns the part of the input that is given up when the session ends by `end` without having applied so many messages that it was
     /// given; `None`: nothing.
     pub fn lost(&self, spool: &Spool, end: &SessionEnd, skipped: usize) -> Option<String> {
         let mut inner = self.lock();
@@ -40,7 +40,7 @@ impl Intake {
             | SessionEnd::DatabaseRefused(_)
             | SessionEnd::AddPath(_)
             | SessionEnd::Drift(_) => (!is_applied).then(|| match (is_unapplied, unread) {
-                (true, _) => "nothing of it is applied".to_owned(),
+                (true, _) => "none of it is applied".to_owned(),
                 (false, 0) => format!("{skipped} messages not applied"),
                 (false, unread) => format!("{skipped} messages and {unread} bytes of spooled input not applied"),
             }),
@@ -55,7 +55,7 @@ impl Intake {
         inner.lost.clone()
     }
 
-    /// Whether any of it is lost.
+    /// Returns whether any of it is lost.
     pub fn has_lost(&self) -> bool {
         self.lock().lost.is_some()
     }
@@ -64,7 +64,7 @@ impl Intake {
     pub fn out_of_step(&self, spool: &Spool, rest: &[u8]) -> String {
         let mut file = self.file(&spool.set_aside_dir(), "bmp");
         let kept = keep(&mut file, rest);
-        format!("{} bytes of spooled input are no BMP messages of the length that is allowed{kept}", rest.len())
+        format!("{} bytes of spooled input are not BMP messages of an allowed length{kept}", rest.len())
     }
 
     /// A file of this session's input, for what is set aside.
@@ -73,7 +73,7 @@ impl Intake {
         RejectedFile::new(folder, &format!("{router}-{}", self.number), ending)
     }
 
-    /// How the log names the router.
+    /// Returns the name of the router in the log.
     pub(super) fn subject(&self) -> String {
         match self.standing.router() {
             Some(router) => format!("router {router}"),

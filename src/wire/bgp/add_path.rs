@@ -26,7 +26,7 @@ impl AddPath {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddPathFamilies(u8);
 
-/// The families that the set can hold, each at the index of its bit.
+/// The families that the set can contain, each at the index of its bit.
 const FAMILIES: [AfiSafi; 8] = [
     AfiSafi { afi: 1, safi: 1 },
     AfiSafi { afi: 2, safi: 1 },

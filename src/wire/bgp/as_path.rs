@@ -10,7 +10,7 @@ type Segments = Vec<(SegmentKind, Vec<Asn>)>;
 /// # Errors
 /// As for [`AsPath::from_wire`]; an AS4_PATH without any AS is malformed as well.
 pub fn decode_as4(value: &[u8]) -> Result<AsPath<'_>, &'static str> {
-    if value.is_empty() { Err("there is no AS in it") } else { AsPath::from_wire(value, AsWidth::Four) }
+    if value.is_empty() { Err("contains no AS") } else { AsPath::from_wire(value, AsWidth::Four) }
 }
 
 /// Returns the path that a two-octet AS_PATH and its AS4_PATH represent together (RFC 6793 section 4.2.3).
@@ -74,6 +74,6 @@ mod tests {
         check(&[3, 1, 0, 9, 2, 2, 0, 1, 0x5b, 0xa0], &[2, 1, 0, 1, 0, 0], "(9) 1 65536");
         check(&[2, 2, 0, 1, 0, 2, 1, 2, 0, 3, 0, 4], &[1, 1, 0, 1, 0, 0], "1 2 {65536}");
         check(&[2, 2, 0, 1, 0x5b, 0xa0], &[3, 1, 0, 1, 0, 9, 2, 1, 0, 1, 0, 0], "1 65536");
-        assert_eq!(decode_as4(&[]), Err("there is no AS in it"));
+        assert_eq!(decode_as4(&[]), Err("contains no AS"));
     }
 }

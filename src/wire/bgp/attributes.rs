@@ -81,7 +81,7 @@ fn walk<'a>(mut reader: Reader<'a>, decoder: &mut AttributeDecoder<'_, 'a>) {
     while !rest.is_empty() {
         let Some((Attribute { flags, code, value }, tail)) = Attribute::split(rest) else {
             // The NLRI field is found by the Total Attribute Length, so its routes are known.
-            let why = "attribute runs over the Total Path Attribute Length (RFC 7606 section 4)";
+            let why = "attribute runs past the Total Path Attribute Length (RFC 7606 section 4)";
             let code = rest.get(1).copied().unwrap_or(0);
             decoder.fault(code, FaultAction::TreatAsWithdraw, why);
             decoder.fields.cut_short = Some(decoder.offset_of(rest));
@@ -153,7 +153,7 @@ impl<'a> AttributeDecoder<'_, 'a> {
         if matches!(code, MP_REACH_NLRI | MP_UNREACH_NLRI) {
             self.fields.repeated_mp = Some(self.offset_of(rest));
         } else {
-            let why = "attribute stands there twice, the first counts (RFC 7606 section 3 g)";
+            let why = "attribute appears twice, the first counts (RFC 7606 section 3 g)";
             self.fault(code, FaultAction::AttributeDiscard, why);
         }
     }
@@ -330,7 +330,7 @@ fn aggregator(value: &[u8]) -> Result<(Asn, Ipv4Addr), &'static str> {
 }
 
 fn list<T: Fixed>(value: &[u8]) -> Result<List<'_, T>, &'static str> {
-    List::from_wire(value).ok_or("length is no multiple")
+    List::from_wire(value).ok_or("length is not a multiple")
 }
 
 fn not_empty(value: &[u8]) -> Result<&[u8], &'static str> {
@@ -343,7 +343,7 @@ fn aigp(value: &[u8]) -> Result<u64, &'static str> {
     while let [kind, high, low, tail @ ..] = rest {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let size = length.checked_sub(3).ok_or("a TLV is shorter than its header")?;
-        let (body, tail) = tail.split_at_checked(size).ok_or("a TLV runs over the end")?;
+        let (body, tail) = tail.split_at_checked(size).ok_or("a TLV runs past the end")?;
         if *kind == 1 {
             return match body.try_into().map(u64::from_be_bytes) {
                 Ok(u64::MAX) => Err("the metric is the maximum"),

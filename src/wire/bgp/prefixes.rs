@@ -174,7 +174,7 @@ impl Prefixes<'_> {
     }
 }
 
-/// Equal if they hold the same NLRI in the same order, in whatever form they are kept.
+/// Equal if they have the same NLRI in the same order, in whatever form they are kept.
 impl PartialEq for Prefixes<'_> {
     fn eq(&self, other: &Prefixes<'_>) -> bool {
         self.iter().eq(other.iter())
@@ -374,7 +374,7 @@ fn have_own_bits(octets: &[u8], add_path: AddPath) -> bool {
 /// Returns whether an NLRI occurs twice, by comparing octets; called when two keys are equal.
 #[cold]
 fn has_repeated_exactly(octets: &[u8], add_path: AddPath) -> bool {
-    // The first repeated one ends the search: the set need not hold all of them.
+    // The first repeated one ends the search: the set need not contain all of them.
     let mut seen = HashSet::new();
     items(octets, add_path).any(|item| !seen.insert(item))
 }
@@ -407,7 +407,7 @@ fn key(item: &[u8]) -> u64 {
     first ^ last.rotate_left(31) ^ 1 << 63
 }
 
-/// Returns the bits set after the length: only the last octet can hold any. Lengths of whole octets alternate with
+/// Returns the bits set after the length: only the last octet can have any. Lengths of whole octets alternate with
 /// others, so no branch distinguishes them.
 #[inline(always)]
 fn host_bits_of(octets: &[u8], length: u8) -> u8 {
@@ -432,7 +432,7 @@ fn too_long(length: u8, at: usize) -> DecodeError {
 fn cut_short(rest: &[u8], end: usize, add_path: AddPath) -> DecodeError {
     let mut reader = Reader::new(rest, end - rest.len());
     let outcome = read_fields(&mut reader, add_path);
-    outcome.err().unwrap_or_else(|| DecodeError::new(end, "prefix", "runs over the end"))
+    outcome.err().unwrap_or_else(|| DecodeError::new(end, "prefix", "runs past the end"))
 }
 
 fn read_fields(reader: &mut Reader<'_>, add_path: AddPath) -> Result<(), DecodeError> {

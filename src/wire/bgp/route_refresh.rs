@@ -1,6 +1,6 @@
 //! ROUTE-REFRESH (RFC 2918 section 3) with the markers of Enhanced Route Refresh (RFC 7313 section 3.2).
 //!
-//! BMP has no message for it: Route Monitoring holds UPDATEs. Routers that mirror the messages they receive put it
+//! BMP has no message for it: Route Monitoring carries UPDATEs. Routers that mirror the messages they receive put it
 //! there anyway.
 
 use crate::model::AfiSafi;

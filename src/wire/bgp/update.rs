@@ -115,7 +115,7 @@ pub struct Announced<'a> {
     pub path_status: Option<PathStatus>,
 }
 
-/// Decodes one UPDATE, which ends at its own length and begins `offset` octets into the message that holds it.
+/// Decodes one UPDATE, which ends at its own length and begins `offset` octets into the message that contains it.
 ///
 /// Its routes are put into `routes`, which has to be empty: they are several hundred octets, built in place.
 ///
@@ -208,14 +208,14 @@ impl<'a> UpdateDecoder<'_, 'a> {
         routes: &mut Routes<'a>,
     ) -> Result<Option<AfiSafi>, DecodeError> {
         if let Some(at) = attributes.repeated_mp {
-            let why = "MP_REACH_NLRI or MP_UNREACH_NLRI stands there twice (RFC 7606 section 3 g)";
+            let why = "MP_REACH_NLRI or MP_UNREACH_NLRI appears twice (RFC 7606 section 3 g)";
             return Err(DecodeError::new(at, "Path Attributes", why));
         }
         // With other NLRI in the message, those are withdrawn; with none, the affected routes are in the octets that
         // cannot be decoded.
         let has_nlri = !announced.is_empty() || attributes.reach.is_some() || attributes.unreach.is_some();
         if let Some(at) = attributes.cut_short.filter(|_| !has_nlri) {
-            let why = "an attribute runs over the end, and no NLRI stands before it (RFC 7606 section 4)";
+            let why = "an attribute runs past the end, and no NLRI comes before it (RFC 7606 section 4)";
             return Err(DecodeError::new(at, "Path Attributes", why));
         }
         let has_plain = !withdrawn.is_empty() || !announced.is_empty();

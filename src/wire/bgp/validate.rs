@@ -26,10 +26,10 @@ fn pmsi_tunnel(value: &[u8]) -> Result<(), &'static str> {
 fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
     /// The first sub-TLV type whose length field has two octets.
     const LONG: u8 = 128;
-    const OVER: &str = "a TLV or sub-TLV runs over the end";
+    const OVER: &str = "a TLV or sub-TLV runs past the end";
     let mut tlvs = Reader::new(value, 0);
     if tlvs.is_empty() {
-        return Err("there is no TLV in it");
+        return Err("contains no TLV");
     }
     while !tlvs.is_empty() {
         tlvs.u16("tunnel type").map_err(|_| OVER)?;
@@ -47,7 +47,7 @@ fn tunnel_encapsulation(value: &[u8]) -> Result<(), &'static str> {
 
 /// Checks for TLVs that fill the value exactly (RFC 8669 section 6).
 fn prefix_sid(value: &[u8]) -> Result<(), &'static str> {
-    if prefix_sid_tiles(value) { Ok(()) } else { Err("a TLV runs over the end") }
+    if prefix_sid_tiles(value) { Ok(()) } else { Err("a TLV runs past the end") }
 }
 
 #[cfg(test)]

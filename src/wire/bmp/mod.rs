@@ -159,7 +159,7 @@ impl Message<'_> {
 /// Decodes one message.
 ///
 /// # Errors
-/// The body does not hold the fields that its type requires; offsets count from the message's first octet.
+/// The body does not have the fields that its type requires; offsets count from the message's first octet.
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Message<'a>, DecodeError> {
     let mut reader = Reader::new(&frame.bytes[COMMON_HEADER_SIZE..], COMMON_HEADER_SIZE);
     Ok(match frame.type_code {

@@ -67,7 +67,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Expands groups: a group TLV holds the numbers of its NLRI, two octets each. Each group is expanded once, so
+    /// Expands groups: a group TLV contains the numbers of its NLRI, two octets each. Each group is expanded once, so
     /// there are no more numbers than the message has octets.
     fn new(marks: &HashMap<u16, PathStatus>, tlvs: &[Tlv<'_>]) -> Numbers {
         let is_group = |index: u16| index & GROUP_BIT != 0;

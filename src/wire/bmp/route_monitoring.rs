@@ -74,7 +74,7 @@ impl<'a> RouteMonitoring<'a> {
     /// Decodes the message.
     ///
     /// # Errors
-    /// The header is short; in version 4, a TLV runs past the end of the message or none holds a BGP message.
+    /// The header is short; in version 4, a TLV runs past the end of the message or none contains a BGP message.
     pub fn decode(version: u8, reader: &mut Reader<'a>) -> Result<RouteMonitoring<'a>, DecodeError> {
         let peer = PerPeerHeader::decode_inline(reader)?;
         let update_offset = reader.offset();
