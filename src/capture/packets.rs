@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 
+use byteorder::{BE, ByteOrder, LE};
 use pcap_parser::nom::{Err as Outcome, IResult};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapError, PcapHeader};
@@ -190,10 +191,9 @@ impl CaptureFormat {
 /// Returns whether a pcapng block's length is less than that of its own frame. A section header has its own byte order
 /// and is left to the parser, which knows its minimum.
 fn is_below_minimum(bytes: &[u8], is_big_endian: bool) -> bool {
-    let Some((kind, rest)) = bytes.split_first_chunk() else { return false };
-    let Some(length) = rest.first_chunk() else { return false };
-    let length = if is_big_endian { u32::from_be_bytes(*length) } else { u32::from_le_bytes(*length) };
-    u32::from_le_bytes(*kind) != PCAPNG && length < BLOCK_SIZE_MIN
+    let Some((kind, length)) = bytes.get(..8).map(|head| head.split_at(4)) else { return false };
+    let length = if is_big_endian { BE::read_u32(length) } else { LE::read_u32(length) };
+    LE::read_u32(kind) != PCAPNG && length < BLOCK_SIZE_MIN
 }
 
 /// Translates the parser's result for the block at the front of `bytes`.

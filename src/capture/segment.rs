@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use byteorder::{BE, ByteOrder};
+
 use super::packets::Link;
 
 /// The content of a packet.
@@ -63,19 +65,15 @@ pub fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
 
 /// Decodes the packet at `next`, whose EtherType is at `at`, after any number of VLAN tags (IEEE 802.1Q).
 fn ethertype(packet: &[u8], at: usize, mut next: usize) -> Found<'_> {
-    let mut kind = u16_at(packet, at);
+    let mut kind = packet.get(at..at + 2).map(BE::read_u16);
     while let Some(0x8100 | 0x88a8 | 0x9100) = kind {
-        kind = u16_at(packet, next + 2);
+        kind = packet.get(next + 2..next + 4).map(BE::read_u16);
         next += 4;
     }
     match kind {
         Some(0x0800 | 0x86dd) => packet.get(next..).map_or(Found::Other, ip),
         _ => Found::Other,
     }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|octets| u16::from_be_bytes(*octets))
 }
 
 fn ip(packet: &[u8]) -> Found<'_> {
@@ -95,10 +93,10 @@ fn ipv4(packet: &[u8]) -> Option<Found<'_>> {
         return None;
     }
     const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
-    if u16::from_be_bytes([header[6], header[7]]) & MORE_FRAGMENTS_OR_OFFSET != 0 {
+    if BE::read_u16(&header[6..]) & MORE_FRAGMENTS_OR_OFFSET != 0 {
         return Some(Found::Fragment);
     }
-    let length = match usize::from(u16::from_be_bytes([header[2], header[3]])) {
+    let length = match usize::from(BE::read_u16(&header[2..])) {
         // Captured before segmentation offload.
         0 => packet.len(),
         length => length,
@@ -111,7 +109,7 @@ fn ipv4(packet: &[u8]) -> Option<Found<'_>> {
 /// Decodes an IPv6 packet (RFC 8200 sections 3 and 4), with the extension headers that may precede TCP.
 fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
     let (header, mut rest) = packet.split_first_chunk::<40>()?;
-    let mut length = match usize::from(u16::from_be_bytes([header[4], header[5]])) {
+    let mut length = match usize::from(BE::read_u16(&header[4..])) {
         // A jumbogram (RFC 2675), or captured before segmentation offload.
         0 => rest.len(),
         length => length,
@@ -125,7 +123,7 @@ fn ipv6(packet: &[u8]) -> Option<Found<'_>> {
             // Authentication header (RFC 4302 section 2.2): in units of four octets, less two.
             51 => (usize::from(*rest.get(1)?) + 2) * 4,
             // A packet that is not fragmented may have a fragment header (RFC 6946).
-            44 if u16_at(rest, 2)? & 0xfff9 == 0 => 8,
+            44 if BE::read_u16(rest.get(2..4)?) & 0xfff9 == 0 => 8,
             44 => return Some(Found::Fragment),
             _ => return None,
         };
@@ -147,9 +145,9 @@ fn tcp(source: IpAddr, destination: IpAddr, bytes: &[u8], length: usize) -> Opti
     }
     let flags = header[13];
     Some(Found::Segment(TcpSegment {
-        source: SocketAddr::new(source, u16::from_be_bytes([header[0], header[1]])),
-        destination: SocketAddr::new(destination, u16::from_be_bytes([header[2], header[3]])),
-        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        source: SocketAddr::new(source, BE::read_u16(header)),
+        destination: SocketAddr::new(destination, BE::read_u16(&header[2..])),
+        sequence: BE::read_u32(&header[4..]),
         is_fin: flags & 1 != 0,
         is_syn: flags & 2 != 0,
         is_rst: flags & 4 != 0,

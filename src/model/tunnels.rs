@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use byteorder::{BE, ByteOrder, ReadBytesExt};
 use serde_json::{Value, json};
 
 use super::attrs::hex;
@@ -29,8 +30,8 @@ pub fn structured(code: u8, value: &[u8]) -> Option<Value> {
 /// 20-bit MPLS label, or a whole VNI where the tunnel is VXLAN (RFC 8365 section 5.1.3), which the attribute does not
 /// indicate.
 fn pmsi_tunnel(value: &[u8]) -> Option<Value> {
-    let [flags, tunnel_type, a, b, c, identifier @ ..] = value else { return None };
-    let vni = u32::from_be_bytes([0, *a, *b, *c]);
+    let [flags, tunnel_type, _, _, _, identifier @ ..] = value else { return None };
+    let vni = BE::read_u24(&value[2..]);
     let mut tunnel = json!({ "type": tunnel_type, "flags": flags, "label": vni >> 4, "vni": vni });
     let (first, second) = identifier.split_at(identifier.len() / 2);
     match (tunnel_type, address(identifier), address(first), address(second)) {
@@ -64,12 +65,9 @@ fn tunnel_encapsulation(value: &[u8]) -> Option<Value> {
         let mut all = Vec::new();
         while let [kind, tail @ ..] = sub_tlvs {
             // From type 128 on the length has two octets.
-            let (length, tail) = if *kind < 128 {
-                tail.split_first().map(|(length, tail)| (usize::from(*length), tail))?
-            } else {
-                tail.split_first_chunk().map(|(length, tail)| (u16::from_be_bytes(*length).into(), tail))?
-            };
-            let (value, tail) = tail.split_at_checked(length)?;
+            let mut tail = tail;
+            let length = if *kind < 128 { tail.read_u8().map(u16::from) } else { tail.read_u16::<BE>() };
+            let (value, tail) = tail.split_at_checked(length.ok()?.into())?;
             all.push(sub_tlv(*kind, value));
             sub_tlvs = tail;
         }
@@ -82,10 +80,10 @@ fn tunnel_encapsulation(value: &[u8]) -> Option<Value> {
 /// Decodes a sub-TLV of a tunnel (RFC 9012 section 3).
 fn sub_tlv(kind: u8, value: &[u8]) -> Value {
     match (kind, value) {
-        (2, [a, b]) => json!({ "type": kind, "protocol": u16::from_be_bytes([*a, *b]) }),
+        (2, [_, _]) => json!({ "type": kind, "protocol": BE::read_u16(value) }),
         // The value is a Color Extended Community (section 4.3): type, subtype, flags, color.
-        (4, [0x03, 0x0b, _, _, a, b, c, d]) => {
-            json!({ "type": kind, "color": u32::from_be_bytes([*a, *b, *c, *d]) })
+        (4, [0x03, 0x0b, _, _, color @ ..]) if color.len() == 4 => {
+            json!({ "type": kind, "color": BE::read_u32(color) })
         }
         // Four reserved octets, the family, the address; family 0 is "the next hop".
         (6, [_, _, _, _, 0, 0]) => json!({ "type": kind, "endpoint": "next_hop" }),
@@ -94,10 +92,9 @@ fn sub_tlv(kind: u8, value: &[u8]) -> Value {
             None => json!({ "type": kind, "hex": hex(value) }),
         },
         (7, [field]) => json!({ "type": kind, "ds": field }),
-        (8, [a, b]) => json!({ "type": kind, "port": u16::from_be_bytes([*a, *b]) }),
+        (8, [_, _]) => json!({ "type": kind, "port": BE::read_u16(value) }),
         (10, stack) if !stack.is_empty() && stack.len().is_multiple_of(4) => {
-            let entries = stack.as_chunks::<4>().0.iter();
-            let labels: Vec<u32> = entries.map(|entry| u32::from_be_bytes(*entry) >> 12).collect();
+            let labels: Vec<u32> = stack.chunks_exact(4).map(|entry| BE::read_u32(entry) >> 12).collect();
             json!({ "type": kind, "labels": labels })
         }
         (11, value) => match prefix_sid(value) {
@@ -111,17 +108,15 @@ fn sub_tlv(kind: u8, value: &[u8]) -> Value {
 /// Decodes the TLVs of a Prefix-SID (RFC 8669 section 3, RFC 9252 section 2).
 fn prefix_sid(value: &[u8]) -> Option<Value> {
     let tlv = |kind: u8, value: &[u8]| match (kind, value) {
-        (1, [_, flags1, flags2, a, b, c, d]) => json!({
+        (1, value) if value.len() == 7 => json!({
             "type": kind,
-            "flags": u16::from_be_bytes([*flags1, *flags2]),
-            "label_index": u32::from_be_bytes([*a, *b, *c, *d]),
+            "flags": BE::read_u16(&value[1..]),
+            "label_index": BE::read_u32(&value[3..]),
         }),
-        (3, [flags1, flags2, blocks @ ..]) if blocks.len().is_multiple_of(6) => {
-            let blocks = blocks.as_chunks::<6>().0.iter();
-            let srgb: Vec<Value> = blocks.map(|[a, b, c, d, e, g]| {
-                json!({ "base": u32::from_be_bytes([0, *a, *b, *c]), "range": u32::from_be_bytes([0, *d, *e, *g]) })
-            }).collect();
-            json!({ "type": kind, "flags": u16::from_be_bytes([*flags1, *flags2]), "srgb": srgb })
+        (3, [_, _, blocks @ ..]) if blocks.len().is_multiple_of(6) => {
+            let one = |block: &[u8]| json!({ "base": BE::read_u24(block), "range": BE::read_u24(&block[3..]) });
+            let srgb: Vec<Value> = blocks.chunks_exact(6).map(one).collect();
+            json!({ "type": kind, "flags": BE::read_u16(value), "srgb": srgb })
         }
         // SRv6 L3 and L2 Service.
         (5 | 6, [_, services @ ..]) => match tlvs(services, srv6_service) {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use byteorder::{BE, ByteOrder};
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -47,7 +48,7 @@ impl EventIds {
     pub fn next(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
         let place = self.encode(table, nlri, change, time);
         let occurrence = self.count(chunk);
-        self.encoded[place..place + 4].copy_from_slice(&occurrence.to_be_bytes());
+        BE::write_u32(&mut self.encoded[place..], occurrence);
         Sha256::digest(&self.encoded).into()
     }
 

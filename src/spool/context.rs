@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
+use byteorder::{BE, ByteOrder, ReadBytesExt};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -86,19 +87,16 @@ impl Context {
 
     fn from_bytes(bytes: &[u8]) -> Option<Context> {
         let (bytes, sum) = bytes.split_last_chunk::<8>()?;
-        if xxh3_64(bytes).to_be_bytes() != *sum {
+        if xxh3_64(bytes) != BE::read_u64(sum) {
             return None;
         }
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (length, rest) = take_length(rest)?;
-        let (facts, rest) = rest.split_at_checked(length)?;
+        let mut rest = bytes.strip_prefix(MAGIC)?;
+        let length = usize::try_from(rest.read_u32::<BE>().ok()?).ok()?;
+        let (facts, mut rest) = rest.split_at_checked(length)?;
         let facts: Value = serde_json::from_slice(facts).ok()?;
-        let (count, rest) = take_length(rest)?;
+        let count = usize::try_from(rest.read_u32::<BE>().ok()?).ok()?;
         let (ids, preamble) = rest.split_at_checked(count.checked_mul(12)?)?;
-        let id = |octets: &[u8]| {
-            let (id, rest) = octets.split_first_chunk::<8>()?;
-            Some((u64::from_be_bytes(*id), u32::from_be_bytes(*rest.first_chunk::<4>()?)))
-        };
+        let id = |octets: &[u8]| (BE::read_u64(octets), BE::read_u32(&octets[8..]));
         let table = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_bool()?));
         Some(Context {
             source: facts.get("source")?.as_str()?.parse().ok()?,
@@ -106,7 +104,7 @@ impl Context {
             began: Timestamp::from_unix_micros(facts.get("began")?.as_i64()?),
             behind: facts.get("behind")?.as_u64()?,
             tables: facts.get("tables")?.as_array()?.iter().map(table).collect::<Option<_>>()?,
-            ids: ids.chunks_exact(12).map(id).collect::<Option<_>>()?,
+            ids: ids.chunks_exact(12).map(id).collect(),
             preamble: preamble.to_vec(),
             lost: facts.get("lost").and_then(Value::as_str).map(str::to_owned),
         })
@@ -115,9 +113,4 @@ impl Context {
 
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend(u32::try_from(length).expect("lists of a session are bounded far below 4 G").to_be_bytes());
-}
-
-fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    Some((usize::try_from(u32::from_be_bytes(*length)).ok()?, rest))
 }

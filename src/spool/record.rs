@@ -1,5 +1,6 @@
 //! One chunk of input, and its layout in a segment.
 
+use byteorder::{BE, ByteOrder, ReadBytesExt};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Timestamp;
@@ -47,23 +48,19 @@ impl Chunk {
 
     /// The chunk of a whole record, unless a bit of it is wrong.
     pub(super) fn from_record(record: &[u8]) -> Option<Chunk> {
-        let (rest, sum) = record.split_last_chunk::<SUM_SIZE>()?;
-        if xxh3_64(rest).to_be_bytes() != *sum {
+        let (mut rest, sum) = record.split_last_chunk::<SUM_SIZE>()?;
+        if xxh3_64(rest) != BE::read_u64(sum) {
             return None;
         }
-        let (_length, rest) = rest.split_first_chunk::<4>()?;
-        let (number, rest) = rest.split_first_chunk::<8>()?;
-        let (micros, bytes) = rest.split_first_chunk::<8>()?;
-        Some(Chunk {
-            number: u64::from_be_bytes(*number),
-            received_at: Timestamp::from_unix_micros(i64::from_be_bytes(*micros)),
-            bytes: bytes.into(),
-        })
+        let _length = rest.read_u32::<BE>().ok()?;
+        let number = rest.read_u64::<BE>().ok()?;
+        let received_at = Timestamp::from_unix_micros(rest.read_i64::<BE>().ok()?);
+        Some(Chunk { number, received_at, bytes: rest.into() })
     }
 }
 
 /// Returns the octets of the record after its head, as the head gives them; `None` if that is impossible.
 pub(super) fn rest_size(head: &[u8; HEAD_SIZE]) -> Option<usize> {
-    let length = u32::from_be_bytes(*head.first_chunk::<4>()?);
+    let length = BE::read_u32(head);
     (length <= BYTES_MAX).then(|| usize::try_from(length).ok()).flatten().map(|length| length + SUM_SIZE)
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use byteorder::{BE, ReadBytesExt};
+
 use super::context::Context;
 use super::record::{self, Chunk};
 use super::{Counters, Spool, SpoolError};
@@ -422,8 +424,7 @@ pub(super) fn each_chunk(folder: &Path, mut each: impl FnMut(&Chunk)) -> io::Res
 }
 
 fn read_taken(folder: &Path) -> Option<u64> {
-    let bytes = fs::read(folder.join("taken")).ok()?;
-    bytes.try_into().ok().map(u64::from_be_bytes)
+    File::open(folder.join("taken")).ok()?.read_u64::<BE>().ok()
 }
 
 /// Where reading goes on after the damaged record at `offset`: at the next one, if it is whole where the damaged one says

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use byteorder::{BE, ByteOrder, ReadBytesExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::model::attrs::{Gaps, Labeled, write_labels};
@@ -391,7 +392,7 @@ fn put_written(out: &mut Vec<u8>, value: &impl WriteText) {
 /// Writes the length of the field that begins at `start` and ends where `out` does.
 fn put_length(out: &mut [u8], start: usize) {
     let length = i32::try_from(out.len() - start - 4).expect("a field is made of one BGP message");
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    BE::write_i32(&mut out[start..], length);
 }
 
 /// Appends a NULL of any type.
@@ -514,7 +515,7 @@ impl<'a> FieldReader<'a> {
 
     /// Reads the next field as a `bigint`.
     pub fn bigint(&mut self) -> Option<i64> {
-        Some(i64::from_be_bytes(self.value()?.try_into().ok()?))
+        self.value()?.read_i64::<BE>().ok()
     }
 
     /// Reads the next field as the `path_id` of `current_routes`.
