@@ -235,6 +235,12 @@ settings! {
     site: String = "SITE", Text("rib-ingester"), value::required(value::site), NotYet,
         "1 to 64 printable characters without spaces, `/` and `:`",
         "the name that the keys of incidents begin with, the same in all collectors of one network";
+    public_url: Option<String> = "PUBLIC_URL", Unset, value::optional(value::web_address), Present,
+        "a URL that begins with `http://` or `https://`",
+        "the address at which people reach the status page, for the links in messages to callbacks; unset: messages have no links";
+    callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
+        "comma-separated CIDRs or addresses",
+        "addresses that are not public and that teams' callbacks may be sent to all the same; the operator's own may go to any but link-local ones and the collector's ports";
     mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
         "when most sessions drop at once (probably our own network), keep stale routes for this many seconds";

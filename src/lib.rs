@@ -73,4 +73,5 @@ pub mod stop;
 pub mod store;
 pub mod supervisor;
 pub mod tls;
+pub mod watch;
 pub mod wire;

@@ -6,6 +6,7 @@
 //! Nothing here grows without a limit: [`ROUTERS_MAX`] routers have meters of their own, the rest share one called
 //! `(others)`; a table's meter is removed with the table; kinds are words of this program, never text from a router.
 
+mod deliveries;
 pub mod heartbeat;
 mod lag;
 mod router;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::{RouterId, Timestamp};
+pub use deliveries::DeliveryMeter;
 pub use heartbeat::Heartbeat;
 pub use lag::{LAG_BUCKETS, Lag, LagCounts};
 pub use router::{RouterMeter, TableMeter};
@@ -93,6 +95,8 @@ pub struct Meters {
     pub process: ProcessMeter,
     /// The input that waits on disk.
     pub spool: SpoolMeter,
+    /// What callbacks are told, by this process.
+    pub deliveries: DeliveryMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -179,6 +183,7 @@ impl Default for Meters {
             restarts: CounterByLabel::default(),
             process: ProcessMeter::default(),
             spool: SpoolMeter::default(),
+            deliveries: DeliveryMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),

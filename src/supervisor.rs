@@ -14,6 +14,7 @@ mod reported;
 mod restart;
 mod start;
 mod watch_trie;
+mod watches;
 
 use std::fmt;
 use std::io;
@@ -150,6 +151,7 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
     let watch_trie = spawn_watch_trie(&collector, &operations, &stop);
     let expiry = spawn_expiry(&collector, settings.stale_routes, &operations, &shared);
+    let deliveries = watches::spawn_deliveries(settings, &operations, &stop);
 
     operations.ready();
     // A request to `/readyz` must not report "not yet" until the first tick.
@@ -209,6 +211,8 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
         maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished()
     });
     store::abandon();
+    // A panic in it is caught; what it had not sent or noted is sent after the next start.
+    let _ = deliveries.map(JoinHandle::join);
     let maintenance = maintenance.join();
     if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.is_err() {
         ending = if ending == Ending::Clean { Ending::Failed } else { ending };

@@ -70,8 +70,14 @@ fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result
         .map_err(|error| format!("{} and {}: {error}", chain.display(), key.display()))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// Returns the cryptography of every connection.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Returns the certificates of authorities that the system trusts; without any, no HTTPS server is trusted.
+pub(crate) fn system_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
 }
 
 fn roots(named: &Roots) -> Result<RootCertStore, String> {

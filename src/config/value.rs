@@ -105,6 +105,18 @@ pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     }
 }
 
+/// Parses the URL of a page.
+pub fn web_address(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if rest.is_empty() || rest.starts_with('/') {
+        return Err("is no URL of a page".to_string());
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("holds spaces or control characters".to_string());
+    }
+    Ok(text.to_string())
+}
+
 /// Parses comma-separated CIDRs.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(|item| network(item.trim())).collect()
@@ -298,6 +310,10 @@ mod tests {
         assert_eq!((switch("on"), switch("false")), (Ok(true), Ok(false)));
         assert_eq!(error(switch("maybe")), "is neither on nor off");
         assert_eq!(socket_address_or_off("off"), Ok(None));
+        assert_eq!(web_address("https://rib.example/"), Ok("https://rib.example/".to_string()));
+        assert_eq!(error(web_address("rib.example")), "is no URL of a page");
+        assert_eq!(error(web_address("https:///x")), "is no URL of a page");
+        assert_eq!(error(web_address("http://a b")), "holds spaces or control characters");
         assert_eq!(error(socket_address("11019")), "is not an address and port");
         assert_eq!(error(log_filter("verbose")), "is not a level");
         assert!(log_filter("warn,rib_ingester::session=debug").is_ok());

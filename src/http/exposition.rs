@@ -14,7 +14,7 @@ use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use prometheus::{Error, TextEncoder};
 
 use super::process;
-use crate::metrics::{LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter};
+use crate::metrics::{DeliveryMeter, LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 
@@ -47,6 +47,7 @@ pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     process_families(&mut out, meters);
     writer_families(&mut out, meters, health);
     spool_families(&mut out, &meters.spool);
+    delivery_families(&mut out, &meters.deliveries);
     let routers = meters.routers();
     router_families(&mut out, &routers);
     lag_family(&mut out, &routers);
@@ -226,6 +227,27 @@ fn writer_families(out: &mut Exposition, meters: &Meters, health: &Health) {
     out.one("rib_ingester_retries_total", COUNTER, help, of(&health.retries));
     let help = "Changes that were not written when the grace at the stop was over.";
     out.one("rib_ingester_given_up_total", COUNTER, help, of(&health.given_up));
+}
+
+fn delivery_families(out: &mut Exposition, meter: &DeliveryMeter) {
+    out.all("rib_ingester_deliveries_total", COUNTER, "What became of messages to callbacks.", |series| {
+        let results = [("delivered", &meter.delivered), ("failed", &meter.failed), ("given_up", &meter.given_up)];
+        for (result, times) in results {
+            series.add(&[("result", result)], count(times.get()));
+        }
+    });
+    out.all("rib_ingester_deliveries", GAUGE, "Deliveries to callbacks that wait or were given up.", |series| {
+        for (state, number) in [("pending", &meter.pending), ("dead", &meter.dead)] {
+            series.add(&[("state", state)], count(number.get()));
+        }
+    });
+    let help = "For how long the oldest delivery to a callback has waited.";
+    out.one("rib_ingester_deliveries_oldest_seconds", GAUGE, help, count(meter.oldest_secs.get()));
+    out.all("rib_ingester_callback_failing_seconds", GAUGE, "For how long a callback has taken nothing.", |series| {
+        for (callback, secs) in meter.failing() {
+            series.add(&[("callback", &callback)], count(secs));
+        }
+    });
 }
 
 fn spool_families(out: &mut Exposition, spool: &SpoolMeter) {

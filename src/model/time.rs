@@ -16,7 +16,7 @@ impl Timestamp {
     }
 
     /// Returns the time this many microseconds after 1970-01-01T00:00:00Z.
-    pub fn from_unix_micros(micros: i64) -> Timestamp {
+    pub const fn from_unix_micros(micros: i64) -> Timestamp {
         Timestamp { micros }
     }
 

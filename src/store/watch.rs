@@ -1,5 +1,7 @@
-//! The schema `watch`: what watches ask, what is wrong, and what became of it.
+//! The schema `watch`: what watches ask, what is wrong, what became of it, and who is told.
 
+pub mod callbacks;
+pub mod deliveries;
 pub mod evaluate;
 pub mod incident_list;
 pub mod incidents;

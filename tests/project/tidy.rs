@@ -51,6 +51,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("conninfo", &[]),
     ("tls", &["tls", "conninfo"]),
     ("logging", &["logging", "config", "model"]),
+    ("watch", &["watch", "model", "store", "metrics", "stop", "tls"]),
 ];
 
 /// One thing that only some files may do.
@@ -176,6 +177,8 @@ const RULES: &[Rule] = &[
             "pipeline/",
             "store/connect.rs",
             "store/watchdog.rs",
+            // One for each receiver of callbacks that is being sent to.
+            "watch/deliveries.rs",
         ],
         offending: &["thread::spawn", "thread::Builder", "thread::scope", "Builder::new().name("],
         bad_sample: "    std::thread::spawn(move || read(stream));",

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod callbacks;
 mod faults;
 mod history;
 mod kinds;

@@ -1,0 +1,35 @@
+//! What callbacks are told, as the process that delivers counts and measures it.
+
+use std::sync::Mutex;
+
+use super::{Number, lock};
+
+/// Counters of deliveries.
+#[derive(Debug, Default)]
+pub struct DeliveryMeter {
+    /// Deliveries that a receiver accepted since the start.
+    pub delivered: Number,
+    /// Tries that failed since the start.
+    pub failed: Number,
+    /// Deliveries that were given up since the start.
+    pub given_up: Number,
+    /// Deliveries that wait.
+    pub pending: Number,
+    /// Deliveries that were given up, as long as they are kept.
+    pub dead: Number,
+    /// The seconds for which the oldest delivery has waited.
+    pub oldest_secs: Number,
+    failing: Mutex<Vec<(String, u64)>>,
+}
+
+impl DeliveryMeter {
+    /// Sets the callbacks that fail, and for how many seconds each has.
+    pub fn set_failing(&self, failing: Vec<(String, u64)>) {
+        *lock(&self.failing) = failing;
+    }
+
+    /// Returns the callbacks that fail, and for how many seconds each has.
+    pub fn failing(&self) -> Vec<(String, u64)> {
+        lock(&self.failing).clone()
+    }
+}

@@ -1,0 +1,35 @@
+//! The threads that judge watches and tell callbacks: the collector can do without them for a while.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::observability::Operations;
+use super::{restart, spawn};
+use crate::config::Settings;
+use crate::stop::Stop;
+use crate::watch::deliveries::{self, AddressRules, DeliveryOptions};
+
+/// Starts the thread that tells callbacks, unless watches are off here.
+pub(super) fn spawn_deliveries(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
+    if !settings.watch {
+        return None;
+    }
+    let options = DeliveryOptions {
+        database_url: settings.database_url.clone(),
+        rules: address_rules(settings),
+        public_url: settings.public_url.clone(),
+        meters: Arc::clone(&operations.meters),
+        pulse: operations.meters.pulse(deliveries::THREAD, deliveries::STANDSTILL_MAX),
+        stop: stop.clone(),
+    };
+    Some(spawn(deliveries::THREAD, move || {
+        let DeliveryOptions { meters, pulse, stop, .. } = &options;
+        restart::run(deliveries::THREAD, meters, pulse, stop, || deliveries::run(&options));
+    }))
+}
+
+/// Returns the rules for the addresses of callbacks.
+pub(crate) fn address_rules(settings: &Settings) -> AddressRules {
+    let listeners = [Some(settings.bmp_listen), settings.bmp_tls_listen, settings.http_listen];
+    AddressRules { allowed: settings.callback_allow.clone(), listeners: listeners.into_iter().flatten().collect() }
+}

@@ -1,0 +1,180 @@
+//! What receivers understand: the body of a delivery, which has the format `generic`, made into theirs.
+//!
+//! All of it is pure. Limits are those of the receivers' documentation; what is longer is cut, because a receiver that
+//! refuses a message for its length never gets it.
+
+mod chat;
+mod state;
+
+use serde_json::{Map, Value, json};
+
+use crate::model::Timestamp;
+
+pub(super) use state::{alertmanager, pagerduty};
+
+/// A delivery counts as late when this many seconds have passed since the change.
+pub(super) const LATE_SECS: f64 = 60.0;
+
+/// The largest number of changes in one digest of the format `generic`.
+pub(super) const DIGEST_MAX: usize = 100;
+
+/// The column `format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Format {
+    Generic,
+    Alertmanager,
+    PagerDuty,
+    Slack,
+    Teams,
+    Ntfy,
+    FlapAlerted,
+    Heartbeat,
+}
+
+impl Format {
+    const ALL: [(Format, &'static str); 8] = [
+        (Format::Generic, "generic"),
+        (Format::Alertmanager, "alertmanager"),
+        (Format::PagerDuty, "pagerduty"),
+        (Format::Slack, "slack"),
+        (Format::Teams, "teams"),
+        (Format::Ntfy, "ntfy"),
+        (Format::FlapAlerted, "flapalerted"),
+        (Format::Heartbeat, "heartbeat"),
+    ];
+
+    pub(super) fn parse(text: &str) -> Option<Format> {
+        Format::ALL.iter().find(|(_, name)| *name == text).map(|(format, _)| *format)
+    }
+
+    /// Returns how messages of this format relate to deliveries.
+    pub(super) fn kind(self) -> FormatKind {
+        match self {
+            Format::Generic | Format::FlapAlerted => FormatKind::Events,
+            Format::Slack | Format::Teams | Format::Ntfy => FormatKind::Texts,
+            Format::Alertmanager => FormatKind::States,
+            Format::PagerDuty => FormatKind::StateOfEach,
+            Format::Heartbeat => FormatKind::Beats,
+        }
+    }
+}
+
+/// The relation of messages to deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FormatKind {
+    /// Each change is a message, in order.
+    Events,
+    /// The changes of a key that wait are one text.
+    Texts,
+    /// The newest state of every key is one message.
+    States,
+    /// The newest state of a key is a message.
+    StateOfEach,
+    /// No changes at all.
+    Beats,
+}
+
+/// A change of an incident, as it is told.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// The body of the delivery.
+    pub(super) body: Value,
+    /// True if it waited.
+    pub(super) is_late: bool,
+}
+
+impl Change {
+    pub(super) fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.text("/event") == "closed"
+    }
+
+    /// Returns the page of the incident.
+    pub(super) fn link(&self, public_url: Option<&str>) -> Option<String> {
+        let id = self.body.pointer("/incident/id")?;
+        Some(format!("{}/incidents/{id}", public_url?.trim_end_matches('/')))
+    }
+}
+
+/// One event, in the format `generic`.
+pub(super) fn generic(change: &Change, public_url: Option<&str>) -> Value {
+    let mut body = change.body.as_object().cloned().unwrap_or_default();
+    body.insert("type".to_owned(), json!("incident"));
+    if change.is_late {
+        body.insert("late".to_owned(), json!(true));
+    }
+    if let Some(link) = change.link(public_url) {
+        body.insert("url".to_owned(), json!(link));
+    }
+    Value::Object(body)
+}
+
+/// Events that are more than the receiver takes in a minute.
+pub(super) fn generic_digest(changes: &[Change], public_url: Option<&str>) -> Value {
+    let events: Vec<Value> = changes.iter().map(|change| generic(change, public_url)).collect();
+    json!({"type": "digest", "count": events.len(), "events": events})
+}
+
+/// The message of FlapAlerted's webhook, by its own names.
+pub(super) fn flapalerted(change: &Change) -> Value {
+    let found = |name: &str| change.body.pointer("/found").and_then(|found| found.get(name)).cloned();
+    let prefix = match change.text("/watch/prefix") {
+        "" => change.text("/incident/subject"),
+        prefix => prefix,
+    };
+    let since = change.text("/incident/since").parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
+    json!({
+        "Prefix": prefix,
+        "FirstSeen": since,
+        "TotalPathChanges": found("total_path_changes").unwrap_or(json!(0)),
+        "RateSec": found("rate_sec").unwrap_or(json!(-1)),
+        "RateSecHistory": found("rate_sec_history").unwrap_or(json!([])),
+        "PathHistory": found("path_history").unwrap_or(json!([])),
+    })
+}
+
+/// The message that says that all is well with the collector itself.
+pub(super) fn heartbeat(now: Timestamp) -> Value {
+    json!({"type": "heartbeat", "at": now.to_string(), "version": env!("CARGO_PKG_VERSION")})
+}
+
+/// Changes as text: one message for the formats `slack`, `teams` and `ntfy`.
+pub(super) fn text(format: Format, changes: &[Change], public_url: Option<&str>, topic: &str) -> Value {
+    match format {
+        Format::Slack => chat::slack(changes, public_url),
+        Format::Teams => chat::teams(changes, public_url),
+        Format::Ntfy => chat::ntfy(changes, public_url, topic),
+        Format::Generic | Format::FlapAlerted | Format::Alertmanager | Format::PagerDuty | Format::Heartbeat => {
+            Value::Object(Map::new())
+        }
+    }
+}
+
+/// Returns the URL to which a message for the topic in an ntfy URL is posted, and the topic.
+pub(super) fn ntfy_target(url: &str) -> (String, String) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let path = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    match path.rsplit_once('/') {
+        Some((base, topic)) => (format!("{scheme}://{base}/"), topic.to_owned()),
+        None => (url.to_owned(), String::new()),
+    }
+}
+
+/// Returns the text's beginning of at most `max` octets, with a mark if anything is missing.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut end = max.saturating_sub(MARK.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MARK}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Deliveries to receivers over HTTP: signed, in order, at least once, and slow ones delay nobody.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::time::{Duration, Instant};
+
+use crate::common::incidents::event;
+use crate::common::ingester::{Ingester, eventually, eventually_equal};
+use crate::common::pg::TestDb;
+use crate::common::receiver::{Receiver, Reply};
+use postgres::Client;
+
+/// Stores a callback; `more` are further columns and their values.
+fn callback(client: &mut Client, name: &str, format: &str, url: &str, more: &[(&str, &str)]) {
+    let columns: String = more.iter().map(|(column, _)| format!(", {column}")).collect();
+    let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
+    let sql = format!(
+        "INSERT INTO watch.callbacks (name, format, url{columns}) VALUES ('{name}', '{format}', '{url}'{values})"
+    );
+    client.batch_execute(&sql).unwrap();
+}
+
+fn secret(client: &mut Client, name: &str, secret: &str) {
+    let sql = "INSERT INTO watch.callback_secrets SELECT id, $2 FROM watch.callbacks WHERE name = $1";
+    client.execute(sql, &[&name, &secret]).unwrap();
+}
+
+/// The states of the deliveries to a callback, in order.
+fn states(db: &TestDb, name: &str) -> Vec<String> {
+    db.rows(&format!(
+        "SELECT d.subject, d.state FROM watch.deliveries d JOIN watch.callbacks c ON c.id = d.callback_id
+         WHERE c.name = '{name}' ORDER BY d.id"
+    ))
+}
+
+/// Ends the pauses, so that no test waits for them.
+fn try_now(client: &mut Client) {
+    client
+        .batch_execute(
+            "UPDATE watch.callbacks SET paused_until = NULL;
+             UPDATE watch.deliveries SET next_try_at = now() WHERE state = 'pending'",
+        )
+        .unwrap();
+}
+
+fn start(db: &TestDb, settings: &[(&str, &str)]) -> Ingester {
+    Ingester::start(&db.url(), settings)
+}
+
+#[test]
+fn a_delivery_is_signed_and_complete() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let receiver = Receiver::start();
+    let odd = "sé\"c're\tt\\{}%s\u{1f511}";
+    let more = [("headers", "'{\"X-Token\": \"a:b \\\"c\\\" %0d\"}'"), ("time_zone", "'Europe/Berlin'")];
+    callback(&mut client, "a", "generic", &receiver.url("/hook?x=%20y&z=1"), &more);
+    secret(&mut client, "a", odd);
+    let ingester = start(&db, &[("PUBLIC_URL", "https://rib.example/")]);
+    event(&mut client, "lab/w/missing", "opened", "critical");
+    event(&mut client, "lab/w/missing", "closed", "critical");
+    let received = receiver.wait_for(2);
+    let request = &received[0];
+    assert_eq!(request.path, "/hook?x=%20y&z=1");
+    assert!(request.is_signed_with(odd) && !request.is_signed_with("another"));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("x-token"), Some("a:b \"c\" %0d"));
+    let body = request.json();
+    assert_eq!((&body["type"], &body["event"]), (&"incident".into(), &"opened".into()));
+    assert_eq!(body["incident"]["summary"], "GONE lab/w/missing");
+    assert_eq!(body["found"]["a"], serde_json::Value::Null);
+    assert_eq!(body["local"]["zone"], "Europe/Berlin");
+    assert!(body["url"].as_str().unwrap().starts_with("https://rib.example/incidents/"), "{body}");
+    assert!(body["at"].as_str().unwrap().ends_with("+00:00") && body.get("late").is_none(), "{body}");
+    assert_eq!(received[1].json()["event"], "closed");
+    assert_ne!(request.header("idempotency-key"), received[1].header("idempotency-key"));
+    eventually_equal(vec!["opened|delivered".to_owned(), "closed|delivered".to_owned()], || states(&db, "a"));
+    assert_eq!(receiver.received().len(), 2);
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn what_was_committed_is_delivered_after_a_kill() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let receiver = Receiver::start();
+    callback(&mut client, "a", "generic", &receiver.url("/"), &[]);
+    // The process dies while the receiver has the message and has not answered.
+    receiver.answer(Reply::After(Duration::from_secs(8)));
+    let ingester = start(&db, &[]);
+    event(&mut client, "lab/w/missing", "opened", "critical");
+    receiver.wait_for(1);
+    ingester.kill();
+    // And nothing runs when the end is committed.
+    event(&mut client, "lab/w/missing", "closed", "critical");
+    receiver.answer(Reply::Status(204));
+    let _ingester = start(&db, &[]);
+    let received = receiver.wait_for(3);
+    let events: Vec<_> = received.iter().map(|one| one.json()["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(events, ["opened", "opened", "closed"]);
+    assert_eq!(received[0].header("idempotency-key"), received[1].header("idempotency-key"));
+    eventually_equal(vec!["opened|delivered".to_owned(), "closed|delivered".to_owned()], || states(&db, "a"));
+}
+
+#[test]
+fn a_slow_receiver_delays_nobody() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let (slow, quick) = (Receiver::start(), Receiver::start());
+    slow.answer(Reply::After(Duration::from_secs(9)));
+    callback(&mut client, "a-slow", "generic", &slow.url("/"), &[]);
+    callback(&mut client, "quick", "generic", &quick.url("/"), &[("max_per_minute", "600")]);
+    let _ingester = start(&db, &[]);
+    event(&mut client, "lab/w0/missing", "opened", "critical");
+    slow.wait_for(1);
+    let began = Instant::now();
+    for number in 1..20 {
+        event(&mut client, &format!("lab/w{number}/missing"), "opened", "critical");
+    }
+    quick.wait_for(20);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(slow.received().len(), 1);
+}
+
+#[test]
+fn everything_arrives_when_the_receiver_is_back() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let receiver = Receiver::start();
+    receiver.answer(Reply::Status(503));
+    receiver.answer_next(&[Reply::Nothing, Reply::Status(404), Reply::Status(401)]);
+    callback(&mut client, "a", "generic", &receiver.url("/"), &[("max_per_minute", "600")]);
+    let _ingester = start(&db, &[]);
+    event(&mut client, "lab/w/missing", "opened", "critical");
+    event(&mut client, "lab/w/missing", "worse", "critical");
+    event(&mut client, "lab/x/missing", "opened", "critical");
+    for tries in 1..=5 {
+        receiver.wait_for(tries);
+        eventually("the try is noted", || {
+            (db.rows("SELECT failures >= 1 FROM watch.callbacks") == ["t"]).then(|| try_now(&mut client))
+        });
+    }
+    let failing = db.rows("SELECT failing_since IS NOT NULL, (SELECT count(*) FROM watch.deliveries WHERE state = 'pending') FROM watch.callbacks");
+    assert_eq!(failing, ["t|3"]);
+    // As if an hour had passed.
+    client.batch_execute("UPDATE watch.incident_events SET at = at - interval '1 hour'").unwrap();
+    receiver.answer(Reply::Status(200));
+    try_now(&mut client);
+    let want = ["opened|delivered", "worse|delivered", "opened|delivered"].map(str::to_owned).to_vec();
+    eventually_equal(want, || states(&db, "a"));
+    let received = receiver.received();
+    let accepted = &received[received.len() - 3..];
+    assert!(accepted.iter().all(|one| one.json()["late"] == true));
+    // In order for each incident, whatever came between.
+    let of_w: Vec<_> = received
+        .iter()
+        .map(super::callbacks::told)
+        .filter(|told| told.0 == "lab/w/missing")
+        .map(|told| told.1)
+        .collect();
+    let first_worse = of_w.iter().position(|event| event == "worse").unwrap();
+    assert!(
+        of_w[..first_worse].iter().all(|event| event == "opened")
+            && of_w[first_worse..].iter().all(|event| event == "worse")
+    );
+    assert_eq!(db.rows("SELECT failing_since, failures, last_status FROM watch.callbacks"), ["-|0|200"]);
+}
+
+/// The key and the event of a request.
+fn told(request: &crate::common::receiver::Received) -> (String, String) {
+    let body = request.json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    (text(&body["incident"]["key"]), text(&body["event"]))
+}
+
+#[test]
+fn a_refused_opening_takes_its_end_along() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let receiver = Receiver::start();
+    receiver.answer_next(&[Reply::Status(400)]);
+    callback(&mut client, "a", "generic", &receiver.url("/"), &[]);
+    let _ingester = start(&db, &[]);
+    event(&mut client, "lab/w/missing", "opened", "critical");
+    eventually_equal(vec!["opened|dead".to_owned()], || states(&db, "a"));
+    event(&mut client, "lab/w/missing", "closed", "critical");
+    eventually_equal(vec!["opened|dead".to_owned(), "closed|dead".to_owned()], || states(&db, "a"));
+    assert_eq!(receiver.received().len(), 1);
+    // Another incident is not held up.
+    event(&mut client, "lab/x/missing", "opened", "critical");
+    receiver.wait_for(2);
+    let id: i64 = client.query_one("SELECT id FROM watch.callbacks", &[]).unwrap().get(0);
+    assert_eq!(rib_ingester::store::watch::deliveries::retry(&mut client, id).unwrap(), 2);
+    let received = receiver.wait_for(4);
+    assert_eq!(received[2..].iter().map(told).map(|told| told.1).collect::<Vec<_>>(), ["opened", "closed"]);
+}
