@@ -252,7 +252,10 @@ impl Http {
                 let text = "There is no such page.";
                 pages::refusal(&self.meters, &self.collector_id, 404, "Not found", text)
             }
-            _ => Response::text(404, "there are /, /router, /lookup, /metrics, /healthz and /readyz\n"),
+            _ => Response::text(
+                404,
+                "there are /, /router, /lookup, /incidents, /watches, /metrics, /healthz and /readyz\n",
+            ),
         }
     }
 

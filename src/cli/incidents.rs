@@ -9,7 +9,7 @@ use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
 use crate::store::events;
 use crate::store::pages::Slice;
-use crate::store::watch::incident_list::{self, IncidentRow};
+use crate::store::watch::incident_list::{self, ListedIncident};
 use crate::store::watch::operator::{self, Author, IncidentChange};
 
 /// Which incidents to list, or what to do with one.
@@ -151,7 +151,7 @@ fn list(arguments: &IncidentsArguments, settings: &Settings) -> Result<(), Comma
 }
 
 /// Formats incidents as a table; `none` if there is none.
-pub(super) fn text(rows: &[IncidentRow], none: &str) -> String {
+pub(super) fn text(rows: &[ListedIncident], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
     }
@@ -177,7 +177,7 @@ pub(super) fn text(rows: &[IncidentRow], none: &str) -> String {
 }
 
 /// The state of an incident, with what keeps it from being delivered.
-fn state(row: &IncidentRow) -> String {
+fn state(row: &ListedIncident) -> String {
     let mut words = vec![row.state.clone()];
     if let Some(parent) = row.parent_id {
         words.push(format!("below {parent}"));

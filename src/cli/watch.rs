@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
 use crate::model::watch::{Condition, Kind};
 use crate::store::watch::watches::{
-    self, COLUMNS, ExistingWatches, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument, WatchRow,
+    self, COLUMNS, ExistingWatches, ListedWatch, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
 };
 use crate::store::{Client, status};
 
@@ -213,12 +213,12 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
 }
 
 /// Returns a watch's name for the terminal.
-fn shown(row: &WatchRow) -> String {
+fn shown(row: &ListedWatch) -> String {
     printable(&watches::full_name(row.team.as_deref(), &row.name)).into_owned()
 }
 
 /// Returns the watch with this name.
-pub(super) fn find(client: &mut Client, WatchName { name, team }: &WatchName) -> Result<WatchRow, CommandError> {
+pub(super) fn find(client: &mut Client, WatchName { name, team }: &WatchName) -> Result<ListedWatch, CommandError> {
     if let Some(row) = watches::named(client, team.as_deref(), name)? {
         return Ok(row);
     }
@@ -229,7 +229,7 @@ pub(super) fn find(client: &mut Client, WatchName { name, team }: &WatchName) ->
 }
 
 /// Returns a watch by its name alone, for commands whose `--team` is not the watch's.
-pub(super) fn find_named(client: &mut Client, name: &str, team: Option<&str>) -> Result<WatchRow, CommandError> {
+pub(super) fn find_named(client: &mut Client, name: &str, team: Option<&str>) -> Result<ListedWatch, CommandError> {
     find(client, &WatchName { name: name.to_owned(), team: team.map(str::to_owned) })
 }
 
@@ -281,7 +281,7 @@ fn list(client: &mut Client) -> Result<(), CommandError> {
 }
 
 /// The state of a watch in a few words.
-fn state(row: &WatchRow) -> String {
+fn state(row: &ListedWatch) -> String {
     match (row.enabled, row.incidents, row.holding) {
         (false, ..) => "off".to_owned(),
         (true, 0, 0) if row.conditions.as_ref().is_some_and(Vec::is_empty) => "expects".to_owned(),
@@ -409,7 +409,7 @@ fn import_file(arguments: &ImportOptions, settings: &Settings) -> Result<(), Com
     }
     print(&summary(&put, run))?;
     if run == PutRun::Real {
-        let rows: Vec<WatchRow> = watches::all(&mut client)?;
+        let rows: Vec<ListedWatch> = watches::all(&mut client)?;
         warn_of_unjudged(rows.iter().filter(|row| row.source == source));
     }
     warn(&mut client)
@@ -430,7 +430,7 @@ fn summary(put: &PutWatches, run: PutRun) -> String {
 }
 
 /// Names the conditions that the watches list and this version does not judge.
-fn warn_of_unjudged<'a>(rows: impl IntoIterator<Item = &'a WatchRow>) {
+fn warn_of_unjudged<'a>(rows: impl IntoIterator<Item = &'a ListedWatch>) {
     let mut unjudged: Vec<Condition> = Vec::new();
     for row in rows {
         let listed = row.conditions.iter().flatten().filter_map(|text| Condition::parse(text));

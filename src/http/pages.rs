@@ -8,12 +8,14 @@
 mod asn;
 mod churn;
 mod history;
+mod incidents;
 mod layout;
 mod lookup;
 mod overview;
 mod plot;
 mod router;
 mod search;
+mod watches;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,7 +138,7 @@ pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &
 
 /// Returns whether the path is that of a page.
 pub(super) fn is_page(path: &str) -> bool {
-    matches!(path, "/" | "/router" | "/lookup")
+    matches!(path, "/" | "/router" | "/lookup" | "/incidents" | "/watches")
 }
 
 impl Pages {
@@ -190,6 +192,8 @@ impl Pages {
         let Pages { context, database, .. } = self;
         match request.path.as_str() {
             "/router" => Made::Page(router::page(context, database, request)),
+            "/incidents" => Made::Page(incidents::page(database, request)),
+            "/watches" => Made::Page(watches::page(database, request)),
             "/lookup" => search::page(context, database, request),
             _ => Made::Page(overview::page(context, database, request)),
         }

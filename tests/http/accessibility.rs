@@ -16,7 +16,7 @@ use crate::common::pg::TestDb;
 const STYLE: &str = include_str!("../../src/http/pages/style.css");
 
 /// Pages by their contents.
-const PAGES: [(&str, &str, u16); 14] = [
+const PAGES: [(&str, &str, u16); 20] = [
     ("overview", "/", 200),
     ("overview that finds nothing", "/?find=nobody&state=lost", 200),
     ("router", "/router?id=10.0.0.1", 200),
@@ -30,12 +30,19 @@ const PAGES: [(&str, &str, u16); 14] = [
     ("routers by name", "/lookup?q=edge", 200),
     ("nothing found", "/lookup?q=nobody", 200),
     ("empty search", "/lookup?q=", 200),
+    ("incidents", "/incidents", 200),
+    ("incident", "/incidents?id=1", 200),
+    ("incident that is not there", "/incidents?id=4711", 404),
+    ("watches", "/watches", 200),
+    ("watch", "/watches?id=1", 200),
+    ("watch that is not there", "/watches?id=4711", 404),
     ("no such page", "/nowhere", 404),
 ];
 
 /// Twelve routers, one with lists of several pages, and a prefix with history.
 fn filled(db: &TestDb) -> Ingester {
-    let ingester = Ingester::start(&db.url(), &[]);
+    // Without an evaluator, the incidents stay.
+    let ingester = Ingester::start(&db.url(), &[("WATCH", "off")]);
     let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
     eventually("the partitions of today and tomorrow", || (db.rows(partitions).len() == 2).then_some(()));
     db.client()
@@ -55,6 +62,22 @@ fn filled(db: &TestDb) -> Ingester {
              INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop, as_path, origin, origin_asn)
              SELECT '10.0.0.1', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 256, 24)), '192.0.2.1', '64500', 'IGP', 64500
              FROM generate_series(0, 250) i;
+             INSERT INTO watch.watches (name, kind, prefix, note, runbook_url, expected_origins)
+             SELECT 'web' || i, 'prefix', '192.0.2.0/24', 'a note', 'https://example.net/', '{64496}' FROM generate_series(1, 120) i;
+             INSERT INTO watch.conditions (watch_id, vantage, router_id, table_name, condition, subject, since, detail)
+             SELECT 1, '10.0.0.' || i || '/global', '10.0.0.' || i, 'global', 'origin', '192.0.2.0/24 AS64511', now(),
+                    '{\"path\": \"64500 64501 64502 64503 64504 64505 64506 64507 64511\"}' FROM generate_series(1, 20) i;
+             INSERT INTO watch.incidents (cause_key, watch_id, condition, severity, state, opened_at, cause_at, affected, known, summary)
+             SELECT 'x' || i, 1, 'origin', severity, 'open', now(), now(), 3, 4,
+                    'HIJACK? 192.0.2.0/24 origin AS64511, expected AS64496; 3 of 4 routers (edge1, edge2, edge3), path 64500 64511'
+             FROM unnest('{critical,error,warning,info}'::text[]) WITH ORDINALITY AS of (severity, i);
+             INSERT INTO watch.incidents (cause_key, condition, severity, state, opened_at, cause_at, closed_at, affected, known, summary)
+             SELECT 'y' || i, 'missing', 'warning', 'closed', now(), now(), now(), 0, 4, 'OVER after 12 min: GONE 192.0.2.0/24'
+             FROM generate_series(1, 120) i;
+             INSERT INTO watch.incident_events (incident_id, event, who, note, severity, state, affected, known, summary, is_told)
+             VALUES (1, 'opened', 'ada', 'a note', 'critical', 'open', 3, 4, 'HIJACK? 192.0.2.0/24', true);
+             INSERT INTO watch.silences (starts_at, ends_at, router_id, created_by, note)
+             VALUES (now(), now() + interval '1 h', '10.0.0.1', 'ada', 'new cards');
              INSERT INTO bmp_sessions (router_id, collector_id, source, state, reason)
              SELECT '10.0.0.1', 'other', '192.0.2.1', state, 'a reason' FROM unnest('{up,stale,ended}'::text[]) state;
              INSERT INTO session_events (router_id, table_name, peer_address, afi, kind, reason, routes)

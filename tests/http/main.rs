@@ -9,3 +9,4 @@ mod endpoints;
 mod monitoring;
 mod pages;
 mod screenshots;
+mod watch;

@@ -9,19 +9,19 @@ use crate::cli::{CommandError, counted};
 use crate::model::text::{printable, printable_json};
 use crate::store::Client;
 use crate::store::watch::incident_list;
-use crate::store::watch::watches::{self, COLUMNS, ConditionRow, WatchRow};
+use crate::store::watch::watches::{self, COLUMNS, HeldCondition, ListedWatch};
 
 /// The largest number of conditions that are shown.
 const CONDITIONS_MAX: i64 = 1_000;
 
 /// Formats watches as a JSON array, one row on each line.
-pub(super) fn json(rows: &[WatchRow]) -> String {
+pub(super) fn json(rows: &[ListedWatch]) -> String {
     let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
     format!("[{}]\n", rows.join(",\n "))
 }
 
 /// Formats watches as CSV, with the columns that an import reads.
-pub(super) fn csv(rows: &[WatchRow]) -> Result<String, CommandError> {
+pub(super) fn csv(rows: &[ListedWatch]) -> Result<String, CommandError> {
     let failed = |error: csv::Error| CommandError::Failed(format!("CSV cannot be written: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS).map_err(failed)?;
@@ -34,12 +34,12 @@ pub(super) fn csv(rows: &[WatchRow]) -> Result<String, CommandError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn columns(row: &WatchRow) -> Map<String, Value> {
+fn columns(row: &ListedWatch) -> Map<String, Value> {
     serde_json::from_str(&row.json).unwrap_or_default()
 }
 
 /// Formats one watch: the columns that are set, the conditions that hold, and its incidents.
-pub(super) fn one(client: &mut Client, row: &WatchRow) -> Result<String, CommandError> {
+pub(super) fn one(client: &mut Client, row: &ListedWatch) -> Result<String, CommandError> {
     let mut out = format!("watch {}: {}\n\n", shown(row), state(row));
     let values = columns(row);
     for column in COLUMNS.into_iter().chain(["source", "accepted_at"]) {
@@ -65,7 +65,7 @@ pub(super) fn one(client: &mut Client, row: &WatchRow) -> Result<String, Command
     Ok(out)
 }
 
-fn held(conditions: &[ConditionRow]) -> Table {
+fn held(conditions: &[HeldCondition]) -> Table {
     let mut table = Table::new(&[
         ("condition", Column::Word),
         ("router", Column::Text),
@@ -88,7 +88,7 @@ fn held(conditions: &[ConditionRow]) -> Table {
 }
 
 /// Formats the same as one JSON object.
-pub(super) fn one_json(client: &mut Client, row: &WatchRow) -> Result<String, CommandError> {
+pub(super) fn one_json(client: &mut Client, row: &ListedWatch) -> Result<String, CommandError> {
     let detail = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let conditions = watches::conditions(client, row.id, CONDITIONS_MAX)?;
     let conditions = conditions.iter().map(|row| {

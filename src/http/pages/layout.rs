@@ -46,7 +46,7 @@ pub(super) fn whole(meters: &Meters, collector_id: &str, page: Page, took: Optio
             body {
                 header {
                     a.brand href="/" { b { "rib-ingester" } span.faint { (collector_id) } }
-                    nav aria-label="Site" { a href="/" { "Overview" } a href="/#routers" { "Routers" } }
+                    nav aria-label="Site" { a href="/" { "Overview" } a href="/#routers" { "Routers" } a href="/incidents" { "Incidents" } a href="/watches" { "Watches" } }
                     @if wrong.is_empty() {
                         span.pill.ok { "collector in order" }
                     } @else {

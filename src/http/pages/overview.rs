@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::churn::{self, MinuteChanges};
 use super::layout::{PER_PAGE, PageOf, href, pager, state, unread, wanted};
-use super::{Database, Page, PageContext, plot, words};
+use super::{Database, Page, PageContext, incidents, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
@@ -186,8 +186,10 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let partitions = database.ask(status::partitions);
     let refused = database.ask(status::refused);
     let events = database.ask(|client| overview::session_events(client, None, EVENTS));
+    let incidents = incidents::on_first_page(database);
     let body = html! {
         h1 { "Overview" }
+        (incidents)
         (lost_sign(&lines))
         (tiles(context, &lines, &minutes))
         @if let Some(why) = &wrong { (unread("What the database knows of the routers", why)) }

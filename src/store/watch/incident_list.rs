@@ -13,7 +13,7 @@ use crate::model::watch::WatchId;
 
 /// An incident.
 #[derive(Clone, Debug)]
-pub struct IncidentRow {
+pub struct ListedIncident {
     /// Its number.
     pub id: i64,
     /// The team of its watch.
@@ -64,7 +64,7 @@ pub struct IncidentRow {
     pub json: String,
 }
 
-/// The columns of an [`IncidentRow`].
+/// The columns of an [`ListedIncident`].
 const LISTED: &str = "
     SELECT i.*, w.name AS watch, w.runbook_url, to_json(i)::text AS json,
            (SELECT count(*) FROM watch.incidents child WHERE child.parent_id = i.id AND child.state <> 'closed') AS children
@@ -75,9 +75,9 @@ const URGENT_FIRST: &str = "
     ORDER BY i.state <> 'open', i.parent_id IS NOT NULL, i.silence_id IS NOT NULL OR i.is_baseline,
              array_position('{critical,error,warning,info}', i.severity), i.opened_at DESC, i.id DESC";
 
-fn read(row: &Row) -> Result<IncidentRow> {
+fn read(row: &Row) -> Result<ListedIncident> {
     let time = |column| row.get::<_, Option<SystemTime>>(column).map(read_time).transpose();
-    Ok(IncidentRow {
+    Ok(ListedIncident {
         id: row.get("id"),
         team: row.get("team"),
         watch_id: row.get::<_, Option<i64>>("watch_id").map(WatchId),
@@ -109,7 +109,7 @@ fn read(row: &Row) -> Result<IncidentRow> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn open(client: &mut Client, limit: i64) -> Result<(Vec<IncidentRow>, i64)> {
+pub fn open(client: &mut Client, limit: i64) -> Result<(Vec<ListedIncident>, i64)> {
     let rows = client
         .query_typed(&format!("{LISTED} WHERE i.state <> 'closed' {URGENT_FIRST} LIMIT $1"), &[(&limit, Type::INT8)])?;
     let total = client.query_typed_one("SELECT count(*) FROM watch.incidents WHERE state <> 'closed'", &[])?.get(0);
@@ -120,7 +120,7 @@ pub fn open(client: &mut Client, limit: i64) -> Result<(Vec<IncidentRow>, i64)> 
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn of_watch(client: &mut Client, watch: WatchId) -> Result<Vec<IncidentRow>> {
+pub fn of_watch(client: &mut Client, watch: WatchId) -> Result<Vec<ListedIncident>> {
     let rows = client.query_typed(
         &format!("{LISTED} WHERE i.watch_id = $1 AND i.state <> 'closed' {URGENT_FIRST}"),
         &[(&watch.0, Type::INT8)],
@@ -132,7 +132,7 @@ pub fn of_watch(client: &mut Client, watch: WatchId) -> Result<Vec<IncidentRow>>
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn closed(client: &mut Client, slice: Slice) -> Result<(Vec<IncidentRow>, i64)> {
+pub fn closed(client: &mut Client, slice: Slice) -> Result<(Vec<ListedIncident>, i64)> {
     let total: i64 = client.query_typed_one("SELECT count(*) FROM watch.incidents WHERE state = 'closed'", &[])?.get(0);
     let skipped = slice.page.min((total - 1).max(0) / slice.size.max(1)) * slice.size;
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&slice.size, Type::INT8), (&skipped, Type::INT8)];
@@ -147,14 +147,14 @@ pub fn closed(client: &mut Client, slice: Slice) -> Result<(Vec<IncidentRow>, i6
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn numbered(client: &mut Client, id: i64) -> Result<Option<IncidentRow>> {
+pub fn numbered(client: &mut Client, id: i64) -> Result<Option<ListedIncident>> {
     let row = client.query_typed_opt(&format!("{LISTED} WHERE i.id = $1"), &[(&id, Type::INT8)])?;
     row.as_ref().map(read).transpose()
 }
 
 /// A change of an incident.
 #[derive(Clone, Debug)]
-pub struct ChangeRow {
+pub struct ListedChange {
     /// When.
     pub at: Timestamp,
     /// What happened: `opened`, `worse`, `closed` and so on.
@@ -173,14 +173,14 @@ pub struct ChangeRow {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn changes(client: &mut Client, id: i64, limit: i64) -> Result<Vec<ChangeRow>> {
+pub fn changes(client: &mut Client, id: i64, limit: i64) -> Result<Vec<ListedChange>> {
     let rows = client.query_typed(
         "SELECT at, event, who, note, summary, is_told FROM watch.incident_events
          WHERE incident_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
         &[(&id, Type::INT8), (&limit, Type::INT8)],
     )?;
     let changes = rows.iter().map(|row| {
-        Ok(ChangeRow {
+        Ok(ListedChange {
             at: read_time(row.get("at"))?,
             event: row.get("event"),
             who: row.get("who"),
@@ -196,7 +196,7 @@ pub fn changes(client: &mut Client, id: i64, limit: i64) -> Result<Vec<ChangeRow
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn children(client: &mut Client, id: i64, limit: i64) -> Result<Vec<IncidentRow>> {
+pub fn children(client: &mut Client, id: i64, limit: i64) -> Result<Vec<ListedIncident>> {
     let rows = client.query_typed(
         &format!(
             "{LISTED} WHERE i.parent_id = $1 AND i.state <> 'closed' ORDER BY i.opened_at DESC, i.id DESC LIMIT $2"

@@ -4,7 +4,6 @@ use std::fmt;
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Transaction};
-use serde_json::Value;
 
 use super::super::error::Result;
 use super::super::events::system_time;
@@ -70,7 +69,6 @@ struct OpenIncident {
     condition: String,
     subject: String,
     state: String,
-    detail: Value,
 }
 
 fn read(row: &Row) -> OpenIncident {
@@ -81,7 +79,6 @@ fn read(row: &Row) -> OpenIncident {
         condition: row.get("condition"),
         subject: row.get("subject"),
         state: row.get("state"),
-        detail: serde_json::from_str(row.get("detail")).unwrap_or_default(),
     }
 }
 
@@ -98,7 +95,7 @@ pub fn change(
     let mut transaction = client.transaction()?;
     // The evaluator changes incidents too.
     let row = transaction.query_typed_opt(
-        "SELECT id, team, watch_id, condition, subject, state, detail::text AS detail
+        "SELECT id, team, watch_id, condition, subject, state
          FROM watch.incidents WHERE id = $1 FOR UPDATE",
         &[(&id, Type::INT8)],
     )?;
@@ -128,7 +125,7 @@ fn acknowledge(transaction: &mut Transaction<'_>, incident: &OpenIncident, autho
                                     snoozed_until = NULL WHERE id = $1",
         &[(&incident.id, Type::INT8), (&author.who, Type::TEXT)],
     )?;
-    event(transaction, incident, "acknowledged", Told::IfOpeningWas, author)?;
+    event(transaction, incident, "acknowledged", Telling::IfOpeningWas, author)?;
     Ok("acknowledged".to_owned())
 }
 
@@ -142,7 +139,7 @@ fn snooze(
         "UPDATE watch.incidents SET state = 'snoozed', snoozed_until = $2 WHERE id = $1",
         &[(&incident.id, Type::INT8), (&system_time(until), Type::TIMESTAMPTZ)],
     )?;
-    event(transaction, incident, "snoozed", Told::No, author)?;
+    event(transaction, incident, "snoozed", Telling::No, author)?;
     Ok(format!("snoozed until {}", until.to_utc()))
 }
 
@@ -164,7 +161,7 @@ fn close(
         "UPDATE watch.incidents SET state = 'closed', closed_at = now(), snoozed_until = NULL WHERE id = $1",
         &[(&incident.id, Type::INT8)],
     )?;
-    event(transaction, incident, "closed", Told::IfOpeningWas, author)?;
+    event(transaction, incident, "closed", Telling::IfOpeningWas, author)?;
     Ok(Ok("closed".to_owned()))
 }
 
@@ -177,55 +174,50 @@ fn accept(
     let Some(watch) = incident.watch_id else {
         return Ok(Err(ChangeRefusal::CannotBeAccepted("it belongs to no watch: acknowledge or snooze it")));
     };
-    let found = |key: &str| incident.detail.get(key).and_then(Value::as_i64);
-    let add_to = |column: &'static str, asn: Option<i64>| match asn {
-        Some(asn) => Ok((column, asn)),
-        None => Err(ChangeRefusal::CannotBeAccepted(
-            "it names no AS to accept: change the watch with `watch add --replace`",
-        )),
-    };
     let expected = match incident.condition.as_str() {
         "missing" | "default_only" => {
-            accept_absence(transaction, watch)?;
-            event(transaction, incident, "accepted", Told::No, author)?;
+            // The evaluator forgets where the route was, and sees it again where it is now.
+            transaction
+                .execute_typed("UPDATE watch.watches SET accepted_at = now() WHERE id = $1", &[(&watch, Type::INT8)])?;
+            event(transaction, incident, "accepted", Telling::No, author)?;
             return Ok(Ok(
                 "accepted: routers that do not have it now no longer count, until they have it again".to_owned()
             ));
         }
-        "origin" => add_to("expected_origins", found("origin")),
-        "upstream" => add_to("expected_upstreams", found("upstream")),
-        "downstream" => add_to("expected_downstreams", found("downstream")),
+        "origin" => found(&incident.subject).1,
         "more_specific" | "more_specific_own" => {
             return accept_more_specific(transaction, incident, watch, author);
         }
-        "session_down" | "bmp_down" => Err(ChangeRefusal::CannotBeAccepted(
-            "a peer or router that is down is not accepted: remove its watch, or snooze the incident",
-        )),
-        _ => Err(ChangeRefusal::CannotBeAccepted("it cannot be accepted: change its watch with `watch add --replace`")),
+        "session_down" | "bmp_down" => {
+            return Ok(Err(ChangeRefusal::CannotBeAccepted(
+                "a peer or router that is down is not accepted: remove its watch, or snooze the incident",
+            )));
+        }
+        _ => None,
     };
-    let (column, asn) = match expected {
-        Ok(expected) => expected,
-        Err(refusal) => return Ok(Err(refusal)),
+    let Some(asn) = expected else {
+        return Ok(Err(ChangeRefusal::CannotBeAccepted(
+            "it names no origin to accept: change its watch with `watch add --replace`",
+        )));
     };
-    let sql = format!(
-        "UPDATE watch.watches SET {column} = array_remove(COALESCE({column}, '{{}}'), $2) || $2, accepted_at = now()
-         WHERE id = $1 RETURNING name, source"
-    );
-    let row = transaction.query_typed_one(&sql, &[(&watch, Type::INT8), (&asn, Type::INT8)])?;
-    event(transaction, incident, "accepted", Told::No, author)?;
+    let row = transaction.query_typed_one(
+        "UPDATE watch.watches SET expected_origins = array_remove(expected_origins, $2) || $2, accepted_at = now()
+         WHERE id = $1 RETURNING name, source",
+        &[(&watch, Type::INT8), (&asn, Type::INT8)],
+    )?;
+    event(transaction, incident, "accepted", Telling::No, author)?;
     let (name, source): (&str, &str) = (row.get(0), row.get(1));
     let there_too = match source {
         MANUAL => String::new(),
         source => format!("; add it to {source} too, whose next import would take it away"),
     };
-    Ok(Ok(format!("accepted: AS{asn} is now one of the {column} of watch \"{name}\"{there_too}")))
+    Ok(Ok(format!("accepted: AS{asn} is now one of the expected_origins of watch \"{name}\"{there_too}")))
 }
 
-/// Forgets at which vantages the route was: those that have it now are seen again by the next evaluation.
-fn accept_absence(transaction: &mut Transaction<'_>, watch: i64) -> Result<()> {
-    transaction.execute_typed("DELETE FROM watch.seen WHERE watch_id = $1", &[(&watch, Type::INT8)])?;
-    transaction.execute_typed("UPDATE watch.watches SET accepted_at = now() WHERE id = $1", &[(&watch, Type::INT8)])?;
-    Ok(())
+/// Returns the prefix and the origin that a subject names, as `192.0.2.0/24 AS64511`; `AS_SET` is no origin.
+fn found(subject: &str) -> (&str, Option<i64>) {
+    let (prefix, origin) = subject.split_once(' ').unwrap_or((subject, ""));
+    (prefix, origin.strip_prefix("AS").and_then(|digits| digits.parse().ok()))
 }
 
 /// Adds a watch without conditions for the longer prefix, which says what is expected there: the most specific watch of
@@ -236,13 +228,7 @@ fn accept_more_specific(
     watch: i64,
     author: Author<'_>,
 ) -> Result<std::result::Result<String, ChangeRefusal>> {
-    let prefix = incident.detail.get("prefix").and_then(Value::as_str);
-    let origin = incident.detail.get("origin").and_then(Value::as_i64);
-    let Some(prefix) = prefix else {
-        return Ok(Err(ChangeRefusal::CannotBeAccepted(
-            "it names no prefix to accept: add a watch for it with `watch add`",
-        )));
-    };
+    let (prefix, origin) = found(&incident.subject);
     let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
         (&watch, Type::INT8),
         (&prefix, Type::TEXT),
@@ -265,13 +251,13 @@ fn accept_more_specific(
         &parameters,
     )?;
     let name: String = row.get(0);
-    event(transaction, incident, "accepted", Told::No, author)?;
+    event(transaction, incident, "accepted", Telling::No, author)?;
     Ok(Ok(format!("accepted: the watch \"{name}\" expects {prefix} from now on")))
 }
 
 /// Whether callbacks are told of a change.
 #[derive(Clone, Copy)]
-enum Told {
+enum Telling {
     No,
     /// As of the opening: not of children, of silenced incidents and of baselines.
     IfOpeningWas,
@@ -281,12 +267,12 @@ fn event(
     transaction: &mut Transaction<'_>,
     incident: &OpenIncident,
     event: &str,
-    told: Told,
+    told: Telling,
     author: Author<'_>,
 ) -> Result<()> {
     let may_be_told = match told {
-        Told::No => false,
-        Told::IfOpeningWas => true,
+        Telling::No => false,
+        Telling::IfOpeningWas => true,
     };
     let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
         (&incident.id, Type::INT8),

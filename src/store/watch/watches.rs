@@ -274,15 +274,11 @@ fn store_all(transaction: &mut Transaction<'_>, part: &[WatchDocument], rules: &
     if !to_write.is_empty() {
         let target = |table: &str| TARGET.map(|column| format!("{table}.{column}")).join(", ");
         let write = format!(
-            "WITH written AS (
-                 INSERT INTO watch.watches AS w ({columns}, source)
-                 SELECT {columns}, source
-                 FROM jsonb_array_elements($1::text::jsonb) AS one, jsonb_populate_record(NULL::watch.watches, one)
-                 ON CONFLICT ON CONSTRAINT watches_name DO UPDATE SET ({columns}) = ROW({}), accepted_at =
-                     CASE WHEN ROW({}) IS DISTINCT FROM ROW({}) THEN now() ELSE w.accepted_at END
-                 RETURNING id, accepted_at
-             )
-             DELETE FROM watch.seen USING written WHERE watch_id = id AND accepted_at = now()",
+            "INSERT INTO watch.watches AS w ({columns}, source)
+             SELECT {columns}, source
+             FROM jsonb_array_elements($1::text::jsonb) AS one, jsonb_populate_record(NULL::watch.watches, one)
+             ON CONFLICT ON CONSTRAINT watches_name DO UPDATE SET ({columns}) = ROW({}), accepted_at =
+                 CASE WHEN ROW({}) IS DISTINCT FROM ROW({}) THEN now() ELSE w.accepted_at END",
             of("EXCLUDED"),
             target("w"),
             target("EXCLUDED"),
@@ -326,7 +322,7 @@ pub fn remove(client: &mut Client, team: Option<&str>, name: &str) -> Result<boo
 
 /// A watch as lists show it.
 #[derive(Clone, Debug)]
-pub struct WatchRow {
+pub struct ListedWatch {
     /// Its number.
     pub id: WatchId,
     /// The team that it belongs to.
@@ -355,19 +351,20 @@ pub struct WatchRow {
     pub json: String,
 }
 
-/// The columns of a [`WatchRow`].
+/// The columns of a [`ListedWatch`].
 const LISTED: &str = "
     SELECT w.id, w.team, w.name, w.kind, w.conditions, w.source, w.enabled, w.note, w.runbook_url,
            concat_ws(' ', w.prefix::text, host(w.address), 'AS' || w.asn, 'peer ' || host(w.peer_address),
                      CASE w.kind WHEN 'router' THEN w.router_id ELSE 'at ' || w.router_id END,
                      'table ' || w.table_name) AS target,
-           (SELECT count(*) FROM watch.conditions c WHERE c.watch_id = w.id) AS holding,
-           (SELECT count(*) FROM watch.incidents i WHERE i.watch_id = w.id AND i.state <> 'closed') AS incidents,
-           to_json(w)::text AS json
-    FROM watch.watches w";
+           COALESCE(c.holding, 0) AS holding, COALESCE(i.incidents, 0) AS incidents, to_json(w)::text AS json
+    FROM watch.watches w
+    LEFT JOIN (SELECT watch_id, count(*) AS holding FROM watch.conditions GROUP BY watch_id) AS c ON c.watch_id = w.id
+    LEFT JOIN (SELECT watch_id, count(*) AS incidents FROM watch.incidents WHERE state <> 'closed' GROUP BY watch_id) AS i
+        ON i.watch_id = w.id";
 
-fn read(row: &Row) -> WatchRow {
-    WatchRow {
+fn read(row: &Row) -> ListedWatch {
+    ListedWatch {
         id: WatchId(row.get("id")),
         team: row.get("team"),
         name: row.get("name"),
@@ -388,7 +385,7 @@ fn read(row: &Row) -> WatchRow {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn all(client: &mut Client) -> Result<Vec<WatchRow>> {
+pub fn all(client: &mut Client) -> Result<Vec<ListedWatch>> {
     let rows = client.query_typed(&format!("{LISTED} ORDER BY w.team NULLS FIRST, w.name"), &[])?;
     Ok(rows.iter().map(read).collect())
 }
@@ -398,7 +395,7 @@ pub fn all(client: &mut Client) -> Result<Vec<WatchRow>> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn page(client: &mut Client, find: &str, slice: Slice) -> Result<(Vec<WatchRow>, i64)> {
+pub fn page(client: &mut Client, find: &str, slice: Slice) -> Result<(Vec<ListedWatch>, i64)> {
     let sql = format!(
         "WITH found AS ({LISTED}), matching AS (
              SELECT * FROM found WHERE $1 = '' OR strpos(lower(concat_ws(' ', team, name, target, kind, source)), lower($1)) > 0),
@@ -417,7 +414,7 @@ pub fn page(client: &mut Client, find: &str, slice: Slice) -> Result<(Vec<WatchR
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn named(client: &mut Client, team: Option<&str>, name: &str) -> Result<Option<WatchRow>> {
+pub fn named(client: &mut Client, team: Option<&str>, name: &str) -> Result<Option<ListedWatch>> {
     let row = client.query_typed_opt(
         &format!("{LISTED} WHERE w.team IS NOT DISTINCT FROM $1 AND w.name = $2"),
         &[(&team, Type::TEXT), (&name, Type::TEXT)],
@@ -429,7 +426,7 @@ pub fn named(client: &mut Client, team: Option<&str>, name: &str) -> Result<Opti
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn numbered(client: &mut Client, id: WatchId) -> Result<Option<WatchRow>> {
+pub fn numbered(client: &mut Client, id: WatchId) -> Result<Option<ListedWatch>> {
     let row = client.query_typed_opt(&format!("{LISTED} WHERE w.id = $1"), &[(&id.0, Type::INT8)])?;
     Ok(row.as_ref().map(read))
 }
@@ -448,7 +445,7 @@ pub fn names(client: &mut Client, team: Option<&str>) -> Result<Vec<String>> {
 
 /// A condition that holds at a vantage.
 #[derive(Clone, Debug)]
-pub struct ConditionRow {
+pub struct HeldCondition {
     /// The router.
     pub router_id: String,
     /// Its host name.
@@ -469,7 +466,7 @@ pub struct ConditionRow {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn conditions(client: &mut Client, id: WatchId, limit: i64) -> Result<Vec<ConditionRow>> {
+pub fn conditions(client: &mut Client, id: WatchId, limit: i64) -> Result<Vec<HeldCondition>> {
     let rows = client.query_typed(
         "SELECT c.router_id, r.hostname, c.table_name, c.condition, c.subject, c.since, c.detail::text AS detail
          FROM watch.conditions c LEFT JOIN routers r USING (router_id)
@@ -477,7 +474,7 @@ pub fn conditions(client: &mut Client, id: WatchId, limit: i64) -> Result<Vec<Co
         &[(&id.0, Type::INT8), (&limit, Type::INT8)],
     )?;
     let conditions = rows.iter().map(|row| {
-        Ok(ConditionRow {
+        Ok(HeldCondition {
             router_id: row.get("router_id"),
             hostname: row.get("hostname"),
             table_name: row.get("table_name"),
