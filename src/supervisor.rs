@@ -9,32 +9,29 @@ mod identity;
 mod listeners;
 mod notify;
 mod observability;
-mod replays;
 mod reported;
 mod restart;
+mod spool;
 mod start;
 mod watch_trie;
 mod watches;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use log::{error, info, warn};
+use log::{error, info};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
-use crate::pipeline::{self, PipelineEnd, PipelineOptions};
+use crate::pipeline::{self, Pipeline, PipelineOptions};
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
-use crate::session::intakes::{self, Intakes, Parked};
 use crate::session::refused_connections::Refusals;
 use crate::session::registry::Registry;
 use crate::session::tables::{Redump, Rules};
@@ -46,6 +43,7 @@ use crate::store;
 use heartbeat::Collector;
 use listeners::{AccessFiles, Listeners};
 use observability::Operations;
+use start::Left;
 
 /// The interval at which the supervisor checks its threads and the stale time.
 const TICK: Duration = Duration::from_millis(500);
@@ -105,178 +103,163 @@ impl std::error::Error for StartError {}
 pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Result<Ending, StartError> {
     let stop = Stop::new();
     let signals = watch_signals()?;
-    let admission = AccessFiles::load(settings)?;
+    let access = AccessFiles::load(settings)?;
     let operations = Operations::start(settings, &stop)?;
-    let (spool, spooled) = open_spool(settings)?;
+    let (spool, spooled) = spool::open(settings)?;
     let Some(left) = start::reach_database(settings, migrate, &signals, &operations)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
-    let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
-    let collector = Arc::new(Collector { database_url, id, instance: left.instance });
-    // The lock is held until everything is written: the process that waits for it reads what this one leaves.
-    let written = Stop::new();
-    let identity = spawn_identity(&collector, left.lock, &operations, (&stop, &written));
-    let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
-    let awaited = left.owned.iter().filter(|owned| owned.has_tables).count();
-    if awaited > 0 {
-        info!("collector: {awaited} routers have {:?} to reconnect", settings.stale_routes);
-    }
-    expiry::keep_meters(&operations.meters, &left.owned);
-    registry.preload(left.known);
-    registry.expect_spooled(spooled.iter().map(replays::spooled_router).collect());
-    let doors = Listeners::open(settings, admission)?;
-
-    let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
-        .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
-    let routes_max = settings.max_routes_per_table.and_then(|max| u64::try_from(max).ok());
-    operations.meters.process.table_routes_max.set(routes_max.unwrap_or(0));
-    let shared = Arc::new(Shared {
-        options: session_options(settings),
-        registry,
-        refusals: Refusals::default(),
-        resyncs: Resyncs::default(),
-        pipeline: sender,
-        spool: Arc::clone(&spool),
-        intakes: Arc::default(),
-        stop: stop.clone(),
-        meters: Arc::clone(&operations.meters),
-    });
-    let intakes = Arc::clone(&shared.intakes);
-    let spooler = spawn_spooler(&intakes, &spool, settings.stall, &stop);
-    let spool_sync = spawn_spool_sync(&spool, &stop);
-    let replay = replays::spawn_replay(&shared, spooled);
-    let listeners = doors.spawn(&shared, settings);
-    let maintenance = spawn_maintenance(settings, &operations, &stop);
-    let heartbeat = spawn_heartbeat(&collector, &operations, &stop);
-    let watch_trie = spawn_watch_trie(&collector, &operations, &stop);
-    let expiry = spawn_expiry(&collector, settings.stale_routes, &operations, &shared);
-    let deliveries = watches::spawn_deliveries(settings, &operations, &stop);
-
-    operations.ready();
+    let running = Running::start(settings, operations, access, (spool, spooled), left, stop)?;
+    running.operations.ready();
     // A request to `/readyz` must not report "not yet" until the first tick.
-    operations.measure(&shared);
-    let reload = || {
-        operations.reloading(|| {
-            doors.reload();
-            match logging.reload(settings) {
+    running.operations.measure(&running.shared);
+    let died = watch(&signals, || running.reload(logging), || running.tick(logging));
+    Ok(running.stop(died, signals))
+}
+
+/// The collector while routers may connect.
+struct Running {
+    settings: Arc<Settings>,
+    operations: Operations,
+    listeners: Listeners,
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    /// Threads that read input or act on it. They end when the stop begins.
+    readers: Vec<JoinHandle<()>>,
+    /// The replay of the spool, a reader that ends by itself.
+    replay: JoinHandle<()>,
+    /// Threads that go on until everything is written.
+    lasting: Vec<JoinHandle<()>>,
+    /// The end of the writers. Until then the lock is held: the process that waits for it reads what this one leaves.
+    written: Stop,
+}
+
+impl Running {
+    /// Starts all threads.
+    fn start(
+        settings: &Arc<Settings>,
+        operations: Operations,
+        access: AccessFiles,
+        (spool, spooled): (Arc<Spool>, Vec<Stream>),
+        left: Left,
+        stop: Stop,
+    ) -> Result<Running, StartError> {
+        let Left { known, owned, instance, lock } = left;
+        let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
+        let collector = Arc::new(Collector { database_url, id, instance });
+        let written = Stop::new();
+        let identity = spawn_identity(&collector, lock, &operations, (&stop, &written));
+        let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
+        let awaited = owned.iter().filter(|owned| owned.has_tables).count();
+        if awaited > 0 {
+            info!("collector: {awaited} routers have {:?} to reconnect", settings.stale_routes);
+        }
+        expiry::keep_meters(&operations.meters, &owned);
+        registry.preload(known);
+        registry.expect_spooled(spooled.iter().map(spool::router_of).collect());
+        let listeners = Listeners::open(settings, access)?;
+        let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
+            .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
+        let routes_max = settings.max_routes_per_table.and_then(|max| u64::try_from(max).ok());
+        operations.meters.process.table_routes_max.set(routes_max.unwrap_or(0));
+        let shared = Arc::new(Shared {
+            options: session_options(settings),
+            registry,
+            refusals: Refusals::default(),
+            resyncs: Resyncs::default(),
+            pipeline: sender,
+            spool,
+            intakes: Arc::default(),
+            stop,
+            meters: Arc::clone(&operations.meters),
+        });
+        let mut readers = listeners.spawn(&shared, settings);
+        readers.extend(spool::spawn(&shared, settings.stall));
+        readers.push(spawn_expiry(&collector, settings.stale_routes, &operations, &shared));
+        let replay = spool::spawn_replay(&shared, spooled);
+        let mut lasting = vec![
+            identity,
+            spawn_maintenance(settings, &operations, &shared.stop),
+            spawn_heartbeat(&collector, &operations, &shared.stop),
+            spawn_watch_trie(&collector, &operations, &shared.stop),
+        ];
+        lasting.extend(watches::spawn_deliveries(settings, &operations, &shared.stop));
+        let settings = Arc::clone(settings);
+        Ok(Running { settings, operations, listeners, shared, pipeline, readers, replay, lasting, written })
+    }
+
+    fn reload(&self, logging: &Logging) {
+        self.operations.reloading(|| {
+            self.listeners.reload();
+            match logging.reload(&self.settings) {
                 Ok(level) => info!("log filter: read again, at most {level}"),
                 Err(problem) => error!("log filter: old one kept: {problem}"),
             }
-        })
-    };
-    let tick = || {
+        });
+    }
+
+    /// Does what is due now and then. Returns the reason to end, if there is one.
+    fn tick(&self, logging: &Logging) -> Option<Died> {
         logging.write_due_summaries();
-        operations.measure(&shared);
-        let ended = [
-            ("identity", identity.is_finished()),
-            ("listener", listeners.iter().any(JoinHandle::is_finished)),
-            ("writer", pipeline.has_ended()),
-            ("maintenance", maintenance.is_finished()),
-            (heartbeat::THREAD, heartbeat.is_finished()),
-            ("spooler", spooler.is_finished()),
-            (expiry::THREAD, expiry.is_finished()),
-            ("spool-sync", spool_sync.is_finished()),
-        ];
+        self.operations.measure(&self.shared);
         // The thread `identity` also ends when the identifier is taken, and notes that before.
-        let taken = operations.health.lock.taken_by().map(Died::Taken);
-        taken.or_else(|| ended.into_iter().find(|(_, ended)| *ended).map(|(name, _)| Died::Thread(name)))
-    };
-    let died = watch(&signals, reload, tick);
-    info!("collector: stopping, {} sessions", shared.registry.connections());
-    operations.stopping();
-    stop.begin();
-    shared.registry.stop_reading();
-    let mut ending = match died {
-        None => Ending::Clean,
-        Some(Died::Thread(_)) => Ending::Failed,
-        Some(Died::Taken(process)) => {
-            // Nothing may be written any more: all of it is saved to the spool.
-            stop.give_up();
-            Ending::Taken(start::taken_by(&settings.collector_id, &process))
+        if let Some(process) = self.operations.health.lock.taken_by() {
+            return Some(Died::Taken(process));
         }
-    };
-    spawn_deadline(&stop, settings.shutdown_timeout, signals);
-    let mut readers = listeners;
-    readers.extend([spooler, spool_sync, replay, expiry]);
-    let joined: Vec<_> = readers.into_iter().map(JoinHandle::join).collect();
-    let panicked = joined.iter().any(Result::is_err);
-    drop(shared);
-    let end = pipeline.join();
-    let parked = intakes.park(&spool);
-    report_left(&end, parked, &spool);
-    written.begin();
-    // Maintenance checks for the stop between its steps. A long step is repeated by the next run.
-    wait_until(Instant::now() + LEFT_TO_OTHERS, || {
-        maintenance.is_finished() && heartbeat.is_finished() && identity.is_finished()
-    });
-    store::abandon();
-    // A panic in it is caught; what it had not sent or noted is sent after the next start.
-    let _ = deliveries.map(JoinHandle::join);
-    let maintenance = maintenance.join();
-    if panicked || parked.failed > 0 || parked.lost > 0 || end.panicked > 0 || maintenance.is_err() {
-        ending = if ending == Ending::Clean { Ending::Failed } else { ending };
-    }
-    let _ = identity.join();
-    // If it could not revoke its heartbeat, that expires six seconds later anyway.
-    let _ = heartbeat.join();
-    let _ = watch_trie.join();
-    operations.join();
-    info!("collector: stopped");
-    Ok(ending)
-}
-
-/// Logs input that was read and is not in the database.
-fn report_left(end: &PipelineEnd, parked: Parked, spool: &Spool) {
-    if parked.failed > 0 {
-        error!(
-            "collector: {} changes not written, and the input of {} sessions is not in the spool and is lost",
-            end.given_up, parked.failed
-        );
-    }
-    if parked.lost > 0 {
-        error!("collector: input of {} sessions was lost, see above", parked.lost);
-    }
-    if parked.sessions > 0 {
-        warn!(
-            "collector: unwritten input of {} sessions stays in the spool for the next start, {} bytes",
-            parked.sessions,
-            spool.counters().bytes.load(Ordering::Relaxed)
-        );
-    }
-}
-
-/// Opens the spool, with the streams that an earlier process left in it. Without the folder there is no spool, and the
-/// collector runs anyway.
-fn open_spool(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), StartError> {
-    let folder = settings.state_dir.join("spool");
-    match Spool::open(&folder, settings.spool_max_bytes) {
-        Ok(opened) => Ok(opened),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(StartError::Failed(format!(
-            "{}: another collector uses this folder; give each one its own RIB_INGESTER_STATE_DIR",
-            folder.display()
-        ))),
-        Err(error) => {
-            error!("spool: {}: {error}; without it routers wait while the database is down", folder.display());
-            Ok((Spool::off(), Vec::new()))
+        if self.pipeline.has_ended() {
+            return Some(Died::Thread("writer".to_owned()));
         }
+        let ended = self.readers.iter().chain(&self.lasting).find(|thread| thread.is_finished());
+        ended.map(|thread| Died::Thread(thread.thread().name().unwrap_or("without a name").to_owned()))
+    }
+
+    /// Stops everything in order.
+    fn stop(self, died: Option<Died>, signals: Receiver<i32>) -> Ending {
+        let Running { settings, operations, shared, pipeline, mut readers, replay, lasting, written, .. } = self;
+        info!("collector: stopping, {} sessions", shared.registry.connections());
+        operations.stopping();
+        shared.stop.begin();
+        shared.registry.stop_reading();
+        let ending = match died {
+            None => Ending::Clean,
+            Some(Died::Thread(_)) => Ending::Failed,
+            Some(Died::Taken(process)) => {
+                // Nothing may be written any more: all of it is saved to the spool.
+                shared.stop.give_up();
+                Ending::Taken(start::taken_by(&settings.collector_id, &process))
+            }
+        };
+        spawn_deadline(&shared.stop, settings.shutdown_timeout, signals);
+        readers.push(replay);
+        let (spool, intakes) = (Arc::clone(&shared.spool), Arc::clone(&shared.intakes));
+        let mut is_whole = join_all(readers);
+        drop(shared);
+        let end = pipeline.join();
+        let parked = intakes.park(&spool);
+        spool::report_left(&end, parked, &spool);
+        written.begin();
+        // Maintenance checks for the stop between its steps. A long step is repeated by the next run. If the heartbeat
+        // could not be revoked, it expires six seconds later anyway.
+        wait_until(Instant::now() + LEFT_TO_OTHERS, || lasting.iter().all(JoinHandle::is_finished));
+        store::abandon();
+        is_whole &= join_all(lasting) && parked.failed == 0 && parked.lost == 0 && end.panicked == 0;
+        operations.join();
+        info!("collector: stopped");
+        if is_whole || ending != Ending::Clean { ending } else { Ending::Failed }
     }
 }
 
-fn spawn_spooler(intakes: &Arc<Intakes>, spool: &Arc<Spool>, stall: Duration, stop: &Stop) -> JoinHandle<()> {
-    let (intakes, spool, stop) = (Arc::clone(intakes), Arc::clone(spool), stop.clone());
-    spawn("spooler", move || intakes.run_spooler(&spool, stall, &stop))
-}
-
-fn spawn_spool_sync(spool: &Arc<Spool>, stop: &Stop) -> JoinHandle<()> {
-    let (spool, stop) = (Arc::clone(spool), stop.clone());
-    spawn("spool-sync", move || intakes::run_sync(&spool, &stop))
+/// Waits for threads. Returns whether none panicked.
+fn join_all(threads: Vec<JoinHandle<()>>) -> bool {
+    let joined: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+    joined.iter().all(Result::is_ok)
 }
 
 /// The reason why the collector ends without a signal.
 enum Died {
     /// A thread ended by itself.
-    Thread(&'static str),
+    Thread(String),
     /// Another process has taken the `COLLECTOR_ID`.
     Taken(String),
 }
@@ -288,7 +271,7 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<D
             Ok(SIGHUP) => reload(),
             Ok(_) => return None,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Some(Died::Thread("signals")),
+            Err(RecvTimeoutError::Disconnected) => return Some(Died::Thread("signals".to_owned())),
         }
         if let Some(died) = tick() {
             match &died {

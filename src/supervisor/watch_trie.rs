@@ -22,9 +22,6 @@ use crate::store::watch::trie::{self, Matched};
 /// The interval between looks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The interval at which a waiting thread checks whether the collector stops.
-const STOP_POLL: Duration = Duration::from_millis(100);
-
 /// The longest time that one round may take: a new connection and a few statements of a minute.
 pub(super) const STANDSTILL_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -56,9 +53,7 @@ pub(super) fn run(
             reload.round();
         }
         pulse.rest();
-        while !stop.is_stopping() && began.elapsed() < EVERY {
-            std::thread::sleep(STOP_POLL);
-        }
+        stop.wait(began + EVERY, || false);
     }
 }
 
