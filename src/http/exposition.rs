@@ -173,7 +173,6 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
 
 fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     let process = &meters.process;
-    let when_known = |number: &Number| Some(number.get()).filter(|value| *value > 0);
     if let Some(done) = when_known(&process.maintenance_done) {
         let help = "The end of the last successful maintenance run.";
         out.one("rib_ingester_maintenance_last_success_timestamp_seconds", GAUGE, help, seconds(done));
@@ -279,75 +278,82 @@ type Routers = [(RouterId, Arc<RouterMeter>)];
 fn router_families(out: &mut Exposition, routers: &Routers) {
     out.all("rib_ingester_router_info", GAUGE, "Always 1; what the router is called.", |series| {
         for (router, meter) in routers {
-            let hostname: String = meter.hostname().unwrap_or_default().chars().take(TEXT_CHARACTERS_MAX).collect();
+            let hostname = cut(&meter.hostname().unwrap_or_default());
             let address = meter.address().map(|address| address.to_string()).unwrap_or_default();
             let labels = [("router", router.as_str()), ("hostname", hostname.as_str()), ("address", address.as_str())];
             series.add(&labels, 1.0);
         }
     });
-    /// Name, type, help text and value.
-    type Row = (&'static str, MetricType, &'static str, fn(&RouterMeter) -> f64);
-    let rows: [Row; 6] = [
+    /// Name, type, help text and value, if there is one.
+    type Row = (&'static str, MetricType, &'static str, fn(&RouterMeter) -> Option<f64>);
+    let rows: [Row; 8] = [
         ("rib_ingester_session_up", GAUGE, "1 while the router has a session.", |meter| {
-            f64::from(u8::from(meter.sessions_up.get() > 0))
+            Some(f64::from(u8::from(meter.sessions_up.get() > 0)))
         }),
-        ("rib_ingester_sessions_total", COUNTER, "Sessions of the router.", |meter| count(meter.sessions.get())),
-        ("rib_ingester_messages_total", COUNTER, "BMP messages read.", |meter| count(meter.messages.get())),
-        ("rib_ingester_received_bytes_total", COUNTER, "Bytes of BMP messages read.", |meter| count(meter.bytes.get())),
+        ("rib_ingester_sessions_total", COUNTER, "Sessions of the router.", |meter| Some(count(meter.sessions.get()))),
+        ("rib_ingester_messages_total", COUNTER, "BMP messages read.", |meter| Some(count(meter.messages.get()))),
+        ("rib_ingester_received_bytes_total", COUNTER, "Bytes of BMP messages read.", |meter| {
+            Some(count(meter.bytes.get()))
+        }),
         (
             "rib_ingester_blocked_seconds_total",
             COUNTER,
             "How long the router's socket was left unread because a writer's queue was full.",
-            |meter| seconds(meter.blocked.get()),
+            |meter| Some(seconds(meter.blocked.get())),
         ),
-        ("rib_ingester_tables", GAUGE, "Tables of the router's session.", |meter| count(meter.tables().len())),
+        ("rib_ingester_tables", GAUGE, "Tables of the router's session.", |meter| Some(count(meter.tables().len()))),
+        ("rib_ingester_session_start_timestamp_seconds", GAUGE, "When the latest session began.", |meter| {
+            when_known(&meter.session_began).map(seconds)
+        }),
+        ("rib_ingester_last_message_timestamp_seconds", GAUGE, "When the last BMP message was read.", |meter| {
+            when_known(&meter.last_message).map(seconds)
+        }),
     ];
     for (name, kind, help, value) in rows {
         out.all(name, kind, help, |series| {
             for (router, meter) in routers {
-                series.add(&[("router", router.as_str())], value(meter));
+                value(meter).into_iter().for_each(|value| series.add(&[("router", router.as_str())], value));
             }
         });
     }
-    type Time = (&'static str, &'static str, fn(&RouterMeter) -> &Number);
-    let times: [Time; 2] = [
-        ("rib_ingester_session_start_timestamp_seconds", "When the latest session began.", |meter| {
-            &meter.session_began
-        }),
-        ("rib_ingester_last_message_timestamp_seconds", "When the last BMP message was read.", |meter| {
-            &meter.last_message
-        }),
+    router_kinds(out, routers);
+}
+
+/// Adds the families that have one more label: a word of this program.
+fn router_kinds(out: &mut Exposition, routers: &Routers) {
+    /// Name, type, help text, label, and the values by label.
+    type Row = (&'static str, MetricType, &'static str, &'static str, fn(&RouterMeter) -> Vec<(&'static str, u64)>);
+    let rows: [Row; 3] = [
+        ("rib_ingester_session_ends_total", COUNTER, "Sessions that ended, by how.", "how", |meter| meter.ends.all()),
+        (
+            "rib_ingester_drift_routes",
+            GAUGE,
+            "By how many routes what is stored differs from the router's own statistics, over its peers and families; of a Loc-RIB that it does not count, by how many it is more than its peers have.",
+            "rib",
+            |meter| meter.drift().into_iter().collect(),
+        ),
+        (
+            "rib_ingester_anomalies_total",
+            COUNTER,
+            "What the router did that contradicts itself or the standard, and what of it is not stored.",
+            "kind",
+            |meter| with_zero(meter.anomalies.all(), "rejected"),
+        ),
     ];
-    for (name, help, time) in times {
-        out.all(name, GAUGE, help, |series| {
-            for (router, meter) in routers.iter().filter(|(_, meter)| time(meter).get() > 0) {
-                series.add(&[("router", router.as_str())], seconds(time(meter).get()));
+    for (name, kind, help, label, values) in rows {
+        out.all(name, kind, help, |series| {
+            for (router, meter) in routers {
+                for (of, value) in values(meter) {
+                    series.add(&[("router", router.as_str()), (label, of)], count(value));
+                }
             }
         });
     }
-    out.all("rib_ingester_session_ends_total", COUNTER, "Sessions that ended, by how.", |series| {
-        for (router, meter) in routers {
-            for (how, times) in meter.ends.all() {
-                series.add(&[("router", router.as_str()), ("how", how)], count(times));
-            }
-        }
-    });
-    let help = "By how many routes what is stored differs from the router's own statistics, over its peers and families; of a Loc-RIB that it does not count, by how many it is more than its peers have.";
-    out.all("rib_ingester_drift_routes", GAUGE, help, |series| {
-        for (router, meter) in routers {
-            for (rib, routes) in meter.drift() {
-                series.add(&[("router", router.as_str()), ("rib", rib)], count(routes));
-            }
-        }
-    });
-    let help = "What the router did that contradicts itself or the standard, and what of it is not stored.";
-    out.all("rib_ingester_anomalies_total", COUNTER, help, |series| {
-        for (router, meter) in routers {
-            for (kind, times) in with_zero(meter.anomalies.all(), "rejected") {
-                series.add(&[("router", router.as_str()), ("kind", kind)], count(times));
-            }
-        }
-    });
+}
+
+/// Returns a gauge's value unless it is 0: not known yet.
+fn when_known(number: &Number) -> Option<u64> {
+    Some(number.get()).filter(|value| *value > 0)
 }
 
 /// Adds `kind` with 0 if it is absent: alerts on it need a series that starts at 0, because one that begins with 1 has
