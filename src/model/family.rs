@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// An address family that has tables: the `afi` column of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Afi {
@@ -26,6 +28,13 @@ impl Afi {
             Afi::Ipv4 => 32,
             Afi::Ipv6 => 128,
         }
+    }
+}
+
+/// The number of the `afi` column in JSON.
+impl Serialize for Afi {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.column().serialize(serializer)
     }
 }
 

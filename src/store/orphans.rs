@@ -3,15 +3,17 @@
 use std::time::SystemTime;
 
 use postgres::Client;
+use serde::Serialize;
 
 use super::error::Result;
 use super::events::read_time;
 use crate::model::Timestamp;
 
 /// The routers of one collector that is not alive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Orphans {
     /// Its `COLLECTOR_ID`.
+    #[serde(rename = "collector_id")]
     pub collector: String,
     /// The time until which it promised to be alive; `None` if the collector is unknown.
     pub alive_until: Option<Timestamp>,

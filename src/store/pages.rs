@@ -4,6 +4,7 @@
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
+use serde::{Serialize, Serializer};
 
 use super::error::Result;
 use super::events::read_time;
@@ -69,13 +70,14 @@ pub struct Paths {
 }
 
 /// One BGP peer of a router.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PeerRow {
     /// Its address.
     pub address: String,
     /// Its AS.
     pub asn: i64,
     /// The distinguisher of its VRF; empty outside of VRFs.
+    #[serde(serialize_with = "null_if_empty")]
     pub distinguisher: String,
     /// `up`, `down` or `unknown`.
     pub state: String,
@@ -87,6 +89,10 @@ pub struct PeerRow {
     pub flaps: i64,
     /// The router's description of it.
     pub description: Option<String>,
+}
+
+fn null_if_empty<S: Serializer>(text: &str, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    (!text.is_empty()).then_some(text).serialize(serializer)
 }
 
 /// One page of a router's peers.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use postgres::Row;
+use serde::{Serialize, Serializer};
 
 use super::error::{Error, Result};
 use super::events::read_time;
@@ -59,18 +60,28 @@ impl RouterState {
     }
 }
 
+impl Serialize for RouterState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 /// The row of `router_states` for one router.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RouterStanding {
     /// Its state.
+    #[serde(rename = "session_state")]
     pub state: RouterState,
     /// The start of that state; `None` if it is no longer known.
+    #[serde(rename = "session_since")]
     pub since: Option<Timestamp>,
     /// The collector that has or had the session, unless the session has ended.
     pub session_collector: Option<String>,
     /// The address that the session came from.
+    #[serde(rename = "session_source")]
     pub source: Option<IpAddr>,
     /// The reason for the state.
+    #[serde(rename = "session_reason")]
     pub reason: Option<String>,
     /// The time since which the first of its tables has had no session.
     pub stale_since: Option<Timestamp>,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use postgres::types::Type;
 use postgres::{Client, Row};
+use serde::Serialize;
 
 use super::error::Result;
 use super::events::{clock, read_time};
@@ -34,11 +35,12 @@ pub struct Status {
 }
 
 /// One router.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RouterStatus {
     /// `router_id`.
     pub router_id: String,
     /// The address it connected from.
+    #[serde(rename = "router_ip")]
     pub address: Option<IpAddr>,
     /// sysName.
     pub hostname: Option<String>,
@@ -53,15 +55,17 @@ pub struct RouterStatus {
     /// The collector that claimed it last.
     pub collector_id: Option<String>,
     /// Its state and the reason for it.
+    #[serde(flatten)]
     pub standing: RouterStanding,
     /// Its tables, by name and family. Empty if its sessions ended and its stale times are over.
     pub tables: Vec<TableStatus>,
 }
 
 /// One table of one family.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct TableStatus {
     /// `table_name`.
+    #[serde(rename = "table_name")]
     pub name: String,
     /// The family.
     pub afi: Afi,
@@ -84,13 +88,14 @@ pub struct TableStatus {
 }
 
 /// One view, table and family of a router, over all its peers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct AdjRibStatus {
     /// `router_id`.
     pub router_id: String,
     /// `adj-rib-in-pre` and so on.
     pub view: String,
     /// `table_name`.
+    #[serde(rename = "table_name")]
     pub name: String,
     /// The family.
     pub afi: Afi,
@@ -105,7 +110,7 @@ pub struct AdjRibStatus {
 }
 
 /// A source whose connections were refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RefusedSource {
     /// Its address.
     pub address: IpAddr,
@@ -118,7 +123,7 @@ pub struct RefusedSource {
 }
 
 /// One BMP session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SessionStatus {
     /// The collector that has or had the session.
     pub collector_id: String,
@@ -133,9 +138,10 @@ pub struct SessionStatus {
 }
 
 /// One router in detail.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RouterDetail {
     /// The same as in the list of all routers.
+    #[serde(flatten)]
     pub router: RouterStatus,
     /// Its Adj-RIBs, all peers together.
     pub adj_ribs: Vec<AdjRibStatus>,
