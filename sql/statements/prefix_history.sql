@@ -9,7 +9,9 @@ FROM (
           ORDER BY router_id, table_name LIMIT 2000) AS t
     CROSS JOIN LATERAL (
         SELECT e.ingest_time, e.path_id, e.action::text AS action, host(e.nexthop) AS nexthop, e.as_path, e.localpref, e.med,
-               e.attrs ->> 'reason' AS reason, e.rib, host(e.peer_address) AS peer_address, e.is_post_policy
+               e.attrs ->> 'reason' AS reason, e.peer_address,
+               CASE WHEN e.peer_address IS NULL THEN 'loc-rib'
+                    ELSE e.rib || CASE WHEN e.is_post_policy THEN '-post' ELSE '-pre' END END AS view
         FROM route_events e
         WHERE e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = $1 AND e.prefix = $2::text::cidr
           AND e.ingest_time > now() - $3 * interval '1 hour'

@@ -1,5 +1,8 @@
 //! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table.
 
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
 use clap::{Args, ValueEnum};
 
 use super::table::{self, Column, Table};
@@ -7,7 +10,8 @@ use super::{CommandError, connect, print};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
-use crate::store::lookup::{LookupRow, lookup};
+use crate::store::lookup::{LookupRow, longest_match};
+use crate::store::pages::Slice;
 
 /// The target of the lookup.
 #[derive(Args, Debug)]
@@ -39,7 +43,10 @@ pub(super) fn run(arguments: &LookupArguments, settings: &Settings) -> Result<()
     let target = parse(&arguments.target)
         .map_err(|wrong| CommandError::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
     let view = arguments.view.and_then(|view| Some(view.to_possible_value()?.get_name().to_owned()));
-    let rows = lookup(&mut connect(settings, "lookup")?, &target, view.as_deref())?;
+    let mut client = connect(settings, "lookup")?;
+    let mut rows = longest_match(&mut client, &target, view.as_deref(), Slice::ALL)?.rows;
+    // Everything about one router stands together, its Loc-RIB first.
+    rows.sort_by(|a, b| by_router(a).cmp(&by_router(b)));
     if arguments.json {
         let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
         print(&printable_json(&format!("[{}]\n", rows.join(",\n "))))?;
@@ -52,11 +59,16 @@ pub(super) fn run(arguments: &LookupArguments, settings: &Settings) -> Result<()
     }
 }
 
+/// Returns a sort key: the router, its Loc-RIB before its Adj-RIBs, table, peer and path.
+fn by_router(row: &LookupRow) -> (&str, Reverse<&str>, &str, Option<IpAddr>, i64) {
+    (&row.router_id, Reverse(&row.view), &row.table_name, row.peer, row.path_id)
+}
+
 fn parse(text: &str) -> Result<Prefix, String> {
     let network = value::network(text)?;
     let (afi, octets) = match network.addr() {
-        std::net::IpAddr::V4(address) => (Afi::Ipv4, address.octets().to_vec()),
-        std::net::IpAddr::V6(address) => (Afi::Ipv6, address.octets().to_vec()),
+        IpAddr::V4(address) => (Afi::Ipv4, address.octets().to_vec()),
+        IpAddr::V6(address) => (Afi::Ipv6, address.octets().to_vec()),
     };
     Prefix::truncating(afi, &octets, network.prefix_len()).map_err(|error| error.to_string())
 }

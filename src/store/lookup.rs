@@ -1,25 +1,28 @@
-//! Longest match, for the `lookup` command.
+//! Longest match, for the `lookup` command and the status page.
 
-use postgres::types::{ToSql, Type};
+use std::net::IpAddr;
+
+use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::read_time;
+use super::pages::Slice;
 use crate::model::{Prefix, Timestamp};
 
-/// A row of `current_routes`, `adj_rib_in` or `adj_rib_out`, values as the database writes them.
+/// One path of the longest match in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRow {
     /// `loc-rib`, `adj-rib-in-pre` and so on.
     pub view: String,
     /// The peer's address of an Adj-RIB; `None` for the Loc-RIB.
-    pub peer: Option<String>,
+    pub peer: Option<IpAddr>,
     /// The router.
     pub router_id: String,
+    /// Its sysName.
+    pub hostname: Option<String>,
     /// The table's name.
     pub table_name: String,
-    /// 4 or 6.
-    pub afi: i16,
     /// The matching prefix.
     pub prefix: String,
     /// 0 without Add-Path.
@@ -34,42 +37,61 @@ pub struct LookupRow {
     pub localpref: Option<i64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<i64>,
-    /// The last AS of the path.
-    pub origin_asn: Option<i64>,
-    /// Communities.
-    pub communities_std: Option<Vec<String>>,
-    /// Extended communities.
-    pub communities_ext: Option<Vec<String>>,
-    /// Large communities.
-    pub communities_large: Option<Vec<String>>,
-    /// All other attributes, a JSON object.
-    pub attrs: Option<String>,
-    /// When the route was first inserted.
-    pub first_seen: Timestamp,
+    /// Communities, followed by large and extended ones.
+    pub communities: Vec<String>,
     /// When the row was last written.
     pub updated_at: Timestamp,
-    /// The whole row as a JSON object, columns in order.
+    /// The whole row as a JSON object; for an Adj-RIB with its view.
     pub json: String,
 }
 
+/// One page of the paths of the longest match in all tables.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    /// The rows of the page: Loc-RIBs first, by router, table, peer and path.
+    pub rows: Vec<LookupRow>,
+    /// The number of all paths.
+    pub paths: i64,
+    /// The number of routers that have them.
+    pub routers: i64,
+    /// The prefixes that match, unordered.
+    pub prefixes: Vec<String>,
+}
+
 /// Returns the longest match for `target` (an address is a prefix of full length) in each table of each router, with
-/// all its paths; in one view or in all. Ordered by router, view (the Loc-RIB first), table, peer and path.
+/// all its paths; in one view or in all.
 ///
 /// # Errors
-/// When a statement fails or the connection is lost.
-pub fn lookup(client: &mut Client, target: &Prefix, view: Option<&str>) -> Result<Vec<LookupRow>> {
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&target.to_string(), Type::TEXT), (&view, Type::TEXT)];
-    let rows = client.query_typed(include_str!("../../sql/statements/lookup.sql"), &parameters)?;
-    rows.iter().map(read).collect()
+/// When the query fails or takes too long, or the connection is lost.
+pub fn longest_match(client: &mut Client, target: &Prefix, view: Option<&str>, slice: Slice) -> Result<Matches> {
+    let (afi, text) = (target.afi().column(), target.to_string());
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(include_str!("../../sql/statements/longest_match_settings.sql"))?;
+    let rows = transaction.query_typed(
+        include_str!("../../sql/statements/longest_match.sql"),
+        &[
+            (&afi, Type::INT2),
+            (&text, Type::TEXT),
+            (&slice.size, Type::INT8),
+            (&slice.page, Type::INT8),
+            (&view, Type::TEXT),
+        ],
+    )?;
+    transaction.commit()?;
+    let Some(first) = rows.first() else { return Ok(Matches::default()) };
+    let (paths, routers, prefixes) = (first.get("paths"), first.get("routers"), first.get("prefixes"));
+    Ok(Matches { rows: rows.iter().map(read).collect::<Result<_>>()?, paths, routers, prefixes })
 }
 
 fn read(row: &Row) -> Result<LookupRow> {
+    let communities = ["communities_std", "communities_large", "communities_ext"];
+    let communities = communities.map(|column| row.get::<_, Option<Vec<String>>>(column));
     Ok(LookupRow {
         view: row.get("view"),
         peer: row.get("peer_address"),
         router_id: row.get("router_id"),
+        hostname: row.get("hostname"),
         table_name: row.get("table_name"),
-        afi: row.get("afi"),
         prefix: row.get("prefix"),
         path_id: row.get("path_id"),
         nexthop: row.get("nexthop"),
@@ -77,13 +99,23 @@ fn read(row: &Row) -> Result<LookupRow> {
         origin: row.get("origin"),
         localpref: row.get("localpref"),
         med: row.get("med"),
-        origin_asn: row.get("origin_asn"),
-        communities_std: row.get("communities_std"),
-        communities_ext: row.get("communities_ext"),
-        communities_large: row.get("communities_large"),
-        attrs: row.get("attrs"),
-        first_seen: read_time(row.get("first_seen"))?,
+        communities: communities.into_iter().flatten().flatten().collect(),
         updated_at: read_time(row.get("updated_at"))?,
         json: row.get("json"),
     })
+}
+
+impl LookupRow {
+    /// Returns the Adj-RIB in words such as `in-post of 192.0.2.1`; nothing for the Loc-RIB.
+    pub fn adj_rib(&self) -> String {
+        adj_rib(&self.view, self.peer)
+    }
+}
+
+/// Returns an Adj-RIB in words such as `in-post of 192.0.2.1`; nothing for the Loc-RIB.
+pub(super) fn adj_rib(view: &str, peer: Option<IpAddr>) -> String {
+    match (view.strip_prefix("adj-rib-"), peer) {
+        (Some(view), Some(peer)) => format!("{view} of {peer}"),
+        (None, _) | (_, None) => String::new(),
+    }
 }

@@ -1,4 +1,4 @@
-//! Queries of single pages: paths and history of a prefix, peers and sessions of a router, and where an AS is seen.
+//! Queries of single pages: the history of a prefix, peers and sessions of a router, and where an AS is seen.
 //!
 //! Lists are returned in pages ([`Slice`]) with their total, so that no page grows with the amount of stored data.
 
@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::error::Result;
 use super::events::read_time;
+use super::lookup::adj_rib;
 use crate::model::{Prefix, Timestamp};
 
 /// The part of a list to return.
@@ -19,55 +20,16 @@ pub struct Slice {
     pub page: i64,
 }
 
+impl Slice {
+    /// The whole list.
+    pub const ALL: Slice = Slice { size: i64::MAX, page: 0 };
+}
+
 /// The largest number of routes and peers that are counted for an AS.
 pub const COUNTED_MAX: i64 = 10_000;
 
 /// The maximum number of events of a prefix that are read of one table.
 pub const EVENTS_PER_TABLE: i64 = 50;
-
-/// One path to a prefix, in any kind of RIB.
-#[derive(Clone, Debug)]
-pub struct PathRow {
-    /// The Adj-RIB in words; empty for the Loc-RIB.
-    pub view: String,
-    /// The router.
-    pub router_id: String,
-    /// Its sysName.
-    pub hostname: Option<String>,
-    /// The table.
-    pub table_name: String,
-    /// The matching prefix.
-    pub prefix: String,
-    /// 0 without Add-Path.
-    pub path_id: i64,
-    /// The next hop's address.
-    pub nexthop: Option<String>,
-    /// The AS path; empty for the router's own routes.
-    pub as_path: Option<String>,
-    /// `IGP`, `EGP` or `INCOMPLETE`.
-    pub origin: Option<String>,
-    /// LOCAL_PREF.
-    pub localpref: Option<i64>,
-    /// MULTI_EXIT_DISC.
-    pub med: Option<i64>,
-    /// Communities, followed by large and extended ones.
-    pub communities: Vec<String>,
-    /// When the row was last written.
-    pub updated_at: Timestamp,
-}
-
-/// One page of the paths to a prefix.
-#[derive(Clone, Debug, Default)]
-pub struct Paths {
-    /// The rows of the page, Loc-RIBs first.
-    pub rows: Vec<PathRow>,
-    /// The number of all paths.
-    pub paths: i64,
-    /// The number of routers that have them.
-    pub routers: i64,
-    /// The prefixes that match, unordered.
-    pub prefixes: Vec<String>,
-}
 
 /// One BGP peer of a router.
 #[derive(Clone, Debug, Serialize)]
@@ -191,52 +153,6 @@ pub struct PeersOfAs {
     pub is_cut: bool,
 }
 
-/// Returns a page of the paths of the longest match for `target` in every table of every router, Loc-RIBs first.
-///
-/// # Errors
-/// When the query fails or takes too long, or the connection is lost.
-pub fn paths(client: &mut Client, target: &Prefix, slice: Slice) -> Result<Paths> {
-    let (afi, text) = (target.afi().column(), target.to_string());
-    let rows = client.query_typed(
-        include_str!("../../sql/statements/page_paths.sql"),
-        &[(&afi, Type::INT2), (&text, Type::TEXT), (&slice.size, Type::INT8), (&slice.page, Type::INT8)],
-    )?;
-    let Some(first) = rows.first() else { return Ok(Paths::default()) };
-    let (paths, routers, prefixes) = (first.get("paths"), first.get("routers"), first.get("prefixes"));
-    let rows = rows.iter().map(|row| {
-        let communities = ["communities_std", "communities_large", "communities_ext"];
-        let communities = communities.map(|column| row.get::<_, Option<Vec<String>>>(column));
-        Ok(PathRow {
-            view: view(row, row.get("direction")),
-            router_id: row.get("router_id"),
-            hostname: row.get("hostname"),
-            table_name: row.get("table_name"),
-            prefix: row.get("prefix"),
-            path_id: row.get("path_id"),
-            nexthop: row.get("nexthop"),
-            as_path: row.get("as_path"),
-            origin: row.get("origin"),
-            localpref: row.get("localpref"),
-            med: row.get("med"),
-            communities: communities.into_iter().flatten().flatten().collect(),
-            updated_at: read_time(row.get("updated_at"))?,
-        })
-    });
-    Ok(Paths { rows: rows.collect::<Result<_>>()?, paths, routers, prefixes })
-}
-
-/// Returns a text such as `in-post of 192.0.2.1`; empty for the Loc-RIB.
-fn view(row: &Row, direction: &str) -> String {
-    let (peer, is_post): (Option<String>, Option<bool>) = (row.get("peer_address"), row.get("is_post_policy"));
-    match peer {
-        Some(peer) if !direction.is_empty() => {
-            let policy = if is_post == Some(true) { "post" } else { "pre" };
-            format!("{direction}-{policy} of {peer}")
-        }
-        Some(_) | None => String::new(),
-    }
-}
-
 /// Returns at most `limit` events of a prefix within the last `hours` hours, the latest first; of one table at most
 /// [`EVENTS_PER_TABLE`].
 ///
@@ -266,11 +182,7 @@ pub fn history(client: &mut Client, prefix: &Prefix, hours: i32, limit: i64) -> 
             as_path: row.get("as_path"),
             localpref: row.get("localpref"),
             med: row.get("med"),
-            view: match row.get("rib") {
-                Some("adj-rib-in") => view(row, "in"),
-                Some("adj-rib-out") => view(row, "out"),
-                Some(_) | None => String::new(),
-            },
+            view: adj_rib(row.get("view"), row.get("peer_address")),
             reason: row.get("reason"),
         })
     });

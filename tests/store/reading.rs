@@ -4,7 +4,8 @@ use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
 use rib_ingester::model::{Afi, SessionEventKind};
 use rib_ingester::pipeline::{Existing, RouteChange, StateItem, StateOp};
-use rib_ingester::store::lookup::lookup;
+use rib_ingester::store::lookup::longest_match;
+use rib_ingester::store::pages::Slice;
 use rib_ingester::store::partitions::PartitionState;
 use rib_ingester::store::status;
 
@@ -30,7 +31,7 @@ fn lookup_finds_the_longest_match_of_each_table() {
     writers.finish();
     let mut client = db.client();
     let mut check = |target: &str, want: &[&str]| {
-        let rows = lookup(&mut client, &nlri(target, None).prefix, None).unwrap();
+        let rows = longest_match(&mut client, &nlri(target, None).prefix, None, Slice::ALL).unwrap().rows;
         let got: Vec<_> = rows.iter().map(|row| format!("{} {} {}", row.router_id, row.prefix, row.path_id)).collect();
         assert_eq!(got, want, "{target}");
     };
@@ -39,9 +40,10 @@ fn lookup_finds_the_longest_match_of_each_table() {
     check("192.0.2.1/32", &["10.0.0.1 0.0.0.0/0 0"]);
     check("2001:db8:1::1/128", &["10.0.0.1 2001:db8::/32 0", "10.0.0.2 2001:db8::/32 0"]);
     check("2001:db9::/32", &[]);
-    let row = &lookup(&mut client, &nlri("2001:db8::/32", None).prefix, None).unwrap()[0];
+    let row =
+        &longest_match(&mut client, &nlri("2001:db8::/32", None).prefix, Some("loc-rib"), Slice::ALL).unwrap().rows[0];
     assert_eq!(row.nexthop.as_deref(), Some("192.0.2.1"));
-    assert_eq!(row.origin_asn, Some(4_200_000_000));
+    assert!(row.json.contains(r#""origin_asn":4200000000,"#), "{}", row.json);
     assert!(
         row.json.starts_with(
             r#"{"router_id":"10.0.0.1","table_name":"global","afi":6,"prefix":"2001:db8::/32","path_id":0,"#

@@ -8,7 +8,9 @@
 use std::time::Instant;
 
 use crate::common::pg::TestDb;
+use crate::common::rows::nlri;
 use postgres::Client;
+use rib_ingester::store::lookup::longest_match;
 use rib_ingester::store::pages::{self, COUNTED_MAX, Slice};
 
 fn routes() -> usize {
@@ -61,6 +63,11 @@ fn lookup_asks_the_b_tree_and_nothing_else() {
             client.query("SELECT * FROM lookup($1::text::inet)", &[&address]).unwrap();
         }
         assert_eq!(client.query("SELECT * FROM lookup('192.0.2.1')", &[]).unwrap().len(), want, "{when}");
+        // The statement of page and command does the same for all kinds of RIB.
+        for (target, want) in [("192.0.2.1/32", want), ("10.1.2.3/32", want), ("2001:db8::1/128", 0)] {
+            let found = longest_match(&mut client, &nlri(target, None).prefix, None, Slice::ALL).unwrap();
+            assert_eq!(found.rows.len(), want, "{when}: {target}");
+        }
         let (btree_after, other_after) = scans(&mut client, "current_routes");
         assert!(btree_after > btree && other_after == other, "{when}: {btree_after} {other_after}");
     };
@@ -108,6 +115,13 @@ fn lookup_finds_what_the_covering_query_finds() {
          (SELECT 'missing', * FROM (TABLE slow EXCEPT TABLE fast) m) UNION ALL (SELECT 'too many', * FROM (TABLE fast EXCEPT TABLE slow) m)",
     );
     assert_eq!(differences, Vec::<String>::new());
+    for target in ["10.0.3.9/32", "10.0.3.0/24", "10.0.0.0/15", "0.0.0.0/0", "2001:db8::1/128", "2001:db8::/64"] {
+        let found = longest_match(&mut client, &nlri(target, None).prefix, Some("loc-rib"), Slice::ALL).unwrap();
+        let found =
+            found.rows.iter().map(|row| format!("{}|{}|{}|{}", row.router_id, row.table_name, row.prefix, row.path_id));
+        let same = format!("SELECT router_id, table_name, prefix, path_id FROM lookup('{target}')");
+        assert_eq!(found.collect::<Vec<_>>(), db.rows(&same), "{target}");
+    }
     assert_eq!(db.rows("SELECT count(*) FROM lookup('10.0.3.9') WHERE table_name = 'blue'"), ["2"]);
 }
 

@@ -10,7 +10,8 @@ use super::search::fitting;
 use super::{Database, Page, PageContext, history, words};
 use crate::http::request::Request;
 use crate::model::{Prefix, Timestamp};
-use crate::store::pages::{self, PathRow, Paths};
+use crate::store::lookup::{LookupRow, Matches, longest_match};
+use crate::store::pages;
 
 /// The maximum number of events on the page.
 pub(super) const EVENTS_MAX: i64 = 300;
@@ -30,7 +31,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let hours = request.value("hours").parse().ok().filter(|hours| HOURS.iter().any(|(of, _)| of == hours));
     let hours = hours.unwrap_or(HOURS_FIRST);
     let slice = wanted(request, "page");
-    let found = database.ask(|client| pages::paths(client, &target, slice));
+    let found = database.ask(|client| longest_match(client, &target, None, slice));
     let now = Timestamp::now();
     let body = match &found {
         Err(why) => html! { section { h1 { span.mono { (target) } } (unread("The routes", why)) } },
@@ -68,7 +69,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
 }
 
 /// Returns the matching prefixes, longest first; the target itself if there is no match.
-fn prefixes(found: &Paths, target: &Prefix) -> Vec<Prefix> {
+fn prefixes(found: &Matches, target: &Prefix) -> Vec<Prefix> {
     let found: BTreeSet<Prefix> =
         found.prefixes.iter().filter_map(|prefix| prefix.parse::<IpNet>().ok()).map(fitting).collect();
     let mut found: Vec<Prefix> = found.into_iter().collect();
@@ -76,7 +77,7 @@ fn prefixes(found: &Paths, target: &Prefix) -> Vec<Prefix> {
     if found.is_empty() { vec![*target] } else { found }
 }
 
-fn paths(context: &PageContext, found: &Paths, now: Timestamp) -> Markup {
+fn paths(context: &PageContext, found: &Matches, now: Timestamp) -> Markup {
     if found.rows.is_empty() {
         return html! { p { "No router has a route that covers it." } };
     }
@@ -94,11 +95,11 @@ fn paths(context: &PageContext, found: &Paths, now: Timestamp) -> Markup {
     }
 }
 
-fn path(context: &PageContext, row: &PathRow, now: Timestamp) -> Markup {
+fn path(context: &PageContext, row: &LookupRow, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     html! {
         tr {
-            td.name { (context.router(&row.router_id, row.hostname.as_deref()).with(&row.table_name, &row.view)) }
+            td.name { (context.router(&row.router_id, row.hostname.as_deref()).with(&row.table_name, &row.adj_rib())) }
             td.mono { (row.prefix) @if row.path_id > 0 { span.faint { " path " (row.path_id) } } }
             td.mono { (row.nexthop.as_deref().unwrap_or(words::NOTHING)) }
             td.mono.aspath { @match row.as_path.as_deref() { Some("") => span.faint { "own" }, Some(path) => (path), None => (words::NOTHING) }
