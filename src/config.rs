@@ -232,7 +232,7 @@ settings! {
     watch: bool = "WATCH", Text("on"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether this collector evaluates watches and delivers incidents, unless another one that shares the database does; its writers tell whoever evaluates, whatever is set here";
-    site: String = "SITE", Text("rib-ingester"), value::required(value::site), NotYet,
+    site: String = "SITE", Text("rib-ingester"), value::required(value::site), Present,
         "1 to 64 printable characters without spaces, `/` and `:`",
         "the name that the keys of incidents begin with, the same in all collectors of one network";
     public_url: Option<String> = "PUBLIC_URL", Unset, value::optional(value::web_address), Present,

@@ -19,6 +19,7 @@
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
 //!  [watch-trie] gives the state writers the routes that watches look for
+//!  [deliveries] tells callbacks of incidents   [deliver] sends to one of them
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop
 //!  [db-pool-0..n] connect for pages, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
 //!  [db-watchdog] cuts connections whose answer is overdue
@@ -39,6 +40,7 @@
 //! | `conninfo` | parses connection strings | nothing of ours |
 //! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
+//! | `watch` | tells callbacks of incidents | `model`, `store`, `metrics`, `tls` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!

@@ -40,6 +40,8 @@ use crate::spool::{Spool, Stream};
 use crate::stop::{Stop, wait_until};
 use crate::store;
 
+pub(crate) use watches::address_rules;
+
 use heartbeat::Collector;
 use listeners::{AccessFiles, Listeners};
 use observability::Operations;

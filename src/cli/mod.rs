@@ -7,6 +7,7 @@
 //! Settings come from the environment; if that has none, every command but `serve` reads the unit's file, and
 //! `--env-file` names another ([`crate::config::env_file`]).
 
+pub mod callbacks;
 pub mod capture;
 pub mod complete;
 pub mod config;
@@ -90,6 +91,9 @@ enum Command {
     /// Announce planned work, of which incidents are recorded and not delivered
     #[command(after_help = NEEDS_DATABASE)]
     Silence(silence::SilenceArguments),
+    /// List, add, remove and try callbacks: who is told of incidents, over HTTP
+    #[command(after_help = NEEDS_DATABASE)]
+    Callbacks(callbacks::CallbacksArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -192,6 +196,7 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Watch(arguments) => watch::run(&arguments, &load()?),
         Command::Incidents(arguments) => incidents::run(&arguments, &load()?),
         Command::Silence(arguments) => silence::run(&arguments, &load()?),
+        Command::Callbacks(arguments) => callbacks::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &load_offline()?),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, Row};
 
@@ -113,35 +114,37 @@ pub struct NewCallback {
     pub fallback: Option<String>,
 }
 
-/// The outcome of [`add`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
+/// The outcome of [`add()`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddedCallback {
     /// It is stored.
     Done,
+    /// The database refuses it, with this sentence, which holds no secret.
+    Refused(String),
     /// One with this name exists.
     Exists,
     /// There is no callback with the name of the fallback.
     NoFallback,
 }
 
-/// Stores a callback. What the database refuses is an error whose text holds none of its secrets.
+/// Stores a callback.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn add(client: &mut Client, new: &NewCallback) -> Result<Added> {
+pub fn add(client: &mut Client, new: &NewCallback) -> Result<AddedCallback> {
     let mut transaction = client.transaction()?;
     let id_of = "SELECT id FROM watch.callbacks WHERE team IS NOT DISTINCT FROM $1 AND name = $2";
     if transaction.query_typed_opt(id_of, &[(&new.team, Type::TEXT), (&new.name, Type::TEXT)])?.is_some() {
-        return Ok(Added::Exists);
+        return Ok(AddedCallback::Exists);
     }
     let fallback: Option<i64> = match &new.fallback {
         None => None,
         Some(name) => match transaction.query_typed_opt(id_of, &[(&new.team, Type::TEXT), (name, Type::TEXT)])? {
             Some(row) => Some(row.get(0)),
-            None => return Ok(Added::NoFallback),
+            None => return Ok(AddedCallback::NoFallback),
         },
     };
-    let row = transaction.query_typed_one(
+    let inserted = transaction.query_typed_one(
         "INSERT INTO watch.callbacks (team, name, format, url, url_end, headers, conditions, min_severity, time_zone,
              repeat_secs, max_per_minute, fallback)
          VALUES ($1, $2, $3, $4, $5, $6::JSONB, $7, $8, $9, $10, $11, $12) RETURNING id",
@@ -159,13 +162,23 @@ pub fn add(client: &mut Client, new: &NewCallback) -> Result<Added> {
             (&new.max_per_minute, Type::INT4),
             (&fallback, Type::INT8),
         ],
-    )?;
+    );
+    let row = match inserted {
+        Ok(row) => row,
+        Err(error) => match error.as_db_error() {
+            // The trigger's own sentence.
+            Some(refusal) if *refusal.code() == SqlState::CHECK_VIOLATION => {
+                return Ok(AddedCallback::Refused(refusal.message().to_owned()));
+            }
+            Some(_) | None => return Err(error.into()),
+        },
+    };
     if let Some(secret) = &new.secret {
         let sql = "INSERT INTO watch.callback_secrets VALUES ($1, $2)";
         transaction.execute_typed(sql, &[(&row.get::<_, i64>(0), Type::INT8), (secret, Type::TEXT)])?;
     }
     transaction.commit()?;
-    Ok(Added::Done)
+    Ok(AddedCallback::Done)
 }
 
 /// Deletes a callback with all that waits for it. `false` if there is none.
@@ -179,7 +192,7 @@ pub fn remove(client: &mut Client, team: Option<&str>, name: &str) -> Result<boo
 
 /// A row of `watch.callbacks_public`.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct CallbackRow {
     /// Its team.
     pub team: Option<String>,
     /// Its name.
@@ -210,7 +223,7 @@ pub struct Listed {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn list(client: &mut Client) -> Result<Vec<Listed>> {
+pub fn list(client: &mut Client) -> Result<Vec<CallbackRow>> {
     let rows = client.query_typed(
         "SELECT team, name, format, target, min_severity, enabled, last_at, last_status, failing_since, pending, dead,
              to_json(c)::TEXT FROM watch.callbacks_public c ORDER BY team NULLS FIRST, name",
@@ -218,7 +231,7 @@ pub fn list(client: &mut Client) -> Result<Vec<Listed>> {
     )?;
     let time = |row: &Row, column| row.get::<_, Option<SystemTime>>(column).map(read_time).transpose();
     let one = |row: &Row| {
-        Ok(Listed {
+        Ok(CallbackRow {
             team: row.get(0),
             name: row.get(1),
             format: row.get(2),

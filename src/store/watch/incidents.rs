@@ -6,6 +6,7 @@ use postgres::types::Type;
 use postgres::{Row, Transaction};
 
 use super::super::error::{Error, Result};
+use super::deliveries;
 use crate::model::watch::{Condition, Severity, WatchId};
 use crate::model::{Asn, RouterId, Timestamp};
 
@@ -305,7 +306,7 @@ pub fn update(transaction: &mut Transaction<'_>, rows: &[&IncidentRow]) -> Resul
     Ok(())
 }
 
-/// Stores events of incidents as they are now, and notifies the listeners of `rib_incident`, which are told the number
+/// Stores events of incidents as they are now, with their deliveries to callbacks, and notifies the listeners of `rib_incident`, which are told the number
 /// and the state only. Returns the numbers of the events that callbacks are told of, and the number of the last event.
 ///
 /// # Errors
@@ -333,7 +334,8 @@ pub fn add_events(
             (&events.iter().map(|(_, event)| event.is_told).collect::<Vec<_>>(), Type::BOOL_ARRAY),
         ],
     )?;
-    let told = stored.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
+    let told: Vec<i64> = stored.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
+    deliveries::insert(transaction, &told)?;
     Ok((told, stored.iter().map(|row| row.get(0)).max()))
 }
 

@@ -7,6 +7,7 @@ use postgres::{Client, Row, Transaction};
 
 use super::super::error::Result;
 use super::super::events::system_time;
+use super::deliveries;
 use super::watches::MANUAL;
 use crate::model::Timestamp;
 
@@ -282,13 +283,14 @@ fn event(
         (&may_be_told, Type::BOOL),
         (&incident.team, Type::TEXT),
     ];
-    transaction.execute_typed(
+    let row = transaction.query_typed_one(
         "INSERT INTO watch.incident_events (team, incident_id, event, who, note, severity, state, affected, known, summary,
                                             is_told)
          SELECT $6, id, $2, $3, $4, severity, state, affected, known, summary,
                 $5 AND parent_id IS NULL AND silence_id IS NULL AND NOT is_baseline
-         FROM watch.incidents WHERE id = $1",
+         FROM watch.incidents WHERE id = $1 RETURNING id",
         &parameters,
     )?;
+    deliveries::insert(transaction, &[row.get(0)])?;
     Ok(())
 }
