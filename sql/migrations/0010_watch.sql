@@ -458,7 +458,7 @@ COMMENT ON COLUMN watch.outbox.router_id IS 'The router.';
 COMMENT ON COLUMN watch.outbox.table_name IS 'Its table; NULL: all of them.';
 COMMENT ON COLUMN watch.outbox.peer_address IS 'The peer, where the change is one of an Adj-RIB or of a peer.';
 COMMENT ON COLUMN watch.outbox.peer_asn IS 'Its AS.';
-COMMENT ON COLUMN watch.outbox.afi IS 'The address family: 1 or 2; NULL: both.';
+COMMENT ON COLUMN watch.outbox.afi IS 'The address family: 4 or 6; NULL: both.';
 COMMENT ON COLUMN watch.outbox.prefix IS 'The prefix; NULL: everything of the table is to be looked at.';
 COMMENT ON COLUMN watch.outbox.cause IS 'route; removal: many routes at once; peer: up or down; session: of the router; lost: changes could not be listed here.';
 COMMENT ON COLUMN watch.outbox.received_at IS 'When the change arrived from the router.';

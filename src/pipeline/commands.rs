@@ -10,16 +10,18 @@ use std::sync::Arc;
 
 use super::backlog::SLICE_ROUTES;
 use super::connection::{Attempt, Failure};
-use super::ends::{Count, Down, Ends, Entry, Over, Stale, Start};
+use super::ends::{Count, Down, Ends, Entry, LatestState, Over, Stale, Start};
 use super::health::Health;
 use super::op::{Ownership, Refusal};
 use super::refused_rows::{self, Work, rows_of};
 use super::state_writer::{StateWriter, mark_lost};
+use super::watching::Noted;
 use crate::model::{
-    AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, SessionState, Table,
+    AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, Table,
     TableNameRecord, View,
 };
 use crate::store::routes::{RouteKey, WholeTable};
+use crate::store::watch::outbox::{Cause, OutboxRow};
 use crate::store::{self, Client, Error, Transaction, load, owner, routes, sessions, sync, table_names};
 
 /// The maximum number of commands in one transaction.
@@ -78,6 +80,7 @@ impl StateWriter {
             "begin dumps",
             set,
             |start| &start.owner,
+            |noted, start| noted.push(|| OutboxRow::of_router(start.owner.router.clone(), Cause::Session)),
             |transaction, starts| {
                 let tables: Vec<&Table> = starts.iter().flat_map(|start| &start.tables).map(|table| &**table).collect();
                 for starts in starts.chunk_by(|a, b| a.owner.router == b.owner.router) {
@@ -134,6 +137,8 @@ impl StateWriter {
                 "purge stale routes",
                 set,
                 |stale| stale.owner,
+                // The end of the dump, which follows, is noted.
+                |_, _| {},
                 |transaction, stale| {
                     let keys = stale.iter().map(|of| RouteKey {
                         table: of.table,
@@ -157,6 +162,7 @@ impl StateWriter {
             "note complete dumps",
             set,
             |over| &over.owner,
+            |noted, over| noted.push(|| OutboxRow::of_table(&over.table, None, Cause::Session)),
             |transaction, ours| {
                 let of = |eor_seen| -> Vec<&Table> {
                     ours.iter().filter(|over| over.eor_seen == eor_seen).map(|over| &*over.table).collect()
@@ -184,6 +190,7 @@ impl StateWriter {
                 "count routes",
                 set,
                 |count| &count.owner,
+                |_, _| {},
                 |transaction, ours| {
                     let tables: Vec<&Table> = ours.iter().map(|count| &*count.table).collect();
                     let stored = sync::count(transaction, &tables)?;
@@ -203,6 +210,7 @@ impl StateWriter {
             "mark routes stale",
             (stale, COMMANDS_MAX),
             |stale| &stale.owner,
+            |noted, stale| noted.push(|| OutboxRow::of_router(stale.owner.router.clone(), Cause::Session)),
             |transaction, ours| {
                 let tables =
                     ours.iter().flat_map(|stale| stale.tables.iter().map(|table| (&stale.owner.router, table)));
@@ -212,9 +220,12 @@ impl StateWriter {
     }
 
     /// Writes the states of sessions. Nothing depends on them: a refused one is only logged.
-    fn set_states(&mut self, states: &[(String, (SessionState, Option<String>))]) {
-        let outcomes = self.in_sets(states, COMMANDS_MAX, |transaction, states| {
-            let states = states.iter().map(|(session, (state, reason))| (&**session, *state, reason.as_deref()));
+    fn set_states(&mut self, states: &[(String, LatestState)]) {
+        let note = |noted: &mut Noted, (_, (router, ..)): &(_, LatestState)| {
+            noted.push(|| OutboxRow::of_router(router.clone(), Cause::Session));
+        };
+        let outcomes = self.in_sets((states, COMMANDS_MAX), note, |transaction, states| {
+            let states = states.iter().map(|(session, (_, state, reason))| (&**session, *state, reason.as_deref()));
             sessions::set_states(transaction, &states.collect::<Vec<_>>())
         });
         for (range, result) in outcomes {
@@ -229,7 +240,7 @@ impl StateWriter {
     /// Deletes the routes of tables with their status and writes the rows of `session_events` about it, in order and in
     /// one transaction: readers see all of it or nothing.
     fn tell(&mut self, told: &[Entry]) {
-        let outcomes = self.in_sets(told, COMMANDS_MAX, |transaction, told| {
+        let outcomes = self.in_sets((told, COMMANDS_MAX), note_removal, |transaction, told| {
             let downs: Vec<&Down> = told.iter().filter_map(Entry::as_down).collect();
             let ours = owned(transaction, &downs, |down| &down.owner)?;
             let tables: Vec<WholeTable<'_>> = ours
@@ -323,9 +334,10 @@ impl StateWriter {
         what: &str,
         (items, set): (&'a [T], usize),
         owner_of: impl Fn(&'a T) -> &'a Arc<Ownership> + Copy,
+        note: impl Fn(&mut Noted, &'a T),
         mut work: impl FnMut(&mut Transaction<'_>, Vec<&'a T>) -> store::Result<R>,
     ) -> Vec<(Range<usize>, R)> {
-        let outcomes = self.in_sets(items, set, |transaction, items| {
+        let outcomes = self.in_sets((items, set), note, |transaction, items| {
             let ours = owned(transaction, items, owner_of)?;
             work(transaction, ours)
         });
@@ -341,21 +353,30 @@ impl StateWriter {
         done
     }
 
-    /// Does `work` on all of `items`, at most `set` in a transaction. Items that are refused alone, and items that are
+    /// Does `work` on all of `items`, at most `set` in a transaction, which `note` notes for watches. Items that are refused alone, and items that are
     /// given up, have an error as their result.
     fn in_sets<'a, T, R>(
         &mut self,
-        items: &'a [T],
-        set: usize,
+        (items, set): (&'a [T], usize),
+        note: impl Fn(&mut Noted, &'a T),
         mut work: impl FnMut(&mut Transaction<'_>, &'a [T]) -> store::Result<R>,
     ) -> Vec<RangeResult<R>> {
         let sets = (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).collect();
-        let work = |client: &mut Client, attempt: &mut Attempt<R>, range: Range<usize>| {
+        let options = Arc::clone(&self.options);
+        let work = |client: &mut Client, attempt: &mut Attempt<(R, Noted)>, range: Range<usize>| {
+            let items = &items[range];
+            let mut noted = options.watching.begin();
+            items.iter().for_each(|item| note(&mut noted, item));
             let mut transaction = client.transaction()?;
-            let value = work(&mut transaction, &items[range])?;
-            attempt.commit(transaction, value)
+            let value = work(&mut transaction, items)?;
+            noted.write(&mut transaction)?;
+            attempt.commit(transaction, (value, noted))
         };
-        self.outcomes(sets, work)
+        let committed = |(value, noted): (R, Noted)| {
+            noted.committed();
+            value
+        };
+        self.outcomes(sets, work).into_iter().map(|(range, result)| (range, result.map(committed))).collect()
     }
 
     /// Does work that cannot be halved, until it is done.
@@ -393,6 +414,18 @@ impl StateWriter {
         log::error!("{what}: the database refused a command, its session cannot continue: {error}");
         Health::count(&self.health.rows_rejected, 1);
         Refusal(format!("{what}: {error}"))
+    }
+}
+
+/// Notes that tables are removed.
+fn note_removal(noted: &mut Noted, entry: &Entry) {
+    let Some(down) = entry.as_down() else { return };
+    for (view, name) in &down.tables {
+        noted.push(|| OutboxRow {
+            table: Some(Arc::clone(name)),
+            peer: view.peer().map(|peer| (peer.address, None)),
+            ..OutboxRow::of_router(down.owner.router.clone(), Cause::Removal)
+        });
     }
 }
 

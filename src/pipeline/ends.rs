@@ -98,6 +98,9 @@ pub(super) struct Down {
     pub(super) event: Option<SessionEvent>,
 }
 
+/// The router of a session, its latest state, and the reason.
+pub(super) type LatestState = (RouterId, SessionState, Option<String>);
+
 /// The key of a table, without the information that only accompanies it.
 pub(super) type Place = (RouterId, TableKey);
 
@@ -118,7 +121,7 @@ pub(super) struct Ends {
     /// Tables to remove, and rows of `session_events` that were reported after any of these commands.
     pub(super) told: Vec<Entry>,
     /// The latest state of each session, by its key, and the reason.
-    pub(super) states: BTreeMap<String, (SessionState, Option<String>)>,
+    pub(super) states: BTreeMap<String, LatestState>,
     purged: HashSet<Place>,
     ended: HashSet<Place>,
     counted: HashSet<Place>,
@@ -186,9 +189,9 @@ impl Ends {
 
     /// Sets the state of a session. A session without a row is skipped, and one that has ended stays ended.
     pub(super) fn push_state(&mut self, owner: &Ownership, state: SessionState, reason: Option<String>) {
-        let is_over = |(state, _): &(SessionState, Option<String>)| *state == SessionState::Ended;
+        let is_over = |(_, state, _): &LatestState| *state == SessionState::Ended;
         if !owner.session.is_empty() && !self.states.get(&owner.session).is_some_and(is_over) {
-            self.states.insert(owner.session.clone(), (state, reason));
+            self.states.insert(owner.session.clone(), (owner.router.clone(), state, reason));
         }
     }
 

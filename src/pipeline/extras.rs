@@ -14,11 +14,13 @@ use super::connection::Failure;
 use super::op::{Ownership, PeersOf};
 use super::refused_rows::{self, Piece, Work, rows_of};
 use super::state_writer::StateWriter;
+use super::watching::Noted;
 use crate::model::{
     AddPathPlace, AddPathRecord, Afi, AfiSafi, PeerName, PeerRecord, PeerState, RouterId, RouterRecord, SessionEvent,
     SessionEventKind, StatisticRecord, Table,
 };
 use crate::store::peers::{self, PeerChange};
+use crate::store::watch::outbox::{Cause, OutboxRow};
 use crate::store::{self, Error, Transaction, add_path, owner, sync};
 
 /// Changes that are written along with a batch's rows.
@@ -123,6 +125,19 @@ impl Extras {
         self.statistics.retain(|(router, ..), _| !lost.contains(router));
         self.add_path.retain(|(router, ..), _| !lost.contains(router));
         self.seen.retain(|table| !lost.contains(&table.router));
+    }
+
+    /// Notes what watches may care about.
+    pub(super) fn note(&self, noted: &mut Noted) {
+        for (router, peer) in self.peers.keys() {
+            noted.push(|| OutboxRow {
+                peer: Some((peer.address, Some(peer.asn))),
+                ..OutboxRow::of_router(router.clone(), Cause::Peer)
+            });
+        }
+        for (router, _) in &self.forgotten {
+            noted.push(|| OutboxRow::of_router(router.clone(), Cause::Session));
+        }
     }
 
     /// Writes all of it.

@@ -29,7 +29,6 @@ mod refused_rows;
 mod rows;
 pub mod sender;
 mod state_writer;
-#[allow(dead_code, reason = "the writers begin to use it in the next change")]
 pub mod watching;
 mod work_sharing;
 

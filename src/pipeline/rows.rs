@@ -2,6 +2,7 @@
 //! go along with them, in the transaction of the last rows.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::batch::{Batch, Row};
 use super::connection::{Failure, PriorCommit};
@@ -79,6 +80,12 @@ impl StateWriter {
             return Ok(());
         }
         let epochs = batch.epochs();
+        let options = Arc::clone(&self.options);
+        let mut noted = options.watching.begin();
+        noted.push_rows(&batch.rows[range.clone()]);
+        if is_last {
+            batch.extras.note(&mut noted);
+        }
         let lost = self.connection.retry(|client, attempt| {
             (done, is_sure) = (Done::default(), attempt.fate == PriorCommit::No);
             let mut transaction = client.transaction()?;
@@ -93,11 +100,13 @@ impl StateWriter {
             if is_last {
                 batch.extras.write(&mut transaction)?;
             }
+            noted.write(&mut transaction)?;
             attempt.commit(transaction, lost)
         })?;
         Health::count(&self.health.routes_written, done.written);
         Health::count(&self.health.routes_deleted, done.deleted);
         if lost.is_empty() {
+            noted.committed();
             if is_sure && done.unexpected > 0 {
                 log::warn!("database: {} rows changed outside the collector; verifying table counts", done.unexpected);
                 batch.owners.values().flatten().for_each(|owner| owner.set_in_doubt());

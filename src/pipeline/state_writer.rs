@@ -291,6 +291,7 @@ impl StateWriter {
                 return;
             }
         };
+        self.options.watching.note_router(&record.router);
         let meter = self.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
         owner.session = session;

@@ -56,9 +56,9 @@ impl Watching {
     }
 
     /// Begins to note the changes of one transaction.
-    pub(super) fn begin(&self) -> Noted<'_> {
+    pub(super) fn begin(self: &Arc<Watching>) -> Noted {
         let targets = Arc::clone(&self.targets.read().unwrap_or_else(PoisonError::into_inner));
-        Noted { watching: self, targets, changes: BTreeSet::new(), is_listed: false }
+        Noted { watching: Arc::clone(self), targets, changes: BTreeSet::new(), is_listed: false }
     }
 
     /// Adds routers with changes that were not listed.
@@ -71,9 +71,17 @@ impl Watching {
         std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
     }
 
-    /// Lets writers try the outbox again.
-    pub fn unblock(&self) {
-        self.is_blocked.store(false, Ordering::Relaxed);
+    /// Notes, outside a state writer's transaction, that something of a router has changed and is committed: it is
+    /// evaluated as a whole.
+    pub fn note_router(&self, router: &RouterId) {
+        if self.targets.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.lose([router.clone()]);
+        }
+    }
+
+    /// Lets writers try the outbox again. Returns whether it could not be written.
+    pub fn unblock(&self) -> bool {
+        self.is_blocked.swap(false, Ordering::Relaxed)
     }
 
     /// Wakes the evaluator, if it is one of this process and not awake already.
@@ -83,14 +91,14 @@ impl Watching {
 }
 
 /// The changes of one transaction. Keeps the targets that they were matched against until it is dropped.
-pub(super) struct Noted<'a> {
-    watching: &'a Watching,
+pub(super) struct Noted {
+    watching: Arc<Watching>,
     targets: Arc<Targets>,
     changes: BTreeSet<OutboxRow>,
     is_listed: bool,
 }
 
-impl Noted<'_> {
+impl Noted {
     /// Returns whether changes are noted at all.
     pub(super) fn is_on(&self) -> bool {
         self.targets.is_some()
@@ -190,7 +198,7 @@ mod tests {
             row(&table, prefix(4), announce(&[64_496, 64_500])),
             row(&table, prefix(5), announce(&[])),
         ];
-        let watching = Watching::default();
+        let watching = Arc::<Watching>::default();
         let noted = |targets: Targets| {
             drop(watching.replace(targets));
             let mut noted = watching.begin();
@@ -208,7 +216,7 @@ mod tests {
     #[test]
     fn many_routes_of_a_table_are_one_row() {
         let table = Arc::new(Table::loc_rib(RouterId::new("10.0.0.1"), "global", Afi::Ipv4));
-        let watching = Watching::default();
+        let watching = Arc::<Watching>::default();
         let all = WatchTarget::Inside(Prefix::new(Afi::Ipv4, &[10], 8).unwrap(), 32);
         drop(watching.replace(Some(Trie::of([all]))));
         let withdraw = || RouteChange::Withdraw(WithdrawReason::Withdrawn);
@@ -223,7 +231,7 @@ mod tests {
 
     #[test]
     fn old_targets_last_as_long_as_their_transactions() {
-        let watching = Watching::default();
+        let watching = Arc::<Watching>::default();
         let before = watching.begin();
         let old = watching.replace(Some(Trie::default()));
         let after = watching.begin();
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn changes_that_were_not_listed_are_lost_after_commit() {
-        let watching = Watching::default();
+        let watching = Arc::<Watching>::default();
         drop(watching.replace(Some(Trie::default())));
         let change = || OutboxRow::of_router(RouterId::new("10.0.0.1"), Cause::Peer);
         let mut noted = watching.begin();

@@ -130,14 +130,13 @@ impl Reload<'_> {
         let lost = self.watching.take_lost();
         if !lost.is_empty() {
             match self.connection.attempt(|client| outbox::insert_lost(client, &lost)) {
-                Some(true) => {
-                    warn!("watches: changes were not listed, evaluating {} routers as a whole", lost.len());
-                    self.watching.wake();
-                }
+                Some(true) => self.watching.wake(),
                 // The outbox is locked, or the database is away.
                 Some(false) | None => return self.watching.lose(lost),
             }
         }
-        self.watching.unblock();
+        if self.watching.unblock() {
+            warn!("watches: watch.outbox could not be written, routers to evaluate as a whole: {}", lost.len());
+        }
     }
 }

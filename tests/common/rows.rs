@@ -14,7 +14,7 @@ use rib_ingester::model::{
 };
 use rib_ingester::pipeline::{
     Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, Pipeline, PipelineOptions, PipelineSender,
-    Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, WithdrawReason, spawn,
+    Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, Watching, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -162,6 +162,7 @@ pub struct Writers {
     pub sender: PipelineSender,
     pub stop: Stop,
     pub state_dir: PathBuf,
+    pub watching: Arc<Watching>,
 }
 
 impl Writers {
@@ -173,6 +174,7 @@ impl Writers {
         let collector = "c1";
         let stop = Stop::new();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
+        let watching = Arc::<Watching>::default();
         let options = PipelineOptions {
             database_url: url.to_owned(),
             collector_id: collector.to_owned(),
@@ -184,10 +186,10 @@ impl Writers {
             state_dir: state_dir.clone(),
             meters: Arc::default(),
             health: Arc::default(),
-            watching: Arc::default(),
+            watching: Arc::clone(&watching),
         };
         let (pipeline, sender) = spawn(options, &stop).unwrap();
-        Writers { pipeline, sender, stop, state_dir }
+        Writers { pipeline, sender, stop, state_dir, watching }
     }
 
     pub fn claim(&self, router: &str) -> Claimed {

@@ -12,3 +12,4 @@ mod history_once;
 mod outage;
 mod refusals;
 mod state;
+mod watching;

@@ -12,9 +12,8 @@ use postgres::{Client, Transaction};
 
 use crate::model::as_path::RouteOrigin;
 use crate::model::{Afi, Asn, Prefix, RouterId, Table};
-use crate::store::copy_encoding::{self, EncodedRoute, FieldReader};
+use crate::store::copy_encoding::{EncodedRoute, FieldReader};
 use crate::store::error::{Recovery, Result};
-use crate::store::routes::Copy;
 
 /// The reason for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,39 +95,37 @@ pub fn origin_of(route: &EncodedRoute) -> RouteOrigin {
 ///
 /// # Errors
 /// The connection is lost.
-pub fn insert<'a>(transaction: &mut Transaction<'_>, changes: impl Iterator<Item = &'a OutboxRow>) -> Result<bool> {
+pub fn insert<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = &'a OutboxRow>) -> Result<bool> {
     // The time limit lasts until the end of the transaction, which has no other lock to wait for.
     transaction.batch_execute("SAVEPOINT outbox; SET LOCAL lock_timeout = '100ms'")?;
-    let copied = copy(transaction, changes);
-    go_on(transaction, copied)
+    let inserted = insert_all(transaction, rows);
+    go_on(transaction, inserted)
 }
 
-fn copy<'a>(transaction: &mut Transaction<'_>, changes: impl Iterator<Item = &'a OutboxRow>) -> Result<()> {
-    const FIELDS: usize = 7;
-    let mut copy = Copy::begin(
-        transaction,
-        "COPY watch.outbox (router_id, table_name, peer_address, peer_asn, afi, prefix, cause) FROM STDIN (FORMAT binary)",
+/// Not by COPY: the client is out of step with the server after one that fails, and the transaction has to go on.
+fn insert_all<'a>(transaction: &mut Transaction<'_>, rows: impl Iterator<Item = &'a OutboxRow>) -> Result<()> {
+    let rows: Vec<&OutboxRow> = rows.collect();
+    let routers: Vec<&str> = rows.iter().map(|row| row.router.as_str()).collect();
+    let tables: Vec<Option<&str>> = rows.iter().map(|row| row.table.as_deref()).collect();
+    let peers: Vec<Option<IpAddr>> = rows.iter().map(|row| row.peer.map(|(address, _)| address)).collect();
+    let asn = |row: &&OutboxRow| row.peer.and_then(|(_, asn)| asn).map(|asn| i64::from(asn.0));
+    let asns: Vec<Option<i64>> = rows.iter().map(asn).collect();
+    let afis: Vec<Option<i16>> = rows.iter().map(|row| row.afi.map(Afi::column)).collect();
+    let prefixes: Vec<Option<String>> = rows.iter().map(|row| row.prefix.map(|prefix| prefix.to_string())).collect();
+    let causes: Vec<&str> = rows.iter().map(|row| row.cause.as_str()).collect();
+    transaction.execute_typed(
+        include_str!("../../../sql/statements/watch_insert_outbox.sql"),
+        &[
+            (&routers, Type::TEXT_ARRAY),
+            (&tables, Type::TEXT_ARRAY),
+            (&peers, Type::INET_ARRAY),
+            (&asns, Type::INT8_ARRAY),
+            (&afis, Type::INT2_ARRAY),
+            (&prefixes, Type::TEXT_ARRAY),
+            (&causes, Type::TEXT_ARRAY),
+        ],
     )?;
-    for OutboxRow { router, table, peer, afi, prefix, cause } in changes {
-        let out = copy.row(FIELDS)?;
-        copy_encoding::put_text(out, router.as_str());
-        put_or_null(out, table.as_deref(), copy_encoding::put_text);
-        put_or_null(out, peer.map(|(address, _)| address), copy_encoding::put_inet);
-        let asn = peer.and_then(|(_, asn)| asn).map(|asn| i64::from(asn.0));
-        put_or_null(out, asn, copy_encoding::put_bigint);
-        put_or_null(out, *afi, copy_encoding::put_afi);
-        put_or_null(out, prefix.as_ref(), copy_encoding::put_cidr);
-        copy_encoding::put_text(out, cause.as_str());
-    }
-    copy.finish()?;
     Ok(())
-}
-
-fn put_or_null<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
-    match value {
-        Some(value) => put(out, value),
-        None => copy_encoding::put_null(out),
-    }
 }
 
 /// Inserts one row about all of a router, if there is a watch and someone who reads the outbox: for changes that are
