@@ -16,45 +16,16 @@ mod segment;
 pub mod streams;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 
 pub use boundary::Cut;
 pub use packets::is_capture;
 pub use streams::{Event, StreamId};
 
+pub use packets::CaptureError;
 use packets::Packets;
 use segment::{Found, find_segment};
 use streams::Streams;
-
-/// The reason for which the capture could not be read to its end. Everything before that point is good.
-#[derive(Debug)]
-pub enum CaptureError {
-    /// Reading failed: the operating system's error.
-    Read(io::Error),
-    /// The file ends inside a block: its writer was stopped, or it is being written.
-    CutShort {
-        /// The number of packets before the cut.
-        packets: u64,
-    },
-    /// A block is malformed.
-    Damaged {
-        /// The number of packets before the block.
-        packets: u64,
-    },
-}
-
-impl fmt::Display for CaptureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CaptureError::Read(error) => error.fmt(f),
-            CaptureError::CutShort { packets } => write!(f, "the capture is cut short after packet {packets}"),
-            CaptureError::Damaged { packets } => write!(f, "the capture is damaged after packet {packets}"),
-        }
-    }
-}
-
-impl std::error::Error for CaptureError {}
 
 /// The counts of a capture: packets, streams, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

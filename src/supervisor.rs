@@ -34,7 +34,7 @@ use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::refused_connections::Refusals;
 use crate::session::registry::Registry;
-use crate::session::tables::{Redump, Rules};
+use crate::session::rules::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
 use crate::spool::{Spool, Stream};
 use crate::stop::{Stop, wait_until};

@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rib_ingester::cli::decode;
 use rib_ingester::model::AfiSafi;
 use rib_ingester::session::changes::{Changes, PathIds};
-use rib_ingester::wire::bgp::update::{DecodeContext, Routes, Update};
+use rib_ingester::wire::bgp::routes::Routes;
+use rib_ingester::wire::bgp::update::{DecodeContext, Update};
 use rib_ingester::wire::bmp::{self, Message};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 

@@ -3,14 +3,13 @@
 //! The first four octets distinguish the two formats. The file is read piece by piece: no more than one block and one
 //! piece is in memory, and the buffer for a block grows only as its octets arrive.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use byteorder::{BE, ByteOrder, LE};
 use pcap_parser::nom::{Err as Outcome, IResult};
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, PcapError, PcapHeader};
-
-use super::CaptureError;
 
 /// Octets requested from the file in one read.
 const PIECE: usize = 256 * 1024;
@@ -40,6 +39,35 @@ pub fn is_capture(magic: [u8; 4]) -> bool {
     let magic = u32::from_le_bytes(magic);
     magic == PCAPNG || PCAP.contains(&magic)
 }
+
+/// The reason for which the capture could not be read to its end. Everything before that point is good.
+#[derive(Debug)]
+pub enum CaptureError {
+    /// Reading failed: the operating system's error.
+    Read(io::Error),
+    /// The file ends inside a block: its writer was stopped, or it is being written.
+    CutShort {
+        /// The number of packets before the cut.
+        packets: u64,
+    },
+    /// A block is malformed.
+    Damaged {
+        /// The number of packets before the block.
+        packets: u64,
+    },
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaptureError::Read(error) => error.fmt(f),
+            CaptureError::CutShort { packets } => write!(f, "the capture is cut short after packet {packets}"),
+            CaptureError::Damaged { packets } => write!(f, "the capture is damaged after packet {packets}"),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
 
 /// The packets of a file.
 #[derive(Debug)]

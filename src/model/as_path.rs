@@ -3,8 +3,23 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::write_text::WriteText;
 use super::write_text::{display, write_numbers};
-use super::{Asn, WriteText};
+
+/// An autonomous system number: four octets here (RFC 6793), whatever its width on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Asn(pub u32);
+
+impl Asn {
+    /// AS_TRANS, which represents a four-octet number in a two-octet field (RFC 6793 section 9).
+    pub const TRANS: Asn = Asn(23456);
+}
+
+impl fmt::Display for Asn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The width of AS numbers in AS_PATH and AGGREGATOR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, List};
+use super::as_path::{AsPath, Asn};
+use super::community::{Community, ExtendedCommunity, LargeCommunity};
+use super::list::List;
 
 /// ORIGIN (RFC 4271 section 5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

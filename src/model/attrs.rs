@@ -10,9 +10,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
+use super::as_path::AsPath;
+use super::attribute::{AttrSet, OtherAttribute, PathAttributes};
+use super::list::{Fixed, List};
+use super::path_status::PathStatus;
 use super::tunnels::structured;
+use super::write_text::WriteText;
 use super::write_text::{write_hex, write_ipv4, write_number};
-use super::{AsPath, AttrSet, Fixed, List, OtherAttribute, PathAttributes, PathStatus, WriteText};
 
 impl PathAttributes<'_> {
     /// Returns the attributes without a column, named as in the IANA registry of BGP path attributes in snake case; an
@@ -228,13 +232,6 @@ fn name(code: u8) -> Cow<'static, str> {
         128 => "attr_set",
         code => return Cow::Owned(code.to_string()),
     })
-}
-
-/// Returns lower-case hex, two digits per octet.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut out = Vec::with_capacity(2 * bytes.len());
-    write_hex(&mut out, bytes);
-    String::from_utf8(out).expect("digits are ASCII")
 }
 
 /// Returns the text that PostgreSQL prints for a `jsonb` of this value.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::list::Fixed;
+use super::write_text::WriteText;
 use super::write_text::{display, write_hex, write_ipv4, write_number, write_numbers};
-use super::{Fixed, WriteText};
 
 /// A standard community (RFC 1997): `64496:100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,6 @@
 //! which its own documentation names.
 
 pub mod as_path;
-pub mod asn;
 pub mod attribute;
 pub mod attrs;
 pub mod community;
@@ -21,8 +20,7 @@ pub mod tunnels;
 pub mod watch;
 pub mod write_text;
 
-pub use as_path::{AsPath, AsWidth, Segment, SegmentKind};
-pub use asn::Asn;
+pub use as_path::{AsPath, AsWidth, Asn, Segment, SegmentKind};
 pub use attribute::{AttrSet, NextHop, Origin, OtherAttribute, PathAttributes};
 pub use attrs::ExtraAttributes;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Afi;
+use super::family::Afi;
 
 /// An IP prefix without host bits: PostgreSQL's `cidr` rejects any other.
 ///

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Afi, AfiSafi, Asn, Prefix, RibKind, RouterId};
+use super::as_path::Asn;
+use super::family::{Afi, AfiSafi};
+use super::prefix::Prefix;
+use super::route::{RibKind, RouterId};
 
 /// A row of `routers`, as far as the session knows it. `None` keeps the stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Afi, Asn};
+use super::as_path::Asn;
+use super::family::Afi;
 
 /// The `router_id` of the database, determined once per session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +60,17 @@ impl RibKind {
     /// Every kind.
     pub const ALL: [RibKind; 3] = [RibKind::LocRib, RibKind::AdjRibIn, RibKind::AdjRibOut];
 
+    /// Returns its name with the side of the policy, as in `RIB_INGESTER_STORED_RIBS`, in logs and in metrics.
+    pub fn name(self, policy: Option<Policy>) -> &'static str {
+        match (self, policy) {
+            (RibKind::LocRib, _) | (_, None) => self.as_str(),
+            (RibKind::AdjRibIn, Some(Policy::Pre)) => "adj-rib-in-pre",
+            (RibKind::AdjRibIn, Some(Policy::Post)) => "adj-rib-in-post",
+            (RibKind::AdjRibOut, Some(Policy::Pre)) => "adj-rib-out-pre",
+            (RibKind::AdjRibOut, Some(Policy::Post)) => "adj-rib-out-post",
+        }
+    }
+
     /// Returns the value of the `rib` column of `route_events`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -81,6 +93,11 @@ pub enum View {
 }
 
 impl View {
+    /// Returns the name of the RIB, without the peer.
+    pub fn name(&self) -> &'static str {
+        self.kind().name(self.peer().map(|of| of.policy))
+    }
+
     /// Returns the kind of RIB.
     pub fn kind(&self) -> RibKind {
         match self {
@@ -176,12 +193,8 @@ impl Table {
 
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().as_str())?;
-        match self.peer() {
-            None => Ok(()),
-            Some(AdjRibKey { address, policy: Policy::Pre }) => write!(f, "-pre of {address}"),
-            Some(AdjRibKey { address, policy: Policy::Post }) => write!(f, "-post of {address}"),
-        }
+        f.write_str(self.name())?;
+        self.peer().map_or(Ok(()), |of| write!(f, " of {}", of.address))
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use byteorder::{BE, ByteOrder, ReadBytesExt};
 use serde_json::{Value, json};
 
-use super::attrs::hex;
+use super::write_text::hex;
 
 /// The longest value that is structured, octets; a longer one stays hex. Real ones have a hundred octets, and the JSON
 /// of empty TLVs is fifty times as long as they are.

@@ -8,7 +8,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Asn, Prefix, RouterId};
+use super::as_path::Asn;
+use super::prefix::Prefix;
+use super::route::RouterId;
 
 /// The number of a row of `watch.watches`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -85,6 +85,13 @@ pub fn write_hex(out: &mut Vec<u8>, octets: &[u8]) {
     out.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 0xf]).map(|digit| DIGITS[usize::from(digit)]));
 }
 
+/// Returns lower-case hex, two digits per octet.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    write_hex(&mut out, bytes);
+    String::from_utf8(out).expect("digits are ASCII")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

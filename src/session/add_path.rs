@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use smallvec::SmallVec;
 
+use super::peer_id::PeerId;
 use super::peer_records;
-use super::peers::{PeerId, RibSource};
+use super::peers::RibSource;
 use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Timestamp, View};
 use crate::wire::bgp::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use crate::wire::bgp::update::DecodeContext;

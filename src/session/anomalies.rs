@@ -1,12 +1,12 @@
 //! Anomalies in a session's messages: each is counted, and each kind is logged once per session.
 
-use log::{Level, log};
+use log::{Level, info, log};
 
 use super::anomaly::Anomaly;
 use super::messages::Session;
 use crate::model::Text;
 use crate::wire::bgp::update::Deviations;
-use crate::wire::bmp::Information;
+use crate::wire::bmp::{Frame, Information, Message, Numbering, Revision, RouteMonitoring};
 
 impl Session {
     pub(super) fn deviations(&mut self, deviations: Deviations) {
@@ -58,5 +58,41 @@ impl Session {
         // Routers that work correctly send such NLRI too, so no action is needed.
         let level = if anomaly == Anomaly::AddPathAmbiguous { Level::Debug } else { Level::Warn };
         log!(level, "{}: {}", self.subject(), anomaly.meaning());
+    }
+
+    /// Checks the Sequence Number of a version 4 message.
+    pub(super) fn count_version_4(&mut self, frame: &Frame<'_>, message: &Message<'_>) {
+        if frame.version != 4 {
+            return;
+        }
+        let is_hole = self.version_4.is_hole(message.sequence_number());
+        // Replayed input begins with messages from earlier in the session, so numbers are missing by design.
+        self.note_anomalies([(is_hole && self.resumed.is_none(), Anomaly::SequenceHole)]);
+    }
+
+    /// Logs how the TLVs of a Route Monitoring message are numbered, and counts messages with contradictory numbering
+    /// or unknown TLVs.
+    pub(super) fn note_numbering(&mut self, monitoring: &RouteMonitoring<'_>) {
+        if monitoring.tlvs.is_empty() {
+            return;
+        }
+        let is_contradictory = monitoring.numbering == Numbering::Contradictory;
+        self.note_anomalies([
+            (is_contradictory, Anomaly::TlvNumbering),
+            (!is_contradictory && monitoring.has_unknown(), Anomaly::TlvUnknown),
+        ]);
+        if let Numbering::Told(revision, by) = monitoring.numbering
+            && self.version_4.is_news(revision)
+        {
+            let number = match revision {
+                Revision::UpTo19 => "19 or before",
+                Revision::Of20 => "20",
+                Revision::Of21 => "21",
+            };
+            info!(
+                "{}: TLVs of BMP version 4 are numbered as in draft-ietf-grow-bmp-tlv revision {number}: {by}",
+                self.subject()
+            );
+        }
     }
 }

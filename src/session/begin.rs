@@ -7,15 +7,17 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 use log::{info, warn};
 
-use super::SessionEnd;
 use super::changes::{FamilyTable, TableKind};
 use super::earlier_tables::TableOrigin;
+use super::end::SessionEnd;
+use super::peer_id::PeerId;
 use super::peer_records;
-use super::peers::{PEERS_MAX, PeerId, RibSource};
+use super::peer_records::router_note;
+use super::peers::{PEERS_MAX, RibSource};
 use super::rib_table::{LimitState, RibTable, SyncState};
 use super::route_map::RouteMap;
 use super::table_names::TableName;
-use super::tables::{RouterTables, key_of, mark, router_note, whole};
+use super::tables::{RouterTables, key_of, mark, whole};
 use crate::model::{Afi, AfiSafi, SessionEventKind, StoredRoute, Table, TableKey, TableNameRecord, Timestamp};
 use crate::pipeline::StateOp;
 

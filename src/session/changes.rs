@@ -9,9 +9,10 @@ use super::anomaly::Anomaly;
 use crate::model::attrs::Labeled;
 use crate::model::{Afi, AfiSafi, Nlri, Rd};
 use crate::store::copy_encoding::{EncodedRoute, LabeledRoutes};
-use crate::wire::bgp::nlri::{LabeledNlri, NlriSet};
+use crate::wire::bgp::labels::LabeledNlri;
+use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::prefixes::Prefixes;
-use crate::wire::bgp::update::Routes;
+use crate::wire::bgp::routes::Routes;
 
 /// The changes of one UPDATE to the stored tables: first the withdrawals, then the announcements.
 #[derive(Debug, Default)]
@@ -267,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::model::{NextHop, PathAttributes, PathId, Prefix};
-    use crate::wire::bgp::update::{Announced, Withdrawn};
+    use crate::wire::bgp::routes::{Announced, Withdrawn};
 
     fn nlri(octet: u8, path_id: Option<u32>) -> Nlri {
         Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: path_id.map(PathId) }

@@ -13,7 +13,7 @@ use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::earlier_tables::TableOrigin;
-use super::peers::PeerId;
+use super::peer_id::PeerId;
 use crate::model::TableKey;
 
 /// The longest time that a session may keep reading after its router has reconnected.

@@ -2,11 +2,13 @@
 
 use log::warn;
 
+use super::connection::Connection;
+use super::end::SessionEnd;
 use super::messages::IdentifiedRouter;
-use super::registry::{Connection, Loss};
+use super::peer_records::router_note;
+use super::registry::Loss;
+use super::shared::Shared;
 use super::sharing::names_of;
-use super::tables::router_note;
-use super::{SessionEnd, Shared};
 use crate::model::{SessionEventKind, SessionState};
 use crate::pipeline::PeersOf;
 

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::peers::{PeerId, RibSource};
+use super::peer_id::PeerId;
+use super::peers::RibSource;
 use crate::config::ResyncOnDrift;
 use crate::model::{AdjRibKey, AfiSafi, Policy, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::Rib;
@@ -38,7 +39,7 @@ pub struct RibOf {
 
 impl fmt::Display for RibOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(rib_name(self.view))?;
+        f.write_str(self.view.name())?;
         if self.view != View::LocRib {
             write!(f, " of {}", self.peer)?;
         }
@@ -46,17 +47,6 @@ impl fmt::Display for RibOf {
             Some(AfiSafi { afi, safi }) => write!(f, ", AFI {afi} SAFI {safi}"),
             None => Ok(()),
         }
-    }
-}
-
-/// Returns a RIB's name in metrics, as in the setting `STORED_RIBS`.
-pub fn rib_name(view: View) -> &'static str {
-    match view {
-        View::LocRib => "loc-rib",
-        View::AdjRibIn(AdjRibKey { policy: Policy::Pre, .. }) => "adj-rib-in-pre",
-        View::AdjRibIn(AdjRibKey { policy: Policy::Post, .. }) => "adj-rib-in-post",
-        View::AdjRibOut(AdjRibKey { policy: Policy::Pre, .. }) => "adj-rib-out-pre",
-        View::AdjRibOut(AdjRibKey { policy: Policy::Post, .. }) => "adj-rib-out-post",
     }
 }
 
@@ -164,7 +154,7 @@ impl Drifts {
     pub fn by_rib(&self) -> BTreeMap<&'static str, u64> {
         let mut sums = BTreeMap::new();
         for (rib, drift) in &self.latest {
-            let sum: &mut u64 = sums.entry(rib_name(rib.view)).or_default();
+            let sum: &mut u64 = sums.entry(rib.view.name()).or_default();
             *sum = sum.saturating_add(drift.routes);
         }
         sums

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rib_table::{RibTable, SyncState};
-use super::tables::Rules;
+use super::rules::Rules;
 use crate::model::TableKey;
 
 /// The tables whose dumps are not over.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::changes::TableKind;
-use super::peers::PeerId;
+use super::peer_id::PeerId;
 use crate::model::TableKey;
 use crate::wire::bmp::peer::PeerKind;
 

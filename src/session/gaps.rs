@@ -4,18 +4,9 @@
 use log::warn;
 
 use super::messages::Session;
-use super::tables::router_note;
+use super::peer_records::router_note;
 use crate::model::SessionEventKind;
 use crate::pipeline::{StateItem, StateOp};
-
-/// The input that a session received and did not apply.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
-    /// Number of messages after the one that ended the session.
-    skipped: usize,
-    /// The lost input, to be reported at the session's end.
-    lost: Option<String>,
-}
 
 impl Session {
     /// Counts messages that are not applied because the session is over.

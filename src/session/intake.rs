@@ -22,12 +22,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::SessionEnd;
+use super::connection::Connection;
+use super::end::SessionEnd;
 use super::frame::FrameBuffer;
 use super::other_protocol::{NotBmp, OtherProtocol};
 use super::preamble::Preamble;
 use super::read_timeout::ReadTimeout;
-use super::registry::Connection;
 use super::standing::Standing;
 use crate::model::Timestamp;
 use crate::spool::{Chunk, Context, Piece, Spool, SpoolError, Stream, Taken};

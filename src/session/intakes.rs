@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub struct Intakes {
     list: Mutex<Vec<Arc<Intake>>>,
     /// The memory of sessions without a name.
-    pub(super) unnamed: Budget,
+    pub(super) unnamed: Arc<Budget>,
     /// Sessions that the collector's end has ended with some of their input lost.
     given_up: AtomicUsize,
 }

@@ -13,7 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::connection::Connection;
 use super::registry::{ConnectionLimits, LimitReached};
-use super::{Shared, md5, run};
+use super::shared::Shared;
+use super::{md5, run};
 use crate::tls::Acceptor;
 
 /// The most connections that the kernel queues while the listener is busy.

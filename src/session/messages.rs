@@ -4,42 +4,38 @@
 //! Loc-RIB message that names it; then the waiting messages are applied, and [`RouterTables`] turns changes into ops
 //! and events.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 
 use super::add_path::Evidence;
 use super::anomaly::{Anomalies, Anomaly};
 use super::changes::{Changes, FamilyTable, PathIds, TableKind};
+use super::connection::Connection;
 use super::drift::Drifts;
-use super::earlier_tables::EarlierTables;
-use super::gaps::Losses;
+use super::end::SessionEnd;
 use super::identity::Identity;
 use super::intake::is_of_peer;
-use super::outbox::Outbox;
-use super::peer_records;
+use super::peer_owners::Sharing;
 use super::peers::{Peers, RibSource};
 use super::reading::{Reading, Readings};
-use super::registry::{ClaimError, Connection, Joined};
 use super::remnants::Remnants;
-use super::resume::Resumed;
 use super::rib_filter::{Decision, RibFilter};
-use super::sharing::Sharing;
+use super::rules::Stamp;
+use super::shared::{RawBytes, Shared};
 use super::standing::Standing;
-use super::tables::{RouterTables, Stamp, router_note};
+use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
 use super::waiting::Waiting;
-use super::{RawBytes, SessionEnd, Shared};
 use crate::metrics::RouterMeter;
-use crate::model::{Afi, RouterId, SessionEventKind, TableKey, TableNameRecord, Timestamp};
-use crate::pipeline::{Claim, ClaimRight, Ownership, StateItem};
+use crate::model::{Afi, RouterId, Timestamp};
+use crate::pipeline::Ownership;
 use crate::quarantine::RejectedFile;
 use crate::wire::DecodeError;
-use crate::wire::bgp::update::{Decoded, Routes, Update};
+use crate::wire::bgp::routes::Routes;
+use crate::wire::bgp::update::{Decoded, Update};
 use crate::wire::bmp::peer::Rib;
 use crate::wire::bmp::{self, Frame, Information, Message, RouteMonitoring};
 
@@ -83,13 +79,33 @@ pub(super) struct IdentifiedRouter {
     pub(super) subject: String,
     pub(super) tables: RouterTables,
     pub(super) owner: Arc<Ownership>,
-    rejected: RejectedFile,
+    pub(super) rejected: RejectedFile,
     pub(super) drifts: Drifts,
     pub(super) remnants: Remnants,
     pub(super) meter: Arc<RouterMeter>,
     /// When the routes of its tables were last counted, or the session began.
-    audited: Instant,
+    pub(super) audited: Instant,
     pub(super) sharing: Sharing,
+}
+
+/// The input that a session received and did not apply.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// Number of messages after the one that ended the session.
+    pub(super) skipped: usize,
+    /// The lost input, to be reported at the session's end.
+    pub(super) lost: Option<String>,
+}
+
+/// The state of a session that continues one of another process.
+pub(super) struct Resumed {
+    pub(super) router: Option<RouterId>,
+    /// When the other one began.
+    pub(super) since: Timestamp,
+    /// The last chunk of which everything is stored.
+    pub(super) behind: u64,
+    /// True if what is taken in now was taken in there.
+    pub(super) repeats: bool,
 }
 
 impl Session {
@@ -156,7 +172,7 @@ impl Session {
     }
 
     /// Applies a decoded message, or rejects one that could not be decoded.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         frame: &Frame<'_>,
         decoded: Result<Message<'_>, DecodeError>,
@@ -376,126 +392,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// Identifies the router: claims it here and in the database, and applies the messages that waited for that.
-    pub(super) fn identify(&mut self) -> Result<(), SessionEnd> {
-        let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
-        if self.identity.has_address_alone()
-            && let Some(router) = self.shared.registry.absent(self.connection.source)
-        {
-            record.router = router;
-        }
-        if let Some(router) = self.resumed.as_ref().and_then(|resumed| resumed.router.clone()) {
-            record.router = router;
-        }
-        let router = record.router.clone();
-        let hostname = record.hostname.clone();
-        self.standing.identify(&router);
-        let joined = self.claim_here(&router)?;
-        let state = self.shared.pipeline.state(&router).clone();
-        let (reply, answer) = bounded(1);
-        let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
-        state
-            .send(StateItem::Claim(Claim { record, right, others_since: joined.others_since, reply }))
-            .map_err(|_| SessionEnd::WritersGone)?;
-        let claimed = self.claimed(&answer)?;
-        let history = self.shared.pipeline.events(&router).cloned();
-        let owner = claimed.owner;
-        self.shared.registry.begin(&router, &self.connection, owner.began);
-        let meter = Arc::clone(&owner.meter);
-        meter.session_begins(self.connection.source, hostname.as_deref());
-        for anomaly in Anomaly::ALL.into_iter().filter(|anomaly| self.anomalies.of(*anomaly) > 0) {
-            meter.anomalies.add(anomaly.label(), self.anomalies.of(anomaly));
-        }
-        self.standing.settle(&owner);
-        let mut outbox = Outbox::new(Arc::clone(&owner), state, history);
-        if self.resumed.is_some() {
-            outbox.set_replayed();
-        }
-        let subject = match hostname {
-            None => format!("router {router}"),
-            Some(hostname) => format!("router {router} ({hostname})"),
-        };
-        info!("{subject}: session from {} begins", self.connection.source);
-        let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
-        let earlier = self.remember(&claimed.names, claimed.tables, &router);
-        let mut tables = RouterTables::new(outbox, self.shared.options.rules, earlier, Arc::clone(&self.standing));
-        tables.share(self.connection.begun());
-        if joined.others_since.is_some() {
-            tables.set_shared();
-        }
-        let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
-        let mut up = router_note(SessionEventKind::SessionUp, reason, None);
-        up.peer_address = Some(self.connection.source);
-        tables.outbox().session_event(up)?;
-        if !tables.outbox().keeps_history() {
-            tables.outbox().session_event(router_note(SessionEventKind::HistoryOff, None, None))?;
-        }
-        tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
-        self.unnamed = Unnamed::default();
-        let audited = Instant::now();
-        // The session of spooled input is over: no connection is left to close.
-        let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
-        let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
-        self.evidence.remember(claimed.add_path);
-        let sharing = Sharing::new(joined);
-        self.identified = Some(IdentifiedRouter {
-            router,
-            subject,
-            tables,
-            owner,
-            rejected,
-            drifts,
-            remnants,
-            meter,
-            audited,
-            sharing,
-        });
-        std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
-    }
-
-    /// Records the names of the router's tables and their origins; returns the stored tables, each with its origin if
-    /// known.
-    fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> EarlierTables {
-        let router_id = self.identity.bgp_id(router);
-        let known = self.peers.names();
-        known.set_router_id(router_id);
-        let mut origins = HashMap::new();
-        for name in names {
-            let Some(origin) = peer_records::origin(name) else { continue };
-            known.remember(name.rib, origin.peer, Arc::clone(&origin.given), Arc::clone(&origin.unicast));
-            origins.insert((name.rib, origin.peer.address, Arc::clone(&name.table_name)), origin);
-        }
-        let origin = |key: &TableKey| {
-            let address = key.view.peer().map(|of| of.address);
-            origins.get(&(key.view.kind(), address, Arc::clone(&key.name))).cloned()
-        };
-        EarlierTables::new(stored.into_iter().map(|key| (key.clone(), origin(&key))))
-    }
-
-    /// Claims the router within the collector; waits until all earlier input from it is applied.
-    fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
-        let is_over = || self.shared.stop.is_stopping();
-        self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
-            ClaimError::GaveUp => SessionEnd::Stopping,
-            ClaimError::Conflict { holder } => SessionEnd::Refused(format!(
-                "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
-                 one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
-                self.connection.source,
-                if self.connection.source.is_ipv4() { 32 } else { 128 },
-            )),
-        })
-    }
-
-    /// Returns the reason why a claim had no answer.
-    pub(super) fn no_answer(&self) -> SessionEnd {
-        // Another collector has claimed the router by now, or the writers gave up.
-        if self.resumed.is_some() && !self.shared.stop.is_stopping() {
-            SessionEnd::OwnershipLost
-        } else {
-            SessionEnd::WritersGone
-        }
     }
 
     /// Keeps the bytes of a message that cannot be applied; the session continues.

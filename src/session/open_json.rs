@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::attrs::hex;
+use crate::model::write_text::hex;
 use crate::wire::bgp::open::{AddPathDirection, Capability, Open};
 
 /// Returns the OPEN with all its capabilities.

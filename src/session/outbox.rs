@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::SessionEnd;
+use super::end::SessionEnd;
 use crate::model::{SessionEvent, Table};
 use crate::pipeline::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, StateBatch, StateItem, StateOp,
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use crate::model::{Afi, Nlri, Prefix, RouterId, SessionEvent, SessionEventKind, Timestamp};
     use crate::pipeline::{Doubts, Existing, channels};
-    use crate::session::tables::router_note;
+    use crate::session::peer_records::router_note;
     use crate::store::copy_encoding::EncodedRoute;
 
     /// Size of each attribute set and of each raw message, bytes: a few of either fill a piece.

@@ -1,20 +1,24 @@
-//! Applies Peer Up and Peer Down messages to the session's tables.
+//! Applies Peer Up, Peer Down and Statistics Report messages: to the session's tables, and to the comparison of stored
+//! routes with the router's statistics, which ends the session when they differ too much.
 
 use std::time::Duration;
 
 use log::info;
 
-use super::SessionEnd;
 use super::anomaly::Anomaly;
 use super::changes::FamilyTable;
-use super::messages::Session;
+use super::drift;
+use super::end::SessionEnd;
+use super::messages::{IdentifiedRouter, Session};
+use super::peer_id::PeerId;
 use super::peer_records;
-use super::peers::{self, PeerId, Rank};
+use super::peers::{self, Rank};
+use super::remnants;
 use super::removal::Removed;
-use crate::model::{Afi, SessionEventKind, Timestamp};
+use crate::model::{Afi, SessionEventKind, Timestamp, View};
 use crate::pipeline::StateOp;
 use crate::wire::bmp::peer::Rib;
-use crate::wire::bmp::{Information, PeerDown, PeerUp};
+use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticsReport};
 
 impl Session {
     pub(super) fn peer_up(&mut self, up: &PeerUp<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
@@ -103,5 +107,58 @@ impl Session {
             ))?;
         }
         Ok(())
+    }
+}
+
+impl Session {
+    pub(super) fn statistics(
+        &mut self,
+        report: &StatisticsReport<'_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        let all = peer_records::statistics(report);
+        peer_records::measure(&identified.meter.statistics, &all);
+        identified.tables.outbox().op(StateOp::Statistics(all))?;
+        let source = self.peers.source(&report.peer);
+        if source.view == View::LocRib && self.anomalies.of(Anomaly::FilteredLocRib) > 0 {
+            return Ok(());
+        }
+        if let Some(routes) = remnants::at_most(report) {
+            identified.remnants.report(&source.peer, routes);
+        }
+        let sizes = drift::sizes(report, &source, &self.peers.families(&report.peer));
+        if sizes.is_empty() {
+            return Ok(());
+        }
+        if source.view == View::LocRib {
+            identified.remnants.counted();
+        }
+        let stored = identified.tables.stored_routes(&source.peer);
+        let too_large =
+            identified.drifts.compare(&identified.router, &sizes, &stored, received_at, &self.shared.resyncs);
+        identified.measure_drift();
+        too_large.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
+    }
+
+    /// Checks periodically whether the router has to dump its Loc-RIB again, and ends the session if so. Call it only
+    /// when no input waits in the spool: what waits may change the result.
+    pub(super) fn look_at_loc_rib(&mut self, now: Timestamp) -> Result<(), SessionEnd> {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        if !identified.remnants.is_due(now) {
+            return Ok(());
+        }
+        let stored = identified.tables.loc_ribs();
+        let why = identified.remnants.look(&identified.router, stored, now, &self.shared.resyncs);
+        identified.measure_drift();
+        why.map_or(Ok(()), |what| Err(SessionEnd::Drift(what)))
+    }
+}
+
+impl IdentifiedRouter {
+    fn measure_drift(&self) {
+        let mut by_rib = self.drifts.by_rib();
+        by_rib.extend(self.remnants.excess().map(|routes| (View::LocRib.name(), routes)));
+        self.meter.set_drift(by_rib);
     }
 }

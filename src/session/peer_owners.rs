@@ -2,13 +2,14 @@
 //!
 //! Routers open a session per VRF or BGP instance. A peer belongs to the newest session that has reported it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection::Connection;
 use super::earlier_tables::TableOrigin;
-use super::peers::{PEERS_MAX, PeerId};
+use super::peer_id::PeerId;
+use super::peers::PEERS_MAX;
 use crate::model::{TableKey, Timestamp};
 
 /// The sessions of one router on this collector.
@@ -46,6 +47,31 @@ pub enum Speech {
     Superseded,
     /// An older session, which is still receiving or applying input.
     Wait,
+}
+
+/// The view that a session has of the other sessions of its router.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    pub generation: Arc<AtomicU64>,
+    /// The generation at the last check.
+    pub seen: u64,
+    /// The peers that this session owns.
+    pub own: HashSet<PeerId>,
+    /// The one of them that was looked up last.
+    pub last: Option<PeerId>,
+    pub is_oldest: bool,
+}
+
+impl Sharing {
+    pub fn new(generation: Arc<AtomicU64>, is_oldest: bool) -> Sharing {
+        let seen = generation.load(Ordering::Acquire);
+        Sharing { generation, seen, own: HashSet::new(), last: None, is_oldest }
+    }
+
+    pub fn remove(&mut self, peer: &PeerId) {
+        self.own.remove(peer);
+        self.last = None;
+    }
 }
 
 impl Sessions {

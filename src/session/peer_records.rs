@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 use super::changes::TableKind;
 use super::earlier_tables::TableOrigin;
 use super::open_json;
-use super::peers::PeerId;
-use super::tables::router_note;
+use super::peer_id::PeerId;
 use crate::metrics::{PeerStatistics, StatisticKey};
 use crate::model::{
     AfiSafi, PeerName, PeerRecord, PeerState, Rd, RibKind, SessionEvent, SessionEventKind, StatisticRecord,
-    TableNameRecord,
+    TableNameRecord, cut_reason,
 };
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader};
 use crate::wire::bmp::statistics::statistic_name;
@@ -22,13 +21,7 @@ use crate::wire::bmp::{Information, PeerDown, PeerUp, StatisticValue, Statistics
 
 /// Returns the key of the rows of a peer or Loc-RIB instance.
 pub fn name(peer: &PeerKey) -> PeerName {
-    let kind = match peer.kind {
-        PeerKind::Global | PeerKind::GlobalVrf(_) => "global".to_owned(),
-        PeerKind::Vrf(_) => "rd".to_owned(),
-        PeerKind::Local(_) => "local".to_owned(),
-        PeerKind::LocRib(_) => "loc_rib".to_owned(),
-        PeerKind::Unknown { type_code, .. } => type_code.to_string(),
-    };
+    let kind = peer.kind.name().map_or_else(|| peer.kind.type_code().to_string(), str::to_owned);
     let rd = peer.kind.rd();
     let distinguisher = if rd.is_zero() { String::new() } else { rd.to_string() };
     PeerName { kind, distinguisher, address: peer.address, asn: peer.asn }
@@ -126,6 +119,18 @@ pub fn down(down: &PeerDown<'_>) -> PeerRecord {
 /// Returns the BGP identifier; `None` for zero, which headers of a peer that is not up contain.
 fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
     Some(peer.bgp_id).filter(|id| !id.is_unspecified())
+}
+
+/// Returns a row of `session_events` about the router as a whole.
+pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
+    SessionEvent {
+        kind,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: reason.map(|reason| cut_reason(reason).to_owned()),
+        routes: routes.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+    }
 }
 
 /// Returns a row of `session_events` about a peer or Loc-RIB instance.

@@ -9,14 +9,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::capabilities::{Capabilities, InUse, NlriForm};
-pub use super::table_names::Renamed;
-use super::table_names::{GivenNames, TableName, TableNames, escape};
-use crate::model::{AdjRibKey, AfiSafi, Asn, PeerIds, RibKind, Text, View};
+use super::peer_id::PeerId;
+use super::table_names::{GivenNames, Renamed, TableName, TableNames, escape};
+use crate::model::{AdjRibKey, AfiSafi, PeerIds, RibKind, Text, View};
 use crate::wire::bgp::open::Open;
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::{PeerKey, PeerKind, PerPeerHeader, Rib};
@@ -57,20 +56,6 @@ struct HeaderPeer {
     in_use: Option<InUse>,
 }
 
-/// The identity of a peer or Loc-RIB instance within one router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerId {
-    /// The peer type with its distinguisher.
-    pub kind: PeerKind,
-    /// `None` for a Loc-RIB instance.
-    pub address: Option<IpAddr>,
-    /// Zero for a Loc-RIB instance.
-    pub asn: Asn,
-    /// The BGP ID of a Loc-RIB instance. It also distinguishes peers with the same link-local address on two
-    /// interfaces; zero for all others, whose identifier may change.
-    pub bgp_id: Ipv4Addr,
-}
-
 /// The effect of a Peer Up on its peer or instance.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PeerUpEffect {
@@ -93,66 +78,6 @@ pub enum Rank {
     Anew,
     /// Too many peers are up to remember it.
     Unheard,
-}
-
-impl PeerId {
-    /// Returns the peer or instance that the fields of a per-peer header name.
-    pub fn of(peer: &PeerKey) -> PeerId {
-        let PeerKey { kind, address, asn, bgp_id } = *peer;
-        match kind {
-            PeerKind::LocRib(_) => PeerId { kind, address: None, asn: Asn(0), bgp_id },
-            PeerKind::Global
-            | PeerKind::GlobalVrf(_)
-            | PeerKind::Vrf(_)
-            | PeerKind::Local(_)
-            | PeerKind::Unknown { .. } => {
-                let id = PeerId { kind, address: Some(address), asn, bgp_id: Ipv4Addr::UNSPECIFIED };
-                if id.is_link_local() { PeerId { bgp_id, ..id } } else { id }
-            }
-        }
-    }
-
-    /// Returns whether the address is link-local, thus ambiguous without the interface.
-    pub fn is_link_local(&self) -> bool {
-        matches!(self.address, Some(IpAddr::V6(address)) if address.is_unicast_link_local())
-    }
-
-    /// Returns the fields shared by all peers that a header with this identity may refer to.
-    fn alike(&self) -> (PeerKind, Option<IpAddr>) {
-        (self.kind, self.address)
-    }
-
-    /// Returns the peer that routes under this header belong to, although none of the peers in `up` has exactly this
-    /// identity: headers of one peer may name different ASes or identifiers. It is the only one of its kind with this
-    /// address and AS, or else with this address; of Loc-RIB instances the only one with this distinguisher.
-    pub fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
-        let same = || up.clone().filter(|other| other.alike() == self.alike());
-        only(same().filter(|other| other.asn == self.asn)).or_else(|| only(same())).copied()
-    }
-
-    /// Returns the peer that a Peer Down with this header takes down, although none of the given peers has exactly this
-    /// identity: the only one that differs in nothing but an AS or an identifier that is zero in one of the two.
-    /// Another AS at the same address is another peer, and another BGP ID another Loc-RIB instance, which routers
-    /// report down without ever having reported it up.
-    pub fn meant_down<'a>(&self, up: impl Iterator<Item = &'a PeerId>) -> Option<PeerId> {
-        let is_open = |one: Asn, other: Asn| one == other || one == Asn(0) || other == Asn(0);
-        let is_unsaid = |one: Ipv4Addr, other: Ipv4Addr| one == other || one.is_unspecified() || other.is_unspecified();
-        only(up.filter(|other| {
-            other.alike() == self.alike() && is_open(other.asn, self.asn) && is_unsaid(other.bgp_id, self.bgp_id)
-        }))
-        .copied()
-    }
-}
-
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            None => f.write_str("Loc-RIB"),
-            Some(address) => write!(f, "peer {address} AS {}", self.asn),
-        }?;
-        let rd = self.kind.rd();
-        if rd.is_zero() { Ok(()) } else { write!(f, " of {rd}") }
-    }
 }
 
 /// The peer and RIB that a message is about.
@@ -320,7 +245,7 @@ impl Peers {
 
     /// Returns the peer or instance that this header refers to, and how to decode its NLRI if it is up.
     ///
-    /// If there is no exact match, it is the peer that [`meant`](PeerId::meant) finds.
+    /// If there is no exact match, it is the peer that [`PeerId::meant`] finds.
     fn known(&self, header: &PerPeerHeader) -> HeaderPeer {
         if let Some((last, known)) = &*self.last.borrow()
             && *last == header.peer
@@ -394,7 +319,7 @@ impl Peers {
     /// It is the VRF/Table Name TLV (RFC 9069 section 5.2.1); else what Junos puts into TLV type 0 of a Loc-RIB Peer
     /// Up, family by family; else `UNKNOWN`, or `rd:<distinguisher>` where `UNKNOWN` would merge VRFs.
     pub fn table_name(&self, header: &PerPeerHeader, family: AfiSafi) -> TableName {
-        let asked = (header.peer, rib_of(header), family);
+        let asked = (header.peer, header.rib.kind(), family);
         if let Some((last, name)) = &*self.last_table.borrow()
             && *last == asked
         {
@@ -411,7 +336,7 @@ impl Peers {
     }
 
     fn named(&self, id: &PeerId, header: &PerPeerHeader, given: Arc<str>) -> TableName {
-        let stored = self.names.borrow_mut().of(rib_of(header), id, &given);
+        let stored = self.names.borrow_mut().of(header.rib.kind(), id, &given);
         TableName { given, stored }
     }
 
@@ -422,14 +347,6 @@ impl Peers {
             Some(name) => self.named(&self.id(&monitoring.peer), &monitoring.peer, escape(name.as_str()).into()),
             None => self.table_name(&monitoring.peer, family),
         }
-    }
-}
-
-fn rib_of(header: &PerPeerHeader) -> RibKind {
-    match header.rib {
-        Rib::LocRib { .. } => RibKind::LocRib,
-        Rib::AdjRibIn(_) => RibKind::AdjRibIn,
-        Rib::AdjRibOut(_) => RibKind::AdjRibOut,
     }
 }
 
@@ -481,11 +398,6 @@ pub fn table_down(down: &PeerDown<'_>) -> Option<Arc<str>> {
 /// Returns the name of the table in a Peer Up, escaped.
 pub fn table_of_up(up: &PeerUp<'_>) -> Option<Arc<str>> {
     information_name(&up.peer, &up.information).map(GivenName::text)
-}
-
-/// Returns the only element; `None` if there is none or more than one.
-fn only<'a>(mut ids: impl Iterator<Item = &'a PeerId>) -> Option<&'a PeerId> {
-    ids.next().filter(|_| ids.next().is_none())
 }
 
 /// Returns the escaped text of a table name, unless it is empty.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::peers::{self, PEERS_MAX, PeerId};
+use super::peer_id::PeerId;
+use super::peers::{self, PEERS_MAX};
 use crate::wire::bmp::{self, Frame, Message};
 
 /// The maximum number of Initiations kept, the last ones; a router sends one.

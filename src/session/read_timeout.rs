@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SessionEnd;
+use super::end::SessionEnd;
 
 /// A connection on which no message has arrived is closed after this many times the time allowed for one message: a
 /// router sends Initiation as soon as it is connected (RFC 7854 section 4.3).

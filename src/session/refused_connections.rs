@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::tables::router_note;
+use super::peer_records::router_note;
 use crate::model::SessionEventKind;
 use crate::pipeline::{PipelineSender, StateItem};
 

@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use super::connection::Connection;
-use super::connection::{Liveness, PROBE_MAX};
+use super::connection::{Connection, Liveness, PROBE_MAX};
+use super::peer_id::PeerId;
 use super::peer_owners::{Sessions, Speech};
-use super::peers::PeerId;
 use crate::model::{RouterId, Timestamp};
 
 /// Losses within this time count as one event, to decide whether the collector is cut off.

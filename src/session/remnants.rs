@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::drift::{Resyncs, RibOf, lasted};
-use super::peers::PeerId;
+use super::peer_id::PeerId;
 use crate::config::ResyncOnDrift;
 use crate::model::{Asn, Rd, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::PeerKind;

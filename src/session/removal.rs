@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::SessionEnd;
 use super::changes::FamilyTable;
-use super::peers::{PeerId, Renamed, RibSource};
+use super::end::SessionEnd;
+use super::peer_id::PeerId;
+use super::peer_records::router_note;
+use super::peers::RibSource;
 use super::rib_table::RibTable;
 use super::table_names::GivenNames;
-use super::tables::{RouterTables, mark, router_note, whole};
+use super::table_names::Renamed;
+use super::tables::{RouterTables, mark, whole};
 use crate::model::{Afi, AfiSafi, SessionEventKind, TableKey, Timestamp, View};
 use crate::pipeline::{StateOp, WithdrawReason};
 

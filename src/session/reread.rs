@@ -9,15 +9,18 @@ use log::{debug, info, warn};
 use super::add_path::{Kept, KeptMessage, News, Of};
 use super::anomaly::Anomaly;
 use super::changes::{Changes, FamilyTable, PathIds};
+use super::end::SessionEnd;
 use super::messages::{IdentifiedRouter, Session};
 use super::peers::RibSource;
+use super::rules::Stamp;
+use super::shared::RawBytes;
 use super::table_names::TableName;
-use super::tables::{RouterTables, Stamp, key_of};
-use super::{RawBytes, SessionEnd};
+use super::tables::{RouterTables, key_of};
 use crate::model::{AfiSafi, Nlri, Prefix, Timestamp};
 use crate::pipeline::{StateOp, WithdrawReason};
 use crate::wire::bgp::add_path::AddPath;
-use crate::wire::bgp::update::{DecodeContext, Decoded, Routes, Update};
+use crate::wire::bgp::routes::Routes;
+use crate::wire::bgp::update::{DecodeContext, Decoded, Update};
 use crate::wire::bmp::{self, Frame, Message, RouteMonitoring};
 
 /// A message that was read the wrong way, with its wrong and its right decoding.

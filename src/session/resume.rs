@@ -1,21 +1,9 @@
 //! The progress of a session through its input, and its continuation where another process left it.
 
-use super::SessionEnd;
+use super::end::SessionEnd;
 use super::intake::for_each_frame;
-use super::messages::Session;
-use crate::model::{RouterId, Timestamp};
+use super::messages::{Resumed, Session};
 use crate::spool::Context;
-
-/// The state of a session that continues one of another process.
-pub(super) struct Resumed {
-    pub(super) router: Option<RouterId>,
-    /// When the other one began.
-    pub(super) since: Timestamp,
-    /// The last chunk of which everything is stored.
-    behind: u64,
-    /// True if what is taken in now was taken in there.
-    pub(super) repeats: bool,
-}
 
 impl Session {
     /// Goes on from what another process left.

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 
 use super::anomaly::Anomaly;
-use super::peers::{PEERS_MAX, PeerId, RibSource};
+use super::peer_id::PeerId;
+use super::peers::{PEERS_MAX, RibSource};
 use crate::config::StoredViews;
 use crate::model::{AdjRibKey, Policy, View};
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use log::warn;
 
-use super::SessionEnd;
 use super::changes::FamilyTable;
 use super::earlier_tables::TableOrigin;
+use super::end::SessionEnd;
 use super::outbox::Outbox;
+use super::peer_records::router_note;
 use super::route_map::{RouteEffect, RouteMap};
+use super::rules::{Redump, Rules, Stamp};
 use super::standing::Standing;
-use super::tables::{Redump, Rules, Stamp, router_note};
 use crate::metrics::TableMeter;
 use crate::model::{AfiSafi, Nlri, SessionEvent, SessionEventKind, Table, Timestamp};
 use crate::pipeline::{Doubts, Existing, RouteChange, RouteEvent, StateOp, WithdrawReason};

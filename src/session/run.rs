@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use rustls::ServerConnection;
 
+use super::connection::Connection;
+use super::end::SessionEnd;
 use super::intake::{Intake, Next, for_each_frame};
 use super::messages::Session;
 use super::read_timeout::ReadTimeout;
-use super::registry::Connection;
+use super::shared::Shared;
 use super::standing::Standing;
 use super::stream::RouterStream;
-use super::{SessionEnd, Shared};
 use crate::spool::{Chunk, Stream};
 
 /// The time that a read waits for the socket before the session checks its timers.

@@ -1,51 +1,18 @@
 //! Sharing of a router by several sessions: a session takes over the peers that it reports, and gives up those that a
 //! newer one reports.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::SessionEnd;
+use super::end::SessionEnd;
 use super::messages::Session;
+use super::peer_id::PeerId;
 use super::peer_owners::Speech;
 use super::peer_records;
-use super::peers::{PEERS_MAX, PeerId};
-use super::registry::Joined;
+use super::peers::PEERS_MAX;
 use crate::model::PeerName;
 use crate::pipeline::StateOp;
 use crate::wire::bmp::peer::PeerKey;
 use crate::wire::bmp::{Frame, Message};
-
-/// The view that a session has of the other sessions of its router.
-#[derive(Debug)]
-pub(super) struct Sharing {
-    generation: Arc<AtomicU64>,
-    /// The generation at the last check.
-    seen: u64,
-    /// The peers that this session owns.
-    own: HashSet<PeerId>,
-    /// The one of them that was looked up last.
-    last: Option<PeerId>,
-    is_oldest: bool,
-}
-
-impl Sharing {
-    pub(super) fn new(joined: Joined) -> Sharing {
-        let is_oldest = joined.others_since.is_none();
-        Sharing {
-            seen: joined.generation.load(Ordering::Acquire),
-            generation: joined.generation,
-            own: HashSet::new(),
-            last: None,
-            is_oldest,
-        }
-    }
-
-    fn remove(&mut self, peer: &PeerId) {
-        self.own.remove(peer);
-        self.last = None;
-    }
-}
 
 impl Session {
     /// Gives up the peers that newer sessions have taken over. Call it before doing anything for the remaining peers.

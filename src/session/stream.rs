@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustls::{ConnectionCommon, ServerConnection};
 
+use super::connection::Connection;
 use super::intake::Source;
-use super::registry::Connection;
 
 /// The time that a write of TLS data may wait for the router to accept it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::peers::PeerId;
+use super::peer_id::PeerId;
 use crate::model::{AfiSafi, RibKind};
 use crate::wire::bmp::peer::PeerKind;
 
@@ -279,13 +279,6 @@ fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> V
     let rd = kind.rd();
     let (number, instance) = (format!("|as:{asn}"), format!("|instance:{rd}"));
     let id = if bgp_id.is_unspecified() { String::new() } else { format!("|id:{bgp_id}") };
-    let type_code = match kind {
-        PeerKind::Global | PeerKind::GlobalVrf(_) => 0,
-        PeerKind::Vrf(_) => 1,
-        PeerKind::Local(_) => 2,
-        PeerKind::LocRib(_) => 3,
-        PeerKind::Unknown { type_code, .. } => type_code,
-    };
     let mut all = vec![Arc::clone(given)];
     let mut add = |parts: &[&str]| all.push(format!("{given}{}", parts.concat()).into());
     if address.is_none() {
@@ -302,7 +295,7 @@ fn candidates(given: &Arc<str>, peer: &PeerId, router_id: Option<Ipv4Addr>) -> V
             add(&[&number, &id]);
         }
         add(&[&number, &id, &instance]);
-        add(&[&number, &id, &instance, &format!("|type:{type_code}")]);
+        add(&[&number, &id, &instance, &format!("|type:{}", kind.type_code())]);
     }
     all
 }

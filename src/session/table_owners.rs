@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::SessionEnd;
 use super::connection::Begun;
 use super::earlier_tables::TableOrigin;
-use super::peers::PeerId;
-use super::tables::{RouterTables, router_note, whole};
+use super::end::SessionEnd;
+use super::peer_id::PeerId;
+use super::peer_records::router_note;
+use super::tables::{RouterTables, whole};
 use crate::model::{SessionEventKind, SessionState, TableKey};
 use crate::pipeline::{PeersOf, StateOp};
 

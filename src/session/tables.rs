@@ -10,21 +10,20 @@ use std::time::Duration;
 use log::info;
 use smallvec::SmallVec;
 
-use super::SessionEnd;
 use super::changes::{Changes, FamilyTable, NewRoutes};
 use super::connection::Begun;
 use super::due::Due;
 use super::earlier_tables::{EarlierTables, TableOrigin};
+use super::end::SessionEnd;
 use super::outbox::Outbox;
-use super::peers::{PeerId, RibSource};
+use super::peer_id::PeerId;
+use super::peers::RibSource;
 use super::remnants::LocRibs;
 use super::rib_table::{RibTable, SyncState, Writer};
-pub use super::rules::{Redump, Rules, Stamp};
+use super::rules::{Rules, Stamp};
 use super::standing::Standing;
 use super::table_names::TableName;
-use crate::model::{
-    AfiSafi, RibKind, SessionEvent, SessionEventKind, StoredRoute, TableKey, Timestamp, View, cut_reason,
-};
+use crate::model::{AfiSafi, RibKind, SessionEventKind, StoredRoute, TableKey, Timestamp, View};
 use crate::pipeline::{Doubts, Existing, PeersOf, RouteChange, StateOp, WithdrawReason};
 
 /// The maximum number of tables of a session, about three kilobytes of memory each with one route: a route reflector
@@ -320,18 +319,6 @@ pub(super) fn whole(key: &TableKey) -> (View, Arc<str>) {
 pub(super) fn mark(key: &TableKey) -> String {
     let of = key.view.peer().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
     format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)
-}
-
-/// Returns a row of `session_events` about the router as a whole.
-pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
-    SessionEvent {
-        kind,
-        table_name: None,
-        peer_address: None,
-        afi: None,
-        reason: reason.map(|reason| cut_reason(reason).to_owned()),
-        routes: routes.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
-    }
 }
 
 #[cfg(test)]

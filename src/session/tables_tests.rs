@@ -7,14 +7,16 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use super::*;
 use crate::model::{
-    AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, Rd, RouterId, StoredRoute,
-    TableNameRecord,
+    AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, Rd, RouterId, SessionEvent,
+    StoredRoute, TableNameRecord,
 };
 use crate::pipeline::{EventBatch, Ownership, StateItem};
 use crate::session::changes::TableKind;
-use crate::session::peers::{PEERS_MAX, Renamed};
+use crate::session::peers::PEERS_MAX;
 use crate::session::removal::Removed;
+use crate::session::rules::Redump;
 use crate::session::table_names::GivenNames;
+use crate::session::table_names::Renamed;
 use crate::store::copy_encoding::EncodedRoute;
 use crate::wire::bmp::peer::PeerKind;
 

@@ -1,11 +1,7 @@
 //! Observations on the BMP version 4 messages (draft-ietf-grow-bmp-tlv) of a session: the numbering of their TLVs, and
 //! gaps in their Sequence Numbers.
 
-use log::info;
-
-use super::anomaly::Anomaly;
-use super::messages::Session;
-use crate::wire::bmp::{Frame, Message, Numbering, Revision, RouteMonitoring};
+use crate::wire::bmp::Revision;
 
 /// The state of these observations for one session.
 #[derive(Debug, Default)]
@@ -24,7 +20,7 @@ impl Version4 {
     ///
     /// Numbers start at 0 and increase by one per message (section 5.6.2). A router that numbers some messages only has
     /// no gap as long as the number does not increase by more than the count of messages.
-    fn is_hole(&mut self, number: Option<u64>) -> bool {
+    pub(super) fn is_hole(&mut self, number: Option<u64>) -> bool {
         self.messages += 1;
         let Some(number) = number else { return false };
         let before = self.last.replace((number, self.messages));
@@ -32,51 +28,13 @@ impl Version4 {
     }
 
     /// Returns whether this revision is seen for the first time.
-    fn is_news(&mut self, revision: Revision) -> bool {
+    pub(super) fn is_news(&mut self, revision: Revision) -> bool {
         let logged = match revision {
             Revision::UpTo19 => &mut self.logged[0],
             Revision::Of20 => &mut self.logged[1],
             Revision::Of21 => &mut self.logged[2],
         };
         !std::mem::replace(logged, true)
-    }
-}
-
-impl Session {
-    /// Checks the Sequence Number of a version 4 message.
-    pub(super) fn count_version_4(&mut self, frame: &Frame<'_>, message: &Message<'_>) {
-        if frame.version != 4 {
-            return;
-        }
-        let is_hole = self.version_4.is_hole(message.sequence_number());
-        // Replayed input begins with messages from earlier in the session, so numbers are missing by design.
-        self.note_anomalies([(is_hole && self.resumed.is_none(), Anomaly::SequenceHole)]);
-    }
-
-    /// Logs how the TLVs of a Route Monitoring message are numbered, and counts messages with contradictory numbering
-    /// or unknown TLVs.
-    pub(super) fn note_numbering(&mut self, monitoring: &RouteMonitoring<'_>) {
-        if monitoring.tlvs.is_empty() {
-            return;
-        }
-        let is_contradictory = monitoring.numbering == Numbering::Contradictory;
-        self.note_anomalies([
-            (is_contradictory, Anomaly::TlvNumbering),
-            (!is_contradictory && monitoring.has_unknown(), Anomaly::TlvUnknown),
-        ]);
-        if let Numbering::Told(revision, by) = monitoring.numbering
-            && self.version_4.is_news(revision)
-        {
-            let number = match revision {
-                Revision::UpTo19 => "19 or before",
-                Revision::Of20 => "20",
-                Revision::Of21 => "21",
-            };
-            info!(
-                "{}: TLVs of BMP version 4 are numbered as in draft-ietf-grow-bmp-tlv revision {number}: {by}",
-                self.subject()
-            );
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::model::{RouterId, SessionEventKind};
 use crate::pipeline::{PipelineEnd, StateItem};
 use crate::session::intakes::{self, Parked};
-use crate::session::tables::router_note;
+use crate::session::peer_records::router_note;
 use crate::session::{Shared, run};
 use crate::spool::{Spool, Stream};
 

@@ -26,7 +26,7 @@ fn json_is_one_object_per_line_for_any_router_name() {
     let line = ingester.logged("(edge1");
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(object["level"], "info");
-    assert_eq!(object["target"], "rib_ingester::session::messages");
+    assert_eq!(object["target"], "rib_ingester::session::identify");
     assert!(object["time"].as_str().unwrap().ends_with('Z'), "{line}");
     let message = object["message"].as_str().unwrap();
     assert!(message.starts_with("router 10.255.0.1 (edge1\\n<3>forged): session from 127.0.0.1"), "{message}");

@@ -102,7 +102,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "session::changes is pure",
-        only_for: &["session/changes.rs", "session/route_map.rs"],
+        only_for: &["session/changes.rs", "session/route_map.rs", "session/peer_id.rs"],
         except: &[],
         offending: &[
             "std::io",

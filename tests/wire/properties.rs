@@ -13,9 +13,11 @@ use rib_ingester::model::{
     Afi, AfiSafi, AsPath, Asn, AttrSet, Community, ExtendedCommunity, LargeCommunity, List, NextHop, Nlri, Origin,
     OtherAttribute, PathAttributes, PathId, Prefix, SegmentKind,
 };
-use rib_ingester::wire::bgp::nlri::{AddPath, NlriSet};
+use rib_ingester::wire::bgp::add_path::AddPath;
+use rib_ingester::wire::bgp::nlri::NlriSet;
 use rib_ingester::wire::bgp::prefixes::Prefixes;
-use rib_ingester::wire::bgp::update::{self, Announced, DecodeContext, Decoded, Deviations, Routes, Update, Withdrawn};
+use rib_ingester::wire::bgp::routes::{Announced, Routes, Withdrawn};
+use rib_ingester::wire::bgp::update::{self, DecodeContext, Decoded, Deviations, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
 use rib_ingester::wire::bmp::{self, Message};
 

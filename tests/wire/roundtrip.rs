@@ -11,8 +11,10 @@ use proptest::option;
 use proptest::prelude::*;
 use rib_ingester::cli::decode;
 use rib_ingester::model::{Afi, AfiSafi, Asn, Nlri, PathId, Prefix, Rd};
+use rib_ingester::wire::bgp::add_path::AddPath;
 use rib_ingester::wire::bgp::labels::LabelReading;
-use rib_ingester::wire::bgp::nlri::{self, AddPath, DecodedNlri, Expected, LabeledNlri, NlriSet};
+use rib_ingester::wire::bgp::labels::LabeledNlri;
+use rib_ingester::wire::bgp::nlri::{self, DecodedNlri, Expected, NlriSet};
 use rib_ingester::wire::bgp::open::{AddPathDirection, Capability, Open};
 use rib_ingester::wire::reader::Reader;
 

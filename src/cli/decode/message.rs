@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Object, StreamState, routes};
+use super::routes::{self, error_value};
+use super::{Object, StreamState};
 use crate::model::Text;
-use crate::model::attrs::hex;
+use crate::model::write_text::hex;
 use crate::session::open_json;
-use crate::wire::DecodeError;
-use crate::wire::bmp::peer::{AsWidth, PeerKind, PerPeerHeader, Policy, Rib};
+use crate::wire::bmp::peer::{AsWidth, PerPeerHeader, Rib};
 use crate::wire::bmp::statistics::statistic_name;
 use crate::wire::bmp::{
     self, Frame, Information, Message, Mirrored, PeerDown, RouteMirroring, Statistic, StatisticValue,
@@ -36,12 +36,6 @@ pub fn line(frame: &Frame<'_>, offset: u64, heard: &mut StreamState) -> Object {
         }
     }
     line
-}
-
-/// Returns an error with its offset in the stream, for a message that begins at `offset`.
-pub fn error_value(error: &DecodeError, offset: u64) -> Value {
-    let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
-    json!({ "offset": at, "field": error.field, "message": error.message })
 }
 
 fn type_name(type_code: u8) -> &'static str {
@@ -93,16 +87,10 @@ fn add(line: &mut Object, message: &Message<'_>, offset: u64, heard: &mut Stream
 
 fn peer(header: &PerPeerHeader) -> Value {
     let mut peer = Object::new();
-    let (name, type_code) = match header.peer.kind {
-        PeerKind::Global | PeerKind::GlobalVrf(_) => ("global", 0),
-        PeerKind::Vrf(_) => ("rd", 1),
-        PeerKind::Local(_) => ("local", 2),
-        PeerKind::LocRib(_) => ("loc_rib", 3),
-        PeerKind::Unknown { type_code, .. } => ("unknown", type_code),
-    };
-    peer.insert("type".into(), json!(name));
-    peer.insert("type_code".into(), json!(type_code));
-    let rd = header.peer.kind.rd();
+    let kind = header.peer.kind;
+    peer.insert("type".into(), json!(kind.name().unwrap_or("unknown")));
+    peer.insert("type_code".into(), json!(kind.type_code()));
+    let rd = kind.rd();
     if !rd.is_zero() {
         peer.insert("distinguisher".into(), json!(rd.to_string()));
     }
@@ -112,17 +100,10 @@ fn peer(header: &PerPeerHeader) -> Value {
     }
     peer.insert("asn".into(), json!(header.peer.asn.0));
     peer.insert("bgp_id".into(), json!(header.peer.bgp_id));
-    let rib = match header.rib {
-        Rib::AdjRibIn(Policy::Pre) => "adj_rib_in_pre",
-        Rib::AdjRibIn(Policy::Post) => "adj_rib_in_post",
-        Rib::AdjRibOut(Policy::Pre) => "adj_rib_out_pre",
-        Rib::AdjRibOut(Policy::Post) => "adj_rib_out_post",
-        Rib::LocRib { filtered } => {
-            peer.insert("filtered".into(), json!(filtered));
-            "loc_rib"
-        }
-    };
-    peer.insert("rib".into(), json!(rib));
+    if let Rib::LocRib { filtered } = header.rib {
+        peer.insert("filtered".into(), json!(filtered));
+    }
+    peer.insert("rib".into(), json!(header.rib.kind().name(header.rib.policy()).replace('-', "_")));
     let width = match header.as_width {
         AsWidth::Two => 2,
         AsWidth::Four => 4,

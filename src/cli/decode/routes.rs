@@ -5,15 +5,16 @@ use std::fmt::Display;
 
 use serde_json::{Value, json};
 
-use super::message::error_value;
 use super::{Object, StreamState};
-use crate::model::attrs::hex;
+use crate::model::write_text::hex;
 use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
 use crate::session::add_path::Of;
+use crate::wire::DecodeError;
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::rfc7606::{Fault, FaultAction};
-use crate::wire::bgp::update::{Deviations, Routes, Update};
-use crate::wire::bmp::path_marking::GROUP_BIT;
+use crate::wire::bgp::routes::Routes;
+use crate::wire::bgp::update::{Deviations, Update};
+use crate::wire::bmp::numbering::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
@@ -232,4 +233,10 @@ fn action(fault: &Fault) -> Value {
         FaultAction::AttributeDiscard => "attribute_discard",
     };
     json!({ "attribute": fault.attribute, "action": action, "why": fault.why })
+}
+
+/// Returns an error with its offset in the stream, for a message that begins at `offset`.
+pub fn error_value(error: &DecodeError, offset: u64) -> Value {
+    let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
+    json!({ "offset": at, "field": error.field, "message": error.message })
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::rfc7606::{Fault, FaultAction, action_for, flags_fit};
-use super::update::Routes;
+use super::routes::Routes;
 use super::{as_path, validate};
 use crate::model::{AsPath, AsWidth, Asn, AttrSet, Fixed, List, Origin, OtherAttribute, PathAttributes};
 use crate::wire::reader::Reader;

@@ -6,7 +6,6 @@ use std::hash::{Hash, Hasher};
 use smallvec::SmallVec;
 
 use super::add_path::AddPath;
-use super::nlri::{LabeledNlri, NlriSet};
 use super::open::Open;
 use super::prefixes::HostBits;
 use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix, Rd};
@@ -24,6 +23,17 @@ const BOTTOM: u32 = 1;
 
 /// The value that the Compatibility field of a withdrawal should have (RFC 8277 section 2.4).
 const COMPATIBILITY: u32 = 0x80_0000;
+
+/// A labeled prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabeledNlri {
+    /// The destination and path identifier.
+    pub nlri: Nlri,
+    /// The route distinguisher, for VPN.
+    pub rd: Option<Rd>,
+    /// The 20-bit labels, top first; a withdrawal's compatibility label is as sent.
+    pub labels: SmallVec<[u32; 2]>,
+}
 
 /// The rule that separates the labels of an NLRI from the octets after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +147,7 @@ pub(super) fn read_labeled(
     rd_bits: usize,
     labels: LabelReading,
     host_bits: &mut HostBits,
-) -> Result<NlriSet<'static>, DecodeError> {
+) -> Result<Vec<LabeledNlri>, DecodeError> {
     let mut all = Vec::new();
     walk(reader, afi, add_path, rd_bits, labels, host_bits, |one, octets, remaining| {
         if all.is_empty() {
@@ -146,7 +156,7 @@ pub(super) fn read_labeled(
         }
         all.push(one);
     })?;
-    Ok(NlriSet::Labeled(all))
+    Ok(all)
 }
 
 /// Calls `each` for every NLRI, with the number of its octets and of the octets after it.
@@ -323,7 +333,7 @@ mod tests {
         let mut host_bits = HostBits::None;
         let mut reader = Reader::new(bytes, 0);
         let set = read_labeled(&mut reader, afi, AddPath::Plain, rd_bits, reading, &mut host_bits);
-        let NlriSet::Labeled(all) = set.map_err(|error| error.to_string())? else { panic!() };
+        let all = set.map_err(|error| error.to_string())?;
         let one = |one: &LabeledNlri| {
             let rd = one.rd.map_or(String::new(), |rd| format!("{rd} "));
             format!("{rd}{} {:?}", one.nlri.prefix, one.labels.as_slice())

@@ -9,5 +9,6 @@ pub mod open;
 pub mod prefixes;
 pub mod rfc7606;
 pub mod route_refresh;
+pub mod routes;
 pub mod update;
 pub mod validate;

@@ -1,11 +1,9 @@
 //! NLRI of every family: prefixes, labeled and VPN prefixes, and any other as sent.
 
-use smallvec::SmallVec;
-
-pub use super::add_path::AddPath;
-use super::labels::{self, LabelReading, RD_BITS, look_at_labeled, read_labeled};
+use super::add_path::AddPath;
+use super::labels::{self, LabelReading, LabeledNlri, RD_BITS, look_at_labeled, read_labeled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
-use crate::model::{Afi, AfiSafi, Nlri, Rd};
+use crate::model::{Afi, AfiSafi};
 use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 
@@ -47,17 +45,6 @@ impl NlriSet<'_> {
             NlriSet::Opaque(_) => false,
         }
     }
-}
-
-/// A labeled prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabeledNlri {
-    /// The destination and path identifier.
-    pub nlri: Nlri,
-    /// The route distinguisher, for VPN.
-    pub rd: Option<Rd>,
-    /// The 20-bit labels, top first; a withdrawal's compatibility label is as sent.
-    pub labels: SmallVec<[u32; 2]>,
 }
 
 /// A decoded set of NLRI, and the reading of Add-Path that decoded it.
@@ -251,8 +238,12 @@ fn read<'a>(mut reader: Reader<'a>, form: Form, add_path: AddPath) -> Read<'a> {
             let (prefixes, host_bits) = WirePrefixes::check(&mut reader, afi, add_path)?;
             return Ok((NlriSet::Prefixes(Prefixes::Wire(prefixes)), host_bits));
         }
-        Form::Labeled(afi, labels) => read_labeled(&mut reader, afi, add_path, 0, labels, &mut host_bits)?,
-        Form::Vpn(afi, labels) => read_labeled(&mut reader, afi, add_path, RD_BITS, labels, &mut host_bits)?,
+        Form::Labeled(afi, labels) => {
+            NlriSet::Labeled(read_labeled(&mut reader, afi, add_path, 0, labels, &mut host_bits)?)
+        }
+        Form::Vpn(afi, labels) => {
+            NlriSet::Labeled(read_labeled(&mut reader, afi, add_path, RD_BITS, labels, &mut host_bits)?)
+        }
     };
     Ok((set, host_bits))
 }

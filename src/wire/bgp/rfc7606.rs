@@ -97,7 +97,7 @@ const fn defined_flags(attribute: u8) -> u8 {
 mod tests {
     use super::*;
     use crate::wire::bgp::attributes;
-    use crate::wire::bgp::update::Routes;
+    use crate::wire::bgp::routes::Routes;
     use crate::wire::bmp::peer::AsWidth;
     use crate::wire::reader::Reader;
 

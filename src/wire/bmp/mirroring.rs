@@ -1,6 +1,7 @@
 //! Route Mirroring (RFC 7854 section 4.7): verbatim BGP messages, and notice of those that could not be mirrored.
 
-use super::{Information, PerPeerHeader};
+use super::information::Information;
+use super::peer::PerPeerHeader;
 use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 

@@ -15,11 +15,11 @@ use std::fmt;
 
 pub use information::{Information, InformationList, termination_reason, termination_text};
 pub use mirroring::{Mirrored, RouteMirroring};
-pub use numbering::{Numbering, Revision};
+pub use numbering::{Numbering, Revision, Tlv, TlvKind};
 pub use peer::PerPeerHeader;
 pub use peer_down::{Notification, PeerDown};
 pub use peer_up::PeerUp;
-pub use route_monitoring::{RouteMonitoring, Tlv, TlvKind};
+pub use route_monitoring::RouteMonitoring;
 pub use statistics::{Statistic, StatisticValue, StatisticsReport};
 
 use super::DecodeError;

@@ -15,8 +15,45 @@
 //! number has eight octets. A TLV that cannot be identified is ignored (section 6): it must never be stored as a name
 //! or a status that it is not.
 
-use super::path_marking::GROUP_BIT;
-use super::{Tlv, TlvKind};
+/// The top bit of a TLV's index: the index is that of a group, not of one NLRI (draft-ietf-grow-bmp-tlv-20 section
+/// 4.3).
+pub const GROUP_BIT: u16 = 0x8000;
+
+/// One indexed TLV of a version 4 message (draft-ietf-grow-bmp-tlv-20 section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tlv<'a> {
+    /// The type as sent, without the enterprise bit.
+    pub type_code: u16,
+    /// The meaning of the type.
+    pub kind: TlvKind,
+    /// The owner of the type, if not IANA: a Private Enterprise Number.
+    pub enterprise: Option<u32>,
+    /// The NLRI that the TLV applies to. 0: all; the top bit set: a group; else the number of one NLRI, counted from 1.
+    pub index: u16,
+    /// The value, without an enterprise number.
+    pub value: &'a [u8],
+}
+
+/// The meaning of a TLV, independent of its number in the message's revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlvKind {
+    /// A sequence number.
+    SequenceNumber,
+    /// Extended peer flags.
+    ExtendedFlags,
+    /// A timestamp.
+    Timestamp,
+    /// The numbers of the NLRI in the group with the TLV's index.
+    Group,
+    /// The VRF or table name.
+    TableName,
+    /// BGP capabilities, as in an OPEN, that are needed to decode this UPDATE.
+    StatelessParsing,
+    /// The status of routes (draft-ietf-grow-bmp-path-marking-tlv); see [`super::path_marking`].
+    PathMarking,
+    /// Any other, or one whose numbering is not known.
+    Unknown,
+}
 
 /// TLV type of the BGP message up to revision 19, and again since revision 21.
 pub(super) const BGP_MESSAGE_19_21: u16 = 4;

@@ -3,15 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Tlv, TlvKind};
+use super::numbering::{GROUP_BIT, Tlv, TlvKind};
 use crate::model::{Nlri, PathStatus};
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::prefixes::Prefixes;
-use crate::wire::bgp::update::{Announced, Routes};
-
-/// The top bit of a TLV's index: the index is that of a group, not of one NLRI (draft-ietf-grow-bmp-tlv-20 section
-/// 4.3).
-pub const GROUP_BIT: u16 = 0x8000;
+use crate::wire::bgp::routes::{Announced, Routes};
 
 /// Gives every announced route the status that the TLVs assign to it. Routes of one field whose statuses differ become
 /// several [`Announced`]s, in order.
@@ -134,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Afi, AfiSafi, Prefix};
-    use crate::wire::bgp::update::Withdrawn;
+    use crate::wire::bgp::routes::Withdrawn;
 
     fn nlri(octets: &[u8]) -> NlriSet<'static> {
         let nlri = |octet: &u8| Nlri { prefix: Prefix::new(Afi::Ipv4, &[*octet], 8).unwrap(), path_id: None };

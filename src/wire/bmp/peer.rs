@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::model::RibKind;
 pub use crate::model::{AsWidth, Policy};
 use crate::model::{Asn, Rd, Timestamp};
 use crate::wire::DecodeError;
@@ -79,6 +80,28 @@ impl PeerKind {
         }
     }
 
+    /// Returns the type's name in JSON and in the database; `None` for an unknown type.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            PeerKind::Global | PeerKind::GlobalVrf(_) => Some("global"),
+            PeerKind::Vrf(_) => Some("rd"),
+            PeerKind::Local(_) => Some("local"),
+            PeerKind::LocRib(_) => Some("loc_rib"),
+            PeerKind::Unknown { .. } => None,
+        }
+    }
+
+    /// Returns the type as sent.
+    pub fn type_code(self) -> u8 {
+        match self {
+            PeerKind::Global | PeerKind::GlobalVrf(_) => 0,
+            PeerKind::Vrf(_) => 1,
+            PeerKind::Local(_) => 2,
+            PeerKind::LocRib(_) => 3,
+            PeerKind::Unknown { type_code, .. } => type_code,
+        }
+    }
+
     /// Returns the distinguisher; zero for a global peer.
     pub fn rd(self) -> Rd {
         match self {
@@ -104,6 +127,25 @@ pub enum Rib {
         /// True if the router reports only part of the table (F flag).
         filtered: bool,
     },
+}
+
+impl Rib {
+    /// Returns the kind of RIB.
+    pub fn kind(self) -> RibKind {
+        match self {
+            Rib::AdjRibIn(_) => RibKind::AdjRibIn,
+            Rib::AdjRibOut(_) => RibKind::AdjRibOut,
+            Rib::LocRib { .. } => RibKind::LocRib,
+        }
+    }
+
+    /// Returns the side of the policy of an Adj-RIB.
+    pub fn policy(self) -> Option<Policy> {
+        match self {
+            Rib::AdjRibIn(policy) | Rib::AdjRibOut(policy) => Some(policy),
+            Rib::LocRib { .. } => None,
+        }
+    }
 }
 
 impl PerPeerHeader {

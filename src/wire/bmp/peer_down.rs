@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{InformationList, PerPeerHeader};
+use super::information::InformationList;
+use super::peer::PerPeerHeader;
 use crate::wire::DecodeError;
 use crate::wire::reader::Reader;
 

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::information::InformationList;
+use super::peer::PerPeerHeader;
 use super::peer::Rib;
-use super::{InformationList, PerPeerHeader};
 use crate::wire::DecodeError;
 use crate::wire::bgp::open::Open;
 use crate::wire::reader::Reader;

@@ -3,14 +3,16 @@
 //! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; [`numbering`] detects which
 //! numbers a message uses.
 
-use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering};
+use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering, Tlv, TlvKind};
+use super::path_marking;
+use super::peer::PerPeerHeader;
 use super::peer::Rib;
-use super::{PerPeerHeader, path_marking};
 use crate::model::{Text, Timestamp};
 use crate::wire::DecodeError;
 use crate::wire::bgp::labels;
 use crate::wire::bgp::open::{self, Capability};
-use crate::wire::bgp::update::{self, DecodeContext, Decoded, Routes, Update};
+use crate::wire::bgp::routes::Routes;
+use crate::wire::bgp::update::{self, DecodeContext, Decoded, Update};
 use crate::wire::bmp::peer::AsWidth;
 use crate::wire::reader::Reader;
 
@@ -27,42 +29,6 @@ pub struct RouteMonitoring<'a> {
     pub tlvs: Vec<Tlv<'a>>,
     /// The numbering of these TLVs.
     pub numbering: Numbering,
-}
-
-/// One indexed TLV of a version 4 message (draft-ietf-grow-bmp-tlv-20 section 4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tlv<'a> {
-    /// The type as sent, without the enterprise bit.
-    pub type_code: u16,
-    /// The meaning of the type.
-    pub kind: TlvKind,
-    /// The owner of the type, if not IANA: a Private Enterprise Number.
-    pub enterprise: Option<u32>,
-    /// The NLRI that the TLV applies to. 0: all; the top bit set: a group; else the number of one NLRI, counted from 1.
-    pub index: u16,
-    /// The value, without an enterprise number.
-    pub value: &'a [u8],
-}
-
-/// The meaning of a TLV, independent of its number in the message's revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlvKind {
-    /// A sequence number.
-    SequenceNumber,
-    /// Extended peer flags.
-    ExtendedFlags,
-    /// A timestamp.
-    Timestamp,
-    /// The numbers of the NLRI in the group with the TLV's index.
-    Group,
-    /// The VRF or table name.
-    TableName,
-    /// BGP capabilities, as in an OPEN, that are needed to decode this UPDATE.
-    StatelessParsing,
-    /// The status of routes (draft-ietf-grow-bmp-path-marking-tlv); see [`path_marking`].
-    PathMarking,
-    /// Any other, or one whose numbering is not known.
-    Unknown,
 }
 
 /// The top bit of a type: a Private Enterprise Number precedes the value.

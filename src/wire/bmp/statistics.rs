@@ -1,6 +1,7 @@
 //! Statistics Report (RFC 7854 section 4.8, RFC 8671 section 6.2, RFC 9069 section 5.5, RFC 9972).
 
-use super::{InformationList, PerPeerHeader};
+use super::information::InformationList;
+use super::peer::PerPeerHeader;
 use crate::model::AfiSafi;
 use crate::wire::DecodeError;
 use crate::wire::reader::Reader;

@@ -19,14 +19,15 @@ use rib_ingester::pipeline::{
     Claimed, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, StateItem, StateOp,
     WithdrawReason, channels,
 };
+use rib_ingester::session::connection::Connection;
 use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
 use rib_ingester::session::messages::Session;
 use rib_ingester::session::other_protocol::NotBmp;
 use rib_ingester::session::refused_connections::Refusals;
-use rib_ingester::session::registry::{Connection, ConnectionLimits, Registry};
-use rib_ingester::session::tables::{Redump, Rules};
+use rib_ingester::session::registry::{ConnectionLimits, Registry};
+use rib_ingester::session::rules::{Redump, Rules};
 use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::spool::Spool;
 use rib_ingester::stop::Stop;

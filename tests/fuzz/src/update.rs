@@ -9,7 +9,8 @@ use rib_ingester::store::copy_encoding::EncodedRoute;
 use rib_ingester::wire::bgp::add_path::{AddPath, AddPathSeen};
 use rib_ingester::wire::bgp::labels::MultipleLabels;
 use rib_ingester::wire::bgp::nlri::NlriSet;
-use rib_ingester::wire::bgp::update::{self, DecodeContext, Routes, Update};
+use rib_ingester::wire::bgp::routes::Routes;
+use rib_ingester::wire::bgp::update::{self, DecodeContext, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
 
 use super::rows;

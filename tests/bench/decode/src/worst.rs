@@ -3,7 +3,8 @@
 //! Each shape exists in several sizes. If the time per octet does not grow with the size, the work is linear.
 
 use rib_ingester::session::changes::{Changes, PathIds};
-use rib_ingester::wire::bgp::update::{DecodeContext, Routes, Update};
+use rib_ingester::wire::bgp::routes::Routes;
+use rib_ingester::wire::bgp::update::{DecodeContext, Update};
 use rib_ingester::wire::bmp::{self, Message};
 
 use crate::generate::attribute;

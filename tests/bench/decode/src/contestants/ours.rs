@@ -10,7 +10,8 @@ use rib_ingester::session::changes::{Changes, PathIds};
 use rib_ingester::session::peers::Peers;
 use rib_ingester::session::reading::Readings;
 use rib_ingester::wire::bgp::nlri::NlriSet;
-use rib_ingester::wire::bgp::update::{Routes, Update};
+use rib_ingester::wire::bgp::routes::Routes;
+use rib_ingester::wire::bgp::update::Update;
 use rib_ingester::wire::bmp::{self, Message};
 
 use super::Done;

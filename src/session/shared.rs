@@ -1,0 +1,75 @@
+//! The settings of sessions, and the state that all sessions of a collector share.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::drift::Resyncs;
+use super::identity::IdentityRule;
+use super::intakes::Intakes;
+use super::refused_connections::Refusals;
+use super::registry::Registry;
+use super::rules::Rules;
+use crate::config::{ResyncOnDrift, StoredViews};
+use crate::metrics::Meters;
+use crate::pipeline::PipelineSender;
+use crate::spool::Spool;
+use crate::stop::Stop;
+
+/// The settings of sessions.
+pub struct Options {
+    /// The longest BMP message accepted, bytes.
+    pub message_max: usize,
+    /// The longest wait for the rest of a message that has begun.
+    pub message_time_max: Duration,
+    /// The interval at which the routes of a router's tables are counted in the database.
+    pub audit_every: Duration,
+    /// The longest time that a socket is left unread before its bytes are read into the spool.
+    pub stall: Duration,
+    /// The rules for the life of tables.
+    pub rules: Rules,
+    /// The setting for keeping the BMP message with its first event.
+    pub raw: RawBytes,
+    /// Returns the identity rule for a router at this address.
+    pub identity_rule: Box<dyn Fn(IpAddr) -> IdentityRule + Send + Sync>,
+    /// Returns true if a router at this address sends one path per prefix under changing identifiers.
+    pub ignore_path_id: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Returns the RIBs that are stored for a router at this address.
+    pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
+    /// The drift between stored routes and statistics at which a router has to dump again; `None`: never.
+    pub resync_on_drift: Option<ResyncOnDrift>,
+    /// The directory where rejected messages are kept.
+    pub rejected_dir: PathBuf,
+}
+
+/// The state that all sessions of a collector share.
+pub struct Shared {
+    /// The settings of sessions.
+    pub options: Options,
+    /// The connected routers.
+    pub registry: Registry,
+    /// The refused connections.
+    pub refusals: Refusals,
+    /// The routers whose sessions were closed because of a drift.
+    pub resyncs: Resyncs,
+    /// The channels to the writers.
+    pub pipeline: PipelineSender,
+    /// The spool for input that the writers cannot accept yet.
+    pub spool: Arc<Spool>,
+    /// The input of all sessions.
+    pub intakes: Arc<Intakes>,
+    /// The signal that the collector stops.
+    pub stop: Stop,
+    /// The metrics.
+    pub meters: Arc<Meters>,
+}
+
+/// The setting that determines whether `route_events.bmp_raw` is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawBytes {
+    /// It stays NULL.
+    Dropped,
+    /// The first event of a message carries it.
+    Stored,
+}
