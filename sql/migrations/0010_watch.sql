@@ -452,7 +452,7 @@ CREATE TABLE watch.outbox (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000
 );
 
-COMMENT ON TABLE watch.outbox IS 'What the state writers have changed that some watch may care about, until the evaluator has looked.';
+COMMENT ON TABLE watch.outbox IS 'Internal: what the state writers have changed that some watch may care about, until the evaluator has looked.';
 COMMENT ON COLUMN watch.outbox.id IS 'Its number.';
 COMMENT ON COLUMN watch.outbox.router_id IS 'The router.';
 COMMENT ON COLUMN watch.outbox.table_name IS 'Its table; NULL: all of them.';

@@ -285,11 +285,11 @@ impl Condition {
             | Condition::MoreSpecific
             | Condition::MoreSpecificOwn
             | Condition::Upstream
-            | Condition::Downstream
             | Condition::SessionDown
             | Condition::BmpDown
             | Condition::Isolated => true,
-            Condition::Path
+            Condition::Downstream
+            | Condition::Path
             | Condition::RpkiInvalid
             | Condition::RpkiUncovered
             | Condition::RoaExpiring

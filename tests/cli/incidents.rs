@@ -57,6 +57,13 @@ fn open_incidents_are_listed_the_worst_first() {
 #[test]
 fn operators_change_incidents() {
     let db = scene();
+    db.client()
+        .batch_execute(
+            "INSERT INTO watch.callbacks (name, format, url) VALUES ('hook', 'generic', 'http://192.0.2.1/');
+             INSERT INTO watch.deliveries (callback_id, subject, ordering_key, incident_id, body)
+             SELECT 1, 'opened', 'x', id, '{}' FROM watch.incidents",
+        )
+        .unwrap();
     assert_eq!(done(&db, &["incidents", "ack", "1", "--by", "ada", "--note", "on it"]), "incident 1: acknowledged\n");
     assert_eq!(events(&db, 1), ["acknowledged|ada|on it|acknowledged|t"]);
     assert!(
@@ -73,6 +80,8 @@ fn operators_change_incidents() {
     // Nobody is told of what belongs to a common cause.
     done(&db, &["incidents", "ack", "5", "--by", "ada"]);
     assert_eq!(events(&db, 5), ["acknowledged|ada|-|acknowledged|f"]);
+    let deliveries = "SELECT incident_id, subject FROM watch.deliveries WHERE subject <> 'opened' ORDER BY id";
+    assert_eq!(db.rows(deliveries), ["1|acknowledged"]);
 
     // What still holds would open again.
     db.client()

@@ -15,3 +15,4 @@ mod replay;
 mod serve;
 mod status;
 mod watch;
+mod watch_page;

@@ -89,6 +89,9 @@ fn the_collector_works_as_the_owner_of_a_database() {
     assert_eq!(rows(&mut writer, "SELECT to_regclass('route_events_20200101')"), ["-"]);
 }
 
+/// What readers have views of instead.
+const SECRET: [&str; 4] = ["watch.callbacks", "watch.callback_secrets", "watch.deliveries", "watch.team_roles"];
+
 #[test]
 fn a_reader_reads_everything_and_writes_nothing() {
     let server = server();
@@ -107,13 +110,15 @@ fn a_reader_reads_everything_and_writes_nothing() {
     let mut of_kinds = |kinds: &str| {
         let sql = format!(
             "SELECT oid::regclass FROM pg_class
-             WHERE relnamespace = 'public'::regnamespace AND relkind IN ({kinds}) ORDER BY 1"
+             WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace) AND relkind IN ({kinds}) ORDER BY 1"
         );
         rows(&mut reader, &sql)
     };
     let (relations, tables) = (of_kinds("'r', 'p', 'v', 'm'"), of_kinds("'r', 'p'"));
-    assert!(relations.len() >= 8, "{relations:?}");
-    for relation in &relations {
+    assert!(relations.len() >= 8 && relations.iter().any(|name| name == "watch.incidents"), "{relations:?}");
+    let is_secret = |name: &&String| SECRET.contains(&name.as_str());
+    assert_eq!(relations.iter().filter(is_secret).count(), SECRET.len());
+    for relation in relations.iter().filter(|name| !is_secret(name)) {
         rows(&mut reader, &format!("SELECT count(*) FROM {relation}"));
     }
     let mut may_not = |sql: &str| {
@@ -121,6 +126,9 @@ fn a_reader_reads_everything_and_writes_nothing() {
         assert_eq!(error.code().map(|code| code.code()), Some("42501"), "{sql}: {error:?}");
     };
     assert!(tables.len() >= 7, "{tables:?}");
+    for table in SECRET {
+        may_not(&format!("SELECT FROM {table}"));
+    }
     for table in &tables {
         may_not(&format!("DELETE FROM {table}"));
         may_not(&format!("TRUNCATE {table}"));
@@ -131,7 +139,9 @@ fn a_reader_reads_everything_and_writes_nothing() {
     may_not("REFRESH MATERIALIZED VIEW route_summary");
     may_not("DROP TABLE current_routes");
     // The commands that only read need no other role either.
-    for command in [["status"].as_slice(), &["lookup", "10.1.2.3"]] {
+    for command in
+        [["status"].as_slice(), &["lookup", "10.1.2.3"], &["watch", "list"], &["incidents"], &["silence", "list"]]
+    {
         let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
         let output = run.args(command).env_clear().env("RIB_INGESTER_DATABASE_URL", &as_reader).output().unwrap();
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));

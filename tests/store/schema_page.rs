@@ -27,6 +27,29 @@ const TOPICS: &[(&str, &[&str])] = &[
     ("How complete the present is", &["rib_sync_status", "adj_rib_in_sync_status", "adj_rib_out_sync_status"]),
     ("The past", &["route_events", "snapshots", "route_snapshots"]),
     ("Peers and names", &["peers", "peer_statistics", "table_names"]),
+    (
+        "Watches and incidents",
+        &[
+            "watch.watches",
+            "watch.incidents",
+            "watch.incident_events",
+            "watch.silences",
+            "watch.conditions",
+            "watch.seen",
+            "watch.vantages",
+            "watch.accepted_prefixes",
+        ],
+    ),
+    (
+        "Callbacks",
+        &[
+            "watch.callbacks_public",
+            "watch.callbacks",
+            "watch.callback_secrets",
+            "watch.deliveries",
+            "watch.team_roles",
+        ],
+    ),
     ("Counts", &["route_summary", "adj_rib_in_summary", "adj_rib_out_summary", "peers_overview", "routers_overview"]),
 ];
 
@@ -40,12 +63,14 @@ struct Relation {
     comment: String,
 }
 
-/// All of them but the partitions.
+/// All of them but the partitions; those of the schema `watch` with its name.
 fn relations(client: &mut Client) -> Vec<Relation> {
     let rows = client.query(
-        "SELECT oid, relname::text, relkind::text, obj_description(oid, 'pg_class') FROM pg_class
-         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
-         ORDER BY relname",
+        "SELECT oid, CASE relnamespace WHEN 'watch'::regnamespace THEN 'watch.' ELSE '' END || relname, relkind::text,
+                obj_description(oid, 'pg_class')
+         FROM pg_class
+         WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
+         ORDER BY relnamespace = 'watch'::regnamespace, relname",
         &[],
     );
     let kind = |letter: &str| match letter {
@@ -69,7 +94,7 @@ fn write_relation(client: &mut Client, relation: &Relation, out: &mut String) {
     let columns = client
         .query(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull OR c.relkind IN ('v', 'm'),
-                    COALESCE(pg_get_expr(d.adbin, d.adrelid), CASE a.attidentity WHEN 'a' THEN 'identity' END, ''),
+                    COALESCE(pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attidentity IN ('a', 'd') THEN 'identity' END, ''),
                     col_description(a.attrelid, a.attnum)
              FROM pg_attribute a
              JOIN pg_class c ON c.oid = a.attrelid
@@ -115,11 +140,11 @@ fn write_relation(client: &mut Client, relation: &Relation, out: &mut String) {
 /// Our functions: for readers, or not.
 fn write_functions(client: &mut Client, is_internal: bool, out: &mut String) {
     let functions = client.query(
-        "SELECT p.proname::text, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
+        "SELECT CASE p.pronamespace WHEN 'watch'::regnamespace THEN 'watch.' ELSE '' END || p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
          FROM pg_proc p
-         WHERE p.pronamespace = 'public'::regnamespace
+         WHERE p.pronamespace IN ('public'::regnamespace, 'watch'::regnamespace)
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-         ORDER BY p.proname",
+         ORDER BY p.pronamespace = 'watch'::regnamespace, p.proname",
         &[],
     );
     for function in &functions.unwrap() {
