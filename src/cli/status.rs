@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::HumanBytes;
 
 use super::table::{self, Column, Table};
 use super::{CommandError, Output, connect, counted, print, show};
@@ -16,6 +17,7 @@ use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
+use crate::model::time::age;
 use crate::store::Client;
 use crate::store::orphans::{self, Orphans};
 use crate::store::partitions::{Partition, PartitionState};
@@ -238,7 +240,7 @@ fn partitions(partitions: &[Partition]) -> Table {
             partition.name.clone(),
             partition.describe(),
             partition.rows.to_string(),
-            table::bytes(u64::try_from(partition.bytes).unwrap_or(0)),
+            HumanBytes(u64::try_from(partition.bytes).unwrap_or(0)).to_string(),
             state_word(partition.state).to_owned(),
         ]);
     }
@@ -298,5 +300,5 @@ fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
     let Some(time) = time else { return "-".to_string() };
     // Rows committed while the clock was read may be a little younger than it.
     let micros = u64::try_from(now.unix_micros() - time.unix_micros()).unwrap_or(0);
-    format!("{} ago", table::age(Duration::from_micros(micros)))
+    format!("{} ago", age(Duration::from_micros(micros)))
 }

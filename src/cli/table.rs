@@ -5,8 +5,6 @@
 //! something else. If standard output is not a terminal (a pipe, a file), nothing is cut or wrapped. Text from routers
 //! is escaped, so that it cannot move the cursor.
 
-use std::time::Duration;
-
 use console::Term;
 
 use crate::config;
@@ -147,33 +145,6 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take(kept - tail).chain(['…']).chain(text.chars().skip(all - tail)).collect()
 }
 
-/// Formats an age in one unit: `12 s`, `3 min`, `5 h`, `20 d`.
-pub fn age(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-/// Formats a number of bytes in one unit: `512 B`, `3.4 MiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    // Tenths as whole numbers: no rounding surprises, no conversion to floating point.
-    let mut tenths = u128::from(count) * 10 / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,20 +198,5 @@ mod tests {
         let mut table = Table::new(&[("hostname", Column::Text)]);
         table.push(["a\nb\u{1b}[31m".to_string()]);
         assert_eq!(table.render(None), "hostname\na\\nb\\u{1b}[31m\n");
-    }
-
-    #[test]
-    fn units() {
-        let check = |seconds, text| assert_eq!(age(Duration::from_secs(seconds)), text);
-        check(0, "0 s");
-        check(119, "119 s");
-        check(120, "2 min");
-        check(7_200, "2 h");
-        check(172_800, "2 d");
-        assert_eq!(
-            [bytes(1023), bytes(1024), bytes(1536), bytes(10 << 20)],
-            ["1023 B", "1.0 KiB", "1.5 KiB", "10.0 MiB"]
-        );
-        assert_eq!(bytes(u64::MAX), "16777215.9 TiB");
     }
 }

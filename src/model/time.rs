@@ -1,6 +1,7 @@
 //! Timestamps of routers' messages.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -56,6 +57,17 @@ impl Serialize for Timestamp {
     }
 }
 
+/// Formats an age in one unit: `12 s`, `3 min`, `5 h`, `20 d`.
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +81,11 @@ mod tests {
     fn rfc_3339_with_six_digits() {
         assert_eq!(Timestamp::from_wire(0, 5).to_string(), "1970-01-01T00:00:00.000005Z");
         assert_eq!(Timestamp::from_wire(u32::MAX, u32::MAX).to_string(), "2106-02-07T07:39:49.967295Z");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let ages = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
     }
 }

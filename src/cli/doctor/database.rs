@@ -1,10 +1,10 @@
 //! The checks of `doctor` on the facts that were read from the database.
 
+use indicatif::HumanBytes;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::CheckResult;
-use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
 use crate::store::lock_waits;
@@ -341,7 +341,7 @@ fn server_settings(facts: &Facts) -> Vec<CheckResult> {
     }
     let is_large = facts.database_bytes > LARGE_DATABASE;
     if is_large && facts.shared_buffers_bytes < SHARED_BUFFERS_MIN {
-        let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
+        let size = |count: i64| HumanBytes(u64::try_from(count).unwrap_or(0));
         let found = format!(
             "shared_buffers is {}, the database {}",
             size(facts.shared_buffers_bytes),
@@ -356,7 +356,7 @@ fn server_settings(facts: &Facts) -> Vec<CheckResult> {
     if is_large && (facts.max_wal_bytes < MAX_WAL_MIN || facts.checkpoint_seconds < 600) {
         let found = format!(
             "max_wal_size is {}, checkpoint_timeout {} s",
-            bytes(u64::try_from(facts.max_wal_bytes).unwrap_or(0)),
+            HumanBytes(u64::try_from(facts.max_wal_bytes).unwrap_or(0)),
             facts.checkpoint_seconds
         );
         checks.push(CheckResult::warning(
@@ -391,7 +391,7 @@ fn clock(facts: &Facts) -> CheckResult {
 /// Estimates the disk usage when the retention is full, from the completed days.
 fn disk(settings: &Settings, facts: &Facts) -> CheckResult {
     const NAME: &str = "disk";
-    let size = |count: i64| bytes(u64::try_from(count).unwrap_or(0));
+    let size = |count: i64| HumanBytes(u64::try_from(count).unwrap_or(0));
     let now = size(facts.database_bytes);
     let over = |day: &&Day| day.day < facts.today;
     let days: Vec<&Day> = facts.days.iter().filter(over).collect();

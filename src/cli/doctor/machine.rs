@@ -4,10 +4,10 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
+use indicatif::HumanBytes;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::CheckResult;
-use crate::cli::table::bytes;
 use crate::config::Settings;
 use crate::config::allow::AllowList;
 use crate::config::env_file::OF_UNIT;
@@ -131,9 +131,9 @@ fn state_folder(path: &Path) -> CheckResult {
     if free < FREE_BYTES_MIN {
         return CheckResult::warning(
             NAME,
-            format!("{shown}: {} free", bytes(free)),
+            format!("{shown}: {} free", HumanBytes(free)),
             "free up space: input is kept there while the database is down",
         );
     }
-    CheckResult::fine(NAME, format!("{shown}: writable, {} free", bytes(free)))
+    CheckResult::fine(NAME, format!("{shown}: writable, {} free", HumanBytes(free)))
 }

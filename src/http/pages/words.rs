@@ -1,47 +1,39 @@
 //! Numbers, sizes and times in human-readable form.
 
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount};
 use maud::{Markup, html};
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, time};
 
 /// The placeholder for an unknown value.
 pub(super) const NOTHING: &str = "–";
 
 /// Formats a whole number in groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(number).to_string().replace(',', "\u{202f}")
 }
 
 /// Formats a number in thousands, millions, ..., with three digits.
 pub(super) fn short(number: u64) -> String {
-    scaled(number, 1_000, &["", " k", " M", " G", " T"])
-}
-
-/// Formats a number of bytes in powers of 1024.
-pub(super) fn bytes(number: u64) -> String {
-    scaled(number, 1_024, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
-}
-
-fn scaled(number: u64, base: u64, units: &[&str]) -> String {
+    const UNITS: [&str; 5] = ["", " k", " M", " G", " T"];
     let (mut tenths, mut unit) = (u128::from(number) * 10, 0);
-    while tenths >= u128::from(base) * 10 && unit + 1 < units.len() {
-        tenths /= u128::from(base);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1_000;
         unit += 1;
     }
     let (whole, tenth) = (tenths / 10, tenths % 10);
     if unit == 0 || whole >= 100 {
-        format!("{whole}{}", units[unit])
+        format!("{whole}{}", UNITS[unit])
     } else {
-        format!("{whole}.{tenth}{}", units[unit])
+        format!("{whole}.{tenth}{}", UNITS[unit])
     }
+}
+
+/// Formats a number of bytes in powers of 1024.
+pub(super) fn bytes(number: u64) -> String {
+    HumanBytes(number).to_string()
 }
 
 /// Converts a count from the database; a negative one becomes 0.
@@ -51,13 +43,7 @@ pub(super) fn count(number: i64) -> u64 {
 
 /// Formats a duration in the largest unit that fits.
 pub(super) fn age(micros: i64) -> String {
-    let seconds = micros.max(0) / 1_000_000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
+    time::age(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
 /// Formats a lag in milliseconds or seconds.
@@ -100,10 +86,7 @@ mod tests {
         assert_eq!(["0", "999"].map(str::to_owned), [grouped(0), grouped(999)]);
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!([short(999), short(1_000), short(1_250_000), short(99_999)], ["999", "1.0 k", "1.2 M", "99.9 k"]);
-        assert_eq!([bytes(1_023), bytes(1_536), bytes(u64::MAX)], ["1023 B", "1.5 KiB", "16383 PiB"]);
-        let second = 1_000_000;
-        assert_eq!([age(-second), age(119 * second), age(120 * second)], ["0 s", "119 s", "2 min"]);
-        assert_eq!([age(7_200 * second), age(172_800 * second)], ["2 h", "2 d"]);
+        assert_eq!([bytes(1_023), bytes(1_536), age(-1_000_000)], ["1023 B", "1.50 KiB", "0 s"]);
         assert!(moment(Timestamp::from_wire(1_700_000_000, 0)).into_string().contains(">14 Nov 22:13:20 UTC<"));
         assert_eq!([lag(1_999), lag(1_200_000), lag(61_000_000)], ["1 ms", "1.2 s", "1 min"]);
     }
