@@ -18,7 +18,7 @@
 //!  [replay] applies what an earlier process left in the spool
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
-//!  [watch-trie] gives the state writers the routes that watches look for
+//!  [watch-trie] gives the state writers the routes that watches look for   [watch] evaluates watches
 //!  [deliveries] tells callbacks of incidents   [deliver] sends to one of them
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop
 //!  [db-pool-0..n] connect for pages, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
@@ -42,6 +42,7 @@
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
 //! | `watch` | tells callbacks of incidents | `model`, `store`, `metrics`, `tls` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
+//! | `watch` | what watches judge, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no

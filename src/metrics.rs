@@ -97,6 +97,8 @@ pub struct Meters {
     pub spool: SpoolMeter,
     /// What callbacks are told, by this process.
     pub deliveries: DeliveryMeter,
+    /// The evaluation of watches.
+    pub watch: WatchMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -127,6 +129,23 @@ pub struct ProcessMeter {
     pub table_routes_max: Number,
     /// Routers of this database whose collector is not alive.
     pub routers_without_collector: Number,
+}
+
+/// The evaluation of watches, where this collector does it.
+#[derive(Debug, Default)]
+pub struct WatchMeter {
+    /// The end of the last round, in microseconds since 1970; 0: this collector does not evaluate.
+    pub evaluated_at: Number,
+    /// The time for which the oldest change of the last round that had any waited for it, in microseconds.
+    pub lag: Number,
+    /// The duration of the last full evaluation, in microseconds.
+    pub full_took: Number,
+    /// Changes that were taken out of the outbox.
+    pub changes: Number,
+    /// Conditions that a full evaluation found changed although no writer had noted it.
+    pub missed: Number,
+    /// Changes of incidents.
+    pub incident_changes: Number,
 }
 
 /// The contents of the spool and its events, as the supervisor measured them last.
@@ -184,6 +203,7 @@ impl Default for Meters {
             process: ProcessMeter::default(),
             spool: SpoolMeter::default(),
             deliveries: DeliveryMeter::default(),
+            watch: WatchMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),

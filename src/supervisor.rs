@@ -186,6 +186,7 @@ impl Running {
             spawn_heartbeat(&collector, &operations, &shared.stop),
             spawn_watch_trie(&collector, &operations, &shared.stop),
         ];
+        lasting.extend(watches::spawn_evaluator(settings, &operations, &shared.stop));
         lasting.extend(watches::spawn_deliveries(settings, &operations, &shared.stop));
         let settings = Arc::clone(settings);
         Ok(Running { settings, operations, listeners, shared, pipeline, readers, replay, lasting, written })

@@ -128,6 +128,28 @@ fn pairs(labels: Labels<'_>) -> Vec<LabelPair> {
 
 use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 
+/// The evaluation of watches, where this collector does it.
+fn watch_families(out: &mut Exposition, meters: &Meters) {
+    let meter = &meters.watch;
+    let evaluated = meter.evaluated_at.get();
+    if evaluated == 0 {
+        return;
+    }
+    let micros = |number: &Number| seconds(number.get());
+    let help = "When watches were evaluated last.";
+    out.one("rib_ingester_watch_last_evaluation_timestamp_seconds", GAUGE, help, seconds(evaluated));
+    let help = "How long the oldest change of the last evaluation waited for it.";
+    out.one("rib_ingester_watch_evaluation_lag_seconds", GAUGE, help, micros(&meter.lag));
+    let help = "How long the last full evaluation of all watches took.";
+    out.one("rib_ingester_watch_full_evaluation_seconds", GAUGE, help, micros(&meter.full_took));
+    let help = "Changes that state writers noted for watches.";
+    out.one("rib_ingester_watch_changes_total", COUNTER, help, count(meter.changes.get()));
+    let help = "Conditions that a full evaluation found changed although no writer had noted it.";
+    out.one("rib_ingester_watch_missed_changes_total", COUNTER, help, count(meter.missed.get()));
+    let help = "Changes of incidents.";
+    out.one("rib_ingester_watch_incident_changes_total", COUNTER, help, count(meter.incident_changes.get()));
+}
+
 fn process_families(out: &mut Exposition, meters: &Meters) {
     out.all("rib_ingester_build_info", GAUGE, "Always 1; the version is a label.", |series| {
         series.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -188,6 +210,7 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     out.some("rib_ingester_history_bytes", GAUGE, help, when_known(&process.partition_bytes));
     let help =
         "Routers in the database whose collector is not alive: start one with its COLLECTOR_ID, or `forget` them.";
+    watch_families(out, meters);
     let orphans = count(process.routers_without_collector.get());
     out.one("rib_ingester_routers_without_collector", GAUGE, help, orphans);
     let help = "Disk space of the database.";

@@ -8,6 +8,7 @@ use super::{restart, spawn};
 use crate::config::Settings;
 use crate::stop::Stop;
 use crate::watch::deliveries::{self, AddressRules, DeliveryOptions};
+use crate::watch::run;
 
 /// Starts the thread that tells callbacks, unless watches are off here.
 pub(super) fn spawn_deliveries(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
@@ -25,6 +26,24 @@ pub(super) fn spawn_deliveries(settings: &Settings, operations: &Operations, sto
     Some(spawn(deliveries::THREAD, move || {
         let DeliveryOptions { meters, pulse, stop, .. } = &options;
         restart::run(deliveries::THREAD, meters, pulse, stop, || deliveries::run(&options));
+    }))
+}
+
+/// Starts the evaluator of watches, unless watches are off here. Where another collector of the same database
+/// evaluates, it waits for its turn.
+pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
+    if !settings.watch {
+        return None;
+    }
+    let (meters, stop, woken) = (Arc::clone(&operations.meters), stop.clone(), operations.watching.woken().clone());
+    let options = run::Options {
+        database_url: settings.database_url.clone(),
+        site: settings.site.clone(),
+        meters: Arc::clone(&meters),
+    };
+    let pulse = meters.pulse(run::THREAD, run::STANDSTILL_MAX);
+    Some(spawn(run::THREAD, move || {
+        restart::run(run::THREAD, &meters, &pulse, &stop, || run::run(&options, &woken, &pulse, &stop));
     }))
 }
 

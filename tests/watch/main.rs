@@ -1,6 +1,9 @@
-//! Watches from the outside: what routers send, and what receivers are told.
+//! Watches: what opens incidents, what closes them, and what opens none.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod callbacks;
+mod incidents;
+mod quiet;
+mod world;

@@ -37,6 +37,18 @@ pub fn version(transaction: &mut Transaction<'_>) -> Result<i64> {
     Ok(transaction.query_typed_one("SELECT version FROM watch.trie_version", &[])?.get(0))
 }
 
+/// Returns whether the writers of every live collector match this version of the watches.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn is_matched(transaction: &mut Transaction<'_>, version: i64) -> Result<bool> {
+    let row = transaction.query_typed_one(
+        "SELECT COALESCE(bool_and(COALESCE(trie_version >= $1, false)), true) FROM collectors WHERE alive_until > now()",
+        &[(&version, Type::INT8)],
+    )?;
+    Ok(row.get(0))
+}
+
 /// Returns the time of the transaction.
 ///
 /// # Errors
@@ -495,8 +507,8 @@ pub type SeenRow = (WatchId, RouterId, String, Timestamp);
 /// When a statement fails or the connection is lost.
 pub fn seen(transaction: &mut Transaction<'_>) -> Result<Vec<SeenRow>> {
     let rows = transaction.query_typed(
-        "SELECT watch_id, router_id, table_name, (extract(epoch FROM last_at) * 1000000)::bigint
-         FROM watch.seen JOIN watch.watches w ON w.id = watch_id WHERE w.enabled",
+        "SELECT s.watch_id, s.router_id, s.table_name, (extract(epoch FROM s.last_at) * 1000000)::bigint
+         FROM watch.seen s JOIN watch.watches w ON w.id = s.watch_id WHERE w.enabled",
         &[],
     )?;
     let seen = |row: &Row| {

@@ -157,6 +157,15 @@ pub struct NewEvent {
     pub is_told: bool,
 }
 
+/// Keeps operators from changing incidents until the transaction ends, and waits for those who do.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn lock(transaction: &mut Transaction<'_>) -> Result<()> {
+    // Their SELECT ... FOR UPDATE waits before it holds anything: no deadlock. Readers do not wait.
+    Ok(transaction.batch_execute("LOCK TABLE watch.incidents IN EXCLUSIVE MODE")?)
+}
+
 /// Returns the number of the latest event of any incident: when it is not what the evaluator wrote last, an operator
 /// has changed one.
 ///

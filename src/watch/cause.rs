@@ -1,0 +1,214 @@
+//! Common causes: which openings of one round belong together, and the line of what they belong to. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::model::watch::{Condition, Severity};
+use crate::model::{RouterId, Timestamp};
+use crate::store::watch::evaluate::PeerDownRow;
+
+use super::detail::clean;
+use super::matter::{Key, Matter};
+use super::picture::after;
+use super::summary::{grouped, some};
+
+/// The time within which what is missing goes after a Peer Down: routers look for other paths first.
+const PEER_DOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The clock difference and the order of writers that a Peer Down may be after what it caused.
+const PEER_DOWN_AFTER: Duration = Duration::from_secs(5);
+
+/// The openings of one condition, severity and team that are told one by one.
+const SINGLE_MAX: usize = 5;
+
+/// A common cause.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// What held already when watches of this source were made.
+    Baseline(String),
+    /// The router came back without it.
+    Reload(RouterId),
+    /// A peer went down.
+    Peer(RouterId, IpAddr),
+    /// Many at once, and nobody knows why.
+    Many(Condition, Severity),
+}
+
+impl Cause {
+    /// Returns the cause key of the parent without its end, the time: what comes later has a parent of its own.
+    pub fn stem(&self, site: &str, team: Option<&str>) -> String {
+        let team = team.map(|team| format!("{team}:")).unwrap_or_default();
+        match self {
+            Cause::Baseline(source) => format!("{site}/{team}baseline/{source}/"),
+            Cause::Reload(router) => format!("{site}/{team}router/{router}/reload/"),
+            Cause::Peer(router, peer) => format!("{site}/{team}peer/{router}/{peer}/"),
+            Cause::Many(condition, severity) => format!("{site}/{team}many/{condition}/{}/", severity.as_str()),
+        }
+    }
+
+    /// Returns the least number of openings that make it a parent.
+    fn least(&self) -> usize {
+        match self {
+            Cause::Baseline(_) => 1,
+            Cause::Reload(_) | Cause::Peer(..) => 2,
+            Cause::Many(..) => SINGLE_MAX + 1,
+        }
+    }
+}
+
+/// Something that opens now and is told, unless it belongs to a cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Its team and key.
+    pub key: &'a Key,
+    /// What holds.
+    pub matter: &'a Matter,
+    /// The thing that made its watch.
+    pub source: &'a str,
+}
+
+/// Returns the cause of each opening that belongs to one. `has_parent`: the parent is open already; `recent`: how many
+/// openings of a condition and severity of a team were told one by one lately.
+pub fn of(
+    openings: &[Opening<'_>],
+    downs: &[PeerDownRow],
+    has_parent: impl Fn(Option<&str>, &Cause) -> bool,
+    recent: impl Fn(Option<&str>, Condition, Severity) -> usize,
+) -> Vec<Option<Cause>> {
+    let mut causes: Vec<Option<Cause>> = openings.iter().map(|opening| cause_of(opening, downs)).collect();
+    let team = |i: usize| openings[i].key.0.as_deref();
+    let mut counts: BTreeMap<(Option<&str>, Cause), usize> = BTreeMap::new();
+    for (i, cause) in causes.iter().enumerate() {
+        if let Some(cause) = cause {
+            *counts.entry((team(i), cause.clone())).or_default() += 1;
+        }
+    }
+    let is_shared = |i: usize, cause: &Cause| {
+        counts.get(&(team(i), cause.clone())).is_some_and(|count| *count >= cause.least()) || has_parent(team(i), cause)
+    };
+    for (i, cause) in causes.iter_mut().enumerate() {
+        if cause.as_ref().is_some_and(|cause| !is_shared(i, cause)) {
+            *cause = None;
+        }
+    }
+    let mut single: BTreeMap<(Option<&str>, Condition, Severity), Vec<usize>> = BTreeMap::new();
+    for i in (0..openings.len()).filter(|i| causes[*i].is_none()) {
+        let matter = openings[i].matter;
+        single.entry((team(i), matter.condition, matter.severity)).or_default().push(i);
+    }
+    for ((team, condition, severity), members) in single {
+        let many = Cause::Many(condition, severity);
+        if members.len() + recent(team, condition, severity) >= many.least() || has_parent(team, &many) {
+            members.into_iter().for_each(|i| causes[i] = Some(many.clone()));
+        }
+    }
+    causes
+}
+
+fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
+    let matter = opening.matter;
+    let router = matter.routers.first()?;
+    if matter.detail.is_baseline {
+        return Some(Cause::Baseline(opening.source.to_owned()));
+    }
+    if matter.detail.is_after_reload {
+        return Some(Cause::Reload(router.clone()));
+    }
+    match matter.condition {
+        Condition::Missing | Condition::DefaultOnly => {
+            let since = matter.tally.since?;
+            let is_before = |down: &&PeerDownRow| {
+                matter.routers.contains(&down.router)
+                    && down.at <= after(since, PEER_DOWN_AFTER)
+                    && since <= after(down.at, PEER_DOWN_WITHIN)
+            };
+            let down = downs.iter().filter(is_before).max_by_key(|down| (down.routes.unwrap_or(0) > 0, down.at))?;
+            Some(Cause::Peer(down.router.clone(), down.address))
+        }
+        Condition::SessionDown => Some(Cause::Peer(router.clone(), matter.detail.peer?)),
+        Condition::Origin
+        | Condition::MoreSpecific
+        | Condition::MoreSpecificOwn
+        | Condition::Upstream
+        | Condition::Downstream
+        | Condition::Path
+        | Condition::RpkiInvalid
+        | Condition::RpkiUncovered
+        | Condition::RoaExpiring
+        | Condition::RoaChanged
+        | Condition::VrpsStale
+        | Condition::NewOriginPrefix
+        | Condition::Flapping
+        | Condition::RouteCount
+        | Condition::BmpDown
+        | Condition::Isolated => None,
+    }
+}
+
+/// What the line of a parent is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Family<'a> {
+    /// What its children are about: prefixes, addresses, peers.
+    pub targets: &'a [String],
+    /// The number of them that are BGP sessions.
+    pub sessions: usize,
+    /// The number of affected routers, and of known ones.
+    pub routers: (u32, u32),
+    /// The name of the cause's router.
+    pub router: &'a str,
+    /// When it began.
+    pub since: Timestamp,
+    /// The Peer Down.
+    pub down: Option<&'a PeerDownRow>,
+}
+
+/// Returns the line of a parent.
+pub fn line(cause: &Cause, family: &Family<'_>) -> String {
+    let since = family.since.to_utc();
+    let count = family.targets.len();
+    let names = some(family.targets);
+    match cause {
+        Cause::Baseline(source) => {
+            let plural = if count == 1 { " condition holds" } else { " conditions hold" };
+            format!("BASELINE {source}: {count}{plural} already, since {since}: {names}")
+        }
+        Cause::Reload(_) => {
+            let prefixes = count.saturating_sub(family.sessions);
+            let of = |count: usize, what: &str| {
+                let plural = if count == 1 { "" } else { "s" };
+                (count > 0).then(|| format!("{count} {what}{plural}"))
+            };
+            let parts = [of(family.sessions, "peer"), of(prefixes, "watched route")];
+            let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+            format!("{} is back since {since}: {parts} did not come back: {names}", family.router)
+        }
+        Cause::Peer(_, peer) => {
+            let asn = family.down.and_then(|down| down.asn).map(|asn| format!(" AS{asn}")).unwrap_or_default();
+            let name = family.down.and_then(|down| down.description.as_deref());
+            let name = name.map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+            let reason = family.down.and_then(|down| down.reason.as_deref());
+            let reason = reason.map_or_else(|| "no reason was reported".to_owned(), clean);
+            let routes = family.down.and_then(|down| down.routes).filter(|routes| *routes > 0);
+            let routes = routes.map(|routes| format!(", {} routes gone", grouped(routes))).unwrap_or_default();
+            format!("PEER DOWN {} {peer}{asn}{name}: {reason}, since {since}{routes}: {names}", family.router)
+        }
+        Cause::Many(condition, _) => {
+            let what = match condition {
+                Condition::Missing => "prefixes missing",
+                Condition::SessionDown => "BGP sessions down",
+                Condition::BmpDown => "routers not watched",
+                other => return format!("{count} {other}, on {}, since {since}: {names}", on(family.routers)),
+            };
+            format!("{count} {what}, on {}, since {since}: {names}", on(family.routers))
+        }
+    }
+}
+
+fn on((affected, known): (u32, u32)) -> String {
+    format!("{affected} of {known} routers")
+}
+
+#[cfg(test)]
+#[path = "cause_tests.rs"]
+mod tests;

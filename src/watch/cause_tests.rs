@@ -1,0 +1,129 @@
+//! Tables of cases of common [causes](super).
+
+use super::super::detail::Detail;
+use super::super::life::{Tally, Terms};
+use super::*;
+use crate::model::Asn;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_micros(seconds * 1_000_000)
+}
+
+fn matter(condition: Condition, router: &str, since: i64, detail: Detail) -> Matter {
+    Matter {
+        watch: None,
+        condition,
+        subject: String::new(),
+        prefix: None,
+        tally: Tally { affected: 1, unknown: 0, known: 4, since: Some(at(since)), cause_at: None },
+        terms: Terms { min_vantages: 1, open_after: Duration::ZERO, close_after: Duration::ZERO },
+        severity: condition.default_severity(false),
+        routers: [RouterId::new(router)].into(),
+        detail,
+    }
+}
+
+fn down(router: &str, peer: &str, at_second: i64) -> PeerDownRow {
+    PeerDownRow {
+        router: RouterId::new(router),
+        address: peer.parse().unwrap(),
+        asn: Some(Asn(64500)),
+        description: None,
+        at: at(at_second),
+        reason: Some("Hold Timer Expired".to_owned()),
+        routes: Some(7),
+    }
+}
+
+/// Checks the causes of openings, `recent` of whose kind were told one by one.
+#[track_caller]
+fn check(matters: &[Matter], downs: &[PeerDownRow], recent: usize, want: &[Option<Cause>]) {
+    let keys: Vec<Key> = (0..matters.len()).map(|i| (None, format!("site/{i}"))).collect();
+    let openings: Vec<Opening<'_>> =
+        keys.iter().zip(matters).map(|(key, matter)| Opening { key, matter, source: "import" }).collect();
+    assert_eq!(of(&openings, downs, |_, _| false, |_, _, _| recent), want);
+}
+
+#[test]
+fn a_peer_down_takes_what_goes_after_it() {
+    let gone = |since| matter(Condition::Missing, "r1", since, Detail::default());
+    let cause = Some(Cause::Peer(RouterId::new("r1"), "192.0.2.1".parse().unwrap()));
+    let downs = [down("r1", "192.0.2.1", 100)];
+    check(&[gone(100), gone(150)], &downs, 0, &[cause.clone(), cause.clone()]);
+    // One alone is told itself; one that went long before or after it has another cause.
+    check(&[gone(100)], &downs, 0, &[None]);
+    check(&[gone(100), gone(90)], &downs, 0, &[None, None]);
+    check(&[gone(100), gone(161)], &downs, 0, &[None, None]);
+    check(&[gone(100), gone(101)], &[down("r2", "192.0.2.1", 100)], 0, &[None, None]);
+    // A hijack at the same time is no consequence.
+    let hijack = matter(Condition::Origin, "r1", 100, Detail::default());
+    check(&[gone(100), gone(101), hijack], &downs, 0, &[cause.clone(), cause.clone(), None]);
+    // The session that is down belongs to it.
+    let detail = Detail { peer: Some("192.0.2.1".parse().unwrap()), ..Detail::default() };
+    check(&[gone(100), matter(Condition::SessionDown, "r1", 100, detail)], &downs, 0, &[cause.clone(), cause]);
+}
+
+#[test]
+fn what_did_not_come_back_belongs_to_the_router() {
+    let detail = Detail { is_after_reload: true, ..Detail::default() };
+    let gone = |router| matter(Condition::Missing, router, 100, detail.clone());
+    let cause = Some(Cause::Reload(RouterId::new("r1")));
+    check(&[gone("r1"), gone("r1"), gone("r2")], &[], 0, &[cause.clone(), cause, None]);
+}
+
+#[test]
+fn many_without_a_cause_are_one() {
+    let gone = || matter(Condition::Missing, "r1", 100, Detail::default());
+    let many = Some(Cause::Many(Condition::Missing, Severity::Warning));
+    check(&vec![gone(); 5], &[], 0, &vec![None; 5]);
+    check(&vec![gone(); 6], &[], 0, &vec![many.clone(); 6]);
+    check(&vec![gone(); 2], &[], 4, &vec![many; 2]);
+    let mixed = [vec![gone(); 5], vec![matter(Condition::Origin, "r1", 100, Detail::default()); 5]].concat();
+    check(&mixed, &[], 0, &vec![None; 10]);
+}
+
+#[test]
+fn what_held_before_is_one_digest() {
+    let detail = Detail { is_baseline: true, ..Detail::default() };
+    let cause = Some(Cause::Baseline("import".to_owned()));
+    check(&[matter(Condition::Origin, "r1", 100, detail)], &[], 0, &[cause]);
+}
+
+#[test]
+fn lines_of_parents() {
+    let targets: Vec<String> = (0..200).map(|i| format!("10.0.{i}.0/24")).collect();
+    let down = down("r1", "198.51.100.1", 0);
+    let family = Family {
+        targets: &targets,
+        sessions: 0,
+        routers: (38, 40),
+        router: "edge1",
+        since: Timestamp::from_unix_micros(1_795_662_245_000_000),
+        down: Some(&down),
+    };
+    let check = |cause: Cause, family: &Family<'_>, want: &str| assert_eq!(line(&cause, family), want);
+    let peer = Cause::Peer(RouterId::new("r1"), "198.51.100.1".parse().unwrap());
+    check(
+        peer,
+        &family,
+        "PEER DOWN edge1 198.51.100.1 AS64500: Hold Timer Expired, since 2026-11-26 03:04:05 UTC, 7 routes gone: \
+         10.0.0.0/24, 10.0.1.0/24, 10.0.2.0/24 and 197 more",
+    );
+    check(
+        Cause::Many(Condition::Missing, Severity::Warning),
+        &family,
+        "200 prefixes missing, on 38 of 40 routers, since 2026-11-26 03:04:05 UTC: 10.0.0.0/24, 10.0.1.0/24, \
+         10.0.2.0/24 and 197 more",
+    );
+    check(
+        Cause::Reload(RouterId::new("r1")),
+        &Family { targets: &targets[..3], sessions: 2, ..family },
+        "edge1 is back since 2026-11-26 03:04:05 UTC: 2 peers and 1 watched route did not come back: 10.0.0.0/24, \
+         10.0.1.0/24, 10.0.2.0/24",
+    );
+    check(
+        Cause::Baseline("manual".to_owned()),
+        &Family { targets: &targets[..1], ..family },
+        "BASELINE manual: 1 condition holds already, since 2026-11-26 03:04:05 UTC: 10.0.0.0/24",
+    );
+}

@@ -1,0 +1,395 @@
+//! The evaluator: one round reads what changed, judges it, and writes conditions and incidents in one transaction.
+//!
+//! Everything it knows is in the database or can be computed from it: after any error it forgets all of it and
+//! evaluates everything again. It holds nothing that a writer waits for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use crate::model::watch::WatchId;
+use crate::model::{RouterId, Timestamp};
+use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
+use crate::store::watch::vantages;
+use crate::store::{Client, Result, Transaction};
+
+use super::detail::Detail;
+use super::index::Watches;
+use super::matter::{self, Asked, is_of_tables};
+use super::openings::Incidents;
+use super::picture::{Picture, Stored, after, draw};
+use super::seen::Seen;
+use super::sweep::{ConditionKey, Found, Scope, Sweep};
+
+/// The interval of full evaluations.
+const FULL_EVERY: Duration = Duration::from_secs(600);
+
+/// The interval at which sessions and dumps are read again where nobody said that they changed.
+const PICTURE_EVERY: Duration = Duration::from_secs(5);
+
+/// The interval at which clocks are looked at where nothing changed.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// What one round did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Changes of the outbox that were taken.
+    pub changes: usize,
+    /// When the oldest of them arrived, and the time of the round.
+    pub oldest: Option<(Timestamp, Timestamp)>,
+    /// True if everything was evaluated.
+    pub is_full: bool,
+    /// Conditions that a full evaluation found changed although nobody had said so.
+    pub missed: usize,
+    /// Changes of incidents, as log lines.
+    pub lines: Vec<String>,
+    /// True if more changes wait.
+    pub has_more: bool,
+}
+
+/// The evaluator of one database.
+pub struct Evaluator {
+    site: String,
+    state: Option<State>,
+}
+
+/// What is known between rounds.
+struct State {
+    version: i64,
+    watches: Watches,
+    stored: Stored,
+    picture: Picture,
+    drawn_at: Timestamp,
+    /// When routers were lost before their present sessions.
+    lost: HashMap<RouterId, Timestamp>,
+    /// When everything of a router was looked at last.
+    swept: HashMap<RouterId, Timestamp>,
+    conditions: BTreeMap<ConditionKey, ConditionRow>,
+    seen: Seen,
+    incidents: Incidents,
+    full_at: Option<Timestamp>,
+    /// Watches that changed with this version: state writers may have matched older ones until all have it.
+    unmatched: Option<(i64, HashSet<WatchId>)>,
+    ticked_at: Option<Timestamp>,
+}
+
+impl Evaluator {
+    /// Returns an evaluator that knows nothing yet. `site` begins the keys of its incidents.
+    pub fn new(site: &str) -> Evaluator {
+        Evaluator { site: site.to_owned(), state: None }
+    }
+
+    /// Does one round.
+    ///
+    /// # Errors
+    /// When a statement fails or the connection is lost; nothing of the round is stored then, and the next one evaluates
+    /// everything.
+    pub fn round(&mut self, client: &mut Client) -> Result<Report> {
+        // A round that panics leaves nothing half done either.
+        let state = self.state.take();
+        let mut transaction = client.transaction()?;
+        let mut state = match state {
+            Some(state) => state,
+            None => load(&mut transaction)?,
+        };
+        let report = state.work(&self.site, &mut transaction)?;
+        transaction.commit()?;
+        self.state = Some(state);
+        Ok(report)
+    }
+
+    /// Makes the next round evaluate everything.
+    pub fn forget(&mut self) {
+        self.state = None;
+    }
+}
+
+fn load(transaction: &mut Transaction<'_>) -> Result<State> {
+    let stored: Stored = vantages::vantages(transaction)?
+        .into_iter()
+        .map(|row| ((row.router.clone(), row.table.clone()), row))
+        .collect();
+    let is_lost = |row: &&vantages::VantageRow| row.table.is_empty() && !row.is_known;
+    let lost = stored.values().filter(is_lost).map(|row| (row.router.clone(), row.since)).collect();
+    let rows = evaluate::conditions(transaction)?;
+    Ok(State {
+        version: -1,
+        watches: Watches::default(),
+        picture: Picture::new(),
+        drawn_at: Timestamp::from_unix_micros(0),
+        lost,
+        swept: HashMap::new(),
+        conditions: rows.into_iter().map(|row| (super::sweep::key_of(&row), row)).collect(),
+        seen: Seen::new(evaluate::seen(transaction)?),
+        incidents: Incidents::load(transaction)?,
+        full_at: None,
+        unmatched: None,
+        ticked_at: None,
+        stored,
+    })
+}
+
+impl State {
+    fn work(&mut self, site: &str, transaction: &mut Transaction<'_>) -> Result<Report> {
+        let now = evaluate::now(transaction)?;
+        let mut report = Report::default();
+        let mut scope = Scope::default();
+        let new = self.reload_watches(transaction, &mut scope)?;
+        if let Some((version, ids)) = self.unmatched.take_if(|_| new.is_empty()) {
+            if evaluate::is_matched(transaction, version)? {
+                scope.watches.extend(ids);
+            } else {
+                self.unmatched = Some((version, ids));
+            }
+        }
+        let changes = evaluate::take_outbox(transaction)?;
+        let is_told_of_sessions = self.take_changes(changes, &mut scope, &mut report, now);
+        scope.is_all |= self.full_at.is_none_or(|at| now >= after(at, FULL_EVERY));
+        let is_due = |at: Timestamp, every| now >= after(at, every);
+        if scope.is_all || is_told_of_sessions || is_due(self.drawn_at, PICTURE_EVERY) {
+            self.draw(transaction, &mut scope, now)?;
+        }
+        self.add_settled(&mut scope, now);
+        let has_work = !scope.is_empty();
+        if has_work {
+            report.is_full = scope.is_all;
+            self.evaluate(transaction, &scope, &new, &mut report, now)?;
+        }
+        if !new.is_empty() {
+            let rows: Vec<&WatchRow> = new.iter().filter_map(|id| self.watches.row(*id)).collect();
+            evaluate::set_judged(transaction, &rows)?;
+        }
+        if has_work || self.ticked_at.is_none_or(|at| is_due(at, TICK_EVERY)) {
+            self.ticked_at = Some(now);
+            let asked = Asked { watches: &self.watches, picture: &self.picture, seen: &self.seen, now };
+            let matters = matter::all(site, &asked, self.conditions.values());
+            report.lines = self.incidents.advance(transaction, site, &matters, &asked)?;
+        }
+        Ok(report)
+    }
+
+    /// Reads the watches again if they have changed. Returns those that are judged in their present version for the
+    /// first time.
+    fn reload_watches(&mut self, transaction: &mut Transaction<'_>, scope: &mut Scope) -> Result<BTreeSet<WatchId>> {
+        let version = evaluate::version(transaction)?;
+        if version == self.version {
+            return Ok(BTreeSet::new());
+        }
+        let is_first = self.version < 0;
+        let old = std::mem::replace(&mut self.watches, Watches::new(evaluate::watches(transaction)?));
+        self.version = version;
+        let is_other =
+            |row: &&WatchRow| row.judged.as_ref().is_none_or(|(updated_at, ..)| *updated_at != row.updated_at);
+        let new: Vec<&WatchRow> = self.watches.all().filter(is_other).collect();
+        if !is_first {
+            scope.watches.extend(new.iter().map(|row| row.watch.id));
+            // Others may judge what a removed or changed one has judged.
+            for row in old.all() {
+                let is_same = self.watches.row(row.watch.id).is_some_and(|now| now.updated_at == row.updated_at);
+                if let Some(prefix) = row.watch.prefix.filter(|_| !is_same) {
+                    scope.watches.extend(self.watches.covering(&prefix).map(|watch| watch.id));
+                }
+            }
+            scope.has_peers = true;
+            let earlier = self.unmatched.take().map(|(_, ids)| ids).unwrap_or_default();
+            self.unmatched = Some((version, scope.watches.iter().copied().chain(earlier).collect()));
+        }
+        let anew: Vec<WatchId> = new.iter().filter(|row| starts_anew(row)).map(|row| row.watch.id).collect();
+        let new = new.into_iter().map(|row| row.watch.id).collect();
+        if !anew.is_empty() {
+            evaluate::forget_seen(transaction, &anew)?;
+            self.seen.forget(&anew);
+        }
+        Ok(new)
+    }
+
+    /// Sorts the changes that state writers noted. Returns whether sessions or peers have changed.
+    fn take_changes(
+        &self,
+        changes: Option<Vec<Change>>,
+        scope: &mut Scope,
+        report: &mut Report,
+        now: Timestamp,
+    ) -> bool {
+        let Some(changes) = changes else {
+            scope.is_all = true;
+            return true;
+        };
+        report.changes = changes.len();
+        report.oldest = changes.iter().map(|change| change.received_at).min().map(|oldest| (oldest, now));
+        report.has_more = changes.len() >= 20_000;
+        let mut is_told_of_sessions = false;
+        for change in changes {
+            is_told_of_sessions |= change.is_of_session;
+            match change.prefix {
+                Some(prefix) => {
+                    scope.cells.insert((change.router, prefix));
+                }
+                None => {
+                    scope.routers.insert(change.router);
+                }
+            }
+        }
+        scope.has_peers |= is_told_of_sessions;
+        // What is swept need not be looked at one by one.
+        let routers = &scope.routers;
+        scope.cells.retain(|(router, _)| !routers.contains(router));
+        is_told_of_sessions
+    }
+
+    /// Reads sessions and dumps again.
+    fn draw(&mut self, transaction: &mut Transaction<'_>, scope: &mut Scope, now: Timestamp) -> Result<()> {
+        let (routers, tables) = (vantages::routers(transaction)?, vantages::tables(transaction)?);
+        let (mut picture, changed) = draw(&routers, &tables, &self.stored, now);
+        for row in changed.iter().filter(|row| row.table.is_empty()) {
+            let was = self.stored.get(&(row.router.clone(), String::new())).filter(|was| was.is_known);
+            match (was, row.is_known) {
+                (Some(_), false) => {
+                    self.lost.insert(row.router.clone(), row.since);
+                }
+                // Lost and back between two looks.
+                (Some(_), true) => {
+                    let began = picture.get(&row.router).and_then(|router| router.began);
+                    self.lost.insert(row.router.clone(), began.unwrap_or(row.since));
+                }
+                (None, _) => {}
+            }
+        }
+        for router in picture.values_mut() {
+            router.lost_before = self.lost.get(&router.id).copied();
+        }
+        if !changed.is_empty() {
+            vantages::set_vantages(transaction, &changed.iter().collect::<Vec<_>>())?;
+        }
+        for row in changed {
+            let key = (row.router.clone(), row.table.clone());
+            if self.stored.get(&key).is_some_and(|was| was.rib != row.rib) {
+                self.seen.forget_vantage(&row.router, &row.table);
+            }
+            self.stored.insert(key, row);
+        }
+        self.forget_routers(transaction, &picture)?;
+        self.picture = picture;
+        self.drawn_at = now;
+        scope.has_peers = true;
+        Ok(())
+    }
+
+    /// Forgets routers that an operator has removed.
+    fn forget_routers(&mut self, transaction: &mut Transaction<'_>, picture: &Picture) -> Result<()> {
+        let gone: HashSet<RouterId> = self
+            .stored
+            .keys()
+            .map(|(router, _)| router)
+            .filter(|router| !picture.contains_key(*router))
+            .cloned()
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        vantages::forget_vantages(transaction, &gone.iter().collect::<Vec<_>>())?;
+        self.stored.retain(|(router, _), _| !gone.contains(router));
+        self.conditions.retain(|_, row| !gone.contains(&row.router));
+        for router in &gone {
+            self.seen.forget_router(router);
+            self.lost.remove(router);
+            self.swept.remove(router);
+        }
+        Ok(())
+    }
+
+    /// Adds routers whose vantages have been known for as long as some watch asks for since they were looked at last.
+    fn add_settled(&mut self, scope: &mut Scope, now: Timestamp) {
+        let settles: BTreeSet<Duration> = self.watches.all().map(|row| row.watch.settle).collect();
+        for router in self.picture.values() {
+            let known = router.tables().values().flat_map(|table| table.known_at()).chain(router.known);
+            let swept = self.swept.get(&router.id).copied();
+            let is_due = |since: Timestamp| {
+                settles.iter().any(|settle| {
+                    let due = after(since, *settle);
+                    due <= now && swept.is_none_or(|swept| swept < due)
+                })
+            };
+            if known.into_iter().any(is_due) {
+                scope.routers.insert(router.id.clone());
+                scope.has_peers = true;
+            }
+        }
+        if scope.is_all {
+            self.swept = self.picture.keys().map(|router| (router.clone(), now)).collect();
+            self.full_at = Some(now);
+        } else {
+            self.swept.extend(scope.routers.iter().map(|router| (router.clone(), now)));
+        }
+    }
+
+    fn evaluate(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        scope: &Scope,
+        new: &BTreeSet<WatchId>,
+        report: &mut Report,
+        now: Timestamp,
+    ) -> Result<()> {
+        let sweep = Sweep { scope, watches: &self.watches, picture: &self.picture, seen: &self.seen, now };
+        let Found { rows, undecided, present } = sweep.run(transaction)?;
+        let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
+            !rows.contains_key(*key) && !undecided.contains(*key) && sweep.is_over(row)
+        };
+        let over: Vec<ConditionKey> = self.conditions.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
+        let mut changed: Vec<ConditionKey> = Vec::new();
+        let mut gone: Vec<(WatchId, RouterId, String)> = Vec::new();
+        let gone_rows: Vec<ConditionRow> = over.iter().filter_map(|key| self.conditions.remove(key)).collect();
+        for (key, mut row) in rows {
+            match self.conditions.get_mut(&key) {
+                Some(known) => {
+                    let (told, now) = (Detail::from_json(&known.detail), Detail::from_json(&row.detail));
+                    // How it began stays as it was found.
+                    let Detail { cause_at, is_after_reload, is_baseline, .. } = told;
+                    let now = Detail { cause_at, is_after_reload, is_baseline, ..now };
+                    if now != told {
+                        known.detail = now.to_json();
+                        changed.push(key);
+                    }
+                }
+                None => {
+                    let mut detail = Detail::from_json(&row.detail);
+                    if let Some(table) =
+                        row.table.as_ref().filter(|_| is_of_tables(row.condition) && !detail.is_after_reload)
+                    {
+                        gone.push((row.watch, row.router.clone(), table.clone()));
+                    }
+                    if new.contains(&row.watch) {
+                        detail.is_baseline = true;
+                        row.detail = detail.to_json();
+                    }
+                    self.conditions.insert(key.clone(), row);
+                    changed.push(key);
+                }
+            }
+        }
+        report.missed = if scope.is_all { over.len() + changed.len() } else { 0 };
+        if !gone_rows.is_empty() {
+            evaluate::delete_conditions(transaction, &gone_rows.iter().collect::<Vec<_>>())?;
+        }
+        if !changed.is_empty() {
+            let rows: Vec<&ConditionRow> = changed.iter().filter_map(|key| self.conditions.get(key)).collect();
+            evaluate::set_conditions(transaction, &rows)?;
+        }
+        let mut noted: Vec<(WatchId, &RouterId, &str)> = Vec::new();
+        for (watch, router, table) in &present {
+            if self.seen.set(*watch, router, table, now) {
+                noted.push((*watch, router, table));
+            }
+        }
+        noted.extend(gone.iter().map(|(watch, router, table)| (*watch, router, table.as_str())));
+        if !noted.is_empty() {
+            evaluate::set_seen(transaction, &noted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether what earlier versions of a watch saw counts no more.
+fn starts_anew(row: &WatchRow) -> bool {
+    row.judged.as_ref().is_some_and(|(_, accepted_at, target)| *accepted_at != row.accepted_at || *target != row.target)
+}

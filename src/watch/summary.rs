@@ -1,0 +1,163 @@
+//! One line for people: its first 60 characters are enough to act on.
+
+use std::time::Duration;
+
+use crate::model::watch::{Condition, Watch};
+use crate::model::{Asn, Timestamp};
+
+use super::detail::Detail;
+
+/// The names of routers that a line has at most.
+const ROUTERS_MAX: usize = 3;
+
+/// What a line is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The condition.
+    pub condition: Condition,
+    /// The watch; `None`: it is about a router or a collector, which `subject` names.
+    pub watch: Option<&'a Watch>,
+    /// The subject of the condition.
+    pub subject: &'a str,
+    /// The names of the affected routers.
+    pub routers: &'a [String],
+    /// Their number.
+    pub affected: u32,
+    /// The number of routers that were asked.
+    pub known: u32,
+    /// What was found.
+    pub detail: &'a Detail,
+    /// Since when it holds.
+    pub since: Timestamp,
+}
+
+/// Returns the line of an incident that holds.
+pub fn line(facts: &Facts<'_>) -> String {
+    let since = format!("since {}", facts.since.to_utc());
+    let prefix = facts.subject.split(' ').next().unwrap_or_default();
+    let watched = facts.watch.map(target).unwrap_or_default();
+    let origin = facts.detail.origin.as_deref().unwrap_or("AS?");
+    let expected = || facts.watch.map(|watch| list(&watch.expected_origins)).unwrap_or_default();
+    let seen = || {
+        let policy = if facts.detail.is_before_policy { ", before policy only" } else { "" };
+        let path = facts.detail.path.as_deref().filter(|path| !path.is_empty());
+        let path = path.map(|path| format!(", path {path}")).unwrap_or_default();
+        format!("{}{policy}{path}, {since}", routers(facts))
+    };
+    match facts.condition {
+        Condition::Origin => format!("HIJACK? {prefix} origin {origin}, expected {}; {}", expected(), seen()),
+        Condition::MoreSpecific => {
+            format!("MORE SPECIFIC {prefix} of {watched} origin {origin}, expected {}; {}", expected(), seen())
+        }
+        Condition::MoreSpecificOwn => format!("MORE SPECIFIC {prefix} of {watched} by its own {origin}; {}", seen()),
+        Condition::Upstream => {
+            let upstreams = facts.watch.map(|watch| list(&watch.expected_upstreams)).unwrap_or_default();
+            format!("UPSTREAM {watched} not behind {upstreams}; {}", seen())
+        }
+        Condition::Missing => format!("GONE {watched} at {}, {since}", routers(facts)),
+        Condition::DefaultOnly => format!("DEFAULT ONLY {watched} at {}, {since}", routers(facts)),
+        Condition::SessionDown => peer_down(facts, &since),
+        Condition::BmpDown => {
+            let reason = facts.detail.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let watches = facts.detail.watches.unwrap_or(0);
+            let plural = if watches == 1 { "" } else { "es" };
+            format!("NOT WATCHED {}, {} watch{plural} unknown, {since}{reason}", facts.subject, grouped(watches))
+        }
+        Condition::Isolated => {
+            format!("ISOLATED collector {} lost {} routers at once, {since}", facts.subject, facts.affected)
+        }
+        Condition::Downstream
+        | Condition::Path
+        | Condition::RpkiInvalid
+        | Condition::RpkiUncovered
+        | Condition::RoaExpiring
+        | Condition::RoaChanged
+        | Condition::VrpsStale
+        | Condition::NewOriginPrefix
+        | Condition::Flapping
+        | Condition::RouteCount => {
+            format!("{} {watched} {}; {}", facts.condition.as_str().to_uppercase(), facts.subject, seen())
+        }
+    }
+}
+
+fn peer_down(facts: &Facts<'_>, since: &str) -> String {
+    let detail = facts.detail;
+    let reason = detail.reason.as_deref().unwrap_or("no reason was reported");
+    let asn = detail.peer_asn.map(|asn| format!(" AS{asn}")).unwrap_or_default();
+    let name = detail.description.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let gone = detail.routes.filter(|routes| *routes > 0);
+    let gone = gone.map(|routes| format!(", {} routes gone", grouped(routes))).unwrap_or_default();
+    let peer = match (detail.peer, facts.watch) {
+        (Some(peer), _) => format!("{peer}{asn}{name}"),
+        (None, Some(watch)) => target(watch),
+        (None, None) => facts.subject.to_owned(),
+    };
+    match facts.routers {
+        [router] => format!("PEER DOWN {router} {peer}: {reason}, {since}{gone}"),
+        [] | [_, ..] => format!("PEER DOWN {peer} at {}: {reason}, {since}{gone}", routers(facts)),
+    }
+}
+
+/// Returns what a watch is about.
+pub fn target(watch: &Watch) -> String {
+    let prefix = watch.prefix.map(|prefix| prefix.to_string());
+    let address = watch.address.or(watch.peer).map(|address| address.to_string());
+    let asn = watch.asn.map(|asn| format!("AS{asn}"));
+    let router = watch.router.as_ref().map(|router| router.to_string());
+    prefix.or(address).or(asn).or(router).unwrap_or_else(|| watch.name.clone())
+}
+
+/// `3 of 4 routers (edge1, edge2, edge3)`.
+fn routers(facts: &Facts<'_>) -> String {
+    let plural = if facts.known == 1 { "" } else { "s" };
+    format!("{} of {} router{plural} ({})", facts.affected, facts.known, some(facts.routers))
+}
+
+/// The first of several names, and how many more there are.
+pub fn some(names: &[String]) -> String {
+    let shown = names.iter().take(ROUTERS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(ROUTERS_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn list(asns: &[Asn]) -> String {
+    let names: Vec<String> = asns.iter().map(|asn| format!("AS{asn}")).collect();
+    if names.is_empty() { "no AS".to_owned() } else { some(&names) }
+}
+
+/// Returns the line of an incident that is over.
+pub fn over(summary: &str, lasted: Duration) -> String {
+    format!("OVER after {}: {summary}", duration(lasted))
+}
+
+/// `40 s`, `12 min`, `3 h 5 min`, `2 d 3 h`.
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// `941,223`.
+pub fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! The [lines](super) for people, to the letter.
+
+use super::*;
+use crate::model::watch::{CLOSE_AFTER, Kind, SETTLE, WatchId};
+use crate::model::{Afi, Prefix};
+
+/// 2026-11-26 03:04:05 UTC.
+const SINCE: Timestamp = Timestamp::from_unix_micros(1_795_662_245_000_000);
+
+fn watch() -> Watch {
+    Watch {
+        id: WatchId(1),
+        team: None,
+        name: "ours".to_owned(),
+        kind: Kind::Prefix,
+        prefix: Some(Prefix::new(Afi::Ipv4, &[192, 0, 2, 0], 24).unwrap()),
+        address: None,
+        asn: None,
+        router: None,
+        table: None,
+        peer: None,
+        expected_origins: vec![Asn(64496)],
+        expected_upstreams: vec![Asn(64500), Asn(64501)],
+        expected_downstreams: Vec::new(),
+        expected_via: Vec::new(),
+        path_match: None,
+        max_length: None,
+        min_up: 1,
+        min_vantages: 1,
+        conditions: Kind::Prefix.default_conditions().to_vec(),
+        open_after: None,
+        close_after: CLOSE_AFTER,
+        settle: SETTLE,
+        severity: None,
+        runbook_url: None,
+        source: "manual".to_owned(),
+    }
+}
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|i| format!("edge{i}")).collect()
+}
+
+fn check(condition: Condition, subject: &str, routers: usize, detail: &Detail, want: &str) {
+    let (watch, routers) = (watch(), names(routers));
+    let is_own = matches!(condition, Condition::BmpDown | Condition::Isolated);
+    let facts = Facts {
+        condition,
+        watch: (!is_own).then_some(&watch),
+        subject,
+        routers: &routers,
+        affected: u32::try_from(routers.len()).unwrap(),
+        known: 4.max(u32::try_from(routers.len()).unwrap()),
+        detail,
+        since: SINCE,
+    };
+    assert_eq!(line(&facts), want);
+}
+
+#[test]
+fn routes() {
+    let hijack = Detail {
+        origin: Some("AS64511".to_owned()),
+        path: Some("64500 64511".to_owned()),
+        is_before_policy: true,
+        ..Detail::default()
+    };
+    check(
+        Condition::Origin,
+        "192.0.2.0/24 AS64511",
+        3,
+        &hijack,
+        "HIJACK? 192.0.2.0/24 origin AS64511, expected AS64496; 3 of 4 routers (edge1, edge2, edge3), before policy \
+         only, path 64500 64511, since 2026-11-26 03:04:05 UTC",
+    );
+    let hijack = Detail { is_before_policy: false, ..hijack };
+    check(
+        Condition::MoreSpecific,
+        "192.0.2.128/25 AS64511",
+        1,
+        &hijack,
+        "MORE SPECIFIC 192.0.2.128/25 of 192.0.2.0/24 origin AS64511, expected AS64496; 1 of 4 routers (edge1), path \
+         64500 64511, since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::MoreSpecificOwn,
+        "192.0.2.128/25 AS64496",
+        1,
+        &Detail { origin: Some("AS64496".to_owned()), path: None, ..Detail::default() },
+        "MORE SPECIFIC 192.0.2.128/25 of 192.0.2.0/24 by its own AS64496; 1 of 4 routers (edge1), since 2026-11-26 \
+         03:04:05 UTC",
+    );
+    check(
+        Condition::Upstream,
+        "",
+        1,
+        &hijack,
+        "UPSTREAM 192.0.2.0/24 not behind AS64500, AS64501; 1 of 4 routers (edge1), path 64500 64511, since 2026-11-26 \
+         03:04:05 UTC",
+    );
+    check(
+        Condition::Missing,
+        "",
+        38,
+        &Detail::default(),
+        "GONE 192.0.2.0/24 at 38 of 38 routers (edge1, edge2, edge3 and 35 more), since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::DefaultOnly,
+        "",
+        1,
+        &Detail::default(),
+        "DEFAULT ONLY 192.0.2.0/24 at 1 of 4 routers (edge1), since 2026-11-26 03:04:05 UTC",
+    );
+}
+
+#[test]
+fn sessions_and_routers() {
+    let down = Detail {
+        peer: Some("198.51.100.1".parse().unwrap()),
+        peer_asn: Some(64500),
+        description: Some("Example".to_owned()),
+        reason: Some("Hold Timer Expired".to_owned()),
+        routes: Some(941_223),
+        ..Detail::default()
+    };
+    check(
+        Condition::SessionDown,
+        "",
+        1,
+        &down,
+        "PEER DOWN edge1 198.51.100.1 AS64500 (Example): Hold Timer Expired, since 2026-11-26 03:04:05 UTC, 941,223 \
+         routes gone",
+    );
+    check(
+        Condition::SessionDown,
+        "",
+        2,
+        &Detail { description: None, routes: None, ..down },
+        "PEER DOWN 198.51.100.1 AS64500 at 2 of 4 routers (edge1, edge2): Hold Timer Expired, since 2026-11-26 03:04:05 \
+         UTC",
+    );
+    check(
+        Condition::BmpDown,
+        "edge3",
+        1,
+        &Detail { watches: Some(120), ..Detail::default() },
+        "NOT WATCHED edge3, 120 watches unknown, since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::Isolated,
+        "c1",
+        12,
+        &Detail::default(),
+        "ISOLATED collector c1 lost 12 routers at once, since 2026-11-26 03:04:05 UTC",
+    );
+}
+
+#[test]
+fn what_is_over() {
+    let check = |seconds, want: &str| assert_eq!(over("GONE", Duration::from_secs(seconds)), want);
+    check(40, "OVER after 40 s: GONE");
+    check(12 * 60 + 40, "OVER after 12 min: GONE");
+    check(3 * 3_600 + 5 * 60, "OVER after 3 h 5 min: GONE");
+    check(51 * 3_600, "OVER after 2 d 3 h: GONE");
+    assert_eq!((grouped(7), grouped(1_000), grouped(12_345_678)), ("7".into(), "1,000".into(), "12,345,678".into()));
+}

@@ -1,0 +1,429 @@
+//! Reads the routes that a round asks for, in sets, and judges them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::model::watch::{Condition, Kind, Watch, WatchId};
+use crate::model::{Prefix, RouterId, Timestamp};
+use crate::store::watch::evaluate::{self, ConditionRow, PeerRow, RouteRow};
+use crate::store::{Result, Transaction};
+
+use super::detail::{Detail, clean};
+use super::index::{Watches, asks, covers};
+use super::judge::{self, Cover, is_present};
+use super::matter::{afi_of, by_asn, is_of_tables};
+use super::picture::{Picture, Router, is_settled};
+use super::seen::Seen;
+
+/// The watches whose routes one statement reads.
+const WATCHES_AT_ONCE: usize = 500;
+
+/// The cells or addresses that one statement reads.
+const CELLS_AT_ONCE: usize = 5_000;
+
+/// A condition at a vantage: what `watch.conditions` has one row for. Those of one incident follow each other.
+pub type ConditionKey = (WatchId, Condition, String, RouterId, Option<String>);
+
+/// Returns the key of a row.
+pub fn key_of(row: &ConditionRow) -> ConditionKey {
+    (row.watch, row.condition, row.subject.clone(), row.router.clone(), row.table.clone())
+}
+
+/// What a round looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Everything.
+    pub is_all: bool,
+    /// Everything of these routers.
+    pub routers: HashSet<RouterId>,
+    /// These watches at every router, and everything inside their prefixes.
+    pub watches: HashSet<WatchId>,
+    /// Single prefixes of single routers.
+    pub cells: HashSet<(RouterId, Prefix)>,
+    /// The peers of session watches.
+    pub has_peers: bool,
+}
+
+impl Scope {
+    /// Returns whether there is nothing to look at.
+    pub fn is_empty(&self) -> bool {
+        !self.is_all && !self.has_peers && self.routers.is_empty() && self.watches.is_empty() && self.cells.is_empty()
+    }
+
+    /// Returns whether a whole sweep looks at a watch at a router.
+    fn sweeps(&self, watch: WatchId, router: &RouterId) -> bool {
+        self.is_all || self.routers.contains(router) || self.watches.contains(&watch)
+    }
+
+    /// Returns whether a prefix at a router is looked at.
+    fn has_cell(&self, router: &RouterId, prefix: &Prefix, watches: &Watches) -> bool {
+        self.is_all
+            || self.routers.contains(router)
+            || self.cells.contains(&(router.clone(), *prefix))
+            || !self.watches.is_empty() && watches.covering(prefix).any(|watch| self.watches.contains(&watch.id))
+    }
+
+    /// Returns whether an address watch is looked at at a router.
+    fn has_address(&self, watch: &Watch, address: IpAddr, router: &RouterId) -> bool {
+        let host = host(address);
+        self.sweeps(watch.id, router) || self.cells.iter().any(|(at, prefix)| at == router && covers(prefix, &host))
+    }
+}
+
+fn host(address: IpAddr) -> Prefix {
+    let octets = match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let afi = afi_of(address);
+    Prefix::fitting(afi, &octets, afi.max_prefix_length())
+}
+
+/// What a round found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The conditions that hold.
+    pub rows: BTreeMap<ConditionKey, ConditionRow>,
+    /// Those that may hold or not: nobody can tell now.
+    pub undecided: HashSet<ConditionKey>,
+    /// Where routes of watches are.
+    pub present: Vec<(WatchId, RouterId, String)>,
+}
+
+/// The judgement of one round.
+pub struct Sweep<'a> {
+    /// What is looked at.
+    pub scope: &'a Scope,
+    /// The watches.
+    pub watches: &'a Watches,
+    /// The routers.
+    pub picture: &'a Picture,
+    /// Where routes were seen.
+    pub seen: &'a Seen,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Routes by router and prefix.
+type Cells = HashMap<(RouterId, Prefix), Vec<RouteRow>>;
+
+impl Sweep<'_> {
+    /// Reads and judges everything in the scope.
+    ///
+    /// # Errors
+    /// When a statement fails or the connection is lost.
+    pub fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found> {
+        let mut found = Found::default();
+        let cells = self.read_cells(transaction)?;
+        for ((router, prefix), routes) in &cells {
+            if let Some(router) = self.picture.get(router) {
+                self.judge_cell(&mut found, router, prefix, routes);
+            }
+        }
+        self.judge_missing(&mut found, &cells);
+        self.judge_addresses(transaction, &mut found)?;
+        if self.scope.has_peers || self.scope.is_all {
+            let (addresses, asns) = self.watches.peers();
+            if !addresses.is_empty() || !asns.is_empty() {
+                let peers = evaluate::peers(transaction, &addresses, &asns)?;
+                self.watches.of_kind(Kind::Session).for_each(|watch| self.judge_session(&mut found, watch, &peers));
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_cells(&self, transaction: &mut Transaction<'_>) -> Result<Cells> {
+        let mut cells = Cells::new();
+        let mut add = |rows: Vec<RouteRow>| {
+            for row in rows {
+                let cell: &mut Vec<RouteRow> = cells.entry((row.router.clone(), row.prefix)).or_default();
+                if !cell.contains(&row) {
+                    cell.push(row);
+                }
+            }
+        };
+        let with_paths = self.watches.has_paths;
+        let all: Vec<WatchId> = self.watches.of_kind(Kind::Prefix).map(|watch| watch.id).collect();
+        if self.scope.is_all {
+            for some in all.chunks(WATCHES_AT_ONCE) {
+                add(evaluate::routes_in(transaction, some, None, with_paths)?);
+            }
+            return Ok(cells);
+        }
+        if !self.scope.routers.is_empty() {
+            let routers: Vec<&RouterId> = self.scope.routers.iter().collect();
+            for some in all.chunks(WATCHES_AT_ONCE) {
+                add(evaluate::routes_in(transaction, some, Some(&routers), with_paths)?);
+            }
+        }
+        let changed: Vec<WatchId> = all.into_iter().filter(|id| self.scope.watches.contains(id)).collect();
+        for some in changed.chunks(WATCHES_AT_ONCE) {
+            add(evaluate::routes_in(transaction, some, None, with_paths)?);
+        }
+        let single: Vec<(&RouterId, Prefix)> =
+            self.scope.cells.iter().map(|(router, prefix)| (router, *prefix)).collect();
+        for some in single.chunks(CELLS_AT_ONCE) {
+            add(evaluate::routes_of(transaction, some, with_paths)?);
+        }
+        Ok(cells)
+    }
+
+    /// Judges origins and paths at one prefix of one router, in every table and view.
+    fn judge_cell(&self, found: &mut Found, router: &Router, prefix: &Prefix, routes: &[RouteRow]) {
+        let mut tables: BTreeMap<&str, Vec<&RouteRow>> = BTreeMap::new();
+        for route in routes {
+            tables.entry(&route.table).or_default().push(route);
+        }
+        for (table, routes) in tables {
+            let known = router.known_table(table, prefix.afi());
+            for watch in self.watches.judges(prefix, &router.id, table) {
+                if !is_settled(known, watch.settle, self.now) {
+                    continue;
+                }
+                for (condition, subject, detail) in judge::judge(watch, prefix, &routes, router.asn) {
+                    self.add(found, watch, router, Some(table), (condition, subject, Some(*prefix), detail));
+                }
+            }
+        }
+    }
+
+    fn judge_missing(&self, found: &mut Found, cells: &Cells) {
+        if self.scope.is_all || !self.scope.routers.is_empty() || !self.scope.watches.is_empty() {
+            for watch in self.watches.of_kind(Kind::Prefix) {
+                for router in self.picture.values() {
+                    if asks(watch, &router.id) && self.scope.sweeps(watch.id, &router.id) {
+                        self.judge_presence(found, watch, router, cells);
+                    }
+                }
+            }
+        }
+        for (router, prefix) in &self.scope.cells {
+            let Some(router) = self.picture.get(router) else { continue };
+            for watch in self.watches.at(prefix, &router.id) {
+                self.judge_presence(found, watch, router, cells);
+            }
+        }
+    }
+
+    fn judge_presence(&self, found: &mut Found, watch: &Watch, router: &Router, cells: &Cells) {
+        let Some(prefix) = watch.prefix else { return };
+        let routes = cells.get(&(router.id.clone(), prefix)).map_or(&[][..], Vec::as_slice);
+        let is_there = |table: &str| routes.iter().any(|route| route.table == table && is_present(route, router.basis));
+        self.judge_tables(found, watch, router, Condition::Missing, &is_there);
+    }
+
+    /// Judges whether what a watch wants is in the tables of a router.
+    fn judge_tables(
+        &self,
+        found: &mut Found,
+        watch: &Watch,
+        router: &Router,
+        condition: Condition,
+        is_there: &dyn Fn(&str) -> bool,
+    ) {
+        let Some(afi) = watch.prefix.map(|prefix| prefix.afi()).or(watch.address.map(afi_of)) else { return };
+        let is_seen = |table: &str| self.seen.has(watch.id, &router.id, table);
+        let is_seen_anywhere = router.tables().keys().any(|table| is_seen(table));
+        for (i, (table, families)) in router.tables().iter().enumerate() {
+            if watch.table.as_ref().is_some_and(|only| only != table) {
+                continue;
+            }
+            let family = families.of(afi);
+            if family.known.is_none() {
+                continue;
+            }
+            if is_there(table) {
+                found.present.push((watch.id, router.id.clone(), table.clone()));
+                continue;
+            }
+            // The watch names the table, or the router, whose first table stands for it.
+            let is_named = watch.router.is_some() && !is_seen_anywhere && (watch.table.is_some() || i == 0);
+            if !is_seen(table) && !is_named || !watch.judges(condition) {
+                continue;
+            }
+            if !is_settled(family.known, watch.settle, self.now) || family.is_dumping {
+                let key = (watch.id, condition, String::new(), router.id.clone(), Some(table.clone()));
+                found.undecided.insert(key);
+                continue;
+            }
+            let detail = self.absence(watch, router, table, family.known);
+            self.add(found, watch, router, Some(table), (condition, String::new(), watch.prefix, detail));
+        }
+    }
+
+    /// What is known of a route that is not there: it did not come back after the router did, or went while it was known.
+    fn absence(&self, watch: &Watch, router: &Router, table: &str, known: Option<Timestamp>) -> Detail {
+        let last = self.seen.last(watch.id, &router.id, table);
+        let is_after_reload = last.zip(known).is_some_and(|(last, known)| last < known);
+        let cause_at = if is_after_reload { router.lost_before.or(last) } else { None };
+        Detail { is_after_reload, cause_at, ..Detail::default() }
+    }
+
+    fn judge_addresses(&self, transaction: &mut Transaction<'_>, found: &mut Found) -> Result<()> {
+        let mut asked: Vec<(&RouterId, IpAddr)> = Vec::new();
+        let mut pairs: Vec<(&Watch, &Router)> = Vec::new();
+        for watch in self.watches.of_kind(Kind::Address) {
+            let Some(address) = watch.address else { continue };
+            for router in self.picture.values() {
+                if asks(watch, &router.id) && self.scope.has_address(watch, address, &router.id) {
+                    asked.push((&router.id, address));
+                    pairs.push((watch, router));
+                }
+            }
+        }
+        let mut rows = Vec::new();
+        for some in asked.chunks(CELLS_AT_ONCE) {
+            rows.extend(evaluate::routes_over(transaction, some)?);
+        }
+        let mut by_router: HashMap<&RouterId, Vec<&RouteRow>> = HashMap::new();
+        for row in &rows {
+            by_router.entry(&row.router).or_default().push(row);
+        }
+        for (watch, router) in pairs {
+            let Some(address) = watch.address else { continue };
+            let host = host(address);
+            let of_router = by_router.get(&router.id).map_or(&[][..], Vec::as_slice);
+            let over: Vec<&RouteRow> = of_router.iter().copied().filter(|route| covers(&route.prefix, &host)).collect();
+            let mut is_covered = HashSet::new();
+            for (table, families) in router.tables() {
+                let routes: Vec<&RouteRow> = over.iter().copied().filter(|route| &route.table == table).collect();
+                let was_specific = self.seen.has(watch.id, &router.id, table);
+                let (cover, findings) = judge::judge_address(watch, &routes, router.basis, router.asn, was_specific);
+                if cover != Cover::Nothing {
+                    is_covered.insert(table.as_str());
+                }
+                let family = families.of(afi_of(address));
+                if !is_settled(family.known, watch.settle, self.now) {
+                    continue;
+                }
+                let longest = routes.iter().map(|route| route.prefix).max_by_key(Prefix::length);
+                for (condition, subject, detail) in findings {
+                    // A more specific route may still come.
+                    if condition == Condition::DefaultOnly && family.is_dumping {
+                        let table = Some(table.clone());
+                        found.undecided.insert((watch.id, condition, String::new(), router.id.clone(), table));
+                        continue;
+                    }
+                    let prefix = longest.filter(|_| condition == Condition::Origin);
+                    self.add(found, watch, router, Some(table), (condition, subject, prefix, detail));
+                }
+                if cover == Cover::Default && !was_specific {
+                    is_covered.remove(table.as_str());
+                }
+            }
+            self.judge_tables(found, watch, router, Condition::Missing, &|table| is_covered.contains(table));
+        }
+        Ok(())
+    }
+
+    fn judge_session(&self, found: &mut Found, watch: &Watch, peers: &[PeerRow]) {
+        if !watch.judges(Condition::SessionDown) {
+            return;
+        }
+        let is_settled = |router: &Router| is_settled(router.known, watch.settle, self.now);
+        let of_watch = |peer: &&PeerRow| {
+            asks(watch, &peer.router)
+                && watch.peer.is_none_or(|address| address == peer.address)
+                && watch.asn.is_none_or(|asn| asn == peer.asn)
+        };
+        let mine: Vec<&PeerRow> = peers.iter().filter(of_watch).collect();
+        if by_asn(watch) {
+            // Peers of routers that nobody knows of may be up.
+            let may_be_up = |peer: &&&PeerRow| {
+                peer.is_up || self.picture.get(&peer.router).is_some_and(|router| !is_settled(router))
+            };
+            let up = mine.iter().filter(may_be_up).count();
+            if u32::try_from(up).is_ok_and(|up| up >= watch.min_up) {
+                return;
+            }
+        }
+        let mut by_router: BTreeMap<&RouterId, Vec<&PeerRow>> = BTreeMap::new();
+        for peer in mine {
+            by_router.entry(&peer.router).or_default().push(peer);
+        }
+        if let Some(router) = &watch.router {
+            by_router.entry(router).or_default();
+        }
+        for (router, peers) in by_router {
+            let Some(router) = self.picture.get(router) else { continue };
+            let is_down = peers.iter().all(|peer| !peer.is_up) || by_asn(watch);
+            if !is_down || peers.iter().all(|peer| peer.is_up) && !peers.is_empty() {
+                continue;
+            }
+            if is_settled(router) {
+                let peer = peers.iter().find(|peer| !peer.is_up).copied();
+                let detail = session_detail(watch, router, peer);
+                self.add(found, watch, router, None, (Condition::SessionDown, String::new(), None, detail));
+            }
+        }
+    }
+
+    fn add(
+        &self,
+        found: &mut Found,
+        watch: &Watch,
+        router: &Router,
+        table: Option<&str>,
+        (condition, subject, prefix, detail): (Condition, String, Option<Prefix>, Detail),
+    ) {
+        let row = ConditionRow {
+            watch: watch.id,
+            team: watch.team.clone(),
+            router: router.id.clone(),
+            table: table.map(str::to_owned),
+            condition,
+            subject,
+            prefix,
+            since: self.now,
+            detail: detail.to_json(),
+        };
+        found.rows.insert(key_of(&row), row);
+    }
+
+    /// Returns whether a stored condition that was not found again is over: it is in the scope, and its vantage is known.
+    pub fn is_over(&self, row: &ConditionRow) -> bool {
+        let (Some(watch), Some(router)) = (self.watches.get(row.watch), self.picture.get(&row.router)) else {
+            return true;
+        };
+        if !watch.judges(row.condition) || !asks(watch, &row.router) {
+            return true;
+        }
+        let Some(table) = &row.table else {
+            return (self.scope.has_peers || self.scope.is_all) && is_settled(router.known, watch.settle, self.now);
+        };
+        let is_in = match (watch.address, row.prefix) {
+            (Some(address), _) => self.scope.has_address(watch, address, &row.router),
+            (None, Some(prefix)) => self.scope.has_cell(&row.router, &prefix, self.watches),
+            (None, None) => self.scope.sweeps(watch.id, &row.router),
+        };
+        let afi = row.prefix.or(watch.prefix).map(|prefix| prefix.afi()).or(watch.address.map(afi_of));
+        let known = afi.and_then(|afi| {
+            if is_of_tables(row.condition) {
+                router.tables().get(table)?.of(afi).known
+            } else {
+                router.known_table(table, afi)
+            }
+        });
+        is_in && is_settled(known, watch.settle, self.now)
+    }
+}
+
+/// What is known of a BGP session that is not up.
+fn session_detail(watch: &Watch, router: &Router, peer: Option<&PeerRow>) -> Detail {
+    let since = router.began.map(Timestamp::to_utc).unwrap_or_default();
+    let reason = match peer {
+        None => "never reported".to_owned(),
+        Some(peer) if peer.is_reported => peer.reason.clone().unwrap_or_else(|| "no reason was reported".to_owned()),
+        Some(_) => format!("not up since the BMP session began at {since}"),
+    };
+    Detail {
+        peer: peer.map(|peer| peer.address).or(watch.peer),
+        peer_asn: peer.map(|peer| peer.asn.0),
+        description: peer.and_then(|peer| peer.description.as_deref()).map(clean),
+        reason: Some(clean(&reason)),
+        routes: peer.filter(|peer| peer.is_reported).and_then(|peer| peer.routes),
+        cause_at: peer.filter(|peer| peer.is_reported).map(|peer| peer.since),
+        is_after_reload: peer.is_some_and(|peer| !peer.is_reported),
+        ..Detail::default()
+    }
+}
