@@ -220,7 +220,7 @@ fn a_router_that_comes_back_meanwhile_stays() {
     let shown = said(&output);
     assert_eq!(output.status.code(), Some(1), "{shown}");
     assert!(
-        shown.contains("came back while it was being removed") && shown.contains("(dumping) from 127.0.0.3"),
+        shown.contains("reconnected while it was being removed") && shown.contains("(dumping) from 127.0.0.3"),
         "{shown}"
     );
     assert_eq!(tables_with(&db, ROUTER), before);
