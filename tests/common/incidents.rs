@@ -14,24 +14,26 @@ pub fn event(client: &mut Client, key: &str, event: &str, severity: &str) -> i64
         "acknowledged" => ("acknowledged", key.rsplit('/').next().unwrap()),
         _ => ("open", key.rsplit('/').next().unwrap()),
     };
+    // lab/blue:w/missing is an incident of the team blue.
+    let team = key.split('/').nth(1).and_then(|watch| watch.split_once(':')).map(|(team, _)| team);
     let mut transaction = client.transaction().unwrap();
     let found = transaction
         .query_opt("SELECT id FROM watch.incidents WHERE cause_key = $1 AND state <> 'closed'", &[&key])
         .unwrap()
         .map(|row| row.get::<_, i64>(0));
     let incident = found.unwrap_or_else(|| {
-        let sql = "INSERT INTO watch.incidents (cause_key, condition, severity, state, opened_at, cause_at, affected, known,
+        let sql = "INSERT INTO watch.incidents (team, cause_key, condition, severity, state, opened_at, cause_at, affected, known,
                        is_baseline, summary, detail)
-                   VALUES ($1, $2, $3, 'open', now(), now() - interval '1 minute', 1, 2, false, $4, '{\"a\": null}') RETURNING id";
-        transaction.query_one(sql, &[&key, &condition, &severity, &summary]).unwrap().get(0)
+                   VALUES ($5, $1, $2, $3, 'open', now(), now() - interval '1 minute', 1, 2, false, $4, '{\"a\": null}') RETURNING id";
+        transaction.query_one(sql, &[&key, &condition, &severity, &summary, &team]).unwrap().get(0)
     });
     let sql = "UPDATE watch.incidents SET state = $2, severity = $3, summary = $4, closed_at = CASE $2 WHEN 'closed' THEN now() END
                WHERE id = $1";
     transaction.execute(sql, &[&incident, &state, &severity, &summary]).unwrap();
     let sql =
-        "INSERT INTO watch.incident_events (incident_id, event, severity, state, affected, known, summary, is_told)
-               VALUES ($1, $2, $3, $4, 1, 2, $5, true) RETURNING id";
-    let id: i64 = transaction.query_one(sql, &[&incident, &event, &severity, &state, &summary]).unwrap().get(0);
+        "INSERT INTO watch.incident_events (team, incident_id, event, severity, state, affected, known, summary, is_told)
+               VALUES ($6, $1, $2, $3, $4, 1, 2, $5, true) RETURNING id";
+    let id: i64 = transaction.query_one(sql, &[&incident, &event, &severity, &state, &summary, &team]).unwrap().get(0);
     deliveries::insert(&mut transaction, &[id]).unwrap();
     transaction.commit().unwrap();
     id

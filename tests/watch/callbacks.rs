@@ -4,47 +4,10 @@
 use std::time::{Duration, Instant};
 
 use crate::common::incidents::event;
-use crate::common::ingester::{Ingester, eventually, eventually_equal};
+use crate::common::ingester::{eventually, eventually_equal};
 use crate::common::pg::TestDb;
 use crate::common::receiver::{Receiver, Reply};
-use postgres::Client;
-
-/// Stores a callback; `more` are further columns and their values.
-fn callback(client: &mut Client, name: &str, format: &str, url: &str, more: &[(&str, &str)]) {
-    let columns: String = more.iter().map(|(column, _)| format!(", {column}")).collect();
-    let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
-    let sql = format!(
-        "INSERT INTO watch.callbacks (name, format, url{columns}) VALUES ('{name}', '{format}', '{url}'{values})"
-    );
-    client.batch_execute(&sql).unwrap();
-}
-
-fn secret(client: &mut Client, name: &str, secret: &str) {
-    let sql = "INSERT INTO watch.callback_secrets SELECT id, $2 FROM watch.callbacks WHERE name = $1";
-    client.execute(sql, &[&name, &secret]).unwrap();
-}
-
-/// The states of the deliveries to a callback, in order.
-fn states(db: &TestDb, name: &str) -> Vec<String> {
-    db.rows(&format!(
-        "SELECT d.subject, d.state FROM watch.deliveries d JOIN watch.callbacks c ON c.id = d.callback_id
-         WHERE c.name = '{name}' ORDER BY d.id"
-    ))
-}
-
-/// Ends the pauses, so that no test waits for them.
-fn try_now(client: &mut Client) {
-    client
-        .batch_execute(
-            "UPDATE watch.callbacks SET paused_until = NULL;
-             UPDATE watch.deliveries SET next_try_at = now() WHERE state = 'pending'",
-        )
-        .unwrap();
-}
-
-fn start(db: &TestDb, settings: &[(&str, &str)]) -> Ingester {
-    Ingester::start(&db.url(), settings)
-}
+use crate::scene::{callback, secret, start, states, told, try_now};
 
 #[test]
 fn a_delivery_is_signed_and_complete() {
@@ -151,25 +114,13 @@ fn everything_arrives_when_the_receiver_is_back() {
     let accepted = &received[received.len() - 3..];
     assert!(accepted.iter().all(|one| one.json()["late"] == true));
     // In order for each incident, whatever came between.
-    let of_w: Vec<_> = received
-        .iter()
-        .map(super::callbacks::told)
-        .filter(|told| told.0 == "lab/w/missing")
-        .map(|told| told.1)
-        .collect();
+    let of_w: Vec<_> = received.iter().map(told).filter(|told| told.0 == "lab/w/missing").map(|told| told.1).collect();
     let first_worse = of_w.iter().position(|event| event == "worse").unwrap();
     assert!(
         of_w[..first_worse].iter().all(|event| event == "opened")
             && of_w[first_worse..].iter().all(|event| event == "worse")
     );
     assert_eq!(db.rows("SELECT failing_since, failures, last_status FROM watch.callbacks"), ["-|0|200"]);
-}
-
-/// The key and the event of a request.
-fn told(request: &crate::common::receiver::Received) -> (String, String) {
-    let body = request.json();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    (text(&body["incident"]["key"]), text(&body["event"]))
 }
 
 #[test]

@@ -1,9 +1,12 @@
-//! Watches: what opens incidents, what closes them, and what opens none.
+//! Watches: what opens incidents, what closes them, what opens none, and what receivers are told.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod alertmanager;
 mod callbacks;
 mod incidents;
 mod quiet;
+mod receivers;
+mod scene;
 mod world;

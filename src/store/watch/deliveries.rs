@@ -175,6 +175,10 @@ pub fn due(client: &mut Client, busy: &[i64], max: i64) -> Result<Vec<DueDeliver
 /// When a statement fails or the connection is lost.
 pub fn finish(client: &mut Client, finished: &[FinishedDelivery], answers: &[Answered]) -> Result<()> {
     let mut transaction = client.transaction()?;
+    // As `retry` does: whoever changes several deliveries of a callback locks the callback first.
+    let callbacks: Vec<i64> = answers.iter().map(|one| one.callback_id).collect();
+    let lock = "SELECT FROM watch.callbacks WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
+    transaction.query_typed(lock, &[(&callbacks, Type::INT8_ARRAY)])?;
     let ids: Vec<i64> = finished.iter().map(|one| one.id).collect();
     let states: Vec<&str> = finished.iter().map(|one| one.state.as_str()).collect();
     let statuses: Vec<Option<i32>> = finished.iter().map(|one| one.status).collect();
