@@ -5,6 +5,7 @@ mod common;
 
 mod alertmanager;
 mod callbacks;
+mod end_to_end;
 mod incidents;
 mod quiet;
 mod receivers;
