@@ -40,7 +40,6 @@
 //! | `conninfo` | parses connection strings | nothing of ours |
 //! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
-//! | `watch` | tells callbacks of incidents | `model`, `store`, `metrics`, `tls` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `watch` | what watches judge, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |

@@ -148,7 +148,7 @@ impl Incidents {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<_> = candidates.iter().map(|(key, _)| (key.0.as_deref(), key.1.as_str())).collect();
+        let keys: Vec<&str> = candidates.iter().map(|(key, _)| key.1.as_str()).collect();
         let closed = incidents::closed(transaction, &keys)?;
         let mut closed: HashMap<Key, IncidentRow> =
             closed.into_iter().map(|row| ((row.team.clone(), row.cause_key.clone()), row)).collect();
@@ -326,7 +326,8 @@ impl Incidents {
             let note = event.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
             format!("incident {}: {}, {}: {}{note}", row.id, event.event.as_str(), row.severity.as_str(), row.summary)
         };
-        let lines = events.iter().map(line).collect();
+        // The line of a common cause stands for those of its children.
+        let lines = events.iter().filter(|(row, _)| row.parent.is_none()).map(line).collect();
         for Change { row, .. } in changes {
             if row.state == State::Closed {
                 self.rows.remove(&row.id);
@@ -374,6 +375,7 @@ fn open_one(
     let quiet = || NewEvent { event: Event::Silenced, note: None, is_told: false };
     if let Some(mut row) = before {
         row.severity = matter.severity;
+        row.is_baseline = matter.detail.is_baseline;
         row.silence = silence;
         row.parent = None;
         row.summary = summary;

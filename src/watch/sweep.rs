@@ -260,17 +260,9 @@ impl Sweep<'_> {
     }
 
     fn judge_addresses(&self, transaction: &mut Transaction<'_>, found: &mut Found) -> Result<()> {
-        let mut asked: Vec<(&RouterId, IpAddr)> = Vec::new();
-        let mut pairs: Vec<(&Watch, &Router)> = Vec::new();
-        for watch in self.watches.of_kind(Kind::Address) {
-            let Some(address) = watch.address else { continue };
-            for router in self.picture.values() {
-                if asks(watch, &router.id) && self.scope.has_address(watch, address, &router.id) {
-                    asked.push((&router.id, address));
-                    pairs.push((watch, router));
-                }
-            }
-        }
+        let pairs = self.address_pairs();
+        let asked: Vec<(&RouterId, IpAddr)> =
+            pairs.iter().filter_map(|(watch, router)| Some((&router.id, watch.address?))).collect();
         let mut rows = Vec::new();
         for some in asked.chunks(CELLS_AT_ONCE) {
             rows.extend(evaluate::routes_over(transaction, some)?);
@@ -314,6 +306,24 @@ impl Sweep<'_> {
             self.judge_tables(found, watch, router, Condition::Missing, &|table| is_covered.contains(table));
         }
         Ok(())
+    }
+
+    /// Returns the watches of addresses that are looked at, and where.
+    fn address_pairs(&self) -> Vec<(&Watch, &Router)> {
+        let mut pairs: BTreeMap<(WatchId, &RouterId), (&Watch, &Router)> = BTreeMap::new();
+        if self.scope.is_all || !self.scope.routers.is_empty() || !self.scope.watches.is_empty() {
+            for watch in self.watches.of_kind(Kind::Address) {
+                let routers = self.picture.values().filter(|router| asks(watch, &router.id));
+                let swept = routers.filter(|router| self.scope.sweeps(watch.id, &router.id));
+                pairs.extend(swept.map(|router| ((watch.id, &router.id), (watch, router))));
+            }
+        }
+        for (router, prefix) in &self.scope.cells {
+            let Some(router) = self.picture.get(router) else { continue };
+            let inside = self.watches.inside(prefix, &router.id);
+            pairs.extend(inside.map(|watch| ((watch.id, &router.id), (watch, router))));
+        }
+        pairs.into_values().collect()
     }
 
     fn judge_session(&self, found: &mut Found, watch: &Watch, peers: &[PeerRow]) {

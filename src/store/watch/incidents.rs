@@ -185,22 +185,19 @@ pub fn open(transaction: &mut Transaction<'_>) -> Result<Vec<IncidentRow>> {
     transaction.query_typed(&statement, &[])?.iter().map(incident_row).collect()
 }
 
-/// Returns the latest closed incident of each of these keys, where there is one.
+/// Returns the latest closed incident of each of these keys and any team, where there is one.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn closed(transaction: &mut Transaction<'_>, keys: &[(Option<&str>, &str)]) -> Result<Vec<IncidentRow>> {
-    let teams: Vec<Option<&str>> = keys.iter().map(|(team, _)| *team).collect();
-    let keys: Vec<&str> = keys.iter().map(|(_, key)| *key).collect();
+pub fn closed(transaction: &mut Transaction<'_>, keys: &[&str]) -> Result<Vec<IncidentRow>> {
     let statement = format!(
-        "{} JOIN LATERAL (SELECT c.id FROM watch.incidents c JOIN unnest($1::text[], $2::text[]) AS k (team, cause_key)
-                ON c.cause_key = k.cause_key AND c.team IS NOT DISTINCT FROM k.team
-             WHERE c.state = 'closed' AND c.cause_key = i.cause_key AND c.team IS NOT DISTINCT FROM i.team
-             ORDER BY c.closed_at DESC LIMIT 1) AS latest ON latest.id = i.id
-         WHERE i.state = 'closed' AND i.cause_key = ANY ($2)",
+        "{} WHERE i.state = 'closed' AND i.cause_key = ANY ($1)
+           AND i.id = (SELECT c.id FROM watch.incidents c
+                       WHERE c.state = 'closed' AND c.cause_key = i.cause_key AND c.team IS NOT DISTINCT FROM i.team
+                       ORDER BY c.closed_at DESC LIMIT 1)",
         include_str!("../../../sql/statements/watch_incidents.sql")
     );
-    let rows = transaction.query_typed(&statement, &[(&teams, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)])?;
+    let rows = transaction.query_typed(&statement, &[(&keys, Type::TEXT_ARRAY)])?;
     rows.iter().map(incident_row).collect()
 }
 
