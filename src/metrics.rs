@@ -8,6 +8,7 @@
 
 mod deliveries;
 pub mod heartbeat;
+mod incidents;
 mod lag;
 mod router;
 mod statistics;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::model::{RouterId, Timestamp};
 pub use deliveries::DeliveryMeter;
 pub use heartbeat::Heartbeat;
+pub use incidents::{IncidentCounts, IncidentMeter};
 pub use lag::{LAG_BUCKETS, Lag, LagCounts};
 pub use router::{RouterMeter, TableMeter};
 pub use statistics::{PeerStatistics, STATISTICS_MAX, StatisticKey};
@@ -99,6 +101,8 @@ pub struct Meters {
     pub deliveries: DeliveryMeter,
     /// The evaluation of watches.
     pub watch: WatchMeter,
+    /// The watches and incidents of the database.
+    pub incidents: IncidentMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -204,6 +208,7 @@ impl Default for Meters {
             spool: SpoolMeter::default(),
             deliveries: DeliveryMeter::default(),
             watch: WatchMeter::default(),
+            incidents: IncidentMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),

@@ -13,6 +13,8 @@ SELECT current_setting('server_version_num')::int AS version,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
        has_database_privilege(current_database(), 'CREATE') AS may_create_in_database,
        COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_in_schema,
+       -- NULL: there is none.
+       CASE WHEN to_regnamespace('watch') IS NOT NULL THEN has_schema_privilege('watch', 'CREATE') END AS may_create_in_watch,
        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS is_read_only,
        EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_extension,
        EXISTS (SELECT FROM pg_available_extensions WHERE name = 'btree_gist') AS may_have_extension,

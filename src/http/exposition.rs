@@ -14,7 +14,9 @@ use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use prometheus::{Error, TextEncoder};
 
 use super::process;
-use crate::metrics::{DeliveryMeter, LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter};
+use crate::metrics::{
+    DeliveryMeter, IncidentMeter, LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter,
+};
 use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 
@@ -48,6 +50,7 @@ pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     writer_families(&mut out, meters, health);
     spool_families(&mut out, &meters.spool);
     delivery_families(&mut out, &meters.deliveries);
+    incident_families(&mut out, &meters.incidents);
     let routers = meters.routers();
     router_families(&mut out, &routers);
     lag_family(&mut out, &routers);
@@ -268,6 +271,19 @@ fn delivery_families(out: &mut Exposition, meter: &DeliveryMeter) {
     out.all("rib_ingester_callback_failing_seconds", GAUGE, "For how long a callback has taken nothing.", |series| {
         for (callback, secs) in meter.failing() {
             series.add(&[("callback", &callback)], count(secs));
+        }
+    });
+}
+
+fn incident_families(out: &mut Exposition, meter: &IncidentMeter) {
+    out.one("rib_ingester_watches", GAUGE, "Enabled watches of the database.", count(meter.watches.get()));
+    let help = "Collectors that are alive and evaluate watches, or would if another one stopped.";
+    out.one("rib_ingester_watch_evaluators", GAUGE, help, count(meter.evaluators.get()));
+    let help = "For how long the oldest change has waited to be evaluated.";
+    out.one("rib_ingester_watch_outbox_oldest_seconds", GAUGE, help, count(meter.outbox_oldest_secs.get()));
+    out.all("rib_ingester_incidents", GAUGE, "Incidents of the database that are not closed.", |series| {
+        for ((condition, severity), incidents) in meter.incidents() {
+            series.add(&[("condition", condition.as_str()), ("severity", severity.as_str())], count(incidents));
         }
     });
 }

@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Heartbeat, Meters};
+use crate::metrics::{Heartbeat, IncidentMeter, Meters};
 use crate::stop::Stop;
+use crate::store::watch::incident_list::{self, WatchCounts};
 use crate::store::{self, Client, Pool, Recovery, orphans, overview};
 
 /// The interval at which the database is checked.
@@ -57,8 +58,21 @@ fn ask(client: &mut Client, meters: &Meters) -> store::Result<bool> {
             // The database responds anyway.
             Err(error) => log::debug!("probe: routers without a collector are not counted: {error}"),
         }
+        match incident_list::counts(client) {
+            Ok(counts) => count_watches(counts, &meters.incidents),
+            Err(error) if error.verdict() == Recovery::Reconnect => return Err(error),
+            Err(error) => log::debug!("probe: watches and incidents are not counted: {error}"),
+        }
     }
     Ok(missing.is_empty())
+}
+
+fn count_watches(counts: WatchCounts, meter: &IncidentMeter) {
+    meter.watches.set(counts.watches);
+    meter.evaluators.set(counts.evaluators);
+    meter.outbox_oldest_secs.set(counts.outbox_oldest_secs);
+    let incidents = counts.incidents.into_iter().map(|(condition, severity, count)| ((condition, severity), count));
+    meter.set_incidents(incidents.collect());
 }
 
 fn measure(client: &mut Client, meters: &Meters) -> store::Result<()> {

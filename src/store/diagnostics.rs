@@ -11,6 +11,7 @@ use super::lock_waits::{self, LockWait};
 use super::orphans::Orphans;
 use super::partitions::{EVENTS, Partition, PartitionState, SNAPSHOTS, Series, day_of, holes};
 use super::router_state::{self, RouterState};
+use super::watch::watches::{self, Coverage};
 use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
 
@@ -41,6 +42,8 @@ pub struct Facts {
     pub may_create_in_database: bool,
     /// True if the role has CREATE on the first schema, for tables and partitions.
     pub may_create_in_schema: bool,
+    /// Whether the role may create tables in the schema `watch`; `None`: there is no such schema.
+    pub may_create_in_watch: Option<bool>,
     /// True on a standby or with `default_transaction_read_only`.
     pub is_read_only: bool,
     /// True if `btree_gist` is installed.
@@ -94,6 +97,8 @@ pub struct Facts {
     pub live_collectors: Vec<String>,
     /// The number of routers in each state that occurs; empty before the migration.
     pub routers: Vec<(RouterState, i64)>,
+    /// What watches can see; `None`: there is no table of watches.
+    pub watch_coverage: Option<Coverage>,
     /// Routers whose collector is not alive; empty before the migration.
     pub orphans: Vec<Orphans>,
 }
@@ -184,6 +189,10 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
     });
+    let watch_coverage = coverage_if_there(client).unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        None
+    });
     let routers = routers(client).unwrap_or_else(|error| {
         unreadable.get_or_insert(error.to_string());
         Vec::new()
@@ -209,6 +218,8 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         is_superuser: row.get("is_superuser"),
         may_create_in_database: row.get("may_create_in_database"),
         may_create_in_schema: row.get("may_create_in_schema"),
+        may_create_in_watch: row.get("may_create_in_watch"),
+        watch_coverage,
         is_read_only: row.get("is_read_only"),
         has_extension: row.get("has_extension"),
         may_have_extension: row.get("may_have_extension"),
@@ -229,6 +240,12 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         clock_ahead,
         days,
     })
+}
+
+/// Returns what watches can see, if their table exists.
+fn coverage_if_there(client: &mut Client) -> Result<Option<Coverage>> {
+    let row = client.query_typed_one("SELECT to_regclass('watch.watches') IS NOT NULL", &[])?;
+    if row.get(0) { Ok(Some(watches::coverage(client)?)) } else { Ok(None) }
 }
 
 /// Compares the clocks with a second query: the first one on a connection takes longer than a round trip.

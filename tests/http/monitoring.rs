@@ -65,6 +65,12 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     router.send(&bmp::statistics(Peer::global_instance("192.0.2.9", 64_501), 7));
     // More than is stored.
     router.send(&bmp::loc_rib_statistics(loc_rib, 5));
+    db.client()
+        .batch_execute(
+            "INSERT INTO watch.incidents (cause_key, condition, severity, state, opened_at, cause_at, closed_at, affected, known, summary)
+             VALUES ('x', 'missing', 'warning', 'closed', now(), now(), now(), 0, 1, 'OVER')",
+        )
+        .unwrap();
     (ingester, router)
 }
 

@@ -50,6 +50,7 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<CheckResult> {
     checks.push(routers(facts));
     checks.extend(add_path(facts));
     checks.extend(collectors(facts));
+    checks.extend(watches(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
     checks
@@ -81,6 +82,35 @@ fn routers(facts: &Facts) -> CheckResult {
 fn collectors(facts: &Facts) -> Vec<CheckResult> {
     let check = |one: &Orphans| CheckResult::warning("collectors", one.describe(), orphans::remedy(&one.collector));
     facts.orphans.iter().map(check).collect()
+}
+
+/// Checks the schema of watches, and what watches cannot see.
+fn watches(facts: &Facts) -> Vec<CheckResult> {
+    const NAME: &str = "watches";
+    let role = &facts.role;
+    match facts.may_create_in_watch {
+        None if !facts.may_create_in_database => {
+            return vec![CheckResult::fault(
+                NAME,
+                format!("there is no schema watch, and {role} may not create one"),
+                format!("CREATE SCHEMA watch AUTHORIZATION {}", identifier(role)),
+            )];
+        }
+        Some(false) => {
+            return vec![CheckResult::fault(
+                NAME,
+                format!("{role} may not create tables in schema watch"),
+                format!("GRANT CREATE, USAGE ON SCHEMA watch TO {}", identifier(role)),
+            )];
+        }
+        Some(true) | None => {}
+    }
+    let Some(coverage) = &facts.watch_coverage else { return Vec::new() };
+    let spots = coverage.blind_spots();
+    if spots.is_empty() {
+        return vec![CheckResult::fine(NAME, format!("{} enabled", coverage.enabled))];
+    }
+    spots.into_iter().map(|(found, remedy)| CheckResult::warning(NAME, found, remedy)).collect()
 }
 
 /// Reports routers whose path identifiers do not match what they announced: one line each, for the first ones.
@@ -425,12 +455,17 @@ mod tests {
     use super::*;
     use crate::store::diagnostics::ClockDifference;
     use crate::store::lock_waits::LockWait;
+    use crate::store::watch::watches::Coverage;
 
     const TODAY: Date = jiff::civil::date(2026, 11, 21);
 
     fn day(ago: i64, bytes: i64) -> Day {
         let day = TODAY.checked_sub(ago.days()).unwrap();
         Day { name: format!("route_events_{ago}"), day, last: day, bytes, is_attached: true, is_history: true }
+    }
+
+    fn coverage() -> Coverage {
+        Coverage { enabled: 3, for_hijacks: 1, has_pre_policy: true, evaluators: vec!["c1".to_owned()] }
     }
 
     fn healthy() -> Facts {
@@ -449,6 +484,8 @@ mod tests {
             is_superuser: false,
             may_create_in_database: true,
             may_create_in_schema: true,
+            may_create_in_watch: Some(true),
+            watch_coverage: Some(coverage()),
             is_read_only: false,
             has_extension: true,
             may_have_extension: true,
@@ -507,6 +544,18 @@ mod tests {
                 relations: Some("route_events".to_owned()),
                 holders: Some("process 7 of the server (psql)".to_owned()),
             }];
+        });
+        check("watches", CheckState::Fault, "there is no schema watch, and rib may not create one", &|facts| {
+            (facts.may_create_in_watch, facts.may_create_in_database) = (None, false);
+        });
+        check("watches", CheckState::Fault, "may not create tables in schema watch", &|facts| {
+            facts.may_create_in_watch = Some(false);
+        });
+        check("watches", CheckState::Warning, "no collector that is alive evaluates watches", &|facts| {
+            facts.watch_coverage = Some(Coverage { evaluators: Vec::new(), ..coverage() });
+        });
+        check("watches", CheckState::Warning, "hijacks that routers drop on import are not seen", &|facts| {
+            facts.watch_coverage = Some(Coverage { has_pre_policy: false, ..coverage() });
         });
         check("server", CheckState::Fault, "accepts no writes", &|facts| facts.is_read_only = true);
         check("server", CheckState::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);

@@ -9,7 +9,7 @@ use super::super::error::Result;
 use super::super::events::read_time;
 use super::super::pages::Slice;
 use crate::model::Timestamp;
-use crate::model::watch::WatchId;
+use crate::model::watch::{Condition, Severity, WatchId};
 
 /// An incident.
 #[derive(Clone, Debug)]
@@ -204,4 +204,42 @@ pub fn children(client: &mut Client, id: i64, limit: i64) -> Result<Vec<ListedIn
         &[(&id, Type::INT8), (&limit, Type::INT8)],
     )?;
     rows.iter().map(read).collect()
+}
+
+/// Counts for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchCounts {
+    /// The number of enabled watches.
+    pub watches: u64,
+    /// The number of collectors that are alive and evaluate watches, or would if another one stopped.
+    pub evaluators: u64,
+    /// The seconds for which the oldest change has waited to be evaluated.
+    pub outbox_oldest_secs: u64,
+    /// The number of incidents that are not closed, by condition and severity.
+    pub incidents: Vec<(Condition, Severity, u64)>,
+}
+
+/// Counts watches and open incidents.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn counts(client: &mut Client) -> Result<WatchCounts> {
+    let count = |row: &Row, i: usize| u64::try_from(row.get::<_, i64>(i)).unwrap_or(0);
+    let row = client.query_typed_one(
+        "SELECT (SELECT count(*) FROM watch.watches WHERE enabled),
+                (SELECT count(*) FROM collectors WHERE watch AND alive_until > now()),
+                (SELECT COALESCE(extract(epoch FROM now() - min(received_at)), 0)::bigint FROM watch.outbox)",
+        &[],
+    )?;
+    let open = client.query_typed(
+        "SELECT condition, severity, count(*) FROM watch.incidents WHERE state <> 'closed' GROUP BY 1, 2",
+        &[],
+    )?;
+    let named = |row: &Row| Some((Condition::parse(row.get(0))?, Severity::parse(row.get(1))?, count(row, 2)));
+    Ok(WatchCounts {
+        watches: count(&row, 0),
+        evaluators: count(&row, 1),
+        outbox_oldest_secs: count(&row, 2),
+        incidents: open.iter().filter_map(named).collect(),
+    })
 }

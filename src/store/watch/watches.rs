@@ -502,21 +502,27 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Returns what watches cannot see, one line each, with the remedy.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+    /// Returns what watches cannot see, each with its remedy.
+    pub fn blind_spots(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
         if self.enabled > 0 && self.evaluators.is_empty() {
-            warnings
-                .push("no collector that is alive evaluates watches: start one, with RIB_INGESTER_WATCH=on".to_owned());
+            found.push((
+                "no collector that is alive evaluates watches",
+                "start one, with RIB_INGESTER_WATCH=on, which is the default",
+            ));
         }
         if self.for_hijacks > 0 && !self.has_pre_policy {
-            warnings.push(
-                "hijacks that routers drop on import are not seen: no Adj-RIB-In of an external peer is stored before \
-                 policy; add adj-rib-in-pre to RIB_INGESTER_STORED_RIBS and have the routers send it"
-                    .to_owned(),
-            );
+            found.push((
+                "hijacks that routers drop on import are not seen: no Adj-RIB-In of an external peer is stored before policy",
+                "add adj-rib-in-pre to RIB_INGESTER_STORED_RIBS and have the routers send it",
+            ));
         }
-        warnings
+        found
+    }
+
+    /// Returns the same as lines.
+    pub fn warnings(&self) -> Vec<String> {
+        self.blind_spots().into_iter().map(|(found, remedy)| format!("{found}: {remedy}")).collect()
     }
 }
 
