@@ -11,6 +11,7 @@ mod notify;
 mod observability;
 mod reported;
 mod restart;
+mod session_notify;
 mod spool;
 mod start;
 mod watch_trie;
@@ -185,6 +186,7 @@ impl Running {
             spawn_maintenance(settings, &operations, &shared.stop),
             spawn_heartbeat(&collector, &operations, &shared.stop),
             spawn_watch_trie(&collector, &operations, &shared.stop),
+            spawn_session_notify(&collector, &operations, &written),
         ];
         lasting.extend(watches::spawn_evaluator(settings, &operations, &shared.stop));
         lasting.extend(watches::spawn_deliveries(settings, &operations, &shared.stop));
@@ -350,6 +352,7 @@ fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOpt
         meters: Arc::clone(&operations.meters),
         health: Arc::clone(&operations.health),
         watching: Arc::clone(&operations.watching),
+        notices: Arc::clone(&operations.notices),
     }
 }
 
@@ -399,6 +402,13 @@ fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &S
     let (collector, stop) = (Arc::clone(collector), stop.clone());
     let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
     spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, &stop))
+}
+
+fn spawn_session_notify(collector: &Arc<Collector>, operations: &Operations, written: &Stop) -> JoinHandle<()> {
+    let (collector, written, notices) = (Arc::clone(collector), written.clone(), Arc::clone(&operations.notices));
+    let health = Arc::clone(&operations.health);
+    let pulse = operations.meters.pulse(session_notify::THREAD, session_notify::STANDSTILL_MAX);
+    spawn(session_notify::THREAD, move || session_notify::run(&collector, &notices, &health, &pulse, &written))
 }
 
 fn spawn_watch_trie(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {

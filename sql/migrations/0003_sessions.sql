@@ -82,7 +82,7 @@ CREATE INDEX idx_session_events_router ON session_events (router_id, event_time 
 CREATE INDEX idx_session_events_removals ON session_events (router_id, table_name, event_time DESC)
     WHERE kind IN ('peer_down', 'terminated', 'stale_expired', 'view_dropped');
 
-COMMENT ON TABLE session_events IS 'One row per change of a session, peer or table, kept for 400 days, or as long as route_events if that is longer. Routes that go with their table are one row here and no rows of route_events. Each row is also sent as JSON to LISTEN rib_session.';
+COMMENT ON TABLE session_events IS 'One row per change of a session, peer or table, kept for 400 days, or as long as route_events if that is longer. Routes that go with their table are one row here and no rows of route_events. The number of each row is also sent to LISTEN rib_session, soon after it is committed.';
 COMMENT ON COLUMN session_events.id IS 'Increases in the order of writing.';
 COMMENT ON COLUMN session_events.event_time IS 'When it was written, by the database''s clock.';
 COMMENT ON COLUMN session_events.router_id IS 'The router; NULL where the row is about none, or one that is not identified.';

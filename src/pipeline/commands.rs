@@ -271,12 +271,12 @@ impl StateWriter {
                 }
             }
             let events: Vec<_> = events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
-            sync::insert_events(transaction, &events)?;
-            Ok(all)
+            Ok((all, sync::insert_events(transaction, &events)?))
         });
         for (range, result) in outcomes {
             let error = match result {
-                Ok(removed) => {
+                Ok((removed, events)) => {
+                    self.options.notices.push(events);
                     Health::count(&self.health.routes_deleted, removed);
                     continue;
                 }
@@ -323,7 +323,7 @@ impl StateWriter {
             owner::upsert_routers(transaction, std::iter::once(&record))?;
             sync::start(transaction, &tables)?;
             sync::end_of_rib(transaction, &tables)?;
-            sync::insert_events(transaction, &[(Some(&router), &event)])
+            sync::insert_events(transaction, &[(Some(&router), &event)]).map(drop)
         })
     }
 

@@ -39,7 +39,7 @@ const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// One event writer.
 pub(super) struct EventWriter {
-    options: Arc<PipelineOptions>,
+    pub(super) options: Arc<PipelineOptions>,
     pub(super) connection: RetryingClient,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,

@@ -140,8 +140,8 @@ impl Extras {
         }
     }
 
-    /// Writes all of it.
-    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> store::Result<()> {
+    /// Writes all of it. Returns the numbers of the rows of `session_events`.
+    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> store::Result<Vec<i64>> {
         owner::upsert_routers(transaction, self.routers.values())?;
         peers::upsert(transaction, self.peers.iter().map(|((router, _), change)| (router, change)))?;
         for (router, of) in &self.forgotten {
@@ -283,7 +283,7 @@ impl Work for Apart<'_> {
 
     fn would_do_canary(&mut self, extras: &Extras) -> bool {
         let harmless = extras.harmless();
-        self.writer.connection.would_do(|transaction| harmless.write(transaction))
+        self.writer.connection.would_do(|transaction| harmless.write(transaction).map(drop))
     }
 
     fn reject(&mut self, extras: &Extras, error: Error) {

@@ -135,7 +135,10 @@ impl EventWriter {
         let reason = format!("{} events from before a take-over could not be stored: {why}", rows.len());
         log::error!("router {router}: {reason}");
         Health::count(&self.health.events_lost, u64::try_from(rows.len()).unwrap_or(u64::MAX));
-        self.connection.retry_forever(|client| sync::insert_gap(client, router, from, &reason, rows.len()))
+        let events =
+            self.connection.retry_forever(|client| sync::insert_gap(client, router, from, &reason, rows.len()))?;
+        self.options.notices.push(events);
+        Some(())
     }
 }
 

@@ -21,6 +21,7 @@ mod gather;
 mod health;
 mod late;
 mod lead;
+mod notices;
 pub mod op;
 mod outage;
 mod past;
@@ -46,6 +47,7 @@ use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub use health::Health;
 use lead::Hurry;
+pub use notices::Notices;
 pub use op::{
     Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange, RouteEvent,
     StateBatch, StateItem, StateOp, WithdrawReason,
@@ -81,6 +83,8 @@ pub struct PipelineOptions {
     pub health: Arc<Health>,
     /// The targets of watches, and the way to their evaluator.
     pub watching: Arc<Watching>,
+    /// Rows of `session_events` of which listeners are to hear.
+    pub notices: Arc<Notices>,
 }
 
 /// The running writers.

@@ -76,6 +76,7 @@ impl StateWriter {
     pub(super) fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let mut done = Done::default();
         let mut is_sure = false;
+        let mut events = Vec::new();
         if range.is_empty() && (!is_last || batch.extras.is_empty()) {
             return Ok(());
         }
@@ -98,7 +99,7 @@ impl StateWriter {
                 write_rows(&mut transaction, rows, &mut done)?;
             }
             if is_last {
-                batch.extras.write(&mut transaction)?;
+                events = batch.extras.write(&mut transaction)?;
             }
             noted.write(&mut transaction)?;
             attempt.commit(transaction, lost)
@@ -107,6 +108,7 @@ impl StateWriter {
         Health::count(&self.health.routes_deleted, done.deleted);
         if lost.is_empty() {
             noted.committed();
+            options.notices.push(events);
             if is_sure && done.unexpected > 0 {
                 log::warn!("database: {} rows changed outside the collector; verifying table counts", done.unexpected);
                 batch.owners.values().flatten().for_each(|owner| owner.set_in_doubt());

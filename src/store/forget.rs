@@ -10,6 +10,7 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
+use super::watch::outbox::{self, Cause};
 use super::{maintenance, sync};
 use crate::model::{RouterId, SessionEvent, SessionEventKind, cut_reason};
 
@@ -219,8 +220,11 @@ fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: P
             reason: Some(cut_reason("router removed by the command forget").to_owned()),
             routes: None,
         };
-        sync::insert_events(transaction, &[(Some(router), &event)])?;
+        let events = sync::insert_events(transaction, &[(Some(router), &event)])?;
+        sync::notify(transaction, &events)?;
     }
+    // If it cannot be listed now, the next full evaluation finds it.
+    outbox::insert_if_watched(transaction, router, Cause::Session)?;
     Ok(rows)
 }
 

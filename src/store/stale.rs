@@ -12,6 +12,7 @@ use postgres::{Client, Transaction};
 use super::error::Result;
 use super::statement::PerRib;
 use super::table_columns::read_view;
+use super::watch::outbox::{self, Cause};
 use super::{peers, routes, sync};
 use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, View};
 
@@ -74,9 +75,12 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_tim
     let expired = Expired { tables, routes, is_whole: true, ..Expired::default() };
     let reason = "router did not come back within the stale time";
     let event = event(None, None, reason, expired.routes);
-    sync::insert_events(&mut transaction, &[(Some(router), &event)])?;
+    let events = sync::insert_events(&mut transaction, &[(Some(router), &event)])?;
+    sync::notify(&mut transaction, &events)?;
     peers::forget(&mut transaction, router)?;
     end_sessions(&mut transaction, collector, router, stale_time)?;
+    // If it cannot be listed now, the next full evaluation finds it. The tables were unknown before.
+    outbox::insert_if_watched(&mut transaction, router, Cause::Removal)?;
     transaction.commit()?;
     Ok(expired)
 }
@@ -109,12 +113,15 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
         let reason = "table not seen again within the stale time";
         let events = stale.iter().zip(gone).map(|((view, name), gone)| event(Some(*name), Some(*view), reason, gone));
         let events: Vec<SessionEvent> = events.collect();
-        sync::insert_events(&mut transaction, &events.iter().map(|event| (Some(router), event)).collect::<Vec<_>>())?;
+        let events: Vec<_> = events.iter().map(|event| (Some(router), event)).collect();
+        let events = sync::insert_events(&mut transaction, &events)?;
+        sync::notify(&mut transaction, &events)?;
         expired.is_more |= i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CHUNK;
         transaction.commit()?;
     }
     let mut transaction = client.transaction()?;
     end_sessions(&mut transaction, collector, router, stale_time)?;
+    outbox::insert_if_watched(&mut transaction, router, Cause::Removal)?;
     transaction.commit()?;
     Ok(expired)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use postgres::types::Type;
-use postgres::{Client, Row, Transaction};
+use postgres::{Client, GenericClient, Row, Transaction};
 
 use super::error::Result;
 use super::events::system_time;
@@ -244,11 +244,14 @@ pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Resu
     Ok(rows.iter().map(router).collect())
 }
 
-/// Inserts rows of `session_events` in their order and notifies the listeners of the channel `rib_session`.
+/// Inserts rows of `session_events` in their order. Returns their numbers, for [`notify`] after the commit.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn insert_events(transaction: &mut Transaction<'_>, events: &[(Option<&RouterId>, &SessionEvent)]) -> Result<()> {
+pub fn insert_events(
+    transaction: &mut Transaction<'_>,
+    events: &[(Option<&RouterId>, &SessionEvent)],
+) -> Result<Vec<i64>> {
     insert_events_at(transaction, events, None)
 }
 
@@ -257,9 +260,9 @@ fn insert_events_at(
     transaction: &mut Transaction<'_>,
     events: &[(Option<&RouterId>, &SessionEvent)],
     at: Option<SystemTime>,
-) -> Result<()> {
+) -> Result<Vec<i64>> {
     if events.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let routers: Vec<Option<&str>> = events.iter().map(|(router, _)| router.map(RouterId::as_str)).collect();
     let tables: Vec<Option<&str>> = events.iter().map(|(_, event)| event.table_name.as_deref()).collect();
@@ -268,7 +271,7 @@ fn insert_events_at(
     let kinds: Vec<&str> = events.iter().map(|(_, event)| event.kind.as_str()).collect();
     let reasons: Vec<Option<&str>> = events.iter().map(|(_, event)| event.reason.as_deref().map(cut_reason)).collect();
     let routes: Vec<Option<i64>> = events.iter().map(|(_, event)| event.routes).collect();
-    transaction.query_typed(
+    let rows = transaction.query_typed(
         include_str!("../../sql/statements/insert_session_events.sql"),
         &[
             (&routers, Type::TEXT_ARRAY),
@@ -281,15 +284,34 @@ fn insert_events_at(
             (&at, Type::TIMESTAMPTZ),
         ],
     )?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Notifies the listeners of the channel `rib_session` of rows of `session_events`, each by its number alone. Not in the
+/// transactions of writers: the server commits those that notify one after the other.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn notify(client: &mut impl GenericClient, events: &[i64]) -> Result<()> {
+    client.query_typed(
+        "SELECT pg_notify('rib_session', id::text) FROM unnest($1::bigint[]) AS of (id)",
+        &[(&events, Type::INT8_ARRAY)],
+    )?;
     Ok(())
 }
 
 /// Records that events of a router are lost: history is incomplete from `from` on, until a table's next dump is
-/// complete.
+/// complete. Returns the numbers of the rows.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reason: &str, events: usize) -> Result<()> {
+pub fn insert_gap(
+    client: &mut Client,
+    router: &RouterId,
+    from: Timestamp,
+    reason: &str,
+    events: usize,
+) -> Result<Vec<i64>> {
     let event = SessionEvent {
         kind: SessionEventKind::Gap,
         table_name: None,
@@ -299,6 +321,7 @@ pub fn insert_gap(client: &mut Client, router: &RouterId, from: Timestamp, reaso
         routes: i64::try_from(events).ok(),
     };
     let mut transaction = client.transaction()?;
-    insert_events_at(&mut transaction, &[(Some(router), &event)], Some(system_time(from)))?;
-    Ok(transaction.commit()?)
+    let rows = insert_events_at(&mut transaction, &[(Some(router), &event)], Some(system_time(from)))?;
+    transaction.commit()?;
+    Ok(rows)
 }

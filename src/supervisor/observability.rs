@@ -13,7 +13,7 @@ use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, HttpOptions, probe};
 use crate::metrics::{ComponentStatus, Meters};
-use crate::pipeline::{Health, Watching};
+use crate::pipeline::{Health, Notices, Watching};
 use crate::session::Shared;
 use crate::spool::Spool;
 use crate::stop::Stop;
@@ -33,6 +33,8 @@ pub(super) struct Operations {
     pub(super) pool: Arc<Pool>,
     /// The way from the writers to the evaluator of watches.
     pub(super) watching: Arc<Watching>,
+    /// Rows of `session_events` of which listeners are to hear.
+    pub(super) notices: Arc<Notices>,
     notify: RefCell<Notify>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -48,8 +50,9 @@ impl Operations {
             health.name_database(name);
         }
         let pool = Arc::new(Pool::new(&settings.database_url));
-        let (watching, notify) = (Arc::default(), RefCell::new(Notify::new()));
-        let mut operations = Operations { meters, health, pool, watching, notify, threads: Vec::new() };
+        let (watching, notices) = (Arc::default(), Arc::default());
+        let notify = RefCell::new(Notify::new());
+        let mut operations = Operations { meters, health, pool, watching, notices, notify, threads: Vec::new() };
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };

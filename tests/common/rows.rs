@@ -13,8 +13,8 @@ use rib_ingester::model::{
     SessionEventKind, StatisticRecord, StoredRoute, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, Pipeline, PipelineOptions, PipelineSender,
-    Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, Watching, WithdrawReason, spawn,
+    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Notices, Ownership, Pipeline, PipelineOptions,
+    PipelineSender, Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, Watching, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -163,6 +163,7 @@ pub struct Writers {
     pub stop: Stop,
     pub state_dir: PathBuf,
     pub watching: Arc<Watching>,
+    pub notices: Arc<Notices>,
 }
 
 impl Writers {
@@ -174,7 +175,7 @@ impl Writers {
         let collector = "c1";
         let stop = Stop::new();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
-        let watching = Arc::<Watching>::default();
+        let (watching, notices) = (Arc::<Watching>::default(), Arc::<Notices>::default());
         let options = PipelineOptions {
             database_url: url.to_owned(),
             collector_id: collector.to_owned(),
@@ -187,9 +188,10 @@ impl Writers {
             meters: Arc::default(),
             health: Arc::default(),
             watching: Arc::clone(&watching),
+            notices: Arc::clone(&notices),
         };
         let (pipeline, sender) = spawn(options, &stop).unwrap();
-        Writers { pipeline, sender, stop, state_dir, watching }
+        Writers { pipeline, sender, stop, state_dir, watching, notices }
     }
 
     pub fn claim(&self, router: &str) -> Claimed {
