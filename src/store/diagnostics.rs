@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::civil::Date;
-use postgres::Client;
 use postgres::types::Type;
+use postgres::{Client, Row};
 
 use super::error::Result;
 use super::lock_waits::{self, LockWait};
@@ -16,7 +16,7 @@ use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
 
 /// The facts about the server, the role and the schema.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// `server_version_num`: 150004 is 15.4.
     pub version: i32,
@@ -104,7 +104,7 @@ pub struct Facts {
 }
 
 /// The difference of two clocks, as precisely as one round trip can measure it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockDifference {
     /// This machine's time minus the database's.
     pub micros: i64,
@@ -150,60 +150,49 @@ pub struct AddPathDeviation {
 pub fn read(client: &mut Client) -> Result<Facts> {
     let clock_ahead = compare_clocks(client)?;
     let mut unreadable = None;
-    let lock_waits = lock_waits::of_threads(client, "").unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
+    let lock_waits = or_none(lock_waits::of_threads(client, ""), &mut unreadable);
     // A lock in the way is reported by name, so it is not waited for here.
     client.batch_execute("SET lock_timeout = '2s'")?;
-    let pending = migrate::missing(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
+    let pending = or_none(migrate::missing(client), &mut unreadable);
     let row = client.query_typed_one(include_str!("../../sql/statements/doctor_facts.sql"), &[])?;
     let today = day_of(events::clock(client)?);
-    let mut partitions = Vec::new();
-    for series in [&EVENTS, &SNAPSHOTS] {
-        let listed = list_if_there(client, series).unwrap_or_else(|error| {
-            unreadable.get_or_insert(error.to_string());
-            Vec::new()
-        });
-        partitions.push((series, listed));
-    }
-    let days = partitions.iter().flat_map(|(series, listed)| listed.iter().filter_map(|one| as_day(series, one)));
-    let troubles = partitions.iter().flat_map(|(series, all)| all.iter().filter_map(|one| one.trouble(series.parent)));
-    let (_, history) = &partitions[0];
+    let history = or_none(list_if_there(client, &EVENTS), &mut unreadable);
+    let snapshots = or_none(list_if_there(client, &SNAPSHOTS), &mut unreadable);
+    let partitions = || history.iter().map(|one| (&EVENTS, one)).chain(snapshots.iter().map(|one| (&SNAPSHOTS, one)));
     let coming = [("today", Some(today)), ("tomorrow", today.tomorrow().ok())];
-    let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(history, day).is_empty());
-    let uncovered = coming.into_iter().filter(|(_, day)| is_uncovered(*day)).map(|(name, _)| name).collect();
-    let (days, troubles) = (days.collect(), troubles.collect());
-    let add_path = add_path_deviations(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
-    let orphans = orphans::read(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
-    let live_collectors = live_collectors(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
-    let watch_coverage = coverage_if_there(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        None
-    });
-    let routers = routers(client).unwrap_or_else(|error| {
-        unreadable.get_or_insert(error.to_string());
-        Vec::new()
-    });
+    let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(&history, day).is_empty());
     Ok(Facts {
         lock_waits,
-        history_lacks: row.get("history_lacks"),
-        add_path,
-        live_collectors,
-        routers,
-        orphans,
+        pending,
+        today,
+        clock_ahead,
+        days: partitions().filter_map(|(series, one)| as_day(series, one)).collect(),
+        troubles: partitions().filter_map(|(series, one)| one.trouble(series.parent)).collect(),
+        uncovered: coming.into_iter().filter(|(_, day)| is_uncovered(*day)).map(|(name, _)| name).collect(),
+        add_path: or_none(add_path_deviations(client), &mut unreadable),
+        orphans: or_none(orphans::read(client), &mut unreadable),
+        live_collectors: or_none(live_collectors(client), &mut unreadable),
+        routers: or_none(routers(client), &mut unreadable),
+        watch_coverage: or_none(coverage_if_there(client), &mut unreadable),
+        // The last one: what was read before it may have set it.
+        unreadable,
+        ..of_server(&row)
+    })
+}
+
+/// Returns what was read, or nothing; `unreadable` keeps the first reason.
+fn or_none<T: Default>(read: Result<T>, unreadable: &mut Option<String>) -> T {
+    read.unwrap_or_else(|error| {
+        unreadable.get_or_insert(error.to_string());
+        T::default()
+    })
+}
+
+/// Returns the facts about the server and the role.
+fn of_server(row: &Row) -> Facts {
+    Facts {
+        version: row.get("version"),
+        role: row.get("role"),
         database: row.get("database"),
         encoding: row.get("encoding"),
         schema: row.get("schema"),
@@ -211,19 +200,15 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         named_schema: row.get("named_schema"),
         has_named_schema: row.get("has_named_schema"),
         other_schemas: row.get("other_schemas"),
-        foreign_owner: row.get("foreign_owner"),
-        unreadable,
-        version: row.get("version"),
-        role: row.get("role"),
         is_superuser: row.get("is_superuser"),
         may_create_in_database: row.get("may_create_in_database"),
         may_create_in_schema: row.get("may_create_in_schema"),
         may_create_in_watch: row.get("may_create_in_watch"),
-        watch_coverage,
         is_read_only: row.get("is_read_only"),
         has_extension: row.get("has_extension"),
         may_have_extension: row.get("may_have_extension"),
         foreign_tables: row.get("foreign_tables"),
+        foreign_owner: row.get("foreign_owner"),
         connections: row.get("connections"),
         connections_max: row.get("connections_max"),
         database_bytes: row.get("database_bytes"),
@@ -233,13 +218,9 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         shared_buffers_bytes: row.get("shared_buffers_bytes"),
         max_wal_bytes: row.get("max_wal_bytes"),
         checkpoint_seconds: row.get("checkpoint_seconds"),
-        pending,
-        today,
-        uncovered,
-        troubles,
-        clock_ahead,
-        days,
-    })
+        history_lacks: row.get("history_lacks"),
+        ..Facts::default()
+    }
 }
 
 /// Returns what watches can see, if their table exists.
@@ -263,7 +244,7 @@ fn add_path_deviations(client: &mut Client) -> Result<Vec<AddPathDeviation>> {
         return Ok(Vec::new());
     }
     let rows = client.query_typed(include_str!("../../sql/statements/add_path_deviations.sql"), &[])?;
-    let read = |row: &postgres::Row| AddPathDeviation {
+    let read = |row: &Row| AddPathDeviation {
         router: row.get("router_id"),
         is_sent: row.get("is_sent"),
         places: row.get("places"),

@@ -262,13 +262,3 @@ fn of_as(client: &mut Client, sql: &str, asn: u32, slice: Slice) -> Result<Vec<R
         [(&asn, Type::INT8), (&COUNTED_MAX, Type::INT8), (&slice.size, Type::INT8), (&slice.page, Type::INT8)];
     Ok(client.query_typed(sql, &parameters)?)
 }
-
-/// Returns the routers that have `address` as their identifier or address: two at most.
-///
-/// # Errors
-/// When the query fails or takes too long, or the connection is lost.
-pub fn routers_at(client: &mut Client, address: &str) -> Result<Vec<String>> {
-    let rows =
-        client.query_typed(include_str!("../../sql/statements/page_router_at.sql"), &[(&address, Type::TEXT)])?;
-    Ok(rows.iter().map(|row| row.get("router_id")).collect())
-}

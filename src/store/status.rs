@@ -69,7 +69,7 @@ pub struct TableStatus {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// The number of rows in `current_routes`, counted now.
+    /// The number of rows in `current_routes`.
     pub routes: i64,
     /// True if this session has sent its End-of-RIB.
     pub eor_seen: bool,
@@ -85,6 +85,13 @@ pub struct TableStatus {
     pub last_parsed_msg_time: Option<Timestamp>,
     /// The time of the latest message for `route_events`.
     pub last_raw_msg_time: Option<Timestamp>,
+}
+
+impl TableStatus {
+    /// Returns the time of the latest message.
+    pub fn last_message(&self) -> Option<Timestamp> {
+        self.last_parsed_msg_time.max(self.last_raw_msg_time)
+    }
 }
 
 /// One view, table and family of a router, over all its peers.
@@ -160,8 +167,8 @@ pub const DETAILS_MAX: i64 = 10_000;
 /// When a statement fails or the connection is lost.
 pub fn read(client: &mut Client) -> Result<Status> {
     let now = clock(client)?;
-    let mut routers = routers(client, None)?;
-    add_tables(client, &mut routers, None)?;
+    let mut routers = routers(client, None, None)?;
+    add_tables(client, &mut routers, None, Counts::Now, None)?;
     let partitions = partitions(client)?;
     let refused = refused(client)?;
     let adj_ribs = adj_ribs(client, None)?;
@@ -176,11 +183,11 @@ pub fn read(client: &mut Client) -> Result<Status> {
 /// When a statement fails or the connection is lost.
 pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, Vec<RouterStatus>)> {
     let now = clock(client)?;
-    let all = routers(client, None)?;
+    let all = routers(client, None, None)?;
     let is_down = |router: &&RouterStatus| !router.standing.state.is_connected();
     let mut down: Vec<RouterStatus> = all.iter().filter(is_down).cloned().collect();
     let named: Vec<String> = down.iter().map(|router| router.router_id.clone()).collect();
-    add_tables(client, &mut down, Some(&named))?;
+    add_tables(client, &mut down, Some(&named), Counts::Now, None)?;
     Ok((now, all, down))
 }
 
@@ -205,8 +212,8 @@ pub fn named(client: &mut Client, name: &str) -> Result<Vec<(RouterId, Option<St
 pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
     let now = clock(client)?;
     let named: Vec<String> = named(client, name)?.into_iter().map(|(router, _)| router.as_str().to_owned()).collect();
-    let mut found = routers(client, Some(&named))?;
-    add_tables(client, &mut found, Some(&named))?;
+    let mut found = routers(client, Some(&named), None)?;
+    add_tables(client, &mut found, Some(&named), Counts::Now, None)?;
     let mut adj_ribs = adj_ribs(client, Some(&named))?;
     let details = found.into_iter().map(|router| {
         let id = router.router_id.as_str();
@@ -227,17 +234,48 @@ fn as_address(router_id: &str) -> (bool, Option<IpAddr>, &str) {
     (address.is_none(), address, router_id)
 }
 
-fn routers(client: &mut Client, named: Option<&[String]>) -> Result<Vec<RouterStatus>> {
-    let rows =
-        client.query_typed(include_str!("../../sql/statements/status_routers.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+/// The source of the number of a table's routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    /// All routes are read.
+    Now,
+    /// `route_summary`.
+    OfMaintenance,
+}
+
+/// Returns one router with at most `limit` tables, their routes as of the last maintenance run.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option<RouterStatus>> {
+    let named = [router_id.to_owned()];
+    let mut found = routers(client, Some(&named), None)?;
+    add_tables(client, &mut found, Some(&named), Counts::OfMaintenance, Some(limit))?;
+    Ok(found.pop())
+}
+
+/// Returns routers without their tables: all or those named, at most `limit`.
+pub(super) fn routers(client: &mut Client, named: Option<&[String]>, limit: Option<i64>) -> Result<Vec<RouterStatus>> {
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/status_routers.sql"),
+        &[(&named, Type::TEXT_ARRAY), (&limit, Type::INT8)],
+    )?;
     let mut routers = rows.iter().map(read_router).collect::<Result<Vec<_>>>()?;
     routers.sort_by(|a, b| as_address(&a.router_id).cmp(&as_address(&b.router_id)));
     Ok(routers)
 }
 
-fn add_tables(client: &mut Client, routers: &mut [RouterStatus], named: Option<&[String]>) -> Result<()> {
-    let rows =
-        client.query_typed(include_str!("../../sql/statements/status_tables.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+fn add_tables(
+    client: &mut Client,
+    routers: &mut [RouterStatus],
+    named: Option<&[String]>,
+    counts: Counts,
+    limit: Option<i64>,
+) -> Result<()> {
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/status_tables.sql"),
+        &[(&named, Type::TEXT_ARRAY), (&(counts == Counts::Now), Type::BOOL), (&limit, Type::INT8)],
+    )?;
     let mut tables: BTreeMap<&str, Vec<TableStatus>> = BTreeMap::new();
     for row in &rows {
         tables.entry(row.get("router_id")).or_default().push(read_table(row)?);

@@ -14,9 +14,6 @@ use rib_ingester::config::{Reader, TABLE};
 /// judged.
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Functions that were longer on 2026-11-26 and are to be cut by meaning: file and name.
-const LONG_FUNCTIONS: &[(&str, &str)] = &[("store/diagnostics.rs", "read")];
-
 /// Lines of `main.rs`.
 const MAIN_LINES_MAX: usize = 80;
 
@@ -368,17 +365,11 @@ fn functions_are_read_in_one_sitting() {
         "fn a() {}\npub(super) fn b<T>(\n    c: T,\n) -> T\nwhere\n    T: Copy,\n{\n    c\n}\n    fn d() {\n    }\n";
     assert_eq!(functions(sample), [("b", 8), ("d", 2)]);
     let mut offences = Vec::new();
-    let mut known = Vec::new();
     for Source { file, text } in sources().iter().filter(|source| !is_test_file(&source.file)) {
         for (name, lines) in functions(text).into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX) {
-            match LONG_FUNCTIONS.iter().find(|known| **known == (file.as_str(), name)) {
-                Some(one) => known.push(*one),
-                None => offences.push(format!("src/{file}: {name}: {lines} lines, at most {FUNCTION_LINES_MAX}")),
-            }
+            offences.push(format!("src/{file}: {name}: {lines} lines, at most {FUNCTION_LINES_MAX}"));
         }
     }
-    let gone = LONG_FUNCTIONS.iter().filter(|one| !known.contains(one));
-    offences.extend(gone.map(|(file, name)| format!("src/{file}: {name} is short by now: no exception for it")));
     report(&offences);
 }
 

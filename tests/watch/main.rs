@@ -5,8 +5,8 @@ mod common;
 
 mod alertmanager;
 mod callbacks;
-mod end_to_end;
 mod causes;
+mod end_to_end;
 mod incidents;
 mod life;
 mod quiet;

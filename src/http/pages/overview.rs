@@ -118,15 +118,16 @@ impl RouterLine {
             (false, true) => RouterState::Down,
             (false, false) => RouterState::Stale,
         };
-        let stored = row.as_ref().map(|row| &row.standing);
+        let router = row.as_ref().map(|row| &row.router);
+        let stored = router.map(|router| &router.standing);
         let session_collector = stored.and_then(|stored| stored.session_collector.clone());
         let of_row = |value: fn(&RouterRow) -> i64| row.as_ref().map_or(0, |row| words::count(value(row)));
         let live = tables.iter().map(|(_, table)| table.routes.get()).sum();
         RouterLine {
-            name: meter.and_then(RouterMeter::hostname).or_else(|| row.as_ref().and_then(|row| row.hostname.clone())),
-            address: meter.and_then(RouterMeter::address).or_else(|| row.as_ref().and_then(|row| row.address)),
-            as_number: row.as_ref().and_then(|row| row.as_number),
-            collector_id: row.as_ref().and_then(|row| row.collector_id.clone()),
+            name: meter.and_then(RouterMeter::hostname).or_else(|| router.and_then(|router| router.hostname.clone())),
+            address: meter.and_then(RouterMeter::address).or_else(|| router.and_then(|router| router.address)),
+            as_number: router.and_then(|router| router.as_number),
+            collector_id: router.and_then(|router| router.collector_id.clone()),
             tables: if is_up { tables.len() as u64 } else { of_row(|row| row.tables) },
             synchronized: if is_up { synchronized as u64 } else { of_row(|row| row.synchronized) },
             routes: if is_up { live } else { of_row(|row| row.routes) },
@@ -161,13 +162,13 @@ impl RouterLine {
 /// Returns all routers, and the database's error if they could not be read from it.
 pub(super) fn lines(context: &PageContext, database: &Database) -> (Vec<RouterLine>, Option<String>) {
     let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
-        Ok((_, rows)) => (rows, None),
+        Ok(rows) => (rows, None),
         Err(why) => (Vec::new(), Some(why)),
     };
     type Known = (Option<RouterRow>, Option<Arc<RouterMeter>>);
     let mut all: BTreeMap<RouterId, Known> = BTreeMap::new();
     for row in rows {
-        all.insert(RouterId::new(&row.router_id), (Some(row), None));
+        all.insert(RouterId::new(&row.router.router_id), (Some(row), None));
     }
     for (router, meter) in context.meters.routers() {
         all.entry(router).or_default().1 = Some(meter);

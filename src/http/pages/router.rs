@@ -11,12 +11,15 @@ use super::{Database, Page, PageContext, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};
-use crate::store::overview::{self, RouterDetail, TableRow};
+use crate::store::overview::{self, RouterRow};
 use crate::store::pages::{self, PeerPage, PeerRow};
-use crate::store::status::{self, SessionStatus};
+use crate::store::status::{self, RouterStatus, SessionStatus, TableStatus};
 
 /// The maximum number of stored tables that are read; the page shows some of them.
 const TABLES_MAX: i64 = 10_000;
+
+/// The maximum number of session events on the page.
+const EVENTS: i64 = 40;
 
 /// The maximum number of BMP sessions on the page.
 const SESSIONS_MAX: i64 = 20;
@@ -24,7 +27,8 @@ const SESSIONS_MAX: i64 = 20;
 pub(super) fn page(context: &PageContext, database: &Database, request: &Request) -> Page {
     let id = request.value("id");
     let peers_wanted = wanted(request, "peers");
-    let detail = database.ask(|client| overview::router(client, id, TABLES_MAX));
+    let detail = database.ask(|client| status::router(client, id, TABLES_MAX));
+    let events = database.ask(|client| overview::session_events(client, Some(id), EVENTS));
     let peers = database.ask(|client| pages::peers(client, id, peers_wanted));
     let sessions = database.ask(|client| status::sessions(client, id, SESSIONS_MAX));
     let id = RouterId::new(id);
@@ -79,30 +83,26 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
                 Err(why) => (unread("They", why)),
             }
         }
-        @if let Some(detail) = &detail {
-            section { h2 { "Latest on sessions and peers" } (session_events(&detail.events, false)) }
+        @if let (Some(_), Ok(events)) = (&detail, &events) {
+            section { h2 { "Latest on sessions and peers" } (session_events(events, false)) }
         }
     };
     Page::new(name.as_str(), body)
 }
 
-fn as_row(detail: &RouterDetail) -> overview::RouterRow {
-    let all = || detail.tables.iter();
-    overview::RouterRow {
-        router_id: detail.router_id.clone(),
-        address: detail.address,
-        hostname: detail.hostname.clone(),
-        as_number: detail.as_number,
-        collector_id: detail.collector_id.clone(),
-        standing: detail.standing.clone(),
+/// Sums up a router's tables, as in the list of all routers.
+fn as_row(router: &RouterStatus) -> RouterRow {
+    let all = || router.tables.iter();
+    RouterRow {
         tables: i64::try_from(all().count()).unwrap_or(i64::MAX),
         synchronized: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
-        last_message: all().filter_map(|table| table.last_message).max(),
+        last_message: all().filter_map(TableStatus::last_message).max(),
         routes: all().map(|table| table.routes).sum(),
+        router: router.clone(),
     }
 }
 
-fn facts(line: &RouterLine, detail: Option<&RouterDetail>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
+fn facts(line: &RouterLine, detail: Option<&RouterStatus>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
     let fact = |name: &str, value: Markup| html! { div { dt { (name) } dd { (value) } } };
     html! {
         dl.facts {
@@ -130,7 +130,7 @@ fn facts(line: &RouterLine, detail: Option<&RouterDetail>, meter: Option<&Router
 }
 
 /// One table as stored and as counted live.
-type Both<'a> = (Option<&'a TableRow>, Option<&'a TableMeter>);
+type Both<'a> = (Option<&'a TableStatus>, Option<&'a TableMeter>);
 
 /// A table's name and family with its meter.
 type LiveTable = ((Arc<str>, Afi), Arc<TableMeter>);
@@ -147,14 +147,14 @@ impl Tables {
     /// Shows one page of the Loc-RIBs.
     fn loc_ribs(
         self,
-        detail: Option<&RouterDetail>,
+        detail: Option<&RouterStatus>,
         live: &[&LiveTable],
         request: &Request,
         link: &dyn Fn(usize) -> String,
     ) -> Markup {
         let mut all: BTreeMap<(&str, i16), Both<'_>> = BTreeMap::new();
         for table in detail.map(|detail| detail.tables.as_slice()).unwrap_or_default() {
-            all.insert((&table.name, table.afi), (Some(table), None));
+            all.insert((&table.name, table.afi.column()), (Some(table), None));
         }
         for ((name, afi), meter) in live {
             all.entry((name, afi.column())).or_default().1 = Some(meter);
@@ -214,7 +214,7 @@ impl Tables {
         };
         let last = meter
             .and_then(|meter| words::from_micros(meter.last_message.get()))
-            .or_else(|| row.and_then(|row| row.last_message));
+            .or_else(|| row.and_then(TableStatus::last_message));
         let counter = |value: fn(&TableMeter) -> u64| match meter {
             Some(meter) => words::grouped(value(meter)),
             None => words::NOTHING.to_owned(),

@@ -13,7 +13,7 @@ use super::overview::{self, RouterLine, router_link};
 use super::{Database, Made, Page, PageContext, asn, lookup};
 use crate::http::request::Request;
 use crate::model::{Afi, Prefix};
-use crate::store::pages;
+use crate::store::status;
 
 /// Parsed search text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,8 @@ pub(super) fn fitting(net: IpNet) -> Prefix {
 /// Returns the only router that has this identifier or address.
 fn router_at(context: &PageContext, database: &Database, address: IpAddr) -> Option<String> {
     let text = address.to_string();
-    let stored = database.ask(|client| pages::routers_at(client, &text)).unwrap_or_default();
-    let mut routers: BTreeSet<String> = stored.into_iter().collect();
+    let stored = database.ask(|client| status::named(client, &text)).unwrap_or_default();
+    let mut routers: BTreeSet<String> = stored.into_iter().map(|(router, _)| router.to_string()).collect();
     for (router, meter) in context.meters.routers() {
         if router.as_str() == text || meter.address() == Some(address) {
             routers.insert(router.to_string());
