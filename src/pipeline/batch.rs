@@ -1,16 +1,15 @@
 //! The changes that a state writer has gathered and not written yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::ends::{Count, Down, Ends, Entry, Over, Place, Stale, Start, place};
 use super::extras::Extras;
-use super::op::{Existing, Ownership, RouteChange, StateOp};
-use crate::model::{Nlri, Prefix, RibKind, RouterId, SessionEvent, Table};
+use super::op::{Existing, Ownership, StateOp};
+use super::route_rows::Row;
+use crate::model::{Nlri, RouterId, SessionEvent, Table};
 use crate::store::EncodedRoute;
-use crate::store::routes::RouteKey;
 
 /// The memory in bytes that fills a batch, regardless of its number of changes or events.
 pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -40,62 +39,6 @@ pub(super) struct Batch {
     last: Option<Arc<Table>>,
     /// The number of rows that everything other than `rows` counts for.
     weight: usize,
-}
-
-/// One change to `current_routes`.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    /// The table of the route.
-    pub(super) table: Arc<Table>,
-    /// The destination prefix.
-    pub(super) prefix: Prefix,
-    /// The `path_id` column.
-    pub(super) path_id: u32,
-    /// The attributes after this change; `None`: the route is gone.
-    pub(super) route: Option<EncodedRoute>,
-    /// A hint whether a row existed before this batch.
-    pub(super) was: Existing,
-}
-
-impl Row {
-    pub(super) fn new(table: Arc<Table>, nlri: &Nlri, change: RouteChange, was: Existing) -> Row {
-        let route = match change {
-            RouteChange::Announce(route) => Some(route),
-            RouteChange::Withdraw(_) => None,
-        };
-        Row { table, prefix: nlri.prefix, path_id: nlri.path_id_column(), route, was }
-    }
-
-    /// Returns the new attributes, if `was` is the hint of this row.
-    pub(super) fn route_if(&self, was: Existing) -> Option<&EncodedRoute> {
-        self.route.as_ref().filter(|_| self.was == was)
-    }
-
-    /// Returns a canary: a change that the database cannot refuse for its values, written by the same statement.
-    pub(super) fn harmless(&self) -> Row {
-        let table = Table { router: RouterId::new("canary"), name: "canary".into(), ..(*self.table).clone() };
-        let prefix = Prefix::new(table.afi, &[], 0).expect("the default route");
-        let route = self.route.as_ref().map(|_| EncodedRoute::withdrawn());
-        Row { table: Arc::new(table), prefix, path_id: 0, route, was: self.was }
-    }
-
-    pub(super) fn kind(&self) -> RibKind {
-        self.table.view.kind()
-    }
-
-    pub(super) fn key(&self) -> RouteKey<'_> {
-        RouteKey { table: &self.table, prefix: self.prefix, path_id: self.path_id }
-    }
-}
-
-/// The row as text for the rejected file.
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} path {}", self.table, self.prefix, self.path_id)?;
-        let Some(route) = &self.route else { return f.write_str(" withdrawn") };
-        f.write_str(" columns ")?;
-        route.columns().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 impl Batch {
@@ -331,8 +274,8 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Afi;
-    use crate::pipeline::WithdrawReason;
+    use crate::model::{Afi, Prefix};
+    use crate::pipeline::{RouteChange, WithdrawReason};
 
     #[test]
     fn a_batch_is_full_by_changes_or_by_memory() {

@@ -3,18 +3,21 @@
 //! A command that the database refuses is found by halving. Refused alone, it ends the session that sent it, and no
 //! other.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
 
 use super::backlog::SLICE_ROUTES;
 use super::connection::{Attempt, Failure};
 use super::ends::{Count, Down, Ends, Entry, LatestState, Over, Stale, Start};
 use super::health::Health;
 use super::op::{Ownership, Refusal};
-use super::refused_rows::{self, Work, rows_of};
-use super::state_writer::{StateWriter, mark_lost};
+use super::refused_rows::{self, Work, Writer, rows_of};
 use super::watching::Noted;
 use crate::model::{
     AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, Table,
@@ -30,12 +33,16 @@ const COMMANDS_MAX: usize = 5_000;
 /// The maximum number of routes counted by one statement, unless one table alone has more.
 const COUNTED_MAX: usize = 1_000_000;
 
+/// The time after such an end of a session during which no other session of its router is ended for this: a difference
+/// that the next dump did not repair is not repaired by another one either.
+const RESYNC_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A range of commands and its result; the error is `None` where the range was given up.
 type RangeResult<R> = (Range<usize>, Result<R, Option<Error>>);
 
 /// Commands that are executed in sets.
 struct Commands<'a, W, R> {
-    writer: &'a mut StateWriter,
+    writer: &'a mut Writer,
     work: W,
     outcomes: Vec<RangeResult<R>>,
 }
@@ -72,7 +79,7 @@ struct StaleRoute<'a> {
     nlri: Nlri,
 }
 
-impl StateWriter {
+impl Writer {
     /// Begins dumps. Returns those whose sessions wait for an answer.
     pub(super) fn begin_dumps(&mut self, starts: Vec<Start>) -> Vec<Start> {
         let set = (&*starts, COMMANDS_MAX);
@@ -98,8 +105,18 @@ impl StateWriter {
         begun.map(|(start, _)| start).filter(|start| start.stored.is_some()).collect()
     }
 
+    /// Answers sessions that ask for the stored routes of tables, until all state writers are gone: reading a table of
+    /// a million routes takes seconds, and no other router's changes wait for that. Returns the number of answers given
+    /// up.
+    pub(super) fn run_loads(mut self, starts: &Receiver<Start>) -> u64 {
+        while let Ok(start) = self.connection.while_idle(|| starts.recv()) {
+            self.answer(start);
+        }
+        self.given_up()
+    }
+
     /// Sends a session the stored routes of the tables that it asked about.
-    pub(super) fn answer(&mut self, start: Start) {
+    fn answer(&mut self, start: Start) {
         let Some(reply) = start.stored else { return };
         let tables: Vec<&Table> = start.tables.iter().chain(&start.loaded).map(|table| &**table).collect();
         match self.command(&start.owner.router, |client, _| load::load(client, &tables)) {
@@ -111,11 +128,11 @@ impl StateWriter {
     }
 
     /// Executes the commands that follow the rows of a batch.
-    pub(super) fn end(&mut self, ends: Ends) {
+    pub(super) fn end(&mut self, ends: Ends, audit: &mut Audit) {
         let Ends { over, counts, stale, told, states, .. } = ends;
         self.purge(&over);
         self.note_complete(&over);
-        self.count_tables(&counts);
+        self.count_tables(&counts, audit);
         self.mark_stale(&stale);
         self.tell(&told);
         self.set_states(&states.into_iter().collect::<Vec<_>>());
@@ -174,7 +191,7 @@ impl StateWriter {
     }
 
     /// Counts tables; a session that knows of another number has to end.
-    fn count_tables(&mut self, counts: &[Count]) {
+    fn count_tables(&mut self, counts: &[Count], audit: &mut Audit) {
         let mut first = 0;
         while first < counts.len() {
             let mut routes = 0;
@@ -199,7 +216,7 @@ impl StateWriter {
             );
             for (count, stored) in counted.into_iter().flat_map(|(_, counted)| counted) {
                 if u64::try_from(count.routes) != Ok(stored) {
-                    self.audit.differs(&count.owner, &count.table, count.routes, stored);
+                    audit.differs(&count.owner, &count.table, count.routes, stored);
                 }
             }
         }
@@ -403,7 +420,7 @@ impl StateWriter {
         let given_up = refused_rows::write_all(&mut commands, sets);
         let mut outcomes = commands.outcomes;
         if !given_up.is_empty() {
-            self.count_given_up(rows_of(&given_up));
+            self.give_up(rows_of(&given_up));
         }
         outcomes.extend(given_up.into_iter().map(|range| (range, Err(None))));
         outcomes
@@ -429,6 +446,36 @@ fn note_removal(noted: &mut Noted, entry: &Entry) {
     }
 }
 
+/// The response when the database does not hold the number of routes that a session knows of: the routers whose sessions
+/// were ended for a new dump, and when.
+///
+/// Someone deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
+/// so it cannot write them again: it ends, and the dump of the router's next session is compared with the stored
+/// routes, which writes exactly the difference.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    resynced: HashMap<RouterId, Instant>,
+}
+
+impl Audit {
+    /// Handles a table with `stored` routes instead of `routes`. Ends the session, unless that was tried in the last 24
+    /// hours.
+    fn differs(&mut self, owner: &Ownership, table: &Table, routes: usize, stored: u64) {
+        let tried = self.resynced.get(&owner.router).is_some_and(|at| at.elapsed() < RESYNC_PAUSE);
+        if tried {
+            log::error!(
+                "{table}: route count mismatch: {stored} in database, {routes} expected; a new dump did not repair it"
+            );
+            return;
+        }
+        log::warn!(
+            "{table}: route count mismatch: {stored} in database, {routes} expected; closing the session to force a resync"
+        );
+        self.resynced.insert(owner.router.clone(), Instant::now());
+        owner.set_out_of_step();
+    }
+}
+
 /// Returns a row of `session_events` that refers to no table.
 fn router_event() -> SessionEvent {
     let kind = SessionEventKind::SessionUp;
@@ -447,6 +494,6 @@ fn owned<'a, T>(
     owners.dedup_by(|a, b| Arc::ptr_eq(a, b));
     let epochs: Vec<_> = owners.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
     let lost = owner::lost(transaction, &epochs)?;
-    owners.iter().filter(|owner| lost.contains(&owner.router)).for_each(|owner| mark_lost(owner));
+    owners.iter().filter(|owner| lost.contains(&owner.router)).for_each(|owner| owner.set_lost());
     Ok(items.iter().filter(|item| !owner_of(item).is_lost()).collect())
 }

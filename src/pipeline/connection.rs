@@ -116,7 +116,7 @@ pub(super) struct RetryingClient {
 /// One attempt at some work, and the outcome of those before it.
 pub(super) struct Attempt<T> {
     /// The outcome of earlier attempts, as far as it is known.
-    pub(super) fate: PriorCommit,
+    pub(super) prior: PriorCommit,
     /// The transaction whose COMMIT was sent, and the result of the work if it was committed.
     committing: Option<(TransactionId, T)>,
 }
@@ -163,7 +163,7 @@ impl<T> Attempt<T> {
         if outcome == Outcome::Committed {
             return Ok(self.committing.take().map(|(_, value)| value));
         }
-        self.fate = self.fate.after(outcome);
+        self.prior = self.prior.after(outcome);
         self.committing = None;
         Ok(None)
     }
@@ -230,7 +230,7 @@ impl RetryingClient {
         &mut self,
         mut work: impl FnMut(&mut Client, &mut Attempt<T>) -> store::Result<T>,
     ) -> Result<T, Failure> {
-        let mut attempt = Attempt { fate: PriorCommit::No, committing: None };
+        let mut attempt = Attempt { prior: PriorCommit::No, committing: None };
         loop {
             self.wait_for_lock()?;
             self.pulse.beat();
@@ -362,7 +362,8 @@ mod tests {
 
     #[test]
     fn a_doubt_outlasts_a_later_rollback() {
-        let after = |outcomes: &[Outcome]| outcomes.iter().fold(PriorCommit::No, |fate, outcome| fate.after(*outcome));
+        let after =
+            |outcomes: &[Outcome]| outcomes.iter().fold(PriorCommit::No, |prior, outcome| prior.after(*outcome));
         assert_eq!(after(&[Outcome::RolledBack]), PriorCommit::No);
         assert_eq!(after(&[Outcome::RolledBack, Outcome::Unknown]), PriorCommit::Maybe);
         assert_eq!(after(&[Outcome::Unknown, Outcome::RolledBack]), PriorCommit::Maybe);

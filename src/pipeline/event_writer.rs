@@ -6,9 +6,7 @@
 //! first (`past`). Events that a session saw are written even when a newer session of this collector has its router by
 //! now; events that are left when another collector takes the router are dated before that (`late`).
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,18 +15,17 @@ use crossbeam_channel::{Receiver, select};
 use jiff::civil::Date;
 use zstd::bulk::Compressor;
 
-use super::PipelineOptions;
 use super::batch::GATHERED_BYTES_MAX;
-use super::connection::{Failure, PriorCommit, RetryingClient};
+use super::connection::{Failure, PriorCommit};
+use super::event_rows::{Row, WithdrawColumns, would_store_another};
 use super::health::Health;
-use super::op::{EventBatch, Ownership, RouteChange, RouteEvent, WithdrawReason};
+use super::late::Late;
+use super::op::{EventBatch, Ownership, RouteChange, RouteEvent};
 use super::past::{self, Pasts};
-use super::refused_rows::{self, Piece, RejectedRows, Work, rows_of};
-use super::state_writer::mark_lost;
-use crate::model::{Afi, Nlri, Prefix, RouterId, Table, Timestamp};
-use crate::stop::Stop;
-use crate::store::events::{self, Action, Check, EventRow};
-use crate::store::{EncodedRoute, Error, owner, partitions, sync};
+use super::refused_rows::{self, Piece, Work, Writer, rows_of};
+use crate::model::{RouterId, Table, Timestamp};
+use crate::store::events::{self, Check};
+use crate::store::{Error, owner, partitions, sync};
 
 /// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
 const ZSTD_LEVEL: i32 = 3;
@@ -39,25 +36,13 @@ const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// One event writer.
 pub(super) struct EventWriter {
-    pub(super) options: Arc<PipelineOptions>,
-    pub(super) connection: RetryingClient,
+    writer: Writer,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
-    /// The time of the last event that was stored late for each router that another collector took.
-    pub(super) late: HashMap<RouterId, Timestamp>,
+    late: Late,
     pasts: Pasts,
     compressor: Option<Compressor<'static>>,
-    pub(super) columns: WithdrawColumns,
-    rejected: RejectedRows,
-    pub(super) health: Arc<Health>,
-    given_up: u64,
-}
-
-/// The attribute columns of withdraws, which are the same for all.
-pub(super) struct WithdrawColumns {
-    withdrawn: EncodedRoute,
-    stale: EncodedRoute,
-    reread: EncodedRoute,
+    columns: WithdrawColumns,
 }
 
 /// A batch whose events have their times.
@@ -69,16 +54,6 @@ struct Stamped {
     tables: BTreeSet<Arc<Table>>,
     /// The pieces to acknowledge when the batch is stored: each session, and the last chunk that the piece completes.
     pieces: Vec<(Arc<Ownership>, u64)>,
-}
-
-/// One event with its time.
-pub(super) struct Row {
-    pub(super) time: Timestamp,
-    pub(super) event: RouteEvent,
-    /// The message as it is stored: compressed, if so configured.
-    raw: Option<Arc<[u8]>>,
-    /// The check that finds out whether the event is stored already; `None`: it is not.
-    pub(super) check: Option<Check>,
 }
 
 /// The way in which rows are written.
@@ -141,36 +116,30 @@ impl Work for Events<'_> {
     }
 
     fn would_do_canary(&mut self, part: &Part) -> bool {
-        self.writer.would_store_another(&self.batch.rows[part.rows.start])
+        would_store_another(&mut self.writer.writer, &self.writer.columns, &self.batch.rows[part.rows.start])
     }
 
     fn reject(&mut self, part: &Part, error: Error) {
-        self.batch.rows[part.rows.clone()].iter().for_each(|row| self.writer.reject(row, &error));
+        for row in &self.batch.rows[part.rows.clone()] {
+            self.writer.writer.reject(&row.event.table.router, row, &error);
+        }
     }
 
     fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
-        self.writer.connection.wait_after(error)
+        self.writer.writer.connection.wait_after(error)
     }
 }
 
 impl EventWriter {
-    pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop, health: Arc<Health>) -> EventWriter {
-        let compressor = options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
+    pub(super) fn new(writer: Writer) -> EventWriter {
+        let compressor = writer.options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
         EventWriter {
-            connection: RetryingClient::new(&options, thread, events::prepare, stop, health.clone()),
-            rejected: RejectedRows::new(&options.state_dir),
-            columns: WithdrawColumns {
-                withdrawn: EncodedRoute::withdrawn(),
-                stale: EncodedRoute::stale(),
-                reread: EncodedRoute::reread(),
-            },
+            writer,
             last: HashMap::new(),
-            late: HashMap::new(),
+            late: Late::default(),
             pasts: Pasts::default(),
             compressor,
-            given_up: 0,
-            options,
-            health,
+            columns: WithdrawColumns::default(),
         }
     }
 
@@ -178,14 +147,14 @@ impl EventWriter {
     ///
     /// A message in `hurried` means that a state writer waits for the events that are here.
     pub(super) fn run(mut self, items: &Receiver<EventBatch>, hurried: &Receiver<()>) -> u64 {
-        while let Ok(first) = self.connection.while_idle(|| items.recv()) {
-            let deadline = Instant::now() + self.options.flush;
+        while let Ok(first) = self.writer.connection.while_idle(|| items.recv()) {
+            let deadline = Instant::now() + self.writer.options.flush;
             let mut events = first.events.len();
             let mut bytes = bytes_of(&first.events);
             let mut awaited = first.stored.is_some();
             let mut is_hurried = false;
             let mut batches = vec![first];
-            while events < self.options.batch_routes && bytes < GATHERED_BYTES_MAX && !awaited {
+            while events < self.writer.options.batch_routes && bytes < GATHERED_BYTES_MAX && !awaited {
                 let item = if is_hurried {
                     items.try_recv().ok()
                 } else {
@@ -204,32 +173,32 @@ impl EventWriter {
                 awaited = item.stored.is_some();
                 batches.push(item);
             }
-            self.health.waiting.take(events);
+            self.writer.health.waiting.take(events);
             let arrived: Vec<_> = batches.iter().map(|batch| (Arc::clone(&batch.owner), batch.read_at)).collect();
             arrived.iter().for_each(|(owner, read_at)| owner.meter.history.arrived(*read_at));
             let waiting: Vec<_> = batches.iter_mut().filter_map(|batch| batch.stored.take()).collect();
             self.write_batches(batches);
             // Everything that was taken is committed by now, rejected, or given up.
             arrived.iter().for_each(|(owner, _)| owner.meter.history.committed());
-            self.health.waiting.remove(events);
+            self.writer.health.waiting.remove(events);
             drop(waiting);
         }
-        self.given_up
+        self.writer.given_up()
     }
 
     fn write_batches(&mut self, batches: Vec<EventBatch>) {
         let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
-        Health::count(&self.health.history_batches, 1);
+        Health::count(&self.writer.health.history_batches, 1);
         match self.stamp(batches) {
             Some(mut stamped) => {
                 self.write_all(&mut stamped);
                 self.write_lost(&mut stamped);
                 // The sessions have to keep everything that was given up, and everything after it.
-                if self.given_up == 0 {
+                if self.writer.given_up() == 0 {
                     stamped.pieces.iter().for_each(|(owner, upto)| owner.progress.events.acknowledge(*upto));
                 }
             }
-            None => self.give_up(events),
+            None => self.writer.give_up(events),
         }
     }
 
@@ -240,15 +209,15 @@ impl EventWriter {
             let count = rows.len();
             // Times after the claim are the other collector's, so a later claim starts from the stored events.
             self.last.remove(&router);
-            if count > 0 && self.write_late(&owner, rows).is_none() {
-                self.give_up(count);
+            if count > 0 && self.late.write(&mut self.writer, &self.columns, &owner, rows).is_none() {
+                self.writer.give_up(count);
             }
         }
     }
 
     /// Assigns each event its time. `None`: the shutdown grace period is over.
     fn stamp(&mut self, batches: Vec<EventBatch>) -> Option<Stamped> {
-        let base = self.connection.retry_forever(events::clock)?;
+        let base = self.writer.connection.retry_forever(events::clock)?;
         let mut stamped = Stamped {
             owners: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -262,6 +231,7 @@ impl EventWriter {
                 Some(last) => *last,
                 // The clock may have stepped back since an earlier process wrote this router's events.
                 None => self
+                    .writer
                     .connection
                     .retry_forever(|client| events::latest(client, router, base))?
                     .unwrap_or(Timestamp::from_unix_micros(0)),
@@ -285,7 +255,7 @@ impl EventWriter {
         // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
         // events is in their times.
         stamped.rows.sort_unstable_by(|a, b| a.compare_keys(b).then_with(|| a.time.cmp(&b.time)));
-        self.pasts.learn(&stamped.rows, &mut self.connection)?;
+        self.pasts.learn(&stamped.rows, &mut self.writer.connection)?;
         past::sift(&mut stamped.rows, &self.pasts);
         Some(stamped)
     }
@@ -308,22 +278,8 @@ impl EventWriter {
             given_up = refused_rows::write_all(&mut events, vec![Part { rows: 0..0, way: CopyMode::Direct }]);
         }
         if !given_up.is_empty() {
-            self.give_up(rows_of(&given_up));
+            self.writer.give_up(rows_of(&given_up));
         }
-    }
-
-    /// Returns whether the database accepts an event at the moment that cannot be at fault: a canary with the same
-    /// time.
-    pub(super) fn would_store_another(&mut self, row: &Row) -> bool {
-        let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
-        let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
-        let columns = &self.columns;
-        self.connection.would_do(|transaction| {
-            let (action, route) = (Action::Withdraw, &columns.withdrawn);
-            let harmless =
-                EventRow { table: &table, nlri: &nlri, action, route, raw: None, ..row.as_event_row(columns) };
-            events::copy(transaction, std::iter::once(harmless)).map(drop)
-        })
     }
 
     /// Writes `range`, in one transaction. The last one of a batch also notes the tables.
@@ -342,7 +298,7 @@ impl EventWriter {
             for router in lost {
                 // From here on its rows are skipped, and stored at the end.
                 if let Some(owner) = batch.owners.remove(&router) {
-                    mark_lost(&owner);
+                    owner.set_lost();
                     batch.lost.insert(router, owner);
                 }
             }
@@ -361,14 +317,14 @@ impl EventWriter {
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
         let mut written = 0;
-        let lost = self.connection.retry(|client, attempt| {
+        let lost = self.writer.connection.retry(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
                 return Ok(lost);
             }
-            let is_first = way == CopyMode::Direct && attempt.fate == PriorCommit::No;
+            let is_first = way == CopyMode::Direct && attempt.prior == PriorCommit::No;
             let is_checked = |row: &&&Row| !is_first || row.check.is_some();
             // Rows that are compared with stored ones come first, then the rows after them.
             let mut checked = rows.iter().filter(is_checked).peekable();
@@ -388,7 +344,7 @@ impl EventWriter {
             }
             attempt.commit(transaction, lost)
         })?;
-        Health::count(&self.health.events_written, written);
+        Health::count(&self.writer.health.events_written, written);
         Ok(lost)
     }
 
@@ -396,22 +352,11 @@ impl EventWriter {
     fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
         let days: BTreeSet<Date> = batch.rows.iter().map(|row| partitions::day_of(row.time)).collect();
         for day in days {
-            if self.connection.retry_forever(|client| partitions::ensure(client, day))? {
+            if self.writer.connection.retry_forever(|client| partitions::ensure(client, day))? {
                 log::info!("partition {}: created by the event writer", partitions::name_of(day));
             }
         }
         Some(())
-    }
-
-    pub(super) fn reject(&mut self, row: &Row, error: &Error) {
-        Health::count(&self.health.rows_rejected, 1);
-        self.rejected.keep(&row.event.table.router, row, error);
-    }
-
-    fn give_up(&mut self, events: usize) {
-        let events = u64::try_from(events).unwrap_or(u64::MAX);
-        self.given_up += events;
-        Health::count(&self.health.given_up, events);
     }
 }
 
@@ -423,61 +368,4 @@ fn bytes_of(events: &[RouteEvent]) -> usize {
     };
     let own = |event| columns(event) + event.raw.as_ref().map_or(0, |raw| raw.len());
     events.iter().map(|event| size_of::<RouteEvent>() + own(event)).sum()
-}
-
-impl Row {
-    /// Compares in the order of the prefix index; all paths of a prefix are adjacent.
-    fn compare_keys(&self, other: &Row) -> Ordering {
-        let (one, two) = (&self.event, &other.event);
-        let tables = || {
-            let key = |table: &Table| (table.view, table.afi);
-            let (a, b) = (&one.table, &two.table);
-            a.router.cmp(&b.router).then_with(|| a.name.cmp(&b.name)).then_with(|| key(a).cmp(&key(b)))
-        };
-        let tables = if Arc::ptr_eq(&one.table, &two.table) { Ordering::Equal } else { tables() };
-        let path = |event: &RouteEvent| event.nlri.path_id_column();
-        tables.then_with(|| one.nlri.prefix.cmp(&two.nlri.prefix)).then_with(|| path(one).cmp(&path(two)))
-    }
-
-    /// Returns whether both are about one route of one table.
-    pub(super) fn is_of_key(&self, other: &Row) -> bool {
-        self.compare_keys(other) == Ordering::Equal
-    }
-
-    pub(super) fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
-        let (action, route) = match &self.event.change {
-            RouteChange::Announce(route) => (Action::Announce, route),
-            RouteChange::Withdraw(WithdrawReason::Withdrawn) => (Action::Withdraw, &columns.withdrawn),
-            RouteChange::Withdraw(WithdrawReason::Stale) => (Action::Withdraw, &columns.stale),
-            RouteChange::Withdraw(WithdrawReason::Reread) => (Action::Withdraw, &columns.reread),
-        };
-        EventRow {
-            id: &self.event.id,
-            time: self.time,
-            table: &self.event.table,
-            nlri: &self.event.nlri,
-            action,
-            route,
-            raw: self.raw.as_deref(),
-            received_at: self.event.received_at,
-            router_time: self.event.router_time,
-        }
-    }
-}
-
-/// The event as text for the rejected file.
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RouteEvent { table, nlri, change, received_at, .. } = &self.event;
-        write!(f, "event of {table} {} path {:?} received {received_at}", nlri.prefix, nlri.path_id)?;
-        match change {
-            RouteChange::Announce(route) => {
-                f.write_str(" announced, columns ")?;
-                route.columns().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-            RouteChange::Withdraw(WithdrawReason::Withdrawn) => f.write_str(" withdrawn"),
-            RouteChange::Withdraw(WithdrawReason::Stale) => f.write_str(" stale"),
-            RouteChange::Withdraw(WithdrawReason::Reread) => f.write_str(" reread"),
-        }
-    }
 }

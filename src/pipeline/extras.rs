@@ -9,11 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::batch::Batch;
-use super::connection::Failure;
-use super::op::{Ownership, PeersOf};
-use super::refused_rows::{self, Piece, Work, rows_of};
-use super::state_writer::StateWriter;
+use super::op::PeersOf;
+use super::refused_rows::Piece;
 use super::watching::Noted;
 use crate::model::{
     AddPathPlace, AddPathRecord, Afi, AfiSafi, PeerName, PeerRecord, PeerState, RouterId, RouterRecord, SessionEvent,
@@ -21,7 +18,7 @@ use crate::model::{
 };
 use crate::store::peers::{self, PeerChange};
 use crate::store::watch::outbox::{Cause, OutboxRow};
-use crate::store::{self, Error, Transaction, add_path, owner, sync};
+use crate::store::{self, Transaction, add_path, owner, sync};
 
 /// Changes that are written along with a batch's rows.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +156,7 @@ impl Extras {
     }
 
     /// Returns canary rows of the same kinds, which cannot be at fault.
-    fn harmless(&self) -> Extras {
+    pub(super) fn harmless(&self) -> Extras {
         let router = RouterId::new("canary");
         let address = "192.0.2.1".parse().expect("an address");
         let mut like = Extras::default();
@@ -214,7 +211,7 @@ impl Extras {
     }
 
     /// Returns its only row for the rejected file, with the router.
-    fn only(&self) -> Option<(RouterId, &dyn fmt::Debug)> {
+    pub(super) fn only(&self) -> Option<(RouterId, &dyn fmt::Debug)> {
         let routers = self.routers.iter().map(|(router, record)| (router.clone(), record as &dyn fmt::Debug));
         let peers = self.peers.iter().map(|((router, _), peer)| (router.clone(), peer as &dyn fmt::Debug));
         let forgotten = self.forgotten.iter().map(|(router, of)| (router.clone(), of as &dyn fmt::Debug));
@@ -261,50 +258,6 @@ impl Piece for Extras {
         }
         // Halves of one kind keep their order.
         if is_one_kind { (self, first) } else { (first, self) }
-    }
-}
-
-/// Extras that are written by themselves.
-struct Apart<'a> {
-    writer: &'a mut StateWriter,
-    owners: &'a BTreeMap<RouterId, Vec<Arc<Ownership>>>,
-}
-
-impl Work for Apart<'_> {
-    type Piece = Extras;
-
-    fn write(&mut self, extras: &mut Extras, _: bool) -> Result<(), Failure> {
-        let mut batch = Batch::of(self.owners.clone(), Vec::new(), std::mem::take(extras));
-        batch.drop_lost();
-        let result = self.writer.write(&mut batch, 0..0, true);
-        *extras = batch.extras;
-        result
-    }
-
-    fn would_do_canary(&mut self, extras: &Extras) -> bool {
-        let harmless = extras.harmless();
-        self.writer.connection.would_do(|transaction| harmless.write(transaction).map(drop))
-    }
-
-    fn reject(&mut self, extras: &Extras, error: Error) {
-        if let Some((router, row)) = extras.only() {
-            self.writer.reject(&router, &format_args!("{row:?}"), &error);
-        }
-    }
-
-    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
-        self.writer.connection.wait_after(error)
-    }
-}
-
-impl StateWriter {
-    /// Writes extras by themselves. Rows that the database refuses are kept elsewhere. `false`: given up.
-    pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
-        let given_up = refused_rows::write_all(&mut Apart { writer: self, owners }, vec![extras]);
-        if !given_up.is_empty() {
-            self.count_given_up(rows_of(&given_up));
-        }
-        given_up.is_empty()
     }
 }
 

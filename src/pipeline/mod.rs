@@ -7,7 +7,6 @@
 //! no deadlock. A full channel blocks the session, and TCP then blocks the router. Writers end when all senders are
 //! gone and everything sent is written, or when [`Stop`] gives up.
 
-mod audit;
 mod backlog;
 mod batch;
 mod batch_sizer;
@@ -15,9 +14,9 @@ mod collector_lock;
 mod commands;
 mod connection;
 mod ends;
+mod event_rows;
 mod event_writer;
 mod extras;
-mod gather;
 mod health;
 mod late;
 mod lead;
@@ -27,6 +26,7 @@ mod outage;
 mod past;
 pub mod progress;
 mod refused_rows;
+mod route_rows;
 mod rows;
 pub mod sender;
 mod state_writer;
@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use crate::metrics::Meters;
 use crate::stop::Stop;
+use crate::store::{events, routes};
 pub use collector_lock::CollectorLock;
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
@@ -53,6 +54,7 @@ pub use op::{
     StateBatch, StateItem, StateOp, WithdrawReason,
 };
 pub use progress::{InFlight, Progress};
+use refused_rows::Writer;
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
 use state_writer::{Others, StateWriter};
 pub use watching::Watching;
@@ -110,27 +112,27 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let (sender, receivers) = channels(options.state_writers, options.history_writers);
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
-    let exchange = HelperPool::new();
+    let helpers = HelperPool::new();
     let (hurry, hurried) = Hurry::new(options.history_writers);
     // Bounded by the number of sessions, each of which waits for its answer.
     let (loads, to_load) = unbounded();
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");
-        let others = Others { exchange: exchange.clone(), hurry: hurry.clone(), loads: Some(loads.clone()) };
-        let writer = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), others);
+        let others = Others { helpers: helpers.clone(), hurry: hurry.clone(), loads: loads.clone() };
+        let writer = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
+        let writer = StateWriter::new(writer, others);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
     drop(loads);
     for i in 0..options.state_writers.max(1) {
         let (name, to_load) = (format!("load-{i}"), to_load.clone());
-        let others = Others { exchange: exchange.clone(), hurry: hurry.clone(), loads: None };
-        let loader = StateWriter::new(options.clone(), &name, stop.clone(), health.clone(), others);
+        let loader = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || loader.run_loads(&to_load))?);
     }
     for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
         let name = event_writer_name(i);
-        let writer = EventWriter::new(options.clone(), &name, stop.clone(), health.clone());
+        let writer = EventWriter::new(Writer::new(options.clone(), &name, events::prepare, stop.clone()));
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }
     Ok((Pipeline { threads, health }, sender))

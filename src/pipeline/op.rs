@@ -70,10 +70,11 @@ impl Ownership {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Notes the loss; called by the writer whose transaction found another epoch. Returns whether it is the first to
-    /// do so.
-    pub fn set_lost(&self) -> bool {
-        !self.lost.swap(true, Ordering::AcqRel)
+    /// Notes the loss, which is logged once; called by the writer whose transaction found another epoch.
+    pub fn set_lost(&self) {
+        if !self.lost.swap(true, Ordering::AcqRel) {
+            log::warn!("router {}: taken over by another collector, no longer writing its data", self.router);
+        }
     }
 
     /// Returns whether a statement has found other rows than expected since the last call: then the tables are counted.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use super::connection::RetryingClient;
-use super::event_writer::Row;
+use super::event_rows::Row;
 use super::op::RouteChange;
 use crate::model::{Table, Timestamp};
 use crate::store::events::{self, Check};

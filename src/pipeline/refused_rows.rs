@@ -9,12 +9,16 @@
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::Failure;
+use super::PipelineOptions;
+use super::connection::{Failure, RetryingClient};
+use super::health::Health;
 use crate::model::{RouterId, Timestamp};
 use crate::quarantine::RejectedFile;
-use crate::store::Error;
+use crate::stop::Stop;
+use crate::store::{self, Client, Error};
 
 /// The work of a writer, as far as it differs from that of the others.
 pub(super) trait Work {
@@ -126,9 +130,51 @@ pub(super) fn rows_of<P: Piece>(pieces: &[P]) -> usize {
 /// The minimum time between two log lines about refused rows.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
+/// What every writer has: its connection, and the rows that it could not store.
+pub(super) struct Writer {
+    pub(super) options: Arc<PipelineOptions>,
+    pub(super) connection: RetryingClient,
+    pub(super) health: Arc<Health>,
+    rejected: RejectedRows,
+    given_up: u64,
+}
+
+impl Writer {
+    /// Creates a writer that connects at its first attempt; `prepare` runs on each new connection.
+    pub(super) fn new(
+        options: Arc<PipelineOptions>,
+        thread: &str,
+        prepare: fn(&mut Client) -> store::Result<()>,
+        stop: Stop,
+    ) -> Writer {
+        let health = Arc::clone(&options.health);
+        let connection = RetryingClient::new(&options, thread, prepare, stop, Arc::clone(&health));
+        let rejected = RejectedRows::new(&options.state_dir);
+        Writer { options, connection, health, rejected, given_up: 0 }
+    }
+
+    /// Counts a row that the database refuses and keeps it in the rejected file.
+    pub(super) fn reject(&mut self, router: &RouterId, row: &dyn Display, error: &Error) {
+        Health::count(&self.health.rows_rejected, 1);
+        self.rejected.keep(router, row, error);
+    }
+
+    /// Counts rows that are given up because the shutdown grace period is over.
+    pub(super) fn give_up(&mut self, rows: usize) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.given_up += rows;
+        Health::count(&self.health.given_up, rows);
+    }
+
+    /// Returns the number of rows given up.
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+}
+
 /// One writer's access to the rejected files.
 #[derive(Debug)]
-pub(super) struct RejectedRows {
+struct RejectedRows {
     folder: PathBuf,
     warned: Option<Instant>,
     silent: u64,
@@ -136,12 +182,12 @@ pub(super) struct RejectedRows {
 
 impl RejectedRows {
     /// Creates a writer of rejected files below `state_dir`, which need not exist yet.
-    pub(super) fn new(state_dir: &Path) -> RejectedRows {
+    fn new(state_dir: &Path) -> RejectedRows {
         RejectedRows { folder: state_dir.join("rejected"), warned: None, silent: 0 }
     }
 
     /// Appends `row` to the router's rejected file, with the reason why it is not in the database.
-    pub(super) fn keep(&mut self, router: &RouterId, row: &dyn Display, reason: &dyn Display) {
+    fn keep(&mut self, router: &RouterId, row: &dyn Display, reason: &dyn Display) {
         let line = format!("{} {reason}: {row}\n", Timestamp::now());
         let kept = RejectedFile::new(&self.folder, router.as_str(), "rows").append(line.as_bytes());
         if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {

@@ -1,21 +1,22 @@
-//! The writing of a batch's rows: copied where nothing is stored, upserted or deleted otherwise; and of the changes that
-//! go along with them, in the transaction of the last rows.
+//! The writing of a batch's rows, and of the changes that go along with them in the transaction of the last rows.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::batch::{Batch, Row};
+use super::batch::Batch;
 use super::connection::{Failure, PriorCommit};
 use super::extras::Extras;
 use super::health::Health;
-use super::op::Existing;
-use super::refused_rows::{self, Work, rows_of};
-use super::state_writer::{StateWriter, mark_lost};
-use crate::store::{self, Error, Transaction, owner, routes};
+use super::op::Ownership;
+use super::refused_rows::{self, Work, Writer, rows_of};
+use super::route_rows::{Done, Row, write_rows};
+use crate::model::RouterId;
+use crate::store::{Error, owner};
 
 /// The rows of a batch, in order, and its extras.
 struct Rows<'a> {
-    writer: &'a mut StateWriter,
+    writer: &'a mut Writer,
     batch: Batch,
     /// The extras, once they are separated from the last rows because one of the two is at fault.
     apart: Extras,
@@ -58,7 +59,40 @@ impl Work for Rows<'_> {
     }
 }
 
-impl StateWriter {
+/// Extras that are written by themselves.
+struct Apart<'a> {
+    writer: &'a mut Writer,
+    owners: &'a BTreeMap<RouterId, Vec<Arc<Ownership>>>,
+}
+
+impl Work for Apart<'_> {
+    type Piece = Extras;
+
+    fn write(&mut self, extras: &mut Extras, _: bool) -> Result<(), Failure> {
+        let mut batch = Batch::of(self.owners.clone(), Vec::new(), std::mem::take(extras));
+        batch.drop_lost();
+        let result = self.writer.write(&mut batch, 0..0, true);
+        *extras = batch.extras;
+        result
+    }
+
+    fn would_do_canary(&mut self, extras: &Extras) -> bool {
+        let harmless = extras.harmless();
+        self.writer.connection.would_do(|transaction| harmless.write(transaction).map(drop))
+    }
+
+    fn reject(&mut self, extras: &Extras, error: Error) {
+        if let Some((router, row)) = extras.only() {
+            self.writer.reject(&router, &format_args!("{row:?}"), &error);
+        }
+    }
+
+    fn wait_after(&mut self, error: &Error) -> Result<(), Failure> {
+        self.writer.connection.wait_after(error)
+    }
+}
+
+impl Writer {
     /// Writes a batch that is in order. Returns whether it is written, or refused and kept elsewhere.
     pub(super) fn write_all(&mut self, batch: Batch) -> bool {
         let all = 0..batch.rows.len();
@@ -68,12 +102,21 @@ impl StateWriter {
         if given_up.is_empty() {
             return self.write_extras(&batch.owners, apart);
         }
-        self.count_given_up(rows_of(&given_up) + batch.extras.len() + apart.len());
+        self.give_up(rows_of(&given_up) + batch.extras.len() + apart.len());
         false
     }
 
+    /// Writes extras by themselves. Rows that the database refuses are kept elsewhere. `false`: given up.
+    fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
+        let given_up = refused_rows::write_all(&mut Apart { writer: self, owners }, vec![extras]);
+        if !given_up.is_empty() {
+            self.give_up(rows_of(&given_up));
+        }
+        given_up.is_empty()
+    }
+
     /// Writes the rows of `range` in one transaction, and with the last of them the extras.
-    pub(super) fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
+    fn write(&mut self, batch: &mut Batch, range: Range<usize>, is_last: bool) -> Result<(), Failure> {
         let mut done = Done::default();
         let mut is_sure = false;
         let mut events = Vec::new();
@@ -88,7 +131,7 @@ impl StateWriter {
             batch.extras.note(&mut noted);
         }
         let lost = self.connection.retry(|client, attempt| {
-            (done, is_sure) = (Done::default(), attempt.fate == PriorCommit::No);
+            (done, is_sure) = (Done::default(), attempt.prior == PriorCommit::No);
             let mut transaction = client.transaction()?;
             let lost = owner::lost(&mut transaction, &epochs)?;
             if !lost.is_empty() {
@@ -118,7 +161,7 @@ impl StateWriter {
         // Nothing of this range was written. Its rows are written again from a copy without those of lost routers, so
         // that the ranges that wait stay valid.
         for owner in batch.owners.values().flatten().filter(|owner| lost.contains(&owner.router)) {
-            mark_lost(owner);
+            owner.set_lost();
         }
         self.write_without_lost(batch, range, is_last)
     }
@@ -135,37 +178,4 @@ impl StateWriter {
         }
         result
     }
-}
-
-/// The numbers of rows that one transaction changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
-    pub(super) written: u64,
-    pub(super) deleted: u64,
-    /// Rows that were missing where one was to be changed or deleted.
-    pub(super) unexpected: u64,
-}
-
-/// Writes rows of one kind of RIB, and adds the numbers to `done`.
-pub(super) fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: &mut Done) -> store::Result<()> {
-    let Some(kind) = rows.first().map(Row::kind) else { return Ok(()) };
-    let of = |was| rows.iter().filter_map(move |row| Some((row.key(), row.route_if(was)?)));
-    let mut inserts = of(Existing::No).peekable();
-    let mut upserts = of(Existing::Maybe).peekable();
-    let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
-    if inserts.peek().is_some() {
-        done.written += routes::insert(transaction, kind, inserts)?;
-    }
-    if upserts.peek().is_some() {
-        let upserted = routes::upsert(transaction, kind, upserts)?;
-        done.written += upserted.written;
-        done.unexpected += upserted.new;
-    }
-    if deletes.peek().is_some() {
-        let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Existing::Maybe).count();
-        let deleted = routes::delete(transaction, kind, deletes)?;
-        done.deleted += deleted;
-        done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);
-    }
-    Ok(())
 }

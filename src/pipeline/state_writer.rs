@@ -1,47 +1,48 @@
 //! The thread that writes `current_routes` and the tables that belong to it, for its share of the routers.
 //!
 //! Items are gathered until the batch is full or old; then one transaction writes all of it, or several if it is large:
-//! those are shared with idle writers. Before that, the writer waits for the history of the same input. Commands (a
-//! table's dump begins or ends, a table is removed) are gathered too and executed before or after the rows (`ends.rs`,
-//! `commands.rs`); one that would overtake something waits for the next batch. Every transaction checks `router_owner`.
+//! those are shared with idle writers. Before that, the writer waits for the history of the same input (`lead`). Beyond
+//! a usual batch, input joins only if it has arrived already and its history is stored: it costs no wait, so that the
+//! writers of history and of state work side by side. Where changes replace each other and the writers do not keep up
+//! (`batch_sizer`), more is gathered for longer, since that saves rows.
+//!
+//! Commands (a table's dump begins or ends, a table is removed) are gathered too and executed before or after the rows
+//! (`ends`, `commands`); one that would overtake something waits for the next batch. Every transaction checks
+//! `router_owner`.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvError, Sender, select};
 
-use super::PipelineOptions;
-use super::audit::Audit;
 use super::backlog::{self, Backlog, Delayed};
 use super::batch::Batch;
 use super::batch_sizer::BatchSizer;
-use super::connection::RetryingClient;
+use super::commands::Audit;
 use super::ends::Start;
 use super::health::Health;
-use super::lead::{Hurry, Lead};
+use super::lead::{self, Hurry, Lead};
 use super::op::{Claim, ClaimRight, Claimed, Ownership, StateBatch, StateItem};
-use super::refused_rows::RejectedRows;
+use super::refused_rows::Writer;
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
 use crate::model::RouterId;
-use crate::stop::Stop;
-use crate::store::{owner, routes, sessions};
+use crate::store::{owner, sessions};
 
 /// One state writer.
 pub(super) struct StateWriter {
-    pub(super) options: Arc<PipelineOptions>,
-    pub(super) connection: RetryingClient,
-    pub(super) pace: BatchSizer,
-    exchange: HelperPool,
-    /// The channel to the threads that read stored tables; `None`: this is one of them.
-    loads: Option<Sender<Start>>,
+    writer: Writer,
+    sizer: BatchSizer,
+    helpers: HelperPool,
+    /// The channel to the threads that read stored tables.
+    loads: Sender<Start>,
     /// The history that the gathered changes wait for.
     lead: Lead,
-    pub(super) batch: Batch,
+    batch: Batch,
     /// An item that was received and left for the next batch; it precedes everything received later.
-    pub(super) ahead: Option<StateItem>,
+    ahead: Option<StateItem>,
     backlog: Backlog,
     /// The epoch of each router that was claimed here, and whether it is lost.
     claims: HashMap<RouterId, (i64, Arc<AtomicBool>)>,
@@ -49,20 +50,16 @@ pub(super) struct StateWriter {
     arrived: Vec<Arc<RouterMeter>>,
     /// The number of operations that were taken and are not written yet.
     unwritten: usize,
-    pub(super) audit: Audit,
-    pub(super) rejected: RejectedRows,
-    pub(super) health: Arc<Health>,
-    given_up: u64,
-    /// True if everything that was taken was written or refused. Pieces after one that was given up are not
-    /// acknowledged.
-    is_complete: bool,
+    audit: Audit,
+    /// True if the helpers have written or refused everything. Pieces after one that was given up are not acknowledged.
+    are_helpers_done: bool,
 }
 
 /// The channels from a state writer to other writers.
 pub(super) struct Others {
-    pub(super) exchange: HelperPool,
+    pub(super) helpers: HelperPool,
     pub(super) hurry: Hurry,
-    pub(super) loads: Option<Sender<Start>>,
+    pub(super) loads: Sender<Start>,
 }
 
 /// The next task of an idle writer.
@@ -73,18 +70,11 @@ enum Task {
 }
 
 impl StateWriter {
-    pub(super) fn new(
-        options: Arc<PipelineOptions>,
-        thread: &str,
-        stop: Stop,
-        health: Arc<Health>,
-        Others { exchange, hurry, loads }: Others,
-    ) -> StateWriter {
+    pub(super) fn new(writer: Writer, Others { helpers, hurry, loads }: Others) -> StateWriter {
         StateWriter {
-            connection: RetryingClient::new(&options, thread, routes::prepare, stop, health.clone()),
-            rejected: RejectedRows::new(&options.state_dir),
-            pace: BatchSizer::new(&options),
-            exchange,
+            sizer: BatchSizer::new(&writer.options),
+            writer,
+            helpers,
             loads,
             lead: Lead::new(hurry),
             batch: Batch::default(),
@@ -94,10 +84,7 @@ impl StateWriter {
             arrived: Vec::new(),
             unwritten: 0,
             audit: Audit::default(),
-            given_up: 0,
-            is_complete: true,
-            options,
-            health,
+            are_helpers_done: true,
         }
     }
 
@@ -106,7 +93,7 @@ impl StateWriter {
         while let Ok(task) = self.next_task(items) {
             match task {
                 Task::Help(call) => {
-                    call.answer(|| !items.is_empty(), |part| self.write_all(part));
+                    call.answer(|| !items.is_empty(), |part| self.writer.write_all(part));
                     continue;
                 }
                 Task::Item(item) => self.fill(item, items),
@@ -128,24 +115,14 @@ impl StateWriter {
             self.flush();
             // Everything that was taken is committed by now, rejected, or given up.
             self.arrived.drain(..).for_each(|meter| meter.state.committed());
-            self.health.waiting.remove(std::mem::take(&mut self.unwritten));
-            self.pace.written(self.health.waiting.queued());
+            self.writer.health.waiting.remove(std::mem::take(&mut self.unwritten));
+            self.sizer.written(self.writer.health.waiting.queued());
         }
-        self.given_up
+        self.writer.given_up()
     }
 
     fn may_gather(&self) -> bool {
-        !self.batch.is_full(self.pace.changes())
-    }
-
-    /// Answers sessions that ask for the stored routes of tables, until all state writers are gone: reading a table of
-    /// a million routes takes seconds, and no other router's changes wait for that. Returns the number of answers given
-    /// up.
-    pub(super) fn run_loads(mut self, starts: &Receiver<Start>) -> u64 {
-        while let Ok(start) = self.connection.while_idle(|| starts.recv()) {
-            self.answer(start);
-        }
-        self.given_up
+        !self.batch.is_full(self.sizer.changes())
     }
 
     fn next_task(&mut self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
@@ -154,18 +131,53 @@ impl StateWriter {
         }
         match self.ahead.take() {
             Some(item) => Ok(Task::Item(item)),
-            None => self.connection.while_idle(|| self.next(items)),
+            None => self.writer.connection.while_idle(|| self.next(items)),
         }
     }
 
     fn next(&self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
         select! {
             recv(items) -> item => item.map(Task::Item),
-            recv(self.exchange.calls()) -> call => call.map(Task::Help),
+            recv(self.helpers.calls()) -> call => call.map(Task::Help),
         }
     }
 
-    pub(super) fn take(&mut self, item: StateItem) {
+    /// Takes `first` and the items that join it.
+    fn fill(&mut self, first: StateItem, items: &Receiver<StateItem>) {
+        let begun = Instant::now();
+        self.take(first);
+        // A claim, and operations that need a batch of their own, have written everything before.
+        while !self.batch.is_empty() {
+            let is_usual = !self.batch.is_full(self.writer.options.batch_routes);
+            let item = if is_usual || self.may_merge() {
+                let gather = if is_usual { self.writer.options.flush } else { self.sizer.gather() };
+                self.ahead.take().or_else(|| items.recv_deadline(begun + gather).ok())
+            } else if !self.batch.is_full(self.sizer.stored()) {
+                self.next_with_history(items)
+            } else {
+                None
+            };
+            let Some(item) = item else { break };
+            self.take(item);
+        }
+    }
+
+    /// Returns whether a batch larger than a usual one has room for changes that may replace each other.
+    fn may_merge(&self) -> bool {
+        self.sizer.is_merging() && !self.batch.is_full(self.sizer.changes())
+    }
+
+    /// Returns the next item, if it has arrived and waits for no history; otherwise it stays for the next batch.
+    fn next_with_history(&mut self, items: &Receiver<StateItem>) -> Option<StateItem> {
+        let item = self.ahead.take().or_else(|| items.try_recv().ok())?;
+        if lead::has_history(&item) {
+            return Some(item);
+        }
+        self.ahead = Some(item);
+        None
+    }
+
+    fn take(&mut self, item: StateItem) {
         if self.backlog.precedes(&item) {
             self.backlog.push(item);
         } else {
@@ -185,7 +197,7 @@ impl StateWriter {
         let meter = &batch.owner.meter;
         meter.state.arrived(batch.read_at);
         self.unwritten += batch.ops.len();
-        self.health.waiting.take(batch.ops.len());
+        self.writer.health.waiting.take(batch.ops.len());
         if self.arrived.last().is_none_or(|last| !Arc::ptr_eq(last, meter)) {
             self.arrived.push(Arc::clone(meter));
         }
@@ -224,61 +236,46 @@ impl StateWriter {
         if batch.is_empty() {
             return self.acknowledge(&batch.pieces);
         }
-        Health::count(&self.health.state_batches, 1);
+        Health::count(&self.writer.health.state_batches, 1);
         let pieces = std::mem::take(&mut batch.pieces);
         let ends = std::mem::take(&mut batch.ends);
-        let starts = self.begin_dumps(std::mem::take(&mut batch.starts));
+        let starts = self.writer.begin_dumps(std::mem::take(&mut batch.starts));
         let gathered = batch.rows.len();
         batch.coalesce();
-        self.pace.coalesced(gathered, batch.rows.len());
+        self.sizer.coalesced(gathered, batch.rows.len());
         let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
-        if needs_history && !self.lead.wait(&mut self.connection, &self.health) {
-            return self.count_given_up(ends.len() + batch.rows.len() + batch.extras.len());
+        if needs_history && !self.lead.wait(&mut self.writer.connection, &self.writer.health) {
+            return self.writer.give_up(ends.len() + batch.rows.len() + batch.extras.len());
         }
         // Changes of routers that were lost meanwhile are not written.
         batch.drop_lost();
-        if batch.rows.len() > self.options.batch_routes {
-            let parts = batch.take_parts(self.options.batch_routes);
-            let helpers = self.exchange.clone().share(parts, |part| self.write_all(part));
-            self.is_complete &= self.connection.while_idle(|| helpers.finish());
+        if batch.rows.len() > self.writer.options.batch_routes {
+            let parts = batch.take_parts(self.writer.options.batch_routes);
+            let helpers = self.helpers.clone().share(parts, |part| self.writer.write_all(part));
+            self.are_helpers_done &= self.writer.connection.while_idle(|| helpers.finish());
         }
-        self.write_all(batch);
-        self.end(ends);
+        self.writer.write_all(batch);
+        self.writer.end(ends, &mut self.audit);
         self.acknowledge(&pieces);
-        if let Some(loads) = &self.loads {
-            // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
-            starts.into_iter().for_each(|start| drop(loads.send(start)));
-        }
+        // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
+        starts.into_iter().for_each(|start| drop(self.loads.send(start)));
     }
 
     /// Acknowledges pieces, which their sessions then need not keep. They keep those that were given up and all after
     /// them.
     fn acknowledge(&self, pieces: &[(Arc<Ownership>, u64)]) {
-        if self.is_complete {
+        if self.are_helpers_done && self.writer.given_up() == 0 {
             pieces.iter().for_each(|(owner, upto)| owner.progress.state.acknowledge(*upto));
         }
     }
 
-    /// Counts a row that the database refuses and keeps it in the rejected file.
-    pub(super) fn reject(&mut self, router: &RouterId, row: &dyn Display, error: &dyn Display) {
-        Health::count(&self.health.rows_rejected, 1);
-        self.rejected.keep(router, row, error);
-    }
-
-    pub(super) fn count_given_up(&mut self, operations: usize) {
-        let operations = u64::try_from(operations).unwrap_or(u64::MAX);
-        self.given_up += operations;
-        self.is_complete = false;
-        Health::count(&self.health.given_up, operations);
-    }
-
     fn claim(&mut self, claim: &Claim) {
         self.flush();
-        let collector = self.options.collector_id.clone();
+        let collector = self.writer.options.collector_id.clone();
         let record = &claim.record;
         let must_be_ours = claim.right == ClaimRight::Replaying;
         let session = sessions::new_key();
-        let taken = self.command(&record.router, |client, _| {
+        let taken = self.writer.command(&record.router, |client, _| {
             owner::claim(client, &collector, &session, record, must_be_ours, claim.others_since.is_some())
         });
         let taken = match taken {
@@ -291,8 +288,8 @@ impl StateWriter {
                 return;
             }
         };
-        self.options.watching.note_router(&record.router);
-        let meter = self.options.meters.router(&record.router);
+        self.writer.options.watching.note_router(&record.router);
+        let meter = self.writer.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
         owner.session = session;
         owner.began = taken.began;
@@ -304,16 +301,9 @@ impl StateWriter {
         }
         owner.lost = Arc::clone(&known.1);
         owner.is_taken_over = taken.is_taken_over;
-        owner.waiting = Arc::clone(&self.health.waiting);
+        owner.waiting = Arc::clone(&self.writer.health.waiting);
         let owner = Arc::new(owner);
         let owner::RouterClaim { tables, add_path, names, .. } = taken;
         let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));
-    }
-}
-
-/// Marks the router as taken by another collector, which is logged once.
-pub(super) fn mark_lost(owner: &Ownership) {
-    if owner.set_lost() {
-        log::warn!("router {}: taken over by another collector, no longer writing its data", owner.router);
     }
 }

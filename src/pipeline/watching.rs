@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::batch::Row;
+use super::route_rows::Row;
 use crate::model::watch::trie::Trie;
 use crate::model::{Prefix, RouterId, Table};
 use crate::store::watch::outbox::{self, Cause, OutboxRow};

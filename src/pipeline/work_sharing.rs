@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn idle_threads_are_asked_and_each_part_is_done_once() {
-        let exchange = HelperPool::new();
+        let pool = HelperPool::new();
         thread::scope(|scope| {
             let helper = scope.spawn(|| {
                 let mut helped = 0;
-                exchange.calls().recv().unwrap().answer(
+                pool.calls().recv().unwrap().answer(
                     || false,
                     |_| {
                         helped += 1;
@@ -124,7 +124,7 @@ mod tests {
             });
             let own = loop {
                 let mut own = 0;
-                let helpers = exchange.share(parts(5), |_| {
+                let helpers = pool.share(parts(5), |_| {
                     own += 1;
                     true
                 });
