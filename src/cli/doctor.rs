@@ -1,5 +1,6 @@
 //! `doctor`: checks the settings, the machine and the database, and reports each fault in one line with its remedy.
 
+mod callbacks;
 mod database;
 mod machine;
 
@@ -60,11 +61,16 @@ impl CheckResult {
 /// Prints all checks; a fault is a failure.
 pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<(), CommandError> {
     Logging::start(settings)?;
-    let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| diagnostics::read(&mut client));
+    let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| {
+        let facts = diagnostics::read(&mut client)?;
+        // Before the migration, and for a reader, there is nothing to say of them.
+        Ok((facts, store::watch::callbacks::health(&mut client).unwrap_or_default()))
+    });
     let checks: Vec<CheckResult> = match facts {
-        Ok(facts) => {
+        Ok((facts, of_callbacks)) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
-            machine.into_iter().chain(database::checks(settings, &facts)).collect()
+            let database = database::checks(settings, &facts);
+            machine.into_iter().chain(database).chain(callbacks::checks(&of_callbacks)).collect()
         }
         // The machine can be checked anyway, and may show the reason.
         Err(error) => {

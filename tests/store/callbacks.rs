@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use postgres::NoTls;
-use rib_ingester::store::watch::deliveries;
+use rib_ingester::store::watch::{callbacks, deliveries};
 
 use crate::common::incidents::event;
 use crate::common::pg::TestDb;
@@ -133,6 +133,8 @@ fn a_reader_sees_no_secret_whatever_is_granted() {
         assert!(reader.query(&sql, &[]).unwrap().is_empty(), "{table} has rows for a reader");
     }
     assert!(reader.query("SELECT watch.set_callback('x', 'generic', 'https://b.example/')", &[]).is_err());
+    let health = callbacks::health(&mut owner).unwrap();
+    assert_eq!((health.enabled, health.grantees.as_deref(), health.unprotected), (1, Some("reader"), None));
 
     let mut blue = connect(&url("blue"));
     let set = "SELECT watch.set_callback('x', 'generic', 'https://b.example/hunter3', 'sé\"cret')";

@@ -32,7 +32,7 @@ fn a_delivery_is_signed_and_complete() {
     assert_eq!(body["incident"]["summary"], "GONE lab/w/missing");
     assert_eq!(body["found"]["a"], serde_json::Value::Null);
     assert_eq!(body["local"]["zone"], "Europe/Berlin");
-    assert!(body["url"].as_str().unwrap().starts_with("https://rib.example/incidents/"), "{body}");
+    assert!(body["url"].as_str().unwrap().starts_with("https://rib.example/incidents?id="), "{body}");
     assert!(body["at"].as_str().unwrap().ends_with("+00:00") && body.get("late").is_none(), "{body}");
     assert_eq!(received[1].json()["event"], "closed");
     assert_ne!(request.header("idempotency-key"), received[1].header("idempotency-key"));

@@ -248,3 +248,39 @@ pub fn list(client: &mut Client) -> Result<Vec<CallbackRow>> {
     };
     rows.iter().map(one).collect()
 }
+
+/// What `doctor` has to know about callbacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallbackHealth {
+    /// The number of callbacks that are enabled.
+    pub enabled: i64,
+    /// The name, the time of the first failure and the last error of those that have failed for five minutes.
+    pub failing: Vec<(String, Timestamp, String)>,
+    /// The number of deliveries that were given up.
+    pub dead: i64,
+    /// Roles beside the owner that have rights on the tables with secrets.
+    pub grantees: Option<String>,
+    /// Those of the tables that every role with rights on them can read.
+    pub unprotected: Option<String>,
+}
+
+/// Returns how callbacks do.
+///
+/// # Errors
+/// When a statement fails, as for a role that may not read them, or the connection is lost.
+pub fn health(client: &mut Client) -> Result<CallbackHealth> {
+    let row = client.query_typed_one(include_str!("../../../sql/statements/doctor_callbacks.sql"), &[])?;
+    let failing = client.query_typed(
+        "SELECT concat_ws(':', team, name), failing_since, COALESCE(last_error, '') FROM watch.callbacks
+         WHERE enabled AND failing_since < now() - interval '5 minutes' ORDER BY failing_since LIMIT 10",
+        &[],
+    )?;
+    let failing = failing.iter().map(|row| Ok((row.get(0), read_time(row.get(1))?, row.get(2))));
+    Ok(CallbackHealth {
+        enabled: row.get(0),
+        failing: failing.collect::<Result<_>>()?,
+        dead: row.get(1),
+        grantees: row.get(2),
+        unprotected: row.get(3),
+    })
+}

@@ -95,7 +95,7 @@ impl Change {
     /// Returns the page of the incident.
     pub(super) fn link(&self, public_url: Option<&str>) -> Option<String> {
         let id = self.body.pointer("/incident/id")?;
-        Some(format!("{}/incidents/{id}", public_url?.trim_end_matches('/')))
+        Some(format!("{}/incidents?id={id}", public_url?.trim_end_matches('/')))
     }
 }
 

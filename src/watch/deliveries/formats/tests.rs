@@ -42,7 +42,7 @@ fn alerts_have_labels_that_never_change() {
     let until = Timestamp::from_unix_micros(NOW.unix_micros() + 240_000_000).to_string();
     assert_eq!(open[0]["endsAt"], until);
     assert_eq!(open[0]["annotations"]["severity_now"], "critical");
-    assert_eq!(open[0]["generatorURL"], "https://rib.example/incidents/7");
+    assert_eq!(open[0]["generatorURL"], "https://rib.example/incidents?id=7");
     let over = alertmanager(&[closed()], None, NOW);
     assert_eq!((&over[0]["labels"], &over[0]["endsAt"]), (&open[0]["labels"], &json!("2026-11-26T03:09:05+00:00")));
 }
@@ -71,7 +71,7 @@ fn slack_texts_mention_nobody() {
     assert_eq!(
         text,
         json!({"text": "MORE SPECIFIC &lt;192.0.2.0/25&gt; &amp; @\u{200b}all\n\
-                        MORE SPECIFIC &lt;192.0.2.0/25&gt; &amp; @\u{200b}all\nhttps://rib.example/incidents/7"})
+                        MORE SPECIFIC &lt;192.0.2.0/25&gt; &amp; @\u{200b}all\nhttps://rib.example/incidents?id=7"})
     );
 }
 
@@ -87,7 +87,7 @@ fn texts_say_who_and_when() {
         message,
         json!({
             "topic": "ops", "title": line, "message": line, "priority": 5, "tags": ["rotating_light"],
-            "click": "https://rib.example/incidents/7",
+            "click": "https://rib.example/incidents?id=7",
         })
     );
     assert_eq!(text(Format::Ntfy, &[closed()], None, "ops")["tags"], json!(["white_check_mark"]));
@@ -117,7 +117,7 @@ fn teams_gets_an_adaptive_card() {
     let message = text(Format::Teams, &[closed()], PUBLIC, "");
     let attachment = &message["attachments"][0];
     assert_eq!(attachment["contentType"], "application/vnd.microsoft.card.adaptive");
-    assert_eq!(attachment["content"]["actions"][0]["url"], "https://rib.example/incidents/7");
+    assert_eq!(attachment["content"]["actions"][0]["url"], "https://rib.example/incidents?id=7");
 }
 
 #[test]
