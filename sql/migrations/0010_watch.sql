@@ -6,6 +6,9 @@ BEGIN
     -- IF NOT EXISTS asks for the right to create one even where an administrator has made it.
     IF to_regnamespace('watch') IS NULL THEN
         CREATE SCHEMA watch;
+    ELSIF to_regclass('watch.watches') IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema watch of this database belongs to a collector whose tables are in another schema: use another database'
+            USING ERRCODE = 'duplicate_schema';
     END IF;
 END $$;
 

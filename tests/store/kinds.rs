@@ -189,16 +189,23 @@ fn doctor_gets_through_a_restore_by_a_superuser() {
     let numbers: Vec<i64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(matches!(numbers[..], [free, of] if (1..=5).contains(&(of - free))), "{found}");
 
-    // It does so for names that SQL reads only in quotes.
+    // It does so for names that SQL reads only in quotes. The schema of watches is one per database.
     server.super_script("rib", "CREATE SCHEMA moved AUTHORIZATION rib");
-    let url = |schema: &str| format!("{}?options=-c%20search_path%3D{schema}", server.url);
-    assert!(run(&["migrate"], &url("moved")).status.success());
-    server.super_script("rib", "ALTER SCHEMA moved RENAME TO \"My'Schema\"");
-    let url = url("%22My%27Schema%22");
+    let url = |database: &str, schema: &str| {
+        format!("{}{database}?options=-c%20search_path%3D{schema}", server.url.strip_suffix("rib").unwrap())
+    };
+    let second = run(&["migrate"], &url("rib", "moved"));
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && told.contains("use another database"), "{told}");
+    server.super_sql("postgres", "CREATE DATABASE other OWNER rib");
+    server.super_script("other", "CREATE SCHEMA moved AUTHORIZATION rib");
+    assert!(run(&["migrate"], &url("other", "moved")).status.success());
+    server.super_script("other", "ALTER SCHEMA moved RENAME TO \"My'Schema\"");
+    let url = url("other", "%22My%27Schema%22");
     let give = give.replace("'public'::regnamespace", "'\"My''Schema\"'::regnamespace");
-    server.super_script("rib", &server.super_sql("rib", &give).replace('\n', ";\n"));
+    server.super_script("other", &server.super_sql("other", &give).replace('\n', ";\n"));
     let (found, remedy) = doctor(&url, "role");
     assert!(found.contains("in schema My'Schema, but postgres does"), "{found}");
-    server.super_script("rib", remedy.split_once("in psql as a superuser: ").unwrap().1);
+    server.super_script("other", remedy.split_once("in psql as a superuser: ").unwrap().1);
     assert!(doctor(&url, "role").0.starts_with("ok: "), "{:?}", doctor(&url, "role"));
 }
