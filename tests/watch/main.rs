@@ -9,6 +9,7 @@ mod causes;
 mod end_to_end;
 mod incidents;
 mod life;
+mod mass;
 mod quiet;
 mod receivers;
 mod scene;

@@ -1,0 +1,45 @@
+//! A mass change is one message, and quick.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::time::{Duration, Instant};
+
+use super::world::World;
+
+/// The longest time from the Peer Down to the incident.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_peer_down_with_2_000_watches_below() {
+    let mut world = World::new();
+    world.router(1);
+    world.peer(1, "198.51.100.1", "up", "");
+    world.sql(
+        "INSERT INTO current_routes (router_id, table_name, afi, prefix, as_path, origin_asn)
+         SELECT '10.0.0.1', 'global', 4, set_masklen('20.0.0.0'::inet + i * 256, 24)::cidr, '64500 64496', 64496
+         FROM generate_series(1, 100000) AS i;
+         ANALYZE current_routes;
+         INSERT INTO watch.watches (name, kind, prefix, expected_origins, open_after_secs, close_after_secs, settle_secs)
+         SELECT 'w' || i, 'prefix', set_masklen('20.0.0.0'::inet + i * 256, 24)::cidr, '{64496}', 0, 0, 0
+         FROM generate_series(1, 2000) AS i",
+    );
+    let began = Instant::now();
+    assert!(world.round().lines.is_empty());
+    eprintln!("full evaluation: {:?}", began.elapsed());
+    world.sql("DELETE FROM current_routes");
+    world.peer(1, "198.51.100.1", "down", "Hold Timer Expired");
+    let began = Instant::now();
+    world.round();
+    let took = began.elapsed();
+    eprintln!("Peer Down: {took:?}");
+    assert_eq!(world.told().len(), 1, "{:?}", world.told());
+    assert_eq!(world.rows("SELECT count(*) FROM watch.incidents WHERE parent_id IS NOT NULL"), ["2000"]);
+    assert!(took < TIME_MAX, "{took:?}");
+    world.sql(
+        "INSERT INTO current_routes (router_id, table_name, afi, prefix, as_path, origin_asn)
+         SELECT '10.0.0.1', 'global', 4, prefix, '64500 64496', 64496 FROM watch.watches",
+    );
+    world.restart();
+    assert_eq!(world.rows("SELECT DISTINCT state FROM watch.incidents"), ["closed"]);
+    assert_eq!(world.told().len(), 2, "{:?}", world.told());
+}
