@@ -1,9 +1,11 @@
 //! `callbacks`: added from files, tried, listed and printed without their secrets.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::watch::{done, refused};
+use super::watch_page::{blocks, commands};
 use crate::common::incidents::event;
 use crate::common::pg::TestDb;
 use crate::common::receiver::{Receiver, Reply};
@@ -100,4 +102,44 @@ fn what_was_given_up_is_sent_again() {
     db.client().batch_execute("UPDATE watch.deliveries SET state = 'dead', attempts = 9").unwrap();
     assert_eq!(done(&db, &["callbacks", "retry", "a"]), "callback a: 1 delivery is sent by the collector now\n");
     assert_eq!(db.rows("SELECT state, attempts FROM watch.deliveries"), ["pending|0"]);
+}
+
+#[test]
+fn the_page_says_what_the_commands_print() {
+    let (db, folder, receiver) = (TestDb::migrated(), Folder::new(), Receiver::start());
+    file(&folder, "noc.url", &receiver.url("/"));
+    file(&folder, "noc.key", "sé cret\n");
+    let program = Path::new(env!("CARGO_BIN_EXE_rib-ingester")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/callbacks.md")).unwrap();
+    let (mut count, mut python) = (0, "");
+    for (language, block) in blocks(&page) {
+        if language == "python" {
+            python = block;
+        }
+        for (command, want) in if language == "console" { commands(block) } else { Vec::new() } {
+            let mut shell = Command::new("sh");
+            let shell = shell.args(["-c", command]).current_dir(folder.path()).env_clear().env("PATH", &path);
+            let output = shell.env("RIB_INGESTER_DATABASE_URL", db.url()).output().unwrap();
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert!(want.is_empty() || printed.lines().eq(want.iter().copied()), "{command}: {printed}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 5);
+    // The page's way to check a signature, on a message that was received.
+    let received = &receiver.received()[0];
+    let header = |name: &str| received.header(name).unwrap().to_owned();
+    let call = format!(
+        "{python}\nimport sys\nheaders = {{'X-RIB-Timestamp': '{}', 'X-RIB-Signature': '{}'}}\nbody = sys.argv[1].encode()\n\
+         print(is_genuine(headers, body, 'sé cret'), is_genuine(headers, body, 'other'))",
+        header("x-rib-timestamp"),
+        header("x-rib-signature")
+    );
+    let body = String::from_utf8(received.body.clone()).unwrap();
+    match Command::new("python3").args(["-c", &call, &body]).output() {
+        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), "True False\n", "{output:?}"),
+        Err(_) => println!("skipped: no python3 on this machine"),
+    }
 }

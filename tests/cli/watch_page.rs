@@ -11,12 +11,12 @@ fn page() -> String {
 }
 
 /// The blocks of the page with their languages.
-fn blocks(page: &str) -> Vec<(&str, &str)> {
+pub fn blocks(page: &str) -> Vec<(&str, &str)> {
     page.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n')).collect()
 }
 
 /// Commands of a block, each with the lines that follow it.
-fn commands(block: &str) -> Vec<(&str, Vec<&str>)> {
+pub fn commands(block: &str) -> Vec<(&str, Vec<&str>)> {
     let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in block.lines() {
         match line.strip_prefix("$ ") {
