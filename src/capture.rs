@@ -19,10 +19,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 pub use boundary::Cut;
-pub use packets::is_capture;
-pub use streams::{Event, StreamId};
+pub(crate) use packets::is_capture;
+pub use streams::Event;
+pub(crate) use streams::StreamId;
 
-pub use packets::CaptureError;
+pub(crate) use packets::CaptureError;
 use packets::Packets;
 use segment::{Found, find_segment};
 use streams::Streams;

@@ -27,12 +27,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use env_file::{EnvFile, Environment};
-pub use problem::Problem;
-pub use resync::ResyncOnDrift;
-pub use router_id::{RouterIdFrom, RouterIdRule};
-pub use stored_views::{StoredViews, StoredViewsRule};
-pub use value::{HistoryRedump, LogFormat};
+pub use env_file::EnvFile;
+pub(crate) use env_file::Environment;
+pub(crate) use problem::Problem;
+pub(crate) use resync::ResyncOnDrift;
+pub(crate) use router_id::{RouterIdFrom, RouterIdRule};
+pub use stored_views::StoredViews;
+pub(crate) use stored_views::StoredViewsRule;
+pub(crate) use value::{HistoryRedump, LogFormat};
 
 use crate::conninfo;
 
@@ -98,7 +100,7 @@ pub enum Reader {
 
 /// The origin of an effective value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueSource {
+pub(crate) enum ValueSource {
     /// The default in the table.
     Default,
     /// An environment variable.
@@ -111,7 +113,7 @@ pub enum ValueSource {
 
 /// The effective text of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effective {
+pub(crate) struct Effective {
     /// The text; `None` for [`DefaultValue::Unset`].
     pub text: Option<String>,
     /// The origin of the text.
@@ -300,7 +302,7 @@ pub struct Journal(pub Option<String>);
 
 /// Returns `COLUMNS`, the terminal's width as shells and users set it, which is not a setting of ours; `None` if it is
 /// not a number.
-pub fn terminal_columns() -> Option<usize> {
+pub(crate) fn terminal_columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
@@ -309,7 +311,7 @@ impl Environment {
     ///
     /// # Errors
     /// The named file cannot be read, or a file that is read is invalid.
-    pub fn of_process(which: &EnvFile) -> Result<Environment, Vec<Problem>> {
+    pub(crate) fn of_process(which: &EnvFile) -> Result<Environment, Vec<Problem>> {
         Environment::read(std::env::vars_os().collect(), which, Path::new(env_file::OF_UNIT))
     }
 }
@@ -321,20 +323,8 @@ impl Settings {
     }
 
     /// Returns the settings of a command that works without a database.
-    pub fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
+    pub(crate) fn load_offline(environment: Environment) -> Result<Settings, Vec<Problem>> {
         let mut given = RawEnvironment::of(environment);
-        given.database = DatabaseUrl::Optional;
-        read(given)
-    }
-
-    /// Returns settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
-    pub fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
-        read(RawEnvironment::collect(vars))
-    }
-
-    /// Like [`Settings::from_env`], but `database_url` is empty when it is not given.
-    pub fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
-        let mut given = RawEnvironment::collect(vars);
         given.database = DatabaseUrl::Optional;
         read(given)
     }
@@ -353,13 +343,13 @@ impl Settings {
     }
 
     /// Returns each row of [`TABLE`] with its effective text.
-    pub fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &Effective)> {
+    pub(crate) fn in_force(&self) -> impl Iterator<Item = (&'static Setting, &Effective)> {
         TABLE.iter().zip(&self.in_force)
     }
 
     /// Returns whether the password is in its own file or a credential, which may be replaced while the collector
     /// starts or runs.
-    pub fn has_rotated_password(&self) -> bool {
+    pub(crate) fn has_rotated_password(&self) -> bool {
         let is_credential = |(setting, in_force): (&Setting, &Effective)| {
             setting.name == DATABASE_URL && in_force.source == ValueSource::Credential
         };
@@ -367,7 +357,7 @@ impl Settings {
     }
 
     /// Returns the source of the `router_id` of a router with this source address.
-    pub fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
+    pub(crate) fn router_id_rule(&self, source: IpAddr) -> RouterIdFrom {
         router_id::choose(&self.router_id_from, source)
     }
 
@@ -377,7 +367,7 @@ impl Settings {
     }
 
     /// Returns whether the key of a route omits the Add-Path identifiers of a router with this source address.
-    pub fn ignores_path_id(&self, source: IpAddr) -> bool {
+    pub(crate) fn ignores_path_id(&self, source: IpAddr) -> bool {
         allow::contains(&self.ignore_path_id, source)
     }
 }
@@ -389,7 +379,7 @@ impl Setting {
     }
 
     /// Returns whether the value may contain a password.
-    pub fn is_secret(&self) -> bool {
+    pub(crate) fn is_secret(&self) -> bool {
         self.name == DATABASE_URL
     }
 }

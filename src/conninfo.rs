@@ -47,13 +47,13 @@ const NOT_KNOWN: [&str; 20] = [
 
 /// A parsed connection string.
 #[derive(Clone)]
-pub struct ConnInfo {
+pub(crate) struct ConnInfo {
     /// Everything that the client crate parses; its `ssl_mode` follows from [`ConnInfo::tls`].
     pub config: postgres::Config,
     /// The TLS settings.
     pub tls: Tls,
     /// The file that contains the password, if there is one.
-    pub password_file: Option<PathBuf>,
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// The TLS mode and the certificates for it.
@@ -146,7 +146,7 @@ impl ConnInfo {
 
 /// Returns the connection string with the option for the file that contains the password, which is read again for each
 /// connection.
-pub fn with_password_file(text: &str, file: &Path) -> String {
+pub(crate) fn with_password_file(text: &str, file: &Path) -> String {
     let file = file.to_string_lossy();
     match query_of(text) {
         Some(query) => {
@@ -227,7 +227,7 @@ fn in_public(why: &str) -> String {
 }
 
 /// Returns the text of a host: its name, its address or the folder of its socket.
-pub fn host_text(host: &Host) -> String {
+pub(crate) fn host_text(host: &Host) -> String {
     match host {
         Host::Tcp(name) => name.clone(),
         #[cfg(unix)]

@@ -59,7 +59,7 @@ const REQUIRED: [&str; 4] = ["database", "schema", "writers", "spool"];
 
 /// The HTTP port.
 #[derive(Debug)]
-pub struct Http {
+pub(crate) struct Http {
     listener: Socket,
     meters: Arc<Meters>,
     health: Arc<Health>,
@@ -72,7 +72,7 @@ pub struct Http {
 }
 
 /// The options of the HTTP port.
-pub struct HttpOptions<'a> {
+pub(crate) struct HttpOptions<'a> {
     /// The address to bind.
     pub address: SocketAddr,
     /// The connections to PostgreSQL, for the pages.

@@ -65,7 +65,7 @@ impl Logging {
 
     /// Writes the summaries of repeats whose minute is over. It is called periodically, so that the last repeats of a
     /// flood are reported even if nothing else is logged after it.
-    pub fn write_due_summaries(&self) {
+    pub(crate) fn write_due_summaries(&self) {
         let due = self.folds().due(Instant::now());
         self.write_all(due);
     }

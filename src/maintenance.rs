@@ -176,7 +176,7 @@ fn is_far_from(one: Date, other: Date) -> bool {
 ///
 /// # Errors
 /// As [`run_once`].
-pub fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result<()> {
+pub(crate) fn take_snapshots(client: &mut Client, report: &mut Report) -> store::Result<()> {
     if !maintenance::begin(client)? {
         return Ok(());
     }

@@ -19,15 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::{RouterId, Timestamp};
-pub use deliveries::DeliveryMeter;
-pub use heartbeat::Heartbeat;
-pub use incidents::{IncidentCounts, IncidentMeter};
-pub use lag::{LAG_BUCKETS, Lag, LagCounts};
-pub use router::{RouterMeter, TableMeter};
-pub use statistics::{PeerStatistics, STATISTICS_MAX, StatisticKey};
+pub(crate) use deliveries::DeliveryMeter;
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use incidents::IncidentMeter;
+pub(crate) use lag::{LAG_BUCKETS, Lag};
+pub(crate) use router::{RouterMeter, TableMeter};
+pub(crate) use statistics::{PeerStatistics, StatisticKey};
 
 /// The maximum number of routers that have meters of their own. A router may use a new identifier in every session.
-pub const ROUTERS_MAX: usize = 4_096;
+pub(crate) const ROUTERS_MAX: usize = 4_096;
 
 /// The name of the meter that routers beyond [`ROUTERS_MAX`] share.
 pub const OTHERS: &str = "(others)";
@@ -53,7 +53,7 @@ impl Number {
     }
 
     /// Sets the value to a time, in microseconds since 1970.
-    pub fn set_time(&self, time: Timestamp) {
+    pub(crate) fn set_time(&self, time: Timestamp) {
         self.set(u64::try_from(time.unix_micros()).unwrap_or(0));
     }
 
@@ -116,23 +116,23 @@ pub struct ProcessMeter {
     /// Open BMP connections.
     pub connections: Number,
     /// Connections that were closed without a byte.
-    pub silent_connections: Number,
+    pub(crate) silent_connections: Number,
     /// The end of the last successful maintenance run, in microseconds since 1970; 0: none yet.
-    pub maintenance_done: Number,
+    pub(crate) maintenance_done: Number,
     /// The duration of that run, in microseconds.
-    pub maintenance_took: Number,
+    pub(crate) maintenance_took: Number,
     /// Steps of maintenance that failed.
-    pub maintenance_failures: Number,
+    pub(crate) maintenance_failures: Number,
     /// The number of partitions of `route_events`.
     pub partitions: Number,
     /// The size of these partitions including indexes, in bytes.
-    pub partition_bytes: Number,
+    pub(crate) partition_bytes: Number,
     /// The size of the whole database, in bytes.
-    pub database_bytes: Number,
+    pub(crate) database_bytes: Number,
     /// The maximum number of routes of a table in one family; 0: unlimited.
-    pub table_routes_max: Number,
+    pub(crate) table_routes_max: Number,
     /// Routers of this database whose collector is not alive.
-    pub routers_without_collector: Number,
+    pub(crate) routers_without_collector: Number,
 }
 
 /// The evaluation of watches, where this collector does it.
@@ -158,7 +158,7 @@ pub struct SpoolMeter {
     /// Bytes on disk.
     pub bytes: Number,
     /// The maximum number of bytes; 0: there is no spool.
-    pub bytes_max: Number,
+    pub(crate) bytes_max: Number,
     /// Segment files on disk.
     pub segments: Number,
     /// Streams, one per session whose input waits.
@@ -166,18 +166,18 @@ pub struct SpoolMeter {
     /// The time at which the oldest waiting message was received, in microseconds since 1970; 0: none waits.
     pub oldest: Number,
     /// Bytes appended since the start.
-    pub appended_bytes: Number,
+    pub(crate) appended_bytes: Number,
     /// Bytes that could not be read back since the start.
-    pub damaged_bytes: Number,
+    pub(crate) damaged_bytes: Number,
     /// The number of times that input of a session was lost since the start.
     pub gaps: Number,
     /// The number of failed writes to the disk since the start.
-    pub write_errors: Number,
+    pub(crate) write_errors: Number,
 }
 
 impl SpoolMeter {
     /// Returns the time for which the oldest message has been waiting; zero when none waits.
-    pub fn oldest_age(&self, now: Timestamp) -> Duration {
+    pub(crate) fn oldest_age(&self, now: Timestamp) -> Duration {
         let oldest = self.oldest.get();
         if oldest == 0 {
             return Duration::ZERO;
@@ -192,11 +192,11 @@ pub struct Queue {
     /// The number of waiting items.
     pub waiting: usize,
     /// The maximum number of waiting items.
-    pub capacity: usize,
+    pub(crate) capacity: usize,
 }
 
 /// The status of one component of the collector; an error says why it does not work.
-pub type ComponentStatus = Result<(), String>;
+pub(crate) type ComponentStatus = Result<(), String>;
 
 impl Default for Meters {
     fn default() -> Meters {
@@ -244,7 +244,7 @@ impl Meters {
     }
 
     /// Returns the meter of a router that has one of its own.
-    pub fn known_router(&self, router: &RouterId) -> Option<Arc<RouterMeter>> {
+    pub(crate) fn known_router(&self, router: &RouterId) -> Option<Arc<RouterMeter>> {
         lock(&self.routers).get(router).map(Arc::clone)
     }
 
@@ -254,19 +254,19 @@ impl Meters {
     }
 
     /// Creates a heartbeat for a thread that must not stall for longer than `limit`; `name` identifies it in reports.
-    pub fn pulse(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
+    pub(crate) fn pulse(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
         let pulse = Arc::new(Heartbeat::new(name, limit));
         lock(&self.pulses).push(Arc::clone(&pulse));
         pulse
     }
 
     /// Returns all heartbeats.
-    pub fn pulses(&self) -> Vec<Arc<Heartbeat>> {
+    pub(crate) fn pulses(&self) -> Vec<Arc<Heartbeat>> {
         lock(&self.pulses).clone()
     }
 
     /// Records the fill level of a writer's queue.
-    pub fn set_queue(&self, writer: &str, queue: Queue) {
+    pub(crate) fn set_queue(&self, writer: &str, queue: Queue) {
         lock(&self.queues).insert(writer.to_owned(), queue);
     }
 
@@ -277,7 +277,7 @@ impl Meters {
 
     /// Records the status of a component, which `/readyz` reports. Known components are `database`, `schema`,
     /// `writers`, `threads` and `spool`.
-    pub fn set_part(&self, name: &'static str, part: ComponentStatus) {
+    pub(crate) fn set_part(&self, name: &'static str, part: ComponentStatus) {
         lock(&self.parts).insert(name, part);
     }
 
@@ -288,7 +288,7 @@ impl Meters {
 
     /// Records that a component without which the collector does its main work is impaired, and why; `None`: it is not.
     /// `/readyz` reports it and stays at 200.
-    pub fn set_degraded(&self, name: &'static str, why: Option<String>) {
+    pub(crate) fn set_degraded(&self, name: &'static str, why: Option<String>) {
         let mut degraded = lock(&self.degraded);
         match why {
             Some(why) => degraded.insert(name, why),
@@ -297,7 +297,7 @@ impl Meters {
     }
 
     /// Returns the components that are impaired, and why.
-    pub fn degraded(&self) -> BTreeMap<&'static str, String> {
+    pub(crate) fn degraded(&self) -> BTreeMap<&'static str, String> {
         lock(&self.degraded).clone()
     }
 }

@@ -17,7 +17,7 @@ const NAME_LENGTH_MAX: usize = 200;
 
 /// One router's file, opened when there is something to append.
 #[derive(Debug)]
-pub struct RejectedFile {
+pub(crate) struct RejectedFile {
     path: PathBuf,
     file: Option<File>,
 }

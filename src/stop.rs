@@ -34,12 +34,12 @@ impl Stop {
     }
 
     /// Returns whether the collector is stopping or giving up.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.phase.load(Ordering::Acquire) >= STOPPING
     }
 
     /// Returns whether waiting for the database is no longer allowed.
-    pub fn is_giving_up(&self) -> bool {
+    pub(crate) fn is_giving_up(&self) -> bool {
         self.phase.load(Ordering::Acquire) >= GIVING_UP
     }
 
@@ -49,14 +49,14 @@ impl Stop {
     }
 
     /// As [`Stop::wait`], but a stop ends the wait only when its grace period is over: then it returns false.
-    pub fn wait_to_write(&self, end: Instant, mut is_over: impl FnMut() -> bool) -> bool {
+    pub(crate) fn wait_to_write(&self, end: Instant, mut is_over: impl FnMut() -> bool) -> bool {
         wait_until(end, || self.is_giving_up() || is_over());
         !self.is_giving_up()
     }
 }
 
 /// Waits until `end`, or until `is_over`, which is called several times a second, returns true.
-pub fn wait_until(end: Instant, mut is_over: impl FnMut() -> bool) {
+pub(crate) fn wait_until(end: Instant, mut is_over: impl FnMut() -> bool) {
     while !is_over() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -68,7 +68,7 @@ pub fn wait_until(end: Instant, mut is_over: impl FnMut() -> bool) {
 
 /// Pauses between attempts, each twice as long as the one before.
 #[derive(Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,

@@ -15,7 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-pub use acceptor::{Acceptor, Files};
+pub(crate) use acceptor::Acceptor;
+pub use acceptor::Files;
 
 use crate::conninfo::{Mode, Roots, Tls};
 

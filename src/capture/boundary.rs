@@ -44,7 +44,7 @@ pub enum Cut {
 ///
 /// It buffers one incomplete message, or [`CHAIN_LENGTH`] messages while it searches.
 #[derive(Debug)]
-pub struct Cutter {
+pub(crate) struct Cutter {
     message_max: usize,
     state: CutterState,
     buffer: Vec<u8>,
@@ -66,17 +66,17 @@ enum CutterState {
 impl Cutter {
     /// Returns a cutter for a stream whose first message begins at its first octet. `message_max` is the longest
     /// message accepted, octets.
-    pub fn at_beginning(message_max: usize) -> Cutter {
+    pub(crate) fn at_beginning(message_max: usize) -> Cutter {
         Cutter { message_max, state: CutterState::InStep, buffer: Vec::new(), offset: 0, cuts: Vec::new() }
     }
 
     /// Returns a cutter for a stream that began before the capture.
-    pub fn in_the_middle(message_max: usize) -> Cutter {
+    pub(crate) fn in_the_middle(message_max: usize) -> Cutter {
         Cutter { state: CutterState::Searching { from: 0, missing: 0 }, ..Cutter::at_beginning(message_max) }
     }
 
     /// Returns the parts cut off so far and removes them.
-    pub fn take_cuts(&mut self) -> Vec<Cut> {
+    pub(crate) fn take_cuts(&mut self) -> Vec<Cut> {
         std::mem::take(&mut self.cuts)
     }
 
@@ -167,7 +167,7 @@ impl Sink for Cutter {
 }
 
 /// Returns whether a segment's payload looks like the beginning of a BMP message.
-pub fn looks_like_bmp(payload: &[u8], message_max: usize) -> bool {
+pub(crate) fn looks_like_bmp(payload: &[u8], message_max: usize) -> bool {
     matches!(header(payload, message_max), Header::Plausible(_))
 }
 

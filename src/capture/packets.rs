@@ -31,11 +31,11 @@ const PCAPNG: u32 = 0x0a0d_0d0a;
 const BLOCK_SIZE_MIN: u32 = 12;
 
 /// A link layer, by its number in the registry of link types at tcpdump.org; `None` where the file does not specify it.
-pub type Link = Option<i32>;
+pub(crate) type Link = Option<i32>;
 
 /// Returns whether a file with these first four octets is a capture. A BMP stream begins with 3 or 4, so neither is
 /// taken for the other.
-pub fn is_capture(magic: [u8; 4]) -> bool {
+pub(crate) fn is_capture(magic: [u8; 4]) -> bool {
     let magic = u32::from_le_bytes(magic);
     magic == PCAPNG || PCAP.contains(&magic)
 }
@@ -71,7 +71,7 @@ impl std::error::Error for CaptureError {}
 
 /// The packets of a file.
 #[derive(Debug)]
-pub struct Packets<R> {
+pub(crate) struct Packets<R> {
     input: R,
     buffer: Vec<u8>,
     /// The index of the next block in `buffer`.
@@ -120,7 +120,7 @@ impl<R: Read> Packets<R> {
     ///
     /// # Errors
     /// Reading fails, or the rest of the file cannot be parsed; the packets before that were good.
-    pub fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, CaptureError> {
+    pub(crate) fn next_packet(&mut self) -> Result<Option<(Link, &[u8])>, CaptureError> {
         loop {
             if self.begin == self.buffer.len() && !self.has_ended {
                 self.fill()?;

@@ -11,7 +11,7 @@ use super::segment::TcpSegment;
 const SEGMENT_OVERHEAD: usize = 64;
 
 /// The receiver of the octets.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Accepts the next octets.
     fn take(&mut self, octets: &[u8]);
     /// Reports that the next `count` octets are not in the capture.
@@ -20,7 +20,7 @@ pub trait Sink {
 
 /// The reassembly state of one direction.
 #[derive(Debug)]
-pub struct Reassembly {
+pub(crate) struct Reassembly {
     /// The sequence number of the stream's first octet.
     first: u32,
     /// The sequence number of the next octet, which is `offset` octets after the first.
@@ -57,7 +57,7 @@ impl Reassembly {
     }
 
     /// Returns the memory held for octets after holes, with the overhead per segment, octets.
-    pub fn held_size(&self) -> usize {
+    pub(crate) fn held_size(&self) -> usize {
         self.held_size
     }
 
@@ -126,7 +126,7 @@ impl Reassembly {
     }
 
     /// Gives up the first hole and reports it as lost.
-    pub fn give_up_hole(&mut self, sink: &mut impl Sink) {
+    pub(crate) fn give_up_hole(&mut self, sink: &mut impl Sink) {
         let Some((start, _)) = self.held.first_key_value() else { return };
         let missing = start - self.offset;
         sink.lose(missing);

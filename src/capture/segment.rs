@@ -24,7 +24,7 @@ pub enum Found<'a> {
 
 /// A TCP segment (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpSegment<'a> {
+pub(crate) struct TcpSegment<'a> {
     /// The sender.
     pub source: SocketAddr,
     /// The receiver.
@@ -32,11 +32,11 @@ pub struct TcpSegment<'a> {
     /// The sequence number of its first octet, or of its SYN.
     pub sequence: u32,
     /// True if it opens the connection.
-    pub is_syn: bool,
+    pub(crate) is_syn: bool,
     /// True if it is the sender's last one.
-    pub is_fin: bool,
+    pub(crate) is_fin: bool,
     /// True if it resets the connection.
-    pub is_rst: bool,
+    pub(crate) is_rst: bool,
     /// The payload, as far as it was captured.
     pub payload: &'a [u8],
     /// Octets of the payload on the wire.
@@ -47,7 +47,7 @@ pub struct TcpSegment<'a> {
 const TCP: u8 = 6;
 
 /// Finds the TCP segment of a packet.
-pub fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
+pub(crate) fn find_segment(link: Link, packet: &[u8]) -> Found<'_> {
     let Some(link) = link else { return Found::UnknownLink };
     match link {
         // LINKTYPE_NULL and LINKTYPE_LOOP: an address family, in the numbering of the system that captured it.

@@ -12,14 +12,14 @@ use super::reassembly::Reassembly;
 use super::segment::TcpSegment;
 
 /// The most streams open at a time; the one that was silent longest is ended for another.
-pub const STREAMS_MAX: usize = 1024;
+pub(crate) const STREAMS_MAX: usize = 1024;
 
 /// The most octets held after the holes of one stream before the first hole is given up: more than a TCP window in
 /// practice.
-pub const HELD_MAX: usize = 4 << 20;
+pub(crate) const HELD_MAX: usize = 4 << 20;
 
 /// The most octets held after the holes of all streams.
-pub const HELD_TOTAL_MAX: usize = 64 << 20;
+pub(crate) const HELD_TOTAL_MAX: usize = 64 << 20;
 
 /// The most ended streams that are remembered, so that their late segments are not taken for new streams.
 const ENDED_MAX: usize = 65_536;
@@ -56,7 +56,7 @@ pub enum Event {
 
 /// All streams to one port.
 #[derive(Debug)]
-pub struct Streams {
+pub(crate) struct Streams {
     message_max: usize,
     open: HashMap<(SocketAddr, SocketAddr), OpenStream>,
     /// The sequence number after the last octet of each stream that has ended.
@@ -99,7 +99,7 @@ impl Streams {
     }
 
     /// Returns the number of streams ended early to make room for others.
-    pub fn cut_off(&self) -> u64 {
+    pub(crate) fn cut_off(&self) -> u64 {
         self.cut_off
     }
 

@@ -12,7 +12,7 @@ use crate::config::{DefaultValue, Setting, TABLE};
 
 /// The target shell.
 #[derive(Args, Debug)]
-pub struct CompleteArguments {
+pub(crate) struct CompleteArguments {
     /// The shell
     shell: Shell,
 }

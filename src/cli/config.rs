@@ -8,7 +8,7 @@ use crate::config::{Settings, print as forms};
 
 /// The form of the output.
 #[derive(Args, Debug)]
-pub struct ConfigArguments {
+pub(crate) struct ConfigArguments {
     /// Print the table of all settings as Markdown instead
     #[arg(long, conflicts_with = "env_template")]
     markdown: bool,

@@ -79,7 +79,7 @@ impl Lines {
     }
 
     /// Returns whether the fatal line is printed. Nothing follows it.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
@@ -89,7 +89,7 @@ impl Lines {
     }
 
     /// Continues at a later offset of the stream. Octets before it that are not printed are discarded.
-    pub fn skip_to(&mut self, offset: u64) {
+    pub(crate) fn skip_to(&mut self, offset: u64) {
         if offset != self.offset + length(&self.buffer) {
             self.buffer.clear();
             self.offset = offset;

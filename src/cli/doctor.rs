@@ -17,7 +17,7 @@ use crate::store::{self, diagnostics};
 
 /// The output format.
 #[derive(Args, Debug)]
-pub struct DoctorArguments {
+pub(crate) struct DoctorArguments {
     /// Print an array of objects: check, state (ok, warning, fault), found, remedy
     #[arg(long)]
     json: bool,

@@ -15,7 +15,7 @@ use crate::store::pages::Slice;
 
 /// The target of the lookup.
 #[derive(Args, Debug)]
-pub struct LookupArguments {
+pub(crate) struct LookupArguments {
     /// An address, or a prefix that the match has to cover
     #[arg(value_name = "ADDRESS|PREFIX")]
     target: String,

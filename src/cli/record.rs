@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The address to listen on and the file to write.
 #[derive(Args, Debug)]
-pub struct RecordArguments {
+pub(crate) struct RecordArguments {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,

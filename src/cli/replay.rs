@@ -37,7 +37,7 @@ const VERDICT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The file to play, the collector, and the speed.
 #[derive(Args, Debug)]
-pub struct ReplayArguments {
+pub(crate) struct ReplayArguments {
     /// The file, raw BMP, pcap or pcapng, or - for standard input
     file: PathBuf,
     #[command(flatten)]

@@ -26,7 +26,7 @@ use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Stat
 
 /// The routers to show, and the output format.
 #[derive(Args, Debug)]
-pub struct StatusArguments {
+pub(crate) struct StatusArguments {
     /// Show this router in full: its identifier, name or address
     router: Option<String>,
     /// Show only the routers that are not connected

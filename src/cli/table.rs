@@ -32,7 +32,7 @@ pub enum Column {
 
 /// Returns the width of the terminal that standard output is connected to, in characters; `COLUMNS` overrides it.
 /// `None` if it is not a terminal.
-pub fn line_width() -> Option<usize> {
+pub(crate) fn line_width() -> Option<usize> {
     let out = Term::stdout();
     let asked = || out.size_checked().map(|(_, columns)| usize::from(columns));
     out.is_term().then(|| config::terminal_columns().or_else(asked)).flatten().filter(|columns| *columns > 0)

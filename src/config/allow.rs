@@ -14,7 +14,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The active allow-list, shared between the listener and the thread that reloads it.
 #[derive(Debug)]
-pub struct AllowList {
+pub(crate) struct AllowList {
     fixed: Vec<IpNet>,
     file: Option<PathBuf>,
     from_file: RwLock<Vec<IpNet>>,
@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<Vec<IpNet>, String> {
 }
 
 /// Returns the text of a file that an operator wrote, of at most `bytes_max` bytes.
-pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
@@ -77,7 +77,7 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
 }
 
 /// Returns a line up to its `#`, trimmed.
-pub fn without_comment(line: &str) -> &str {
+pub(crate) fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or_default().trim()
 }
 

@@ -13,7 +13,7 @@ use super::allow::read_bounded;
 use super::{PREFIX, Problem, TEST_PREFIX};
 
 /// The file that `systemd/rib-ingester.service` names.
-pub const OF_UNIT: &str = "/etc/rib-ingester/rib-ingester.env";
+pub(crate) const OF_UNIT: &str = "/etc/rib-ingester/rib-ingester.env";
 
 /// The unit's `StateDirectory=`.
 const STATE_OF_UNIT: &str = "/var/lib/rib-ingester";
@@ -44,7 +44,7 @@ pub struct Environment {
 
 impl Environment {
     /// Returns the unit's file if it provided settings and was not named by the user.
-    pub fn unit_file(&self, which: &EnvFile) -> Option<&Path> {
+    pub(crate) fn unit_file(&self, which: &EnvFile) -> Option<&Path> {
         let (path, names) = self.file.as_ref()?;
         (*which == EnvFile::OfUnit && !names.is_empty()).then_some(path)
     }

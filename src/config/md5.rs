@@ -11,7 +11,7 @@ use super::{Problem, allow, value};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The maximum length of a key in the kernel, in bytes.
-pub const KEY_BYTES_MAX: usize = 80;
+pub(crate) const KEY_BYTES_MAX: usize = 80;
 
 /// A key for the routers in a network. The longest matching network counts.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ pub const WIDTH: usize = 100;
 
 /// Returns every setting with its effective value, its origin, and its meaning in lines of `width` columns; secrets are
 /// hidden.
-pub fn in_force(settings: &Settings, width: usize) -> String {
+pub(crate) fn in_force(settings: &Settings, width: usize) -> String {
     let mut out = String::new();
     for (setting, value) in settings.in_force() {
         let source = match value.source {

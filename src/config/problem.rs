@@ -28,7 +28,7 @@ pub struct Problem {
 
 impl Problem {
     /// Reports a value that its setting does not accept.
-    pub fn bad_value(setting: &Setting, value: &str, wrong: &str) -> Problem {
+    pub(crate) fn bad_value(setting: &Setting, value: &str, wrong: &str) -> Problem {
         let value = if setting.is_secret() { "(hidden)" } else { value };
         Problem {
             name: setting.variable(),
@@ -60,7 +60,7 @@ impl Problem {
     }
 
     /// Reports a setting whose prefix is misspelled: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.
-    pub fn slipped(name: &str) -> Option<Problem> {
+    pub(crate) fn slipped(name: &str) -> Option<Problem> {
         /// The maximum number of wrong letters.
         const SLIP_MAX: usize = 2;
         let asked = name.to_ascii_uppercase();
@@ -71,7 +71,7 @@ impl Problem {
     }
 
     /// Reports a file named by a setting that cannot be read or used.
-    pub fn bad_file(short: &str, path: &std::path::Path, wrong: &str, allowed: &str) -> Problem {
+    pub(crate) fn bad_file(short: &str, path: &std::path::Path, wrong: &str, allowed: &str) -> Problem {
         Problem {
             name: format!("{PREFIX}{short}"),
             value: Some(path.display().to_string()),

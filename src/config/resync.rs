@@ -16,12 +16,12 @@ pub struct ResyncOnDrift {
     /// The share of the larger number of routes that may be missing or surplus, in millionths.
     share: u32,
     /// The time for which the difference has to exceed the share.
-    pub lasting: Duration,
+    pub(crate) lasting: Duration,
 }
 
 impl ResyncOnDrift {
     /// Returns whether the `stored` and `reported` numbers of routes differ by more than the share.
-    pub fn is_above(self, stored: u64, reported: u64) -> bool {
+    pub(crate) fn is_above(self, stored: u64, reported: u64) -> bool {
         let difference = u128::from(stored.abs_diff(reported));
         difference * WHOLE > u128::from(self.share) * u128::from(stored.max(reported))
     }

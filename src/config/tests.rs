@@ -4,6 +4,20 @@ use super::*;
 
 const DATABASE: (&str, &str) = ("RIB_INGESTER_DATABASE_URL", "postgresql://u:secret@db/rib");
 
+impl Settings {
+    /// Returns settings from name and value pairs, or every mistake in them. `DATABASE_URL` is required.
+    pub(crate) fn from_env(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
+        read(RawEnvironment::collect(vars))
+    }
+
+    /// Like [`Settings::from_env`], but `database_url` is empty when it is not given.
+    pub(crate) fn from_env_offline(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings, Vec<Problem>> {
+        let mut given = RawEnvironment::collect(vars);
+        given.database = DatabaseUrl::Optional;
+        read(given)
+    }
+}
+
 fn env<'a>(vars: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (OsString, OsString)> + use<'a> {
     vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)))
 }

@@ -50,7 +50,7 @@ pub fn wrapping(text: &str) -> Option<&'static str> {
 }
 
 /// Formats part of a value for a message: in quotes that it does not contain itself, with nothing escaped twice.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let quote = if text.contains('"') { '\'' } else { '"' };
     format!("{quote}{}{quote}", plain(text))
 }
@@ -80,7 +80,7 @@ pub fn list<T>(parse: impl Fn(&str) -> Result<Vec<T>, String>) -> impl Fn(Option
 }
 
 /// Checks a connection string; empty when absent.
-pub fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
+pub(crate) fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
     let Some(text) = text else { return Ok(String::new()) };
     // Error texts never contain a password.
     ConnInfo::parse(text)?;
@@ -88,17 +88,17 @@ pub fn database_url_or_empty(text: Option<&str>) -> Result<String, String> {
 }
 
 /// Returns `host=.. user=..` of a connection string, without its password.
-pub fn describe_database(text: &str) -> String {
+pub(crate) fn describe_database(text: &str) -> String {
     ConnInfo::parse(text).map_or_else(|_| "(hidden)".to_string(), |info| info.describe())
 }
 
 /// Parses `ADDRESS:PORT`.
-pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address and port".to_string())
 }
 
 /// Parses `ADDRESS:PORT` or `off`.
-pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+pub(crate) fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     match text {
         "off" => Ok(None),
         _ => socket_address(text).map(Some),
@@ -106,7 +106,7 @@ pub fn socket_address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
 }
 
 /// Parses the URL of a page.
-pub fn web_address(text: &str) -> Result<String, String> {
+pub(crate) fn web_address(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     if rest.is_empty() || rest.starts_with('/') {
         return Err("is no URL of a page".to_string());
@@ -183,7 +183,7 @@ fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
 }
 
 /// Parses on or off, in the usual words.
-pub fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" | "yes" | "1" => Ok(true),
         "off" | "false" | "no" | "0" => Ok(false),
@@ -192,7 +192,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
 }
 
 /// Parses `skip` or `record`.
-pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
+pub(crate) fn history_redump(text: &str) -> Result<HistoryRedump, String> {
     match text {
         "skip" => Ok(HistoryRedump::Skip),
         "record" => Ok(HistoryRedump::Record),
@@ -201,7 +201,7 @@ pub fn history_redump(text: &str) -> Result<HistoryRedump, String> {
 }
 
 /// Parses `auto`, `text`, `journald` or `json`.
-pub fn log_format(text: &str) -> Result<LogFormat, String> {
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "auto" => Ok(LogFormat::Auto),
         "text" => Ok(LogFormat::Text),
@@ -245,7 +245,7 @@ pub fn site(text: &str) -> Result<String, String> {
 }
 
 /// Parses a log filter in the language of `env_logger`.
-pub fn log_filter(text: &str) -> Result<String, String> {
+pub(crate) fn log_filter(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("is empty".to_string());
     }

@@ -19,7 +19,7 @@ const EVERY_WITHOUT_SCHEMA: Duration = Duration::from_millis(500);
 const SIZES_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest time that one round may take; its statements have limits of seconds.
-pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
+pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Checks the database until the collector stops.
 pub fn run(pool: &Pool, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {

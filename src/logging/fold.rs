@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 /// The time for which repeats of a line are held back.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// The maximum number of different lines, and of subjects, that are remembered.
 const LINES_MAX: usize = 8192;
@@ -27,7 +27,7 @@ const CHANGES: &str = "rib_ingester::pipeline::outage";
 
 /// A line as it is compared and written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Its severity.
     pub level: Level,
     /// The module that logs it.
@@ -48,7 +48,7 @@ struct LineOrigin {
 
 /// The decision on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FoldDecision {
+pub(crate) enum FoldDecision {
     /// The line is written.
     Write,
     /// The line is counted; a summary follows.
@@ -57,7 +57,7 @@ pub enum FoldDecision {
 
 /// The lines of the last minute.
 #[derive(Debug, Default)]
-pub struct Folds {
+pub(crate) struct Folds {
     seen: HashMap<LogLine, Window>,
     origins: HashMap<LineOrigin, OriginWindow>,
 }

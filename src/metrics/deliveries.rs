@@ -18,13 +18,13 @@ pub struct DeliveryMeter {
     /// Deliveries that were given up, as long as they are kept.
     pub dead: Number,
     /// The seconds for which the oldest delivery has waited.
-    pub oldest_secs: Number,
+    pub(crate) oldest_secs: Number,
     failing: Mutex<Vec<(String, u64)>>,
 }
 
 impl DeliveryMeter {
     /// Sets the callbacks that fail, and for how many seconds each has.
-    pub fn set_failing(&self, failing: Vec<(String, u64)>) {
+    pub(crate) fn set_failing(&self, failing: Vec<(String, u64)>) {
         *lock(&self.failing) = failing;
     }
 

@@ -39,12 +39,12 @@ impl Heartbeat {
     }
 
     /// Returns whether the thread has worked for longer than its limit without progress.
-    pub fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         self.stalled_for() > self.limit
     }
 
     /// Returns the time for which the thread has worked without progress; zero at rest.
-    pub fn stalled_for(&self) -> Duration {
+    pub(crate) fn stalled_for(&self) -> Duration {
         match self.moved.load(Ordering::Relaxed) {
             AT_REST => Duration::ZERO,
             moved => self.born.elapsed().saturating_sub(Duration::from_millis(moved)),

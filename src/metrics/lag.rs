@@ -8,7 +8,7 @@ use super::lock;
 
 /// Upper bounds of the histogram's buckets, in seconds: the default batch age is 0.2 s, a database restart takes
 /// seconds, and from minutes on it is an outage.
-pub const LAG_BUCKETS: [f64; 8] = [0.05, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
+pub(crate) const LAG_BUCKETS: [f64; 8] = [0.05, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0];
 
 /// The lag from one router to one kind of writer.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Lag {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LagCounts {
     /// The number of batches that took at most as many seconds as the bound in [`LAG_BUCKETS`], cumulative.
-    pub buckets: [u64; LAG_BUCKETS.len()],
+    pub(crate) buckets: [u64; LAG_BUCKETS.len()],
     /// The number of batches.
     pub count: u64,
     /// The sum of their times.

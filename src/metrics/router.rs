@@ -9,25 +9,25 @@ use super::{CounterByLabel, Lag, Number, PeerStatistics, lock};
 use crate::model::{Afi, Table, Timestamp, View};
 
 /// The key of a table within its router: name and family; the name of an Adj-RIB includes its view.
-pub type MeterKey = (Arc<str>, Afi);
+pub(crate) type MeterKey = (Arc<str>, Afi);
 
 /// The counters of one router, over all of its sessions since the collector started.
 #[derive(Debug, Default)]
 pub struct RouterMeter {
     /// Sessions that are up: 0 or 1, and 2 briefly while a new one replaces an old one.
-    pub sessions_up: Number,
+    pub(crate) sessions_up: Number,
     /// Sessions since the start.
     pub sessions: Number,
     /// The start of the latest session, in microseconds since 1970; 0: never.
-    pub session_began: Number,
+    pub(crate) session_began: Number,
     /// BMP messages read.
     pub messages: Number,
     /// Bytes of these messages.
     pub bytes: Number,
     /// The time at which the last message was read, in microseconds since 1970; 0: never.
-    pub last_message: Number,
+    pub(crate) last_message: Number,
     /// Anomalies in the router's messages, and leftover routes, by kind.
-    pub anomalies: CounterByLabel,
+    pub(crate) anomalies: CounterByLabel,
     /// Ended sessions by cause.
     pub ends: CounterByLabel,
     /// The time for which its session, and so its socket, waited for a full queue, in microseconds.
@@ -67,14 +67,14 @@ pub struct TableMeter {
     /// 1 when the dump is complete, by an End-of-RIB or by silence.
     pub synchronized: Number,
     /// The time at which the last message for the table was read, in microseconds since 1970.
-    pub last_message: Number,
+    pub(crate) last_message: Number,
     /// 1 for an Adj-RIB, 0 for a Loc-RIB.
     pub adj_rib: Number,
 }
 
 impl RouterMeter {
     /// Records the address and name that the database has of a router that has not connected since the start.
-    pub fn is_known(&self, address: Option<IpAddr>, hostname: Option<&str>) {
+    pub(crate) fn is_known(&self, address: Option<IpAddr>, hostname: Option<&str>) {
         let mut name = lock(&self.name);
         if self.sessions.get() == 0 {
             *name = Name { hostname: hostname.map(str::to_owned), address };
@@ -82,7 +82,7 @@ impl RouterMeter {
     }
 
     /// Records that a session of this router begins.
-    pub fn session_begins(&self, address: IpAddr, hostname: Option<&str>) {
+    pub(crate) fn session_begins(&self, address: IpAddr, hostname: Option<&str>) {
         self.sessions.add(1);
         self.sessions_up.add(1);
         self.session_began.set_time(Timestamp::now());
@@ -91,7 +91,7 @@ impl RouterMeter {
     }
 
     /// Records that a session of this router has ended; `how` is the word for the cause.
-    pub fn session_ends(&self, how: &'static str) {
+    pub(crate) fn session_ends(&self, how: &'static str) {
         self.ends.count(how);
         self.set_drift(BTreeMap::new());
         self.sessions_up.lower();
@@ -108,12 +108,12 @@ impl RouterMeter {
     }
 
     /// Adds the time for which the session waited for a full queue.
-    pub fn blocked_for(&self, time: Duration) {
+    pub(crate) fn blocked_for(&self, time: Duration) {
         self.blocked.add(usize::try_from(time.as_micros()).unwrap_or(usize::MAX));
     }
 
     /// Records the differences between the stored routes and the router's own statistics, by RIB name, in routes.
-    pub fn set_drift(&self, drift: BTreeMap<&'static str, u64>) {
+    pub(crate) fn set_drift(&self, drift: BTreeMap<&'static str, u64>) {
         *lock(&self.drift) = drift;
     }
 
@@ -141,12 +141,12 @@ impl RouterMeter {
     }
 
     /// Removes a table's meter: after a Peer Down, a Termination, or the end of the stale time.
-    pub fn forget_table(&self, table: &Table) {
+    pub(crate) fn forget_table(&self, table: &Table) {
         lock(&self.tables).remove(&key(table));
     }
 
     /// Removes the meters of all tables.
-    pub fn forget_tables(&self) {
+    pub(crate) fn forget_tables(&self) {
         lock(&self.tables).clear();
     }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::lock;
 
 /// The maximum number of values of one router that are exported, in order of arrival. The database has all of them.
-pub const STATISTICS_MAX: usize = 1_024;
+pub(crate) const STATISTICS_MAX: usize = 1_024;
 
 /// The key of a value: the peer, the statistic and the family ("" if it counts all of them).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ pub struct Asn(pub u32);
 
 impl Asn {
     /// AS_TRANS, which represents a four-octet number in a two-octet field (RFC 6793 section 9).
-    pub const TRANS: Asn = Asn(23456);
+    pub(crate) const TRANS: Asn = Asn(23456);
 }
 
 impl fmt::Display for Asn {
@@ -218,7 +218,7 @@ pub enum RouteOrigin {
 
 impl RouteOrigin {
     /// Returns the origin of a stored route by its columns `origin_asn` and `as_path`.
-    pub fn of_columns(origin_asn: Option<Asn>, as_path: Option<&str>) -> RouteOrigin {
+    pub(crate) fn of_columns(origin_asn: Option<Asn>, as_path: Option<&str>) -> RouteOrigin {
         match (origin_asn, as_path) {
             (Some(asn), _) => RouteOrigin::As(asn),
             (None, Some(path)) if path.is_empty() || path.ends_with([')', ']']) => RouteOrigin::Router,

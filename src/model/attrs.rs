@@ -30,7 +30,7 @@ impl PathAttributes<'_> {
     /// Appends the text of the `attrs` column, including the values in `beside`, which have no column either. Appends
     /// nothing if there are no values: the column is NULL then. Returns the gaps in which the values of each labeled
     /// route belong.
-    pub fn write_attrs(&self, beside: &ExtraAttributes, out: &mut Vec<u8>) -> Gaps {
+    pub(crate) fn write_attrs(&self, beside: &ExtraAttributes, out: &mut Vec<u8>) -> Gaps {
         let ExtraAttributes { link_local, path_status, labeled } = *beside;
         if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labeled.is_none() {
             return Gaps::default();
@@ -98,7 +98,7 @@ impl<T: Fixed + WriteText> Texts for List<'_, T> {
 
 /// The values of a single route that are in `attrs` besides the path attributes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ExtraAttributes {
+pub(crate) struct ExtraAttributes {
     /// The link-local address of the next hop: `link_local_next_hop`.
     pub link_local: Option<Ipv6Addr>,
     /// The router's status for the path: `path_status`.
@@ -119,7 +119,7 @@ pub enum Labeled {
 /// The offsets in an `attrs` text at which each labeled route's own values belong: between the two octets that mark the
 /// place. So one text serves all routes of an UPDATE, however many labels they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gaps {
+pub(crate) struct Gaps {
     /// The offset of the distinguisher, between `""`.
     pub rd: Option<usize>,
     /// The offset of the labels, between `[]`; after the distinguisher.
@@ -127,7 +127,7 @@ pub struct Gaps {
 }
 
 /// Appends the labels as they are written between the brackets.
-pub fn write_labels(out: &mut Vec<u8>, labels: &[u32]) {
+pub(crate) fn write_labels(out: &mut Vec<u8>, labels: &[u32]) {
     for (i, label) in labels.iter().enumerate() {
         if i > 0 {
             out.extend_from_slice(b", ");

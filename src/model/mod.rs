@@ -18,22 +18,23 @@ pub mod text;
 pub mod time;
 pub mod tunnels;
 pub mod watch;
-pub mod write_text;
+pub(crate) mod write_text;
 
 pub use as_path::{AsPath, AsWidth, Asn, Segment, SegmentKind};
 pub use attribute::{AttrSet, NextHop, Origin, OtherAttribute, PathAttributes};
-pub use attrs::ExtraAttributes;
+pub(crate) use attrs::ExtraAttributes;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use family::{Afi, AfiSafi};
 pub use list::{Fixed, List};
-pub use path_status::PathStatus;
+pub(crate) use path_status::PathStatus;
 pub use prefix::{Nlri, PathId, Prefix};
 pub use rd::Rd;
+pub(crate) use records::{AddPathPlace, AddPathRecord, TableNameRecord, cut_reason};
 pub use records::{
-    AddPathPlace, AddPathRecord, PeerName, PeerRecord, PeerState, REASON_MAX, RouterRecord, SessionEvent,
-    SessionEventKind, SessionState, StatisticRecord, StoredRoute, TableNameRecord, cut_reason,
+    PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, SessionState, StatisticRecord,
+    StoredRoute,
 };
 pub use route::{AdjRibKey, PeerIds, Policy, RibKind, RouterId, Table, TableKey, View};
 pub use text::Text;
 pub use time::Timestamp;
-pub use write_text::WriteText;
+pub(crate) use write_text::WriteText;

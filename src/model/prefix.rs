@@ -65,7 +65,7 @@ impl Prefix {
     /// extend past the prefix: with the octets after it in the message there is a whole address, which is read in one
     /// load whatever the length.
     #[inline]
-    pub fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
+    pub(crate) fn fitting(afi: Afi, octets: &[u8], length: u8) -> Prefix {
         let (address, length) = match afi {
             Afi::Ipv4 => {
                 let length = length.min(32);

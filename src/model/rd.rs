@@ -10,7 +10,7 @@ pub struct Rd(pub [u8; 8]);
 
 impl Rd {
     /// Returns whether all octets are zero, as in a peer of the global instance.
-    pub fn is_zero(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.0 == [0; 8]
     }
 }

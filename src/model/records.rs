@@ -133,7 +133,7 @@ pub struct AddPathRecord {
     /// `is_announced`: the capabilities announced them.
     pub is_announced: bool,
     /// True if `closed_at` is set.
-    pub is_closed_once: bool,
+    pub(crate) is_closed_once: bool,
 }
 
 /// A route as the database has it.
@@ -149,10 +149,10 @@ pub struct StoredRoute {
 
 /// The longest reason in a row of `session_events`, in octets: one Termination causes a row for each of a router's
 /// tables.
-pub const REASON_MAX: usize = 1000;
+pub(crate) const REASON_MAX: usize = 1000;
 
 /// Returns `reason`, cut to [`REASON_MAX`] octets at a character boundary.
-pub fn cut_reason(reason: &str) -> &str {
+pub(crate) fn cut_reason(reason: &str) -> &str {
     let end = (0..=REASON_MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
     &reason[..end.unwrap_or(0)]
 }

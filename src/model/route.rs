@@ -40,7 +40,7 @@ pub enum Policy {
 
 impl Policy {
     /// Returns the value of the `is_post_policy` column.
-    pub fn is_post(self) -> bool {
+    pub(crate) fn is_post(self) -> bool {
         self == Policy::Post
     }
 }
@@ -157,7 +157,7 @@ impl TableKey {
     }
 
     /// Returns the key of the same table in the other family.
-    pub fn of_other_family(&self) -> TableKey {
+    pub(crate) fn of_other_family(&self) -> TableKey {
         let afi = match self.afi {
             Afi::Ipv4 => Afi::Ipv6,
             Afi::Ipv6 => Afi::Ipv4,

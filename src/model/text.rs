@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// The longest key, in characters. RFC 9069 section 5.2.1 allows table names of 255 octets, so none that it allows is
 /// cut.
-pub const KEY_CHARACTERS_MAX: usize = 255;
+pub(crate) const KEY_CHARACTERS_MAX: usize = 255;
 
 /// The longest key, in octets of UTF-8.
 ///
@@ -19,10 +19,10 @@ pub const KEY_CHARACTERS_MAX: usize = 255;
 /// octets has at most 850 (85 characters of four octets and 170 bars), and the suffix after a name (`|labelled` or
 /// `|rd:`, `|as:`, `|id:` or `|instance:`) less than 100. That makes 512 + 850 + 950 = 2,312, which leaves 392 for an
 /// address, a prefix, numbers, a distinguisher and the lengths of all of them.
-pub const KEY_OCTETS_MAX: usize = 512;
+pub(crate) const KEY_OCTETS_MAX: usize = 512;
 
 /// The longest note, in octets of UTF-8.
-pub const NOTE_OCTETS_MAX: usize = 1_024;
+pub(crate) const NOTE_OCTETS_MAX: usize = 1_024;
 
 /// Hexadecimal digits of the hash that marks a cut key.
 const MARK_DIGITS: usize = 16;
@@ -126,7 +126,7 @@ fn cut_to(text: &mut String, characters: usize, octets: usize) {
 
 /// Returns `text` for a terminal or a log line: a character that moves the cursor, changes the direction of writing or
 /// is invisible becomes an escape, `\u{202e}` for example. A router's name must not be able to forge a line.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
     }
@@ -138,7 +138,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for a text in JSON, which already contains JSON's own escapes: `\u202e`.
-pub fn printable_json(json: &str) -> Cow<'_, str> {
+pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     let is_raw = |c: char| c != '\n' && is_unprintable(c);
     // Most lines are ASCII, whose control characters JSON has already escaped.
     if json.bytes().all(|octet| octet < 0x7f) || !json.contains(is_raw) {

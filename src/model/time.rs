@@ -36,7 +36,7 @@ impl Timestamp {
 
 impl Timestamp {
     /// Returns the time to the second, for people: `2026-11-21 07:45:12 UTC`.
-    pub fn to_utc(self) -> String {
+    pub(crate) fn to_utc(self) -> String {
         let time = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(jiff::Timestamp::MAX);
         time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }

@@ -16,7 +16,7 @@ const STRUCTURED_MAX: usize = 1024;
 
 /// Returns the structured value of an attribute that has one; `None` for other types, and for a value that is malformed
 /// or longer than `STRUCTURED_MAX`.
-pub fn structured(code: u8, value: &[u8]) -> Option<Value> {
+pub(crate) fn structured(code: u8, value: &[u8]) -> Option<Value> {
     match code {
         _ if value.len() > STRUCTURED_MAX => None,
         22 => pmsi_tunnel(value),
@@ -163,7 +163,7 @@ fn sid_detail(kind: u8, value: &[u8]) -> Value {
 }
 
 /// Returns whether the TLVs of a Prefix-SID fill the value exactly, without decoding them.
-pub fn prefix_sid_tiles(value: &[u8]) -> bool {
+pub(crate) fn prefix_sid_tiles(value: &[u8]) -> bool {
     tlvs(value, |_, _| Value::Null).is_some()
 }
 

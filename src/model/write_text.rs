@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 /// A value that has a text in a column of the database.
-pub trait WriteText {
+pub(crate) trait WriteText {
     /// Appends that text, UTF-8.
     fn write_text(&self, out: &mut Vec<u8>);
 }
@@ -25,7 +25,7 @@ pub fn display(value: &impl WriteText, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 
 /// Writes the decimal digits of a number.
 #[inline]
-pub fn write_number(out: &mut Vec<u8>, number: u32) {
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u32) {
     const EIGHT_DIGITS: u32 = 100_000_000;
     if number < EIGHT_DIGITS {
         write_digits(out, eight_digits(number));
@@ -64,7 +64,7 @@ fn eight_digits(number: u32) -> u64 {
 
 /// Writes numbers separated by `between`.
 #[inline]
-pub fn write_numbers(out: &mut Vec<u8>, between: u8, numbers: impl IntoIterator<Item = u32>) {
+pub(crate) fn write_numbers(out: &mut Vec<u8>, between: u8, numbers: impl IntoIterator<Item = u32>) {
     let start = out.len();
     for number in numbers {
         if out.len() > start {
@@ -75,12 +75,12 @@ pub fn write_numbers(out: &mut Vec<u8>, between: u8, numbers: impl IntoIterator<
 }
 
 /// Writes an address in dotted form.
-pub fn write_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
+pub(crate) fn write_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
     write_numbers(out, b'.', address.octets().map(u32::from));
 }
 
 /// Writes octets as lower-case hex, two digits each.
-pub fn write_hex(out: &mut Vec<u8>, octets: &[u8]) {
+pub(crate) fn write_hex(out: &mut Vec<u8>, octets: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 0xf]).map(|digit| DIGITS[usize::from(digit)]));
 }

@@ -29,7 +29,7 @@ enum LockState {
 
 impl CollectorLock {
     /// Returns whether a write transaction may begin.
-    pub fn may_write(&self) -> bool {
+    pub(crate) fn may_write(&self) -> bool {
         match &*self.lock() {
             LockState::Unused => true,
             LockState::Held(asked) => asked.elapsed() < LEASE,
@@ -43,7 +43,7 @@ impl CollectorLock {
     }
 
     /// Notes that the connection that held the lock is gone.
-    pub fn lose(&self) {
+    pub(crate) fn lose(&self) {
         *self.lock() = LockState::Lost;
     }
 
@@ -53,7 +53,7 @@ impl CollectorLock {
     }
 
     /// Returns the process that has taken the identifier.
-    pub fn taken_by(&self) -> Option<String> {
+    pub(crate) fn taken_by(&self) -> Option<String> {
         match &*self.lock() {
             LockState::Taken(by) => Some(by.clone()),
             LockState::Unused | LockState::Held(_) | LockState::Lost => None,

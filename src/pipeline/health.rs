@@ -27,17 +27,17 @@ pub struct Health {
     /// Batches that state writers wrote.
     pub state_batches: AtomicU64,
     /// Batches that event writers wrote.
-    pub history_batches: AtomicU64,
+    pub(crate) history_batches: AtomicU64,
     /// Rows of `current_routes` that were inserted or updated.
-    pub routes_written: AtomicU64,
+    pub(crate) routes_written: AtomicU64,
     /// Rows of `current_routes` that were deleted.
-    pub routes_deleted: AtomicU64,
+    pub(crate) routes_deleted: AtomicU64,
     /// Events of routers that another collector took, which could not be stored before its claim.
     pub events_lost: AtomicU64,
     /// Rows of `route_events` that were inserted.
     pub events_written: AtomicU64,
     /// Rows and commands that the database refused; the rows are kept in the rejected file.
-    pub rows_rejected: AtomicU64,
+    pub(crate) rows_rejected: AtomicU64,
     /// Attempts that failed and were repeated.
     pub retries: AtomicU64,
     /// Operations and events that were not written when the shutdown grace period was over.
@@ -51,7 +51,7 @@ impl Health {
     }
 
     /// Returns why history is stalled, if a state writer waits for it.
-    pub fn history_trouble(&self) -> Option<String> {
+    pub(crate) fn history_trouble(&self) -> Option<String> {
         self.history_stands().values().next().cloned()
     }
 
@@ -72,12 +72,12 @@ impl Health {
 
     /// Notes that the thread `who` cannot work because the database is unavailable. One error is logged, however many
     /// threads report it.
-    pub fn database_away(&self, who: &str, error: &store::Error) {
+    pub(crate) fn database_away(&self, who: &str, error: &store::Error) {
         self.outage.begin(who, self.database.get().map_or("database", String::as_str), error);
     }
 
     /// Sets the name of the database for the log: `user@host:port/name`. Called once, at the start.
-    pub fn name_database(&self, name: String) {
+    pub(crate) fn name_database(&self, name: String) {
         let _ = self.database.set(name);
     }
 
@@ -98,7 +98,7 @@ impl Health {
 
     /// Notes that the thread `who` succeeded. When all failing threads have, one line reports it, with the duration and
     /// the work that waited.
-    pub fn database_back(&self, who: &str) {
+    pub(crate) fn database_back(&self, who: &str) {
         let waited = Waited { changes: self.waiting.count(), spooled: self.spooled.load(Ordering::Relaxed) };
         self.outage.end(who, waited);
     }

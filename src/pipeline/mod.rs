@@ -42,20 +42,20 @@ use std::time::Duration;
 use crate::metrics::Meters;
 use crate::stop::Stop;
 use crate::store::{events, routes};
-pub use collector_lock::CollectorLock;
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
-pub use health::Health;
+pub(crate) use health::Health;
 use lead::Hurry;
 pub use notices::Notices;
 pub use op::{
     Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange, RouteEvent,
     StateBatch, StateItem, StateOp, WithdrawReason,
 };
-pub use progress::{InFlight, Progress};
+pub(crate) use progress::InFlight;
 use refused_rows::Writer;
-pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, PipelineReceivers, PipelineSender, channels};
+pub(crate) use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+pub use sender::{PipelineSender, channels};
 use state_writer::{Others, StateWriter};
 pub use watching::Watching;
 use work_sharing::HelperPool;

@@ -33,11 +33,11 @@ pub struct Ownership {
     /// The changes and events of all sessions that wait in memory.
     pub waiting: Arc<InFlight>,
     /// True if another collector had the router before, and may have received the same events.
-    pub is_taken_over: bool,
+    pub(crate) is_taken_over: bool,
     /// When the session began, by the database's clock.
     pub began: Timestamp,
     /// When the oldest session of the router began that was alive when this one began.
-    pub reporting_since: Timestamp,
+    pub(crate) reporting_since: Timestamp,
     /// Shared by all sessions of the router with this epoch.
     pub(super) lost: Arc<AtomicBool>,
     in_doubt: AtomicBool,
@@ -78,12 +78,12 @@ impl Ownership {
     }
 
     /// Returns whether a statement has found other rows than expected since the last call: then the tables are counted.
-    pub fn take_doubt(&self) -> bool {
+    pub(crate) fn take_doubt(&self) -> bool {
         self.in_doubt.swap(false, Ordering::AcqRel)
     }
 
     /// Notes that a statement found other rows than expected; called by its writer.
-    pub fn set_in_doubt(&self) {
+    pub(crate) fn set_in_doubt(&self) {
         self.in_doubt.store(true, Ordering::Release);
     }
 
@@ -93,7 +93,7 @@ impl Ownership {
     }
 
     /// Notes a different number of routes; called by the writer that has counted.
-    pub fn set_out_of_step(&self) {
+    pub(crate) fn set_out_of_step(&self) {
         self.out_of_step.store(true, Ordering::Release);
     }
 
@@ -104,7 +104,7 @@ impl Ownership {
     }
 
     /// Notes a refused command; called by its writer. Later refusals of the same session change nothing.
-    pub fn set_refused(&self, refusal: Refusal) {
+    pub(crate) fn set_refused(&self, refusal: Refusal) {
         let _ = self.refusal.set(refusal);
     }
 }
@@ -360,7 +360,7 @@ pub struct RouteEvent {
 pub struct Doubts {
     /// True if a dump announces the route and its table may have events from before: routers stamp a route with the
     /// time they learned it. It is stored already if the newest event of its key says the same.
-    pub is_dumped: bool,
+    pub(crate) is_dumped: bool,
     /// True if a process that was killed had the message already. It is stored already if an event has its ID and its
     /// time of receipt.
     pub is_replayed: bool,

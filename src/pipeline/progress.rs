@@ -40,7 +40,7 @@ impl InFlight {
     }
 
     /// Returns the number that no writer has taken yet.
-    pub fn queued(&self) -> u64 {
+    pub(crate) fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
     }
 }
@@ -84,7 +84,7 @@ impl Progress {
     }
 
     /// Returns the last chunk whose changes have all been sent.
-    pub fn processed(&self) -> u64 {
+    pub(crate) fn processed(&self) -> u64 {
         self.processed.load(Ordering::Acquire)
     }
 
@@ -125,7 +125,7 @@ impl Lane {
     }
 
     /// Notes that a piece is stored, or was refused and kept elsewhere; `upto` is the last chunk that it completes.
-    pub fn acknowledge(&self, upto: u64) {
+    pub(crate) fn acknowledge(&self, upto: u64) {
         self.upto.fetch_max(upto, Ordering::AcqRel);
         self.stored.fetch_add(1, Ordering::AcqRel);
         drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));

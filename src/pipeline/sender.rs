@@ -8,19 +8,19 @@ use crate::metrics::{Meters, Queue};
 use crate::model::RouterId;
 
 /// The maximum number of operations or events that a session puts into one item; writers accept any number.
-pub const BATCH_ITEMS_MAX: usize = 2048;
+pub(crate) const BATCH_ITEMS_MAX: usize = 2048;
 
 /// The bytes of attribute sets and raw messages that fill such an item; it exceeds them by at most one UPDATE.
-pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+pub(crate) const BATCH_BYTES_MAX: usize = 512 * 1024;
 
 /// The maximum number of items that wait for one state writer. A [`StateOp`](super::StateOp) is at most 120 bytes (a
 /// test checks this), so this is 30 MiB of operations; attribute sets, once per UPDATE, add 64 MiB.
-pub const STATE_QUEUE_ITEMS_MAX: usize = 128;
+pub(crate) const STATE_QUEUE_ITEMS_MAX: usize = 128;
 
 /// The maximum number of items that wait for one event writer. A [`RouteEvent`](super::RouteEvent) is at most 136
 /// bytes, so this is 34 MiB of events; attribute sets, which the state writer's items share, and raw messages add 64
 /// MiB.
-pub const EVENT_QUEUE_ITEMS_MAX: usize = 128;
+pub(crate) const EVENT_QUEUE_ITEMS_MAX: usize = 128;
 
 /// The channels from sessions to the writers. When all clones are gone, the writers drain their queues and end.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::peer::PeerKey;
 
 /// The most NLRI that are kept for a peer, RIB and family.
-pub const KEPT_NLRI_MAX: usize = 10_000;
+pub(crate) const KEPT_NLRI_MAX: usize = 10_000;
 
 /// The most bytes that are kept for a peer, RIB and family: 10,000 messages of one route and 400 octets each.
 const KEPT_BYTES_MAX: usize = 4 << 20;
@@ -80,13 +80,13 @@ impl From<&RibSource> for Of {
 
 /// The stored evidence for one peer, RIB and family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub(crate) struct Remembered {
     /// The encoding of its messages, as they have shown it.
     pub shown: AddPath,
     /// The encoding that the capabilities implied at that time.
     pub announced: AddPath,
     /// True if a session was closed once so that the router would send these routes again.
-    pub is_closed_once: bool,
+    pub(crate) is_closed_once: bool,
 }
 
 /// The evidence for one peer and RIB.
@@ -114,7 +114,7 @@ pub struct Kept {
     nlri: usize,
     bytes: usize,
     /// True if there were more messages than may be kept.
-    pub is_over: bool,
+    pub(crate) is_over: bool,
 }
 
 /// One kept message.
@@ -138,12 +138,12 @@ pub struct News {
     /// The kept messages that were misread, if any.
     pub wrong: Option<Kept>,
     /// The record to store, if it has changed.
-    pub remember: Option<Remembered>,
+    pub(crate) remember: Option<Remembered>,
 }
 
 impl Evidence {
     /// Loads the evidence stored by earlier sessions.
-    pub fn remember(&mut self, stored: Vec<AddPathRecord>) {
+    pub(crate) fn remember(&mut self, stored: Vec<AddPathRecord>) {
         self.revision += 1;
         let reading = |has_ids| if has_ids { AddPath::WithPathIds } else { AddPath::Plain };
         for AddPathRecord { place, family, is_sent, is_announced, is_closed_once } in stored {
@@ -154,7 +154,7 @@ impl Evidence {
 
     /// While this value is unchanged, [`context`](Evidence::context) returns the same for a peer and RIB.
     #[inline]
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
@@ -267,7 +267,7 @@ impl Evidence {
 
     /// Marks that a session is about to be closed to have the routes of this family sent again. Returns the record to
     /// store so that this happens only once; `None` if it has happened already.
-    pub fn close_once(&mut self, of: Of, family: AfiSafi) -> Option<Remembered> {
+    pub(crate) fn close_once(&mut self, of: Of, family: AfiSafi) -> Option<Remembered> {
         let place = self.find(of)?;
         let stored = self.known[place].stored.get_mut(&family)?;
         if std::mem::replace(&mut stored.is_closed_once, true) { None } else { Some(*stored) }

@@ -3,7 +3,7 @@
 
 /// One kind of deviation from the standards or from the router's own announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anomaly {
+pub(crate) enum Anomaly {
     /// Add-Path was announced, but the NLRI carry no path identifiers.
     AddPathMissing,
     /// The NLRI carry path identifiers that were not announced.
@@ -200,7 +200,7 @@ impl Anomaly {
 
 /// The counts of one session, by kind.
 #[derive(Debug)]
-pub struct Anomalies {
+pub(crate) struct Anomalies {
     counts: [u64; Anomaly::ALL.len()],
 }
 

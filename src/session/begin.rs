@@ -48,7 +48,12 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session cannot continue.
-    pub fn end_of_vpn_rib(&mut self, source: &RibSource, afi: Afi, received_at: Timestamp) -> Result<bool, SessionEnd> {
+    pub(crate) fn end_of_vpn_rib(
+        &mut self,
+        source: &RibSource,
+        afi: Afi,
+        received_at: Timestamp,
+    ) -> Result<bool, SessionEnd> {
         self.begin_earlier(source, afi)?;
         let is_vpn = |key: &TableKey| matches!(self.tables[key].origin.part, TableKind::Vpn(_));
         let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);

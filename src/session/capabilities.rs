@@ -66,15 +66,15 @@ pub(super) struct Capabilities {
 }
 
 impl Capabilities {
-    pub fn families_or_ipv4(&self) -> BTreeSet<AfiSafi> {
+    pub(crate) fn families_or_ipv4(&self) -> BTreeSet<AfiSafi> {
         if self.families.is_empty() { BTreeSet::from([AfiSafi::IPV4_UNICAST]) } else { self.families.clone() }
     }
 
-    pub fn has_two_octets(&self) -> bool {
+    pub(crate) fn has_two_octets(&self) -> bool {
         self.is_known && !self.four_octet_as
     }
 
-    pub fn merge(&mut self, open: &Open) {
+    pub(crate) fn merge(&mut self, open: &Open) {
         self.is_known |= !open.is_dummy() && open.defect.is_none();
         self.labels.merge(MultipleLabels::of(open));
         for capability in &open.capabilities {

@@ -50,7 +50,7 @@ impl NewRoutes<'_> {
     }
 
     /// Calls `take` with the key of each route, in order.
-    pub fn for_each_key(&self, mut take: impl FnMut(Nlri)) {
+    pub(crate) fn for_each_key(&self, mut take: impl FnMut(Nlri)) {
         match self {
             NewRoutes::Alike(_, nlri) => nlri.iter().for_each(take),
             NewRoutes::Each(all) => all.iter().for_each(|(nlri, _)| take(*nlri)),
@@ -189,12 +189,12 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the tables whose stored routes this UPDATE changes.
-    pub fn slots(&self) -> impl Iterator<Item = FamilyTable> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = FamilyTable> {
         self.withdrawn.iter().map(|(slot, _)| *slot).chain(self.announced.iter().map(|(slot, _)| *slot))
     }
 
     /// Returns the anomalies of what is not stored; `has_room` is false if a table of it was refused.
-    pub fn anomalies(&self, has_room: bool) -> impl Iterator<Item = Anomaly> {
+    pub(crate) fn anomalies(&self, has_room: bool) -> impl Iterator<Item = Anomaly> {
         let families = self.not_stored.iter().map(|_| Anomaly::FamilyNotStored);
         families.chain((!has_room).then_some(Anomaly::TableNotStored))
     }

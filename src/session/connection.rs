@@ -32,7 +32,7 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration:
 const PROBE: (Duration, Duration, u32) = (Duration::from_secs(1), Duration::from_secs(1), 5);
 
 /// The longest duration of a probe.
-pub const PROBE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const PROBE_MAX: Duration = Duration::from_secs(10);
 
 /// The tolerance when a probe is evaluated: the kernel counts in steps of some milliseconds.
 const PROBE_GRAIN: Duration = Duration::from_millis(50);
@@ -52,7 +52,7 @@ sockopt_impl!(
 
 /// The state of the router at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Liveness {
+pub(crate) enum Liveness {
     /// It has answered the probe.
     Alive,
     /// It has closed the connection, or does not answer.
@@ -62,7 +62,7 @@ pub enum Liveness {
 }
 
 /// The tables that a session has begun, by peer.
-pub type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>>;
+pub(crate) type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>>;
 
 /// A connection from a router, or spooled input in its place.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Connection {
     }
 
     /// Returns true if a newer session has taken over this one's router.
-    pub fn is_superseded(&self) -> bool {
+    pub(crate) fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::Acquire)
     }
 
@@ -225,7 +225,7 @@ impl Connection {
 
     /// Marks that its thread has input to apply. First waits, at most 1 s, for a newer session that wants one of its
     /// peers.
-    pub fn begin_work(&self) {
+    pub(crate) fn begin_work(&self) {
         let mut work = lock(&self.work);
         if work.is_wanted {
             let wanted = |work: &mut Work| work.is_wanted;
@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// Marks that all input of its thread is applied and passed on; `had_input` is true if there was any.
-    pub fn end_work(&self, had_input: bool) {
+    pub(crate) fn end_work(&self, had_input: bool) {
         let mut work = lock(&self.work);
         work.is_busy = false;
         if had_input {

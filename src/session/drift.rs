@@ -99,7 +99,7 @@ struct Drift {
 
 /// The drifts of one session.
 #[derive(Debug, Default)]
-pub struct Drifts {
+pub(crate) struct Drifts {
     rule: Option<ResyncOnDrift>,
     latest: HashMap<RibOf, Drift>,
 }
@@ -151,7 +151,7 @@ impl Drifts {
     }
 
     /// Returns by how many routes each kind of RIB differs, summed over all peers and families, by its name in metrics.
-    pub fn by_rib(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn by_rib(&self) -> BTreeMap<&'static str, u64> {
         let mut sums = BTreeMap::new();
         for (rib, drift) in &self.latest {
             let sum: &mut u64 = sums.entry(rib.view.name()).or_default();
@@ -209,7 +209,7 @@ impl Resyncs {
     }
 
     /// Returns true if the session that begins is the one that the router was made to begin. True once.
-    pub fn take_trial(&self, router: &RouterId, rib: &RibOf) -> bool {
+    pub(crate) fn take_trial(&self, router: &RouterId, rib: &RibOf) -> bool {
         let mut all = self.lock();
         all.get_mut(&(router.clone(), *rib)).is_some_and(|times| std::mem::take(&mut times.is_trial))
     }

@@ -26,7 +26,7 @@ pub struct TableOrigin {
 
 /// The stored tables that the session has not begun.
 #[derive(Debug, Default)]
-pub struct EarlierTables {
+pub(crate) struct EarlierTables {
     tables: BTreeMap<TableKey, Option<TableOrigin>>,
     by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
     /// The peers that have tables here, by type, distinguisher and address.
@@ -109,7 +109,7 @@ impl EarlierTables {
     }
 
     /// Returns the peer whose tables a Peer Down means if its header names `peer`.
-    pub fn meant_down(&self, peer: &PeerId) -> Option<PeerId> {
+    pub(crate) fn meant_down(&self, peer: &PeerId) -> Option<PeerId> {
         if self.by_peer.contains_key(peer) {
             return Some(*peer);
         }
@@ -117,7 +117,7 @@ impl EarlierTables {
     }
 
     /// Returns the tables of this name at this address whose peer is unknown.
-    pub fn strays<'a>(&'a self, address: Option<IpAddr>, name: &'a str) -> impl Iterator<Item = &'a TableKey> {
+    pub(crate) fn strays<'a>(&'a self, address: Option<IpAddr>, name: &'a str) -> impl Iterator<Item = &'a TableKey> {
         self.strays.get(&address).into_iter().flatten().filter(move |key| &*key.name == name)
     }
 }

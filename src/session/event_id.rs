@@ -19,7 +19,7 @@ const RECENT_MAX: usize = 1 << 14;
 /// Routers stamp whole seconds, so a flap within one second makes the very same event twice. An occurrence number among
 /// the session's recent events distinguishes them: 0 for the first.
 #[derive(Debug, Default)]
-pub struct EventIds {
+pub(crate) struct EventIds {
     /// The last occurrence number of each recent event, by a hash of the event.
     recent: HashMap<u64, u32, Seeded>,
     /// The previous generation.
@@ -32,13 +32,8 @@ pub struct EventIds {
 }
 
 impl EventIds {
-    /// Creates the ids of a session without events.
-    pub fn new() -> EventIds {
-        EventIds::default()
-    }
-
     /// Creates the ids of a session that continues from the result of [`EventIds::at_stored`].
-    pub fn resume(ids: &[(u64, u32)]) -> EventIds {
+    pub(crate) fn resume(ids: &[(u64, u32)]) -> EventIds {
         EventIds { older: ids.iter().copied().collect(), ..EventIds::default() }
     }
 
@@ -124,7 +119,7 @@ impl EventIds {
     }
 
     /// Returns the keys and last occurrence numbers of recent events, without those that are not stored.
-    pub fn at_stored(&self) -> Vec<(u64, u32)> {
+    pub(crate) fn at_stored(&self) -> Vec<(u64, u32)> {
         let mut last: HashMap<u64, i64> = HashMap::new();
         for (key, occurrence) in self.older.iter().chain(&self.recent) {
             last.insert(*key, i64::from(*occurrence));
@@ -148,13 +143,13 @@ mod tests {
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
         let time = Timestamp::from_wire(1_000, 0);
         let ids = || {
-            let mut ids = EventIds::new();
+            let mut ids = EventIds::default();
             [ids.next(1, &table, &nlri, &gone, time), ids.next(1, &table, &nlri, &gone, time)]
         };
         assert_ne!(ids()[0], ids()[1]);
         assert_eq!(ids(), ids());
 
-        let mut one = EventIds::new();
+        let mut one = EventIds::default();
         let with_path = Nlri { path_id: Some(PathId(0)), ..nlri };
         let base = one.next(1, &table, &nlri, &gone, time);
         let stale = RouteChange::Withdraw(WithdrawReason::Stale);
@@ -170,7 +165,7 @@ mod tests {
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
         let time = Timestamp::from_wire(1_000, 0);
         let input = [(1, 1), (1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)];
-        let mut ids = EventIds::new();
+        let mut ids = EventIds::default();
         let all = input.map(|(chunk, octet)| ids.next(chunk, &table, &nlri(octet), &gone, time));
         for stored in 0..=3 {
             ids.forget(stored);

@@ -70,7 +70,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// As [`FrameBuffer::next_message`], once the whole messages before the faulty one are taken.
-    pub fn take_whole(&mut self) -> Result<(Box<[u8]>, usize), FrameError> {
+    pub(crate) fn take_whole(&mut self) -> Result<(Box<[u8]>, usize), FrameError> {
         let (start, mut messages) = (self.start, 0);
         loop {
             match self.next_message() {
@@ -87,7 +87,7 @@ impl FrameBuffer {
     }
 
     /// Returns the memory that it uses beyond one read, which every session has, bytes.
-    pub fn extra(&self) -> usize {
+    pub(crate) fn extra(&self) -> usize {
         self.bytes.capacity().saturating_sub(READ_SIZE)
     }
 

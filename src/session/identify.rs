@@ -172,7 +172,7 @@ impl Session {
     /// # Errors
     /// The session exceeds the limits and has sent no readable message about a peer, or its router cannot be identified
     /// or written.
-    pub fn bound_unnamed(&mut self, held: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
+    pub(crate) fn bound_unnamed(&mut self, held: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
         if self.identified.is_some() {
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl Session {
 
     /// Identifies the router at the end of the input by the messages that have arrived, and applies them. Returns why
     /// the session ends.
-    pub fn settle_at_end(&mut self, end: SessionEnd) -> SessionEnd {
+    pub(crate) fn settle_at_end(&mut self, end: SessionEnd) -> SessionEnd {
         match end {
             SessionEnd::Termination { .. }
             | SessionEnd::Lost(_)

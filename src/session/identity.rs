@@ -23,7 +23,7 @@ pub enum IdentityRule {
 
 /// The facts about the router that the session has received so far.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     source: IpAddr,
     rule: IdentityRule,
     hostname: Option<String>,
@@ -137,18 +137,18 @@ impl Identity {
     }
 
     /// Returns true if the identifier can be determined now, or if at least the Peer Up of a VRF has named one.
-    pub fn has_candidate(&self) -> bool {
+    pub(crate) fn has_candidate(&self) -> bool {
         self.is_ready() || self.vrf_open_id.is_some()
     }
 
     /// Returns true if peers or routes have arrived, which have to be stored.
-    pub fn has_peers_or_routes(&self) -> bool {
+    pub(crate) fn has_peers_or_routes(&self) -> bool {
         self.peer_ups || self.loc_rib_routes || self.other_routes
     }
 
     /// Returns true if the rule requires a BGP identifier and no message has named one, so that only the address is
     /// left.
-    pub fn has_address_alone(&self) -> bool {
+    pub(crate) fn has_address_alone(&self) -> bool {
         let asks = match self.rule {
             IdentityRule::BgpId => true,
             IdentityRule::Address => false,
@@ -193,7 +193,7 @@ impl Identity {
     }
 
     /// Returns the identifier from the best place that has named one, to detect a router that contradicts itself.
-    pub fn named_id(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn named_id(&self) -> Option<Ipv4Addr> {
         self.loc_rib_id.or(self.global_open_id)
     }
 }

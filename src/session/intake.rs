@@ -167,7 +167,7 @@ impl Intake {
 
     /// Reads the socket into the spool if the session's thread has left it alone for `stall`, and lets go of what is
     /// stored. Whether there is nothing to be done here ever again.
-    pub fn relieve(&self, spool: &Arc<Spool>, stall: Duration) -> bool {
+    pub(crate) fn relieve(&self, spool: &Arc<Spool>, stall: Duration) -> bool {
         let mut inner = match self.inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -211,7 +211,7 @@ impl Intake {
     }
 
     /// The session's thread is done, and what is not stored is not wanted.
-    pub fn discard(&self) {
+    pub(crate) fn discard(&self) {
         let mut inner = self.lock();
         inner.close();
         inner.fate = Fate::Dropped;
@@ -220,7 +220,7 @@ impl Intake {
     }
 
     /// Where it comes from.
-    pub fn source_address(&self) -> IpAddr {
+    pub(crate) fn source_address(&self) -> IpAddr {
         self.source_address
     }
 
@@ -228,7 +228,7 @@ impl Intake {
     ///
     /// # Errors
     /// It does not fit, or the file system says no.
-    pub fn park(&self, spool: &Arc<Spool>) -> Result<bool, SpoolError> {
+    pub(crate) fn park(&self, spool: &Arc<Spool>) -> Result<bool, SpoolError> {
         let mut inner = self.lock();
         inner.close();
         self.forget_stored(&mut inner);
@@ -523,7 +523,7 @@ impl Inner {
 }
 
 /// Every message of a chunk.
-pub fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl FnMut(&bmp::Frame<'_>)) {
+pub(crate) fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl FnMut(&bmp::Frame<'_>)) {
     let mut rest = bytes;
     while let Ok(Some(frame)) = bmp::next_frame(rest, message_max) {
         each(&frame);

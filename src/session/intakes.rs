@@ -24,7 +24,7 @@ pub struct Intakes {
 
 /// The result of [`Intakes::park`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parked {
+pub(crate) struct Parked {
     /// Sessions with input that was not stored.
     pub sessions: usize,
     /// Those of them whose input is lost.
@@ -45,7 +45,7 @@ impl Intakes {
     }
 
     /// The spooler: reads the sockets of sessions that are busy for too long, until the collector stops.
-    pub fn run_spooler(&self, spool: &Arc<Spool>, stall: Duration, stop: &Stop) {
+    pub(crate) fn run_spooler(&self, spool: &Arc<Spool>, stall: Duration, stop: &Stop) {
         while !stop.is_stopping() {
             self.relieve(spool, stall);
             std::thread::sleep(TICK);
@@ -53,7 +53,7 @@ impl Intakes {
     }
 
     /// One look at every session.
-    pub fn relieve(&self, spool: &Arc<Spool>, stall: Duration) {
+    pub(crate) fn relieve(&self, spool: &Arc<Spool>, stall: Duration) {
         let all = self.lock().clone();
         let done: Vec<_> = all.into_iter().filter(|intake| intake.relieve(spool, stall)).collect();
         if !done.is_empty() {
@@ -62,7 +62,7 @@ impl Intakes {
     }
 
     /// Brings everything that is not stored to the spool; all sessions have to be over.
-    pub fn park(&self, spool: &Arc<Spool>) -> Parked {
+    pub(crate) fn park(&self, spool: &Arc<Spool>) -> Parked {
         let mut parked = Parked { lost: self.given_up.load(Ordering::Acquire), ..Parked::default() };
         for intake in std::mem::take(&mut *self.lock()) {
             match intake.park(spool) {
@@ -89,7 +89,7 @@ impl Intakes {
 }
 
 /// Brings the spool to the disk every [`SYNC_EVERY`], until the collector stops.
-pub fn run_sync(spool: &Spool, stop: &Stop) {
+pub(crate) fn run_sync(spool: &Spool, stop: &Stop) {
     let mut due = Instant::now() + SYNC_EVERY;
     while !stop.is_stopping() {
         if Instant::now() >= due {

@@ -41,7 +41,7 @@ pub struct Limits {
 
 /// The bound BMP port.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     address: SocketAddr,
 }
@@ -60,17 +60,12 @@ impl Listener {
         }
     }
 
-    /// Returns the address that was bound, with the port that the system chose if 0 was requested.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Requires TCP MD5 signatures (RFC 2385) with this key from routers in this network, or none if the key is empty.
     /// A network that cannot reach this port is skipped.
     ///
     /// # Errors
     /// The system's error, in words.
-    pub fn ask_for_signatures(&self, network: IpNet, key: &[u8]) -> Result<(), String> {
+    pub(crate) fn ask_for_signatures(&self, network: IpNet, key: &[u8]) -> Result<(), String> {
         if !md5::is_reached_by(self.address.ip(), network) {
             return Ok(());
         }

@@ -57,7 +57,7 @@ pub fn set_key(socket: &impl AsFd, bound: IpAddr, network: IpNet, key: &[u8]) ->
 }
 
 /// Returns true if a connection from `network` can reach a socket bound to this address.
-pub fn is_reached_by(bound: IpAddr, network: IpNet) -> bool {
+pub(crate) fn is_reached_by(bound: IpAddr, network: IpNet) -> bool {
     match (bound, network) {
         (IpAddr::V4(_), IpNet::V4(_)) | (IpAddr::V6(_), IpNet::V6(_)) => true,
         (IpAddr::V6(bound), IpNet::V4(_)) => bound == Ipv6Addr::UNSPECIFIED || bound.to_ipv4_mapped().is_some(),

@@ -22,7 +22,7 @@ const PIECE_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
 /// The ops and events of one session that are not on a channel yet.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     owner: Arc<Ownership>,
     state: Sender<StateItem>,
     /// `None` when no history is kept.
@@ -67,17 +67,17 @@ impl Outbox {
     }
 
     /// Marks that what is sent may be stored already, by a process that was killed.
-    pub fn set_replayed(&mut self) {
+    pub(crate) fn set_replayed(&mut self) {
         self.is_replayed = true;
     }
 
     /// Sets whether an earlier process already sent what is sent from now on.
-    pub fn set_repeats(&mut self, repeats: bool) {
+    pub(crate) fn set_repeats(&mut self, repeats: bool) {
         self.repeats = repeats;
     }
 
     /// Marks that the session is over; what follows is its end.
-    pub fn set_ending(&mut self) {
+    pub(crate) fn set_ending(&mut self) {
         self.is_ending = true;
     }
 
@@ -87,7 +87,7 @@ impl Outbox {
     }
 
     /// Returns true if history is kept.
-    pub fn keeps_history(&self) -> bool {
+    pub(crate) fn keeps_history(&self) -> bool {
         self.history.is_some()
     }
 
@@ -162,7 +162,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As [`Outbox::flush`].
-    pub fn wait_until_stored(&mut self) -> Result<(), SessionEnd> {
+    pub(crate) fn wait_until_stored(&mut self) -> Result<(), SessionEnd> {
         let read_at = self.read_at.unwrap_or_else(Instant::now);
         self.flush()?;
         self.read_at = Some(read_at);

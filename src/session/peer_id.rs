@@ -38,7 +38,7 @@ impl PeerId {
     }
 
     /// Returns whether the address is link-local, thus ambiguous without the interface.
-    pub fn is_link_local(&self) -> bool {
+    pub(crate) fn is_link_local(&self) -> bool {
         matches!(self.address, Some(IpAddr::V6(address)) if address.is_unicast_link_local())
     }
 
@@ -50,7 +50,7 @@ impl PeerId {
     /// Returns the peer that routes under this header belong to, although none of the peers in `up` has exactly this
     /// identity: headers of one peer may name different ASes or identifiers. It is the only one of its kind with this
     /// address and AS, or else with this address; of Loc-RIB instances the only one with this distinguisher.
-    pub fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
+    pub(crate) fn meant<'a>(&self, up: impl Iterator<Item = &'a PeerId> + Clone) -> Option<PeerId> {
         let same = || up.clone().filter(|other| other.alike() == self.alike());
         only(same().filter(|other| other.asn == self.asn)).or_else(|| only(same())).copied()
     }
@@ -59,7 +59,7 @@ impl PeerId {
     /// identity: the only one that differs in nothing but an AS or an identifier that is zero in one of the two.
     /// Another AS at the same address is another peer, and another BGP ID another Loc-RIB instance, which routers
     /// report down without ever having reported it up.
-    pub fn meant_down<'a>(&self, up: impl Iterator<Item = &'a PeerId>) -> Option<PeerId> {
+    pub(crate) fn meant_down<'a>(&self, up: impl Iterator<Item = &'a PeerId>) -> Option<PeerId> {
         let is_open = |one: Asn, other: Asn| one == other || one == Asn(0) || other == Asn(0);
         let is_unsaid = |one: Ipv4Addr, other: Ipv4Addr| one == other || one.is_unspecified() || other.is_unspecified();
         only(up.filter(|other| {

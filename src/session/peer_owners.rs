@@ -59,7 +59,7 @@ pub(super) struct Sharing {
     pub own: HashSet<PeerId>,
     /// The one of them that was looked up last.
     pub last: Option<PeerId>,
-    pub is_oldest: bool,
+    pub(crate) is_oldest: bool,
 }
 
 impl Sharing {
@@ -89,7 +89,7 @@ impl Sessions {
     }
 
     /// Returns whether the session is the oldest one of the router.
-    pub fn is_oldest(&self, number: u64) -> bool {
+    pub(crate) fn is_oldest(&self, number: u64) -> bool {
         self.live.first_key_value().is_some_and(|(first, _)| *first == number)
     }
 
@@ -129,7 +129,7 @@ impl Sessions {
     }
 
     /// Returns whether a newer session than this one owns the peer.
-    pub fn is_of_newer(&self, number: u64, peer: &PeerId) -> bool {
+    pub(crate) fn is_of_newer(&self, number: u64, peer: &PeerId) -> bool {
         self.owners.get(peer).is_some_and(|of| *of > number)
     }
 

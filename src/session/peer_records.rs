@@ -122,7 +122,7 @@ fn known_id(peer: &PeerKey) -> Option<Ipv4Addr> {
 }
 
 /// Returns a row of `session_events` about the router as a whole.
-pub fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
+pub(crate) fn router_note(kind: SessionEventKind, reason: Option<&str>, routes: Option<usize>) -> SessionEvent {
     SessionEvent {
         kind,
         table_name: None,

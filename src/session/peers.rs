@@ -62,14 +62,14 @@ pub struct PeerUpEffect {
     /// The peer or instance.
     pub id: PeerId,
     /// The relation of the Peer Up to those before it.
-    pub rank: Rank,
+    pub(crate) rank: Rank,
     /// The old and new names of its tables, if this Peer Up renamed any.
     pub renamed: Option<Renamed>,
 }
 
 /// The relation of a Peer Up to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rank {
+pub(crate) enum Rank {
     /// The first since the peer was down.
     First,
     /// A further one of the same BGP session, or of a Loc-RIB instance.
@@ -157,14 +157,14 @@ impl Peers {
     /// Returns a counter that changes with every Peer Up and Peer Down. While it is the same, the answers for a
     /// per-peer header are the same.
     #[inline]
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
     /// Applies a Peer Down of one of several parallel links to one link-local address, which the header does not
     /// distinguish (draft-lin-grow-bmp-peer-interface-01 section 1). Returns true if other links are left, so the peer
     /// stays up.
-    pub fn link_down(&mut self, header: &PerPeerHeader) -> bool {
+    pub(crate) fn link_down(&mut self, header: &PerPeerHeader) -> bool {
         let Some(peer) = self.up(header).and_then(|id| self.peers.get_mut(&id)) else { return false };
         peer.ports.len() > 1 && peer.ports.pop_last().is_some()
     }
@@ -185,7 +185,7 @@ impl Peers {
     }
 
     /// Forgets the name of one table that went down while others of its peer or instance stay up.
-    pub fn table_down(&mut self, id: &PeerId, name: &str) {
+    pub(crate) fn table_down(&mut self, id: &PeerId, name: &str) {
         self.last_table.take();
         if let Some(peer) = self.peers.get_mut(id) {
             peer.names.forget(name);
@@ -342,7 +342,7 @@ impl Peers {
 
     /// Returns the name of the table of a Route Monitoring message's routes: that of [`Peers::table_name`], unless the
     /// message itself names a table, which BMP version 4 allows.
-    pub fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> TableName {
+    pub(crate) fn table_of(&self, monitoring: &RouteMonitoring<'_>, family: AfiSafi) -> TableName {
         match monitoring.table_name().filter(|name| !name.as_str().is_empty()) {
             Some(name) => self.named(&self.id(&monitoring.peer), &monitoring.peer, escape(name.as_str()).into()),
             None => self.table_name(&monitoring.peer, family),
@@ -391,12 +391,12 @@ fn information_name(header: &PerPeerHeader, information: &[Information<'_>]) -> 
 }
 
 /// Returns the name of the table in a Peer Down (RFC 9069 section 5.3), escaped.
-pub fn table_down(down: &PeerDown<'_>) -> Option<Arc<str>> {
+pub(crate) fn table_down(down: &PeerDown<'_>) -> Option<Arc<str>> {
     information_name(&down.peer, &down.information).map(GivenName::text)
 }
 
 /// Returns the name of the table in a Peer Up, escaped.
-pub fn table_of_up(up: &PeerUp<'_>) -> Option<Arc<str>> {
+pub(crate) fn table_of_up(up: &PeerUp<'_>) -> Option<Arc<str>> {
     information_name(&up.peer, &up.information).map(GivenName::text)
 }
 

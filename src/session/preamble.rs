@@ -25,7 +25,7 @@ const UPS_MAX: usize = 16;
 
 /// The messages that a later reader of the session's input has to have read before.
 #[derive(Debug, Default)]
-pub struct Preamble {
+pub(crate) struct Preamble {
     initiations: Vec<Box<[u8]>>,
     /// By peer as the session tells them apart.
     ups: HashMap<PeerId, Vec<Numbered>>,
@@ -135,7 +135,7 @@ impl Preamble {
     }
 
     /// All of them, in the order in which they came.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut ups: Vec<_> = self.ups.values().flatten().collect();
         ups.sort_unstable_by_key(|(number, _)| *number);
         let ups = ups.into_iter().map(|(_, bytes)| bytes);

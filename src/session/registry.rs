@@ -95,7 +95,7 @@ pub enum Loss {
 
 /// Peers of a session that was lost while other sessions of its router are alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LostPeers {
+pub(crate) struct LostPeers {
     /// The router.
     pub router: RouterId,
     /// The peers.
@@ -172,7 +172,7 @@ impl Registry {
     }
 
     /// Loads the router identifiers that the database has, by source address.
-    pub fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>) {
+    pub(crate) fn preload(&self, known: impl IntoIterator<Item = (IpAddr, RouterId)>) {
         let mut inner = self.lock();
         for (address, router) in known {
             inner.known.entry(address).or_default().push(router);
@@ -220,17 +220,17 @@ impl Registry {
     }
 
     /// Registers the spooled input of earlier processes, for whose application new sessions of its routers wait.
-    pub fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
+    pub(crate) fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
         self.lock().spooled = spooled;
     }
 
     /// Returns the connection of a session that is applied from the spool, where it has this number.
-    pub fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
+    pub(crate) fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
         Arc::new(Connection::new(source, number, None))
     }
 
     /// Notes that one of the inputs given to [`Registry::expect_spooled`] is applied.
-    pub fn spooled_applied(&self, router: Option<&RouterId>, source: IpAddr) {
+    pub(crate) fn spooled_applied(&self, router: Option<&RouterId>, source: IpAddr) {
         let mut inner = self.lock();
         if let Some(i) = inner.spooled.iter().position(|(id, from)| id.as_ref() == router && *from == source) {
             inner.spooled.remove(i);
@@ -240,7 +240,7 @@ impl Registry {
 
     /// Notes that a session has read all that has arrived and still cannot identify its router: newer sessions need not
     /// wait for it.
-    pub fn stop_waiting_for(&self, connection: &Connection) {
+    pub(crate) fn stop_waiting_for(&self, connection: &Connection) {
         if self.lock().forget_unnamed(connection) {
             self.freed.notify_all();
         }
@@ -315,12 +315,12 @@ impl Registry {
     }
 
     /// Returns whether a newer session of the router owns the peer.
-    pub fn is_of_newer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) -> bool {
+    pub(crate) fn is_of_newer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) -> bool {
         self.lock().routers.get(router).is_some_and(|sessions| sessions.is_of_newer(connection.number(), peer))
     }
 
     /// Releases a peer of the session that went down.
-    pub fn forget_peer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) {
+    pub(crate) fn forget_peer(&self, router: &RouterId, connection: &Connection, peer: &PeerId) {
         if let Some(sessions) = self.lock().routers.get_mut(router) {
             sessions.forget(connection.number(), peer);
         }
@@ -333,7 +333,7 @@ impl Registry {
     }
 
     /// Returns whether it is the oldest session of its router: that one records the router's own data.
-    pub fn is_oldest(&self, router: &RouterId, connection: &Connection) -> bool {
+    pub(crate) fn is_oldest(&self, router: &RouterId, connection: &Connection) -> bool {
         self.lock().routers.get(router).is_some_and(|sessions| sessions.is_oldest(connection.number()))
     }
 
@@ -346,7 +346,7 @@ impl Registry {
 
     /// Returns the peers whose session was lost longer ago than the stale time and that no other session of their
     /// router has reported.
-    pub fn take_gone(&self) -> Vec<LostPeers> {
+    pub(crate) fn take_gone(&self) -> Vec<LostPeers> {
         let now = Instant::now();
         let mut inner = self.lock();
         let RegistryState { gone, routers, .. } = &mut *inner;
@@ -359,12 +359,12 @@ impl Registry {
     }
 
     /// Puts back peers whose removal could not be passed on: they are due again.
-    pub fn put_back_gone(&self, gone: LostPeers) {
+    pub(crate) fn put_back_gone(&self, gone: LostPeers) {
         self.lock().gone.push(gone);
     }
 
     /// Notes that a session was lost without a Termination.
-    pub fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
+    pub(crate) fn lose(&self, router: &RouterId, connection: &Connection) -> Loss {
         let mut inner = self.lock();
         let loss = self.release(&mut inner, router, connection);
         let has_others = inner.routers.contains_key(router);
@@ -418,7 +418,7 @@ impl Registry {
     }
 
     /// Returns whether most sessions were lost at once, so no stale routes may expire for now.
-    pub fn is_isolated(&self) -> bool {
+    pub(crate) fn is_isolated(&self) -> bool {
         let mut inner = self.lock();
         inner.isolated = inner.isolated.filter(|isolation| Instant::now() < isolation.until);
         inner.isolated.is_some()
@@ -461,7 +461,7 @@ impl Registry {
     }
 
     /// Shuts down reading on every socket; what was read is still written.
-    pub fn stop_reading(&self) {
+    pub(crate) fn stop_reading(&self) {
         for connection in self.lock().connections.values() {
             connection.shut(Shutdown::Read);
         }

@@ -36,16 +36,16 @@ const LOC_RIB: RibOf = RibOf {
 
 /// The stored routes of a router's Loc-RIBs while no dump of them runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocRibs {
+pub(crate) struct LocRibs {
     /// The number of routes.
     pub routes: u64,
     /// The number of routes that the session's dumps left out and that were therefore removed.
-    pub left_out: u64,
+    pub(crate) left_out: u64,
 }
 
 /// Returns the most routes that a peer can have by a report: those that it sends (statistic 7) or, if the report lacks
 /// that, the accepted ones of them (8).
-pub fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
+pub(crate) fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
     let number = |value| if let StatisticValue::Number(routes) = value { Some(routes) } else { None };
     let sizes = report.statistics.iter().filter(|statistic| matches!(statistic.type_code, 7 | 8));
     sizes.filter_map(|statistic| number(statistic.value)).max()
@@ -62,7 +62,7 @@ struct UpPeer {
 
 /// The evidence of one session about such routes.
 #[derive(Debug)]
-pub struct Remnants {
+pub(crate) struct Remnants {
     rule: Option<ResyncOnDrift>,
     /// The peers that are up.
     peers: HashMap<PeerId, UpPeer>,
@@ -146,7 +146,7 @@ impl Remnants {
     }
 
     /// Returns true if it is time to check the Loc-RIBs.
-    pub fn is_due(&mut self, at: Timestamp) -> bool {
+    pub(crate) fn is_due(&mut self, at: Timestamp) -> bool {
         let is_due = self.looked_at.is_none_or(|looked_at| lasted(looked_at, at) >= LOOK_EVERY);
         if is_due {
             self.looked_at = Some(at);

@@ -17,7 +17,7 @@ use crate::pipeline::{StateOp, WithdrawReason};
 
 /// The tables that a Peer Down removed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Removed {
+pub(crate) enum Removed {
     /// All tables of the peer or instance.
     All(PeerId),
     /// The table of this name; the peer or instance has others left.
@@ -118,7 +118,7 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session cannot continue.
-    pub fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
+    pub(crate) fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
         let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }

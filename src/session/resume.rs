@@ -7,7 +7,7 @@ use crate::spool::Context;
 
 impl Session {
     /// Goes on from what another process left.
-    pub fn resume(&mut self, context: &Context) {
+    pub(crate) fn resume(&mut self, context: &Context) {
         let (router, since) = (context.router.clone(), context.began);
         self.resumed = Some(Resumed { router, since, behind: context.behind, repeats: true });
         self.preamble.clone_from(&context.preamble);
@@ -17,7 +17,7 @@ impl Session {
     ///
     /// # Errors
     /// The session is over.
-    pub fn settle_resumed(&mut self) -> Result<(), SessionEnd> {
+    pub(crate) fn settle_resumed(&mut self) -> Result<(), SessionEnd> {
         let Some(resumed) = &self.resumed else { return Ok(()) };
         // Before anything is stored, the stream itself says all of the router.
         let (is_known, since) = (resumed.router.is_some() && resumed.behind > 0, resumed.since);
@@ -42,13 +42,13 @@ impl Session {
     }
 
     /// The messages of another chunk of the session's input come.
-    pub fn begin_chunk(&mut self, number: u64) {
+    pub(crate) fn begin_chunk(&mut self, number: u64) {
         self.standing.begin_chunk(number);
         self.chunk = number;
     }
 
     /// All messages of the chunk are taken in and passed on.
-    pub fn end_chunk(&self, number: u64) {
+    pub(crate) fn end_chunk(&self, number: u64) {
         if let Some(identified) = &self.identified {
             identified.owner.progress.set_processed(number);
         }

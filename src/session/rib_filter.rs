@@ -14,7 +14,7 @@ use crate::model::{AdjRibKey, Policy, View};
 
 /// The decision of one session which RIBs are stored.
 #[derive(Debug)]
-pub struct RibFilter {
+pub(crate) struct RibFilter {
     views: StoredViews,
     /// Peers that have sent post-policy routes, at most `PEERS_MAX`: routes may come from any number of peers that are
     /// not up.
@@ -25,7 +25,7 @@ pub struct RibFilter {
 
 /// The decision about routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The routes are stored.
     Kept,
     /// The routes are stored, and this RIB of the peer no longer is.
@@ -41,7 +41,7 @@ impl RibFilter {
     }
 
     /// Decides about routes from this source, and learns which policies the peer sends.
-    pub fn decide(&mut self, source: &RibSource) -> Decision {
+    pub(crate) fn decide(&mut self, source: &RibSource) -> Decision {
         let keep = |is_kept, otherwise| if is_kept { Decision::Kept } else { Decision::Counted(otherwise) };
         match source.view {
             View::LocRib => keep(self.views.loc_rib, Anomaly::LocRibNotStored),

@@ -26,15 +26,15 @@ pub(super) struct RibTable {
     pub origin: TableOrigin,
     pub rib: RouteMap,
     /// True if history may have valid events of it from before this session.
-    pub has_past: bool,
+    pub(crate) has_past: bool,
     pub dump: SyncState,
     pub eor_seen: bool,
     /// True if a route or an End-of-RIB of it has arrived in this session.
-    pub is_heard: bool,
+    pub(crate) is_heard: bool,
     /// True if the database had routes of it when its dump began.
-    pub was_stored: bool,
+    pub(crate) was_stored: bool,
     /// The number of stored routes that this session's dump did not confirm.
-    pub left_out: usize,
+    pub(crate) left_out: usize,
     pub room: LimitState,
     pub meter: Arc<TableMeter>,
 }
@@ -64,7 +64,7 @@ pub(super) enum SyncState {
 /// The outbox, and the data of the events of one message.
 pub(super) struct Writer<'a> {
     pub outbox: &'a mut Outbox,
-    pub standing: &'a Standing,
+    pub(crate) standing: &'a Standing,
     pub stamp: &'a mut Stamp,
 }
 
@@ -100,7 +100,7 @@ impl Writer<'_> {
     }
 
     /// Returns whether the collector that had the router before may have received the same messages.
-    pub fn is_taken_over(&self) -> bool {
+    pub(crate) fn is_taken_over(&self) -> bool {
         self.outbox.owner().is_taken_over
     }
 
@@ -122,7 +122,7 @@ impl RibTable {
 
     /// Returns the number of its routes; `None` while that cannot be compared with the router's statistics: during a
     /// dump, and after routes of it were refused.
-    pub fn settled_routes(&self) -> Option<usize> {
+    pub(crate) fn settled_routes(&self) -> Option<usize> {
         (self.dump == SyncState::Over && self.room != LimitState::None).then(|| self.rib.len())
     }
 
@@ -163,7 +163,7 @@ impl RibTable {
 
     /// Returns whether the table has room for this route: one that it has, or a new one while there are fewer than
     /// `max`.
-    pub fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
+    pub(crate) fn has_room(&mut self, nlri: &Nlri, max: usize, outbox: &mut Outbox) -> Result<bool, SessionEnd> {
         // Routes that a dump has not confirmed are deleted at its end, and do not count until then.
         let routes = self.rib.len() - self.rib.unconfirmed();
         let room = match routes {
@@ -209,7 +209,7 @@ impl RibTable {
     }
 
     /// Withdraws those of the routes that are stored. Returns their number.
-    pub fn withdraw_each(
+    pub(crate) fn withdraw_each(
         &mut self,
         routes: &[Nlri],
         reason: WithdrawReason,

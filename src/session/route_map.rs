@@ -69,7 +69,7 @@ pub struct AnnounceResult {
     /// The effect on the stored routes.
     pub verdict: RouteEffect,
     /// True if this confirmed a route from before this session.
-    pub confirmed: bool,
+    pub(crate) confirmed: bool,
 }
 
 impl RouteMap {
@@ -124,7 +124,7 @@ impl RouteMap {
     }
 
     /// Marks every route as confirmed: this session continues one that had confirmed them.
-    pub fn confirm_all(&mut self) {
+    pub(crate) fn confirm_all(&mut self) {
         match &mut self.routes {
             RoutesByFamily::Ipv4(routes) => routes.values_mut().for_each(Fingerprint::confirm),
             RoutesByFamily::Ipv6(routes) => routes.values_mut().for_each(Fingerprint::confirm),
@@ -133,7 +133,7 @@ impl RouteMap {
     }
 
     /// Removes the routes that this session has not confirmed, and returns them sorted.
-    pub fn take_stale(&mut self) -> Vec<Nlri> {
+    pub(crate) fn take_stale(&mut self) -> Vec<Nlri> {
         if self.unconfirmed == 0 {
             return Vec::new();
         }
@@ -170,7 +170,7 @@ impl RouteMap {
     }
 
     /// Returns the number of routes from before this session that are not confirmed yet.
-    pub fn unconfirmed(&self) -> usize {
+    pub(crate) fn unconfirmed(&self) -> usize {
         self.unconfirmed
     }
 }

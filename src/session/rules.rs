@@ -29,7 +29,7 @@ pub enum Redump {
 
 /// The message of a change, and its times.
 #[derive(Clone, Debug)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// When the collector read the message.
     pub received_at: Timestamp,
     /// The timestamp of the per-peer header.

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The seed of one map. Its keys have the same size, so their lengths are not hashed.
 #[derive(Clone, Copy, Debug)]
-pub struct Seeded(u64);
+pub(crate) struct Seeded(u64);
 
 impl Default for Seeded {
     fn default() -> Seeded {
@@ -27,7 +27,7 @@ impl BuildHasher for Seeded {
 
 /// The hash of the data written so far, initially the seed.
 #[derive(Debug)]
-pub struct SeededHasher(u64);
+pub(crate) struct SeededHasher(u64);
 
 impl Hasher for SeededHasher {
     #[inline]

@@ -19,7 +19,7 @@ impl Session {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn hand_over(&mut self) -> Result<(), SessionEnd> {
+    pub(crate) fn hand_over(&mut self) -> Result<(), SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(()) };
         let generation = identified.sharing.generation.load(Ordering::Acquire);
         if generation == identified.sharing.seen {
@@ -116,7 +116,7 @@ impl Session {
 }
 
 /// Returns the keys of the peers' rows; a Loc-RIB has none.
-pub fn names_of(peers: &[PeerId]) -> Vec<PeerName> {
+pub(crate) fn names_of(peers: &[PeerId]) -> Vec<PeerName> {
     let name = |peer: &PeerId| {
         let PeerId { kind, address, asn, bgp_id, .. } = *peer;
         Some(peer_records::name(&PeerKey { kind, address: address?, asn, bgp_id }))

@@ -43,7 +43,7 @@ enum Change {
 
 impl Standing {
     /// That of a session that goes on where another process left it.
-    pub fn resume(context: &Context) -> Standing {
+    pub(crate) fn resume(context: &Context) -> Standing {
         let tables: BTreeMap<String, bool> = context.tables.iter().cloned().collect();
         let inner = Inner {
             chunk: context.behind,
@@ -58,7 +58,7 @@ impl Standing {
     }
 
     /// The next chunk is about to be applied.
-    pub fn begin_chunk(&self, number: u64) {
+    pub(crate) fn begin_chunk(&self, number: u64) {
         self.lock().chunk = number;
     }
 
@@ -73,7 +73,7 @@ impl Standing {
     }
 
     /// Returns whether the session knows its router.
-    pub fn is_identified(&self) -> bool {
+    pub(crate) fn is_identified(&self) -> bool {
         self.lock().name.is_some()
     }
 
@@ -102,7 +102,7 @@ impl Standing {
     }
 
     /// A table began. Whether it goes on from another process's session: then whether its dump was over there.
-    pub fn table_begun(&self, key: String) -> Option<bool> {
+    pub(crate) fn table_begun(&self, key: String) -> Option<bool> {
         let mut inner = self.lock();
         let resumed = inner.resumed.remove(&key);
         if resumed.is_none() {
@@ -113,14 +113,14 @@ impl Standing {
     }
 
     /// A table's dump is over.
-    pub fn table_over(&self, key: String) {
+    pub(crate) fn table_over(&self, key: String) {
         let mut inner = self.lock();
         let chunk = inner.chunk;
         inner.changes.push_back((chunk, key, Change::Over));
     }
 
     /// A table went down.
-    pub fn table_gone(&self, key: String) {
+    pub(crate) fn table_gone(&self, key: String) {
         let mut inner = self.lock();
         let chunk = inner.chunk;
         inner.resumed.remove(&key);
@@ -142,12 +142,12 @@ impl Standing {
     }
 
     /// The tables at the chunk that was last forgotten, and whether their dumps were over.
-    pub fn stored_tables(&self) -> Vec<(String, bool)> {
+    pub(crate) fn stored_tables(&self) -> Vec<(String, bool)> {
         self.lock().tables.iter().map(|(key, over)| (key.clone(), *over)).collect()
     }
 
     /// The recent events at the chunk that was last forgotten, as [`EventIds::at_stored`].
-    pub fn stored_ids(&self) -> Vec<(u64, u32)> {
+    pub(crate) fn stored_ids(&self) -> Vec<(u64, u32)> {
         self.lock().ids.at_stored()
     }
 

@@ -15,7 +15,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The source that a session reads from. A read waits for the socket once at most, so that the session can check its
 /// timers.
-pub struct RouterStream {
+pub(crate) struct RouterStream {
     connection: Arc<Connection>,
     tls: Option<Box<ServerConnection>>,
 }

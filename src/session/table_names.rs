@@ -19,7 +19,7 @@ use crate::model::{AfiSafi, RibKind};
 use crate::wire::bmp::peer::PeerKind;
 
 /// The `table_name` of a table that the router does not name.
-pub const UNKNOWN_TABLE: &str = "UNKNOWN";
+pub(crate) const UNKNOWN_TABLE: &str = "UNKNOWN";
 
 /// The maximum number of table names remembered per router, about 300 bytes each.
 const NAMES_MAX: usize = 262_144;
@@ -45,7 +45,7 @@ impl GivenNames {
 
     /// Notes that a Peer Up of these families named the table as Junos does, where the text may also be a description:
     /// it does not apply to other families, nor where a Table Name TLV named the table.
-    pub fn name_families(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
+    pub(crate) fn name_families(&mut self, families: impl IntoIterator<Item = AfiSafi>, name: &Arc<str>) {
         self.by_family.extend(families.into_iter().map(|family| (family, Some(Arc::clone(name)))));
     }
 
@@ -127,7 +127,7 @@ impl Renamed {
 
 /// Escapes a name from the router for use in a `table_name`: `|` as `%7C`, and a `%` before `7C` or `25` as `%25`, so
 /// that different names stay different.
-pub fn escape(name: &str) -> Cow<'_, str> {
+pub(crate) fn escape(name: &str) -> Cow<'_, str> {
     if !name.contains(['|', '%']) {
         return Cow::Borrowed(name);
     }
@@ -179,7 +179,7 @@ struct TakenName {
 
 impl TableNames {
     /// Sets the BGP identifier of the router itself: a Loc-RIB instance with another BGP ID may get that as a suffix.
-    pub fn set_router_id(&mut self, id: Option<Ipv4Addr>) {
+    pub(crate) fn set_router_id(&mut self, id: Option<Ipv4Addr>) {
         self.router_id = id;
     }
 
@@ -213,7 +213,7 @@ impl TableNames {
     }
 
     /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once there have been `NAMES_MAX` names.
-    pub fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
+    pub(crate) fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
         self.is_full |= self.count >= NAMES_MAX;
         if self.is_full {
             return;

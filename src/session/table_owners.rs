@@ -25,12 +25,12 @@ impl RouterTables {
     }
 
     /// Notes that the router has, or had, other sessions than this one.
-    pub fn set_shared(&mut self) {
+    pub(crate) fn set_shared(&mut self) {
         self.is_shared = true;
     }
 
     /// Gives up a peer to a newer session, which owns its tables and their stored routes from now on.
-    pub fn abandon(&mut self, peer: &PeerId) {
+    pub(crate) fn abandon(&mut self, peer: &PeerId) {
         for key in self.by_peer.get(peer).cloned().unwrap_or_default() {
             self.take(&key);
         }
@@ -69,7 +69,7 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn terminate(&mut self, of: PeersOf, reason: &str) -> Result<(), SessionEnd> {
+    pub(crate) fn terminate(&mut self, of: PeersOf, reason: &str) -> Result<(), SessionEnd> {
         let earlier = self.earlier.keys().filter(|_| of == PeersOf::Router);
         let doomed = self.tables.keys().chain(earlier).map(whole).collect();
         self.remove(&doomed, SessionEventKind::Terminated, reason)?;
@@ -91,7 +91,7 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn mark_stale(&mut self, reason: &str) -> Result<(), SessionEnd> {
+    pub(crate) fn mark_stale(&mut self, reason: &str) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::MarkStale(self.tables.keys().cloned().collect()))?;
         self.close(SessionState::Stale, reason)
     }
@@ -100,7 +100,7 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn note_loss(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
+    pub(crate) fn note_loss(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
         let routes = self.tables.values().map(|table| table.rib.len()).sum();
         self.outbox.session_event(router_note(kind, Some(reason), Some(routes)))?;
         self.outbox.flush()

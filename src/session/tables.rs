@@ -32,7 +32,7 @@ const TABLES_MAX: usize = 131_072;
 
 /// The tables of one router.
 #[derive(Debug)]
-pub struct RouterTables {
+pub(crate) struct RouterTables {
     pub(super) outbox: Outbox,
     pub(super) rules: Rules,
     pub(super) tables: HashMap<TableKey, RibTable>,
@@ -236,7 +236,7 @@ impl RouterTables {
     ///
     /// # Errors
     /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
-    pub fn audit(&mut self) -> Result<(), SessionEnd> {
+    pub(crate) fn audit(&mut self) -> Result<(), SessionEnd> {
         for table in self.tables.values().filter(|table| table.dump == SyncState::Over) {
             self.outbox.op(StateOp::Audit { table: Arc::clone(&table.table), routes: table.rib.len() })?;
         }

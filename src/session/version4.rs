@@ -5,7 +5,7 @@ use crate::wire::bmp::Revision;
 
 /// The state of these observations for one session.
 #[derive(Debug, Default)]
-pub struct Version4 {
+pub(crate) struct Version4 {
     /// The number of messages of any kind.
     messages: u64,
     /// The latest Sequence Number, and the number of messages up to and including the one that had it.

@@ -35,7 +35,7 @@ impl Waiting {
     ///
     /// # Errors
     /// When `take` fails.
-    pub fn drain<E>(self, mut take: impl FnMut(&Frame<'_>, Timestamp) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn drain<E>(self, mut take: impl FnMut(&Frame<'_>, Timestamp) -> Result<(), E>) -> Result<(), E> {
         for Piece { received_at, bytes } in self.pieces {
             let mut rest = bytes.as_slice();
             // They were cut out of the stream by the same rules.

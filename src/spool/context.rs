@@ -30,7 +30,7 @@ pub struct Context {
     /// Its recent events: a hash of each, and the last occurrence number.
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
-    pub preamble: Vec<u8>,
+    pub(crate) preamble: Vec<u8>,
     /// The lost part of the session's input, if it is not reported yet.
     pub lost: Option<String>,
 }

@@ -28,15 +28,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use context::Context;
-pub use record::Chunk;
-pub use stream::{Piece, Stream, Taken};
+pub(crate) use context::Context;
+pub(crate) use record::Chunk;
+pub use stream::Stream;
+pub(crate) use stream::{Piece, Taken};
 
 use crate::model::Timestamp;
 use crate::quarantine::RejectedFile as BoundedFile;
 
 /// Appended input is safe from a crash of the machine after this time and the time that the disk takes.
-pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// The default limit of the spool in bytes.
 const DEFAULT_BYTES_MAX: u64 = 20 << 30;
@@ -80,17 +81,17 @@ pub struct Counters {
     /// Streams on the disk.
     pub streams: AtomicU64,
     /// Chunks appended since the start.
-    pub appended: AtomicU64,
+    pub(crate) appended: AtomicU64,
     /// Bytes appended since the start.
-    pub appended_bytes: AtomicU64,
+    pub(crate) appended_bytes: AtomicU64,
     /// Chunks read back since the start.
     pub replayed: AtomicU64,
     /// Bytes that could not be read back since the start.
-    pub damaged_bytes: AtomicU64,
+    pub(crate) damaged_bytes: AtomicU64,
     /// The number of times that input of a session was lost.
     pub gaps: AtomicU64,
     /// The number of times that the disk refused a write.
-    pub write_errors: AtomicU64,
+    pub(crate) write_errors: AtomicU64,
 }
 
 /// Why the spool does not take a chunk.
@@ -188,28 +189,28 @@ impl Spool {
     }
 
     /// Returns whether it accepts nothing at all.
-    pub fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.bytes_max == 0
     }
 
     /// Returns its maximum size, bytes.
-    pub fn bytes_max(&self) -> u64 {
+    pub(crate) fn bytes_max(&self) -> u64 {
         self.bytes_max
     }
 
     /// Returns whether it has no room: it refused something and has given nothing back since, or a twentieth is left.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         let used = self.counters.bytes.load(Ordering::Acquire);
         !self.is_off() && (self.is_full.load(Ordering::Acquire) || used >= self.bytes_max - self.bytes_max / 20)
     }
 
     /// Input of a session is lost.
-    pub fn count_gap(&self) {
+    pub(crate) fn count_gap(&self) {
         Counters::add(&self.counters.gaps, 1);
     }
 
     /// Notes that the disk refused to be written. An error of another kind is no trouble of the disk.
-    pub fn note_error(&self, error: &SpoolError) {
+    pub(crate) fn note_error(&self, error: &SpoolError) {
         if let SpoolError::Io(error) = error {
             Counters::add(&self.counters.write_errors, 1);
             log::error!("spool: {} cannot be written: {error}", self.folder.display());
@@ -241,13 +242,13 @@ impl Spool {
     }
 
     /// Where input is that cannot be applied, beside the spool.
-    pub fn set_aside_dir(&self) -> PathBuf {
+    pub(crate) fn set_aside_dir(&self) -> PathBuf {
         // Without a folder nothing can be made: below a file there is none.
         self.folder.parent().unwrap_or(Path::new("/dev/null")).join("set-aside")
     }
 
     /// Takes out what is to be said of streams that could not be read at the start.
-    pub fn take_unreadable(&self) -> Vec<String> {
+    pub(crate) fn take_unreadable(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().unreadable)
     }
 
@@ -298,7 +299,7 @@ impl Spool {
     }
 
     /// Returns the first number after those of the streams that an earlier process left.
-    pub fn first_number(&self) -> u64 {
+    pub(crate) fn first_number(&self) -> u64 {
         self.first_number
     }
 

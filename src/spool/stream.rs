@@ -66,7 +66,7 @@ pub enum Taken {
 
 /// The next item to read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// A chunk.
     Chunk(Chunk),
     /// The number of bytes that cannot be read; the next piece is the one after them.
@@ -209,7 +209,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the file system fails.
-    pub fn next_piece(&mut self) -> io::Result<Piece> {
+    pub(crate) fn next_piece(&mut self) -> io::Result<Piece> {
         loop {
             let Some(segment) = self.ahead().next() else { return Ok(Piece::End) };
             let (number, file, size) = (segment.number, Arc::clone(&segment.file), segment.size);
@@ -281,7 +281,7 @@ impl Stream {
     }
 
     /// Returns whether [`Stream::release`] would remove anything.
-    pub fn has_done(&self, behind: u64) -> bool {
+    pub(crate) fn has_done(&self, behind: u64) -> bool {
         self.segments.len() > 1 && self.segments[0].last_chunk <= behind
     }
 
@@ -310,7 +310,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the file system fails; the old context stays valid.
-    pub fn store_context(&mut self, context: Context) -> Result<(), SpoolError> {
+    pub(crate) fn store_context(&mut self, context: Context) -> Result<(), SpoolError> {
         let size = context.store(&self.folder)?;
         // A context is small and must not fail for want of room.
         self.spool.counters.bytes.fetch_add(size, Ordering::AcqRel);

@@ -44,7 +44,7 @@ fn read(row: &Row) -> Result<AddPathRecord> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn upsert<'a>(
+pub(crate) fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     records: impl Iterator<Item = (&'a RouterId, &'a AddPathRecord)> + Clone,
 ) -> Result<()> {

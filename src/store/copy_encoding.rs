@@ -24,7 +24,7 @@ pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 pub const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 
 /// The number of columns in an [`EncodedRoute`]: `nexthop` to `attrs`.
-pub const ATTRIBUTE_COLUMNS: usize = 10;
+pub(crate) const ATTRIBUTE_COLUMNS: usize = 10;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -78,7 +78,7 @@ struct Places {
 }
 
 /// The columns that the labeled routes of one UPDATE share, without those that each has of its own.
-pub struct LabeledRoutes {
+pub(crate) struct LabeledRoutes {
     octets: Arc<[u8]>,
     places: Places,
     /// The state of the hash over everything before the length of `attrs`.
@@ -163,12 +163,12 @@ impl EncodedRoute {
     }
 
     /// Returns the octets that no other route shares, including the memory to keep them.
-    pub fn own_size(&self) -> usize {
+    pub(crate) fn own_size(&self) -> usize {
         self.own.as_ref().map_or(0, |own| size_of::<Own>() + own.rd.len() + own.labels.len())
     }
 
     /// Returns the address of the octets that it shares with other routes, so that they are counted once.
-    pub fn shared_at(&self) -> usize {
+    pub(crate) fn shared_at(&self) -> usize {
         self.octets.as_ptr().addr()
     }
 
@@ -284,12 +284,12 @@ fn put_attributes(
 }
 
 /// Returns [`EncodedRoute::fingerprint`] for columns that need not be kept.
-pub fn fingerprint_of(columns: &[u8]) -> u64 {
+pub(crate) fn fingerprint_of(columns: &[u8]) -> u64 {
     xxh3_64(columns)
 }
 
 /// Appends the fields `router_id`, for an Adj-RIB `peer_address` and `is_post_policy`, `table_name`, `afi`.
-pub fn put_table(out: &mut Vec<u8>, table: &Table) {
+pub(crate) fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_text(out, table.router.as_str());
     if let Some(peer) = table.view.peer() {
         put_inet(out, peer.address);
@@ -300,12 +300,12 @@ pub fn put_table(out: &mut Vec<u8>, table: &Table) {
 }
 
 /// Appends an `afi` field.
-pub fn put_afi(out: &mut Vec<u8>, afi: Afi) {
+pub(crate) fn put_afi(out: &mut Vec<u8>, afi: Afi) {
     put_fixed(out, &afi.column().to_be_bytes());
 }
 
 /// Returns the number of fields that [`put_speaker`] writes.
-pub fn speaker_columns(table: &Table) -> usize {
+pub(crate) fn speaker_columns(table: &Table) -> usize {
     match table.view.kind() {
         RibKind::LocRib => 0,
         RibKind::AdjRibIn | RibKind::AdjRibOut => 2,
@@ -313,7 +313,7 @@ pub fn speaker_columns(table: &Table) -> usize {
 }
 
 /// Appends the fields `peer_asn` and `peer_bgp_id` of an Adj-RIB; none for a Loc-RIB.
-pub fn put_speaker(out: &mut Vec<u8>, table: &Table) {
+pub(crate) fn put_speaker(out: &mut Vec<u8>, table: &Table) {
     if speaker_columns(table) > 0 {
         put_bigint(out, i64::from(table.speaker.asn.0));
         put_bgp_id(out, table.speaker.bgp_id);
@@ -327,7 +327,7 @@ fn put_bgp_id(out: &mut Vec<u8>, id: Ipv4Addr) {
 
 /// Appends the last fields of a row of `route_events`: `peer_address`, `peer_asn`, `peer_bgp_id`, `is_post_policy`,
 /// `rib`.
-pub fn put_event_view(out: &mut Vec<u8>, table: &Table) {
+pub(crate) fn put_event_view(out: &mut Vec<u8>, table: &Table) {
     match table.view.peer() {
         None => (0..4).for_each(|_| put_null(out)),
         Some(peer) => {
@@ -345,12 +345,12 @@ pub(super) fn put_bool(out: &mut Vec<u8>, value: bool) {
 }
 
 /// Appends a `cidr` field.
-pub fn put_cidr(out: &mut Vec<u8>, prefix: &Prefix) {
+pub(crate) fn put_cidr(out: &mut Vec<u8>, prefix: &Prefix) {
     put_network(out, prefix.address(), prefix.length(), Network::Cidr);
 }
 
 /// Appends an `inet` field holding a host address.
-pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
+pub(crate) fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(_) => put_network(out, address, 32, Network::Host),
         IpAddr::V6(_) => put_network(out, address, 128, Network::Host),
@@ -358,19 +358,19 @@ pub fn put_inet(out: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Appends a `timestamptz` field.
-pub fn put_timestamp(out: &mut Vec<u8>, time: Timestamp) {
+pub(crate) fn put_timestamp(out: &mut Vec<u8>, time: Timestamp) {
     put_fixed(out, &time.unix_micros().saturating_sub(POSTGRES_EPOCH_MICROS).to_be_bytes());
 }
 
 /// Appends a `bigint` field.
-pub fn put_bigint(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_bigint(out: &mut Vec<u8>, value: i64) {
     // In one piece, like an address below: appending is where most of the time is spent.
     let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
     out.extend_from_slice(&[0, 0, 0, 8, a, b, c, d, e, f, g, h]);
 }
 
 /// Appends a `text`, `char(n)` or `bytea` field: all three are their bytes.
-pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = i32::try_from(bytes.len()).expect("no value of ours comes near 2 GiB: a BMP message is 1 MiB at most");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
@@ -396,7 +396,7 @@ fn put_length(out: &mut [u8], start: usize) {
 }
 
 /// Appends a NULL of any type.
-pub fn put_null(out: &mut Vec<u8>) {
+pub(crate) fn put_null(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xff; 4]);
 }
 
@@ -470,7 +470,7 @@ fn begin_jsonb(out: &mut Vec<u8>) -> usize {
 
 /// Reads the fields of binary COPY rows, as COPY OUT sends them.
 #[derive(Debug)]
-pub struct FieldReader<'a> {
+pub(crate) struct FieldReader<'a> {
     rest: &'a [u8],
 }
 

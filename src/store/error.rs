@@ -99,12 +99,12 @@ impl Error {
     }
 
     /// Returns whether the server refused the role or its password (class 28), which a new password file may change.
-    pub fn is_login_refused(&self) -> bool {
+    pub(crate) fn is_login_refused(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("28"))
     }
 
     /// Returns whether no answer arrived: no server, or a silent one.
-    pub fn is_unanswered(&self) -> bool {
+    pub(crate) fn is_unanswered(&self) -> bool {
         match self {
             Error::Database(error) => error.code().is_none(),
             Error::NoAnswer(_) => true,

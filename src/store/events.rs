@@ -49,7 +49,7 @@ pub struct EventRow<'a> {
 
 impl EventRow<'_> {
     /// The number of fields that [`EventRow::put_fields`] writes.
-    pub const FIELDS: usize = 8 + copy_encoding::ATTRIBUTE_COLUMNS + 8;
+    pub(crate) const FIELDS: usize = 8 + copy_encoding::ATTRIBUTE_COLUMNS + 8;
 
     /// Appends the fields of a binary COPY, `event_id` to `rib`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
@@ -127,7 +127,7 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn latest_before(
+pub(crate) fn latest_before(
     client: &mut Client,
     router: &RouterId,
     tables: &[&Table],

@@ -233,7 +233,7 @@ fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: P
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
+pub(crate) fn leave_summaries(client: &mut Client, router: &RouterId) -> Result<bool> {
     let row = client.query_typed_one(
         "SELECT EXISTS (SELECT FROM route_summary WHERE router_id = $1)
              OR EXISTS (SELECT FROM adj_rib_in_summary WHERE router_id = $1)

@@ -16,7 +16,7 @@ use super::events::read_time;
 use crate::model::Timestamp;
 
 /// The name of the connection in `pg_stat_activity`.
-pub const THREAD: &str = "identity";
+pub(crate) const THREAD: &str = "identity";
 
 /// The longest time a statement on it may take: none of them waits for a row or a disk.
 const STATEMENT_TIMEOUT_MS: u32 = 2_000;

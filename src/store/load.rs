@@ -81,7 +81,11 @@ fn speaker_of(table: &Table) -> Vec<u8> {
 ///
 /// # Errors
 /// When the stream or `take` fails, or a row is malformed.
-pub fn read_rows(mut stream: impl BufRead, fields: usize, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(crate) fn read_rows(
+    mut stream: impl BufRead,
+    fields: usize,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     // PostgreSQL sends each row in a message of its own, so rows are nearly always read in place; only an unfinished
     // row is carried over.
     let mut carried = Vec::new();

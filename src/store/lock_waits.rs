@@ -8,7 +8,7 @@ use postgres::types::Type;
 use super::error::Result;
 
 /// The remedy for a wait that lasts.
-pub const LOCK_REMEDY: &str = "if it lasts, end what holds it: SELECT pg_terminate_backend(PROCESS)";
+pub(crate) const LOCK_REMEDY: &str = "if it lasts, end what holds it: SELECT pg_terminate_backend(PROCESS)";
 
 /// A thread of a collector that waits for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct LockWait {
     /// The tables; `None` if the lock is not on a table.
     pub relations: Option<String>,
     /// The server processes that hold the lock or are ahead in the queue; `None` if it was released just now.
-    pub holders: Option<String>,
+    pub(crate) holders: Option<String>,
 }
 
 impl fmt::Display for LockWait {
@@ -33,7 +33,7 @@ impl fmt::Display for LockWait {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn of_threads(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
+pub(crate) fn of_threads(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
     let begins = format!("rib-ingester/{names}");
     let rows = client.query_typed(include_str!("../../sql/statements/lock_waits.sql"), &[(&begins, Type::TEXT)])?;
     let read = |row: &postgres::Row| LockWait {
@@ -48,7 +48,7 @@ pub fn of_threads(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost; the connection is of no more use then.
-pub fn of_threads_at_once(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
+pub(crate) fn of_threads_at_once(client: &mut Client, names: &str) -> Result<Vec<LockWait>> {
     client.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'")?;
     let waits = of_threads(client, names)?;
     client.batch_execute("ROLLBACK")?;

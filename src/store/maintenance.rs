@@ -47,7 +47,7 @@ const SUMMARIES: [&str; 3] = ["route_summary", "adj_rib_in_summary", "adj_rib_ou
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn refresh_summary(client: &mut Client) -> Result<()> {
+pub(crate) fn refresh_summary(client: &mut Client) -> Result<()> {
     for view in SUMMARIES {
         let row = client
             .query_typed_one(&format!("SELECT relispopulated FROM pg_class WHERE oid = '{view}'::regclass"), &[])?;
@@ -63,7 +63,7 @@ pub fn refresh_summary(client: &mut Client) -> Result<()> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn analyze_history(client: &mut Client) -> Result<bool> {
+pub(crate) fn analyze_history(client: &mut Client) -> Result<bool> {
     let row = client.query_typed_one(
         &format!(
             "SELECT COALESCE(max(last_analyze) < now() - interval '{ANALYZE_EVERY}', true)
@@ -82,7 +82,7 @@ pub fn analyze_history(client: &mut Client) -> Result<bool> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
+pub(crate) fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     Ok(client.execute_typed(
         "DELETE FROM session_events WHERE event_time < now() - make_interval(days => $1)",
@@ -95,7 +95,7 @@ pub fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
+pub(crate) fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let row = client.query_typed_one(include_str!("../../sql/statements/forget_peers.sql"), &[(&days, Type::INT4)])?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))

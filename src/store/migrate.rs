@@ -59,7 +59,7 @@ struct Migration {
 
 /// The progress of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// It waits for the lock that another process has.
     Waits {
         /// That process, its application name and address.
@@ -91,7 +91,10 @@ pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
 ///
 /// # Errors
 /// When the database has migrations that are not ours, a statement fails or the connection is lost.
-pub fn migrate_telling(client: &mut Client, mut told: impl FnMut(&'static str, Step)) -> Result<Vec<&'static str>> {
+pub(crate) fn migrate_telling(
+    client: &mut Client,
+    mut told: impl FnMut(&'static str, Step),
+) -> Result<Vec<&'static str>> {
     client.batch_execute(&format!("SET lock_timeout = '{TIMEOUT}'; SET statement_timeout = '{TIMEOUT}'"))?;
     take_lock(client, &mut told)?;
     let applied = apply_missing(client, told);

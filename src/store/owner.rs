@@ -17,7 +17,7 @@ pub struct RouterClaim {
     /// The epoch to check in every write transaction.
     pub epoch: i64,
     /// True if another collector owned the router before.
-    pub is_taken_over: bool,
+    pub(crate) is_taken_over: bool,
     /// The time of the claim.
     pub began: Timestamp,
     /// Tables that are stored and that no other session of the router has begun.
@@ -82,7 +82,7 @@ fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, route
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn upsert_routers<'a>(
+pub(crate) fn upsert_routers<'a>(
     transaction: &mut Transaction<'_>,
     records: impl Iterator<Item = &'a RouterRecord>,
 ) -> Result<()> {
@@ -149,7 +149,7 @@ pub(super) fn read_afi(column: i16) -> Result<Afi> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn known_addresses(client: &mut Client) -> Result<Vec<(IpAddr, RouterId)>> {
+pub(crate) fn known_addresses(client: &mut Client) -> Result<Vec<(IpAddr, RouterId)>> {
     let rows = client.query("SELECT router_ip, router_id FROM routers WHERE router_ip IS NOT NULL", &[])?;
     Ok(rows.iter().map(|row| (row.get(0), RouterId::new(row.get(1)))).collect())
 }

@@ -58,7 +58,7 @@ impl Series {
 }
 
 /// Returns the day in a partition's name. `None` for names that do not end in a day.
-pub fn day_in(name: &str) -> Option<Date> {
+pub(crate) fn day_in(name: &str) -> Option<Date> {
     let (_, digits) = name.rsplit_once('_').filter(|(_, rest)| rest.len() == 8)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -85,7 +85,7 @@ pub struct Partition {
     /// The progress of its removal.
     pub state: PartitionState,
     /// True for the DEFAULT partition, which accepts what no other one does.
-    pub is_default: bool,
+    pub(crate) is_default: bool,
     /// True if our retention has begun to detach it.
     is_marked: bool,
     /// The first instant that it accepts; `None` if there is none or it is detached.
@@ -113,7 +113,7 @@ pub enum PartitionState {
 
 impl Partition {
     /// Returns whether it ends at or before the beginning of this UTC day.
-    pub fn is_before(&self, day: Date) -> bool {
+    pub(crate) fn is_before(&self, day: Date) -> bool {
         match (self.stops, self.state) {
             (Some(stops), _) => stops <= midnight(day),
             // A detached table no longer has bounds.
@@ -201,7 +201,7 @@ pub fn list(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
 }
 
 /// Returns the parts of a UTC day that no partition covers, other than a DEFAULT one.
-pub fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)> {
+pub(crate) fn holes(partitions: &[Partition], day: Date) -> Vec<(Timestamp, Timestamp)> {
     let Ok(next) = day.tomorrow() else { return Vec::new() };
     let (mut from, end) = (midnight(day), midnight(next));
     let mut taken: Vec<(Timestamp, Timestamp)> = partitions
@@ -304,7 +304,7 @@ fn create(client: &mut Client, series: &Series, (from, to): (Timestamp, Timestam
 
 /// The result of [`retire`].
 #[derive(Debug, Default)]
-pub struct Retired {
+pub(crate) struct Retired {
     /// The names of the dropped partitions.
     pub dropped: Vec<String>,
     /// The names of partitions that are due but still exist, with the reason.
@@ -317,7 +317,7 @@ pub struct Retired {
 /// # Errors
 /// When listing the partitions fails or the connection is lost; the error of a single partition is in
 /// [`Retired::waiting`].
-pub fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Retired> {
+pub(crate) fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Retired> {
     let mut retired = Retired::default();
     if !is_partitioned(client, series)? {
         return Ok(retired);

@@ -8,7 +8,7 @@ use crate::model::{PeerName, PeerRecord, PeerState, RouterId, StatisticRecord, T
 
 /// The Peer Ups and Peer Downs of one peer, summarized.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerChange {
+pub(crate) struct PeerChange {
     /// The latest value of each field.
     record: PeerRecord,
     /// The first state reported.
@@ -46,7 +46,7 @@ impl PeerChange {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn upsert<'a>(
+pub(crate) fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     all: impl Iterator<Item = (&'a RouterId, &'a PeerChange)>,
 ) -> Result<()> {
@@ -117,7 +117,7 @@ pub fn forget(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_these(client: &mut Client, collector: &str, router: &RouterId, peers: &[PeerName]) -> Result<()> {
+pub(crate) fn forget_these(client: &mut Client, collector: &str, router: &RouterId, peers: &[PeerName]) -> Result<()> {
     let mut transaction = client.transaction()?;
     let is_ours = transaction.query_typed_opt(
         "SELECT FROM router_owner WHERE router_id = $1 AND collector_id = $2 FOR SHARE",
@@ -133,7 +133,7 @@ pub fn forget_these(client: &mut Client, collector: &str, router: &RouterId, pee
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers: &[PeerName]) -> Result<()> {
+pub(crate) fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers: &[PeerName]) -> Result<()> {
     let kinds: Vec<&str> = peers.iter().map(|peer| peer.kind.as_str()).collect();
     let distinguishers: Vec<&str> = peers.iter().map(|peer| peer.distinguisher.as_str()).collect();
     let addresses: Vec<_> = peers.iter().map(|peer| peer.address).collect();
@@ -159,7 +159,7 @@ pub fn forget_named(transaction: &mut Transaction<'_>, router: &RouterId, peers:
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId, began: Timestamp) -> Result<()> {
+pub(crate) fn forget_unreported(transaction: &mut Transaction<'_>, router: &RouterId, began: Timestamp) -> Result<()> {
     transaction.execute_typed(
         "UPDATE peers SET state = 'unknown', since = now() WHERE router_id = $1 AND state <> 'unknown'
              AND updated_at < 'epoch'::timestamptz + $2 * interval '1 microsecond'",

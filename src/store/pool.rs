@@ -26,7 +26,7 @@ use super::connect::{connect, reader_settings};
 use super::error::{Error, Recovery, Result};
 
 /// The name of the connections of readers in `pg_stat_activity`.
-pub const READER: &str = "reader";
+pub(crate) const READER: &str = "reader";
 
 /// The name of a worker's connection until the work gives it its own.
 const WORKER: &str = "worker";

@@ -55,7 +55,7 @@ impl RouterState {
     }
 
     /// Returns whether the router has a session with a collector that is alive.
-    pub fn is_connected(self) -> bool {
+    pub(crate) fn is_connected(self) -> bool {
         matches!(self, RouterState::Up | RouterState::Dumping)
     }
 }
@@ -68,7 +68,7 @@ impl Serialize for RouterState {
 
 /// The row of `router_states` for one router.
 #[derive(Clone, Debug, Serialize)]
-pub struct RouterStanding {
+pub(crate) struct RouterStanding {
     /// Its state.
     #[serde(rename = "session_state")]
     pub state: RouterState,
@@ -76,7 +76,7 @@ pub struct RouterStanding {
     #[serde(rename = "session_since")]
     pub since: Option<Timestamp>,
     /// The collector that has or had the session, unless the session has ended.
-    pub session_collector: Option<String>,
+    pub(crate) session_collector: Option<String>,
     /// The address that the session came from.
     #[serde(rename = "session_source")]
     pub source: Option<IpAddr>,

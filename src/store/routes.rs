@@ -89,7 +89,7 @@ pub fn insert<'a>(
 
 /// The result of [`upsert`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upserted {
+pub(crate) struct Upserted {
     /// Rows inserted or updated.
     pub written: u64,
     /// The rows among them that were not stored before.
@@ -100,7 +100,7 @@ pub struct Upserted {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost; class 22 and 23 if a value is at fault.
-pub fn upsert<'a>(
+pub(crate) fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
@@ -128,7 +128,7 @@ pub fn delete<'a>(
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn delete_stale<'a>(
+pub(crate) fn delete_stale<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
@@ -162,7 +162,7 @@ fn put_routes<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = (RouteKey<'a>, 
 }
 
 /// A table of a router in all its families.
-pub type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
+pub(crate) type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
 
 /// Deletes all routes of tables. Returns the number of routes of each, in the same order.
 ///
@@ -193,7 +193,7 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
+pub(crate) fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     let mut removed = 0;
     for kind in RibKind::ALL {

@@ -35,7 +35,7 @@ pub struct Itself {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -> Result<String> {
+pub(crate) fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -> Result<String> {
     let collector = process.collector.as_str();
     let mut transaction = client.transaction()?;
     let row = transaction.query_typed_one(
@@ -67,7 +67,7 @@ pub fn begin_collector(client: &mut Client, process: &Itself, ahead: Duration) -
 
 /// The settings of a collector that others read in `collectors`.
 #[derive(Clone, Copy, Debug)]
-pub struct SharedSettings {
+pub(crate) struct SharedSettings {
     /// The time for which it keeps routes of a router that was lost.
     pub stale: Duration,
     /// The same if it lost most routers at once.
@@ -81,7 +81,7 @@ pub struct SharedSettings {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn note_settings(client: &mut Client, collector: &str, settings: SharedSettings) -> Result<()> {
+pub(crate) fn note_settings(client: &mut Client, collector: &str, settings: SharedSettings) -> Result<()> {
     let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
     client.execute_typed(
         "UPDATE collectors SET stale_routes_secs = $2, mass_loss_stale_secs = $3, watch = $4 WHERE collector_id = $1",
@@ -121,7 +121,7 @@ pub fn heartbeat(client: &mut Client, process: &Itself, instance: &str, ahead: D
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Result<()> {
+pub(crate) fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Result<()> {
     client.execute_typed(
         "UPDATE collectors SET alive_until = now() WHERE collector_id = $1 AND instance = $2::text::uuid",
         &[(&collector, Type::TEXT), (&instance, Type::TEXT)],
@@ -130,7 +130,7 @@ pub fn end_collector(client: &mut Client, collector: &str, instance: &str) -> Re
 }
 
 /// Returns a key for a new session: a random UUID, made here so that a retried transaction stores one row.
-pub fn new_key() -> String {
+pub(crate) fn new_key() -> String {
     // Each `RandomState` has its own keys from the system's random numbers.
     let [high, low] = [(); 2].map(|()| RandomState::new().hash_one(()));
     let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
@@ -170,13 +170,13 @@ pub fn begin(
 }
 
 /// A session, its new state, and the reason.
-pub type NewState<'a> = (&'a str, SessionState, Option<&'a str>);
+pub(crate) type NewState<'a> = (&'a str, SessionState, Option<&'a str>);
 
 /// Sets the states of sessions, each once. One that has ended stays ended.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) -> Result<()> {
+pub(crate) fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) -> Result<()> {
     let sessions: Vec<&str> = states.iter().map(|(session, ..)| *session).collect();
     let names: Vec<&str> = states.iter().map(|(_, state, _)| state.as_str()).collect();
     let reasons: Vec<Option<&str>> = states.iter().map(|(.., reason)| reason.map(cut_reason)).collect();
@@ -193,7 +193,7 @@ pub fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'_>]) ->
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget_ended(client: &mut Client) -> Result<u64> {
+pub(crate) fn forget_ended(client: &mut Client) -> Result<u64> {
     Ok(client
         .execute_typed("DELETE FROM bmp_sessions WHERE state = 'ended' AND since < now() - interval '1 day'", &[])?)
 }

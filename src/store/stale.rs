@@ -31,7 +31,7 @@ pub struct Expired {
     /// True if nothing else of the router was stored and it has no session.
     pub is_whole: bool,
     /// True if there may be more to delete.
-    pub is_more: bool,
+    pub(crate) is_more: bool,
 }
 
 /// Returns the routers of `collector` with a table or a session that has been stale for at least `stale_time`.

@@ -56,7 +56,7 @@ pub struct RouterStatus {
     pub collector_id: Option<String>,
     /// Its state and the reason for it.
     #[serde(flatten)]
-    pub standing: RouterStanding,
+    pub(crate) standing: RouterStanding,
     /// Its tables, by name and family. Empty if its sessions ended and its stale times are over.
     pub tables: Vec<TableStatus>,
 }
@@ -124,7 +124,7 @@ pub struct RefusedSource {
     /// The number of refusals within the last week.
     pub times: i64,
     /// The time of the latest one.
-    pub last_time: Timestamp,
+    pub(crate) last_time: Timestamp,
     /// The reason for the latest one.
     pub reason: Option<String>,
 }
@@ -146,7 +146,7 @@ pub struct SessionStatus {
 
 /// One router in detail.
 #[derive(Clone, Debug, Serialize)]
-pub struct RouterDetail {
+pub(crate) struct RouterDetail {
     /// The same as in the list of all routers.
     #[serde(flatten)]
     pub router: RouterStatus,
@@ -159,7 +159,7 @@ pub struct RouterDetail {
 }
 
 /// The number of sessions and of peers of a router that are read at most.
-pub const DETAILS_MAX: i64 = 10_000;
+pub(crate) const DETAILS_MAX: i64 = 10_000;
 
 /// Reads the whole state.
 ///
@@ -181,7 +181,7 @@ pub fn read(client: &mut Client) -> Result<Status> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, Vec<RouterStatus>)> {
+pub(crate) fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterStatus>, Vec<RouterStatus>)> {
     let now = clock(client)?;
     let all = routers(client, None, None)?;
     let is_down = |router: &&RouterStatus| !router.standing.state.is_connected();
@@ -209,7 +209,7 @@ pub fn named(client: &mut Client, name: &str) -> Result<Vec<(RouterId, Option<St
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
+pub(crate) fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, Vec<RouterDetail>)> {
     let now = clock(client)?;
     let named: Vec<String> = named(client, name)?.into_iter().map(|(router, _)| router.as_str().to_owned()).collect();
     let mut found = routers(client, Some(&named), None)?;

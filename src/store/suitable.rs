@@ -73,7 +73,7 @@ fn pooled() -> Error {
 ///
 /// # Errors
 /// [`Error::Unsuitable`], or when a statement fails or the connection is lost.
-pub fn check_encoding(client: &mut Client) -> Result<()> {
+pub(crate) fn check_encoding(client: &mut Client) -> Result<()> {
     let encoding: String = client.query_typed_one("SELECT current_setting('server_encoding')", &[])?.get(0);
     match is_encoding_suitable(&encoding) {
         true => Ok(()),
@@ -85,17 +85,17 @@ pub fn check_encoding(client: &mut Client) -> Result<()> {
 }
 
 /// Returns whether a database of this encoding can store text from the wire.
-pub fn is_encoding_suitable(encoding: &str) -> bool {
+pub(crate) fn is_encoding_suitable(encoding: &str) -> bool {
     matches!(encoding, "UTF8" | "SQL_ASCII")
 }
 
 /// The remedy for another encoding, which cannot be changed.
-pub const ENCODING_REMEDY: &str = "make another database, CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name it in \
+pub(crate) const ENCODING_REMEDY: &str = "make another database, CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name it in \
                                    RIB_INGESTER_DATABASE_URL";
 
 /// Returns a query from whose rows psql makes statements that give a role all tables of a schema, after a restore by
 /// someone else.
-pub fn take_ownership(schema: &str, role: &str) -> String {
+pub(crate) fn take_ownership(schema: &str, role: &str) -> String {
     let [schema, role] = [schema, role].map(literal);
     format!(
         "SELECT format('ALTER TABLE %I.%I OWNER TO %I', n.nspname, relname, {role}) FROM pg_class c JOIN pg_namespace n ON \

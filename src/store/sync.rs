@@ -120,7 +120,7 @@ pub fn complete(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &TableKey)]) -> Result<()> {
+pub(crate) fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &TableKey)]) -> Result<()> {
     for kind in RibKind::ALL {
         let of_kind: Vec<_> = tables.iter().filter(|(_, table)| table.view.kind() == kind).copied().collect();
         if !of_kind.is_empty() {
@@ -135,7 +135,7 @@ pub fn mark_stale(transaction: &mut Transaction<'_>, tables: &[(&RouterId, &Tabl
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
+pub(crate) fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<()> {
     for kind in RibKind::ALL {
         transaction.execute_typed(ALL_STALE.on(kind), &[(&router.as_str(), Type::TEXT)])?;
     }
@@ -147,7 +147,11 @@ pub fn mark_all_stale(transaction: &mut Transaction<'_>, router: &RouterId) -> R
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn lock_stale(transaction: &mut Transaction<'_>, table: WholeTable<'_>, stale_time: Duration) -> Result<bool> {
+pub(crate) fn lock_stale(
+    transaction: &mut Transaction<'_>,
+    table: WholeTable<'_>,
+    stale_time: Duration,
+) -> Result<bool> {
     let (router, view, name) = table;
     let peer = view.peer();
     let rows = transaction.query_typed(
@@ -185,7 +189,7 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
+pub(crate) fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<u64> {
     let mut removed = 0;
     for kind in RibKind::ALL {
         let sql = REMOVE_ROUTER.on(kind);
@@ -214,7 +218,7 @@ pub(super) fn stale_tables_of(transaction: &mut Transaction<'_>, router: &Router
 
 /// A router that a collector claimed last.
 #[derive(Clone, Debug)]
-pub struct OwnedRouter {
+pub(crate) struct OwnedRouter {
     /// `router_id`.
     pub router: RouterId,
     /// sysName.
@@ -222,14 +226,14 @@ pub struct OwnedRouter {
     /// The address it connected from.
     pub address: Option<IpAddr>,
     /// True if a table of it is stored: after a start it has to come back within the stale time.
-    pub has_tables: bool,
+    pub(crate) has_tables: bool,
 }
 
 /// Returns at most `limit` routers whose last owner is `collector`, connected or not, the last to connect first.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Result<Vec<OwnedRouter>> {
+pub(crate) fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Result<Vec<OwnedRouter>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = client.query_typed(
         include_str!("../../sql/statements/owned_routers.sql"),
@@ -248,7 +252,7 @@ pub fn owned_routers(client: &mut Client, collector: &str, limit: usize) -> Resu
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn insert_events(
+pub(crate) fn insert_events(
     transaction: &mut Transaction<'_>,
     events: &[(Option<&RouterId>, &SessionEvent)],
 ) -> Result<Vec<i64>> {

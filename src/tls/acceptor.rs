@@ -20,7 +20,7 @@ pub struct Files {
     /// The private key of the certificate.
     pub key: PathBuf,
     /// The authorities that must have signed the routers' certificates; `None` requests no certificate from routers.
-    pub client_authorities: Option<PathBuf>,
+    pub(crate) client_authorities: Option<PathBuf>,
 }
 
 impl Acceptor {

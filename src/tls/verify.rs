@@ -22,7 +22,7 @@ pub fn authority(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<
 
 /// Returns a verifier that requires a certificate signed by one of these authorities, for the server's name
 /// (`verify-full`).
-pub fn authority_and_name(
+pub(crate) fn authority_and_name(
     roots: RootCertStore,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {

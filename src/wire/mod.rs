@@ -8,4 +8,4 @@ pub mod bmp;
 pub mod error;
 pub mod reader;
 
-pub use error::DecodeError;
+pub(crate) use error::DecodeError;

@@ -26,7 +26,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of unread octets.
-    pub fn remaining(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.bytes.len()
     }
 
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the next `N` octets; `None` if fewer are left, for callers to whom that is not an error.
     #[inline(always)]
-    pub fn try_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn try_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>()?;
         self.bytes = rest;
         Some(*taken)
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
     /// Reads the next `count` octets as a reader of their own; `None` if fewer are left, for callers to whom that is
     /// not an error.
     #[inline(always)]
-    pub fn try_sub(&mut self, count: usize) -> Option<Reader<'a>> {
+    pub(crate) fn try_sub(&mut self, count: usize) -> Option<Reader<'a>> {
         let (taken, rest) = self.bytes.split_at_checked(count)?;
         self.bytes = rest;
         Some(Reader { bytes: taken, end: self.offset() })
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         match self.try_array() {
             Some(taken) => Ok(taken),
             None => Err(self.short(N, field)),

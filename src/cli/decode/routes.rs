@@ -236,7 +236,7 @@ fn action(fault: &Fault) -> Value {
 }
 
 /// Returns an error with its offset in the stream, for a message that begins at `offset`.
-pub fn error_value(error: &DecodeError, offset: u64) -> Value {
+pub(crate) fn error_value(error: &DecodeError, offset: u64) -> Value {
     let at = offset + u64::try_from(error.offset).expect("a length in memory fits into 64 bits");
     json!({ "offset": at, "field": error.field, "message": error.message })
 }

@@ -615,7 +615,7 @@ mod tests {
     fn the_forecast_is_the_average_of_completed_days() {
         let found = disk(&settings(), &healthy()).found;
         // 10 GiB, of which 3.5 are history; two days of 1.5 on average, thirty-one of which are kept.
-        assert!(found.starts_with("10.0 GiB; 1.5 GiB a day, so about 52.9 GiB with 30 days kept"), "{found}");
+        assert!(found.starts_with("10.00 GiB; 1.50 GiB a day, so about 53.00 GiB with 30 days kept"), "{found}");
         let mut young = healthy();
         young.days.retain(|day| day.day >= TODAY);
         assert!(disk(&settings(), &young).found.contains("growth is unknown"));

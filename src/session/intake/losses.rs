@@ -56,12 +56,12 @@ impl Intake {
     }
 
     /// Returns whether any of it is lost.
-    pub fn has_lost(&self) -> bool {
+    pub(crate) fn has_lost(&self) -> bool {
         self.lock().lost.is_some()
     }
 
     /// Keeps the end of a chunk, which is no BMP by today's settings. Returns what is to be said of it.
-    pub fn out_of_step(&self, spool: &Spool, rest: &[u8]) -> String {
+    pub(crate) fn out_of_step(&self, spool: &Spool, rest: &[u8]) -> String {
         let mut file = self.file(&spool.set_aside_dir(), "bmp");
         let kept = keep(&mut file, rest);
         format!("{} bytes of spooled input are not BMP messages of an allowed length{kept}", rest.len())

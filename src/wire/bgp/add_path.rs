@@ -61,7 +61,7 @@ impl AddPathFamilies {
     }
 
     /// Returns whether all of `others` are in the set.
-    pub fn includes(self, others: AddPathFamilies) -> bool {
+    pub(crate) fn includes(self, others: AddPathFamilies) -> bool {
         others.0 & !self.0 == 0
     }
 
@@ -135,7 +135,7 @@ impl AddPathSeen {
     }
 
     /// Returns whether every reading in `other` is in `self` as well.
-    pub fn includes(self, other: AddPathSeen) -> bool {
+    pub(crate) fn includes(self, other: AddPathSeen) -> bool {
         self.with.includes(other.with) && self.without.includes(other.without)
     }
 

@@ -9,14 +9,14 @@ type Segments = Vec<(SegmentKind, Vec<Asn>)>;
 ///
 /// # Errors
 /// As for [`AsPath::from_wire`]; an AS4_PATH without any AS is malformed as well.
-pub fn decode_as4(value: &[u8]) -> Result<AsPath<'_>, &'static str> {
+pub(crate) fn decode_as4(value: &[u8]) -> Result<AsPath<'_>, &'static str> {
     if value.is_empty() { Err("contains no AS") } else { AsPath::from_wire(value, AsWidth::Four) }
 }
 
 /// Returns the path that a two-octet AS_PATH and its AS4_PATH represent together (RFC 6793 section 4.2.3).
 ///
 /// Confederation segments must not be in an AS4_PATH and are left out (section 6).
-pub fn merge<'a>(path: AsPath<'a>, as4: &AsPath<'_>) -> AsPath<'a> {
+pub(crate) fn merge<'a>(path: AsPath<'a>, as4: &AsPath<'_>) -> AsPath<'a> {
     let is_plain = |kind| matches!(kind, SegmentKind::Sequence | SegmentKind::Set);
     let hops = |path: &AsPath<'_>| path.segments().map(|segment| segment.hops()).sum::<usize>();
     let Some(lead) = hops(&path).checked_sub(hops(as4)) else {

@@ -9,7 +9,7 @@ use crate::model::{AsPath, AsWidth, Asn, AttrSet, Fixed, List, Origin, OtherAttr
 use crate::wire::reader::Reader;
 
 /// NEXT_HOP (RFC 4271 section 5.1.3); the UPDATE decoder uses this attribute and the next two itself.
-pub const NEXT_HOP: u8 = 3;
+pub(crate) const NEXT_HOP: u8 = 3;
 /// MP_REACH_NLRI (RFC 4760 section 3).
 pub const MP_REACH_NLRI: u8 = 14;
 /// MP_UNREACH_NLRI (RFC 4760 section 4).
@@ -30,11 +30,11 @@ pub struct Fields<'a> {
     /// The number of attributes.
     pub count: usize,
     /// True if the AS_PATH had the other AS number width than announced.
-    pub as_width_other: bool,
+    pub(crate) as_width_other: bool,
     /// The offset of a second MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 section 3 g): the NLRI cannot be determined.
-    pub repeated_mp: Option<usize>,
+    pub(crate) repeated_mp: Option<usize>,
     /// The offset of an attribute that runs past the end of the field: others may have followed it.
-    pub cut_short: Option<usize>,
+    pub(crate) cut_short: Option<usize>,
 }
 
 /// State that can be applied only once all attributes are known.
@@ -52,7 +52,7 @@ struct Pending<'a> {
 ///
 /// The rest of the result is put into `fields`, which has to be empty.
 #[inline(always)]
-pub fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>, fields: &mut Fields<'a>) {
+pub(crate) fn decode_into<'a>(reader: Reader<'a>, width: AsWidth, routes: &mut Routes<'a>, fields: &mut Fields<'a>) {
     let mut decoder = AttributeDecoder {
         fields,
         path: &mut routes.attributes,

@@ -16,7 +16,7 @@ use crate::wire::reader::Reader;
 const LABEL_BITS: usize = 24;
 
 /// Bits of a route distinguisher (RFC 4364 section 4.2).
-pub const RD_BITS: usize = 64;
+pub(crate) const RD_BITS: usize = 64;
 
 /// The S bit: bottom of stack.
 const BOTTOM: u32 = 1;
@@ -60,7 +60,7 @@ const FAMILIES: [AfiSafi; 4] = [
 ];
 
 /// The code of the Multiple Labels Capability.
-pub const CAPABILITY: u8 = 8;
+pub(crate) const CAPABILITY: u8 = 8;
 
 impl MultipleLabels {
     /// Returns the limits that one OPEN announces: the first capability of this code counts, and in it the first triple
@@ -89,7 +89,7 @@ impl MultipleLabels {
     }
 
     /// Adds the limits that a later OPEN of the same side announces; they replace earlier ones of a family.
-    pub fn merge(&mut self, later: MultipleLabels) {
+    pub(crate) fn merge(&mut self, later: MultipleLabels) {
         for (mine, other) in self.0.iter_mut().zip(later.0) {
             if other != 0 {
                 *mine = other;
@@ -98,14 +98,14 @@ impl MultipleLabels {
     }
 
     /// Returns the families that `other` has too, with the counts of `self`.
-    pub fn shared_with(self, other: MultipleLabels) -> MultipleLabels {
+    pub(crate) fn shared_with(self, other: MultipleLabels) -> MultipleLabels {
         let mut shared = self;
         shared.0.iter_mut().zip(other.0).filter(|(_, other)| *other == 0).for_each(|(count, _)| *count = 0);
         shared
     }
 
     /// Returns the same families without a limit: no BGP peer receives these routes.
-    pub fn without_limit(self) -> MultipleLabels {
+    pub(crate) fn without_limit(self) -> MultipleLabels {
         MultipleLabels(self.0.map(|count| if count == 0 { 0 } else { u8::MAX }))
     }
 

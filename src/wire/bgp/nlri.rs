@@ -129,7 +129,7 @@ pub fn decode<'a>(
 /// Returns unicast or multicast NLRI, at least one, if they are clean in a reading that is known to be the right one.
 /// The other reading need not be checked, or only to see that it is not cleaner.
 #[inline(always)]
-pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Option<NlriSet<'a>> {
+pub(crate) fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Option<NlriSet<'a>> {
     let afi = match (family.afi, family.safi) {
         (1, 1 | 2) => Afi::Ipv4,
         (2, 1 | 2) => Afi::Ipv6,
@@ -145,7 +145,7 @@ pub fn settled<'a>(reader: Reader<'a>, family: AfiSafi, add_path: AddPath) -> Op
 /// As for [`decode`].
 #[cold]
 #[inline(never)]
-pub fn decode_again<'a>(
+pub(crate) fn decode_again<'a>(
     reader: Reader<'a>,
     family: AfiSafi,
     expected: Expected,

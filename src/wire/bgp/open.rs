@@ -63,7 +63,7 @@ pub enum AddPathDirection {
 
 impl Open {
     /// Returns whether the OPEN was a header alone (see [`Open::decode`]): no BGP version is 0.
-    pub fn is_dummy(&self) -> bool {
+    pub(crate) fn is_dummy(&self) -> bool {
         self.version == 0
     }
 
@@ -124,7 +124,7 @@ impl Open {
 
     /// Returns the seconds for which the other side keeps the routes of this speaker while it restarts (RFC 4724
     /// section 3): 0 where it does not ask for that in any family.
-    pub fn restart_time(&self) -> u16 {
+    pub(crate) fn restart_time(&self) -> u16 {
         let asked = self.capabilities.iter().filter_map(|capability| match capability {
             // Flags and the time, then four octets per family.
             Capability::Other { code: 64, value } if value.len() >= 6 => {

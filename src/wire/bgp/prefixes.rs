@@ -88,7 +88,7 @@ impl<'a> WirePrefixes<'a> {
     /// Returns whether there is at least one prefix and either each occurs once, or the other reading of the same
     /// octets does not fit.
     #[inline(always)]
-    pub fn is_distinct_or_alone(&self, octets: Reader<'_>) -> bool {
+    pub(crate) fn is_distinct_or_alone(&self, octets: Reader<'_>) -> bool {
         match self.count {
             0 => false,
             1 => true,
@@ -106,7 +106,7 @@ impl<'a> WirePrefixes<'a> {
     }
 
     /// The same as [`Prefixes::has_repeated`].
-    pub fn has_repeated(&self) -> bool {
+    pub(crate) fn has_repeated(&self) -> bool {
         has_repeated(self.octets, self.count, self.add_path())
     }
 
@@ -146,7 +146,7 @@ impl Prefixes<'_> {
 
     /// Returns whether a prefix occurs twice, under one path identifier if there are any. NLRI from the wire must have
     /// no host bits.
-    pub fn has_repeated(&self) -> bool {
+    pub(crate) fn has_repeated(&self) -> bool {
         match self {
             Prefixes::Wire(wire) => wire.has_repeated(),
             Prefixes::Listed(all) => {
@@ -157,7 +157,7 @@ impl Prefixes<'_> {
     }
 
     /// Returns the same prefixes without their path identifiers.
-    pub fn without_path_ids(self) -> Self {
+    pub(crate) fn without_path_ids(self) -> Self {
         match self {
             Prefixes::Wire(wire) => {
                 let path_ids = match wire.path_ids {

@@ -28,7 +28,7 @@ pub struct Fault {
 
 /// Returns the action for a malformed attribute of this type, and the RFC section that requires it. `None`: no rule,
 /// nothing to check.
-pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
+pub(crate) fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
     use FaultAction::{AttributeDiscard, TreatAsWithdraw};
     Some(match attribute {
         1 => (TreatAsWithdraw, "RFC 7606 section 7.1"),
@@ -61,7 +61,7 @@ pub fn action_for(attribute: u8) -> Option<(FaultAction, &'static str)> {
 /// A flags octet that no speaker can have intended counts as agreeing, and the value is used as decoded: neither bit
 /// set (no attribute is defined so), or one of the four low bits set (RFC 4271 section 4.3: zero when sent). Software
 /// that generates BMP messages, rather than forwarding the attributes of a peer, sends both.
-pub fn flags_fit(attribute: u8, flags: u8) -> bool {
+pub(crate) fn flags_fit(attribute: u8, flags: u8) -> bool {
     const UNUSED: u8 = 0x0f;
     let defined = DEFINED_FLAGS[usize::from(attribute)];
     let got = flags & (OPTIONAL | TRANSITIVE);

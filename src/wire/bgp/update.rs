@@ -59,9 +59,9 @@ pub struct Deviations {
     /// Path identifiers are present but were not announced.
     pub add_path_unannounced: bool,
     /// The AS_PATH has the other AS number width than announced.
-    pub as_width_other: bool,
+    pub(crate) as_width_other: bool,
     /// NLRI carry several labels that were not announced.
-    pub labels_unannounced: bool,
+    pub(crate) labels_unannounced: bool,
     /// Octets follow the BGP message.
     pub trailing_bytes: bool,
 }

@@ -58,19 +58,19 @@ pub struct Information<'a> {
 
 impl<'a> Information<'a> {
     /// Free text, in every message; Termination numbers its other types on its own.
-    pub const STRING: u16 = 0;
+    pub(crate) const STRING: u16 = 0;
     /// Initiation: sysDescr.
-    pub const SYS_DESCR: u16 = 1;
+    pub(crate) const SYS_DESCR: u16 = 1;
     /// Initiation: sysName.
-    pub const SYS_NAME: u16 = 2;
+    pub(crate) const SYS_NAME: u16 = 2;
     /// Peer Up and Peer Down: VRF/Table Name (RFC 9069 section 5.2.1).
-    pub const TABLE_NAME: u16 = 3;
+    pub(crate) const TABLE_NAME: u16 = 3;
     /// Initiation: Admin Label (RFC 8671 section 6.3.1 and RFC 9736).
-    pub const ADMIN_LABEL: u16 = 4;
+    pub(crate) const ADMIN_LABEL: u16 = 4;
     /// Version 4: Sequence Number (draft-ietf-grow-bmp-tlv-21).
-    pub const SEQUENCE_NUMBER: u16 = 5;
+    pub(crate) const SEQUENCE_NUMBER: u16 = 5;
     /// Termination: the reason, two octets (RFC 7854 section 4.5).
-    pub const REASON: u16 = 1;
+    pub(crate) const REASON: u16 = 1;
 
     fn decode(reader: &mut Reader<'a>) -> Result<Information<'a>, DecodeError> {
         let type_code = reader.u16("information type")?;
@@ -90,7 +90,7 @@ impl<'a> Information<'a> {
 }
 
 /// Returns a Termination's reason in words (RFC 7854 section 4.5).
-pub fn termination_reason(code: u16) -> &'static str {
+pub(crate) fn termination_reason(code: u16) -> &'static str {
     match code {
         0 => "session administratively closed",
         1 => "unspecified reason",
@@ -103,7 +103,7 @@ pub fn termination_reason(code: u16) -> &'static str {
 
 /// Returns the reasons and texts of a Termination in words (RFC 7854 section 4.5): no longer than one note, however
 /// many TLVs it has.
-pub fn termination_text(information: &[Information<'_>]) -> String {
+pub(crate) fn termination_text(information: &[Information<'_>]) -> String {
     let mut words: Vec<String> = Vec::new();
     for tlv in information {
         if words.iter().map(String::len).sum::<usize>() > NOTE_OCTETS_MAX {

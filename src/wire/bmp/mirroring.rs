@@ -35,7 +35,7 @@ pub enum Mirrored<'a> {
 
 impl<'a> RouteMirroring<'a> {
     /// The message's sequence number in its session, which a version 4 message may have.
-    pub fn sequence_number(&self) -> Option<u64> {
+    pub(crate) fn sequence_number(&self) -> Option<u64> {
         self.items.iter().find_map(|item| match item {
             Mirrored::Unknown { type_code: Information::SEQUENCE_NUMBER, value } => {
                 (*value).try_into().ok().map(u64::from_be_bytes)

@@ -3,8 +3,8 @@
 
 pub mod information;
 pub mod mirroring;
-pub mod numbering;
-pub mod path_marking;
+pub(crate) mod numbering;
+pub(crate) mod path_marking;
 pub mod peer;
 pub mod peer_down;
 pub mod peer_up;
@@ -13,14 +13,16 @@ pub mod statistics;
 
 use std::fmt;
 
-pub use information::{Information, InformationList, termination_reason, termination_text};
+pub use information::Information;
+pub(crate) use information::{InformationList, termination_reason, termination_text};
 pub use mirroring::{Mirrored, RouteMirroring};
-pub use numbering::{Numbering, Revision, Tlv, TlvKind};
+pub(crate) use numbering::{Numbering, Revision, Tlv, TlvKind};
 pub use peer::PerPeerHeader;
-pub use peer_down::{Notification, PeerDown};
+pub use peer_down::PeerDown;
 pub use peer_up::PeerUp;
 pub use route_monitoring::RouteMonitoring;
-pub use statistics::{Statistic, StatisticValue, StatisticsReport};
+pub(crate) use statistics::Statistic;
+pub use statistics::{StatisticValue, StatisticsReport};
 
 use super::DecodeError;
 use super::reader::Reader;
@@ -123,13 +125,13 @@ impl Message<'_> {
     }
 
     /// Returns the reason for which capabilities of an OPEN in the message could not be decoded.
-    pub fn capability_defect(&self) -> Option<&DecodeError> {
+    pub(crate) fn capability_defect(&self) -> Option<&DecodeError> {
         let Message::PeerUp(up) = self else { return None };
         [&up.sent_open, &up.received_open].into_iter().find_map(|open| open.defect.as_ref())
     }
 
     /// Returns the reason for which TLVs of the message could not be decoded.
-    pub fn tlv_defect(&self) -> Option<&DecodeError> {
+    pub(crate) fn tlv_defect(&self) -> Option<&DecodeError> {
         match self {
             Message::Initiation(list) | Message::Termination(list) => list.defect.as_ref(),
             Message::PeerUp(up) => up.information.defect.as_ref(),
@@ -141,7 +143,7 @@ impl Message<'_> {
 
     /// Returns the sequence number of a version 4 message in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
     /// Messages other than Route Monitoring can carry one since revision 21.
-    pub fn sequence_number(&self) -> Option<u64> {
+    pub(crate) fn sequence_number(&self) -> Option<u64> {
         let list = match self {
             Message::RouteMonitoring(monitoring) => return monitoring.sequence_number(),
             Message::RouteMirroring(mirroring) => return mirroring.sequence_number(),

@@ -17,7 +17,7 @@
 
 /// The top bit of a TLV's index: the index is that of a group, not of one NLRI (draft-ietf-grow-bmp-tlv-20 section
 /// 4.3).
-pub const GROUP_BIT: u16 = 0x8000;
+pub(crate) const GROUP_BIT: u16 = 0x8000;
 
 /// One indexed TLV of a version 4 message (draft-ietf-grow-bmp-tlv-20 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Tlv<'a> {
     /// The meaning of the type.
     pub kind: TlvKind,
     /// The owner of the type, if not IANA: a Private Enterprise Number.
-    pub enterprise: Option<u32>,
+    pub(crate) enterprise: Option<u32>,
     /// The NLRI that the TLV applies to. 0: all; the top bit set: a group; else the number of one NLRI, counted from 1.
     pub index: u16,
     /// The value, without an enterprise number.
@@ -62,7 +62,7 @@ pub(super) const BGP_MESSAGE_20: u16 = 7;
 
 /// A revision of the draft, by its numbering of TLV types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revision {
+pub(crate) enum Revision {
     /// Up to revision 19.
     UpTo19,
     /// Revision 20.
@@ -73,7 +73,7 @@ pub enum Revision {
 
 /// The numbering that was detected for the TLVs of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Numbering {
+pub(crate) enum Numbering {
     /// No TLV of the message shows the revision.
     #[default]
     Untold,

@@ -150,10 +150,10 @@ impl Rib {
 
 impl PerPeerHeader {
     /// The header's size on the wire, octets.
-    pub const SIZE: usize = 42;
+    pub(crate) const SIZE: usize = 42;
 
     /// Octets before the timestamp: they identify the peer and RIB, and determine how the message is decoded.
-    pub const WHOSE: usize = 34;
+    pub(crate) const WHOSE: usize = 34;
 
     /// Decodes the header's 42 octets.
     ///
@@ -168,7 +168,7 @@ impl PerPeerHeader {
     /// # Errors
     /// Fewer octets are left.
     #[inline(always)]
-    pub fn decode_inline(reader: &mut Reader<'_>) -> Result<PerPeerHeader, DecodeError> {
+    pub(crate) fn decode_inline(reader: &mut Reader<'_>) -> Result<PerPeerHeader, DecodeError> {
         // Within 42 octets known to be there, the checks of single fields cost nothing; with fewer, the right field
         // fails.
         match reader.known::<{ PerPeerHeader::SIZE }>() {

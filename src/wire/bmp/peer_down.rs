@@ -71,7 +71,7 @@ impl<'a> PeerDown<'a> {
     }
 
     /// Returns the reason's name in RFC 7854 section 4.9 and RFC 9069 section 5.3, in snake case.
-    pub fn reason_name(&self) -> &'static str {
+    pub(crate) fn reason_name(&self) -> &'static str {
         match self.reason {
             1 => "local_notification",
             2 => "local_no_notification",

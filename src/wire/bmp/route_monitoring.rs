@@ -28,7 +28,7 @@ pub struct RouteMonitoring<'a> {
     /// Version 4: all TLVs but the BGP message. Version 3 has none.
     pub tlvs: Vec<Tlv<'a>>,
     /// The numbering of these TLVs.
-    pub numbering: Numbering,
+    pub(crate) numbering: Numbering,
 }
 
 /// The top bit of a type: a Private Enterprise Number precedes the value.
@@ -74,12 +74,12 @@ impl<'a> RouteMonitoring<'a> {
     }
 
     /// Returns whether there are IANA-numbered TLVs whose meaning cannot be determined or is not known.
-    pub fn has_unknown(&self) -> bool {
+    pub(crate) fn has_unknown(&self) -> bool {
         self.tlvs.iter().any(|tlv| tlv.kind == TlvKind::Unknown && tlv.enterprise.is_none())
     }
 
     /// Returns the message's sequence number in its session (draft-ietf-grow-bmp-tlv-20 section 5.6.2).
-    pub fn sequence_number(&self) -> Option<u64> {
+    pub(crate) fn sequence_number(&self) -> Option<u64> {
         let number = self.tlvs.iter().find(|tlv| tlv.kind == TlvKind::SequenceNumber)?;
         number.value.try_into().ok().map(u64::from_be_bytes)
     }

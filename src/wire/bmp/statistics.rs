@@ -95,7 +95,7 @@ fn read_value(mut reader: Reader<'_>) -> Result<StatisticValue<'_>, DecodeError>
 }
 
 /// Returns the statistic's name, derived from the IANA registry of BMP statistics types.
-pub fn statistic_name(type_code: u16) -> Option<&'static str> {
+pub(crate) fn statistic_name(type_code: u16) -> Option<&'static str> {
     Some(match type_code {
         0 => "rejected_prefixes",
         1 => "duplicate_prefix_advertisements",
