@@ -9,6 +9,7 @@
 //! is an incident ([`life`]), and incidents of one cause have a parent ([`cause`]). All of these are pure.
 
 pub mod cause;
+pub mod check;
 pub mod deliveries;
 pub mod detail;
 pub mod evaluator;

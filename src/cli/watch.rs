@@ -20,6 +20,7 @@ use crate::store::watch::watches::{
     self, COLUMNS, ExistingWatches, ListedWatch, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
 };
 use crate::store::{Client, status};
+use crate::watch::check::check;
 
 /// What to do with watches.
 #[derive(Args, Debug)]
@@ -48,6 +49,11 @@ enum WatchCommand {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Judge a watch now, and show what is wrong with it; nothing is stored, and no incident opens
+    Check {
+        #[command(flatten)]
+        watch: WatchName,
     },
     /// Add and change the watches of a file: all of them or, if one is refused, none
     Import(ImportOptions),
@@ -201,6 +207,14 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
             let row = find(&mut client, watch)?;
             let text = if *json { show::one_json(&mut client, &row)? } else { show::one(&mut client, &row)? };
             print(&text)
+        }
+        WatchCommand::Check { watch } => {
+            let mut client = connect(settings, "watch")?;
+            let row = find(&mut client, watch)?;
+            match check(&mut client, row.id)? {
+                Some(checked) => print(&show::checked(&row, &checked)),
+                None => Err(CommandError::Failed(format!("watch {}: is off and not judged", shown(&row)))),
+            }
         }
         WatchCommand::Import(arguments) => import_file(arguments, settings),
         WatchCommand::Remove { watch } => {

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::{Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
 pub fn run(db: &TestDb, arguments: &[&str]) -> Output {
@@ -260,4 +262,33 @@ fn many_watches_are_imported_in_seconds() {
     let file = File::new(&db, "many.csv", &text.replace("10.0.0.0/8,0", "10.0.0.0/8,1"));
     let output = done(&db, &["watch", "import", file.path()]);
     assert!(output.ends_with("5000 added, 0 changed, 0 removed, 0 unchanged\n"));
+}
+
+#[test]
+fn a_check_judges_now_and_opens_nothing() {
+    let db = TestDb::create();
+    let ingester = Ingester::start(&db.url(), &[("WATCH", "off")]);
+    let peer = Peer::loc_rib("10.255.0.1");
+    let mut router = ingester.connect();
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, "10.255.0.1"), Some("global")));
+    let routes = bmp::announce(&Attributes::path(&[64_500, 64_511]), "192.0.2.1", &["192.0.2.0/24"]);
+    router.send(&bmp::route_monitoring(peer, &routes));
+    router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib(2, 1)));
+    let synced = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NOT NULL";
+    eventually_equal(vec!["2".to_owned()], || db.rows(synced));
+    let watch = ["web", "--prefix", "192.0.2.0/24", "--settle-secs", "0"];
+    add(&db, &[&watch[..], &["--expected-origins", "64496"]].concat());
+    let checked = done(&db, &["watch", "check", "web"]);
+    assert!(checked.starts_with("watch web: judged at 1 of 1 router\n"), "{checked}");
+    assert!(checked.contains("192.0.2.0/24 AS64511") && checked.contains("64500 64511"), "{checked}");
+    add(&db, &[&watch[..], &["--expected-origins", "64511", "--replace"]].concat());
+    assert!(done(&db, &["watch", "check", "web"]).ends_with("nothing is wrong\n"));
+    assert_eq!(
+        db.rows("SELECT (SELECT count(*) FROM watch.conditions) + (SELECT count(*) FROM watch.incidents)"),
+        ["0"]
+    );
+    add(&db, &[&watch[..], &["--disabled", "--replace"]].concat());
+    assert!(refused(&db, &["watch", "check", "web"]).1.contains("is off and not judged"));
 }

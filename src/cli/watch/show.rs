@@ -10,6 +10,7 @@ use crate::model::text::{printable, printable_json};
 use crate::store::Client;
 use crate::store::watch::incident_list;
 use crate::store::watch::watches::{self, COLUMNS, HeldCondition, ListedWatch};
+use crate::watch::check::Checked;
 
 /// The largest number of conditions that are shown.
 const CONDITIONS_MAX: i64 = 1_000;
@@ -102,4 +103,33 @@ pub(super) fn one_json(client: &mut Client, row: &ListedWatch) -> Result<String,
     let incidents: Vec<Value> = incidents.iter().map(|row| detail(&row.json)).collect();
     let whole = json!({ "watch": columns(row), "conditions": conditions, "incidents": incidents });
     Ok(printable_json(&format!("{whole:#}\n")).into_owned())
+}
+
+/// Formats what a check has found.
+pub(super) fn checked(row: &ListedWatch, checked: &Checked) -> String {
+    let mut out =
+        format!("watch {}: judged at {} of {}\n", shown(row), checked.known, counted(checked.asked as u64, "router"));
+    if checked.undecided > 0 {
+        out.push_str(&format!("{} cannot be told now\n", counted(checked.undecided as u64, "condition")));
+    }
+    if checked.conditions.is_empty() {
+        return out + "nothing is wrong\n";
+    }
+    let mut table = Table::new(&[
+        ("condition", Column::Word),
+        ("router", Column::Word),
+        ("table", Column::Text),
+        ("subject", Column::Text),
+        ("detail", Column::Text),
+    ]);
+    for condition in &checked.conditions {
+        table.push([
+            condition.condition.to_string(),
+            condition.router.to_string(),
+            condition.table.clone().unwrap_or_else(|| "-".to_owned()),
+            condition.subject.clone(),
+            condition.detail.clone(),
+        ]);
+    }
+    out + &table.render(table::line_width())
 }

@@ -1,0 +1,55 @@
+//! One watch judged now, for the command `watch check`: nothing is stored, and nothing opens.
+
+use std::collections::HashSet;
+
+use crate::model::watch::WatchId;
+use crate::store::watch::evaluate::{self, ConditionRow};
+use crate::store::watch::vantages;
+use crate::store::{Client, Result};
+
+use super::index::{Watches, asks};
+use super::picture::{self, Stored};
+use super::seen::Seen;
+use super::sweep::{Scope, Sweep};
+
+/// The result of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// The conditions that hold now.
+    pub conditions: Vec<ConditionRow>,
+    /// The number of routers at which the watch can be judged.
+    pub known: usize,
+    /// The number of routers that it asks.
+    pub asked: usize,
+    /// The number of conditions that may hold or not: nobody can tell now.
+    pub undecided: usize,
+}
+
+/// Judges a watch now. `None`: there is no enabled watch with this number.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn check(client: &mut Client, id: WatchId) -> Result<Option<Checked>> {
+    // It is rolled back: what it reads is of one moment.
+    let mut transaction = client.transaction()?;
+    let now = evaluate::now(&mut transaction)?;
+    let watches = Watches::new(evaluate::watches(&mut transaction)?);
+    let Some(watch) = watches.get(id) else { return Ok(None) };
+    let stored: Stored = vantages::vantages(&mut transaction)?
+        .into_iter()
+        .map(|row| ((row.router.clone(), row.table.clone()), row))
+        .collect();
+    let (routers, tables) = (vantages::routers(&mut transaction)?, vantages::tables(&mut transaction)?);
+    let (picture, _) = picture::draw(&routers, &tables, &stored, now);
+    let seen = Seen::new(evaluate::seen(&mut transaction)?);
+    let scope = Scope { watches: HashSet::from([id]), has_peers: true, ..Scope::default() };
+    let found =
+        Sweep { scope: &scope, watches: &watches, picture: &picture, seen: &seen, now }.run(&mut transaction)?;
+    let asked = || picture.values().filter(|router| asks(watch, &router.id));
+    Ok(Some(Checked {
+        conditions: found.rows.into_values().filter(|row| row.watch == id).collect(),
+        known: asked().filter(|router| router.is_settled(watch.settle, now)).count(),
+        asked: asked().count(),
+        undecided: found.undecided.iter().filter(|key| key.0 == id).count(),
+    }))
+}
