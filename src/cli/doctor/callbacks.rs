@@ -26,7 +26,7 @@ pub(super) fn checks(health: &CallbackHealth) -> Vec<CheckResult> {
         checks.push(CheckResult::fault(
             NAME,
             format!("without row-level security, which keeps readers from secrets: {tables}"),
-            "ALTER TABLE ... ENABLE ROW LEVEL SECURITY for each of them",
+            "ENABLE ROW LEVEL SECURITY for each of them by an ALTER statement of its owner",
         ));
     }
     if let Some(roles) = &health.grantees {
