@@ -39,7 +39,7 @@ pub struct Tally {
     pub fragments: u64,
     /// Streams that had an octet.
     pub streams: u64,
-    /// Streams ended early because more than [`streams::STREAMS_MAX`] were open.
+    /// Streams ended early because more than `streams::STREAMS_MAX` were open.
     pub cut_off: u64,
     /// Segments to other ports that look like BMP, by port.
     pub elsewhere: BTreeMap<u16, u64>,

@@ -5,7 +5,7 @@
 //! name is a mistake, so that a misspelled setting never silently means its default. `RIB_INGESTER_TEST_*` is reserved
 //! for the tests.
 //!
-//! Two settings name files that SIGHUP reads again: `ALLOW_FILE` ([`allow::AllowList`]) and `LOG_FILTER_FILE`
+//! Two settings name files that SIGHUP reads again: `ALLOW_FILE` (`allow::AllowList`) and `LOG_FILTER_FILE`
 //! ([`crate::logging`]).
 
 pub mod allow;

@@ -3,7 +3,7 @@
 //! A counter costs one relaxed addition, per message rather than per route where a message has many, so counting has no
 //! measurable cost on the path of the routes. `http::exposition` defines the exported names.
 //!
-//! Nothing here grows without a limit: [`ROUTERS_MAX`] routers have meters of their own, the rest share one called
+//! Nothing here grows without a limit: `ROUTERS_MAX` routers have meters of their own, the rest share one called
 //! `(others)`; a table's meter is removed with the table; kinds are words of this program, never text from a router.
 
 mod deliveries;
@@ -29,7 +29,7 @@ pub(crate) use statistics::{PeerStatistics, StatisticKey};
 /// The maximum number of routers that have meters of their own. A router may use a new identifier in every session.
 pub(crate) const ROUTERS_MAX: usize = 4_096;
 
-/// The name of the meter that routers beyond [`ROUTERS_MAX`] share.
+/// The name of the meter that routers beyond `ROUTERS_MAX` share.
 pub const OTHERS: &str = "(others)";
 
 /// A number that only grows, or a gauge that is set.

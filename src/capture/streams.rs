@@ -1,7 +1,7 @@
 //! The TCP streams to the port, and the assignment of segments to them.
 //!
-//! Memory is bounded: [`STREAMS_MAX`] streams at a time, [`HELD_MAX`] octets after the holes of one and
-//! [`HELD_TOTAL_MAX`] after those of all, besides the incomplete messages.
+//! Memory is bounded: `STREAMS_MAX` streams at a time, `HELD_MAX` octets after the holes of one and
+//! `HELD_TOTAL_MAX` after those of all, besides the incomplete messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

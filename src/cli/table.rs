@@ -1,6 +1,6 @@
 //! Text in columns.
 //!
-//! On a terminal, a table is at most as wide as the terminal ([`line_width`]): lists wrap at their spaces and free text
+//! On a terminal, a table is at most as wide as the terminal (`line_width`): lists wrap at their spaces and free text
 //! is cut, the widest column first, with a `…` in it. Addresses, prefixes and numbers are never cut: half of one means
 //! something else. If standard output is not a terminal (a pipe, a file), nothing is cut or wrapped. Text from routers
 //! is escaped, so that it cannot move the cursor.

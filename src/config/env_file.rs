@@ -26,7 +26,7 @@ const BYTES_MAX: u64 = 1 << 20;
 pub enum EnvFile {
     /// This file. It must exist.
     Named(PathBuf),
-    /// [`OF_UNIT`], if the environment has no setting of ours and the file can be read.
+    /// `OF_UNIT`, if the environment has no setting of ours and the file can be read.
     OfUnit,
     /// No file: systemd has put its contents into the environment.
     None,

@@ -42,8 +42,8 @@ pub struct Text {
 }
 
 impl Text {
-    /// Returns text that becomes part of a key: a table's or a router's name. Text longer than [`KEY_CHARACTERS_MAX`]
-    /// or [`KEY_OCTETS_MAX`] is cut at a character and ends in `~` and a hash of all of it: two different long names
+    /// Returns text that becomes part of a key: a table's or a router's name. Text longer than `KEY_CHARACTERS_MAX`
+    /// or `KEY_OCTETS_MAX` is cut at a character and ends in `~` and a hash of all of it: two different long names
     /// stay different.
     pub fn key(bytes: &[u8]) -> Text {
         // Longer input has more characters than a key in any case; the rest need not be scanned.
@@ -61,7 +61,7 @@ impl Text {
     }
 
     /// Returns text that is read by people: a description, the reason of an end. It is cut at a character to
-    /// [`NOTE_OCTETS_MAX`] octets, which include an ellipsis at its end.
+    /// `NOTE_OCTETS_MAX` octets, which include an ellipsis at its end.
     pub fn note(bytes: &[u8]) -> Text {
         let front = front(bytes, NOTE_OCTETS_MAX + 4);
         let mut note = Text::whole(front);

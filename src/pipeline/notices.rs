@@ -24,7 +24,7 @@ impl Default for Notices {
 }
 
 impl Notices {
-    /// Adds the numbers of committed rows. Beyond [`WAITING_MAX`] they are dropped.
+    /// Adds the numbers of committed rows. Beyond `WAITING_MAX` they are dropped.
     pub fn push(&self, rows: Vec<i64>) {
         if !rows.is_empty() {
             let _ = self.sender.try_send(rows);

@@ -1,7 +1,7 @@
 //! One session's messages, applied to peers, identity and tables.
 //!
 //! Everything that the router sends before it is identified waits. The identity is determined at the first Peer Up or
-//! Loc-RIB message that names it; then the waiting messages are applied, and [`RouterTables`] turns changes into ops
+//! Loc-RIB message that names it; then the waiting messages are applied, and `RouterTables` turns changes into ops
 //! and events.
 
 use std::sync::Arc;

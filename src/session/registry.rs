@@ -387,7 +387,7 @@ impl Registry {
     }
 
     /// Notes that the collector closed a session, which says nothing about its network: otherwise as
-    /// [`Registry::lose`].
+    /// `Registry::lose`.
     pub fn close(&self, router: &RouterId, connection: &Connection) -> Loss {
         self.release(&mut self.lock(), router, connection)
     }

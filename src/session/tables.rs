@@ -1,7 +1,7 @@
 //! The life cycle of one router's tables during one session: dump, End-of-RIB, changes, Peer Down, loss.
 //!
-//! It turns changes and times into ops and events for the [`Outbox`]. It reads no clock: the timeout for a missing
-//! End-of-RIB counts the time that the session spent waiting for its socket, as reported by [`RouterTables::idle`].
+//! It turns changes and times into ops and events for the `Outbox`. It reads no clock: the timeout for a missing
+//! End-of-RIB counts the time that the session spent waiting for its socket, as reported by `RouterTables::idle`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

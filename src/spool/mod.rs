@@ -1,7 +1,7 @@
 //! The spool: what routers said while the database could not take it, on disk.
 //!
 //! Each session that needs it has a *stream*: a folder with the session's *context* and append-only *segments* of
-//! [`Chunk`]s, the raw BMP messages as they were read. A stream can be decoded alone: the context says who the router is,
+//! `Chunk`s, the raw BMP messages as they were read. A stream can be decoded alone: the context says who the router is,
 //! repeats its Initiation and live Peer Ups, names its tables and the ids of its recent events, all as they were before the
 //! first chunk that is still there. Segments that the database has are removed, after the context was moved forward.
 //!
@@ -12,7 +12,7 @@
 //! <state dir>/spool/<number>/<number>.segment  chunks, each with its checksum
 //! ```
 //!
-//! Appended input survives the death of the process at once, and that of the machine after [`SYNC_EVERY`]: one thread
+//! Appended input survives the death of the process at once, and that of the machine after `SYNC_EVERY`: one thread
 //! calls [`Spool::sync`] that often.
 
 mod context;

@@ -333,7 +333,7 @@ impl Stream {
         self.spool.note_oldest(self.number, None);
     }
 
-    /// Returns the bytes of the last [`Piece::Damaged`] as they are stored, at most `bytes_max` of them.
+    /// Returns the bytes of the last `Piece::Damaged` as they are stored, at most `bytes_max` of them.
     ///
     /// # Errors
     /// When the file system fails.

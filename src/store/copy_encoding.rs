@@ -47,7 +47,7 @@ thread_local! {
 /// received one.
 ///
 /// A labeled route has its labels and its distinguisher in `attrs`: they are kept apart from the octets that it shares
-/// with the others of its UPDATE ([`LabeledRoutes`]).
+/// with the others of its UPDATE (`LabeledRoutes`).
 #[derive(Clone, Debug)]
 pub struct EncodedRoute {
     /// The fingerprint, then the columns, in one reference-counted allocation.

@@ -79,7 +79,7 @@ pub(crate) enum Step {
 /// Applies the migrations that this database lacks and returns their names; an empty list means it was up to date.
 ///
 /// # Errors
-/// As [`migrate_telling`].
+/// As `migrate_telling`.
 pub fn migrate(client: &mut Client) -> Result<Vec<&'static str>> {
     migrate_telling(client, |_, _| ())
 }

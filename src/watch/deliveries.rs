@@ -41,7 +41,7 @@ use send::{Job, JobReport};
 /// The thread's name, also in `pg_stat_activity`.
 pub const THREAD: &str = "deliveries";
 
-/// The longest time that one round may take: its statements have [`STATEMENT_TIMEOUT_MS`] each.
+/// The longest time that one round may take: its statements have `STATEMENT_TIMEOUT_MS` each.
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// The interval at which due deliveries are looked for.

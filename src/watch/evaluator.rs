@@ -216,7 +216,7 @@ impl State {
         };
         report.changes = changes.len();
         report.oldest = changes.iter().map(|change| change.received_at).min().map(|oldest| (oldest, now));
-        report.has_more = changes.len() >= 20_000;
+        report.has_more = changes.len() >= evaluate::OUTBOX_CHUNK;
         let mut is_told_of_sessions = false;
         for change in changes {
             is_told_of_sessions |= change.is_of_session;

@@ -62,7 +62,7 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
         }
         options.meters.set_degraded(THREAD, Some(format!("watches are not evaluated: {error}")));
         pulse.rest();
-        wait(stop, pause);
+        stop.wait(Instant::now() + pause, || false);
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
@@ -80,7 +80,7 @@ fn evaluate_until(
     while !evaluate::lock(&mut client)? {
         is_good();
         pulse.rest();
-        wait(stop, LOCK_EVERY);
+        stop.wait(Instant::now() + LOCK_EVERY, || false);
         if stop.is_stopping() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ fn evaluate_until(
         }
         match woken.recv_timeout(POLL) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => wait(stop, POLL),
+            Err(RecvTimeoutError::Disconnected) => stop.wait(Instant::now() + POLL, || false),
         }
     }
     Ok(())
@@ -119,12 +119,5 @@ fn count(meters: &Meters, report: &Report, took: Duration) {
     if report.is_full {
         meter.full_took.set(micros(took));
         meter.missed.add(report.missed);
-    }
-}
-
-fn wait(stop: &Stop, pause: Duration) {
-    let began = Instant::now();
-    while !stop.is_stopping() && began.elapsed() < pause {
-        std::thread::sleep(Duration::from_millis(100).min(pause));
     }
 }

@@ -17,7 +17,7 @@ const TIMEOUT: &str = "5min";
 pub const OUTBOX_MAX: i64 = 1_000_000;
 
 /// The rows of the outbox that one transaction takes.
-const OUTBOX_CHUNK: i64 = 20_000;
+pub const OUTBOX_CHUNK: usize = 20_000;
 
 /// Takes the lock of the one evaluator of this database, on this connection. `false` if another one has it.
 ///
@@ -79,7 +79,7 @@ pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Chang
     let rows = transaction.query_typed(
         "DELETE FROM watch.outbox WHERE id IN (SELECT id FROM watch.outbox ORDER BY id LIMIT $1)
          RETURNING router_id, prefix::text, cause, (extract(epoch FROM received_at) * 1000000)::bigint, id",
-        &[(&OUTBOX_CHUNK, Type::INT8)],
+        &[(&i64::try_from(OUTBOX_CHUNK).unwrap_or(i64::MAX), Type::INT8)],
     )?;
     let change = |row: &Row| {
         let prefix: Option<String> = row.get(1);
@@ -91,7 +91,7 @@ pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Chang
         })
     };
     let changes = rows.iter().map(change).collect::<Result<Vec<_>>>()?;
-    if i64::try_from(rows.len()).is_ok_and(|taken| taken >= OUTBOX_CHUNK) {
+    if rows.len() >= OUTBOX_CHUNK {
         let row = transaction.query_typed_one(
             "SELECT count(*) FROM (SELECT FROM watch.outbox LIMIT $1) AS waiting",
             &[(&OUTBOX_MAX, Type::INT8)],

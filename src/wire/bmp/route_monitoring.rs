@@ -1,6 +1,6 @@
 //! Route Monitoring (RFC 7854 section 4.6): one UPDATE of one peer; in version 4 it is one of several TLVs.
 //!
-//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; [`numbering`] detects which
+//! Version 4 is a draft (draft-ietf-grow-bmp-tlv) whose TLV types were renumbered twice; `numbering` detects which
 //! numbers a message uses.
 
 use super::numbering::{self, BGP_MESSAGE_19_21, BGP_MESSAGE_20, Numbering, Tlv, TlvKind};
