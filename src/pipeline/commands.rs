@@ -370,8 +370,8 @@ impl Writer {
         done
     }
 
-    /// Does `work` on all of `items`, at most `set` in a transaction, which `note` notes for watches. Items that are refused alone, and items that are
-    /// given up, have an error as their result.
+    /// Does `work` on all of `items`, at most `set` in a transaction, whose changes `note` notes for watches. Items that
+    /// are refused alone, and items that are given up, have an error as their result.
     fn in_sets<'a, T, R>(
         &mut self,
         (items, set): (&'a [T], usize),
