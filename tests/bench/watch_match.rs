@@ -6,7 +6,7 @@
 //! ```
 //!
 //! In an empty database; each round upserts `UPDATES` (200,000) routes of one table in batches, all of which are there
-//! already. None of them is watched, or one of a hundred is. Each figure is the lowest of its `ROUNDS` (5).
+//! already. No watch is about one of them, or one watch of a hundred is. Each figure is the lowest of its `ROUNDS` (5).
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
 
