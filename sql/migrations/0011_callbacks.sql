@@ -115,7 +115,7 @@ BEGIN
     END IF;
     NEW.updated_at := now();
     IF TG_OP = 'UPDATE' THEN
-        -- A mended callback is tried at once.
+        -- A changed callback is tried at once.
         NEW.paused_until := NULL;
         NEW.failures := 0;
     END IF;

@@ -16,7 +16,8 @@ use crate::store::{Client, status};
 /// The router, and how much of it to remove.
 #[derive(Args, Debug)]
 pub(crate) struct ForgetArguments {
-    /// Its identifier, as `status` shows it; or its host name, the name you gave it, or its address, where only one router has it
+    /// Its identifier, as `status` shows it; or its host name, the name you gave it, or its address, where only one
+    /// router has it
     router: String,
     /// Show what would be removed, and remove nothing
     #[arg(long)]

@@ -49,7 +49,8 @@ use crate::store;
 #[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
                         Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or configuration.")]
 pub struct CommandLine {
-    /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is given
+    /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is
+    /// given
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(subcommand)]

@@ -284,8 +284,8 @@ impl Parser {
         At::BeforeName
     }
 
-    /// Reports a line that systemd silently ignores, so that the setting keeps its default. Only the name is shown: what
-    /// follows it may be a secret, as in `RIB_INGESTER_DATABASE_URL:postgres://..`.
+    /// Reports a line that systemd silently ignores, so that the setting keeps its default. Only the name is shown:
+    /// what follows it may be a secret, as in `RIB_INGESTER_DATABASE_URL:postgres://..`.
     fn complain(&mut self, front: &str) {
         if let Some(start) = front.find(PREFIX) {
             let name: String = front[start..].chars().take_while(|c| is_of_name(*c)).collect();

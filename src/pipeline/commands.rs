@@ -370,8 +370,8 @@ impl Writer {
         done
     }
 
-    /// Does `work` on all of `items`, at most `set` in a transaction, whose changes `note` notes for watches. Items that
-    /// are refused alone, and items that are given up, have an error as their result.
+    /// Does `work` on all of `items`, at most `set` in a transaction, whose changes `note` notes for watches. Items
+    /// that are refused alone, and items that are given up, have an error as their result.
     fn in_sets<'a, T, R>(
         &mut self,
         (items, set): (&'a [T], usize),
@@ -446,8 +446,8 @@ fn note_removal(noted: &mut Noted, entry: &Entry) {
     }
 }
 
-/// The response when the database does not hold the number of routes that a session knows of: the routers whose sessions
-/// were ended for a new dump, and when.
+/// The response when the database does not hold the number of routes that a session knows of: the routers whose
+/// sessions were ended for a new dump, and when.
 ///
 /// Someone deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
 /// so it cannot write them again: it ends, and the dump of the router's next session is compared with the stored

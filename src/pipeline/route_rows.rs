@@ -1,5 +1,5 @@
-//! The rows of `current_routes` that a state writer has in its hands: copied where nothing is stored, upserted or deleted
-//! otherwise.
+//! The rows of `current_routes` that a state writer has in its hands: copied where nothing is stored, upserted or
+//! deleted otherwise.
 
 use std::fmt;
 use std::sync::Arc;

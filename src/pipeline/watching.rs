@@ -2,7 +2,8 @@
 //!
 //! A writer notes what it changes against the targets of the watches ([`Trie`]), which another thread replaces as a
 //! whole, and inserts the rows in the same transaction. No change waits for the outbox: while it cannot be written,
-//! writers only collect the routers that are concerned, and that other thread leaves one row for each as soon as it can.
+//! writers only collect the routers that are concerned, and that other thread leaves one row for each as soon as it
+//! can.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

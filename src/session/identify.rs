@@ -1,5 +1,5 @@
-//! The identification of a session's router: when it happens, the claim to the router, and the session's state from then
-//! on.
+//! The identification of a session's router: when it happens, the claim to the router, and the session's state from
+//! then on.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,13 +5,14 @@
 //!                          \--> stream on disk, read in order --/
 //! ```
 //!
-//! Chunks that the thread was given are kept until the writers have stored what they changed: in memory, or on disk once
-//! there is a stream. So at any moment everything that is not stored can be brought to the disk, and no process that comes
-//! after this one misses any of it.
+//! Chunks that the thread was given are kept until the writers have stored what they changed: in memory, or on disk
+//! once there is a stream. So at any moment everything that is not stored can be brought to the disk, and no process
+//! that comes after this one misses any of it.
 //!
-//! When the thread has not come back for [`stall`](super::Options::stall), the spooler reads the socket in its place and
-//! appends to the stream. The thread then reads the stream to its end before it touches the socket again: nothing overtakes
-//! anything. There is one lock; the thread holds it while it waits for the socket, when the spooler is not needed.
+//! When the thread has not come back for [`stall`](super::Options::stall), the spooler reads the socket in its place
+//! and appends to the stream. The thread then reads the stream to its end before it touches the socket again: nothing
+//! overtakes anything. There is one lock; the thread holds it while it waits for the socket, when the spooler is not
+//! needed.
 
 mod losses;
 
@@ -531,7 +532,8 @@ pub(crate) fn for_each_frame(bytes: &[u8], message_max: usize, mut each: impl Fn
     }
 }
 
-/// Returns whether a message is about a peer, its routes or its statistics: only those have to wait for the router's name.
+/// Returns whether a message is about a peer, its routes or its statistics: only those have to wait for the router's
+/// name.
 pub(super) fn is_of_peer(frame: &bmp::Frame<'_>) -> bool {
     matches!(frame.type_code, 0..=3)
 }

@@ -1,4 +1,5 @@
-//! The identity of a peer or Loc-RIB instance, and the peer that a per-peer header means if it names none exactly. Pure.
+//! The identity of a peer or Loc-RIB instance, and the peer that a per-peer header means if it names none exactly.
+//! Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

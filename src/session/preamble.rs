@@ -1,4 +1,5 @@
-//! Messages of a router that stay valid until it sends others: its Initiation, and the Peer Ups of the peers that are up.
+//! Messages of a router that stay valid until it sends others: its Initiation, and the Peer Ups of the peers that are
+//! up.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -117,7 +118,8 @@ impl Preamble {
         }
     }
 
-    /// Returns whether the message fits beside what is there and `more`; from one that does not on, the preamble is cut.
+    /// Returns whether the message fits beside what is there and `more`; from one that does not on, the preamble is
+    /// cut.
     fn has_room(&mut self, frame: &Frame<'_>, more: usize) -> bool {
         let has_room = self.size + more + size_of_message(frame.bytes) <= SIZE_MAX;
         self.is_cut |= !has_room;
@@ -129,7 +131,8 @@ impl Preamble {
         self.size
     }
 
-    /// Returns whether a message is missing because there was no room for it: what comes later cannot be read with it alone.
+    /// Returns whether a message is missing because there was no room for it: what comes later cannot be read with it
+    /// alone.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -1,13 +1,13 @@
 //! Routes that a router may have left in its Loc-RIB when a peer went down.
 //!
-//! FRR 10.3 does not withdraw the Loc-RIB routes of a peer that goes down: it drops the queued updates of a peer that is
-//! down by the time it writes them. It does not report the size of its Loc-RIB, and the sizes that it reports for peers
-//! are no measure, since most routes have several paths. So nothing in such a session shows whether routes were left
-//! behind; only a new dump does. The session of a router that does not count its Loc-RIB is closed once peers that may
-//! have had more than the rule's share of the routes have been down for the rule's time.
+//! FRR 10.3 does not withdraw the Loc-RIB routes of a peer that goes down: it drops the queued updates of a peer that
+//! is down by the time it writes them. It does not report the size of its Loc-RIB, and the sizes that it reports for
+//! peers are no measure, since most routes have several paths. So nothing in such a session shows whether routes were
+//! left behind; only a new dump does. The session of a router that does not count its Loc-RIB is closed once peers that
+//! may have had more than the rule's share of the routes have been down for the rule's time.
 //!
-//! If a peer announced graceful restart, the router keeps its routes during the restart time, and forgets them after it:
-//! the rule's time begins then.
+//! If a peer announced graceful restart, the router keeps its routes during the restart time, and forgets them after
+//! it: the rule's time begins then.
 //!
 //! Routes that the new dump leaves out had been left behind. If they are no more than the share, the router withdraws
 //! correctly: its session is closed again only after further peers went down, and after twice the time.
@@ -154,8 +154,8 @@ impl Remnants {
         is_due
     }
 
-    /// Checks the stored routes of the Loc-RIBs, which are `None` while they are not comparable, for example during a dump.
-    /// Returns the reason if the router has to dump again.
+    /// Checks the stored routes of the Loc-RIBs, which are `None` while they are not comparable, for example during a
+    /// dump. Returns the reason if the router has to dump again.
     pub fn look(
         &mut self,
         router: &RouterId,

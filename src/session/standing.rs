@@ -1,8 +1,9 @@
 //! The base of a session: the part of its state that its later messages lean on, as it was at any chunk of its input
 //! that is not stored yet.
 //!
-//! The session's thread writes it as it goes; whoever has to spool the session's input reads it as it was at the last chunk
-//! that the database has. Changes are kept with the number of the chunk that made them until that chunk is stored.
+//! The session's thread writes it as it goes; whoever has to spool the session's input reads it as it was at the last
+//! chunk that the database has. Changes are kept with the number of the chunk that made them until that chunk is
+//! stored.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -162,8 +162,8 @@ pub struct TableNames {
     /// The number of peers at one address that the router gave the same name.
     sharing: HashMap<NameScope, usize>,
     count: usize,
-    /// True once `count` has reached `NAMES_MAX`. It stays true when names are released: a table that got a name without
-    /// a reservation keeps it.
+    /// True once `count` has reached `NAMES_MAX`. It stays true when names are released: a table that got a name
+    /// without a reservation keeps it.
     is_full: bool,
 }
 
@@ -212,7 +212,8 @@ impl TableNames {
         chosen
     }
 
-    /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once there have been `NAMES_MAX` names.
+    /// Assigns a stored name to a peer. A previous holder loses it. Does nothing once there have been `NAMES_MAX`
+    /// names.
     pub(crate) fn remember(&mut self, rib: RibKind, peer: PeerId, given: Arc<str>, stored: Arc<str>) {
         self.is_full |= self.count >= NAMES_MAX;
         if self.is_full {

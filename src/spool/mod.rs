@@ -2,8 +2,9 @@
 //!
 //! Each session that needs it has a *stream*: a folder with the session's *context* and append-only *segments* of
 //! `Chunk`s, the raw BMP messages as they were read. A stream can be decoded alone: the context says who the router is,
-//! repeats its Initiation and live Peer Ups, names its tables and the ids of its recent events, all as they were before the
-//! first chunk that is still there. Segments that the database has are removed, after the context was moved forward.
+//! repeats its Initiation and live Peer Ups, names its tables and the ids of its recent events, all as they were before
+//! the first chunk that is still there. Segments that the database has are removed, after the context was moved
+//! forward.
 //!
 //! ```text
 //! <state dir>/spool/lock
@@ -145,9 +146,9 @@ impl Spool {
         })
     }
 
-    /// The spool in `folder`, which is made if it is missing, and the streams that an earlier process left there, oldest
-    /// first. It may take `bytes_max`; by default the smaller of 20 GiB and a fifth of what is free. 0: it takes nothing
-    /// new.
+    /// The spool in `folder`, which is made if it is missing, and the streams that an earlier process left there,
+    /// oldest first. It may take `bytes_max`; by default the smaller of 20 GiB and a fifth of what is free. 0: it takes
+    /// nothing new.
     ///
     /// # Errors
     /// When the file system fails; `WouldBlock`: another process uses it.

@@ -76,8 +76,8 @@ pub(crate) enum Piece {
 }
 
 impl Stream {
-    /// A stream that begins now, without chunks. Of those that a later process finds, the one with the lowest number comes
-    /// first.
+    /// A stream that begins now, without chunks. Of those that a later process finds, the one with the lowest number
+    /// comes first.
     ///
     /// # Errors
     /// The spool is full, or the file system says no.
@@ -398,7 +398,8 @@ impl Stream {
     }
 }
 
-/// Gives every chunk in a stream's folder to `each`, in order, whatever its context says. What is damaged is passed over.
+/// Gives every chunk in a stream's folder to `each`, in order, whatever its context says. What is damaged is passed
+/// over.
 pub(super) fn each_chunk(folder: &Path, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
     let mut segments: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -427,8 +428,8 @@ fn read_taken(folder: &Path) -> Option<u64> {
     File::open(folder.join("taken")).ok()?.read_u64::<BE>().ok()
 }
 
-/// Where reading goes on after the damaged record at `offset`: at the next one, if it is whole where the damaged one says
-/// that it ends, else at the segment's end.
+/// Where reading goes on after the damaged record at `offset`: at the next one, if it is whole where the damaged one
+/// says that it ends, else at the segment's end.
 fn behind_damage(file: &File, offset: u64, size: u64) -> io::Result<u64> {
     let mut head = [0; record::HEAD_SIZE];
     if size - offset < u64::try_from(head.len()).expect("a length fits 64 bits") {

@@ -148,7 +148,8 @@ fn stored(client: &mut Client) -> Result<Vec<(String, String)>> {
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Accepts a database whose migrations are all ours. One that is not, and comes after all of ours, is a newer version's.
+/// Accepts a database whose migrations are all ours. One that is not, and comes after all of ours, is a newer
+/// version's.
 fn check(stored: &[(String, String)]) -> Result<()> {
     let is_other = |row: &&(String, String)| !MIGRATIONS.iter().any(|migration| migration.is(row));
     let Some((name, _)) = stored.iter().find(is_other) else { return Ok(()) };

@@ -9,9 +9,9 @@
 //!
 //! `r2d2` does the bookkeeping. `r2d2_postgres` does not fit between it and [`connect()`]: its manager keeps one
 //! configuration and connector from the start, whereas here the password and the certificates are read again for each
-//! connection, a Unix socket is connected by us, an attempt that hangs is abandoned, and the watch over the login has to
-//! be told when it ends. By itself `r2d2` would repeat a failed attempt even if no thread waits any more, and report a
-//! timeout with the error as text. So an attempt that fails makes a slot with the error in it, and the thread that
+//! connection, a Unix socket is connected by us, an attempt that hangs is abandoned, and the watch over the login has
+//! to be told when it ends. By itself `r2d2` would repeat a failed attempt even if no thread waits any more, and report
+//! a timeout with the error as text. So an attempt that fails makes a slot with the error in it, and the thread that
 //! waits receives that error, with its SQLSTATE and immediately.
 
 use std::convert::Infallible;

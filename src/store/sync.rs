@@ -291,8 +291,8 @@ fn insert_events_at(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Notifies the listeners of the channel `rib_session` of rows of `session_events`, each by its number alone. Not in the
-/// transactions of writers: the server commits those that notify one after the other.
+/// Notifies the listeners of the channel `rib_session` of rows of `session_events`, each by its number alone. Not in
+/// the transactions of writers: the server commits those that notify one after the other.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.

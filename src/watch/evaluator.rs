@@ -81,8 +81,8 @@ impl Evaluator {
     /// Does one round.
     ///
     /// # Errors
-    /// When a statement fails or the connection is lost; nothing of the round is stored then, and the next one evaluates
-    /// everything.
+    /// When a statement fails or the connection is lost; nothing of the round is stored then, and the next one
+    /// evaluates everything.
     pub fn round(&mut self, client: &mut Client) -> Result<Report> {
         // A round that panics leaves nothing half done either.
         let state = self.state.take();

@@ -107,8 +107,8 @@ pub fn tell(incident: &mut IncidentRow, is_told: bool, now: Timestamp) {
     }
 }
 
-/// Judges an incident that is not closed by what holds now. `severity` is that of the watch or condition; `is_silenced`:
-/// its silence is in force. Returns the events, in their order.
+/// Judges an incident that is not closed by what holds now. `severity` is that of the watch or condition;
+/// `is_silenced`: its silence is in force. Returns the events, in their order.
 pub fn step(
     incident: &mut IncidentRow,
     tally: &Tally,

@@ -105,8 +105,8 @@ impl Router {
         self.name.as_deref().unwrap_or(self.id.as_str())
     }
 
-    /// Returns since when routes of a table count, whatever RIB they are in. One that nobody has heard of came after the
-    /// last look at sessions: what is found in it counts like anything else of the router.
+    /// Returns since when routes of a table count, whatever RIB they are in. One that nobody has heard of came after
+    /// the last look at sessions: what is found in it counts like anything else of the router.
     pub fn known_table(&self, table: &str, afi: Afi) -> Option<Timestamp> {
         let tables = [&self.loc_ribs, &self.adj_ribs];
         let mut found = tables.iter().filter_map(|tables| tables.get(table)).peekable();
@@ -145,7 +145,8 @@ pub fn draw(routers: &[RouterRow], tables: &[TableRow], stored: &Stored, now: Ti
     for ((router, table), was) in stored {
         let Some(router) = picture.get_mut(router) else { continue };
         // A Loc-RIB is unknown after its Peer Down, and its Adj-RIBs-In do not take its place: they lack the router's
-        // own routes. Adj-RIBs-In without any peer are empty, as long as the session lasts in which the peers went down.
+        // own routes. Adj-RIBs-In without any peer are empty, as long as the session lasts in which the peers went
+        // down.
         if was.rib == RibKind::LocRib.as_str() {
             router.basis = Basis::LocRib;
             router.loc_ribs.insert(table.clone(), Families::default());

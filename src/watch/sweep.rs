@@ -251,7 +251,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// What is known of a route that is not there: it did not come back after the router did, or went while it was known.
+    /// What is known of a route that is not there: it did not come back after the router did, or went while it was
+    /// known.
     fn absence(&self, watch: &Watch, router: &Router, table: &str, known: Option<Timestamp>) -> Detail {
         let last = self.seen.last(watch.id, &router.id, table);
         let is_after_reload = last.zip(known).is_some_and(|(last, known)| last < known);
@@ -390,7 +391,8 @@ impl Sweep<'_> {
         found.rows.insert(key_of(&row), row);
     }
 
-    /// Returns whether a stored condition that was not found again is over: it is in the scope, and its vantage is known.
+    /// Returns whether a stored condition that was not found again is over: it is in the scope, and its vantage is
+    /// known.
     pub fn is_over(&self, row: &ConditionRow) -> bool {
         let (Some(watch), Some(router)) = (self.watches.get(row.watch), self.picture.get(&row.router)) else {
             return true;

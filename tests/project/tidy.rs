@@ -17,8 +17,8 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Lines of `main.rs`.
 const MAIN_LINES_MAX: usize = 80;
 
-/// The rooms of ours, or single modules of them, that each room may import. A room that is not named here may import any: it is wiring
-/// (`supervisor`, `cli`) or has no rule yet.
+/// The rooms of ours, or single modules of them, that each room may import. A room that is not named here may import
+/// any: it is wiring (`supervisor`, `cli`) or has no rule yet.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &["model"]),
     ("wire", &["wire", "model"]),

@@ -68,8 +68,8 @@ impl Drop for Alertmanager {
     }
 }
 
-/// Debian's Alertmanager reads its templates from a fixed folder, which it lacks where it is only unpacked: there it runs
-/// with a view of the file system in which they are at their place.
+/// Debian's Alertmanager reads its templates from a fixed folder, which it lacks where it is only unpacked: there it
+/// runs with a view of the file system in which they are at their place.
 fn command() -> Command {
     const NAME: &str = "prometheus-alertmanager";
     let paths = std::env::var_os("PATH").unwrap_or_default();

@@ -12,7 +12,7 @@ pub(super) fn checks(health: &CallbackHealth) -> Vec<CheckResult> {
         checks.push(CheckResult::warning(
             NAME,
             format!("{name} has accepted nothing since {}: {error}", since.to_utc()),
-            format!("`rib-ingester callbacks test {name}` shows its answer; what waits is sent when it is mended"),
+            format!("`rib-ingester callbacks test {name}` shows its answer; what waits is sent once it answers"),
         ));
     }
     if health.dead > 0 {

@@ -21,8 +21,8 @@ const CLOCK_WARNING_MICROS: u64 = 1_000_000;
 /// The clock difference from which something is badly wrong, in microseconds.
 const CLOCK_FAULT_MICROS: u64 = 60_000_000;
 
-/// Connections besides those of the writers and loaders: maintenance, expiry, the heartbeat, the lock of `COLLECTOR_ID`, the
-/// health probe, the status page, and a command such as `status`.
+/// Connections besides those of the writers and loaders: maintenance, expiry, the heartbeat, the lock of
+/// `COLLECTOR_ID`, the health probe, the status page, and a command such as `status`.
 const CONNECTIONS_BESIDE_WRITERS: i64 = 7;
 
 /// The database size above which PostgreSQL's default settings are too small, in bytes.

@@ -10,8 +10,8 @@ use crate::spool::{Spool, Stream};
 const DAMAGE_MAX: u64 = 16 << 20;
 
 impl Intake {
-    /// Returns the part of the input that is given up when the session ends by `end` without having applied so many messages that it was
-    /// given; `None`: nothing.
+    /// Returns the part of the input that is given up when the session ends by `end` without having applied so many
+    /// messages that it was given; `None`: nothing.
     pub fn lost(&self, spool: &Spool, end: &SessionEnd, skipped: usize) -> Option<String> {
         let mut inner = self.lock();
         let unread = inner.stream.as_ref().map_or(0, Stream::unread);
@@ -105,8 +105,8 @@ impl Inner {
         format!("{kept}{bytes} bytes of spooled input cannot be read")
     }
 
-    /// Keeps what is not stored of the input, in a form that `decode` reads: first what it has to know. Returns what is to
-    /// be said of it.
+    /// Keeps what is not stored of the input, in a form that `decode` reads: first what it has to know. Returns what is
+    /// to be said of it.
     fn set_aside(&mut self, intake: &Intake, spool: &Spool) -> String {
         if let Err(error) = self.remember() {
             return format!("; not kept: {error}");

@@ -312,8 +312,9 @@ pub fn update(transaction: &mut Transaction<'_>, rows: &[&IncidentRow]) -> Resul
     Ok(())
 }
 
-/// Stores events of incidents as they are now, with their deliveries to callbacks, and notifies the listeners of `rib_incident`, which are told the number
-/// and the state only. Returns the numbers of the events that callbacks are told of, and the number of the last event.
+/// Stores events of incidents as they are now, with their deliveries to callbacks, and notifies the listeners of
+/// `rib_incident`, which are told the number and the state only. Returns the numbers of the events that callbacks are
+/// told of, and the number of the last event.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.

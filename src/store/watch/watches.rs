@@ -1,7 +1,7 @@
 //! Watches as operators make, list and remove them.
 //!
-//! A watch travels as a JSON object whose keys are the columns of `watch.watches`: the database converts the values, and
-//! its trigger refuses a watch that cannot be judged, in a sentence.
+//! A watch travels as a JSON object whose keys are the columns of `watch.watches`: the database converts the values,
+//! and its trigger refuses a watch that cannot be judged, in a sentence.
 
 use std::collections::BTreeSet;
 

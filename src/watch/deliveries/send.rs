@@ -39,7 +39,7 @@ pub(super) enum Verdict {
     },
 }
 
-/// Judges an answer: 2xx is accepted, 400, 413 and 422 are about the message, all else may be mended.
+/// Judges an answer: 2xx is accepted, 400, 413 and 422 are about the message, all else may pass.
 pub(super) fn judge(format: Format, reply: Result<Reply, String>) -> Verdict {
     let reply = match reply {
         Ok(reply) => reply,

@@ -143,7 +143,8 @@ fn kind(revision: Revision, tlv: &Tlv<'_>) -> TlvKind {
     if fits { kind } else { TlvKind::Unknown }
 }
 
-/// Returns whether the TLV can be a group: its index has the group bit, and it contains NLRI numbers of two octets each.
+/// Returns whether the TLV can be a group: its index has the group bit, and it contains NLRI numbers of two octets
+/// each.
 fn is_group(tlv: &Tlv<'_>) -> bool {
     tlv.index & GROUP_BIT != 0 && !tlv.value.is_empty() && tlv.value.len().is_multiple_of(2)
 }

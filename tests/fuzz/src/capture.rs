@@ -1,7 +1,8 @@
 //! The capture reader: any octets as a capture file, and a stream in a capture made of it.
 //!
-//! However the file arrives, the same events come of it; what is said of a stream has no gap and no overlap, and holds no
-//! more octets than the file. A stream captured as a whole comes back octet by octet, in whatever order its segments stand.
+//! However the file arrives, the same events come of it; what is said of a stream has no gap and no overlap, and holds
+//! no more octets than the file. A stream captured as a whole comes back octet by octet, in whatever order its segments
+//! stand.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ mod made;
 
 const PORT: u16 = 11019;
 
-/// The first octet chooses what the rest is (a file, or a stream), how many octets come at once, and what stands in the file.
+/// The first octet chooses what the rest is (a file, or a stream), how many octets come at once, and what stands in the
+/// file.
 pub fn check(input: &[u8]) {
     let Some((control, rest)) = input.split_first() else { return };
     let step = 1 << (control >> 1 & 0x0f);

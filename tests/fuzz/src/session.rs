@@ -301,7 +301,8 @@ fn answer_op(op: &StateOp, held: &mut BTreeMap<Table, Routes>) {
     }
 }
 
-/// What the database holds of every table that is asked for when its dump begins: a default route and 10.0.0.0/8 or a00::/8.
+/// What the database holds of every table that is asked for when its dump begins: a default route and 10.0.0.0/8 or
+/// a00::/8.
 fn stored_routes(afi: Afi) -> Routes {
     let route = |octets: &[u8], length, path_id| ((Prefix::new(afi, octets, length).unwrap(), path_id), 7);
     Routes::from([route(&[], 0, 0), route(&[10], 8, 1)])

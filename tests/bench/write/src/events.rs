@@ -1,4 +1,5 @@
-//! What a million events cost, with and without the raw messages: the event writer's own connection, the collector, the disk.
+//! What a million events cost, with and without the raw messages: the event writer's own connection, the collector, the
+//! disk.
 
 use crate::collector::Collector;
 use crate::database::{Database, number, wait};

@@ -136,8 +136,8 @@ pub fn dump(router: &mut Router, collector: &Collector, client: &mut Client) -> 
     Ok(session)
 }
 
-/// Sends a marker and waits until both tables have it, and until all routes are written since `begin`: a large batch is not
-/// written in order.
+/// Sends a marker and waits until both tables have it, and until all routes are written since `begin`: a large batch is
+/// not written in order.
 fn marked(router: &mut Router, session: &mut TcpStream, client: &mut Client, begin: &str) -> Result<(), Failure> {
     let marker = router.mark(session)?;
     let key = format!("router_id = '{}' AND prefix = '{MARKER_PREFIX}' AND med = {marker}", router.id);

@@ -12,8 +12,8 @@ use crate::machine::{Meter, Spent};
 pub const ROUTE_COLUMNS: &str = "router_id, table_name, afi, prefix, path_id, nexthop, as_path, origin, localpref, med, origin_asn, \
      communities_std, communities_ext, communities_large, attrs";
 
-/// How many rows a commit has where others write row by row, and how many rows are measured so: it is slow, and each row
-/// costs the same.
+/// How many rows a commit has where others write row by row, and how many rows are measured so: it is slow, and each
+/// row costs the same.
 const SINGLE: [(usize, usize); 2] = [(1, 3_000), (1_000, 10_000)];
 
 /// Rows of both tables in COPY's binary form, as they arrived.
@@ -177,7 +177,8 @@ pub fn secondary_indexes(client: &mut Client) -> Result<Vec<String>, Failure> {
     rows.iter().map(|row| without_name(row.get(0)).ok_or_else(|| "an index of another form".into())).collect()
 }
 
-/// As collectors do it that know no better: an INSERT .. ON CONFLICT for the route and an INSERT for the event, prepared.
+/// As collectors do it that know no better: an INSERT .. ON CONFLICT for the route and an INSERT for the event,
+/// prepared.
 ///
 /// Into copies that hold the first half of the dump: an empty table is no table of a router.
 fn row_by_row(client: &mut Client, meter: Meter, count: usize, partition: &str) -> Result<[Spent; 2], Failure> {

@@ -1,5 +1,5 @@
-//! First loads of a large table while readers query another one: sorted runs of several lengths into the table with all its
-//! indexes, or into a table of its own that is indexed and attached when it is whole.
+//! First loads of a large table while readers query another one: sorted runs of several lengths into the table with all
+//! its indexes, or into a table of its own that is indexed and attached when it is whole.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

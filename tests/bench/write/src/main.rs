@@ -1,4 +1,5 @@
-//! `write-bench`: how long the collector takes from the socket to the commit, beside what PostgreSQL takes for the same rows.
+//! `write-bench`: how long the collector takes from the socket to the commit, beside what PostgreSQL takes for the same
+//! rows.
 
 mod collector;
 mod database;

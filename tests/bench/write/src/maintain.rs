@@ -1,5 +1,5 @@
-//! What maintenance does to the writers: the time from sending to the commit before, during a refresh of the summary, after it,
-//! and while a day of history is dropped.
+//! What maintenance does to the writers: the time from sending to the commit before, during a refresh of the summary,
+//! after it, and while a day of history is dropped.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Routers that change their routes at a steady rate, and how long it takes until readers see it.
 //!
 //! An UPDATE bears the time at which it was due, as its per-peer timestamp: what a router could not send in time has
-//! waited too. A row of `current_routes` keeps no such time, and one commit may hold many changes of a route: so a router
-//! changes its marker now and then, and the first commit that shows this change or a later one ends its wait.
+//! waited too. A row of `current_routes` keeps no such time, and one commit may hold many changes of a route: so a
+//! router changes its marker now and then, and the first commit that shows this change or a later one ends its wait.
 
 use std::collections::HashMap;
 use std::io::Write;

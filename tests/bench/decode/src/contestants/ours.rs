@@ -1,5 +1,5 @@
-//! Ours, by the path that `serve` takes: frame, BMP message, the peer's context, UPDATE, what it shows of path identifiers,
-//! changes.
+//! Ours, by the path that `serve` takes: frame, BMP message, the peer's context, UPDATE, what it shows of path
+//! identifiers, changes.
 
 use std::hint::black_box;
 
