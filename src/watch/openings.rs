@@ -212,7 +212,11 @@ impl Incidents {
     /// Returns the parent of a cause that opened just now, or the incident of the session that is down.
     fn parent_of(&self, site: &str, team: Option<&str>, cause: &Cause, now: Timestamp) -> Option<i64> {
         let stem = cause.stem(site, team);
-        let is_recent = |row: &&IncidentRow| now < after(row.opened_at, CAUSE_BEFORE);
+        let within = match cause {
+            Cause::Many(..) => TOGETHER,
+            Cause::Baseline(_) | Cause::Reload(_) | Cause::Peer(..) => CAUSE_BEFORE,
+        };
+        let is_recent = |row: &&IncidentRow| now < after(row.opened_at, within);
         let is_it =
             |row: &&IncidentRow| is_parent(row) && row.team.as_deref() == team && row.cause_key.starts_with(&stem);
         let parent = self.rows.values().filter(is_it).find(is_recent);

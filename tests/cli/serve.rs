@@ -131,9 +131,9 @@ fn what_is_no_router_is_named_with_its_remedy() {
         ),
         (
             b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n",
-            "the PROXY protocol, version 1: turn it off at the load balancer",
+            "the PROXY protocol, version 1: disable it on the load balancer",
         ),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol, version 2: turn it off at the load balancer"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol, version 2: disable it on the load balancer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "an SSH client"),
         (&[0xff; 29], "a BGP message: configure the collector as a BMP station"),
     ];

@@ -65,6 +65,12 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     router.send(&bmp::statistics(Peer::global_instance("192.0.2.9", 64_501), 7));
     // More than is stored.
     router.send(&bmp::loc_rib_statistics(loc_rib, 5));
+    // A session that is not there, and an incident that is over.
+    let watch = format!(
+        "INSERT INTO watch.watches (name, kind, peer_address, router_id, open_after_secs, settle_secs)
+         VALUES ('transit', 'session', '192.0.2.77', '{ROUTER}', 0, 0)"
+    );
+    db.client().batch_execute(&watch).unwrap();
     db.client()
         .batch_execute(
             "INSERT INTO watch.incidents (cause_key, condition, severity, state, opened_at, cause_at, closed_at, affected, known, summary)
@@ -143,7 +149,7 @@ fn routers_lost_before_a_restart_raise_the_alert() {
         ))
         .unwrap();
     let mut ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "8")]);
-    ingester.logged("collector: 10 routers have 8s to come back");
+    ingester.logged("collector: 10 routers have 8s to reconnect");
     let up = |ingester: &mut Ingester| -> Vec<String> {
         let (_, _, text) = ingester.get("/metrics");
         text.lines().filter(|line| line.starts_with("rib_ingester_session_up{")).map(str::to_owned).collect()

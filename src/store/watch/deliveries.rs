@@ -315,9 +315,12 @@ pub fn connect(url: &str, thread: &str, statement_timeout_ms: u32) -> Result<Cli
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn is_evaluated(client: &mut Client) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
-                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                   AND ((classid::BIGINT << 32) | objid::BIGINT) = hashtext('rib_watch'))
+    // It begins a round several times a second. Another role's activity is not shown.
+    let sql = "SELECT EXISTS (SELECT FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+                   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                   AND ((l.classid::BIGINT << 32) | l.objid::BIGINT) = hashtext('rib_watch')
+                   AND (a.state_change > now() - interval '5 minutes') IS NOT FALSE)
                AND NOT EXISTS (SELECT FROM watch.outbox WHERE received_at < now() - interval '5 minutes')";
     Ok(client.query_typed_one(sql, &[])?.get(0))
 }
