@@ -254,6 +254,6 @@ fn more_than_is_kept_closes_the_session_once() {
     let default = "SELECT prefix::text FROM current_routes WHERE prefix = '0.0.0.0/0' AND path_id = 1";
     eventually_equal(vec!["0.0.0.0/0".to_owned()], || rows(&db, default));
     assert_eq!(ingester.count_logged("a new dump is needed"), 1);
-    ingester.logged("more routes were read the wrong way than are kept");
+    ingester.logged("too many routes were decoded the wrong way to correct all");
     assert!(ingester.stop().success());
 }

@@ -237,7 +237,7 @@ fn a_clock_wrong_by_years_does_not_age_all_history() {
     eventually_equal(1, || history(&server).len());
     let of_today = days(&server);
     clock.shift(400 * DAY);
-    ingester.logged("put the wrong one right");
+    ingester.logged("correct the wrong one");
     router.send(&announce("10.1.0.0/16", 1));
     eventually_equal(2, || history(&server).len());
     assert_eq!((history(&server), days(&server)[0].clone()), (vec!["0".into(), "1".into()], of_today[0].clone()));

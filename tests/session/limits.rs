@@ -200,7 +200,7 @@ fn a_table_over_its_bound_is_cut_there_and_reported() {
         router.send(&bmp::route_monitoring(Peer::loc_rib(id), &update));
     }
     router.send(&announce(id, "2001:db8::/32"));
-    ingester.logged("table global IPv4: 90 routes, RIB_INGESTER_MAX_ROUTES_PER_TABLE is 100");
+    ingester.logged("table global IPv4: 90 routes; new ones are refused at 100 (RIB_INGESTER_MAX_ROUTES_PER_TABLE)");
     ingester.logged("table global IPv4: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is 100");
     let by_family = "SELECT family(prefix), count(*) FROM current_routes GROUP BY 1 ORDER BY 1";
     eventually_equal(vec!["4|100".to_owned(), "6|1".to_owned()], || db.rows(by_family));

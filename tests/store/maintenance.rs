@@ -294,7 +294,7 @@ fn a_detach_that_somebody_else_began_is_left_to_them() {
     let report = run_once(&mut client, 30).unwrap();
     assert_eq!(report.dropped, ["due"], "{:?}", report.failures);
     let [failure] = report.failures.as_slice() else { panic!("{:?}", report.failures) };
-    assert!(failure.contains("by somebody else") && failure.contains("FINALIZE"), "{failure}");
+    assert!(failure.contains("by someone else") && failure.contains("FINALIZE"), "{failure}");
     assert!(exists(&db, "theirs"));
 }
 
