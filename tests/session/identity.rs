@@ -166,7 +166,7 @@ fn without_its_lock_the_collector_writes_nothing() {
     let released = db.rows("SELECT clock_timestamp()").remove(0);
     drop(thief);
 
-    ingester.logged("has the lock of COLLECTOR_ID test again");
+    ingester.logged("acquired the lock of COLLECTOR_ID test again");
     eventually_equal(vec!["3".to_owned()], || db.rows("SELECT count(*) FROM current_routes WHERE med = 2"));
     let early = format!("SELECT count(*) FROM current_routes WHERE updated_at < '{released}'");
     assert_eq!(db.rows(&early), ["0"]);

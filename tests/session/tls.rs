@@ -175,7 +175,7 @@ fn a_connection_without_a_tls_handshake_is_closed() {
     let mut secure = Secure::start(&db, &[("MESSAGE_TIMEOUT_SECS", "1")]);
     let mut plain = TcpStream::connect(secure.port).unwrap();
     plain.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
-    secure.ingester.logged("session ended: lost: TLS: not TLS: plain BMP goes to RIB_INGESTER_BMP_LISTEN");
+    secure.ingester.logged("session ended: lost: TLS: not TLS: send plain BMP to RIB_INGESTER_BMP_LISTEN");
     // The beginning of a ClientHello of 512 bytes, then a byte at intervals: bytes of TLS alone, forever.
     let mut drips = TcpStream::connect(secure.port).unwrap();
     drips.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).unwrap();

@@ -196,8 +196,8 @@ fn routes_are_stored_over_tls_and_no_password_leaks() {
     assert_eq!(secure.server.super_sql("rib", plain), "0");
 
     // A new password needs no restart.
-    secure.server.super_sql("rib", "ALTER ROLE rib PASSWORD 'another one'");
-    std::fs::write(&file, "another one").unwrap();
+    secure.server.super_sql("rib", "ALTER ROLE rib PASSWORD 'a new password'");
+    std::fs::write(&file, "a new password").unwrap();
     secure.server.super_sql("rib", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rib'");
     router.send(&bmp::route_monitoring(peer, &bmp::withdraw(&["10.1.0.0/16"])));
     eventually_equal(String::new(), || secure.server.super_sql("rib", "SELECT prefix FROM current_routes"));
@@ -208,7 +208,7 @@ fn routes_are_stored_over_tls_and_no_password_leaks() {
     let http = ingester.address_logged("metrics and health on ");
     let shown = ["/metrics", "/", "/health"].map(|path| get(http, path)).concat();
     assert!(shown.contains("rib_ingester_"), "{shown}");
-    for secret in [password.as_str(), "another one"] {
+    for secret in [password.as_str(), "a new password"] {
         assert!(!arguments.contains(secret) && !environment.contains(secret));
         assert!(!shown.contains(secret), "{shown}");
         assert_eq!(ingester.count_logged(secret), 0);
