@@ -225,7 +225,10 @@ fn of_server(row: &Row) -> Facts {
 
 /// Returns what watches can see, if their table exists.
 fn coverage_if_there(client: &mut Client) -> Result<Option<Coverage>> {
-    let row = client.query_typed_one("SELECT to_regclass('watch.watches') IS NOT NULL", &[])?;
+    let row = client.query_typed_one(
+        "SELECT to_regclass('watch.watches') IS NOT NULL AND to_regclass('collectors') IS NOT NULL",
+        &[],
+    )?;
     if row.get(0) { Ok(Some(watches::coverage(client)?)) } else { Ok(None) }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use log::{error, info};
+use log::{info, warn};
 
 use super::{Evaluator, Report};
 use crate::metrics::{Heartbeat, Meters};
@@ -58,7 +58,7 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
         let Err(error) = result else { return };
         evaluator.forget();
         if !std::mem::replace(&mut is_failing, true) {
-            error!("watch: cannot evaluate: {error}; retrying");
+            warn!("watch: cannot evaluate: {error}; retrying");
         }
         options.meters.set_degraded(THREAD, Some(format!("watches are not evaluated: {error}")));
         pulse.rest();
