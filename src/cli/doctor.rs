@@ -3,6 +3,7 @@
 mod callbacks;
 mod database;
 mod machine;
+mod server;
 
 use clap::Args;
 use serde_json::json;

@@ -301,7 +301,7 @@ mod tests {
         let all: Vec<_> = (0..13).map(|_| router.closed_after(0).unwrap()).collect();
         let minutes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_440, 1_440];
         assert_eq!(all, minutes.map(|minutes| minutes * 60));
-        // One percent of what was stored is borne; more shows that the router forgets.
+        // One percent of what was stored is tolerated; more shows that the router forgets.
         assert_eq!(router.closed_after(1), Some(1_440 * 60));
         assert_eq!(router.closed_after(2), Some(60));
         assert_eq!(router.closed_after(2), Some(60));

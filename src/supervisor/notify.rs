@@ -16,7 +16,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Notify {
     /// The interval of watchdog keepalives; `None` if systemd expects none.
     ping_interval: Option<Duration>,
-    fed: Option<Instant>,
+    pinged_at: Option<Instant>,
     is_withheld: bool,
     status: String,
     status_at: Option<Instant>,
@@ -28,8 +28,8 @@ impl Notify {
     pub(super) fn new() -> Notify {
         // Three within the time after which systemd would kill this process.
         let ping_interval = sd_notify::watchdog_enabled().map(|limit| limit / 3);
-        let (fed, status_at) = (None, None);
-        Notify { ping_interval, fed, is_withheld: false, status: String::new(), status_at, is_broken: false }
+        let (pinged_at, status_at) = (None, None);
+        Notify { ping_interval, pinged_at, is_withheld: false, status: String::new(), status_at, is_broken: false }
     }
 
     /// Reports that the database was reached and routers may connect.
@@ -79,8 +79,8 @@ impl Notify {
             info!("collector: all threads make progress again, sending watchdog keepalives");
             self.is_withheld = false;
         }
-        if self.fed.is_none_or(|at| at.elapsed() >= every) {
-            self.fed = Some(Instant::now());
+        if self.pinged_at.is_none_or(|at| at.elapsed() >= every) {
+            self.pinged_at = Some(Instant::now());
             self.say(&[NotifyState::Watchdog]);
         }
     }
@@ -120,12 +120,12 @@ mod tests {
     fn the_watchdog_is_fed_only_while_threads_move() {
         let mut notify = Notify { ping_interval: Some(Duration::ZERO), ..Notify::new() };
         notify.ping_watchdog(&Ok(()));
-        let fed = notify.fed;
-        assert!(fed.is_some());
+        let pinged_at = notify.pinged_at;
+        assert!(pinged_at.is_some());
         notify.ping_watchdog(&Err("state-0 has not moved for 900 s".to_owned()));
-        assert_eq!(notify.fed, fed);
+        assert_eq!(notify.pinged_at, pinged_at);
         notify.ping_watchdog(&Ok(()));
-        assert!(notify.fed > fed);
+        assert!(notify.pinged_at > pinged_at);
     }
 
     #[test]
@@ -138,10 +138,10 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         notify.ping_watchdog(&crate::http::threads(&meters));
-        assert!(notify.fed.is_none() && notify.is_withheld);
+        assert!(notify.pinged_at.is_none() && notify.is_withheld);
         writer.rest();
         notify.ping_watchdog(&crate::http::threads(&meters));
-        assert!(notify.fed.is_some() && !notify.is_withheld);
+        assert!(notify.pinged_at.is_some() && !notify.is_withheld);
     }
 
     #[test]

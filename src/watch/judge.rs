@@ -164,4 +164,4 @@ pub fn judge_address(
 
 #[cfg(test)]
 #[path = "judge_tests.rs"]
-mod tests;
+pub(super) mod tests;

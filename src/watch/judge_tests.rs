@@ -11,7 +11,7 @@ fn prefix(text: &str) -> Prefix {
 }
 
 /// A watch of 192.0.2.0/24 that expects AS 64496.
-fn watch() -> Watch {
+pub(in crate::watch) fn watch() -> Watch {
     Watch {
         id: WatchId(1),
         team: None,

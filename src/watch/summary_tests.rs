@@ -1,40 +1,12 @@
 //! The [lines](super) for people, to the letter.
 
 use super::*;
-use crate::model::watch::{CLOSE_AFTER, Kind, SETTLE, WatchId};
-use crate::model::{Afi, Prefix};
 
 /// 2026-11-26 03:04:05 UTC.
 const SINCE: Timestamp = Timestamp::from_unix_micros(1_795_662_245_000_000);
 
 fn watch() -> Watch {
-    Watch {
-        id: WatchId(1),
-        team: None,
-        name: "ours".to_owned(),
-        kind: Kind::Prefix,
-        prefix: Some(Prefix::new(Afi::Ipv4, &[192, 0, 2, 0], 24).unwrap()),
-        address: None,
-        asn: None,
-        router: None,
-        table: None,
-        peer: None,
-        expected_origins: vec![Asn(64496)],
-        expected_upstreams: vec![Asn(64500), Asn(64501)],
-        expected_downstreams: Vec::new(),
-        expected_via: Vec::new(),
-        path_match: None,
-        max_length: None,
-        min_up: 1,
-        min_vantages: 1,
-        conditions: Kind::Prefix.default_conditions().to_vec(),
-        open_after: None,
-        close_after: CLOSE_AFTER,
-        settle: SETTLE,
-        severity: None,
-        runbook_url: None,
-        source: "manual".to_owned(),
-    }
+    Watch { expected_upstreams: vec![Asn(64500), Asn(64501)], ..crate::watch::judge::tests::watch() }
 }
 
 fn names(count: usize) -> Vec<String> {

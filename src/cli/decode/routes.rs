@@ -118,7 +118,7 @@ fn add_deviations(line: &mut Object, deviations: Deviations) {
         (labels_unannounced, "labels_unannounced"),
         (trailing_bytes, "trailing_bytes"),
     ];
-    let told: Vec<&str> = all.into_iter().filter(|(lied, _)| *lied).map(|(_, name)| name).collect();
+    let told: Vec<&str> = all.into_iter().filter(|(is_present, _)| *is_present).map(|(_, name)| name).collect();
     if !told.is_empty() {
         line.insert("deviations".into(), json!(told));
     }

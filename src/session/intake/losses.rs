@@ -10,8 +10,8 @@ use crate::spool::{Spool, Stream};
 const DAMAGE_MAX: u64 = 16 << 20;
 
 impl Intake {
-    /// Returns the part of the input that is given up when the session ends by `end` without having applied so many
-    /// messages that it was given; `None`: nothing.
+    /// Returns the part of the input that is given up when the session ends by `end` with `skipped` of its messages not
+    /// applied; `None`: nothing.
     pub fn lost(&self, spool: &Spool, end: &SessionEnd, skipped: usize) -> Option<String> {
         let mut inner = self.lock();
         let unread = inner.stream.as_ref().map_or(0, Stream::unread);

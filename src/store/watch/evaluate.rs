@@ -256,7 +256,7 @@ fn route_row(row: &Row) -> Result<RouteRow> {
     })
 }
 
-/// Returns the routes of exactly these prefixes at these routers. `with_paths`: paths that differ are told apart.
+/// Returns the routes of exactly these prefixes at these routers. `with_paths`: each path is a row of its own.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
