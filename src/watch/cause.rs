@@ -8,9 +8,9 @@ use crate::model::watch::{Condition, Severity};
 use crate::model::{RouterId, Timestamp};
 use crate::store::watch::evaluate::PeerDownRow;
 
+use super::candidates::{Candidate, Key};
 use super::detail::clean;
-use super::matter::{Key, Matter};
-use super::picture::after;
+use super::known_routers::after;
 use super::summary::{grouped, some};
 
 /// The time within which what is missing goes after a Peer Down: routers look for other paths first.
@@ -63,7 +63,7 @@ pub struct Opening<'a> {
     /// Its team and key.
     pub key: &'a Key,
     /// What holds.
-    pub matter: &'a Matter,
+    pub candidate: &'a Candidate,
     /// The thing that made its watch.
     pub source: &'a str,
 }
@@ -94,8 +94,8 @@ pub fn of(
     }
     let mut single: BTreeMap<(Option<&str>, Condition, Severity), Vec<usize>> = BTreeMap::new();
     for i in (0..openings.len()).filter(|i| causes[*i].is_none()) {
-        let matter = openings[i].matter;
-        single.entry((team(i), matter.condition, matter.severity)).or_default().push(i);
+        let candidate = openings[i].candidate;
+        single.entry((team(i), candidate.condition, candidate.severity)).or_default().push(i);
     }
     for ((team, condition, severity), members) in single {
         let many = Cause::Many(condition, severity);
@@ -107,26 +107,26 @@ pub fn of(
 }
 
 fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
-    let matter = opening.matter;
-    let router = matter.routers.first()?;
-    if matter.detail.is_baseline {
+    let candidate = opening.candidate;
+    let router = candidate.routers.first()?;
+    if candidate.detail.is_baseline {
         return Some(Cause::Baseline(opening.source.to_owned()));
     }
-    if matter.detail.is_after_reload {
+    if candidate.detail.is_after_reload {
         return Some(Cause::Reload(router.clone()));
     }
-    match matter.condition {
+    match candidate.condition {
         Condition::Missing | Condition::DefaultOnly => {
-            let since = matter.tally.since?;
+            let since = candidate.tally.since?;
             let is_before = |down: &&PeerDownRow| {
-                matter.routers.contains(&down.router)
+                candidate.routers.contains(&down.router)
                     && down.at <= after(since, PEER_DOWN_AFTER)
                     && since <= after(down.at, PEER_DOWN_WITHIN)
             };
             let down = downs.iter().filter(is_before).max_by_key(|down| (down.routes.unwrap_or(0) > 0, down.at))?;
             Some(Cause::Peer(down.router.clone(), down.address))
         }
-        Condition::SessionDown => Some(Cause::Peer(router.clone(), matter.detail.peer?)),
+        Condition::SessionDown => Some(Cause::Peer(router.clone(), candidate.detail.peer?)),
         Condition::Origin
         | Condition::MoreSpecific
         | Condition::MoreSpecificOwn

@@ -9,8 +9,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_micros(seconds * 1_000_000)
 }
 
-fn matter(condition: Condition, router: &str, since: i64, detail: Detail) -> Matter {
-    Matter {
+fn candidate(condition: Condition, router: &str, since: i64, detail: Detail) -> Candidate {
+    Candidate {
         watch: None,
         condition,
         subject: String::new(),
@@ -37,16 +37,16 @@ fn down(router: &str, peer: &str, at_second: i64) -> PeerDownRow {
 
 /// Checks the causes of openings, `recent` of whose kind were told one by one.
 #[track_caller]
-fn check(matters: &[Matter], downs: &[PeerDownRow], recent: usize, want: &[Option<Cause>]) {
-    let keys: Vec<Key> = (0..matters.len()).map(|i| (None, format!("site/{i}"))).collect();
+fn check(candidates: &[Candidate], downs: &[PeerDownRow], recent: usize, want: &[Option<Cause>]) {
+    let keys: Vec<Key> = (0..candidates.len()).map(|i| (None, format!("site/{i}"))).collect();
     let openings: Vec<Opening<'_>> =
-        keys.iter().zip(matters).map(|(key, matter)| Opening { key, matter, source: "import" }).collect();
+        keys.iter().zip(candidates).map(|(key, candidate)| Opening { key, candidate, source: "import" }).collect();
     assert_eq!(of(&openings, downs, |_, _| false, |_, _, _| recent), want);
 }
 
 #[test]
 fn a_peer_down_takes_what_goes_after_it() {
-    let gone = |since| matter(Condition::Missing, "r1", since, Detail::default());
+    let gone = |since| candidate(Condition::Missing, "r1", since, Detail::default());
     let cause = Some(Cause::Peer(RouterId::new("r1"), "192.0.2.1".parse().unwrap()));
     let downs = [down("r1", "192.0.2.1", 100)];
     check(&[gone(100), gone(150)], &downs, 0, &[cause.clone(), cause.clone()]);
@@ -56,29 +56,29 @@ fn a_peer_down_takes_what_goes_after_it() {
     check(&[gone(100), gone(161)], &downs, 0, &[None, None]);
     check(&[gone(100), gone(101)], &[down("r2", "192.0.2.1", 100)], 0, &[None, None]);
     // A hijack at the same time is no consequence.
-    let hijack = matter(Condition::Origin, "r1", 100, Detail::default());
+    let hijack = candidate(Condition::Origin, "r1", 100, Detail::default());
     check(&[gone(100), gone(101), hijack], &downs, 0, &[cause.clone(), cause.clone(), None]);
     // The session that is down belongs to it.
     let detail = Detail { peer: Some("192.0.2.1".parse().unwrap()), ..Detail::default() };
-    check(&[gone(100), matter(Condition::SessionDown, "r1", 100, detail)], &downs, 0, &[cause.clone(), cause]);
+    check(&[gone(100), candidate(Condition::SessionDown, "r1", 100, detail)], &downs, 0, &[cause.clone(), cause]);
 }
 
 #[test]
 fn what_did_not_come_back_belongs_to_the_router() {
     let detail = Detail { is_after_reload: true, ..Detail::default() };
-    let gone = |router| matter(Condition::Missing, router, 100, detail.clone());
+    let gone = |router| candidate(Condition::Missing, router, 100, detail.clone());
     let cause = Some(Cause::Reload(RouterId::new("r1")));
     check(&[gone("r1"), gone("r1"), gone("r2")], &[], 0, &[cause.clone(), cause, None]);
 }
 
 #[test]
 fn many_without_a_cause_are_one() {
-    let gone = || matter(Condition::Missing, "r1", 100, Detail::default());
+    let gone = || candidate(Condition::Missing, "r1", 100, Detail::default());
     let many = Some(Cause::Many(Condition::Missing, Severity::Warning));
     check(&vec![gone(); 5], &[], 0, &vec![None; 5]);
     check(&vec![gone(); 6], &[], 0, &vec![many.clone(); 6]);
     check(&vec![gone(); 2], &[], 4, &vec![many; 2]);
-    let mixed = [vec![gone(); 5], vec![matter(Condition::Origin, "r1", 100, Detail::default()); 5]].concat();
+    let mixed = [vec![gone(); 5], vec![candidate(Condition::Origin, "r1", 100, Detail::default()); 5]].concat();
     check(&mixed, &[], 0, &vec![None; 10]);
 }
 
@@ -86,7 +86,7 @@ fn many_without_a_cause_are_one() {
 fn what_held_before_is_one_digest() {
     let detail = Detail { is_baseline: true, ..Detail::default() };
     let cause = Some(Cause::Baseline("import".to_owned()));
-    check(&[matter(Condition::Origin, "r1", 100, detail)], &[], 0, &[cause]);
+    check(&[candidate(Condition::Origin, "r1", 100, detail)], &[], 0, &[cause]);
 }
 
 #[test]

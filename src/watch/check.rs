@@ -7,10 +7,10 @@ use crate::store::watch::evaluate::{self, ConditionRow};
 use crate::store::watch::vantages;
 use crate::store::{Client, Result};
 
+use super::evaluation::{Evaluation, Scope};
 use super::index::{Watches, asks};
-use super::picture::{self, Stored};
+use super::known_routers::{self, Stored};
 use super::seen::Seen;
-use super::sweep::{Scope, Sweep};
 
 /// The result of a check.
 #[derive(Clone, Debug, Default)]
@@ -40,12 +40,12 @@ pub fn check(client: &mut Client, id: WatchId) -> Result<Option<Checked>> {
         .map(|row| ((row.router.clone(), row.table.clone()), row))
         .collect();
     let (routers, tables) = (vantages::routers(&mut transaction)?, vantages::tables(&mut transaction)?);
-    let (picture, _) = picture::draw(&routers, &tables, &stored, now);
+    let (known_routers, _) = known_routers::derive(&routers, &tables, &stored, now);
     let seen = Seen::new(evaluate::seen(&mut transaction)?);
     let scope = Scope { watches: HashSet::from([id]), has_peers: true, ..Scope::default() };
-    let found =
-        Sweep { scope: &scope, watches: &watches, picture: &picture, seen: &seen, now }.run(&mut transaction)?;
-    let asked = || picture.values().filter(|router| asks(watch, &router.id));
+    let found = Evaluation { scope: &scope, watches: &watches, known_routers: &known_routers, seen: &seen, now }
+        .run(&mut transaction)?;
+    let asked = || known_routers.values().filter(|router| asks(watch, &router.id));
     Ok(Some(Checked {
         conditions: found.rows.into_values().filter(|row| row.watch == id).collect(),
         known: asked().filter(|router| router.is_settled(watch.settle, now)).count(),

@@ -12,19 +12,19 @@ use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
 use crate::store::watch::vantages;
 use crate::store::{Client, Result, Transaction};
 
+use super::candidates::{self, Asked, is_of_tables};
 use super::detail::Detail;
+use super::evaluation::{ConditionKey, Evaluation, Found, Scope};
+use super::incidents::Incidents;
 use super::index::Watches;
-use super::matter::{self, Asked, is_of_tables};
-use super::openings::Incidents;
-use super::picture::{Picture, Stored, after, draw};
+use super::known_routers::{KnownRouters, Stored, after, derive};
 use super::seen::Seen;
-use super::sweep::{ConditionKey, Found, Scope, Sweep};
 
 /// The interval of full evaluations.
 const FULL_EVERY: Duration = Duration::from_secs(600);
 
 /// The interval at which sessions and dumps are read again where nobody said that they changed.
-const PICTURE_EVERY: Duration = Duration::from_secs(5);
+const ROUTERS_EVERY: Duration = Duration::from_secs(5);
 
 /// The interval at which clocks are looked at where nothing changed.
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -57,12 +57,12 @@ struct State {
     version: i64,
     watches: Watches,
     stored: Stored,
-    picture: Picture,
-    drawn_at: Timestamp,
+    known_routers: KnownRouters,
+    routers_read_at: Timestamp,
     /// When routers were lost before their present sessions.
     lost: HashMap<RouterId, Timestamp>,
     /// When everything of a router was looked at last.
-    swept: HashMap<RouterId, Timestamp>,
+    evaluated: HashMap<RouterId, Timestamp>,
     conditions: BTreeMap<ConditionKey, ConditionRow>,
     seen: Seen,
     incidents: Incidents,
@@ -114,11 +114,11 @@ fn load(transaction: &mut Transaction<'_>) -> Result<State> {
     Ok(State {
         version: -1,
         watches: Watches::default(),
-        picture: Picture::new(),
-        drawn_at: Timestamp::from_unix_micros(0),
+        known_routers: KnownRouters::new(),
+        routers_read_at: Timestamp::from_unix_micros(0),
         lost,
-        swept: HashMap::new(),
-        conditions: rows.into_iter().map(|row| (super::sweep::key_of(&row), row)).collect(),
+        evaluated: HashMap::new(),
+        conditions: rows.into_iter().map(|row| (super::evaluation::key_of(&row), row)).collect(),
         seen: Seen::new(evaluate::seen(transaction)?),
         incidents: Incidents::load(transaction)?,
         full_at: None,
@@ -145,8 +145,8 @@ impl State {
         let is_told_of_sessions = self.take_changes(changes, &mut scope, &mut report, now);
         scope.is_all |= self.full_at.is_none_or(|at| now >= after(at, FULL_EVERY));
         let is_due = |at: Timestamp, every| now >= after(at, every);
-        if scope.is_all || is_told_of_sessions || is_due(self.drawn_at, PICTURE_EVERY) {
-            self.draw(transaction, &mut scope, now)?;
+        if scope.is_all || is_told_of_sessions || is_due(self.routers_read_at, ROUTERS_EVERY) {
+            self.read_routers(transaction, &mut scope, now)?;
         }
         self.add_settled(&mut scope, now);
         let has_work = !scope.is_empty();
@@ -160,9 +160,9 @@ impl State {
         }
         if has_work || self.ticked_at.is_none_or(|at| is_due(at, TICK_EVERY)) {
             self.ticked_at = Some(now);
-            let asked = Asked { watches: &self.watches, picture: &self.picture, seen: &self.seen, now };
-            let matters = matter::all(site, &asked, self.conditions.values());
-            report.lines = self.incidents.advance(transaction, site, &matters, &asked)?;
+            let asked = Asked { watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
+            let candidates = candidates::all(site, &asked, self.conditions.values());
+            report.lines = self.incidents.advance(transaction, site, &candidates, &asked)?;
         }
         Ok(report)
     }
@@ -230,16 +230,16 @@ impl State {
             }
         }
         scope.has_peers |= is_told_of_sessions;
-        // What is swept need not be looked at one by one.
+        // Cells of routers that are evaluated as a whole need no look of their own.
         let routers = &scope.routers;
         scope.cells.retain(|(router, _)| !routers.contains(router));
         is_told_of_sessions
     }
 
     /// Reads sessions and dumps again.
-    fn draw(&mut self, transaction: &mut Transaction<'_>, scope: &mut Scope, now: Timestamp) -> Result<()> {
+    fn read_routers(&mut self, transaction: &mut Transaction<'_>, scope: &mut Scope, now: Timestamp) -> Result<()> {
         let (routers, tables) = (vantages::routers(transaction)?, vantages::tables(transaction)?);
-        let (mut picture, changed) = draw(&routers, &tables, &self.stored, now);
+        let (mut known_routers, changed) = derive(&routers, &tables, &self.stored, now);
         for row in changed.iter().filter(|row| row.table.is_empty()) {
             let was = self.stored.get(&(row.router.clone(), String::new())).filter(|was| was.is_known);
             match (was, row.is_known) {
@@ -248,13 +248,13 @@ impl State {
                 }
                 // Lost and back between two looks.
                 (Some(_), true) => {
-                    let began = picture.get(&row.router).and_then(|router| router.began);
+                    let began = known_routers.get(&row.router).and_then(|router| router.began);
                     self.lost.insert(row.router.clone(), began.unwrap_or(row.since));
                 }
                 (None, _) => {}
             }
         }
-        for router in picture.values_mut() {
+        for router in known_routers.values_mut() {
             router.lost_before = self.lost.get(&router.id).copied();
         }
         if !changed.is_empty() {
@@ -267,20 +267,20 @@ impl State {
             }
             self.stored.insert(key, row);
         }
-        self.forget_routers(transaction, &picture)?;
-        self.picture = picture;
-        self.drawn_at = now;
+        self.forget_routers(transaction, &known_routers)?;
+        self.known_routers = known_routers;
+        self.routers_read_at = now;
         scope.has_peers = true;
         Ok(())
     }
 
     /// Forgets routers that an operator has removed.
-    fn forget_routers(&mut self, transaction: &mut Transaction<'_>, picture: &Picture) -> Result<()> {
+    fn forget_routers(&mut self, transaction: &mut Transaction<'_>, known_routers: &KnownRouters) -> Result<()> {
         let gone: HashSet<RouterId> = self
             .stored
             .keys()
             .map(|(router, _)| router)
-            .filter(|router| !picture.contains_key(*router))
+            .filter(|router| !known_routers.contains_key(*router))
             .cloned()
             .collect();
         if gone.is_empty() {
@@ -292,7 +292,7 @@ impl State {
         for router in &gone {
             self.seen.forget_router(router);
             self.lost.remove(router);
-            self.swept.remove(router);
+            self.evaluated.remove(router);
         }
         Ok(())
     }
@@ -300,13 +300,13 @@ impl State {
     /// Adds routers whose vantages have been known for as long as some watch asks for since they were looked at last.
     fn add_settled(&mut self, scope: &mut Scope, now: Timestamp) {
         let settles: BTreeSet<Duration> = self.watches.all().map(|row| row.watch.settle).collect();
-        for router in self.picture.values() {
+        for router in self.known_routers.values() {
             let known = router.tables().values().flat_map(|table| table.known_at()).chain(router.known);
-            let swept = self.swept.get(&router.id).copied();
+            let evaluated = self.evaluated.get(&router.id).copied();
             let is_due = |since: Timestamp| {
                 settles.iter().any(|settle| {
                     let due = after(since, *settle);
-                    due <= now && swept.is_none_or(|swept| swept < due)
+                    due <= now && evaluated.is_none_or(|evaluated| evaluated < due)
                 })
             };
             if known.into_iter().any(is_due) {
@@ -315,10 +315,10 @@ impl State {
             }
         }
         if scope.is_all {
-            self.swept = self.picture.keys().map(|router| (router.clone(), now)).collect();
+            self.evaluated = self.known_routers.keys().map(|router| (router.clone(), now)).collect();
             self.full_at = Some(now);
         } else {
-            self.swept.extend(scope.routers.iter().map(|router| (router.clone(), now)));
+            self.evaluated.extend(scope.routers.iter().map(|router| (router.clone(), now)));
         }
     }
 
@@ -330,10 +330,11 @@ impl State {
         report: &mut Report,
         now: Timestamp,
     ) -> Result<()> {
-        let sweep = Sweep { scope, watches: &self.watches, picture: &self.picture, seen: &self.seen, now };
-        let Found { rows, undecided, present } = sweep.run(transaction)?;
+        let evaluation =
+            Evaluation { scope, watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
+        let Found { rows, undecided, present } = evaluation.run(transaction)?;
         let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
-            !rows.contains_key(*key) && !undecided.contains(*key) && sweep.is_over(row)
+            !rows.contains_key(*key) && !undecided.contains(*key) && evaluation.is_over(row)
         };
         let over: Vec<ConditionKey> = self.conditions.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
         let mut changed: Vec<ConditionKey> = Vec::new();

@@ -5,7 +5,7 @@ use crate::model::{Asn, Prefix};
 use crate::store::watch::evaluate::RouteRow;
 
 use super::detail::Detail;
-use super::picture::Basis;
+use super::known_routers::Basis;
 
 /// The AS that originates a route (RFC 6811 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 use crate::model::watch::Severity;
 use crate::store::watch::incidents::{Event, IncidentRow, NewEvent, State, Told};
 
-use super::picture::after;
+use super::known_routers::after;
 
 /// The time within which what comes back is the same incident.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(30 * 60);

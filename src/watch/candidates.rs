@@ -1,4 +1,4 @@
-//! What holds now, put together from the conditions of all vantages: one matter is one incident, if it lasts.
+//! What holds now, put together from the conditions of all vantages: one candidate is one incident, if it lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use crate::store::watch::evaluate::ConditionRow;
 
 use super::detail::Detail;
 use super::index::{Watches, asks};
+use super::known_routers::{KnownRouters, Router, after, is_settled};
 use super::life::{Tally, Terms};
-use super::picture::{Picture, Router, after, is_settled};
 use super::seen::Seen;
 use super::summary::{self, Facts};
 
@@ -23,7 +23,7 @@ pub type Key = (Option<String>, String);
 
 /// Something that holds now.
 #[derive(Clone, Debug)]
-pub struct Matter {
+pub struct Candidate {
     /// The watch; `None`: every router and collector is watched by itself.
     pub watch: Option<WatchId>,
     /// The condition.
@@ -44,10 +44,10 @@ pub struct Matter {
     pub detail: Detail,
 }
 
-impl Matter {
+impl Candidate {
     /// Returns the line for people.
-    pub fn summary(&self, watches: &Watches, picture: &Picture) -> String {
-        let name = |router: &RouterId| picture.get(router).map_or(router.as_str(), Router::display).to_owned();
+    pub fn summary(&self, watches: &Watches, known_routers: &KnownRouters) -> String {
+        let name = |router: &RouterId| known_routers.get(router).map_or(router.as_str(), Router::display).to_owned();
         let routers: Vec<String> = self.routers.iter().map(name).collect();
         summary::line(&Facts {
             condition: self.condition,
@@ -79,13 +79,13 @@ pub fn key_of(site: &str, watch: &Watch, condition: Condition, subject: &str) ->
     (watch.team.clone(), key)
 }
 
-/// Returns all matters.
+/// Returns all candidates.
 pub fn all<'a>(
     site: &str,
     asked: &Asked<'_>,
     conditions: impl Iterator<Item = &'a ConditionRow>,
-) -> BTreeMap<Key, Matter> {
-    let mut matters = BTreeMap::new();
+) -> BTreeMap<Key, Candidate> {
+    let mut candidates = BTreeMap::new();
     let mut rows: Vec<&ConditionRow> = Vec::new();
     // The rows of one watch, condition and subject follow each other.
     for row in conditions {
@@ -93,17 +93,17 @@ pub fn all<'a>(
             (other.watch, other.condition, other.subject.as_str()) == (row.watch, row.condition, row.subject.as_str())
         };
         if !rows.first().is_none_or(same) {
-            add(&mut matters, site, asked, &rows);
+            add(&mut candidates, site, asked, &rows);
             rows.clear();
         }
         rows.push(row);
     }
-    add(&mut matters, site, asked, &rows);
-    add_routers(&mut matters, site, asked);
-    matters
+    add(&mut candidates, site, asked, &rows);
+    add_routers(&mut candidates, site, asked);
+    candidates
 }
 
-fn add(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_>, rows: &[&ConditionRow]) {
+fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, asked: &Asked<'_>, rows: &[&ConditionRow]) {
     let watch = rows.first().and_then(|first| Some((*first, asked.watches.get(first.watch)?)));
     let Some((first, watch)) = watch else { return };
     let terms = Terms {
@@ -114,7 +114,7 @@ fn add(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_>, rows:
     let mut known: BTreeMap<&RouterId, &ConditionRow> = BTreeMap::new();
     let mut unknown: BTreeSet<&RouterId> = BTreeSet::new();
     for row in rows {
-        let router = asked.picture.get(&row.router);
+        let router = asked.known_routers.get(&row.router);
         if router.is_some_and(|router| is_known(watch, row, router)) {
             let earliest = known.entry(&row.router).or_insert(row);
             if row.since < earliest.since {
@@ -140,7 +140,7 @@ fn add(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_>, rows:
         cause_at: detail.cause_at.or(since.first().copied()),
     };
     let is_everywhere = affected >= tally.known && affected > 0;
-    let matter = Matter {
+    let candidate = Candidate {
         watch: Some(watch.id),
         condition: first.condition,
         subject: first.subject.clone(),
@@ -155,7 +155,7 @@ fn add(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_>, rows:
         },
         detail,
     };
-    matters.insert(key_of(site, watch, first.condition, &first.subject), matter);
+    candidates.insert(key_of(site, watch, first.condition, &first.subject), candidate);
 }
 
 /// Returns whether a watch counts the sessions with an AS.
@@ -192,7 +192,7 @@ pub struct Asked<'a> {
     /// The watches.
     pub watches: &'a Watches,
     /// The routers.
-    pub picture: &'a Picture,
+    pub known_routers: &'a KnownRouters,
     /// Where routes of watches were seen.
     pub seen: &'a Seen,
     /// The time.
@@ -209,16 +209,17 @@ impl Asked<'_> {
                 router.is_settled(watch.settle, self.now) && (!is_of_tables(condition) || had(router))
             }
         };
-        count(self.picture.values().filter(|router| asks(watch, &router.id)).filter(is_asked).count())
+        count(self.known_routers.values().filter(|router| asks(watch, &router.id)).filter(is_asked).count())
     }
 }
 
-/// Every router is watched by itself, unless a watch says more of it; a collector that lost most of them is one matter.
-fn add_routers(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_>) {
-    let Asked { watches, picture, now, .. } = *asked;
+/// Every router is watched by itself, unless a watch says more of it; a collector that lost most of them is one
+/// candidate.
+fn add_routers(candidates: &mut BTreeMap<Key, Candidate>, site: &str, asked: &Asked<'_>) {
+    let Asked { watches, known_routers, now, .. } = *asked;
     let Some(first) = watches.all().map(|row| row.created_at).min() else { return };
     let mut isolated: BTreeMap<&str, Vec<&Router>> = BTreeMap::new();
-    for router in picture.values() {
+    for router in known_routers.values() {
         if router.is_isolated {
             isolated.entry(router.collector.as_deref().unwrap_or_default()).or_default().push(router);
             continue;
@@ -230,16 +231,16 @@ fn add_routers(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_
         if watch.is_none() && since < first || watch.is_some_and(|watch| !watch.judges(Condition::BmpDown)) {
             continue;
         }
-        let matter = bmp_down(watch, router, watches, (since, stuck.is_some()));
+        let candidate = bmp_down(watch, router, watches, (since, stuck.is_some()));
         let key = match watch {
             Some(watch) => key_of(site, watch, Condition::BmpDown, ""),
             None => (None, format!("{site}/router/{}/{}", router.id, Condition::BmpDown)),
         };
-        matters.insert(key, matter);
+        candidates.insert(key, candidate);
     }
     for (collector, routers) in isolated {
         let since = routers.iter().filter_map(|router| router.lost).min();
-        let matter = Matter {
+        let candidate = Candidate {
             watch: None,
             condition: Condition::Isolated,
             subject: collector.to_owned(),
@@ -247,7 +248,7 @@ fn add_routers(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_
             tally: Tally {
                 affected: count(routers.len()),
                 unknown: 0,
-                known: count(picture.len()),
+                known: count(known_routers.len()),
                 since,
                 cause_at: since,
             },
@@ -260,16 +261,21 @@ fn add_routers(matters: &mut BTreeMap<Key, Matter>, site: &str, asked: &Asked<'_
             routers: routers.iter().map(|router| router.id.clone()).collect(),
             detail: Detail::default(),
         };
-        matters.insert((None, format!("{site}/collector/{collector}/{}", Condition::Isolated)), matter);
+        candidates.insert((None, format!("{site}/collector/{collector}/{}", Condition::Isolated)), candidate);
     }
 }
 
-fn bmp_down(watch: Option<&Watch>, router: &Router, watches: &Watches, (since, is_stuck): (Timestamp, bool)) -> Matter {
+fn bmp_down(
+    watch: Option<&Watch>,
+    router: &Router,
+    watches: &Watches,
+    (since, is_stuck): (Timestamp, bool),
+) -> Candidate {
     let condition = Condition::BmpDown;
     let unknown = watches.all().filter(|row| asks(&row.watch, &router.id) && row.watch.kind != Kind::Router).count();
     let open_after = watch.map_or(condition.default_open_after(), |watch| watch.open_after(condition));
     let reason = is_stuck.then(|| "a dump has had no end for 30 min".to_owned());
-    Matter {
+    Candidate {
         watch: watch.map(|watch| watch.id),
         condition,
         subject: router.display().to_owned(),

@@ -8,11 +8,11 @@ use crate::model::{Prefix, RouterId, Timestamp};
 use crate::store::watch::evaluate::{self, ConditionRow, PeerRow, RouteRow};
 use crate::store::{Result, Transaction};
 
+use super::candidates::{afi_of, by_asn, is_of_tables};
 use super::detail::{Detail, clean};
 use super::index::{Watches, asks, covers};
 use super::judge::{self, Cover, is_present};
-use super::matter::{afi_of, by_asn, is_of_tables};
-use super::picture::{Picture, Router, is_settled};
+use super::known_routers::{KnownRouters, Router, is_settled};
 use super::seen::Seen;
 
 /// The watches whose routes one statement reads.
@@ -50,8 +50,8 @@ impl Scope {
         !self.is_all && !self.has_peers && self.routers.is_empty() && self.watches.is_empty() && self.cells.is_empty()
     }
 
-    /// Returns whether a whole sweep looks at a watch at a router.
-    fn sweeps(&self, watch: WatchId, router: &RouterId) -> bool {
+    /// Returns whether a whole evaluation looks at a watch at a router.
+    fn includes(&self, watch: WatchId, router: &RouterId) -> bool {
         self.is_all || self.routers.contains(router) || self.watches.contains(&watch)
     }
 
@@ -66,7 +66,7 @@ impl Scope {
     /// Returns whether an address watch is looked at at a router.
     fn has_address(&self, watch: &Watch, address: IpAddr, router: &RouterId) -> bool {
         let host = host(address);
-        self.sweeps(watch.id, router) || self.cells.iter().any(|(at, prefix)| at == router && covers(prefix, &host))
+        self.includes(watch.id, router) || self.cells.iter().any(|(at, prefix)| at == router && covers(prefix, &host))
     }
 }
 
@@ -91,13 +91,13 @@ pub struct Found {
 }
 
 /// The judgement of one round.
-pub struct Sweep<'a> {
+pub struct Evaluation<'a> {
     /// What is looked at.
     pub scope: &'a Scope,
     /// The watches.
     pub watches: &'a Watches,
     /// The routers.
-    pub picture: &'a Picture,
+    pub known_routers: &'a KnownRouters,
     /// Where routes were seen.
     pub seen: &'a Seen,
     /// The time.
@@ -107,7 +107,7 @@ pub struct Sweep<'a> {
 /// Routes by router and prefix.
 type Cells = HashMap<(RouterId, Prefix), Vec<RouteRow>>;
 
-impl Sweep<'_> {
+impl Evaluation<'_> {
     /// Reads and judges everything in the scope.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Sweep<'_> {
         let mut found = Found::default();
         let cells = self.read_cells(transaction)?;
         for ((router, prefix), routes) in &cells {
-            if let Some(router) = self.picture.get(router) {
+            if let Some(router) = self.known_routers.get(router) {
                 self.judge_cell(&mut found, router, prefix, routes);
             }
         }
@@ -190,15 +190,15 @@ impl Sweep<'_> {
     fn judge_missing(&self, found: &mut Found, cells: &Cells) {
         if self.scope.is_all || !self.scope.routers.is_empty() || !self.scope.watches.is_empty() {
             for watch in self.watches.of_kind(Kind::Prefix) {
-                for router in self.picture.values() {
-                    if asks(watch, &router.id) && self.scope.sweeps(watch.id, &router.id) {
+                for router in self.known_routers.values() {
+                    if asks(watch, &router.id) && self.scope.includes(watch.id, &router.id) {
                         self.judge_presence(found, watch, router, cells);
                     }
                 }
             }
         }
         for (router, prefix) in &self.scope.cells {
-            let Some(router) = self.picture.get(router) else { continue };
+            let Some(router) = self.known_routers.get(router) else { continue };
             for watch in self.watches.at(prefix, &router.id) {
                 self.judge_presence(found, watch, router, cells);
             }
@@ -314,13 +314,13 @@ impl Sweep<'_> {
         let mut pairs: BTreeMap<(WatchId, &RouterId), (&Watch, &Router)> = BTreeMap::new();
         if self.scope.is_all || !self.scope.routers.is_empty() || !self.scope.watches.is_empty() {
             for watch in self.watches.of_kind(Kind::Address) {
-                let routers = self.picture.values().filter(|router| asks(watch, &router.id));
-                let swept = routers.filter(|router| self.scope.sweeps(watch.id, &router.id));
-                pairs.extend(swept.map(|router| ((watch.id, &router.id), (watch, router))));
+                let routers = self.known_routers.values().filter(|router| asks(watch, &router.id));
+                let evaluated = routers.filter(|router| self.scope.includes(watch.id, &router.id));
+                pairs.extend(evaluated.map(|router| ((watch.id, &router.id), (watch, router))));
             }
         }
         for (router, prefix) in &self.scope.cells {
-            let Some(router) = self.picture.get(router) else { continue };
+            let Some(router) = self.known_routers.get(router) else { continue };
             let inside = self.watches.inside(prefix, &router.id);
             pairs.extend(inside.map(|watch| ((watch.id, &router.id), (watch, router))));
         }
@@ -341,7 +341,7 @@ impl Sweep<'_> {
         if by_asn(watch) {
             // Peers of routers that nobody knows of may be up.
             let may_be_up = |peer: &&&PeerRow| {
-                peer.is_up || self.picture.get(&peer.router).is_some_and(|router| !is_settled(router))
+                peer.is_up || self.known_routers.get(&peer.router).is_some_and(|router| !is_settled(router))
             };
             let up = mine.iter().filter(may_be_up).count();
             if u32::try_from(up).is_ok_and(|up| up >= watch.min_up) {
@@ -356,7 +356,7 @@ impl Sweep<'_> {
             by_router.entry(router).or_default();
         }
         for (router, peers) in by_router {
-            let Some(router) = self.picture.get(router) else { continue };
+            let Some(router) = self.known_routers.get(router) else { continue };
             let is_down = peers.iter().all(|peer| !peer.is_up) || by_asn(watch);
             if !is_down || peers.iter().all(|peer| peer.is_up) && !peers.is_empty() {
                 continue;
@@ -394,7 +394,7 @@ impl Sweep<'_> {
     /// Returns whether a stored condition that was not found again is over: it is in the scope, and its vantage is
     /// known.
     pub fn is_over(&self, row: &ConditionRow) -> bool {
-        let (Some(watch), Some(router)) = (self.watches.get(row.watch), self.picture.get(&row.router)) else {
+        let (Some(watch), Some(router)) = (self.watches.get(row.watch), self.known_routers.get(&row.router)) else {
             return true;
         };
         if !watch.judges(row.condition) || !asks(watch, &row.router) {
@@ -406,7 +406,7 @@ impl Sweep<'_> {
         let is_in = match (watch.address, row.prefix) {
             (Some(address), _) => self.scope.has_address(watch, address, &row.router),
             (None, Some(prefix)) => self.scope.has_cell(&row.router, &prefix, self.watches),
-            (None, None) => self.scope.sweeps(watch.id, &row.router),
+            (None, None) => self.scope.includes(watch.id, &row.router),
         };
         let afi = row.prefix.or(watch.prefix).map(|prefix| prefix.afi()).or(watch.address.map(afi_of));
         let known = afi.and_then(|afi| {

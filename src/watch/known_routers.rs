@@ -134,16 +134,21 @@ pub fn after(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 /// All routers, by identifier.
-pub type Picture = BTreeMap<RouterId, Router>;
+pub type KnownRouters = BTreeMap<RouterId, Router>;
 
 /// What was stored of the vantages, by router and table.
 pub type Stored = HashMap<(RouterId, String), VantageRow>;
 
-/// Returns the picture, and the vantages of which something else is stored.
-pub fn draw(routers: &[RouterRow], tables: &[TableRow], stored: &Stored, now: Timestamp) -> (Picture, Vec<VantageRow>) {
-    let mut picture: Picture = routers.iter().map(|row| (row.router.clone(), router(row, stored))).collect();
+/// Returns the routers, and the vantages of which something else is stored.
+pub fn derive(
+    routers: &[RouterRow],
+    tables: &[TableRow],
+    stored: &Stored,
+    now: Timestamp,
+) -> (KnownRouters, Vec<VantageRow>) {
+    let mut known_routers: KnownRouters = routers.iter().map(|row| (row.router.clone(), router(row, stored))).collect();
     for ((router, table), was) in stored {
-        let Some(router) = picture.get_mut(router) else { continue };
+        let Some(router) = known_routers.get_mut(router) else { continue };
         // A Loc-RIB is unknown after its Peer Down, and its Adj-RIBs-In do not take its place: they lack the router's
         // own routes. Adj-RIBs-In without any peer are empty, as long as the session lasts in which the peers went
         // down.
@@ -155,7 +160,7 @@ pub fn draw(routers: &[RouterRow], tables: &[TableRow], stored: &Stored, now: Ti
         }
     }
     for row in tables {
-        let Some(router) = picture.get_mut(&row.router) else { continue };
+        let Some(router) = known_routers.get_mut(&row.router) else { continue };
         let (known, is_live) = (router.known, router.began.is_some());
         let (families, known) = match row.rib {
             RibKind::LocRib => {
@@ -177,7 +182,7 @@ pub fn draw(routers: &[RouterRow], tables: &[TableRow], stored: &Stored, now: Ti
         families.set(row.afi, Family { known, is_dumping: row.is_dumping });
     }
     let mut changed = Vec::new();
-    for router in picture.values() {
+    for router in known_routers.values() {
         changed.extend(vantages(router).filter_map(|(table, rib, known)| {
             let was = stored.get(&(router.id.clone(), table.to_owned()));
             let is_same = was.is_some_and(|was| {
@@ -193,7 +198,7 @@ pub fn draw(routers: &[RouterRow], tables: &[TableRow], stored: &Stored, now: Ti
             (!is_same).then(|| row(known.unwrap_or(now)))
         }));
     }
-    (picture, changed)
+    (known_routers, changed)
 }
 
 fn router(row: &RouterRow, stored: &Stored) -> Router {
@@ -272,12 +277,12 @@ mod tests {
         ((router, table.to_owned()), row)
     }
 
-    /// Draws one router and checks since when its table is known, and on which RIB.
+    /// Derives one router and checks since when its table is known, and on which RIB.
     #[track_caller]
     fn check(router: RouterRow, tables: &[TableRow], stored: &[(&str, &str, Option<i64>)], want: (Option<i64>, Basis)) {
         let stored: Stored = stored.iter().map(|(table, rib, since)| was(table, rib, *since)).collect();
-        let (picture, _) = draw(&[router], tables, &stored, at(100));
-        let router = &picture[&RouterId::new("r1")];
+        let (known_routers, _) = derive(&[router], tables, &stored, at(100));
+        let router = &known_routers[&RouterId::new("r1")];
         let known = router.tables().get("global").and_then(|table| table.of(Afi::Ipv4).known);
         assert_eq!((known, router.basis), (want.0.map(at), want.1));
     }
@@ -314,8 +319,8 @@ mod tests {
     fn only_changes_are_stored() {
         let stored: Stored = [was("", "router", Some(20)), was("global", "loc-rib", Some(20))].into_iter().collect();
         let tables = [table(RibKind::LocRib, Some(20), false)];
-        assert!(draw(&[live(Some(10), Some(20))], &tables, &stored, at(100)).1.is_empty());
-        let (_, changed) = draw(&[live(None, None)], &tables, &stored, at(100));
+        assert!(derive(&[live(Some(10), Some(20))], &tables, &stored, at(100)).1.is_empty());
+        let (_, changed) = derive(&[live(None, None)], &tables, &stored, at(100));
         let told: Vec<_> = changed.iter().map(|row| (row.table.as_str(), row.is_known, row.since)).collect();
         assert_eq!(told, [("", false, at(100)), ("global", false, at(100))]);
     }

@@ -10,11 +10,11 @@ use crate::store::watch::evaluate::{self, PeerDownRow};
 use crate::store::watch::incidents::{self, Event, IncidentRow, NewEvent, Silence, State};
 use crate::store::{Result, Transaction};
 
+use super::candidates::{Asked, Candidate, Key};
 use super::cause::{self, Cause, Family, Opening};
 use super::detail::Detail;
+use super::known_routers::{Router, after};
 use super::life::{self, Return, Tally, Terms};
-use super::matter::{Asked, Key, Matter};
-use super::picture::{Router, after};
 use super::{silence, summary};
 
 /// The time in which openings are told together.
@@ -63,10 +63,10 @@ impl Incidents {
         &mut self,
         transaction: &mut Transaction<'_>,
         site: &str,
-        matters: &BTreeMap<Key, Matter>,
+        candidates: &BTreeMap<Key, Candidate>,
         asked: &Asked<'_>,
     ) -> Result<Vec<String>> {
-        if self.rows.is_empty() && matters.is_empty() {
+        if self.rows.is_empty() && candidates.is_empty() {
             return Ok(Vec::new());
         }
         incidents::lock(transaction)?;
@@ -77,40 +77,45 @@ impl Incidents {
             self.last_event = latest;
         }
         let silences = incidents::silences(transaction)?;
-        let mut changes = self.step_all(matters, asked, &silences);
-        let new = self.open(transaction, site, matters, asked, &silences)?;
-        changes.extend(self.store_new(transaction, site, new, matters, asked)?);
+        let mut changes = self.step_all(candidates, asked, &silences);
+        let new = self.open(transaction, site, candidates, asked, &silences)?;
+        changes.extend(self.store_new(transaction, site, new, candidates, asked)?);
         self.step_parents(&mut changes, asked.now);
         self.store(transaction, changes)
     }
 
     /// Judges all open incidents but parents.
-    fn step_all(&mut self, matters: &BTreeMap<Key, Matter>, asked: &Asked<'_>, silences: &[Silence]) -> Vec<Change> {
+    fn step_all(
+        &mut self,
+        candidates: &BTreeMap<Key, Candidate>,
+        asked: &Asked<'_>,
+        silences: &[Silence],
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         for row in self.rows.values().filter(|row| !is_parent(row)) {
             let mut new = row.clone();
-            let matter = matters.get(&(row.team.clone(), row.cause_key.clone()));
+            let candidate = candidates.get(&(row.team.clone(), row.cause_key.clone()));
             let watch = row.watch.and_then(|id| asked.watches.get(id));
             let is_orphan = watch.is_none() && !is_own(row.condition);
             let close_after =
                 if is_orphan { Duration::ZERO } else { watch.map_or(CLOSE_AFTER, |watch| watch.close_after) };
             let nothing = Terms { min_vantages: 1, open_after: Duration::ZERO, close_after };
             let (tally, terms) =
-                matter.map_or((Tally::default(), nothing), |matter| (matter.tally.clone(), matter.terms));
-            let in_force = match matter {
-                Some(matter) => silence::of(silences, row.silence, row.team.as_deref(), matter, asked.watches),
+                candidate.map_or((Tally::default(), nothing), |candidate| (candidate.tally.clone(), candidate.terms));
+            let in_force = match candidate {
+                Some(candidate) => silence::of(silences, row.silence, row.team.as_deref(), candidate, asked.watches),
                 None => row.silence.filter(|id| silences.iter().any(|silence| silence.id == *id)),
             };
             if row.silence.is_some() && in_force.is_some() {
                 new.silence = in_force;
             }
-            let severity = matter.map_or(row.severity, |matter| matter.severity);
+            let severity = candidate.map_or(row.severity, |candidate| candidate.severity);
             let mut events = life::step(&mut new, &tally, &terms, (severity, in_force.is_some()), asked.now);
-            if let Some(matter) = matter.filter(|_| new.state != State::Closed && new.over_since.is_none()) {
+            if let Some(candidate) = candidate.filter(|_| new.state != State::Closed && new.over_since.is_none()) {
                 let is_other = (new.affected, new.known) != (row.affected, row.known);
                 if (!events.is_empty() || is_other) && new.frozen_since.is_none() {
-                    new.summary = matter.summary(asked.watches, asked.picture);
-                    new.detail = detail_of(matter);
+                    new.summary = candidate.summary(asked.watches, asked.known_routers);
+                    new.detail = detail_of(candidate);
                 }
             }
             if new.state == State::Closed {
@@ -131,20 +136,21 @@ impl Incidents {
         &mut self,
         transaction: &mut Transaction<'_>,
         site: &str,
-        matters: &BTreeMap<Key, Matter>,
+        candidates: &BTreeMap<Key, Candidate>,
         asked: &Asked<'_>,
         silences: &[Silence],
     ) -> Result<Vec<New>> {
         let now = asked.now;
         let open: BTreeSet<(Option<&str>, &str)> =
             self.rows.values().map(|row| (row.team.as_deref(), row.cause_key.as_str())).collect();
-        self.dismissed.retain(|key, since| matters.get(key).is_some_and(|matter| matter.tally.since == Some(*since)));
-        let is_new = |(key, matter): &(&Key, &Matter)| {
-            matter.tally.opens(&matter.terms, now)
+        self.dismissed
+            .retain(|key, since| candidates.get(key).is_some_and(|candidate| candidate.tally.since == Some(*since)));
+        let is_new = |(key, candidate): &(&Key, &Candidate)| {
+            candidate.tally.opens(&candidate.terms, now)
                 && !open.contains(&(key.0.as_deref(), key.1.as_str()))
                 && !self.dismissed.contains_key(*key)
         };
-        let candidates: Vec<(&Key, &Matter)> = matters.iter().filter(is_new).collect();
+        let candidates: Vec<(&Key, &Candidate)> = candidates.iter().filter(is_new).collect();
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
@@ -152,24 +158,24 @@ impl Incidents {
         let closed = incidents::closed(transaction, &keys)?;
         let mut closed: HashMap<Key, IncidentRow> =
             closed.into_iter().map(|row| ((row.team.clone(), row.cause_key.clone()), row)).collect();
-        let mut opening: Vec<(&Key, &Matter, Option<IncidentRow>, Option<i64>)> = Vec::new();
-        for (key, matter) in candidates {
-            let since = matter.tally.since.unwrap_or(now);
+        let mut opening: Vec<(&Key, &Candidate, Option<IncidentRow>, Option<i64>)> = Vec::new();
+        for (key, candidate) in candidates {
+            let since = candidate.tally.since.unwrap_or(now);
             let before = closed.remove(key);
             match life::returns(before.as_ref(), since, now) {
                 Return::Dismissed => {
                     self.dismissed.insert(key.clone(), since);
                 }
                 found @ (Return::Anew | Return::Same) => {
-                    let silence = silence::of(silences, None, key.0.as_deref(), matter, asked.watches);
-                    opening.push((key, matter, before.filter(|_| found == Return::Same), silence));
+                    let silence = silence::of(silences, None, key.0.as_deref(), candidate, asked.watches);
+                    opening.push((key, candidate, before.filter(|_| found == Return::Same), silence));
                 }
             }
         }
         let causes = self.causes(transaction, site, &opening, asked)?;
-        let new = opening.into_iter().zip(causes).map(|((key, matter, before, silence), cause)| {
-            let is_told = silence.is_none() && cause.is_none() && !matter.detail.is_baseline;
-            New { change: open_one(key, matter, before, silence, is_told, asked), cause, key: key.clone() }
+        let new = opening.into_iter().zip(causes).map(|((key, candidate, before, silence), cause)| {
+            let is_told = silence.is_none() && cause.is_none() && !candidate.detail.is_baseline;
+            New { change: open_one(key, candidate, before, silence, is_told, asked), cause, key: key.clone() }
         });
         Ok(new.collect())
     }
@@ -178,22 +184,22 @@ impl Incidents {
         &self,
         transaction: &mut Transaction<'_>,
         site: &str,
-        opening: &[(&Key, &Matter, Option<IncidentRow>, Option<i64>)],
+        opening: &[(&Key, &Candidate, Option<IncidentRow>, Option<i64>)],
         asked: &Asked<'_>,
     ) -> Result<Vec<Option<Cause>>> {
         // What is silenced is told to nobody, and what comes back was told already.
-        let is_told = |(_, _, before, silence): &&(&Key, &Matter, Option<IncidentRow>, Option<i64>)| {
+        let is_told = |(_, _, before, silence): &&(&Key, &Candidate, Option<IncidentRow>, Option<i64>)| {
             silence.is_none() && before.is_none()
         };
         let told: Vec<Opening<'_>> = opening
             .iter()
             .filter(is_told)
-            .map(|(key, matter, ..)| {
-                let watch = matter.watch.and_then(|id| asked.watches.get(id));
-                Opening { key, matter, source: watch.map_or("", |watch| watch.source.as_str()) }
+            .map(|(key, candidate, ..)| {
+                let watch = candidate.watch.and_then(|id| asked.watches.get(id));
+                Opening { key, candidate, source: watch.map_or("", |watch| watch.source.as_str()) }
             })
             .collect();
-        let downs = peer_downs(transaction, told.iter().map(|opening| opening.matter))?;
+        let downs = peer_downs(transaction, told.iter().map(|opening| opening.candidate))?;
         let has_parent = |team: Option<&str>, cause: &Cause| self.parent_of(site, team, cause, asked.now).is_some();
         let recent = |team: Option<&str>, condition: Condition, severity: Severity| {
             let is_recent = |row: &&IncidentRow| {
@@ -239,7 +245,7 @@ impl Incidents {
         transaction: &mut Transaction<'_>,
         site: &str,
         mut new: Vec<New>,
-        matters: &BTreeMap<Key, Matter>,
+        candidates: &BTreeMap<Key, Candidate>,
         asked: &Asked<'_>,
     ) -> Result<Vec<Change>> {
         let mut families: BTreeMap<(Option<String>, Cause), Vec<usize>> = BTreeMap::new();
@@ -250,7 +256,7 @@ impl Incidents {
         }
         let mut changes = Vec::new();
         for ((team, cause), members) in families {
-            let of_family: Vec<&Matter> = members.iter().filter_map(|i| matters.get(&new[*i].key)).collect();
+            let of_family: Vec<&Candidate> = members.iter().filter_map(|i| candidates.get(&new[*i].key)).collect();
             let parent = match self.parent_of(site, team.as_deref(), &cause, asked.now) {
                 Some(id) => id,
                 None => {
@@ -359,46 +365,46 @@ fn over(summary: &str, since: Timestamp, now: Timestamp) -> String {
 }
 
 /// The column `detail`: what was found at the first router, and the names of all of them.
-fn detail_of(matter: &Matter) -> String {
-    let mut value: serde_json::Value = serde_json::from_str(&matter.detail.to_json()).unwrap_or_default();
-    let routers: Vec<&str> = matter.routers.iter().map(|router| router.as_str()).collect();
+fn detail_of(candidate: &Candidate) -> String {
+    let mut value: serde_json::Value = serde_json::from_str(&candidate.detail.to_json()).unwrap_or_default();
+    let routers: Vec<&str> = candidate.routers.iter().map(|router| router.as_str()).collect();
     value["routers"] = routers.into();
     value.to_string()
 }
 
 fn open_one(
     key: &Key,
-    matter: &Matter,
+    candidate: &Candidate,
     before: Option<IncidentRow>,
     silence: Option<i64>,
     is_told: bool,
     asked: &Asked<'_>,
 ) -> Change {
     let now = asked.now;
-    let summary = matter.summary(asked.watches, asked.picture);
+    let summary = candidate.summary(asked.watches, asked.known_routers);
     let quiet = || NewEvent { event: Event::Silenced, note: None, is_told: false };
     if let Some(mut row) = before {
-        row.severity = matter.severity;
-        row.is_baseline = matter.detail.is_baseline;
+        row.severity = candidate.severity;
+        row.is_baseline = candidate.detail.is_baseline;
         row.silence = silence;
         row.parent = None;
         row.summary = summary;
-        row.detail = detail_of(matter);
-        let mut events = life::reopen(&mut row, &matter.tally, is_told, now);
+        row.detail = detail_of(candidate);
+        let mut events = life::reopen(&mut row, &candidate.tally, is_told, now);
         events.extend(silence.map(|_| quiet()));
         return Change { row, events };
     }
     let mut row = IncidentRow {
-        watch: matter.watch,
-        subject: matter.subject.clone(),
-        cause_at: matter.since(),
-        affected: matter.tally.affected,
-        known: matter.tally.known,
+        watch: candidate.watch,
+        subject: candidate.subject.clone(),
+        cause_at: candidate.since(),
+        affected: candidate.tally.affected,
+        known: candidate.tally.known,
         silence,
-        is_baseline: matter.detail.is_baseline,
+        is_baseline: candidate.detail.is_baseline,
         summary,
-        detail: detail_of(matter),
-        ..blank(key.clone(), matter.condition, matter.severity, now)
+        detail: detail_of(candidate),
+        ..blank(key.clone(), candidate.condition, candidate.severity, now)
     };
     life::tell(&mut row, is_told, now);
     let mut events = vec![NewEvent { event: Event::Opened, note: None, is_told }];
@@ -441,37 +447,37 @@ fn parent(
     site: &str,
     team: Option<String>,
     cause: &Cause,
-    members: &[&Matter],
+    members: &[&Candidate],
     downs: &[PeerDownRow],
     asked: &Asked<'_>,
 ) -> Change {
     let now = asked.now;
-    let target = |matter: &&Matter| {
-        let watch = matter.watch.and_then(|id| asked.watches.get(id));
-        watch.map_or_else(|| matter.subject.clone(), summary::target)
+    let target = |candidate: &&Candidate| {
+        let watch = candidate.watch.and_then(|id| asked.watches.get(id));
+        watch.map_or_else(|| candidate.subject.clone(), summary::target)
     };
     let mut targets: Vec<String> = members.iter().map(target).collect();
     targets.sort_unstable();
-    let routers: BTreeSet<_> = members.iter().flat_map(|matter| &matter.routers).collect();
+    let routers: BTreeSet<_> = members.iter().flat_map(|candidate| &candidate.routers).collect();
     let down = match cause {
         Cause::Peer(router, peer) => downs.iter().rev().find(|down| down.router == *router && down.address == *peer),
         Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => None,
     };
     let cause_router = match cause {
-        Cause::Peer(router, _) | Cause::Reload(router) => asked.picture.get(router),
+        Cause::Peer(router, _) | Cause::Reload(router) => asked.known_routers.get(router),
         Cause::Baseline(_) | Cause::Many(..) => None,
     };
-    let earliest = members.iter().map(|matter| matter.since()).min().unwrap_or(now);
+    let earliest = members.iter().map(|candidate| candidate.since()).min().unwrap_or(now);
     let since = match cause {
         Cause::Reload(_) => cause_router.and_then(|router| router.began).unwrap_or(earliest),
         Cause::Peer(..) => down.map_or(earliest, |down| down.at),
         Cause::Baseline(_) | Cause::Many(..) => earliest,
     };
     let affected = u32::try_from(routers.len()).unwrap_or(u32::MAX);
-    let known = members.iter().map(|matter| matter.tally.known).max().unwrap_or(0).max(affected);
+    let known = members.iter().map(|candidate| candidate.tally.known).max().unwrap_or(0).max(affected);
     let family = Family {
         targets: &targets,
-        sessions: members.iter().filter(|matter| matter.condition == Condition::SessionDown).count(),
+        sessions: members.iter().filter(|candidate| candidate.condition == Condition::SessionDown).count(),
         routers: (affected, known),
         router: cause_router.map_or("", Router::display),
         since,
@@ -481,10 +487,10 @@ fn parent(
     let condition = match cause {
         Cause::Peer(..) => Condition::SessionDown,
         Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => {
-            members.first().map_or(Condition::Missing, |matter| matter.condition)
+            members.first().map_or(Condition::Missing, |candidate| candidate.condition)
         }
     };
-    let severity = members.iter().map(|matter| matter.severity).max().unwrap_or(Severity::Warning);
+    let severity = members.iter().map(|candidate| candidate.severity).max().unwrap_or(Severity::Warning);
     let mut row = IncidentRow {
         cause_at: since,
         affected,
@@ -498,17 +504,21 @@ fn parent(
     Change { row, events: vec![NewEvent { event: Event::Opened, note: None, is_told: true }] }
 }
 
-/// Reads the Peer Downs that may be the causes of matters.
+/// Reads the Peer Downs that may be the causes of candidates.
 fn peer_downs<'a>(
     transaction: &mut Transaction<'_>,
-    matters: impl Iterator<Item = &'a Matter> + Clone,
+    candidates: impl Iterator<Item = &'a Candidate> + Clone,
 ) -> Result<Vec<PeerDownRow>> {
-    let is_asked = |matter: &&Matter| {
-        matches!(matter.condition, Condition::Missing | Condition::DefaultOnly | Condition::SessionDown)
+    let is_asked = |candidate: &&Candidate| {
+        matches!(candidate.condition, Condition::Missing | Condition::DefaultOnly | Condition::SessionDown)
     };
-    let routers: BTreeSet<&str> =
-        matters.clone().filter(is_asked).flat_map(|matter| &matter.routers).map(|router| router.as_str()).collect();
-    let Some(earliest) = matters.filter_map(|matter| matter.tally.since).min() else { return Ok(Vec::new()) };
+    let routers: BTreeSet<&str> = candidates
+        .clone()
+        .filter(is_asked)
+        .flat_map(|candidate| &candidate.routers)
+        .map(|router| router.as_str())
+        .collect();
+    let Some(earliest) = candidates.filter_map(|candidate| candidate.tally.since).min() else { return Ok(Vec::new()) };
     if routers.is_empty() {
         return Ok(Vec::new());
     }
