@@ -115,7 +115,9 @@ pg_create() {
     pg_super "$folder" -d rib -c "GRANT USAGE ON SCHEMA public TO rib_reader" \
         -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA public GRANT SELECT ON TABLES TO rib_reader" \
         -c "CREATE SCHEMA watch AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA watch TO rib_reader" \
-        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA watch GRANT SELECT ON TABLES TO rib_reader" ||
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA watch GRANT SELECT ON TABLES TO rib_reader" \
+        -c "CREATE SCHEMA rpki AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA rpki TO rib_reader" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA rpki GRANT SELECT ON TABLES TO rib_reader" ||
         die "could not grant to the reader"
     pg_stop "$folder"
 }

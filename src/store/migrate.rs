@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0007_history"),
     migration!("0010_watch"),
     migration!("0011_callbacks"),
+    migration!("0012_rpki"),
 ];
 
 /// The commands that copy the rows of a database with the last layout before the first release. A partition's table and

@@ -110,7 +110,7 @@ fn a_reader_reads_everything_and_writes_nothing() {
     let mut of_kinds = |kinds: &str| {
         let sql = format!(
             "SELECT oid::regclass FROM pg_class
-             WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace) AND relkind IN ({kinds}) ORDER BY 1"
+             WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace, 'rpki'::regnamespace) AND relkind IN ({kinds}) ORDER BY 1"
         );
         rows(&mut reader, &sql)
     };

@@ -50,6 +50,21 @@ const TOPICS: &[(&str, &[&str])] = &[
             "watch.team_roles",
         ],
     ),
+    (
+        "RPKI",
+        &[
+            "invalid_routes",
+            "rpki.route_validity",
+            "rpki.router_states",
+            "rpki.lost_validity",
+            "rpki.vrp_set",
+            "rpki.trust_anchors",
+            "rpki.vrps",
+            "rpki.filtered_vrps",
+            "rpki.vrp_changes",
+            "rpki.aspas",
+        ],
+    ),
     ("Counts", &["route_summary", "adj_rib_in_summary", "adj_rib_out_summary", "peers_overview", "routers_overview"]),
 ];
 
@@ -63,14 +78,14 @@ struct Relation {
     comment: String,
 }
 
-/// All of them but the partitions; those of the schema `watch` with its name.
+/// All of them but the partitions; those of the schemas `watch` and `rpki` with its name.
 fn relations(client: &mut Client) -> Vec<Relation> {
     let rows = client.query(
-        "SELECT oid, CASE relnamespace WHEN 'watch'::regnamespace THEN 'watch.' ELSE '' END || relname, relkind::text,
+        "SELECT oid, CASE relnamespace WHEN 'public'::regnamespace THEN '' ELSE relnamespace::regnamespace || '.' END || relname, relkind::text,
                 obj_description(oid, 'pg_class')
          FROM pg_class
-         WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
-         ORDER BY relnamespace = 'watch'::regnamespace, relname",
+         WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace, 'rpki'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
+         ORDER BY array_position('{public,watch,rpki}', relnamespace::regnamespace::text), relname",
         &[],
     );
     let kind = |letter: &str| match letter {
@@ -140,11 +155,11 @@ fn write_relation(client: &mut Client, relation: &Relation, out: &mut String) {
 /// Our functions: for readers, or not.
 fn write_functions(client: &mut Client, is_internal: bool, out: &mut String) {
     let functions = client.query(
-        "SELECT CASE p.pronamespace WHEN 'watch'::regnamespace THEN 'watch.' ELSE '' END || p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
+        "SELECT CASE p.pronamespace WHEN 'public'::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END || p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
          FROM pg_proc p
-         WHERE p.pronamespace IN ('public'::regnamespace, 'watch'::regnamespace)
+         WHERE p.pronamespace IN ('public'::regnamespace, 'watch'::regnamespace, 'rpki'::regnamespace)
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-         ORDER BY p.pronamespace = 'watch'::regnamespace, p.proname",
+         ORDER BY array_position('{public,watch,rpki}', p.pronamespace::regnamespace::text), p.proname, p.oid",
         &[],
     );
     for function in &functions.unwrap() {
