@@ -117,6 +117,35 @@ pub(crate) fn web_address(text: &str) -> Result<String, String> {
     Ok(text.to_string())
 }
 
+/// Parses comma-separated file names and URLs.
+pub(crate) fn vrp_sources(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(|item| vrp_source(item.trim())).collect()
+}
+
+fn vrp_source(text: &str) -> Result<String, String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return if text.is_empty() { Err("has an empty part".to_string()) } else { Ok(text.to_string()) };
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err(format!("{} is neither http:// nor https://", quoted(scheme)));
+    }
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has a URL without a host, or with spaces".to_string());
+    }
+    // It would be shown wherever the source is.
+    if host.contains('@') { Err("has a URL with a user".to_string()) } else { Ok(text.to_string()) }
+}
+
+/// Parses comma-separated names of trust anchors.
+pub(crate) fn trust_anchors(text: &str) -> Result<Vec<String>, String> {
+    let name = |item: &str| match item.trim() {
+        "" => Err("has an empty part".to_string()),
+        name => Ok(name.to_lowercase()),
+    };
+    text.split(',').map(name).collect()
+}
+
 /// Parses comma-separated CIDRs.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(|item| network(item.trim())).collect()
@@ -319,6 +348,13 @@ mod tests {
         assert!(log_filter("warn,rib_ingester::session=debug").is_ok());
         assert_eq!(error(identifier("a b")), "contains spaces or control characters");
         assert_eq!(error(site("a/b")), "holds / or :");
+        let sources = "/var/db/rpki/json, https://rpki.example/vrps.json?token=1";
+        assert_eq!(vrp_sources(sources).unwrap(), ["/var/db/rpki/json", "https://rpki.example/vrps.json?token=1"]);
+        assert_eq!(error(vrp_sources("a,,b")), "has an empty part");
+        assert_eq!(error(vrp_sources("ftp://rpki.example/")), "\"ftp\" is neither http:// nor https://");
+        assert_eq!(error(vrp_sources("http:///x")), "has a URL without a host, or with spaces");
+        assert_eq!(error(vrp_sources("http://me:pw@rpki.example/x")), "has a URL with a user");
+        assert_eq!(trust_anchors("ARIN, apnic-as0").unwrap(), ["arin", "apnic-as0"]);
         assert_eq!(error(site(&"a".repeat(65))), "is longer than 64 characters");
     }
 
