@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::command::{CommandError, connect, counted, open, print};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, counted, open, print};
 use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
 use crate::model::watch::Condition;

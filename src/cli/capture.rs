@@ -6,7 +6,8 @@ use std::io::{self, Cursor, Read, Write};
 
 use clap::Args;
 
-use super::{CommandError, counted, decode, say};
+use super::command::{CommandError, counted, say};
+use super::decode;
 use crate::capture::{self, Capture, Cut, Event, StreamId, Tally, streams};
 
 /// The maximum number of gaps that are reported one by one; further ones are counted.

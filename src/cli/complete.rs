@@ -2,12 +2,13 @@
 
 use std::io;
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::{CommandError, manual, print};
+use super::command::{CommandError, print};
+use super::manual;
 use crate::config::{DefaultValue, Setting, TABLE};
 
 /// The target shell.
@@ -18,8 +19,7 @@ pub(crate) struct CompleteArguments {
 }
 
 /// Prints the completions of one shell.
-pub(super) fn completions(arguments: &CompleteArguments) -> Result<(), CommandError> {
-    let mut command = super::CommandLine::command();
+pub(super) fn completions(arguments: &CompleteArguments, mut command: Command) -> Result<(), CommandError> {
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "rib-ingester", &mut out);
     let script = String::from_utf8_lossy(&out);
@@ -37,14 +37,13 @@ fn with_corrected_labels(script: &str) -> String {
 }
 
 /// Prints the manual page: each command with its arguments, then the settings.
-pub(super) fn man() -> Result<(), CommandError> {
+pub(super) fn man(command: Command) -> Result<(), CommandError> {
     let mut out = Vec::new();
-    page(&mut out).map_err(|error| CommandError::Failed(format!("manual page: {error}")))?;
+    page(command, &mut out).map_err(|error| CommandError::Failed(format!("manual page: {error}")))?;
     print(&String::from_utf8_lossy(&out))
 }
 
-fn page(out: &mut Vec<u8>) -> io::Result<()> {
-    let mut command = super::CommandLine::command();
+fn page(mut command: Command, out: &mut Vec<u8>) -> io::Result<()> {
     command.build();
     let man = Man::new(command.clone());
     man.render_title(out)?;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use super::command::{CommandError, print};
 use super::table::line_width;
-use super::{CommandError, print};
 use crate::config::{Settings, print as forms};
 
 /// The form of the output.

@@ -8,18 +8,14 @@ mod routes;
 
 use std::io::{self, Read, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::routes::{Object, StreamState};
 use crate::model::text::printable_json;
-use crate::session::add_path::Evidence;
-use crate::session::peers::Peers;
 use crate::wire::bmp::{self, COMMON_HEADER_SIZE, FrameError};
 
 /// The number of octets that are read from the input at a time.
 const PIECE: usize = 64 * 1024;
-
-/// A JSON object that grows field by field.
-type Object = Map<String, Value>;
 
 /// Prints every message of `input` as a line of JSON. A message longer than `max_message` octets ends the stream.
 ///
@@ -41,13 +37,6 @@ pub fn run(mut input: impl Read, mut out: impl Write, max_message: usize) -> io:
     lines.finish(&mut out)?;
     out.flush()?;
     Ok(!lines.is_broken())
-}
-
-/// The state from earlier messages that determines how later ones are read.
-#[derive(Debug, Default)]
-struct StreamState {
-    peers: Peers,
-    evidence: Evidence,
 }
 
 /// The lines of one stream, printed as its octets arrive.

@@ -1,6 +1,7 @@
 //! `doctor`: checks the settings, the machine and the database, and reports each fault in one line with its remedy.
 
 mod callbacks;
+mod check;
 mod database;
 mod machine;
 mod server;
@@ -8,8 +9,9 @@ mod server;
 use clap::Args;
 use serde_json::json;
 
+use self::check::{CheckResult, CheckState};
+use super::command::{CommandError, print};
 use super::table::line_width;
-use super::{CommandError, print};
 use crate::config::Settings;
 use crate::config::print::{WIDTH, wrap};
 use crate::logging::Logging;
@@ -22,41 +24,6 @@ pub(crate) struct DoctorArguments {
     /// Print an array of objects: check, state (ok, warning, fault), found, remedy
     #[arg(long)]
     json: bool,
-}
-
-/// The result of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CheckState {
-    /// No problem.
-    Fine,
-    /// It works, but works better or for longer with the remedy.
-    Warning,
-    /// It does not work, or data is at risk.
-    Fault,
-}
-
-/// One check and its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct CheckResult {
-    name: &'static str,
-    state: CheckState,
-    found: String,
-    /// The remedy; `None` if there is no problem.
-    remedy: Option<String>,
-}
-
-impl CheckResult {
-    fn fine(name: &'static str, found: impl Into<String>) -> CheckResult {
-        CheckResult { name, state: CheckState::Fine, found: found.into(), remedy: None }
-    }
-
-    fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> CheckResult {
-        CheckResult { name, state: CheckState::Warning, found: found.into(), remedy: Some(remedy.into()) }
-    }
-
-    fn fault(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> CheckResult {
-        CheckResult { name, state: CheckState::Fault, found: found.into(), remedy: Some(remedy.into()) }
-    }
 }
 
 /// Prints all checks; a fault is a failure.

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use super::command::{CommandError, connect, print, say};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, print, say};
 use crate::config::Settings;
 use crate::model::RouterId;
 use crate::model::text::printable;

@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::command::{CommandError, connect, counted, print};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, counted, print, when};
+use super::when;
 use crate::config::Settings;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};

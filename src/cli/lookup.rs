@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 
+use super::command::{CommandError, connect, print};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, print};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};

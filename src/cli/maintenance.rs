@@ -1,6 +1,6 @@
 //! `maintenance`: one run of the tasks that the collector does at every interval.
 
-use super::{CommandError, connect, counted, print, say};
+use super::command::{CommandError, connect, counted, print, say};
 use crate::config::Settings;
 use crate::maintenance::{self, Report};
 use crate::model::text::printable;

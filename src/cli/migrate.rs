@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CommandError, connect, print, say};
+use super::command::{CommandError, connect, print, say};
 use crate::config::Settings;
 use crate::store::migrate::{Step, migrate_telling};
 use crate::store::suitable::check_encoding;

@@ -9,6 +9,7 @@
 
 pub mod callbacks;
 pub mod capture;
+mod command;
 pub mod complete;
 pub mod config;
 pub mod decode;
@@ -28,16 +29,14 @@ pub mod table;
 pub mod watch;
 mod when;
 
-use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{EnvFile, Environment, Problem, Settings};
-use crate::logging::Logging;
-use crate::store;
+pub use self::command::{CommandError, say};
+use self::command::{nothing_in, open};
+use crate::config::{EnvFile, Environment, Settings};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -116,57 +115,6 @@ enum Command {
     Man,
 }
 
-/// The reason why a command failed.
-#[derive(Debug)]
-pub enum CommandError {
-    /// Wrong usage or wrong configuration, one line per mistake: nothing was done. Exit code 2.
-    Configuration(Vec<String>),
-    /// The command was tried and failed. Exit code 1.
-    Failed(String),
-}
-
-impl CommandError {
-    /// Returns the exit code of the process.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            CommandError::Configuration(_) => 2,
-            CommandError::Failed(_) => 1,
-        }
-    }
-
-    /// Returns the lines to print.
-    pub fn lines(&self) -> &[String] {
-        match self {
-            CommandError::Configuration(lines) => lines,
-            CommandError::Failed(line) => std::slice::from_ref(line),
-        }
-    }
-}
-
-impl From<Problem> for CommandError {
-    fn from(problem: Problem) -> CommandError {
-        CommandError::from(vec![problem])
-    }
-}
-
-/// Classifies an error that waiting does not fix as one of the configuration.
-impl From<store::Error> for CommandError {
-    fn from(error: store::Error) -> CommandError {
-        const UNDEFINED_TABLE: &str = "42P01";
-        const UNDEFINED_FUNCTION: &str = "42883";
-        let is_older = matches!(error.code(), Some(UNDEFINED_TABLE | UNDEFINED_FUNCTION));
-        let remedy = if is_older { ": run `rib-ingester migrate` first" } else { "" };
-        let line = format!("database: {error}{remedy}");
-        if error.is_configuration() { CommandError::Configuration(vec![line]) } else { CommandError::Failed(line) }
-    }
-}
-
-impl From<Vec<Problem>> for CommandError {
-    fn from(problems: Vec<Problem>) -> CommandError {
-        CommandError::Configuration(problems.iter().map(Problem::to_string).collect())
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -202,8 +150,8 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &load_offline()?),
         Command::Config(arguments) => config::run(&arguments, load_offline),
-        Command::Completions(arguments) => complete::completions(&arguments),
-        Command::Man => complete::man(),
+        Command::Completions(arguments) => complete::completions(&arguments, CommandLine::command()),
+        Command::Man => complete::man(CommandLine::command()),
     }
 }
 
@@ -226,65 +174,4 @@ fn print_decoded(file: &Path, port: &capture::Port, settings: &Settings) -> Resu
         return Ok(());
     }
     Err(CommandError::Failed(format!("{}: the stream is damaged, its last line says where", file.display())))
-}
-
-/// Reports an empty file, which is not a recording: most likely the program that was to write it has failed.
-fn nothing_in(file: &Path) -> CommandError {
-    CommandError::Failed(format!("{}: is empty", file.display()))
-}
-
-/// Connects a command that is not the collector to the database.
-fn connect(settings: &Settings, command: &str) -> Result<store::Client, CommandError> {
-    Logging::start(settings)?;
-    store::connect(&settings.database_url, command).map_err(|error| {
-        // The database that was not reached is half of the information.
-        let target = store::connect::describe(&settings.database_url).unwrap_or_else(|_| "database".to_string());
-        let line = format!("{target}: {error}");
-        if error.is_configuration() { CommandError::Configuration(vec![line]) } else { CommandError::Failed(line) }
-    })
-}
-
-/// Opens a file, or standard input for `-`; returns it with its length, if known.
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), CommandError> {
-    if path == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let file = File::open(path).map_err(|error| CommandError::Failed(format!("{}: {error}", path.display())))?;
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    Ok((Box::new(file), length))
-}
-
-/// Prints a line on standard error. If that is full or closed, the command continues anyway.
-pub fn say(line: impl Display) {
-    use io::Write;
-    // In one piece: other processes may write there too.
-    let _ = io::stderr().lock().write_all(format!("rib-ingester: {line}\n").as_bytes());
-}
-
-/// Prints a command's result. A reader that stops early (`| head`) is not a failure.
-fn print(text: &str) -> Result<(), CommandError> {
-    show(text).map(|_| ())
-}
-
-/// Tells if anything still reads the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Output {
-    Open,
-    Closed,
-}
-
-fn show(text: &str) -> Result<Output, CommandError> {
-    use io::Write;
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(Output::Open),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Output::Closed),
-        Err(error) => Err(CommandError::Failed(format!("standard output: {error}"))),
-    }
-}
-
-/// Formats a count: `1 message`, `2 messages`.
-fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }

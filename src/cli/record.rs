@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::SIGTERM;
 
-use super::{CommandError, counted, print, say};
+use super::command::{CommandError, counted, print, say};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 use crate::session::other_protocol::{NotBmp, OtherProtocol};

@@ -14,7 +14,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::capture::{self, Input, OneStream, Port};
-use super::{CommandError, counted, nothing_in, open, print, say};
+use super::command::{CommandError, counted, nothing_in, open, print, say};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 

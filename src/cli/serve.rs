@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::CommandError;
+use super::command::CommandError;
 use crate::config::Settings;
 use crate::logging::Logging;
 use crate::supervisor::{self, Ending, Migrate, StartError};

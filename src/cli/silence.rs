@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::command::{CommandError, connect, print, say};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, incidents, print, say, watch, when};
+use super::{incidents, watch, when};
 use crate::config::{Settings, value};
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};

@@ -3,6 +3,7 @@
 
 mod json;
 mod router;
+mod tables;
 
 use std::io::{self, IsTerminal};
 use std::thread;
@@ -11,18 +12,18 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::HumanBytes;
 
+use self::tables::{PEERS, adj_ribs, ago, or_dash, section, tables};
+use super::command::{CommandError, Output, connect, counted, print, show};
 use super::table::{self, Column, Table};
-use super::{CommandError, Output, connect, counted, print, show};
 use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
-use crate::model::time::age;
 use crate::store::Client;
 use crate::store::orphans::{self, Orphans};
 use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
-use crate::store::status::{self, AdjRibStatus, RefusedSource, RouterStatus, Status, TableStatus};
+use crate::store::status::{self, RefusedSource, RouterStatus, Status};
 
 /// The routers to show, and the output format.
 #[derive(Args, Debug)]
@@ -77,9 +78,6 @@ fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) 
     Ok(if arguments.json { printable_json(&format!("{json:#}\n")).into_owned() } else { text })
 }
 
-/// The title of the section on Adj-RIBs.
-const PEERS: &str = "TABLES OF PEERS";
-
 fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
@@ -102,11 +100,6 @@ fn text(status: &Status, width: Option<usize>) -> String {
 fn down_text(now: Timestamp, all: &[RouterStatus], down: &[RouterStatus], width: Option<usize>) -> String {
     let none = if all.is_empty() { "no router has connected yet" } else { "all routers are connected" };
     format!("{}\n\n{}", summary(all), section("NOT CONNECTED", none, &routers(now, down), width).trim_end()) + "\n"
-}
-
-fn section(title: &str, none: &str, table: &Table, width: Option<usize>) -> String {
-    let body = if table.is_empty() { format!("{none}\n") } else { table.render(width) };
-    format!("{title}\n{body}\n")
 }
 
 /// Formats `303 routers: 3 up, 0 dumping, 300 stale (routes expire from 2026-11-21 07:45:12 UTC)`.
@@ -157,74 +150,6 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
         ]);
     }
     table
-}
-
-fn tables(now: Timestamp, routers: &[RouterStatus]) -> Table {
-    let mut out = Table::new(&[
-        ("router", Column::Word),
-        ("table", Column::Text),
-        ("family", Column::Word),
-        ("routes", Column::Number),
-        ("sync", Column::Word),
-        ("last stored", Column::Word),
-        ("last in history", Column::Word),
-    ]);
-    for router in routers {
-        for table in &router.tables {
-            out.push([
-                router.router_id.clone(),
-                table.name.clone(),
-                table.afi.to_string(),
-                table.routes.to_string(),
-                sync(now, table),
-                ago(now, table.last_parsed_msg_time),
-                ago(now, table.last_raw_msg_time),
-            ]);
-        }
-    }
-    out
-}
-
-fn adj_ribs(now: Timestamp, adj_ribs: &[AdjRibStatus]) -> Table {
-    let mut out = Table::new(&[
-        ("router", Column::Word),
-        ("view", Column::Word),
-        ("table", Column::Text),
-        ("family", Column::Word),
-        ("peers", Column::Number),
-        ("EoR", Column::Number),
-        ("routes", Column::Number),
-        ("last stored", Column::Word),
-    ]);
-    for one in adj_ribs {
-        out.push([
-            one.router_id.clone(),
-            one.view.clone(),
-            one.name.clone(),
-            one.afi.to_string(),
-            one.peers.to_string(),
-            one.synchronized.to_string(),
-            one.routes.to_string(),
-            ago(now, one.last_parsed_msg_time),
-        ]);
-    }
-    out
-}
-
-fn sync(now: Timestamp, table: &TableStatus) -> String {
-    if let Some(since) = table.stale_since {
-        return format!("stale since {}", ago(now, Some(since)));
-    }
-    if table.eor_seen {
-        return format!("EoR {}", ago(now, table.eor_time));
-    }
-    if table.synced_at.is_some() {
-        return format!("complete {}", ago(now, table.synced_at));
-    }
-    match table.session_start_time {
-        Some(start) => format!("no EoR, began {}", ago(now, Some(start))),
-        None => "no EoR".to_string(),
-    }
 }
 
 fn partitions(partitions: &[Partition]) -> Table {
@@ -290,15 +215,4 @@ fn refused(sources: &[RefusedSource], now: Timestamp, width: Option<usize>) -> S
         }
     }
     out
-}
-
-fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_string(), |value| value.to_string())
-}
-
-fn ago(now: Timestamp, time: Option<Timestamp>) -> String {
-    let Some(time) = time else { return "-".to_string() };
-    // Rows committed while the clock was read may be a little younger than it.
-    let micros = u64::try_from(now.unix_micros() - time.unix_micros()).unwrap_or(0);
-    format!("{} ago", age(Duration::from_micros(micros)))
 }

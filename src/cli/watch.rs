@@ -11,8 +11,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 pub(super) use self::fields::{asn, did_you_mean};
+use self::show::{shown, state};
+use super::command::{CommandError, connect, counted, print, say};
 use super::table::{self, Column, Table};
-use super::{CommandError, connect, counted, print, say};
 use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
 use crate::model::watch::{Condition, Kind};
@@ -226,11 +227,6 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
     }
 }
 
-/// Returns a watch's name for the terminal.
-fn shown(row: &ListedWatch) -> String {
-    printable(&watches::full_name(row.team.as_deref(), &row.name)).into_owned()
-}
-
 /// Returns the watch with this name.
 pub(super) fn find(client: &mut Client, WatchName { name, team }: &WatchName) -> Result<ListedWatch, CommandError> {
     if let Some(row) = watches::named(client, team.as_deref(), name)? {
@@ -292,17 +288,6 @@ fn list(client: &mut Client) -> Result<(), CommandError> {
     }
     print(&table.render(table::line_width()))?;
     warn(client)
-}
-
-/// The state of a watch in a few words.
-fn state(row: &ListedWatch) -> String {
-    match (row.enabled, row.incidents, row.holding) {
-        (false, ..) => "off".to_owned(),
-        (true, 0, 0) if row.conditions.as_ref().is_some_and(Vec::is_empty) => "expects".to_owned(),
-        (true, 0, 0) => "quiet".to_owned(),
-        (true, 0, _) => "pending".to_owned(),
-        (true, incidents, _) => counted(incidents.unsigned_abs(), "incident"),
-    }
 }
 
 fn add(definition: &WatchOptions, settings: &Settings) -> Result<(), CommandError> {

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::routes::{self, error_value};
-use super::{Object, StreamState};
+use super::routes::{self, Object, StreamState, error_value};
 use crate::model::Text;
 use crate::model::write_text::hex;
 use crate::session::open_json;

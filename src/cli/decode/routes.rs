@@ -3,12 +3,12 @@
 
 use std::fmt::Display;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Object, StreamState};
 use crate::model::write_text::hex;
 use crate::model::{AfiSafi, Fixed, List, NextHop, Nlri, PathAttributes, PathId, PathStatus};
-use crate::session::add_path::Of;
+use crate::session::add_path::{Evidence, Of};
+use crate::session::peers::Peers;
 use crate::wire::DecodeError;
 use crate::wire::bgp::nlri::NlriSet;
 use crate::wire::bgp::rfc7606::{Fault, FaultAction};
@@ -16,6 +16,18 @@ use crate::wire::bgp::routes::Routes;
 use crate::wire::bgp::update::{Deviations, Update};
 use crate::wire::bmp::numbering::GROUP_BIT;
 use crate::wire::bmp::{RouteMonitoring, Tlv, TlvKind};
+
+/// A JSON object that grows field by field.
+pub(super) type Object = Map<String, Value>;
+
+/// The state from earlier messages that determines how later ones are read.
+#[derive(Debug, Default)]
+pub(super) struct StreamState {
+    /// The peers that are up.
+    pub(super) peers: Peers,
+    /// How their NLRI were read so far.
+    pub(super) evidence: Evidence,
+}
 
 /// Adds the fields of a Route Monitoring message that begins at `offset` in the stream.
 pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, heard: &mut StreamState) {

@@ -1,6 +1,6 @@
 //! The checks of `doctor` on callbacks: whether they take what they are told, and who could read their secrets.
 
-use super::CheckResult;
+use super::check::CheckResult;
 use crate::store::watch::callbacks::CallbackHealth;
 
 const NAME: &str = "callbacks";
@@ -46,7 +46,7 @@ pub(super) fn checks(health: &CallbackHealth) -> Vec<CheckResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::CheckState;
+    use crate::cli::doctor::check::CheckState;
     use crate::model::Timestamp;
 
     #[test]

@@ -4,7 +4,7 @@ use indicatif::HumanBytes;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::CheckResult;
+use super::check::CheckResult;
 use super::server::{clock, connections, encoding, server, server_settings};
 use crate::config::Settings;
 use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
@@ -324,7 +324,7 @@ fn disk(settings: &Settings, facts: &Facts) -> CheckResult {
 mod tests {
     use std::time::Duration;
 
-    use super::super::CheckState;
+    use super::super::check::CheckState;
     use super::*;
     use crate::store::diagnostics::ClockDifference;
     use crate::store::lock_waits::LockWait;

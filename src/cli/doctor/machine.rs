@@ -7,7 +7,7 @@ use std::path::Path;
 use indicatif::HumanBytes;
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::CheckResult;
+use super::check::CheckResult;
 use crate::config::Settings;
 use crate::config::allow::AllowList;
 use crate::config::env_file::OF_UNIT;

@@ -2,7 +2,7 @@
 
 use indicatif::HumanBytes;
 
-use super::CheckResult;
+use super::check::CheckResult;
 use crate::config::Settings;
 use crate::store::diagnostics::Facts;
 use crate::store::suitable::{ENCODING_REMEDY, is_encoding_suitable};

@@ -1,6 +1,6 @@
 //! `status ROUTER`: one router in full.
 
-use super::{PEERS, adj_ribs, ago, or_dash, section, tables};
+use super::tables::{PEERS, adj_ribs, ago, or_dash, section, tables};
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;

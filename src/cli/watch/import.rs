@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::fields::{self, IGNORED};
-use crate::cli::{CommandError, open};
+use crate::cli::command::{CommandError, open};
 use crate::store::watch::watches::{RefusedWatch, WatchDocument};
 
 /// The size of the largest file that is read: a million watches.

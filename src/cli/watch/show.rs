@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{fields, shown, state};
+use super::fields;
+use crate::cli::command::{CommandError, counted};
 use crate::cli::incidents;
 use crate::cli::table::{self, Column, Table};
-use crate::cli::{CommandError, counted};
 use crate::model::text::{printable, printable_json};
 use crate::store::Client;
 use crate::store::watch::incident_list;
@@ -14,6 +14,22 @@ use crate::watch::check::Checked;
 
 /// The largest number of conditions that are shown.
 const CONDITIONS_MAX: i64 = 1_000;
+
+/// Returns a watch's name for the terminal.
+pub(super) fn shown(row: &ListedWatch) -> String {
+    printable(&watches::full_name(row.team.as_deref(), &row.name)).into_owned()
+}
+
+/// The state of a watch in a few words.
+pub(super) fn state(row: &ListedWatch) -> String {
+    match (row.enabled, row.incidents, row.holding) {
+        (false, ..) => "off".to_owned(),
+        (true, 0, 0) if row.conditions.as_ref().is_some_and(Vec::is_empty) => "expects".to_owned(),
+        (true, 0, 0) => "quiet".to_owned(),
+        (true, 0, _) => "pending".to_owned(),
+        (true, incidents, _) => counted(incidents.unsigned_abs(), "incident"),
+    }
+}
 
 /// Formats watches as a JSON array, one row on each line.
 pub(super) fn json(rows: &[ListedWatch]) -> String {
