@@ -3,6 +3,7 @@
 //! Start: the database (retried forever), the migration, writers, maintenance, the BMP port. Stop: the listener and the
 //! sessions first, then the channels disconnect, the writers drain within the grace period, maintenance last.
 
+mod begin;
 mod expiry;
 mod heartbeat;
 mod identity;
@@ -19,7 +20,7 @@ mod watches;
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -43,10 +44,13 @@ use crate::store;
 
 pub(crate) use watches::address_rules;
 
+pub use begin::StartError;
+use begin::spawn;
 use heartbeat::Collector;
 use listeners::{AccessFiles, Listeners};
 use observability::Operations;
 use start::Left;
+pub use start::Migrate;
 
 /// The interval at which the supervisor checks its threads and the stale time.
 const TICK: Duration = Duration::from_millis(500);
@@ -60,15 +64,6 @@ const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
 /// The number of maintenance intervals within which the routes of every table are counted once.
 const AUDIT_RUNS: u32 = 6;
 
-/// The handling of the schema by `serve`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Migrate {
-    /// Apply missing migrations.
-    First,
-    /// Leave the schema to the operator.
-    Skip,
-}
-
 /// The way in which the collector ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -79,25 +74,6 @@ pub enum Ending {
     /// Input was lost, or a thread ended unexpectedly.
     Failed,
 }
-
-/// The reason why the collector did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// Only the operator can fix it: wrong credentials, no such database, an invalid file.
-    Configuration(String),
-    /// The next try may succeed: a port is in use, a resource is exhausted.
-    Failed(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Configuration(why) | StartError::Failed(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// Runs the collector until a signal stops it.
 ///
@@ -443,9 +419,4 @@ fn spawn_expiry(
     let (collector, health, shared) = (Arc::clone(collector), Arc::clone(&operations.health), Arc::clone(shared));
     let pulse = shared.meters.pulse(expiry::THREAD, expiry::STANDSTILL_MAX);
     spawn(expiry::THREAD, move || expiry::run(&collector, stale_time, &shared, &health, &pulse))
-}
-
-/// Starts one of the collector's own threads; without it there is no collector.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has a thread for the collector itself")
 }

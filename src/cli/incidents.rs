@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
 use crate::store::events;
-use crate::store::pages::Slice;
+use crate::store::slice::Slice;
 use crate::store::watch::incident_list::{self, ListedIncident};
 use crate::store::watch::operator::{self, Author, IncidentChange};
 

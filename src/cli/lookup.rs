@@ -11,7 +11,7 @@ use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, longest_match};
-use crate::store::pages::Slice;
+use crate::store::slice::Slice;
 
 /// The target of the lookup.
 #[derive(Args, Debug)]

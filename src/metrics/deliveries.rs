@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::{Number, lock};
+use super::number::{Number, lock};
 
 /// Counters of deliveries.
 #[derive(Debug, Default)]

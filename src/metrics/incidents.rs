@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::{Number, lock};
+use super::number::{Number, lock};
 use crate::model::watch::{Condition, Severity};
 
 /// The number of open incidents by condition and severity.

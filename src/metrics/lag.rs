@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::lock;
+use super::number::lock;
 
 /// Upper bounds of the histogram's buckets, in seconds: the default batch age is 0.2 s, a database restart takes
 /// seconds, and from minutes on it is an outage.

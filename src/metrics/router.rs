@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{CounterByLabel, Lag, Number, PeerStatistics, lock};
+use super::lag::Lag;
+use super::number::{CounterByLabel, Number, lock};
+use super::statistics::PeerStatistics;
 use crate::model::{Afi, Table, Timestamp, View};
 
 /// The key of a table within its router: name and family; the name of an Adj-RIB includes its view.

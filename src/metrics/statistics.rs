@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::lock;
+use super::number::lock;
 
 /// The maximum number of values of one router that are exported, in order of arrival. The database has all of them.
 pub(crate) const STATISTICS_MAX: usize = 1_024;

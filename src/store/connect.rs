@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use postgres::{Client, Config};
+use postgres::Client;
 
 use super::error::{Error, Result};
 use super::frames::statement_timeout_of;
-use super::way::Way;
+use super::way::{Way, quieten};
 use super::{suitable, watchdog};
 use crate::conninfo::{ConnInfo, host_text};
 use crate::tls;
@@ -143,11 +143,6 @@ fn take_first(ways: Vec<Way>) -> Result<Client> {
         }
     }
     Err(last)
-}
-
-/// Logs notices (of CREATE IF NOT EXISTS, say) at debug level only: no one has to act on them.
-pub(super) fn quieten(config: &mut Config) {
-    config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
 }
 
 /// One of the [`LEFT_BEHIND_MAX`] places for attempts; freed on drop.

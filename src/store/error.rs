@@ -5,7 +5,16 @@ use std::io;
 
 use postgres::error::SqlState;
 
-use super::migrate::KEEP_ROWS;
+/// The commands that copy the rows of a database with the last layout before the first release. A partition's table and
+/// its rows come before its own indexes; those of the whole table come with the partition.
+const KEEP_ROWS: &str = r#"RIB_INGESTER_DATABASE_URL="$NEW" rib-ingester migrate
+pg_dump --section=pre-data --no-owner --no-privileges --table='route_events_*' --table='route_snapshots_*' "$OLD" |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$NEW"
+pg_dump --section=data --exclude-table=schema_migrations --exclude-table=detached_partitions "$OLD" |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$NEW"
+pg_dump --section=post-data --table='route_events_*' "$OLD" | grep '^CREATE INDEX' |
+    psql -qX --single-transaction --set=ON_ERROR_STOP=1 "$NEW"
+"#;
 
 /// The errors of this module.
 #[derive(Debug)]

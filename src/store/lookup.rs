@@ -7,7 +7,7 @@ use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::read_time;
-use super::pages::Slice;
+use super::slice::Slice;
 use crate::model::{Prefix, Timestamp};
 
 /// One path of the longest match in a table.

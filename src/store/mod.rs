@@ -29,6 +29,7 @@ mod pool;
 pub(crate) mod router_state;
 pub mod routes;
 pub mod sessions;
+pub mod slice;
 pub mod snapshots;
 pub mod stale;
 pub mod statement;

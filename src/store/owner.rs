@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::events::read_time;
 use super::{add_path, sessions, sync, table_names};
-use crate::model::{AddPathRecord, Afi, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
+use crate::model::{AddPathRecord, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
 
 /// The result of a session's claim to its router.
 #[derive(Debug)]
@@ -134,15 +134,6 @@ pub fn since(client: &mut Client, router: &RouterId) -> Result<Option<(Timestamp
     let sql = "SELECT since, epoch FROM router_owner WHERE router_id = $1";
     let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT)])?;
     row.map(|row| Ok((read_time(row.get(0))?, row.get(1)))).transpose()
-}
-
-/// Converts the `afi` column to a family.
-pub(super) fn read_afi(column: i16) -> Result<Afi> {
-    match column {
-        4 => Ok(Afi::Ipv4),
-        6 => Ok(Afi::Ipv6),
-        other => Err(Error::Unexpected(format!("afi {other}"))),
-    }
 }
 
 /// Returns the identifiers of the routers seen at each address.

@@ -9,21 +9,8 @@ use serde::{Serialize, Serializer};
 use super::error::Result;
 use super::events::read_time;
 use super::lookup::adj_rib;
+use super::slice::Slice;
 use crate::model::{Prefix, Timestamp};
-
-/// The part of a list to return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// The number of rows on a page.
-    pub size: i64,
-    /// The page, counted from 0; the last one if there are fewer.
-    pub page: i64,
-}
-
-impl Slice {
-    /// The whole list.
-    pub const ALL: Slice = Slice { size: i64::MAX, page: 0 };
-}
 
 /// The largest number of routes and peers that are counted for an AS.
 pub const COUNTED_MAX: i64 = 10_000;

@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::error::Result;
 use super::events::{clock, read_time};
 use super::orphans::{self, Orphans};
-use super::owner::read_afi;
-use super::pages::{PeerRow, Slice, peers};
+use super::pages::{PeerRow, peers};
 use super::partitions::{self, EVENTS, Partition};
 use super::router_state::{self, RouterStanding};
+use super::slice::Slice;
+use super::table_columns::read_afi;
 use crate::model::{Afi, RouterId, Timestamp};
 
 /// The state of the whole database.

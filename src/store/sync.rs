@@ -10,9 +10,9 @@ use postgres::{Client, GenericClient, Row, Transaction};
 
 use super::error::Result;
 use super::events::system_time;
-use super::owner::read_afi;
 use super::routes::WholeTable;
 use super::statement::PerRib;
+use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
 use super::table_names;
 use crate::model::{Afi, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, cut_reason};

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use postgres::Row;
 use postgres::types::{ToSql, Type};
 
-use crate::model::{AdjRibKey, Policy, RibKind, RouterId, Table, TableKey, View};
+use super::error::{Error, Result};
+use crate::model::{AdjRibKey, Afi, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// The keys of tables, column by column: the parameters $1 to $5 of the statements that work on a set of tables.
 #[derive(Debug, Default)]
@@ -90,5 +91,14 @@ pub(super) fn read_view(kind: RibKind, row: &Row) -> View {
         RibKind::LocRib => View::LocRib,
         RibKind::AdjRibIn => View::AdjRibIn(peer()),
         RibKind::AdjRibOut => View::AdjRibOut(peer()),
+    }
+}
+
+/// Converts the `afi` column to a family.
+pub(super) fn read_afi(column: i16) -> Result<Afi> {
+    match column {
+        4 => Ok(Afi::Ipv4),
+        6 => Ok(Afi::Ipv6),
+        other => Err(Error::Unexpected(format!("afi {other}"))),
     }
 }

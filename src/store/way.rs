@@ -184,8 +184,13 @@ fn without_hosts(all: &Config) -> Config {
         .keepalives_idle(all.get_keepalives_idle())
         .target_session_attrs(all.get_target_session_attrs())
         .channel_binding(all.get_channel_binding());
-    super::connect::quieten(&mut config);
+    quieten(&mut config);
     config
+}
+
+/// Logs notices (of CREATE IF NOT EXISTS, say) at debug level only: no one has to act on them.
+pub(super) fn quieten(config: &mut Config) {
+    config.notice_callback(|notice| log::debug!("postgresql: {notice}"));
 }
 
 #[cfg(test)]

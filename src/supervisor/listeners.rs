@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use super::{StartError, spawn};
+use super::begin::{StartError, spawn};
 use crate::config::allow::AllowList;
 use crate::config::md5::{self, Md5Key};
 use crate::config::{Problem, Settings};

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::begin::{StartError, spawn};
 use super::notify::{self, Notify};
-use super::{StartError, spawn};
 use crate::config::Settings;
 use crate::http::{self, Http, HttpOptions, probe};
 use crate::metrics::{ComponentStatus, Meters};

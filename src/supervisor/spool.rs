@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::{error, warn};
 
-use super::StartError;
+use super::begin::{self, StartError};
 use crate::config::Settings;
 use crate::model::{RouterId, SessionEventKind};
 use crate::pipeline::{PipelineEnd, StateItem};
@@ -40,8 +40,8 @@ pub(super) fn open(settings: &Settings) -> Result<(Arc<Spool>, Vec<Stream>), Sta
 pub(super) fn spawn(shared: &Arc<Shared>, stall: Duration) -> [JoinHandle<()>; 2] {
     let (spooler, sync) = (Arc::clone(shared), Arc::clone(shared));
     [
-        super::spawn("spooler", move || spooler.intakes.run_spooler(&spooler.spool, stall, &spooler.stop)),
-        super::spawn("spool-sync", move || intakes::run_sync(&sync.spool, &sync.stop)),
+        begin::spawn("spooler", move || spooler.intakes.run_spooler(&spooler.spool, stall, &spooler.stop)),
+        begin::spawn("spool-sync", move || intakes::run_sync(&sync.spool, &sync.stop)),
     ]
 }
 
@@ -53,7 +53,7 @@ pub(super) fn router_of(stream: &Stream) -> (Option<RouterId>, IpAddr) {
 /// Starts the thread that applies the streams one after the other.
 pub(super) fn spawn_replay(shared: &Arc<Shared>, spooled: Vec<Stream>) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
-    super::spawn("replay", move || {
+    begin::spawn("replay", move || {
         for unreadable in shared.spool.take_unreadable() {
             tell_gap(&shared, &unreadable);
         }

@@ -8,9 +8,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use log::{info, warn};
 use signal_hook::consts::SIGHUP;
 
+use super::begin::{StartError, spawn};
+use super::heartbeat;
 use super::identity::{self, Acquired};
 use super::observability::Operations;
-use super::{Migrate, StartError, heartbeat, spawn};
 use crate::config::Settings;
 use crate::metrics::{Meters, ROUTERS_MAX};
 use crate::model::RouterId;
@@ -19,6 +20,15 @@ use crate::store::identity::Process;
 use crate::store::migrate::Step;
 use crate::store::sync::OwnedRouter;
 use crate::store::{self, Client};
+
+/// The handling of the schema by `serve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// Apply missing migrations.
+    First,
+    /// Leave the schema to the operator.
+    Skip,
+}
 
 /// The thread's name, in the log and in `pg_stat_activity`.
 const THREAD: &str = "start";

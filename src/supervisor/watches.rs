@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::begin::spawn;
 use super::observability::Operations;
-use super::{restart, spawn};
+use super::restart;
 use crate::config::Settings;
 use crate::stop::Stop;
 use crate::watch::deliveries::{self, AddressRules, DeliveryOptions};

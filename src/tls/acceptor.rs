@@ -1,9 +1,13 @@
 //! The certificate that is presented to routers, renewed without a restart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection};
+
+use super::files::{certificates, private_key, provider, roots};
+use crate::conninfo::Roots;
 
 /// The server side of every TLS handshake.
 #[derive(Debug)]
@@ -54,5 +58,27 @@ impl Acceptor {
 }
 
 fn config(files: &Files) -> Result<ServerConfig, String> {
-    super::server(&files.chain, &files.key, files.client_authorities.as_deref())
+    server(&files.chain, &files.key, files.client_authorities.as_deref())
+}
+
+/// Returns the server configuration for routers. With `client_authorities` a router needs a certificate signed by one
+/// of them.
+///
+/// # Errors
+/// A file cannot be read or its content is not of the expected kind; the text names it and the reason.
+fn server(chain: &Path, key: &Path, client_authorities: Option<&Path>) -> Result<ServerConfig, String> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(file) => {
+            let roots = Arc::new(roots(&Roots::File(file.to_owned()))?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+        }
+    };
+    builder
+        .with_single_cert(certificates(chain)?, private_key(key)?)
+        .map_err(|error| format!("{} and {}: {error}", chain.display(), key.display()))
 }

@@ -5,8 +5,8 @@ use crate::common::rows::{Writers, announce, nlri, route, session_event, table};
 use rib_ingester::model::{Afi, SessionEventKind};
 use rib_ingester::pipeline::{Existing, RouteChange, StateItem, StateOp};
 use rib_ingester::store::lookup::longest_match;
-use rib_ingester::store::pages::Slice;
 use rib_ingester::store::partitions::PartitionState;
+use rib_ingester::store::slice::Slice;
 use rib_ingester::store::status;
 
 #[test]

@@ -11,7 +11,8 @@ use crate::common::pg::TestDb;
 use crate::common::rows::nlri;
 use postgres::Client;
 use rib_ingester::store::lookup::longest_match;
-use rib_ingester::store::pages::{self, COUNTED_MAX, Slice};
+use rib_ingester::store::pages::{self, COUNTED_MAX};
+use rib_ingester::store::slice::Slice;
 
 fn routes() -> usize {
     std::env::var("RIB_INGESTER_TEST_ROUTES").map_or(30_000, |text| text.parse().expect("a number of routes"))

@@ -15,7 +15,7 @@ use crate::http::response::Response;
 use crate::http::threads;
 use crate::metrics::Meters;
 use crate::model::Timestamp;
-use crate::store::pages::Slice;
+use crate::store::slice::Slice;
 
 /// The whole style sheet; there is no other file.
 const STYLE: &str = include_str!("style.css");

@@ -7,7 +7,7 @@ use postgres::{Client, Row};
 
 use super::super::error::Result;
 use super::super::events::read_time;
-use super::super::pages::Slice;
+use super::super::slice::Slice;
 use crate::model::Timestamp;
 use crate::model::watch::{Condition, Severity, WatchId};
 

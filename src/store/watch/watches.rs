@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::super::error::{Error, Recovery, Result};
 use super::super::events::read_time;
-use super::super::pages::Slice;
+use super::super::slice::Slice;
 use crate::model::Timestamp;
 use crate::model::watch::WatchId;
 
