@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::metrics::{ComponentStatus, Meters};
+use crate::metrics::Meters;
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::Pool;
@@ -261,7 +261,7 @@ impl Http {
 
     /// Answers `/healthz`: 200 while all threads make progress.
     fn alive(&self) -> Response {
-        match threads(&self.meters) {
+        match self.meters.threads() {
             Ok(()) => Response::text(200, "ok\n"),
             Err(why) => Response::text(503, &format!("{why}\n")),
         }
@@ -270,7 +270,7 @@ impl Http {
     /// Answers `/readyz`: the status of each part of the collector.
     fn ready(&self) -> Response {
         let mut parts = self.meters.parts();
-        parts.insert("threads", threads(&self.meters));
+        parts.insert("threads", self.meters.threads());
         let mut is_ready = true;
         let mut text = String::new();
         let required = REQUIRED.map(|name| (name, parts.remove(name).unwrap_or_else(|| Err("not yet".to_owned()))));
@@ -288,15 +288,4 @@ impl Http {
         }
         Response::text(if is_ready { 200 } else { 503 }, &text)
     }
-}
-
-/// Checks the collector's threads: an error names those that are stalled, each with its time.
-pub fn threads(meters: &Meters) -> ComponentStatus {
-    let stuck: Vec<String> = meters
-        .pulses()
-        .iter()
-        .filter(|pulse| pulse.is_stuck())
-        .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.stalled_for().as_secs()))
-        .collect();
-    if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
 }

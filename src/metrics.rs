@@ -216,6 +216,17 @@ impl Meters {
         lock(&self.pulses).clone()
     }
 
+    /// Checks the collector's threads: an error names those that are stalled, each with its time.
+    pub fn threads(&self) -> ComponentStatus {
+        let pulses = self.pulses();
+        let stuck: Vec<String> = pulses
+            .iter()
+            .filter(|pulse| pulse.is_stuck())
+            .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.stalled_for().as_secs()))
+            .collect();
+        if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
+    }
+
     /// Records the fill level of a writer's queue.
     pub(crate) fn set_queue(&self, writer: &str, queue: Queue) {
         lock(&self.queues).insert(writer.to_owned(), queue);

@@ -7,6 +7,7 @@
 
 mod asn;
 mod churn;
+mod context;
 mod history;
 mod incidents;
 mod layout;
@@ -24,14 +25,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use log::error;
-use maud::{Markup, html};
+use maud::html;
 
 use super::request::{Method, Request};
 use super::response::Response;
 use crate::metrics::Meters;
-use crate::model::RouterId;
-use crate::store::{self, Client, Pool};
+use crate::store::Pool;
 use churn::Churn;
+use context::{Database, PageContext};
+use layout::{Made, Page};
 
 /// The maximum number of queued page requests; further ones are answered with 503.
 pub(super) const QUEUE_MAX: usize = 16;
@@ -62,66 +64,6 @@ pub struct Pages {
     answers: Sender<Answer>,
     context: PageContext,
     database: Database,
-}
-
-/// The values that all pages share.
-struct PageContext {
-    meters: Arc<Meters>,
-    collector_id: String,
-    churn: Churn,
-}
-
-/// The database, of which pages name the parts that cannot be read.
-struct Database(Arc<Pool>);
-
-/// A page without its frame.
-struct Page {
-    status: u16,
-    title: String,
-    /// The text that is kept in the search box.
-    query: String,
-    body: Markup,
-}
-
-/// The result of a request.
-enum Made {
-    Page(Page),
-    /// A redirect to another page: its path and query.
-    Elsewhere(String),
-}
-
-impl Page {
-    fn new(title: impl Into<String>, body: Markup) -> Page {
-        Page { status: 200, title: title.into(), query: String::new(), body }
-    }
-
-    fn searched(self, query: &str) -> Page {
-        Page { query: query.to_owned(), ..self }
-    }
-}
-
-/// A router by its name, if it has one, linked to its page.
-struct RouterName {
-    id: String,
-    name: Option<String>,
-}
-
-impl RouterName {
-    /// The router with its table, and the view of an Adj-RIB.
-    fn with(&self, table: &str, view: &str) -> Markup {
-        html! {
-            a href=(overview::router_link(&self.id)) { (self.name.as_deref().unwrap_or(&self.id)) } " "
-            span.faint { @if self.name.is_some() { (self.id) " " } (table) @if !view.is_empty() { " " (view) } }
-        }
-    }
-}
-
-impl PageContext {
-    /// Returns the router with the name from its session, else the stored one.
-    fn router(&self, id: &str, stored: Option<&str>) -> RouterName {
-        let live = self.meters.known_router(&RouterId::new(id)).and_then(|meter| meter.hostname());
-        RouterName { id: id.to_owned(), name: live.or_else(|| stored.map(str::to_owned)) }
-    }
 }
 
 /// Returns a page for a request that cannot be served, with its status and reason; it needs no database.
@@ -197,11 +139,5 @@ impl Pages {
             "/lookup" => search::page(context, database, request),
             _ => Made::Page(overview::page(context, database, request)),
         }
-    }
-}
-
-impl Database {
-    fn ask<T>(&self, question: impl FnOnce(&mut Client) -> store::Result<T>) -> Result<T, String> {
-        self.0.read(question).map_err(|error| error.to_string())
     }
 }

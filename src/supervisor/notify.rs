@@ -137,10 +137,10 @@ mod tests {
         while !writer.is_stuck() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        notify.ping_watchdog(&crate::http::threads(&meters));
+        notify.ping_watchdog(&meters.threads());
         assert!(notify.pinged_at.is_none() && notify.is_withheld);
         writer.rest();
-        notify.ping_watchdog(&crate::http::threads(&meters));
+        notify.ping_watchdog(&meters.threads());
         assert!(notify.pinged_at.is_some() && !notify.is_withheld);
     }
 

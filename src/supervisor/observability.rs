@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::begin::{StartError, spawn};
 use super::notify::{self, Notify};
 use crate::config::Settings;
-use crate::http::{self, Http, HttpOptions, probe};
+use crate::http::{Http, HttpOptions, probe};
 use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::{Health, Notices, Watching};
 use crate::session::Shared;
@@ -109,7 +109,7 @@ impl Operations {
         }
         self.measure_spool(&shared.spool);
         let mut notify = self.notify.borrow_mut();
-        notify.ping_watchdog(&http::threads(&self.meters));
+        notify.ping_watchdog(&self.meters.threads());
         notify.status(|| notify::summary(&self.meters));
     }
 

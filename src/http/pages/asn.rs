@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::layout::{PER_PAGE, PageOf, counted, href, pager, search_help, unread, wanted};
-use super::overview::{self, RouterLine, router_link};
+use super::context::{Database, PageContext};
+use super::layout::{PER_PAGE, Page, PageOf, counted, href, pager, router_link, search_help, unread, wanted};
+use super::overview::{self, RouterLine};
 use super::router::peer_state;
-use super::{Database, Page, PageContext, words};
+use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::store::pages::{self, COUNTED_MAX, Origins, PeersOfAs};

@@ -6,10 +6,13 @@ use std::net::IpAddr;
 
 use maud::{Markup, html};
 
-use super::lookup::EVENTS_MAX;
-use super::{PageContext, words};
+use super::context::PageContext;
+use super::words;
 use crate::model::Timestamp;
 use crate::store::pages::{EVENTS_PER_TABLE, HistoryRow};
+
+/// The maximum number of events on the page.
+pub(super) const EVENTS_MAX: i64 = 300;
 
 /// The maximum number of lanes that are drawn.
 const LANES_MAX: usize = 24;

@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::layout::{PER_PAGE, PageOf, counted, href, pager, state, unread, wanted};
-use super::overview::router_link;
-use super::watches::watch_link;
-use super::{Database, Page, words};
+use super::context::Database;
+use super::layout::{
+    PER_PAGE, Page, PageOf, counted, href, is_web, pager, router_link, state, unread, wanted, watch_link,
+};
+use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::model::watch::Severity;
@@ -195,11 +196,6 @@ fn one(database: &Database, id: i64) -> Page {
         }
     };
     Page::new(format!("Incident {id}"), body)
-}
-
-/// Returns whether an address may be linked: one of another scheme could run a script.
-pub(super) fn is_web(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 fn facts(row: &ListedIncident) -> Markup {

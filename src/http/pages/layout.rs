@@ -9,13 +9,39 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::{Page, words};
+use super::words;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::threads;
 use crate::metrics::Meters;
 use crate::model::Timestamp;
+use crate::model::watch::WatchId;
 use crate::store::slice::Slice;
+
+/// A page without its frame.
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) title: String,
+    /// The text that is kept in the search box.
+    pub(super) query: String,
+    pub(super) body: Markup,
+}
+
+/// The result of a request.
+pub(super) enum Made {
+    Page(Page),
+    /// A redirect to another page: its path and query.
+    Elsewhere(String),
+}
+
+impl Page {
+    pub(super) fn new(title: impl Into<String>, body: Markup) -> Page {
+        Page { status: 200, title: title.into(), query: String::new(), body }
+    }
+
+    pub(super) fn searched(self, query: &str) -> Page {
+        Page { query: query.to_owned(), ..self }
+    }
+}
 
 /// The whole style sheet; there is no other file.
 const STYLE: &str = include_str!("style.css");
@@ -75,7 +101,7 @@ pub(super) fn whole(meters: &Meters, collector_id: &str, page: Page, took: Optio
 
 fn wrong_parts(meters: &Meters) -> Vec<(&'static str, String)> {
     let mut parts = meters.parts();
-    parts.insert("threads", threads(meters));
+    parts.insert("threads", meters.threads());
     parts.into_iter().filter_map(|(name, part)| part.err().map(|why| (name, why))).collect()
 }
 
@@ -123,6 +149,21 @@ pub(super) fn href(path: &str, values: &[(&str, &str)], fragment: &str) -> Strin
         query.append_pair(name, value);
     });
     format!("{path}?{}{fragment}", query.finish())
+}
+
+/// Returns the address of a router's own page.
+pub(super) fn router_link(id: &str) -> String {
+    href("/router", &[("id", id)], "")
+}
+
+/// Returns the address of a watch's own page.
+pub(super) fn watch_link(id: WatchId) -> String {
+    href("/watches", &[("id", &id.to_string())], "")
+}
+
+/// Returns whether an address may be linked: one of another scheme could run a script.
+pub(super) fn is_web(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 /// The number of rows on one page of a list.

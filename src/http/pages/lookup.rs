@@ -5,16 +5,13 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use maud::{Markup, html};
 
-use super::layout::{PageOf, counted, href, pager, unread, wanted};
-use super::search::fitting;
-use super::{Database, Page, PageContext, history, words};
+use super::context::{Database, PageContext};
+use super::layout::{Page, PageOf, counted, href, pager, unread, wanted};
+use super::{history, words};
 use crate::http::request::Request;
-use crate::model::{Prefix, Timestamp};
+use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, Matches, longest_match};
 use crate::store::pages;
-
-/// The maximum number of events on the page.
-pub(super) const EVENTS_MAX: i64 = 300;
 
 /// The maximum number of prefixes whose history is offered.
 const PREFIXES_MAX: usize = 12;
@@ -25,6 +22,14 @@ const COMMUNITIES_MAX: usize = 24;
 /// The choices for the length of the history.
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
 const HOURS_FIRST: i32 = 24;
+
+/// Returns the network of an address or a prefix, without host bits.
+pub(super) fn fitting(net: IpNet) -> Prefix {
+    match net.trunc() {
+        IpNet::V4(net) => Prefix::fitting(Afi::Ipv4, &net.addr().octets(), net.prefix_len()),
+        IpNet::V6(net) => Prefix::fitting(Afi::Ipv6, &net.addr().octets(), net.prefix_len()),
+    }
+}
 
 pub(super) fn page(context: &PageContext, database: &Database, request: &Request, target: Prefix) -> Page {
     let text = request.value("q");
@@ -38,7 +43,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
         Ok(found) => {
             let prefixes = prefixes(found, &target);
             let chosen = request.value("prefix").parse::<IpNet>().map_or(prefixes[0], fitting);
-            let events = database.ask(|client| pages::history(client, &chosen, hours, EVENTS_MAX));
+            let events = database.ask(|client| pages::history(client, &chosen, hours, history::EVENTS_MAX));
             let shown = PageOf::of(slice, usize::try_from(found.paths).unwrap_or(0));
             let to_page = |page: usize| {
                 let (page, hours) = (page.to_string(), hours.to_string());

@@ -8,8 +8,9 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::churn::{self, MinuteChanges};
-use super::layout::{PER_PAGE, PageOf, href, pager, state, unread, wanted};
-use super::{Database, Page, PageContext, incidents, plot, words};
+use super::context::{Database, PageContext};
+use super::layout::{PER_PAGE, Page, PageOf, href, pager, router_link, state, unread, wanted};
+use super::{incidents, plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
@@ -367,11 +368,6 @@ pub(super) fn lost(line: &RouterLine) -> Option<String> {
     let since = line.since.filter(|_| !line.standing.is_connected())?;
     let goes = line.expires_at.map_or(String::new(), |at| format!(", its routes expire at {}", at.to_utc()));
     Some(format!("lost since {}{goes}", since.to_utc()))
-}
-
-/// Returns the address of a router's own page.
-pub(super) fn router_link(id: &str) -> String {
-    href("/router", &[("id", id)], "")
 }
 
 fn nobody_yet() -> Markup {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::layout::{PER_PAGE, PageOf, href, pager, search_help, state, unread, wanted};
+use super::context::{Database, PageContext};
+use super::layout::{PER_PAGE, Page, PageOf, href, pager, search_help, state, unread, wanted};
 use super::overview::{RouterLine, lost, session_events};
-use super::{Database, Page, PageContext, plot, words};
+use super::{plot, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use maud::html;
 
-use super::layout::{PageOf, counted, href, pager, search_help, unread, wanted};
-use super::overview::{self, RouterLine, router_link};
-use super::{Database, Made, Page, PageContext, asn, lookup};
+use super::context::{Database, PageContext};
+use super::layout::{Made, Page, PageOf, counted, href, pager, router_link, search_help, unread, wanted};
+use super::lookup::fitting;
+use super::overview::{self, RouterLine};
+use super::{asn, lookup};
 use crate::http::request::Request;
-use crate::model::{Afi, Prefix};
+use crate::model::Prefix;
 use crate::store::status;
 
 /// Parsed search text.
@@ -65,14 +67,6 @@ fn as_number(text: &str) -> Option<u32> {
             Some(u32::from(high.parse::<u16>().ok()?) << 16 | u32::from(low.parse::<u16>().ok()?))
         }
         None | Some(_) => None,
-    }
-}
-
-/// Returns the network of an address or a prefix, without host bits.
-pub(super) fn fitting(net: IpNet) -> Prefix {
-    match net.trunc() {
-        IpNet::V4(net) => Prefix::fitting(Afi::Ipv4, &net.addr().octets(), net.prefix_len()),
-        IpNet::V6(net) => Prefix::fitting(Afi::Ipv6, &net.addr().octets(), net.prefix_len()),
     }
 }
 

@@ -3,19 +3,15 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::incidents::{self, is_web};
-use super::layout::{PER_PAGE, PageOf, href, pager, state, unread, wanted};
-use super::{Database, Page, words};
+use super::context::Database;
+use super::incidents;
+use super::layout::{PER_PAGE, Page, PageOf, href, is_web, pager, state, unread, wanted, watch_link};
+use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::model::watch::{Condition, Kind, WatchId};
 use crate::store::watch::incident_list;
 use crate::store::watch::watches::{self, COLUMNS, HeldCondition, ListedWatch};
-
-/// The address of a watch's own page.
-pub(super) fn watch_link(id: WatchId) -> String {
-    href("/watches", &[("id", &id.to_string())], "")
-}
 
 pub(super) fn page(database: &Database, request: &Request) -> Page {
     match request.value("id") {
