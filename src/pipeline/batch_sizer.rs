@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::PipelineOptions;
+use super::options::PipelineOptions;
 
 /// The maximum growth: a batch has at most this many times [`PipelineOptions::batch_routes`], and is gathered for at
 /// most this many times `flush`. Its bytes have a limit of their own.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::PipelineOptions;
 use super::health::Health;
+use super::options::PipelineOptions;
 use crate::metrics::Heartbeat;
 use crate::stop::{Backoff, Stop};
 use crate::store::transaction_status::{self, Outcome, TransactionId};

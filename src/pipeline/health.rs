@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::InFlight;
 use super::collector_lock::CollectorLock;
 use super::outage::{Outage, Waited};
+use super::progress::InFlight;
 use crate::store;
 
 /// Counters of all writers since the start.

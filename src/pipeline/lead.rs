@@ -58,7 +58,7 @@ impl Hurry {
 
     /// Returns the thread name of a router's event writer.
     fn writer_of(&self, router: &RouterId) -> String {
-        super::event_writer_name(writer_of(router, self.to.len().max(1)))
+        event_writer_name(writer_of(router, self.to.len().max(1)))
     }
 
     fn tell(&self, router: &RouterId) {
@@ -190,4 +190,8 @@ fn why(writer: &str, connection: &mut RetryingClient, health: &Health) -> String
         Some(cause) => format!("{writer}: {cause}"),
         None => format!("{writer} waits for the answer to a statement"),
     }
+}
+/// Returns the thread name of the event writer with this number.
+pub(super) fn event_writer_name(number: usize) -> String {
+    format!("events-{number}")
 }

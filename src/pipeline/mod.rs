@@ -22,6 +22,7 @@ mod late;
 mod lead;
 mod notices;
 pub mod op;
+mod options;
 mod outage;
 mod past;
 pub mod progress;
@@ -34,60 +35,28 @@ pub mod watching;
 mod work_sharing;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use crate::metrics::Meters;
 use crate::stop::Stop;
 use crate::store::{events, routes};
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
 pub(crate) use health::Health;
-use lead::Hurry;
+use lead::{Hurry, event_writer_name};
 pub use notices::Notices;
 pub use op::{
     Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange, RouteEvent,
     StateBatch, StateItem, StateOp, WithdrawReason,
 };
-pub(crate) use progress::InFlight;
+pub use options::PipelineOptions;
 use refused_rows::Writer;
 pub(crate) use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
 pub use sender::{PipelineSender, channels};
 use state_writer::{Others, StateWriter};
 pub use watching::Watching;
 use work_sharing::HelperPool;
-
-/// The settings and shared objects of the writers.
-#[derive(Clone)]
-pub struct PipelineOptions {
-    /// The connection URL of PostgreSQL.
-    pub database_url: String,
-    /// The identifier of this collector in `router_owner`.
-    pub collector_id: String,
-    /// The number of threads that write state; at least one.
-    pub state_writers: usize,
-    /// The number of threads that write history; zero: no history is kept.
-    pub history_writers: usize,
-    /// The number of changes that fill a batch while the writers keep up.
-    pub batch_routes: usize,
-    /// The longest time that a batch is gathered while they keep up.
-    pub flush: Duration,
-    /// True if raw messages are compressed, where sessions send them.
-    pub compress_raw: bool,
-    /// The state directory, which contains the folder of rejected rows.
-    pub state_dir: PathBuf,
-    /// The meters that count the writers' work.
-    pub meters: Arc<Meters>,
-    /// The writers' own counters.
-    pub health: Arc<Health>,
-    /// The targets of watches, and the way to their evaluator.
-    pub watching: Arc<Watching>,
-    /// Rows of `session_events` of which listeners are to hear.
-    pub notices: Arc<Notices>,
-}
 
 /// The running writers.
 pub struct Pipeline {
@@ -136,11 +105,6 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }
     Ok((Pipeline { threads, health }, sender))
-}
-
-/// Returns the thread name of the event writer with this number.
-fn event_writer_name(number: usize) -> String {
-    format!("events-{number}")
 }
 
 impl Pipeline {

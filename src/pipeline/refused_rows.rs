@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::PipelineOptions;
 use super::connection::{Failure, RetryingClient};
 use super::health::Health;
+use super::options::PipelineOptions;
 use crate::model::{RouterId, Timestamp};
 use crate::quarantine::RejectedFile;
 use crate::stop::Stop;
