@@ -1,6 +1,6 @@
 //! The settings: one table of name, type, default, meaning and allowed values, and the only reader of the environment.
 //!
-//! The table below generates the fields of [`Settings`], the parsing, `rib-ingester config`, the table of
+//! The table (`table`) generates the fields of [`Settings`], the parsing, `rib-ingester config`, the table of
 //! `docs/settings.md` and `systemd/rib-ingester.env`. All mistakes are reported together; an unknown `RIB_INGESTER_*`
 //! name is a mistake, so that a misspelled setting never silently means its default. `RIB_INGESTER_TEST_*` is reserved
 //! for the tests.
@@ -15,37 +15,29 @@ pub mod print;
 pub mod problem;
 pub mod resync;
 pub mod router_id;
+mod setting;
 pub mod stored_views;
+mod table;
 pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use ipnet::IpNet;
 
 pub use env_file::EnvFile;
 pub(crate) use env_file::Environment;
 pub(crate) use problem::Problem;
 pub(crate) use resync::ResyncOnDrift;
-pub(crate) use router_id::{RouterIdFrom, RouterIdRule};
+pub(crate) use router_id::RouterIdFrom;
+pub use setting::{DefaultValue, PREFIX, Reader, Setting};
+pub(crate) use setting::{Effective, ValueSource};
 pub use stored_views::StoredViews;
-pub(crate) use stored_views::StoredViewsRule;
+pub use table::{Journal, Settings, TABLE};
 pub(crate) use value::{HistoryRedump, LogFormat};
 
 use crate::conninfo;
-
-/// The prefix of every setting's name.
-pub const PREFIX: &str = "RIB_INGESTER_";
-
-/// The prefix of names that are reserved for the tests.
-const TEST_PREFIX: &str = "RIB_INGESTER_TEST_";
-
-/// The only setting that has no default, is secret and may come from a credential.
-const DATABASE_URL: &str = "DATABASE_URL";
+use setting::{DATABASE_URL, TEST_PREFIX};
 
 /// Settings that systemd's credentials may provide, and the file in `$CREDENTIALS_DIRECTORY`. For [`DATABASE_URL`] the
 /// file contains the value; for the others the value is the path of the file.
@@ -56,267 +48,8 @@ const CREDENTIALS: &[(&str, &str)] = &[
     ("MD5_FILE", "md5_keys"),
 ];
 
-/// One row of the table.
-#[derive(Debug)]
-pub struct Setting {
-    /// The name without [`PREFIX`].
-    pub name: &'static str,
-    /// The field of [`Settings`].
-    pub field: &'static str,
-    /// The value when the setting is not set.
-    pub default: DefaultValue,
-    /// The accepted values, in words.
-    pub allowed: &'static str,
-    /// The effect of the setting, in words.
-    pub meaning: &'static str,
-    /// Tells if anything reads the setting yet.
-    pub reader: Reader,
-}
-
-/// The value when a setting is not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefaultValue {
-    /// This text, parsed as if it had been given.
-    Text(&'static str),
-    /// Nothing; the feature is off or the setting is required by the commands that need it.
-    Unset,
-    /// The host name of this machine.
-    HostName,
-    /// systemd's `$STATE_DIRECTORY`, else `STATE_DIR`.
-    StateDirectory,
-}
-
 /// The state folder without systemd.
 const STATE_DIR: &str = "./rib-ingester-state";
-
-/// The effect of a setting in this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
-    /// The setting has an effect.
-    Present,
-    /// The name and values are fixed and checked, but the feature is not built.
-    NotYet,
-}
-
-/// The origin of an effective value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ValueSource {
-    /// The default in the table.
-    Default,
-    /// An environment variable.
-    Environment,
-    /// A file that a command reads in addition to its environment.
-    File,
-    /// systemd's credentials directory.
-    Credential,
-}
-
-/// The effective text of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Effective {
-    /// The text; `None` for [`DefaultValue::Unset`].
-    pub text: Option<String>,
-    /// The origin of the text.
-    pub source: ValueSource,
-}
-
-macro_rules! settings {
-    ($($field:ident: $type:ty = $name:expr, $default:expr, $parse:expr, $reader:ident, $allowed:literal, $meaning:literal;)*) => {
-        /// Every setting, in the order in which they are printed.
-        pub const TABLE: &[Setting] = &[
-            $(Setting { name: $name, field: stringify!($field), default: $default, allowed: $allowed, meaning: $meaning, reader: Reader::$reader },)*
-        ];
-
-        /// The effective values, parsed.
-        #[derive(Clone)]
-        pub struct Settings {
-            $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
-            /// The journal that standard error is connected to, if any; it stamps the time itself.
-            pub journal: Journal,
-            /// The file from which settings were read, unless systemd has read it.
-            pub env_file: Option<PathBuf>,
-            in_force: Vec<Effective>,
-        }
-
-        fn parse(given: &RawEnvironment, problems: &mut Vec<Problem>) -> Option<Settings> {
-            let mut row = TABLE.iter();
-            let mut in_force = Vec::with_capacity(TABLE.len());
-            $(let $field: Option<$type> = {
-                let setting = row.next().expect("one row per field");
-                let value = given.in_force(setting, problems);
-                let parsed = parse_one(setting, &value, $parse, problems);
-                in_force.push(value);
-                parsed
-            };)*
-            Some(Settings { $($field: $field?,)* journal: given.journal.clone(), env_file: given.env_file(), in_force })
-        }
-    };
-}
-
-use DefaultValue::{HostName, StateDirectory, Text, Unset};
-
-settings! {
-    database_url: String = DATABASE_URL, Unset, value::database_url_or_empty, Present,
-        "`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, or `host=.. user=.. dbname=..`",
-        "the PostgreSQL database that routes are written to; required by all commands that use it. TLS as in libpq: `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert` (a file, or `system`), `sslcert`, `sslkey`, `channel_binding`. Under systemd it may come from the credential `database_url` instead";
-    database_password_file: Option<PathBuf> = "DATABASE_PASSWORD_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "a file whose first line is the database's password, which can then be left out of `DATABASE_URL`; read for each connection, so a new password needs no restart. Under systemd it may be the credential `database_password`";
-    bmp_listen: SocketAddr = "BMP_LISTEN", Text("[::]:11019"), value::required(value::socket_address), Present,
-        "`ADDRESS:PORT`, IPv6 addresses in brackets",
-        "where routers connect to; `[::]` accepts IPv4 too, and falls back to `0.0.0.0` where there is no IPv6";
-    bmp_tls_listen: Option<SocketAddr> = "BMP_TLS_LISTEN", Unset, value::optional(value::socket_address), Present,
-        "`ADDRESS:PORT`, IPv6 addresses in brackets",
-        "where routers connect for BMP over TLS (1.2 or 1.3), directly or through a tunnel; unset: disabled";
-    bmp_tls_certificate_file: Option<PathBuf> = "BMP_TLS_CERTIFICATE_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "the certificate chain presented to those routers, PEM; SIGHUP reads it again";
-    bmp_tls_key_file: Option<PathBuf> = "BMP_TLS_KEY_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "the private key of that certificate, PEM; SIGHUP reads it again. Under systemd it may be the credential `bmp_tls_key`";
-    bmp_tls_client_ca_file: Option<PathBuf> = "BMP_TLS_CLIENT_CA_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "CA certificates used to verify router certificates, PEM; SIGHUP reads it again. Unset: routers need no certificate";
-    md5_file: Option<PathBuf> = "MD5_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, readable by the owner only; unsigned segments from these addresses are dropped by the kernel. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
-    http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
-        "`ADDRESS:PORT`, or `off`",
-        "where the status page, `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
-    allow: Vec<IpNet> = "ALLOW", Text("127.0.0.0/8,::1/128"), value::required(value::networks), Present,
-        "comma-separated CIDRs or addresses",
-        "source addresses that routers may connect from; all others are refused";
-    allow_file: Option<PathBuf> = "ALLOW_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "a file with more of `ALLOW`, one CIDR per line, `#` begins a comment; SIGHUP reads it again";
-    max_sessions: usize = "MAX_SESSIONS", Text("1024"), value::required(value::count::<1, 65_536>), Present,
-        "1 to 65536",
-        "how many routers may be connected at once";
-    max_sessions_per_address: usize = "MAX_SESSIONS_PER_ADDRESS", Text("256"), value::required(value::count::<1, 65_536>), Present,
-        "1 to 65536",
-        "how many of them may connect from one source address, so that one router, or one NAT, cannot use up all sessions";
-    max_routes_per_table: Option<usize> = "MAX_ROUTES_PER_TABLE", Unset, value::optional(value::count::<1, 4_294_967_295>), Present,
-        "1 to 4294967295",
-        "how many routes one table of a router may have in one address family; a warning is logged at nine tenths, further new routes are refused and recorded in `session_events`; unset: unlimited";
-    message_timeout: Duration = "MESSAGE_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 3_600>), Present,
-        "1 to 3600",
-        "a session is closed when a BMP message that has begun does not end within this many seconds, or if no message arrives within five times this after connecting; idle time between messages is unlimited";
-    max_message_bytes: usize = "MAX_MESSAGE_BYTES", Text("1048576"), value::required(value::count::<4_144, 16_777_216>), Present,
-        "4144 (one BGP message of 4096 bytes) to 16777216",
-        "the longest BMP message that is accepted, in bytes; a longer one closes the session";
-    state_writers: usize = "STATE_WRITERS", Text("2"), value::required(value::count::<1, 64>), Present,
-        "1 to 64",
-        "threads, with a database connection each, that write `current_routes`";
-    history_writers: usize = "HISTORY_WRITERS", Text("1"), value::required(value::count::<1, 64>), Present,
-        "1 to 64",
-        "threads, with a database connection each, that write `route_events`";
-    batch_routes: usize = "BATCH_ROUTES", Text("10000"), value::required(value::count::<1, 1_000_000>), Present,
-        "1 to 1000000",
-        "a batch is written when it has this many changes, or 32 MiB; batches of `current_routes` grow while the writers are behind";
-    flush: Duration = "FLUSH_MS", Text("200"), value::required(value::milliseconds::<1, 60_000>), Present,
-        "1 to 60000",
-        "a batch is written when it is this many milliseconds old; one of `current_routes` waits up to 6 s while the writers are behind";
-    router_id_from: Vec<RouterIdRule> = "ROUTER_ID_FROM", Text("bgp-id"), value::required(router_id::rules), Present,
-        "`bgp-id`, `address` or `sysname`, or a comma-separated list of `CIDR=rule`, with one bare rule for all others",
-        "the source of a router's `router_id`; in a list the longest matching CIDR of the source address decides";
-    ignore_path_id: Vec<IpNet> = "IGNORE_PATH_ID", Unset, value::list(value::networks), Present,
-        "comma-separated CIDRs or addresses",
-        "routers (source addresses) whose Add-Path identifiers are not part of the key, because they announce a new best path without withdrawing the old one (GoBGP 4.8)";
-    stored_ribs: Vec<StoredViewsRule> = "STORED_RIBS", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
-        "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
-        "which RIBs are stored; with `adj-rib-in-post` alone, pre-policy routes are stored for peers that send no post-policy ones. In a list the longest matching CIDR of the source address decides";
-    stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), Present,
-        "10 to 600000",
-        "how many milliseconds a router's socket may be left unread before its bytes go to the spool";
-    collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
-        "1 to 255 printable characters without spaces",
-        "the name of this collector among several that share one database";
-    watch: bool = "WATCH", Text("on"), value::required(value::switch), Present,
-        "`on` or `off`",
-        "whether this collector evaluates watches and delivers incidents, unless another one that shares the database does; its writers tell whoever evaluates, whatever is set here";
-    site: String = "SITE", Text("rib-ingester"), value::required(value::site), Present,
-        "1 to 64 printable characters without spaces, `/` and `:`",
-        "the name that the keys of incidents begin with, the same in all collectors of one network";
-    public_url: Option<String> = "PUBLIC_URL", Unset, value::optional(value::web_address), Present,
-        "a URL that begins with `http://` or `https://`",
-        "the address at which people reach the status page, for the links in messages to callbacks; unset: messages have no links";
-    callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
-        "comma-separated CIDRs or addresses",
-        "addresses that are not public and that teams' callbacks may be sent to all the same; the operator's own may go to any but link-local ones and the collector's ports";
-    vrps: Vec<String> = "VRPS", Unset, value::list(value::vrp_sources), NotYet,
-        "comma-separated file names and URLs that begin with `http://` or `https://`",
-        "where validated ROA payloads come from: JSON or CSV of an RPKI validator, the first source that answers and is fresh; unset: routes are not validated";
-    vrps_refresh: Duration = "VRPS_REFRESH_SECS", Text("600"), value::required(value::seconds::<1, 86_400>), NotYet,
-        "1 to 86400",
-        "seconds from one look at the sources in `VRPS` to the next";
-    vrps_max_age: Duration = "VRPS_MAX_AGE_SECS", Text("86400"), value::required(value::seconds::<60, 31_536_000>), NotYet,
-        "60 to 31536000",
-        "the age in seconds from which a set of VRPs is too old: the state of every route is unknown then";
-    slurm: Option<PathBuf> = "SLURM", Unset, value::optional(value::path), NotYet,
-        "a file name",
-        "a file with local exceptions to VRPs (SLURM, RFC 8416): prefix filters and prefix assertions; read again at each refresh";
-    vrps_ignore_ta: Vec<String> = "VRPS_IGNORE_TA", Unset, value::list(value::trust_anchors), NotYet,
-        "comma-separated names of trust anchors",
-        "trust anchors whose VRPs are not used, as the set names them, such as `apnic-as0`";
-    rpki_scan: Duration = "RPKI_SCAN_SECS", Text("900"), value::required(value::seconds::<1, 86_400>), NotYet,
-        "1 to 86400",
-        "seconds from one validation of all stored routes to the next; they are also validated when VRPs change, and those of a router after its dump";
-    mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
-        "0 to 604800",
-        "when most sessions drop at once (probably our own network), keep stale routes for this many seconds";
-    spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
-        "a number of bytes; 0 for no spool",
-        "how much disk the spool in `STATE_DIR` may take while the database is away; unset: the smaller of 20 GiB and a fifth of what is free";
-    history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
-        "`on` or `off`",
-        "whether `route_events` is written";
-    history_redump: HistoryRedump = "HISTORY_REDUMP", Text("skip"), value::required(value::history_redump), Present,
-        "`skip` or `record`",
-        "whether routes that a router's new dump repeats unchanged are events";
-    store_raw_bytes: bool = "STORE_RAW_BYTES", Text("false"), value::required(value::switch), Present,
-        "`true` or `false`",
-        "whether the BMP message is stored with the first of its events (`bmp_raw`)";
-    store_raw_bytes_compress: bool = "STORE_RAW_BYTES_COMPRESS", Text("true"), value::required(value::switch), Present,
-        "`true` or `false`",
-        "whether `bmp_raw` is compressed (zstd)";
-    retention_days: u32 = "RETENTION_DAYS", Text("30"), value::required(value::days::<0, 36_500>), Present,
-        "0 to 36500",
-        "how many days of `route_events` are kept before today (UTC); 0 keeps forever";
-    daily_snapshots: bool = "DAILY_SNAPSHOTS", Text("off"), value::required(value::switch), Present,
-        "`on` or `off`",
-        "whether maintenance copies all of `current_routes` into `route_snapshots` once a day (UTC), so that `routes_as_of` knows every route of every day within the retention, unchanged ones too";
-    maintenance_interval: Duration = "MAINTENANCE_INTERVAL_SECS", Text("300"), value::required(value::seconds::<1, 43_200>), Present,
-        "1 to 43200",
-        "seconds from one maintenance run (partitions, retention, `route_summary`) to the next";
-    stale_routes: Duration = "STALE_ROUTES_SECS", Text("900"), value::required(value::seconds::<0, 604_800>), Present,
-        "0 to 604800",
-        "how many seconds a router's routes are kept as stale after its session drops without a Termination; 0 deletes them at once";
-    eor_timeout: Duration = "EOR_TIMEOUT_SECS", Text("60"), value::required(value::seconds::<1, 86_400>), Present,
-        "1 to 86400",
-        "a dump without an End-of-RIB is considered complete after this many idle seconds";
-    resync_on_drift: Option<ResyncOnDrift> = "RESYNC_ON_DRIFT", Unset, value::optional(resync::resync_on_drift), Present,
-        "a share below 100% and a duration of 1s to 168h in `s`, `m` or `h`: `1%,5m`",
-        "a session is closed, so that the router dumps again, when the number of routes stored of one of its RIBs and the number in the router's own statistics have differed by more than this share of the larger one for this time; of a router that does not count its Loc-RIB, when peers that may have had more than this share of its routes went down this time ago; unset: never";
-    shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT_SECS", Text("30"), value::required(value::seconds::<1, 3_600>), Present,
-        "1 to 3600",
-        "how many seconds a stop may take to write what has been read";
-    state_dir: PathBuf = "STATE_DIR", StateDirectory, value::required(value::path), Present,
-        "a folder; created if missing",
-        "where files that must outlive the process are kept, such as rejected input";
-    log: String = "LOG", Text("info"), value::required(value::log_filter), Present,
-        "`error`, `warn`, `info`, `debug`, `trace`, `off`, or `MODULE=LEVEL` pairs, comma-separated",
-        "which log lines are written";
-    log_format: LogFormat = "LOG_FORMAT", Text("auto"), value::required(value::log_format), Present,
-        "`auto`, `text`, `journald` or `json`",
-        "how log lines look: `text` with time and level, `journald` with the priority that systemd reads, `json` one object per line; `auto` is `journald` where the journal listens, else `text`";
-    log_filter_file: Option<PathBuf> = "LOG_FILTER_FILE", Unset, value::optional(value::path), Present,
-        "a file name",
-        "a file that replaces `LOG`, one filter per line, `#` begins a comment; SIGHUP reads it again";
-}
-
-/// The `dev:inode` pair of `$JOURNAL_STREAM`, if the process was started with one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Journal(pub Option<String>);
 
 /// Returns `COLUMNS`, the terminal's width as shells and users set it, which is not a setting of ours; `None` if it is
 /// not a number.
@@ -390,37 +123,6 @@ impl Settings {
     }
 }
 
-impl Setting {
-    /// Returns the name of the environment variable.
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name)
-    }
-
-    /// Returns whether the value may contain a password.
-    pub(crate) fn is_secret(&self) -> bool {
-        self.name == DATABASE_URL
-    }
-}
-
-impl DefaultValue {
-    /// Returns the default in words, for tables.
-    pub fn describe(self) -> &'static str {
-        match self {
-            DefaultValue::Text(text) => text,
-            DefaultValue::Unset => "",
-            DefaultValue::HostName => "the host name",
-            DefaultValue::StateDirectory => "systemd's `STATE_DIRECTORY`, else `./rib-ingester-state`",
-        }
-    }
-}
-
-/// Formats settings as `rib-ingester config` prints them: a derived `Debug` would show the database's password.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&print::in_force(self, print::WIDTH))
-    }
-}
-
 /// The environment before it is parsed.
 struct RawEnvironment {
     /// By name without [`PREFIX`].
@@ -483,7 +185,7 @@ impl RawEnvironment {
                     if let Some(short) = name.strip_prefix(PREFIX) {
                         given.settings.insert(short.to_string(), value);
                     } else {
-                        given.slipped.extend(Problem::slipped(name));
+                        given.slipped.extend(Problem::slipped(name, TABLE));
                     }
                 }
             }
@@ -555,10 +257,11 @@ fn read(mut given: RawEnvironment) -> Result<Settings, Vec<Problem>> {
     let mut problems = std::mem::take(&mut given.slipped);
     for name in given.settings.keys() {
         if !TABLE.iter().any(|setting| setting.name == name) {
-            problems.push(Problem::unknown(name));
+            problems.push(Problem::unknown(name, TABLE));
         }
     }
-    let settings = parse(&given, &mut problems);
+    let (journal, file) = (given.journal.clone(), given.env_file());
+    let settings = table::parse(|setting, problems| given.in_force(setting, problems), journal, file, &mut problems);
     if let Some(settings) = &settings {
         problems.extend(settings.missing_for_tls());
     }
@@ -573,27 +276,6 @@ fn read(mut given: RawEnvironment) -> Result<Settings, Vec<Problem>> {
         }
         Some(_) | None => Err(problems),
     }
-}
-
-/// Returns the setting's value, or `None` and adds a problem.
-fn parse_one<T>(
-    setting: &Setting,
-    value: &Effective,
-    parse: impl Fn(Option<&str>) -> Result<T, String>,
-    problems: &mut Vec<Problem>,
-) -> Option<T> {
-    if let Some(text) = &value.text
-        && let Some(wrong) = value::wrapping(text)
-    {
-        problems.push(Problem::bad_value(setting, text, wrong));
-        return None;
-    }
-    parse(value.text.as_deref())
-        .map_err(|wrong| match &value.text {
-            Some(text) => problems.push(Problem::bad_value(setting, text, &wrong)),
-            None => problems.push(Problem::missing(setting, &wrong)),
-        })
-        .ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::sync::{PoisonError, RwLock};
 
 use ipnet::IpNet;
 
-use super::{Problem, Settings, value};
+use super::problem::Problem;
+use super::table::Settings;
+use super::value;
 
 /// The maximum size of `ALLOW_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;

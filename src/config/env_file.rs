@@ -10,7 +10,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::allow::read_bounded;
-use super::{PREFIX, Problem, TEST_PREFIX};
+use super::problem::Problem;
+use super::setting::{PREFIX, TEST_PREFIX};
+use super::table::TABLE;
 
 /// The file that `systemd/rib-ingester.service` names.
 pub(crate) const OF_UNIT: &str = "/etc/rib-ingester/rib-ingester.env";
@@ -103,7 +105,7 @@ impl Environment {
         let mut names = BTreeSet::new();
         let given: BTreeSet<OsString> = self.vars.iter().map(|(name, _)| name.clone()).collect();
         // A misspelled prefix is reported as in the environment, where systemd puts it.
-        let is_taken = |name: &str| is_ours(name) || Problem::slipped(name).is_some();
+        let is_taken = |name: &str| is_ours(name) || Problem::slipped(name, TABLE).is_some();
         // If a name occurs twice, the last line counts, as in systemd.
         for (name, value) in
             pairs.into_iter().filter(|(name, _)| is_taken(name) && !given.contains(&OsString::from(name)))

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::{Problem, allow, value};
+use super::problem::Problem;
+use super::{allow, value};
 
 /// The maximum size of `MD5_FILE`, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;

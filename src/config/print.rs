@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{Effective, Reader, Setting, Settings, TABLE, ValueSource, value};
+use std::fmt;
+
+use super::setting::{DefaultValue, Effective, Reader, Setting, ValueSource};
+use super::table::{Settings, TABLE};
+use super::value;
 
 /// The mark of a setting that nothing reads yet.
 const NOT_YET: &str = "(not used yet)";
@@ -60,9 +64,9 @@ pub fn env_file() -> String {
             let _ = writeln!(out, "# {line}");
         }
         let value = match setting.default {
-            super::DefaultValue::Text(text) => text,
-            super::DefaultValue::Unset => "",
-            super::DefaultValue::HostName | super::DefaultValue::StateDirectory => {
+            DefaultValue::Text(text) => text,
+            DefaultValue::Unset => "",
+            DefaultValue::HostName | DefaultValue::StateDirectory => {
                 let _ = writeln!(out, "# Default: {}.", setting.default.describe());
                 ""
             }
@@ -104,4 +108,11 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Formats settings as `rib-ingester config` prints them: a derived `Debug` would show the database's password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&in_force(self, WIDTH))
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{PREFIX, Setting, TABLE, value};
+use super::setting::{PREFIX, Setting};
+use super::value;
 
 /// The names of settings before the first release, and their present names.
 pub(super) const RENAMED: [(&str, &str); 5] = [
@@ -49,9 +50,9 @@ impl Problem {
     }
 
     /// Reports an unknown name with our prefix. Its value is hidden: a misspelled `DATABASE_URL` is secret too.
-    pub fn unknown(short: &str) -> Problem {
+    pub fn unknown(short: &str, table: &[Setting]) -> Problem {
         let renamed = RENAMED.iter().find(|(old, _)| *old == short);
-        let (wrong, allowed) = match (renamed, meant(short).as_slice()) {
+        let (wrong, allowed) = match (renamed, meant(short, table).as_slice()) {
             (Some((_, new)), _) => ("is an old name", format!("the setting is {PREFIX}{new} now")),
             (None, []) => ("is not a setting", "`rib-ingester config` lists all settings".to_string()),
             (None, names) => ("is not a setting", format!("did you mean {}?", names.join(" or "))),
@@ -60,12 +61,12 @@ impl Problem {
     }
 
     /// Reports a setting whose prefix is misspelled: `RIB_INGESTOR_ALLOW`, `rib_ingester_allow`.
-    pub(crate) fn slipped(name: &str) -> Option<Problem> {
+    pub(crate) fn slipped(name: &str, table: &[Setting]) -> Option<Problem> {
         /// The maximum number of wrong letters.
         const SLIP_MAX: usize = 2;
         let asked = name.to_ascii_uppercase();
         let is_slip = |front: &str| strsim::damerau_levenshtein(front, PREFIX) <= SLIP_MAX;
-        let setting = TABLE.iter().find(|setting| asked.strip_suffix(setting.name).is_some_and(is_slip))?;
+        let setting = table.iter().find(|setting| asked.strip_suffix(setting.name).is_some_and(is_slip))?;
         let allowed = format!("did you mean {}?", setting.variable());
         Some(Problem { name: name.to_string(), value: None, wrong: "is not a setting".to_string(), allowed })
     }
@@ -94,29 +95,31 @@ impl fmt::Display for Problem {
 
 /// Returns the settings that were probably meant: the one with the most similar name, else those whose names contain
 /// its words.
-fn meant(short: &str) -> Vec<String> {
+fn meant(short: &str, table: &[Setting]) -> Vec<String> {
     const SIMILARITY_MIN: f64 = 0.7;
     /// More suggestions than this would not help.
     const NAMES_MAX: usize = 3;
     let asked = short.to_ascii_uppercase();
     let similarity = |setting: &Setting| strsim::normalized_damerau_levenshtein(setting.name, &asked);
-    let nearest = TABLE.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let nearest = table.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
     if let Some(setting) = nearest.filter(|setting| similarity(setting) >= SIMILARITY_MIN) {
         return vec![setting.variable()];
     }
     let words = format!("_{asked}_");
     let holds = |setting: &&Setting| format!("_{}_", setting.name).contains(&words);
-    let names: Vec<String> = TABLE.iter().filter(holds).map(Setting::variable).collect();
+    let names: Vec<String> = table.iter().filter(holds).map(Setting::variable).collect();
     if names.len() > NAMES_MAX { Vec::new() } else { names }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::TABLE;
     use super::*;
 
     #[test]
     fn a_misspelt_or_shortened_name_finds_its_setting() {
-        let check = |short: &str, expected: &str| assert_eq!(Problem::unknown(short).allowed, expected, "{short}");
+        let check =
+            |short: &str, expected: &str| assert_eq!(Problem::unknown(short, TABLE).allowed, expected, "{short}");
         check("FLUHS_MS", "did you mean RIB_INGESTER_FLUSH_MS?");
         check("RETENTION", "did you mean RIB_INGESTER_RETENTION_DAYS?");
         check("retention_days", "did you mean RIB_INGESTER_RETENTION_DAYS?");
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_misspelled_prefix_is_reported_others_are_not() {
-        let slipped = |name: &str| Problem::slipped(name).map(|problem| problem.allowed);
+        let slipped = |name: &str| Problem::slipped(name, TABLE).map(|problem| problem.allowed);
         let allow = Some("did you mean RIB_INGESTER_ALLOW?".to_string());
         for name in ["RIB_INGESTOR_ALLOW", "RIBINGESTER_ALLOW", "rib_ingester_allow", "RIB_INGETSER_ALLOW"] {
             assert_eq!(slipped(name), allow, "{name}");

@@ -1,5 +1,7 @@
 //! Tests of the settings that result from an environment.
 
+use std::time::Duration;
+
 use super::*;
 
 const DATABASE: (&str, &str) = ("RIB_INGESTER_DATABASE_URL", "postgresql://u:secret@db/rib");
