@@ -14,7 +14,7 @@ pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 pub struct Setting {
     /// The name without [`PREFIX`].
     pub name: &'static str,
-    /// The field of [`Settings`].
+    /// The field of `Settings`.
     pub field: &'static str,
     /// The value when the setting is not set.
     pub default: DefaultValue,
