@@ -18,7 +18,8 @@
 //!  [replay] applies what an earlier process left in the spool
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
-//!  [watch-trie] gives the state writers the routes that watches look for   [watch] evaluates watches
+//!  [watch-trie] gives the state writers the routes that watches look for, stores counts of changes
+//!  [watch] evaluates watches
 //!  [session-notify] tells listeners of rows of session_events
 //!  [deliveries] tells callbacks of incidents   [deliver] sends to one of them
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop

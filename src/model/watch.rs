@@ -2,6 +2,7 @@
 //!
 //! The texts are those of the columns of the schema `watch`, whose trigger `check_watch` refuses anything else.
 
+pub mod flaps;
 pub mod trie;
 
 use std::fmt;
@@ -287,7 +288,8 @@ impl Condition {
             | Condition::Upstream
             | Condition::SessionDown
             | Condition::BmpDown
-            | Condition::Isolated => true,
+            | Condition::Isolated
+            | Condition::Flapping => true,
             Condition::Downstream
             | Condition::Path
             | Condition::RpkiInvalid
@@ -296,7 +298,6 @@ impl Condition {
             | Condition::RoaChanged
             | Condition::VrpsStale
             | Condition::NewOriginPrefix
-            | Condition::Flapping
             | Condition::RouteCount => false,
         }
     }

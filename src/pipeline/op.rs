@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::flaps::Flaps;
 use super::progress::{InFlight, Progress};
 use crate::metrics::RouterMeter;
 use crate::model::{
@@ -32,6 +33,8 @@ pub struct Ownership {
     pub progress: Progress,
     /// The changes and events of all sessions that wait in memory.
     pub waiting: Arc<InFlight>,
+    /// The counts of changes of watched routes, of all sessions.
+    pub(crate) flaps: Arc<Flaps>,
     /// True if another collector had the router before, and may have received the same events.
     pub(crate) is_taken_over: bool,
     /// When the session began, by the database's clock.
@@ -55,6 +58,7 @@ impl Ownership {
             meter,
             progress: Progress::default(),
             waiting: Arc::default(),
+            flaps: Arc::default(),
             is_taken_over: false,
             began: Timestamp::from_unix_micros(0),
             reporting_since: Timestamp::from_unix_micros(0),

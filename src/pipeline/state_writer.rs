@@ -302,6 +302,7 @@ impl StateWriter {
         owner.lost = Arc::clone(&known.1);
         owner.is_taken_over = taken.is_taken_over;
         owner.waiting = Arc::clone(&self.writer.health.waiting);
+        owner.flaps = Arc::clone(self.writer.options.watching.flaps());
         let owner = Arc::new(owner);
         let owner::RouterClaim { tables, add_path, names, .. } = taken;
         let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));

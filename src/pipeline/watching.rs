@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::flaps::Flaps;
 use super::route_rows::Row;
 use crate::model::watch::trie::Trie;
 use crate::model::{Prefix, RouterId, Table};
@@ -32,6 +33,7 @@ pub struct Watching {
     is_blocked: AtomicBool,
     /// Routers with changes that were not listed. Bounded by their number.
     lost: Mutex<BTreeSet<RouterId>>,
+    flaps: Arc<Flaps>,
     wake: Sender<()>,
     woken: Receiver<()>,
 }
@@ -39,7 +41,14 @@ pub struct Watching {
 impl Default for Watching {
     fn default() -> Watching {
         let (wake, woken) = bounded(1);
-        Watching { targets: RwLock::default(), is_blocked: AtomicBool::new(false), lost: Mutex::default(), wake, woken }
+        Watching {
+            targets: RwLock::default(),
+            is_blocked: AtomicBool::new(false),
+            lost: Mutex::default(),
+            flaps: Arc::default(),
+            wake,
+            woken,
+        }
     }
 }
 
@@ -47,6 +56,11 @@ impl Watching {
     /// Returns the channel on which the evaluator hears that there are new rows.
     pub fn woken(&self) -> &Receiver<()> {
         &self.woken
+    }
+
+    /// Returns the counts of changes of watched routes.
+    pub(crate) fn flaps(&self) -> &Arc<Flaps> {
+        &self.flaps
     }
 
     /// Replaces the targets. Returns the old ones: they are gone when no transaction that was matched against them can

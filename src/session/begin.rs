@@ -10,6 +10,7 @@ use log::{info, warn};
 use super::changes::{FamilyTable, TableKind};
 use super::earlier_tables::TableOrigin;
 use super::end::SessionEnd;
+use super::flaps::TableFlaps;
 use super::peer_id::PeerId;
 use super::peer_records;
 use super::peer_records::router_note;
@@ -293,6 +294,7 @@ impl RouterTables {
             left_out: 0,
             room: LimitState::Left,
             meter,
+            flaps: TableFlaps::default(),
         };
         begun.meter.end_of_rib.set(0);
         begun.measure();

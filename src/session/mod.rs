@@ -25,6 +25,7 @@ mod due;
 mod earlier_tables;
 mod end;
 pub mod event_id;
+mod flaps;
 pub mod frame;
 mod gaps;
 mod identify;

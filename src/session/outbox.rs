@@ -7,9 +7,10 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 
 use super::end::SessionEnd;
-use crate::model::{SessionEvent, Table};
+use crate::model::{Prefix, SessionEvent, Table};
 use crate::pipeline::{
-    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, Ownership, RouteChange, RouteEvent, StateBatch, StateItem, StateOp,
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, FlapTargets, Flaps, Ownership, RouteChange, RouteEvent, StateBatch,
+    StateItem, StateOp,
 };
 
 /// A piece is passed on when it has this many ops or events, and always before the session waits for
@@ -44,12 +45,14 @@ pub(crate) struct Outbox {
     repeats: bool,
     /// True if the session is over: its end is sent even if the database refused an earlier command.
     is_ending: bool,
+    flap_targets: FlapTargets,
 }
 
 impl Outbox {
     /// Creates an empty outbox to the writers of this router.
     pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
         Outbox {
+            flap_targets: FlapTargets::new(Arc::clone(&owner.flaps)),
             owner,
             state,
             history,
@@ -84,6 +87,12 @@ impl Outbox {
     /// Returns the ownership that the session writes under.
     pub fn owner(&self) -> &Arc<Ownership> {
         &self.owner
+    }
+
+    /// Returns the counts of changes, if those of this prefix are counted.
+    #[inline]
+    pub(crate) fn flaps_of(&mut self, prefix: &Prefix) -> Option<&Flaps> {
+        self.flap_targets.of(prefix).filter(|_| !self.owner.is_lost())
     }
 
     /// Returns true if history is kept.

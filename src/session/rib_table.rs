@@ -8,6 +8,7 @@ use log::warn;
 use super::changes::FamilyTable;
 use super::earlier_tables::TableOrigin;
 use super::end::SessionEnd;
+use super::flaps::{FlapMoment, TableFlaps};
 use super::outbox::Outbox;
 use super::peer_records::router_note;
 use super::route_map::{RouteEffect, RouteMap};
@@ -37,6 +38,7 @@ pub(super) struct RibTable {
     pub(crate) left_out: usize,
     pub room: LimitState,
     pub meter: Arc<TableMeter>,
+    pub(super) flaps: TableFlaps,
 }
 
 /// The highest fill level of a table in this session, relative to [`Rules::routes_max`]; each step is logged once.
@@ -140,6 +142,12 @@ impl RibTable {
             return Ok(false);
         }
         let announced = self.rib.announce(&nlri, route.fingerprint());
+        let (received_at, sent_at) = (writer.stamp.received_at, writer.stamp.sent_at());
+        if let Some(flaps) = writer.outbox.flaps_of(&nlri.prefix) {
+            let is_dump = self.dump != SyncState::Over;
+            let moment = FlapMoment { table: &self.table, is_dump, received_at, sent_at };
+            self.flaps.announce(&nlri, route, announced.verdict, moment, flaps);
+        }
         let was = match announced.verdict {
             RouteEffect::New => Some(Existing::No),
             RouteEffect::Changed => Some(Existing::Maybe),
@@ -159,6 +167,22 @@ impl RibTable {
             None => self.meter.unchanged.add(1),
         }
         Ok(announced.confirmed)
+    }
+
+    /// Applies a withdrawn route.
+    pub(crate) fn withdraw(&mut self, nlri: Nlri, writer: &mut Writer<'_>) -> Result<(), SessionEnd> {
+        let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
+        let is_dump = self.dump != SyncState::Over;
+        let is_shared = is_dump && writer.is_taken_over();
+        writer.event(&self.table, nlri, change.clone(), Doubts { is_shared, ..Doubts::default() })?;
+        if !self.rib.withdraw(&nlri) {
+            return Ok(());
+        }
+        let (received_at, sent_at) = (writer.stamp.received_at, writer.stamp.sent_at());
+        if let Some(flaps) = writer.outbox.flaps_of(&nlri.prefix) {
+            self.flaps.withdraw(&nlri, FlapMoment { table: &self.table, is_dump, received_at, sent_at }, flaps);
+        }
+        writer.op(&self.table, nlri, change, Existing::Maybe)
     }
 
     /// Returns whether the table has room for this route: one that it has, or a new one while there are fewer than

@@ -37,3 +37,10 @@ pub(crate) struct Stamp {
     /// The whole BMP message, if raw bytes are stored; only the first event of a message gets it.
     pub raw: Option<Arc<[u8]>>,
 }
+
+impl Stamp {
+    /// Returns the time by the router's clock, or when the message was read if the router gives none.
+    pub(crate) fn sent_at(&self) -> Timestamp {
+        self.router_time.unwrap_or(self.received_at)
+    }
+}

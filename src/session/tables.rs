@@ -24,7 +24,7 @@ use super::rules::{Rules, Stamp};
 use super::standing::Standing;
 use super::table_names::TableName;
 use crate::model::{AfiSafi, RibKind, SessionEventKind, StoredRoute, TableKey, Timestamp, View};
-use crate::pipeline::{Doubts, Existing, PeersOf, RouteChange, StateOp, WithdrawReason};
+use crate::pipeline::{PeersOf, StateOp};
 
 /// The maximum number of tables of a session, about three kilobytes of memory each with one route: a route reflector
 /// has one for each route distinguisher, family and RIB. Further ones are not stored.
@@ -144,15 +144,11 @@ impl RouterTables {
             outbox.touch(&table.table);
             let mut writer = Writer { outbox, standing, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
+            table.flaps.heard(writer.stamp.sent_at());
             for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == slot) {
                 table.meter.withdrawn.add(nlri.len());
                 for nlri in nlri {
-                    let change = RouteChange::Withdraw(WithdrawReason::Withdrawn);
-                    let is_shared = table.dump != SyncState::Over && writer.is_taken_over();
-                    writer.event(&table.table, nlri, change.clone(), Doubts { is_shared, ..Doubts::default() })?;
-                    if table.rib.withdraw(&nlri) {
-                        writer.op(&table.table, nlri, change, Existing::Maybe)?;
-                    }
+                    table.withdraw(nlri, &mut writer)?;
                 }
             }
             for (_, routes) in changes.announced.iter().filter(|(of, _)| *of == slot) {

@@ -10,7 +10,7 @@ use crate::model::{
     AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, Rd, RouterId, SessionEvent,
     StoredRoute, TableNameRecord,
 };
-use crate::pipeline::{EventBatch, Ownership, StateItem};
+use crate::pipeline::{EventBatch, Ownership, RouteChange, StateItem, WithdrawReason};
 use crate::session::changes::TableKind;
 use crate::session::peers::PEERS_MAX;
 use crate::session::removal::Removed;

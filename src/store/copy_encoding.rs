@@ -468,6 +468,24 @@ fn begin_jsonb(out: &mut Vec<u8>) -> usize {
     start
 }
 
+/// The columns of a route of which a change counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteWay<'a> {
+    /// The column `nexthop`.
+    pub next_hop: Option<&'a [u8]>,
+    /// The column `as_path`.
+    pub path: Option<&'a [u8]>,
+}
+
+impl RouteWay<'_> {
+    /// Returns those of a route.
+    pub fn of(route: &EncodedRoute) -> RouteWay<'_> {
+        // The first piece has all columns before `attrs`, beginning with these two.
+        let mut fields = FieldReader::new(route.pieces()[0]);
+        RouteWay { next_hop: fields.value(), path: fields.value() }
+    }
+}
+
 /// Reads the fields of binary COPY rows, as COPY OUT sends them.
 #[derive(Debug)]
 pub(crate) struct FieldReader<'a> {

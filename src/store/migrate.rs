@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_watch"),
     migration!("0011_callbacks"),
     migration!("0012_rpki"),
+    migration!("0014_flapping"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

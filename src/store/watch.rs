@@ -3,6 +3,7 @@
 pub mod callbacks;
 pub mod deliveries;
 pub mod evaluate;
+pub mod flaps;
 pub mod incident_list;
 pub mod incidents;
 pub mod operator;

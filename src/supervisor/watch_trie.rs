@@ -3,8 +3,9 @@
 //!
 //! A version is reported when no transaction can be committed any more that was matched against an older one: the
 //! evaluator then looks at changed watches once more and has missed nothing. It also leaves the rows in the outbox that
-//! writers could not.
+//! writers could not, and stores how often watched routes have changed.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,12 @@ use log::{debug, warn};
 use super::heartbeat::Collector;
 use super::reported::Reported;
 use crate::metrics::Heartbeat;
+use crate::model::Prefix;
 use crate::pipeline::watching::Targets;
 use crate::pipeline::{Health, Watching};
 use crate::stop::Stop;
-use crate::store::watch::outbox;
 use crate::store::watch::trie::{self, Matched};
+use crate::store::watch::{flaps, outbox};
 
 /// The interval between looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ pub(super) fn run(
         old: Vec::new(),
     };
     // An earlier run of this thread may have ended anywhere.
-    reload.replace(Matched::Nothing, None);
+    reload.replace(Matched::Nothing, None, HashSet::new());
     while !stop.is_stopping() {
         pulse.beat();
         let began = Instant::now();
@@ -75,10 +77,10 @@ impl Reload<'_> {
             && wanted != self.matched
         {
             match wanted {
-                Matched::Nothing => self.replace(Matched::Nothing, None),
+                Matched::Nothing => self.replace(Matched::Nothing, None, HashSet::new()),
                 Matched::Version(_) => {
                     if let Some(loaded) = self.connection.attempt(trie::load).flatten() {
-                        self.replace(Matched::Version(loaded.version), loaded.trie);
+                        self.replace(Matched::Version(loaded.version), loaded.trie, loaded.flapping);
                     }
                 }
             }
@@ -88,9 +90,19 @@ impl Reload<'_> {
             self.report();
         }
         self.leave_lost();
+        self.store_flaps();
     }
 
-    fn replace(&mut self, matched: Matched, targets: Targets) {
+    /// Stores how often watched routes have changed.
+    fn store_flaps(&mut self) {
+        let counts = self.watching.flaps().take();
+        if counts.is_empty() || self.connection.attempt(|client| flaps::add(client, &counts)) == Some(true) {
+            return;
+        }
+        self.watching.flaps().give_back(counts);
+    }
+
+    fn replace(&mut self, matched: Matched, targets: Targets, flapping: HashSet<Prefix>) {
         match (matched, &targets) {
             (Matched::Nothing, _) => debug!("watches: not matched, no one reads the outbox"),
             (Matched::Version(version), None) => debug!("watches: none enabled, version={version}"),
@@ -100,6 +112,7 @@ impl Reload<'_> {
         }
         self.matched = matched;
         self.old.push(self.watching.replace(targets));
+        self.watching.flaps().replace(flapping);
     }
 
     /// Stores which targets the writers match. Where they matched none before, what they wrote meanwhile is evaluated

@@ -1,5 +1,6 @@
 //! Loads what the state writers match, and says which version of it they have.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use postgres::types::Type;
@@ -40,6 +41,8 @@ pub struct Loaded {
     pub version: i64,
     /// The targets; `None`: no watch is enabled.
     pub trie: Option<Trie>,
+    /// The prefixes of watches that judge `flapping`.
+    pub(crate) flapping: HashSet<Prefix>,
 }
 
 /// Loads the targets; `None`: the schema is locked.
@@ -57,13 +60,13 @@ pub fn load(client: &mut Client) -> Result<Option<Loaded>> {
             &[],
         )?;
         if watches.is_empty() {
-            return Ok(Loaded { version, trie: None });
+            return Ok(Loaded { version, trie: None, flapping: HashSet::new() });
         }
         let mut targets = prefixes(transaction)?;
         for row in &watches {
             targets.extend(target(row)?);
         }
-        Ok(Loaded { version, trie: Some(Trie::of(targets)) })
+        Ok(Loaded { version, trie: Some(Trie::of(targets)), flapping: flapping(transaction)? })
     })
 }
 
@@ -76,6 +79,16 @@ fn prefixes(transaction: &mut Transaction<'_>) -> Result<Vec<WatchTarget>> {
         Ok(WatchTarget::Inside(prefix, prefix.length()))
     };
     rows.iter().map(exactly).collect()
+}
+
+/// Returns the prefixes of watches that judge `flapping`.
+fn flapping(transaction: &mut Transaction<'_>) -> Result<HashSet<Prefix>> {
+    let rows = transaction.query_typed(
+        "SELECT DISTINCT prefix::inet, masklen(prefix) FROM watch.watches
+         WHERE enabled AND kind = 'prefix' AND (conditions IS NULL OR 'flapping' = ANY (conditions))",
+        &[],
+    )?;
+    rows.iter().map(|row| prefix_of(row.get(0), row.get(1))).collect()
 }
 
 fn target(row: &Row) -> Result<Option<WatchTarget>> {
