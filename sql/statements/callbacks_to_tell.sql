@@ -14,7 +14,8 @@ WHERE e.id = ANY ($1) AND e.is_told
                          WHERE o.incident_id = i.id AND o.id = ANY ($1) AND o.id < e.id AND o.is_told AND o.event IN ('opened', 'reopened'))
           )
           AND (c.conditions IS NULL OR i.condition = ANY (c.conditions))
-          AND (c.format <> 'flapalerted' OR i.condition = 'flapping')
+          AND (c.format <> 'flapalerted'
+               OR i.condition = 'flapping' AND EXISTS (SELECT FROM watch.watches w WHERE w.id = i.watch_id AND w.kind = 'prefix'))
           AND array_position('{info,warning,error,critical}', e.severity) >= array_position('{info,warning,error,critical}', c.min_severity)
       )
   )

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::model::watch::{Condition, Severity};
+use crate::model::watch::{Condition, Severity, WatchId};
 use crate::model::{RouterId, Timestamp};
 use crate::store::watch::evaluate::PeerDownRow;
 
 use super::candidates::{Candidate, Key};
 use super::detail::clean;
 use super::known_routers::after;
-use super::summary::{grouped, some};
+use super::summary::{grouped, some, some_of};
 
 /// The time within which what is missing goes after a Peer Down: routers look for other paths first.
 const PEER_DOWN_WITHIN: Duration = Duration::from_secs(60);
@@ -22,6 +22,9 @@ const PEER_DOWN_AFTER: Duration = Duration::from_secs(5);
 /// The openings of one condition, severity and team that are told one by one.
 const SINGLE_MAX: usize = 5;
 
+/// The names in the line of many openings, which has their number first.
+const MANY_NAMES: usize = 2;
+
 /// A common cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
@@ -31,6 +34,8 @@ pub enum Cause {
     Reload(RouterId),
     /// A peer went down.
     Peer(RouterId, IpAddr),
+    /// What the watch is about comes and goes: the incident of that is the parent.
+    Flaps(WatchId),
     /// Many at once, and nobody knows why.
     Many(Condition, Severity),
 }
@@ -43,6 +48,7 @@ impl Cause {
             Cause::Baseline(source) => format!("{site}/{team}baseline/{source}/"),
             Cause::Reload(router) => format!("{site}/{team}router/{router}/reload/"),
             Cause::Peer(router, peer) => format!("{site}/{team}peer/{router}/{peer}/"),
+            Cause::Flaps(watch) => format!("{site}/{team}flaps/{watch}/"),
             Cause::Many(condition, severity) => format!("{site}/{team}many/{condition}/{}/", severity.as_str()),
         }
     }
@@ -50,7 +56,7 @@ impl Cause {
     /// Returns the least number of openings that make it a parent.
     fn least(&self) -> usize {
         match self {
-            Cause::Baseline(_) => 1,
+            Cause::Baseline(_) | Cause::Flaps(_) => 1,
             Cause::Reload(_) | Cause::Peer(..) => 2,
             Cause::Many(..) => SINGLE_MAX + 1,
         }
@@ -66,6 +72,8 @@ pub struct Opening<'a> {
     pub candidate: &'a Candidate,
     /// The thing that made its watch.
     pub source: &'a str,
+    /// True if what its watch is about flaps.
+    pub is_flapping: bool,
 }
 
 /// Returns the cause of each opening that belongs to one. `has_parent`: the parent is open already; `recent`: how many
@@ -99,11 +107,28 @@ pub fn of(
     }
     for ((team, condition, severity), members) in single {
         let many = Cause::Many(condition, severity);
-        if members.len() + recent(team, condition, severity) >= many.least() || has_parent(team, &many) {
+        // The others wait for more: `gathered` decides about them.
+        let is_many = !waits(severity) && members.len() + recent(team, condition, severity) >= many.least();
+        if is_many || has_parent(team, &many) {
             members.into_iter().for_each(|i| causes[i] = Some(many.clone()));
         }
     }
     causes
+}
+
+/// Returns whether an opening is told only when there was time for more of its kind.
+pub fn waits(severity: Severity) -> bool {
+    severity < Severity::Critical
+}
+
+/// Returns whether this many openings that have waited are told as one.
+pub fn gathered(openings: usize) -> bool {
+    openings > SINGLE_MAX
+}
+
+/// Returns whether a condition is told whatever else is wrong: a foreign origin has no harmless cause.
+pub fn stands_alone(condition: Condition) -> bool {
+    matches!(condition, Condition::Origin | Condition::MoreSpecific | Condition::Flapping)
 }
 
 fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
@@ -111,6 +136,9 @@ fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
     let router = candidate.routers.first()?;
     if candidate.detail.is_baseline {
         return Some(Cause::Baseline(opening.source.to_owned()));
+    }
+    if let Some(watch) = candidate.watch.filter(|_| opening.is_flapping && !stands_alone(candidate.condition)) {
+        return Some(Cause::Flaps(watch));
     }
     if candidate.detail.is_after_reload {
         return Some(Cause::Reload(router.clone()));
@@ -153,6 +181,8 @@ pub struct Family<'a> {
     pub targets: &'a [String],
     /// The number of them that are BGP sessions.
     pub sessions: usize,
+    /// The number of peers and of watched prefixes that the cause's router had.
+    pub had: (usize, usize),
     /// The number of affected routers, and of known ones.
     pub routers: (u32, u32),
     /// The name of the cause's router.
@@ -175,11 +205,14 @@ pub fn line(cause: &Cause, family: &Family<'_>) -> String {
         }
         Cause::Reload(_) => {
             let prefixes = count.saturating_sub(family.sessions);
-            let of = |count: usize, what: &str| {
-                let plural = if count == 1 { "" } else { "s" };
-                (count > 0).then(|| format!("{count} {what}{plural}"))
+            let of = |count: usize, had: usize, one: &str, many: &str| {
+                let had = had.max(count);
+                (count > 0).then(|| format!("{count} of {had} {}", if had == 1 { one } else { many }))
             };
-            let parts = [of(family.sessions, "peer"), of(prefixes, "watched route")];
+            let parts = [
+                of(family.sessions, family.had.0, "peer", "peers"),
+                of(prefixes, family.had.1, "watched prefix", "watched prefixes"),
+            ];
             let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
             format!("{} is back since {since}: {parts} did not come back: {names}", family.router)
         }
@@ -193,10 +226,16 @@ pub fn line(cause: &Cause, family: &Family<'_>) -> String {
             let routes = routes.map(|routes| format!(", {} routes gone", grouped(routes))).unwrap_or_default();
             format!("PEER DOWN {} {peer}{asn}{name}: {reason}, since {since}{routes}: {names}", family.router)
         }
+        // The incident of the watch that flaps has a line of its own.
+        Cause::Flaps(_) => format!("FLAPPING since {since}: {names}"),
         Cause::Many(condition, _) => {
+            let names = some_of(family.targets, MANY_NAMES);
             let what = match condition {
+                Condition::Missing if count == 1 => "prefix missing",
                 Condition::Missing => "prefixes missing",
+                Condition::SessionDown if count == 1 => "BGP session down",
                 Condition::SessionDown => "BGP sessions down",
+                Condition::BmpDown if count == 1 => "router not watched",
                 Condition::BmpDown => "routers not watched",
                 other => return format!("{count} {other}, on {}, since {since}: {names}", on(family.routers)),
             };
@@ -206,7 +245,8 @@ pub fn line(cause: &Cause, family: &Family<'_>) -> String {
 }
 
 fn on((affected, known): (u32, u32)) -> String {
-    format!("{affected} of {known} routers")
+    let plural = if known == 1 { "" } else { "s" };
+    format!("{affected} of {known} router{plural}")
 }
 
 #[cfg(test)]

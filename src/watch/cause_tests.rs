@@ -39,8 +39,9 @@ fn down(router: &str, peer: &str, at_second: i64) -> PeerDownRow {
 #[track_caller]
 fn check(candidates: &[Candidate], downs: &[PeerDownRow], recent: usize, want: &[Option<Cause>]) {
     let keys: Vec<Key> = (0..candidates.len()).map(|i| (None, format!("site/{i}"))).collect();
-    let openings: Vec<Opening<'_>> =
-        keys.iter().zip(candidates).map(|(key, candidate)| Opening { key, candidate, source: "import" }).collect();
+    let is_flapping = candidates.iter().any(|candidate| candidate.condition == Condition::Flapping);
+    let opening = |(key, candidate)| Opening { key, candidate, source: "import", is_flapping };
+    let openings: Vec<Opening<'_>> = keys.iter().zip(candidates).map(opening).collect();
     assert_eq!(of(&openings, downs, |_, _| false, |_, _, _| recent), want);
 }
 
@@ -73,13 +74,34 @@ fn what_did_not_come_back_belongs_to_the_router() {
 
 #[test]
 fn many_without_a_cause_are_one() {
-    let gone = || candidate(Condition::Missing, "r1", 100, Detail::default());
-    let many = Some(Cause::Many(Condition::Missing, Severity::Warning));
-    check(&vec![gone(); 5], &[], 0, &vec![None; 5]);
-    check(&vec![gone(); 6], &[], 0, &vec![many.clone(); 6]);
-    check(&vec![gone(); 2], &[], 4, &vec![many; 2]);
-    let mixed = [vec![gone(); 5], vec![candidate(Condition::Origin, "r1", 100, Detail::default()); 5]].concat();
+    let hijack = || candidate(Condition::Origin, "r1", 100, Detail::default());
+    let many = Some(Cause::Many(Condition::Origin, Severity::Critical));
+    check(&vec![hijack(); 5], &[], 0, &vec![None; 5]);
+    check(&vec![hijack(); 6], &[], 0, &vec![many.clone(); 6]);
+    check(&vec![hijack(); 2], &[], 4, &vec![many; 2]);
+    let mixed = [vec![hijack(); 5], vec![candidate(Condition::MoreSpecific, "r1", 100, Detail::default()); 5]].concat();
     check(&mixed, &[], 0, &vec![None; 10]);
+}
+
+#[test]
+fn what_can_wait_is_gathered_later() {
+    let gone = || candidate(Condition::Missing, "r1", 100, Detail::default());
+    check(&vec![gone(); 200], &[], 200, &vec![None; 200]);
+    assert_eq!([5, 6].map(gathered), [false, true]);
+    let waiting = Severity::ALL.map(waits);
+    assert_eq!(waiting, [true, true, true, false], "critical ones are never delayed");
+}
+
+#[test]
+fn what_flaps_explains_what_else_its_watch_finds() {
+    let of_watch =
+        |condition| Candidate { watch: Some(WatchId(7)), ..candidate(condition, "r1", 100, Detail::default()) };
+    let cause = Some(Cause::Flaps(WatchId(7)));
+    let all =
+        [Condition::Flapping, Condition::Missing, Condition::Upstream, Condition::Origin, Condition::MoreSpecific];
+    // A foreign origin has no harmless cause.
+    check(&all.map(of_watch), &[], 0, &[None, cause.clone(), cause, None, None]);
+    check(&[of_watch(Condition::Missing)], &[], 0, &[None]);
 }
 
 #[test]
@@ -96,6 +118,7 @@ fn lines_of_parents() {
     let family = Family {
         targets: &targets,
         sessions: 0,
+        had: (0, 0),
         routers: (38, 40),
         router: "edge1",
         since: Timestamp::from_unix_micros(1_795_662_245_000_000),
@@ -112,14 +135,19 @@ fn lines_of_parents() {
     check(
         Cause::Many(Condition::Missing, Severity::Warning),
         &family,
-        "200 prefixes missing, on 38 of 40 routers, since 2026-11-26 03:04:05 UTC: 10.0.0.0/24, 10.0.1.0/24, \
-         10.0.2.0/24 and 197 more",
+        "200 prefixes missing, on 38 of 40 routers, since 2026-11-26 03:04:05 UTC: 10.0.0.0/24, 10.0.1.0/24 and 198 \
+         more",
     );
     check(
         Cause::Reload(RouterId::new("r1")),
-        &Family { targets: &targets[..3], sessions: 2, ..family },
-        "edge1 is back since 2026-11-26 03:04:05 UTC: 2 peers and 1 watched route did not come back: 10.0.0.0/24, \
-         10.0.1.0/24, 10.0.2.0/24",
+        &Family { targets: &targets[..5], sessions: 2, had: (38, 410), ..family },
+        "edge1 is back since 2026-11-26 03:04:05 UTC: 2 of 38 peers and 3 of 410 watched prefixes did not come back: \
+         10.0.0.0/24, 10.0.1.0/24, 10.0.2.0/24 and 2 more",
+    );
+    check(
+        Cause::Reload(RouterId::new("r1")),
+        &Family { targets: &targets[..1], had: (0, 1), ..family },
+        "edge1 is back since 2026-11-26 03:04:05 UTC: 1 of 1 watched prefix did not come back: 10.0.0.0/24",
     );
     check(
         Cause::Baseline("manual".to_owned()),

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use crate::model::Timestamp;
 use crate::store::watch::evaluate::RouteRow;
 
+use super::flapping::FlapDetail;
+
 /// The longest text from the wire in a summary, in characters.
 const WIRE_MAX: usize = 128;
 
@@ -37,6 +39,8 @@ pub struct Detail {
     pub is_after_reload: bool,
     /// True if it held already when the watch was made or changed.
     pub is_baseline: bool,
+    /// What changes how often.
+    pub flaps: Option<FlapDetail>,
 }
 
 impl Detail {
@@ -78,6 +82,9 @@ impl Detail {
         put("cause_at", self.cause_at.map(|at| at.unix_micros().into()));
         put("after_reload", self.is_after_reload.then_some(Value::Bool(true)));
         put("baseline", self.is_baseline.then_some(Value::Bool(true)));
+        if let Some(flaps) = &self.flaps {
+            flaps.put(&mut map);
+        }
         Value::Object(map).to_string()
     }
 
@@ -98,6 +105,7 @@ impl Detail {
             cause_at: value["cause_at"].as_i64().map(Timestamp::from_unix_micros),
             is_after_reload: value["after_reload"] == true,
             is_baseline: value["baseline"] == true,
+            flaps: FlapDetail::from_json(&value),
         }
     }
 }
@@ -127,6 +135,7 @@ mod tests {
             cause_at: Some(Timestamp::from_unix_micros(7)),
             is_after_reload: true,
             is_baseline: true,
+            flaps: Some(FlapDetail { changes: 31, secs: 600, per_minute: vec![1, 30], ..FlapDetail::default() }),
         };
         assert_eq!(Detail::from_json(&detail.to_json()), detail);
         assert_eq!(Detail::from_json("{}"), Detail::default());

@@ -42,12 +42,19 @@ pub struct Scope {
     pub cells: HashSet<(RouterId, Prefix)>,
     /// The peers of session watches.
     pub has_peers: bool,
+    /// What changes too often.
+    pub has_flaps: bool,
 }
 
 impl Scope {
     /// Returns whether there is nothing to look at.
     pub fn is_empty(&self) -> bool {
-        !self.is_all && !self.has_peers && self.routers.is_empty() && self.watches.is_empty() && self.cells.is_empty()
+        !self.is_all
+            && !self.has_flaps
+            && !self.has_peers
+            && self.routers.is_empty()
+            && self.watches.is_empty()
+            && self.cells.is_empty()
     }
 
     /// Returns whether a whole evaluation looks at a watch at a router.
@@ -369,7 +376,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn add(
+    pub(super) fn add(
         &self,
         found: &mut Found,
         watch: &Watch,
@@ -399,6 +406,9 @@ impl Evaluation<'_> {
         };
         if !watch.judges(row.condition) || !asks(watch, &row.router) {
             return true;
+        }
+        if row.condition == Condition::Flapping {
+            return self.is_quiet(watch, router, row.table.as_deref());
         }
         let Some(table) = &row.table else {
             return (self.scope.has_peers || self.scope.is_all) && is_settled(router.known, watch.settle, self.now);

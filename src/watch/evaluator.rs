@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::model::watch::WatchId;
+use crate::model::watch::{Condition, WatchId};
 use crate::model::{RouterId, Timestamp};
 use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
-use crate::store::watch::vantages;
+use crate::store::watch::{flaps, vantages};
 use crate::store::{Client, Result, Transaction};
 
 use super::candidates::{self, Asked, is_of_tables};
@@ -28,6 +28,12 @@ const ROUTERS_EVERY: Duration = Duration::from_secs(5);
 
 /// The interval at which clocks are looked at where nothing changed.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// The interval at which counts of changes are looked at.
+const FLAPS_EVERY: Duration = Duration::from_secs(5);
+
+/// The interval at which old counts are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// What one round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +76,8 @@ struct State {
     /// Watches that changed with this version: state writers may have matched older ones until all have it.
     unmatched: Option<(i64, HashSet<WatchId>)>,
     ticked_at: Option<Timestamp>,
+    flaps_at: Option<Timestamp>,
+    pruned_at: Option<Timestamp>,
 }
 
 impl Evaluator {
@@ -124,6 +132,8 @@ fn load(transaction: &mut Transaction<'_>) -> Result<State> {
         full_at: None,
         unmatched: None,
         ticked_at: None,
+        flaps_at: None,
+        pruned_at: None,
         stored,
     })
 }
@@ -149,6 +159,7 @@ impl State {
             self.read_routers(transaction, &mut scope, now)?;
         }
         self.add_settled(&mut scope, now);
+        self.add_flaps(transaction, &mut scope, now)?;
         let has_work = !scope.is_empty();
         if has_work {
             report.is_full = scope.is_all;
@@ -165,6 +176,21 @@ impl State {
             report.lines = self.incidents.advance(transaction, site, &candidates, &asked)?;
         }
         Ok(report)
+    }
+
+    /// Adds what changes too often, each few seconds.
+    fn add_flaps(&mut self, transaction: &mut Transaction<'_>, scope: &mut Scope, now: Timestamp) -> Result<()> {
+        let is_due = |at: Option<Timestamp>, every| at.is_none_or(|at| now >= after(at, every));
+        if !scope.is_all && !is_due(self.flaps_at, FLAPS_EVERY) {
+            return Ok(());
+        }
+        self.flaps_at = Some(now);
+        scope.has_flaps = self.watches.all().any(|row| row.watch.judges(Condition::Flapping));
+        if is_due(self.pruned_at, PRUNE_EVERY) {
+            self.pruned_at = Some(now);
+            flaps::prune(transaction)?;
+        }
+        Ok(())
     }
 
     /// Reads the watches again if they have changed. Returns those that are judged in their present version for the
@@ -332,7 +358,9 @@ impl State {
     ) -> Result<()> {
         let evaluation =
             Evaluation { scope, watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
-        let Found { rows, undecided, present } = evaluation.run(transaction)?;
+        let mut found = evaluation.run(transaction)?;
+        evaluation.judge_flaps(transaction, &mut found, &self.conditions)?;
+        let Found { rows, undecided, present } = found;
         let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
             !rows.contains_key(*key) && !undecided.contains(*key) && evaluation.is_over(row)
         };
@@ -368,7 +396,7 @@ impl State {
                 }
             }
         }
-        report.missed = if scope.is_all { over.len() + changed.len() } else { 0 };
+        report.missed = if scope.is_all { missed(&over, &changed) } else { 0 };
         if !gone_rows.is_empty() {
             evaluate::delete_conditions(transaction, &gone_rows.iter().collect::<Vec<_>>())?;
         }
@@ -388,6 +416,12 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Returns how many conditions a full evaluation found changed although nobody had said so. Counts of changes come by
+/// another way, which is looked at often.
+fn missed(over: &[ConditionKey], changed: &[ConditionKey]) -> usize {
+    over.iter().chain(changed).filter(|key| key.1 != Condition::Flapping).count()
 }
 
 /// Returns whether what earlier versions of a watch saw counts no more.

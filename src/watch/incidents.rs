@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::model::Timestamp;
-use crate::model::watch::{CLOSE_AFTER, Condition, Severity};
+use crate::model::watch::{CLOSE_AFTER, Condition, Severity, WatchId};
 use crate::store::watch::deliveries;
-use crate::store::watch::evaluate::{self, PeerDownRow};
+use crate::store::watch::evaluate::{self, PeerDownRow, WatchRow};
 use crate::store::watch::incidents::{self, Event, IncidentRow, NewEvent, Silence, State};
 use crate::store::{Result, Transaction};
 
@@ -20,6 +20,9 @@ use super::{silence, summary};
 /// The time in which openings are told together.
 const TOGETHER: Duration = Duration::from_secs(30);
 
+/// The time after that in which those that wait are put together, if they are many.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// The time before the earliest opening in which a Peer Down may be its cause.
 const CAUSE_BEFORE: Duration = Duration::from_secs(120);
 
@@ -29,7 +32,14 @@ pub struct Incidents {
     last_event: i64,
     /// What somebody closed while it held, and since when it holds: it opens again only after it was over.
     dismissed: HashMap<Key, Timestamp>,
+    /// Openings that wait for more of their kind, since the first of them. Their deliveries go when nobody gathers them.
+    waiting: BTreeMap<Group, (Timestamp, Vec<i64>)>,
+    /// Incidents of what flapped: their children are told now, if they hold.
+    calmed: BTreeSet<i64>,
 }
+
+/// A team, a condition and a severity: what is told as one if it is many.
+type Group = (Option<String>, Condition, Severity);
 
 /// A changed incident, with its events in their order.
 struct Change {
@@ -51,8 +61,18 @@ impl Incidents {
     /// When a statement fails or the connection is lost.
     pub fn load(transaction: &mut Transaction<'_>) -> Result<Incidents> {
         let last_event = incidents::latest_event(transaction)?;
-        let rows = incidents::open(transaction)?.into_iter().map(|row| (row.id, row)).collect();
-        Ok(Incidents { rows, last_event, dismissed: HashMap::new() })
+        let rows: BTreeMap<i64, IncidentRow> =
+            incidents::open(transaction)?.into_iter().map(|row| (row.id, row)).collect();
+        let mut waiting: BTreeMap<Group, (Timestamp, Vec<i64>)> = BTreeMap::new();
+        for row in deliveries::unsent(transaction)?.iter().filter_map(|id| rows.get(id)) {
+            if let Some(told) = row.told.filter(|_| can_wait(row)) {
+                let (first, ids) = waiting.entry(group_of(row)).or_insert_with(|| (told.at, Vec::new()));
+                *first = (*first).min(told.at);
+                ids.push(row.id);
+            }
+        }
+        let (dismissed, calmed) = (HashMap::new(), BTreeSet::new());
+        Ok(Incidents { rows, last_event, dismissed, waiting, calmed })
     }
 
     /// Brings all incidents to what holds now. Returns a log line for each change.
@@ -79,9 +99,16 @@ impl Incidents {
         let silences = incidents::silences(transaction)?;
         let mut changes = self.step_all(candidates, asked, &silences);
         let new = self.open(transaction, site, candidates, asked, &silences)?;
-        changes.extend(self.store_new(transaction, site, new, candidates, asked)?);
+        changes.extend(self.store_new(transaction, site, new, asked)?);
+        let gathered = self.gather(transaction, site, asked, &changes)?;
+        let waiting = self.wait(&changes, asked.now);
+        changes.extend(gathered);
         self.step_parents(&mut changes, asked.now);
-        self.store(transaction, changes)
+        let lines = self.store(transaction, changes)?;
+        for (until, ids) in waiting {
+            deliveries::hold(transaction, &ids, until)?;
+        }
+        Ok(lines)
     }
 
     /// Judges all open incidents but parents.
@@ -110,9 +137,20 @@ impl Incidents {
                 new.silence = in_force;
             }
             let severity = candidate.map_or(row.severity, |candidate| candidate.severity);
+            let mut calm = Vec::new();
+            if row.parent.is_some_and(|parent| self.calmed.contains(&parent)) {
+                new.parent = None;
+                if tally.affected >= terms.min_vantages && row.told.is_none() && in_force.is_none() {
+                    life::tell(&mut new, true, asked.now);
+                    let note = Some("it does not flap any more".to_owned());
+                    calm.push(NewEvent { event: Event::Unsilenced, note, is_told: true });
+                }
+            }
             let mut events = life::step(&mut new, &tally, &terms, (severity, in_force.is_some()), asked.now);
+            events.splice(0..0, calm);
             if let Some(candidate) = candidate.filter(|_| new.state != State::Closed && new.over_since.is_none()) {
-                let is_other = (new.affected, new.known) != (row.affected, row.known);
+                let is_other = (new.affected, new.known) != (row.affected, row.known)
+                    || candidate.condition == Condition::Flapping && candidate.detail != Detail::from_json(&row.detail);
                 if (!events.is_empty() || is_other) && new.frozen_since.is_none() {
                     new.summary = candidate.summary(asked.watches, asked.known_routers);
                     new.detail = detail_of(candidate);
@@ -187,20 +225,23 @@ impl Incidents {
         opening: &[(&Key, &Candidate, Option<IncidentRow>, Option<i64>)],
         asked: &Asked<'_>,
     ) -> Result<Vec<Option<Cause>>> {
-        // What is silenced is told to nobody, and what comes back was told already.
-        let is_told = |(_, _, before, silence): &&(&Key, &Candidate, Option<IncidentRow>, Option<i64>)| {
-            silence.is_none() && before.is_none()
-        };
+        // What is silenced is told to nobody.
+        let is_told = |(.., silence): &&(&Key, &Candidate, Option<IncidentRow>, Option<i64>)| silence.is_none();
+        let flaps = opening.iter().filter(|(_, candidate, ..)| candidate.condition == Condition::Flapping);
+        let open = self.rows.values().filter(|row| row.condition == Condition::Flapping);
+        let flapping: BTreeSet<WatchId> =
+            flaps.filter_map(|(_, candidate, ..)| candidate.watch).chain(open.filter_map(|row| row.watch)).collect();
         let told: Vec<Opening<'_>> = opening
             .iter()
             .filter(is_told)
             .map(|(key, candidate, ..)| {
                 let watch = candidate.watch.and_then(|id| asked.watches.get(id));
-                Opening { key, candidate, source: watch.map_or("", |watch| watch.source.as_str()) }
+                let is_flapping = candidate.watch.is_some_and(|watch| flapping.contains(&watch));
+                Opening { key, candidate, source: watch.map_or("", |watch| watch.source.as_str()), is_flapping }
             })
             .collect();
         let downs = peer_downs(transaction, told.iter().map(|opening| opening.candidate))?;
-        let has_parent = |team: Option<&str>, cause: &Cause| self.parent_of(site, team, cause, asked.now).is_some();
+        let has_parent = |team: Option<&str>, cause: &Cause| self.parent_of(site, team, cause, asked).is_some();
         let recent = |team: Option<&str>, condition: Condition, severity: Severity| {
             let is_recent = |row: &&IncidentRow| {
                 (row.team.as_deref(), row.condition, row.severity) == (team, condition, severity)
@@ -216,17 +257,22 @@ impl Incidents {
     }
 
     /// Returns the parent of a cause that opened just now, or the incident of the session that is down.
-    fn parent_of(&self, site: &str, team: Option<&str>, cause: &Cause, now: Timestamp) -> Option<i64> {
+    fn parent_of(&self, site: &str, team: Option<&str>, cause: &Cause, asked: &Asked<'_>) -> Option<i64> {
         let stem = cause.stem(site, team);
-        let within = match cause {
-            Cause::Many(..) => TOGETHER,
-            Cause::Baseline(_) | Cause::Reload(_) | Cause::Peer(..) => CAUSE_BEFORE,
+        let is_recent = |row: &&IncidentRow| match cause {
+            Cause::Many(..) => asked.now < after(row.opened_at, TOGETHER),
+            Cause::Reload(_) | Cause::Peer(..) | Cause::Flaps(_) => asked.now < after(row.opened_at, CAUSE_BEFORE),
+            // Routers that settle later have the baseline of the same watches.
+            Cause::Baseline(source) => {
+                let of_source =
+                    |watch: &&WatchRow| watch.watch.source == *source && watch.watch.team.as_deref() == team;
+                asked.watches.all().filter(of_source).all(|watch| watch.updated_at <= row.opened_at)
+            }
         };
-        let is_recent = |row: &&IncidentRow| now < after(row.opened_at, within);
         let is_it =
             |row: &&IncidentRow| is_parent(row) && row.team.as_deref() == team && row.cause_key.starts_with(&stem);
         let parent = self.rows.values().filter(is_it).find(is_recent);
-        let session = || match cause {
+        let own = || match cause {
             Cause::Peer(router, peer) => self.rows.values().find(|row| {
                 let detail = Detail::from_json(&row.detail);
                 row.condition == Condition::SessionDown
@@ -234,9 +280,12 @@ impl Incidents {
                     && detail.peer == Some(*peer)
                     && row.detail.contains(&serde_json::Value::from(router.as_str()).to_string())
             }),
+            Cause::Flaps(watch) => {
+                self.rows.values().find(|row| row.condition == Condition::Flapping && row.watch == Some(*watch))
+            }
             Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => None,
         };
-        parent.or_else(session).map(|row| row.parent.unwrap_or(row.id))
+        parent.or_else(own).map(|row| row.parent.unwrap_or(row.id))
     }
 
     /// Stores what opens: parents first, so that children can name them.
@@ -245,9 +294,16 @@ impl Incidents {
         transaction: &mut Transaction<'_>,
         site: &str,
         mut new: Vec<New>,
-        candidates: &BTreeMap<Key, Candidate>,
         asked: &Asked<'_>,
     ) -> Result<Vec<Change>> {
+        // What flaps is the parent of what else its watch finds.
+        let flaps = |one: &&mut New| one.change.row.condition == Condition::Flapping;
+        let mut fresh: Vec<&mut IncidentRow> =
+            new.iter_mut().filter(flaps).map(|one| &mut one.change.row).filter(|row| row.id == 0).collect();
+        incidents::insert(transaction, &mut fresh)?;
+        for one in new.iter_mut().filter(flaps) {
+            self.rows.insert(one.change.row.id, one.change.row.clone());
+        }
         let mut families: BTreeMap<(Option<String>, Cause), Vec<usize>> = BTreeMap::new();
         for (i, one) in new.iter().enumerate() {
             if let Some(cause) = &one.cause {
@@ -256,19 +312,10 @@ impl Incidents {
         }
         let mut changes = Vec::new();
         for ((team, cause), members) in families {
-            let of_family: Vec<&Candidate> = members.iter().filter_map(|i| candidates.get(&new[*i].key)).collect();
-            let parent = match self.parent_of(site, team.as_deref(), &cause, asked.now) {
-                Some(id) => id,
-                None => {
-                    let downs = peer_downs(transaction, of_family.iter().copied())?;
-                    let mut change = parent(site, team.clone(), &cause, &of_family, &downs, asked);
-                    incidents::insert(transaction, &mut [&mut change.row])?;
-                    let id = change.row.id;
-                    self.rows.insert(id, change.row.clone());
-                    changes.push(change);
-                    id
-                }
-            };
+            let rows: Vec<&IncidentRow> = members.iter().map(|i| &new[*i].change.row).collect();
+            let change = self.family(transaction, (site, team), &cause, &rows, asked)?;
+            let parent = change.row.id;
+            changes.push(change);
             members.into_iter().for_each(|i| new[i].change.row.parent = Some(parent));
         }
         let mut fresh: Vec<&mut IncidentRow> =
@@ -277,19 +324,129 @@ impl Incidents {
         for one in &new {
             self.rows.insert(one.change.row.id, one.change.row.clone());
         }
+        changes.extend(self.adopt(&new));
         changes.extend(new.into_iter().map(|one| one.change));
         Ok(changes)
+    }
+
+    /// Makes what is open of watches that begin to flap the children of that.
+    fn adopt(&mut self, new: &[New]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for parent in new.iter().map(|one| &one.change.row).filter(|row| row.condition == Condition::Flapping) {
+            let is_child = |row: &&mut IncidentRow| {
+                row.watch == parent.watch && row.parent.is_none() && !cause::stands_alone(row.condition)
+            };
+            for row in self.rows.values_mut().filter(is_child) {
+                row.parent = Some(parent.parent.unwrap_or(parent.id));
+                changes.push(Change { row: row.clone(), events: Vec::new() });
+            }
+        }
+        changes
+    }
+
+    /// Returns the parent of a cause with its new children: one that is open already with another line, or a new one.
+    fn family(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        (site, team): (&str, Option<String>),
+        cause: &Cause,
+        members: &[&IncidentRow],
+        asked: &Asked<'_>,
+    ) -> Result<Change> {
+        let known = self.parent_of(site, team.as_deref(), cause, asked).and_then(|id| self.rows.get(&id)).cloned();
+        let mut row = match known {
+            // The incident of a session or of what flaps has its own line.
+            Some(row) if !is_parent(&row) => return Ok(Change { row, events: Vec::new() }),
+            Some(row) => row,
+            None => {
+                let key = format!("{}{}", cause.stem(site, team.as_deref()), asked.now.unix_micros() / 1_000_000);
+                blank((team, key), condition_of(cause, members), Severity::Info, asked.now)
+            }
+        };
+        let is_new = row.id == 0;
+        let mut children: Vec<&IncidentRow> =
+            self.rows.values().filter(|child| !is_new && child.parent == Some(row.id)).collect();
+        children.extend(members);
+        describe(transaction, &mut row, cause, &children, asked)?;
+        let mut events = Vec::new();
+        if is_new {
+            row.severity = members.iter().map(|member| member.severity).max().unwrap_or(Severity::Warning);
+            row.is_baseline = matches!(cause, Cause::Baseline(_));
+            incidents::insert(transaction, &mut [&mut row])?;
+            life::tell(&mut row, true, asked.now);
+            set_told(&mut row, children.len());
+            events.push(NewEvent { event: Event::Opened, note: None, is_told: true });
+        }
+        self.rows.insert(row.id, row.clone());
+        Ok(Change { row, events })
+    }
+
+    /// Notes openings that are to wait for more of their kind. Returns until when their deliveries wait.
+    fn wait(&mut self, changes: &[Change], now: Timestamp) -> Vec<(Timestamp, Vec<i64>)> {
+        let mut waiting: BTreeMap<Timestamp, Vec<i64>> = BTreeMap::new();
+        for Change { row, events } in changes {
+            if !cause::waits(row.severity) && events.iter().any(|event| event.event == Event::Worse && event.is_told) {
+                self.waiting.values_mut().for_each(|(_, ids)| ids.retain(|id| *id != row.id));
+                waiting.entry(now).or_default().push(row.id);
+            }
+            let is_opening = |event: &NewEvent| event.is_told && matches!(event.event, Event::Opened | Event::Reopened);
+            if !events.iter().any(is_opening) || !can_wait(row) {
+                continue;
+            }
+            let (first, ids) = self.waiting.entry(group_of(row)).or_insert_with(|| (now, Vec::new()));
+            ids.push(row.id);
+            // A moment after they were gathered, if they are many.
+            waiting.entry(after(*first, TOGETHER + MOMENT)).or_default().push(row.id);
+        }
+        waiting.into_iter().collect()
+    }
+
+    /// Puts openings that have waited under one parent if they are many. What was held back of them is not delivered.
+    fn gather(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        site: &str,
+        asked: &Asked<'_>,
+        changes: &[Change],
+    ) -> Result<Vec<Change>> {
+        let is_over = |first: Timestamp| asked.now >= after(first, TOGETHER);
+        let over: Vec<Group> =
+            self.waiting.iter().filter(|(_, (first, _))| is_over(*first)).map(|(group, _)| group.clone()).collect();
+        let changed: BTreeMap<i64, &IncidentRow> = changes.iter().map(|change| (change.row.id, &change.row)).collect();
+        let mut gathered = Vec::new();
+        for group in over {
+            let Some((_, ids)) = self.waiting.remove(&group) else { continue };
+            let is_single = |row: &&IncidentRow| row.state == State::Open && can_wait(row);
+            let now = |id: &i64| changed.get(id).copied().or_else(|| self.rows.get(id)).filter(is_single).cloned();
+            let mut rows: Vec<IncidentRow> = ids.iter().filter_map(now).collect();
+            if !cause::gathered(rows.len()) {
+                continue;
+            }
+            let (team, condition, severity) = group;
+            let members: Vec<&IncidentRow> = rows.iter().collect();
+            let cause = Cause::Many(condition, severity);
+            let parent = self.family(transaction, (site, team), &cause, &members, asked)?;
+            deliveries::supersede(transaction, &ids)?;
+            for row in &mut rows {
+                (row.parent, row.told) = (Some(parent.row.id), None);
+                self.rows.insert(row.id, row.clone());
+            }
+            gathered.push(parent);
+            gathered.extend(rows.into_iter().map(|row| Change { row, events: Vec::new() }));
+        }
+        Ok(gathered)
     }
 
     /// Closes parents whose last child is closed, and tells where a child became worse than the parent.
     fn step_parents(&self, changes: &mut Vec<Change>, now: Timestamp) {
         let mut rows: BTreeMap<i64, &IncidentRow> = self.rows.iter().map(|(id, row)| (*id, row)).collect();
         rows.extend(changes.iter().map(|change| (change.row.id, &change.row)));
-        let mut children: HashMap<i64, Severity> = HashMap::new();
+        let mut children: HashMap<i64, (Severity, usize)> = HashMap::new();
         for row in rows.values().filter(|row| row.state != State::Closed) {
             if let Some(parent) = row.parent {
-                let worst = children.entry(parent).or_insert(row.severity);
+                let (worst, count) = children.entry(parent).or_insert((row.severity, 0));
                 *worst = (*worst).max(row.severity);
+                *count += 1;
             }
         }
         let mut more = Vec::new();
@@ -307,8 +464,9 @@ impl Incidents {
                     new.summary = over(&row.summary, row.cause_at, now);
                     event(&mut new, Event::Closed, row.told.is_some());
                 }
-                Some(worst) if *worst > row.severity => {
-                    new.severity = *worst;
+                Some((worst, count)) if *worst > row.severity || has_doubled(row, *count, now) => {
+                    new.severity = row.severity.max(*worst);
+                    set_told(&mut new, *count);
                     event(&mut new, Event::Worse, row.told.is_some());
                 }
                 Some(_) if row.snoozed_until.is_some_and(|until| until <= now) => {
@@ -338,15 +496,30 @@ impl Incidents {
         };
         // The line of a common cause stands for those of its children.
         let lines = events.iter().filter(|(row, _)| row.parent.is_none()).map(line).collect();
+        self.calmed.clear();
         for Change { row, .. } in changes {
             if row.state == State::Closed {
                 self.rows.remove(&row.id);
+                if row.condition == Condition::Flapping {
+                    self.calmed.insert(row.id);
+                }
             } else {
                 self.rows.insert(row.id, row);
             }
         }
         Ok(lines)
     }
+}
+
+/// Returns whether the opening of an incident is told only when there was time for more of its kind.
+fn can_wait(row: &IncidentRow) -> bool {
+    // Receivers of what flaps want each prefix.
+    let is_single = row.condition != Condition::Flapping && !is_parent(row);
+    row.parent.is_none() && is_single && cause::waits(row.severity)
+}
+
+fn group_of(row: &IncidentRow) -> Group {
+    (row.team.clone(), row.condition, row.severity)
 }
 
 /// Returns whether an incident is about the collector or a router by itself: it needs no watch.
@@ -442,66 +615,97 @@ fn blank((team, cause_key): Key, condition: Condition, severity: Severity, now: 
     }
 }
 
-/// Makes the parent of a cause.
-fn parent(
-    site: &str,
-    team: Option<String>,
+/// The condition of a parent: that of the cause, or of its children.
+fn condition_of(cause: &Cause, members: &[&IncidentRow]) -> Condition {
+    match cause {
+        Cause::Peer(..) => Condition::SessionDown,
+        Cause::Flaps(_) => Condition::Flapping,
+        Cause::Many(condition, _) => *condition,
+        Cause::Baseline(_) | Cause::Reload(_) => members.first().map_or(Condition::Missing, |member| member.condition),
+    }
+}
+
+/// Writes the line of a parent, and what else it says, from all of its children.
+fn describe(
+    transaction: &mut Transaction<'_>,
+    parent: &mut IncidentRow,
     cause: &Cause,
-    members: &[&Candidate],
-    downs: &[PeerDownRow],
+    children: &[&IncidentRow],
     asked: &Asked<'_>,
-) -> Change {
-    let now = asked.now;
-    let target = |candidate: &&Candidate| {
-        let watch = candidate.watch.and_then(|id| asked.watches.get(id));
-        watch.map_or_else(|| candidate.subject.clone(), summary::target)
+) -> Result<()> {
+    let target = |row: &&IncidentRow| {
+        row.watch.and_then(|id| asked.watches.get(id)).map_or_else(|| row.subject.clone(), summary::target)
     };
-    let mut targets: Vec<String> = members.iter().map(target).collect();
+    let mut targets: Vec<String> = children.iter().map(target).collect();
     targets.sort_unstable();
-    let routers: BTreeSet<_> = members.iter().flat_map(|candidate| &candidate.routers).collect();
-    let down = match cause {
-        Cause::Peer(router, peer) => downs.iter().rev().find(|down| down.router == *router && down.address == *peer),
-        Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => None,
-    };
+    let routers: BTreeSet<String> = children.iter().flat_map(|row| routers_of(row)).collect();
+    let sessions = children.iter().filter(|row| row.condition == Condition::SessionDown).count();
     let cause_router = match cause {
         Cause::Peer(router, _) | Cause::Reload(router) => asked.known_routers.get(router),
-        Cause::Baseline(_) | Cause::Many(..) => None,
+        Cause::Baseline(_) | Cause::Flaps(_) | Cause::Many(..) => None,
     };
-    let earliest = members.iter().map(|candidate| candidate.since()).min().unwrap_or(now);
-    let since = match cause {
-        Cause::Reload(_) => cause_router.and_then(|router| router.began).unwrap_or(earliest),
-        Cause::Peer(..) => down.map_or(earliest, |down| down.at),
-        Cause::Baseline(_) | Cause::Many(..) => earliest,
-    };
-    let affected = u32::try_from(routers.len()).unwrap_or(u32::MAX);
-    let known = members.iter().map(|candidate| candidate.tally.known).max().unwrap_or(0).max(affected);
-    let family = Family {
-        targets: &targets,
-        sessions: members.iter().filter(|candidate| candidate.condition == Condition::SessionDown).count(),
-        routers: (affected, known),
-        router: cause_router.map_or("", Router::display),
-        since,
-        down,
-    };
-    let key = format!("{}{}", cause.stem(site, team.as_deref()), now.unix_micros() / 1_000_000);
-    let condition = match cause {
-        Cause::Peer(..) => Condition::SessionDown,
-        Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => {
-            members.first().map_or(Condition::Missing, |candidate| candidate.condition)
+    let earliest = children.iter().map(|row| row.cause_at).min().unwrap_or(asked.now);
+    let (mut down, mut had, mut since) = (None, (0, 0), earliest);
+    match cause {
+        Cause::Reload(router) => {
+            had = (evaluate::peers_up(transaction, router)? + sessions, asked.seen.watches_at(router));
+            since = cause_router.and_then(|router| router.began).unwrap_or(earliest);
         }
-    };
-    let severity = members.iter().map(|candidate| candidate.severity).max().unwrap_or(Severity::Warning);
-    let mut row = IncidentRow {
-        cause_at: since,
-        affected,
-        known,
-        is_baseline: matches!(cause, Cause::Baseline(_)),
-        summary: cause::line(cause, &family),
-        detail: serde_json::json!({ "children": targets.len() }).to_string(),
-        ..blank((team, key), condition, severity, now)
-    };
-    life::tell(&mut row, true, now);
-    Change { row, events: vec![NewEvent { event: Event::Opened, note: None, is_told: true }] }
+        Cause::Peer(router, peer) => {
+            let downs = evaluate::peer_downs(transaction, &[router.as_str()], before(earliest))?;
+            down = downs.into_iter().rev().find(|down| down.address == *peer);
+            since = down.as_ref().map_or(earliest, |down| down.at);
+        }
+        Cause::Baseline(_) | Cause::Flaps(_) | Cause::Many(..) => {}
+    }
+    parent.cause_at = since;
+    parent.affected = u32::try_from(routers.len()).unwrap_or(u32::MAX);
+    parent.known = children.iter().map(|row| row.known).max().unwrap_or(0).max(parent.affected);
+    parent.summary = cause::line(
+        cause,
+        &Family {
+            targets: &targets,
+            sessions,
+            had,
+            routers: (parent.affected, parent.known),
+            router: cause_router.map_or("", Router::display),
+            since,
+            down: down.as_ref(),
+        },
+    );
+    let told = told_children(parent);
+    parent.detail = serde_json::json!({ "children": children.len(), "told": told, "routers": routers }).to_string();
+    Ok(())
+}
+
+fn routers_of(row: &IncidentRow) -> Vec<String> {
+    let detail: serde_json::Value = serde_json::from_str(&row.detail).unwrap_or_default();
+    let names = detail["routers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    names.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect()
+}
+
+/// Returns the number of children that callbacks were told of.
+fn told_children(parent: &IncidentRow) -> usize {
+    let detail: serde_json::Value = serde_json::from_str(&parent.detail).unwrap_or_default();
+    detail["told"].as_u64().and_then(|told| usize::try_from(told).ok()).unwrap_or(0)
+}
+
+fn set_told(parent: &mut IncidentRow, children: usize) {
+    let mut detail: serde_json::Value = serde_json::from_str(&parent.detail).unwrap_or_default();
+    detail["told"] = children.into();
+    parent.detail = detail.to_string();
+}
+
+/// Returns whether a parent has twice as many children as callbacks were told of, for a while.
+fn has_doubled(parent: &IncidentRow, children: usize, now: Timestamp) -> bool {
+    let told = told_children(parent);
+    told > 0 && children >= 2 * told && parent.told.is_some_and(|told| now >= after(told.at, TOGETHER))
+}
+
+/// The time before which a cause is none.
+fn before(earliest: Timestamp) -> Timestamp {
+    let before = i64::try_from(CAUSE_BEFORE.as_micros()).unwrap_or(0);
+    Timestamp::from_unix_micros(earliest.unix_micros().saturating_sub(before))
 }
 
 /// Reads the Peer Downs that may be the causes of candidates.
@@ -522,7 +726,5 @@ fn peer_downs<'a>(
     if routers.is_empty() {
         return Ok(Vec::new());
     }
-    let before = i64::try_from(CAUSE_BEFORE.as_micros()).unwrap_or(0);
-    let since = Timestamp::from_unix_micros(earliest.unix_micros().saturating_sub(before));
-    evaluate::peer_downs(transaction, &routers.into_iter().collect::<Vec<_>>(), since)
+    evaluate::peer_downs(transaction, &routers.into_iter().collect::<Vec<_>>(), before(earliest))
 }

@@ -1,6 +1,6 @@
 //! Where the routes of watches were seen since they were accepted: there they can be missing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::watch::WatchId;
 use crate::model::{RouterId, Timestamp};
@@ -36,6 +36,14 @@ impl Seen {
     /// Returns whether it was ever seen there.
     pub fn has(&self, watch: WatchId, router: &RouterId, table: &str) -> bool {
         self.last(watch, router, table).is_some()
+    }
+
+    /// Returns the number of watches whose routes were seen at a router.
+    pub fn watches_at(&self, router: &RouterId) -> usize {
+        let numbers: HashSet<u32> = self.numbers.get(router).into_iter().flat_map(HashMap::values).copied().collect();
+        let watches: HashSet<WatchId> =
+            self.last.keys().filter(|(_, number)| numbers.contains(number)).map(|(watch, _)| *watch).collect();
+        watches.len()
     }
 
     /// Notes that it is there. Returns whether that is new.

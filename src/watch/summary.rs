@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::watch::{Condition, Watch};
+use crate::model::watch::{Condition, Kind, Watch};
 use crate::model::{Asn, Timestamp};
 
 use super::detail::Detail;
@@ -57,6 +57,7 @@ pub fn line(facts: &Facts<'_>) -> String {
         Condition::Missing => format!("GONE {watched} at {}, {since}", routers(facts)),
         Condition::DefaultOnly => format!("DEFAULT ONLY {watched} at {}, {since}", routers(facts)),
         Condition::SessionDown => peer_down(facts, &since),
+        Condition::Flapping => flapping(facts, &since),
         Condition::BmpDown => {
             let reason = facts.detail.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
             let watches = facts.detail.watches.unwrap_or(0);
@@ -74,25 +75,44 @@ pub fn line(facts: &Facts<'_>) -> String {
         | Condition::RoaChanged
         | Condition::VrpsStale
         | Condition::NewOriginPrefix
-        | Condition::Flapping
         | Condition::RouteCount => {
             format!("{} {watched} {}; {}", facts.condition.as_str().to_uppercase(), facts.subject, seen())
         }
     }
 }
 
-fn peer_down(facts: &Facts<'_>, since: &str) -> String {
+fn flapping(facts: &Facts<'_>, since: &str) -> String {
     let detail = facts.detail;
-    let reason = detail.reason.as_deref().unwrap_or("no reason was reported");
+    let watched = facts.watch.map(target).unwrap_or_default();
+    let words = |what| detail.flaps.as_ref().map(|flaps| flaps.words(what)).unwrap_or_default();
+    if facts.watch.is_some_and(|watch| watch.kind == Kind::Session) {
+        let reason = detail.reason.as_deref().map(|reason| format!(", the last one: {reason}")).unwrap_or_default();
+        let peer = peer_of(facts);
+        return format!("FLAPPING {peer} at {}: {}{reason}, {since}", routers(facts), words("Peer Down"));
+    }
+    let peer = detail.peer.map(|peer| format!(", from {peer}")).unwrap_or_default();
+    let path = detail.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
+    format!("FLAPPING {watched}: {} at {}{peer}{path}, {since}", words("change"), routers(facts))
+}
+
+/// `198.51.100.1 AS64500 (Example)`.
+fn peer_of(facts: &Facts<'_>) -> String {
+    let detail = facts.detail;
     let asn = detail.peer_asn.map(|asn| format!(" AS{asn}")).unwrap_or_default();
     let name = detail.description.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-    let gone = detail.routes.filter(|routes| *routes > 0);
-    let gone = gone.map(|routes| format!(", {} routes gone", grouped(routes))).unwrap_or_default();
-    let peer = match (detail.peer, facts.watch) {
+    match (detail.peer, facts.watch) {
         (Some(peer), _) => format!("{peer}{asn}{name}"),
         (None, Some(watch)) => target(watch),
         (None, None) => facts.subject.to_owned(),
-    };
+    }
+}
+
+fn peer_down(facts: &Facts<'_>, since: &str) -> String {
+    let detail = facts.detail;
+    let reason = detail.reason.as_deref().unwrap_or("no reason was reported");
+    let gone = detail.routes.filter(|routes| *routes > 0);
+    let gone = gone.map(|routes| format!(", {} routes gone", grouped(routes))).unwrap_or_default();
+    let peer = peer_of(facts);
     match facts.routers {
         [router] => format!("PEER DOWN {router} {peer}: {reason}, {since}{gone}"),
         [] | [_, ..] => format!("PEER DOWN {peer} at {}: {reason}, {since}{gone}", routers(facts)),
@@ -116,8 +136,13 @@ fn routers(facts: &Facts<'_>) -> String {
 
 /// The first of several names, and how many more there are.
 pub fn some(names: &[String]) -> String {
-    let shown = names.iter().take(ROUTERS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(ROUTERS_MAX) {
+    some_of(names, ROUTERS_MAX)
+}
+
+/// The first names, at most `max` of them, and how many more there are.
+pub fn some_of(names: &[String], max: usize) -> String {
+    let shown = names.iter().take(max).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(max) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

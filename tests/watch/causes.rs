@@ -53,7 +53,7 @@ fn many_at_once_are_one_message() {
         world.withdraw(1, &format!("10.0.{i}.0/24"));
     }
     world.round();
-    let gone = "20 prefixes missing, on 1 of 1 routers, since T: 10.0.0.0/24, 10.0.1.0/24, 10.0.10.0/24 and 17 more";
+    let gone = "20 prefixes missing, on 1 of 1 router, since T: 10.0.0.0/24, 10.0.1.0/24 and 18 more";
     assert_eq!(world.told(), [format!("opened {gone}")]);
 }
 
@@ -71,8 +71,7 @@ fn what_does_not_come_back_after_a_reload() {
     world.router(1);
     world.note_session(1);
     world.round();
-    let back =
-        "edge1 is back since T: 1 peer and 2 watched routes did not come back: 10.0.1.0/24, 10.0.2.0/24, 198.51.100.1";
+    let back = "edge1 is back since T: 1 of 1 peer and 2 of 3 watched prefixes did not come back: 10.0.1.0/24, 10.0.2.0/24, 198.51.100.1";
     assert_eq!(world.told(), [format!("opened {back}")]);
     let began = world.db.rows(
         "SELECT p.cause_at >= max(s.began_at) - interval '1 second' AND bool_and(i.cause_at < p.cause_at)
@@ -101,4 +100,102 @@ fn what_fails_when_watches_are_made_is_one_digest() {
     world.announce(1, "10.0.0.0/25", "64500 64511");
     world.round();
     assert_eq!(world.told().len(), 2, "{:?}", world.told());
+}
+
+/// Routers with some watched prefixes, that of two of them at both: missing at one is no emergency.
+fn gone_at_one_of_two(count: u32) -> World {
+    let mut world = watched(count);
+    world.router(2);
+    world.note_session(2);
+    for i in 0..count {
+        world.announce(2, &format!("10.0.{i}.0/24"), "64500 64496");
+    }
+    assert!(world.round().lines.is_empty());
+    world.sql("INSERT INTO watch.callbacks (name, format, url) VALUES ('noc', 'generic', 'http://192.0.2.1/')");
+    world
+}
+
+fn deliveries(world: &World) -> Vec<String> {
+    world.rows(
+        "SELECT count(*), d.state, CASE WHEN d.state <> 'pending' THEN '' WHEN d.next_try_at > now() THEN 'held' ELSE 'due' END, i.parent_id IS NULL
+         FROM watch.deliveries d JOIN watch.incidents i ON i.id = d.incident_id GROUP BY 2, 3, 4 ORDER BY 1",
+    )
+}
+
+#[test]
+fn what_can_wait_is_told_together() {
+    let mut world = gone_at_one_of_two(10);
+    for i in 0..4 {
+        world.withdraw(1, &format!("10.0.{i}.0/24"));
+    }
+    world.round();
+    for i in 4..10 {
+        world.withdraw(1, &format!("10.0.{i}.0/24"));
+        world.round();
+    }
+    assert_eq!(deliveries(&world), ["10|pending|held|t"], "their incidents are there at once");
+    world.pass_secs(31);
+    world.round();
+    let gone = "10 prefixes missing, on 1 of 2 routers, since T: 10.0.0.0/24, 10.0.1.0/24 and 8 more";
+    assert_eq!(world.told().last().unwrap(), &format!("opened {gone}"));
+    assert_eq!(deliveries(&world), ["1|pending|due|t", "10|superseded||f"]);
+    for i in 0..10 {
+        world.announce(1, &format!("10.0.{i}.0/24"), "64500 64496");
+    }
+    world.round();
+    assert_eq!(world.told().last().unwrap(), &format!("closed OVER after D: {gone}"));
+    assert_eq!(world.rows("SELECT count(*) FROM watch.deliveries WHERE state = 'pending'"), ["2"]);
+}
+
+#[test]
+fn a_few_are_told_one_by_one() {
+    let mut world = gone_at_one_of_two(10);
+    for i in 0..5 {
+        world.withdraw(1, &format!("10.0.{i}.0/24"));
+    }
+    world.round();
+    world.pass_secs(40);
+    world.withdraw(1, "10.0.9.0/24");
+    world.round();
+    assert_eq!(deliveries(&world), ["1|pending|held|t", "5|pending|due|t"]);
+    // What becomes an emergency waits no longer.
+    world.withdraw(2, "10.0.9.0/24");
+    world.round();
+    assert_eq!(deliveries(&world), ["7|pending|due|t"]);
+}
+
+#[test]
+fn a_parent_counts_what_comes_later() {
+    let mut world = watched(30);
+    for i in 0..10 {
+        world.withdraw(1, &format!("10.0.{i}.0/24"));
+    }
+    world.round();
+    for i in 10..20 {
+        world.withdraw(1, &format!("10.0.{i}.0/24"));
+    }
+    world.round();
+    let gone = "20 prefixes missing, on 1 of 1 router, since T: 10.0.0.0/24, 10.0.1.0/24 and 18 more";
+    assert_eq!(world.incidents()[0], format!("open critical {gone}"), "{:?}", world.told());
+    assert_eq!(world.told().len(), 1);
+    world.pass_secs(31);
+    world.round();
+    assert_eq!(world.told()[1..], [format!("worse {gone}")], "twice as many as were told");
+    world.round();
+    assert_eq!(world.told().len(), 2);
+}
+
+#[test]
+fn what_goes_again_with_its_peer_is_one_message() {
+    let mut world = watched(20);
+    for told in [1, 3] {
+        world.sql("DELETE FROM current_routes");
+        world.peer(1, "198.51.100.1", "down", "Hold Timer Expired");
+        world.round();
+        assert_eq!(world.told().len(), told, "{:?}", world.told());
+        world.peer(1, "198.51.100.1", "up", "");
+        (0..20).for_each(|i| world.announce(1, &format!("10.0.{i}.0/24"), "64500 64496"));
+        world.round();
+        world.pass_secs(130);
+    }
 }

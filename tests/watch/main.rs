@@ -7,6 +7,7 @@ mod alertmanager;
 mod callbacks;
 mod causes;
 mod end_to_end;
+mod flapping;
 mod incidents;
 mod life;
 mod mass;

@@ -126,6 +126,21 @@ impl World {
         );
     }
 
+    /// Moves all times that the evaluator has noted into the past, and starts another one: this much time passes.
+    pub fn pass_secs(&mut self, secs: u32) {
+        let by = format!("interval '{secs} seconds'");
+        self.sql(&format!(
+            "UPDATE watch.incidents SET opened_at = opened_at - {by}, cause_at = cause_at - {by}, over_since = over_since - {by},
+                 frozen_since = frozen_since - {by}, closed_at = closed_at - {by};
+             UPDATE watch.incident_events SET at = at - {by};
+             UPDATE watch.deliveries SET next_try_at = next_try_at - {by};
+             UPDATE watch.conditions SET since = since - {by};
+             UPDATE watch.flap_counts SET minute = minute - {by};
+             UPDATE session_events SET event_time = event_time - {by}"
+        ));
+        self.evaluator.forget();
+    }
+
     pub fn round(&mut self) -> Report {
         self.evaluator.round(&mut self.client).unwrap()
     }

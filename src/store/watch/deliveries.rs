@@ -5,6 +5,7 @@ use postgres::{Client, Row, Transaction};
 
 use super::super::error::Result;
 use super::callbacks::Callback;
+use crate::model::Timestamp;
 
 /// A delivery that can be sent now.
 #[derive(Clone, Debug)]
@@ -109,6 +110,45 @@ pub fn insert(transaction: &mut Transaction<'_>, events: &[i64]) -> Result<u64> 
     let rows = transaction
         .query_typed(include_str!("../../../sql/statements/callbacks_to_tell.sql"), &[(&events, Type::INT8_ARRAY)])?;
     insert_pairs(transaction, &rows, None)
+}
+
+/// Holds back what was not sent yet of these incidents until a time.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn hold(transaction: &mut Transaction<'_>, incidents: &[i64], until: Timestamp) -> Result<()> {
+    transaction.execute_typed(
+        "UPDATE watch.deliveries SET next_try_at = 'epoch'::timestamptz + $2 * interval '1 microsecond'
+         WHERE incident_id = ANY ($1) AND state = 'pending' AND attempts = 0",
+        &[(&incidents, Type::INT8_ARRAY), (&until.unix_micros(), Type::INT8)],
+    )?;
+    Ok(())
+}
+
+/// Returns the incidents whose opening was not sent yet.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn unsent(transaction: &mut Transaction<'_>) -> Result<Vec<i64>> {
+    let rows = transaction.query_typed(
+        "SELECT DISTINCT incident_id FROM watch.deliveries
+         WHERE state = 'pending' AND attempts = 0 AND subject IN ('opened', 'reopened') AND incident_id IS NOT NULL",
+        &[],
+    )?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Ends what was not sent yet of these incidents: their parent is told instead.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn supersede(transaction: &mut Transaction<'_>, incidents: &[i64]) -> Result<()> {
+    transaction.execute_typed(
+        "UPDATE watch.deliveries SET state = 'superseded', last_error = 'told with others'
+         WHERE incident_id = ANY ($1) AND state = 'pending' AND attempts = 0",
+        &[(&incidents, Type::INT8_ARRAY)],
+    )?;
+    Ok(())
 }
 
 /// Writes deliveries for the fallbacks of callbacks that have failed for `after_secs`.

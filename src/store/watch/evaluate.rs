@@ -355,6 +355,20 @@ pub fn peers(transaction: &mut Transaction<'_>, addresses: &[IpAddr], asns: &[As
     Ok(rows.iter().map(peer).collect())
 }
 
+/// Returns the number of peers of a router that are up.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn peers_up(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<usize> {
+    let row = transaction.query_typed_one(
+        "SELECT count(DISTINCT peer_address) FROM peers
+         WHERE router_id = $1 AND state = 'up' AND peer_address IS NOT NULL
+           AND updated_at >= (SELECT max(began_at) FROM bmp_sessions WHERE router_id = $1 AND state IN ('dumping', 'up'))",
+        &[(&router.as_str(), Type::TEXT)],
+    )?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
 /// A Peer Down that took routes along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerDownRow {

@@ -59,7 +59,7 @@ pub(super) fn plan(callback: &Callback, due: Vec<DueDelivery>, allowance: usize,
     if format == Format::FlapAlerted {
         // It knows beginnings and ends only.
         let (told, other): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
-            let is_begin = matches!(item.due.subject.as_str(), "opened" | "reopened");
+            let is_begin = matches!(item.due.subject.as_str(), "opened" | "reopened" | "flapping");
             is_begin || (item.change.is_end() && callback.url_end.is_some())
         });
         plan.settled

@@ -79,10 +79,10 @@ fn the_end_of_what_was_never_told_is_over() {
 
 #[test]
 fn flapalerted_hears_beginnings_and_ends() {
-    let changes = || vec![due(1, "x", "opened"), due(2, "y", "worse"), due(3, "z", "closed")];
+    let changes = || vec![due(1, "x", "opened"), due(2, "y", "worse"), due(3, "z", "closed"), due(4, "u", "flapping")];
     let mut receiver = callback("flapalerted");
     let told = plan(&receiver, changes(), 10, CONTEXT);
-    assert_eq!(told.messages.iter().map(|message| message.ids[0]).collect::<Vec<_>>(), [1]);
+    assert_eq!(told.messages.iter().map(|message| message.ids[0]).collect::<Vec<_>>(), [1, 4]);
     assert_eq!(told.settled.len(), 2);
     receiver.url_end = Some("https://a.example/end".to_owned());
     let told = plan(&receiver, changes(), 10, CONTEXT);
