@@ -15,6 +15,7 @@ use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
+use crate::store::watch::retention;
 use crate::store::{self, Client, Pool, Recovery, add_path, maintenance, partitions, sessions, snapshots};
 
 /// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
@@ -40,6 +41,8 @@ pub struct MaintenanceOptions {
     pub pool: Arc<Pool>,
     /// The days of history before today that are kept; 0: all of them.
     pub retention_days: u32,
+    /// The days that closed incidents are kept; 0: forever.
+    pub incident_retention_days: u32,
     /// True if all routes are copied once a day.
     pub daily_snapshots: bool,
     /// The time from the start of one run to the start of the next.
@@ -65,6 +68,8 @@ pub struct Report {
     pub refreshed: bool,
     /// Rows of `session_events` that were removed because of their age.
     pub forgotten: u64,
+    /// Incidents that were removed because of their age.
+    pub forgotten_incidents: u64,
     /// Manual changes to the partitions that have to be repaired by hand.
     pub remarks: Vec<String>,
     /// Steps that failed and will be tried again, in words.
@@ -88,6 +93,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
                 options.health.database_back(THREAD);
             }
             let mut report = run_once(client, options.retention_days)?;
+            forget_incidents(client, options.incident_retention_days, &mut report)?;
             if options.daily_snapshots {
                 take_snapshots(client, &mut report)?;
             }
@@ -116,6 +122,20 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
         // If the database has answered another thread, a retry is worthwhile.
         stop.wait(started + pause, || is_away && options.health.answered() != answered);
     }
+}
+
+/// Deletes incidents that have been closed for this many days, and silences that have been over; 0: none.
+///
+/// # Errors
+/// The connection broke.
+pub fn forget_incidents(client: &mut Client, days: u32, report: &mut Report) -> store::Result<()> {
+    // A clock that is wrong must not delete anything.
+    if days == 0 || is_far_from(partitions::today(client)?, partitions::day_of(Timestamp::now())) {
+        return Ok(());
+    }
+    let forgotten = |client: &mut Client| retention::forget(client, days);
+    report.forgotten_incidents = report.step(client, "forgetting old incidents", forgotten)?.unwrap_or(0);
+    Ok(())
 }
 
 /// Does one run, as the `maintenance` command and the thread at every interval do.

@@ -33,3 +33,7 @@ COMMENT ON COLUMN watch.flap_counts.withdrawn IS 'How often the route was withdr
 ALTER TABLE watch.judged ADD COLUMN unsettled TEXT[] NOT NULL DEFAULT '{}';
 
 COMMENT ON COLUMN watch.judged.unsettled IS 'Routers that were not settled when this version was judged first: what fails at their first judgement is a baseline too.';
+
+-- Old incidents are deleted with what refers to them.
+CREATE INDEX idx_deliveries_event_only ON watch.deliveries (incident_event_id) WHERE incident_event_id IS NOT NULL;
+CREATE INDEX idx_incidents_silence ON watch.incidents (silence_id) WHERE silence_id IS NOT NULL;

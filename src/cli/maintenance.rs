@@ -17,6 +17,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
         }
     }
     let mut report = maintenance::run_once(&mut client, settings.retention_days)?;
+    maintenance::forget_incidents(&mut client, settings.incident_retention_days, &mut report)?;
     if settings.daily_snapshots {
         maintenance::take_snapshots(&mut client, &mut report)?;
     }
@@ -53,6 +54,9 @@ fn describe(report: &Report) -> String {
     }
     if report.forgotten > 0 {
         out.push_str(&format!("forgot {} of session_events\n", counted(report.forgotten, "row")));
+    }
+    if report.forgotten_incidents > 0 {
+        out.push_str(&format!("forgot {}\n", counted(report.forgotten_incidents, "incident")));
     }
     if report.refreshed {
         out.push_str("refreshed route_summary\n");

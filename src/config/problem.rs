@@ -121,7 +121,7 @@ mod tests {
         let check =
             |short: &str, expected: &str| assert_eq!(Problem::unknown(short, TABLE).allowed, expected, "{short}");
         check("FLUHS_MS", "did you mean RIB_INGESTER_FLUSH_MS?");
-        check("RETENTION", "did you mean RIB_INGESTER_RETENTION_DAYS?");
+        check("RETENTION", "did you mean RIB_INGESTER_RETENTION_DAYS or RIB_INGESTER_INCIDENT_RETENTION_DAYS?");
         check("retention_days", "did you mean RIB_INGESTER_RETENTION_DAYS?");
         check("PASSWORD_FILE", "did you mean RIB_INGESTER_DATABASE_PASSWORD_FILE?");
         check("BMP_TLS_KEY", "did you mean RIB_INGESTER_BMP_TLS_KEY_FILE?");

@@ -181,6 +181,9 @@ settings! {
     retention_days: u32 = "RETENTION_DAYS", Text("30"), value::required(value::days::<0, 36_500>), Present,
         "0 to 36500",
         "how many days of `route_events` are kept before today (UTC); 0 keeps forever";
+    incident_retention_days: u32 = "INCIDENT_RETENTION_DAYS", Text("400"), value::required(value::days::<0, 36_500>), Present,
+        "0 to 36500",
+        "how many days closed incidents with their events and deliveries, and silences that are over, are kept; 0 keeps forever";
     daily_snapshots: bool = "DAILY_SNAPSHOTS", Text("off"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether maintenance copies all of `current_routes` into `route_snapshots` once a day (UTC), so that `routes_as_of` knows every route of every day within the retention, unchanged ones too";

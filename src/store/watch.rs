@@ -8,8 +8,10 @@ pub mod incident_list;
 pub mod incidents;
 pub mod operator;
 pub mod outbox;
+pub mod retention;
 pub mod silences;
 pub mod trie;
+pub mod unsettled;
 pub mod vantages;
 pub mod watches;
 

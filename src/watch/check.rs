@@ -1,6 +1,6 @@
 //! One watch judged now, for the command `watch check`: nothing is stored, and nothing opens.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::model::watch::WatchId;
 use crate::store::watch::evaluate::{self, ConditionRow};
@@ -42,9 +42,10 @@ pub fn check(client: &mut Client, id: WatchId) -> Result<Option<Checked>> {
     let (routers, tables) = (vantages::routers(&mut transaction)?, vantages::tables(&mut transaction)?);
     let (known_routers, _) = known_routers::derive(&routers, &tables, &stored, now);
     let seen = Seen::new(evaluate::seen(&mut transaction)?);
-    let scope = Scope { watches: HashSet::from([id]), has_peers: true, ..Scope::default() };
-    let found = Evaluation { scope: &scope, watches: &watches, known_routers: &known_routers, seen: &seen, now }
-        .run(&mut transaction)?;
+    let scope = Scope { watches: HashSet::from([id]), has_peers: true, has_flaps: true, ..Scope::default() };
+    let evaluation = Evaluation { scope: &scope, watches: &watches, known_routers: &known_routers, seen: &seen, now };
+    let mut found = evaluation.run(&mut transaction)?;
+    evaluation.judge_flaps(&mut transaction, &mut found, &BTreeMap::new())?;
     let asked = || known_routers.values().filter(|router| asks(watch, &router.id));
     Ok(Some(Checked {
         conditions: found.rows.into_values().filter(|row| row.watch == id).collect(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::model::watch::{Condition, WatchId};
 use crate::model::{RouterId, Timestamp};
 use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
+use crate::store::watch::unsettled::{self, Unsettled};
 use crate::store::watch::{flaps, vantages};
 use crate::store::{Client, Result, Transaction};
 
@@ -16,8 +17,8 @@ use super::candidates::{self, Asked, is_of_tables};
 use super::detail::Detail;
 use super::evaluation::{ConditionKey, Evaluation, Found, Scope};
 use super::incidents::Incidents;
-use super::index::Watches;
-use super::known_routers::{KnownRouters, Stored, after, derive};
+use super::index::{Watches, asks};
+use super::known_routers::{KnownRouters, Router, Stored, after, derive};
 use super::seen::Seen;
 
 /// The interval of full evaluations.
@@ -30,7 +31,7 @@ const ROUTERS_EVERY: Duration = Duration::from_secs(5);
 const TICK_EVERY: Duration = Duration::from_secs(1);
 
 /// The interval at which counts of changes are looked at.
-const FLAPS_EVERY: Duration = Duration::from_secs(5);
+const FLAPS_EVERY: Duration = Duration::from_secs(2);
 
 /// The interval at which old counts are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -76,6 +77,8 @@ struct State {
     /// Watches that changed with this version: state writers may have matched older ones until all have it.
     unmatched: Option<(i64, HashSet<WatchId>)>,
     ticked_at: Option<Timestamp>,
+    /// Where new watches were not judged yet: what is found there first is a baseline too.
+    unsettled: Unsettled,
     flaps_at: Option<Timestamp>,
     pruned_at: Option<Timestamp>,
 }
@@ -132,6 +135,7 @@ fn load(transaction: &mut Transaction<'_>) -> Result<State> {
         full_at: None,
         unmatched: None,
         ticked_at: None,
+        unsettled: unsettled::load(transaction)?,
         flaps_at: None,
         pruned_at: None,
         stored,
@@ -169,6 +173,7 @@ impl State {
             let rows: Vec<&WatchRow> = new.iter().filter_map(|id| self.watches.row(*id)).collect();
             evaluate::set_judged(transaction, &rows)?;
         }
+        self.note_unsettled(transaction, &scope, &new, now)?;
         if has_work || self.ticked_at.is_none_or(|at| is_due(at, TICK_EVERY)) {
             self.ticked_at = Some(now);
             let asked = Asked { watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
@@ -176,6 +181,43 @@ impl State {
             report.lines = self.incidents.advance(transaction, site, &candidates, &asked)?;
         }
         Ok(report)
+    }
+
+    /// Notes at which routers watches that are judged for the first time were not judged, and where they are now.
+    fn note_unsettled(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        scope: &Scope,
+        new: &BTreeSet<WatchId>,
+        now: Timestamp,
+    ) -> Result<()> {
+        if new.is_empty() && self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let mut changed = new.clone();
+        for watch in new.iter().filter_map(|id| self.watches.get(*id)) {
+            let is_unsettled = |router: &&Router| asks(watch, &router.id) && !router.is_settled(watch.settle, now);
+            let routers = self.known_routers.values().filter(is_unsettled).map(|router| router.id.clone());
+            self.unsettled.insert(watch.id, routers.collect());
+        }
+        for (id, routers) in &mut self.unsettled {
+            let settle = self.watches.get(*id).map(|watch| watch.settle);
+            let is_judged = |router: &RouterId| {
+                let known = self.known_routers.get(router);
+                let is_in = scope.is_all || scope.routers.contains(router);
+                known.is_none_or(|known| is_in && settle.is_none_or(|settle| known.is_settled(settle, now)))
+            };
+            let before = routers.len();
+            routers.retain(|router| !is_judged(router));
+            if routers.len() != before {
+                changed.insert(*id);
+            }
+        }
+        if !changed.is_empty() {
+            unsettled::store(transaction, &changed, &self.unsettled)?;
+        }
+        self.unsettled.retain(|_, routers| !routers.is_empty());
+        Ok(())
     }
 
     /// Adds what changes too often, each few seconds.
@@ -387,7 +429,8 @@ impl State {
                     {
                         gone.push((row.watch, row.router.clone(), table.clone()));
                     }
-                    if new.contains(&row.watch) {
+                    let unsettled = self.unsettled.get(&row.watch);
+                    if new.contains(&row.watch) || unsettled.is_some_and(|routers| routers.contains(&row.router)) {
                         detail.is_baseline = true;
                         row.detail = detail.to_json();
                     }

@@ -184,6 +184,7 @@ fn the_thread_runs_immediately_and_then_ends() {
     let options = rib_ingester::maintenance::MaintenanceOptions {
         pool: std::sync::Arc::new(rib_ingester::store::Pool::new(&db.url())),
         retention_days: 30,
+        incident_retention_days: 0,
         daily_snapshots: false,
         interval,
         meters: Default::default(),

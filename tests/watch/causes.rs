@@ -199,3 +199,47 @@ fn what_goes_again_with_its_peer_is_one_message() {
         world.pass_secs(130);
     }
 }
+
+/// A router has been known for a while.
+fn known_for(world: &mut World, number: u32, secs: u32) {
+    let by = format!("interval '{secs} seconds' WHERE router_id = '10.0.0.{number}'");
+    world.sql(&format!(
+        "UPDATE watch.vantages SET since = since - {by}; UPDATE bmp_sessions SET began_at = began_at - {by};
+         UPDATE bmp_sessions SET since = since - {by}; UPDATE rib_sync_status SET synced_at = synced_at - {by};
+         UPDATE rib_sync_status SET session_start_time = session_start_time - {by}"
+    ));
+}
+
+#[test]
+fn a_router_that_settles_has_the_baseline_later() {
+    let mut world = World::new();
+    for number in [1, 2] {
+        world.router(number);
+        world.announce(number, "10.0.0.0/24", "64500 64511");
+        world.announce(number, "10.0.1.0/24", &format!("64500 6451{number}"));
+    }
+    world.round();
+    known_for(&mut world, 1, 3_600);
+    for i in 0..2 {
+        let prefix = format!("'prefix', '10.0.{i}.0/24', '{{64496}}', 'list.csv'");
+        world.watch(&format!("w{i}"), "kind, prefix, expected_origins, source", &prefix);
+    }
+    world.sql("UPDATE watch.watches SET settle_secs = 300");
+    world.restart();
+    let digest = "BASELINE list.csv: 2 conditions hold already, since T: 10.0.0.0/24, 10.0.1.0/24";
+    assert_eq!(world.told(), [format!("opened {digest}")]);
+    assert_eq!(world.rows("SELECT unsettled FROM watch.judged"), ["{10.0.0.2}", "{10.0.0.2}"]);
+    known_for(&mut world, 2, 301);
+    world.restart();
+    // The same origin at another router is the same incident; another one belongs to the digest.
+    assert_eq!(world.told().len(), 1, "{:?}", world.told());
+    assert_eq!(
+        world.rows("SELECT count(*), bool_and(is_baseline) FROM watch.incidents WHERE parent_id IS NOT NULL"),
+        ["3|t"]
+    );
+    assert_eq!(world.rows("SELECT DISTINCT unsettled FROM watch.judged"), ["{}"]);
+    // What is found there from now on is none of it.
+    world.announce(2, "10.0.0.0/24", "64500 64512");
+    world.round();
+    assert_eq!(world.told().len(), 2, "{:?}", world.told());
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+use rib_ingester::maintenance::{Report, forget_incidents};
+
 use super::world::World;
 
 fn watched(routers: u32) -> World {
@@ -150,4 +152,40 @@ fn a_collector_that_is_cut_off() {
     world.note_session(1);
     world.round();
     assert_eq!(world.told(), ["opened ISOLATED collector c1 lost 3 routers at once, since T"]);
+}
+
+#[test]
+fn what_is_closed_for_long_is_forgotten() {
+    let mut world = watched(1);
+    world.sql("INSERT INTO watch.callbacks (name, format, url) VALUES ('noc', 'generic', 'http://192.0.2.1/')");
+    world.withdraw(1, "192.0.2.0/24");
+    world.round();
+    world.announce(1, "192.0.2.0/24", "64500 64496");
+    world.round();
+    world.sql(
+        "UPDATE watch.incidents SET opened_at = now() - interval '41 days', closed_at = now() - interval '39 days';
+         INSERT INTO watch.silences (starts_at, ends_at, ended_at, prefix, created_by, note)
+         VALUES (now() - interval '50 days', now() + interval '9 days', now() - interval '41 days', '::/0', 'ada', 'early'),
+                (now() - interval '50 days', now() + interval '9 days', NULL, '::/0', 'ada', 'still in force')",
+    );
+    let mut client = world.db.client();
+    let left = |world: &World| {
+        world.rows(
+            "SELECT (SELECT count(*) FROM watch.incidents), (SELECT count(*) FROM watch.incident_events),
+                    (SELECT count(*) FROM watch.deliveries), (SELECT string_agg(note, ',') FROM watch.silences)",
+        )
+    };
+    let mut forget = |days| {
+        let mut report = Report::default();
+        forget_incidents(&mut client, days, &mut report).unwrap();
+        assert!(report.failures.is_empty(), "{:?}", report.failures);
+        report.forgotten_incidents
+    };
+    assert_eq!(forget(0), 0, "kept forever");
+    assert_eq!(forget(40), 0, "it was not closed for so long");
+    assert_eq!(left(&world), ["1|2|2|still in force"]);
+    world.withdraw(1, "192.0.2.0/24");
+    world.round();
+    assert_eq!(forget(39), 1);
+    assert_eq!(left(&world), ["1|1|1|still in force"], "what is open stays");
 }

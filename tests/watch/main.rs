@@ -15,4 +15,5 @@ mod quiet;
 mod receivers;
 mod scene;
 mod served;
+mod storms;
 mod world;
