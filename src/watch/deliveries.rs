@@ -34,7 +34,7 @@ use crate::store::watch::deliveries::{self, DeliveryBacklog, DeliveryState, DueD
 use crate::store::{self, Client};
 use formats::Change;
 use pace::Allowance;
-use plan::{Context, Outgoing};
+use plan::Context;
 use post::Poster;
 use send::{Job, JobReport};
 
@@ -311,13 +311,13 @@ impl<'a> Dispatcher<'a> {
             let urls: Vec<String> = callback.url.split_whitespace().map(plan::alerts_url).collect();
             let message = |changes: &[Change]| {
                 let body = formats::alertmanager(changes, self.options.public_url.as_deref(), now);
-                beat(urls.clone(), &body, now)
+                plan::beat(urls.clone(), &body, now)
             };
             let messages = changes.chunks(ALERTS_MAX).map(message).collect();
             self.to_refresh.push(Job { callback, messages });
         }
         for callback in callbacks::heartbeats(client)? {
-            let messages = vec![beat(vec![callback.url.clone()], &formats::heartbeat(now), now)];
+            let messages = vec![plan::beat(vec![callback.url.clone()], &formats::heartbeat(now), now)];
             self.to_refresh.push(Job { callback, messages });
         }
         Ok(())
@@ -331,15 +331,6 @@ impl<'a> Dispatcher<'a> {
                 self.start(job);
             }
         }
-    }
-}
-
-fn beat(urls: Vec<String>, body: &serde_json::Value, now: Timestamp) -> Outgoing {
-    Outgoing {
-        urls,
-        body: body.to_string().into_bytes(),
-        idempotency_key: format!("beat-{}", now.unix_micros()),
-        ..Outgoing::default()
     }
 }
 
@@ -358,7 +349,7 @@ fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
 
 /// Logs the beginning and the end of a receiver's failure, and what it refused.
 fn log_answer(callback: &Callback, report: &JobReport) {
-    let target = target(&callback.url);
+    let target = address::target(&callback.url);
     for one in report.finished.iter().filter(|one| one.state == DeliveryState::Dead) {
         let why = one.error.as_deref().unwrap_or_default();
         warn!("callback {} ({target}): delivery {} given up: {why}", callback.name, one.id);
@@ -376,10 +367,4 @@ fn log_answer(callback: &Callback, report: &JobReport) {
             Some(_) | None => {}
         }
     }
-}
-
-/// Returns scheme and host of a URL: the rest is a secret.
-pub(crate) fn target(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-    format!("{scheme}://{}/…", rest.split(['/', '?', '#', ' ']).next().unwrap_or_default())
 }

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod circles;
 mod guide;
 mod logs;
 mod notify;

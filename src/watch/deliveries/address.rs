@@ -134,6 +134,12 @@ impl Resolver for JudgingResolver {
     }
 }
 
+/// Returns scheme and host of a URL: the rest is a secret.
+pub(crate) fn target(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    format!("{scheme}://{}/…", rest.split(['/', '?', '#', ' ']).next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

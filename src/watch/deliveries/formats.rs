@@ -3,6 +3,7 @@
 //! All of it is pure. Limits are those of the receivers' documentation; what is longer is cut, because a receiver that
 //! refuses a message for its length never gets it.
 
+mod change;
 mod chat;
 mod state;
 
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::Timestamp;
 
+pub(super) use change::{Change, generic};
 pub(super) use state::{alertmanager, pagerduty};
 
 /// A delivery counts as late when this many seconds have passed since the change.
@@ -74,44 +76,6 @@ pub(super) enum FormatKind {
     Beats,
 }
 
-/// A change of an incident, as it is told.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    /// The body of the delivery.
-    pub(super) body: Value,
-    /// True if it waited.
-    pub(super) is_late: bool,
-}
-
-impl Change {
-    pub(super) fn text(&self, pointer: &str) -> &str {
-        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    pub(super) fn is_end(&self) -> bool {
-        self.text("/event") == "closed"
-    }
-
-    /// Returns the page of the incident.
-    pub(super) fn link(&self, public_url: Option<&str>) -> Option<String> {
-        let id = self.body.pointer("/incident/id")?;
-        Some(format!("{}/incidents?id={id}", public_url?.trim_end_matches('/')))
-    }
-}
-
-/// One event, in the format `generic`.
-pub(super) fn generic(change: &Change, public_url: Option<&str>) -> Value {
-    let mut body = change.body.as_object().cloned().unwrap_or_default();
-    body.insert("type".to_owned(), json!("incident"));
-    if change.is_late {
-        body.insert("late".to_owned(), json!(true));
-    }
-    if let Some(link) = change.link(public_url) {
-        body.insert("url".to_owned(), json!(link));
-    }
-    Value::Object(body)
-}
-
 /// Events that are more than the receiver takes in a minute.
 pub(super) fn generic_digest(changes: &[Change], public_url: Option<&str>) -> Value {
     let events: Vec<Value> = changes.iter().map(|change| generic(change, public_url)).collect();
@@ -161,19 +125,6 @@ pub(super) fn ntfy_target(url: &str) -> (String, String) {
         Some((base, topic)) => (format!("{scheme}://{base}/"), topic.to_owned()),
         None => (url.to_owned(), String::new()),
     }
-}
-
-/// Returns the text's beginning of at most `max` octets, with a mark if anything is missing.
-pub(super) fn cut(text: &str, max: usize) -> String {
-    const MARK: &str = "…";
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let mut end = max.saturating_sub(MARK.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{MARK}", &text[..end])
 }
 
 #[cfg(test)]

@@ -209,5 +209,15 @@ fn states(callback: &Callback, keys: Vec<Vec<Item>>, allowance: usize, context: 
     keys.iter().take(allowance).filter_map(one).collect()
 }
 
+/// The message that says that alerts still hold, or that all is well.
+pub(super) fn beat(urls: Vec<String>, body: &serde_json::Value, now: Timestamp) -> Outgoing {
+    Outgoing {
+        urls,
+        body: body.to_string().into_bytes(),
+        idempotency_key: format!("beat-{}", now.unix_micros()),
+        ..Outgoing::default()
+    }
+}
+
 #[cfg(test)]
 mod tests;

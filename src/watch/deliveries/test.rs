@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::AddressRules;
-use super::formats::Format;
+use super::address::{AddressRules, target};
+use super::formats::{self, Format};
 use super::plan::{self, Context, Outgoing};
 use super::post::Poster;
 use super::send;
@@ -35,11 +35,11 @@ pub fn send_test(rules: &AddressRules, callback: &Callback, site: &str, public_u
             let reply = send::post(&poster, callback, format, message, url);
             let is_accepted = matches!(send::judge(format, reply.clone()), send::Verdict::Accepted(_));
             let answer = reply.map(|reply| (reply.status, reply.text));
-            answers.push(TestAnswer { event, target: super::target(url), answer, is_accepted });
+            answers.push(TestAnswer { event, target: target(url), answer, is_accepted });
         }
     };
     if format == Format::Heartbeat {
-        let message = super::beat(vec![callback.url.clone()], &super::formats::heartbeat(now), now);
+        let message = plan::beat(vec![callback.url.clone()], &formats::heartbeat(now), now);
         post("heartbeat", &message);
         return answers;
     }

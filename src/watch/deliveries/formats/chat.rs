@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, cut};
+use super::change::{Change, cut};
 
 /// Slack cuts a text at 40,000 characters, Mattermost refuses more than 16,383; nobody reads more than this.
 const SLACK_OCTETS_MAX: usize = 8_000;

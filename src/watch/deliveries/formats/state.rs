@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Change, cut, generic};
+use super::change::{Change, cut, generic};
 use crate::model::Timestamp;
 
 /// For how long an alert stands when nothing is heard any more: four refreshes.
