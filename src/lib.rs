@@ -20,6 +20,7 @@
 //!  [expiry] removes tables that have been stale for longer than the stale time
 //!  [watch-trie] gives the state writers the routes that watches look for, stores counts of changes
 //!  [watch] evaluates watches
+//!  [rpki] fetches VRPs and validates routes
 //!  [session-notify] tells listeners of rows of session_events
 //!  [deliveries] tells callbacks of incidents   [deliver] sends to one of them
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop
@@ -44,6 +45,7 @@
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `watch` | what watches judge, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls` |
+//! | `rpki` | VRPs of a validator, the validity of routes | `model`, `store`, `metrics`, `tls` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no
@@ -71,6 +73,7 @@ pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod quarantine;
+pub mod rpki;
 pub mod session;
 pub mod spool;
 pub mod stop;

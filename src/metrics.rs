@@ -12,6 +12,7 @@ mod incidents;
 mod lag;
 mod number;
 mod router;
+mod rpki;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ pub(crate) use incidents::IncidentMeter;
 pub(crate) use lag::{LAG_BUCKETS, Lag};
 pub use number::{CounterByLabel, Number};
 pub(crate) use router::{RouterMeter, TableMeter};
+pub use rpki::{RpkiMeter, SetGauges};
 pub(crate) use statistics::{PeerStatistics, StatisticKey};
 
 /// The maximum number of routers that have meters of their own. A router may use a new identifier in every session.
@@ -54,6 +56,8 @@ pub struct Meters {
     pub watch: WatchMeter,
     /// The watches and incidents of the database.
     pub incidents: IncidentMeter,
+    /// The VRPs, and the validity of routes.
+    pub rpki: RpkiMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -160,6 +164,7 @@ impl Default for Meters {
             deliveries: DeliveryMeter::default(),
             watch: WatchMeter::default(),
             incidents: IncidentMeter::default(),
+            rpki: RpkiMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),

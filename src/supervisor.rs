@@ -166,6 +166,7 @@ impl Running {
         ];
         lasting.extend(watches::spawn_evaluator(settings, &operations, &shared.stop));
         lasting.extend(watches::spawn_deliveries(settings, &operations, &shared.stop));
+        lasting.extend(watches::spawn_rpki(settings, &operations, &shared.stop));
         let settings = Arc::clone(settings);
         Ok(Running { settings, operations, listeners, shared, pipeline, readers, replay, lasting, written })
     }

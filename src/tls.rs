@@ -5,14 +5,15 @@
 
 mod acceptor;
 mod files;
+mod http_client;
 mod verify;
 
 use rustls::ClientConfig;
 
 pub(crate) use acceptor::Acceptor;
 pub use acceptor::Files;
-use files::{certificates, private_key, roots};
-pub(crate) use files::{provider, system_roots};
+use files::{certificates, private_key, provider, roots};
+pub(crate) use http_client::http_client;
 
 use crate::conninfo::{Mode, Tls};
 

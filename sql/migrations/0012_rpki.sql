@@ -70,21 +70,19 @@ COMMENT ON COLUMN rpki.vrp_set.held_source IS 'Where the held set came from; NUL
 COMMENT ON COLUMN rpki.vrp_set.held_vrps IS 'The number of VRPs of the held set; NULL: none is held.';
 COMMENT ON COLUMN rpki.vrp_set.accept_asked_at IS 'When somebody accepted the held set, until the collector has taken it; NULL: nobody did.';
 COMMENT ON COLUMN rpki.vrp_set.accept_asked_by IS 'Who did; NULL: nobody.';
-COMMENT ON COLUMN rpki.vrp_set.taken_after_hold_at IS 'When a held set was taken because its time had passed; NULL: none was, or a later set had again what it lacked, or somebody accepted it.';
+COMMENT ON COLUMN rpki.vrp_set.taken_after_hold_at IS 'When a held set was taken because its time had passed; NULL: none was, a later set had again what it lacked, a day has passed, or somebody accepted it.';
 COMMENT ON COLUMN rpki.vrp_set.taken_after_hold_why IS 'What that set lacked; NULL where taken_after_hold_at is.';
 COMMENT ON COLUMN rpki.vrp_set.scanned_version IS 'The version that the last scan of the routes used; 0: none ran.';
 COMMENT ON COLUMN rpki.vrp_set.scanned_at IS 'When the last scan of all routers ended; NULL: none did.';
 
 CREATE TABLE rpki.trust_anchors (
     trust_anchor TEXT PRIMARY KEY,
-    vrps         BIGINT NOT NULL,
-    aspas        BIGINT NOT NULL
+    vrps         BIGINT NOT NULL
 );
 
 COMMENT ON TABLE rpki.trust_anchors IS 'What each trust anchor gives to the set in force.';
 COMMENT ON COLUMN rpki.trust_anchors.trust_anchor IS 'Its name in the set, in lower case; empty: the set does not say.';
-COMMENT ON COLUMN rpki.trust_anchors.vrps IS 'The number of its VRPs.';
-COMMENT ON COLUMN rpki.trust_anchors.aspas IS 'The number of its ASPAs.';
+COMMENT ON COLUMN rpki.trust_anchors.vrps IS 'The number of its VRPs, before SLURM.';
 
 CREATE TABLE rpki.vrps (
     prefix       CIDR     NOT NULL,
@@ -106,7 +104,7 @@ COMMENT ON COLUMN rpki.vrps.max_length IS 'The longest prefix inside it that the
 COMMENT ON COLUMN rpki.vrps.asn IS 'The AS that may originate it; 0: none may (RFC 6483 section 4).';
 COMMENT ON COLUMN rpki.vrps.trust_anchor IS 'The trust anchor, see rpki.trust_anchors; empty: the set does not say, or SLURM.';
 COMMENT ON COLUMN rpki.vrps.is_slurm IS 'True if a prefix assertion of SLURM added it.';
-COMMENT ON COLUMN rpki.vrps.expires IS 'When it expires; NULL: the set does not say.';
+COMMENT ON COLUMN rpki.vrps.expires IS 'When it expires; NULL: the set does not say. A time that is more than 6 hours away is not rewritten when a later set moves it.';
 COMMENT ON COLUMN rpki.vrps.comment IS 'The comment of the assertion of SLURM; NULL where there is none.';
 
 CREATE TABLE rpki.filtered_vrps (
@@ -290,7 +288,9 @@ COMMENT ON FUNCTION rov_reason(INET, BIGINT) IS 'Returns the state of a prefix a
 
 CREATE VIEW invalid_routes AS
 SELECT found.router_id, found.table_name, found.afi, found.prefix, found.origin_asn,
-       CASE WHEN bool_or(found.is_accepted) THEN 'accepted' ELSE 'filtered' END AS fate,
+       -- Routers name the tables of their RIBs differently.
+       CASE WHEN bool_or(bool_or(found.is_accepted)) OVER (PARTITION BY found.router_id, found.prefix, found.origin_asn)
+            THEN 'accepted' ELSE 'filtered' END AS fate,
        min(found.as_path) AS as_path, min(found.peer_address) AS peer_address, count(*) AS routes,
        min(found.since) AS since
 FROM (
@@ -315,7 +315,7 @@ COMMENT ON COLUMN invalid_routes.table_name IS 'Its table.';
 COMMENT ON COLUMN invalid_routes.afi IS 'Address family: 4 for IPv4, 6 for IPv6.';
 COMMENT ON COLUMN invalid_routes.prefix IS 'The prefix.';
 COMMENT ON COLUMN invalid_routes.origin_asn IS 'The origin, see rpki.route_origin().';
-COMMENT ON COLUMN invalid_routes.fate IS 'accepted: in the Loc-RIB or after policy. filtered: before policy only.';
+COMMENT ON COLUMN invalid_routes.fate IS 'accepted: the router has it in a Loc-RIB or after policy. filtered: before policy only.';
 COMMENT ON COLUMN invalid_routes.as_path IS 'The AS path of one of its routes.';
 COMMENT ON COLUMN invalid_routes.peer_address IS 'The address of a peer that it came from; NULL where no Adj-RIB-In is stored.';
 COMMENT ON COLUMN invalid_routes.routes IS 'The number of stored routes, all peers, paths and views counted.';

@@ -4,6 +4,7 @@ mod callbacks;
 mod check;
 mod database;
 mod machine;
+mod rpki;
 mod server;
 
 use clap::Args;
@@ -32,13 +33,15 @@ pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<()
     let facts = store::connect(&settings.database_url, "doctor").and_then(|mut client| {
         let facts = diagnostics::read(&mut client)?;
         // Before the migration, and for a reader, there is nothing to say of them.
-        Ok((facts, store::watch::callbacks::health(&mut client).unwrap_or_default()))
+        let of_callbacks = store::watch::callbacks::health(&mut client).unwrap_or_default();
+        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok()))
     });
     let checks: Vec<CheckResult> = match facts {
-        Ok((facts, of_callbacks)) => {
+        Ok((facts, of_callbacks, of_rpki)) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             let database = database::checks(settings, &facts);
-            machine.into_iter().chain(database).chain(callbacks::checks(&of_callbacks)).collect()
+            let of_rpki = of_rpki.map(|state| rpki::checks(!settings.vrps.is_empty(), &state)).unwrap_or_default();
+            machine.into_iter().chain(database).chain(callbacks::checks(&of_callbacks)).chain(of_rpki).collect()
         }
         // The machine can be checked anyway, and may show the reason.
         Err(error) => {

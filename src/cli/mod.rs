@@ -22,6 +22,7 @@ mod manual;
 pub mod migrate;
 pub mod record;
 pub mod replay;
+pub mod rpki;
 pub mod serve;
 pub mod silence;
 pub mod status;
@@ -94,6 +95,9 @@ enum Command {
     /// List, add, remove and try callbacks: who is told of incidents, over HTTP
     #[command(after_help = NEEDS_DATABASE)]
     Callbacks(callbacks::CallbacksArguments),
+    /// Show the VRPs in force and the validity of routes; accept a held set; ask what a ROA would do
+    #[command(after_help = NEEDS_DATABASE)]
+    Rpki(rpki::RpkiArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -145,6 +149,7 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Watch(arguments) => watch::run(&arguments, &load()?),
         Command::Incidents(arguments) => incidents::run(&arguments, &load()?),
         Command::Silence(arguments) => silence::run(&arguments, &load()?),
+        Command::Rpki(arguments) => rpki::run(&arguments, &load()?),
         Command::Callbacks(arguments) => callbacks::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),

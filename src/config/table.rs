@@ -142,22 +142,22 @@ settings! {
     callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "addresses that are not public and that teams' callbacks may be sent to all the same; the operator's own may go to any but link-local ones and the collector's ports";
-    vrps: Vec<String> = "VRPS", Unset, value::list(value::vrp_sources), NotYet,
+    vrps: Vec<String> = "VRPS", Unset, value::list(value::vrp_sources), Present,
         "comma-separated file names and URLs that begin with `http://` or `https://`",
         "where validated ROA payloads come from: JSON or CSV of an RPKI validator, the first source that answers and is fresh; unset: routes are not validated";
-    vrps_refresh: Duration = "VRPS_REFRESH_SECS", Text("600"), value::required(value::seconds::<1, 86_400>), NotYet,
+    vrps_refresh: Duration = "VRPS_REFRESH_SECS", Text("600"), value::required(value::seconds::<1, 86_400>), Present,
         "1 to 86400",
         "seconds from one look at the sources in `VRPS` to the next";
-    vrps_max_age: Duration = "VRPS_MAX_AGE_SECS", Text("86400"), value::required(value::seconds::<60, 31_536_000>), NotYet,
+    vrps_max_age: Duration = "VRPS_MAX_AGE_SECS", Text("86400"), value::required(value::seconds::<60, 31_536_000>), Present,
         "60 to 31536000",
         "the age in seconds from which a set of VRPs is too old: the state of every route is unknown then";
-    slurm: Option<PathBuf> = "SLURM", Unset, value::optional(value::path), NotYet,
+    slurm: Option<PathBuf> = "SLURM", Unset, value::optional(value::path), Present,
         "a file name",
         "a file with local exceptions to VRPs (SLURM, RFC 8416): prefix filters and prefix assertions; read again at each refresh";
-    vrps_ignore_ta: Vec<String> = "VRPS_IGNORE_TA", Unset, value::list(value::trust_anchors), NotYet,
+    vrps_ignore_ta: Vec<String> = "VRPS_IGNORE_TA", Unset, value::list(value::trust_anchors), Present,
         "comma-separated names of trust anchors",
         "trust anchors whose VRPs are not used, as the set names them, such as `apnic-as0`";
-    rpki_scan: Duration = "RPKI_SCAN_SECS", Text("900"), value::required(value::seconds::<1, 86_400>), NotYet,
+    rpki_scan: Duration = "RPKI_SCAN_SECS", Text("900"), value::required(value::seconds::<1, 86_400>), Present,
         "1 to 86400",
         "seconds from one validation of all stored routes to the next; they are also validated when VRPs change, and those of a router after its dump";
     mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,

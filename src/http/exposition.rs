@@ -15,7 +15,8 @@ use prometheus::{Error, TextEncoder};
 
 use super::process;
 use crate::metrics::{
-    DeliveryMeter, IncidentMeter, LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, SpoolMeter, TableMeter,
+    DeliveryMeter, IncidentMeter, LAG_BUCKETS, Lag, Meters, Number, OTHERS, RouterMeter, RpkiMeter, SpoolMeter,
+    TableMeter,
 };
 use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
@@ -51,6 +52,7 @@ pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     spool_families(&mut out, &meters.spool);
     delivery_families(&mut out, &meters.deliveries);
     incident_families(&mut out, &meters.incidents);
+    rpki_families(&mut out, &meters.rpki);
     let routers = meters.routers();
     router_families(&mut out, &routers);
     lag_family(&mut out, &routers);
@@ -286,6 +288,42 @@ fn incident_families(out: &mut Exposition, meter: &IncidentMeter) {
             series.add(&[("condition", condition.as_str()), ("severity", severity.as_str())], count(incidents));
         }
     });
+}
+
+fn rpki_families(out: &mut Exposition, meter: &RpkiMeter) {
+    let Some(set) = meter.gauges() else { return };
+    let flag = |is_so: bool| count(u8::from(is_so));
+    if let Some(generated) = set.generated {
+        let age = Timestamp::now().unix_micros().saturating_sub(generated.unix_micros());
+        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+        out.one("rib_ingester_rpki_set_age_seconds", GAUGE, "The age of the VRPs in force.", age.as_secs_f64());
+    }
+    let help = "1 if the VRPs in force are not too old; 0: the state of every route is unknown.";
+    out.one("rib_ingester_rpki_set_usable", GAUGE, help, flag(set.is_usable));
+    let help = "1 if a newer set of VRPs is held because it lacks too much.";
+    out.one("rib_ingester_rpki_set_held", GAUGE, help, flag(set.is_held));
+    let help = "1 if no source gave a set of VRPs at the last try.";
+    out.one("rib_ingester_rpki_fetch_failing", GAUGE, help, flag(set.is_failing));
+    out.all("rib_ingester_rpki_fetches_total", COUNTER, "What became of tries to get a set of VRPs.", |series| {
+        for (result, times) in meter.fetches.all() {
+            series.add(&[("result", result)], count(times));
+        }
+    });
+    out.all("rib_ingester_rpki_vrps", GAUGE, "VRPs by trust anchor, before SLURM.", |series| {
+        for (trust_anchor, vrps) in &set.trust_anchors {
+            series.add(&[("trust_anchor", trust_anchor)], count(*vrps));
+        }
+    });
+    let help = "Distinct pairs of prefix and origin of a router by their state, as of its last scan.";
+    out.all("rib_ingester_rpki_routes", GAUGE, help, |series| {
+        for (router, states) in meter.routers() {
+            for (state, routes) in ["valid", "invalid", "not-found"].into_iter().zip(states) {
+                series.add(&[("router", &router), ("state", state)], count(routes));
+            }
+        }
+    });
+    let seconds = Duration::from_micros(meter.scan_took.get()).as_secs_f64();
+    out.one("rib_ingester_rpki_scan_seconds", GAUGE, "The duration of the last scan of all routers.", seconds);
 }
 
 fn spool_families(out: &mut Exposition, spool: &SpoolMeter) {

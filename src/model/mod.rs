@@ -14,6 +14,7 @@ pub mod prefix;
 pub mod rd;
 pub mod records;
 pub mod route;
+pub mod rpki;
 pub mod text;
 pub mod time;
 pub mod tunnels;

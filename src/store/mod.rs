@@ -28,6 +28,7 @@ pub mod peers;
 mod pool;
 pub(crate) mod router_state;
 pub mod routes;
+pub mod rpki;
 pub mod sessions;
 pub mod slice;
 pub mod snapshots;

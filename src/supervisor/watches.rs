@@ -1,4 +1,4 @@
-//! The threads that judge watches and tell callbacks: the collector can do without them for a while.
+//! The threads that judge watches, tell callbacks and validate routes: the collector can do without them for a while.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,6 +7,7 @@ use super::begin::spawn;
 use super::observability::Operations;
 use super::restart;
 use crate::config::Settings;
+use crate::rpki;
 use crate::stop::Stop;
 use crate::watch::deliveries::{self, AddressRules, DeliveryOptions};
 use crate::watch::run;
@@ -45,6 +46,29 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
     let pulse = meters.pulse(run::THREAD, run::STANDSTILL_MAX);
     Some(spawn(run::THREAD, move || {
         restart::run(run::THREAD, &meters, &pulse, &stop, || run::run(&options, &woken, &pulse, &stop));
+    }))
+}
+
+/// Starts the thread that fetches VRPs and validates routes, if there is a source of VRPs.
+pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
+    if settings.vrps.is_empty() {
+        return None;
+    }
+    let options = rpki::Options {
+        database_url: settings.database_url.clone(),
+        sources: settings.vrps.clone(),
+        refresh: settings.vrps_refresh,
+        max_age: settings.vrps_max_age,
+        slurm: settings.slurm.clone(),
+        ignored: settings.vrps_ignore_ta.clone(),
+        scan_every: settings.rpki_scan,
+        hold: rpki::hold::HOLD,
+        meters: Arc::clone(&operations.meters),
+    };
+    let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
+    let pulse = meters.pulse(rpki::run::THREAD, rpki::run::STANDSTILL_MAX);
+    Some(spawn(rpki::run::THREAD, move || {
+        restart::run(rpki::run::THREAD, &meters, &pulse, &stop, || rpki::run::run(&options, &pulse, &stop));
     }))
 }
 

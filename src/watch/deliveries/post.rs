@@ -10,7 +10,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use ureq::Agent;
 use ureq::config::Config;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
@@ -59,12 +58,6 @@ pub struct Reply {
 
 impl Poster {
     pub(super) fn new(rules: &AddressRules) -> Poster {
-        let certificates: Vec<_> =
-            tls::system_roots().iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&certificates))
-            .unversioned_rustls_crypto_provider(tls::provider())
-            .build();
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -75,7 +68,7 @@ impl Poster {
             .max_idle_connections(0)
             .timeout_global(Some(TIME_MAX))
             .user_agent(concat!("rib-ingester/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls)
+            .tls_config(tls::http_client())
             .build();
         let agent = |owner| {
             let resolver = JudgingResolver { rules: rules.clone(), owner, inner: DefaultResolver::default() };

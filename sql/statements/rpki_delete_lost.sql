@@ -1,0 +1,3 @@
+-- Routes that are gone or covered again.
+DELETE FROM rpki.lost_validity v USING unnest($1::text[], $2::bigint[]) AS gone (prefix, origin_asn)
+WHERE v.prefix = gone.prefix::cidr AND v.origin_asn = gone.origin_asn

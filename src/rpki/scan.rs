@@ -1,0 +1,74 @@
+//! Validates the stored routes and stores what changed.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::metrics::Heartbeat;
+use crate::model::rpki::{RouteState, VrpTable};
+use crate::store::rpki::validity::{self, Pair};
+use crate::store::{self, Client};
+
+/// What a scan did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// How many pairs of each router are in each state of [`RouteState::ALL`].
+    pub routers: Vec<(String, [u64; 3])>,
+    /// Pairs whose state is another one.
+    pub changed: usize,
+    /// Distinct pairs.
+    pub pairs: usize,
+}
+
+/// Validates the routes of these routers by the VRPs of `version`. With all routers, what is nobody's route any more
+/// goes too.
+///
+/// # Errors
+/// When a statement fails or the connection is lost: nothing is changed then.
+pub fn scan(
+    client: &mut Client,
+    routers: &[String],
+    is_of_all: bool,
+    version: i64,
+    pulse: &Heartbeat,
+) -> store::Result<Scanned> {
+    let mut transaction = client.transaction()?;
+    let table = validity::vrp_table(&mut transaction)?;
+    let mut found: HashMap<Pair, RouteState> = HashMap::new();
+    let mut scanned = Scanned::default();
+    for router in routers {
+        pulse.beat();
+        let mut of_router = HashSet::new();
+        let mut counts = [0; 3];
+        validity::read_pairs(&mut transaction, router, |pair| {
+            if of_router.insert(pair) {
+                counts[index(validate(&table, &mut found, pair))] += 1;
+            }
+        })?;
+        validity::set_router_states(&mut transaction, router, counts)?;
+        scanned.routers.push((router.clone(), counts));
+    }
+    pulse.beat();
+    let changes = validity::compare(&mut transaction, &found, is_of_all)?;
+    validity::write(&mut transaction, &changes)?;
+    if is_of_all {
+        validity::prune_lost(&mut transaction, &found)?;
+        let routers: Vec<&str> = routers.iter().map(String::as_str).collect();
+        validity::finish(&mut transaction, &routers, version)?;
+    }
+    transaction.commit()?;
+    scanned.changed = changes.set.len() + changes.removed.len();
+    scanned.pairs = found.len();
+    Ok(scanned)
+}
+
+/// Validates a pair once, however many routers have it.
+fn validate(table: &VrpTable, found: &mut HashMap<Pair, RouteState>, pair: Pair) -> RouteState {
+    *found.entry(pair).or_insert_with(|| table.validate(&pair.0, pair.1))
+}
+
+fn index(state: RouteState) -> usize {
+    match state {
+        RouteState::Valid => 0,
+        RouteState::Invalid => 1,
+        RouteState::NotFound => 2,
+    }
+}
