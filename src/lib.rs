@@ -46,6 +46,7 @@
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
 //! | `watch` | what watches judge, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls` |
 //! | `rpki` | VRPs of a validator, the validity of routes | `model`, `store`, `metrics`, `tls` |
+//! | `compare` | the verdict on routers that are compared, and on planned changes | `model`, `store` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no
@@ -64,6 +65,7 @@
 
 pub mod capture;
 pub mod cli;
+mod compare;
 pub mod config;
 pub mod conninfo;
 pub mod http;

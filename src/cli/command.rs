@@ -16,6 +16,10 @@ pub enum CommandError {
     Configuration(Vec<String>),
     /// The command was tried and failed. Exit code 1.
     Failed(String),
+    /// What was compared is different, which was printed. Exit code 3.
+    Differs,
+    /// Nobody can tell, for these reasons. Exit code 4.
+    CannotTell(Vec<String>),
 }
 
 impl CommandError {
@@ -24,14 +28,17 @@ impl CommandError {
         match self {
             CommandError::Configuration(_) => 2,
             CommandError::Failed(_) => 1,
+            CommandError::Differs => 3,
+            CommandError::CannotTell(_) => 4,
         }
     }
 
     /// Returns the lines to print.
     pub fn lines(&self) -> &[String] {
         match self {
-            CommandError::Configuration(lines) => lines,
+            CommandError::Configuration(lines) | CommandError::CannotTell(lines) => lines,
             CommandError::Failed(line) => std::slice::from_ref(line),
+            CommandError::Differs => &[],
         }
     }
 }

@@ -20,6 +20,11 @@ const SECTIONS: &[Section] = &[
                  is worth a try.",
             ),
             ("2", "Wrong usage or configuration. Nothing was done; retrying does not help."),
+            ("3", "Of compare and change: what was compared is different, or worse than before."),
+            (
+                "4",
+                "Of compare and change: nobody can tell, because a router is not in sync or the history is not complete.",
+            ),
         ],
     ),
     (

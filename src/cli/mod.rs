@@ -1,7 +1,7 @@
 //! The commands, one file each.
 //!
-//! Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or wrong configuration. A message states what was
-//! wrong, where, and what to do. A command's result goes to standard output, everything else to standard error, through
+//! Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or wrong configuration; of `compare` and `change`
+//! also 3 different, 4 nobody can tell. A message states what was wrong, where, and what to do. A command's result goes to standard output, everything else to standard error, through
 //! [`say`], which works even if nothing reads it.
 //!
 //! Settings come from the environment; if that has none, every command but `serve` reads the unit's file, and
@@ -9,7 +9,9 @@
 
 pub mod callbacks;
 pub mod capture;
+pub mod change;
 mod command;
+pub mod compare;
 pub mod complete;
 pub mod config;
 pub mod decode;
@@ -47,7 +49,8 @@ use crate::config::{EnvFile, Environment, Settings};
     about = "BGP Monitoring Protocol collector: routers in, PostgreSQL tables out"
 )]
 #[command(after_help = "Settings are environment variables: see `rib-ingester config`.\n\
-                        Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or configuration.")]
+                        Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage or configuration;\n\
+                        of compare and change also 3 different, 4 nobody can tell.")]
 pub struct CommandLine {
     /// Read settings from this file too, as systemd does; the environment wins. Unset: the unit's, if no setting is
     /// given
@@ -98,6 +101,12 @@ enum Command {
     /// Show the VRPs in force and the validity of routes; accept a held set; ask what a ROA would do
     #[command(after_help = NEEDS_DATABASE)]
     Rpki(rpki::RpkiArguments),
+    /// Compare two routers, a policy's two sides, or two times; exit code 3 if they differ, 4 if nobody can tell
+    #[command(after_help = NEEDS_DATABASE)]
+    Compare(compare::CompareArguments),
+    /// Store the state of routers before planned work, and compare it afterwards; exit codes as for compare
+    #[command(after_help = NEEDS_DATABASE)]
+    Change(change::ChangeArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -151,6 +160,8 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Silence(arguments) => silence::run(&arguments, &load()?),
         Command::Rpki(arguments) => rpki::run(&arguments, &load()?),
         Command::Callbacks(arguments) => callbacks::run(&arguments, &load()?),
+        Command::Compare(arguments) => compare::run(&arguments, &load()?),
+        Command::Change(arguments) => change::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &load_offline()?),

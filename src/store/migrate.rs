@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011_callbacks"),
     migration!("0012_rpki"),
     migration!("0014_flapping"),
+    migration!("0016_compare"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

@@ -5,6 +5,8 @@
 //! and `router_time` of `route_events` are the only two that are not.
 
 pub mod add_path;
+pub mod change_windows;
+pub mod compare;
 pub mod connect;
 pub mod copy_encoding;
 pub mod diagnostics;

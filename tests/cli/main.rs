@@ -5,6 +5,9 @@ mod common;
 
 mod callbacks;
 mod capture;
+mod change;
+mod compare;
+mod compare_page;
 mod config;
 mod database;
 mod env_file;

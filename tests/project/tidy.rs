@@ -52,6 +52,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("conninfo", &[]),
     ("tls", &["tls", "conninfo"]),
     ("logging", &["logging", "config", "model"]),
+    ("compare", &["compare", "model", "store"]),
     ("watch", &["watch", "model", "store", "metrics", "stop", "tls"]),
 ];
 

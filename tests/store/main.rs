@@ -4,6 +4,7 @@
 mod common;
 
 mod callbacks;
+mod compare;
 mod faults;
 mod history;
 mod kinds;

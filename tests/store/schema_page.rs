@@ -38,6 +38,7 @@ const TOPICS: &[(&str, &[&str])] = &[
             "watch.seen",
             "watch.vantages",
             "watch.accepted_prefixes",
+            "watch.change_windows",
         ],
     ),
     (
