@@ -39,7 +39,7 @@
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), `store::copy_encoding` (what a route is stored as), the sending end of `pipeline` |
 //! | `spool` | router input that waits on disk while the database cannot accept it | `model`, `quarantine` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
-//! | `config` | the one table of settings, the only reader of the environment | `conninfo` |
+//! | `config` | the one table of settings, the only reader of the environment | `conninfo`, `model` |
 //! | `conninfo` | parses connection strings | nothing of ours |
 //! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |

@@ -23,6 +23,7 @@ pub mod index;
 pub mod judge;
 pub mod known_routers;
 pub mod life;
+mod origins;
 pub mod run;
 pub mod seen;
 pub mod silence;

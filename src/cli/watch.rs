@@ -212,7 +212,7 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
         WatchCommand::Check { watch } => {
             let mut client = connect(settings, "watch")?;
             let row = find(&mut client, watch)?;
-            match check(&mut client, row.id)? {
+            match check(&mut client, row.id, &settings.mitigation_communities)? {
                 Some(checked) => print(&show::checked(&row, &checked)),
                 None => Err(CommandError::Failed(format!("watch {}: is off and not judged", shown(&row)))),
             }

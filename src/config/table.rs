@@ -139,6 +139,9 @@ settings! {
     public_url: Option<String> = "PUBLIC_URL", Unset, value::optional(value::web_address), Present,
         "a URL that begins with `http://` or `https://`",
         "the address at which people reach the status page, for the links in messages to callbacks; unset: messages have no links";
+    mitigation_communities: Vec<String> = "MITIGATION_COMMUNITIES", Unset, value::list(value::communities), Present,
+        "comma-separated communities as `64496:666`, `64496:1:666`, `RT:64496:666`, `SOO:64496:666` or 16 hex digits",
+        "communities by which your own routes are dropped, drained or diverted, beside BLACKHOLE and GRACEFUL_SHUTDOWN: watches take a route of an expected origin that has one as `mitigated`";
     callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "addresses that are not public and that teams' callbacks may be sent to all the same; the operator's own may go to any but link-local ones and the collector's ports";

@@ -1,7 +1,7 @@
 //! Parsers from text to value, one function per type of setting. An error states the mistake in a few words; the
 //! allowed values are in the table.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::conninfo::ConnInfo;
+use crate::model::ExtendedCommunity;
 
 /// The handling in the history of routes that a re-dump repeats unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,41 @@ pub(crate) fn trust_anchors(text: &str) -> Result<Vec<String>, String> {
 /// Parses comma-separated CIDRs.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(|item| network(item.trim())).collect()
+}
+
+/// Parses a comma-separated list of communities, in the forms of the columns `communities_std`, `communities_large` and
+/// `communities_ext`.
+pub fn communities(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(|item| community(item.trim())).collect()
+}
+
+fn community(text: &str) -> Result<String, String> {
+    let wrong = || format!("{} is not a community", quoted(text));
+    if text.len() == 16 && text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+        let octets = u64::from_str_radix(text, 16).map_err(|_| wrong())?.to_be_bytes();
+        // Some have a name of their own, which they are stored by.
+        return Ok(ExtendedCommunity(octets).to_string());
+    }
+    let digits = |part: &str| part.bytes().all(|octet| octet.is_ascii_digit());
+    let up_to = |part: &str, max: u32| {
+        part.parse::<u32>().ok().filter(|number| digits(part) && *number <= max).ok_or_else(wrong)
+    };
+    let (short, long) = (u16::MAX.into(), u32::MAX);
+    match text.split(':').collect::<Vec<_>>()[..] {
+        [high, low] => Ok(format!("{}:{}", up_to(high, short)?, up_to(low, short)?)),
+        [name, administrator, number] if name.eq_ignore_ascii_case("rt") || name.eq_ignore_ascii_case("soo") => {
+            let administrator = match administrator.parse::<Ipv4Addr>() {
+                Ok(address) => address.to_string(),
+                Err(_) => up_to(administrator, long)?.to_string(),
+            };
+            // A short AS number has a long number behind it, an address and a long AS number have a short one.
+            let is_short = administrator.parse::<u16>().is_ok();
+            let number = up_to(number, if is_short { long } else { short })?;
+            Ok(format!("{}:{administrator}:{number}", name.to_ascii_uppercase()))
+        }
+        [global, one, two] => Ok(format!("{}:{}:{}", up_to(global, long)?, up_to(one, long)?, up_to(two, long)?)),
+        _ => Err(wrong()),
+    }
 }
 
 /// Parses one CIDR, or a single address. IPv4-mapped ones become IPv4, as source addresses do.
@@ -305,6 +341,37 @@ mod tests {
         assert_eq!(error(networks("10.0.0.0/33")), "\"10.0.0.0/33\" is not a CIDR");
         assert_eq!(error(networks("10.0.0.0/8,\"::1\"")), "\"::1\" has quotes around it: remove them");
         assert_eq!(error(networks("\"10.0.0.0/8")), "'\"10.0.0.0/8' is not a CIDR");
+    }
+
+    #[test]
+    fn communities_have_the_forms_of_their_columns() {
+        let check = |text: &str, want: &[&str]| assert_eq!(communities(text).unwrap(), want, "{text}");
+        check("65000:666", &["65000:666"]);
+        check("064496:0666, 64496:1:666", &["64496:666", "64496:1:666"]);
+        check("4294967295:4294967295:0", &["4294967295:4294967295:0"]);
+        check("rt:64496:4294967295,SOO:192.0.2.1:7", &["RT:64496:4294967295", "SOO:192.0.2.1:7"]);
+        check("0002FDE800000064,030b000000000064", &["RT:65000:100", "030b000000000064"]);
+        for wrong in [
+            "",
+            "65000",
+            "65536:1",
+            "1:65536",
+            "1:2:3:4",
+            "a:b",
+            "+1:2",
+            "1:2:4294967296",
+            "RT:1",
+            "RT:192.0.2.1:65536",
+            "RT:4200000000:65536",
+            "XX:1:2",
+            "0002fde80000006",
+            "1:2,",
+            "\"1:2\"",
+            "1:-2",
+            "BLACKHOLE",
+        ] {
+            assert!(communities(wrong).unwrap_err().contains("is not a community"), "{wrong}");
+        }
     }
 
     #[test]

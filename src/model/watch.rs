@@ -3,6 +3,7 @@
 //! The texts are those of the columns of the schema `watch`, whose trigger `check_watch` refuses anything else.
 
 pub mod flaps;
+pub mod path_match;
 pub mod trie;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use super::as_path::Asn;
 use super::prefix::Prefix;
 use super::route::RouterId;
+use path_match::PathMatch;
 
 /// The number of a row of `watch.watches`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +75,7 @@ impl Kind {
                 Condition::Upstream,
                 Condition::Downstream,
                 Condition::Path,
+                Condition::Mitigated,
                 Condition::RpkiInvalid,
                 Condition::RpkiUncovered,
                 Condition::RoaExpiring,
@@ -149,6 +152,8 @@ pub enum Condition {
     Downstream,
     /// The AS path does not match, or must not and does.
     Path,
+    /// A route with an expected origin is dropped, drained or diverted on purpose.
+    Mitigated,
     /// RPKI says invalid.
     RpkiInvalid,
     /// It was valid, and no VRP covers it any more.
@@ -175,7 +180,7 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Condition; 19] = [
+    pub const ALL: [Condition; 20] = [
         Condition::Missing,
         Condition::DefaultOnly,
         Condition::Origin,
@@ -184,6 +189,7 @@ impl Condition {
         Condition::Upstream,
         Condition::Downstream,
         Condition::Path,
+        Condition::Mitigated,
         Condition::RpkiInvalid,
         Condition::RpkiUncovered,
         Condition::RoaExpiring,
@@ -208,6 +214,7 @@ impl Condition {
             Condition::Upstream => "upstream",
             Condition::Downstream => "downstream",
             Condition::Path => "path",
+            Condition::Mitigated => "mitigated",
             Condition::RpkiInvalid => "rpki_invalid",
             Condition::RpkiUncovered => "rpki_uncovered",
             Condition::RoaExpiring => "roa_expiring",
@@ -234,7 +241,7 @@ impl Condition {
             Condition::Origin | Condition::MoreSpecific => Severity::Critical,
             Condition::Missing | Condition::DefaultOnly | Condition::SessionDown if is_everywhere => Severity::Critical,
             Condition::RpkiInvalid => Severity::Error,
-            Condition::RoaChanged => Severity::Info,
+            Condition::RoaChanged | Condition::Mitigated => Severity::Info,
             Condition::Missing
             | Condition::DefaultOnly
             | Condition::SessionDown
@@ -271,6 +278,7 @@ impl Condition {
             | Condition::Upstream
             | Condition::Downstream
             | Condition::Path
+            | Condition::Mitigated
             | Condition::SessionDown
             | Condition::RouteCount => 60,
             Condition::RpkiInvalid | Condition::BmpDown => 900,
@@ -286,18 +294,19 @@ impl Condition {
             | Condition::MoreSpecific
             | Condition::MoreSpecificOwn
             | Condition::Upstream
+            | Condition::Downstream
+            | Condition::Path
+            | Condition::Mitigated
+            | Condition::NewOriginPrefix
             | Condition::SessionDown
             | Condition::BmpDown
             | Condition::Isolated
             | Condition::Flapping => true,
-            Condition::Downstream
-            | Condition::Path
-            | Condition::RpkiInvalid
+            Condition::RpkiInvalid
             | Condition::RpkiUncovered
             | Condition::RoaExpiring
             | Condition::RoaChanged
             | Condition::VrpsStale
-            | Condition::NewOriginPrefix
             | Condition::RouteCount => false,
         }
     }
@@ -326,6 +335,14 @@ impl fmt::Display for Vantage {
             None => self.router.fmt(f),
         }
     }
+}
+
+/// The communities that ask to drop or to drain a route: BLACKHOLE (RFC 7999) and GRACEFUL_SHUTDOWN (RFC 8326).
+const MITIGATION: [&str; 2] = ["65535:666", "65535:0"];
+
+/// Returns the communities that say that a route is mitigated: the well-known ones and those of the network.
+pub fn mitigation(of_network: &[String]) -> Vec<String> {
+    MITIGATION.into_iter().map(str::to_owned).chain(of_network.iter().cloned()).collect()
 }
 
 /// The time for which a condition must be over before its incident closes, unless the watch says another.
@@ -365,8 +382,8 @@ pub struct Watch {
     pub expected_downstreams: Vec<Asn>,
     /// ASes of a mitigation service.
     pub expected_via: Vec<Asn>,
-    /// A regular expression for the AS path, with `!` before it where the path must not match.
-    pub path_match: Option<String>,
+    /// What the AS path must be like.
+    pub path_match: Option<PathMatch>,
     /// The longest prefix inside it that is expected; `None`: its own length.
     pub max_length: Option<u8>,
     /// The least number of sessions that are up.

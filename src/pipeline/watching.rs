@@ -167,7 +167,10 @@ impl Noted {
 fn matches(trie: &Trie, row: &Row) -> bool {
     let is_from_watched = || {
         let route = row.route.as_ref().filter(|_| trie.has_origins());
-        route.is_some_and(|route| trie.matches_origin(outbox::origin_of(route)))
+        route.is_some_and(|route| {
+            trie.matches_origin(outbox::origin_of(route))
+                || trie.has_transits() && outbox::path_of(route).is_some_and(|path| trie.matches_path(path))
+        })
     };
     trie.matches(&row.prefix) || is_from_watched()
 }
@@ -226,6 +229,7 @@ mod tests {
         assert_eq!(noted(Some(Trie::default())), [None]);
         assert_eq!(noted(Some(Trie::of([WatchTarget::Inside(prefix(1), 24)]))), [None, of(1)]);
         assert_eq!(noted(Some(Trie::of([WatchTarget::OriginatedBy(Asn(64_496))]))), [None, of(3), of(5)]);
+        assert_eq!(noted(Some(Trie::of([WatchTarget::Through(Asn(64_496))]))), [None, of(3), of(4), of(5)]);
     }
 
     #[test]

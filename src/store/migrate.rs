@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_watch"),
     migration!("0011_callbacks"),
     migration!("0012_rpki"),
+    migration!("0013_conditions"),
     migration!("0014_flapping"),
     migration!("0016_compare"),
 ];

@@ -41,6 +41,7 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
     let options = run::Options {
         database_url: settings.database_url.clone(),
         site: settings.site.clone(),
+        mitigation: settings.mitigation_communities.clone(),
         meters: Arc::clone(&meters),
     };
     let pulse = meters.pulse(run::THREAD, run::STANDSTILL_MAX);

@@ -161,6 +161,7 @@ fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
         | Condition::Upstream
         | Condition::Downstream
         | Condition::Path
+        | Condition::Mitigated
         | Condition::RpkiInvalid
         | Condition::RpkiUncovered
         | Condition::RoaExpiring

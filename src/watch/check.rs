@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::model::watch::WatchId;
+use crate::model::watch::{WatchId, mitigation};
 use crate::store::watch::evaluate::{self, ConditionRow};
 use crate::store::watch::vantages;
 use crate::store::{Client, Result};
@@ -10,6 +10,7 @@ use crate::store::{Client, Result};
 use super::evaluation::{Evaluation, Scope};
 use super::index::{Watches, asks};
 use super::known_routers::{self, Stored};
+use super::origins;
 use super::seen::Seen;
 
 /// The result of a check.
@@ -25,11 +26,11 @@ pub struct Checked {
     pub undecided: usize,
 }
 
-/// Judges a watch now. `None`: there is no enabled watch with this number.
+/// Judges a watch now. `communities`: those of the network that say that a route is mitigated. `None`: there is no enabled watch with this number.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn check(client: &mut Client, id: WatchId) -> Result<Option<Checked>> {
+pub fn check(client: &mut Client, id: WatchId, communities: &[String]) -> Result<Option<Checked>> {
     // It is rolled back: what it reads is of one moment.
     let mut transaction = client.transaction()?;
     let now = evaluate::now(&mut transaction)?;
@@ -43,8 +44,17 @@ pub fn check(client: &mut Client, id: WatchId) -> Result<Option<Checked>> {
     let (known_routers, _) = known_routers::derive(&routers, &tables, &stored, now);
     let seen = Seen::new(evaluate::seen(&mut transaction)?);
     let scope = Scope { watches: HashSet::from([id]), has_peers: true, has_flaps: true, ..Scope::default() };
-    let evaluation = Evaluation { scope: &scope, watches: &watches, known_routers: &known_routers, seen: &seen, now };
-    let mut found = evaluation.run(&mut transaction)?;
+    let mitigation = mitigation(communities);
+    let known = &known_routers;
+    let evaluation = Evaluation {
+        scope: &scope,
+        watches: &watches,
+        known_routers: known,
+        seen: &seen,
+        mitigation: &mitigation,
+        now,
+    };
+    let mut found = origins::evaluate(&evaluation, &mut transaction)?;
     evaluation.judge_flaps(&mut transaction, &mut found, &BTreeMap::new())?;
     let asked = || known_routers.values().filter(|router| asks(watch, &router.id));
     Ok(Some(Checked {

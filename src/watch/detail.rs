@@ -19,6 +19,10 @@ pub struct Detail {
     pub origin: Option<String>,
     /// An AS path.
     pub path: Option<String>,
+    /// What is not as it should be, where it is neither the origin nor missing: an AS, a path, communities.
+    pub value: Option<String>,
+    /// What would be right.
+    pub expected: Option<String>,
     /// True if only Adj-RIBs-In before the policy have it.
     pub is_before_policy: bool,
     /// A peer that sent it, or the peer that is down.
@@ -72,6 +76,8 @@ impl Detail {
         };
         put("origin", self.origin.clone().map(Value::from));
         put("path", self.path.clone().map(Value::from));
+        put("value", self.value.clone().map(Value::from));
+        put("expected", self.expected.clone().map(Value::from));
         put("before_policy", self.is_before_policy.then_some(Value::Bool(true)));
         put("peer", self.peer.map(|peer| peer.to_string().into()));
         put("peer_asn", self.peer_asn.map(Value::from));
@@ -95,6 +101,8 @@ impl Detail {
         Detail {
             origin: text("origin"),
             path: text("path"),
+            value: text("value"),
+            expected: text("expected"),
             is_before_policy: value["before_policy"] == true,
             peer: text("peer").and_then(|peer| peer.parse().ok()),
             peer_asn: value["peer_asn"].as_u64().and_then(|asn| asn.try_into().ok()),
@@ -125,6 +133,8 @@ mod tests {
         let detail = Detail {
             origin: Some("AS64511".to_owned()),
             path: Some("64500 64511".to_owned()),
+            value: Some("AS64499".to_owned()),
+            expected: Some("AS64500".to_owned()),
             is_before_policy: true,
             peer: Some("2001:db8::1".parse().unwrap()),
             peer_asn: Some(u32::MAX),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Prefix, RouterId, Timestamp};
-use crate::store::watch::evaluate::{self, ConditionRow, PeerRow, RouteRow};
+use crate::store::watch::evaluate::{self, ConditionRow, PeerRow, RouteRow, Told};
 use crate::store::{Result, Transaction};
 
 use super::candidates::{afi_of, by_asn, is_of_tables};
@@ -58,7 +58,7 @@ impl Scope {
     }
 
     /// Returns whether a whole evaluation looks at a watch at a router.
-    fn includes(&self, watch: WatchId, router: &RouterId) -> bool {
+    pub(super) fn includes(&self, watch: WatchId, router: &RouterId) -> bool {
         self.is_all || self.routers.contains(router) || self.watches.contains(&watch)
     }
 
@@ -107,19 +107,21 @@ pub struct Evaluation<'a> {
     pub known_routers: &'a KnownRouters,
     /// Where routes were seen.
     pub seen: &'a Seen,
+    /// The communities that say that a route is mitigated.
+    pub mitigation: &'a [String],
     /// The time.
     pub now: Timestamp,
 }
 
 /// Routes by router and prefix.
-type Cells = HashMap<(RouterId, Prefix), Vec<RouteRow>>;
+pub(super) type Cells = HashMap<(RouterId, Prefix), Vec<RouteRow>>;
 
 impl Evaluation<'_> {
-    /// Reads and judges everything in the scope.
+    /// Reads and judges everything in the scope but what watches of ASes ask for. Returns the routes too.
     ///
     /// # Errors
     /// When a statement fails or the connection is lost.
-    pub fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found> {
+    pub(super) fn run(&self, transaction: &mut Transaction<'_>) -> Result<(Found, Cells)> {
         let mut found = Found::default();
         let cells = self.read_cells(transaction)?;
         for ((router, prefix), routes) in &cells {
@@ -136,7 +138,12 @@ impl Evaluation<'_> {
                 self.watches.of_kind(Kind::Session).for_each(|watch| self.judge_session(&mut found, watch, &peers));
             }
         }
-        Ok(found)
+        Ok((found, cells))
+    }
+
+    /// Returns what tells routes apart.
+    pub(super) fn told(&self) -> Told<'_> {
+        Told { paths: self.watches.has_paths, mitigation: self.mitigation }
     }
 
     fn read_cells(&self, transaction: &mut Transaction<'_>) -> Result<Cells> {
@@ -149,28 +156,28 @@ impl Evaluation<'_> {
                 }
             }
         };
-        let with_paths = self.watches.has_paths;
+        let told = self.told();
         let all: Vec<WatchId> = self.watches.of_kind(Kind::Prefix).map(|watch| watch.id).collect();
         if self.scope.is_all {
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(evaluate::routes_in(transaction, some, None, with_paths)?);
+                add(evaluate::routes_in(transaction, some, None, told)?);
             }
             return Ok(cells);
         }
         if !self.scope.routers.is_empty() {
             let routers: Vec<&RouterId> = self.scope.routers.iter().collect();
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(evaluate::routes_in(transaction, some, Some(&routers), with_paths)?);
+                add(evaluate::routes_in(transaction, some, Some(&routers), told)?);
             }
         }
         let changed: Vec<WatchId> = all.into_iter().filter(|id| self.scope.watches.contains(id)).collect();
         for some in changed.chunks(WATCHES_AT_ONCE) {
-            add(evaluate::routes_in(transaction, some, None, with_paths)?);
+            add(evaluate::routes_in(transaction, some, None, told)?);
         }
         let single: Vec<(&RouterId, Prefix)> =
             self.scope.cells.iter().map(|(router, prefix)| (router, *prefix)).collect();
         for some in single.chunks(CELLS_AT_ONCE) {
-            add(evaluate::routes_of(transaction, some, with_paths)?);
+            add(evaluate::routes_of(transaction, some, told)?);
         }
         Ok(cells)
     }
@@ -273,7 +280,7 @@ impl Evaluation<'_> {
             pairs.iter().filter_map(|(watch, router)| Some((&router.id, watch.address?))).collect();
         let mut rows = Vec::new();
         for some in asked.chunks(CELLS_AT_ONCE) {
-            rows.extend(evaluate::routes_over(transaction, some)?);
+            rows.extend(evaluate::routes_over(transaction, some, self.told())?);
         }
         let mut by_router: HashMap<&RouterId, Vec<&RouteRow>> = HashMap::new();
         for row in &rows {
@@ -415,7 +422,10 @@ impl Evaluation<'_> {
         };
         let is_in = match (watch.address, row.prefix) {
             (Some(address), _) => self.scope.has_address(watch, address, &row.router),
-            (None, Some(prefix)) => self.scope.has_cell(&row.router, &prefix, self.watches),
+            (None, Some(prefix)) => {
+                self.scope.watches.contains(&watch.id) && watch.kind == Kind::Origin
+                    || self.scope.has_cell(&row.router, &prefix, self.watches)
+            }
             (None, None) => self.scope.includes(watch.id, &row.router),
         };
         let afi = row.prefix.or(watch.prefix).map(|prefix| prefix.afi()).or(watch.address.map(afi_of));

@@ -6,10 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::model::watch::{Condition, WatchId};
+use log::warn;
+
+use crate::model::watch::{Condition, Kind, Watch, WatchId, mitigation};
 use crate::model::{RouterId, Timestamp};
 use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
 use crate::store::watch::unsettled::{self, Unsettled};
+use crate::store::watch::watches::full_name;
 use crate::store::watch::{flaps, vantages};
 use crate::store::{Client, Result, Transaction};
 
@@ -19,7 +22,9 @@ use super::evaluation::{ConditionKey, Evaluation, Found, Scope};
 use super::incidents::Incidents;
 use super::index::{Watches, asks};
 use super::known_routers::{KnownRouters, Router, Stored, after, derive};
+use super::origins;
 use super::seen::Seen;
+use super::summary;
 
 /// The interval of full evaluations.
 const FULL_EVERY: Duration = Duration::from_secs(600);
@@ -56,12 +61,14 @@ pub struct Report {
 /// The evaluator of one database.
 pub struct Evaluator {
     site: String,
+    mitigation: Vec<String>,
     state: Option<State>,
 }
 
 /// What is known between rounds.
 struct State {
     version: i64,
+    mitigation: Vec<String>,
     watches: Watches,
     stored: Stored,
     known_routers: KnownRouters,
@@ -76,6 +83,8 @@ struct State {
     full_at: Option<Timestamp>,
     /// Watches that changed with this version: state writers may have matched older ones until all have it.
     unmatched: Option<(i64, HashSet<WatchId>)>,
+    /// Watches of ASes with newly accepted prefixes that are not in the present version yet.
+    accepting: HashSet<WatchId>,
     ticked_at: Option<Timestamp>,
     /// Where new watches were not judged yet: what is found there first is a baseline too.
     unsettled: Unsettled,
@@ -86,7 +95,12 @@ struct State {
 impl Evaluator {
     /// Returns an evaluator that knows nothing yet. `site` begins the keys of its incidents.
     pub fn new(site: &str) -> Evaluator {
-        Evaluator { site: site.to_owned(), state: None }
+        Evaluator { site: site.to_owned(), mitigation: mitigation(&[]), state: None }
+    }
+
+    /// Sets the communities of the network that say that a route is mitigated.
+    pub fn with_mitigation(self, communities: &[String]) -> Evaluator {
+        Evaluator { mitigation: mitigation(communities), ..self }
     }
 
     /// Does one round.
@@ -100,7 +114,7 @@ impl Evaluator {
         let mut transaction = client.transaction()?;
         let mut state = match state {
             Some(state) => state,
-            None => load(&mut transaction)?,
+            None => load(&mut transaction, &self.mitigation)?,
         };
         let report = state.work(&self.site, &mut transaction)?;
         transaction.commit()?;
@@ -114,7 +128,7 @@ impl Evaluator {
     }
 }
 
-fn load(transaction: &mut Transaction<'_>) -> Result<State> {
+fn load(transaction: &mut Transaction<'_>, mitigation: &[String]) -> Result<State> {
     let stored: Stored = vantages::vantages(transaction)?
         .into_iter()
         .map(|row| ((row.router.clone(), row.table.clone()), row))
@@ -124,6 +138,7 @@ fn load(transaction: &mut Transaction<'_>) -> Result<State> {
     let rows = evaluate::conditions(transaction)?;
     Ok(State {
         version: -1,
+        mitigation: mitigation.to_vec(),
         watches: Watches::default(),
         known_routers: KnownRouters::new(),
         routers_read_at: Timestamp::from_unix_micros(0),
@@ -134,6 +149,7 @@ fn load(transaction: &mut Transaction<'_>) -> Result<State> {
         incidents: Incidents::load(transaction)?,
         full_at: None,
         unmatched: None,
+        accepting: HashSet::new(),
         ticked_at: None,
         unsettled: unsettled::load(transaction)?,
         flaps_at: None,
@@ -151,6 +167,7 @@ impl State {
         if let Some((version, ids)) = self.unmatched.take_if(|_| new.is_empty()) {
             if evaluate::is_matched(transaction, version)? {
                 scope.watches.extend(ids);
+                self.add_origin_cells(&mut scope);
             } else {
                 self.unmatched = Some((version, ids));
             }
@@ -178,7 +195,7 @@ impl State {
             self.ticked_at = Some(now);
             let asked = Asked { watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
             let candidates = candidates::all(site, &asked, self.conditions.values());
-            report.lines = self.incidents.advance(transaction, site, &candidates, &asked)?;
+            report.lines.extend(self.incidents.advance(transaction, site, &candidates, &asked)?);
         }
         Ok(report)
     }
@@ -243,6 +260,8 @@ impl State {
             return Ok(BTreeSet::new());
         }
         let is_first = self.version < 0;
+        // A prefix of theirs may be accepted now, and writers may not have looked for it yet.
+        self.add_origin_cells(scope);
         let old = std::mem::replace(&mut self.watches, Watches::new(evaluate::watches(transaction)?));
         self.version = version;
         let is_other =
@@ -250,21 +269,32 @@ impl State {
         let new: Vec<&WatchRow> = self.watches.all().filter(is_other).collect();
         if !is_first {
             scope.watches.extend(new.iter().map(|row| row.watch.id));
-            // Others may judge what a removed or changed one has judged.
-            for row in old.all() {
-                let is_same = self.watches.row(row.watch.id).is_some_and(|now| now.updated_at == row.updated_at);
-                if let Some(prefix) = row.watch.prefix.filter(|_| !is_same) {
+            // Others may judge what a removed or changed one has judged, and what a new one judges.
+            let is_same =
+                |row: &&WatchRow| self.watches.row(row.watch.id).is_some_and(|now| now.updated_at == row.updated_at);
+            let mut teams: HashSet<Option<&str>> = HashSet::new();
+            for row in old.all().filter(|row| !is_same(row)).chain(new.iter().copied()) {
+                if let Some(prefix) = row.watch.prefix {
                     scope.watches.extend(self.watches.covering(&prefix).map(|watch| watch.id));
+                    teams.insert(row.watch.team.as_deref());
                 }
             }
+            let of_team = |watch: &&Watch| teams.contains(&watch.team.as_deref());
+            scope.watches.extend(self.watches.of_kind(Kind::Origin).filter(of_team).map(|watch| watch.id));
             scope.has_peers = true;
             let earlier = self.unmatched.take().map(|(_, ids)| ids).unwrap_or_default();
-            self.unmatched = Some((version, scope.watches.iter().copied().chain(earlier).collect()));
+            let accepting = std::mem::take(&mut self.accepting);
+            self.unmatched = Some((version, scope.watches.iter().copied().chain(earlier).chain(accepting).collect()));
+        }
+        for row in new.iter().filter(|row| row.fault.is_some()) {
+            let name = full_name(row.watch.team.as_deref(), &row.watch.name);
+            warn!("watch {name}: {}: that is not judged", row.fault.as_deref().unwrap_or_default());
         }
         let anew: Vec<WatchId> = new.iter().filter(|row| starts_anew(row)).map(|row| row.watch.id).collect();
         let new = new.into_iter().map(|row| row.watch.id).collect();
         if !anew.is_empty() {
             evaluate::forget_seen(transaction, &anew)?;
+            evaluate::forget_accepted(transaction, &anew)?;
             self.seen.forget(&anew);
         }
         Ok(new)
@@ -390,6 +420,51 @@ impl State {
         }
     }
 
+    /// Adds the places of what watches of ASes have found.
+    fn add_origin_cells(&self, scope: &mut Scope) {
+        let is_of_origin =
+            |row: &&ConditionRow| self.watches.get(row.watch).is_some_and(|watch| watch.kind == Kind::Origin);
+        let rows = self.conditions.values().filter(is_of_origin);
+        scope.cells.extend(rows.filter_map(|row| Some((row.router.clone(), row.prefix?))));
+    }
+
+    fn evaluation<'a>(&'a self, scope: &'a Scope, now: Timestamp) -> Evaluation<'a> {
+        let State { watches, known_routers, seen, mitigation, .. } = self;
+        Evaluation { scope, watches, known_routers, seen, mitigation, now }
+    }
+
+    /// Accepts what the ASes of watches originate in tables that are judged for the first time.
+    fn accept_first(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        scope: &Scope,
+        report: &mut Report,
+        now: Timestamp,
+    ) -> Result<()> {
+        let evaluation = self.evaluation(scope, now);
+        let first = origins::first_tables(&evaluation);
+        if first.is_empty() {
+            return Ok(());
+        }
+        let accepted = evaluate::accept_originated(transaction, &first, &self.mitigation)?;
+        evaluate::set_seen(transaction, &first)?;
+        let first: Vec<(WatchId, RouterId, String)> =
+            first.into_iter().map(|(watch, router, table)| (watch, router.clone(), table.to_owned())).collect();
+        for (watch, router, table) in &first {
+            self.seen.set(*watch, router, table, now);
+        }
+        let mut by_watch: BTreeMap<WatchId, Vec<String>> = BTreeMap::new();
+        for (watch, prefix) in accepted {
+            by_watch.entry(watch).or_default().push(prefix.to_string());
+        }
+        for (id, prefixes) in by_watch {
+            let Some(watch) = self.watches.get(id) else { continue };
+            self.accepting.insert(id);
+            report.lines.push(summary::accepted(watch, &prefixes));
+        }
+        Ok(())
+    }
+
     fn evaluate(
         &mut self,
         transaction: &mut Transaction<'_>,
@@ -398,9 +473,9 @@ impl State {
         report: &mut Report,
         now: Timestamp,
     ) -> Result<()> {
-        let evaluation =
-            Evaluation { scope, watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
-        let mut found = evaluation.run(transaction)?;
+        self.accept_first(transaction, scope, report, now)?;
+        let evaluation = self.evaluation(scope, now);
+        let mut found = origins::evaluate(&evaluation, transaction)?;
         evaluation.judge_flaps(transaction, &mut found, &self.conditions)?;
         let Found { rows, undecided, present } = found;
         let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
@@ -467,7 +542,11 @@ fn missed(over: &[ConditionKey], changed: &[ConditionKey]) -> usize {
     over.iter().chain(changed).filter(|key| key.1 != Condition::Flapping).count()
 }
 
-/// Returns whether what earlier versions of a watch saw counts no more.
+/// Returns whether what earlier versions of a watch saw counts no more. What an AS originates stays accepted as long as
+/// it is the same AS.
 fn starts_anew(row: &WatchRow) -> bool {
-    row.judged.as_ref().is_some_and(|(_, accepted_at, target)| *accepted_at != row.accepted_at || *target != row.target)
+    let is_of_origin = row.watch.kind == Kind::Origin;
+    row.judged.as_ref().is_some_and(|(_, accepted_at, target)| {
+        *accepted_at != row.accepted_at && !is_of_origin || *target != row.target
+    })
 }

@@ -14,6 +14,8 @@ pub struct Watches {
     rows: HashMap<WatchId, WatchRow>,
     by_prefix: HashMap<Prefix, Vec<WatchId>>,
     by_address: BTreeMap<IpAddr, Vec<WatchId>>,
+    /// Watches of ASes.
+    by_origin: HashMap<Asn, Vec<WatchId>>,
     /// The lengths that prefixes of watches have, so that others are not looked up.
     lengths: HashSet<(Afi, u8)>,
     /// True if some watch judges paths.
@@ -33,7 +35,10 @@ impl Watches {
             if let Some(address) = watch.address {
                 watches.by_address.entry(address).or_default().push(watch.id);
             }
-            watches.has_paths |= watch.judges(Condition::Upstream) && !watch.expected_upstreams.is_empty();
+            if let Some(asn) = watch.asn.filter(|_| watch.kind == Kind::Origin) {
+                watches.by_origin.entry(asn).or_default().push(watch.id);
+            }
+            watches.has_paths |= reads_paths(watch);
             watches.rows.insert(watch.id, row);
         }
         watches
@@ -113,6 +118,30 @@ impl Watches {
         found.flat_map(|(_, ids)| ids).filter_map(|id| self.get(*id)).filter(move |watch| asks(watch, router))
     }
 
+    /// Returns the watches of an AS that ask this router and table.
+    pub fn of_origin<'a>(&'a self, asn: Asn, router: &RouterId, table: &str) -> impl Iterator<Item = &'a Watch> {
+        let found = self.by_origin.get(&asn).into_iter().flatten().filter_map(|id| self.get(*id));
+        found.filter(move |watch| asks_table(watch, router, table))
+    }
+
+    /// Returns whether a watch of a prefix says more of a route than `watch` of an AS of the same team, and judges it
+    /// instead: the prefix is one that it expects, or the origin is, or it judges more specific prefixes.
+    pub fn is_taken(
+        &self,
+        watch: &Watch,
+        prefix: &Prefix,
+        origin: Option<Asn>,
+        (router, table): (&RouterId, &str),
+    ) -> bool {
+        let takes = |judge: &&Watch| {
+            let longest = judge.max_length.or(judge.prefix.map(|prefix| prefix.length())).unwrap_or(0);
+            prefix.length() <= longest
+                || origin.is_some_and(|asn| judge.expected_origins.contains(&asn))
+                || judge.judges(Condition::MoreSpecific) && !judge.expected_origins.is_empty()
+        };
+        self.judges(prefix, router, table).iter().filter(|judge| judge.team == watch.team).any(takes)
+    }
+
     /// Returns the addresses and ASes of peers that watches name.
     pub fn peers(&self) -> (Vec<IpAddr>, Vec<Asn>) {
         let watches = || self.of_kind(Kind::Session);
@@ -125,6 +154,19 @@ impl Watches {
 /// Returns whether a watch asks this router.
 pub fn asks(watch: &Watch, router: &RouterId) -> bool {
     watch.router.as_ref().is_none_or(|only| only == router)
+}
+
+/// Returns whether a watch asks this table of this router.
+pub fn asks_table(watch: &Watch, router: &RouterId, table: &str) -> bool {
+    asks(watch, router) && watch.table.as_deref().is_none_or(|only| only == table)
+}
+
+/// Returns whether a watch judges the paths of routes, and not only their origins.
+fn reads_paths(watch: &Watch) -> bool {
+    watch.judges(Condition::Upstream) && !watch.expected_upstreams.is_empty()
+        || watch.judges(Condition::Downstream) && !watch.expected_downstreams.is_empty()
+        || watch.judges(Condition::Path) && watch.path_match.is_some()
+        || !watch.expected_via.is_empty()
 }
 
 /// The last address of a prefix.

@@ -4,8 +4,9 @@ use crate::model::watch::{Condition, Watch};
 use crate::model::{Asn, Prefix};
 use crate::store::watch::evaluate::RouteRow;
 
-use super::detail::Detail;
+use super::detail::{Detail, clean};
 use super::known_routers::Basis;
+use super::summary;
 
 /// The AS that originates a route (RFC 6811 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +31,35 @@ pub fn origin_of(origin_asn: Option<Asn>, path: Option<&str>) -> Origin {
     }
 }
 
-/// Returns the AS before the last run of equal ASes of a path, confederations skipped; `None`: there is none, or an
-/// AS_SET is in the way.
-pub fn upstream_of(path: &str) -> Option<Asn> {
+/// Returns the parts of a path without its confederation segments, which are of inside a network: AS numbers, and
+/// AS_SETs as `{1,2}`.
+fn hops(path: &str) -> Vec<&str> {
     let mut is_confederation = false;
-    let mut origin = None;
-    for word in path.rsplit(' ') {
+    let is_hop = |word: &&str| {
         // Confederation segments are in parentheses and may have several words.
-        is_confederation |= word.ends_with(')') || word.ends_with(']');
-        let skipped = is_confederation;
-        is_confederation &= !(word.starts_with('(') || word.starts_with('['));
-        if skipped {
-            continue;
-        }
-        let asn: u32 = word.parse().ok()?;
-        match origin {
-            None => origin = Some(asn),
-            Some(origin) if origin == asn => {}
-            Some(_) => return Some(Asn(asn)),
-        }
-    }
-    None
+        is_confederation |= word.starts_with(['(', '[']);
+        let is_hop = !is_confederation && !word.is_empty();
+        is_confederation &= !word.ends_with([')', ']']);
+        is_hop
+    };
+    path.split(' ').filter(is_hop).collect()
+}
+
+fn asn_of(hop: &str) -> Option<Asn> {
+    hop.parse().ok().map(Asn)
+}
+
+/// Returns the AS before the last run of equal ASes; `None`: there is none, or an AS_SET is in the way.
+fn upstream_of(hops: &[&str]) -> Option<Asn> {
+    let origin = hops.last()?;
+    asn_of(origin)?;
+    asn_of(hops.iter().rev().find(|hop| *hop != origin)?)
+}
+
+/// Returns the ASes that come directly behind one of `watched`.
+fn downstreams_of<'a>(hops: &'a [&str], watched: &'a [Asn]) -> impl Iterator<Item = Asn> + 'a {
+    let of_watched = |pair: &&[&str]| pair[0] != pair[1] && asn_of(pair[0]).is_some_and(|asn| watched.contains(&asn));
+    hops.windows(2).filter(of_watched).filter_map(|pair| asn_of(pair[1]))
 }
 
 /// Something wrong: condition, subject, and what was found.
@@ -65,51 +74,195 @@ pub fn is_present(route: &RouteRow, basis: Basis) -> bool {
     }
 }
 
+/// A route of which it is known who originates it.
+pub struct Sender<'a> {
+    /// The route.
+    pub row: &'a RouteRow,
+    origin: Origin,
+    /// The AS that originates it; `None`: an AS_SET.
+    pub asn: Option<Asn>,
+    hops: Vec<&'a str>,
+}
+
+impl<'a> Sender<'a> {
+    /// Returns `None` where nobody can tell the origin. `own`: the router's AS.
+    pub fn of(row: &'a RouteRow, own: Option<Asn>) -> Option<Sender<'a>> {
+        let origin = origin_of(row.origin, row.path.as_deref());
+        let asn = match origin {
+            Origin::As(asn) => Some(asn),
+            Origin::Own => Some(own?),
+            Origin::None => None,
+            Origin::Unknown => return None,
+        };
+        Some(Sender { row, origin, asn, hops: row.path.as_deref().map(hops).unwrap_or_default() })
+    }
+
+    /// Returns the ASes of the path and the origin.
+    pub fn asns(&self) -> impl Iterator<Item = Asn> + '_ {
+        self.hops.iter().filter_map(|hop| asn_of(hop)).chain(self.asn)
+    }
+
+    fn is_from(&self, expected: &[Asn]) -> bool {
+        self.asn.is_some_and(|asn| expected.contains(&asn))
+    }
+
+    fn origin_text(&self) -> String {
+        self.asn.map_or_else(|| "AS_SET".to_owned(), |asn| format!("AS{asn}"))
+    }
+
+    fn detail(&self) -> Detail {
+        Detail::of_route(self.row, self.origin_text())
+    }
+
+    fn unexpected(&self, watch: &Watch) -> Detail {
+        Detail { expected: Some(summary::list(&watch.expected_origins)), ..self.detail() }
+    }
+
+    fn detail_with(&self, value: String, expected: String) -> Detail {
+        Detail { value: Some(value), expected: Some(expected), ..self.detail() }
+    }
+
+    /// Returns what drops, drains or diverts the route on purpose.
+    fn mitigation(&self, watch: &Watch) -> Option<String> {
+        let via = || self.hops.iter().filter_map(|hop| asn_of(hop)).find(|asn| watch.expected_via.contains(asn));
+        self.row.mitigation.as_deref().map(mitigation_text).or_else(|| via().map(|asn| format!("via AS{asn}")))
+    }
+
+    /// Judges the neighbors of the watched ASes in the path of a route with an expected origin.
+    fn judge_neighbors(&self, watch: &Watch, watched: &[Asn], is_mitigated: bool) -> Vec<(Condition, Detail)> {
+        let mut found = Vec::new();
+        let upstream = upstream_of(&self.hops).filter(|asn| is_other(*asn, &watch.expected_upstreams));
+        if let Some(asn) = upstream.filter(|_| !is_mitigated && self.is_from(watched)) {
+            found.push((
+                Condition::Upstream,
+                self.detail_with(format!("AS{asn}"), summary::list(&watch.expected_upstreams)),
+            ));
+        }
+        if let Some(asn) = downstreams_of(&self.hops, watched).find(|asn| is_other(*asn, &watch.expected_downstreams)) {
+            found.push((
+                Condition::Downstream,
+                self.detail_with(format!("AS{asn}"), summary::list(&watch.expected_downstreams)),
+            ));
+        }
+        found
+    }
+
+    /// Judges the whole path. A route of the router itself has none.
+    fn judge_path(&self, watch: &Watch) -> Option<(Condition, Detail)> {
+        let expression = watch.path_match.as_ref()?;
+        let path = self.hops.join(" ");
+        if path.is_empty() || expression.is_met(&path) {
+            return None;
+        }
+        let must = if expression.is_forbidden() { "must not match" } else { "must match" };
+        let expected = format!("{must} {}", expression.pattern());
+        Some((Condition::Path, self.detail_with(clean(&path), expected)))
+    }
+}
+
+/// Returns whether an AS is none of those that are expected, where any are.
+fn is_other(asn: Asn, expected: &[Asn]) -> bool {
+    !expected.is_empty() && !expected.contains(&asn)
+}
+
+/// Returns the names of well-known communities (RFC 7999, RFC 8326), and others as they are.
+fn mitigation_text(communities: &str) -> String {
+    let name = |community| match community {
+        "65535:666" => "BLACKHOLE",
+        "65535:0" => "GRACEFUL_SHUTDOWN",
+        other => other,
+    };
+    communities.split(' ').map(name).collect::<Vec<_>>().join(" ")
+}
+
 /// Judges routes of one prefix in one table by the watch of that prefix, or of one that covers it. `own`: the router's
 /// AS.
 pub fn judge(watch: &Watch, prefix: &Prefix, routes: &[&RouteRow], own: Option<Asn>) -> Vec<Finding> {
     let Some(watched) = watch.prefix else { return Vec::new() };
     let is_longer = prefix.length() > watch.max_length.unwrap_or(watched.length());
+    let place = if *prefix == watched { String::new() } else { prefix.to_string() };
     let mut found: Vec<Finding> = Vec::new();
-    for route in routes {
-        let origin = origin_of(route.origin, route.path.as_deref());
-        let asn = match origin {
-            Origin::As(asn) => Some(asn),
-            Origin::Own => match own {
-                Some(own) => Some(own),
-                None => continue,
-            },
-            Origin::None => None,
-            Origin::Unknown => continue,
-        };
-        let is_expected = asn.is_some_and(|asn| watch.expected_origins.contains(&asn));
-        let condition = match (is_longer, is_expected || watch.expected_origins.is_empty()) {
-            (false, false) => Condition::Origin,
-            // A router's own route is configured there: it is no hijack.
-            (true, false) if origin == Origin::Own => continue,
-            (true, false) => Condition::MoreSpecific,
-            (true, true) if origin == Origin::Own || route.is_mitigated || !is_expected => continue,
-            (true, true) => Condition::MoreSpecificOwn,
-            (false, true) => {
-                let upstream = route.path.as_deref().and_then(upstream_of);
-                match upstream.filter(|asn| !watch.expected_upstreams.contains(asn)) {
-                    Some(_) if !watch.expected_upstreams.is_empty() && !route.is_mitigated => Condition::Upstream,
-                    Some(_) | None => continue,
-                }
+    for route in routes.iter().filter_map(|route| Sender::of(route, own)) {
+        for (condition, detail) in judge_one(watch, &route, is_longer) {
+            if watch.judges(condition) {
+                let subject = match condition {
+                    Condition::Origin | Condition::MoreSpecific | Condition::MoreSpecificOwn => {
+                        format!("{prefix} {}", route.origin_text())
+                    }
+                    _ => place.clone(),
+                };
+                add(&mut found, condition, subject, detail);
             }
-        };
-        if watch.judges(condition) {
-            let origin = asn.map_or_else(|| "AS_SET".to_owned(), |asn| format!("AS{asn}"));
-            let has_subject = condition != Condition::Upstream;
-            let subject = if has_subject { format!("{prefix} {origin}") } else { String::new() };
-            add(&mut found, condition, subject, Detail::of_route(route, origin));
         }
     }
     found
 }
 
+fn judge_one(watch: &Watch, route: &Sender<'_>, is_longer: bool) -> Vec<(Condition, Detail)> {
+    let is_expected = route.is_from(&watch.expected_origins);
+    let is_fine = is_expected || watch.expected_origins.is_empty();
+    let mitigation = if is_fine { route.mitigation(watch) } else { None };
+    let mut found = Vec::new();
+    match (is_longer, is_fine) {
+        // One alarm is enough for a hijack.
+        (false, false) if watch.judges(Condition::Origin) => return vec![(Condition::Origin, route.unexpected(watch))],
+        (false, false) => {}
+        // A router's own route is configured there: it is no hijack.
+        (true, false) if route.origin == Origin::Own => {}
+        (true, false) => found.push((Condition::MoreSpecific, route.unexpected(watch))),
+        (true, true) if route.origin == Origin::Own || mitigation.is_some() || !is_expected => {}
+        (true, true) => found.push((Condition::MoreSpecificOwn, route.detail())),
+        (false, true) if watch.expected_origins.is_empty() => {
+            // Nobody said who originates it: whoever does has upstreams.
+            found.extend(route.judge_neighbors(watch, route.asn.as_slice(), mitigation.is_some()));
+        }
+        (false, true) => found.extend(route.judge_neighbors(watch, &watch.expected_origins, mitigation.is_some())),
+    }
+    if !is_longer {
+        found.extend(route.judge_path(watch));
+    }
+    if let Some(by) = mitigation {
+        found.push((Condition::Mitigated, Detail { value: Some(by), ..route.detail() }));
+    }
+    found
+}
+
+/// What an origin watch knows of a prefix at a vantage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfOrigin {
+    /// True if the prefix was accepted.
+    pub is_accepted: bool,
+    /// True if what the AS originated there when the watch was made was accepted.
+    pub has_baseline: bool,
+}
+
+/// Judges a route by a watch of an AS. Each condition is one of the prefix.
+pub fn judge_origin(watch: &Watch, route: &Sender<'_>, known: OfOrigin) -> Vec<Finding> {
+    let Some(asn) = watch.asn else { return Vec::new() };
+    let is_watched = route.asn == Some(asn);
+    let mitigation = if is_watched { route.mitigation(watch) } else { None };
+    let mut found = route.judge_neighbors(watch, &[asn], mitigation.is_some());
+    if is_watched && !known.is_accepted && known.has_baseline && mitigation.is_none() {
+        found.push((Condition::NewOriginPrefix, route.detail()));
+    }
+    if !is_watched && known.is_accepted && !route.is_from(&watch.expected_origins) {
+        let expected = summary::list(&[&[asn], &watch.expected_origins[..]].concat());
+        found.push((Condition::Origin, Detail { expected: Some(expected), ..route.detail() }));
+    }
+    if let Some(by) = mitigation {
+        found.push((Condition::Mitigated, Detail { value: Some(by), ..route.detail() }));
+    }
+    let prefix = route.row.prefix;
+    let subject = |condition| match condition {
+        Condition::Origin | Condition::NewOriginPrefix => format!("{prefix} {}", route.origin_text()),
+        _ => prefix.to_string(),
+    };
+    found.retain(|(condition, _)| watch.judges(*condition));
+    found.into_iter().map(|(condition, detail)| (condition, subject(condition), detail)).collect()
+}
+
 /// Adds a finding, or merges it into the one with the same subject.
-fn add(found: &mut Vec<Finding>, condition: Condition, subject: String, detail: Detail) {
+pub fn add(found: &mut Vec<Finding>, condition: Condition, subject: String, detail: Detail) {
     match found.iter_mut().find(|(other, name, _)| *other == condition && *name == subject) {
         Some((.., known)) => known.merge(detail),
         None => found.push((condition, subject, detail)),
@@ -155,7 +308,9 @@ pub fn judge_address(
             if !asn.is_some_and(|asn| watch.expected_origins.contains(&asn)) {
                 let origin = asn.map_or_else(|| "AS_SET".to_owned(), |asn| format!("AS{asn}"));
                 let subject = format!("{} {origin}", route.prefix);
-                add(&mut found, Condition::Origin, subject, Detail::of_route(route, origin));
+                let expected = Some(summary::list(&watch.expected_origins));
+                let detail = Detail { expected, ..Detail::of_route(route, origin) };
+                add(&mut found, Condition::Origin, subject, detail);
             }
         }
     }

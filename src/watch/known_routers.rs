@@ -116,6 +116,13 @@ impl Router {
         }
     }
 
+    /// Returns whether a dump of a table is not complete.
+    pub fn is_dumping(&self, table: &str) -> bool {
+        let tables = [&self.loc_ribs, &self.adj_ribs];
+        let mut families = tables.iter().filter_map(|tables| tables.get(table)).flat_map(|families| families.0);
+        families.any(|family| family.is_dumping)
+    }
+
     /// Returns whether anything of it is known and has been for `settle`.
     pub fn is_settled(&self, settle: Duration, now: Timestamp) -> bool {
         is_settled(self.tables().values().filter_map(Families::known).min().or(self.known), settle, now)

@@ -36,13 +36,15 @@ pub struct Options {
     pub database_url: String,
     /// The beginning of the keys of incidents.
     pub site: String,
+    /// The communities of the network that say that a route is mitigated.
+    pub mitigation: Vec<String>,
     /// The meters that count the rounds.
     pub meters: Arc<Meters>,
 }
 
 /// Evaluates until the collector stops. `woken` says that a state writer of this process has left something.
 pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &Stop) {
-    let mut evaluator = Evaluator::new(&options.site);
+    let mut evaluator = Evaluator::new(&options.site).with_mitigation(&options.mitigation);
     let mut pause = PAUSE_MIN;
     let mut is_failing = false;
     while !stop.is_stopping() {

@@ -10,6 +10,9 @@ use super::detail::Detail;
 /// The names of routers that a line has at most.
 const ROUTERS_MAX: usize = 3;
 
+/// The characters of a path or an expression that a line has at most before the routers. The whole path is at its end.
+const PATH_MAX: usize = 40;
+
 /// What a line is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -37,7 +40,11 @@ pub fn line(facts: &Facts<'_>) -> String {
     let prefix = facts.subject.split(' ').next().unwrap_or_default();
     let watched = facts.watch.map(target).unwrap_or_default();
     let origin = facts.detail.origin.as_deref().unwrap_or("AS?");
-    let expected = || facts.watch.map(|watch| list(&watch.expected_origins)).unwrap_or_default();
+    let value = facts.detail.value.as_deref().unwrap_or("?");
+    let right = facts.detail.expected.as_deref().unwrap_or("?");
+    // Incidents of earlier versions have no such value.
+    let known = || facts.watch.map(|watch| list(&watch.expected_origins)).unwrap_or_default();
+    let expected = || facts.detail.expected.clone().unwrap_or_else(known);
     let seen = || {
         let policy = if facts.detail.is_before_policy { ", before policy only" } else { "" };
         let path = facts.detail.path.as_deref().filter(|path| !path.is_empty());
@@ -50,10 +57,13 @@ pub fn line(facts: &Facts<'_>) -> String {
             format!("MORE SPECIFIC {prefix} of {watched} origin {origin}, expected {}; {}", expected(), seen())
         }
         Condition::MoreSpecificOwn => format!("MORE SPECIFIC {prefix} of {watched} by its own {origin}; {}", seen()),
-        Condition::Upstream => {
-            let upstreams = facts.watch.map(|watch| list(&watch.expected_upstreams)).unwrap_or_default();
-            format!("UPSTREAM {watched} not behind {upstreams}; {}", seen())
+        Condition::Upstream => format!("UPSTREAM {} behind {value}, expected {right}; {}", at(facts), seen()),
+        Condition::Downstream => {
+            format!("DOWNSTREAM {value} in the path of {}, expected {right}; {}", at(facts), seen())
         }
+        Condition::Path => format!("PATH {} is {}, {}; {}", at(facts), cut(value), cut(right), seen()),
+        Condition::Mitigated => format!("MITIGATED {} {value}; {}", at(facts), seen()),
+        Condition::NewOriginPrefix => format!("NEW PREFIX {prefix} from {origin}; {}", seen()),
         Condition::Missing => format!("GONE {watched} at {}, {since}", routers(facts)),
         Condition::DefaultOnly => format!("DEFAULT ONLY {watched} at {}, {since}", routers(facts)),
         Condition::SessionDown => peer_down(facts, &since),
@@ -67,17 +77,27 @@ pub fn line(facts: &Facts<'_>) -> String {
         Condition::Isolated => {
             format!("ISOLATED collector {} lost {} routers at once, {since}", facts.subject, facts.affected)
         }
-        Condition::Downstream
-        | Condition::Path
-        | Condition::RpkiInvalid
+        Condition::RpkiInvalid
         | Condition::RpkiUncovered
         | Condition::RoaExpiring
         | Condition::RoaChanged
         | Condition::VrpsStale
-        | Condition::NewOriginPrefix
         | Condition::RouteCount => {
             format!("{} {watched} {}; {}", facts.condition.as_str().to_uppercase(), facts.subject, seen())
         }
+    }
+}
+
+/// The prefix that a condition of a path is about: that of the watch, or the one that the subject names.
+fn at(facts: &Facts<'_>) -> String {
+    if facts.subject.is_empty() { facts.watch.map(target).unwrap_or_default() } else { facts.subject.to_owned() }
+}
+
+/// A path or an expression as far as a line has room for it.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(PATH_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -148,9 +168,19 @@ pub fn some_of(names: &[String], max: usize) -> String {
     }
 }
 
-fn list(asns: &[Asn]) -> String {
+/// The first of several ASes, and how many more there are.
+pub fn list(asns: &[Asn]) -> String {
     let names: Vec<String> = asns.iter().map(|asn| format!("AS{asn}")).collect();
     if names.is_empty() { "no AS".to_owned() } else { some(&names) }
+}
+
+/// Returns the line of what a watch of an AS accepts at its beginning. `prefixes` are not sorted.
+pub fn accepted(watch: &Watch, prefixes: &[String]) -> String {
+    let mut first = prefixes.to_vec();
+    first.sort_unstable();
+    let number = grouped(i64::try_from(prefixes.len()).unwrap_or(i64::MAX));
+    let plural = if prefixes.len() == 1 { "" } else { "es" };
+    format!("BASELINE {} originates {number} prefix{plural}, now accepted: {}", target(watch), some(&first))
 }
 
 /// Returns the line of an incident that is over.

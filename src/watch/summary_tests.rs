@@ -66,9 +66,9 @@ fn routes() {
         Condition::Upstream,
         "",
         1,
-        &hijack,
-        "UPSTREAM 192.0.2.0/24 not behind AS64500, AS64501; 1 of 4 routers (edge1), path 64500 64511, since 2026-11-26 \
-         03:04:05 UTC",
+        &Detail { value: Some("AS64499".to_owned()), expected: Some("AS64500, AS64501".to_owned()), ..hijack },
+        "UPSTREAM 192.0.2.0/24 behind AS64499, expected AS64500, AS64501; 1 of 4 routers (edge1), path 64500 64511, since \
+         2026-11-26 03:04:05 UTC",
     );
     check(
         Condition::Missing,
@@ -84,6 +84,56 @@ fn routes() {
         &Detail::default(),
         "DEFAULT ONLY 192.0.2.0/24 at 1 of 4 routers (edge1), since 2026-11-26 03:04:05 UTC",
     );
+}
+
+/// Checks a line, and what its first 60 characters say.
+#[track_caller]
+fn check_beginning(condition: Condition, subject: &str, (value, expected): (&str, &str), beginning: &str, end: &str) {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let detail = Detail {
+        origin: text("AS64496"),
+        path: text("64500 64496"),
+        value: text(value),
+        expected: text(expected),
+        ..Detail::default()
+    };
+    assert!(beginning.chars().count() <= 60, "{beginning}");
+    let rest = "; 1 of 4 routers (edge1), path 64500 64496, since 2026-11-26 03:04:05 UTC";
+    check(condition, subject, 1, &detail, &format!("{beginning}{end}{rest}"));
+}
+
+#[test]
+fn paths_and_what_an_as_originates() {
+    let check = check_beginning;
+    let new = "2001:db8:1234:5678:9abc:def0:1234:0/112";
+    check(
+        Condition::NewOriginPrefix,
+        &format!("{new} AS64496"),
+        ("", ""),
+        &format!("NEW PREFIX {new}"),
+        " from AS64496",
+    );
+    check(Condition::NewOriginPrefix, "192.0.2.0/24 AS64496", ("", ""), "NEW PREFIX 192.0.2.0/24 from AS64496", "");
+    let neighbor = ("AS4200000000", "AS64500, AS64501");
+    let both = "behind AS4200000000, expected AS64500";
+    check(Condition::Upstream, "", neighbor, &format!("UPSTREAM 192.0.2.0/24 {both}"), ", AS64501");
+    let behind = "DOWNSTREAM AS4200000000 in the path of 192.0.2.128/25";
+    check(Condition::Downstream, "192.0.2.128/25", neighbor, behind, ", expected AS64500, AS64501");
+    let path = ("64500 64499 64496", "must match ^64500 64496");
+    check(Condition::Path, "", path, "PATH 192.0.2.0/24 is 64500 64499 64496, must match ^64500 64", "496");
+    let long = ("64500 64500 64500 64500 64500 64500 64496", "must not match (64500 ){2}(64501|64502|64503|64504)");
+    let (start, end) = (
+        "PATH 192.0.2.0/24 is 64500 64500 64500 64500 64500 64500 644",
+        "9…, must not match (64500 ){2}(64501|64502|6…",
+    );
+    check(Condition::Path, "", long, start, end);
+    check(Condition::Mitigated, "192.0.2.1/32", ("BLACKHOLE", ""), "MITIGATED 192.0.2.1/32 BLACKHOLE", "");
+    check(Condition::Mitigated, "", ("via AS64510", ""), "MITIGATED 192.0.2.0/24 via AS64510", "");
+    let names = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "10.0.0.0/8"].map(str::to_owned);
+    let watch = Watch { prefix: None, asn: Some(Asn(64496)), ..watch() };
+    let line =
+        "BASELINE AS64496 originates 4 prefixes, now accepted: 10.0.0.0/8, 192.0.2.0/24, 198.51.100.0/24 and 1 more";
+    assert_eq!(accepted(&watch, &names), line);
 }
 
 #[test]

@@ -136,6 +136,10 @@ fn a_watch_that_cannot_be_is_refused_in_words() {
     check(&["--prefix", "192.0.2.0/24", "--max-length", "99999"], "out of range");
     check(&["--address", "x", "--min-up", "y"], "address: \"x\" is not an IP address");
     check(&["--address", "x", "--min-up", "y"], "min_up: \"y\" is not a whole number");
+    let ours = |path: &'static str| ["--prefix", "192.0.2.0/24", "--path-match", path];
+    check(&ours("^(?!64500)"), "path_match: has a look-around");
+    check(&ours("(64500"), "path_match: is no regular expression: unclosed group");
+    check(&ours("((((1{100}){100}){100}){100})"), "path_match: is too large");
     let (_, said) = refused(&db, &["watch", "add", "a/b", "--prefix", "192.0.2.0/24"]);
     assert!(said.contains("the name must have 1 to 128 characters, no slash"), "{said}");
     assert_eq!(db.rows("SELECT count(*) FROM watch.watches"), ["0"]);

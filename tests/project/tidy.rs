@@ -48,7 +48,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("capture", &["capture", "wire"]),
     ("quarantine", &[]),
     ("stop", &[]),
-    ("config", &["config", "conninfo"]),
+    ("config", &["config", "conninfo", "model"]),
     ("conninfo", &[]),
     ("tls", &["tls", "conninfo"]),
     ("logging", &["logging", "config", "model"]),

@@ -23,3 +23,4 @@ mod statements;
 mod tls;
 mod two_collectors;
 mod waits;
+mod watches;

@@ -1,6 +1,8 @@
 //! From a router's socket to a receiver: the right incident, told once when it opens and once when it is over.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+use rib_ingester::store::watch::operator::{Author, IncidentChange, change};
+
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{Ingester, eventually};
 use crate::common::pg::TestDb;
@@ -50,4 +52,63 @@ fn a_hijack_is_told_once_and_so_is_its_end() {
         (db.rows("SELECT count(*) FROM watch.deliveries WHERE state = 'delivered'") == ["2"]).then_some(())
     });
     assert_eq!(receiver.received().len(), 2);
+}
+
+fn route_to(prefix: &str, path: &[u32]) -> Vec<u8> {
+    let update = bmp::announce(&Attributes::path(path), "192.0.2.1", &[prefix]);
+    bmp::route_monitoring(Peer::loc_rib("10.255.0.1"), &update)
+}
+
+#[test]
+fn a_new_prefix_of_an_as_until_it_is_accepted_or_goes() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let receiver = Receiver::start();
+    callback(&mut client, "noc", "generic", &receiver.url("/"), &[]);
+    client
+        .batch_execute(
+            "INSERT INTO watch.watches (name, kind, asn, settle_secs, close_after_secs)
+             VALUES ('ours', 'origin', 64496, 0, 0)",
+        )
+        .unwrap();
+    let ingester = Ingester::start(&db.url(), &[("SITE", "lab")]);
+    let peer = Peer::loc_rib("10.255.0.1");
+    let mut router = ingester.connect();
+    router
+        .send(&bmp::initiation(b"edge1", b""))
+        .send(&bmp::peer_up(peer, &Open::of(64_496, "10.255.0.1"), Some("global")))
+        .send(&route_to(PREFIX, &[64_500, 64_496]))
+        // The router's own.
+        .send(&route_to("198.51.100.0/24", &[]))
+        .send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()))
+        .send(&bmp::route_monitoring(peer, &bmp::end_of_rib(2, 1)));
+    eventually("what it originates is accepted", || {
+        (db.rows("SELECT count(*) FROM watch.accepted_prefixes") == ["2"]).then_some(())
+    });
+    router.send(&route_to("203.0.113.0/24", &[64_500, 64_496]));
+    let received = receiver.wait_for(1);
+    assert_eq!(
+        told(&received[0]),
+        ("lab/ours/new_origin_prefix/203.0.113.0/24 AS64496".to_owned(), "opened".to_owned())
+    );
+    let summary = received[0].json()["incident"]["summary"].as_str().unwrap().to_owned();
+    assert!(summary.starts_with("NEW PREFIX 203.0.113.0/24 from AS64496; 1 of 1 router (edge1)"), "{summary}");
+    let author = Author { who: "ada", note: None };
+    let id = client.query_one("SELECT id FROM watch.incidents", &[]).unwrap().get(0);
+    change(&mut client, id, IncidentChange::Accept, author).unwrap().unwrap();
+    assert_eq!(told(&receiver.wait_for(2)[1]).1, "closed");
+    // Another one, and it goes; the router's own is no news again.
+    router.send(&route_to("10.1.0.0/16", &[])).send(&route_to("198.51.100.0/24", &[]));
+    assert_eq!(told(&receiver.wait_for(3)[2]).0, "lab/ours/new_origin_prefix/10.1.0.0/16 AS64496");
+    router.send(&bmp::route_monitoring(peer, &bmp::withdraw(&["10.1.0.0/16"])));
+    assert_eq!(told(&receiver.wait_for(4)[3]).1, "closed");
+    // What was accepted is not anybody's.
+    router.send(&route_to("203.0.113.0/24", &[64_500, 64_511]));
+    let received = receiver.wait_for(5);
+    assert_eq!(told(&received[4]).0, "lab/ours/origin/203.0.113.0/24 AS64511");
+    let found = &received[4].json()["found"];
+    assert_eq!((&found["origin"], &found["expected"]), (&"AS64511".into(), &"AS64496".into()));
+    router.send(&route_to("203.0.113.0/24", &[64_500, 64_496]));
+    assert_eq!(told(&receiver.wait_for(6)[5]).1, "closed");
+    assert_eq!(db.rows("SELECT count(*) FROM watch.incidents"), ["3"]);
 }

@@ -11,6 +11,8 @@ mod flapping;
 mod incidents;
 mod life;
 mod mass;
+mod origins;
+mod paths;
 mod quiet;
 mod receivers;
 mod scene;

@@ -141,6 +141,11 @@ impl World {
         self.evaluator.forget();
     }
 
+    /// Sets the communities of the network that say that a route is mitigated.
+    pub fn mitigate_by(&mut self, communities: &[String]) {
+        self.evaluator = Evaluator::new("test").with_mitigation(communities);
+    }
+
     pub fn round(&mut self) -> Report {
         self.evaluator.round(&mut self.client).unwrap()
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::config::value;
+use crate::model::watch::path_match::PathMatch;
 use crate::store::watch::watches::COLUMNS;
 
 /// The word for a list of conditions that is empty, which is not one that is absent.
@@ -17,6 +18,7 @@ pub(super) const IGNORED: [&str; 5] = ["id", "source", "accepted_at", "created_a
 #[derive(Clone, Copy)]
 enum ColumnForm {
     Text,
+    Path,
     Prefix,
     Address,
     Number,
@@ -32,6 +34,7 @@ fn form(column: &str) -> ColumnForm {
         "address" | "peer_address" => ColumnForm::Address,
         "asn" => ColumnForm::Asn,
         "expected_origins" | "expected_upstreams" | "expected_downstreams" | "expected_via" => ColumnForm::Asns,
+        "path_match" => ColumnForm::Path,
         "conditions" => ColumnForm::Words,
         "enabled" => ColumnForm::Flag,
         "max_length" | "min_routes" | "max_routes" | "drop_percent" | "rise_percent" | "min_up" | "min_vantages"
@@ -48,6 +51,7 @@ pub(super) fn from_text(column: &str, text: &str) -> Result<Value, String> {
     let words = || text.split([' ', ',', ';']).filter(|word| !word.is_empty());
     let value = match form(column) {
         ColumnForm::Text => Ok(text.into()),
+        ColumnForm::Path => PathMatch::parse(text).map(|_| text.into()),
         ColumnForm::Prefix => value::network(text.trim()).map(|network| network.to_string().into()),
         ColumnForm::Address => match text.trim().parse::<IpAddr>() {
             Ok(address) => Ok(address.to_canonical().to_string().into()),
@@ -91,6 +95,7 @@ pub(super) fn from_json(column: &str, value: &Value) -> Result<Value, String> {
         }
         (
             ColumnForm::Text
+            | ColumnForm::Path
             | ColumnForm::Prefix
             | ColumnForm::Address
             | ColumnForm::Number
@@ -172,6 +177,8 @@ mod tests {
         check("min_up", "two", Err("min_up: \"two\" is not a whole number"));
         check("enabled", "no", Err("enabled: \"no\" is not true or false"));
         check("note", "a, b", Ok(json!("a, b")));
+        check("path_match", "!^64500 ", Ok(json!("!^64500 ")));
+        check("path_match", "(64500", Err("path_match: is no regular expression: unclosed group"));
     }
 
     #[test]

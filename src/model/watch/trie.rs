@@ -21,6 +21,8 @@ pub enum WatchTarget {
     Covering(IpAddr),
     /// Announcements of routes that this AS originates.
     OriginatedBy(Asn),
+    /// Announcements of routes with this AS anywhere in their path.
+    Through(Asn),
 }
 
 /// The columns of a watch that decide about its targets.
@@ -36,6 +38,8 @@ pub struct TargetColumns<'a> {
     pub asn: Option<Asn>,
     /// The longest prefix inside `prefix` that is expected.
     pub max_length: Option<u8>,
+    /// True if it says which ASes may come behind the one that originates.
+    pub has_downstreams: bool,
     /// The conditions that are judged.
     pub conditions: &'a [Condition],
 }
@@ -50,6 +54,10 @@ impl TargetColumns<'_> {
         match self.kind {
             Kind::Prefix => self.prefix.map(|prefix| WatchTarget::Inside(prefix, self.longest(&prefix))),
             Kind::Address => self.address.map(WatchTarget::Covering),
+            // Paths with the AS are those that it originates too, but for the router's own.
+            Kind::Origin if self.has_downstreams && self.conditions.contains(&Condition::Downstream) => {
+                self.asn.map(WatchTarget::Through)
+            }
             Kind::Origin => self.asn.map(WatchTarget::OriginatedBy),
             Kind::Session | Kind::PeerRoutes | Kind::Router => None,
         }
@@ -59,7 +67,10 @@ impl TargetColumns<'_> {
     /// more specific ones must not name every route there is.
     fn longest(&self, prefix: &Prefix) -> u8 {
         let is_for_longer = |condition: &Condition| {
-            matches!(condition, Condition::MoreSpecific | Condition::MoreSpecificOwn | Condition::RpkiInvalid)
+            matches!(
+                condition,
+                Condition::MoreSpecific | Condition::MoreSpecificOwn | Condition::Mitigated | Condition::RpkiInvalid
+            )
         };
         if self.conditions.iter().any(is_for_longer) {
             prefix.afi().max_prefix_length()
@@ -78,6 +89,7 @@ pub struct Trie {
     covered_ipv4: Vec<u32>,
     covered_ipv6: Vec<u128>,
     origins: HashSet<Asn>,
+    transits: HashSet<Asn>,
 }
 
 /// The length of the longest route that matters below each prefix. The lengths of prefixes that cover a prefix are
@@ -95,6 +107,10 @@ impl Trie {
                 WatchTarget::Covering(IpAddr::V4(address)) => trie.covered_ipv4.push(address.to_bits()),
                 WatchTarget::Covering(IpAddr::V6(address)) => trie.covered_ipv6.push(address.to_bits()),
                 WatchTarget::OriginatedBy(asn) => drop(trie.origins.insert(asn)),
+                WatchTarget::Through(asn) => {
+                    trie.origins.insert(asn);
+                    trie.transits.insert(asn);
+                }
             }
         }
         // What covers a prefix is there before it.
@@ -141,6 +157,16 @@ impl Trie {
             RouteOrigin::Router => self.has_origins(),
             RouteOrigin::Unclear => false,
         }
+    }
+
+    /// Returns whether announcements are also matched by every AS of their path.
+    pub fn has_transits(&self) -> bool {
+        !self.transits.is_empty()
+    }
+
+    /// Returns whether an announcement with this path, the text of the column `as_path`, matters.
+    pub fn matches_path(&self, path: &str) -> bool {
+        path.split(' ').filter_map(|hop| hop.parse().ok()).any(|asn| self.transits.contains(&Asn(asn)))
     }
 
     /// Returns the number of prefixes, addresses and ASes that it looks for. Those that others include are not counted.
@@ -209,7 +235,7 @@ mod tests {
             WatchTarget::Covering(IpAddr::V6(address)) => {
                 covers(route, &Prefix::new(Afi::Ipv6, &address.octets(), 128).unwrap())
             }
-            WatchTarget::OriginatedBy(_) => false,
+            WatchTarget::OriginatedBy(_) | WatchTarget::Through(_) => false,
         }
     }
 
@@ -219,7 +245,16 @@ mod tests {
             let is_prefix = kind == Kind::Prefix;
             let prefix = is_prefix.then(|| prefix(what));
             let address = (kind == Kind::Address).then(|| what.parse().unwrap());
-            TargetColumns { kind, prefix, address, asn: Some(Asn(64_496)), max_length, conditions }.target()
+            TargetColumns {
+                kind,
+                prefix,
+                address,
+                asn: Some(Asn(64_496)),
+                max_length,
+                has_downstreams: false,
+                conditions,
+            }
+            .target()
         };
         let check = |target: Option<WatchTarget>, yes: &[&str], no: &[&str]| {
             let trie = Trie::of(target);
@@ -263,6 +298,11 @@ mod tests {
         let routes =
             [RouteOrigin::As(Asn(64_496)), RouteOrigin::As(Asn(64_497)), RouteOrigin::Router, RouteOrigin::Unclear];
         assert_eq!(routes.map(|route| origin.matches_origin(route)), [true, false, true, false]);
+        assert!(!origin.has_transits());
+        let transit = Trie::of([WatchTarget::Through(Asn(64_496))]);
+        let paths = ["1 64496 2", "64496", "1 2", "", "164496 64497", "1 {64496,2}", "(64496 2)"];
+        assert_eq!(paths.map(|path| transit.matches_path(path)), [true, true, false, false, false, false, false]);
+        assert!(transit.has_transits() && transit.matches_origin(RouteOrigin::Router));
         assert!(Trie::default().is_empty() && !Trie::default().matches_origin(RouteOrigin::Router));
     }
 

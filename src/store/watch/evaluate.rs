@@ -7,6 +7,7 @@ use postgres::types::Type;
 use postgres::{Client, Row, Transaction};
 
 use super::super::error::{Error, Result};
+use crate::model::watch::path_match::PathMatch;
 use crate::model::watch::{CLOSE_AFTER, Condition, Kind, SETTLE, Severity, Watch, WatchId};
 use crate::model::{Afi, Asn, Prefix, RouterId, Timestamp};
 
@@ -18,6 +19,10 @@ pub const OUTBOX_MAX: i64 = 1_000_000;
 
 /// The rows of the outbox that one transaction takes.
 pub const OUTBOX_CHUNK: usize = 20_000;
+
+/// The newly accepted prefixes from which statistics are made anew: the next statement joins them, and PostgreSQL's own
+/// ones come a minute later.
+const ANALYZE_MIN: usize = 1_000;
 
 /// Takes the lock of the one evaluator of this database, on this connection. `false` if another one has it.
 ///
@@ -115,8 +120,10 @@ pub struct WatchRow {
     pub accepted_at: Timestamp,
     /// `created_at`.
     pub created_at: Timestamp,
-    /// Its prefix or address.
+    /// Its prefix or address, or the AS that originates.
     pub target: String,
+    /// What cannot be judged, in a sentence.
+    pub fault: Option<String>,
     /// The version that was judged last: `updated_at`, `accepted_at`, prefix or address.
     pub judged: Option<(Timestamp, Timestamp, String)>,
 }
@@ -148,6 +155,12 @@ fn watch_row(row: &Row) -> Result<WatchRow> {
         Some(listed) => listed.iter().filter_map(|one| Condition::parse(one)).collect(),
         None => kind.default_conditions().to_vec(),
     };
+    // The expression is checked where a watch is added; one that came another way may be none.
+    let path_match = row.get::<_, Option<&str>>(14).map(PathMatch::parse);
+    let (path_match, fault) = match path_match.transpose() {
+        Ok(path_match) => (path_match, None),
+        Err(why) => (None, Some(format!("path_match {why}"))),
+    };
     let watch = Watch {
         id: WatchId(row.get(0)),
         team: row.get(1),
@@ -163,7 +176,7 @@ fn watch_row(row: &Row) -> Result<WatchRow> {
         expected_upstreams: asns(11),
         expected_downstreams: asns(12),
         expected_via: asns(13),
-        path_match: row.get(14),
+        path_match,
         max_length: row.get::<_, Option<i16>>(15).and_then(|length| u8::try_from(length).ok()),
         min_up: count(16),
         min_vantages: count(17),
@@ -176,9 +189,11 @@ fn watch_row(row: &Row) -> Result<WatchRow> {
         source: row.get(24),
     };
     let target = watch.prefix.map(|prefix| prefix.to_string()).or(watch.address.map(|address| address.to_string()));
+    let target = target.or(watch.asn.filter(|_| watch.kind == Kind::Origin).map(|asn| format!("AS{asn}")));
     let judged: Option<i64> = row.get(28);
     Ok(WatchRow {
         target: target.unwrap_or_default(),
+        fault,
         updated_at: time(25),
         accepted_at: time(26),
         created_at: time(27),
@@ -236,8 +251,8 @@ pub struct RouteRow {
     pub before_policy: bool,
     /// A peer that sent one.
     pub peer: Option<IpAddr>,
-    /// True if they ask to be dropped or drained (RFC 7999, RFC 8326).
-    pub is_mitigated: bool,
+    /// The communities of theirs, with spaces between, by which they ask to be dropped, drained or diverted.
+    pub mitigation: Option<String>,
 }
 
 fn route_row(row: &Row) -> Result<RouteRow> {
@@ -252,24 +267,38 @@ fn route_row(row: &Row) -> Result<RouteRow> {
         after_policy: row.get(7),
         before_policy: row.get(8),
         peer: row.get(9),
-        is_mitigated: row.get(10),
+        mitigation: row.get(10),
     })
 }
 
-/// Returns the routes of exactly these prefixes at these routers. `with_paths`: each path is a row of its own.
+/// What tells routes apart beside their origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// True if each path is a row of its own.
+    pub paths: bool,
+    /// The communities that say that a route is mitigated.
+    pub mitigation: &'a [String],
+}
+
+/// Returns the routes of exactly these prefixes at these routers.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn routes_of(
     transaction: &mut Transaction<'_>,
     cells: &[(&RouterId, Prefix)],
-    with_paths: bool,
+    told: Told<'_>,
 ) -> Result<Vec<RouteRow>> {
     let routers: Vec<&str> = cells.iter().map(|(router, _)| router.as_str()).collect();
     let prefixes: Vec<String> = cells.iter().map(|(_, prefix)| prefix.to_string()).collect();
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_of.sql"),
-        &[(&with_paths, Type::BOOL), (&routers, Type::TEXT_ARRAY), (&prefixes, Type::TEXT_ARRAY)],
+        &[
+            (&told.paths, Type::BOOL),
+            (&routers, Type::TEXT_ARRAY),
+            (&prefixes, Type::TEXT_ARRAY),
+            (&told.mitigation, Type::TEXT_ARRAY),
+        ],
     )?;
     rows.iter().map(route_row).collect()
 }
@@ -283,27 +312,136 @@ pub fn routes_in(
     transaction: &mut Transaction<'_>,
     watches: &[WatchId],
     routers: Option<&[&RouterId]>,
-    with_paths: bool,
+    told: Told<'_>,
 ) -> Result<Vec<RouteRow>> {
     let ids: Vec<i64> = watches.iter().map(|id| id.0).collect();
     let routers: Option<Vec<&str>> = routers.map(|all| all.iter().map(|router| router.as_str()).collect());
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_in.sql"),
-        &[(&with_paths, Type::BOOL), (&ids, Type::INT8_ARRAY), (&routers, Type::TEXT_ARRAY)],
+        &[
+            (&told.paths, Type::BOOL),
+            (&ids, Type::INT8_ARRAY),
+            (&routers, Type::TEXT_ARRAY),
+            (&told.mitigation, Type::TEXT_ARRAY),
+        ],
     )?;
     rows.iter().map(route_row).collect()
+}
+
+/// What a watch of an AS asks for.
+#[derive(Clone, Debug)]
+pub struct AskedOrigin {
+    /// The watch.
+    pub watch: WatchId,
+    /// An expression for paths whose neighbor before the origin is expected; `None`: any is.
+    pub fine_paths: Option<String>,
+    /// An expression for paths whose neighbor behind the AS is not expected; `None`: any is.
+    pub odd_paths: Option<String>,
+    /// True if it judges prefixes that were not accepted.
+    pub for_new: bool,
+    /// True if it judges other origins of accepted prefixes.
+    pub for_origin: bool,
+}
+
+/// Returns the routes that watches of ASes have to judge, at these routers or all. Most that are as they should be are
+/// left out.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn routes_from(
+    transaction: &mut Transaction<'_>,
+    asked: &[AskedOrigin],
+    routers: Option<&[&RouterId]>,
+    told: Told<'_>,
+) -> Result<Vec<RouteRow>> {
+    let routers: Option<Vec<&str>> = routers.map(|all| all.iter().map(|router| router.as_str()).collect());
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_routes_from.sql"),
+        &[
+            (&told.paths, Type::BOOL),
+            (&asked.iter().map(|one| one.watch.0).collect::<Vec<_>>(), Type::INT8_ARRAY),
+            (&routers, Type::TEXT_ARRAY),
+            (&told.mitigation, Type::TEXT_ARRAY),
+            (&asked.iter().map(|one| one.fine_paths.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&asked.iter().map(|one| one.odd_paths.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&asked.iter().map(|one| one.for_new).collect::<Vec<_>>(), Type::BOOL_ARRAY),
+            (&asked.iter().map(|one| one.for_origin).collect::<Vec<_>>(), Type::BOOL_ARRAY),
+        ],
+    )?;
+    rows.iter().map(route_row).collect()
+}
+
+/// Returns which enabled watches of ASes have accepted these prefixes.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn accepted(transaction: &mut Transaction<'_>, prefixes: &[Prefix]) -> Result<Vec<(WatchId, Prefix)>> {
+    let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+    let rows = transaction.query_typed(
+        "SELECT watch_id, prefix::text FROM watch.accepted_prefixes WHERE prefix = ANY ($1::text[]::cidr[])",
+        &[(&prefixes, Type::TEXT_ARRAY)],
+    )?;
+    rows.iter().map(accepted_row).collect()
+}
+
+fn accepted_row(row: &Row) -> Result<(WatchId, Prefix)> {
+    Ok((WatchId(row.get(0)), prefix_of(row.get(1))?))
+}
+
+/// Accepts what the ASes of these watches originate in these tables, and returns it. What is mitigated is left out.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn accept_originated(
+    transaction: &mut Transaction<'_>,
+    first: &[(WatchId, &RouterId, &str)],
+    mitigation: &[String],
+) -> Result<Vec<(WatchId, Prefix)>> {
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_accept_originated.sql"),
+        &[
+            (&first.iter().map(|(id, ..)| id.0).collect::<Vec<_>>(), Type::INT8_ARRAY),
+            (&first.iter().map(|(_, router, _)| router.as_str()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&first.iter().map(|(.., table)| *table).collect::<Vec<_>>(), Type::TEXT_ARRAY),
+            (&mitigation, Type::TEXT_ARRAY),
+        ],
+    )?;
+    if rows.len() >= ANALYZE_MIN {
+        transaction.batch_execute("ANALYZE watch.accepted_prefixes")?;
+    }
+    rows.iter().map(accepted_row).collect()
+}
+
+/// Forgets what these watches have accepted: they are about another AS now.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn forget_accepted(transaction: &mut Transaction<'_>, watches: &[WatchId]) -> Result<()> {
+    let ids: Vec<i64> = watches.iter().map(|id| id.0).collect();
+    transaction
+        .execute_typed("DELETE FROM watch.accepted_prefixes WHERE watch_id = ANY ($1)", &[(&ids, Type::INT8_ARRAY)])?;
+    Ok(())
 }
 
 /// Returns the routes that cover these addresses at these routers.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn routes_over(transaction: &mut Transaction<'_>, asked: &[(&RouterId, IpAddr)]) -> Result<Vec<RouteRow>> {
+pub fn routes_over(
+    transaction: &mut Transaction<'_>,
+    asked: &[(&RouterId, IpAddr)],
+    told: Told<'_>,
+) -> Result<Vec<RouteRow>> {
     let routers: Vec<&str> = asked.iter().map(|(router, _)| router.as_str()).collect();
     let addresses: Vec<IpAddr> = asked.iter().map(|(_, address)| *address).collect();
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_over.sql"),
-        &[(&false, Type::BOOL), (&routers, Type::TEXT_ARRAY), (&addresses, Type::INET_ARRAY)],
+        &[
+            (&false, Type::BOOL),
+            (&routers, Type::TEXT_ARRAY),
+            (&addresses, Type::INET_ARRAY),
+            (&told.mitigation, Type::TEXT_ARRAY),
+        ],
     )?;
     rows.iter().map(route_row).collect()
 }

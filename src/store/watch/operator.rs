@@ -186,6 +186,7 @@ fn accept(
             ));
         }
         "origin" => found(&incident.subject).1,
+        "new_origin_prefix" => return accept_prefix(transaction, incident, watch, author),
         "more_specific" | "more_specific_own" => {
             return accept_more_specific(transaction, incident, watch, author);
         }
@@ -254,6 +255,27 @@ fn accept_more_specific(
     let name: String = row.get(0);
     event(transaction, incident, "accepted", Telling::No, author)?;
     Ok(Ok(format!("accepted: the watch \"{name}\" expects {prefix} from now on")))
+}
+
+/// Adds a prefix to those that the AS of a watch is known to originate. Every version of them is evaluated.
+fn accept_prefix(
+    transaction: &mut Transaction<'_>,
+    incident: &OpenIncident,
+    watch: i64,
+    author: Author<'_>,
+) -> Result<std::result::Result<String, ChangeRefusal>> {
+    let (prefix, _) = found(&incident.subject);
+    let row = transaction.query_typed_one(
+        "WITH accepted AS (
+             INSERT INTO watch.accepted_prefixes (team, watch_id, prefix) SELECT team, id, $2::text::cidr
+             FROM watch.watches WHERE id = $1
+             ON CONFLICT (watch_id, prefix) DO UPDATE SET accepted_at = now())
+         SELECT name FROM watch.watches WHERE id = $1",
+        &[(&watch, Type::INT8), (&prefix, Type::TEXT)],
+    )?;
+    let name: String = row.get(0);
+    event(transaction, incident, "accepted", Telling::No, author)?;
+    Ok(Ok(format!("accepted: watch \"{name}\" knows from now on that its AS originates {prefix}")))
 }
 
 /// Whether callbacks are told of a change.

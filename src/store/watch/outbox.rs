@@ -90,6 +90,13 @@ pub fn origin_of(route: &EncodedRoute) -> RouteOrigin {
     RouteOrigin::of_columns(asn, path)
 }
 
+/// Returns the text of a route's AS path.
+pub fn path_of(route: &EncodedRoute) -> Option<&str> {
+    let mut fields = FieldReader::new(route.pieces()[0]);
+    fields.skip(1);
+    fields.value().and_then(|path| std::str::from_utf8(path).ok())
+}
+
 /// Inserts rows as the last thing that a transaction does. `false`: they could not be inserted; the transaction goes on
 /// without them.
 ///

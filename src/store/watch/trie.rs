@@ -55,7 +55,8 @@ pub fn load(client: &mut Client) -> Result<Option<Loaded>> {
         transaction.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
         let version: i64 = transaction.query_typed_one("SELECT version FROM watch.trie_version", &[])?.get(0);
         let watches = transaction.query_typed(
-            "SELECT kind, prefix::inet, masklen(prefix), address, asn, max_length, conditions
+            "SELECT kind, prefix::inet, masklen(prefix), address, asn, max_length, conditions,
+                    cardinality(expected_downstreams) > 0
              FROM watch.watches WHERE enabled",
             &[],
         )?;
@@ -102,7 +103,9 @@ fn target(row: &Row) -> Result<Option<WatchTarget>> {
     let prefix = row.get::<_, Option<IpAddr>>(1).map(|address| prefix_of(address, row.get(2))).transpose()?;
     let asn = row.get::<_, Option<i64>>(4).and_then(|asn| u32::try_from(asn).ok()).map(Asn);
     let max_length = row.get::<_, Option<i16>>(5).and_then(|length| u8::try_from(length).ok());
-    let targeting = TargetColumns { kind, prefix, address: row.get(3), asn, max_length, conditions: &conditions };
+    let has_downstreams = row.get::<_, Option<bool>>(7).unwrap_or(false);
+    let targeting =
+        TargetColumns { kind, prefix, address: row.get(3), asn, max_length, has_downstreams, conditions: &conditions };
     Ok(targeting.target())
 }
 
