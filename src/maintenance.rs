@@ -16,7 +16,7 @@ use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
-use crate::store::{self, Client, Pool, Recovery, add_path, maintenance, partitions, sessions, snapshots};
+use crate::store::{self, Client, Pool, Recovery, add_path, counts, maintenance, partitions, sessions, snapshots};
 
 /// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
 /// the removal of whole tables.
@@ -24,6 +24,9 @@ const SESSION_EVENTS_DAYS: u32 = 400;
 
 /// The number of days for which a peer that is gone is remembered.
 const PEERS_DAYS: u32 = 400;
+
+/// The number of days for which the numbers of routes of peers are kept.
+const PEER_COUNTS_DAYS: u32 = 400;
 
 /// The thread's name, in the log and in `pg_stat_activity`.
 const THREAD: &str = "maintenance";
@@ -70,6 +73,8 @@ pub struct Report {
     pub forgotten: u64,
     /// Incidents that were removed because of their age.
     pub forgotten_incidents: u64,
+    /// Tables whose kept number of routes was not that of their routes, and is now.
+    pub corrected: Vec<counts::Corrected>,
     /// Manual changes to the partitions that have to be repaired by hand.
     pub remarks: Vec<String>,
     /// Steps that failed and will be tried again, in words.
@@ -179,6 +184,13 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         let troubles = partitions.iter().filter_map(|partition| partition.trouble(series.parent));
         report.remarks.extend(troubles.map(|(found, remedy)| format!("{found}: {remedy}")));
     }
+    let corrected = report.step(client, "comparing route_counts with the routes", counts::correct)?;
+    report.corrected = corrected.unwrap_or_default();
+    report.step(client, "noting the routes of peers", counts::sample)?;
+    if !is_far_from(today, ours) {
+        let forget = |client: &mut Client| counts::forget(client, PEER_COUNTS_DAYS);
+        report.step(client, "forgetting old numbers of routes", forget)?;
+    }
     report.refreshed = report.step(client, "refreshing route_summary", maintenance::refresh_summary)?.is_some();
     report.step(client, "analyzing route_events", maintenance::analyze_history)?;
     maintenance::end(client)?;
@@ -249,8 +261,20 @@ impl Report {
         }
     }
 
+    /// Returns what was corrected in `route_counts`, in words.
+    pub(crate) fn correction(&self) -> Option<String> {
+        let first = self.corrected.first()?;
+        let tables = self.corrected.len();
+        let plural = if tables == 1 { "" } else { "s" };
+        Some(format!(
+            "route_counts differed from the stored routes in {tables} table{plural} and was corrected, most in {} by {:+}",
+            first.table, first.difference
+        ))
+    }
+
     fn count(&self, meter: &ProcessMeter, took: Duration) {
         meter.maintenance_failures.add(self.failures.len());
+        meter.counts_corrected.add(self.corrected.len());
         if self.failures.is_empty() {
             meter.maintenance_done.set_time(Timestamp::now());
             meter.maintenance_took.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
@@ -267,6 +291,9 @@ impl Report {
         }
         for name in &self.dropped {
             log::info!("partition {name}: dropped at the end of its retention");
+        }
+        if let Some(corrected) = self.correction() {
+            log::warn!("maintenance: {corrected}");
         }
         for remark in &self.remarks {
             log::warn!("maintenance: {remark}");

@@ -78,6 +78,8 @@ pub struct ProcessMeter {
     pub(crate) maintenance_took: Number,
     /// Steps of maintenance that failed.
     pub(crate) maintenance_failures: Number,
+    /// Tables whose kept number of routes was not that of their routes.
+    pub(crate) counts_corrected: Number,
     /// The number of partitions of `route_events`.
     pub partitions: Number,
     /// The size of these partitions including indexes, in bytes.

@@ -1,4 +1,4 @@
--- Deletes the routes of tables in all families and returns the number of routes of each table.
+-- Deletes the routes of tables in all families and returns the number of routes of each table and family.
 --
 -- A table of many routes is read in the order of the heap, one of few by its index: the settings of load_settings.sql
 -- leave the planner only that choice. All in one statement, so no reader sees half a table. Readers do not wait: a
@@ -9,6 +9,6 @@ WITH gone AS (
         WITH ORDINALITY AS t (router_id, table_name, peer_address, is_post_policy, number)
     WHERE c.router_id = t.router_id AND c.table_name = t.table_name
       {and c.peer = t.peer}
-    RETURNING t.number
+    RETURNING t.number, c.afi
 )
-SELECT number, count(*) AS routes FROM gone GROUP BY number
+SELECT number, afi, count(*) AS routes FROM gone GROUP BY number, afi

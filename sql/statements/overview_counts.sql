@@ -1,7 +1,7 @@
--- The tables of each router, those that are in sync, their latest message, and its Loc-RIB routes as of the last
--- maintenance run: counting them now would read all of current_routes each time the page is shown.
+-- The tables of each router, those that are in sync, their latest message, and its Loc-RIB routes.
 SELECT router_id, sum(tables)::bigint AS tables, sum(synchronized)::bigint AS synchronized, max(last_message) AS last_message,
-       COALESCE((SELECT sum(c.route_count) FROM route_summary c WHERE c.router_id = each_rib.router_id), 0)::bigint AS routes
+       GREATEST((SELECT sum(c.routes) FROM route_counts c
+                 WHERE c.router_id = each_rib.router_id AND c.rib = 'loc-rib'), 0)::bigint AS routes
 FROM (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronized,
              max(GREATEST(last_parsed_msg_time, last_raw_msg_time)) AS last_message
       FROM rib_sync_status GROUP BY router_id

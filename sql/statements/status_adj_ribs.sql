@@ -7,11 +7,9 @@ WITH sync AS (
     SELECT 'adj-rib-out', s.router_id, s.is_post_policy, s.table_name, s.afi, s.synced_at, s.last_parsed_msg_time
     FROM adj_rib_out_sync_status s WHERE $1::text[] IS NULL OR s.router_id = ANY ($1)
 ), counted AS (
-    SELECT 'adj-rib-in' AS rib, router_id, is_post_policy, table_name, afi, count(*) AS routes
-    FROM adj_rib_in WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id, is_post_policy, table_name, afi
-    UNION ALL
-    SELECT 'adj-rib-out', router_id, is_post_policy, table_name, afi, count(*)
-    FROM adj_rib_out WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id, is_post_policy, table_name, afi
+    SELECT rib, router_id, is_post_policy, table_name, afi, GREATEST(sum(routes), 0)::bigint AS routes
+    FROM route_counts WHERE rib <> 'loc-rib' AND ($1::text[] IS NULL OR router_id = ANY ($1))
+    GROUP BY rib, router_id, is_post_policy, table_name, afi
 )
 SELECT s.router_id, s.rib || CASE WHEN s.is_post_policy THEN '-post' ELSE '-pre' END AS view, s.table_name, s.afi,
        count(*) AS peers, count(s.synced_at) AS synchronized,

@@ -58,6 +58,9 @@ fn describe(report: &Report) -> String {
     if report.forgotten_incidents > 0 {
         out.push_str(&format!("forgot {}\n", counted(report.forgotten_incidents, "incident")));
     }
+    if let Some(corrected) = report.correction() {
+        out.push_str(&format!("{}\n", printable(&corrected)));
+    }
     if report.refreshed {
         out.push_str("refreshed route_summary\n");
     }

@@ -209,6 +209,8 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     let failures = count(process.maintenance_failures.get());
     let help = "Steps of maintenance that failed; each is tried again at the next run.";
     out.one("rib_ingester_maintenance_failures_total", COUNTER, help, failures);
+    let help = "Tables whose number in route_counts was not that of their routes; maintenance corrected it.";
+    out.one("rib_ingester_route_counts_corrected_total", COUNTER, help, count(process.counts_corrected.get()));
     let help = "Daily partitions of route_events.";
     out.some("rib_ingester_history_partitions", GAUGE, help, when_known(&process.partitions));
     let help = "Disk space of route_events with its indexes.";

@@ -23,6 +23,7 @@ use crate::model::{
     AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, Table,
     TableNameRecord, View,
 };
+use crate::store::counts::CountChanges;
 use crate::store::routes::{RouteKey, WholeTable};
 use crate::store::watch::outbox::{Cause, OutboxRow};
 use crate::store::{self, Client, Error, Transaction, load, owner, routes, sessions, sync, table_names};
@@ -162,7 +163,10 @@ impl Writer {
                         prefix: of.nlri.prefix,
                         path_id: of.nlri.path_id_column(),
                     });
-                    routes::delete_stale(transaction, kind, keys)
+                    let mut changes = CountChanges::default();
+                    let deleted = routes::delete_stale(transaction, kind, keys, &mut changes)?;
+                    changes.write(transaction)?;
+                    Ok(deleted)
                 },
             );
             Health::count(&self.health.routes_deleted, purged.iter().map(|(_, deleted)| deleted).sum());
@@ -264,7 +268,8 @@ impl Writer {
                 .iter()
                 .flat_map(|down| down.tables.iter().map(|(view, name)| (&down.owner.router, view, &**name)))
                 .collect();
-            let mut removed = routes::remove(transaction, &tables)?.into_iter();
+            let mut changes = CountChanges::default();
+            let mut removed = routes::remove(transaction, &tables, &mut changes)?.into_iter();
             sync::remove(transaction, &tables)?;
             let mut all = 0;
             let mut ours = ours.into_iter().peekable();
@@ -288,7 +293,9 @@ impl Writer {
                 }
             }
             let events: Vec<_> = events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
-            Ok((all, sync::insert_events(transaction, &events)?))
+            let events = sync::insert_events(transaction, &events)?;
+            changes.write(transaction)?;
+            Ok((all, events))
         });
         for (range, result) in outcomes {
             let error = match result {

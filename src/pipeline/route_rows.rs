@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::op::{Existing, RouteChange};
 use crate::model::{Nlri, Prefix, RibKind, RouterId, Table};
 use crate::store::copy_encoding::EncodedRoute;
+use crate::store::counts::CountChanges;
 use crate::store::routes::{self, RouteKey};
 use crate::store::{self, Transaction};
 
@@ -67,12 +68,14 @@ impl fmt::Display for Row {
 }
 
 /// The numbers of rows that one transaction changed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) written: u64,
     pub(super) deleted: u64,
     /// Rows that were missing where one was to be changed or deleted.
     pub(super) unexpected: u64,
+    /// The same by table, for `route_counts`.
+    pub(super) counts: CountChanges,
 }
 
 /// Writes rows of one kind of RIB, and adds the numbers to `done`.
@@ -83,16 +86,16 @@ pub(super) fn write_rows(transaction: &mut Transaction<'_>, rows: &[Row], done: 
     let mut upserts = of(Existing::Maybe).peekable();
     let mut deletes = rows.iter().filter(|row| row.route.is_none()).map(Row::key).peekable();
     if inserts.peek().is_some() {
-        done.written += routes::insert(transaction, kind, inserts)?;
+        done.written += routes::insert(transaction, kind, inserts, &mut done.counts)?;
     }
     if upserts.peek().is_some() {
-        let upserted = routes::upsert(transaction, kind, upserts)?;
+        let upserted = routes::upsert(transaction, kind, upserts, &mut done.counts)?;
         done.written += upserted.written;
         done.unexpected += upserted.new;
     }
     if deletes.peek().is_some() {
         let expected = rows.iter().filter(|row| row.route.is_none() && row.was == Existing::Maybe).count();
-        let deleted = routes::delete(transaction, kind, deletes)?;
+        let deleted = routes::delete(transaction, kind, deletes, &mut done.counts)?;
         done.deleted += deleted;
         done.unexpected += u64::try_from(expected).unwrap_or(0).saturating_sub(deleted);
     }

@@ -145,6 +145,7 @@ impl Writer {
                 events = batch.extras.write(&mut transaction)?;
             }
             noted.write(&mut transaction)?;
+            done.counts.write(&mut transaction)?;
             attempt.commit(transaction, lost)
         })?;
         Health::count(&self.health.routes_written, done.written);

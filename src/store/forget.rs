@@ -11,8 +11,8 @@ use postgres::{Client, Transaction};
 
 use super::error::Result;
 use super::watch::outbox::{self, Cause};
-use super::{maintenance, sync};
-use crate::model::{RouterId, SessionEvent, SessionEventKind, cut_reason};
+use super::{maintenance, routes, statement, sync};
+use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, cut_reason};
 
 /// The number of rows that one step deletes at most.
 pub const STEP_ROWS: i64 = 10_000;
@@ -21,7 +21,7 @@ pub const STEP_ROWS: i64 = 10_000;
 const HISTORY_TIMEOUT: &str = "10min";
 
 /// The tables of the router's present state, in the order of deletion.
-const STATE: [&str; 10] = [
+const STATE: [&str; 12] = [
     "current_routes",
     "adj_rib_in",
     "adj_rib_out",
@@ -32,6 +32,8 @@ const STATE: [&str; 10] = [
     "rib_sync_status",
     "adj_rib_in_sync_status",
     "adj_rib_out_sync_status",
+    "route_counts",
+    "peer_route_counts",
 ];
 
 /// The tables of its history, in the order of deletion.
@@ -198,6 +200,9 @@ fn parts(client: &mut Client, table: &str) -> Result<Vec<String>> {
 }
 
 fn remove_some(transaction: &mut Transaction<'_>, router: &RouterId, table: &str) -> Result<u64> {
+    if let Some(kind) = RibKind::ALL.into_iter().find(|kind| statement::render("{routes}", *kind) == table) {
+        return routes::forget_some(transaction, kind, router, STEP_ROWS);
+    }
     let sql =
         format!("DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE router_id = $1 LIMIT $2))");
     Ok(transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT), (&STEP_ROWS, Type::INT8)])?)

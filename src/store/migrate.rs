@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0012_rpki"),
     migration!("0013_conditions"),
     migration!("0014_flapping"),
+    migration!("0015_counts"),
     migration!("0016_compare"),
 ];
 

@@ -9,6 +9,7 @@ pub mod change_windows;
 pub mod compare;
 pub mod connect;
 pub mod copy_encoding;
+pub mod counts;
 pub mod diagnostics;
 mod door;
 pub mod error;

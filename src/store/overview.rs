@@ -33,7 +33,7 @@ pub struct RouterRow {
     pub synchronized: i64,
     /// The time of the latest message for one of its tables.
     pub last_message: Option<Timestamp>,
-    /// The number of routes according to `route_summary`.
+    /// The number of its Loc-RIB routes.
     pub routes: i64,
 }
 

@@ -9,9 +9,11 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::copy_encoding::{self, EncodedRoute};
+use super::counts::CountChanges;
 use super::error::{Error, Result};
 use super::statement::PerRib;
 use super::table_columns::TableColumns;
+use super::table_columns::read_afi;
 use crate::model::{Prefix, RibKind, RouterId, Table, View};
 
 /// The octets of a COPY that are sent together. Smaller pieces cost a system call each, larger ones gain nothing.
@@ -29,6 +31,7 @@ static DELETE: PerRib = PerRib::new(include_str!("../../sql/statements/delete_ro
 static DELETE_STALE: PerRib = PerRib::new(include_str!("../../sql/statements/delete_stale_routes.sql"));
 static DELETE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/delete_tables.sql"));
 static DELETE_ROUTER: PerRib = PerRib::new(include_str!("../../sql/statements/delete_router.sql"));
+static FORGET: PerRib = PerRib::new(include_str!("../../sql/statements/forget_routes.sql"));
 
 /// The key of one row of `current_routes`, or of the table for its kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +86,23 @@ pub fn insert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
+    changes: &mut CountChanges,
 ) -> Result<u64> {
-    put_routes(Copy::begin(transaction, INSERT.on(kind))?, rows)
+    let mut last: Option<(&Table, u64)> = None;
+    let counted = rows.inspect(|(key, _)| match &mut last {
+        // The rows of a table follow each other.
+        Some((table, routes)) if std::ptr::eq(*table, key.table) => *routes += 1,
+        _ => {
+            if let Some((table, routes)) = last.replace((key.table, 1)) {
+                changes.inserted(table, routes);
+            }
+        }
+    });
+    let inserted = put_routes(Copy::begin(transaction, INSERT.on(kind))?, counted)?;
+    if let Some((table, routes)) = last {
+        changes.inserted(table, routes);
+    }
+    Ok(inserted)
 }
 
 /// The result of [`upsert`].
@@ -104,11 +122,11 @@ pub(crate) fn upsert<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
+    changes: &mut CountChanges,
 ) -> Result<Upserted> {
-    put_routes(Copy::begin(transaction, COPY_ROUTES.on(kind))?, rows)?;
-    let row = transaction.query_typed_one(UPSERT.on(kind), &[])?;
-    let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
-    Ok(Upserted { written: count("written"), new: count("new") })
+    let written = put_routes(Copy::begin(transaction, COPY_ROUTES.on(kind))?, rows)?;
+    let new = transaction.query_typed(UPSERT.on(kind), &[])?;
+    Ok(Upserted { written, new: changes.take(kind, &new, 1)? })
 }
 
 /// Deletes rows by key, sorted. Returns the number of rows deleted.
@@ -119,9 +137,11 @@ pub fn delete<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
+    changes: &mut CountChanges,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(DELETE.on(kind), &[])?)
+    let gone = transaction.query_typed(DELETE.on(kind), &[])?;
+    changes.take(kind, &gone, -1)
 }
 
 /// Deletes rows of one kind of RIB by key, if they are older than their table's `session_start_time`.
@@ -132,9 +152,11 @@ pub(crate) fn delete_stale<'a>(
     transaction: &mut Transaction<'_>,
     kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
+    changes: &mut CountChanges,
 ) -> Result<u64> {
     stage_keys(transaction, kind, keys)?;
-    Ok(transaction.execute_typed(DELETE_STALE.on(kind), &[])?)
+    let gone = transaction.query_typed(DELETE_STALE.on(kind), &[])?;
+    changes.take(kind, &gone, -1)
 }
 
 fn stage_keys<'a>(
@@ -168,7 +190,11 @@ pub(crate) type WholeTable<'a> = (&'a RouterId, &'a View, &'a str);
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> Result<Vec<u64>> {
+pub fn remove(
+    transaction: &mut Transaction<'_>,
+    tables: &[WholeTable<'_>],
+    changes: &mut CountChanges,
+) -> Result<Vec<u64>> {
     transaction.batch_execute(&format!("SET LOCAL statement_timeout = '{REMOVE_TIMEOUT}'"))?;
     transaction.batch_execute(include_str!("../../sql/statements/load_settings.sql"))?;
     let mut removed = vec![0; tables.len()];
@@ -181,15 +207,17 @@ pub fn remove(transaction: &mut Transaction<'_>, tables: &[WholeTable<'_>]) -> R
         let sql = DELETE_TABLES.on(kind);
         for row in transaction.query_typed(sql, &columns.parameters_of_all_families())? {
             let number = usize::try_from(row.get::<_, i64>("number") - 1).ok();
-            if let Some(count) = number.and_then(|number| of_kind.get(number)).and_then(|i| removed.get_mut(*i)) {
-                *count = u64::try_from(row.get::<_, i64>("routes")).unwrap_or(0);
-            }
+            let Some(place) = number.and_then(|number| of_kind.get(number)).copied() else { continue };
+            let (router, view, name) = tables[place];
+            let routes: i64 = row.get("routes");
+            changes.deleted((router, *view, name), read_afi(row.get("afi"))?, routes);
+            removed[place] += u64::try_from(routes).unwrap_or(0);
         }
     }
     Ok(removed)
 }
 
-/// Deletes all routes of a router. Returns their number.
+/// Deletes all routes of a router, and their numbers. Returns how many there were.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
@@ -200,7 +228,25 @@ pub(crate) fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId
         let sql = DELETE_ROUTER.on(kind);
         removed += transaction.execute_typed(sql, &[(&router.as_str(), Type::TEXT)])?;
     }
+    transaction.execute_typed("DELETE FROM route_counts WHERE router_id = $1", &[(&router.as_str(), Type::TEXT)])?;
     Ok(removed)
+}
+
+/// Deletes at most `limit` routes of one kind of RIB of a router. Returns their number.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub(super) fn forget_some(
+    transaction: &mut Transaction<'_>,
+    kind: RibKind,
+    router: &RouterId,
+    limit: i64,
+) -> Result<u64> {
+    let gone = transaction.query_typed(FORGET.on(kind), &[(&router.as_str(), Type::TEXT), (&limit, Type::INT8)])?;
+    let mut changes = CountChanges::default();
+    let rows = changes.take(kind, &gone, -1)?;
+    changes.write(transaction)?;
+    Ok(rows)
 }
 
 /// A binary COPY FROM STDIN that collects rows and sends them in large pieces.

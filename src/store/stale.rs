@@ -9,6 +9,7 @@ use std::time::Duration;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
+use super::counts::CountChanges;
 use super::error::Result;
 use super::statement::PerRib;
 use super::table_columns::read_view;
@@ -107,7 +108,8 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
             }
         }
         let tables: Vec<routes::WholeTable<'_>> = stale.iter().map(|(view, name)| (router, view, *name)).collect();
-        let gone = routes::remove(&mut transaction, &tables)?;
+        let mut changes = CountChanges::default();
+        let gone = routes::remove(&mut transaction, &tables, &mut changes)?;
         expired.tables += sync::remove(&mut transaction, &tables)?;
         expired.routes += gone.iter().sum::<u64>();
         let reason = "table not seen again within the stale time";
@@ -116,6 +118,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
         let events: Vec<_> = events.iter().map(|event| (Some(router), event)).collect();
         let events = sync::insert_events(&mut transaction, &events)?;
         sync::notify(&mut transaction, &events)?;
+        changes.write(&mut transaction)?;
         expired.is_more |= i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CHUNK;
         transaction.commit()?;
     }

@@ -169,7 +169,7 @@ pub(crate) const DETAILS_MAX: i64 = 10_000;
 pub fn read(client: &mut Client) -> Result<Status> {
     let now = clock(client)?;
     let mut routers = routers(client, None, None)?;
-    add_tables(client, &mut routers, None, Counts::Now, None)?;
+    add_tables(client, &mut routers, None, None)?;
     let partitions = partitions(client)?;
     let refused = refused(client)?;
     let adj_ribs = adj_ribs(client, None)?;
@@ -188,7 +188,7 @@ pub(crate) fn read_down(client: &mut Client) -> Result<(Timestamp, Vec<RouterSta
     let is_down = |router: &&RouterStatus| !router.standing.state.is_connected();
     let mut down: Vec<RouterStatus> = all.iter().filter(is_down).cloned().collect();
     let named: Vec<String> = down.iter().map(|router| router.router_id.clone()).collect();
-    add_tables(client, &mut down, Some(&named), Counts::Now, None)?;
+    add_tables(client, &mut down, Some(&named), None)?;
     Ok((now, all, down))
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, 
     let now = clock(client)?;
     let named: Vec<String> = named(client, name)?.into_iter().map(|(router, _)| router.as_str().to_owned()).collect();
     let mut found = routers(client, Some(&named), None)?;
-    add_tables(client, &mut found, Some(&named), Counts::Now, None)?;
+    add_tables(client, &mut found, Some(&named), None)?;
     let mut adj_ribs = adj_ribs(client, Some(&named))?;
     let details = found.into_iter().map(|router| {
         let id = router.router_id.as_str();
@@ -235,23 +235,14 @@ fn as_address(router_id: &str) -> (bool, Option<IpAddr>, &str) {
     (address.is_none(), address, router_id)
 }
 
-/// The source of the number of a table's routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
-    /// All routes are read.
-    Now,
-    /// `route_summary`.
-    OfMaintenance,
-}
-
-/// Returns one router with at most `limit` tables, their routes as of the last maintenance run.
+/// Returns one router with at most `limit` tables.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option<RouterStatus>> {
     let named = [router_id.to_owned()];
     let mut found = routers(client, Some(&named), None)?;
-    add_tables(client, &mut found, Some(&named), Counts::OfMaintenance, Some(limit))?;
+    add_tables(client, &mut found, Some(&named), Some(limit))?;
     Ok(found.pop())
 }
 
@@ -270,12 +261,11 @@ fn add_tables(
     client: &mut Client,
     routers: &mut [RouterStatus],
     named: Option<&[String]>,
-    counts: Counts,
     limit: Option<i64>,
 ) -> Result<()> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/status_tables.sql"),
-        &[(&named, Type::TEXT_ARRAY), (&(counts == Counts::Now), Type::BOOL), (&limit, Type::INT8)],
+        &[(&named, Type::TEXT_ARRAY), (&limit, Type::INT8)],
     )?;
     let mut tables: BTreeMap<&str, Vec<TableStatus>> = BTreeMap::new();
     for row in &rows {

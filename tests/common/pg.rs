@@ -88,6 +88,21 @@ impl TestDb {
         }
         rows
     }
+
+    /// Tables whose number in `route_counts` is not that of their routes, as of one moment, and both numbers.
+    pub fn wrong_counts(&self) -> Vec<String> {
+        self.rows(
+            "SELECT * FROM
+                 (SELECT router_id, 'loc-rib' AS rib, inet '0.0.0.0' AS peer_address, false AS is_post_policy, table_name, afi,
+                         count(*) AS stored FROM current_routes GROUP BY 1, 2, 3, 4, 5, 6
+                  UNION ALL SELECT router_id, 'adj-rib-in', peer_address, is_post_policy, table_name, afi, count(*)
+                  FROM adj_rib_in GROUP BY 1, 2, 3, 4, 5, 6
+                  UNION ALL SELECT router_id, 'adj-rib-out', peer_address, is_post_policy, table_name, afi, count(*)
+                  FROM adj_rib_out GROUP BY 1, 2, 3, 4, 5, 6) AS stored
+             FULL JOIN route_counts USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
+             WHERE COALESCE(stored, 0) <> COALESCE(routes, 0)",
+        )
+    }
 }
 
 impl Drop for TestDb {

@@ -4,6 +4,7 @@
 mod common;
 
 mod commands;
+mod counts;
 mod deadlocks;
 mod events;
 mod faults;

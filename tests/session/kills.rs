@@ -154,6 +154,8 @@ impl Scene {
         eventually_equal(vec!["t".to_owned()], || self.db.rows(&old));
         eventually("the spool to be empty", || spool_is_empty(self.state_dir.path()).then_some(()));
         assert_eq!(self.db.rows("SELECT count(*) - count(DISTINCT event_id) FROM route_events"), ["0"]);
+        assert_eq!(self.db.wrong_counts(), [""; 0]);
+        assert_eq!(ingester.count_logged("route_counts differed"), 0, "maintenance had something to correct");
         assert!(ingester.stop().success());
     }
 

@@ -1,0 +1,27 @@
+-- Compares the kept numbers of routes with the routes and corrects those that differ. Returns the tables and by how much.
+--
+-- Routes and numbers are read as of one moment, and writers change both in one transaction: so a difference is none of
+-- theirs. It is added to the number as it is now, which may have changed since.
+WITH stored AS (
+    SELECT router_id, 'loc-rib' AS rib, inet '0.0.0.0' AS peer_address, false AS is_post_policy, table_name, afi, count(*) AS routes
+    FROM current_routes GROUP BY router_id, table_name, afi
+    UNION ALL
+    SELECT router_id, 'adj-rib-in', peer_address, is_post_policy, table_name, afi, count(*)
+    FROM adj_rib_in GROUP BY router_id, peer_address, is_post_policy, table_name, afi
+    UNION ALL
+    SELECT router_id, 'adj-rib-out', peer_address, is_post_policy, table_name, afi, count(*)
+    FROM adj_rib_out GROUP BY router_id, peer_address, is_post_policy, table_name, afi
+), differing AS (
+    SELECT router_id, rib, peer_address, is_post_policy, table_name, afi,
+           COALESCE(s.routes, 0) - COALESCE(k.routes, 0) AS difference
+    FROM stored s FULL JOIN route_counts k USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
+    WHERE COALESCE(s.routes, 0) <> COALESCE(k.routes, 0)
+), corrected AS (
+    INSERT INTO route_counts AS c (router_id, rib, peer_address, is_post_policy, table_name, afi, routes)
+    SELECT router_id, rib, peer_address, is_post_policy, table_name, afi, difference FROM differing
+    ORDER BY router_id, rib, peer_address, is_post_policy, table_name, afi
+    ON CONFLICT (router_id, rib, peer_address, is_post_policy, table_name, afi) DO UPDATE SET routes = c.routes + EXCLUDED.routes
+)
+SELECT router_id, rib, NULLIF(host(peer_address), '0.0.0.0') AS peer_address, table_name, afi, difference
+FROM differing
+ORDER BY abs(difference) DESC, router_id, rib, peer_address, is_post_policy, table_name, afi
