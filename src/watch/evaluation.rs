@@ -16,7 +16,7 @@ use super::known_routers::{KnownRouters, Router, is_settled};
 use super::seen::Seen;
 
 /// The watches whose routes one statement reads.
-const WATCHES_AT_ONCE: usize = 500;
+const WATCHES_AT_ONCE: usize = 5_000;
 
 /// The cells or addresses that one statement reads.
 const CELLS_AT_ONCE: usize = 5_000;

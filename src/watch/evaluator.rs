@@ -478,6 +478,7 @@ impl State {
         let mut found = origins::evaluate(&evaluation, transaction)?;
         evaluation.judge_flaps(transaction, &mut found, &self.conditions)?;
         let Found { rows, undecided, present } = found;
+        evaluate::prefer_indexes(transaction)?;
         let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
             !rows.contains_key(*key) && !undecided.contains(*key) && evaluation.is_over(row)
         };

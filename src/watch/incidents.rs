@@ -90,6 +90,7 @@ impl Incidents {
             return Ok(Vec::new());
         }
         incidents::lock(transaction)?;
+        evaluate::prefer_indexes(transaction)?;
         let latest = incidents::latest_event(transaction)?;
         if latest != self.last_event {
             // Somebody has acknowledged, snoozed or closed one.
