@@ -10,17 +10,17 @@ FROM (
            CASE WHEN r.communities_std && $4::text[] OR r.communities_large && $4 OR r.communities_ext && $4
                 THEN array_to_string(ARRAY(SELECT c FROM unnest(r.communities_std || r.communities_large || r.communities_ext) AS c
                                            WHERE c = ANY ($4) ORDER BY c), ' ') END AS mitigation
-    FROM current_routes r
-    JOIN unnest($2::text[], $3::inet[]) AS asked (router_id, address)
-        ON r.router_id = asked.router_id AND r.prefix = ANY (covering_prefixes(asked.address))
+    FROM unnest($2::text[], $3::inet[]) AS asked (router_id, address)
+    CROSS JOIN LATERAL unnest(covering_prefixes(asked.address)) AS covering (prefix)
+    JOIN current_routes r ON r.router_id = asked.router_id AND r.prefix = covering.prefix
     UNION
     SELECT r.router_id, r.table_name, r.prefix, r.origin_asn, r.as_path, false AS is_loc_rib,
            r.is_post_policy, r.peer_address,
            CASE WHEN r.communities_std && $4::text[] OR r.communities_large && $4 OR r.communities_ext && $4
                 THEN array_to_string(ARRAY(SELECT c FROM unnest(r.communities_std || r.communities_large || r.communities_ext) AS c
                                            WHERE c = ANY ($4) ORDER BY c), ' ') END AS mitigation
-    FROM adj_rib_in r
-    JOIN unnest($2::text[], $3::inet[]) AS asked (router_id, address)
-        ON r.router_id = asked.router_id AND r.prefix = ANY (covering_prefixes(asked.address))
+    FROM unnest($2::text[], $3::inet[]) AS asked (router_id, address)
+    CROSS JOIN LATERAL unnest(covering_prefixes(asked.address)) AS covering (prefix)
+    JOIN adj_rib_in r ON r.router_id = asked.router_id AND r.prefix = covering.prefix
 ) AS found
 GROUP BY router_id, table_name, prefix, origin_asn, told_path, mitigation
