@@ -103,6 +103,8 @@ pub struct WatchMeter {
     pub full_took: Number,
     /// Changes that were taken out of the outbox.
     pub changes: Number,
+    /// The times that the outbox was emptied unread, because it had too many changes or too old ones.
+    pub emptied: Number,
     /// Conditions that a full evaluation found changed although no writer had noted it.
     pub missed: Number,
     /// Changes of incidents.

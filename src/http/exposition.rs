@@ -149,6 +149,8 @@ fn watch_families(out: &mut Exposition, meters: &Meters) {
     out.one("rib_ingester_watch_full_evaluation_seconds", GAUGE, help, micros(&meter.full_took));
     let help = "Changes that state writers noted for watches.";
     out.one("rib_ingester_watch_changes_total", COUNTER, help, count(meter.changes.get()));
+    let help = "Times that all changes were dropped for a full evaluation, because they were too many or too old.";
+    out.one("rib_ingester_watch_outbox_emptied_total", COUNTER, help, count(meter.emptied.get()));
     let help = "Conditions that a full evaluation found changed although no writer had noted it.";
     out.one("rib_ingester_watch_missed_changes_total", COUNTER, help, count(meter.missed.get()));
     let help = "Changes of incidents.";

@@ -54,6 +54,8 @@ pub struct Report {
     pub missed: usize,
     /// Changes of incidents, as log lines.
     pub lines: Vec<String>,
+    /// True if there were too many changes, or too old ones, to be looked at one by one.
+    pub is_emptied: bool,
     /// True if more changes wait.
     pub has_more: bool,
 }
@@ -310,6 +312,7 @@ impl State {
     ) -> bool {
         let Some(changes) = changes else {
             scope.is_all = true;
+            report.is_emptied = true;
             return true;
         };
         report.changes = changes.len();

@@ -115,6 +115,7 @@ fn count(meters: &Meters, report: &Report, took: Duration) {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     meter.evaluated_at.set_time(Timestamp::now());
     meter.changes.add(report.changes);
+    meter.emptied.add(usize::from(report.is_emptied));
     meter.incident_changes.add(report.lines.len());
     let waited = report.oldest.map_or(0, |(oldest, now)| now.unix_micros().saturating_sub(oldest.unix_micros()));
     meter.lag.set(u64::try_from(waited).unwrap_or(0));

@@ -43,3 +43,27 @@ fn a_peer_down_with_2_000_watches_below() {
     assert_eq!(world.rows("SELECT DISTINCT state FROM watch.incidents"), ["closed"]);
     assert_eq!(world.told().len(), 2, "{:?}", world.told());
 }
+
+#[test]
+fn an_outbox_of_an_hour_is_emptied() {
+    let mut world = World::new();
+    world.router(1);
+    world.announce(1, "192.0.2.0/24", "64500 64496");
+    world.watch_prefix("192.0.2.0/24");
+    assert!(world.round().is_full);
+    let waiting = "SELECT count(*) FROM watch.outbox";
+    // The change itself is nowhere: only who looks at everything finds it.
+    world.sql("UPDATE current_routes SET as_path = '64500 64511', origin_asn = 64511");
+    let note = "INSERT INTO watch.outbox (router_id, table_name, afi, prefix, cause, received_at)
+                SELECT '10.0.0.1', 'global', 1, '198.51.100.0/24', 'route', now() - ";
+    let within = format!("{note} interval '59 minutes' FROM generate_series(1, 20001)");
+    world.sql(&within);
+    let report = world.round();
+    assert!(!report.is_emptied && !report.is_full && report.has_more, "{report:?}");
+    assert!(!world.round().has_more);
+    assert!(world.incidents().is_empty(), "{:?}", world.incidents());
+    world.sql(&format!("{within}; {note} interval '61 minutes'"));
+    let reports = [world.round(), world.round()];
+    assert!(reports[1].is_emptied && reports[1].is_full && reports[1].missed == 1, "{reports:?}");
+    assert_eq!((world.rows(waiting), world.told().len()), (vec!["0".to_owned()], 1));
+}

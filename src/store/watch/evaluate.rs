@@ -17,6 +17,9 @@ const TIMEOUT: &str = "5min";
 /// The most rows of the outbox that are taken one by one. Beyond it they are dropped, and everything is evaluated.
 pub const OUTBOX_MAX: i64 = 1_000_000;
 
+/// The age of a change at which all are dropped, too, and everything is evaluated: that is sooner done.
+pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// The rows of the outbox that one transaction takes.
 pub const OUTBOX_CHUNK: usize = 20_000;
 
@@ -86,7 +89,7 @@ pub struct Change {
     pub received_at: Timestamp,
 }
 
-/// Takes the oldest changes out of the outbox; `None`: there were too many, and they are gone.
+/// Takes the oldest changes out of the outbox; `None`: there were too many or too old ones, and all are gone.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
@@ -106,15 +109,20 @@ pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Chang
         })
     };
     let changes = rows.iter().map(change).collect::<Result<Vec<_>>>()?;
-    if rows.len() >= OUTBOX_CHUNK {
-        let row = transaction.query_typed_one(
-            "SELECT count(*) FROM (SELECT FROM watch.outbox LIMIT $1) AS waiting",
-            &[(&OUTBOX_MAX, Type::INT8)],
-        )?;
-        if row.get::<_, i64>(0) >= OUTBOX_MAX {
-            transaction.execute_typed("DELETE FROM watch.outbox", &[])?;
-            return Ok(None);
-        }
+    if changes.is_empty() {
+        return Ok(Some(changes));
+    }
+    let row = transaction.query_typed_one(
+        "SELECT (extract(epoch FROM now()) * 1000000)::bigint,
+                CASE WHEN $1 THEN (SELECT count(*) FROM (SELECT FROM watch.outbox LIMIT $2) AS waiting) ELSE 0 END",
+        &[(&(rows.len() >= OUTBOX_CHUNK), Type::BOOL), (&OUTBOX_MAX, Type::INT8)],
+    )?;
+    let age_max = i64::try_from(OUTBOX_AGE_MAX.as_micros()).unwrap_or(i64::MAX);
+    let oldest = row.get::<_, i64>(0).saturating_sub(age_max);
+    let is_old = changes.iter().any(|change| change.received_at.unix_micros() < oldest);
+    if is_old || row.get::<_, i64>(1) >= OUTBOX_MAX {
+        transaction.execute_typed("DELETE FROM watch.outbox", &[])?;
+        return Ok(None);
     }
     Ok(Some(changes))
 }
