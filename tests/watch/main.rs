@@ -15,6 +15,7 @@ mod origins;
 mod paths;
 mod quiet;
 mod receivers;
+mod robust;
 mod scene;
 mod served;
 mod storms;
