@@ -18,6 +18,7 @@ use common::dice::Dice;
 use common::ingester::{FakeRouter, Ingester};
 use common::pg::TestDb;
 use common::proxy::Proxy;
+use rib_ingester::watch::Evaluator;
 
 /// Prefixes that a router may have.
 const PREFIXES: u32 = 400;
@@ -28,6 +29,9 @@ const FAITHFUL: u32 = 20;
 /// The number of changes, of all routers, that the collector may lag before the routers wait for it: its backlog shall
 /// not grow with the duration of the soak, on a machine of any speed.
 const BEHIND_MAX: u32 = 20_000;
+
+/// The number of watches.
+const WATCHES: u32 = 100;
 
 /// The number of routers.
 const ROUTERS: u32 = 4;
@@ -207,7 +211,49 @@ impl Soak {
             }
         }
         soak.start();
+        soak.watch();
         soak
+    }
+
+    /// Watches of prefixes and addresses at random: what wrong they find in the end depends on what the routers do.
+    fn watch(&mut self) {
+        let mut watches = Vec::new();
+        for number in 0..WATCHES {
+            let which = self.dice.roll(PREFIXES);
+            let prefix = prefix(which);
+            let address = prefix.replace("0/24", "1");
+            let router = format!("10.255.0.{}", 1 + self.dice.roll(ROUTERS));
+            // Every route of the routers is of AS 64501.
+            let origin = 64_501 + u32::from(self.dice.roll(4) == 0);
+            watches.push(match self.dice.roll(4) {
+                0 => format!("('w{number}', 'address', NULL, '{address}', '{{{origin}}}', NULL, 0, 0)"),
+                1 => format!("('w{number}', 'prefix', '{prefix}', NULL, '{{{origin}}}', '{router}', 0, 0)"),
+                2 => format!(
+                    "('w{number}', 'prefix', '10.{}.{}.0/22', NULL, '{{{origin}}}', NULL, 0, 0)",
+                    which >> 8,
+                    which & 0xfc
+                ),
+                _ => format!("('w{number}', 'prefix', '{prefix}', NULL, '{{{origin}}}', NULL, 0, 0)"),
+            });
+        }
+        let columns = "name, kind, prefix, address, expected_origins, router_id, open_after_secs, settle_secs";
+        let values = watches.join(", ");
+        self.db.client().batch_execute(&format!("INSERT INTO watch.watches ({columns}) VALUES {values}")).unwrap();
+    }
+
+    /// What the evaluator has found change by change is what one finds that looks at everything.
+    fn check_watches(&self) {
+        let evaluated = "SELECT (SELECT count(*) FROM watch.outbox), (SELECT count(*) FROM watch.judged),
+                                count(DISTINCT v.router_id) FILTER (WHERE v.known AND v.since >= s.synced_at AND v.since >= b.began_at)
+                         FROM watch.vantages v
+                         JOIN rib_sync_status s ON (s.router_id, s.table_name) = (v.router_id, v.table_name)
+                         JOIN bmp_sessions b ON b.router_id = v.router_id AND b.state = 'up'";
+        eventually_equal(vec![format!("0|{WATCHES}|{ROUTERS}")], || self.db.rows(evaluated));
+        let held = self.db.rows("SELECT condition, count(*) FROM watch.conditions GROUP BY 1 ORDER BY 1");
+        let report = Evaluator::new("rib-ingester").round(&mut self.db.client()).unwrap();
+        println!("conditions: {held:?}, missed: {}", report.missed);
+        assert!(report.is_full && held.len() > 1, "{held:?}");
+        assert_eq!(report.missed, 0, "{:?}", report.lines);
     }
 
     fn start(&mut self) {
@@ -496,6 +542,7 @@ fn soak(blows: Blows) {
         std::thread::sleep(Duration::from_millis(10));
     }
     soak.check();
+    soak.check_watches();
     if blows == Blows::Mortal {
         assert_eq!(soak.first_seen(), born.unwrap(), "first_seen of routes that never went");
     }
