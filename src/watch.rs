@@ -27,6 +27,7 @@ mod origins;
 pub mod run;
 pub mod seen;
 pub mod silence;
+pub mod simulate;
 pub mod summary;
 
 pub use evaluator::{Evaluator, Report};

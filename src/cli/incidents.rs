@@ -4,14 +4,17 @@ use clap::{Args, Subcommand};
 
 use super::command::{CommandError, connect, counted, print};
 use super::table::{self, Column, Table};
+use super::watch::{WatchName, find};
 use super::when;
 use crate::config::Settings;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
+use crate::model::watch::{Condition, Kind};
 use crate::store::events;
 use crate::store::slice::Slice;
 use crate::store::watch::incident_list::{self, ListedIncident};
 use crate::store::watch::operator::{self, Author, IncidentChange};
+use crate::watch::simulate::{conditions_of, simulate};
 
 /// Which incidents to list, or what to do with one.
 #[derive(Args, Debug)]
@@ -68,6 +71,13 @@ enum IncidentsCommand {
         #[command(flatten)]
         by: AuthorOptions,
     },
+    /// Show what would be told of a condition of a watch, and to whom; nothing is sent
+    Simulate {
+        #[command(flatten)]
+        watch: WatchName,
+        /// The condition, as missing
+        condition: String,
+    },
 }
 
 /// Who does it, and why.
@@ -100,7 +110,41 @@ pub(super) fn run(arguments: &IncidentsArguments, settings: &Settings) -> Result
         }
         Some(IncidentsCommand::Close { id, by }) => change(*id, IncidentChange::Close, by, settings),
         Some(IncidentsCommand::Accept { id, by }) => change(*id, IncidentChange::Accept, by, settings),
+        Some(IncidentsCommand::Simulate { watch, condition }) => simulated(watch, condition, settings),
     }
+}
+
+fn simulated(watch: &WatchName, condition: &str, settings: &Settings) -> Result<(), CommandError> {
+    let mut client = connect(settings, "incidents")?;
+    let row = find(&mut client, watch)?;
+    let allowed = Kind::parse(&row.kind).map(conditions_of).unwrap_or_default();
+    let Some(condition) = Condition::parse(condition).filter(|condition| allowed.contains(condition)) else {
+        let allowed: Vec<&str> = allowed.iter().map(|condition| condition.as_str()).collect();
+        let wrong =
+            format!("a watch of kind {} has no condition {condition}; allowed: {}", row.kind, allowed.join(", "));
+        return Err(CommandError::Configuration(vec![wrong]));
+    };
+    let Some(found) = simulate(&mut client, row.id, condition)? else {
+        return Err(CommandError::Failed(format!("watch {}: is off and not judged", printable(&row.name))));
+    };
+    let mut out = format!("{}: {}\n", found.severity.as_str(), printable(&found.summary));
+    if !found.is_judged {
+        out.push_str("the watch does not judge it: nothing would open\n");
+    }
+    out.push_str(&format!("opens when it has held for {} s\n", found.open_after.as_secs()));
+    if found.waits {
+        out.push_str("told 30 s later, together with others of its kind if they are more than 5\n");
+    }
+    if let Some(silence) = found.silence {
+        out.push_str(&format!("silence {silence} is in force: nobody would be told\n"));
+    }
+    for (name, format) in &found.receivers {
+        out.push_str(&format!("would be told: {} ({format})\n", printable(name)));
+    }
+    if found.receivers.is_empty() {
+        out.push_str("no callback would be told\n");
+    }
+    print(&out)
 }
 
 /// Returns the end of a time that begins at `start`. It must be in the future.

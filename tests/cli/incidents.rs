@@ -184,3 +184,43 @@ fn silences_have_a_scope_a_zone_and_an_end() {
     let json: serde_json::Value = serde_json::from_str(&done(&db, &["silence", "list", "--json"])).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_simulation_sends_nothing() {
+    let db = scene();
+    db.client()
+        .batch_execute(
+            "INSERT INTO watch.callbacks (name, format, url, conditions, min_severity, enabled, team) VALUES
+                 ('all', 'generic', 'http://192.0.2.1/secret', NULL, 'info', true, NULL),
+                 ('critical', 'slack', 'http://192.0.2.1/', NULL, 'critical', true, NULL),
+                 ('flaps', 'flapalerted', 'http://192.0.2.1/', NULL, 'info', true, NULL),
+                 ('peers', 'ntfy', 'http://192.0.2.1/t', '{session_down}', 'info', true, NULL),
+                 ('off', 'generic', 'http://192.0.2.1/', NULL, 'info', false, NULL),
+                 ('theirs', 'generic', 'http://192.0.2.1/', NULL, 'info', true, 'other')",
+        )
+        .unwrap();
+    let simulate = |watch, condition| done(&db, &["incidents", "simulate", watch, condition]);
+    let origin = simulate("web", "origin");
+    assert!(origin.starts_with("critical: HIJACK? 192.0.2.0/24 origin AS64511, expected AS64496; "), "{origin}");
+    let rest = "opens when it has held for 0 s\nwould be told: all (generic)\nwould be told: critical (slack)\n";
+    assert!(origin.ends_with(rest), "{origin}");
+    let flapping = simulate("web", "flapping");
+    assert!(flapping.starts_with("warning: FLAPPING 192.0.2.0/24: 30 changes in 10 min at "), "{flapping}");
+    assert!(flapping.ends_with("told: all (generic)\nwould be told: flaps (flapalerted)\n"), "{flapping}");
+    let own = simulate("web", "more_specific_own");
+    assert!(own.contains("does not judge it") && own.contains("told 30 s later"), "{own}");
+    db.client()
+        .batch_execute(
+            "INSERT INTO watch.silences (starts_at, ends_at, peer_address, created_by, note)
+             VALUES (now() - interval '1 hour', now() + interval '1 hour', '198.51.100.1', 'ada', 'work')",
+        )
+        .unwrap();
+    let down = simulate("peer", "session_down");
+    assert!(down.contains("PEER DOWN") && down.contains("Hold Timer Expired"), "{down}");
+    assert!(down.contains("silence 1 is in force: nobody would be told\n"), "{down}");
+    assert!(down.contains("would be told: peers (ntfy)\n"), "{down}");
+    let (_, wrong) = refused(&db, &["incidents", "simulate", "web", "session_down"]);
+    assert!(wrong.contains("a watch of kind prefix has no condition session_down; allowed: missing, "), "{wrong}");
+    let all = "SELECT (SELECT count(*) FROM watch.deliveries), (SELECT count(*) FROM watch.incident_events)";
+    assert_eq!(db.rows(all), ["0|0"]);
+}

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{Client, Row};
+use postgres::{Client, Row, Transaction};
 
 use super::super::error::Result;
 use super::super::events::read_time;
 use crate::model::Timestamp;
+use crate::model::watch::{Condition, Kind, Severity};
 
 /// A receiver, as messages are made for it.
 #[derive(Clone, PartialEq, Eq)]
@@ -283,4 +284,27 @@ pub fn health(client: &mut Client) -> Result<CallbackHealth> {
         grantees: row.get(2),
         unprotected: row.get(3),
     })
+}
+
+/// Returns the names and formats of the callbacks that would hear of the opening of an incident.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn receivers(
+    transaction: &mut Transaction<'_>,
+    team: Option<&str>,
+    condition: Condition,
+    severity: Severity,
+    kind: Kind,
+) -> Result<Vec<(String, String)>> {
+    let rows = transaction.query_typed(
+        include_str!("../../../sql/statements/watch_receivers.sql"),
+        &[
+            (&team, Type::TEXT),
+            (&condition.as_str(), Type::TEXT),
+            (&severity.as_str(), Type::TEXT),
+            (&kind.as_str(), Type::TEXT),
+        ],
+    )?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
