@@ -17,6 +17,7 @@ pub mod deliveries;
 pub mod detail;
 pub mod evaluation;
 pub mod evaluator;
+pub mod flap_detail;
 pub mod flapping;
 mod incidents;
 pub mod index;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::model::Timestamp;
 use crate::store::watch::evaluate::RouteRow;
 
-use super::flapping::FlapDetail;
+use super::flap_detail::FlapDetail;
 
 /// The longest text from the wire in a summary, in characters.
 const WIRE_MAX: usize = 128;

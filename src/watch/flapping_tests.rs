@@ -1,5 +1,7 @@
 //! Tables of cases of what [flaps](super).
 
+use serde_json::{Map, Value, json};
+
 use super::*;
 
 fn counted(limit: i64, secs: i64, changes: i64, recent: i64) -> Counted {

@@ -10,7 +10,7 @@ use crate::store::{Client, Result};
 
 use super::candidates::{Candidate, by_asn};
 use super::detail::Detail;
-use super::flapping::FlapDetail;
+use super::flap_detail::FlapDetail;
 use super::index::{Watches, asks};
 use super::known_routers::{self, KnownRouters, Stored};
 use super::life::{Tally, Terms};
