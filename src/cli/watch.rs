@@ -1,8 +1,12 @@
 //! `watch`: the prefixes, addresses, sessions and routers that operators want to be told of.
 
+mod bgpalerter;
+mod bgpalerter_path;
 mod fields;
 mod import;
 mod show;
+mod suggest;
+mod yaml;
 
 use std::path::PathBuf;
 
@@ -58,6 +62,8 @@ enum WatchCommand {
     },
     /// Add and change the watches of a file: all of them or, if one is refused, none
     Import(ImportOptions),
+    /// Print watches for what ASes originate now, as CSV that `watch import` reads
+    Suggest(suggest::SuggestOptions),
     /// Remove a watch; its incidents close
     Remove {
         #[command(flatten)]
@@ -78,7 +84,7 @@ pub(super) struct WatchName {
 /// A file of watches.
 #[derive(Args, Debug)]
 struct ImportOptions {
-    /// The file, CSV or JSON, or - for standard input
+    /// The file, CSV, JSON or BGPalerter's list of prefixes, or - for standard input
     file: PathBuf,
     /// The name of the file's origin, which its watches carry. Unset: the file's name
     #[arg(long, value_name = "NAME")]
@@ -218,6 +224,7 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
             }
         }
         WatchCommand::Import(arguments) => import_file(arguments, settings),
+        WatchCommand::Suggest(arguments) => suggest::run(arguments, settings),
         WatchCommand::Remove { watch } => {
             let mut client = connect(settings, "watch")?;
             let row = find(&mut client, watch)?;

@@ -10,6 +10,7 @@ pub mod operator;
 pub mod outbox;
 pub mod retention;
 pub mod silences;
+pub mod suggest;
 pub mod trie;
 pub mod unsettled;
 pub mod vantages;

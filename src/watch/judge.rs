@@ -56,6 +56,11 @@ fn upstream_of(hops: &[&str]) -> Option<Asn> {
     asn_of(hops.iter().rev().find(|hop| *hop != origin)?)
 }
 
+/// Returns the AS before the origin of a path.
+pub(crate) fn upstream(path: &str) -> Option<Asn> {
+    upstream_of(&hops(path))
+}
+
 /// Returns the ASes that come directly behind one of `watched`.
 fn downstreams_of<'a>(hops: &'a [&str], watched: &'a [Asn]) -> impl Iterator<Item = Asn> + 'a {
     let of_watched = |pair: &&[&str]| pair[0] != pair[1] && asn_of(pair[0]).is_some_and(|asn| watched.contains(&asn));

@@ -224,6 +224,49 @@ fn files_are_imported_whole_or_not() {
 }
 
 #[test]
+fn a_list_of_bgpalerter_is_imported() {
+    let db = TestDb::migrated();
+    let text = "# ours\n192.0.2.0/24:\n  description: the shop\n  asn: 64496\n  ignoreMorespecifics: true\n  group: web\n\
+                198.51.100.0/24:\n  description: a customer's\n  asn:\n  - 64497\n  ignore: true\n\
+                2001:db8::/32:\n  asn: [64496, 64497]\n  includeMonitors: [monitorHijack]\n\
+                options:\n  monitorASns:\n    64496: {upstreams: [64500], downstreams: []}\n";
+    let file = File::new(&db, "prefixes.yml", text);
+    let want = "+ web:192.0.2.0-24\n+ 198.51.100.0-24\n+ 2001:db8::-32\n+ AS64496\n";
+    let dry = done(&db, &import(&file, &["--dry-run"]));
+    assert_eq!(dry, format!("{want}dry run, nothing was changed: 4 added, 0 changed, 0 removed, 0 unchanged\n"));
+    assert!(done(&db, &import(&file, &[])).ends_with("4 added, 0 changed, 0 removed, 0 unchanged\n"));
+    assert_eq!(done(&db, &import(&file, &["--prune"])), "0 added, 0 changed, 0 removed, 4 unchanged\n");
+    let rows = "SELECT name, kind, coalesce(team, '-'), expected_origins, 'more_specific' = ANY (conditions), cardinality(conditions),
+                       expected_upstreams, expected_downstreams, note, source FROM watch.watches ORDER BY name COLLATE \"C\"";
+    let stored = db.rows(rows);
+    assert!(stored[0].starts_with("192.0.2.0-24|prefix|web|{64496}|f|"), "{stored:?}");
+    assert_eq!(
+        stored[1..],
+        [
+            "198.51.100.0-24|prefix|-|{64497}|f|0|-|-|a customer's|prefixes.yml",
+            "2001:db8::-32|prefix|-|{64496,64497}|t|2|-|-|-|prefixes.yml",
+            "AS64496|origin|-|-|-|-|{64500}|{64496}|-|prefixes.yml"
+        ]
+    );
+    // A prefix that is gone from the list goes with `--prune`, and one mistake keeps all as it was.
+    let fewer = File::new(&db, "prefixes.yml", &text[..text.find("2001").unwrap()]);
+    assert!(done(&db, &import(&fewer, &["--prune"])).starts_with("- 2001:db8::-32\n- AS64496\n"));
+    for (bad, want) in [
+        ("192.0.2.0/24:\n  asn: 64496\n  path: {match: a, notMatch: b}\n", "line 3: path: notMatch together with"),
+        ("192.0.2.0/24: {asn: 1}\n192.0.2.0/24: {asn: 1}\n", "line 2: \"192.0.2.0/24\" is there already, in line 1"),
+        ("a: &a [x]\nb: *a\n", "line 2: has an alias (*): write out what it stands for"),
+        ("192.0.2.0/24: {asn: 1, group: \"a\\u0007b\"}\n", "line 1: watch \"192.0.2.0-24\": the team must have"),
+    ] {
+        let (code, said) = refused(&db, &import(&File::new(&db, "prefixes.yml", bad), &["--prune"]));
+        assert!(code == Some(2) && said.contains(want), "{want}: {said}");
+    }
+    let odd = File::new(&db, "odd.yml", "");
+    std::fs::write(&odd.0, b"192.0.2.0/24:\n  description: \xff\n").unwrap();
+    assert!(refused(&db, &import(&odd, &[])).1.contains("odd.yml: line 2: is not UTF-8"));
+    assert_eq!(db.rows("SELECT count(*) FROM watch.watches"), ["2"]);
+}
+
+#[test]
 fn lists_come_back_by_import() {
     let db = TestDb::migrated();
     add(&db, &["web", "--prefix", "192.0.2.0/24", "--expected-origins", "64496", "--note", "a, \"b\"\nc"]);
@@ -282,6 +325,19 @@ fn a_check_judges_now_and_opens_nothing() {
     router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib(2, 1)));
     let synced = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NOT NULL";
     eventually_equal(vec!["2".to_owned()], || db.rows(synced));
+    // What is suggested can be imported, and nothing is wrong with it.
+    let suggested = done(&db, &["watch", "suggest", "--origin", "AS64511", "--from-vrps"]);
+    let want = "192.0.2.0-24,prefix,192.0.2.0/24,,,64511,64500,,\nAS64511,origin,,64511,,,,,\n";
+    assert!(suggested.ends_with(want), "{suggested}");
+    let file = File::new(&db, "suggested.csv", &suggested);
+    assert!(done(&db, &import(&file, &[])).starts_with("+ 192.0.2.0-24\n+ AS64511\n2 added"));
+    assert!(done(&db, &["watch", "list"]).contains("quiet"));
+    let none = run(&db, &["watch", "suggest", "--origin", "64499", "--from-vrps"]);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(said.contains("there are no VRPs") && said.contains("no router has a route of these ASes now"), "{said}");
+    assert!(refused(&db, &["watch", "suggest", "--origin", "ASx"]).1.contains("--origin: \"ASx\" is not an AS number"));
+    done(&db, &["watch", "remove", "192.0.2.0-24"]);
+    done(&db, &["watch", "remove", "AS64511"]);
     let watch = ["web", "--prefix", "192.0.2.0/24", "--settle-secs", "0"];
     add(&db, &[&watch[..], &["--expected-origins", "64496"]].concat());
     let checked = done(&db, &["watch", "check", "web"]);

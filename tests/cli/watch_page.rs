@@ -44,6 +44,7 @@ fn the_page_says_what_the_commands_print() {
     for (language, block) in blocks(&page) {
         match language {
             "csv" => std::fs::write(folder.join("ours.csv"), block).unwrap(),
+            "yaml" => std::fs::write(folder.join("prefixes.yml"), block).unwrap(),
             "sql" => drop(db.rows(block)),
             "console" => {
                 if block.contains("incidents ack 1") {

@@ -1,10 +1,12 @@
-//! Files of watches: CSV with a header of column names, or a JSON array of objects with columns as keys.
+//! Files of watches: CSV with a header of column names, a JSON array of objects with columns as keys, or BGPalerter's
+//! list of prefixes.
 
 use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::bgpalerter;
 use super::fields::{self, IGNORED};
 use crate::cli::command::{CommandError, open};
 use crate::store::watch::watches::{RefusedWatch, WatchDocument};
@@ -25,15 +27,33 @@ pub(super) struct WatchFile {
 pub(super) fn read(path: &Path) -> Result<WatchFile, CommandError> {
     let (input, _) = open(path)?;
     let failed = |why: String| CommandError::Failed(format!("{}: {why}", path.display()));
-    let mut text = String::new();
-    let read = input.take(BYTES_MAX + 1).read_to_string(&mut text);
-    let length = read.map_err(|error| failed(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let length = input.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
     if length as u64 > BYTES_MAX {
         return Err(failed(format!("is larger than {} MiB: split it", BYTES_MAX >> 20)));
     }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        CommandError::Configuration(vec![format!("{}: line {line}: is not UTF-8", path.display())])
+    })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let content = if text.trim_start().starts_with(['[', '{']) { json(text) } else { csv(text) };
+    let content = if text.trim_start().starts_with(['[', '{']) {
+        json(text)
+    } else if bgpalerter::is_list(text) {
+        list_of_prefixes(text)
+    } else {
+        csv(text)
+    };
     content.map_err(|why| CommandError::Configuration(vec![format!("{}: {why}", path.display())]))
+}
+
+fn list_of_prefixes(text: &str) -> Result<WatchFile, String> {
+    let mut content = WatchFile { place: "line", ..WatchFile::default() };
+    for (line, watch) in bgpalerter::read(text).map_err(|(line, why)| format!("line {line}: {why}"))? {
+        content.add(line, watch);
+    }
+    Ok(content)
 }
 
 fn csv(text: &str) -> Result<WatchFile, String> {
