@@ -24,7 +24,7 @@ use number::lock;
 use crate::model::{RouterId, Timestamp};
 pub(crate) use deliveries::DeliveryMeter;
 pub(crate) use heartbeat::Heartbeat;
-pub(crate) use incidents::IncidentMeter;
+pub(crate) use incidents::{IncidentMeter, WatchIncidents};
 pub(crate) use lag::{LAG_BUCKETS, Lag};
 pub use number::{CounterByLabel, Number};
 pub(crate) use router::{RouterMeter, TableMeter};

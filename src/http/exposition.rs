@@ -292,6 +292,13 @@ fn incident_families(out: &mut Exposition, meter: &IncidentMeter) {
             series.add(&[("condition", condition.as_str()), ("severity", severity.as_str())], count(incidents));
         }
     });
+    let help = "Incidents of each watch that are not closed; of more than 1,000 watches by team and kind.";
+    out.all("rib_ingester_watch_incidents", GAUGE, help, |series| {
+        for one in meter.by_watch() {
+            let labels = [("kind", one.kind.as_str()), ("team", one.team.as_str()), ("watch", one.watch.as_str())];
+            series.add(&labels, count(one.incidents));
+        }
+    });
 }
 
 fn rpki_families(out: &mut Exposition, meter: &RpkiMeter) {

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Heartbeat, IncidentMeter, Meters};
+use crate::metrics::{Heartbeat, IncidentMeter, Meters, WatchIncidents};
 use crate::stop::Stop;
-use crate::store::watch::incident_list::{self, WatchCounts};
+use crate::store::watch::incident_list::{self, WatchCounts, WatchSeries};
 use crate::store::{self, Client, Pool, Recovery, orphans, overview};
 
 /// The interval at which the database is checked.
@@ -71,6 +71,8 @@ fn count_watches(counts: WatchCounts, meter: &IncidentMeter) {
     meter.watches.set(counts.watches);
     meter.evaluators.set(counts.evaluators);
     meter.outbox_oldest_secs.set(counts.outbox_oldest_secs);
+    let series = |WatchSeries { team, name, kind, incidents }| WatchIncidents { team, watch: name, kind, incidents };
+    meter.set_by_watch(counts.by_watch.into_iter().map(series).collect());
     let incidents = counts.incidents.into_iter().map(|(condition, severity, count)| ((condition, severity), count));
     meter.set_incidents(incidents.collect());
 }

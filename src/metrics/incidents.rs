@@ -19,12 +19,36 @@ pub struct IncidentMeter {
     /// The seconds for which the oldest change has waited to be evaluated.
     pub outbox_oldest_secs: Number,
     incidents: Mutex<IncidentCounts>,
+    by_watch: Mutex<Vec<WatchIncidents>>,
+}
+
+/// The number of open incidents of a watch, or of all watches of a team and kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchIncidents {
+    /// The team; empty: the operator.
+    pub team: String,
+    /// The name of the watch; empty: all of the team and kind.
+    pub watch: String,
+    /// The kind.
+    pub kind: String,
+    /// The number of incidents that are not closed.
+    pub incidents: u64,
 }
 
 impl IncidentMeter {
     /// Sets the number of incidents that are not closed.
     pub fn set_incidents(&self, incidents: IncidentCounts) {
         *lock(&self.incidents) = incidents;
+    }
+
+    /// Sets the number of open incidents of each watch.
+    pub fn set_by_watch(&self, by_watch: Vec<WatchIncidents>) {
+        *lock(&self.by_watch) = by_watch;
+    }
+
+    /// Returns the number of open incidents of each watch.
+    pub fn by_watch(&self) -> Vec<WatchIncidents> {
+        lock(&self.by_watch).clone()
     }
 
     /// Returns the number of incidents that are not closed. Those of a judged condition have a count even if there are

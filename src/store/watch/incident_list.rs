@@ -217,7 +217,25 @@ pub struct WatchCounts {
     pub outbox_oldest_secs: u64,
     /// The number of incidents that are not closed, by condition and severity.
     pub incidents: Vec<(Condition, Severity, u64)>,
+    /// The same by watch.
+    pub by_watch: Vec<WatchSeries>,
 }
+
+/// The open incidents of a watch, or of all watches of a team and kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchSeries {
+    /// The team; empty: the operator.
+    pub team: String,
+    /// The name of the watch; empty: all of the team and kind.
+    pub name: String,
+    /// The kind.
+    pub kind: String,
+    /// The number of incidents that are not closed.
+    pub incidents: u64,
+}
+
+/// The number of watches up to which each is counted by itself.
+const SERIES_MAX: u64 = 1_000;
 
 /// Counts watches and open incidents.
 ///
@@ -236,10 +254,18 @@ pub fn counts(client: &mut Client) -> Result<WatchCounts> {
         &[],
     )?;
     let named = |row: &Row| Some((Condition::parse(row.get(0))?, Severity::parse(row.get(1))?, count(row, 2)));
+    let watches = count(&row, 0);
+    let by_watch = client.query_typed(
+        include_str!("../../../sql/statements/watch_series.sql"),
+        &[(&(watches <= SERIES_MAX), Type::BOOL), (&(SERIES_MAX as i64), Type::INT8)],
+    )?;
+    let series =
+        |row: &Row| WatchSeries { team: row.get(0), name: row.get(1), kind: row.get(2), incidents: count(row, 3) };
     Ok(WatchCounts {
-        watches: count(&row, 0),
+        watches,
         evaluators: count(&row, 1),
         outbox_oldest_secs: count(&row, 2),
         incidents: open.iter().filter_map(named).collect(),
+        by_watch: by_watch.iter().map(series).collect(),
     })
 }
