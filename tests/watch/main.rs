@@ -8,6 +8,7 @@ mod callbacks;
 mod causes;
 mod end_to_end;
 mod flapping;
+mod hostile;
 mod incidents;
 mod life;
 mod mass;
