@@ -40,24 +40,29 @@ WITH candidates AS MATERIALIZED (
 SELECT p.view, CASE WHEN p.rank > 0 THEN p.peer_address END AS peer_address, p.router_id,
        (SELECT hostname FROM routers n WHERE n.router_id = p.router_id) AS hostname,
        p.table_name, p.prefix::text AS prefix, p.path_id, host(r.nexthop) AS nexthop, r.as_path, r.origin, r.localpref, r.med,
-       r.communities_std, r.communities_ext, r.communities_large, r.updated_at, r.json, t.paths, t.routers, t.prefixes
+       r.communities_std, r.communities_ext, r.communities_large, r.updated_at, r.json, t.paths, t.routers, t.prefixes,
+       -- As rpki.route_origin(), which not everybody who may read routes may call.
+       CASE WHEN r.origin_asn IS NOT NULL THEN r.origin_asn
+            WHEN r.as_path = '' OR right(r.as_path, 1) IN (')', ']')
+            THEN (SELECT as_number FROM routers n WHERE n.router_id = p.router_id)
+            WHEN right(r.as_path, 1) = '}' THEN 0 END AS route_origin
 FROM page p
 CROSS JOIN counted t
 CROSS JOIN LATERAL (
-    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
+    SELECT nexthop, as_path, origin_asn, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
            row_to_json(r)::text AS json
     FROM current_routes r
     WHERE p.rank = 0 AND r.router_id = p.router_id AND r.table_name = p.table_name AND r.afi = $1 AND r.prefix = p.prefix
       AND r.path_id = p.path_id
     UNION ALL
-    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
+    SELECT nexthop, as_path, origin_asn, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
            (SELECT row_to_json(own)::text FROM (SELECT p.view, r.*) AS own)
     FROM adj_rib_in r
     WHERE p.rank = 1 AND r.router_id = p.router_id AND r.peer_address = p.peer_address
       AND r.is_post_policy = p.is_post_policy AND r.table_name = p.table_name AND r.afi = $1 AND r.prefix = p.prefix
       AND r.path_id = p.path_id
     UNION ALL
-    SELECT nexthop, as_path, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
+    SELECT nexthop, as_path, origin_asn, origin, localpref, med, communities_std, communities_ext, communities_large, updated_at,
            (SELECT row_to_json(own)::text FROM (SELECT p.view, r.*) AS own)
     FROM adj_rib_out r
     WHERE p.rank = 2 AND r.router_id = p.router_id AND r.peer_address = p.peer_address

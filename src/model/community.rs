@@ -116,6 +116,19 @@ impl WriteText for ExtendedCommunity {
     }
 }
 
+/// Returns an extended community as people read it: the origin validation state that a router attached (RFC 8097 section
+/// 2) as `OVS:valid`, `OVS:not-found` or `OVS:invalid`, any other as it is stored. Stored and decoded it stays hex. The
+/// reserved octets are ignored.
+pub fn readable(text: &str) -> &str {
+    let is_hex = text.len() == 16 && text.bytes().all(|c| c.is_ascii_hexdigit());
+    match (is_hex && text.starts_with("4300"), text.get(14..)) {
+        (true, Some("00")) => "OVS:valid",
+        (true, Some("01")) => "OVS:not-found",
+        (true, Some("02")) => "OVS:invalid",
+        (_, Some(_) | None) => text,
+    }
+}
+
 impl fmt::Display for ExtendedCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         display(self, f)
@@ -125,6 +138,21 @@ impl fmt::Display for ExtendedCommunity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origin_validation_states_are_readable() {
+        let check = |hex: u64, text: &str| {
+            assert_eq!(readable(&ExtendedCommunity(hex.to_be_bytes()).to_string()), text);
+        };
+        check(0x4300_0000_0000_0000, "OVS:valid");
+        check(0x4300_0000_0000_0001, "OVS:not-found");
+        check(0x4300_0000_0000_0002, "OVS:invalid");
+        check(0x4300_dead_beef_0002, "OVS:invalid");
+        check(0x4300_0000_0000_0003, "4300000000000003");
+        check(0x0300_0000_0000_0000, "0300000000000000");
+        check(0x4301_0000_0000_0000, "4301000000000000");
+        assert_eq!(["65000:100", "RT:65000:1", ""].map(readable), ["65000:100", "RT:65000:1", ""]);
+    }
 
     #[test]
     fn extended_community_texts() {

@@ -8,6 +8,7 @@ use postgres::{Client, Row};
 use super::error::Result;
 use super::events::read_time;
 use super::slice::Slice;
+use crate::model::community::readable;
 use crate::model::{Prefix, Timestamp};
 
 /// One path of the longest match in a table.
@@ -37,7 +38,10 @@ pub struct LookupRow {
     pub localpref: Option<i64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<i64>,
-    /// Communities, followed by large and extended ones.
+    /// The origin (RFC 6811 section 2), the router's own AS where it is the router's own route, 0 for an AS_SET; `None`:
+    /// it cannot be known.
+    pub route_origin: Option<i64>,
+    /// Communities, followed by large and extended ones, as people read them.
     pub communities: Vec<String>,
     /// When the row was last written.
     pub updated_at: Timestamp,
@@ -99,7 +103,8 @@ fn read(row: &Row) -> Result<LookupRow> {
         origin: row.get("origin"),
         localpref: row.get("localpref"),
         med: row.get("med"),
-        communities: communities.into_iter().flatten().flatten().collect(),
+        route_origin: row.get("route_origin"),
+        communities: communities.into_iter().flatten().flatten().map(|text| readable(&text).to_owned()).collect(),
         updated_at: read_time(row.get("updated_at"))?,
         json: row.get("json"),
     })
