@@ -25,6 +25,8 @@ pub mod judge;
 pub mod known_routers;
 pub mod life;
 mod origins;
+pub mod rpki;
+mod rpki_news;
 pub mod run;
 pub mod seen;
 pub mod silence;

@@ -1,12 +1,13 @@
 -- The routes that watches of ASes have to judge, at these routers or all: those that are as they should be are left out.
 -- Of each watch ($2): the paths whose upstream is expected ($5), the paths with a neighbor that is not ($6), whether it
--- judges new prefixes ($7) and other origins of accepted ones ($8).
+-- judges new prefixes ($7) and other origins of accepted ones ($8), and the state of routes by the VRPs ($9).
 -- Routes that differ in nothing that a watch asks for are one row, as in watch_routes_in.sql.
 WITH asked AS (
     SELECT w.id, w.asn, w.expected_origins, w.conditions @> '{mitigated}' AS for_mitigated, a.fine_paths, a.odd_paths, a.for_new,
-           a.for_origin
-    FROM unnest($2::bigint[], $5::text[], $6::text[], $7::boolean[], $8::boolean[])
-        AS a (id, fine_paths, odd_paths, for_new, for_origin)
+           a.for_origin,
+           a.for_rpki AND EXISTS (SELECT FROM rpki.vrp_set WHERE version > 0) AS for_rpki
+    FROM unnest($2::bigint[], $5::text[], $6::text[], $7::boolean[], $8::boolean[], $9::boolean[])
+        AS a (id, fine_paths, odd_paths, for_new, for_origin, for_rpki)
     JOIN watch.watches w USING (id)
 ), routes AS NOT MATERIALIZED (
     SELECT router_id, table_name, prefix, origin_asn, as_path, true AS is_loc_rib, false AS is_post_policy,
@@ -29,6 +30,7 @@ FROM (
     WHERE ($3::text[] IS NULL OR r.router_id = ANY ($3))
       AND (w.for_new AND NOT EXISTS (SELECT FROM watch.accepted_prefixes p WHERE p.watch_id = w.id AND p.prefix = r.prefix)
            OR NOT r.as_path ~ w.fine_paths
+           OR w.for_rpki
            OR w.for_mitigated AND (r.communities_std && $4 OR r.communities_large && $4 OR r.communities_ext && $4))
     UNION
     -- A router's own routes, by an empty path or a final confederation segment.

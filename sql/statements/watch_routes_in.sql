@@ -2,7 +2,8 @@
 -- Routes that differ in nothing that a watch asks for are one row. Paths are told apart where some watch judges them ($1),
 -- and where the origin cannot be told without them. Routes with one of the communities $4 are told apart by those.
 -- What is inside a prefix follows it in the order of cidr, up to its last address. That order is asked for so that the
--- B-tree is read, which finds it many times as fast as GiST does.
+-- B-tree is read, which finds it many times as fast as GiST does. A watch that only says that its prefix must be there,
+-- of the default route say, reads nothing inside it.
 SELECT router_id, table_name, prefix::text, origin_asn, CASE WHEN origin_asn IS NULL OR $1 THEN as_path END AS told_path,
        min(as_path), bool_or(is_loc_rib), bool_or(is_post_policy), bool_or(NOT is_loc_rib AND NOT is_post_policy),
        min(peer_address), mitigation
@@ -15,7 +16,10 @@ FROM (
     FROM watch.watches w
     CROSS JOIN LATERAL (
         SELECT * FROM current_routes r
-        WHERE r.prefix >= w.prefix AND r.prefix <= set_masklen(broadcast(w.prefix), -1)
+        WHERE r.prefix >= w.prefix
+          AND r.prefix <= CASE WHEN cardinality(w.expected_origins) > 0 OR w.max_length > masklen(w.prefix)
+                                    OR w.conditions && '{rpki_invalid,rpki_uncovered,roa_expiring}'
+                               THEN set_masklen(broadcast(w.prefix), -1) ELSE w.prefix END
           AND ($3::text[] IS NULL OR r.router_id = ANY ($3))
           -- Routes of an expected origin are asked for inside only where some condition judges them.
           AND (r.prefix = w.prefix
@@ -23,6 +27,8 @@ FROM (
                OR CASE WHEN masklen(r.prefix) <= COALESCE(w.max_length, masklen(w.prefix))
                        THEN num_nonnulls(w.expected_upstreams, w.expected_downstreams, w.path_match) > 0
                        ELSE w.conditions @> '{more_specific_own}' END
+               OR (w.conditions IS NULL OR w.conditions && '{rpki_invalid,rpki_uncovered,roa_expiring}')
+                  AND EXISTS (SELECT FROM rpki.vrp_set WHERE version > 0)
                OR (w.conditions IS NULL OR w.conditions @> '{mitigated}')
                   AND (w.expected_via <> '{}' OR r.communities_std && $4 OR r.communities_large && $4 OR r.communities_ext && $4))
         ORDER BY r.prefix
@@ -37,7 +43,10 @@ FROM (
     FROM watch.watches w
     CROSS JOIN LATERAL (
         SELECT * FROM adj_rib_in r
-        WHERE r.prefix >= w.prefix AND r.prefix <= set_masklen(broadcast(w.prefix), -1)
+        WHERE r.prefix >= w.prefix
+          AND r.prefix <= CASE WHEN cardinality(w.expected_origins) > 0 OR w.max_length > masklen(w.prefix)
+                                    OR w.conditions && '{rpki_invalid,rpki_uncovered,roa_expiring}'
+                               THEN set_masklen(broadcast(w.prefix), -1) ELSE w.prefix END
           AND ($3::text[] IS NULL OR r.router_id = ANY ($3))
           -- Routes of an expected origin are asked for inside only where some condition judges them.
           AND (r.prefix = w.prefix
@@ -45,6 +54,8 @@ FROM (
                OR CASE WHEN masklen(r.prefix) <= COALESCE(w.max_length, masklen(w.prefix))
                        THEN num_nonnulls(w.expected_upstreams, w.expected_downstreams, w.path_match) > 0
                        ELSE w.conditions @> '{more_specific_own}' END
+               OR (w.conditions IS NULL OR w.conditions && '{rpki_invalid,rpki_uncovered,roa_expiring}')
+                  AND EXISTS (SELECT FROM rpki.vrp_set WHERE version > 0)
                OR (w.conditions IS NULL OR w.conditions @> '{mitigated}')
                   AND (w.expected_via <> '{}' OR r.communities_std && $4 OR r.communities_large && $4 OR r.communities_ext && $4))
         ORDER BY r.prefix

@@ -164,6 +164,8 @@ pub enum Condition {
     RoaChanged,
     /// The set of VRPs is too old.
     VrpsStale,
+    /// A set of VRPs that lacks much was taken.
+    VrpsReduced,
     /// The AS originates a prefix that was not accepted.
     NewOriginPrefix,
     /// The BGP session is not up.
@@ -180,7 +182,7 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Condition; 20] = [
+    pub const ALL: [Condition; 21] = [
         Condition::Missing,
         Condition::DefaultOnly,
         Condition::Origin,
@@ -195,6 +197,7 @@ impl Condition {
         Condition::RoaExpiring,
         Condition::RoaChanged,
         Condition::VrpsStale,
+        Condition::VrpsReduced,
         Condition::NewOriginPrefix,
         Condition::SessionDown,
         Condition::Flapping,
@@ -220,6 +223,7 @@ impl Condition {
             Condition::RoaExpiring => "roa_expiring",
             Condition::RoaChanged => "roa_changed",
             Condition::VrpsStale => "vrps_stale",
+            Condition::VrpsReduced => "vrps_reduced",
             Condition::NewOriginPrefix => "new_origin_prefix",
             Condition::SessionDown => "session_down",
             Condition::Flapping => "flapping",
@@ -252,6 +256,7 @@ impl Condition {
             | Condition::RpkiUncovered
             | Condition::RoaExpiring
             | Condition::VrpsStale
+            | Condition::VrpsReduced
             | Condition::NewOriginPrefix
             | Condition::Flapping
             | Condition::RouteCount
@@ -269,6 +274,7 @@ impl Condition {
             | Condition::RoaExpiring
             | Condition::RoaChanged
             | Condition::VrpsStale
+            | Condition::VrpsReduced
             | Condition::NewOriginPrefix
             | Condition::Flapping
             | Condition::Isolated => 0,
@@ -288,6 +294,7 @@ impl Condition {
     /// Returns whether this version judges it. A watch may name the others already.
     pub fn is_judged(self) -> bool {
         match self {
+            Condition::RouteCount => false,
             Condition::Missing
             | Condition::DefaultOnly
             | Condition::Origin
@@ -297,17 +304,17 @@ impl Condition {
             | Condition::Downstream
             | Condition::Path
             | Condition::Mitigated
+            | Condition::RpkiInvalid
+            | Condition::RpkiUncovered
+            | Condition::RoaExpiring
+            | Condition::RoaChanged
+            | Condition::VrpsStale
+            | Condition::VrpsReduced
             | Condition::NewOriginPrefix
             | Condition::SessionDown
             | Condition::BmpDown
             | Condition::Isolated
             | Condition::Flapping => true,
-            Condition::RpkiInvalid
-            | Condition::RpkiUncovered
-            | Condition::RoaExpiring
-            | Condition::RoaChanged
-            | Condition::VrpsStale
-            | Condition::RouteCount => false,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::detail::Detail;
 use super::index::{Watches, asks};
 use super::known_routers::{KnownRouters, Router, after, is_settled};
 use super::life::{Tally, Terms};
+use super::rpki::{self, Memory};
 use super::seen::Seen;
 use super::summary::{self, Facts};
 
@@ -108,14 +109,15 @@ fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, asked: &Asked<'_>,
     let Some((first, watch)) = watch else { return };
     let terms = Terms {
         min_vantages: if by_asn(watch) { 1 } else { watch.min_vantages },
-        open_after: watch.open_after(first.condition),
+        open_after: rpki::open_after(watch, first.condition, &first.subject),
         close_after: watch.close_after,
     };
     let mut known: BTreeMap<&RouterId, &ConditionRow> = BTreeMap::new();
     let mut unknown: BTreeSet<&RouterId> = BTreeSet::new();
     for row in rows {
         let router = asked.known_routers.get(&row.router);
-        if router.is_some_and(|router| is_known(watch, row, router)) {
+        let can_tell = !rpki::is_of_rpki(row.condition) || asked.rpki.is_usable();
+        if can_tell && router.is_some_and(|router| is_known(watch, row, router)) {
             let earliest = known.entry(&row.router).or_insert(row);
             if row.since < earliest.since {
                 *earliest = row;
@@ -195,6 +197,8 @@ pub struct Asked<'a> {
     pub known_routers: &'a KnownRouters,
     /// Where routes of watches were seen.
     pub seen: &'a Seen,
+    /// The VRPs.
+    pub rpki: &'a Memory,
     /// The time.
     pub now: Timestamp,
 }

@@ -167,6 +167,7 @@ fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
         | Condition::RoaExpiring
         | Condition::RoaChanged
         | Condition::VrpsStale
+        | Condition::VrpsReduced
         | Condition::NewOriginPrefix
         | Condition::Flapping
         | Condition::RouteCount

@@ -11,6 +11,7 @@ use super::evaluation::{Evaluation, Scope};
 use super::index::{Watches, asks};
 use super::known_routers::{self, Stored};
 use super::origins;
+use super::rpki::Memory;
 use super::seen::Seen;
 
 /// The result of a check.
@@ -46,12 +47,15 @@ pub fn check(client: &mut Client, id: WatchId, communities: &[String]) -> Result
     let scope = Scope { watches: HashSet::from([id]), has_peers: true, has_flaps: true, ..Scope::default() };
     let mitigation = mitigation(communities);
     let known = &known_routers;
+    let mut rpki = Memory::default();
+    rpki.read(&mut transaction, &watches, &mut HashSet::new(), now)?;
     let evaluation = Evaluation {
         scope: &scope,
         watches: &watches,
         known_routers: known,
         seen: &seen,
         mitigation: &mitigation,
+        rpki: &rpki,
         now,
     };
     let mut found = origins::evaluate(&evaluation, &mut transaction)?;

@@ -21,6 +21,8 @@ pub struct Detail {
     pub path: Option<String>,
     /// What is not as it should be, where it is neither the origin nor missing: an AS, a path, communities.
     pub value: Option<String>,
+    /// What the VRPs say of it, in words.
+    pub rpki: Option<String>,
     /// What would be right.
     pub expected: Option<String>,
     /// True if only Adj-RIBs-In before the policy have it.
@@ -78,6 +80,7 @@ impl Detail {
         put("path", self.path.clone().map(Value::from));
         put("value", self.value.clone().map(Value::from));
         put("expected", self.expected.clone().map(Value::from));
+        put("rpki", self.rpki.clone().map(Value::from));
         put("before_policy", self.is_before_policy.then_some(Value::Bool(true)));
         put("peer", self.peer.map(|peer| peer.to_string().into()));
         put("peer_asn", self.peer_asn.map(Value::from));
@@ -103,6 +106,7 @@ impl Detail {
             path: text("path"),
             value: text("value"),
             expected: text("expected"),
+            rpki: text("rpki"),
             is_before_policy: value["before_policy"] == true,
             peer: text("peer").and_then(|peer| peer.parse().ok()),
             peer_asn: value["peer_asn"].as_u64().and_then(|asn| asn.try_into().ok()),
@@ -135,6 +139,7 @@ mod tests {
             path: Some("64500 64511".to_owned()),
             value: Some("AS64499".to_owned()),
             expected: Some("AS64500".to_owned()),
+            rpki: Some("RPKI invalid".to_owned()),
             is_before_policy: true,
             peer: Some("2001:db8::1".parse().unwrap()),
             peer_asn: Some(u32::MAX),

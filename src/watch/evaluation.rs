@@ -13,6 +13,7 @@ use super::detail::{Detail, clean};
 use super::index::{Watches, asks, covers};
 use super::judge::{self, Cover, is_present};
 use super::known_routers::{KnownRouters, Router, is_settled};
+use super::rpki::{self, Memory, Vrps};
 use super::seen::Seen;
 
 /// The watches whose routes one statement reads.
@@ -95,6 +96,18 @@ pub struct Found {
     pub undecided: HashSet<ConditionKey>,
     /// Where routes of watches are.
     pub present: Vec<(WatchId, RouterId, String)>,
+    /// When watches have to be looked at again.
+    pub due: HashMap<WatchId, Timestamp>,
+}
+
+impl Found {
+    /// Notes when a watch has to be looked at again.
+    pub(super) fn remind(&mut self, watch: &Watch, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            let due = self.due.entry(watch.id).or_insert(at);
+            *due = at.min(*due);
+        }
+    }
 }
 
 /// The judgement of one round.
@@ -109,6 +122,8 @@ pub struct Evaluation<'a> {
     pub seen: &'a Seen,
     /// The communities that say that a route is mitigated.
     pub mitigation: &'a [String],
+    /// The VRPs.
+    pub rpki: &'a Memory,
     /// The time.
     pub now: Timestamp,
 }
@@ -124,9 +139,10 @@ impl Evaluation<'_> {
     pub(super) fn run(&self, transaction: &mut Transaction<'_>) -> Result<(Found, Cells)> {
         let mut found = Found::default();
         let cells = self.read_cells(transaction)?;
+        let vrps = Vrps::read(transaction, self.rpki, cells.keys().map(|(_, prefix)| *prefix))?;
         for ((router, prefix), routes) in &cells {
             if let Some(router) = self.known_routers.get(router) {
-                self.judge_cell(&mut found, router, prefix, routes);
+                self.judge_cell(&mut found, &vrps, router, prefix, routes);
             }
         }
         self.judge_missing(&mut found, &cells);
@@ -183,7 +199,7 @@ impl Evaluation<'_> {
     }
 
     /// Judges origins and paths at one prefix of one router, in every table and view.
-    fn judge_cell(&self, found: &mut Found, router: &Router, prefix: &Prefix, routes: &[RouteRow]) {
+    fn judge_cell(&self, found: &mut Found, vrps: &Vrps, router: &Router, prefix: &Prefix, routes: &[RouteRow]) {
         let mut tables: BTreeMap<&str, Vec<&RouteRow>> = BTreeMap::new();
         for route in routes {
             tables.entry(&route.table).or_default().push(route);
@@ -194,7 +210,11 @@ impl Evaluation<'_> {
                 if !is_settled(known, watch.settle, self.now) {
                     continue;
                 }
-                for (condition, subject, detail) in judge::judge(watch, prefix, &routes, router.asn) {
+                let judged = rpki::judge(vrps, watch, &routes, router.asn, self.now);
+                found.remind(watch, judged.due);
+                let findings = judge::judge(watch, prefix, &routes, router.asn);
+                for (condition, subject, mut detail) in findings.into_iter().chain(judged.findings) {
+                    vrps.describe(condition, prefix, &mut detail);
                     self.add(found, watch, router, Some(table), (condition, subject, Some(*prefix), detail));
                 }
             }
@@ -282,6 +302,7 @@ impl Evaluation<'_> {
         for some in asked.chunks(CELLS_AT_ONCE) {
             rows.extend(evaluate::routes_over(transaction, some, self.told())?);
         }
+        let vrps = Vrps::read(transaction, self.rpki, rows.iter().map(|row| row.prefix))?;
         let mut by_router: HashMap<&RouterId, Vec<&RouteRow>> = HashMap::new();
         for row in &rows {
             by_router.entry(&row.router).or_default().push(row);
@@ -304,7 +325,7 @@ impl Evaluation<'_> {
                     continue;
                 }
                 let longest = routes.iter().map(|route| route.prefix).max_by_key(Prefix::length);
-                for (condition, subject, detail) in findings {
+                for (condition, subject, mut detail) in findings {
                     // A more specific route may still come.
                     if condition == Condition::DefaultOnly && family.is_dumping {
                         let table = Some(table.clone());
@@ -312,6 +333,7 @@ impl Evaluation<'_> {
                         continue;
                     }
                     let prefix = longest.filter(|_| condition == Condition::Origin);
+                    prefix.iter().for_each(|prefix| vrps.describe(condition, prefix, &mut detail));
                     self.add(found, watch, router, Some(table), (condition, subject, prefix, detail));
                 }
                 if cover == Cover::Default && !was_specific {
@@ -416,6 +438,9 @@ impl Evaluation<'_> {
         }
         if row.condition == Condition::Flapping {
             return self.is_quiet(watch, router, row.table.as_deref());
+        }
+        if rpki::is_of_rpki(row.condition) && !self.rpki.is_usable() {
+            return false;
         }
         let Some(table) = &row.table else {
             return (self.scope.has_peers || self.scope.is_all) && is_settled(router.known, watch.settle, self.now);

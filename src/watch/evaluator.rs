@@ -23,6 +23,8 @@ use super::incidents::Incidents;
 use super::index::{Watches, asks};
 use super::known_routers::{KnownRouters, Router, Stored, after, derive};
 use super::origins;
+use super::rpki::Memory;
+use super::rpki_news;
 use super::seen::Seen;
 use super::summary;
 
@@ -92,6 +94,7 @@ struct State {
     unsettled: Unsettled,
     flaps_at: Option<Timestamp>,
     pruned_at: Option<Timestamp>,
+    rpki: Memory,
 }
 
 impl Evaluator {
@@ -156,6 +159,7 @@ fn load(transaction: &mut Transaction<'_>, mitigation: &[String]) -> Result<Stat
         unsettled: unsettled::load(transaction)?,
         flaps_at: None,
         pruned_at: None,
+        rpki: Memory::default(),
         stored,
     })
 }
@@ -183,6 +187,9 @@ impl State {
         }
         self.add_settled(&mut scope, now);
         self.add_flaps(transaction, &mut scope, now)?;
+        if !scope.is_empty() || self.ticked_at.is_none_or(|at| is_due(at, TICK_EVERY)) {
+            self.rpki.read(transaction, &self.watches, &mut scope.watches, now)?;
+        }
         let has_work = !scope.is_empty();
         if has_work {
             report.is_full = scope.is_all;
@@ -195,9 +202,11 @@ impl State {
         self.note_unsettled(transaction, &scope, &new, now)?;
         if has_work || self.ticked_at.is_none_or(|at| is_due(at, TICK_EVERY)) {
             self.ticked_at = Some(now);
-            let asked = Asked { watches: &self.watches, known_routers: &self.known_routers, seen: &self.seen, now };
-            let candidates = candidates::all(site, &asked, self.conditions.values());
-            report.lines.extend(self.incidents.advance(transaction, site, &candidates, &asked)?);
+            let State { watches, known_routers, seen, rpki, incidents, conditions, .. } = self;
+            let asked = Asked { watches, known_routers, seen, rpki, now };
+            let mut candidates = candidates::all(site, &asked, conditions.values());
+            rpki_news::add(&mut candidates, site, watches, rpki, now);
+            report.lines.extend(incidents.advance(transaction, site, &candidates, &asked)?);
         }
         Ok(report)
     }
@@ -432,8 +441,8 @@ impl State {
     }
 
     fn evaluation<'a>(&'a self, scope: &'a Scope, now: Timestamp) -> Evaluation<'a> {
-        let State { watches, known_routers, seen, mitigation, .. } = self;
-        Evaluation { scope, watches, known_routers, seen, mitigation, now }
+        let State { watches, known_routers, seen, mitigation, rpki, .. } = self;
+        Evaluation { scope, watches, known_routers, seen, mitigation, rpki, now }
     }
 
     /// Accepts what the ASes of watches originate in tables that are judged for the first time.
@@ -480,7 +489,7 @@ impl State {
         let evaluation = self.evaluation(scope, now);
         let mut found = origins::evaluate(&evaluation, transaction)?;
         evaluation.judge_flaps(transaction, &mut found, &self.conditions)?;
-        let Found { rows, undecided, present } = found;
+        let Found { rows, undecided, present, due } = found;
         evaluate::prefer_indexes(transaction)?;
         let is_over = |(key, row): &(&ConditionKey, &ConditionRow)| {
             !rows.contains_key(*key) && !undecided.contains(*key) && evaluation.is_over(row)
@@ -518,6 +527,7 @@ impl State {
                 }
             }
         }
+        self.rpki.remind(due);
         report.missed = if scope.is_all { missed(&over, &changed) } else { 0 };
         if !gone_rows.is_empty() {
             evaluate::delete_conditions(transaction, &gone_rows.iter().collect::<Vec<_>>())?;

@@ -15,7 +15,7 @@ use super::cause::{self, Cause, Family, Opening};
 use super::detail::Detail;
 use super::known_routers::{Router, after};
 use super::life::{self, Return, Tally, Terms};
-use super::{silence, summary};
+use super::{rpki_news, silence, summary};
 
 /// The time in which openings are told together.
 const TOGETHER: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ struct New {
     change: Change,
     cause: Option<Cause>,
     key: Key,
+    /// The alarm about the same route, which tells of this too.
+    alarm: Option<Key>,
 }
 
 impl Incidents {
@@ -189,16 +191,16 @@ impl Incidents {
                 && !open.contains(&(key.0.as_deref(), key.1.as_str()))
                 && !self.dismissed.contains_key(*key)
         };
-        let candidates: Vec<(&Key, &Candidate)> = candidates.iter().filter(is_new).collect();
-        if candidates.is_empty() {
+        let new: Vec<(&Key, &Candidate)> = candidates.iter().filter(is_new).collect();
+        if new.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<&str> = candidates.iter().map(|(key, _)| key.1.as_str()).collect();
+        let keys: Vec<&str> = new.iter().map(|(key, _)| key.1.as_str()).collect();
         let closed = incidents::closed(transaction, &keys)?;
         let mut closed: HashMap<Key, IncidentRow> =
             closed.into_iter().map(|row| ((row.team.clone(), row.cause_key.clone()), row)).collect();
         let mut opening: Vec<(&Key, &Candidate, Option<IncidentRow>, Option<i64>)> = Vec::new();
-        for (key, candidate) in candidates {
+        for (key, candidate) in new {
             let since = candidate.tally.since.unwrap_or(now);
             let before = closed.remove(key);
             match life::returns(before.as_ref(), since, now) {
@@ -213,8 +215,9 @@ impl Incidents {
         }
         let causes = self.causes(transaction, site, &opening, asked)?;
         let new = opening.into_iter().zip(causes).map(|((key, candidate, before, silence), cause)| {
-            let is_told = silence.is_none() && cause.is_none() && !candidate.detail.is_baseline;
-            New { change: open_one(key, candidate, before, silence, is_told, asked), cause, key: key.clone() }
+            let alarm = rpki_news::alarm_of(candidate, asked.watches, site, candidates);
+            let is_told = silence.is_none() && cause.is_none() && !candidate.detail.is_baseline && alarm.is_none();
+            New { change: open_one(key, candidate, before, silence, is_told, asked), cause, key: key.clone(), alarm }
         });
         Ok(new.collect())
     }
@@ -319,15 +322,30 @@ impl Incidents {
             changes.push(change);
             members.into_iter().for_each(|i| new[i].change.row.parent = Some(parent));
         }
-        let mut fresh: Vec<&mut IncidentRow> =
-            new.iter_mut().map(|one| &mut one.change.row).filter(|row| row.id == 0).collect();
-        incidents::insert(transaction, &mut fresh)?;
-        for one in &new {
-            self.rows.insert(one.change.row.id, one.change.row.clone());
+        // What an alarm tells of already names it as its parent.
+        let (mut companions, mut others): (Vec<&mut New>, Vec<&mut New>) =
+            new.iter_mut().partition(|one| one.alarm.is_some());
+        self.insert(transaction, &mut others)?;
+        for one in &mut companions {
+            let is_alarm = |row: &&IncidentRow| {
+                one.alarm.as_ref().is_some_and(|(team, key)| (&row.team, &row.cause_key) == (team, key))
+            };
+            one.change.row.parent = self.rows.values().find(is_alarm).map(|row| row.parent.unwrap_or(row.id));
         }
+        self.insert(transaction, &mut companions)?;
         changes.extend(self.adopt(&new));
         changes.extend(new.into_iter().map(|one| one.change));
         Ok(changes)
+    }
+
+    fn insert(&mut self, transaction: &mut Transaction<'_>, new: &mut [&mut New]) -> Result<()> {
+        let mut fresh: Vec<&mut IncidentRow> =
+            new.iter_mut().map(|one| &mut one.change.row).filter(|row| row.id == 0).collect();
+        incidents::insert(transaction, &mut fresh)?;
+        for one in new {
+            self.rows.insert(one.change.row.id, one.change.row.clone());
+        }
+        Ok(())
     }
 
     /// Makes what is open of watches that begin to flap the children of that.
@@ -525,7 +543,7 @@ fn group_of(row: &IncidentRow) -> Group {
 
 /// Returns whether an incident is about the collector or a router by itself: it needs no watch.
 fn is_own(condition: Condition) -> bool {
-    matches!(condition, Condition::BmpDown | Condition::Isolated)
+    matches!(condition, Condition::BmpDown | Condition::Isolated | Condition::VrpsStale | Condition::VrpsReduced)
 }
 
 /// Returns whether an incident is the common cause of others.

@@ -111,11 +111,16 @@ impl<'a> Sender<'a> {
         self.asn.is_some_and(|asn| expected.contains(&asn))
     }
 
-    fn origin_text(&self) -> String {
+    /// Returns whether it is the router's own route.
+    pub(super) fn is_own(&self) -> bool {
+        self.origin == Origin::Own
+    }
+
+    pub(super) fn origin_text(&self) -> String {
         self.asn.map_or_else(|| "AS_SET".to_owned(), |asn| format!("AS{asn}"))
     }
 
-    fn detail(&self) -> Detail {
+    pub(super) fn detail(&self) -> Detail {
         Detail::of_route(self.row, self.origin_text())
     }
 
@@ -128,7 +133,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Returns what drops, drains or diverts the route on purpose.
-    fn mitigation(&self, watch: &Watch) -> Option<String> {
+    pub(super) fn mitigation(&self, watch: &Watch) -> Option<String> {
         let via = || self.hops.iter().filter_map(|hop| asn_of(hop)).find(|asn| watch.expected_via.contains(asn));
         self.row.mitigation.as_deref().map(mitigation_text).or_else(|| via().map(|asn| format!("via AS{asn}")))
     }

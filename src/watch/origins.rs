@@ -11,6 +11,7 @@ use super::evaluation::{Cells, Evaluation, Found};
 use super::index::{Watches, asks, asks_table};
 use super::judge::{self, Finding, OfOrigin, Sender};
 use super::known_routers::{Router, is_settled};
+use super::rpki::{self, Vrps};
 
 /// The watches that one statement reads routes for.
 const WATCHES_AT_ONCE: usize = 500;
@@ -49,6 +50,7 @@ fn judge(
     let single = cells.iter().filter(|(key, _)| scope.cells.contains(key)).flat_map(|(_, rows)| rows);
     rows.extend(single.cloned());
     let accepted = accepted(transaction, &rows)?;
+    let vrps = Vrps::read(transaction, evaluation.rpki, rows.iter().map(|row| row.prefix))?;
     let mut by_place: BTreeMap<Place<'_>, Vec<Finding>> = BTreeMap::new();
     for row in &rows {
         let Some(router) = known_routers.get(&row.router) else { continue };
@@ -66,7 +68,11 @@ fn judge(
                 has_baseline: evaluation.seen.has(watch.id, &row.router, &row.table),
             };
             let place = by_place.entry((watch.id, &router.id, &row.table, row.prefix)).or_default();
-            for (condition, subject, detail) in judge::judge_origin(watch, &sender, known) {
+            let judged = rpki::judge(&vrps, watch, &[row], router.asn, evaluation.now);
+            found.remind(watch, judged.due);
+            let findings = judge::judge_origin(watch, &sender, known);
+            for (condition, subject, mut detail) in findings.into_iter().chain(judged.findings) {
+                vrps.describe(condition, &row.prefix, &mut detail);
                 judge::add(place, condition, subject, detail);
             }
         }
@@ -128,6 +134,7 @@ fn asked(watch: &Watch) -> AskedOrigin {
             .then(|| format!("(^| )({})( {asn})+$|^{asn}( {asn})*$", any_of(upstreams))),
         odd_paths: is_asked(Condition::Downstream, downstreams)
             .then(|| format!("(^| ){asn} (?!({asn}|{})( |$))", any_of(downstreams))),
+        for_rpki: rpki::asks(watch),
         for_new: watch.judges(Condition::NewOriginPrefix),
         for_origin: watch.judges(Condition::Origin),
     }

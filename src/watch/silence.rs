@@ -33,7 +33,10 @@ fn is_in(silence: &Silence, team: Option<&str>, candidate: &Candidate, watches: 
     silence.team.as_deref().is_none_or(|only| team == Some(only))
         && silence.watch.is_none_or(|only| candidate.watch == Some(only))
         && silence.condition.as_deref().is_none_or(|only| only == candidate.condition.as_str())
-        && silence.router.as_ref().is_none_or(|only| candidate.routers.iter().all(|router| router == only))
+        && silence
+            .router
+            .as_ref()
+            .is_none_or(|only| !candidate.routers.is_empty() && candidate.routers.iter().all(|router| router == only))
         && silence.peer.is_none_or(|only| candidate.detail.peer == Some(only))
         && silence.peer_asn.is_none_or(|only| asn == Some(only))
         && silence.prefix.is_none_or(|only| prefix.is_some_and(|prefix| covers(&only, &prefix)))

@@ -41,6 +41,7 @@ pub fn line(facts: &Facts<'_>) -> String {
     let watched = facts.watch.map(target).unwrap_or_default();
     let origin = facts.detail.origin.as_deref().unwrap_or("AS?");
     let value = facts.detail.value.as_deref().unwrap_or("?");
+    let reason = facts.detail.reason.as_deref().unwrap_or("?");
     let right = facts.detail.expected.as_deref().unwrap_or("?");
     // Incidents of earlier versions have no such value.
     let known = || facts.watch.map(|watch| list(&watch.expected_origins)).unwrap_or_default();
@@ -49,7 +50,8 @@ pub fn line(facts: &Facts<'_>) -> String {
         let policy = if facts.detail.is_before_policy { ", before policy only" } else { "" };
         let path = facts.detail.path.as_deref().filter(|path| !path.is_empty());
         let path = path.map(|path| format!(", path {path}")).unwrap_or_default();
-        format!("{}{policy}{path}, {since}", routers(facts))
+        let rpki = facts.detail.rpki.as_deref().map(|words| format!(", {words}")).unwrap_or_default();
+        format!("{}{policy}{path}{rpki}, {since}", routers(facts))
     };
     match facts.condition {
         Condition::Origin => format!("HIJACK? {prefix} origin {origin}, expected {}; {}", expected(), seen()),
@@ -77,12 +79,14 @@ pub fn line(facts: &Facts<'_>) -> String {
         Condition::Isolated => {
             format!("ISOLATED collector {} lost {} routers at once, {since}", facts.subject, facts.affected)
         }
-        Condition::RpkiInvalid
-        | Condition::RpkiUncovered
-        | Condition::RoaExpiring
-        | Condition::RoaChanged
-        | Condition::VrpsStale
-        | Condition::RouteCount => {
+        Condition::RpkiInvalid => format!("RPKI INVALID {prefix} origin {origin}, {reason}; {}", seen()),
+        Condition::RpkiUncovered => format!("ROA GONE {prefix} origin {origin}, {reason}; {}", seen()),
+        Condition::RoaExpiring => format!("ROA EXPIRES {prefix} origin {origin} at {reason}; {}", seen()),
+        Condition::RoaChanged if facts.subject.is_empty() => format!("ROAS CHANGED {watched}: {value}, {since}"),
+        Condition::RoaChanged => format!("ROA {value} {}, watch {watched}, {since}", facts.subject),
+        Condition::VrpsStale => format!("VRPS STALE: no RPKI state of a route is known; set of {reason}, {since}"),
+        Condition::VrpsReduced => format!("VRPS REDUCED: taken after its hold: {reason}, {since}"),
+        Condition::RouteCount => {
             format!("{} {watched} {}; {}", facts.condition.as_str().to_uppercase(), facts.subject, seen())
         }
     }

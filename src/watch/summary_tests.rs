@@ -137,6 +137,63 @@ fn paths_and_what_an_as_originates() {
 }
 
 #[test]
+fn rpki() {
+    let route = Detail {
+        origin: Some("AS64511".to_owned()),
+        path: Some("64500 64511".to_owned()),
+        rpki: Some("RPKI invalid".to_owned()),
+        ..Detail::default()
+    };
+    check(
+        Condition::Origin,
+        "192.0.2.0/24 AS64511",
+        1,
+        &Detail { is_before_policy: true, ..route.clone() },
+        "HIJACK? 192.0.2.0/24 origin AS64511, expected AS64496; 1 of 4 routers (edge1), before policy only, path 64500 \
+         64511, RPKI invalid, since 2026-11-26 03:04:05 UTC",
+    );
+    let route = |reason: &str| Detail { reason: Some(reason.to_owned()), rpki: None, path: None, ..route.clone() };
+    let seen = "1 of 4 routers (edge1), since 2026-11-26 03:04:05 UTC";
+    for (condition, reason, want) in [
+        (Condition::RpkiInvalid, "ROA for AS64496", "RPKI INVALID 192.0.2.0/24 origin AS64511, ROA for AS64496"),
+        (Condition::RpkiUncovered, "valid until T", "ROA GONE 192.0.2.0/24 origin AS64511, valid until T"),
+        (Condition::RoaExpiring, "T", "ROA EXPIRES 192.0.2.0/24 origin AS64511 at T"),
+    ] {
+        check(condition, "192.0.2.0/24 AS64511", 1, &route(reason), &format!("{want}; {seen}"));
+        assert!(want.len() <= 60);
+    }
+    let changed = |value: &str| Detail { value: Some(value.to_owned()), ..Detail::default() };
+    check(
+        Condition::RoaChanged,
+        "192.0.2.0/24-24 AS64496",
+        0,
+        &changed("REMOVED"),
+        "ROA REMOVED 192.0.2.0/24-24 AS64496, watch 192.0.2.0/24, since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::RoaChanged,
+        "",
+        0,
+        &changed("7 added, 2 removed"),
+        "ROAS CHANGED 192.0.2.0/24: 7 added, 2 removed, since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::VrpsStale,
+        "",
+        0,
+        &route("T"),
+        "VRPS STALE: no RPKI state of a route is known; set of T, since 2026-11-26 03:04:05 UTC",
+    );
+    check(
+        Condition::VrpsReduced,
+        "",
+        0,
+        &route("half of the VRPs"),
+        "VRPS REDUCED: taken after its hold: half of the VRPs, since 2026-11-26 03:04:05 UTC",
+    );
+}
+
+#[test]
 fn sessions_and_routers() {
     let down = Detail {
         peer: Some("198.51.100.1".parse().unwrap()),

@@ -158,7 +158,7 @@ fn conditions_of_later_versions_are_named() {
     let routes = said(&["many", "--kind", "peer_routes", "--peer", "192.0.2.9", "--max-routes", "10"]);
     assert!(routes.contains("this version does not judge yet: route_count"), "{routes}");
     let listed = said(&["web", "--prefix", "192.0.2.0/24", "--conditions", "missing,rpki_invalid"]);
-    assert!(listed.contains("this version does not judge yet: rpki_invalid\n"), "{listed}");
+    assert!(!listed.contains("does not judge yet"), "{listed}");
 }
 
 fn import<'a>(file: &'a File, more: &[&'a str]) -> Vec<&'a str> {

@@ -359,6 +359,8 @@ pub struct AskedOrigin {
     pub for_new: bool,
     /// True if it judges other origins of accepted prefixes.
     pub for_origin: bool,
+    /// True if it judges the state of routes by the VRPs.
+    pub for_rpki: bool,
 }
 
 /// Returns the routes that watches of ASes have to judge, at these routers or all. Most that are as they should be are
@@ -384,6 +386,7 @@ pub fn routes_from(
             (&asked.iter().map(|one| one.odd_paths.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&asked.iter().map(|one| one.for_new).collect::<Vec<_>>(), Type::BOOL_ARRAY),
             (&asked.iter().map(|one| one.for_origin).collect::<Vec<_>>(), Type::BOOL_ARRAY),
+            (&asked.iter().map(|one| one.for_rpki).collect::<Vec<_>>(), Type::BOOL_ARRAY),
         ],
     )?;
     rows.iter().map(route_row).collect()
