@@ -72,13 +72,13 @@ fn conditions() {
         VrpChange { version: 2, is_added: false, prefix: ours.prefix, max_length: 24, asn: Asn(64_496), at: now };
     let ends = |expires| VrpRow { expires, ..ours.clone() };
     let check = |vrps: &[VrpRow], row: &RouteRow, want: &[&str], due: Option<Timestamp>| {
-        let judged = judge(&Vrps::of(vrps, &[gone.clone()]), &watch, &[row], Some(Asn(64_499)), now);
+        let judged = judge(&Vrps::of(vrps, std::slice::from_ref(&gone)), &watch, &[row], Some(Asn(64_499)), now);
         let found: Vec<String> =
             judged.findings.iter().map(|(condition, subject, _)| format!("{condition} {subject}")).collect();
         assert_eq!((found, judged.due), (want.iter().map(|text| (*text).to_owned()).collect(), due));
     };
     let fine = route("192.0.2.0/24", "64500 64496");
-    check(&[ours.clone()], &fine, &[], None);
+    check(std::slice::from_ref(&ours), &fine, &[], None);
     check(&[ends(in_hours(3))], &fine, &[], in_hours(1));
     let soon = Some(after(now, EXPIRING_EVERY));
     check(&[ends(in_hours(1))], &fine, &["roa_expiring 192.0.2.0/24 AS64496"], soon);
@@ -88,10 +88,10 @@ fn conditions() {
     check(&[], &fine, &["rpki_uncovered 192.0.2.0/24 AS64496"], Some(after(now, REMEMBERED)));
     check(&[], &route("192.0.2.0/25", "64500 64496"), &[], None);
     let longer = route("192.0.2.0/25", "64500 64496");
-    check(&[ours.clone()], &longer, &["rpki_invalid 192.0.2.0/25 AS64496"], None);
-    check(&[ours.clone()], &RouteRow { mitigation: Some("65535:666".to_owned()), ..longer }, &[], None);
+    check(std::slice::from_ref(&ours), &longer, &["rpki_invalid 192.0.2.0/25 AS64496"], None);
+    check(std::slice::from_ref(&ours), &RouteRow { mitigation: Some("65535:666".to_owned()), ..longer }, &[], None);
     let hijack = RouteRow { mitigation: Some("65535:666".to_owned()), ..route("192.0.2.0/24", "64500 64511") };
-    check(&[ours.clone()], &hijack, &["rpki_invalid 192.0.2.0/24 AS64511"], None);
+    check(std::slice::from_ref(&ours), &hijack, &["rpki_invalid 192.0.2.0/24 AS64511"], None);
     // A router's own route with another AS is configured there.
     check(&[ours], &route("192.0.2.0/24", ""), &[], None);
     let wait = |subject| open_after(&watch, Condition::RpkiInvalid, subject).as_secs();
