@@ -25,6 +25,8 @@ pub mod judge;
 pub mod known_routers;
 pub mod life;
 mod origins;
+pub mod route_count;
+pub mod route_fault;
 pub mod rpki;
 mod rpki_news;
 pub mod run;

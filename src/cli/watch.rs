@@ -20,7 +20,7 @@ use super::command::{CommandError, connect, counted, print, say};
 use super::table::{self, Column, Table};
 use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
-use crate::model::watch::{Condition, Kind};
+use crate::model::watch::Kind;
 use crate::store::watch::watches::{
     self, COLUMNS, ExistingWatches, ListedWatch, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
 };
@@ -317,7 +317,6 @@ fn add(definition: &WatchOptions, settings: &Settings) -> Result<(), CommandErro
     let name = WatchName { name: definition.name.clone(), team: definition.team.clone() };
     let row = find(&mut client, &name)?;
     print(&format!("watch {}: {done}\n", shown(&row)))?;
-    warn_of_unjudged([&row]);
     warn(&mut client)
 }
 
@@ -414,10 +413,6 @@ fn import_file(arguments: &ImportOptions, settings: &Settings) -> Result<(), Com
         return Err(CommandError::Configuration(lines));
     }
     print(&summary(&put, run))?;
-    if run == PutRun::Real {
-        let rows: Vec<ListedWatch> = watches::all(&mut client)?;
-        warn_of_unjudged(rows.iter().filter(|row| row.source == source));
-    }
     warn(&mut client)
 }
 
@@ -433,26 +428,6 @@ fn summary(put: &PutWatches, run: PutRun) -> String {
     };
     let (added, changed, removed) = (put.added.len(), put.changed.len(), put.removed.len());
     out + &format!("{would}{added} added, {changed} changed, {removed} removed, {} unchanged\n", put.same)
-}
-
-/// Names the conditions that the watches list and this version does not judge.
-fn warn_of_unjudged<'a>(rows: impl IntoIterator<Item = &'a ListedWatch>) {
-    let mut unjudged: Vec<Condition> = Vec::new();
-    for row in rows {
-        let listed = row.conditions.iter().flatten().filter_map(|text| Condition::parse(text));
-        unjudged.extend(listed.filter(|condition| !condition.is_judged()));
-        if let (None, Some(kind)) = (&row.conditions, Kind::parse(&row.kind))
-            && !kind.default_conditions().iter().any(|condition| condition.is_judged())
-        {
-            unjudged.extend(kind.default_conditions());
-        }
-    }
-    unjudged.sort();
-    unjudged.dedup();
-    if !unjudged.is_empty() {
-        let names: Vec<&str> = unjudged.into_iter().map(Condition::as_str).collect();
-        say(format_args!("this version does not judge yet: {}", names.join(", ")));
-    }
 }
 
 /// Warns if nothing evaluates watches, or if hijacks that policy drops cannot be seen.

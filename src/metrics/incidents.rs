@@ -55,7 +55,7 @@ impl IncidentMeter {
     /// none, so that an alert on them ends.
     pub fn incidents(&self) -> IncidentCounts {
         let mut counts = lock(&self.incidents).clone();
-        for condition in Condition::ALL.into_iter().filter(|condition| condition.is_judged()) {
+        for condition in Condition::ALL {
             for severity in Severity::ALL {
                 counts.entry((condition, severity)).or_default();
             }

@@ -290,33 +290,6 @@ impl Condition {
             Condition::RpkiInvalid | Condition::BmpDown => 900,
         })
     }
-
-    /// Returns whether this version judges it. A watch may name the others already.
-    pub fn is_judged(self) -> bool {
-        match self {
-            Condition::RouteCount => false,
-            Condition::Missing
-            | Condition::DefaultOnly
-            | Condition::Origin
-            | Condition::MoreSpecific
-            | Condition::MoreSpecificOwn
-            | Condition::Upstream
-            | Condition::Downstream
-            | Condition::Path
-            | Condition::Mitigated
-            | Condition::RpkiInvalid
-            | Condition::RpkiUncovered
-            | Condition::RoaExpiring
-            | Condition::RoaChanged
-            | Condition::VrpsStale
-            | Condition::VrpsReduced
-            | Condition::NewOriginPrefix
-            | Condition::SessionDown
-            | Condition::BmpDown
-            | Condition::Isolated
-            | Condition::Flapping => true,
-        }
-    }
 }
 
 impl fmt::Display for Condition {
@@ -358,6 +331,12 @@ pub const CLOSE_AFTER: Duration = Duration::from_secs(300);
 /// The time for which a vantage must be known before a watch judges it, unless the watch says another.
 pub const SETTLE: Duration = Duration::from_secs(300);
 
+/// How far below what is usual a number of routes is wrong, in percent, unless the watch says another.
+pub const DROP_PERCENT: u16 = 20;
+
+/// How far above what is usual a number of routes is wrong, in percent, unless the watch says another.
+pub const RISE_PERCENT: u16 = 50;
+
 /// An enabled row of `watch.watches`. Lists of expected ASes are empty where nothing is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
@@ -393,6 +372,14 @@ pub struct Watch {
     pub path_match: Option<PathMatch>,
     /// The longest prefix inside it that is expected; `None`: its own length.
     pub max_length: Option<u8>,
+    /// The least number of routes of a peer.
+    pub min_routes: Option<i64>,
+    /// The largest number of routes of a peer.
+    pub max_routes: Option<i64>,
+    /// How far below what is usual a peer's number of routes is wrong, in percent.
+    pub drop_percent: u16,
+    /// How far above what is usual a peer's number of routes is wrong, in percent.
+    pub rise_percent: u16,
     /// The least number of sessions that are up.
     pub min_up: u32,
     /// The number of routers at which a condition must hold.
@@ -416,7 +403,7 @@ pub struct Watch {
 impl Watch {
     /// Returns whether it judges `condition` in this version.
     pub fn judges(&self, condition: Condition) -> bool {
-        condition.is_judged() && self.conditions.contains(&condition)
+        self.conditions.contains(&condition)
     }
 
     /// Returns the time for which `condition` must hold before its incident opens.

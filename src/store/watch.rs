@@ -9,6 +9,7 @@ pub mod incidents;
 pub mod operator;
 pub mod outbox;
 pub mod retention;
+pub mod route_counts;
 pub mod rpki;
 pub mod silences;
 pub mod suggest;

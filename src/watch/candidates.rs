@@ -12,6 +12,7 @@ use super::detail::Detail;
 use super::index::{Watches, asks};
 use super::known_routers::{KnownRouters, Router, after, is_settled};
 use super::life::{Tally, Terms};
+use super::route_fault::RouteFault;
 use super::rpki::{self, Memory};
 use super::seen::Seen;
 use super::summary::{self, Facts};
@@ -147,7 +148,7 @@ fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, asked: &Asked<'_>,
         condition: first.condition,
         subject: first.subject.clone(),
         prefix: first.prefix,
-        severity: watch.severity(first.condition, is_everywhere),
+        severity: severity(watch.severity(first.condition, is_everywhere), &detail),
         tally,
         terms,
         routers: if known.is_empty() {
@@ -158,6 +159,11 @@ fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, asked: &Asked<'_>,
         detail,
     };
     candidates.insert(key_of(site, watch, first.condition, &first.subject), candidate);
+}
+
+/// Returns the severity of what was found: a number that is near its bound is not outside of it yet.
+fn severity(severity: Severity, detail: &Detail) -> Severity {
+    if detail.fault == Some(RouteFault::NearMax) { severity.min(Severity::Warning) } else { severity }
 }
 
 /// Returns whether a watch counts the sessions with an AS.

@@ -11,6 +11,7 @@ use super::evaluation::{Evaluation, Scope};
 use super::index::{Watches, asks};
 use super::known_routers::{self, Stored};
 use super::origins;
+use super::route_count::Medians;
 use super::rpki::Memory;
 use super::seen::Seen;
 
@@ -44,6 +45,8 @@ pub fn check(client: &mut Client, id: WatchId, communities: &[String]) -> Result
     let (routers, tables) = (vantages::routers(&mut transaction)?, vantages::tables(&mut transaction)?);
     let (known_routers, _) = known_routers::derive(&routers, &tables, &stored, now);
     let seen = Seen::new(evaluate::seen(&mut transaction)?);
+    let mut medians = Medians::default();
+    medians.refresh(&mut transaction, &watches, true, now)?;
     let scope = Scope { watches: HashSet::from([id]), has_peers: true, has_flaps: true, ..Scope::default() };
     let mitigation = mitigation(communities);
     let known = &known_routers;
@@ -54,6 +57,7 @@ pub fn check(client: &mut Client, id: WatchId, communities: &[String]) -> Result
         watches: &watches,
         known_routers: known,
         seen: &seen,
+        medians: &medians,
         mitigation: &mitigation,
         rpki: &rpki,
         now,

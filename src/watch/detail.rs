@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use crate::model::Timestamp;
+use crate::model::{Afi, Timestamp};
 use crate::store::watch::evaluate::RouteRow;
 
 use super::flap_detail::FlapDetail;
+use super::route_fault::RouteFault;
 
 /// The longest text from the wire in a summary, in characters.
 const WIRE_MAX: usize = 128;
@@ -47,6 +48,12 @@ pub struct Detail {
     pub is_baseline: bool,
     /// What changes how often.
     pub flaps: Option<FlapDetail>,
+    /// What is wrong with the number of routes.
+    pub fault: Option<RouteFault>,
+    /// The bound that it is outside of, or the usual number.
+    pub against: Option<i64>,
+    /// The family that it is about; `None`: all of them.
+    pub family: Option<Afi>,
 }
 
 impl Detail {
@@ -91,6 +98,9 @@ impl Detail {
         put("cause_at", self.cause_at.map(|at| at.unix_micros().into()));
         put("after_reload", self.is_after_reload.then_some(Value::Bool(true)));
         put("baseline", self.is_baseline.then_some(Value::Bool(true)));
+        put("fault", self.fault.map(|fault| fault.as_str().into()));
+        put("against", self.against.map(Value::from));
+        put("family", self.family.map(|afi| afi.column().into()));
         if let Some(flaps) = &self.flaps {
             flaps.put(&mut map);
         }
@@ -118,8 +128,15 @@ impl Detail {
             is_after_reload: value["after_reload"] == true,
             is_baseline: value["baseline"] == true,
             flaps: FlapDetail::from_json(&value),
+            fault: text("fault").and_then(|fault| RouteFault::parse(&fault)),
+            against: value["against"].as_i64(),
+            family: value["family"].as_i64().and_then(family_of),
         }
     }
+}
+
+fn family_of(column: i64) -> Option<Afi> {
+    [Afi::Ipv4, Afi::Ipv6].into_iter().find(|afi| i64::from(afi.column()) == column)
 }
 
 /// Returns text from the wire as it may stand in a message: cut, and without control, markup and mention characters.
@@ -150,6 +167,9 @@ mod tests {
             cause_at: Some(Timestamp::from_unix_micros(7)),
             is_after_reload: true,
             is_baseline: true,
+            fault: Some(RouteFault::Down),
+            against: Some(1_000_000),
+            family: Some(Afi::Ipv6),
             flaps: Some(FlapDetail { changes: 31, secs: 600, per_minute: vec![1, 30], ..FlapDetail::default() }),
         };
         assert_eq!(Detail::from_json(&detail.to_json()), detail);

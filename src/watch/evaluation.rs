@@ -13,6 +13,7 @@ use super::detail::{Detail, clean};
 use super::index::{Watches, asks, covers};
 use super::judge::{self, Cover, is_present};
 use super::known_routers::{KnownRouters, Router, is_settled};
+use super::route_count::{self, Medians};
 use super::rpki::{self, Memory, Vrps};
 use super::seen::Seen;
 
@@ -124,6 +125,8 @@ pub struct Evaluation<'a> {
     pub mitigation: &'a [String],
     /// The VRPs.
     pub rpki: &'a Memory,
+    /// How many routes peers usually have.
+    pub medians: &'a Medians,
     /// The time.
     pub now: Timestamp,
 }
@@ -153,6 +156,7 @@ impl Evaluation<'_> {
                 let peers = evaluate::peers(transaction, &addresses, &asns)?;
                 self.watches.of_kind(Kind::Session).for_each(|watch| self.judge_session(&mut found, watch, &peers));
             }
+            self.judge_route_counts(transaction, &mut found)?;
         }
         Ok((found, cells))
     }
@@ -160,6 +164,22 @@ impl Evaluation<'_> {
     /// Returns what tells routes apart.
     pub(super) fn told(&self) -> Told<'_> {
         Told { paths: self.watches.has_paths, mitigation: self.mitigation }
+    }
+
+    fn judge_route_counts(&self, transaction: &mut Transaction<'_>, found: &mut Found) -> Result<()> {
+        let condition = Condition::RouteCount;
+        for finding in route_count::find(transaction, self.watches, self.known_routers, self.medians, self.now)? {
+            let (watch, router) = (self.watches.get(finding.watch), self.known_routers.get(&finding.router));
+            match (watch.zip(router), finding.detail) {
+                (Some((watch, router)), Some(detail)) => {
+                    self.add(found, watch, router, None, (condition, finding.subject, None, detail));
+                }
+                _ => {
+                    found.undecided.insert((finding.watch, condition, finding.subject, finding.router, None));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn read_cells(&self, transaction: &mut Transaction<'_>) -> Result<Cells> {

@@ -23,6 +23,7 @@ use super::incidents::Incidents;
 use super::index::{Watches, asks};
 use super::known_routers::{KnownRouters, Router, Stored, after, derive};
 use super::origins;
+use super::route_count::Medians;
 use super::rpki::Memory;
 use super::rpki_news;
 use super::seen::Seen;
@@ -93,6 +94,7 @@ struct State {
     /// Where new watches were not judged yet: what is found there first is a baseline too.
     unsettled: Unsettled,
     flaps_at: Option<Timestamp>,
+    medians: Medians,
     pruned_at: Option<Timestamp>,
     rpki: Memory,
 }
@@ -158,6 +160,7 @@ fn load(transaction: &mut Transaction<'_>, mitigation: &[String]) -> Result<Stat
         ticked_at: None,
         unsettled: unsettled::load(transaction)?,
         flaps_at: None,
+        medians: Medians::default(),
         pruned_at: None,
         rpki: Memory::default(),
         stored,
@@ -193,6 +196,7 @@ impl State {
         let has_work = !scope.is_empty();
         if has_work {
             report.is_full = scope.is_all;
+            self.medians.refresh(transaction, &self.watches, !new.is_empty(), now)?;
             self.evaluate(transaction, &scope, &new, &mut report, now)?;
         }
         if !new.is_empty() {
@@ -441,8 +445,8 @@ impl State {
     }
 
     fn evaluation<'a>(&'a self, scope: &'a Scope, now: Timestamp) -> Evaluation<'a> {
-        let State { watches, known_routers, seen, mitigation, rpki, .. } = self;
-        Evaluation { scope, watches, known_routers, seen, mitigation, rpki, now }
+        let State { watches, known_routers, seen, mitigation, medians, rpki, .. } = self;
+        Evaluation { scope, watches, known_routers, seen, mitigation, medians, rpki, now }
     }
 
     /// Accepts what the ASes of watches originate in tables that are judged for the first time.
@@ -550,10 +554,10 @@ impl State {
     }
 }
 
-/// Returns how many conditions a full evaluation found changed although nobody had said so. Counts of changes come by
-/// another way, which is looked at often.
+/// Returns how many conditions a full evaluation found changed although nobody had said so. Counts of changes and of
+/// routes come by other ways, which are looked at often.
 fn missed(over: &[ConditionKey], changed: &[ConditionKey]) -> usize {
-    over.iter().chain(changed).filter(|key| key.1 != Condition::Flapping).count()
+    over.iter().chain(changed).filter(|key| !matches!(key.1, Condition::Flapping | Condition::RouteCount)).count()
 }
 
 /// Returns whether what earlier versions of a watch saw counts no more. What an AS originates stays accepted as long as

@@ -6,6 +6,7 @@ use crate::model::watch::{Condition, Kind, Watch};
 use crate::model::{Asn, Timestamp};
 
 use super::detail::Detail;
+use super::route_fault::RouteFault;
 
 /// The names of routers that a line has at most.
 const ROUTERS_MAX: usize = 3;
@@ -70,6 +71,7 @@ pub fn line(facts: &Facts<'_>) -> String {
         Condition::DefaultOnly => format!("DEFAULT ONLY {watched} at {}, {since}", routers(facts)),
         Condition::SessionDown => peer_down(facts, &since),
         Condition::Flapping => flapping(facts, &since),
+        Condition::RouteCount => route_count(facts, &since),
         Condition::BmpDown => {
             let reason = facts.detail.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
             let watches = facts.detail.watches.unwrap_or(0);
@@ -86,9 +88,6 @@ pub fn line(facts: &Facts<'_>) -> String {
         Condition::RoaChanged => format!("ROA {value} {}, watch {watched}, {since}", facts.subject),
         Condition::VrpsStale => format!("VRPS STALE: no RPKI state of a route is known; set of {reason}, {since}"),
         Condition::VrpsReduced => format!("VRPS REDUCED: taken after its hold: {reason}, {since}"),
-        Condition::RouteCount => {
-            format!("{} {watched} {}; {}", facts.condition.as_str().to_uppercase(), facts.subject, seen())
-        }
     }
 }
 
@@ -117,6 +116,20 @@ fn flapping(facts: &Facts<'_>, since: &str) -> String {
     let peer = detail.peer.map(|peer| format!(", from {peer}")).unwrap_or_default();
     let path = detail.path.as_deref().map(|path| format!(", path {path}")).unwrap_or_default();
     format!("FLAPPING {watched}: {} at {}{peer}{path}, {since}", words("change"), routers(facts))
+}
+
+/// `ROUTES DOWN 40 % edge1 198.51.100.1 AS64500 (Example): 600 IPv4 routes, usually 1,000`.
+fn route_count(facts: &Facts<'_>, since: &str) -> String {
+    let detail = facts.detail;
+    let (number, peer) = (detail.routes.unwrap_or(0), peer_of(facts));
+    let percent = detail.against.and_then(|against| number.saturating_mul(100).checked_div(against)).unwrap_or(0);
+    let fault = detail.fault.unwrap_or(RouteFault::NoRoutes);
+    let against = detail.against.map(grouped);
+    let (head, tail) = fault.words(&grouped(number), against.as_deref(), percent, detail.family);
+    match facts.routers {
+        [router] => format!("{head} {router} {peer}: {tail}, {since}"),
+        [] | [_, ..] => format!("{head} {peer} at {}: {tail}, {since}", routers(facts)),
+    }
 }
 
 /// `198.51.100.1 AS64500 (Example)`.

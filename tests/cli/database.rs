@@ -198,6 +198,7 @@ fn status_counts_the_adj_ribs_over_all_peers() {
     db.client().batch_execute(ROUTES).unwrap();
     assert!(!printed(&["status"], &db.url()).contains("PEERS"));
     db.client().batch_execute(ADJ_RIBS).unwrap();
+    rib_ingester::store::counts::correct(&mut db.client()).unwrap();
     let text = printed(&["status"], &db.url());
     let words: Vec<Vec<&str>> = text
         .lines()
@@ -215,6 +216,7 @@ fn status_shows_routers_tables_and_refused_sources() {
     let db = TestDb::migrated();
     assert!(printed(&["status"], &db.url()).contains("no router has connected yet"));
     db.client().batch_execute(ROUTES).unwrap();
+    rib_ingester::store::counts::correct(&mut db.client()).unwrap();
     printed(&["maintenance"], &db.url());
     let text = printed(&["status"], &db.url());
     let line = |parts: &[&str]| {

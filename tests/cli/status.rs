@@ -104,6 +104,7 @@ const ROUTERS: &str = "
         ('9.0.0.1', '192.0.2.7', false, 'UNKNOWN', 4, '2026-01-02 03:05:05+00'), ('core', '192.0.2.7', false, 'UNKNOWN', 4, now());
     INSERT INTO current_routes (router_id, table_name, afi, prefix) VALUES
         ('9.0.0.1', 'global', 4, '10.0.0.0/8'), ('9.0.0.1', 'global', 4, '10.1.0.0/16'), ('10.0.0.10', 'global', 4, '10.1.0.0/16');
+    INSERT INTO route_counts VALUES ('9.0.0.1', 'loc-rib', '0.0.0.0', false, 'global', 4, 2), ('10.0.0.10', 'loc-rib', '0.0.0.0', false, 'global', 4, 1);
     INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, last_reason, since)
         VALUES ('9.0.0.1', 'global', '192.0.2.7', 64777, 'down', 'hold timer', '2026-01-02 03:04:05+00')";
 

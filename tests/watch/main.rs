@@ -17,6 +17,7 @@ mod paths;
 mod quiet;
 mod receivers;
 mod robust;
+mod route_count;
 mod rpki;
 mod scene;
 mod served;

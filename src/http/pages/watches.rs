@@ -9,7 +9,7 @@ use super::layout::{PER_PAGE, Page, PageOf, href, is_web, pager, state, unread, 
 use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
-use crate::model::watch::{Condition, Kind, WatchId};
+use crate::model::watch::WatchId;
 use crate::store::watch::incident_list;
 use crate::store::watch::watches::{self, COLUMNS, HeldCondition, ListedWatch};
 
@@ -92,23 +92,14 @@ fn table(rows: &[ListedWatch]) -> Markup {
     }
 }
 
-/// The conditions that a watch judges; those that this version does not judge yet are named as such.
+/// The conditions that a watch judges.
 fn conditions(row: &ListedWatch) -> Markup {
     let Some(listed) = &row.conditions else {
-        return match Kind::parse(&row.kind) {
-            Some(kind) if !kind.default_conditions().iter().any(|condition| condition.is_judged()) => {
-                html! { span.faint { "not judged yet" } }
-            }
-            Some(_) | None => html! { span.faint { "those of its kind" } },
-        };
+        return html! { span.faint { "those of its kind" } };
     };
-    let is_judged = |text: &str| Condition::parse(text).is_some_and(Condition::is_judged);
     html! {
         @if listed.is_empty() { span.faint { "none: it says what is expected" } }
-        @for (i, condition) in listed.iter().enumerate() {
-            @if i > 0 { ", " }
-            (condition.replace('_', " ")) @if !is_judged(condition) { span.faint { " (not judged yet)" } }
-        }
+        @for (i, condition) in listed.iter().enumerate() { @if i > 0 { ", " } (condition.replace('_', " ")) }
     }
 }
 

@@ -8,7 +8,7 @@ use postgres::{Client, Row, Transaction};
 
 use super::super::error::{Error, Result};
 use crate::model::watch::path_match::PathMatch;
-use crate::model::watch::{CLOSE_AFTER, Condition, Kind, SETTLE, Severity, Watch, WatchId};
+use crate::model::watch::{CLOSE_AFTER, Condition, DROP_PERCENT, Kind, RISE_PERCENT, SETTLE, Severity, Watch, WatchId};
 use crate::model::{Afi, Asn, Prefix, RouterId, Timestamp};
 
 /// The longest time that one statement of a full evaluation may take.
@@ -166,6 +166,7 @@ fn watch_row(row: &Row) -> Result<WatchRow> {
     };
     let count = |i: usize| row.get::<_, Option<i32>>(i).and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
     let time = |i: usize| Timestamp::from_unix_micros(row.get(i));
+    let percent = |i: usize| row.get::<_, Option<i16>>(i).and_then(|value| u16::try_from(value).ok());
     let kind: &str = row.get(3);
     let kind = Kind::parse(kind).ok_or_else(|| Error::Unexpected(format!("a watch of kind {kind}")))?;
     let prefix: Option<&str> = row.get(4);
@@ -196,6 +197,10 @@ fn watch_row(row: &Row) -> Result<WatchRow> {
         expected_via: asns(13),
         path_match,
         max_length: row.get::<_, Option<i16>>(15).and_then(|length| u8::try_from(length).ok()),
+        min_routes: row.get(31),
+        max_routes: row.get(32),
+        drop_percent: percent(33).unwrap_or(DROP_PERCENT),
+        rise_percent: percent(34).unwrap_or(RISE_PERCENT),
         min_up: count(16),
         min_vantages: count(17),
         conditions,
