@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::command::{CommandError, connect, counted, print};
+use super::command::{CommandError, connect, counted, did_you_mean, print};
 use super::compare::{finish, known_routers};
-use super::watch::did_you_mean;
 use super::when;
 use crate::compare::{Check, Outcome, outcome, verify, why_unknown};
 use crate::config::Settings;

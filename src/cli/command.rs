@@ -130,3 +130,18 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
 }
+
+/// The similarity from which a name is suggested.
+const SIMILAR_MIN: f64 = 0.6;
+
+/// Returns `; did you mean x?` for the most similar name, if one is similar.
+pub(crate) fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let best = names
+        .into_iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    match best {
+        Some((similarity, known)) if similarity >= SIMILAR_MIN => format!("; did you mean {known}?"),
+        Some(_) | None => String::new(),
+    }
+}

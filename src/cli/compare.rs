@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
-use super::command::{CommandError, connect, counted, print};
-use super::watch::did_you_mean;
+use super::command::{CommandError, connect, counted, did_you_mean, print};
 use super::when;
 use crate::compare::{Check, Outcome, junit, outcome, why_unknown};
 use crate::config::{Settings, value};

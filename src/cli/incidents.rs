@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::command::{CommandError, connect, counted, print};
 use super::table::{self, Column, Table};
-use super::watch::{WatchName, find};
+use super::watch_name::{WatchName, find};
 use super::when;
 use crate::config::Settings;
 use crate::model::Timestamp;

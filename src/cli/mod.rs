@@ -30,6 +30,7 @@ pub mod silence;
 pub mod status;
 pub mod table;
 pub mod watch;
+mod watch_name;
 mod when;
 
 use std::io;

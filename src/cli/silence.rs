@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::command::{CommandError, connect, print, say};
+use super::command::{CommandError, connect, did_you_mean, print, say};
 use super::table::{self, Column, Table};
-use super::{incidents, watch, when};
+use super::{incidents, watch, watch_name, when};
 use crate::config::{Settings, value};
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
@@ -128,7 +128,7 @@ fn add(definition: &SilenceOptions, settings: &Settings) -> Result<(), CommandEr
         scope.router_id = Some(watch::router_id(&mut client, router)?);
     }
     if let Some(name) = &definition.watch {
-        scope.watch = Some(watch::find_named(&mut client, name, definition.team.as_deref())?.id);
+        scope.watch = Some(watch_name::find_named(&mut client, name, definition.team.as_deref())?.id);
     }
     let row = silences::add(&mut client, &scope, (from, until), by.trim(), note.trim())?;
     print(&format!(
@@ -164,7 +164,7 @@ fn scope(definition: &SilenceOptions) -> (SilenceScope, Vec<String>) {
     if let Some(condition) = &definition.condition {
         let is_foreign = matches!(Condition::parse(condition), Some(Condition::Origin | Condition::MoreSpecific));
         if Condition::parse(condition).is_none() {
-            let hint = watch::did_you_mean(condition, Condition::ALL.map(Condition::as_str));
+            let hint = did_you_mean(condition, Condition::ALL.map(Condition::as_str));
             wrong.push(format!("--condition: there is no condition {}{hint}", value::quoted(condition)));
         } else if is_foreign && definition.watch.is_none() && definition.prefix.is_none() {
             wrong.push(format!("--condition {condition}: a hijack is silenced by --watch or --prefix only"));

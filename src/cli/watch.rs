@@ -14,15 +14,16 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-pub(super) use self::fields::{asn, did_you_mean};
+pub(super) use self::fields::asn;
 use self::show::{shown, state};
 use super::command::{CommandError, connect, counted, print, say};
 use super::table::{self, Column, Table};
+use super::watch_name::{WatchName, find};
 use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
 use crate::model::watch::Kind;
 use crate::store::watch::watches::{
-    self, COLUMNS, ExistingWatches, ListedWatch, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
+    self, COLUMNS, ExistingWatches, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
 };
 use crate::store::{Client, status};
 use crate::watch::check::check;
@@ -69,16 +70,6 @@ enum WatchCommand {
         #[command(flatten)]
         watch: WatchName,
     },
-}
-
-/// A watch by its name.
-#[derive(Args, Debug)]
-pub(super) struct WatchName {
-    /// Its name
-    name: String,
-    /// The team that it belongs to
-    #[arg(long)]
-    team: Option<String>,
 }
 
 /// A file of watches.
@@ -232,22 +223,6 @@ pub(super) fn run(arguments: &WatchArguments, settings: &Settings) -> Result<(),
             print(&format!("watch {}: removed\n", shown(&row)))
         }
     }
-}
-
-/// Returns the watch with this name.
-pub(super) fn find(client: &mut Client, WatchName { name, team }: &WatchName) -> Result<ListedWatch, CommandError> {
-    if let Some(row) = watches::named(client, team.as_deref(), name)? {
-        return Ok(row);
-    }
-    let names = watches::names(client, team.as_deref())?;
-    let hint = did_you_mean(name, names.iter().map(String::as_str));
-    let of_team = team.as_deref().map_or(String::new(), |team| format!(" of team {team}"));
-    Err(CommandError::Failed(printable(&format!("there is no watch \"{name}\"{of_team}{hint}")).into_owned()))
-}
-
-/// Returns a watch by its name alone, for commands whose `--team` is not the watch's.
-pub(super) fn find_named(client: &mut Client, name: &str, team: Option<&str>) -> Result<ListedWatch, CommandError> {
-    find(client, &WatchName { name: name.to_owned(), team: team.map(str::to_owned) })
 }
 
 /// Returns the identifier of the router that is called `word`; `word` itself if no router is.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Check, Outcome};
+use super::check::{Check, Outcome};
 use crate::store::change_windows::{ChangePeer, ChangeState, ChangedRoute, RouteCount};
 
 /// How far the number of a peer's routes may be from what it was, in percent.

@@ -1,6 +1,6 @@
 //! JUnit XML as CI systems read it: a suite with a test case for each check.
 
-use super::{Check, Outcome};
+use super::check::{Check, Outcome};
 use crate::model::Timestamp;
 
 /// Returns the file: a check that is not good is a failure, one that nobody can tell an error.

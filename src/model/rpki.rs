@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use super::{Asn, Prefix, Timestamp};
 
-pub use table::VrpTable;
-
 /// A validated ROA payload (RFC 6811 section 2): an AS may originate a prefix, and longer ones inside it up to a length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vrp {

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::metrics::Heartbeat;
-use crate::model::rpki::{RouteState, VrpTable};
+use crate::model::rpki::RouteState;
+use crate::model::rpki::table::VrpTable;
 use crate::store::rpki::validity::{self, Pair};
 use crate::store::{self, Client};
 

@@ -540,17 +540,25 @@ impl State {
             let rows: Vec<&ConditionRow> = changed.iter().filter_map(|key| self.conditions.get(key)).collect();
             evaluate::set_conditions(transaction, &rows)?;
         }
+        self.note_seen(transaction, &present, &gone, now)
+    }
+
+    /// Stores where routes are now, and where they were until now.
+    fn note_seen(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        present: &[(WatchId, RouterId, String)],
+        gone: &[(WatchId, RouterId, String)],
+        now: Timestamp,
+    ) -> Result<()> {
         let mut noted: Vec<(WatchId, &RouterId, &str)> = Vec::new();
-        for (watch, router, table) in &present {
+        for (watch, router, table) in present {
             if self.seen.set(*watch, router, table, now) {
                 noted.push((*watch, router, table));
             }
         }
         noted.extend(gone.iter().map(|(watch, router, table)| (*watch, router, table.as_str())));
-        if !noted.is_empty() {
-            evaluate::set_seen(transaction, &noted)?;
-        }
-        Ok(())
+        if noted.is_empty() { Ok(()) } else { evaluate::set_seen(transaction, &noted) }
     }
 }
 

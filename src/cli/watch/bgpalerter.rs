@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::yaml::{self, Node, Wrong, Yaml};
 use super::{bgpalerter_path, fields};
+use crate::cli::command::did_you_mean;
 use crate::config::value::{network, quoted};
 use crate::model::watch::Kind;
 
@@ -133,7 +134,7 @@ impl Given {
                     "excludeMonitors",
                     "path",
                 ];
-                return Err((0, format!("is not a key of BGPalerter's{}", fields::did_you_mean(key, known))));
+                return Err((0, format!("is not a key of BGPalerter's{}", did_you_mean(key, known))));
             }
         }
         Ok(())
@@ -199,7 +200,7 @@ fn options(key: &Node, value: &Node, found: &mut Vec<Entry>) {
             ("monitorASns", _) => found.push((key.line, Err("monitorASns: has no AS numbers below it".to_owned()))),
             (other, _) => {
                 let known = ["monitorASns", "generate"];
-                let hint = fields::did_you_mean(other, known);
+                let hint = did_you_mean(other, known);
                 found.push((key.line, Err(format!("options: {} is not one of BGPalerter's{hint}", quoted(other)))));
             }
         }
@@ -226,7 +227,7 @@ fn autonomous_system(key: &Node, value: &Node) -> Result<(i64, Map<String, Value
             "upstreams" => "expected_upstreams",
             "downstreams" => "expected_downstreams",
             other => {
-                let hint = fields::did_you_mean(other, ["group", "upstreams", "downstreams"]);
+                let hint = did_you_mean(other, ["group", "upstreams", "downstreams"]);
                 return Err((key.line, format!("AS{asn}: {} is not a key of BGPalerter's{hint}", quoted(other))));
             }
         };
@@ -292,7 +293,7 @@ fn monitors(node: &Node) -> Result<Vec<&'static str>, Wrong> {
     for (line, name) in named {
         let Some((.., of_monitor)) = MONITORS.iter().find(|(monitor, file, _)| [*monitor, *file].contains(&name))
         else {
-            let hint = fields::did_you_mean(name, MONITORS.map(|(monitor, ..)| monitor));
+            let hint = did_you_mean(name, MONITORS.map(|(monitor, ..)| monitor));
             return Err((line, format!("{} is no monitor that is known here{hint}", quoted(name))));
         };
         conditions.extend_from_slice(of_monitor);

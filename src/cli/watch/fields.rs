@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::cli::command::did_you_mean;
 use crate::config::value;
 use crate::model::watch::path_match::PathMatch;
 use crate::store::watch::watches::COLUMNS;
@@ -125,21 +126,6 @@ pub(super) fn column(name: &str) -> Result<&'static str, String> {
         return Ok(column);
     }
     Err(format!("there is no column {}{}", value::quoted(name), did_you_mean(name, COLUMNS)))
-}
-
-/// The similarity from which a name is suggested.
-const SIMILAR_MIN: f64 = 0.6;
-
-/// Returns `; did you mean x?` for the most similar name, if one is similar.
-pub(in crate::cli) fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let best = names
-        .into_iter()
-        .map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
-        .max_by(|one, other| one.0.total_cmp(&other.0));
-    match best {
-        Some((similarity, known)) if similarity >= SIMILAR_MIN => format!("; did you mean {known}?"),
-        Some(_) | None => String::new(),
-    }
 }
 
 fn whole(text: &str) -> Result<i64, String> {

@@ -9,7 +9,8 @@ use super::super::copy_encoding::FieldReader;
 use super::super::error::Result;
 use super::super::load::read_rows;
 use super::fields;
-use crate::model::rpki::{RouteState, VrpTable};
+use crate::model::rpki::RouteState;
+use crate::model::rpki::table::VrpTable;
 use crate::model::{Asn, Prefix, Timestamp};
 
 /// The rows of one statement.
