@@ -1,6 +1,7 @@
 //! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
@@ -23,7 +24,7 @@ pub(crate) struct LookupArguments {
     #[arg(long, value_name = "VIEW")]
     view: Option<LookupRib>,
     /// Print an array of rows with all columns: of `current_routes`, and of `adj_rib_in` and `adj_rib_out` with their
-    /// view
+    /// view; with VRPs, `rov` is the RPKI state of each, and `rov_reason` the VRPs that decided
     #[arg(long)]
     json: bool,
 }
@@ -92,11 +93,48 @@ fn text(rows: &[LookupRow], width: Option<usize>) -> String {
         }
         out.push_str(&block);
     }
+    let states = states(rows);
+    if !states.is_empty() {
+        out.push('\n');
+        out.push_str(&states.render(width));
+    }
     out
 }
 
-fn table(rows: &[LookupRow]) -> Table {
+/// Lists each prefix and origin once, with its RPKI state and the VRPs that decided. Empty where there are none.
+fn states(rows: &[LookupRow]) -> Table {
     let mut table = Table::new(&[
+        ("prefix", Column::Word),
+        ("origin", Column::Word),
+        ("RPKI", Column::Word),
+        ("VRP", Column::Word),
+        ("trust anchor", Column::Word),
+        ("reason", Column::Text),
+    ]);
+    let distinct: BTreeMap<_, _> =
+        rows.iter().filter_map(|row| Some(((&row.prefix, row.route_origin), row.rpki.as_ref()?))).collect();
+    for ((prefix, origin), rpki) in distinct {
+        let origin = match origin {
+            Some(0) => "AS_SET".to_owned(),
+            Some(asn) => format!("AS{asn}"),
+            None => "-".to_owned(),
+        };
+        let first = [prefix.clone(), origin, rpki.state.clone()];
+        if rpki.vrps.is_empty() {
+            let reason = if rpki.state == "unknown" { "the set of VRPs is too old" } else { "" };
+            table.push(first.clone().into_iter().chain([String::new(), String::new(), reason.to_owned()]));
+        }
+        for (number, vrp) in rpki.vrps.iter().enumerate() {
+            let first = if number == 0 { first.clone() } else { Default::default() };
+            let reason: Vec<String> = vrp.objection().into_iter().chain(vrp.comment.clone()).collect();
+            table.push(first.into_iter().chain([vrp.to_string(), vrp.trust_anchor.clone(), reason.join(": ")]));
+        }
+    }
+    table
+}
+
+fn table(rows: &[LookupRow]) -> Table {
+    let mut columns = vec![
         ("  path", Column::Number),
         ("next hop", Column::Word),
         ("AS path", Column::List),
@@ -104,7 +142,11 @@ fn table(rows: &[LookupRow]) -> Table {
         ("pref", Column::Number),
         ("MED", Column::Number),
         ("updated (UTC)", Column::Word),
-    ]);
+    ];
+    if rows.iter().any(|row| row.rpki.is_some()) {
+        columns.push(("RPKI", Column::Word));
+    }
+    let mut table = Table::new(&columns);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_string());
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_string(), |number| number.to_string());
     for row in rows {
@@ -116,6 +158,7 @@ fn table(rows: &[LookupRow]) -> Table {
             number(row.localpref),
             number(row.med),
             minute(row.updated_at),
+            row.rpki.as_ref().map_or_else(String::new, |rpki| rpki.state.clone()),
         ]);
     }
     table

@@ -1,12 +1,15 @@
 //! Longest match, for the `lookup` command and the status page.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::Result;
 use super::events::read_time;
+use super::rpki::{OriginPair, OriginState, origin_states};
 use super::slice::Slice;
 use crate::model::community::readable;
 use crate::model::{Prefix, Timestamp};
@@ -41,11 +44,14 @@ pub struct LookupRow {
     /// The origin (RFC 6811 section 2), the router's own AS where it is the router's own route, 0 for an AS_SET; `None`:
     /// it cannot be known.
     pub route_origin: Option<i64>,
+    /// What the VRPs say of prefix and origin; `None`: no set was ever taken, or the role may not read it.
+    pub rpki: Option<Arc<OriginState>>,
     /// Communities, followed by large and extended ones, as people read them.
     pub communities: Vec<String>,
     /// When the row was last written.
     pub updated_at: Timestamp,
-    /// The whole row as a JSON object; for an Adj-RIB with its view.
+    /// The whole row as a JSON object; for an Adj-RIB with its view. With `rov`, the state by the VRPs, and
+    /// `rov_reason`, the VRPs that decided, where a set of them was ever taken.
     pub json: String,
 }
 
@@ -81,10 +87,14 @@ pub fn longest_match(client: &mut Client, target: &Prefix, view: Option<&str>, s
             (&view, Type::TEXT),
         ],
     )?;
-    transaction.commit()?;
     let Some(first) = rows.first() else { return Ok(Matches::default()) };
     let (paths, routers, prefixes) = (first.get("paths"), first.get("routers"), first.get("prefixes"));
-    Ok(Matches { rows: rows.iter().map(read).collect::<Result<_>>()?, paths, routers, prefixes })
+    let mut rows: Vec<LookupRow> = rows.iter().map(read).collect::<Result<_>>()?;
+    let pairs: BTreeSet<OriginPair> = rows.iter().map(LookupRow::pair).collect();
+    let states = origin_states(&mut transaction, &pairs.into_iter().collect::<Vec<_>>())?;
+    transaction.commit()?;
+    rows.iter_mut().for_each(|row| row.validate(&states));
+    Ok(Matches { rows, paths, routers, prefixes })
 }
 
 fn read(row: &Row) -> Result<LookupRow> {
@@ -104,6 +114,7 @@ fn read(row: &Row) -> Result<LookupRow> {
         localpref: row.get("localpref"),
         med: row.get("med"),
         route_origin: row.get("route_origin"),
+        rpki: None,
         communities: communities.into_iter().flatten().flatten().map(|text| readable(&text).to_owned()).collect(),
         updated_at: read_time(row.get("updated_at"))?,
         json: row.get("json"),
@@ -114,6 +125,21 @@ impl LookupRow {
     /// Returns the Adj-RIB in words such as `in-post of 192.0.2.1`; nothing for the Loc-RIB.
     pub fn adj_rib(&self) -> String {
         adj_rib(&self.view, self.peer)
+    }
+
+    fn pair(&self) -> OriginPair {
+        (self.prefix.clone(), self.route_origin)
+    }
+
+    /// Notes the state of the route, also in its JSON object.
+    fn validate(&mut self, states: &HashMap<OriginPair, Arc<OriginState>>) {
+        let Some(found) = states.get(&self.pair()) else { return };
+        if self.json.ends_with('}') {
+            let (state, vrps) = (serde_json::json!(found.state), serde_json::json!(found.vrps));
+            self.json.pop();
+            self.json.push_str(&format!(",\"rov\":{state},\"rov_reason\":{vrps}}}"));
+        }
+        self.rpki = Some(Arc::clone(found));
     }
 }
 

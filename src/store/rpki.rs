@@ -1,6 +1,7 @@
 //! The schema `rpki`: the set of VRPs in force, and the validity of routes.
 
 mod fields;
+mod origins;
 mod replace;
 pub mod validity;
 
@@ -10,6 +11,8 @@ use postgres::types::Type;
 use super::error::Result;
 use crate::model::Timestamp;
 
+pub use origins::{DecidingVrp, OriginState};
+pub(crate) use origins::{Pair as OriginPair, origin_states};
 pub use replace::{NewSet, Replaced, replace};
 
 /// The longest time that one statement may take: one of a scan reads every route.

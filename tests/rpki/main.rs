@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod lookup;
 mod scan;
 mod served;
 mod sets;

@@ -6,18 +6,22 @@ use ipnet::IpNet;
 use maud::{Markup, html};
 
 use super::context::{Database, PageContext};
-use super::layout::{Page, PageOf, counted, href, pager, unread, wanted};
+use super::layout::{Page, PageOf, counted, href, pager, state, unread, wanted};
 use super::{history, words};
 use crate::http::request::Request;
 use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, Matches, longest_match};
 use crate::store::pages;
+use crate::store::rpki::OriginState;
 
 /// The maximum number of prefixes whose history is offered.
 const PREFIXES_MAX: usize = 12;
 
 /// The maximum number of communities shown for one path.
 const COMMUNITIES_MAX: usize = 24;
+
+/// The maximum number of VRPs shown for one path.
+const VRPS_MAX: usize = 4;
 
 /// The choices for the length of the history.
 const HOURS: [(i32, &str); 4] = [(1, "1 hour"), (24, "1 day"), (168, "7 days"), (720, "30 days")];
@@ -86,6 +90,7 @@ fn paths(context: &PageContext, found: &Matches, now: Timestamp) -> Markup {
     if found.rows.is_empty() {
         return html! { p { "No router has a route that covers it." } };
     }
+    let has_vrps = found.rows.iter().any(|row| row.rpki.is_some());
     let total = |count: i64, noun: &str| counted(usize::try_from(count).unwrap_or(0), noun);
     html! {
         p.faint { "Longest match on " (total(found.routers, "router")) ", " (total(found.paths, "path")) " · " a href="#history" { "history" } }
@@ -93,14 +98,15 @@ fn paths(context: &PageContext, found: &Matches, now: Timestamp) -> Markup {
             thead { tr {
                 th scope="col" { "Router" } th scope="col" { "Prefix" } th scope="col" { "Next hop" } th scope="col" { "AS path" }
                 th.number scope="col" { "Pref" } th.number scope="col" { "MED" } th.wide scope="col" { "Communities" }
+                @if has_vrps { th scope="col" { "RPKI" } }
                 th.number scope="col" { "Changed" }
             } }
-            tbody { @for row in &found.rows { (path(context, row, now)) } }
+            tbody { @for row in &found.rows { (path(context, row, has_vrps, now)) } }
         }
     }
 }
 
-fn path(context: &PageContext, row: &LookupRow, now: Timestamp) -> Markup {
+fn path(context: &PageContext, row: &LookupRow, has_vrps: bool, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     html! {
         tr {
@@ -113,8 +119,28 @@ fn path(context: &PageContext, row: &LookupRow, now: Timestamp) -> Markup {
             td.number data-name="MED" { (number(row.med)) }
             td.wide.communities { @for community in row.communities.iter().take(COMMUNITIES_MAX) { span { (community) } " " }
                 @if row.communities.len() > COMMUNITIES_MAX { span.faint { "+" (row.communities.len() - COMMUNITIES_MAX) } } }
+            @if has_vrps { td data-name="RPKI" { @if let Some(rpki) = &row.rpki { (validity(rpki)) } } }
             td.number { (words::ago(now, Some(row.updated_at))) }
         }
+    }
+}
+
+/// Shows the RPKI state of a route, and why it is invalid.
+fn validity(rpki: &OriginState) -> Markup {
+    let class = match rpki.state.as_str() {
+        "valid" => "ok",
+        "invalid" => "bad",
+        "unknown" => "warn",
+        _ => "none",
+    };
+    html! {
+        (state(class, &rpki.state))
+        @for vrp in rpki.vrps.iter().take(VRPS_MAX) {
+            @let objection = vrp.objection().map_or(String::new(), |why| format!(": {why}"));
+            " " span.faint { (vrp) (objection) }
+        }
+        @if rpki.vrps.len() > VRPS_MAX { " " span.faint { "+" (rpki.vrps.len() - VRPS_MAX) } }
+        @if rpki.state == "unknown" && rpki.vrps.is_empty() { " " span.faint { "the set of VRPs is too old" } }
     }
 }
 
