@@ -138,3 +138,21 @@ impl Health {
         counter.fetch_add(by, Ordering::Relaxed);
     }
 }
+
+impl store::Outages for Health {
+    fn begin(&self, who: &str, error: &store::Error) {
+        self.database_away(who, error);
+    }
+
+    fn end(&self, who: &str) {
+        self.database_back(who);
+    }
+
+    fn leave(&self, who: &str) {
+        self.outage.leave(who);
+    }
+
+    fn is_told(&self, connected_at: Instant) -> bool {
+        self.outage.is_older(connected_at)
+    }
+}

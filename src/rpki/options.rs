@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::Meters;
+use crate::store::Outages;
 
 /// What the thread needs.
 #[derive(Clone)]
@@ -27,4 +28,6 @@ pub struct Options {
     pub hold: Duration,
     /// The counters.
     pub meters: Arc<Meters>,
+    /// Where a database that is away is reported, once for all threads.
+    pub outages: Arc<dyn Outages>,
 }

@@ -15,7 +15,7 @@ use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::store::rpki::SetState;
 use crate::store::rpki::{self as database, validity};
-use crate::store::{self, Client};
+use crate::store::{self, Client, OutageReports};
 
 /// The thread's name, in the log, on `/readyz` and in `pg_stat_activity`.
 pub const THREAD: &str = "rpki";
@@ -43,6 +43,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
     let mut pause = PAUSE_MIN;
     let mut is_failing = false;
+    let mut reports = OutageReports::new(THREAD, &options.outages);
     while !stop.is_stopping() {
         pulse.beat();
         let mut is_good = || {
@@ -52,11 +53,14 @@ pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
             pause = PAUSE_MIN;
             options.meters.set_degraded(THREAD, None);
         };
-        let result = work_until(options, &mut is_good, pulse, stop);
+        let result = work_until(options, &mut reports, &mut is_good, pulse, stop);
         options.meters.rpki.set_gauges(None);
         let Err(error) = result else { return };
-        if !std::mem::replace(&mut is_failing, true) {
-            warn!("rpki: database: {error}; retrying");
+        if stop.is_stopping() {
+            return;
+        }
+        if !reports.fails(&error) && !std::mem::replace(&mut is_failing, true) {
+            warn!("rpki: cannot validate: {error}; retrying");
         }
         options.meters.set_degraded(THREAD, Some(format!("routes are not validated: {error}")));
         pulse.rest();
@@ -66,9 +70,17 @@ pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
 }
 
 /// Works on one connection until it fails or the collector stops.
-fn work_until(options: &Options, is_good: &mut impl FnMut(), pulse: &Heartbeat, stop: &Stop) -> store::Result<()> {
+fn work_until(
+    options: &Options,
+    reports: &mut OutageReports,
+    is_good: &mut impl FnMut(),
+    pulse: &Heartbeat,
+    stop: &Stop,
+) -> store::Result<()> {
     let mut client = store::connect(&options.database_url, THREAD)?;
+    reports.connected();
     while !database::lock(&mut client)? {
+        reports.works();
         is_good();
         pulse.rest();
         stop.wait(Instant::now() + LOCK_EVERY, || false);
@@ -92,6 +104,7 @@ fn work_until(options: &Options, is_good: &mut impl FnMut(), pulse: &Heartbeat, 
     while !stop.is_stopping() {
         pulse.beat();
         worker.round(&mut client, pulse)?;
+        reports.works();
         is_good();
         pulse.rest();
         stop.wait(Instant::now() + TICK, || false);

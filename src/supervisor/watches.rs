@@ -22,6 +22,7 @@ pub(super) fn spawn_deliveries(settings: &Settings, operations: &Operations, sto
         rules: address_rules(settings),
         public_url: settings.public_url.clone(),
         meters: Arc::clone(&operations.meters),
+        outages: Arc::clone(&operations.health) as _,
         pulse: operations.meters.pulse(deliveries::THREAD, deliveries::STANDSTILL_MAX),
         stop: stop.clone(),
     };
@@ -43,6 +44,7 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
         site: settings.site.clone(),
         mitigation: settings.mitigation_communities.clone(),
         meters: Arc::clone(&meters),
+        outages: Arc::clone(&operations.health) as _,
     };
     let pulse = meters.pulse(run::THREAD, run::STANDSTILL_MAX);
     Some(spawn(run::THREAD, move || {
@@ -65,6 +67,7 @@ pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &St
         scan_every: settings.rpki_scan,
         hold: rpki::hold::HOLD,
         meters: Arc::clone(&operations.meters),
+        outages: Arc::clone(&operations.health) as _,
     };
     let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
     let pulse = meters.pulse(rpki::run::THREAD, rpki::run::STANDSTILL_MAX);

@@ -31,7 +31,7 @@ use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::store::watch::callbacks::{self, Callback};
 use crate::store::watch::deliveries::{self, DeliveryBacklog, DeliveryState, DueDelivery};
-use crate::store::{self, Client};
+use crate::store::{self, Client, OutageReports, Outages};
 use formats::Change;
 use pace::Allowance;
 use plan::Context;
@@ -88,6 +88,8 @@ pub struct DeliveryOptions {
     pub public_url: Option<String>,
     /// The counters.
     pub meters: Arc<Meters>,
+    /// Where a database that is away is reported, once for all threads.
+    pub outages: Arc<dyn Outages>,
     /// The thread's heartbeat.
     pub pulse: Arc<Heartbeat>,
     /// The signal to stop.
@@ -102,7 +104,9 @@ pub fn run(options: &DeliveryOptions) {
         if let Err(error) = dispatcher.connect_and_deliver()
             && !options.stop.is_stopping()
         {
-            warn!("deliveries: database: {error}; trying again");
+            if !dispatcher.database.fails(&error) {
+                warn!("deliveries: {error}; trying again");
+            }
             options.meters.set_degraded(THREAD, Some(format!("database: {error}")));
         }
         options.pulse.rest();
@@ -113,6 +117,7 @@ pub fn run(options: &DeliveryOptions) {
 
 struct Dispatcher<'a> {
     options: &'a DeliveryOptions,
+    database: OutageReports,
     poster: Arc<Poster>,
     /// Receivers that are being sent to.
     busy: HashSet<i64>,
@@ -132,6 +137,7 @@ impl<'a> Dispatcher<'a> {
         let (sender, receiver) = bounded(JOBS_MAX);
         Dispatcher {
             options,
+            database: OutageReports::new(THREAD, &options.outages),
             poster: Arc::new(Poster::new(&options.rules)),
             busy: HashSet::new(),
             allowances: HashMap::new(),
@@ -147,8 +153,10 @@ impl<'a> Dispatcher<'a> {
     /// Delivers until the connection is lost or the collector stops.
     fn connect_and_deliver(&mut self) -> store::Result<()> {
         let mut client = deliveries::connect(&self.options.database_url, THREAD, STATEMENT_TIMEOUT_MS)?;
+        self.database.connected();
         self.options.meters.set_degraded(THREAD, None);
         while !deliveries::take_lock(&mut client)? {
+            self.database.works();
             self.options.pulse.rest();
             self.options.stop.wait(Instant::now() + PAUSE, || false);
             if self.options.stop.is_stopping() {
@@ -156,6 +164,7 @@ impl<'a> Dispatcher<'a> {
             }
             self.options.pulse.beat();
         }
+        self.database.works();
         info!("deliveries: this collector delivers");
         while !self.options.stop.is_stopping() {
             self.options.pulse.beat();

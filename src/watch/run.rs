@@ -12,7 +12,7 @@ use super::{Evaluator, Report};
 use crate::metrics::{Heartbeat, Meters};
 use crate::model::Timestamp;
 use crate::stop::Stop;
-use crate::store::{self, Client, watch::evaluate};
+use crate::store::{self, Client, OutageReports, Outages, watch::evaluate};
 
 /// The thread's name, in the log, on `/readyz` and in `pg_stat_activity`.
 pub const THREAD: &str = "watch";
@@ -40,6 +40,8 @@ pub struct Options {
     pub mitigation: Vec<String>,
     /// The meters that count the rounds.
     pub meters: Arc<Meters>,
+    /// Where a database that is away is reported, once for all threads.
+    pub outages: Arc<dyn Outages>,
 }
 
 /// Evaluates until the collector stops. `woken` says that a state writer of this process has left something.
@@ -47,6 +49,7 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
     let mut evaluator = Evaluator::new(&options.site).with_mitigation(&options.mitigation);
     let mut pause = PAUSE_MIN;
     let mut is_failing = false;
+    let mut reports = OutageReports::new(THREAD, &options.outages);
     while !stop.is_stopping() {
         pulse.beat();
         let mut is_good = || {
@@ -56,10 +59,13 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
             pause = PAUSE_MIN;
             options.meters.set_degraded(THREAD, None);
         };
-        let result = evaluate_until(options, &mut evaluator, &mut is_good, woken, pulse, stop);
+        let result = evaluate_until(options, &mut evaluator, (&mut reports, &mut is_good), woken, pulse, stop);
         let Err(error) = result else { return };
         evaluator.forget();
-        if !std::mem::replace(&mut is_failing, true) {
+        if stop.is_stopping() {
+            return;
+        }
+        if !reports.fails(&error) && !std::mem::replace(&mut is_failing, true) {
             warn!("watch: cannot evaluate: {error}; retrying");
         }
         options.meters.set_degraded(THREAD, Some(format!("watches are not evaluated: {error}")));
@@ -73,13 +79,15 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
 fn evaluate_until(
     options: &Options,
     evaluator: &mut Evaluator,
-    is_good: &mut impl FnMut(),
+    (reports, is_good): (&mut OutageReports, &mut impl FnMut()),
     woken: &Receiver<()>,
     pulse: &Heartbeat,
     stop: &Stop,
 ) -> store::Result<()> {
     let mut client: Client = store::connect(&options.database_url, THREAD)?;
+    reports.connected();
     while !evaluate::lock(&mut client)? {
+        reports.works();
         is_good();
         pulse.rest();
         stop.wait(Instant::now() + LOCK_EVERY, || false);
@@ -93,6 +101,7 @@ fn evaluate_until(
         pulse.beat();
         let began = Instant::now();
         let report = evaluator.round(&mut client)?;
+        reports.works();
         is_good();
         for line in &report.lines {
             info!("{line}");
