@@ -272,7 +272,7 @@ fn bash_completes_the_arguments_of_every_command() {
         let words = text(&help.stdout).lines().filter(|line| line.trim_start().starts_with('-'));
         let words = words.flat_map(|line| line.split_whitespace()).filter(|word| word.starts_with("--"));
         let offered = bash_offers(&script, &["rib-ingester", command, "--"]);
-        for word in words.map(|word| word.split(['[', '=', ',']).next().unwrap()) {
+        for word in words.map(|word| word.split(['[', '=', ',', ':']).next().unwrap()) {
             assert!(offered.iter().any(|one| one == word), "{command} {word}: {offered:?}");
             options += 1;
         }

@@ -84,7 +84,7 @@ fn a_missing_or_invalid_file_is_wrong_configuration() {
     let exported = EnvFile::create("exported", "export RIB_INGESTER_DATABASE_URL=postgres://db/rib\n");
     check(exported.path(), "line 1: no NAME=VALUE of RIB_INGESTER_DATABASE_URL, systemd ignores it");
     let misspelt = EnvFile::create("misspelt", "RIB_INGESTER_RETENTION=3\n");
-    check(misspelt.path(), "did you mean RIB_INGESTER_RETENTION_DAYS?");
+    check(misspelt.path(), "did you mean RIB_INGESTER_RETENTION_DAYS or RIB_INGESTER_INCIDENT_RETENTION_DAYS?");
     let prefix =
         EnvFile::create("prefix", "RIB_INGESTER_DATABASE_URL=postgres://db/rib\nRIB_INGESTOR_ALLOW=10.0.0.0/8\n");
     check(prefix.path(), "RIB_INGESTOR_ALLOW: is not a setting; did you mean RIB_INGESTER_ALLOW?");

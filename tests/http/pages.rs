@@ -254,8 +254,8 @@ fn a_silent_database_delays_the_page_not_the_writers() {
         let rows = locked.query_one("SELECT count(*) FROM router_owner", &[]).unwrap();
         Some(rows.get::<_, i64>(0)).filter(|count| *count == 1)
     });
-    // Until the end of this transaction no other session can read this table, which writers of a Loc-RIB do not.
-    locked.batch_execute("LOCK TABLE adj_rib_out_sync_status IN ACCESS EXCLUSIVE MODE").unwrap();
+    // Until the end of this transaction no other session can read this table, which writers do not.
+    locked.batch_execute("LOCK TABLE watch.incidents IN ACCESS EXCLUSIVE MODE").unwrap();
     let page = page_with(&mut ingester, "/", "lock timeout");
     assert!(page.contains("could not be read"), "{page}");
     // Live data is shown anyway.
