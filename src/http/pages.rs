@@ -15,6 +15,7 @@ mod lookup;
 mod overview;
 mod plot;
 mod router;
+mod rpki;
 mod search;
 mod watches;
 mod words;

@@ -89,6 +89,7 @@ fn lookup_shows_state_and_reason_of_each_route() {
     );
     shows("/lookup?q=203.0.113.1", "removed by SLURM");
 
+    shows("/", "3 VRPs, made ");
     // Too old: unknown, not nothing.
     db.client().batch_execute("UPDATE rpki.vrp_set SET generated = now() - INTERVAL '25 h'").unwrap();
     assert_eq!(states(&lookup(&db, &["10.1.0.0"])), ["10.1.0.0/16 AS64500 unknown the set of VRPs is too old"]);

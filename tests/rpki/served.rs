@@ -70,6 +70,12 @@ fn routes_of_a_router_get_their_state() {
             .iter()
             .all(|end| metrics.contains(&format!("rib_ingester_rpki_routes{{router=\"10.255.0.1\",state=\"{end}")))
     });
+    let mut page = |target: &str, want: &[&str]| {
+        let (_, _, page) = ingester.get(target);
+        want.iter().for_each(|text| assert!(page.contains(text), "{text}: {page}"));
+    };
+    page("/", &["3 VRPs, made ", "<b>2</b> invalid pairs", "<td class=\"number\">2</td><td class=\"number\">3</td>"]);
+    page("/router?id=10.255.0.1", &[">3 valid<", "state bad\">2 invalid<", ">1 not-found<"]);
     let shown = output(&db, &["show"]);
     assert!(shown.contains("VRPs     3 (ripe 3), ASPAs 0\n"), "{shown}");
     assert!(shown.contains("10.255.0.1      3        2          1"), "{shown}");
@@ -86,6 +92,8 @@ fn routes_of_a_router_get_their_state() {
     // Too old: nothing is said, and nothing is lost.
     db.client().batch_execute("UPDATE rpki.vrp_set SET generated = now() - INTERVAL '25 h'").unwrap();
     assert!(db.rows(invalid).is_empty());
+    assert!(ingester.get("/").2.contains("The state of every route is unknown"));
+    assert!(ingester.get("/router?id=10.255.0.1").2.contains("the VRPs are too old"));
     assert_eq!(db.rows(validity).len(), 2);
     assert_eq!(rpki(&db, &["what-if", "10.9.0.0/16", "AS1"]).status.code(), Some(1));
 }

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::churn::{self, MinuteChanges};
 use super::context::{Database, PageContext};
 use super::layout::{PER_PAGE, Page, PageOf, href, pager, router_link, state, unread, wanted};
-use super::{incidents, plot, words};
+use super::{incidents, plot, rpki, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, SpoolMeter};
 use crate::model::{RouterId, Timestamp};
@@ -189,11 +189,13 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let refused = database.ask(status::refused);
     let events = database.ask(|client| overview::session_events(client, None, EVENTS));
     let incidents = incidents::on_first_page(database);
+    let rpki = rpki::on_first_page(context, database, now);
     let body = html! {
         h1 { "Overview" }
         (incidents)
         (lost_sign(&lines))
         (tiles(context, &lines, &minutes))
+        (rpki)
         @if let Some(why) = &wrong { (unread("What the database knows of the routers", why)) }
         section {
             h2 { "Changes per minute" span.faint { (plot::in_words(&minutes)) } }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::context::{Database, PageContext};
 use super::layout::{PER_PAGE, Page, PageOf, href, pager, search_help, state, unread, wanted};
 use super::overview::{RouterLine, lost, session_events};
-use super::{plot, words};
+use super::{plot, rpki, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};
@@ -60,7 +60,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
         section {
             h1 { (name) " " (line.standing.show()) }
             @if let Some(lost) = lost(&line) { p { (lost) } }
-            (facts(&line, detail.as_ref(), meter.as_deref(), now))
+            (facts(&line, detail.as_ref(), meter.as_deref(), now)) (rpki::of_router(database, line.id.as_str(), now))
         }
         @if let Some(why) = wrong { (unread("What the database knows of this router", &why)) }
         (tables.loc_ribs(detail.as_ref(), &loc_ribs, request, &|page| link("tables", page)))

@@ -239,6 +239,15 @@ pub fn router_counts(client: &mut Client) -> Result<Vec<RouterCounts>> {
     Ok(rows.iter().map(counts).collect())
 }
 
+/// Returns how many pairs of prefix and origin are invalid, as of the last scan.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub fn invalid_pairs(client: &mut Client) -> Result<i64> {
+    let row = client.query_typed_one("SELECT count(*) FROM rpki.route_validity WHERE state = 'invalid'", &[])?;
+    Ok(row.get(0))
+}
+
 /// A stored route that a ROA would concern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcernedRoute {
