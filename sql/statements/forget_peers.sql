@@ -1,5 +1,5 @@
 -- Deletes peers that are gone for good, with their statistics: they are not up, their router has had a complete dump
--- since they changed, and that change was more than $1 days ago.
+-- since they changed, and that change was more than $1 days ago. Returns their number on each router.
 WITH gone AS (
     DELETE FROM peers p
     WHERE p.state <> 'up' AND GREATEST(p.since, p.updated_at) < now() - make_interval(days => $1)
@@ -15,4 +15,4 @@ WITH gone AS (
     WHERE (s.router_id, s.peer_type, s.distinguisher, s.peer_address, s.peer_asn)
         = (g.router_id, g.peer_type, g.distinguisher, g.peer_address, g.peer_asn)
 )
-SELECT count(*) FROM gone
+SELECT router_id, count(*) FROM gone GROUP BY router_id

@@ -4,6 +4,8 @@ use postgres::Client;
 use postgres::types::Type;
 
 use super::error::Result;
+use super::watch::outbox::{self, Cause};
+use crate::model::RouterId;
 
 /// The key of the advisory lock under which one collector runs maintenance: "ribmain" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d61_696e;
@@ -91,12 +93,18 @@ pub(crate) fn forget_session_events(client: &mut Client, days: u32) -> Result<u6
 }
 
 /// Deletes peers that are gone, with their statistics: not up, unchanged for `days` days, and with a complete dump of
-/// their router since. Returns the number of peers.
+/// their router since. The evaluator of watches is told. Returns the number of peers.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub(crate) fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
-    let row = client.query_typed_one(include_str!("../../sql/statements/forget_peers.sql"), &[(&days, Type::INT4)])?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+    let mut transaction = client.transaction()?;
+    let sql = include_str!("../../sql/statements/forget_peers.sql");
+    let rows = transaction.query_typed(sql, &[(&days, Type::INT4)])?;
+    for row in &rows {
+        outbox::insert_if_watched(&mut transaction, &RouterId::new(row.get(0)), Cause::Peer)?;
+    }
+    transaction.commit()?;
+    Ok(rows.iter().map(|row| u64::try_from(row.get::<_, i64>(1)).unwrap_or(0)).sum())
 }

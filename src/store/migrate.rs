@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0014_flapping"),
     migration!("0015_counts"),
     migration!("0016_compare"),
+    migration!("0017_delivery_targets"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

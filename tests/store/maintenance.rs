@@ -165,7 +165,10 @@ fn peers_and_sessions_that_ended_long_ago_are_deleted() {
                     ('r3', '192.0.2.6', false, 'UNKNOWN', 4, now() - interval '402 days');
              INSERT INTO bmp_sessions (router_id, collector_id, state, since, reason)
              VALUES ('r1', 'c', 'ended', now() - interval '25 hours', 'old'), ('r1', 'c', 'ended', now() - interval '23 hours', 'new'),
-                    ('r1', 'c', 'up', now() - interval '25 hours', 'alive')",
+                    ('r1', 'c', 'up', now() - interval '25 hours', 'alive');
+             INSERT INTO collectors (collector_id, instance, alive_until, started_at, version, watch)
+             VALUES ('c', gen_random_uuid(), now() + interval '1 hour', now(), '0', true);
+             INSERT INTO watch.watches (name, kind, peer_address) VALUES ('w', 'session', '192.0.2.1')",
         )
         .unwrap();
     // The days that history is kept for do not affect these.
@@ -174,6 +177,9 @@ fn peers_and_sessions_that_ended_long_ago_are_deleted() {
     assert_eq!(db.rows("SELECT host(peer_address) FROM peers ORDER BY 1"), left);
     assert_eq!(db.rows("SELECT host(peer_address) FROM peer_statistics ORDER BY 1"), left);
     assert_eq!(db.rows("SELECT reason FROM bmp_sessions ORDER BY 1"), ["alive", "new"]);
+    // Once for the router whose peers are gone: a later run has nothing to tell.
+    assert_eq!(run_once(&mut client, 0).unwrap().failures, Vec::<String>::new());
+    assert_eq!(db.rows("SELECT router_id || ' ' || cause FROM watch.outbox"), ["r1 peer"]);
 }
 
 #[test]
