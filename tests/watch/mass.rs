@@ -1,13 +1,10 @@
-//! A mass change is one message, and quick.
+//! A mass change is one message. How long it takes: `scripts/bench watches`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::world::World;
-
-/// The longest time from the Peer Down to the incident.
-const TIME_MAX: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_peer_down_with_2_000_watches_below() {
@@ -30,11 +27,9 @@ fn a_peer_down_with_2_000_watches_below() {
     world.peer(1, "198.51.100.1", "down", "Hold Timer Expired");
     let began = Instant::now();
     world.round();
-    let took = began.elapsed();
-    eprintln!("Peer Down: {took:?}");
+    eprintln!("Peer Down: {:?}", began.elapsed());
     assert_eq!(world.told().len(), 1, "{:?}", world.told());
     assert_eq!(world.rows("SELECT count(*) FROM watch.incidents WHERE parent_id IS NOT NULL"), ["2000"]);
-    assert!(took < TIME_MAX, "{took:?}");
     world.sql(
         "INSERT INTO current_routes (router_id, table_name, afi, prefix, as_path, origin_asn)
          SELECT '10.0.0.1', 'global', 4, prefix, '64500 64496', 64496 FROM watch.watches",
