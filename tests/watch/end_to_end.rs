@@ -67,8 +67,9 @@ fn a_new_prefix_of_an_as_until_it_is_accepted_or_goes() {
     callback(&mut client, "noc", "generic", &receiver.url("/"), &[]);
     client
         .batch_execute(
-            "INSERT INTO watch.watches (name, kind, asn, settle_secs, close_after_secs)
-             VALUES ('ours', 'origin', 64496, 0, 0)",
+            // What is critical is not held back to be gathered.
+            "INSERT INTO watch.watches (name, kind, asn, settle_secs, close_after_secs, severity)
+             VALUES ('ours', 'origin', 64496, 0, 0, 'critical')",
         )
         .unwrap();
     let ingester = Ingester::start(&db.url(), &[("SITE", "lab")]);
