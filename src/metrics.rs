@@ -50,7 +50,7 @@ pub struct Meters {
     pub process: ProcessMeter,
     /// The input that waits on disk.
     pub spool: SpoolMeter,
-    /// What callbacks are told, by this process.
+    /// Deliveries to callbacks by this process.
     pub deliveries: DeliveryMeter,
     /// The evaluation of watches.
     pub watch: WatchMeter,

@@ -181,7 +181,7 @@ impl Running {
         });
     }
 
-    /// Does what is due now and then. Returns the reason to end, if there is one.
+    /// Does periodic work. Returns the reason to end, if there is one.
     fn tick(&self, logging: &Logging) -> Option<Died> {
         logging.write_due_summaries();
         self.operations.measure(&self.shared);

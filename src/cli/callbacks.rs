@@ -23,7 +23,7 @@ use crate::watch::deliveries::{TestAnswer, send_test};
 /// The largest file with a secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
-/// What to do with callbacks.
+/// The commands for callbacks.
 #[derive(Args, Debug)]
 pub struct CallbacksArguments {
     #[command(subcommand)]
@@ -58,7 +58,7 @@ struct CallbackName {
     team: Option<String>,
 }
 
-/// What a new callback is like.
+/// The options of a new callback.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("to").required(true).args(["url", "url_file"]))]
 struct CallbackOptions {
@@ -94,7 +94,7 @@ struct CallbackOptions {
     /// Send critical incidents again that nobody acknowledges, after this many seconds
     #[arg(long, value_name = "SECONDS")]
     repeat_secs: Option<i32>,
-    /// How many messages it takes in a minute; what is more comes in one message
+    /// The number of messages that it takes in a minute; further ones come in one message
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     max_per_minute: i32,
     /// The callback that hears of critical incidents while this one fails

@@ -18,7 +18,7 @@ use crate::store::compare::{self, Selection, Sides};
 use crate::store::watch::silences::{self, SilenceScope};
 use crate::store::{Client, Transaction, events};
 
-/// What to do with a planned change.
+/// The commands for a planned change.
 #[derive(Args, Debug)]
 pub struct ChangeArguments {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! What all commands share: how they fail, how they reach the database and their files, and how they print.
+//! The common part of all commands: failing, reaching the database and files, printing.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -16,7 +16,7 @@ pub enum CommandError {
     Configuration(Vec<String>),
     /// The command was tried and failed. Exit code 1.
     Failed(String),
-    /// What was compared is different, which was printed. Exit code 3.
+    /// A comparison found differences, which were printed. Exit code 3.
     Differs,
     /// Nobody can tell, for these reasons. Exit code 4.
     CannotTell(Vec<String>),

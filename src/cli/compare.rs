@@ -16,7 +16,7 @@ use crate::model::{RouterId, Timestamp};
 use crate::store::compare::{self, ComparedRouter, ComparedTable, Difference, Selection, Sides};
 use crate::store::{Client, Transaction, change_windows, events, forget, status};
 
-/// What to compare, and how to print it.
+/// The sides to compare, and the output.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).args(["routers", "policy", "since"]))]
 pub struct CompareArguments {
@@ -326,7 +326,7 @@ fn of_policy(transaction: &mut Transaction<'_>, named: &[String], peer: IpAddr) 
 struct Times {
     since: Timestamp,
     until: Timestamp,
-    /// Whether the end is the present.
+    /// True if the end is the present.
     is_now: bool,
 }
 

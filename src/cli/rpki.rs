@@ -16,7 +16,7 @@ use crate::store::Client;
 use crate::store::rpki::validity::{self, ConcernedRoute, RouterCounts};
 use crate::store::rpki::{self, SetState};
 
-/// What to do with RPKI.
+/// The commands for RPKI.
 #[derive(Args, Debug)]
 pub struct RpkiArguments {
     #[command(subcommand)]

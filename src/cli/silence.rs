@@ -14,7 +14,7 @@ use crate::model::watch::Condition;
 use crate::store::events;
 use crate::store::watch::silences::{self, EndedSilence, SilenceFilter, SilenceRow, SilenceScope};
 
-/// What to do with silences.
+/// The commands for silences.
 #[derive(Args, Debug)]
 pub struct SilenceArguments {
     #[command(subcommand)]
@@ -41,7 +41,7 @@ enum SilenceCommand {
     },
 }
 
-/// What a silence is for, and when. Several of these narrow it.
+/// The scope and the time of a silence. Several of these narrow it.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("scope").required(true).multiple(true).args(["router", "peer", "prefix", "watch"]))]
 struct SilenceOptions {
@@ -140,7 +140,7 @@ fn add(definition: &SilenceOptions, settings: &Settings) -> Result<(), CommandEr
     ))?;
     if scope.watch.is_none() && scope.prefix.is_none() {
         say(
-            "a hijack is delivered all the same: routes with an unexpected origin are silenced by --watch or --prefix only",
+            "a hijack is delivered nevertheless: routes with an unexpected origin are silenced by --watch or --prefix only",
         );
     }
     Ok(())

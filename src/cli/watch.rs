@@ -28,7 +28,7 @@ use crate::store::watch::watches::{
 use crate::store::{Client, status};
 use crate::watch::check::check;
 
-/// What to do with watches.
+/// The commands for watches.
 #[derive(Args, Debug)]
 pub struct WatchArguments {
     #[command(subcommand)]
@@ -93,7 +93,7 @@ struct ImportOptions {
 struct WatchOptions {
     /// Its name, without a slash
     name: String,
-    /// What it is about. Unset: as --prefix, --address, --peer or --router say
+    /// Its kind. Unset: as --prefix, --address, --peer or --router say
     #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)))]
     kind: Option<String>,
     /// The prefix that every router should have
@@ -138,10 +138,10 @@ struct WatchOptions {
     /// The largest number of routes of the peer
     #[arg(long, value_name = "N")]
     max_routes: Option<String>,
-    /// How far the peer's routes may fall below their median of a day
+    /// The percentage by which the peer's routes may fall below their median of a day
     #[arg(long, value_name = "PERCENT")]
     drop_percent: Option<String>,
-    /// How far the peer's routes may rise above their median of a day
+    /// The percentage by which the peer's routes may rise above their median of a day
     #[arg(long, value_name = "PERCENT")]
     rise_percent: Option<String>,
     /// With --asn: the least number of sessions that are up

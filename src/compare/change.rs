@@ -1,11 +1,11 @@
-//! What decides whether a planned change went well: the state of the routers before it against the state now.
+//! Decides whether a planned change went well: compares the state of the routers before it with the state now.
 
 use std::collections::HashMap;
 
 use super::check::{Check, Outcome};
 use crate::store::change_windows::{ChangePeer, ChangeState, ChangedRoute, RouteCount};
 
-/// How far the number of a peer's routes may be from what it was, in percent.
+/// The accepted difference of a peer's number of routes, in percent.
 const TOLERANCE_PERCENT: i64 = 2;
 
 /// The largest number of lines of a check.
@@ -107,7 +107,7 @@ fn is_outside(before: i64, now: i64) -> bool {
     (now - before).abs().saturating_mul(100) > before.saturating_mul(TOLERANCE_PERCENT)
 }
 
-/// Whether a peer was up before the change and is up now: of others, the routes are no news.
+/// Returns whether a peer was up before the change and is up now: the routes of others are no news.
 fn is_up_in_both(before: &ChangeState, now: &ChangeState, count: &RouteCount) -> bool {
     let is_up = |state: &ChangeState| {
         state.peers.iter().any(|peer| {
@@ -145,7 +145,7 @@ fn own_routes(before: &ChangeState, own: &[ChangedRoute]) -> Check {
     check("own routes", own.iter().map(line).collect(), good, "went or changed")
 }
 
-/// What changed and decides nothing.
+/// Returns the changes that decide nothing.
 fn other_churn(before: &ChangeState, now: &ChangeState) -> Vec<String> {
     let old: HashMap<_, _> = before.peers.iter().map(|peer| (peer_key(peer), peer.is_up)).collect();
     let peers = now.peers.iter().filter_map(|peer| match old.get(&peer_key(peer)) {

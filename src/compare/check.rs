@@ -28,13 +28,13 @@ impl Outcome {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Check {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The result in one line.
     pub summary: String,
-    /// What is different, or why nobody can tell.
+    /// The differences, or the reasons why they are unknown.
     pub lines: Vec<String>,
 }
 

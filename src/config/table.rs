@@ -144,7 +144,7 @@ settings! {
         "communities by which your own routes are dropped, drained or diverted, beside BLACKHOLE and GRACEFUL_SHUTDOWN: watches take a route of an expected origin that has one as `mitigated`";
     callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
-        "addresses that are not public and that teams' callbacks may be sent to all the same; the operator's own may go to any but link-local ones and the collector's ports";
+        "addresses that are not public and that teams' callbacks may be sent to nevertheless; the operator's own may go to any but link-local ones and the collector's ports";
     vrps: Vec<String> = "VRPS", Unset, value::list(value::vrp_sources), Present,
         "comma-separated file names and URLs that begin with `http://` or `https://`",
         "where validated ROA payloads come from: JSON or CSV of an RPKI validator, the first source that answers and is fresh; unset: routes are not validated";

@@ -1,4 +1,4 @@
-//! What callbacks are told, as the process that delivers counts and measures it.
+//! Deliveries to callbacks, as counted and measured by the process that sends them.
 
 use std::sync::Mutex;
 

@@ -11,7 +11,7 @@ pub type RouterStates = (String, [u64; 3]);
 /// Counters of RPKI. All are zero where another process loads VRPs.
 #[derive(Debug, Default)]
 pub struct RpkiMeter {
-    /// What became of tries to get a set: `taken`, `unchanged`, `held`, `failed`.
+    /// The results of tries to get a set: `taken`, `unchanged`, `held`, `failed`.
     pub fetches: CounterByLabel,
     /// The duration of the last scan of all routers, in microseconds.
     pub scan_took: Number,

@@ -25,7 +25,7 @@ pub struct Vrp {
     pub comment: Option<Arc<str>>,
 }
 
-/// What tells VRPs apart.
+/// The key of a VRP.
 pub(crate) type VrpKey = (Prefix, u8, Asn, Arc<str>, bool);
 
 impl Vrp {

@@ -331,10 +331,10 @@ pub const CLOSE_AFTER: Duration = Duration::from_secs(300);
 /// The time for which a vantage must be known before a watch judges it, unless the watch says another.
 pub const SETTLE: Duration = Duration::from_secs(300);
 
-/// How far below what is usual a number of routes is wrong, in percent, unless the watch says another.
+/// The default limit for a drop below the usual number of routes, in percent.
 pub const DROP_PERCENT: u16 = 20;
 
-/// How far above what is usual a number of routes is wrong, in percent, unless the watch says another.
+/// The default limit for a rise above the usual number of routes, in percent.
 pub const RISE_PERCENT: u16 = 50;
 
 /// An enabled row of `watch.watches`. Lists of expected ASes are empty where nothing is said.
@@ -346,7 +346,7 @@ pub struct Watch {
     pub team: Option<String>,
     /// Its name, unique in its team.
     pub name: String,
-    /// What it is about.
+    /// Its kind.
     pub kind: Kind,
     /// The prefix of the kind `prefix`.
     pub prefix: Option<Prefix>,
@@ -368,7 +368,7 @@ pub struct Watch {
     pub expected_downstreams: Vec<Asn>,
     /// ASes of a mitigation service.
     pub expected_via: Vec<Asn>,
-    /// What the AS path must be like.
+    /// The rule for AS paths.
     pub path_match: Option<PathMatch>,
     /// The longest prefix inside it that is expected; `None`: its own length.
     pub max_length: Option<u8>,
@@ -376,9 +376,9 @@ pub struct Watch {
     pub min_routes: Option<i64>,
     /// The largest number of routes of a peer.
     pub max_routes: Option<i64>,
-    /// How far below what is usual a peer's number of routes is wrong, in percent.
+    /// The limit for a drop below a peer's usual number of routes, in percent.
     pub drop_percent: u16,
-    /// How far above what is usual a peer's number of routes is wrong, in percent.
+    /// The limit for a rise above a peer's usual number of routes, in percent.
     pub rise_percent: u16,
     /// The least number of sessions that are up.
     pub min_up: u32,

@@ -1,4 +1,4 @@
-//! What all writers are given.
+//! The options of all writers.
 
 use std::path::PathBuf;
 use std::sync::Arc;

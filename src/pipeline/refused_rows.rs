@@ -130,7 +130,7 @@ pub(super) fn rows_of<P: Piece>(pieces: &[P]) -> usize {
 /// The minimum time between two log lines about refused rows.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// What every writer has: its connection, and the rows that it could not store.
+/// The common part of all writers: the connection, and the rows that it could not store.
 pub(super) struct Writer {
     pub(super) options: Arc<PipelineOptions>,
     pub(super) connection: RetryingClient,

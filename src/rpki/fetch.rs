@@ -21,7 +21,7 @@ const BYTES_MAX: u64 = 256 << 20;
 /// The most redirects that are followed.
 const REDIRECTS_MAX: usize = 3;
 
-/// What tells whether a source has changed.
+/// The validators of HTTP that show whether a source has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Validators {
     etag: Option<String>,
@@ -41,7 +41,7 @@ pub(super) enum Fetched {
         bytes: Vec<u8>,
         /// When it was made, as the source says.
         made: Option<Timestamp>,
-        /// What tells whether it changes.
+        /// The validators of this answer.
         validators: Validators,
     },
 }

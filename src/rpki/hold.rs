@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long such a set is held, unless somebody accepts it before.
+/// The time for which such a set is held, unless an operator accepts it before.
 pub const HOLD: Duration = Duration::from_secs(60 * 60);
 
 /// Fewer VRPs than this are not judged.
 const JUDGED_MIN: usize = 10;
 
-/// The share of the VRPs that makes a trust anchor large: one in so many.
+/// The divisor of the number of VRPs from which a trust anchor is large.
 const LARGE: usize = 20;
 
-/// A trust anchor is gone when it has less than one in so many of its VRPs left.
+/// The divisor of its number of VRPs below which a trust anchor is gone.
 const GONE: usize = 10;
 
 /// VRPs by trust anchor, before SLURM.

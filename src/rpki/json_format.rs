@@ -199,7 +199,7 @@ struct AspaEntry {
     expires: Option<TimeField>,
 }
 
-/// What rpki-client wrote before version 9: ASPAs per address family.
+/// The format of rpki-client before version 9: ASPAs per address family.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ProviderAuthorizations {

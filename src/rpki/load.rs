@@ -17,10 +17,10 @@ use crate::store::rpki::SetState;
 /// The largest file of local exceptions.
 const SLURM_BYTES_MAX: u64 = 16 << 20;
 
-/// What a source gives.
+/// The answer of a source.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// What is in force.
+    /// The set in force.
     Unchanged,
     /// Another set.
     Set(Box<VrpSet>),
@@ -30,7 +30,7 @@ pub(super) enum Loaded {
 pub(super) struct Loader<'a> {
     options: &'a Options,
     fetcher: Fetcher,
-    /// What the set in force, and the exceptions in force, were when they were taken.
+    /// The set and the exceptions in force, as they were when they were taken.
     known: Option<Known>,
     /// The same of the set that was loaded last.
     loaded: Option<Known>,
@@ -51,7 +51,7 @@ impl<'a> Loader<'a> {
     /// Returns the first source that answers and is fresh, for people, and what it gives.
     ///
     /// # Errors
-    /// What is wrong with each of them, or with the local exceptions.
+    /// The fault of each of them, or of the local exceptions.
     pub(super) fn load(&mut self, state: &SetState) -> Result<(String, Loaded), String> {
         let bytes = self.options.slurm.as_deref().map(read_slurm).transpose()?.unwrap_or_default();
         let slurm = match &self.options.slurm {

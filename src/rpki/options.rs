@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::metrics::Meters;
 use crate::store::Outages;
 
-/// What the thread needs.
+/// The options of the thread.
 #[derive(Clone)]
 pub struct Options {
     /// The connection string of PostgreSQL.
@@ -24,7 +24,7 @@ pub struct Options {
     pub ignored: Vec<String>,
     /// The interval at which all routes are validated.
     pub scan_every: Duration,
-    /// How long a set that lacks too much is held.
+    /// The time for which a set that lacks too much is held.
     pub hold: Duration,
     /// The counters.
     pub meters: Arc<Meters>,

@@ -1,4 +1,4 @@
-//! What a set of a validator consists of, and the checks of what is written in it.
+//! The parts of a validator's set, and the checks of their values.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -115,7 +115,7 @@ pub(crate) fn parse_asn(text: &str) -> Result<Asn, String> {
         .ok_or_else(|| format!("\"{}\" is not an AS number", text.escape_default().take(64).collect::<String>()))
 }
 
-/// Returns the time so many seconds after 1970.
+/// Returns the time that is `seconds` after 1970.
 pub(super) fn time_of_seconds(seconds: i64) -> Result<Timestamp, String> {
     if (0..=SECONDS_MAX).contains(&seconds) {
         Ok(Timestamp::from_unix_micros(seconds * 1_000_000))

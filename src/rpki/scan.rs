@@ -8,10 +8,10 @@ use crate::model::rpki::table::VrpTable;
 use crate::store::rpki::validity::{self, Pair};
 use crate::store::{self, Client};
 
-/// What a scan did.
+/// The result of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// How many pairs of each router are in each state of [`RouteState::ALL`].
+    /// The numbers of pairs of each router in each state of [`RouteState::ALL`].
     pub routers: Vec<(String, [u64; 3])>,
     /// Pairs whose state is another one.
     pub changed: usize,

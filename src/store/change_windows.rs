@@ -14,7 +14,7 @@ use crate::model::Timestamp;
 /// The largest number of own routes that a window stores.
 pub const OWN_ROUTES_MAX: usize = 10_000;
 
-/// What is stored of routers when a change begins.
+/// The state of routers at the begin of a change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChangeState {
     /// Their BGP peers.
@@ -23,9 +23,9 @@ pub struct ChangeState {
     pub counts: Vec<RouteCount>,
     /// Their own routes, at most [`OWN_ROUTES_MAX`].
     pub own: Vec<OwnRoute>,
-    /// Whether there were more of them.
+    /// True if there were more of them.
     pub has_more_own: bool,
-    /// What was wrong with watches.
+    /// The conditions and incidents of watches.
     pub troubles: Vec<Trouble>,
     /// Silences that were made for the change.
     #[serde(default)]
@@ -44,7 +44,7 @@ pub struct ChangePeer {
     pub description: Option<String>,
     /// Why it last went down.
     pub reason: Option<String>,
-    /// Whether a Peer Up of it arrived in the present BMP session.
+    /// True if a Peer Up of it arrived in the present BMP session.
     pub is_up: bool,
 }
 
@@ -57,13 +57,13 @@ pub struct RouteCount {
     pub peer: Option<IpAddr>,
     /// Its AS.
     pub asn: Option<i64>,
-    /// Whether it is the view after policy.
+    /// True for the view after policy.
     pub is_post_policy: Option<bool>,
     /// The table.
     pub table_name: String,
     /// 4 or 6.
     pub afi: i16,
-    /// How many.
+    /// The number of routes.
     pub routes: i64,
 }
 
@@ -87,7 +87,7 @@ pub struct OwnRoute {
 pub struct Trouble {
     /// Identifies it.
     pub key: String,
-    /// What it is, in words.
+    /// Its description.
     pub text: String,
     /// Of an incident; grows as it gets worse.
     pub severity: i32,
@@ -102,7 +102,7 @@ pub struct ChangedRoute {
     pub table_name: String,
     /// The prefix.
     pub prefix: String,
-    /// Whether it has no path any more.
+    /// True if it has no path any more.
     pub is_gone: bool,
     /// The attributes that differ; none where only the number of paths does.
     pub attributes: Vec<String>,

@@ -1,4 +1,4 @@
-//! What is different between routers, policies and times, for the `compare` command; and whether it can be told.
+//! Differences between routers, policies and times for the `compare` command, and whether they are known.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -29,7 +29,7 @@ pub fn begin(client: &mut Client) -> Result<Transaction<'_>> {
 pub struct ComparedRouter {
     /// `router_id`.
     pub router_id: String,
-    /// What operators call it, else its sysName.
+    /// The name that operators gave it, else its sysName.
     pub name: Option<String>,
     /// The state of its BMP session.
     pub state: RouterState,
@@ -69,7 +69,7 @@ pub struct ComparedTable {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// Whether the router has sent all of it in the present session.
+    /// True if the router has sent all of it in the present session.
     pub is_synced: bool,
 }
 
@@ -94,14 +94,14 @@ pub fn tables(transaction: &mut Transaction<'_>, routers: &[String]) -> Result<V
     rows.iter().map(read).collect()
 }
 
-/// What the history knows of a Loc-RIB table at two moments.
+/// The history of a Loc-RIB table at two moments.
 #[derive(Clone, Debug)]
 pub struct TableHistory {
     /// The table's name.
     pub name: String,
-    /// Whether it tells all at the first moment.
+    /// True if it is complete at the first moment.
     pub knows_before: bool,
-    /// Whether it tells all at the second one.
+    /// True if it is complete at the second one.
     pub knows_after: bool,
     /// One of the moments, at which the router had no BMP session.
     pub down_at: Option<Timestamp>,
@@ -148,7 +148,7 @@ pub enum Sides {
     Times(String, String, Timestamp, Timestamp),
 }
 
-/// What of two sides is compared.
+/// The compared part of two sides.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Attributes that are not compared.

@@ -15,7 +15,7 @@ use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
 use crate::model::{Afi, RibKind, RouterId, Table, TableKey, View};
 
-/// What a transaction inserted into tables, less what it deleted.
+/// The rows that a transaction inserted into tables, less those that it deleted.
 #[derive(Clone, Debug, Default)]
 pub struct CountChanges(HashMap<(RouterId, TableKey), i64>);
 

@@ -42,7 +42,7 @@ pub struct Facts {
     pub may_create_in_database: bool,
     /// True if the role has CREATE on the first schema, for tables and partitions.
     pub may_create_in_schema: bool,
-    /// Whether the role may create tables in the schema `watch`; `None`: there is no such schema.
+    /// True if the role may create tables in the schema `watch`; `None`: there is no such schema.
     pub may_create_in_watch: Option<bool>,
     /// True on a standby or with `default_transaction_read_only`.
     pub is_read_only: bool,
@@ -97,7 +97,7 @@ pub struct Facts {
     pub live_collectors: Vec<String>,
     /// The number of routers in each state that occurs; empty before the migration.
     pub routers: Vec<(RouterState, i64)>,
-    /// What watches can see; `None`: there is no table of watches.
+    /// The coverage of watches; `None`: there is no table of watches.
     pub watch_coverage: Option<Coverage>,
     /// Routers whose collector is not alive; empty before the migration.
     pub orphans: Vec<Orphans>,

@@ -44,7 +44,7 @@ pub struct LookupRow {
     /// The origin (RFC 6811 section 2), the router's own AS where it is the router's own route, 0 for an AS_SET; `None`:
     /// it cannot be known.
     pub route_origin: Option<i64>,
-    /// What the VRPs say of prefix and origin; `None`: no set was ever taken, or the role may not read it.
+    /// The verdict of the VRPs on prefix and origin; `None`: no set was ever taken, or the role may not read it.
     pub rpki: Option<Arc<OriginState>>,
     /// Communities, followed by large and extended ones, as people read them.
     pub communities: Vec<String>,

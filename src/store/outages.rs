@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::error::{Error, Recovery};
 
-/// What all threads of a collector know of the database together.
+/// The shared view of the database's outages by all threads of a collector.
 pub trait Outages: Send + Sync {
     /// Notes that the thread `who` cannot work because the database is unavailable.
     fn begin(&self, who: &str, error: &Error);

@@ -1,4 +1,4 @@
-//! The connections of all that reads or works now and then: pages, health checks, maintenance.
+//! The connections of everything that reads or works occasionally: pages, health checks, maintenance.
 //!
 //! Readers share up to [`READERS_MAX`] connections and workers up to [`WORKERS_MAX`], made on demand and closed when
 //! idle, so that the server has few clients of this collector whatever their number. Three kinds of threads are not

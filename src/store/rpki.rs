@@ -100,7 +100,7 @@ pub struct HeldState {
     pub since: Timestamp,
     /// When it is taken.
     pub until: Timestamp,
-    /// What it lacks.
+    /// The missing parts.
     pub reason: String,
     /// Where it came from.
     pub source: String,

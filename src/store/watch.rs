@@ -1,6 +1,8 @@
 //! The schema `watch`: what watches ask, what is wrong, what became of it, and who is told.
 
+pub mod accepted;
 pub mod callbacks;
+pub mod conditions;
 pub mod deliveries;
 pub mod evaluate;
 pub mod flaps;
@@ -8,8 +10,10 @@ pub mod incident_list;
 pub mod incidents;
 pub mod operator;
 pub mod outbox;
+pub mod peers;
 pub mod retention;
 pub mod route_counts;
+pub mod routes;
 pub mod rpki;
 pub mod silences;
 pub mod suggest;

@@ -29,7 +29,7 @@ const READER_SILENCE_MAX: Duration = Duration::from_secs(4);
 pub(super) struct Operations {
     pub(super) meters: Arc<Meters>,
     pub(super) health: Arc<Health>,
-    /// The connections of all that reads or works now and then.
+    /// The connections of everything that reads or works occasionally.
     pub(super) pool: Arc<Pool>,
     /// The way from the writers to the evaluator of watches.
     pub(super) watching: Arc<Watching>,

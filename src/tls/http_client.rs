@@ -1,4 +1,4 @@
-//! What HTTPS clients of this program use: our cryptography, and the authorities that the system trusts.
+//! The HTTPS client of this program: our cryptography, and the authorities that the system trusts.
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 

@@ -1,4 +1,4 @@
-//! What holds now, put together from the conditions of all vantages: one candidate is one incident, if it lasts.
+//! Candidates, put together from the conditions of all vantages: one candidate is one incident, if it lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::watch::{CLOSE_AFTER, Condition, Kind, Severity, Watch, WatchId};
 use crate::model::{Afi, Prefix, RouterId, Timestamp};
-use crate::store::watch::evaluate::ConditionRow;
+use crate::store::watch::conditions::ConditionRow;
 
 use super::detail::Detail;
 use super::index::{Watches, asks};
@@ -20,7 +20,7 @@ use super::summary::{self, Facts};
 /// The time after which a dump without an end is one that will have none.
 const DUMP_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// What an incident is about: the team and the cause key.
+/// The key of an incident: the team and the cause key.
 pub type Key = (Option<String>, String);
 
 /// Something that holds now.
@@ -36,13 +36,13 @@ pub struct Candidate {
     pub prefix: Option<Prefix>,
     /// Where it holds and since when.
     pub tally: Tally,
-    /// What the watch says about time and number.
+    /// The watch's terms of time and number.
     pub terms: Terms,
     /// The severity.
     pub severity: Severity,
     /// The affected routers.
     pub routers: BTreeSet<RouterId>,
-    /// What was found at the first of them.
+    /// The findings at the first of them.
     pub detail: Detail,
 }
 

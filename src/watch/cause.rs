@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::watch::{Condition, Severity, WatchId};
 use crate::model::{RouterId, Timestamp};
-use crate::store::watch::evaluate::PeerDownRow;
+use crate::store::watch::peers::PeerDownRow;
 
 use super::candidates::{Candidate, Key};
 use super::detail::clean;
@@ -28,13 +28,13 @@ const MANY_NAMES: usize = 2;
 /// A common cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// What held already when watches of this source were made.
+    /// Conditions that held already when watches of this source were made.
     Baseline(String),
     /// The router came back without it.
     Reload(RouterId),
     /// A peer went down.
     Peer(RouterId, IpAddr),
-    /// What the watch is about comes and goes: the incident of that is the parent.
+    /// The watched route or session flaps: the incident of that is the parent.
     Flaps(WatchId),
     /// Many at once, and nobody knows why.
     Many(Condition, Severity),
@@ -68,7 +68,7 @@ impl Cause {
 pub struct Opening<'a> {
     /// Its team and key.
     pub key: &'a Key,
-    /// What holds.
+    /// The condition and its vantages.
     pub candidate: &'a Candidate,
     /// The thing that made its watch.
     pub source: &'a str,
@@ -176,10 +176,10 @@ fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
     }
 }
 
-/// What the line of a parent is made of.
+/// The facts of a parent's line.
 #[derive(Clone, Copy, Debug)]
 pub struct Family<'a> {
-    /// What its children are about: prefixes, addresses, peers.
+    /// The targets of its children: prefixes, addresses, peers.
     pub targets: &'a [String],
     /// The number of them that are BGP sessions.
     pub sessions: usize,

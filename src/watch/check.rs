@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::model::watch::{WatchId, mitigation};
-use crate::store::watch::evaluate::{self, ConditionRow};
+use crate::store::watch::conditions;
+use crate::store::watch::conditions::ConditionRow;
+use crate::store::watch::evaluate::{self};
 use crate::store::watch::vantages;
 use crate::store::{Client, Result};
 
@@ -44,7 +46,7 @@ pub fn check(client: &mut Client, id: WatchId, communities: &[String]) -> Result
         .collect();
     let (routers, tables) = (vantages::routers(&mut transaction)?, vantages::tables(&mut transaction)?);
     let (known_routers, _) = known_routers::derive(&routers, &tables, &stored, now);
-    let seen = Seen::new(evaluate::seen(&mut transaction)?);
+    let seen = Seen::new(conditions::seen(&mut transaction)?);
     let mut medians = Medians::default();
     medians.refresh(&mut transaction, &watches, true, now)?;
     let scope = Scope { watches: HashSet::from([id]), has_peers: true, has_flaps: true, ..Scope::default() };

@@ -56,7 +56,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(60);
 /// The pause after an error of the database, and between tries to take the lock.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long a stop waits for answers. What is under way then is sent again after the next start.
+/// The longest time that a stop waits for answers. Unanswered messages are sent again after the next start.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
 /// The longest time that a statement may take.
@@ -71,7 +71,7 @@ const DUE_MAX: i64 = 200;
 /// The number of alerts in one refresh.
 const ALERTS_MAX: usize = 1_000;
 
-/// How long a callback fails before its fallback is told.
+/// The time for which a callback fails before its fallback is used.
 const FALLBACK_AFTER_SECS: f64 = 300.0;
 
 /// The days for which deliveries of closed incidents are kept, and how many are deleted at a time.
@@ -122,7 +122,7 @@ struct Dispatcher<'a> {
     /// Receivers that are being sent to.
     busy: HashSet<i64>,
     allowances: HashMap<i64, Allowance>,
-    /// What is not written yet.
+    /// The results that are not stored yet.
     reports: Vec<JobReport>,
     sender: Sender<JobReport>,
     receiver: Receiver<JobReport>,

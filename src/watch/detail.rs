@@ -1,11 +1,11 @@
-//! What was found at a vantage, as it is stored in `conditions.detail` and shown in summaries.
+//! The findings at a vantage, as stored in `conditions.detail` and shown in summaries.
 
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
 use crate::model::{Afi, Timestamp};
-use crate::store::watch::evaluate::RouteRow;
+use crate::store::watch::routes::RouteRow;
 
 use super::flap_detail::FlapDetail;
 use super::route_fault::RouteFault;
@@ -13,18 +13,18 @@ use super::route_fault::RouteFault;
 /// The longest text from the wire in a summary, in characters.
 const WIRE_MAX: usize = 128;
 
-/// What was found.
+/// The findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
     /// The origin: `AS64511`, or `AS_SET`.
     pub origin: Option<String>,
     /// An AS path.
     pub path: Option<String>,
-    /// What is not as it should be, where it is neither the origin nor missing: an AS, a path, communities.
+    /// The wrong value, where it is neither the origin nor missing: an AS, a path, communities.
     pub value: Option<String>,
-    /// What the VRPs say of it, in words.
+    /// The verdict of the VRPs, in words.
     pub rpki: Option<String>,
-    /// What would be right.
+    /// The expected value.
     pub expected: Option<String>,
     /// True if only Adj-RIBs-In before the policy have it.
     pub is_before_policy: bool,
@@ -46,9 +46,9 @@ pub struct Detail {
     pub is_after_reload: bool,
     /// True if it held already when the watch was made or changed.
     pub is_baseline: bool,
-    /// What changes how often.
+    /// The counts of changes, where it flaps.
     pub flaps: Option<FlapDetail>,
-    /// What is wrong with the number of routes.
+    /// The fault of the number of routes.
     pub fault: Option<RouteFault>,
     /// The bound that it is outside of, or the usual number.
     pub against: Option<i64>,

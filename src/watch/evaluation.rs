@@ -5,7 +5,11 @@ use std::net::IpAddr;
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Prefix, RouterId, Timestamp};
-use crate::store::watch::evaluate::{self, ConditionRow, PeerRow, RouteRow, Told};
+use crate::store::watch::conditions::ConditionRow;
+use crate::store::watch::peers;
+use crate::store::watch::peers::PeerRow;
+use crate::store::watch::routes;
+use crate::store::watch::routes::{RouteRow, Told};
 use crate::store::{Result, Transaction};
 
 use super::candidates::{afi_of, by_asn, is_of_tables};
@@ -31,7 +35,7 @@ pub fn key_of(row: &ConditionRow) -> ConditionKey {
     (row.watch, row.condition, row.subject.clone(), row.router.clone(), row.table.clone())
 }
 
-/// What a round looks at.
+/// The scope of a round.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Everything.
@@ -44,7 +48,7 @@ pub struct Scope {
     pub cells: HashSet<(RouterId, Prefix)>,
     /// The peers of session watches.
     pub has_peers: bool,
-    /// What changes too often.
+    /// The counts of changes.
     pub has_flaps: bool,
 }
 
@@ -88,7 +92,7 @@ fn host(address: IpAddr) -> Prefix {
     Prefix::fitting(afi, &octets, afi.max_prefix_length())
 }
 
-/// What a round found.
+/// The findings of a round.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The conditions that hold.
@@ -113,7 +117,7 @@ impl Found {
 
 /// The judgement of one round.
 pub struct Evaluation<'a> {
-    /// What is looked at.
+    /// The scope.
     pub scope: &'a Scope,
     /// The watches.
     pub watches: &'a Watches,
@@ -125,7 +129,7 @@ pub struct Evaluation<'a> {
     pub mitigation: &'a [String],
     /// The VRPs.
     pub rpki: &'a Memory,
-    /// How many routes peers usually have.
+    /// The peers' usual numbers of routes.
     pub medians: &'a Medians,
     /// The time.
     pub now: Timestamp,
@@ -153,7 +157,7 @@ impl Evaluation<'_> {
         if self.scope.has_peers || self.scope.is_all {
             let (addresses, asns) = self.watches.peers();
             if !addresses.is_empty() || !asns.is_empty() {
-                let peers = evaluate::peers(transaction, &addresses, &asns)?;
+                let peers = peers::peers(transaction, &addresses, &asns)?;
                 self.watches.of_kind(Kind::Session).for_each(|watch| self.judge_session(&mut found, watch, &peers));
             }
             self.judge_route_counts(transaction, &mut found)?;
@@ -196,24 +200,24 @@ impl Evaluation<'_> {
         let all: Vec<WatchId> = self.watches.of_kind(Kind::Prefix).map(|watch| watch.id).collect();
         if self.scope.is_all {
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(evaluate::routes_in(transaction, some, None, told)?);
+                add(routes::routes_in(transaction, some, None, told)?);
             }
             return Ok(cells);
         }
         if !self.scope.routers.is_empty() {
             let routers: Vec<&RouterId> = self.scope.routers.iter().collect();
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(evaluate::routes_in(transaction, some, Some(&routers), told)?);
+                add(routes::routes_in(transaction, some, Some(&routers), told)?);
             }
         }
         let changed: Vec<WatchId> = all.into_iter().filter(|id| self.scope.watches.contains(id)).collect();
         for some in changed.chunks(WATCHES_AT_ONCE) {
-            add(evaluate::routes_in(transaction, some, None, told)?);
+            add(routes::routes_in(transaction, some, None, told)?);
         }
         let single: Vec<(&RouterId, Prefix)> =
             self.scope.cells.iter().map(|(router, prefix)| (router, *prefix)).collect();
         for some in single.chunks(CELLS_AT_ONCE) {
-            add(evaluate::routes_of(transaction, some, told)?);
+            add(routes::routes_of(transaction, some, told)?);
         }
         Ok(cells)
     }
@@ -305,7 +309,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// What is known of a route that is not there: it did not come back after the router did, or went while it was
+    /// Returns the detail of a route that is missing: it did not come back after the router did, or went while it was
     /// known.
     fn absence(&self, watch: &Watch, router: &Router, table: &str, known: Option<Timestamp>) -> Detail {
         let last = self.seen.last(watch.id, &router.id, table);
@@ -320,7 +324,7 @@ impl Evaluation<'_> {
             pairs.iter().filter_map(|(watch, router)| Some((&router.id, watch.address?))).collect();
         let mut rows = Vec::new();
         for some in asked.chunks(CELLS_AT_ONCE) {
-            rows.extend(evaluate::routes_over(transaction, some, self.told())?);
+            rows.extend(routes::routes_over(transaction, some, self.told())?);
         }
         let vrps = Vrps::read(transaction, self.rpki, rows.iter().map(|row| row.prefix))?;
         let mut by_router: HashMap<&RouterId, Vec<&RouteRow>> = HashMap::new();
@@ -485,7 +489,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// What is known of a BGP session that is not up.
+/// Returns the detail of a BGP session that is not up.
 fn session_detail(watch: &Watch, router: &Router, peer: Option<&PeerRow>) -> Detail {
     let since = router.began.map(Timestamp::to_utc).unwrap_or_default();
     let reason = match peer {

@@ -10,7 +10,10 @@ use log::warn;
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId, mitigation};
 use crate::model::{RouterId, Timestamp};
-use crate::store::watch::evaluate::{self, Change, ConditionRow, WatchRow};
+use crate::store::watch::accepted;
+use crate::store::watch::conditions;
+use crate::store::watch::conditions::ConditionRow;
+use crate::store::watch::evaluate::{self, Change, WatchRow};
 use crate::store::watch::unsettled::{self, Unsettled};
 use crate::store::watch::watches::full_name;
 use crate::store::watch::{flaps, vantages};
@@ -44,7 +47,7 @@ const FLAPS_EVERY: Duration = Duration::from_secs(2);
 /// The interval at which old counts are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
-/// What one round did.
+/// The report of one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Changes of the outbox that were taken.
@@ -70,7 +73,7 @@ pub struct Evaluator {
     state: Option<State>,
 }
 
-/// What is known between rounds.
+/// The state between rounds.
 struct State {
     version: i64,
     mitigation: Vec<String>,
@@ -142,7 +145,7 @@ fn load(transaction: &mut Transaction<'_>, mitigation: &[String]) -> Result<Stat
         .collect();
     let is_lost = |row: &&vantages::VantageRow| row.table.is_empty() && !row.is_known;
     let lost = stored.values().filter(is_lost).map(|row| (row.router.clone(), row.since)).collect();
-    let rows = evaluate::conditions(transaction)?;
+    let rows = conditions::conditions(transaction)?;
     Ok(State {
         version: -1,
         mitigation: mitigation.to_vec(),
@@ -152,7 +155,7 @@ fn load(transaction: &mut Transaction<'_>, mitigation: &[String]) -> Result<Stat
         lost,
         evaluated: HashMap::new(),
         conditions: rows.into_iter().map(|row| (super::evaluation::key_of(&row), row)).collect(),
-        seen: Seen::new(evaluate::seen(transaction)?),
+        seen: Seen::new(conditions::seen(transaction)?),
         incidents: Incidents::load(transaction)?,
         full_at: None,
         unmatched: None,
@@ -308,8 +311,8 @@ impl State {
         let anew: Vec<WatchId> = new.iter().filter(|row| starts_anew(row)).map(|row| row.watch.id).collect();
         let new = new.into_iter().map(|row| row.watch.id).collect();
         if !anew.is_empty() {
-            evaluate::forget_seen(transaction, &anew)?;
-            evaluate::forget_accepted(transaction, &anew)?;
+            conditions::forget_seen(transaction, &anew)?;
+            accepted::forget_accepted(transaction, &anew)?;
             self.seen.forget(&anew);
         }
         Ok(new)
@@ -462,8 +465,8 @@ impl State {
         if first.is_empty() {
             return Ok(());
         }
-        let accepted = evaluate::accept_originated(transaction, &first, &self.mitigation)?;
-        evaluate::set_seen(transaction, &first)?;
+        let accepted = accepted::accept_originated(transaction, &first, &self.mitigation)?;
+        conditions::set_seen(transaction, &first)?;
         let first: Vec<(WatchId, RouterId, String)> =
             first.into_iter().map(|(watch, router, table)| (watch, router.clone(), table.to_owned())).collect();
         for (watch, router, table) in &first {
@@ -534,11 +537,11 @@ impl State {
         self.rpki.remind(due);
         report.missed = if scope.is_all { missed(&over, &changed) } else { 0 };
         if !gone_rows.is_empty() {
-            evaluate::delete_conditions(transaction, &gone_rows.iter().collect::<Vec<_>>())?;
+            conditions::delete_conditions(transaction, &gone_rows.iter().collect::<Vec<_>>())?;
         }
         if !changed.is_empty() {
             let rows: Vec<&ConditionRow> = changed.iter().filter_map(|key| self.conditions.get(key)).collect();
-            evaluate::set_conditions(transaction, &rows)?;
+            conditions::set_conditions(transaction, &rows)?;
         }
         self.note_seen(transaction, &present, &gone, now)
     }
@@ -558,7 +561,7 @@ impl State {
             }
         }
         noted.extend(gone.iter().map(|(watch, router, table)| (*watch, router, table.as_str())));
-        if noted.is_empty() { Ok(()) } else { evaluate::set_seen(transaction, &noted) }
+        if noted.is_empty() { Ok(()) } else { conditions::set_seen(transaction, &noted) }
     }
 }
 

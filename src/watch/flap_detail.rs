@@ -1,4 +1,4 @@
-//! What is told of something that flaps, as it is stored in the detail of a condition.
+//! The facts about something that flaps, as stored in the detail of a condition.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::store::watch::flaps::{Counted, PathRow};
 /// The AS paths that are told.
 const PATHS_MAX: usize = 10;
 
-/// What is known of something that flaps.
+/// The facts about something that flaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlapDetail {
     /// The changes in the watch's own time.

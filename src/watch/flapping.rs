@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{RouterId, Timestamp};
-use crate::store::watch::evaluate::ConditionRow;
+use crate::store::watch::conditions::ConditionRow;
 use crate::store::watch::flaps::{self, Counted, FlapRow, PathRow, SessionFlapRow};
 use crate::store::{Result, Transaction};
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::model::watch::{CLOSE_AFTER, Condition, Severity, WatchId};
 use crate::store::watch::deliveries;
-use crate::store::watch::evaluate::{self, PeerDownRow, WatchRow};
+use crate::store::watch::evaluate::{self, WatchRow};
 use crate::store::watch::incidents::{self, Event, IncidentRow, NewEvent, Silence, State};
+use crate::store::watch::peers;
+use crate::store::watch::peers::PeerDownRow;
 use crate::store::{Result, Transaction};
 
 use super::candidates::{Asked, Candidate, Key};
@@ -30,7 +32,8 @@ const CAUSE_BEFORE: Duration = Duration::from_secs(120);
 pub struct Incidents {
     rows: BTreeMap<i64, IncidentRow>,
     last_event: i64,
-    /// What somebody closed while it held, and since when it holds: it opens again only after it was over.
+    /// Incidents that an operator closed while they held, with the time since which they hold: they open again only
+    /// after they were over.
     dismissed: HashMap<Key, Timestamp>,
     /// Openings that wait for more of their kind, since the first of them. Their deliveries go when nobody gathers them.
     waiting: BTreeMap<Group, (Timestamp, Vec<i64>)>,
@@ -47,7 +50,7 @@ struct Change {
     events: Vec<NewEvent>,
 }
 
-/// What opens now.
+/// An incident that opens now.
 struct New {
     change: Change,
     cause: Option<Cause>,
@@ -667,11 +670,11 @@ fn describe(
     let (mut down, mut had, mut since) = (None, (0, 0), earliest);
     match cause {
         Cause::Reload(router) => {
-            had = (evaluate::peers_up(transaction, router)? + sessions, asked.seen.watches_at(router));
+            had = (peers::peers_up(transaction, router)? + sessions, asked.seen.watches_at(router));
             since = cause_router.and_then(|router| router.began).unwrap_or(earliest);
         }
         Cause::Peer(router, peer) => {
-            let downs = evaluate::peer_downs(transaction, &[router.as_str()], before(earliest))?;
+            let downs = peers::peer_downs(transaction, &[router.as_str()], before(earliest))?;
             down = downs.into_iter().rev().find(|down| down.address == *peer);
             since = down.as_ref().map_or(earliest, |down| down.at);
         }
@@ -745,5 +748,5 @@ fn peer_downs<'a>(
     if routers.is_empty() {
         return Ok(Vec::new());
     }
-    evaluate::peer_downs(transaction, &routers.into_iter().collect::<Vec<_>>(), before(earliest))
+    peers::peer_downs(transaction, &routers.into_iter().collect::<Vec<_>>(), before(earliest))
 }

@@ -1,8 +1,8 @@
-//! What is wrong with a watch at a vantage: pure, from routes to conditions.
+//! Judges a watch at a vantage: pure, from routes to conditions.
 
 use crate::model::watch::{Condition, Watch};
 use crate::model::{Asn, Prefix};
-use crate::store::watch::evaluate::RouteRow;
+use crate::store::watch::routes::RouteRow;
 
 use super::detail::{Detail, clean};
 use super::known_routers::Basis;
@@ -237,7 +237,7 @@ fn judge_one(watch: &Watch, route: &Sender<'_>, is_longer: bool) -> Vec<(Conditi
     found
 }
 
-/// What an origin watch knows of a prefix at a vantage.
+/// The state of a prefix at a vantage for an origin watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfOrigin {
     /// True if the prefix was accepted.

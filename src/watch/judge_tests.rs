@@ -268,7 +268,7 @@ fn mitigated_routes() {
     check(&watch, &route(ours, Some("64510 64496")), None, &["mitigated"]);
     check(&watch, &route(longer, Some("64500 64510 64496")), None, &["mitigated 192.0.2.1/32"]);
     check(&watch, &route(ours, Some("64499 64496")), None, &["upstream"]);
-    // Any other origin is judged as ever.
+    // Any other origin is judged as usual.
     check(&watch, &with(ours, "64500 64511", "65535:666"), None, &["origin 192.0.2.0/24 AS64511"]);
     check(&watch, &with(longer, "64500 64511", "65535:666"), None, &["more_specific 192.0.2.1/32 AS64511"]);
     check(&watch, &route(longer, Some("64510 64511")), None, &["more_specific 192.0.2.1/32 AS64511"]);

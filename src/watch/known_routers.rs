@@ -143,7 +143,7 @@ pub fn after(time: Timestamp, by: Duration) -> Timestamp {
 /// All routers, by identifier.
 pub type KnownRouters = BTreeMap<RouterId, Router>;
 
-/// What was stored of the vantages, by router and table.
+/// The stored state of the vantages, by router and table.
 pub type Stored = HashMap<(RouterId, String), VantageRow>;
 
 /// Returns the routers, and the vantages of which something else is stored.

@@ -20,7 +20,7 @@ const FLAP_TOLD_EVERY: Duration = Duration::from_secs(30 * 60);
 /// The time after which callbacks are told that nobody can judge an incident.
 const FROZEN_TOLD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What holds now, for one watch, condition and subject.
+/// The routers at which a condition holds now, for one watch and subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// The number of known routers where it holds.
@@ -35,7 +35,7 @@ pub struct Tally {
     pub cause_at: Option<Timestamp>,
 }
 
-/// What a watch says about time and number.
+/// A watch's terms of time and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The number of routers at which a condition must hold.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Asn, Prefix, RouterId};
-use crate::store::watch::evaluate::{self, AskedOrigin, RouteRow};
+use crate::store::watch::accepted;
+use crate::store::watch::routes;
+use crate::store::watch::routes::{AskedOrigin, RouteRow};
 use crate::store::{Result, Transaction};
 
 use super::evaluation::{Cells, Evaluation, Found};
@@ -104,7 +106,7 @@ fn read(evaluation: &Evaluation<'_>, transaction: &mut Transaction<'_>) -> Resul
     let mut rows = Vec::new();
     let mut read = |asked: Vec<AskedOrigin>, routers: Option<&[&RouterId]>| -> Result<()> {
         for some in asked.chunks(WATCHES_AT_ONCE) {
-            rows.extend(evaluate::routes_from(transaction, some, routers, evaluation.told())?);
+            rows.extend(routes::routes_from(transaction, some, routers, evaluation.told())?);
         }
         Ok(())
     };
@@ -146,7 +148,7 @@ fn accepted(transaction: &mut Transaction<'_>, rows: &[RouteRow]) -> Result<Hash
     let prefixes: Vec<Prefix> = prefixes.into_iter().collect();
     let mut accepted: HashMap<Prefix, Vec<WatchId>> = HashMap::new();
     for some in prefixes.chunks(PREFIXES_AT_ONCE) {
-        for (watch, prefix) in evaluate::accepted(transaction, some)? {
+        for (watch, prefix) in accepted::accepted(transaction, some)? {
             accepted.entry(prefix).or_default().push(watch);
         }
     }

@@ -27,7 +27,7 @@ const NEAR_MAX_PERCENT: i64 = 90;
 /// The number of routes of one family, and the usual one; `None`: nobody knows yet.
 pub type Number = (Afi, i64, Option<i64>);
 
-/// What is wrong: the fault, the number, what it was compared with, and the family if it is about one.
+/// A fault with the number, the number that it was compared with, and the family if it is about one.
 pub type Verdict = (RouteFault, i64, Option<i64>, Option<Afi>);
 
 /// Judges the numbers of a peer's families.
@@ -117,7 +117,7 @@ fn peers_of(watches: &Watches) -> (Vec<IpAddr>, Vec<Asn>) {
     (addresses, asns)
 }
 
-/// What is found for a watch at a router.
+/// The result for a watch at a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountFinding {
     /// The watch.
@@ -126,7 +126,7 @@ pub struct CountFinding {
     pub router: RouterId,
     /// The peer's address where the watch names an AS; else nothing.
     pub subject: String,
-    /// What is wrong; `None`: nobody can tell now.
+    /// The fault; `None`: unknown now.
     pub detail: Option<Detail>,
 }
 

@@ -1,8 +1,8 @@
-//! What is wrong with a peer's number of routes, and the words for it.
+//! Faults of a peer's number of routes, and their words.
 
 use crate::model::Afi;
 
-/// What is wrong, the least first.
+/// A fault, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RouteFault {
     /// 90 % of the largest number or more.

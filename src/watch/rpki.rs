@@ -1,4 +1,4 @@
-//! What RPKI says of watches: VRPs validate the routes that watches judge (RFC 6811); their changes are told.
+//! RPKI for watches: VRPs validate the routes that watches judge (RFC 6811), and their changes are reported.
 //!
 //! Without a set, and with one that is too old, every state is unknown: nothing opens, nothing closes.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Asn, Prefix, Timestamp};
-use crate::store::watch::evaluate::RouteRow;
+use crate::store::watch::routes::RouteRow;
 use crate::store::watch::rpki::{self, VrpChange, VrpRow, VrpSet};
 use crate::store::{Result, Transaction};
 
@@ -44,7 +44,7 @@ pub fn asks(watch: &Watch) -> bool {
     JUDGED.iter().any(|condition| watch.judges(*condition))
 }
 
-/// What is known between rounds.
+/// The state between rounds.
 #[derive(Debug, Default)]
 pub struct Memory {
     set: Option<VrpSet>,
@@ -254,10 +254,10 @@ fn is_match(asn: Asn, max_length: u8, prefix: &Prefix, origin: Option<Asn>) -> b
     asn.0 != 0 && origin == Some(asn) && prefix.length() <= max_length
 }
 
-/// What the VRPs say of routes.
+/// The verdict of the VRPs on routes.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// What is wrong.
+    /// The faults.
     pub findings: Vec<Finding>,
     /// When it has to be looked at again.
     pub due: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! What RPKI says that belongs to no vantage: the age of the set, what it lacks, and the VRPs that came and went.
+//! Conditions of RPKI that belong to no vantage: the age of the set, missing parts, and VRPs that came and went.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -82,7 +82,7 @@ fn conditions() {
     check(&[ends(in_hours(3))], &fine, &[], in_hours(1));
     let soon = Some(after(now, EXPIRING_EVERY));
     check(&[ends(in_hours(1))], &fine, &["roa_expiring 192.0.2.0/24 AS64496"], soon);
-    // Another one keeps it valid for longer, or for ever.
+    // Another one keeps it valid for longer, or forever.
     check(&[ends(in_hours(1)), ends(in_hours(4))], &fine, &[], in_hours(2));
     check(&[ends(in_hours(1)), ends(None)], &fine, &[], None);
     check(&[], &fine, &["rpki_uncovered 192.0.2.0/24 AS64496"], Some(after(now, REMEMBERED)));

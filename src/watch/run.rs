@@ -30,7 +30,7 @@ const LOCK_EVERY: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What the thread needs.
+/// The options of the thread.
 pub struct Options {
     /// The connection string of PostgreSQL.
     pub database_url: String,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::watch::WatchId;
 use crate::model::{RouterId, Timestamp};
-use crate::store::watch::evaluate::SeenRow;
+use crate::store::watch::conditions::SeenRow;
 
 /// Watches and vantages. Vantages have numbers: with many watches, each name would be kept thousands of times.
 #[derive(Debug, Default)]

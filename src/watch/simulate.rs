@@ -1,4 +1,4 @@
-//! What would be told of a condition of a watch, for the command `incidents simulate`: nothing is stored or sent.
+//! The text and the receivers of a condition, for `incidents simulate`: nothing is stored or sent.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::known_routers::{self, KnownRouters, Stored};
 use super::life::{Tally, Terms};
 use super::{cause, silence};
 
-/// What would be told.
+/// The text and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulated {
     /// The severity.

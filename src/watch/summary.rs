@@ -14,7 +14,7 @@ const ROUTERS_MAX: usize = 3;
 /// The characters of a path or an expression that a line has at most before the routers. The whole path is at its end.
 const PATH_MAX: usize = 40;
 
-/// What a line is made of.
+/// The facts of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The condition.
@@ -29,7 +29,7 @@ pub struct Facts<'a> {
     pub affected: u32,
     /// The number of routers that were asked.
     pub known: u32,
-    /// What was found.
+    /// The findings.
     pub detail: &'a Detail,
     /// Since when it holds.
     pub since: Timestamp,

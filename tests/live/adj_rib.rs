@@ -155,8 +155,8 @@ fn frr_10_forgets_a_peers_loc_rib_losses_and_redumps() {
     lab.run(&["stop"], &["feeder1"]);
     eventually("the peer's routes are gone", || loc_rib_prefixes(&lab).filter(|prefixes| prefixes.len() < 40));
     assert!(stored().unwrap().len() == whole || db.rows("SELECT 1 FROM session_events WHERE kind = 'drift'") == ["1"]);
-    let mended = "SELECT reason FROM session_events WHERE kind = 'drift'";
-    let why = eventually("the session is closed", || db.rows(mended).pop());
+    let fixed = "SELECT reason FROM session_events WHERE kind = 'drift'";
+    let why = eventually("the session is closed", || db.rows(fixed).pop());
     assert!(why.starts_with(&format!("drift: loc-rib: {whole} routes stored, up to 52 left behind")), "{why}");
     collector.logged(&why);
     agree("FRR has dumped again, and what it had forgotten is gone");
@@ -166,7 +166,7 @@ fn frr_10_forgets_a_peers_loc_rib_losses_and_redumps() {
     // Nothing is left to repair.
     let excess = "rib_ingester_drift_routes{router=\"10.255.0.3\",rib=\"loc-rib\"} 2";
     eventually(excess, || collector.get("/metrics").2.contains(excess).then_some(()));
-    assert_eq!(db.rows(mended).len(), 1);
+    assert_eq!(db.rows(fixed).len(), 1);
     assert!(collector.stop().success());
 }
 

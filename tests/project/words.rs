@@ -23,6 +23,17 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("standsstill", "stalled"),
 ];
 
+/// Whole words and phrases that read as translated, any case, and their replacements.
+const TRANSLATED: &[(&str, &str)] = &[
+    ("for ever", "forever"),
+    ("mend", "fix"),
+    ("mends", "fixes"),
+    ("mended", "fixed"),
+    ("lies in its", "reports wrong"),
+    ("now and then", "occasionally"),
+    ("as ever", "as usual"),
+];
+
 /// The paths that have the words on purpose: this list, the settings' old names, the measurements.
 const EXCEPT: &[&str] = &[
     "tests/project/words.rs",
@@ -52,13 +63,21 @@ fn collect(root: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
 /// The words of a line that were given up, with their replacements.
 fn offending(line: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let line = line.to_lowercase();
-    GIVEN_UP.iter().filter(move |(word, _)| line.contains(word))
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let has_whole = |line: &str, word: &str| {
+        line.match_indices(word)
+            .any(|(at, _)| !is_part(line[..at].chars().next_back()) && !is_part(line[at + word.len()..].chars().next()))
+    };
+    let whole: Vec<_> = TRANSLATED.iter().filter(|(word, _)| has_whole(&line, word)).collect();
+    GIVEN_UP.iter().filter(move |(word, _)| line.contains(word)).chain(whole)
 }
 
 #[test]
 fn words_that_were_given_up_stay_out() {
     assert_eq!(offending("Each Neighbour of a router").count(), 1);
     assert_eq!(offending("Each peer of a router").count(), 0);
+    assert_eq!(offending("kept for ever").count(), 1);
+    assert_eq!(offending("Read for every amendment").count(), 0);
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     FOLDERS.iter().for_each(|folder| collect(&root, &root.join(folder), &mut files));
@@ -72,6 +91,29 @@ fn words_that_were_given_up_stay_out() {
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// A documentation comment says what an item is or does.
+#[test]
+fn documentation_begins_with_its_subject() {
+    let is_indirect = |line: &str| {
+        let text = line.trim_start();
+        let text = text.strip_prefix("/// ").or_else(|| text.strip_prefix("//! "));
+        text.is_some_and(|text| ["What ", "How ", "Whether "].iter().any(|word| text.starts_with(word)))
+    };
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root, &root.join("src"), &mut files);
+    let mut offences = Vec::new();
+    for (name, text) in &files {
+        let lines: Vec<&str> = text.lines().collect();
+        // Only the first line of a comment begins it.
+        let is_first = |i: usize| i == 0 || !lines[i - 1].trim_start().starts_with("//");
+        let indirect = lines.iter().enumerate().filter(|(i, line)| is_first(*i) && is_indirect(line));
+        offences.extend(indirect.map(|(i, line)| format!("{}:{}: {}", name.display(), i + 1, line.trim())));
+    }
+    assert!(is_indirect("    /// What it is.") && !is_indirect("/// Its name."));
+    assert!(files.len() > 200 && offences.is_empty(), "{}", offences.join("\n"));
 }
 
 /// In characters. A longer name is a sentence, which belongs in a comment.

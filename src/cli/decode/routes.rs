@@ -25,7 +25,7 @@ pub(super) type Object = Map<String, Value>;
 pub(super) struct StreamState {
     /// The peers that are up.
     pub(super) peers: Peers,
-    /// How their NLRI were read so far.
+    /// The evidence for reading their NLRI.
     pub(super) evidence: Evidence,
 }
 

@@ -24,7 +24,7 @@ pub(super) fn checks(is_wanted: bool, state: &SetState) -> Vec<CheckResult> {
     if let Some(since) = state.failing_since {
         let why = state.last_error.as_deref().unwrap_or_default();
         let found = format!("no source has given a set of VRPs since {}: {why}", since.to_utc());
-        checks.push(CheckResult::warning(NAME, found, "correct RIB_INGESTER_VRPS, or mend the validator"));
+        checks.push(CheckResult::warning(NAME, found, "correct RIB_INGESTER_VRPS, or repair the validator"));
     }
     if let Some(held) = &state.held {
         checks.push(CheckResult::warning(

@@ -63,7 +63,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, Wrong> {
     Ok(found)
 }
 
-/// What one prefix says.
+/// The entry of one prefix.
 #[derive(Default)]
 struct Given {
     fields: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! What pages read: the counters and the database.
+//! The sources of all pages: the counters and the database.
 
 use std::sync::Arc;
 

@@ -134,7 +134,7 @@ fn is_counted_elsewhere(row: &ListedIncident, rows: &[ListedIncident]) -> bool {
     row.closed_at.is_none() && row.parent_id.is_some_and(|parent| rows.iter().any(|row| row.id == parent))
 }
 
-/// What keeps an incident from being delivered, or from being judged.
+/// The reason why an incident is not delivered or not judged.
 fn remarks(row: &ListedIncident) -> Markup {
     html! {
         @if row.silence_id.is_some() { span.faint { ", silenced" } }

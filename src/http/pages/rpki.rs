@@ -15,7 +15,7 @@ use crate::store::{self, Client};
 /// The number of routers on the first page.
 const ROUTERS_MAX: usize = 10;
 
-/// What is read of RPKI; `None`: no set was ever taken.
+/// The stored state of RPKI; `None`: no set was ever taken.
 type Known = Option<(SetState, Vec<RouterCounts>)>;
 
 fn read(client: &mut Client) -> store::Result<Known> {

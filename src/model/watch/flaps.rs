@@ -24,8 +24,8 @@ pub struct FlapPlace {
 pub struct PathCount {
     /// The AS path; `None`: not known, or one of many.
     pub path: Option<Box<str>>,
-    /// How often it came.
+    /// The number of times it came.
     pub announced: i32,
-    /// How often it went.
+    /// The number of times it went.
     pub withdrawn: i32,
 }

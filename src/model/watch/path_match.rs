@@ -14,7 +14,7 @@ const SIZE_MAX: usize = 64 * 1_024;
 /// The deepest nesting of an expression.
 const NEST_MAX: u32 = 50;
 
-/// What an AS path must be like: a regular expression, with `!` before it where the path must not match.
+/// A rule for AS paths: a regular expression, with `!` before it where the path must not match.
 #[derive(Clone)]
 pub struct PathMatch {
     regex: Regex,

@@ -28,7 +28,7 @@ pub enum WatchTarget {
 /// The columns of a watch that decide about its targets.
 #[derive(Clone, Debug)]
 pub struct TargetColumns<'a> {
-    /// What the watch is about.
+    /// The kind of the watch.
     pub kind: Kind,
     /// The prefix of the kind `prefix`.
     pub prefix: Option<Prefix>,

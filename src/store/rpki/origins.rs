@@ -1,4 +1,4 @@
-//! What the VRPs say of single prefixes and origins, and which of them decided.
+//! The verdict of the VRPs on single prefixes and origins, with the VRPs that decided.
 
 use std::collections::HashMap;
 use std::fmt;

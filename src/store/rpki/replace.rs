@@ -45,13 +45,13 @@ pub struct NewSet<'a> {
     pub valid_until: Option<Timestamp>,
     /// The age from which it is too old.
     pub max_age_secs: i32,
-    /// What it lacked, if it is taken because the time of the hold has passed.
+    /// The missing parts, if it is taken because the time of the hold has passed.
     pub after_hold: Option<&'a str>,
     /// True if what was noted of an earlier one that was taken after its hold is over.
     pub is_recovered: bool,
 }
 
-/// What a replacement did.
+/// The result of a replacement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
     /// The version of the VRPs now.

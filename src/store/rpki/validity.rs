@@ -66,7 +66,7 @@ pub fn read_pairs(transaction: &mut Transaction<'_>, router: &str, mut take: imp
     })
 }
 
-/// What a scan changes.
+/// The changes of a scan.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Pairs that are valid or invalid and are not stored so.

@@ -29,11 +29,11 @@ pub struct Callback {
     pub url_end: Option<String>,
     /// Header fields, a JSON object of strings.
     pub headers: String,
-    /// What messages are signed with.
+    /// The secret that signs messages.
     pub secret: Option<String>,
     /// The number of messages in a minute.
     pub max_per_minute: i32,
-    /// How many tries in a row failed.
+    /// The number of tries in a row that failed.
     pub failures: i32,
 }
 
@@ -250,7 +250,7 @@ pub fn list(client: &mut Client) -> Result<Vec<CallbackRow>> {
     rows.iter().map(one).collect()
 }
 
-/// What `doctor` has to know about callbacks.
+/// The facts about callbacks for `doctor`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallbackHealth {
     /// The number of callbacks that are enabled.

@@ -58,7 +58,7 @@ pub struct FlapRow {
     pub rib: String,
     /// The peer of an Adj-RIB-In.
     pub peer: Option<IpAddr>,
-    /// What the watch calls flapping, and what was counted.
+    /// The limits of the watch, and the counts.
     pub counted: Counted,
 }
 
@@ -139,7 +139,7 @@ pub struct SessionFlapRow {
     pub router: RouterId,
     /// The peer.
     pub peer: IpAddr,
-    /// What the watch calls flapping, and what was counted.
+    /// The limits of the watch, and the counts.
     pub counted: Counted,
     /// When the first of the Peer Downs was.
     pub first: Timestamp,

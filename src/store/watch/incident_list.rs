@@ -26,7 +26,7 @@ pub struct ListedIncident {
     pub runbook_url: Option<String>,
     /// The condition.
     pub condition: String,
-    /// What it is about, where one watch can have several.
+    /// Its subject, where one watch can have several.
     pub subject: String,
     /// `critical`, `error`, `warning` or `info`.
     pub severity: String,
@@ -157,7 +157,7 @@ pub fn numbered(client: &mut Client, id: i64) -> Result<Option<ListedIncident>> 
 pub struct ListedChange {
     /// When.
     pub at: Timestamp,
-    /// What happened: `opened`, `worse`, `closed` and so on.
+    /// The event: `opened`, `worse`, `closed` and so on.
     pub event: String,
     /// Who did it; `None`: the collector.
     pub who: Option<String>,
@@ -165,7 +165,7 @@ pub struct ListedChange {
     pub note: Option<String>,
     /// The line for people then.
     pub summary: String,
-    /// Whether callbacks are told of it.
+    /// True if callbacks are notified.
     pub is_told: bool,
 }
 

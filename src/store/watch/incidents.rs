@@ -82,7 +82,7 @@ impl Event {
     }
 }
 
-/// What callbacks were told of an incident last.
+/// The last message to callbacks about an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The severity then.
@@ -100,7 +100,7 @@ pub struct IncidentRow {
     pub id: i64,
     /// Its team.
     pub team: Option<String>,
-    /// What it is about; one of a team is open at a time.
+    /// Its key; one of a team is open at a time.
     pub cause_key: String,
     /// The watch; `None`: a parent, an incident of the collector, or the watch was removed.
     pub watch: Option<WatchId>,
@@ -134,13 +134,13 @@ pub struct IncidentRow {
     pub is_baseline: bool,
     /// One line for people.
     pub summary: String,
-    /// What was found, as JSON.
+    /// The findings, as JSON.
     pub detail: String,
     /// The incident of the common cause.
     pub parent: Option<i64>,
-    /// How many times it reopened in the last hour.
+    /// The number of times it reopened in the last hour.
     pub reopened: u32,
-    /// What callbacks were told last since it opened last; `None`: nothing.
+    /// The last message to callbacks since it opened last; `None`: none.
     pub told: Option<Told>,
     /// True if callbacks were told that it is frozen.
     pub is_frozen_told: bool,
@@ -149,7 +149,7 @@ pub struct IncidentRow {
 /// One change of an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What happened.
+    /// The event.
     pub event: Event,
     /// Why, where there is something to say.
     pub note: Option<String>,

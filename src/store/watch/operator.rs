@@ -278,7 +278,7 @@ fn accept_prefix(
     Ok(Ok(format!("accepted: watch \"{name}\" knows from now on that its AS originates {prefix}")))
 }
 
-/// Whether callbacks are told of a change.
+/// Returns whether callbacks are notified of a change.
 #[derive(Clone, Copy)]
 enum Telling {
     No,

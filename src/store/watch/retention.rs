@@ -1,4 +1,4 @@
-//! What is deleted because of its age: closed incidents with everything of theirs, and silences that are over.
+//! Deletes by age: closed incidents with everything of theirs, and silences that are over.
 
 use postgres::Client;
 use postgres::types::Type;

@@ -1,4 +1,4 @@
-//! How many routes the peers that watches name have now, and how many they usually have.
+//! The present and the usual numbers of routes of the peers that watches name.
 
 use std::net::IpAddr;
 
@@ -61,7 +61,7 @@ pub fn peer_counts(transaction: &mut Transaction<'_>, addresses: &[IpAddr], asns
     rows.iter().map(count).collect()
 }
 
-/// What one table and family of a peer usually has.
+/// The usual number of routes of one table and family of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MedianRow {
     /// The router.

@@ -1,4 +1,4 @@
-//! What the evaluator reads of the schema `rpki`: the state of the set, the VRPs that cover prefixes, and what changed.
+//! Reads the schema `rpki` for the evaluator: the state of the set, the VRPs that cover prefixes, and what changed.
 
 use postgres::types::Type;
 use postgres::{Row, Transaction};

@@ -40,7 +40,7 @@ pub struct SilenceRow {
     pub ends_at: Timestamp,
     /// `planned`, `active` or `over`.
     pub state: String,
-    /// What it is for, in words.
+    /// Its scope, in words.
     pub scope: String,
     /// Who made it.
     pub created_by: String,

@@ -1,4 +1,4 @@
-//! What ASes originate now: the matter of suggested watches.
+//! The prefixes that ASes originate now, from which watches are suggested.
 
 use postgres::Client;
 use postgres::types::Type;
@@ -26,7 +26,7 @@ pub struct OwnSession {
     pub address: String,
     /// The peer's AS.
     pub asn: i64,
-    /// What the router calls it.
+    /// The router's description of it.
     pub description: Option<String>,
 }
 

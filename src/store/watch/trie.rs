@@ -12,7 +12,7 @@ use crate::model::watch::{Condition, Kind};
 use crate::model::{Afi, Asn, Prefix};
 use crate::store::error::{Error, Result};
 
-/// What writers match.
+/// The targets that writers match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matched {
     /// Nothing: no collector that is alive evaluates watches, or the evaluator is so far behind that it will evaluate

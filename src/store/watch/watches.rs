@@ -89,7 +89,7 @@ impl WatchDocument {
     }
 }
 
-/// What happens to watches that exist already.
+/// The treatment of watches that exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExistingWatches {
     /// They are refused.
@@ -98,7 +98,7 @@ pub enum ExistingWatches {
     Replaced,
 }
 
-/// What happens to watches of the source that are not given.
+/// The treatment of watches of the source that are not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherWatches {
     /// They stay.
@@ -107,7 +107,7 @@ pub enum OtherWatches {
     Removed,
 }
 
-/// Whether the changes are kept.
+/// Tells if the changes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutRun {
     /// They are.
@@ -125,7 +125,7 @@ pub struct PutRules<'a> {
     pub existing: ExistingWatches,
     /// The rule for watches that are not given.
     pub others: OtherWatches,
-    /// Whether the changes are kept.
+    /// Tells if the changes are kept.
     pub run: PutRun,
 }
 
@@ -331,11 +331,11 @@ pub struct ListedWatch {
     pub name: String,
     /// The text of its kind.
     pub kind: String,
-    /// What it is about, in words.
+    /// Its target, in words.
     pub target: String,
     /// The conditions that it lists; `None`: those of its kind.
     pub conditions: Option<Vec<String>>,
-    /// What made it.
+    /// Its source.
     pub source: String,
     /// False if it is not judged.
     pub enabled: bool,
@@ -454,11 +454,11 @@ pub struct HeldCondition {
     pub table_name: Option<String>,
     /// The condition.
     pub condition: String,
-    /// What it is about, where one watch can have several.
+    /// Its subject, where one watch can have several.
     pub subject: String,
     /// Since when it holds.
     pub since: Timestamp,
-    /// What was found, a JSON object.
+    /// The findings, a JSON object.
     pub detail: String,
 }
 
@@ -487,7 +487,7 @@ pub fn conditions(client: &mut Client, id: WatchId, limit: i64) -> Result<Vec<He
     conditions.collect()
 }
 
-/// What watches can see.
+/// The coverage of watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     /// The number of enabled watches.

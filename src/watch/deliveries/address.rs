@@ -106,7 +106,7 @@ fn is_own(listener: SocketAddr, ip: IpAddr, port: u16) -> bool {
     listener.port() == port && (at == ip || (at.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()))
 }
 
-/// Resolves names as ever and drops addresses that the rules refuse.
+/// Resolves names as usual and drops addresses that the rules refuse.
 #[derive(Debug)]
 pub(super) struct JudgingResolver {
     pub(super) rules: AddressRules,

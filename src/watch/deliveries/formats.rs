@@ -1,4 +1,4 @@
-//! What receivers understand: the body of a delivery, which has the format `generic`, made into theirs.
+//! The formats of receivers, made from the body of a delivery, which is `generic`.
 //!
 //! All of it is pure. Limits are those of the receivers' documentation; what is longer is cut, because a receiver that
 //! refuses a message for its length never gets it.

@@ -1,4 +1,4 @@
-//! How often a receiver is sent something, and when it is tried again.
+//! The pace of messages to a receiver, and the pauses between tries.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

@@ -25,13 +25,13 @@ pub(super) struct Outgoing {
 /// The result of [`plan`].
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// What is sent, in order.
+    /// The messages to send, in order.
     pub(super) messages: Vec<Outgoing>,
-    /// What is over without being sent.
+    /// The deliveries that are done without a message.
     pub(super) settled: Vec<FinishedDelivery>,
 }
 
-/// What messages need beside the deliveries.
+/// The values that messages need besides the deliveries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     pub(super) public_url: Option<&'a str>,

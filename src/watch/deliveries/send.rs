@@ -17,7 +17,7 @@ pub(super) struct Job {
     pub(super) messages: Vec<Outgoing>,
 }
 
-/// What became of a job.
+/// The result of a job.
 #[derive(Debug, Default)]
 pub(super) struct JobReport {
     pub(super) callback_id: i64,
@@ -25,7 +25,7 @@ pub(super) struct JobReport {
     pub(super) answers: Vec<Answered>,
 }
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accepted(u16),

@@ -66,7 +66,7 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
         })
     });
     let (sent, seen) = sent?;
-    // The server tells its counters now and then.
+    // The server tells its counters occasionally.
     client.batch_execute("SELECT pg_sleep(1.5); SELECT pg_stat_clear_snapshot()")?;
     samples.push(Sample::now(&mut client)?);
     let stored = number(&mut client, "SELECT count(*) FROM route_events")? - events;

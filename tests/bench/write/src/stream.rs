@@ -2,7 +2,7 @@
 //!
 //! An UPDATE bears the time at which it was due, as its per-peer timestamp: what a router could not send in time has
 //! waited too. A row of `current_routes` keeps no such time, and one commit may hold many changes of a route: so a
-//! router changes its marker now and then, and the first commit that shows this change or a later one ends its wait.
+//! router changes its marker occasionally, and the first commit that shows this change or a later one ends its wait.
 
 use std::collections::HashMap;
 use std::io::Write;
