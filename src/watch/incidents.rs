@@ -8,25 +8,19 @@ use crate::model::watch::{CLOSE_AFTER, Condition, Severity, WatchId};
 use crate::store::watch::deliveries;
 use crate::store::watch::evaluate::{self, WatchRow};
 use crate::store::watch::incidents::{self, Event, IncidentRow, NewEvent, Silence, State};
-use crate::store::watch::peers;
-use crate::store::watch::peers::PeerDownRow;
 use crate::store::{Result, Transaction};
 
 use super::candidates::{Asked, Candidate, Key};
-use super::cause::{self, Cause, Family, Opening};
+use super::cause::{self, Cause, Opening};
 use super::detail::Detail;
-use super::known_routers::{Router, after};
+use super::known_routers::after;
 use super::life::{self, Return, Tally, Terms};
-use super::{rpki_news, silence, summary};
-
-/// The time in which openings are told together.
-const TOGETHER: Duration = Duration::from_secs(30);
+use super::opening::{Change, blank, detail_of, open_one, over};
+use super::parent::{CAUSE_BEFORE, TOGETHER, condition_of, describe, has_doubled, is_parent, peer_downs, set_told};
+use super::{rpki_news, silence};
 
 /// The time after that in which those that wait are put together, if they are many.
 const MOMENT: Duration = Duration::from_secs(2);
-
-/// The time before the earliest opening in which a Peer Down may be its cause.
-const CAUSE_BEFORE: Duration = Duration::from_secs(120);
 
 /// The incidents that are not closed.
 pub struct Incidents {
@@ -43,12 +37,6 @@ pub struct Incidents {
 
 /// A team, a condition and a severity: what is told as one if it is many.
 type Group = (Option<String>, Condition, Severity);
-
-/// A changed incident, with its events in their order.
-struct Change {
-    row: IncidentRow,
-    events: Vec<NewEvent>,
-}
 
 /// An incident that opens now.
 struct New {
@@ -547,206 +535,4 @@ fn group_of(row: &IncidentRow) -> Group {
 /// Returns whether an incident is about the collector or a router by itself: it needs no watch.
 fn is_own(condition: Condition) -> bool {
     matches!(condition, Condition::BmpDown | Condition::Isolated | Condition::VrpsStale | Condition::VrpsReduced)
-}
-
-/// Returns whether an incident is the common cause of others.
-fn is_parent(row: &IncidentRow) -> bool {
-    row.watch.is_none() && row.detail.contains("\"children\"")
-}
-
-fn over(summary: &str, since: Timestamp, now: Timestamp) -> String {
-    let micros = now.unix_micros().saturating_sub(since.unix_micros());
-    summary::over(summary, Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
-}
-
-/// The column `detail`: what was found at the first router, and the names of all of them.
-fn detail_of(candidate: &Candidate) -> String {
-    let mut value: serde_json::Value = serde_json::from_str(&candidate.detail.to_json()).unwrap_or_default();
-    let routers: Vec<&str> = candidate.routers.iter().map(|router| router.as_str()).collect();
-    value["routers"] = routers.into();
-    value.to_string()
-}
-
-fn open_one(
-    key: &Key,
-    candidate: &Candidate,
-    before: Option<IncidentRow>,
-    silence: Option<i64>,
-    is_told: bool,
-    asked: &Asked<'_>,
-) -> Change {
-    let now = asked.now;
-    let summary = candidate.summary(asked.watches, asked.known_routers);
-    let quiet = || NewEvent { event: Event::Silenced, note: None, is_told: false };
-    if let Some(mut row) = before {
-        row.severity = candidate.severity;
-        row.is_baseline = candidate.detail.is_baseline;
-        row.silence = silence;
-        row.parent = None;
-        row.summary = summary;
-        row.detail = detail_of(candidate);
-        let mut events = life::reopen(&mut row, &candidate.tally, is_told, now);
-        events.extend(silence.map(|_| quiet()));
-        return Change { row, events };
-    }
-    let mut row = IncidentRow {
-        watch: candidate.watch,
-        subject: candidate.subject.clone(),
-        cause_at: candidate.since(),
-        affected: candidate.tally.affected,
-        known: candidate.tally.known,
-        silence,
-        is_baseline: candidate.detail.is_baseline,
-        summary,
-        detail: detail_of(candidate),
-        ..blank(key.clone(), candidate.condition, candidate.severity, now)
-    };
-    life::tell(&mut row, is_told, now);
-    let mut events = vec![NewEvent { event: Event::Opened, note: None, is_told }];
-    events.extend(silence.map(|_| quiet()));
-    Change { row, events }
-}
-
-/// An incident that opens now, of which nothing is known yet.
-fn blank((team, cause_key): Key, condition: Condition, severity: Severity, now: Timestamp) -> IncidentRow {
-    IncidentRow {
-        id: 0,
-        team,
-        cause_key,
-        watch: None,
-        condition,
-        subject: String::new(),
-        severity,
-        state: State::Open,
-        opened_at: now,
-        cause_at: now,
-        snoozed_until: None,
-        over_since: None,
-        frozen_since: None,
-        closed_at: None,
-        affected: 0,
-        known: 0,
-        silence: None,
-        is_baseline: false,
-        summary: String::new(),
-        detail: String::new(),
-        parent: None,
-        reopened: 0,
-        told: None,
-        is_frozen_told: false,
-    }
-}
-
-/// The condition of a parent: that of the cause, or of its children.
-fn condition_of(cause: &Cause, members: &[&IncidentRow]) -> Condition {
-    match cause {
-        Cause::Peer(..) => Condition::SessionDown,
-        Cause::Flaps(_) => Condition::Flapping,
-        Cause::Many(condition, _) => *condition,
-        Cause::Baseline(_) | Cause::Reload(_) => members.first().map_or(Condition::Missing, |member| member.condition),
-    }
-}
-
-/// Writes the line of a parent, and what else it says, from all of its children.
-fn describe(
-    transaction: &mut Transaction<'_>,
-    parent: &mut IncidentRow,
-    cause: &Cause,
-    children: &[&IncidentRow],
-    asked: &Asked<'_>,
-) -> Result<()> {
-    let target = |row: &&IncidentRow| {
-        row.watch.and_then(|id| asked.watches.get(id)).map_or_else(|| row.subject.clone(), summary::target)
-    };
-    let mut targets: Vec<String> = children.iter().map(target).collect();
-    targets.sort_unstable();
-    let routers: BTreeSet<String> = children.iter().flat_map(|row| routers_of(row)).collect();
-    let sessions = children.iter().filter(|row| row.condition == Condition::SessionDown).count();
-    let cause_router = match cause {
-        Cause::Peer(router, _) | Cause::Reload(router) => asked.known_routers.get(router),
-        Cause::Baseline(_) | Cause::Flaps(_) | Cause::Many(..) => None,
-    };
-    let earliest = children.iter().map(|row| row.cause_at).min().unwrap_or(asked.now);
-    let (mut down, mut had, mut since) = (None, (0, 0), earliest);
-    match cause {
-        Cause::Reload(router) => {
-            had = (peers::peers_up(transaction, router)? + sessions, asked.seen.watches_at(router));
-            since = cause_router.and_then(|router| router.began).unwrap_or(earliest);
-        }
-        Cause::Peer(router, peer) => {
-            let downs = peers::peer_downs(transaction, &[router.as_str()], before(earliest))?;
-            down = downs.into_iter().rev().find(|down| down.address == *peer);
-            since = down.as_ref().map_or(earliest, |down| down.at);
-        }
-        Cause::Baseline(_) | Cause::Flaps(_) | Cause::Many(..) => {}
-    }
-    parent.cause_at = since;
-    parent.affected = u32::try_from(routers.len()).unwrap_or(u32::MAX);
-    parent.known = children.iter().map(|row| row.known).max().unwrap_or(0).max(parent.affected);
-    parent.summary = cause::line(
-        cause,
-        &Family {
-            targets: &targets,
-            sessions,
-            had,
-            routers: (parent.affected, parent.known),
-            router: cause_router.map_or("", Router::display),
-            since,
-            down: down.as_ref(),
-        },
-    );
-    let told = told_children(parent);
-    parent.detail = serde_json::json!({ "children": children.len(), "told": told, "routers": routers }).to_string();
-    Ok(())
-}
-
-fn routers_of(row: &IncidentRow) -> Vec<String> {
-    let detail: serde_json::Value = serde_json::from_str(&row.detail).unwrap_or_default();
-    let names = detail["routers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    names.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect()
-}
-
-/// Returns the number of children that callbacks were told of.
-fn told_children(parent: &IncidentRow) -> usize {
-    let detail: serde_json::Value = serde_json::from_str(&parent.detail).unwrap_or_default();
-    detail["told"].as_u64().and_then(|told| usize::try_from(told).ok()).unwrap_or(0)
-}
-
-fn set_told(parent: &mut IncidentRow, children: usize) {
-    let mut detail: serde_json::Value = serde_json::from_str(&parent.detail).unwrap_or_default();
-    detail["told"] = children.into();
-    parent.detail = detail.to_string();
-}
-
-/// Returns whether a parent has twice as many children as callbacks were told of, for a while.
-fn has_doubled(parent: &IncidentRow, children: usize, now: Timestamp) -> bool {
-    let told = told_children(parent);
-    told > 0 && children >= 2 * told && parent.told.is_some_and(|told| now >= after(told.at, TOGETHER))
-}
-
-/// The time before which a cause is none.
-fn before(earliest: Timestamp) -> Timestamp {
-    let before = i64::try_from(CAUSE_BEFORE.as_micros()).unwrap_or(0);
-    Timestamp::from_unix_micros(earliest.unix_micros().saturating_sub(before))
-}
-
-/// Reads the Peer Downs that may be the causes of candidates.
-fn peer_downs<'a>(
-    transaction: &mut Transaction<'_>,
-    candidates: impl Iterator<Item = &'a Candidate> + Clone,
-) -> Result<Vec<PeerDownRow>> {
-    let is_asked = |candidate: &&Candidate| {
-        matches!(candidate.condition, Condition::Missing | Condition::DefaultOnly | Condition::SessionDown)
-    };
-    let routers: BTreeSet<&str> = candidates
-        .clone()
-        .filter(is_asked)
-        .flat_map(|candidate| &candidate.routers)
-        .map(|router| router.as_str())
-        .collect();
-    let Some(earliest) = candidates.filter_map(|candidate| candidate.tally.since).min() else { return Ok(Vec::new()) };
-    if routers.is_empty() {
-        return Ok(Vec::new());
-    }
-    peers::peer_downs(transaction, &routers.into_iter().collect::<Vec<_>>(), before(earliest))
 }
