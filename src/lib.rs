@@ -44,8 +44,9 @@
 //! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
 //! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
-//! | `watch` | what watches judge, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls` |
-//! | `rpki` | VRPs of a validator, the validity of routes | `model`, `store`, `metrics`, `tls` |
+//! | `exclusive` | threads that work for all collectors of a database, one at a time | `store`, `metrics` |
+//! | `watch` | judges watches, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls`, `exclusive` |
+//! | `rpki` | VRPs of a validator, the validity of routes | `model`, `store`, `metrics`, `tls`, `exclusive` |
 //! | `compare` | the verdict on routers that are compared, and on planned changes | `model`, `store` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
@@ -68,6 +69,7 @@ pub mod cli;
 mod compare;
 pub mod config;
 pub mod conninfo;
+mod exclusive;
 pub mod http;
 pub mod logging;
 pub mod maintenance;

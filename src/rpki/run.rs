@@ -1,5 +1,4 @@
-//! The thread that fetches VRPs and validates routes: one of all collectors that share a database, by an advisory lock
-//! on its own connection.
+//! The thread that fetches VRPs and validates routes, for all collectors of a database.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,12 +9,13 @@ use super::hold::{self, Counts};
 use super::load::{Loaded, Loader};
 use super::options::Options;
 use super::scan::{self, Scanned};
+use crate::exclusive::Exclusive;
 use crate::metrics::{Heartbeat, SetGauges};
 use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::store::rpki::SetState;
 use crate::store::rpki::{self as database, validity};
-use crate::store::{self, Client, OutageReports};
+use crate::store::{self, Client};
 
 /// The thread's name, in the log, on `/readyz` and in `pg_stat_activity`.
 pub const THREAD: &str = "rpki";
@@ -32,84 +32,33 @@ const RELEASE_EVERY: Duration = Duration::from_secs(10);
 /// The interval at which it is asked whether a router's dump is over.
 const DUMPS_EVERY: Duration = Duration::from_secs(5);
 
-/// The interval at which another process's lock is tried.
-const LOCK_EVERY: Duration = Duration::from_secs(2);
-
-/// The pauses after failures.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-
 /// Fetches and validates until the collector stops.
 pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
-    let mut pause = PAUSE_MIN;
-    let mut is_failing = false;
-    let mut reports = OutageReports::new(THREAD, &options.outages);
-    while !stop.is_stopping() {
-        pulse.beat();
-        let mut is_good = || {
-            if std::mem::take(&mut is_failing) {
-                info!("rpki: working again");
-            }
-            pause = PAUSE_MIN;
-            options.meters.set_degraded(THREAD, None);
-        };
-        let result = work_until(options, &mut reports, &mut is_good, pulse, stop);
-        options.meters.rpki.set_gauges(None);
-        let Err(error) = result else { return };
-        if stop.is_stopping() {
-            return;
-        }
-        if !reports.fails(&error) && !std::mem::replace(&mut is_failing, true) {
-            warn!("rpki: cannot validate: {error}; retrying");
-        }
-        options.meters.set_degraded(THREAD, Some(format!("routes are not validated: {error}")));
-        pulse.rest();
-        stop.wait(Instant::now() + pause, || false);
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// Works on one connection until it fails or the collector stops.
-fn work_until(
-    options: &Options,
-    reports: &mut OutageReports,
-    is_good: &mut impl FnMut(),
-    pulse: &Heartbeat,
-    stop: &Stop,
-) -> store::Result<()> {
-    let mut client = store::connect(&options.database_url, THREAD)?;
-    reports.connected();
-    while !database::lock(&mut client)? {
-        reports.works();
-        is_good();
-        pulse.rest();
-        stop.wait(Instant::now() + LOCK_EVERY, || false);
-        if stop.is_stopping() {
-            return Ok(());
-        }
-        pulse.beat();
-    }
-    info!("rpki: fetching VRPs for this database");
-    let mut worker = Worker {
-        options,
-        loader: Loader::new(options),
-        before_hold: None,
-        is_reported: false,
-        fetch_at: Instant::now(),
-        release_at: Instant::now(),
-        dumps_at: Instant::now(),
-        scan_at: Instant::now(),
-        dumps: HashMap::new(),
+    let thread = Exclusive {
+        name: THREAD,
+        consequence: "routes are not validated",
+        database_url: &options.database_url,
+        meters: &options.meters,
+        outages: &options.outages,
+        pulse,
+        stop,
     };
-    while !stop.is_stopping() {
-        pulse.beat();
-        worker.round(&mut client, pulse)?;
-        reports.works();
-        is_good();
-        pulse.rest();
-        stop.wait(Instant::now() + TICK, || false);
-    }
-    Ok(())
+    thread.run(database::lock, |client, succeeded| {
+        let mut worker = Worker::new(options);
+        let mut work = || {
+            while !stop.is_stopping() {
+                pulse.beat();
+                worker.round(client, pulse)?;
+                succeeded();
+                pulse.rest();
+                stop.wait(Instant::now() + TICK, || false);
+            }
+            Ok(())
+        };
+        let result = work();
+        options.meters.rpki.set_gauges(None);
+        result
+    });
 }
 
 struct Worker<'a> {
@@ -128,7 +77,22 @@ struct Worker<'a> {
     dumps: HashMap<String, Timestamp>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(options: &'a Options) -> Worker<'a> {
+        let now = Instant::now();
+        Worker {
+            options,
+            loader: Loader::new(options),
+            before_hold: None,
+            is_reported: false,
+            fetch_at: now,
+            release_at: now,
+            dumps_at: now,
+            scan_at: now,
+            dumps: HashMap::new(),
+        }
+    }
+
     fn round(&mut self, client: &mut Client, pulse: &Heartbeat) -> store::Result<()> {
         let mut state = database::state(client)?;
         let is_released = state.held.as_ref().is_some_and(|held| state.is_accepted || held.until <= state.now);

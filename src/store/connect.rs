@@ -63,8 +63,8 @@ pub fn connect(url: &str, thread: &str) -> Result<Client> {
     let mut client = open(url, thread)?;
     suitable::keeps_sessions(url, &mut client, || open(url, "pool-check"))?;
     // Set by statement, not by start-up options, which connection poolers reject. transaction_timeout came with
-    // PostgreSQL 17. Compiling a plan takes longer than any statement here gains by it: a quarter of a second for each
-    // question which callbacks hear of an incident.
+    // PostgreSQL 17. Compiling a plan (jit) takes longer than any statement here gains by it: a quarter of a second for
+    // one that returns a row.
     client.batch_execute(&format!(
         "SET TimeZone = 'UTC'; SET statement_timeout = {}; SET lock_timeout = {LOCK_TIMEOUT_MS}; \
          SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}; SET client_min_messages = warning; \

@@ -25,7 +25,7 @@ const TIMEOUT: &str = "10min";
 /// When a statement fails or the connection is lost.
 pub fn lock(client: &mut Client) -> Result<bool> {
     let row = client.query_typed_one("SELECT pg_try_advisory_lock(hashtext('rib_rpki'))", &[])?;
-    client.batch_execute(&format!("SET statement_timeout = '{TIMEOUT}'; SET jit = off"))?;
+    client.batch_execute(&format!("SET statement_timeout = '{TIMEOUT}'"))?;
     Ok(row.get(0))
 }
 

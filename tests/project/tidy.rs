@@ -53,7 +53,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tls", &["tls", "conninfo"]),
     ("logging", &["logging", "config", "model"]),
     ("compare", &["compare", "model", "store"]),
-    ("watch", &["watch", "model", "store", "metrics", "stop", "tls"]),
+    ("exclusive", &["exclusive", "store", "metrics", "stop"]),
+    ("watch", &["watch", "model", "store", "metrics", "stop", "tls", "exclusive"]),
 ];
 
 /// One thing that only some files may do.

@@ -90,7 +90,7 @@ fn another_collector_evaluates_after_a_kill() {
     let receiver = Receiver::start();
     let db = watched(&receiver);
     let mut first = Ingester::start(&db.url(), &[("COLLECTOR_ID", "one")]);
-    let evaluates = "watch: evaluating the watches of this database";
+    let evaluates = "watch: working for all collectors of this database";
     first.logged(evaluates);
     let mut second = Ingester::start(&db.url(), &[("COLLECTOR_ID", "two")]);
     let mut router = connect(&second, &db);

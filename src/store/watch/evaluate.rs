@@ -29,7 +29,7 @@ pub const OUTBOX_CHUNK: usize = 20_000;
 /// When a statement fails or the connection is lost.
 pub fn lock(client: &mut Client) -> Result<bool> {
     let row = client.query_typed_one("SELECT pg_try_advisory_lock(hashtext('rib_watch'))", &[])?;
-    client.batch_execute(&format!("SET statement_timeout = '{TIMEOUT}'; SET jit = off"))?;
+    client.batch_execute(&format!("SET statement_timeout = '{TIMEOUT}'"))?;
     Ok(row.get(0))
 }
 
