@@ -63,8 +63,26 @@ END;
 
 COMMENT ON FUNCTION path_set_attributes IS 'Internal: the attributes in which two sets of paths differ; none where only their number differs, or which values go together.';
 
+-- A path without what is ignored. It is inlined, and what is ignored is a constant in the plan: the CASEs cost nothing.
+CREATE FUNCTION compared_path(ignored TEXT[], nexthop INET, as_path TEXT, origin TEXT, localpref BIGINT, med BIGINT,
+                              communities_std TEXT[], communities_ext TEXT[], communities_large TEXT[], attrs JSONB)
+RETURNS route_path
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE nexthop END,
+           CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE as_path END,
+           CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE origin END,
+           CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE localpref END,
+           CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE med END,
+           CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE communities_std END,
+           CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE communities_ext END,
+           CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE communities_large END,
+           CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN attrs
+                ELSE NULLIF(attrs - ignored, '{}') END)::route_path;
+
+COMMENT ON FUNCTION compared_path IS 'Internal: a path as it is compared, what is ignored left out.';
+
 -- Both sides are read in the order of an index and joined as a whole. A first look compares the paths as they were sent, so
--- that sets are made only of what is not equal anyway. What is ignored is a constant in the plan: the CASEs cost nothing.
+-- that sets are made only of what is not equal anyway.
 CREATE FUNCTION routes_diff(router_a TEXT, table_a TEXT, router_b TEXT, table_b TEXT, ignored TEXT[] DEFAULT '{}', inside CIDR DEFAULT NULL)
 RETURNS TABLE (afi SMALLINT, prefix CIDR, difference TEXT, attributes TEXT[], a JSONB, b JSONB)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000
@@ -73,30 +91,14 @@ BEGIN ATOMIC
            CASE WHEN b.paths IS NULL THEN 'only_a' WHEN a.paths IS NULL THEN 'only_b' ELSE 'paths' END,
            path_set_attributes(a.paths, b.paths), path_set_json(a.paths), path_set_json(b.paths)
     FROM (SELECT c.afi, c.prefix,
-                 array_agg(ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE c.nexthop END,
-                               CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE c.as_path END,
-                               CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE c.origin END,
-                               CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE c.localpref END,
-                               CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE c.med END,
-                               CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE c.communities_std END,
-                               CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE c.communities_ext END,
-                               CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE c.communities_large END,
-                               CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN c.attrs
-                                    ELSE NULLIF(c.attrs - ignored, '{}') END)::route_path) AS paths
+                 array_agg(compared_path(ignored, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.communities_std,
+                                         c.communities_ext, c.communities_large, c.attrs)) AS paths
           FROM current_routes c
           WHERE c.router_id = router_a AND c.table_name = table_a AND c.afi IN (4, 6) AND (inside IS NULL OR c.prefix <<= inside)
           GROUP BY c.afi, c.prefix) AS a
     FULL JOIN (SELECT c.afi, c.prefix,
-                 array_agg(ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE c.nexthop END,
-                               CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE c.as_path END,
-                               CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE c.origin END,
-                               CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE c.localpref END,
-                               CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE c.med END,
-                               CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE c.communities_std END,
-                               CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE c.communities_ext END,
-                               CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE c.communities_large END,
-                               CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN c.attrs
-                                    ELSE NULLIF(c.attrs - ignored, '{}') END)::route_path) AS paths
+                 array_agg(compared_path(ignored, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.communities_std,
+                                         c.communities_ext, c.communities_large, c.attrs)) AS paths
           FROM current_routes c
           WHERE c.router_id = router_b AND c.table_name = table_b AND c.afi IN (4, 6) AND (inside IS NULL OR c.prefix <<= inside)
           GROUP BY c.afi, c.prefix) AS b
@@ -115,30 +117,14 @@ BEGIN ATOMIC
            CASE WHEN b.paths IS NULL THEN 'dropped' WHEN a.paths IS NULL THEN 'added' ELSE 'changed' END,
            path_set_attributes(a.paths, b.paths), path_set_json(a.paths), path_set_json(b.paths)
     FROM (SELECT c.table_name, c.afi, c.prefix,
-                 array_agg(ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE c.nexthop END,
-                               CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE c.as_path END,
-                               CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE c.origin END,
-                               CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE c.localpref END,
-                               CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE c.med END,
-                               CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE c.communities_std END,
-                               CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE c.communities_ext END,
-                               CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE c.communities_large END,
-                               CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN c.attrs
-                                    ELSE NULLIF(c.attrs - ignored, '{}') END)::route_path) AS paths
+                 array_agg(compared_path(ignored, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.communities_std,
+                                         c.communities_ext, c.communities_large, c.attrs)) AS paths
           FROM adj_rib_in c
           WHERE c.router_id = router AND c.peer_address = peer AND NOT c.is_post_policy AND (inside IS NULL OR c.prefix <<= inside)
           GROUP BY c.table_name, c.afi, c.prefix) AS a
     FULL JOIN (SELECT c.table_name, c.afi, c.prefix,
-                 array_agg(ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE c.nexthop END,
-                               CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE c.as_path END,
-                               CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE c.origin END,
-                               CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE c.localpref END,
-                               CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE c.med END,
-                               CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE c.communities_std END,
-                               CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE c.communities_ext END,
-                               CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE c.communities_large END,
-                               CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN c.attrs
-                                    ELSE NULLIF(c.attrs - ignored, '{}') END)::route_path) AS paths
+                 array_agg(compared_path(ignored, c.nexthop, c.as_path, c.origin, c.localpref, c.med, c.communities_std,
+                                         c.communities_ext, c.communities_large, c.attrs)) AS paths
           FROM adj_rib_in c
           WHERE c.router_id = router AND c.peer_address = peer AND c.is_post_policy AND (inside IS NULL OR c.prefix <<= inside)
           GROUP BY c.table_name, c.afi, c.prefix) AS b
@@ -165,16 +151,8 @@ BEGIN
     RETURN QUERY
         WITH paths AS (
             SELECT m.is_before, r.afi, r.prefix,
-                   array_agg(ROW(CASE WHEN 'nexthop' = ANY (ignored) THEN NULL ELSE r.nexthop END,
-                                 CASE WHEN 'as_path' = ANY (ignored) THEN NULL ELSE r.as_path END,
-                                 CASE WHEN 'origin' = ANY (ignored) THEN NULL ELSE r.origin END,
-                                 CASE WHEN 'localpref' = ANY (ignored) THEN NULL ELSE r.localpref END,
-                                 CASE WHEN 'med' = ANY (ignored) THEN NULL ELSE r.med END,
-                                 CASE WHEN ignored && '{communities,communities_std}' THEN NULL ELSE r.communities_std END,
-                                 CASE WHEN ignored && '{communities,communities_ext}' THEN NULL ELSE r.communities_ext END,
-                                 CASE WHEN ignored && '{communities,communities_large}' THEN NULL ELSE r.communities_large END,
-                                 CASE WHEN 'attrs' = ANY (ignored) THEN NULL WHEN ignored = '{}' THEN r.attrs
-                                      ELSE NULLIF(r.attrs - ignored, '{}') END)::route_path) AS paths
+                   array_agg(compared_path(ignored, r.nexthop, r.as_path, r.origin, r.localpref, r.med, r.communities_std,
+                                         r.communities_ext, r.communities_large, r.attrs)) AS paths
             FROM (SELECT true AS is_before, * FROM routes_as_of(router, rib_name, t1, changed)
                   UNION ALL
                   SELECT false, * FROM routes_as_of(router, rib_name, t2, changed)) AS r,
