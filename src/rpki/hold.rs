@@ -29,7 +29,7 @@ pub fn reason(in_force: &Counts, new: &Counts, ignored: &[String]) -> Option<Str
     if before < JUDGED_MIN {
         return None;
     }
-    // A set that names no trust anchors says nothing of them.
+    // A set without names of trust anchors has none that could be gone.
     let has_names = new.keys().any(|name| !name.is_empty());
     let gone = old.filter(|(name, count)| {
         let left = new.get(*name).copied().unwrap_or(0);

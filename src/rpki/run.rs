@@ -23,7 +23,7 @@ pub const THREAD: &str = "rpki";
 /// The longest time without progress: every source may take a minute, and a statement of a scan ten.
 pub const STANDSTILL_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// The interval at which it is asked whether somebody has accepted a set.
+/// The interval at which the row of the set is read, which an operator changes by `rpki accept`.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The interval at which a held set that may be taken is asked for, where its source does not answer.

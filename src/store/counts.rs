@@ -2,7 +2,7 @@
 //! `peer_route_counts`: how many each peer had over time.
 //!
 //! Every function that inserts or deletes routes adds to [`CountChanges`] what it did, and the transaction stores that
-//! as its last statement. What somebody else changes by hand is found by [`correct`].
+//! as its last statement. Changes by hand are found by [`correct`].
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -56,7 +56,7 @@ pub struct SetState {
     pub failing_since: Option<Timestamp>,
     /// The set that is held.
     pub held: Option<HeldState>,
-    /// True if somebody accepted the held set.
+    /// True if an operator accepted the held set.
     pub is_accepted: bool,
     /// When a held set was taken because its time had passed.
     pub taken_after_hold: Option<(Timestamp, String)>,

@@ -34,7 +34,7 @@ pub type Verdict = (RouteFault, i64, Option<i64>, Option<Afi>);
 pub fn judge(watch: &Watch, families: &[Number]) -> Option<Verdict> {
     let all: i64 = families.iter().map(|(_, routes, _)| routes).sum();
     let usual = families.iter().filter_map(|(.., usual)| *usual).reduce(|a, b| a + b);
-    // Whoever says that none is enough is not told of none.
+    // A least number of 0 accepts an empty table.
     if all == 0 && watch.min_routes != Some(0) {
         return Some((RouteFault::NoRoutes, 0, usual.filter(|usual| *usual > 0), None));
     }
