@@ -18,6 +18,7 @@ pub mod router_id;
 mod setting;
 pub mod stored_views;
 mod table;
+pub(crate) mod tokens;
 pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,7 @@ pub(crate) use router_id::RouterIdFrom;
 pub use setting::{DefaultValue, PREFIX, Reader, Setting};
 pub(crate) use setting::{Effective, ValueSource};
 pub use stored_views::StoredViews;
-pub use table::{Journal, Settings, TABLE};
+pub use table::{JournalStream, Settings, TABLE};
 pub(crate) use value::{HistoryRedump, LogFormat};
 
 use crate::conninfo;
@@ -46,6 +47,7 @@ const CREDENTIALS: &[(&str, &str)] = &[
     ("DATABASE_PASSWORD_FILE", "database_password"),
     ("BMP_TLS_KEY_FILE", "bmp_tls_key"),
     ("MD5_FILE", "md5_keys"),
+    ("API_TOKEN_FILE", "api_tokens"),
 ];
 
 /// The state folder without systemd.
@@ -129,7 +131,7 @@ struct RawEnvironment {
     settings: BTreeMap<String, OsString>,
     credentials_directory: Option<PathBuf>,
     state_directory: Option<OsString>,
-    journal: Journal,
+    journal: JournalStream,
     database: DatabaseUrl,
     /// The file that was read, and the names that it set.
     file: Option<(PathBuf, BTreeSet<String>)>,
@@ -167,7 +169,7 @@ impl RawEnvironment {
             settings: BTreeMap::new(),
             credentials_directory: None,
             state_directory: None,
-            journal: Journal::default(),
+            journal: JournalStream::default(),
             database: DatabaseUrl::Required,
             file: None,
             hints: Vec::new(),
@@ -179,7 +181,7 @@ impl RawEnvironment {
             match name {
                 "CREDENTIALS_DIRECTORY" => given.credentials_directory = Some(value.into()),
                 "STATE_DIRECTORY" => given.state_directory = Some(value),
-                "JOURNAL_STREAM" => given.journal = Journal(value.into_string().ok()),
+                "JOURNAL_STREAM" => given.journal = JournalStream(value.into_string().ok()),
                 _ if name.starts_with(TEST_PREFIX) => {}
                 _ => {
                     if let Some(short) = name.strip_prefix(PREFIX) {

@@ -40,6 +40,8 @@ pub(crate) struct Exclusive<'a> {
 struct Failures {
     backoff: Backoff,
     is_failing: bool,
+    /// The last failure may have been one of a moment: nothing is said of the first.
+    was_overtaken: bool,
     reports: OutageReports,
 }
 
@@ -54,6 +56,7 @@ impl Exclusive<'_> {
         let mut failures = Failures {
             backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
             is_failing: false,
+            was_overtaken: false,
             reports: OutageReports::new(self.name, self.outages),
         };
         while !self.stop.is_stopping() {
@@ -62,6 +65,9 @@ impl Exclusive<'_> {
             let Err(error) = result else { return };
             if self.stop.is_stopping() {
                 return;
+            }
+            if error.may_be_overtaken() && !std::mem::replace(&mut failures.was_overtaken, true) {
+                continue;
             }
             if !failures.reports.fails(&error) && !std::mem::replace(&mut failures.is_failing, true) {
                 warn!("{}: {}: {error}; retrying", self.name, self.consequence);
@@ -96,6 +102,7 @@ impl Exclusive<'_> {
 
     fn succeeded(&self, failures: &mut Failures) {
         failures.reports.works();
+        failures.was_overtaken = false;
         if std::mem::take(&mut failures.is_failing) {
             info!("{}: working again", self.name);
         }

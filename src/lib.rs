@@ -13,18 +13,21 @@
 //!  [main] supervisor: starts, stops      +------------------> [state-n] ---------+
 //!  [load-0..n] read what is stored of tables that begin
 //!  [http] metrics, health   [http-pages] status page   [probe] checks that the database answers
+//!  [http-events] tells clients of the API of incidents
+//!  [http-api-0..n] short answers of the API   [http-stream-0..n] one long answer each
 //!  [maintenance] partitions, retention, summary, snapshots
-//!  [spooler] reads sockets of busy sessions, to disk and back   [spool-sync] fsync
-//!  [replay] applies what an earlier process left in the spool
+//!  [read-..] one beside each [bmp-..]: reads its socket into the journal   [journal-sync] fsync
+//!  [replay] applies what an earlier process left in the journal
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [expiry] removes tables that have been stale for longer than the stale time
 //!  [watch-trie] gives the state writers the routes that watches look for, stores counts of changes
 //!  [watch] evaluates watches
 //!  [rpki] fetches VRPs and validates routes
+//!  [dependents] keeps registry, inventory and tenants up to date
 //!  [session-notify] tells listeners of rows of session_events
 //!  [deliveries] tells callbacks of incidents   [deliver] sends to one of them
 //!  [signals] SIGTERM, SIGHUP   [ctrl-c] SIGINT   [grace] limits the time of a stop
-//!  [db-pool-0..n] connect for pages, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
+//!  [db-pool-0..n] connect for pages, API, probe and maintenance   [db-connect] makes one connection, abandoned if it hangs
 //!  [db-watchdog] cuts connections whose answer is overdue
 //! ```
 //!
@@ -36,17 +39,20 @@
 //! | `metrics` | the counters: plain atomics | `model` |
 //! | `quarantine` | files of data that could not be stored | nothing of ours |
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `quarantine` |
-//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `spool`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), `store::copy_encoding` (what a route is stored as), the sending end of `pipeline` |
-//! | `spool` | router input that waits on disk while the database cannot accept it | `model`, `quarantine` |
+//! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `journal`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), `store::copy_encoding` (what a route is stored as), the sending end of `pipeline` |
+//! | `journal` | what routers sent, on disk before anything is done with it | `model`, `quarantine` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
+//! | `mrt` | MRT files: tables and messages in, BMP out; and columns in, MRT out | `model`, `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo`, `model` |
 //! | `conninfo` | parses connection strings | nothing of ours |
 //! | `tls` | certificates, keys and their verification | `conninfo` |
 //! | `logging` | filter, fold, format of log lines | `config`, `model` |
-//! | `http` | metrics, health and the status page; reads only | `metrics`, `pipeline` (its counters), `store`, `model` |
+//! | `http` | metrics, health, the status page, the API | `metrics`, `pipeline` (its counters), `store`, `model`, `config` (the tokens of the API) |
 //! | `exclusive` | threads that work for all collectors of a database, one at a time | `store`, `metrics` |
 //! | `watch` | judges watches, the life of incidents, their deliveries | `model`, `store`, `metrics`, `tls`, `exclusive` |
 //! | `rpki` | VRPs of a validator, the validity of routes | `model`, `store`, `metrics`, `tls`, `exclusive` |
+//! | `dependents` | the records of what depends on routes: registry, inventory, tenants | `model`, `store`, `metrics`, `exclusive` |
+//! | `imports` | rows of other systems, brought to the columns of our tables | `store`, `tls` |
 //! | `compare` | the verdict on routers that are compared, and on planned changes | `model`, `store` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
@@ -54,9 +60,9 @@
 //! clock, no log and no SQL. One router always maps to one state writer and one event writer, so its rows are written
 //! in the order in which it sent them, and history leads: the events of some input are stored before its routes are. A
 //! thread that receives from a pipeline channel never waits for room in one: no cycle, no deadlock. A full channel
-//! blocks the session; when that takes too long, its socket is read into the spool, and the session reads from there:
-//! nothing is dropped to make room, nothing is overtaken. A session's input is kept until the writers have stored its
-//! changes, so that a stop can save it to the spool. Only a Termination or a Loc-RIB Peer Down removes a router's
+//! blocks the thread that applies a session's messages, and not the one that reads its socket: what was read is in the
+//! journal before it is applied, and stays there until the writers have stored its changes. Nothing is dropped to make
+//! room, nothing is overtaken. Only a Termination or a Loc-RIB Peer Down removes a router's
 //! routes immediately; a lost connection leaves them for the stale time. Times in the database are the database's own,
 //! except `received_at` and `router_time`.
 
@@ -69,17 +75,20 @@ pub mod cli;
 mod compare;
 pub mod config;
 pub mod conninfo;
+mod dependents;
 mod exclusive;
 pub mod http;
+mod imports;
+pub mod journal;
 pub mod logging;
 pub mod maintenance;
 pub mod metrics;
 pub mod model;
+pub mod mrt;
 pub mod pipeline;
 pub mod quarantine;
 pub mod rpki;
 pub mod session;
-pub mod spool;
 pub mod stop;
 pub mod store;
 pub mod supervisor;

@@ -17,7 +17,7 @@ use std::time::Instant;
 use env_filter::Filter;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::config::{Journal, LogFormat, Problem, Settings, allow, value};
+use crate::config::{JournalStream, LogFormat, Problem, Settings, allow, value};
 use crate::model::text::printable;
 use fold::{FoldDecision, Folds, LogLine};
 
@@ -156,7 +156,7 @@ enum LineFormat {
 
 fn format_of(settings: &Settings) -> LineFormat {
     match settings.log_format {
-        LogFormat::Auto if is_journal(&settings.journal) => LineFormat::Journald,
+        LogFormat::Auto if is_journal(&settings.journal_stream) => LineFormat::Journald,
         LogFormat::Auto | LogFormat::Text => LineFormat::Text,
         LogFormat::Journald => LineFormat::Journald,
         LogFormat::Json => LineFormat::Json,
@@ -211,7 +211,7 @@ fn priority(level: Level) -> u8 {
 
 /// Returns whether the journal reads our standard error. Children whose standard error is redirected inherit
 /// `$JOURNAL_STREAM`, so it must name the device and inode of our own standard error.
-fn is_journal(journal: &Journal) -> bool {
+fn is_journal(journal: &JournalStream) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Some(expected) = &journal.0 else { return false };
     let Ok(copy) = std::io::stderr().as_fd().try_clone_to_owned() else { return false };

@@ -4,8 +4,12 @@
 //! because without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`),
 //! and a step that fails is tried again at the next run and prevents none of the others.
 
+mod compare_order;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use compare_order::CompareOrder;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -16,7 +20,10 @@ use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
-use crate::store::{self, Client, Pool, Recovery, add_path, counts, maintenance, partitions, sessions, snapshots};
+use crate::store::{
+    self, Client, Pool, Recovery, add_path, counts, events, journal_positions, maintenance, partitions, sessions,
+    snapshots,
+};
 
 /// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
 /// the removal of whole tables.
@@ -86,6 +93,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
     let pulse = options.meters.pulse(THREAD, STANDSTILL_MAX);
     let mut is_failing = false;
     let mut is_away = false;
+    let mut order = CompareOrder::default();
     while !stop.is_stopping() {
         let started = Instant::now();
         pulse.beat();
@@ -97,7 +105,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             if was_away {
                 options.health.database_back(THREAD);
             }
-            let mut report = run_once(client, options.retention_days)?;
+            let mut report = run_some(client, options.retention_days, Some(&mut order))?;
             forget_incidents(client, options.incident_retention_days, &mut report)?;
             if options.daily_snapshots {
                 take_snapshots(client, &mut report)?;
@@ -134,22 +142,30 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
 /// # Errors
 /// The connection broke.
 pub fn forget_incidents(client: &mut Client, days: u32, report: &mut Report) -> store::Result<()> {
+    let now = events::clock(client)?;
     // A clock that is wrong must not delete anything.
-    if days == 0 || is_far_from(partitions::today(client)?, partitions::day_of(Timestamp::now())) {
+    if days == 0 || is_far_from(partitions::day_of(now), partitions::day_of(Timestamp::now())) {
         return Ok(());
     }
-    let forgotten = |client: &mut Client| retention::forget(client, days);
+    let forgotten = |client: &mut Client| retention::forget(client, now, days);
     report.forgotten_incidents = report.step(client, "forgetting old incidents", forgotten)?.unwrap_or(0);
     Ok(())
 }
 
-/// Does one run, as the `maintenance` command and the thread at every interval do.
+/// Does one run with all that there is to do, as the `maintenance` command does.
 ///
 /// # Errors
 /// The connection broke; failures of single steps are in [`Report::failures`].
 pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Report> {
+    run_some(client, retention_days, None)
+}
+
+/// Does one run, which compares the kept numbers of routes of the routers whose turn it is, or of all.
+fn run_some(client: &mut Client, retention_days: u32, order: Option<&mut CompareOrder>) -> store::Result<Report> {
     let mut report = Report::default();
-    let today = partitions::today(client)?;
+    // Ages are counted from here: a clock that leaps during the run must not delete anything either.
+    let now = events::clock(client)?;
+    let today = partitions::day_of(now);
     for day in [Some(today), today.tomorrow().ok()].into_iter().flatten() {
         let name = partitions::name_of(day);
         let made = report.step(client, &format!("creating {name}"), |client| partitions::fill(client, &EVENTS, day))?;
@@ -168,14 +184,17 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
             report.retire(client, oldest)?;
         }
         let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
-        let forgotten = |client: &mut Client| maintenance::forget_session_events(client, days);
+        let forgotten = |client: &mut Client| maintenance::forget_session_events(client, now, days);
         report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
     }
     if !is_far_from(today, ours) {
-        report.step(client, "forgetting sessions that have ended", sessions::forget_ended)?;
-        report
-            .step(client, "forgetting peers that are gone", |client| maintenance::forget_peers(client, PEERS_DAYS))?;
-        let forgotten = |client: &mut Client| add_path::forget(client, PEERS_DAYS);
+        let ended = |client: &mut Client| sessions::forget_ended(client, now);
+        report.step(client, "forgetting sessions that have ended", ended)?;
+        let ended = |client: &mut Client| journal_positions::forget_old(client, now);
+        report.step(client, "forgetting positions of sessions that have ended", ended)?;
+        let gone = |client: &mut Client| maintenance::forget_peers(client, now, PEERS_DAYS);
+        report.step(client, "forgetting peers that are gone", gone)?;
+        let forgotten = |client: &mut Client| add_path::forget(client, now, PEERS_DAYS);
         report.step(client, "forgetting path identifiers of peers that are gone", forgotten)?;
     }
     for series in [&EVENTS, &SNAPSHOTS] {
@@ -184,11 +203,17 @@ pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Repor
         let troubles = partitions.iter().filter_map(|partition| partition.trouble(series.parent));
         report.remarks.extend(troubles.map(|(found, remedy)| format!("{found}: {remedy}")));
     }
-    let corrected = report.step(client, "comparing route_counts with the routes", counts::correct)?;
+    let corrected = report.step(client, "comparing route_counts with the routes", |client| match order {
+        None => counts::correct(client, None),
+        Some(order) => {
+            let due = order.next(counts::of_routers(client)?, Instant::now());
+            counts::correct(client, Some(&due))
+        }
+    })?;
     report.corrected = corrected.unwrap_or_default();
     report.step(client, "noting the routes of peers", counts::sample)?;
     if !is_far_from(today, ours) {
-        let forget = |client: &mut Client| counts::forget(client, PEER_COUNTS_DAYS);
+        let forget = |client: &mut Client| counts::forget(client, now, PEER_COUNTS_DAYS);
         report.step(client, "forgetting old numbers of routes", forget)?;
     }
     report.refreshed = report.step(client, "refreshing route_summary", maintenance::refresh_summary)?.is_some();

@@ -6,7 +6,9 @@
 //! Nothing here grows without a limit: `ROUTERS_MAX` routers have meters of their own, the rest share one called
 //! `(others)`; a table's meter is removed with the table; kinds are words of this program, never text from a router.
 
+mod api;
 mod deliveries;
+mod dependents;
 pub mod heartbeat;
 mod incidents;
 mod lag;
@@ -22,11 +24,13 @@ use std::time::Duration;
 use number::lock;
 
 use crate::model::{RouterId, Timestamp};
+pub use api::ApiMeter;
 pub(crate) use deliveries::DeliveryMeter;
+pub use dependents::{DependentsMeter, RegistryCounts};
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use incidents::{IncidentMeter, WatchIncidents};
 pub(crate) use lag::{LAG_BUCKETS, Lag};
-pub use number::{CounterByLabel, Number};
+pub use number::{Counter, CounterByLabel, Gauge};
 pub(crate) use router::{RouterMeter, TableMeter};
 pub use rpki::{RpkiMeter, SetGauges};
 pub(crate) use statistics::{PeerStatistics, StatisticKey};
@@ -49,7 +53,7 @@ pub struct Meters {
     /// Values that the supervisor and maintenance measure periodically.
     pub process: ProcessMeter,
     /// The input that waits on disk.
-    pub spool: SpoolMeter,
+    pub journal: JournalMeter,
     /// Deliveries to callbacks by this process.
     pub deliveries: DeliveryMeter,
     /// The evaluation of watches.
@@ -58,6 +62,10 @@ pub struct Meters {
     pub incidents: IncidentMeter,
     /// The VRPs, and the validity of routes.
     pub rpki: RpkiMeter,
+    /// Registry, inventory and tenants.
+    pub dependents: DependentsMeter,
+    /// The APIs.
+    pub api: ApiMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     pulses: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -69,72 +77,74 @@ pub struct Meters {
 #[derive(Debug, Default)]
 pub struct ProcessMeter {
     /// Open BMP connections.
-    pub connections: Number,
+    pub connections: Gauge,
     /// Connections that were closed without a byte.
-    pub(crate) silent_connections: Number,
+    pub(crate) silent_connections: Counter,
     /// The end of the last successful maintenance run, in microseconds since 1970; 0: none yet.
-    pub(crate) maintenance_done: Number,
+    pub(crate) maintenance_done: Gauge,
     /// The duration of that run, in microseconds.
-    pub(crate) maintenance_took: Number,
+    pub(crate) maintenance_took: Gauge,
     /// Steps of maintenance that failed.
-    pub(crate) maintenance_failures: Number,
+    pub(crate) maintenance_failures: Counter,
     /// Tables whose kept number of routes was not that of their routes.
-    pub(crate) counts_corrected: Number,
+    pub(crate) counts_corrected: Counter,
     /// The number of partitions of `route_events`.
-    pub partitions: Number,
+    pub partitions: Gauge,
     /// The size of these partitions including indexes, in bytes.
-    pub(crate) partition_bytes: Number,
+    pub(crate) partition_bytes: Gauge,
     /// The size of the whole database, in bytes.
-    pub(crate) database_bytes: Number,
+    pub(crate) database_bytes: Gauge,
     /// The maximum number of routes of a table in one family; 0: unlimited.
-    pub(crate) table_routes_max: Number,
+    pub(crate) table_routes_max: Gauge,
     /// Routers of this database whose collector is not alive.
-    pub(crate) routers_without_collector: Number,
+    pub(crate) routers_without_collector: Gauge,
 }
 
 /// The evaluation of watches, where this collector does it.
 #[derive(Debug, Default)]
 pub struct WatchMeter {
     /// The end of the last round, in microseconds since 1970; 0: this collector does not evaluate.
-    pub evaluated_at: Number,
+    pub evaluated_at: Gauge,
     /// The time for which the oldest change of the last round that had any waited for it, in microseconds.
-    pub lag: Number,
+    pub lag: Gauge,
     /// The duration of the last full evaluation, in microseconds.
-    pub full_took: Number,
+    pub full_took: Gauge,
     /// Changes that were taken out of the outbox.
-    pub changes: Number,
+    pub changes: Counter,
     /// The times that the outbox was emptied unread, because it had too many changes or too old ones.
-    pub emptied: Number,
+    pub emptied: Counter,
     /// Conditions that a full evaluation found changed although no writer had noted it.
-    pub missed: Number,
+    pub missed: Counter,
     /// Changes of incidents.
-    pub incident_changes: Number,
+    pub incident_changes: Counter,
 }
 
-/// The contents of the spool and its events, as the supervisor measured them last.
+/// The contents of the journal and its events, as the supervisor measured them last.
 #[derive(Debug, Default)]
-pub struct SpoolMeter {
+pub struct JournalMeter {
     /// Bytes on disk.
-    pub bytes: Number,
-    /// The maximum number of bytes; 0: there is no spool.
-    pub(crate) bytes_max: Number,
+    pub bytes: Gauge,
+    /// Bytes of input that the database does not have.
+    pub unstored: Gauge,
+    /// The maximum number of bytes; 0: there is no journal.
+    pub(crate) bytes_max: Gauge,
     /// Segment files on disk.
-    pub segments: Number,
-    /// Streams, one per session whose input waits.
-    pub streams: Number,
-    /// The time at which the oldest waiting message was received, in microseconds since 1970; 0: none waits.
-    pub oldest: Number,
+    pub segments: Gauge,
+    /// Streams, one for each session.
+    pub streams: Gauge,
+    /// The time at which the oldest message was received that the database does not have, in microseconds since 1970; 0: none waits.
+    pub oldest: Gauge,
     /// Bytes appended since the start.
-    pub(crate) appended_bytes: Number,
+    pub(crate) appended_bytes: Counter,
     /// Bytes that could not be read back since the start.
-    pub(crate) damaged_bytes: Number,
+    pub(crate) damaged_bytes: Counter,
     /// The number of times that input of a session was lost since the start.
-    pub gaps: Number,
+    pub gaps: Counter,
     /// The number of failed writes to the disk since the start.
-    pub(crate) write_errors: Number,
+    pub(crate) write_errors: Counter,
 }
 
-impl SpoolMeter {
+impl JournalMeter {
     /// Returns the time for which the oldest message has been waiting; zero when none waits.
     pub(crate) fn oldest_age(&self, now: Timestamp) -> Duration {
         let oldest = self.oldest.get();
@@ -164,11 +174,13 @@ impl Default for Meters {
             refused: CounterByLabel::default(),
             restarts: CounterByLabel::default(),
             process: ProcessMeter::default(),
-            spool: SpoolMeter::default(),
+            journal: JournalMeter::default(),
             deliveries: DeliveryMeter::default(),
             watch: WatchMeter::default(),
             incidents: IncidentMeter::default(),
             rpki: RpkiMeter::default(),
+            dependents: DependentsMeter::default(),
+            api: ApiMeter::default(),
             routers: Mutex::default(),
             pulses: Mutex::default(),
             queues: Mutex::default(),
@@ -247,7 +259,7 @@ impl Meters {
     }
 
     /// Records the status of a component, which `/readyz` reports. Known components are `database`, `schema`,
-    /// `writers`, `threads` and `spool`.
+    /// `writers`, `threads` and `journal`.
     pub(crate) fn set_part(&self, name: &'static str, part: ComponentStatus) {
         lock(&self.parts).insert(name, part);
     }

@@ -7,13 +7,13 @@ mod begin;
 mod expiry;
 mod heartbeat;
 mod identity;
+mod journal;
 mod listeners;
 mod notify;
 mod observability;
 mod reported;
 mod restart;
 mod session_notify;
-mod spool;
 mod start;
 mod watch_trie;
 mod watches;
@@ -27,8 +27,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{error, info};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use ureq::tls::TlsConfig;
 
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
+use crate::journal::{Journal, Unfinished};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::pipeline::{self, Pipeline, PipelineOptions};
@@ -38,11 +40,10 @@ use crate::session::refused_connections::Refusals;
 use crate::session::registry::Registry;
 use crate::session::rules::{Redump, Rules};
 use crate::session::{Options, RawBytes, Shared};
-use crate::spool::{Spool, Stream};
 use crate::stop::{Stop, wait_until};
 use crate::store;
 
-pub(crate) use watches::address_rules;
+pub(crate) use watches::{address_rules, callback_tls};
 
 pub use begin::StartError;
 use begin::spawn;
@@ -55,7 +56,7 @@ pub use start::Migrate;
 /// The interval at which the supervisor checks its threads and the stale time.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The part of a stop's grace period that is reserved for saving unwritten input to the spool.
+/// The part of a stop's grace period that is reserved for saving unwritten input to the journal.
 const PARKING_TIME: Duration = Duration::from_secs(3);
 
 /// The time in which maintenance and the heartbeat may end by themselves once everything is written.
@@ -69,7 +70,7 @@ const AUDIT_RUNS: u32 = 6;
 pub enum Ending {
     /// Everything that was read is written.
     Clean,
-    /// Another process, described here, has taken the `COLLECTOR_ID`; unwritten input waits in the spool.
+    /// Another process, described here, has taken the `COLLECTOR_ID`; unwritten input waits in the journal.
     Taken(String),
     /// Input was lost, or a thread ended unexpectedly.
     Failed,
@@ -83,13 +84,14 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let stop = Stop::new();
     let signals = watch_signals()?;
     let access = AccessFiles::load(settings)?;
+    let https = callback_tls(settings).map_err(StartError::Configuration)?;
     let operations = Operations::start(settings, &stop)?;
-    let (spool, spooled) = spool::open(settings)?;
+    let (journal, replayed) = journal::open(settings)?;
     let Some(left) = start::reach_database(settings, migrate, &signals, &operations)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
-    let running = Running::start(settings, operations, access, (spool, spooled), left, stop)?;
+    let running = Running::start(settings, operations, (access, https), (journal, replayed), left, stop)?;
     running.operations.ready();
     // A request to `/readyz` must not report "not yet" until the first tick.
     running.operations.measure(&running.shared);
@@ -106,7 +108,7 @@ struct Running {
     pipeline: Pipeline,
     /// Threads that read input or act on it. They end when the stop begins.
     readers: Vec<JoinHandle<()>>,
-    /// The replay of the spool, a reader that ends by itself.
+    /// The replay of the journal, a reader that ends by itself.
     replay: JoinHandle<()>,
     /// Threads that go on until everything is written.
     lasting: Vec<JoinHandle<()>>,
@@ -119,24 +121,25 @@ impl Running {
     fn start(
         settings: &Arc<Settings>,
         operations: Operations,
-        access: AccessFiles,
-        (spool, spooled): (Arc<Spool>, Vec<Stream>),
+        (access, https): (AccessFiles, TlsConfig),
+        (journal, unfinished): (Arc<Journal>, Vec<Unfinished>),
         left: Left,
         stop: Stop,
     ) -> Result<Running, StartError> {
-        let Left { known, owned, instance, lock } = left;
+        let Left { known, owned, positions, instance, lock } = left;
         let (database_url, id) = (settings.database_url.clone(), settings.collector_id.clone());
         let collector = Arc::new(Collector { database_url, id, instance });
         let written = Stop::new();
         let identity = spawn_identity(&collector, lock, &operations, (&stop, &written));
-        let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, spool.first_number());
+        let registry = Registry::new(settings.stale_routes, settings.mass_loss_stale, journal.first_number());
         let awaited = owned.iter().filter(|owned| owned.has_tables).count();
         if awaited > 0 {
             info!("collector: {awaited} routers have {:?} to reconnect", settings.stale_routes);
         }
         expiry::keep_meters(&operations.meters, &owned);
         registry.preload(known);
-        registry.expect_spooled(spooled.iter().map(spool::router_of).collect());
+        let unfinished = journal::without_moved(unfinished, &owned, &positions);
+        registry.expect_replays(unfinished.iter().map(journal::router_of).collect());
         let listeners = Listeners::open(settings, access)?;
         let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)
             .map_err(|error| StartError::Failed(format!("no thread for a writer: {error}")))?;
@@ -148,15 +151,15 @@ impl Running {
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
             pipeline: sender,
-            spool,
-            intakes: Arc::default(),
+            journal,
+            inputs: Arc::default(),
             stop,
             meters: Arc::clone(&operations.meters),
         });
         let mut readers = listeners.spawn(&shared, settings);
-        readers.extend(spool::spawn(&shared, settings.stall));
+        readers.push(journal::spawn(&shared));
         readers.push(spawn_expiry(&collector, settings.stale_routes, &operations, &shared));
-        let replay = spool::spawn_replay(&shared, spooled);
+        let replay = journal::spawn_replay(&shared, unfinished);
         let mut lasting = vec![
             identity,
             spawn_maintenance(settings, &operations, &shared.stop),
@@ -165,8 +168,9 @@ impl Running {
             spawn_session_notify(&collector, &operations, &written),
         ];
         lasting.extend(watches::spawn_evaluator(settings, &operations, &shared.stop));
-        lasting.extend(watches::spawn_deliveries(settings, &operations, &shared.stop));
+        lasting.extend(watches::spawn_deliveries(settings, https, &operations, &shared.stop));
         lasting.extend(watches::spawn_rpki(settings, &operations, &shared.stop));
+        lasting.extend(watches::spawn_dependents(settings, &operations, &shared.stop));
         let settings = Arc::clone(settings);
         Ok(Running { settings, operations, listeners, shared, pipeline, readers, replay, lasting, written })
     }
@@ -207,19 +211,19 @@ impl Running {
             None => Ending::Clean,
             Some(Died::Thread(_)) => Ending::Failed,
             Some(Died::Taken(process)) => {
-                // Nothing may be written any more: all of it is saved to the spool.
+                // Nothing may be written any more: all of it is saved to the journal.
                 shared.stop.give_up();
                 Ending::Taken(start::taken_by(&settings.collector_id, &process))
             }
         };
         spawn_deadline(&shared.stop, settings.shutdown_timeout, signals);
         readers.push(replay);
-        let (spool, intakes) = (Arc::clone(&shared.spool), Arc::clone(&shared.intakes));
+        let (journal, inputs) = (Arc::clone(&shared.journal), Arc::clone(&shared.inputs));
         let mut is_whole = join_all(readers);
         drop(shared);
         let end = pipeline.join();
-        let parked = intakes.park(&spool);
-        spool::report_left(&end, parked, &spool);
+        let parked = inputs.park(&journal);
+        journal::report_left(&end, parked, &journal);
         written.begin();
         // Maintenance checks for the stop between its steps. A long step is repeated by the next run. If the heartbeat
         // could not be revoked, it expires six seconds later anyway.
@@ -291,7 +295,7 @@ fn watch_signals() -> Result<Receiver<i32>, StartError> {
 }
 
 /// Starts the thread that enforces a stop: a second signal ends the process immediately, and the grace period, less the
-/// time that saving unwritten input to the spool takes, limits the writers' attempts.
+/// time that saving unwritten input to the journal takes, limits the writers' attempts.
 fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
     let stop = stop.clone();
     let end = Instant::now() + grace - (grace / 4).min(PARKING_TIME);
@@ -339,7 +343,6 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         message_max: settings.max_message_bytes,
         audit_every: settings.maintenance_interval * AUDIT_RUNS,
         message_time_max: settings.message_timeout,
-        stall: settings.stall,
         rules: Rules {
             stale_time: settings.stale_routes,
             quiet: settings.eor_timeout,

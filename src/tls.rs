@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 pub(crate) use acceptor::Acceptor;
 pub use acceptor::Files;
 use files::{certificates, private_key, provider, roots};
-pub(crate) use http_client::http_client;
+pub(crate) use http_client::{http_client, http_client_with, http_config};
 
 use crate::conninfo::{Mode, Tls};
 

@@ -10,15 +10,21 @@
 //! candidate that lasts is an incident ([`life`]), and incidents of one cause have a parent ([`cause`]). All of these
 //! are pure.
 
+mod addresses;
+mod as_names;
+mod baseline;
 pub mod candidates;
 pub mod cause;
+mod changed;
 pub mod check;
 pub mod deliveries;
 pub mod detail;
 pub mod evaluation;
 pub mod evaluator;
+mod families;
 pub mod flap_detail;
 pub mod flapping;
+mod gathering;
 mod incidents;
 pub mod index;
 pub mod judge;
@@ -27,6 +33,7 @@ pub mod life;
 mod opening;
 mod origins;
 mod parent;
+mod report;
 pub mod route_count;
 pub mod route_fault;
 pub mod rpki;
@@ -35,6 +42,8 @@ pub mod run;
 pub mod seen;
 pub mod silence;
 pub mod simulate;
+mod state;
 pub mod summary;
 
-pub use evaluator::{Evaluator, Report};
+pub use evaluator::Evaluator;
+pub use report::Report;

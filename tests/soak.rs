@@ -49,10 +49,10 @@ struct Model {
     connection: Option<FakeRouter>,
 }
 
-/// The longest time without progress while spooled input is applied, on a busy machine.
+/// The longest time without progress while replayed input is applied, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits for spooled input to be applied; shows the difference when nothing changes any more.
+/// Waits for replayed input to be applied; shows the difference when nothing changes any more.
 fn eventually_equal<T: PartialEq + std::fmt::Debug>(expected: T, mut actual: impl FnMut() -> T) {
     let (mut last, mut moved) = (actual(), Instant::now());
     while last != expected {
@@ -190,7 +190,7 @@ struct Soak {
 
 impl Soak {
     fn new(blows: Blows, seed: u64) -> Soak {
-        let db = TestDb::create();
+        let db = TestDb::migrated();
         let (host, port) = db.server();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-soak-{}", db.name()));
         let mut soak = Soak {
@@ -260,7 +260,6 @@ impl Soak {
         let url = self.db.url_at("127.0.0.1", self.proxy.port);
         let settings = [
             ("STATE_DIR", self.state_dir.to_str().unwrap()),
-            ("STALL_MS", "200"),
             ("BATCH_ROUTES", "500"),
             ("MAX_SESSIONS_PER_ADDRESS", "1000"),
             ("SHUTDOWN_TIMEOUT_SECS", "2"),

@@ -5,6 +5,8 @@
 #   pg_stop FOLDER                       does nothing when it is not running
 #   pg_super FOLDER ARGUMENTS            psql as the superuser, over the socket in the folder
 #
+# PG_BIN: the folder of the server's programs, to run another version than the newest that is installed:
+# PG_BIN=/usr/lib/postgresql/17/bin scripts/test. Its client programs come first in PATH, if it has any.
 # RIB_INGESTER_PG_OPTIONS: more options for a server that is started, such as `-c ssl=on`.
 #
 # The server listens on a Unix socket inside the folder and on one free port of 127.0.0.1. The folder
@@ -17,20 +19,32 @@
 
 PG_OLDEST=15
 
-# The newest installed PostgreSQL's folder of programs, in PG_BIN; installs Debian's when there is none.
+# The folder of the server's programs, in PG_BIN; installs Debian's PostgreSQL when there is none.
 pg_find() {
-    local folder version
-    [ -n "${PG_BIN:-}" ] && return
+    if [ -n "${PG_BIN:-}" ]; then
+        pg_is_usable "$PG_BIN" || die "PG_BIN=$PG_BIN has no PostgreSQL >= $PG_OLDEST with the extension btree_gist"
+        [[ :$PATH: == *:$PG_BIN:* ]] || export PATH=$PG_BIN:$PATH
+        return
+    fi
     pg_newest_installed && return
     pg_install
     pg_newest_installed || die "no PostgreSQL >= $PG_OLDEST found after the installation"
 }
 
+pg_is_usable() {
+    local folder=$1 version share
+    version=$("$folder/postgres" --version 2>/dev/null | sed -E 's/.* ([0-9]+)[.a-z].*/\1/')
+    [ "${version:-0}" -ge "$PG_OLDEST" ] || return 1
+    for share in "$folder/../share" "$folder/../share/postgresql" "/usr/share/postgresql/$version"; do
+        [ ! -e "$share/extension/btree_gist.control" ] || return 0
+    done
+    return 1
+}
+
 pg_newest_installed() {
+    local folder
     while read -r folder; do
-        version=$("$folder/postgres" --version 2>/dev/null | sed -E 's/.* ([0-9]+)[.a-z].*/\1/')
-        if [ "${version:-0}" -ge "$PG_OLDEST" ] && [ -e "$folder/../share/extension/btree_gist.control" -o \
-            -e "/usr/share/postgresql/$version/extension/btree_gist.control" ]; then
+        if pg_is_usable "$folder"; then
             PG_BIN=$folder
             return 0
         fi
@@ -116,8 +130,16 @@ pg_create() {
         -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA public GRANT SELECT ON TABLES TO rib_reader" \
         -c "CREATE SCHEMA watch AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA watch TO rib_reader" \
         -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA watch GRANT SELECT ON TABLES TO rib_reader" \
+        -c "CREATE SCHEMA tenant AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA tenant TO rib_reader" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA tenant GRANT SELECT ON TABLES TO rib_reader" \
         -c "CREATE SCHEMA rpki AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA rpki TO rib_reader" \
-        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA rpki GRANT SELECT ON TABLES TO rib_reader" ||
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA rpki GRANT SELECT ON TABLES TO rib_reader" \
+        -c "CREATE SCHEMA inventory AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA inventory TO rib_reader" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA inventory GRANT SELECT ON TABLES TO rib_reader" \
+        -c "CREATE SCHEMA registry AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA registry TO rib_reader" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA registry GRANT SELECT ON TABLES TO rib_reader" \
+        -c "CREATE SCHEMA names AUTHORIZATION rib" -c "GRANT USAGE ON SCHEMA names TO rib_reader" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE rib IN SCHEMA names GRANT SELECT ON TABLES TO rib_reader" ||
         die "could not grant to the reader"
     pg_stop "$folder"
 }

@@ -1,20 +1,26 @@
--- Compares the kept numbers of routes with the routes and corrects those that differ. Returns the tables and by how much.
+-- Compares the kept numbers of routes with the routes and corrects those that differ: of these routers, or of all where
+-- $1 is NULL. Returns the tables and by how much.
 --
 -- Routes and numbers are read as of one moment, and writers change both in one transaction: so a difference is none of
 -- theirs. It is added to the number as it is now, which may have changed since.
 WITH stored AS (
     SELECT router_id, 'loc-rib' AS rib, inet '0.0.0.0' AS peer_address, false AS is_post_policy, table_name, afi, count(*) AS routes
-    FROM current_routes GROUP BY router_id, table_name, afi
+    FROM current_routes WHERE $1::text[] IS NULL OR router_id = ANY ($1)
+    GROUP BY router_id, table_name, afi
     UNION ALL
     SELECT router_id, 'adj-rib-in', peer_address, is_post_policy, table_name, afi, count(*)
-    FROM adj_rib_in GROUP BY router_id, peer_address, is_post_policy, table_name, afi
+    FROM adj_rib_in WHERE $1::text[] IS NULL OR router_id = ANY ($1)
+    GROUP BY router_id, peer_address, is_post_policy, table_name, afi
     UNION ALL
     SELECT router_id, 'adj-rib-out', peer_address, is_post_policy, table_name, afi, count(*)
-    FROM adj_rib_out GROUP BY router_id, peer_address, is_post_policy, table_name, afi
+    FROM adj_rib_out WHERE $1::text[] IS NULL OR router_id = ANY ($1)
+    GROUP BY router_id, peer_address, is_post_policy, table_name, afi
+), kept AS (
+    SELECT * FROM route_counts WHERE $1::text[] IS NULL OR router_id = ANY ($1)
 ), differing AS (
     SELECT router_id, rib, peer_address, is_post_policy, table_name, afi,
            COALESCE(s.routes, 0) - COALESCE(k.routes, 0) AS difference
-    FROM stored s FULL JOIN route_counts k USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
+    FROM stored s FULL JOIN kept k USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
     WHERE COALESCE(s.routes, 0) <> COALESCE(k.routes, 0)
 ), corrected AS (
     INSERT INTO route_counts AS c (router_id, rib, peer_address, is_post_policy, table_name, afi, routes)

@@ -1,8 +1,8 @@
 -- Deletes peers that are gone for good, with their statistics: they are not up, their router has had a complete dump
--- since they changed, and that change was more than $1 days ago. Returns their number on each router.
+-- since they changed, and that change was more than $1 days before $2. Returns their number on each router.
 WITH gone AS (
     DELETE FROM peers p
-    WHERE p.state <> 'up' AND GREATEST(p.since, p.updated_at) < now() - make_interval(days => $1)
+    WHERE p.state <> 'up' AND GREATEST(p.since, p.updated_at) < $2::timestamptz - make_interval(days => $1)
       AND (EXISTS (SELECT FROM rib_sync_status s
                    WHERE s.router_id = p.router_id AND s.synced_at > GREATEST(p.since, p.updated_at))
         OR EXISTS (SELECT FROM adj_rib_in_sync_status s

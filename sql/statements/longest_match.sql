@@ -1,5 +1,5 @@
 -- The longest match for the prefix $2 (of family $1) in every table of every router, Loc-RIBs first, with all its
--- paths; $5: in this view only. One page of them: $3 paths, page $4 counted from 0, or the last page.
+-- paths; in the view $5, of the routers $6, in the table $7 only, where these are not NULL. One page of them: $3 paths, page $4 counted from 0, or the last page.
 --
 -- All prefixes that can match, at most 33 or 129, are listed, so that the B-tree on prefix is used; the function lookup
 -- does the same. Only keys are compared and counted; only the rows of the page are read in full.
@@ -21,7 +21,8 @@ WITH candidates AS MATERIALIZED (
     SELECT *
     FROM (SELECT *, max(masklen(prefix)) OVER (PARTITION BY peer_address, router_id, view, table_name) AS longest
           FROM found
-          WHERE $5::text IS NULL OR view = $5) AS f
+          WHERE ($5::text IS NULL OR view = $5)
+            AND ($6::text[] IS NULL OR router_id = ANY ($6)) AND ($7::text IS NULL OR table_name = $7)) AS f
     WHERE masklen(prefix) = longest
 ), counted AS MATERIALIZED (
     SELECT count(*) AS paths, (SELECT count(*) FROM (SELECT DISTINCT router_id FROM chosen) AS d) AS routers,

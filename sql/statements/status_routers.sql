@@ -1,7 +1,37 @@
--- The routers and whether they are connected: all, or some ($1), at most $2 of them.
+-- The routers, whether they are connected, their tables of all RIBs, and how many routes they have: all routers, or some
+-- ($1), at most $2 of them. A router without Loc-RIB routes counts those of its Adj-RIBs-In, once: after policy where a
+-- table has that view, else before policy.
+WITH tables AS (
+    SELECT router_id, sum(tables)::bigint AS tables, sum(synchronized)::bigint AS synchronized, max(last_message) AS last_message
+    FROM (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronized,
+                 max(GREATEST(last_parsed_msg_time, last_raw_msg_time)) AS last_message
+          FROM rib_sync_status WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id
+          UNION ALL
+          SELECT router_id, count(*), count(synced_at), max(GREATEST(last_parsed_msg_time, last_raw_msg_time))
+          FROM adj_rib_in_sync_status WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id
+          UNION ALL
+          SELECT router_id, count(*), count(synced_at), max(GREATEST(last_parsed_msg_time, last_raw_msg_time))
+          FROM adj_rib_out_sync_status WHERE $1::text[] IS NULL OR router_id = ANY ($1) GROUP BY router_id) AS each_rib
+    GROUP BY router_id
+), counted AS (
+    SELECT router_id, COALESCE(sum(routes) FILTER (WHERE rib = 'loc-rib'), 0)::bigint AS loc_rib,
+           COALESCE(sum(routes) FILTER (WHERE rib = 'adj-rib-in'), 0)::bigint AS adj_rib_in
+    FROM (SELECT router_id, rib, routes,
+                 is_post_policy = bool_or(is_post_policy) OVER (PARTITION BY router_id, rib, peer_address, table_name, afi) AS is_counted
+          FROM route_counts
+          WHERE rib <> 'adj-rib-out' AND ($1::text[] IS NULL OR router_id = ANY ($1))) AS each_view
+    WHERE is_counted
+    GROUP BY router_id
+)
 SELECT r.router_id, r.router_ip, r.hostname, r.as_number, r.description, r.first_seen, r.last_seen,
-       v.collector_id, v.state, v.since, v.session_collector, v.source, v.reason, v.stale_since, v.expires_at
-FROM routers r JOIN router_states v USING (router_id)
+       v.collector_id, v.state, v.since, v.session_collector, v.source, v.reason, v.stale_since, v.expires_at,
+       COALESCE(t.tables, 0) AS tables, COALESCE(t.synchronized, 0) AS synchronized, t.last_message,
+       CASE WHEN c.loc_rib > 0 THEN c.loc_rib ELSE GREATEST(c.adj_rib_in, 0) END AS routes,
+       COALESCE(c.loc_rib <= 0 AND c.adj_rib_in > 0, false) AS is_adj_rib_in
+FROM routers r
+JOIN router_states v USING (router_id)
+LEFT JOIN tables t USING (router_id)
+LEFT JOIN counted c USING (router_id)
 WHERE $1::text[] IS NULL OR r.router_id = ANY ($1)
 ORDER BY r.router_id
 LIMIT $2::bigint

@@ -1,14 +1,8 @@
--- Peers with these addresses ($1) or ASes ($2). A peer is up if a Peer Up arrived in the live BMP session of its router:
--- peers.state may be what an earlier session has left.
-SELECT p.router_id, p.peer_address, p.peer_asn, p.description,
-       p.state = 'up' AND l.began IS NOT NULL AND p.updated_at >= l.began,
-       l.began IS NOT NULL AND p.updated_at >= l.began,
+-- Peers with these addresses ($1) or ASes ($2), and when something arrived about each: peers.state may be what an earlier
+-- session has left.
+SELECT p.router_id, p.peer_address, p.peer_asn, p.description, p.state = 'up', (extract(epoch FROM p.updated_at) * 1000000)::bigint,
        p.last_reason, (extract(epoch FROM p.since) * 1000000)::bigint, gone.routes
 FROM peers p
-LEFT JOIN LATERAL (
-    SELECT max(s.began_at) AS began FROM bmp_sessions s JOIN collectors c USING (collector_id)
-    WHERE s.router_id = p.router_id AND s.state IN ('dumping', 'up') AND c.alive_until > now()
-) l ON true
 LEFT JOIN LATERAL (
     SELECT sum(e.routes)::bigint AS routes FROM session_events e
     WHERE e.router_id = p.router_id AND e.peer_address = p.peer_address AND e.kind = 'peer_down'

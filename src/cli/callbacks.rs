@@ -256,7 +256,8 @@ fn headers(text: &str) -> Result<String, CommandError> {
 
 fn test(callback: &Callback, settings: &Settings) -> Result<(), CommandError> {
     let rules = supervisor::address_rules(settings);
-    let answers = send_test(&rules, callback, &settings.site, settings.public_url.as_deref());
+    let https = supervisor::callback_tls(settings).map_err(|why| CommandError::Configuration(vec![why]))?;
+    let answers = send_test((&rules, &https), callback, &settings.site, settings.public_url.as_deref());
     let line = |TestAnswer { event, target, answer, is_accepted }: &TestAnswer| {
         let answer = match answer {
             Ok((status, text)) => format!("HTTP {status} {}", printable(text.trim())),

@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::command::{CommandError, connect, counted, did_you_mean, print};
 use super::compare::{finish, known_routers};
+use super::table::{self, Column, Table};
 use super::when;
 use crate::compare::{Check, Outcome, outcome, verify, why_unknown};
 use crate::config::Settings;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
-use crate::store::change_windows::{self, ChangeState, ChangeWindow, OWN_ROUTES_MAX};
+use crate::store::change_windows::{self, ChangeState, ChangeWindow, ListedChange, OWN_ROUTES_MAX};
 use crate::store::compare::{self, Selection, Sides};
 use crate::store::watch::silences::{self, SilenceScope};
 use crate::store::{Client, Transaction, events};
@@ -40,6 +41,15 @@ enum ChangeCommand {
     },
     /// Compare the routers with their state before the change; exit code 3 if they are worse, 4 if nobody can tell
     Verify(VerifyOptions),
+    /// List the changes that have not ended
+    List {
+        /// List those that have ended too
+        #[arg(long)]
+        all: bool,
+        /// Print an array of objects
+        #[arg(long)]
+        json: bool,
+    },
     /// End the change, and its silences
     End {
         /// The name of the change
@@ -73,6 +83,7 @@ pub(super) fn run(arguments: &ChangeArguments, settings: &Settings) -> Result<()
     match &arguments.action {
         ChangeCommand::Begin { name, routers, silence } => begin(name, routers, silence.as_deref(), settings),
         ChangeCommand::Verify(options) => verify_change(options, settings),
+        ChangeCommand::List { all, json } => list(*all, *json, settings),
         ChangeCommand::End { name } => end(name, settings),
     }
 }
@@ -247,6 +258,26 @@ fn as_json(name: &str, window: &ChangeWindow, checks: &[Check]) -> String {
         "checks": checks.iter().map(check).collect::<Vec<_>>(),
     });
     printable_json(&format!("{value}\n")).into_owned()
+}
+
+fn list(is_all: bool, is_json: bool, settings: &Settings) -> Result<(), CommandError> {
+    let changes = change_windows::list(&mut connect(settings, "change")?, is_all)?;
+    if is_json {
+        let one = |change: &ListedChange| json!({"change": change.name, "begun_at": change.begun_at, "ended_at": change.ended_at, "routers": change.routers});
+        let all: Vec<_> = changes.iter().map(one).collect();
+        return print(&printable_json(&format!("{:#}\n", json!(all))));
+    }
+    let mut table = Table::new(&[
+        ("NAME", Column::Text),
+        ("BEGUN", Column::Word),
+        ("ENDED", Column::Word),
+        ("ROUTERS", Column::List),
+    ]);
+    for change in changes {
+        let ended = change.ended_at.map_or_else(String::new, Timestamp::to_utc);
+        table.push([change.name, change.begun_at.to_utc(), ended, change.routers.join(" ")]);
+    }
+    print(&table.render(table::line_width()))
 }
 
 fn end(name: &str, settings: &Settings) -> Result<(), CommandError> {

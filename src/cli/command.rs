@@ -93,6 +93,23 @@ pub(crate) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), CommandE
     Ok((Box::new(file), length))
 }
 
+/// Reads a text of at most `bytes_max` octets, or standard input for `-`.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CommandError> {
+    let (input, _) = open(path)?;
+    let failed = |why: String| CommandError::Failed(format!("{}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let length = input.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if length as u64 > bytes_max {
+        return Err(failed(format!("is larger than {} MiB: split it", bytes_max >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        CommandError::Configuration(vec![format!("{}: line {line}: is not UTF-8", path.display())])
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+}
+
 /// Prints a line on standard error. If that is full or closed, the command continues anyway.
 pub fn say(line: impl Display) {
     use io::Write;

@@ -1,26 +1,30 @@
 //! `compare`: what is different between two routers, before and after a policy, or between two times; its exit code
 //! says whether anything is.
 
+mod report;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::command::{CommandError, connect, counted, did_you_mean, print};
+use self::report::{Listing, as_json, head, summary, text};
+use super::command::{CommandError, connect, did_you_mean, print};
 use super::when;
-use crate::compare::{Check, Outcome, junit, outcome, why_unknown};
+use crate::compare::{Check, Outcome, junit, outcome, why_loc_rib_unknown, why_unknown};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{RouterId, Timestamp};
-use crate::store::compare::{self, ComparedRouter, ComparedTable, Difference, Selection, Sides};
+use crate::store::compare::{self, Compared, ComparedRouter, ComparedTable, Selection, Sides};
 use crate::store::{Client, Transaction, change_windows, events, forget, status};
 
 /// The sides to compare, and the output.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).args(["routers", "policy", "since"]))]
 pub struct CompareArguments {
-    /// Compare the Loc-RIBs of two routers: identifiers, names or addresses
+    /// Compare the Loc-RIBs of two routers, or what they receive from peers if they have none: identifiers, names or
+    /// addresses
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     routers: Option<Vec<String>>,
     /// Compare what a router received from a peer before and after its import policy
@@ -68,6 +72,9 @@ struct Comparison {
     ends: [String; 2],
     sides: Result<Sides, Vec<String>>,
 }
+
+/// The largest number of differences of a comparison in a JUnit file.
+const JUNIT_LINES_MAX: usize = 100;
 
 /// The columns that `--ignore` may name.
 const IGNORABLE: [&str; 10] = [
@@ -240,6 +247,14 @@ fn of_routers(
     arguments: &CompareArguments,
 ) -> Result<Vec<Comparison>, CommandError> {
     let mut found = with_tables(transaction, named)?;
+    if let [(a, tables_a), (b, tables_b)] = found.as_slice()
+        && arguments.table.is_none()
+        && let Some(comparison) = of_peers([a, b], [tables_a, tables_b])
+    {
+        return Ok(vec![comparison]);
+    }
+    let unknown: Vec<String> =
+        found.iter().filter_map(|(router, tables)| why_loc_rib_unknown(router, tables)).collect();
     for (_, tables) in &mut found {
         tables.retain(|table| table.adj_rib_in.is_none());
     }
@@ -275,7 +290,6 @@ fn of_routers(
             all.into_iter().map(|name| [name.clone(), name]).collect()
         }
     };
-    let unknown: Vec<String> = [a, b].into_iter().filter_map(|(router, tables)| why_unknown(router, tables)).collect();
     if !unknown.is_empty() {
         return Ok(vec![Comparison { name: format!("{} and {}", ends[0], ends[1]), ends, sides: Err(unknown) }]);
     }
@@ -288,6 +302,35 @@ fn of_routers(
         sides: Ok(Sides::Routers([a.0.router_id.clone(), one, b.0.router_id.clone(), other])),
     };
     Ok(pairs.into_iter().map(comparison).collect())
+}
+
+/// Compares what two routers receive; `None`: one of them is not connected, or has a Loc-RIB. After policy, if
+/// that is stored of both, else before it.
+fn of_peers(routers: [&ComparedRouter; 2], tables: [&Vec<ComparedTable>; 2]) -> Option<Comparison> {
+    let has_peers_only =
+        |tables: &Vec<ComparedTable>| !tables.is_empty() && tables.iter().all(|table| table.adj_rib_in.is_some());
+    if !routers.iter().all(|router| router.state.is_connected()) || !tables.into_iter().all(has_peers_only) {
+        return None;
+    }
+    let of_view = |tables: &Vec<ComparedTable>, is_post: bool| {
+        let is_its = |table: &&ComparedTable| table.adj_rib_in.is_some_and(|(_, of)| of == is_post);
+        tables.iter().filter(is_its).cloned().collect::<Vec<_>>()
+    };
+    let ends = routers.map(label);
+    let view = [true, false].into_iter().find(|is_post| tables.iter().all(|of| !of_view(of, *is_post).is_empty()));
+    let sides = match view {
+        None => Err(vec![format!("{} and {}: the same view of Adj-RIB-In is not stored of both", ends[0], ends[1])]),
+        Some(is_post) => {
+            let why = |(router, tables): (&ComparedRouter, &Vec<ComparedTable>)| {
+                why_unknown(router, &of_view(tables, is_post))
+            };
+            let unknown: Vec<String> = routers.into_iter().zip(tables).filter_map(why).collect();
+            let ids = routers.map(|router| router.router_id.clone());
+            if unknown.is_empty() { Ok(Sides::Peers(ids, is_post)) } else { Err(unknown) }
+        }
+    };
+    let side = if view == Some(false) { "before policy" } else { "after policy" };
+    Some(Comparison { name: format!("{} and {}, from peers {side}", ends[0], ends[1]), ends, sides })
 }
 
 fn of_policy(transaction: &mut Transaction<'_>, named: &[String], peer: IpAddr) -> Result<Comparison, CommandError> {
@@ -343,10 +386,9 @@ fn of_times(
     };
     let ends = [times.since.to_utc(), if times.is_now { "now".to_owned() } else { times.until.to_utc() }];
     let mut comparisons = Vec::new();
-    for (router, mut tables) in with_tables(transaction, &all)? {
-        tables.retain(|table| table.adj_rib_in.is_none());
+    for (router, tables) in with_tables(transaction, &all)? {
         let (name, ends) = (label(&router), ends.clone());
-        if let Some(why) = why_unknown(&router, &tables).filter(|_| times.is_now) {
+        if let Some(why) = why_loc_rib_unknown(&router, &tables).filter(|_| times.is_now) {
             comparisons.push(Comparison { name, ends, sides: Err(vec![why]) });
             continue;
         }
@@ -411,117 +453,36 @@ fn compare_one(
             });
         }
     };
-    let counts = compare::count(transaction, sides, selection)?;
-    let total: i64 = counts.iter().map(|(_, count)| count).sum();
-    let outcome = if total == 0 { Outcome::Good } else { Outcome::Bad };
-    let summary = summary(&comparison.ends, &counts);
     let limit = i64::from(arguments.limit);
-    let (mut lines, mut is_first) = (Vec::new(), true);
-    if arguments.json {
-        let counts: Map<String, Value> = counts.iter().map(|(kind, count)| (kind.clone(), json!(count))).collect();
-        let head = json!({"name": name, "result": outcome.as_str(), "ends": comparison.ends, "counts": counts,
-                          "not_listed": (total - limit).max(0)});
-        let head = head.to_string();
-        print(&printable_json(&format!("{}, \"differences\": [", head.trim_end_matches('}'))))?;
-    } else {
-        print(&format!("{}: {}\n", printable(&name), printable(&summary)))?;
-    }
-    if total > 0 && limit > 0 {
-        compare::differences(transaction, sides, selection, limit, |found| {
-            let line = text(&comparison.ends, &found);
-            if arguments.json {
-                let separator = if std::mem::take(&mut is_first) { "\n  " } else { ",\n  " };
-                print(&printable_json(&format!("{separator}{}", as_json(&found))))?;
-            } else {
-                print(&format!("  {}\n", printable(&line)))?;
+    let listing = Listing { is_json: arguments.json, limit };
+    let mut check = Check { name, outcome: Outcome::Good, summary: String::new(), lines: Vec::new() };
+    let (mut total, mut is_first) = (0, true);
+    compare::differences(transaction, sides, selection, limit, |found| {
+        let found = match found {
+            Compared::Counts(counts) => {
+                total = counts.iter().map(|(_, count)| count).sum();
+                check.outcome = if total == 0 { Outcome::Good } else { Outcome::Bad };
+                check.summary = summary(&comparison.ends, &counts);
+                return print(&head(&check, &comparison.ends, &counts, listing));
             }
-            if lines.len() < JUNIT_LINES_MAX {
-                lines.push(line);
-            }
-            Ok::<(), CommandError>(())
-        })?;
-    }
+            Compared::Difference(found) => found,
+        };
+        let line = text(&comparison.ends, &found);
+        if arguments.json {
+            let separator = if std::mem::take(&mut is_first) { "\n  " } else { ",\n  " };
+            print(&printable_json(&format!("{separator}{}", as_json(&found))))?;
+        } else {
+            print(&format!("  {}\n", printable(&line)))?;
+        }
+        if check.lines.len() < JUNIT_LINES_MAX {
+            check.lines.push(line);
+        }
+        Ok::<(), CommandError>(())
+    })?;
     match (arguments.json, total > limit) {
         (true, _) => print("]}")?,
         (false, true) => print(&format!("  and {} more; --limit lists more\n", total - limit))?,
         (false, false) => {}
     }
-    Ok(Check { name, outcome, summary, lines })
-}
-
-/// The largest number of differences of a comparison in a JUnit file.
-const JUNIT_LINES_MAX: usize = 100;
-
-fn summary(ends: &[String; 2], counts: &[(String, i64)]) -> String {
-    if counts.is_empty() {
-        return "equal".to_owned();
-    }
-    let total: i64 = counts.iter().map(|(_, count)| count).sum();
-    let parts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {}", words(ends, kind))).collect();
-    let verb = if total == 1 { "prefix differs" } else { "prefixes differ" };
-    format!("{total} {verb}: {}", parts.join(", "))
-}
-
-fn words(ends: &[String; 2], kind: &str) -> String {
-    match kind {
-        "only_a" => format!("only at {}", ends[0]),
-        "only_b" => format!("only at {}", ends[1]),
-        "paths" => "with other paths".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-/// Formats a difference in a line: `changed 192.0.2.0/24 med 10, now 20`.
-fn text(ends: &[String; 2], found: &Difference) -> String {
-    let (first, second) = (paths(&found.first), paths(&found.second));
-    let table = found.table.as_ref().map_or(String::new(), |table| format!(" table {table}"));
-    let what = format!("{}{table} {}", words(ends, &found.kind), found.prefix);
-    let short = |paths: &[Map<String, Value>]| {
-        let path = |path: &Map<String, Value>| {
-            let value = |name| path.get(name).map_or_else(|| "-".to_owned(), plain);
-            format!("via {} path {}", value("nexthop"), value("as_path"))
-        };
-        paths.iter().map(path).collect::<Vec<_>>().join(" | ")
-    };
-    match (first.as_slice(), second.as_slice()) {
-        ([], second) => format!("{what}: {}", short(second)),
-        (first, []) => format!("{what}: {}", short(first)),
-        (first, second) if found.attributes.is_empty() => {
-            let count = |paths: &[Map<String, Value>]| counted(paths.len() as u64, "path");
-            format!("{what}: {} ({}), {} ({})", count(first), short(first), count(second), short(second))
-        }
-        (first, second) => {
-            let values = |paths: &[Map<String, Value>], name: &str| {
-                let mut values: Vec<String> = paths
-                    .iter()
-                    .map(|path| {
-                        path.get(name).or_else(|| path.get("attrs")?.get(name)).map_or_else(|| "none".to_owned(), plain)
-                    })
-                    .collect();
-                values.dedup();
-                values.join(" | ")
-            };
-            let one = |name: &String| format!("{name} {} / {}", values(first, name), values(second, name));
-            format!("{what}: {}", found.attributes.iter().map(one).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-fn paths(json: &str) -> Vec<Map<String, Value>> {
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
-}
-
-fn as_json(found: &Difference) -> String {
-    let Difference { table, prefix, kind, attributes, first, second } = found;
-    let head = json!({"table": table, "prefix": prefix, "difference": kind, "attributes": attributes}).to_string();
-    format!("{}, \"before\": {first}, \"after\": {second}}}", head.trim_end_matches('}'))
+    Ok(check)
 }

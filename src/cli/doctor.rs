@@ -4,8 +4,11 @@ mod callbacks;
 mod check;
 mod database;
 mod machine;
+mod routers;
 mod rpki;
 mod server;
+mod tenants;
+mod watches;
 
 use clap::Args;
 use serde_json::json;
@@ -34,14 +37,17 @@ pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<()
         let facts = diagnostics::read(&mut client)?;
         // Before the migration, and for a reader, there is nothing to say of them.
         let of_callbacks = store::watch::callbacks::health(&mut client).unwrap_or_default();
-        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok()))
+        let of_tenants = store::tenants::rights::read(&mut client).unwrap_or_default();
+        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok(), of_tenants))
     });
     let checks: Vec<CheckResult> = match facts {
-        Ok((facts, of_callbacks, of_rpki)) => {
+        Ok((facts, of_callbacks, of_rpki, of_tenants)) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             let database = database::checks(settings, &facts);
             let of_rpki = of_rpki.map(|state| rpki::checks(!settings.vrps.is_empty(), &state)).unwrap_or_default();
-            machine.into_iter().chain(database).chain(callbacks::checks(&of_callbacks)).chain(of_rpki).collect()
+            let of_callbacks = callbacks::checks(&of_callbacks);
+            let of_tenants = tenants::checks(&of_tenants);
+            machine.into_iter().chain(database).chain(of_callbacks).chain(of_rpki).chain(of_tenants).collect()
         }
         // The machine can be checked anyway, and may show the reason.
         Err(error) => {

@@ -11,7 +11,8 @@ use super::table::{self, Column, Table};
 use crate::config::{Settings, value};
 use crate::model::text::{printable, printable_json};
 use crate::model::{Afi, Prefix, Timestamp};
-use crate::store::lookup::{LookupRow, longest_match};
+use crate::store::lookup::{LookupRow, Matches, longest_match};
+use crate::store::names::Names;
 use crate::store::slice::Slice;
 
 /// The target of the lookup.
@@ -24,7 +25,8 @@ pub(crate) struct LookupArguments {
     #[arg(long, value_name = "VIEW")]
     view: Option<LookupRib>,
     /// Print an array of rows with all columns: of `current_routes`, and of `adj_rib_in` and `adj_rib_out` with their
-    /// view; with VRPs, `rov` is the RPKI state of each, and `rov_reason` the VRPs that decided
+    /// view; with VRPs, `rov` is the RPKI state of each, and `rov_reason` the VRPs that decided; `names` has the names
+    /// of its ASes and communities
     #[arg(long)]
     json: bool,
 }
@@ -45,14 +47,14 @@ pub(super) fn run(arguments: &LookupArguments, settings: &Settings) -> Result<()
         .map_err(|wrong| CommandError::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
     let view = arguments.view.and_then(|view| Some(view.to_possible_value()?.get_name().to_owned()));
     let mut client = connect(settings, "lookup")?;
-    let mut rows = longest_match(&mut client, &target, view.as_deref(), Slice::ALL)?.rows;
+    let Matches { mut rows, names, .. } = longest_match(&mut client, &target, view.as_deref(), Slice::ALL)?;
     // Everything about one router stands together, its Loc-RIB first.
     rows.sort_by(|a, b| by_router(a).cmp(&by_router(b)));
     if arguments.json {
         let rows: Vec<&str> = rows.iter().map(|row| row.json.as_str()).collect();
         print(&printable_json(&format!("[{}]\n", rows.join(",\n "))))?;
     } else if !rows.is_empty() {
-        print(&text(&rows, table::line_width()))?;
+        print(&text(&rows, &names, table::line_width()))?;
     }
     match rows.as_slice() {
         [] => Err(CommandError::Failed(format!("no route covers {target}"))),
@@ -76,7 +78,7 @@ fn parse(text: &str) -> Result<Prefix, String> {
 
 /// Formats the paths of each router, table and prefix (and peer, for an Adj-RIB) below a line that names them and a
 /// header.
-fn text(rows: &[LookupRow], width: Option<usize>) -> String {
+fn text(rows: &[LookupRow], names: &Names, width: Option<usize>) -> String {
     // All groups share the column widths of one table.
     let mut blocks = table(rows).blocks(width).into_iter();
     let header = blocks.next().unwrap_or_default();
@@ -93,12 +95,28 @@ fn text(rows: &[LookupRow], width: Option<usize>) -> String {
         }
         out.push_str(&block);
     }
-    let states = states(rows);
-    if !states.is_empty() {
-        out.push('\n');
-        out.push_str(&states.render(width));
+    for table in [states(rows), names_table(rows, names)] {
+        if !table.is_empty() {
+            out.push('\n');
+            out.push_str(&table.render(width));
+        }
     }
     out
+}
+
+/// Lists the ASes and communities that have names, each with the number of paths that have it. Empty without any.
+fn names_table(rows: &[LookupRow], names: &Names) -> Table {
+    let mut table = Table::new(&[("AS or community", Column::Word), ("paths", Column::Number), ("name", Column::Text)]);
+    let mut paths: BTreeMap<(bool, String), (usize, String)> = BTreeMap::new();
+    for row in rows {
+        for (key, name) in names.within(row.as_path.as_deref(), &row.communities) {
+            paths.entry((!key.starts_with("AS"), key)).or_insert((0, name)).0 += 1;
+        }
+    }
+    for ((_, key), (count, name)) in paths {
+        table.push([key, count.to_string(), name]);
+    }
+    table
 }
 
 /// Lists each prefix and origin once, with its RPKI state and the VRPs that decided. Empty where there are none.

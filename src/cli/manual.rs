@@ -12,7 +12,7 @@ const SECTIONS: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            ("0", "Done. For serve: stopped cleanly; what was read is stored or in the spool."),
+            ("0", "Done. For serve: stopped cleanly; what was read is stored or in the journal."),
             (
                 "1",
                 "Failed, or nothing found: the database does not answer, lookup has no match, decode meets a stream that \
@@ -36,7 +36,7 @@ const SECTIONS: &[Section] = &[
             ),
             (
                 "/var/lib/rib-ingester",
-                "The state folder of the service: the spool, what an earlier process had set aside, and in rejected/ \
+                "The state folder of the service: the journal, what an earlier process had set aside, and in rejected/ \
                  messages and rows that were refused.",
             ),
             ("/usr/share/doc/rib-ingester", "README and the pages of the documentation, where a package put them."),
@@ -52,6 +52,11 @@ const SECTIONS: &[Section] = &[
             (
                 "rib-ingester decode --port 11019 bmp.pcap | jq 'select(.type == \"peer_up\")'",
                 "Shows the Peer Ups in a packet capture.",
+            ),
+            ("rib-ingester export mrt --router edge1 rib.bz2", "Writes the Loc-RIB of a router as an MRT file."),
+            (
+                "rib-ingester replay latest-bview.gz --to 127.0.0.1:11019 --hold 3600",
+                "Plays the routes of a file of RIS to a collector, and keeps them for an hour.",
             ),
             (
                 "rib-ingester record --listen 0.0.0.0:11019 --out edge1.bmp",

@@ -16,19 +16,27 @@ pub mod complete;
 pub mod config;
 pub mod decode;
 pub mod doctor;
+pub mod export;
 pub mod forget;
+pub(crate) mod impact;
+pub mod import;
 pub mod incidents;
+pub(crate) mod inventory;
 pub mod lookup;
 pub mod maintenance;
 mod manual;
 pub mod migrate;
+mod mrt_input;
 pub mod record;
 pub mod replay;
 pub mod rpki;
 pub mod serve;
+pub mod sessions;
 pub mod silence;
 pub mod status;
 pub mod table;
+pub mod tenants;
+pub mod token;
 pub mod watch;
 mod watch_name;
 mod when;
@@ -87,6 +95,9 @@ enum Command {
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
     #[command(after_help = NEEDS_DATABASE)]
     Lookup(lookup::LookupArguments),
+    /// Show the sessions of the peering registry and what the routers say of them, or for how long they were up
+    #[command(after_help = NEEDS_DATABASE)]
+    Sessions(sessions::SessionsArguments),
     /// Add, list and change watches: prefixes, addresses, sessions and routers of which someone wants to be told
     #[command(after_help = NEEDS_DATABASE)]
     Watch(watch::WatchArguments),
@@ -99,15 +110,31 @@ enum Command {
     /// List, add, remove and try callbacks: who is told of incidents, over HTTP
     #[command(after_help = NEEDS_DATABASE)]
     Callbacks(callbacks::CallbacksArguments),
+    /// Show the teams that share the collector, or one of them: resources, incidents, the last day
+    #[command(after_help = NEEDS_DATABASE)]
+    Tenants(tenants::TenantsArguments),
     /// Show the VRPs in force and the validity of routes; accept a held set; ask what a ROA would do
     #[command(after_help = NEEDS_DATABASE)]
     Rpki(rpki::RpkiArguments),
+    /// Show sites, nodes, containers and services, and whether routes reach them
+    #[command(after_help = NEEDS_DATABASE)]
+    Inventory(inventory::InventoryArguments),
+    /// Show which services would lose their covering route if a prefix, a peer or a router went; exit code 3 if any
+    /// would, 4 if nobody can tell
+    #[command(after_help = NEEDS_DATABASE)]
+    Impact(impact::ImpactArguments),
     /// Compare two routers, a policy's two sides, or two times; exit code 3 if they differ, 4 if nobody can tell
     #[command(after_help = NEEDS_DATABASE)]
     Compare(compare::CompareArguments),
     /// Store the state of routers before planned work, and compare it afterwards; exit codes as for compare
     #[command(after_help = NEEDS_DATABASE)]
     Change(change::ChangeArguments),
+    /// Import rows of other systems into the schemas beside the routes
+    #[command(after_help = NEEDS_DATABASE)]
+    Import(import::ImportArguments),
+    /// Write a table or its events in a format of other programs: MRT
+    #[command(after_help = NEEDS_DATABASE)]
+    Export(export::ExportArguments),
     /// Print raw BMP bytes, or those in a packet capture, as JSON lines, one per message
     Decode {
         /// The file, raw BMP, pcap or pcapng, or - for standard input
@@ -115,10 +142,12 @@ enum Command {
         #[command(flatten)]
         port: capture::Port,
     },
-    /// Play raw BMP bytes, or those in a packet capture, to a collector, as a router would
+    /// Play raw BMP bytes, those in a packet capture, or an MRT file, to a collector, as a router would
     Replay(replay::ReplayArguments),
     /// Store the BMP bytes of one router's session in a file, for a bug report
     Record(record::RecordArguments),
+    /// Make a token for the API: the token on standard error, its line for RIB_INGESTER_API_TOKEN_FILE on standard output
+    Token(token::TokenArguments),
     /// Print the settings in force
     Config(config::ConfigArguments),
     /// Print completions for a shell
@@ -156,16 +185,23 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
         Command::Forget(arguments) => forget::run(&arguments, &load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &load()?),
+        Command::Sessions(arguments) => sessions::run(&arguments, &load()?),
         Command::Watch(arguments) => watch::run(&arguments, &load()?),
         Command::Incidents(arguments) => incidents::run(&arguments, &load()?),
         Command::Silence(arguments) => silence::run(&arguments, &load()?),
+        Command::Tenants(arguments) => tenants::run(&arguments, &load()?),
         Command::Rpki(arguments) => rpki::run(&arguments, &load()?),
         Command::Callbacks(arguments) => callbacks::run(&arguments, &load()?),
+        Command::Inventory(arguments) => inventory::run(&arguments, &load()?),
+        Command::Impact(arguments) => impact::run(&arguments, &load()?),
         Command::Compare(arguments) => compare::run(&arguments, &load()?),
         Command::Change(arguments) => change::run(&arguments, &load()?),
+        Command::Export(arguments) => export::run(&arguments, &load()?),
+        Command::Import(arguments) => import::run(&arguments, &load()?),
         Command::Decode { file, port } => print_decoded(&file, &port, &load_offline()?),
         Command::Replay(arguments) => replay::run(&arguments, &load_offline()?),
         Command::Record(arguments) => record::run(&arguments, &load_offline()?),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => config::run(&arguments, load_offline),
         Command::Completions(arguments) => complete::completions(&arguments, CommandLine::command()),
         Command::Man => complete::man(CommandLine::command()),

@@ -1,11 +1,12 @@
 //! `replay`: plays raw BMP bytes to a collector as a router would.
 //!
 //! The bytes are sent unchanged, BMP or not; they are cut into messages only to count and to pace them. From a packet
-//! capture, one stream with its whole messages is played. At the end the sending side is closed and the collector is
-//! given time to read up to it, so that nothing is lost to a reset.
+//! capture, one stream with its whole messages is played; an MRT file is played as the messages of the collector that
+//! wrote it. At the end the sending side is closed and the collector is given time to read up to it, so that nothing is
+//! lost to a reset.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::capture::{self, Input, OneStream, Port};
-use super::command::{CommandError, counted, nothing_in, open, print, say};
+use super::command::{CommandError, counted, nothing_in, print, say};
+use super::mrt_input::{self, Told};
 use crate::config::Settings;
 use crate::session::frame::FrameBuffer;
 
@@ -38,10 +40,13 @@ const VERDICT_PATIENCE: Duration = Duration::from_millis(200);
 /// The file to play, the collector, and the speed.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArguments {
-    /// The file, raw BMP, pcap or pcapng, or - for standard input
+    /// The file, raw BMP, pcap, pcapng or MRT, compressed with gzip or bzip2 or not, or - for standard input
     file: PathBuf,
     #[command(flatten)]
     port: Port,
+    /// Of an MRT file: the router's BGP identifier; unset: the collector's in the file
+    #[arg(long, value_name = "ADDRESS")]
+    router_id: Option<Ipv4Addr>,
     /// In a pcap or pcapng capture: the TCP stream's number, from 1; other streams are listed at the end
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     stream: u64,
@@ -60,7 +65,14 @@ pub(crate) struct ReplayArguments {
 pub(super) fn run(arguments: &ReplayArguments, settings: &Settings) -> Result<(), CommandError> {
     let subject = arguments.file.display().to_string();
     let to = addresses(&arguments.to)?;
-    let (input, length) = open(&arguments.file)?;
+    let (input, length) = match mrt_input::tell(&arguments.file)? {
+        Told::Mrt(input) => {
+            let mut stream = input.survey(&arguments.file, arguments.router_id)?;
+            play(arguments, &to, settings, &mut stream, None)?;
+            return mrt_input::finish(&stream, &subject);
+        }
+        Told::Other(input, length) => (input, length),
+    };
     let told = capture::tell(input, &arguments.port, settings.max_message_bytes);
     match told.map_err(|error| failed(&subject, &error))? {
         Input::Empty => Err(nothing_in(&arguments.file)),

@@ -86,6 +86,7 @@ fn json_of(state: &SetState, trust_anchors: &[(String, i64)], routers: &[RouterC
     });
     json!({
         "usable": state.is_usable,
+        "in_use": state.is_in_use,
         "version": state.version,
         "source": state.source,
         "generated": state.generated,
@@ -116,6 +117,9 @@ fn text(state: &SetState, trust_anchors: &[(String, i64)], routers: &[RouterCoun
             line("set", &format!("{source}, made {}, fetched {}", time(state.generated), time(state.fetched_at)));
             if !state.is_usable {
                 line("", "too old: the state of every route is unknown");
+            }
+            if !state.is_in_use {
+                line("", "not in use: no collector has RIB_INGESTER_VRPS");
             }
             let of_anchors: Vec<String> = trust_anchors
                 .iter()

@@ -12,13 +12,13 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::HumanBytes;
 
-use self::tables::{PEERS, adj_ribs, ago, or_dash, section, tables};
+use self::tables::{PEERS, TABLES, adj_ribs, ago, or_dash, section, tables};
 use super::command::{CommandError, Output, connect, counted, print, show};
 use super::table::{self, Column, Table};
 use crate::config::Settings;
 use crate::config::print::wrap;
-use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
+use crate::model::{RibKind, Timestamp};
 use crate::store::Client;
 use crate::store::orphans::{self, Orphans};
 use crate::store::partitions::{Partition, PartitionState};
@@ -81,12 +81,17 @@ fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) 
 fn text(status: &Status, width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
-        ("TABLES", "no tables are stored", tables(status.now, &status.routers)),
+        (TABLES, "no tables are stored", tables(status.now, &status.routers)),
         (PEERS, "", adj_ribs(status.now, &status.adj_ribs)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
-    // Most collectors store none, and need no line about it.
-    let sections = sections.into_iter().filter(|(title, ..)| *title != PEERS || !status.adj_ribs.is_empty());
+    // Most collectors store one kind of RIB, and need no line about the other.
+    let has_adj_ribs = !status.adj_ribs.is_empty();
+    let sections = sections.into_iter().filter(|(title, _, table)| match *title {
+        PEERS => has_adj_ribs,
+        TABLES => !table.is_empty() || !has_adj_ribs,
+        _ => true,
+    });
     let mut out = format!("{}\n\n", summary(&status.routers));
     for (title, none, table) in sections {
         out.push_str(&section(title, none, &table, width));
@@ -128,26 +133,34 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
         ("since", Column::Word),
         ("collector", Column::Text),
     ];
+    // The column is omitted if all of them are Loc-RIB routes.
+    let has_rib = routers.iter().any(|router| router.rib != RibKind::LocRib);
+    if has_rib {
+        columns.insert(7, ("RIB", Column::Word));
+    }
     // The column is omitted if no router's routes are about to expire.
     if routers.iter().any(|router| router.standing.expires_at.is_some()) {
         columns.push(("routes expire", Column::Word));
     }
     let mut table = Table::new(&columns);
     for router in routers {
-        let routes: i64 = router.tables.iter().map(|table| table.routes).sum();
         let standing = &router.standing;
-        table.push([
+        let mut row = vec![
             standing.state.as_str().to_owned(),
             router.router_id.clone(),
             or_dash(router.address),
             or_dash(router.hostname.as_ref()),
             or_dash(router.as_number),
-            router.tables.len().to_string(),
-            routes.to_string(),
+            router.table_count.to_string(),
+            router.routes.to_string(),
             ago(now, standing.since.or(Some(router.last_seen))),
             or_dash(standing.session_collector.as_ref().or(router.collector_id.as_ref())),
             or_dash(standing.expires_at.map(Timestamp::to_utc)),
-        ]);
+        ];
+        if has_rib {
+            row.insert(7, router.rib.as_str().to_owned());
+        }
+        table.push(row);
     }
     table
 }

@@ -22,6 +22,7 @@ use super::watch_name::{WatchName, find};
 use crate::config::Settings;
 use crate::model::text::{printable, printable_json};
 use crate::model::watch::Kind;
+use crate::store::watch::coverage;
 use crate::store::watch::watches::{
     self, COLUMNS, ExistingWatches, MANUAL, OtherWatches, PutRules, PutRun, PutWatches, WatchDocument,
 };
@@ -407,6 +408,6 @@ fn summary(put: &PutWatches, run: PutRun) -> String {
 
 /// Warns if nothing evaluates watches, or if hijacks that policy drops cannot be seen.
 fn warn(client: &mut Client) -> Result<(), CommandError> {
-    watches::coverage(client)?.warnings().iter().for_each(say);
+    coverage::coverage(client)?.warnings().iter().for_each(say);
     Ok(())
 }

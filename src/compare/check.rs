@@ -63,6 +63,16 @@ pub(crate) fn why_unknown(router: &ComparedRouter, tables: &[ComparedTable]) -> 
     Some(format!("{name}: the dump of table {}{of}, {family}, is not complete", table.name))
 }
 
+/// Says why nobody can tell what the Loc-RIBs of a router are, given all of its tables.
+pub(crate) fn why_loc_rib_unknown(router: &ComparedRouter, tables: &[ComparedTable]) -> Option<String> {
+    let loc_ribs: Vec<ComparedTable> = tables.iter().filter(|table| table.adj_rib_in.is_none()).cloned().collect();
+    if router.state.is_connected() && loc_ribs.is_empty() && !tables.is_empty() {
+        let name = router.name.as_deref().unwrap_or(&router.router_id);
+        return Some(format!("{name}: it has no Loc-RIB; --policy compares its Adj-RIB-In before and after policy"));
+    }
+    why_unknown(router, &loc_ribs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

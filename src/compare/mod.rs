@@ -5,5 +5,5 @@ mod check;
 mod junit;
 
 pub(crate) use self::change::verify;
-pub(crate) use self::check::{Check, Outcome, outcome, why_unknown};
+pub(crate) use self::check::{Check, Outcome, outcome, why_loc_rib_unknown, why_unknown};
 pub(crate) use self::junit::junit;

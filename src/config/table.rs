@@ -26,7 +26,7 @@ macro_rules! settings {
         pub struct Settings {
             $(#[doc = concat!("The setting ", $meaning, ".")] pub $field: $type,)*
             /// The journal that standard error is connected to, if any; it stamps the time itself.
-            pub journal: Journal,
+            pub journal_stream: JournalStream,
             /// The file from which settings were read, unless systemd has read it.
             pub env_file: Option<PathBuf>,
             /// The effective texts, in the order of the table.
@@ -36,7 +36,7 @@ macro_rules! settings {
         /// Returns the settings, or `None` and adds problems. `effective` returns the text of a setting.
         pub(super) fn parse(
             mut effective: impl FnMut(&Setting, &mut Vec<Problem>) -> Effective,
-            journal: Journal,
+            journal_stream: JournalStream,
             env_file: Option<PathBuf>,
             problems: &mut Vec<Problem>,
         ) -> Option<Settings> {
@@ -49,7 +49,7 @@ macro_rules! settings {
                 in_force.push(value);
                 parsed
             };)*
-            Some(Settings { $($field: $field?,)* journal, env_file, in_force })
+            Some(Settings { $($field: $field?,)* journal_stream, env_file, in_force })
         }
     };
 }
@@ -81,7 +81,22 @@ settings! {
         "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, readable by the owner only; unsigned segments from these addresses are dropped by the kernel. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";
     http_listen: Option<SocketAddr> = "HTTP_LISTEN", Text("127.0.0.1:11020"), value::required(value::socket_address_or_off), Present,
         "`ADDRESS:PORT`, or `off`",
-        "where the status page, `/metrics`, `/healthz` and `/readyz` are served, over HTTP without a password";
+        "where the status page, `/metrics`, `/healthz`, `/readyz` and the API are served, over HTTP; all but the API without a password";
+    api_token_file: Option<PathBuf> = "API_TOKEN_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "a file with the tokens of the API, lines as `rib-ingester token` prints them: a name, the SHA-256 of the token in hex, `read` or `write`, and maybe a team; read again when it changes. Unset: where `HTTP_LISTEN` is a loopback address, everyone may read and nobody write, elsewhere there is no API. Under systemd it may be the credential `api_tokens`";
+    api_rate: usize = "API_RATE", Text("50"), value::required(value::count::<1, 100_000>), Present,
+        "1 to 100000",
+        "how many requests a second one token, or one address without a token, may send to the API; more are answered with 429";
+    api_cors: Vec<String> = "API_CORS", Unset, value::list(value::origins), Present,
+        "comma-separated origins as `https://HOST` or `http://HOST:PORT`",
+        "web sites whose pages may read the API from a browser; unset: none";
+    birdwatcher_allow: Vec<IpNet> = "BIRDWATCHER_ALLOW", Unset, value::list(value::networks), Present,
+        "comma-separated CIDRs or addresses",
+        "addresses that may read `/birdwatcher` without a token, as a looking glass that sends none; unset: none, but this machine where `HTTP_LISTEN` is a loopback address";
+    alice_reasons: Option<[u32; 2]> = "ALICE_REASONS", Unset, value::optional(value::two_numbers), Present,
+        "two numbers with a colon, as `64496:65666`",
+        "the first two numbers of large communities that `/birdwatcher` adds to filtered routes, to say why they may be filtered; unset: it adds none";
     allow: Vec<IpNet> = "ALLOW", Text("127.0.0.0/8,::1/128"), value::required(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "source addresses that routers may connect from; all others are refused";
@@ -124,9 +139,6 @@ settings! {
     stored_ribs: Vec<StoredViewsRule> = "STORED_RIBS", Text("loc-rib,adj-rib-in-post"), value::required(stored_views::rules), Present,
         "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
         "which RIBs are stored; with `adj-rib-in-post` alone, pre-policy routes are stored for peers that send no post-policy ones. In a list the longest matching CIDR of the source address decides";
-    stall: Duration = "STALL_MS", Text("2000"), value::required(value::milliseconds::<10, 600_000>), Present,
-        "10 to 600000",
-        "how many milliseconds a router's socket may be left unread before its bytes go to the spool";
     collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
         "1 to 255 printable characters without spaces",
         "the name of this collector among several that share one database";
@@ -145,6 +157,9 @@ settings! {
     callback_allow: Vec<IpNet> = "CALLBACK_ALLOW", Unset, value::list(value::networks), Present,
         "comma-separated CIDRs or addresses",
         "addresses that are not public and that teams' callbacks may be sent to nevertheless; the operator's own may go to any but link-local ones and the collector's ports";
+    callback_ca: Option<PathBuf> = "CALLBACK_CA", Unset, value::optional(value::path), Present,
+        "a file name",
+        "a PEM file with certificates of authorities that callbacks are trusted by over HTTPS, beside those of the system; read at the start";
     vrps: Vec<String> = "VRPS", Unset, value::list(value::vrp_sources), Present,
         "comma-separated file names and URLs that begin with `http://` or `https://`",
         "where validated ROA payloads come from: JSON or CSV of an RPKI validator, the first source that answers and is fresh; unset: routes are not validated";
@@ -166,9 +181,12 @@ settings! {
     mass_loss_stale: Duration = "MASS_LOSS_STALE_SECS", Text("3600"), value::required(value::seconds::<0, 604_800>), Present,
         "0 to 604800",
         "when most sessions drop at once (probably our own network), keep stale routes for this many seconds";
-    spool_max_bytes: Option<u64> = "SPOOL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
-        "a number of bytes; 0 for no spool",
-        "how much disk the spool in `STATE_DIR` may take while the database is away; unset: the smaller of 20 GiB and a fifth of what is free";
+    journal: bool = "JOURNAL", Text("on"), value::required(value::switch), Present,
+        "`on` or `off`",
+        "whether what routers send is in the journal in `STATE_DIR` before anything is done with it; `off`: it is kept in memory, up to 32 MiB a router, and what is not stored when the collector ends is lost";
+    journal_max_bytes: Option<u64> = "JOURNAL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
+        "a number of bytes",
+        "how much disk the journal may take; unset: the smaller of 20 GiB and a fifth of what is free";
     history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether `route_events` is written";
@@ -221,7 +239,7 @@ settings! {
 
 /// The `dev:inode` pair of `$JOURNAL_STREAM`, if the process was started with one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Journal(pub Option<String>);
+pub struct JournalStream(pub Option<String>);
 
 /// Returns the setting's value, or `None` and adds a problem.
 fn parse_one<T>(

@@ -38,7 +38,7 @@ fn defaults_hold() {
     assert_eq!((settings.history, settings.store_raw_bytes, settings.store_raw_bytes_compress), (true, false, true));
     assert_eq!(settings.state_dir, PathBuf::from("./rib-ingester-state"));
     assert!(!settings.collector_id.is_empty());
-    assert_eq!(settings.spool_max_bytes, None);
+    assert_eq!(settings.journal_max_bytes, None);
     assert!(settings.in_force().all(|(_, value)| value.source != ValueSource::Credential));
 }
 

@@ -118,6 +118,24 @@ pub(crate) fn web_address(text: &str) -> Result<String, String> {
     Ok(text.to_string())
 }
 
+/// Parses comma-separated origins of web pages: scheme, host and port.
+pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let origin = |item: &str| {
+        let url = web_address(item)?;
+        let is_origin = url.matches('/').count() == 2 && !url.contains(['?', '#', '@']);
+        if is_origin { Ok(url.to_ascii_lowercase()) } else { Err(format!("{} is no origin", quoted(item))) }
+    };
+    text.split(',').map(|item| origin(item.trim())).collect()
+}
+
+/// Parses two numbers of 32 bits with a colon between them.
+pub(crate) fn two_numbers(text: &str) -> Result<[u32; 2], String> {
+    let (first, second) = text.split_once(':').ok_or_else(|| format!("{} has no colon", quoted(text)))?;
+    let number =
+        |text: &str| text.parse().map_err(|_| format!("{} is not a number from 0 to 4294967295", quoted(text)));
+    Ok([number(first)?, number(second)?])
+}
+
 /// Parses comma-separated file names and URLs.
 pub(crate) fn vrp_sources(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(|item| vrp_source(item.trim())).collect()

@@ -1,22 +1,27 @@
 //! All connections of the HTTP port, served by one thread that never waits for any single one of them.
 //!
 //! Sockets are non-blocking: data that a client has not sent or received yet waits in its connection until the
-//! deadline, while others are read and answered. Another thread renders pages and returns them here to be written. When
+//! deadline, while others are read and answered. Other threads make pages and answers of the API and return them here to
+//! be written, whole or in pieces. When
 //! there are too many connections, one that is answered already is closed, else the one that has been reading the
 //! longest, so that a health check, which sends its request immediately, is always answered.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, TryRecvError};
 use log::debug;
 use nix::poll::PollFlags;
+use socket2::SockRef;
 
-use super::request::{self, HEAD_BYTES_MAX, Request};
+use super::problem::Problem;
+use super::request::{self, HEAD_BYTES_MAX, Parsed, Refused, Request};
 use super::response::Response;
+use super::stream::Piece;
 
 /// The maximum number of connections.
-pub(super) const CONNECTIONS_MAX: usize = 128;
+pub(super) const CONNECTIONS_MAX: usize = 256;
 
 /// The longest time that a client may take to send its request.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
@@ -26,6 +31,15 @@ const PAGE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The longest time that a client may take to receive its answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The longest time that a client may take to receive one piece of a stream.
+const PIECE_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The number of pieces of one stream that are sent before other clients have their turn.
+const STEPS_MAX: usize = 4;
+
+/// The longest time for which a stream may have nothing to send.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The longest time for which data sent after the request is read, so that the kernel does not discard the answer (TCP
 /// reset).
@@ -37,6 +51,10 @@ pub(super) struct HttpConnection {
     pub(super) socket: TcpStream,
     /// True if the client connected over a loopback address of this machine.
     pub(super) is_loopback: bool,
+    /// The client's address.
+    pub(super) client: IpAddr,
+    /// True if the client takes an answer in chunks.
+    pub(super) takes_chunks: bool,
     state: Phase,
     deadline: Instant,
 }
@@ -48,8 +66,31 @@ enum Phase {
     Waiting(Vec<u8>),
     /// Writing: the answer, and how many of its bytes are sent.
     Writing(Vec<u8>, usize),
+    /// Streaming: the answer arrives in pieces.
+    Streaming(Streaming),
     /// Everything is sent; the rest of the client's data is read and discarded.
     Lingering,
+}
+
+/// An answer that another thread makes meanwhile.
+struct Streaming {
+    pieces: Receiver<Piece>,
+    /// The bytes to send next, framed, and how many of them are sent.
+    framed: Vec<u8>,
+    sent: usize,
+    is_chunked: bool,
+    /// True if nothing follows.
+    is_last: bool,
+}
+
+/// The outcome of a step of a stream.
+enum Step {
+    /// The client takes no more for now, or nothing is there to send.
+    Pause,
+    /// The next piece is there.
+    Next,
+    /// All of it is sent.
+    Done,
 }
 
 /// The outcome of reading from a connection.
@@ -68,15 +109,18 @@ impl HttpConnection {
     pub(super) fn new(id: u64, socket: TcpStream) -> io::Result<HttpConnection> {
         socket.set_nonblocking(true)?;
         let is_loopback = socket.local_addr()?.ip().to_canonical().is_loopback();
+        // A client that has gone already has no address.
+        let client = socket.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let (state, deadline) = (Phase::Reading(Vec::new()), Instant::now() + READ_TIME_MAX);
-        Ok(HttpConnection { id, socket, is_loopback, state, deadline })
+        Ok(HttpConnection { id, socket, is_loopback, client, takes_chunks: false, state, deadline })
     }
 
-    /// Returns the socket events to wait for; `None` while a page is being rendered.
+    /// Returns the socket events to wait for; `None` while there is nothing to send.
     pub(super) fn interest(&self) -> Option<PollFlags> {
-        match self.state {
+        match &self.state {
             Phase::Reading(_) | Phase::Lingering => Some(PollFlags::POLLIN),
             Phase::Writing(..) => Some(PollFlags::POLLOUT),
+            Phase::Streaming(stream) => (stream.sent < stream.framed.len()).then_some(PollFlags::POLLOUT),
             Phase::Waiting(_) => None,
         }
     }
@@ -89,14 +133,24 @@ impl HttpConnection {
         matches!(self.state, Phase::Waiting(_))
     }
 
-    /// Returns the order of eviction, smallest first: lingering, reading, writing, waiting; by earliest deadline within
-    /// each.
+    /// Returns the number of bytes that wait to be sent.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        match &self.state {
+            Phase::Writing(bytes, _) | Phase::Waiting(bytes) => bytes.len(),
+            Phase::Streaming(stream) => stream.framed.len(),
+            Phase::Reading(_) | Phase::Lingering => 0,
+        }
+    }
+
+    /// Returns the order of eviction, smallest first: lingering, reading, writing, streaming, waiting; by earliest
+    /// deadline within each.
     pub(super) fn precedence(&self) -> (u8, Instant) {
         let rank = match self.state {
             Phase::Lingering => 0,
             Phase::Reading(_) => 1,
             Phase::Writing(..) => 2,
-            Phase::Waiting(_) => 3,
+            Phase::Streaming(_) => 3,
+            Phase::Waiting(_) => 4,
         };
         (rank, self.deadline)
     }
@@ -131,12 +185,12 @@ impl HttpConnection {
                 }
             }
             match request::parse(head) {
-                Ok(Some(request)) => return ReadOutcome::Request(request),
-                Ok(None) if head.len() > HEAD_BYTES_MAX => {
-                    return ReadOutcome::Bad(Response::text(431, "the request is too long\n"));
+                Ok(Parsed::Request(request)) => return ReadOutcome::Request(request),
+                Ok(Parsed::Head) if head.len() > HEAD_BYTES_MAX => {
+                    return ReadOutcome::Bad(refused(head, (431, "the request is too long".to_owned())));
                 }
-                Ok(None) => {}
-                Err(response) => return ReadOutcome::Bad(response),
+                Ok(Parsed::Head | Parsed::Body) => {}
+                Err(why) => return ReadOutcome::Bad(refused(head, why)),
             }
         }
     }
@@ -153,19 +207,33 @@ impl HttpConnection {
         self.deadline = Instant::now() + WRITE_TIME_MAX;
     }
 
+    /// Begins to send an answer whose body comes in pieces, in chunks if the client takes them.
+    pub(super) fn stream(&mut self, head: &Response, pieces: Receiver<Piece>) {
+        let is_chunked = self.takes_chunks;
+        let framed = head.stream_head(is_chunked);
+        self.state = Phase::Streaming(Streaming { pieces, framed, sent: 0, is_chunked, is_last: false });
+        self.deadline = Instant::now() + PIECE_TIME_MAX;
+    }
+
     /// Continues as far as the socket allows. Returns whether the connection stays open.
     pub(super) fn go_on(&mut self) -> bool {
         match &mut self.state {
             Phase::Reading(_) | Phase::Waiting(_) => true,
             Phase::Writing(bytes, sent) => match send(&mut self.socket, bytes, sent) {
                 Ok(false) => true,
-                Ok(true) => {
-                    self.state = Phase::Lingering;
-                    self.deadline = Instant::now() + LINGER_TIME_MAX;
-                    self.socket.shutdown(Shutdown::Write).is_ok()
-                }
+                Ok(true) => self.linger(),
                 Err(error) => {
                     debug!("http: answer not taken: {error}");
+                    false
+                }
+            },
+            Phase::Streaming(stream) => match stream.go_on(&mut self.socket, &mut self.deadline) {
+                Ok(true) => self.linger(),
+                Ok(false) => true,
+                Err(error) => {
+                    debug!("http: stream cut: {error}");
+                    // A reset: without chunks the client could take an orderly end for that of the answer.
+                    let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
                     false
                 }
             },
@@ -178,6 +246,68 @@ impl HttpConnection {
                 }
             }
         }
+    }
+
+    /// Reads what the client still sends, after everything is sent to it.
+    fn linger(&mut self) -> bool {
+        self.state = Phase::Lingering;
+        self.deadline = Instant::now() + LINGER_TIME_MAX;
+        self.socket.shutdown(Shutdown::Write).is_ok()
+    }
+}
+
+impl Streaming {
+    /// Sends as much as there is and the socket accepts, but leaves time for others. Returns whether all of it is sent.
+    fn go_on(&mut self, socket: &mut TcpStream, deadline: &mut Instant) -> io::Result<bool> {
+        for _ in 0..STEPS_MAX {
+            match self.step(socket, deadline)? {
+                Step::Pause => return Ok(false),
+                Step::Next => {}
+                Step::Done => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    fn step(&mut self, socket: &mut TcpStream, deadline: &mut Instant) -> io::Result<Step> {
+        if self.sent < self.framed.len() {
+            if !send(socket, &self.framed, &mut self.sent)? {
+                return Ok(Step::Pause);
+            }
+            // Nothing is kept for a client that waits for what comes next.
+            (self.framed, self.sent) = (Vec::new(), 0);
+            *deadline = Instant::now() + SILENCE_MAX;
+        }
+        if self.is_last {
+            return Ok(Step::Done);
+        }
+        match self.pieces.try_recv() {
+            Ok(Piece::Data(data)) => self.framed = if self.is_chunked { chunk(&data) } else { data },
+            Ok(Piece::End) if self.is_chunked => (self.framed, self.is_last) = (b"0\r\n\r\n".to_vec(), true),
+            Ok(Piece::End) => return Ok(Step::Done),
+            Err(TryRecvError::Empty) => return Ok(Step::Pause),
+            Err(TryRecvError::Disconnected) => return Err(io::Error::other("it was not completed")),
+        }
+        *deadline = Instant::now() + PIECE_TIME_MAX;
+        Ok(Step::Next)
+    }
+}
+
+/// Returns data as one chunk (RFC 9112 section 7.1).
+fn chunk(data: &[u8]) -> Vec<u8> {
+    let mut framed = format!("{:x}\r\n", data.len()).into_bytes();
+    framed.reserve_exact(data.len() + 2);
+    framed.extend_from_slice(data);
+    framed.extend_from_slice(b"\r\n");
+    framed
+}
+
+/// Returns the answer to bytes that are not a request; the API answers in JSON.
+fn refused(bytes: &[u8], (status, why): Refused) -> Response {
+    if request::is_for_api(bytes) {
+        Problem::new(status, why).response()
+    } else {
+        Response::text(status, &format!("{why}\n"))
     }
 }
 

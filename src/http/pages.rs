@@ -10,6 +10,7 @@ mod churn;
 mod context;
 mod history;
 mod incidents;
+mod inventory;
 mod layout;
 mod lookup;
 mod overview;
@@ -17,6 +18,8 @@ mod plot;
 mod router;
 mod rpki;
 mod search;
+mod sessions;
+mod tenants;
 mod watches;
 mod words;
 
@@ -24,10 +27,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::error;
 use maud::html;
 
+use super::access::Tokens;
+use super::reply::{Answer, Answers};
 use super::request::{Method, Request};
 use super::response::Response;
 use crate::metrics::Meters;
@@ -52,17 +57,10 @@ pub(super) struct Question {
     pub(super) request: Request,
 }
 
-/// A page for the connection that asked.
-pub(super) struct Answer {
-    pub(super) id: u64,
-    pub(super) response: Response,
-    pub(super) has_body: bool,
-}
-
 /// The thread that renders pages.
 pub struct Pages {
     questions: Receiver<Question>,
-    answers: Sender<Answer>,
+    answers: Answers,
     context: PageContext,
     database: Database,
 }
@@ -81,7 +79,7 @@ pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &
 
 /// Returns whether the path is that of a page.
 pub(super) fn is_page(path: &str) -> bool {
-    matches!(path, "/" | "/router" | "/lookup" | "/incidents" | "/watches")
+    matches!(path, "/" | "/router" | "/lookup" | "/incidents" | "/inventory" | "/sessions" | "/tenants" | "/watches")
 }
 
 impl Pages {
@@ -90,11 +88,16 @@ impl Pages {
         pool: &Arc<Pool>,
         collector_id: &str,
         meters: &Arc<Meters>,
+        tokens: &Tokens,
         questions: Receiver<Question>,
-        answers: Sender<Answer>,
+        answers: Answers,
     ) -> Pages {
-        let context =
-            PageContext { meters: Arc::clone(meters), collector_id: collector_id.to_owned(), churn: Churn::new() };
+        let context = PageContext {
+            meters: Arc::clone(meters),
+            collector_id: collector_id.to_owned(),
+            churn: Churn::new(),
+            has_tokens: tokens.is_configured(),
+        };
         Pages { questions, answers, context, database: Database(Arc::clone(pool)) }
     }
 
@@ -121,21 +124,23 @@ impl Pages {
         let PageContext { meters, collector_id, .. } = &self.context;
         let response = match page {
             Ok(Made::Page(page)) => layout::whole(meters, collector_id, page, Some(began.elapsed())),
-            Ok(Made::Elsewhere(location)) => Response::redirect(location),
+            Ok(Made::Elsewhere(location)) => Response::redirect(&location),
             Err(_) => {
                 error!("http: a page could not be made: internal error");
                 refusal(meters, collector_id, 500, "Internal error", "The page could not be made. The log has more.")
             }
         };
-        // When the port is closed, the answer has no receiver.
-        let _ = self.answers.send(Answer { id, response, has_body: request.method == Method::Get });
+        self.answers.send(Answer { id, response, has_body: request.method == Method::Get, pieces: None });
     }
 
     fn page(&self, request: &Request) -> Made {
         let Pages { context, database, .. } = self;
         match request.path.as_str() {
             "/router" => Made::Page(router::page(context, database, request)),
-            "/incidents" => Made::Page(incidents::page(database, request)),
+            "/incidents" => Made::Page(incidents::page(context, database, request)),
+            "/inventory" => Made::Page(inventory::page(database, request)),
+            "/sessions" => Made::Page(sessions::page(database, request)),
+            "/tenants" => Made::Page(tenants::page(database, request)),
             "/watches" => Made::Page(watches::page(database, request)),
             "/lookup" => search::page(context, database, request),
             _ => Made::Page(overview::page(context, database, request)),

@@ -2,23 +2,23 @@
 
 use std::sync::Mutex;
 
-use super::number::{Number, lock};
+use super::number::{Counter, Gauge, lock};
 
 /// Counters of deliveries.
 #[derive(Debug, Default)]
 pub struct DeliveryMeter {
     /// Deliveries that a receiver accepted since the start.
-    pub delivered: Number,
+    pub delivered: Counter,
     /// Tries that failed since the start.
-    pub failed: Number,
+    pub failed: Counter,
     /// Deliveries that were given up since the start.
-    pub given_up: Number,
+    pub given_up: Counter,
     /// Deliveries that wait.
-    pub pending: Number,
+    pub pending: Gauge,
     /// Deliveries that were given up, as long as they are kept.
-    pub dead: Number,
+    pub dead: Gauge,
     /// The seconds for which the oldest delivery has waited.
-    pub(crate) oldest_secs: Number,
+    pub(crate) oldest_secs: Gauge,
     failing: Mutex<Vec<(String, u64)>>,
 }
 

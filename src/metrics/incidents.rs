@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::number::{Number, lock};
+use super::number::{Gauge, lock};
 use crate::model::watch::{Condition, Severity};
 
 /// The number of open incidents by condition and severity.
@@ -13,11 +13,11 @@ pub type IncidentCounts = BTreeMap<(Condition, Severity), u64>;
 #[derive(Debug, Default)]
 pub struct IncidentMeter {
     /// Enabled watches.
-    pub watches: Number,
+    pub watches: Gauge,
     /// Collectors that are alive and evaluate watches, or would if another one stopped.
-    pub evaluators: Number,
+    pub evaluators: Gauge,
     /// The seconds for which the oldest change has waited to be evaluated.
-    pub outbox_oldest_secs: Number,
+    pub outbox_oldest_secs: Gauge,
     incidents: Mutex<IncidentCounts>,
     by_watch: Mutex<Vec<WatchIncidents>>,
 }

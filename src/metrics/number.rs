@@ -6,21 +6,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::Timestamp;
 
-/// A number that only grows, or a gauge that is set.
+/// A number that only grows.
 #[derive(Debug, Default)]
-pub struct Number(AtomicU64);
+pub struct Counter(AtomicU64);
 
-impl Number {
+impl Counter {
     /// Adds `by`.
     pub fn add(&self, by: usize) {
         self.0.fetch_add(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Subtracts one, not below zero.
-    pub fn lower(&self) {
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| value.checked_sub(1));
+    /// Raises it to what another counter of the same has reached.
+    pub(crate) fn raise_to(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
     }
 
+    /// Returns the value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that is set, and may rise and fall.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
     /// Sets the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -29,6 +40,16 @@ impl Number {
     /// Sets the value to a time, in microseconds since 1970.
     pub(crate) fn set_time(&self, time: Timestamp) {
         self.set(u64::try_from(time.unix_micros()).unwrap_or(0));
+    }
+
+    /// Adds one.
+    pub(crate) fn raise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Subtracts one, not below zero.
+    pub(crate) fn lower(&self) {
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| value.checked_sub(1));
     }
 
     /// Returns the value.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::lag::Lag;
-use super::number::{CounterByLabel, Number, lock};
+use super::number::{Counter, CounterByLabel, Gauge, lock};
 use super::statistics::PeerStatistics;
 use crate::model::{Afi, Table, Timestamp, View};
 
@@ -17,23 +17,23 @@ pub(crate) type MeterKey = (Arc<str>, Afi);
 #[derive(Debug, Default)]
 pub struct RouterMeter {
     /// Sessions that are up: 0 or 1, and 2 briefly while a new one replaces an old one.
-    pub(crate) sessions_up: Number,
+    pub(crate) sessions_up: Gauge,
     /// Sessions since the start.
-    pub sessions: Number,
+    pub sessions: Counter,
     /// The start of the latest session, in microseconds since 1970; 0: never.
-    pub(crate) session_began: Number,
+    pub(crate) session_began: Gauge,
     /// BMP messages read.
-    pub messages: Number,
+    pub messages: Counter,
     /// Bytes of these messages.
-    pub bytes: Number,
+    pub bytes: Counter,
     /// The time at which the last message was read, in microseconds since 1970; 0: never.
-    pub(crate) last_message: Number,
+    pub(crate) last_message: Gauge,
     /// Anomalies in the router's messages, and leftover routes, by kind.
     pub(crate) anomalies: CounterByLabel,
     /// Ended sessions by cause.
     pub ends: CounterByLabel,
     /// The time for which its session, and so its socket, waited for a full queue, in microseconds.
-    pub blocked: Number,
+    pub blocked: Counter,
     /// The router's own statistics of its peers.
     pub statistics: PeerStatistics,
     /// The lag from socket to commit in `current_routes`.
@@ -55,23 +55,23 @@ struct Name {
 #[derive(Debug, Default)]
 pub struct TableMeter {
     /// Routes that the database has or is about to have.
-    pub routes: Number,
+    pub routes: Gauge,
     /// Routes announced.
-    pub announced: Number,
+    pub announced: Counter,
     /// Routes withdrawn.
-    pub withdrawn: Number,
+    pub withdrawn: Counter,
     /// Announced routes that the database already had unchanged, so that nothing was written.
-    pub unchanged: Number,
+    pub unchanged: Counter,
     /// Routes removed because a new dump did not contain them.
-    pub purged: Number,
+    pub purged: Counter,
     /// The time of the session's first End-of-RIB, in microseconds since 1970; 0: not yet.
-    pub end_of_rib: Number,
+    pub end_of_rib: Gauge,
     /// 1 when the dump is complete, by an End-of-RIB or by silence.
-    pub synchronized: Number,
+    pub synchronized: Gauge,
     /// The time at which the last message for the table was read, in microseconds since 1970.
-    pub(crate) last_message: Number,
+    pub(crate) last_message: Gauge,
     /// 1 for an Adj-RIB, 0 for a Loc-RIB.
-    pub adj_rib: Number,
+    pub adj_rib: Gauge,
 }
 
 impl RouterMeter {
@@ -86,7 +86,7 @@ impl RouterMeter {
     /// Records that a session of this router begins.
     pub(crate) fn session_begins(&self, address: IpAddr, hostname: Option<&str>) {
         self.sessions.add(1);
-        self.sessions_up.add(1);
+        self.sessions_up.raise();
         self.session_began.set_time(Timestamp::now());
         self.statistics.clear();
         *lock(&self.name) = Name { hostname: hostname.map(str::to_owned), address: Some(address) };

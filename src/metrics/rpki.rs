@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::number::{CounterByLabel, Number, lock};
+use super::number::{CounterByLabel, Gauge, lock};
 use crate::model::Timestamp;
 
 /// Routes of a router by state: valid, invalid, not-found.
@@ -14,9 +14,9 @@ pub struct RpkiMeter {
     /// The results of tries to get a set: `taken`, `unchanged`, `held`, `failed`.
     pub fetches: CounterByLabel,
     /// The duration of the last scan of all routers, in microseconds.
-    pub scan_took: Number,
+    pub scan_took: Gauge,
     /// The distinct pairs of prefix and origin of that scan.
-    pub scanned: Number,
+    pub scanned: Gauge,
     set: Mutex<Option<SetGauges>>,
     routers: Mutex<Vec<RouterStates>>,
 }

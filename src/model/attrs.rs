@@ -234,6 +234,11 @@ fn name(code: u8) -> Cow<'static, str> {
     })
 }
 
+/// Returns the type code of an attribute by its key in `attrs`.
+pub(crate) fn code_of(key: &str) -> Option<u8> {
+    (0..=u8::MAX).find(|code| name(*code) == key)
+}
+
 /// Returns the text that PostgreSQL prints for a `jsonb` of this value.
 pub fn jsonb_text(value: &Value) -> String {
     let mut out = Vec::new();

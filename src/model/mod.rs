@@ -14,10 +14,12 @@ pub mod prefix;
 pub mod rd;
 pub mod records;
 pub mod route;
+pub(crate) mod route_columns;
 pub mod rpki;
 pub mod text;
 pub mod time;
 pub mod tunnels;
+pub mod uuid;
 pub mod watch;
 pub(crate) mod write_text;
 
@@ -36,6 +38,8 @@ pub use records::{
     StoredRoute,
 };
 pub use route::{AdjRibKey, PeerIds, Policy, RibKind, RouterId, Table, TableKey, View};
+pub use route_columns::RouteColumns;
 pub use text::Text;
 pub use time::Timestamp;
+pub use uuid::new_uuid;
 pub(crate) use write_text::WriteText;

@@ -93,6 +93,13 @@ impl Prefix {
         self.length
     }
 
+    /// Returns whether `inner` is this prefix or inside it.
+    pub fn covers(&self, inner: &Prefix) -> bool {
+        self.afi == inner.afi
+            && self.length <= inner.length
+            && Prefix::fitting(self.afi, inner.octets(), self.length) == *self
+    }
+
     /// Returns the octets of the network address: 4 or 16.
     pub fn octets(&self) -> &[u8] {
         match self.afi {

@@ -205,7 +205,7 @@ pub enum SessionEventKind {
     Refused,
     /// A peer's pre-policy routes, stored for lack of post-policy ones, were deleted when post-policy routes arrived.
     ViewDropped,
-    /// Input of a router was lost: the spool was full, or damaged.
+    /// Input of a router was lost: the journal was full, or damaged.
     Gap,
     /// Most sessions vanished at once: stale times are extended.
     Isolated,

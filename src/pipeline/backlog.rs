@@ -1,22 +1,25 @@
-//! Long-running work of one router, cut into slices: other routers' items are written between two slices.
+//! Long-running work of one router, cut into slices or handed over (`removals`): other routers' items are written
+//! meanwhile.
 //!
 //! Items that a router's session sends after such work wait here too, which keeps their order. Everything else goes on.
 
 use std::collections::VecDeque;
 
-use super::op::{StateBatch, StateItem, StateOp};
+use super::batch::GATHERED_BYTES_MAX;
+use super::op::{RouteChange, StateBatch, StateItem, StateOp};
 use crate::model::RouterId;
 
 /// The number of stale routes in one slice of a purge: a fraction of a second.
 pub(super) const SLICE_ROUTES: usize = 20_000;
 
-/// The maximum number of items that wait here, besides one in slices; further ones wait in the channel.
-const ITEMS_MAX: usize = 64;
-
 /// Items that a writer has taken and not begun.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     items: VecDeque<Delayed>,
+    /// An upper bound of the memory that whole items use, bytes: rows of one UPDATE share their attributes.
+    bytes: usize,
+    /// Routers whose removals other threads execute.
+    away: Vec<RouterId>,
 }
 
 /// One item of the backlog.
@@ -29,21 +32,29 @@ pub(super) enum Delayed {
 }
 
 impl Backlog {
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+    /// Returns whether an item can be begun.
+    pub(super) fn is_ready(&self) -> bool {
+        self.next().is_some()
     }
 
+    /// Returns whether other threads execute removals.
+    pub(super) fn is_away(&self) -> bool {
+        !self.away.is_empty()
+    }
+
+    /// Returns whether further items have to wait in the channel.
     pub(super) fn is_full(&self) -> bool {
-        self.items.len() > ITEMS_MAX
+        self.bytes >= GATHERED_BYTES_MAX
     }
 
     /// Returns whether work of the item's router is here, so that the item has to wait for it.
     pub(super) fn precedes(&self, item: &StateItem) -> bool {
-        let router = router_of(item);
-        router.is_some() && self.items.iter().any(|delayed| delayed.router() == router)
+        let Some(router) = router_of(item) else { return false };
+        self.away.contains(router) || self.items.iter().any(|delayed| delayed.router() == Some(router))
     }
 
     pub(super) fn push(&mut self, item: StateItem) {
+        self.bytes += bytes_of(&item);
         self.items.push_back(Delayed::Item(item));
     }
 
@@ -52,8 +63,27 @@ impl Backlog {
         self.items.push_front(Delayed::Rest(rest));
     }
 
+    /// Returns the first item whose router is not waiting for a removal.
     pub(super) fn pop(&mut self) -> Option<Delayed> {
-        self.items.pop_front()
+        let delayed = self.items.remove(self.next()?)?;
+        if let Delayed::Item(item) = &delayed {
+            self.bytes -= bytes_of(item);
+        }
+        Some(delayed)
+    }
+
+    fn next(&self) -> Option<usize> {
+        self.items.iter().position(|delayed| delayed.router().is_none_or(|router| !self.away.contains(router)))
+    }
+
+    /// Lets the items of a router wait until its removal is over.
+    pub(super) fn send_away(&mut self, router: RouterId) {
+        self.away.push(router);
+    }
+
+    /// Notes that the removal of a router is over.
+    pub(super) fn come_back(&mut self, router: &RouterId) {
+        self.away.retain(|away| away != router);
     }
 }
 
@@ -71,6 +101,24 @@ fn router_of(item: &StateItem) -> Option<&RouterId> {
         StateItem::Claim(claim) => Some(&claim.record.router),
         StateItem::Batch(batch) => Some(&batch.owner.router),
         StateItem::Note(router, _) => router.as_ref(),
+    }
+}
+
+/// Returns the memory that an item uses, bytes.
+fn bytes_of(item: &StateItem) -> usize {
+    let ops = match item {
+        StateItem::Batch(batch) => batch.ops.as_slice(),
+        StateItem::Claim(_) | StateItem::Note(..) => &[],
+    };
+    size_of::<StateItem>() + ops.iter().map(|op| size_of::<StateOp>() + content(op)).sum::<usize>()
+}
+
+/// Returns the memory that the content of an operation uses, as far as it may be large, bytes.
+fn content(op: &StateOp) -> usize {
+    match op {
+        StateOp::Route { change: RouteChange::Announce(route), .. } => route.size(),
+        StateOp::EndOfRib { stale, .. } | StateOp::PurgeStale { stale, .. } => size_of_val(&**stale),
+        _ => 0,
     }
 }
 

@@ -14,6 +14,10 @@ use crate::store::EncodedRoute;
 /// The memory in bytes that fills a batch, regardless of its number of changes or events.
 pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The routes in removed tables that fill a batch: their removal is one transaction, during which other routers of the
+/// writer wait. Large tables are not among them (`removals`).
+const REMOVED_ROUTES_MAX: usize = 200_000;
+
 /// Changes to many routers' rows, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -39,6 +43,8 @@ pub(super) struct Batch {
     last: Option<Arc<Table>>,
     /// The number of rows that everything other than `rows` counts for.
     weight: usize,
+    /// The routes in the tables that it removes, as far as their sessions know of them.
+    removed: usize,
 }
 
 impl Batch {
@@ -124,8 +130,9 @@ impl Batch {
                 self.weigh(1, size_of::<Count>());
                 self.ends.push_count(Count { owner: Arc::clone(owner), table, routes });
             }
-            StateOp::TablesDown { tables, event } => {
+            StateOp::TablesDown { tables, routes, event } => {
                 self.weigh(1 + tables.len(), size_of_val(&*tables));
+                self.removed += routes;
                 self.ends.push_down(Down { owner: Arc::clone(owner), tables, event });
             }
             StateOp::MarkStale(tables) => {
@@ -195,9 +202,14 @@ impl Batch {
         self.rows.push(row);
     }
 
-    /// Returns whether the batch has `changes` changes, or as much memory as a batch may.
+    /// Returns whether the batch has `changes` changes, as much memory as a batch may, or a long removal.
     pub(super) fn is_full(&self, changes: usize) -> bool {
-        self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX
+        self.rows.len() + self.weight >= changes || self.bytes >= GATHERED_BYTES_MAX || self.is_long_removal()
+    }
+
+    /// Returns whether the batch removes enough routes for the rest to wait for the next one.
+    pub(super) fn is_long_removal(&self) -> bool {
+        self.removed >= REMOVED_ROUTES_MAX
     }
 
     /// Returns whether `owner`'s changes can join: not those of a session of the same router with another epoch, since

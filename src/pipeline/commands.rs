@@ -3,15 +3,14 @@
 //! A command that the database refuses is found by halving. Refused alone, it ends the session that sent it, and no
 //! other.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+use super::audit::Audit;
 use super::backlog::SLICE_ROUTES;
 use super::connection::{Attempt, Failure};
 use super::ends::{Count, Down, Ends, Entry, LatestState, Over, Stale, Start};
@@ -33,10 +32,6 @@ const COMMANDS_MAX: usize = 5_000;
 
 /// The maximum number of routes counted by one statement, unless one table alone has more.
 const COUNTED_MAX: usize = 1_000_000;
-
-/// The time after such an end of a session during which no other session of its router is ended for this: a difference
-/// that the next dump did not repair is not repaired by another one either.
-const RESYNC_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A range of commands and its result; the error is `None` where the range was given up.
 type RangeResult<R> = (Range<usize>, Result<R, Option<Error>>);
@@ -260,7 +255,7 @@ impl Writer {
 
     /// Deletes the routes of tables with their status and writes the rows of `session_events` about it, in order and in
     /// one transaction: readers see all of it or nothing.
-    fn tell(&mut self, told: &[Entry]) {
+    pub(super) fn tell(&mut self, told: &[Entry]) {
         let outcomes = self.in_sets((told, COMMANDS_MAX), note_removal, |transaction, told| {
             let downs: Vec<&Down> = told.iter().filter_map(Entry::as_down).collect();
             let ours = owned(transaction, &downs, |down| &down.owner)?;
@@ -450,36 +445,6 @@ fn note_removal(noted: &mut Noted, entry: &Entry) {
             peer: view.peer().map(|peer| (peer.address, None)),
             ..OutboxRow::of_router(down.owner.router.clone(), Cause::Removal)
         });
-    }
-}
-
-/// The response when the database does not hold the number of routes that a session knows of: the routers whose
-/// sessions were ended for a new dump, and when.
-///
-/// Someone deleted rows by hand, or a failover lost the last commits. A session only keeps fingerprints of its routes,
-/// so it cannot write them again: it ends, and the dump of the router's next session is compared with the stored
-/// routes, which writes exactly the difference.
-#[derive(Debug, Default)]
-pub(super) struct Audit {
-    resynced: HashMap<RouterId, Instant>,
-}
-
-impl Audit {
-    /// Handles a table with `stored` routes instead of `routes`. Ends the session, unless that was tried in the last 24
-    /// hours.
-    fn differs(&mut self, owner: &Ownership, table: &Table, routes: usize, stored: u64) {
-        let tried = self.resynced.get(&owner.router).is_some_and(|at| at.elapsed() < RESYNC_PAUSE);
-        if tried {
-            log::error!(
-                "{table}: route count mismatch: {stored} in database, {routes} expected; a new dump did not repair it"
-            );
-            return;
-        }
-        log::warn!(
-            "{table}: route count mismatch: {stored} in database, {routes} expected; closing the session to force a resync"
-        );
-        self.resynced.insert(owner.router.clone(), Instant::now());
-        owner.set_out_of_step();
     }
 }
 

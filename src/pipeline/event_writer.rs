@@ -22,9 +22,11 @@ use super::health::Health;
 use super::late::Late;
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent};
 use super::past::{self, Pasts};
+use super::positions::positions_of;
 use super::refused_rows::{self, Piece, Work, Writer, rows_of};
 use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
+use crate::store::journal_positions::{self, PositionOf};
 use crate::store::{Error, owner, partitions, sync};
 
 /// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
@@ -317,6 +319,7 @@ impl EventWriter {
         let rows: Vec<&Row> =
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
         let mut written = 0;
+        let collector = self.writer.options.collector_id.clone();
         let lost = self.writer.connection.retry(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
@@ -341,6 +344,9 @@ impl EventWriter {
                 let tables = batch.tables.iter().map(|table| &**table);
                 let tables: Vec<&Table> = tables.filter(|table| batch.owners.contains_key(&table.router)).collect();
                 sync::seen_raw(&mut transaction, &tables)?;
+                let mut positions = positions_of(&batch.pieces);
+                positions.retain(|position| batch.owners.contains_key(&position.router));
+                journal_positions::put(&mut transaction, PositionOf::History, &collector, &positions)?;
             }
             attempt.commit(transaction, lost)
         })?;

@@ -14,8 +14,9 @@ use super::refused_rows::Piece;
 use super::watching::Noted;
 use crate::model::{
     AddPathPlace, AddPathRecord, Afi, AfiSafi, PeerName, PeerRecord, PeerState, RouterId, RouterRecord, SessionEvent,
-    SessionEventKind, StatisticRecord, Table,
+    SessionEventKind, StatisticRecord, Table, new_uuid,
 };
+use crate::store::journal_positions::{self, Position, PositionOf};
 use crate::store::peers::{self, PeerChange};
 use crate::store::watch::outbox::{Cause, OutboxRow};
 use crate::store::{self, Transaction, add_path, owner, sync};
@@ -37,6 +38,9 @@ pub(super) struct Extras {
     seen: BTreeSet<Arc<Table>>,
     /// Rows of `session_events`, in order.
     events: Vec<(Option<RouterId>, SessionEvent)>,
+    /// The positions up to which the input of sessions is stored with all this, and the collector.
+    positions: Vec<Position>,
+    collector: String,
 }
 
 /// The key of a peer's statistic: type, AFI, SAFI.
@@ -52,7 +56,7 @@ impl Extras {
         self.kinds().into_iter().sum()
     }
 
-    fn kinds(&self) -> [usize; 7] {
+    fn kinds(&self) -> [usize; 8] {
         [
             self.routers.len(),
             self.peers.len(),
@@ -61,6 +65,7 @@ impl Extras {
             self.add_path.len(),
             self.seen.len(),
             self.events.len(),
+            self.positions.len(),
         ]
     }
 
@@ -114,6 +119,12 @@ impl Extras {
         self.events.push((router, event));
     }
 
+    /// Adds the positions that everything before completes.
+    pub(super) fn push_positions(&mut self, collector: &str, positions: Vec<Position>) {
+        collector.clone_into(&mut self.collector);
+        self.positions = positions;
+    }
+
     /// Drops everything of these routers, except the events of their sessions.
     pub(super) fn drop_routers(&mut self, lost: &BTreeSet<RouterId>) {
         self.routers.retain(|router, _| !lost.contains(router));
@@ -122,6 +133,7 @@ impl Extras {
         self.statistics.retain(|(router, ..), _| !lost.contains(router));
         self.add_path.retain(|(router, ..), _| !lost.contains(router));
         self.seen.retain(|table| !lost.contains(&table.router));
+        self.positions.retain(|position| !lost.contains(&position.router));
     }
 
     /// Notes what watches may care about.
@@ -151,6 +163,7 @@ impl Extras {
         peers::statistics(transaction, self.statistics.iter().map(|((router, ..), one)| (router, one)))?;
         add_path::upsert(transaction, self.add_path.iter().map(|((router, ..), record)| (router, record)))?;
         sync::seen(transaction, &self.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
+        journal_positions::put(transaction, PositionOf::State, &self.collector, &self.positions)?;
         let events: Vec<_> = self.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
         sync::insert_events(transaction, &events)
     }
@@ -205,7 +218,11 @@ impl Extras {
             let (kind, event) = (SessionEventKind::SessionUp, None);
             let event =
                 SessionEvent { kind, table_name: event, peer_address: None, afi: None, reason: None, routes: None };
-            like.push_event(Some(router), event);
+            like.push_event(Some(router.clone()), event);
+        }
+        if !self.positions.is_empty() {
+            let session = new_uuid();
+            like.push_positions(&self.collector, vec![Position { session, router, octet: 0 }]);
         }
         like
     }
@@ -221,7 +238,16 @@ impl Extras {
         let nobody = || RouterId::new("unknown");
         let events =
             self.events.iter().map(|(router, event)| (router.clone().unwrap_or_else(nobody), event as &dyn fmt::Debug));
-        routers.chain(peers).chain(forgotten).chain(statistics).chain(add_path).chain(seen).chain(events).next()
+        let positions = self.positions.iter().map(|position| (position.router.clone(), position as &dyn fmt::Debug));
+        routers
+            .chain(peers)
+            .chain(forgotten)
+            .chain(statistics)
+            .chain(add_path)
+            .chain(seen)
+            .chain(events)
+            .chain(positions)
+            .next()
     }
 }
 
@@ -253,9 +279,12 @@ impl Piece for Extras {
         } else if !self.seen.is_empty() {
             let key = self.seen.iter().nth(cut(self.seen.len())).cloned().expect("there are more");
             first.seen = self.seen.split_off(&key);
-        } else {
+        } else if !self.events.is_empty() {
             first.events = self.events.split_off(cut(self.events.len()));
+        } else {
+            first.positions = self.positions.split_off(cut(self.positions.len()));
         }
+        first.collector.clone_from(&self.collector);
         // Halves of one kind keep their order.
         if is_one_kind { (self, first) } else { (first, self) }
     }
@@ -293,6 +322,8 @@ mod tests {
             extras.push_forgotten(&router, PeersOf::Router);
             extras.push_event(Some(router), event(i));
         }
+        let position = |octet| Position { session: new_uuid(), router: RouterId::new("10.0.0.1"), octet };
+        extras.push_positions("one", (0..5).map(position).collect());
         let (mut waiting, mut alone) = (vec![extras], Vec::new());
         while let Some(extras) = waiting.pop() {
             if extras.len() > 1 {
@@ -303,7 +334,7 @@ mod tests {
                 alone.push(extras);
             }
         }
-        assert_eq!(alone.len(), 20);
+        assert_eq!(alone.len(), 25);
         let events: Vec<_> = alone.iter().flat_map(|one| &one.events).map(|(_, event)| event.routes.unwrap()).collect();
         assert_eq!(events, [0, 1, 2, 3, 4]);
         assert!(alone.iter().all(|one| one.only().is_some() && one.harmless().len() == 1));

@@ -22,8 +22,8 @@ pub struct Health {
     pub lock: CollectorLock,
     /// Changes and events that are in memory because they are not stored yet.
     pub waiting: Arc<InFlight>,
-    /// Bytes in the spool, as last measured.
-    pub spooled: AtomicU64,
+    /// Bytes of input that the database does not have, as last measured.
+    pub unstored: AtomicU64,
     /// Batches that state writers wrote.
     pub state_batches: AtomicU64,
     /// Batches that event writers wrote.
@@ -99,7 +99,7 @@ impl Health {
     /// Notes that the thread `who` succeeded. When all failing threads have, one line reports it, with the duration and
     /// the work that waited.
     pub(crate) fn database_back(&self, who: &str) {
-        let waited = Waited { changes: self.waiting.count(), spooled: self.spooled.load(Ordering::Relaxed) };
+        let waited = Waited { changes: self.waiting.count(), unstored: self.unstored.load(Ordering::Relaxed) };
         self.outage.end(who, waited);
     }
 

@@ -2,11 +2,12 @@
 //!
 //! One router always maps to one state writer and to one event writer, so everything about one router is written in the
 //! order in which its session reported it; idle state writers write parts of a large batch, in which each key occurs
-//! once. State waits for the history of the same input; history waits for nothing (`lead`). Stored tables are read on
-//! separate connections. A thread that receives from a session's channel never sends into one, so there is no cycle and
+//! once. State waits for the history of the same input; history waits for nothing (`lead`). Stored tables are read, and
+//! large ones removed, on separate connections. A thread that receives from a session's channel never sends into one, so there is no cycle and
 //! no deadlock. A full channel blocks the session, and TCP then blocks the router. Writers end when all senders are
 //! gone and everything sent is written, or when [`Stop`] gives up.
 
+mod audit;
 mod backlog;
 mod batch;
 mod batch_sizer;
@@ -26,8 +27,10 @@ pub mod op;
 mod options;
 mod outage;
 mod past;
-pub mod progress;
+pub mod positions;
+mod progress;
 mod refused_rows;
+mod removals;
 mod route_rows;
 mod rows;
 pub mod sender;
@@ -40,6 +43,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::stop::Stop;
+pub use crate::store::journal_positions::StoredPositions;
 use crate::store::{events, routes};
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
@@ -87,19 +91,25 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let (hurry, hurried) = Hurry::new(options.history_writers);
     // Bounded by the number of sessions, each of which waits for its answer.
     let (loads, to_load) = unbounded();
+    // Bounded by the number of routers, whose later items wait for their removals.
+    let (removals, to_remove) = unbounded();
     let mut threads = Vec::new();
     for (i, items) in receivers.state.into_iter().enumerate() {
         let name = format!("state-{i}");
-        let others = Others { helpers: helpers.clone(), hurry: hurry.clone(), loads: loads.clone() };
+        let others =
+            Others { helpers: helpers.clone(), hurry: hurry.clone(), loads: loads.clone(), removals: removals.clone() };
         let writer = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
         let writer = StateWriter::new(writer, others);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
-    drop(loads);
+    drop((loads, removals));
     for i in 0..options.state_writers.max(1) {
         let (name, to_load) = (format!("load-{i}"), to_load.clone());
         let loader = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || loader.run_loads(&to_load))?);
+        let (name, to_remove) = (format!("remove-{i}"), to_remove.clone());
+        let remover = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
+        threads.push(thread::Builder::new().name(name).spawn(move || remover.run_removals(&to_remove))?);
     }
     for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
         let name = event_writer_name(i);

@@ -14,6 +14,7 @@ use crate::model::{
     StoredRoute, Table, TableKey, TableNameRecord, Timestamp, View,
 };
 use crate::store::EncodedRoute;
+use crate::store::journal_positions::StoredPositions;
 
 /// The right to write one router's rows, as held by a session of this collector.
 ///
@@ -27,6 +28,8 @@ pub struct Ownership {
     pub epoch: i64,
     /// The session's key in `bmp_sessions`; empty if it has no row there.
     pub session: String,
+    /// The session in the journal; empty if there is none.
+    pub journal: String,
     /// The metrics of the router.
     pub meter: Arc<RouterMeter>,
     /// The progress of storing the session's input.
@@ -55,6 +58,7 @@ impl Ownership {
             router,
             epoch,
             session: String::new(),
+            journal: String::new(),
             meter,
             progress: Progress::default(),
             waiting: Arc::default(),
@@ -135,6 +139,8 @@ pub struct Claim {
     pub record: RouterRecord,
     /// The right by which the session claims the router.
     pub right: ClaimRight,
+    /// The session in the journal; empty if there is none.
+    pub journal: String,
     /// When the oldest other session of the router on this collector began; `None`: there is none.
     pub others_since: Option<Timestamp>,
     /// The channel for the answer; the writer never blocks on it. Without an answer, another collector has the router
@@ -163,6 +169,8 @@ pub struct Claimed {
     pub add_path: Vec<AddPathRecord>,
     /// The names of the router's tables, and the peers that the tables belong to.
     pub names: Vec<TableNameRecord>,
+    /// The positions up to which the session's input is stored.
+    pub positions: StoredPositions,
 }
 
 /// Changes of one session, in the order in which the router reported them.
@@ -246,6 +254,8 @@ pub enum StateOp {
     TablesDown {
         /// The RIB and its `table_name`, for each table.
         tables: Vec<(View, Arc<str>)>,
+        /// The routes that the session knows of in them: how long the removal takes.
+        routes: usize,
         /// The row for `session_events`; the writer fills in `routes`. `None`: not worth one.
         event: Option<SessionEvent>,
     },

@@ -52,8 +52,8 @@ struct Met {
 pub(super) struct Waited {
     /// Changes and events in memory.
     pub(super) changes: u64,
-    /// Bytes in the spool.
-    pub(super) spooled: u64,
+    /// Bytes of input that the database does not have.
+    pub(super) unstored: u64,
 }
 
 impl Outage {
@@ -141,8 +141,8 @@ impl Inner {
         self.ended = Some(Instant::now());
         let seconds = trouble.since.elapsed().as_secs_f64();
         match trouble.waited {
-            Some(Waited { changes, spooled }) => log::info!(
-                "database: works again after {seconds:.1} s; {changes} changes waited in memory, {spooled} bytes in the spool"
+            Some(Waited { changes, unstored }) => log::info!(
+                "database: works again after {seconds:.1} s; {changes} changes waited in memory, {unstored} bytes of input were in the journal"
             ),
             None => log::info!("database: no thread waits for it any more; it had not worked for {seconds:.1} s"),
         }
@@ -164,11 +164,11 @@ mod tests {
         outage.begin("one", "db", &away("away"));
         outage.begin("two", "db", &away("away"));
         outage.begin("two", "db", &away("still away"));
-        outage.end("one", Waited { changes: 7, spooled: 8 });
+        outage.end("one", Waited { changes: 7, unstored: 8 });
         outage.end("one", Waited::default());
         assert!(!outage.is_older(before), "two waits yet");
         let waited = outage.lock().now.as_ref().and_then(|trouble| trouble.waited);
-        assert_eq!(waited, Some(Waited { changes: 7, spooled: 8 }), "as it was when the first one got through");
+        assert_eq!(waited, Some(Waited { changes: 7, unstored: 8 }), "as it was when the first one got through");
         outage.end("two", Waited::default());
         assert!(outage.lock().now.is_none() && outage.is_older(before) && !outage.is_older(Instant::now()));
         assert_eq!(outage.answered(), 2);

@@ -1,7 +1,7 @@
 //! The decision about which events of a batch may be stored already, and which check finds them.
 //!
 //! Routers stamp a route with the time they learned it, so that a dump after a crash repeats stored events; and events
-//! that a spool replays may have been stored by the process that was killed. One query for each dump asks whether the
+//! that a journal replays may have been stored by the process that was killed. One query for each dump asks whether the
 //! table has any event that matters, so the first dump of a router is stored without comparing.
 
 use std::collections::HashMap;

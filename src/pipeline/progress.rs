@@ -57,7 +57,7 @@ fn subtract(counter: &AtomicU64, count: usize) {
 /// Counters of the session, and of the two writers of its router.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// The last chunk whose changes have all been sent.
+    /// The octets of input whose changes have all been sent.
     processed: AtomicU64,
     /// The lane to the state writer.
     pub state: Lane,
@@ -78,17 +78,22 @@ pub struct Lane {
 }
 
 impl Progress {
-    /// Notes that the session has sent all changes of the chunks up to this one.
-    pub fn set_processed(&self, chunk: u64) {
-        self.processed.store(chunk, Ordering::Release);
+    /// Notes that the session has sent all changes of its input up to this octet.
+    pub fn set_processed(&self, octet: u64) {
+        self.processed.store(octet, Ordering::Release);
     }
 
-    /// Returns the last chunk whose changes have all been sent.
+    /// Returns the octets of input whose changes have all been sent.
     pub(crate) fn processed(&self) -> u64 {
         self.processed.load(Ordering::Acquire)
     }
 
-    /// Returns the last chunk up to which everything is stored.
+    /// Returns how far the state writer and the event writer have said that everything is stored.
+    pub(crate) fn acknowledged(&self) -> [u64; 2] {
+        [&self.state, &self.events].map(|lane| lane.upto.load(Ordering::Acquire))
+    }
+
+    /// Returns the octets of input up to which everything is stored.
     pub fn stored(&self) -> u64 {
         // Read first: pieces that are sent in between then make the lanes seem late, never early.
         let processed = self.processed();
@@ -124,7 +129,7 @@ impl Lane {
         drop(self.news.wait_timeout_while(turn, longest, |()| !self.has_stored(pieces)));
     }
 
-    /// Notes that a piece is stored, or was refused and kept elsewhere; `upto` is the last chunk that it completes.
+    /// Notes that a piece is stored, or was refused and kept elsewhere; `upto` is the octet of input that it completes.
     pub(crate) fn acknowledge(&self, upto: u64) {
         self.upto.fetch_max(upto, Ordering::AcqRel);
         self.stored.fetch_add(1, Ordering::AcqRel);

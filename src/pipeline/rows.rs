@@ -107,7 +107,7 @@ impl Writer {
     }
 
     /// Writes extras by themselves. Rows that the database refuses are kept elsewhere. `false`: given up.
-    fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
+    pub(super) fn write_extras(&mut self, owners: &BTreeMap<RouterId, Vec<Arc<Ownership>>>, extras: Extras) -> bool {
         let given_up = refused_rows::write_all(&mut Apart { writer: self, owners }, vec![extras]);
         if !given_up.is_empty() {
             self.give_up(rows_of(&given_up));

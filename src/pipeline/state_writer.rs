@@ -15,21 +15,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvError, Sender, select};
+use crossbeam_channel::{Receiver, RecvError, Sender, select, unbounded};
 
+use super::audit::Audit;
 use super::backlog::{self, Backlog, Delayed};
 use super::batch::Batch;
 use super::batch_sizer::BatchSizer;
-use super::commands::Audit;
-use super::ends::Start;
+use super::ends::{Down, Start};
 use super::health::Health;
 use super::lead::{self, Hurry, Lead};
-use super::op::{Claim, ClaimRight, Claimed, Ownership, StateBatch, StateItem};
+use super::op::{Claim, ClaimRight, Claimed, Ownership, StateBatch, StateItem, StateOp};
+use super::positions::positions_of;
 use super::refused_rows::Writer;
+use super::removals::{self, Removal, RemovalOver};
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
-use crate::model::RouterId;
-use crate::store::{owner, sessions};
+use crate::model::{RouterId, new_uuid};
+use crate::store::owner;
 
 /// One state writer.
 pub(super) struct StateWriter {
@@ -38,6 +40,9 @@ pub(super) struct StateWriter {
     helpers: HelperPool,
     /// The channel to the threads that read stored tables.
     loads: Sender<Start>,
+    /// The channel to the threads that remove large tables, and the channel on which they report the ends.
+    removals: Sender<Removal>,
+    removals_over: (Sender<RemovalOver>, Receiver<RemovalOver>),
     /// The history that the gathered changes wait for.
     lead: Lead,
     batch: Batch,
@@ -51,7 +56,8 @@ pub(super) struct StateWriter {
     /// The number of operations that were taken and are not written yet.
     unwritten: usize,
     audit: Audit,
-    /// True if the helpers have written or refused everything. Pieces after one that was given up are not acknowledged.
+    /// True if the helpers have written or refused everything, and removals are not given up. Pieces after one that was
+    /// given up are not acknowledged.
     are_helpers_done: bool,
 }
 
@@ -60,22 +66,26 @@ pub(super) struct Others {
     pub(super) helpers: HelperPool,
     pub(super) hurry: Hurry,
     pub(super) loads: Sender<Start>,
+    pub(super) removals: Sender<Removal>,
 }
 
 /// The next task of an idle writer.
 enum Task {
     Item(StateItem),
     Delayed,
+    Removed(RemovalOver),
     Help(WorkOffer),
 }
 
 impl StateWriter {
-    pub(super) fn new(writer: Writer, Others { helpers, hurry, loads }: Others) -> StateWriter {
+    pub(super) fn new(writer: Writer, Others { helpers, hurry, loads, removals }: Others) -> StateWriter {
         StateWriter {
             sizer: BatchSizer::new(&writer.options),
             writer,
             helpers,
             loads,
+            removals,
+            removals_over: unbounded(),
             lead: Lead::new(hurry),
             batch: Batch::default(),
             ahead: None,
@@ -95,6 +105,10 @@ impl StateWriter {
                 Task::Help(call) => {
                     call.answer(|| !items.is_empty(), |part| self.writer.write_all(part));
                     continue;
+                }
+                Task::Removed(over) => {
+                    self.are_helpers_done &= over.is_complete;
+                    self.backlog.come_back(&over.router);
                 }
                 Task::Item(item) => self.fill(item, items),
                 Task::Delayed => {
@@ -126,7 +140,10 @@ impl StateWriter {
     }
 
     fn next_task(&mut self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
-        if !self.backlog.is_empty() {
+        if let Ok(over) = self.removals_over.1.try_recv() {
+            return Ok(Task::Removed(over));
+        }
+        if self.backlog.is_ready() {
             return Ok(Task::Delayed);
         }
         match self.ahead.take() {
@@ -135,9 +152,18 @@ impl StateWriter {
         }
     }
 
+    /// Waits for the next task. Input that has ended ends the writer when no removal is under way.
     fn next(&self, items: &Receiver<StateItem>) -> Result<Task, RecvError> {
+        let over = &self.removals_over.1;
+        if self.backlog.is_full() {
+            return over.recv().map(Task::Removed);
+        }
         select! {
-            recv(items) -> item => item.map(Task::Item),
+            recv(items) -> item => match item {
+                Err(_) if self.backlog.is_away() => over.recv().map(Task::Removed),
+                item => item.map(Task::Item),
+            },
+            recv(over) -> over => over.map(Task::Removed),
             recv(self.helpers.calls()) -> call => call.map(Task::Help),
         }
     }
@@ -147,7 +173,7 @@ impl StateWriter {
         let begun = Instant::now();
         self.take(first);
         // A claim, and operations that need a batch of their own, have written everything before.
-        while !self.batch.is_empty() {
+        while !self.batch.is_empty() && !self.backlog.is_full() {
             let is_usual = !self.batch.is_full(self.writer.options.batch_routes);
             let item = if is_usual || self.may_merge() {
                 let gather = if is_usual { self.writer.options.flush } else { self.sizer.gather() };
@@ -218,6 +244,10 @@ impl StateWriter {
             if !self.batch.may_take(&owner, &op) {
                 self.flush();
             }
+            if removals::is_large(&op) {
+                self.hand_over(&owner, op);
+                return self.backlog.push_rest(StateBatch { owner, ops: ops.collect(), read_at, upto, history });
+            }
             if let Some(rest) = backlog::slice(&mut op) {
                 self.batch.push_op(&owner, op);
                 self.batch.ends.over.iter_mut().next_back().expect("the slice of a purge was put there").is_part = true;
@@ -225,8 +255,24 @@ impl StateWriter {
                 return self.backlog.push_rest(StateBatch { owner, ops, read_at, upto, history });
             }
             self.batch.push_op(&owner, op);
+            if self.batch.is_long_removal() && ops.len() > 0 {
+                return self.backlog.push_rest(StateBatch { owner, ops: ops.collect(), read_at, upto, history });
+            }
         }
         self.batch.pieces.push((owner, upto));
+    }
+
+    /// Hands a removal over to another thread, after everything that was reported before it.
+    fn hand_over(&mut self, owner: &Arc<Ownership>, op: StateOp) {
+        let StateOp::TablesDown { tables, event, .. } = op else { return };
+        self.flush();
+        if !self.lead.wait(&mut self.writer.connection, &self.writer.health) {
+            return self.writer.give_up(1);
+        }
+        self.backlog.send_away(owner.router.clone());
+        let removal = Removal::new(Down { owner: Arc::clone(owner), tables, event }, &self.removals_over.0);
+        // Without such threads, which have panicked then, the removal is dropped, and its end is reported.
+        let _ = self.removals.send(removal);
     }
 
     /// Writes the gathered changes: dumps that begin, then rows, with the help of idle writers if they are many, then
@@ -254,8 +300,17 @@ impl StateWriter {
             let helpers = self.helpers.clone().share(parts, |part| self.writer.write_all(part));
             self.are_helpers_done &= self.writer.connection.while_idle(|| helpers.finish());
         }
-        self.writer.write_all(batch);
-        self.writer.end(ends, &mut self.audit);
+        let positions = if self.are_helpers_done { positions_of(&pieces) } else { Vec::new() };
+        if ends.is_empty() && !(batch.rows.is_empty() && batch.extras.is_empty()) {
+            batch.extras.push_positions(&self.writer.options.collector_id, positions);
+            self.writer.write_all(batch);
+        } else {
+            self.writer.write_all(batch);
+            self.writer.end(ends, &mut self.audit);
+            if needs_history && self.writer.given_up() == 0 {
+                self.writer.move_positions(positions);
+            }
+        }
         self.acknowledge(&pieces);
         // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
         starts.into_iter().for_each(|start| drop(self.loads.send(start)));
@@ -274,9 +329,17 @@ impl StateWriter {
         let collector = self.writer.options.collector_id.clone();
         let record = &claim.record;
         let must_be_ours = claim.right == ClaimRight::Replaying;
-        let session = sessions::new_key();
+        let session = new_uuid();
         let taken = self.writer.command(&record.router, |client, _| {
-            owner::claim(client, &collector, &session, record, must_be_ours, claim.others_since.is_some())
+            owner::claim(
+                client,
+                &collector,
+                &session,
+                record,
+                must_be_ours,
+                claim.others_since.is_some(),
+                &claim.journal,
+            )
         });
         let taken = match taken {
             Ok(Some(taken)) => taken,
@@ -292,6 +355,7 @@ impl StateWriter {
         let meter = self.writer.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
         owner.session = session;
+        owner.journal.clone_from(&claim.journal);
         owner.began = taken.began;
         owner.reporting_since = claim.others_since.map_or(taken.began, |since| since.min(taken.began));
         // A router that is lost is lost for all its sessions.
@@ -304,7 +368,7 @@ impl StateWriter {
         owner.waiting = Arc::clone(&self.writer.health.waiting);
         owner.flaps = Arc::clone(self.writer.options.watching.flaps());
         let owner = Arc::new(owner);
-        let owner::RouterClaim { tables, add_path, names, .. } = taken;
-        let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names }));
+        let owner::RouterClaim { tables, add_path, names, positions, .. } = taken;
+        let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names, positions }));
     }
 }

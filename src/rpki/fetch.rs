@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flate2::read::MultiGzDecoder;
 use ureq::Agent;
-use ureq::config::Config;
 use ureq::http::{Response, StatusCode};
 
 use crate::model::Timestamp;
@@ -60,16 +59,8 @@ impl Fetcher {
     }
 
     pub(super) fn with_bounds(time_max: Duration, bytes_max: u64) -> Fetcher {
-        let config = Config::builder()
-            .http_status_as_error(false)
-            // They are followed here: within the scheme.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .max_idle_connections(0)
-            .user_agent(concat!("rib-ingester/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls::http_client())
-            .build();
+        // Redirects are followed here: within the scheme.
+        let config = tls::http_config(tls::http_client()).max_idle_connections(0).build();
         Fetcher { agent: config.new_agent(), time_max, bytes_max }
     }
 

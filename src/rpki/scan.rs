@@ -1,11 +1,9 @@
 //! Validates the stored routes and stores what changed.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::metrics::Heartbeat;
 use crate::model::rpki::RouteState;
 use crate::model::rpki::table::VrpTable;
-use crate::store::rpki::validity::{self, Pair};
+use crate::store::rpki::validity::{self, Pair, Validated};
 use crate::store::{self, Client};
 
 /// The result of a scan.
@@ -33,19 +31,18 @@ pub fn scan(
 ) -> store::Result<Scanned> {
     let mut transaction = client.transaction()?;
     let table = validity::vrp_table(&mut transaction)?;
-    let mut found: HashMap<Pair, RouteState> = HashMap::new();
+    let mut found: Validated = Vec::new();
     let mut scanned = Scanned::default();
     for router in routers {
         pulse.beat();
-        let mut of_router = HashSet::new();
+        let mut pairs = Vec::new();
+        validity::read_pairs(&mut transaction, router, |pair| pairs.push(pair))?;
+        let of_router = validate(&table, pairs);
         let mut counts = [0; 3];
-        validity::read_pairs(&mut transaction, router, |pair| {
-            if of_router.insert(pair) {
-                counts[index(validate(&table, &mut found, pair))] += 1;
-            }
-        })?;
+        of_router.iter().for_each(|(_, state)| counts[index(*state)] += 1);
         validity::set_router_states(&mut transaction, router, counts)?;
         scanned.routers.push((router.clone(), counts));
+        found = merge(found, of_router);
     }
     pulse.beat();
     let changes = validity::compare(&mut transaction, &found, is_of_all)?;
@@ -61,9 +58,24 @@ pub fn scan(
     Ok(scanned)
 }
 
-/// Validates a pair once, however many routers have it.
-fn validate(table: &VrpTable, found: &mut HashMap<Pair, RouteState>, pair: Pair) -> RouteState {
-    *found.entry(pair).or_insert_with(|| table.validate(&pair.0, pair.1))
+/// Validates the pairs of a router, each once.
+fn validate(table: &VrpTable, mut pairs: Vec<Pair>) -> Validated {
+    pairs.sort_unstable();
+    pairs.dedup();
+    let mut walk = table.in_order();
+    pairs.into_iter().map(|pair| (pair, walk.validate(&pair.0, pair.1))).collect()
+}
+
+/// Returns what is in either; both are in order.
+fn merge(one: Validated, other: Validated) -> Validated {
+    if one.is_empty() {
+        return other;
+    }
+    let mut all = [one, other].concat();
+    // Two runs that are in order: a stable sort merges them.
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn index(state: RouteState) -> usize {

@@ -82,15 +82,8 @@ impl Slurm {
 
 impl PrefixFilter {
     fn removes(&self, vrp: &Vrp) -> bool {
-        self.prefix.is_none_or(|prefix| covers(&prefix, &vrp.prefix)) && self.asn.is_none_or(|asn| asn == vrp.asn)
+        self.prefix.is_none_or(|prefix| prefix.covers(&vrp.prefix)) && self.asn.is_none_or(|asn| asn == vrp.asn)
     }
-}
-
-/// Returns whether `inner` is `outer` or inside it.
-fn covers(outer: &Prefix, inner: &Prefix) -> bool {
-    outer.afi() == inner.afi()
-        && outer.length() <= inner.length()
-        && Prefix::truncating(inner.afi(), inner.octets(), outer.length()).is_ok_and(|cut| cut == *outer)
 }
 
 // Members that RFC 8416 does not define are mistakes (section 3.1).

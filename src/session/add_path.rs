@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::peer_id::PeerId;
 use super::peer_records;
-use super::peers::RibSource;
+use super::rib_source::RibSource;
 use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Timestamp, View};
 use crate::wire::bgp::add_path::{AddPath, AddPathFamilies, AddPathSeen};
 use crate::wire::bgp::update::DecodeContext;

@@ -1,6 +1,6 @@
 //! Anomalies in a session's messages: each is counted, and each kind is logged once per session.
 
-use log::{Level, info, log};
+use log::Level;
 
 use super::anomaly::Anomaly;
 use super::messages::Session;
@@ -41,7 +41,7 @@ impl Session {
     /// Counts one anomaly; returns true if it is the session's first of its kind.
     pub(super) fn count(&mut self, anomaly: Anomaly) -> bool {
         if let Some(identified) = &self.identified {
-            identified.meter.anomalies.count(anomaly.label());
+            identified.tables.outbox.count_anomaly(anomaly);
         }
         self.anomalies.count(anomaly)
     }
@@ -57,7 +57,8 @@ impl Session {
         }
         // Routers that work correctly send such NLRI too, so no action is needed.
         let level = if anomaly == Anomaly::AddPathAmbiguous { Level::Debug } else { Level::Warn };
-        log!(level, "{}: {}", self.subject(), anomaly.meaning());
+        let subject = self.subject();
+        self.host.say(level, format_args!("{subject}: {}", anomaly.meaning()));
     }
 
     /// Checks the Sequence Number of a version 4 message.
@@ -89,10 +90,11 @@ impl Session {
                 Revision::Of20 => "20",
                 Revision::Of21 => "21",
             };
-            info!(
-                "{}: TLVs of BMP version 4 are numbered as in draft-ietf-grow-bmp-tlv revision {number}: {by}",
-                self.subject()
+            let subject = self.subject();
+            let text = format_args!(
+                "{subject}: TLVs of BMP version 4 are numbered as in draft-ietf-grow-bmp-tlv revision {number}: {by}"
             );
+            self.host.say(Level::Info, text);
         }
     }
 }

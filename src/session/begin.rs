@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
-use log::{info, warn};
+use log::Level;
 
 use super::changes::{FamilyTable, TableKind};
 use super::earlier_tables::TableOrigin;
@@ -14,7 +13,7 @@ use super::flaps::TableFlaps;
 use super::peer_id::PeerId;
 use super::peer_records;
 use super::peer_records::router_note;
-use super::peers::{PEERS_MAX, RibSource};
+use super::rib_source::RibSource;
 use super::rib_table::{LimitState, RibTable, SyncState};
 use super::route_map::RouteMap;
 use super::table_names::TableName;
@@ -28,13 +27,11 @@ impl RouterTables {
     /// # Errors
     /// The session cannot continue.
     pub fn restart(&mut self, peer: &PeerId) -> Result<(), SessionEnd> {
-        self.completed.remove(peer);
         let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
         let begun: Vec<_> = keys.into_iter().filter_map(|key| self.take(&key).map(|table| (key, table))).collect();
         if begun.is_empty() {
             return Ok(());
         }
-        begun.iter().for_each(|(key, _)| self.standing.table_gone(mark(key)));
         let tables: Vec<Arc<Table>> = begun.iter().map(|(_, table)| Arc::clone(&table.table)).collect();
         let stored = self.ask(tables, vec![])?;
         for ((key, RibTable { table, origin, .. }), stored) in begun.into_iter().zip(stored) {
@@ -60,7 +57,7 @@ impl RouterTables {
         let is_meant = |key: &&TableKey| key.view == source.view && key.afi == afi && is_vpn(key);
         let keys: Vec<TableKey> = self.keys_of(&source.peer).filter(is_meant).cloned().collect();
         let mut is_first = keys.is_empty();
-        let mut gone = BTreeSet::new();
+        let (mut gone, mut routes) = (BTreeSet::new(), 0);
         for key in &keys {
             let is_sent = self.tables[key].is_heard;
             // The distinguisher's table of the other family has the same name, and is kept or removed together with
@@ -70,24 +67,25 @@ impl RouterTables {
                 is_first |= self.complete(key, received_at)?;
             } else if let Some(mut table) = self.take(key) {
                 is_first = true;
-                self.standing.table_gone(mark(key));
-                table.purge(&mut self.outbox, &self.standing, received_at)?;
+                routes += table.rib.len();
+                table.purge(&mut self.outbox, &mut self.ids, received_at)?;
                 gone.insert(whole(key));
             }
         }
         let family = AfiSafi { safi: 128, ..afi.into() };
         // Peers that are not up are not limited in number. The dumps of further ones end when they fall quiet.
-        if self.completed.len() < PEERS_MAX || self.completed.contains_key(&source.peer) {
-            self.completed.entry(source.peer).or_default().insert((source.view, family));
+        if let Some(record) = self.peers.record_of(source.peer) {
+            record.completed.insert((source.view, family));
+            self.has_completed = true;
         }
         if !gone.is_empty() {
-            info!(
-                "router {}: {} VPN tables that were not sent any more are removed",
-                self.outbox.owner().router,
-                gone.len()
+            let (router, count) = (self.outbox.router(), gone.len());
+            self.outbox.say(
+                Level::Info,
+                format_args!("router {router}: {count} VPN tables that were not sent any more are removed"),
             );
             self.must_wait = true;
-            self.outbox.op(StateOp::TablesDown { tables: gone.into_iter().collect(), event: None })?;
+            self.outbox.op(StateOp::TablesDown { tables: gone.into_iter().collect(), routes, event: None })?;
         }
         Ok(is_first)
     }
@@ -128,7 +126,7 @@ impl RouterTables {
     }
 
     fn new_table(&self, source: &RibSource, key: &TableKey) -> Arc<Table> {
-        let router = self.outbox.owner().router.clone();
+        let router = self.outbox.router().clone();
         let TableKey { view, ref name, afi } = *key;
         Arc::new(Table { view, router, name: Arc::clone(name), afi, speaker: source.speaker })
     }
@@ -170,9 +168,13 @@ impl RouterTables {
             return Ok(true);
         }
         if self.refused.insert(family) {
-            let router = &self.outbox.owner().router;
-            let tables = self.tables.len();
-            warn!("router {router}: further tables of {family} are not stored: the session has {tables} tables");
+            let (router, tables) = (self.outbox.router(), self.tables.len());
+            self.outbox.say(
+                Level::Warn,
+                format_args!(
+                    "router {router}: further tables of {family} are not stored: the session has {tables} tables"
+                ),
+            );
             let reason = format!("further tables of {family} are not stored: {tables} tables");
             self.outbox.session_event(router_note(SessionEventKind::TableFull, Some(&reason), None))?;
         }
@@ -195,7 +197,7 @@ impl RouterTables {
             self.ask(vec![Arc::clone(table)], names)?.into_iter().next().unwrap_or_default()
         } else {
             self.outbox.op(StateOp::SyncStart { tables: vec![Arc::clone(table)], stored: None })?;
-            self.remember(names)?;
+            self.outbox.remember(names)?;
             loaded.unwrap_or_default()
         };
         self.insert(key.clone(), table, origin.clone(), &stored);
@@ -219,10 +221,7 @@ impl RouterTables {
             return Ok(());
         }
         let keys: Vec<TableKey> = tables.iter().map(|table| place_of(table)).collect();
-        let (reply, answer) = bounded(1);
-        self.outbox.op(StateOp::Load { tables, stored: reply })?;
-        self.outbox.flush()?;
-        let answer = answer.recv().map_err(|_| self.no_answer())?;
+        let answer = self.outbox.load(tables)?;
         self.loaded.extend(keys.into_iter().zip(answer));
         Ok(())
     }
@@ -233,18 +232,9 @@ impl RouterTables {
         tables: Vec<Arc<Table>>,
         names: Vec<TableNameRecord>,
     ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
-        let (reply, answer) = bounded(1);
-        self.outbox.op(StateOp::SyncStart { tables, stored: Some(reply) })?;
-        self.remember(names)?;
-        self.outbox.flush()?;
-        let answer = answer.recv().map_err(|_| self.no_answer())?;
+        let answer = self.outbox.begin(tables, names)?;
         self.must_wait = false;
         Ok(answer)
-    }
-
-    /// Stores the names of tables that have just begun.
-    fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
-        if names.is_empty() { Ok(()) } else { self.outbox.op(StateOp::TableNames(names)) }
     }
 
     /// Returns the names to store for a table; none if they are stored already.
@@ -265,23 +255,23 @@ impl RouterTables {
     }
 
     fn insert(&mut self, key: TableKey, table: &Arc<Table>, origin: TableOrigin, stored: &[StoredRoute]) {
-        info!("{table}: dump begins, {} routes stored", stored.len());
+        self.outbox.say(Level::Info, format_args!("{table}: dump begins, {} routes stored", stored.len()));
         // Removing a table also removes its row: if there is none, no event of the table counts.
         let has_past = self.earlier.contains(&key) || !stored.is_empty();
         self.earlier.remove(&key);
         let mut dump = SyncState::Expected { since: self.idle };
         let mut rib = RouteMap::stored(key.afi, stored);
         let mut is_heard = false;
-        if let Some(is_over) = self.standing.table_begun(mark(&key)) {
+        if let Some(is_over) = self.resumed.remove(&mark(&key)) {
             // Part of the dump was applied by an earlier process: routes that this process does not see are not stale.
             rib.confirm_all();
             is_heard = true;
             dump = if is_over { SyncState::Over } else { SyncState::Running { since: self.idle } };
         }
-        let meter = self.outbox.owner().meter.table(table);
+        let meter = self.outbox.table_meter(table);
         let table = Arc::clone(table);
-        self.by_peer.entry(origin.peer).or_default().insert(key.clone());
-        self.show(&origin, &key);
+        self.peers.record_of_table(origin.peer).tables.insert(key.clone());
+        self.outbox.show(origin.peer, &key, &origin);
         let begun = RibTable {
             was_stored: !rib.is_empty(),
             table,
@@ -304,18 +294,8 @@ impl RouterTables {
 
     /// Returns true if the End-of-RIB of the table's family arrived before the table began.
     pub(super) fn is_complete(&self, key: &TableKey, table: &RibTable) -> bool {
-        let completed = self.completed.get(&table.origin.peer);
-        completed.is_some_and(|families| families.contains(&(key.view, table.family())))
-    }
-
-    /// Returns the reason why a command had no answer.
-    fn no_answer(&self) -> SessionEnd {
-        let owner = self.outbox.owner();
-        match owner.refusal() {
-            _ if owner.is_lost() => SessionEnd::OwnershipLost,
-            Some(refusal) => SessionEnd::DatabaseRefused(refusal.0.clone()),
-            None => SessionEnd::WritersGone,
-        }
+        let record = self.peers.record(&table.origin.peer);
+        record.is_some_and(|record| record.completed.contains(&(key.view, table.family())))
     }
 }
 

@@ -64,14 +64,14 @@ pub(crate) enum Liveness {
 /// The tables that a session has begun, by peer.
 pub(crate) type Begun = Mutex<HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>>;
 
-/// A connection from a router, or spooled input in its place.
+/// A connection from a router, or replayed input in its place.
 #[derive(Debug)]
 pub struct Connection {
     /// The router's address, IPv4-mapped ones unmapped.
     pub source: IpAddr,
     /// Its place in the order in which connections were accepted.
     number: u64,
-    /// `None` for spooled input of an earlier process.
+    /// `None` for replayed input of an earlier process.
     socket: Option<TcpStream>,
     superseded: AtomicBool,
     /// Milliseconds from `born` to when a newer session claimed the router.
@@ -100,7 +100,7 @@ struct Work {
 }
 
 impl Connection {
-    /// Creates a connection from `source`, or one for spooled input in its place.
+    /// Creates a connection from `source`, or one for replayed input in its place.
     pub(super) fn new(source: IpAddr, number: u64, socket: Option<TcpStream>) -> Connection {
         let born = Instant::now();
         Connection {
@@ -144,7 +144,7 @@ impl Connection {
     }
 
     /// Returns its place among the sessions: higher than that of every earlier session and of every stream that an
-    /// earlier process left in the spool.
+    /// earlier process left in the journal.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -173,6 +173,11 @@ impl Connection {
         } else if self.since(&self.superseded_at) >= LAST_WORDS_MAX {
             self.shut(Shutdown::Both);
         }
+    }
+
+    /// Ends the connection for both sides.
+    pub(super) fn close(&self) {
+        self.shut(Shutdown::Both);
     }
 
     pub(super) fn shut(&self, how: Shutdown) {

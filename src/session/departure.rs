@@ -3,7 +3,7 @@
 use log::warn;
 
 use super::connection::Connection;
-use super::end::SessionEnd;
+use super::end::{RoutesAfter, SessionEnd};
 use super::messages::IdentifiedRouter;
 use super::peer_records::router_note;
 use super::registry::Loss;
@@ -18,8 +18,8 @@ impl IdentifiedRouter {
     pub(super) fn end(&mut self, end: &SessionEnd, shared: &Shared, connection: &Connection) -> Result<(), SessionEnd> {
         let reason = end.to_string();
         self.tables.outbox().set_ending();
-        match end {
-            SessionEnd::Termination { .. } => {
+        match end.consequences().routes {
+            RoutesAfter::Purged => {
                 // The next session of the router must not begin before the removal of its tables is queued.
                 let (own, is_alone) = shared.registry.own(&self.router, connection);
                 let of = if is_alone { PeersOf::Router } else { PeersOf::Named(names_of(&own)) };
@@ -27,19 +27,8 @@ impl IdentifiedRouter {
                 shared.registry.leave(&self.router, connection);
                 terminated
             }
-            SessionEnd::Lost(_) | SessionEnd::Stalled | SessionEnd::Mute => {
-                self.lose(SessionEventKind::SessionLost, &reason, shared, connection)
-            }
-            SessionEnd::SpoolRead => self.lose(SessionEventKind::SessionLost, &reason, shared, connection),
-            SessionEnd::OutOfStep(_)
-            | SessionEnd::AddPath(_)
-            | SessionEnd::DatabaseDiffers
-            | SessionEnd::DatabaseRefused(_)
-            | SessionEnd::Spool(_)
-            | SessionEnd::SpoolDamaged(_)
-            | SessionEnd::Panicked => self.lose(SessionEventKind::SessionClosed, &reason, shared, connection),
-            SessionEnd::Drift(_) => self.lose(SessionEventKind::Drift, &reason, shared, connection),
-            SessionEnd::Stopping => {
+            RoutesAfter::Stale(kind) => self.lose(kind, &reason, shared, connection),
+            RoutesAfter::Kept => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.outbox().session_event(router_note(
                     SessionEventKind::CollectorStopped,
@@ -49,13 +38,12 @@ impl IdentifiedRouter {
                 self.tables.close(SessionState::Stale, &reason)
             }
             // Another session of the router continues, and treats the tables that it does not begin as stale.
-            SessionEnd::Superseded => {
+            RoutesAfter::LeftToNewer => {
                 let marked = self.tables.mark_stale(&reason);
                 shared.registry.close(&self.router, connection);
                 marked.and_then(|()| self.tables.close(SessionState::Ended, &reason))
             }
-            // The router has another owner, and the stored rows are the owner's.
-            SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost | SessionEnd::WritersGone => {
+            RoutesAfter::Untouched | RoutesAfter::Refused(_) => {
                 shared.registry.leave(&self.router, connection);
                 self.tables.close(SessionState::Ended, &reason)
             }

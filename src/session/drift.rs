@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::peer_id::PeerId;
-use super::peers::RibSource;
+use super::peer_state::Drift;
+use super::peers::Peers;
+use super::rib_source::RibSource;
 use crate::config::ResyncOnDrift;
 use crate::model::{AdjRibKey, AfiSafi, Policy, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::Rib;
@@ -89,31 +91,23 @@ fn view(type_code: u16, rib: Rib, of: View) -> Option<View> {
     })
 }
 
-/// The difference between the stored routes of one RIB and the router's last report.
-#[derive(Clone, Copy, Debug)]
-struct Drift {
-    routes: u64,
-    /// When the difference first exceeded the threshold, if every report since then has exceeded it.
-    since: Option<Timestamp>,
-}
-
-/// The drifts of one session.
+/// The comparison of stored routes with a router's reports; the records of the peers have its results.
 #[derive(Debug, Default)]
 pub(crate) struct Drifts {
     rule: Option<ResyncOnDrift>,
-    latest: HashMap<RibOf, Drift>,
 }
 
 impl Drifts {
-    /// Creates an empty set; without a rule, no drift is ever too large.
+    /// Creates the comparison; without a rule, no drift is ever too large.
     pub fn new(rule: Option<ResyncOnDrift>) -> Drifts {
-        Drifts { rule, latest: HashMap::new() }
+        Drifts { rule }
     }
 
     /// Compares the stored routes with a report that was read at `at`; `stored` has the known sizes of the peer's
-    /// tables. Returns the reason if the router has to dump again.
+    /// tables, `drifts` is of its record. Returns the reason if the router has to dump again.
     pub fn compare(
-        &mut self,
+        &self,
+        drifts: &mut BTreeMap<(View, Option<AfiSafi>), Drift>,
         router: &RouterId,
         sizes: &[(RibOf, u64)],
         stored: &BTreeMap<(View, AfiSafi), Option<usize>>,
@@ -122,14 +116,15 @@ impl Drifts {
     ) -> Option<String> {
         let mut too_large = None;
         for (rib, reported) in sizes {
+            let place = (rib.view, rib.family);
             let Some(stored) = stored_routes(rib, stored) else {
-                self.latest.remove(rib);
+                drifts.remove(&place);
                 continue;
             };
             let is_above = self.rule.is_some_and(|rule| rule.is_above(stored, *reported));
-            let before = self.latest.get(rib).and_then(|drift| drift.since);
+            let before = drifts.get(&place).and_then(|drift| drift.since);
             let since = is_above.then(|| before.unwrap_or(at));
-            self.latest.insert(*rib, Drift { routes: stored.abs_diff(*reported), since });
+            drifts.insert(place, Drift { routes: stored.abs_diff(*reported), since });
             let (Some(rule), Some(since)) = (self.rule, since) else {
                 resyncs.forget(router, rib);
                 continue;
@@ -144,21 +139,16 @@ impl Drifts {
         }
         too_large
     }
+}
 
-    /// Removes the drifts of a peer or Loc-RIB instance that went down.
-    pub fn forget(&mut self, peer: &PeerId) {
-        self.latest.retain(|rib, _| rib.peer != *peer);
+/// Returns by how many routes each kind of RIB differs, summed over all peers and families, by its name in metrics.
+pub(super) fn by_rib(peers: &Peers) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for ((view, _), drift) in peers.records().flat_map(|record| &record.drifts) {
+        let sum: &mut u64 = sums.entry(view.name()).or_default();
+        *sum = sum.saturating_add(drift.routes);
     }
-
-    /// Returns by how many routes each kind of RIB differs, summed over all peers and families, by its name in metrics.
-    pub(crate) fn by_rib(&self) -> BTreeMap<&'static str, u64> {
-        let mut sums = BTreeMap::new();
-        for (rib, drift) in &self.latest {
-            let sum: &mut u64 = sums.entry(rib.view.name()).or_default();
-            *sum = sum.saturating_add(drift.routes);
-        }
-        sums
-    }
+    sums
 }
 
 /// Returns the time from one moment to another; zero if the second is earlier.
@@ -304,47 +294,64 @@ mod tests {
         assert_eq!((of(false), of(true)), (vec![(View::LocRib, 3)], vec![]));
     }
 
+    /// A session, and the drifts in the record of its one peer.
+    struct Session {
+        drifts: Drifts,
+        latest: BTreeMap<(View, Option<AfiSafi>), Drift>,
+    }
+
+    impl Session {
+        fn new(rule: Option<ResyncOnDrift>) -> Session {
+            Session { drifts: Drifts::new(rule), latest: BTreeMap::new() }
+        }
+    }
+
     /// Reports `reported` routes, after `seconds`, to a session whose one table has `stored` routes. Returns true if
     /// the router has to dump again.
-    fn told(drifts: &mut Drifts, resyncs: &Resyncs, seconds: i64, stored: Option<usize>, reported: u64) -> bool {
+    fn told(session: &mut Session, resyncs: &Resyncs, seconds: i64, stored: Option<usize>, reported: u64) -> bool {
         let source = source(View::LocRib);
         let rib = RibOf { peer: source.peer, view: source.view, family: Some(V4) };
         let stored = BTreeMap::from([((View::LocRib, V4), stored), ((View::LocRib, V6), Some(1_000))]);
         let at = Timestamp::from_unix_micros(seconds * 1_000_000);
-        drifts.compare(&RouterId::new("r"), &[(rib, reported)], &stored, at, resyncs).is_some()
+        session
+            .drifts
+            .compare(&mut session.latest, &RouterId::new("r"), &[(rib, reported)], &stored, at, resyncs)
+            .is_some()
     }
 
     #[test]
     fn a_drift_counts_when_every_report_has_it() {
-        let (mut drifts, resyncs) = (Drifts::new(resync_on_drift("10%,60s").ok()), Resyncs::default());
+        let (mut drifts, resyncs) = (Session::new(resync_on_drift("10%,60s").ok()), Resyncs::default());
         assert!(!told(&mut drifts, &resyncs, 0, Some(5), 10));
-        assert_eq!(drifts.by_rib(), BTreeMap::from([("loc-rib", 5)]));
+        assert_eq!(drifts.latest.values().map(|drift| drift.routes).collect::<Vec<_>>(), [5]);
         assert!(!told(&mut drifts, &resyncs, 59, Some(5), 10));
         // The time restarts when the difference is gone, and when a dump begins.
         assert!(!told(&mut drifts, &resyncs, 70, Some(10), 10));
         assert!(!told(&mut drifts, &resyncs, 71, Some(5), 10));
         assert!(!told(&mut drifts, &resyncs, 80, None, 10));
-        assert!(drifts.by_rib().is_empty());
+        assert!(drifts.latest.is_empty());
         assert!(!told(&mut drifts, &resyncs, 200, Some(5), 10));
         assert!(told(&mut drifts, &resyncs, 260, Some(5), 10));
-        let mut off = Drifts::new(None);
+        let mut off = Session::new(None);
         assert!(!told(&mut off, &resyncs, 0, Some(5), 10) && !told(&mut off, &resyncs, 9_999, Some(5), 10));
-        assert_eq!(off.by_rib(), BTreeMap::from([("loc-rib", 5)]));
-        off.forget(&source(View::LocRib).peer);
-        assert!(off.by_rib().is_empty());
+        let mut peers = Peers::new();
+        peers.record_of(source(View::LocRib).peer).unwrap().drifts = off.latest;
+        assert_eq!(by_rib(&peers), BTreeMap::from([("loc-rib", 5)]));
+        peers.go_down(&source(View::LocRib).peer);
+        assert!(by_rib(&peers).is_empty());
     }
 
     #[test]
     fn a_router_that_counts_otherwise_is_asked_less() {
         let (resyncs, rule) = (Resyncs::default(), resync_on_drift("10%,60s").ok());
         let waits = || {
-            let mut drifts = Drifts::new(rule);
+            let mut drifts = Session::new(rule);
             told(&mut drifts, &resyncs, 0, Some(5), 10);
             (1..10_000).find(|minute| told(&mut drifts, &resyncs, minute * 60, Some(5), 10))
         };
         let all: Vec<_> = (0..13).map(|_| waits().unwrap()).collect();
         assert_eq!(all, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_440, 1_440]);
-        assert!(!told(&mut Drifts::new(rule), &resyncs, 0, Some(10), 10));
+        assert!(!told(&mut Session::new(rule), &resyncs, 0, Some(10), 10));
         assert_eq!(waits(), Some(1));
     }
 }

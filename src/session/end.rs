@@ -1,109 +1,295 @@
-//! The reasons for which a session ends.
+//! The reasons for which a session ends, and what follows from each: one table.
+//!
+//! A cause decides everything by its row in [`Cause::consequences`]; no other file asks which cause it is in order to
+//! decide what to do. The page docs/architecture.md has the same table.
 
 use std::fmt;
-use std::io;
 
-use super::other_protocol::NotBmp;
-use crate::spool::SpoolError;
+use log::Level;
 
-/// The reason why a session is over.
-#[derive(Debug)]
-pub enum SessionEnd {
-    /// The router sent a Termination (RFC 7854 section 4.5).
-    Termination {
-        /// The reason, in words.
-        reason: String,
-    },
-    /// The connection was closed or broke without a Termination.
-    Lost(Option<io::Error>),
-    /// The router sends messages, but none that identifies it; the text names the limit that was exceeded.
-    Unnamed(String),
+use crate::model::SessionEventKind;
+
+/// The cause for which a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The router sent a Termination (RFC 7854 section 4.5); the detail is its reason.
+    Termination,
+    /// The connection was closed without a Termination.
+    Closed,
+    /// The connection broke without a Termination; the detail is the system's error.
+    Lost,
     /// A message began and did not end in time.
     Stalled,
     /// No BMP message was received.
     Mute,
+    /// All input that an earlier process left in the journal is applied.
+    JournalRead,
     /// The stream is not, or no longer, BMP: the next message boundary cannot be found.
-    OutOfStep(NotBmp),
+    OutOfStep,
     /// More routes than are kept were misread, with path identifiers or without: a new dump is read correctly.
-    AddPath(String),
-    /// A newer session of the same router exists, from the same address.
-    Superseded,
-    /// The router's identifier belongs to another session; the text names the remedy.
-    Refused(String),
-    /// Another collector, or a newer session, owns the router.
-    OwnershipLost,
+    AddPath,
+    /// The stored routes have differed from the router's statistics for too long: a new dump is needed.
+    Drift,
     /// The database has other routes than the session expects: the router's next dump repairs that.
     DatabaseDiffers,
-    /// The database refused a command that the session depends on: its rows become stale. The text describes the
-    /// refusal.
-    DatabaseRefused(String),
-    /// The stored routes have differed from the router's statistics for too long: a new dump is needed.
-    Drift(String),
+    /// The database refused a command that the session depends on; the detail is the refusal.
+    DatabaseRefused,
+    /// Its input could not be kept: the latest input is lost.
+    Journal,
+    /// Some of its replayed input cannot be read back.
+    JournalDamaged,
+    /// An internal error: the thread panicked.
+    Panicked,
+    /// A newer session of the same router exists, from the same address.
+    Superseded,
+    /// Another collector, or a newer session, owns the router.
+    OwnershipLost,
+    /// The router's identifier belongs to another session; the detail names the remedy.
+    Refused,
+    /// The router sends messages, but none that identifies it; the detail names the limit that was exceeded.
+    Unnamed,
     /// The collector stops.
     Stopping,
     /// The writers are gone: the collector is ending.
     WritersGone,
-    /// Its input could not be kept: the latest input is lost.
-    Spool(SpoolError),
-    /// This many bytes of its spooled input cannot be read back.
-    SpoolDamaged(u64),
-    /// All input that an earlier process left in the spool is applied.
-    SpoolRead,
-    /// An internal error: the thread panicked.
-    Panicked,
+}
+
+/// The consequences of one cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Consequences {
+    /// The label of the metric that counts ended sessions.
+    pub label: &'static str,
+    /// The text for the log and for `reason` of `session_events` and `bmp_sessions`; `{}` stands for the detail.
+    pub text: &'static str,
+    /// The level of the line in the log.
+    pub level: Level,
+    /// The fate of the input that is not stored yet.
+    pub input: InputAfter,
+    /// The fate of the router's routes.
+    pub routes: RoutesAfter,
+    /// The condition under which input that was not applied is lost, which makes a row `gap`.
+    pub gap: GapAfter,
+    /// The fate of messages that wait because the router is not identified yet.
+    pub waiting: WaitingMessages,
+}
+
+/// The input of a session that is over, as far as it is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputAfter {
+    /// It is on its way to the writers, and kept until they have stored it.
+    Complete,
+    /// It is kept for the next start of the collector, which applies it.
+    Left,
+    /// It is dropped: it would cause the same end again, or is of a router that the session must not write.
+    Discarded,
+}
+
+/// The routes of a router whose session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoutesAfter {
+    /// They are removed at once.
+    Purged,
+    /// They are stale, unless another session of the router has them; the row of `session_events` is of this kind.
+    Stale(SessionEventKind),
+    /// They are as they were: the next start goes on from them.
+    Kept,
+    /// They are stale: the newer session of the router confirms or removes them.
+    LeftToNewer,
+    /// They are another session's or collector's, or were never stored.
+    Untouched,
+    /// None are stored, and the connection counts as refused, by this label.
+    Refused(&'static str),
+}
+
+/// The condition under which input that was not applied is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapAfter {
+    /// Never by this cause: all of it was applied, or it is no router's that the session may write.
+    Never,
+    /// Never by this cause: the next start applies it. If some was lost before, the collector's exit status is 1.
+    ExitStatus,
+    /// Input is lost, and that was told when it happened.
+    Told,
+    /// Input is left that was not applied.
+    IfUnapplied,
+    /// As `IfUnapplied`; it would be refused again, so its bytes are set aside.
+    IfUnappliedSetAside,
+    /// Always: nobody knows how much was applied. Its bytes are set aside.
+    AlwaysSetAside,
+}
+
+/// The messages of a session that ends before its router is identified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingMessages {
+    /// They identify the router, as well as they can, and are applied.
+    Applied,
+    /// They are dropped: none has arrived, or the session may not write.
+    Dropped,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Cause; 20] = [
+        Cause::Termination,
+        Cause::Closed,
+        Cause::Lost,
+        Cause::Stalled,
+        Cause::Mute,
+        Cause::JournalRead,
+        Cause::OutOfStep,
+        Cause::AddPath,
+        Cause::Drift,
+        Cause::DatabaseDiffers,
+        Cause::DatabaseRefused,
+        Cause::Journal,
+        Cause::JournalDamaged,
+        Cause::Panicked,
+        Cause::Superseded,
+        Cause::OwnershipLost,
+        Cause::Refused,
+        Cause::Unnamed,
+        Cause::Stopping,
+        Cause::WritersGone,
+    ];
+
+    /// Returns its consequences.
+    #[rustfmt::skip]
+    pub const fn consequences(self) -> Consequences {
+        use GapAfter::{AlwaysSetAside, ExitStatus, IfUnapplied, IfUnappliedSetAside, Never, Told};
+        use InputAfter::{Complete, Discarded, Left};
+        use RoutesAfter::{Kept, LeftToNewer, Purged, Refused, Stale, Untouched};
+        use SessionEventKind::{Drift, SessionClosed, SessionLost};
+        use WaitingMessages::{Applied, Dropped};
+        use Level::{Info, Warn};
+        match self {
+            Cause::Termination => row("terminated", "terminated by the router: {}",
+                Info, Complete, Purged, Never, Applied),
+            Cause::Closed => row("closed", "closed by the router without Termination",
+                Warn, Complete, Stale(SessionLost), Never, Applied),
+            Cause::Lost => row("lost", "lost: {}",
+                Warn, Complete, Stale(SessionLost), Never, Applied),
+            Cause::Stalled => row("stalled", "stalled inside a message",
+                Warn, Complete, Stale(SessionLost), Never, Applied),
+            Cause::Mute => row("mute", "no BMP message received",
+                Warn, Complete, Stale(SessionLost), Never, Dropped),
+            Cause::JournalRead => row("journal_read", "end of the input in the journal",
+                Info, Complete, Stale(SessionLost), Never, Applied),
+            Cause::OutOfStep => row("out_of_step", "not BMP: {}",
+                Warn, Complete, Stale(SessionClosed), Never, Applied),
+            Cause::AddPath => row("add_path", "routes decoded the wrong way, a new dump is needed: {}",
+                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
+            Cause::Drift => row("drift", "drift: {}",
+                Warn, Complete, Stale(Drift), IfUnapplied, Dropped),
+            Cause::DatabaseDiffers => row("database_differs", "database does not match the session; resync required",
+                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
+            Cause::DatabaseRefused => row("database_refused", "the database refused a command: {}",
+                Warn, Complete, Stale(SessionClosed), IfUnappliedSetAside, Dropped),
+            Cause::Journal => row("journal", "input lost: {}",
+                Warn, Complete, Stale(SessionClosed), Told, Applied),
+            Cause::JournalDamaged => row("journal_damaged", "{} bytes of input cannot be read back",
+                Warn, Complete, Stale(SessionClosed), Told, Applied),
+            Cause::Panicked => row("panicked", "internal error",
+                Warn, Discarded, Stale(SessionClosed), AlwaysSetAside, Dropped),
+            Cause::Superseded => row("superseded", "superseded by a newer session of the same router",
+                Warn, Complete, LeftToNewer, IfUnapplied, Dropped),
+            Cause::OwnershipLost => row("ownership_lost", "router is owned by another collector or a newer session",
+                Warn, Discarded, Untouched, IfUnapplied, Dropped),
+            Cause::Refused => row("refused", "refused: {}",
+                Warn, Discarded, Refused("identifier_taken"), Never, Dropped),
+            Cause::Unnamed => row("unnamed", "router not identified: {}",
+                Warn, Discarded, Refused("unnamed"), Never, Dropped),
+            Cause::Stopping => row("stopping", "collector stops",
+                Info, Left, Kept, ExitStatus, Applied),
+            Cause::WritersGone => row("writers_gone", "writers have ended",
+                Warn, Left, Untouched, ExitStatus, Dropped),
+        }
+    }
+}
+
+/// One row of the table; its columns are in the order of the fields.
+const fn row(
+    label: &'static str,
+    text: &'static str,
+    level: Level,
+    input: InputAfter,
+    routes: RoutesAfter,
+    gap: GapAfter,
+    waiting: WaitingMessages,
+) -> Consequences {
+    Consequences { label, text, level, input, routes, gap, waiting }
+}
+
+/// The reason why a session is over: a cause, and its detail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// The cause.
+    pub cause: Cause,
+    /// The text that the cause's own text leaves open; empty for most.
+    pub detail: String,
 }
 
 impl SessionEnd {
-    /// Returns its label in metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            SessionEnd::Termination { .. } => "terminated",
-            SessionEnd::Lost(None) => "closed",
-            SessionEnd::Lost(Some(_)) => "lost",
-            SessionEnd::Stalled => "stalled",
-            SessionEnd::Mute => "mute",
-            SessionEnd::Unnamed(_) => "unnamed",
-            SessionEnd::OutOfStep(_) => "out_of_step",
-            SessionEnd::AddPath(_) => "add_path",
-            SessionEnd::Superseded => "superseded",
-            SessionEnd::Refused(_) => "refused",
-            SessionEnd::OwnershipLost => "ownership_lost",
-            SessionEnd::DatabaseDiffers => "database_differs",
-            SessionEnd::DatabaseRefused(_) => "database_refused",
-            SessionEnd::Drift(_) => "drift",
-            SessionEnd::Stopping => "stopping",
-            SessionEnd::WritersGone => "writers_gone",
-            SessionEnd::Spool(_) => "spool",
-            SessionEnd::SpoolDamaged(_) => "spool_damaged",
-            SessionEnd::SpoolRead => "spool_read",
-            SessionEnd::Panicked => "panicked",
-        }
+    /// Returns the end by this cause, with what its text leaves open.
+    pub fn new(cause: Cause, detail: impl fmt::Display) -> SessionEnd {
+        SessionEnd { cause, detail: detail.to_string() }
+    }
+
+    /// Returns its consequences.
+    pub(crate) fn consequences(&self) -> Consequences {
+        self.cause.consequences()
+    }
+
+    /// Returns true if the router, or whatever lies between, ended the connection.
+    pub(crate) fn is_by_connection(&self) -> bool {
+        matches!(self.cause, Cause::Closed | Cause::Lost)
+    }
+}
+
+impl From<Cause> for SessionEnd {
+    fn from(cause: Cause) -> SessionEnd {
+        SessionEnd { cause, detail: String::new() }
     }
 }
 
 impl fmt::Display for SessionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SessionEnd::Termination { reason } => write!(f, "terminated by the router: {reason}"),
-            SessionEnd::Lost(None) => f.write_str("closed by the router without Termination"),
-            SessionEnd::Lost(Some(error)) => write!(f, "lost: {error}"),
-            SessionEnd::Stalled => f.write_str("stalled inside a message"),
-            SessionEnd::Mute => f.write_str("no BMP message received"),
-            SessionEnd::Unnamed(why) => write!(f, "router not identified: {why}"),
-            SessionEnd::OutOfStep(why) => write!(f, "not BMP: {why}"),
-            SessionEnd::AddPath(what) => write!(f, "routes decoded the wrong way, a new dump is needed: {what}"),
-            SessionEnd::Superseded => f.write_str("superseded by a newer session of the same router"),
-            SessionEnd::Refused(why) => write!(f, "refused: {why}"),
-            SessionEnd::OwnershipLost => f.write_str("router is owned by another collector or a newer session"),
-            SessionEnd::DatabaseDiffers => f.write_str("database does not match the session; resync required"),
-            SessionEnd::DatabaseRefused(what) => write!(f, "the database refused a command: {what}"),
-            SessionEnd::Drift(what) => write!(f, "drift: {what}"),
-            SessionEnd::Stopping => f.write_str("collector stops"),
-            SessionEnd::WritersGone => f.write_str("writers have ended"),
-            SessionEnd::Spool(error) => write!(f, "input lost: {error}"),
-            SessionEnd::SpoolDamaged(bytes) => write!(f, "{bytes} bytes of spooled input cannot be read back"),
-            SessionEnd::SpoolRead => f.write_str("end of the spooled input"),
-            SessionEnd::Panicked => f.write_str("internal error"),
+        let text = self.consequences().text;
+        match text.split_once("{}") {
+            None => f.write_str(text),
+            Some((before, after)) => write!(f, "{before}{}{after}", self.detail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_row_and_a_label_of_its_own() {
+        let labels: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.consequences().label).collect();
+        assert_eq!(labels.len(), Cause::ALL.len());
+    }
+
+    #[test]
+    fn the_text_of_an_end_has_its_detail_in_its_place() {
+        let check = |end: SessionEnd, text: &str| assert_eq!(end.to_string(), text);
+        check(Cause::Closed.into(), "closed by the router without Termination");
+        check(SessionEnd::new(Cause::Lost, "reset {} by peer"), "lost: reset {} by peer");
+        check(SessionEnd::new(Cause::JournalDamaged, 7), "7 bytes of input cannot be read back");
+    }
+
+    #[test]
+    fn only_a_termination_removes_routes_at_once() {
+        let purges = |cause: &&Cause| cause.consequences().routes == RoutesAfter::Purged;
+        assert_eq!(Cause::ALL.iter().filter(purges).collect::<Vec<_>>(), [&Cause::Termination]);
+        // Input that is left for the next start cannot be of stale routes: the next start goes on from them.
+        for cause in Cause::ALL {
+            let Consequences { input, routes, gap, .. } = cause.consequences();
+            assert_eq!(input == InputAfter::Left, gap == GapAfter::ExitStatus, "{cause:?}");
+            assert!(input != InputAfter::Left || !matches!(routes, RoutesAfter::Stale(_)), "{cause:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The identity of a history row: the same event has the same id wherever and however often it is seen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use byteorder::{BE, ByteOrder};
@@ -24,37 +24,33 @@ pub(crate) struct EventIds {
     recent: HashMap<u64, u32, Seeded>,
     /// The previous generation.
     older: HashMap<u64, u32, Seeded>,
-    /// The chunk and the key of every counted event that is not stored yet, so that the earlier numbers can be
-    /// computed.
-    unstored: VecDeque<(u64, u64)>,
     /// A buffer for one encoding.
     encoded: Vec<u8>,
 }
 
 impl EventIds {
-    /// Creates the ids of a session that continues from the result of [`EventIds::at_stored`].
+    /// Creates the ids of a session that continues from the result of [`EventIds::recent`].
     pub(crate) fn resume(ids: &[(u64, u32)]) -> EventIds {
         EventIds { older: ids.iter().copied().collect(), ..EventIds::default() }
     }
 
-    /// Returns the `event_id` of another event, which comes from the chunk `chunk` of the session's input: SHA-256 over
-    /// router, table, family, prefix, path identifier, action, time, attributes and occurrence number. `time` is the
+    /// Returns the `event_id` of another event: SHA-256 over router, table, family, prefix, path identifier, action, time, attributes and occurrence number. `time` is the
     /// per-peer timestamp, or the time of receipt where the router sent none.
-    pub fn next(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
+    pub fn next(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) -> [u8; 32] {
         let place = self.encode(table, nlri, change, time);
-        let occurrence = self.count(chunk);
+        let occurrence = self.count();
         BE::write_u32(&mut self.encoded[place..], occurrence);
         Sha256::digest(&self.encoded).into()
     }
 
     /// Counts a repeated message that makes no event, so that the next one like it has another occurrence number.
-    pub fn repeated(&mut self, chunk: u64, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) {
+    pub fn repeated(&mut self, table: &Table, nlri: &Nlri, change: &RouteChange, time: Timestamp) {
         self.encode(table, nlri, change, time);
-        self.count(chunk);
+        self.count();
     }
 
     /// Counts the encoded event and returns its occurrence number.
-    fn count(&mut self, chunk: u64) -> u32 {
+    fn count(&mut self) -> u32 {
         let key = xxh3_64(&self.encoded);
         let occurrence = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
             None => 0,
@@ -64,7 +60,6 @@ impl EventIds {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(key, occurrence);
-        self.unstored.push_back((chunk, key));
         occurrence
     }
 
@@ -111,23 +106,10 @@ impl EventIds {
         place
     }
 
-    /// Records that everything up to the chunk `stored` is in the database.
-    pub fn forget(&mut self, stored: u64) {
-        while self.unstored.front().is_some_and(|(chunk, _)| *chunk <= stored) {
-            self.unstored.pop_front();
-        }
-    }
-
-    /// Returns the keys and last occurrence numbers of recent events, without those that are not stored.
-    pub(crate) fn at_stored(&self) -> Vec<(u64, u32)> {
-        let mut last: HashMap<u64, i64> = HashMap::new();
-        for (key, occurrence) in self.older.iter().chain(&self.recent) {
-            last.insert(*key, i64::from(*occurrence));
-        }
-        for (_, key) in &self.unstored {
-            last.entry(*key).and_modify(|occurrence| *occurrence -= 1);
-        }
-        last.into_iter().filter_map(|(key, occurrence)| Some((key, u32::try_from(occurrence).ok()?))).collect()
+    /// Returns the keys and last occurrence numbers of recent events.
+    pub(crate) fn recent(&self) -> Vec<(u64, u32)> {
+        let older = self.older.iter().filter(|(key, _)| !self.recent.contains_key(key));
+        older.chain(&self.recent).map(|(key, occurrence)| (*key, *occurrence)).collect()
     }
 }
 
@@ -144,18 +126,18 @@ mod tests {
         let time = Timestamp::from_wire(1_000, 0);
         let ids = || {
             let mut ids = EventIds::default();
-            [ids.next(1, &table, &nlri, &gone, time), ids.next(1, &table, &nlri, &gone, time)]
+            [ids.next(&table, &nlri, &gone, time), ids.next(&table, &nlri, &gone, time)]
         };
         assert_ne!(ids()[0], ids()[1]);
         assert_eq!(ids(), ids());
 
         let mut one = EventIds::default();
         let with_path = Nlri { path_id: Some(PathId(0)), ..nlri };
-        let base = one.next(1, &table, &nlri, &gone, time);
+        let base = one.next(&table, &nlri, &gone, time);
         let stale = RouteChange::Withdraw(WithdrawReason::Stale);
-        assert_ne!(base, one.next(1, &table, &with_path, &gone, time));
-        assert_ne!(base, one.next(1, &table, &nlri, &stale, time));
-        assert_ne!(base, one.next(1, &table, &nlri, &gone, Timestamp::from_wire(1_001, 0)));
+        assert_ne!(base, one.next(&table, &with_path, &gone, time));
+        assert_ne!(base, one.next(&table, &nlri, &stale, time));
+        assert_ne!(base, one.next(&table, &nlri, &gone, Timestamp::from_wire(1_001, 0)));
     }
 
     #[test]
@@ -164,14 +146,17 @@ mod tests {
         let nlri = |octet| Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
         let gone = RouteChange::Withdraw(WithdrawReason::Withdrawn);
         let time = Timestamp::from_wire(1_000, 0);
-        let input = [(1, 1), (1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)];
+        let input = [1, 1, 1, 2, 1, 2, 3];
         let mut ids = EventIds::default();
-        let all = input.map(|(chunk, octet)| ids.next(chunk, &table, &nlri(octet), &gone, time));
-        for stored in 0..=3 {
-            ids.forget(stored);
-            let mut next = EventIds::resume(&ids.at_stored());
-            for ((chunk, octet), id) in input.iter().zip(all).filter(|((chunk, _), _)| *chunk > stored) {
-                assert_eq!(next.next(*chunk, &table, &nlri(*octet), &gone, time), id, "stored up to {stored}");
+        let all = input.map(|octet| ids.next(&table, &nlri(octet), &gone, time));
+        for stored in 0..input.len() {
+            let mut before = EventIds::default();
+            input[..stored].iter().for_each(|octet| {
+                let _ = before.next(&table, &nlri(*octet), &gone, time);
+            });
+            let mut next = EventIds::resume(&before.recent());
+            for (octet, id) in input.iter().zip(all).skip(stored) {
+                assert_eq!(next.next(&table, &nlri(*octet), &gone, time), id, "stored up to {stored}");
             }
         }
     }

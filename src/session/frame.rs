@@ -87,7 +87,7 @@ impl FrameBuffer {
     }
 
     /// Returns the memory that it uses beyond one read, which every session has, bytes.
-    pub(crate) fn extra(&self) -> usize {
+    pub(super) fn extra(&self) -> usize {
         self.bytes.capacity().saturating_sub(READ_SIZE)
     }
 

@@ -27,7 +27,7 @@ impl Session {
     /// Reports that some of the router's input is lost; the session continues.
     pub fn gap(&mut self, reason: &str) {
         warn!("{}: {reason}", self.subject());
-        self.shared.spool.count_gap();
+        self.host.shared.journal.count_gap();
         self.tell_gap(reason);
     }
 
@@ -50,11 +50,11 @@ impl Session {
                 return;
             }
         }
-        note.peer_address = Some(self.connection.source);
-        let router = self.standing.router();
+        note.peer_address = Some(self.host.connection.source);
+        let router = self.input.router().cloned();
         let state = match &router {
-            Some(router) => self.shared.pipeline.state(router),
-            None => self.shared.pipeline.any_state(),
+            Some(router) => self.host.shared.pipeline.state(router),
+            None => self.host.shared.pipeline.any_state(),
         };
         // If the writers are gone, that is reported where they ended.
         let _ = state.send(StateItem::Note(router.clone(), note));

@@ -11,23 +11,24 @@ use log::info;
 use super::anomaly::Anomaly;
 use super::drift::Drifts;
 use super::earlier_tables::EarlierTables;
-use super::end::SessionEnd;
+use super::end::{Cause, SessionEnd, WaitingMessages};
 use super::messages::{IdentifiedRouter, Session};
 use super::outbox::Outbox;
 use super::peer_owners::Sharing;
 use super::peer_records::{self, router_note};
+use super::peers::Peers;
 use super::read_timeout;
 use super::registry::{ClaimError, Joined};
 use super::remnants::Remnants;
+use super::table_names::TableNames;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use crate::model::{RouterId, SessionEventKind, TableKey, TableNameRecord};
 use crate::pipeline::{Claim, ClaimRight, Claimed, Refusal, StateItem};
-use crate::quarantine::RejectedFile;
 use crate::wire::bmp;
 
 /// The time that a session waits for the database to accept its router while the collector stops. If the answer takes
-/// longer, its input goes to the spool.
+/// longer, its input goes to the journal.
 const CLAIM_AT_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// The interval at which it checks in the meantime whether the collector stops.
@@ -36,28 +37,40 @@ const CLAIM_TICK: Duration = Duration::from_millis(100);
 impl Session {
     /// Identifies the router: claims it here and in the database, and applies the messages that waited for that.
     pub(super) fn identify(&mut self) -> Result<(), SessionEnd> {
-        let mut record = self.identity.settle(&self.shared.registry.known(self.connection.source));
+        let mut record = self.identity.settle(&self.host.shared.registry.known(self.host.connection.source));
         if self.identity.has_address_alone()
-            && let Some(router) = self.shared.registry.absent(self.connection.source)
+            && let Some(router) = self.host.shared.registry.absent(self.host.connection.source)
         {
             record.router = router;
         }
-        if let Some(router) = self.resumed.as_ref().and_then(|resumed| resumed.router.clone()) {
+        if let Some(router) = self.resumed.as_ref().and_then(|resumed| resumed.checkpoint.router.clone()) {
             record.router = router;
         }
         let router = record.router.clone();
         let hostname = record.hostname.clone();
-        self.standing.identify(&router);
+        self.input.identify(&router);
         let joined = self.claim_here(&router)?;
         let (reply, answer) = bounded(1);
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
-        let state = self.shared.pipeline.state(&router);
+        let state = self.host.shared.pipeline.state(&router);
         state
-            .send(StateItem::Claim(Claim { record, right, others_since: joined.others_since, reply }))
-            .map_err(|_| SessionEnd::WritersGone)?;
+            .send(StateItem::Claim(Claim {
+                record,
+                right,
+                journal: self.input.session().to_owned(),
+                others_since: joined.others_since,
+                reply,
+            }))
+            .map_err(|_| Cause::WritersGone)?;
         let claimed = self.claimed(&answer)?;
         self.begin(router, hostname, joined, claimed)?;
-        std::mem::take(&mut self.waiting).drain(|frame, received_at| self.apply(frame, bmp::decode(frame), received_at))
+        let position = self.position;
+        std::mem::take(&mut self.waiting).drain(|frame, received_at, start| {
+            self.set_position(start);
+            self.apply(frame, bmp::decode(frame), received_at)
+        })?;
+        self.set_position(position);
+        Ok(())
     }
 
     /// Begins the session of a router that is claimed: its tables, and the rows that record the session.
@@ -68,66 +81,66 @@ impl Session {
         joined: Joined,
         claimed: Claimed,
     ) -> Result<(), SessionEnd> {
-        let state = self.shared.pipeline.state(&router).clone();
-        let history = self.shared.pipeline.events(&router).cloned();
+        let state = self.host.shared.pipeline.state(&router).clone();
+        let history = self.host.shared.pipeline.events(&router).cloned();
         let owner = claimed.owner;
-        self.shared.registry.begin(&router, &self.connection, owner.began);
+        self.host.shared.registry.begin(&router, &self.host.connection, owner.began);
         let meter = Arc::clone(&owner.meter);
-        meter.session_begins(self.connection.source, hostname.as_deref());
+        meter.session_begins(self.host.connection.source, hostname.as_deref());
         for anomaly in Anomaly::ALL.into_iter().filter(|anomaly| self.anomalies.of(*anomaly) > 0) {
             meter.anomalies.add(anomaly.label(), self.anomalies.of(anomaly));
         }
-        self.standing.settle(&owner);
+        self.input.settle(&owner);
         let mut outbox = Outbox::new(Arc::clone(&owner), state, history);
+        // What waits for the name comes first.
+        outbox.set_position(self.resumed.as_ref().map_or(0, |resumed| resumed.checkpoint.octet));
         if self.resumed.is_some() {
-            outbox.set_replayed();
+            outbox.set_replayed(claimed.positions);
         }
         let subject = match hostname {
             None => format!("router {router}"),
             Some(hostname) => format!("router {router} ({hostname})"),
         };
-        info!("{subject}: session from {} begins", self.connection.source);
-        let rejected = RejectedFile::new(&self.shared.options.rejected_dir, router.as_str(), "bmp");
-        let earlier = self.remember(&claimed.names, claimed.tables, &router);
-        let mut tables = RouterTables::new(outbox, self.shared.options.rules, earlier, Arc::clone(&self.standing));
-        tables.share(self.connection.begun());
+        info!("{subject}: session from {} begins", self.host.connection.source);
+        self.host.keep_rejected_of(&router);
+        let mut peers = Peers::new();
+        let earlier = self.remember(peers.names(), &claimed.names, claimed.tables, &router);
+        let mut tables = RouterTables::new(outbox, self.host.shared.options.rules, earlier);
+        (tables.ids, tables.resumed) = self.resumed_tables();
+        tables.peers = peers;
+        tables.outbox().share(self.host.connection.begun());
         if joined.others_since.is_some() {
             tables.set_shared();
         }
-        let reason = self.resumed.as_ref().map(|_| "spooled input of an earlier session");
+        let reason = self.resumed.as_ref().map(|_| "input of an earlier session");
         let mut up = router_note(SessionEventKind::SessionUp, reason, None);
-        up.peer_address = Some(self.connection.source);
+        up.peer_address = Some(self.host.connection.source);
         tables.outbox().session_event(up)?;
         if !tables.outbox().keeps_history() {
             tables.outbox().session_event(router_note(SessionEventKind::HistoryOff, None, None))?;
         }
         tables.outbox().set_repeats(self.resumed.as_ref().is_some_and(|resumed| resumed.repeats));
         self.unnamed = Unnamed::default();
-        // The session of spooled input is over: no connection is left to close.
-        let rule = self.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
-        let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.shared.resyncs));
+        // The session of replayed input is over: no connection is left to close.
+        let rule = self.host.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
+        let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.host.shared.resyncs));
         self.evidence.remember(claimed.add_path);
         let sharing = Sharing::new(joined.generation, joined.others_since.is_none());
-        self.identified = Some(IdentifiedRouter {
-            router,
-            subject,
-            tables,
-            owner,
-            rejected,
-            drifts,
-            remnants,
-            meter,
-            audited: Instant::now(),
-            sharing,
-        });
+        self.identified =
+            Some(IdentifiedRouter { router, subject, tables, owner, drifts, remnants, audited: None, sharing });
         Ok(())
     }
 
     /// Records the names of the router's tables and their origins; returns the stored tables, each with its origin if
     /// known.
-    fn remember(&mut self, names: &[TableNameRecord], stored: Vec<TableKey>, router: &RouterId) -> EarlierTables {
+    fn remember(
+        &self,
+        known: &mut TableNames,
+        names: &[TableNameRecord],
+        stored: Vec<TableKey>,
+        router: &RouterId,
+    ) -> EarlierTables {
         let router_id = self.identity.bgp_id(router);
-        let known = self.peers.names();
         known.set_router_id(router_id);
         let mut origins = HashMap::new();
         for name in names {
@@ -144,14 +157,14 @@ impl Session {
 
     /// Claims the router within the collector; waits until all earlier input from it is applied.
     fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
-        let is_over = || self.shared.stop.is_stopping();
-        self.shared.registry.claim(router, &self.connection, is_over).map_err(|none| match none {
-            ClaimError::GaveUp => SessionEnd::Stopping,
-            ClaimError::Conflict { holder } => SessionEnd::Refused(format!(
+        let is_over = || self.host.shared.stop.is_stopping();
+        self.host.shared.registry.claim(router, &self.host.connection, is_over).map_err(|none| match none {
+            ClaimError::GaveUp => Cause::Stopping.into(),
+            ClaimError::Conflict { holder } => SessionEnd::new(Cause::Refused, format!(
                 "router identifier {router} belongs to a live session from {holder}; if these are two routers, give \
                  one another identifier with RIB_INGESTER_ROUTER_ID_FROM={}/{}=address",
-                self.connection.source,
-                if self.connection.source.is_ipv4() { 32 } else { 128 },
+                self.host.connection.source,
+                if self.host.connection.source.is_ipv4() { 32 } else { 128 },
             )),
         })
     }
@@ -159,28 +172,29 @@ impl Session {
     /// Returns the reason why a claim had no answer.
     pub(super) fn no_answer(&self) -> SessionEnd {
         // Another collector has claimed the router by now, or the writers gave up.
-        if self.resumed.is_some() && !self.shared.stop.is_stopping() {
-            SessionEnd::OwnershipLost
+        if self.resumed.is_some() && !self.host.shared.stop.is_stopping() {
+            Cause::OwnershipLost.into()
         } else {
-            SessionEnd::WritersGone
+            Cause::WritersGone.into()
         }
     }
 
-    /// Enforces the limits of a session whose router is not identified. `held` returns the memory that its input uses,
-    /// in bytes.
+    /// Enforces the limits of a session of this age whose router is not identified. `size` returns what its
+    /// input takes of memory or journal, in bytes.
     ///
     /// # Errors
     /// The session exceeds the limits and has sent no readable message about a peer, or its router cannot be identified
     /// or written.
-    pub(crate) fn bound_unnamed(&mut self, held: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
+    pub(crate) fn bound_unnamed(&mut self, age: Duration, size: impl FnOnce() -> usize) -> Result<(), SessionEnd> {
         if self.identified.is_some() {
             return Ok(());
         }
-        let bytes = held() + self.waiting.size();
-        let time_max = read_timeout::greeting_time(self.shared.options.message_time_max);
-        let Some(why) = self.unnamed.excess(&self.shared.intakes.unnamed, bytes, time_max) else { return Ok(()) };
+        let bytes = size().max(self.waiting.size());
+        let time_max = read_timeout::greeting_time(self.host.shared.options.message_time_max);
+        let budget = &self.host.shared.inputs.unnamed;
+        let Some(why) = self.unnamed.excess(budget, bytes, age, time_max) else { return Ok(()) };
         if !self.unnamed.has_said {
-            return Err(SessionEnd::Unnamed(why));
+            return Err(SessionEnd::new(Cause::Unnamed, why));
         }
         log::warn!("{}: {why}: identified by its address", self.subject());
         self.identify().and_then(|()| self.flush())
@@ -189,36 +203,12 @@ impl Session {
     /// Identifies the router at the end of the input by the messages that have arrived, and applies them. Returns why
     /// the session ends.
     pub(crate) fn settle_at_end(&mut self, end: SessionEnd) -> SessionEnd {
-        match end {
-            SessionEnd::Termination { .. }
-            | SessionEnd::Lost(_)
-            | SessionEnd::Stalled
-            | SessionEnd::OutOfStep(_)
-            | SessionEnd::Stopping
-            | SessionEnd::Spool(_)
-            | SessionEnd::SpoolDamaged(_)
-            | SessionEnd::SpoolRead => {}
-            // Nothing has arrived, or this session may not write.
-            SessionEnd::Mute
-            | SessionEnd::Unnamed(_)
-            | SessionEnd::AddPath(_)
-            | SessionEnd::Superseded
-            | SessionEnd::Refused(_)
-            | SessionEnd::OwnershipLost
-            | SessionEnd::DatabaseDiffers
-            | SessionEnd::DatabaseRefused(_)
-            | SessionEnd::Drift(_)
-            | SessionEnd::WritersGone
-            | SessionEnd::Panicked => return end,
-        }
-        if self.identified.is_some() || !self.has_what_to_apply() {
+        let is_dropped = end.consequences().waiting == WaitingMessages::Dropped;
+        if is_dropped || self.identified.is_some() || !self.has_what_to_apply() {
             return end;
         }
         match self.identify().and_then(|()| self.flush()) {
-            Ok(()) => {
-                self.end_chunk(self.chunk);
-                end
-            }
+            Ok(()) => end,
             Err(other) => other,
         }
     }
@@ -226,8 +216,8 @@ impl Session {
     /// Returns whether the waiting messages change anything. A Peer Down or statistics change nothing for a router that
     /// is not known.
     fn has_what_to_apply(&self) -> bool {
-        let is_known = || self.shared.registry.absent(self.connection.source).is_some();
-        let is_resumed = self.resumed.as_ref().is_some_and(|resumed| resumed.router.is_some());
+        let is_known = || self.host.shared.registry.absent(self.host.connection.source).is_some();
+        let is_resumed = self.resumed.as_ref().is_some_and(|resumed| resumed.checkpoint.router.is_some());
         self.identity.has_peers_or_routes() || self.unnamed.has_said && (is_resumed || is_known())
     }
 
@@ -236,11 +226,11 @@ impl Session {
         let mut stopping_since = None;
         loop {
             match answer.recv_timeout(CLAIM_TICK) {
-                Ok(claimed) => return claimed.map_err(|refusal| SessionEnd::DatabaseRefused(refusal.0)),
+                Ok(claimed) => return claimed.map_err(|refusal| SessionEnd::new(Cause::DatabaseRefused, refusal.0)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.no_answer()),
-                Err(RecvTimeoutError::Timeout) if self.shared.stop.is_stopping() => {
+                Err(RecvTimeoutError::Timeout) if self.host.shared.stop.is_stopping() => {
                     if stopping_since.get_or_insert_with(Instant::now).elapsed() >= CLAIM_AT_STOP_MAX {
-                        return Err(SessionEnd::Stopping);
+                        return Err(Cause::Stopping.into());
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}

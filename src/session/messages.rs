@@ -5,34 +5,34 @@
 //! and events.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::Level;
 
 use super::add_path::Evidence;
 use super::anomaly::{Anomalies, Anomaly};
 use super::changes::{Changes, FamilyTable, PathIds, TableKind};
-use super::connection::Connection;
 use super::drift::Drifts;
-use super::end::SessionEnd;
+use super::end::{Cause, SessionEnd};
+use super::host::Host;
 use super::identity::Identity;
-use super::intake::is_of_peer;
+use super::input::{Input, is_of_peer};
 use super::peer_owners::Sharing;
-use super::peers::{Peers, RibSource};
+use super::peers::Peers;
+use super::preamble::Preamble;
 use super::reading::{Reading, Readings};
 use super::remnants::Remnants;
 use super::rib_filter::{Decision, RibFilter};
-use super::rules::Stamp;
-use super::shared::{RawBytes, Shared};
-use super::standing::Standing;
+use super::rib_source::RibSource;
+use super::rules::{Moment, Stamp};
+use super::shared::RawBytes;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
 use super::waiting::Waiting;
-use crate::metrics::RouterMeter;
+use crate::journal::Checkpoint;
 use crate::model::{Afi, RouterId, Timestamp};
 use crate::pipeline::Ownership;
-use crate::quarantine::RejectedFile;
 use crate::wire::DecodeError;
 use crate::wire::bgp::routes::Routes;
 use crate::wire::bgp::update::{Decoded, Update};
@@ -45,16 +45,14 @@ const NAME_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One router's session, message by message.
 pub struct Session {
-    pub(super) shared: Arc<Shared>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) standing: Arc<Standing>,
+    pub(super) host: Host,
+    pub(super) input: Arc<Input>,
     pub(super) resumed: Option<Resumed>,
     pub(super) identity: Identity,
-    pub(super) peers: Peers,
     pub(super) anomalies: Anomalies,
     /// The evidence about path identifiers from its messages.
     pub(super) evidence: Evidence,
-    /// The reading of each peer's messages, derived from `peers` and `evidence`.
+    /// The reading of each peer's messages, derived from the peers and `evidence`.
     pub(super) readings: Readings,
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
@@ -63,13 +61,15 @@ pub struct Session {
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
-    /// Messages of the previous session, until they are applied.
-    pub(super) preamble: Vec<u8>,
-    messages: u64,
-    /// The chunk of input that is being applied, or was applied last.
-    pub(super) chunk: u64,
+    /// The messages that stay valid.
+    pub(super) preamble: Preamble,
+    pub(super) messages: u64,
+    /// The octets of its input that are applied.
+    pub(super) position: u64,
+    /// When its first message was read.
+    pub(super) began: Option<Timestamp>,
     /// Time spent waiting for the socket since peers or routes arrived.
-    waited: Duration,
+    pub(super) waited: Duration,
 }
 
 /// The state of a session once its router is identified.
@@ -79,12 +79,10 @@ pub(super) struct IdentifiedRouter {
     pub(super) subject: String,
     pub(super) tables: RouterTables,
     pub(super) owner: Arc<Ownership>,
-    pub(super) rejected: RejectedFile,
     pub(super) drifts: Drifts,
     pub(super) remnants: Remnants,
-    pub(super) meter: Arc<RouterMeter>,
-    /// When the routes of its tables were last counted, or the session began.
-    pub(super) audited: Instant,
+    /// The session's age when the routes of its tables were last counted; `None` until the first idle moment.
+    pub(super) audited: Option<Duration>,
     pub(super) sharing: Sharing,
 }
 
@@ -99,54 +97,22 @@ pub(super) struct Losses {
 
 /// The state of a session that continues one of another process.
 pub(super) struct Resumed {
-    pub(super) router: Option<RouterId>,
-    /// When the other one began.
-    pub(super) since: Timestamp,
-    /// The last chunk of which everything is stored.
-    pub(super) behind: u64,
+    /// The state that the other one left.
+    pub(super) checkpoint: Checkpoint,
     /// True if what is taken in now was taken in there.
     pub(super) repeats: bool,
 }
 
 impl Session {
-    /// Creates the session of a router that has only connected.
-    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, standing: Arc<Standing>) -> Session {
-        let source = connection.source;
-        let identity = Identity::new(source, (shared.options.identity_rule)(source));
-        let path_ids = if (shared.options.ignore_path_id)(source) { PathIds::Ignored } else { PathIds::Keyed };
-        let rib_filter = RibFilter::new((shared.options.stored_views)(source));
-        Session {
-            shared,
-            connection,
-            standing,
-            resumed: None,
-            identity,
-            peers: Peers::new(),
-            anomalies: Anomalies::default(),
-            evidence: Evidence::default(),
-            readings: Readings::default(),
-            version_4: Version4::default(),
-            path_ids,
-            rib_filter,
-            identified: None,
-            waiting: Waiting::default(),
-            unnamed: Unnamed::default(),
-            losses: Losses::default(),
-            preamble: Vec::new(),
-            messages: 0,
-            chunk: 0,
-            waited: Duration::ZERO,
-        }
-    }
-
     /// Applies one message, which was read at `received_at`, or lets it wait until the router is identified.
     ///
     /// # Errors
     /// The session is over. A message that cannot be decoded is only rejected.
     pub fn message(&mut self, frame: &Frame<'_>, received_at: Timestamp) -> Result<(), SessionEnd> {
         if let Some(identified) = &self.identified {
-            identified.meter.message(frame.bytes.len(), received_at);
+            identified.tables.outbox.count_message(frame.bytes.len(), received_at);
         }
+        self.preamble.take(frame);
         let decoded = bmp::decode(frame);
         if self.messages == 0 && !matches!(decoded, Ok(Message::Initiation(_)) | Err(_)) {
             self.note_anomaly(Anomaly::NoInitiation);
@@ -156,7 +122,7 @@ impl Session {
             self.count_version_4(frame, message);
             self.identity.learn(message);
             if let Message::Termination(information) = message {
-                return Err(SessionEnd::Termination { reason: bmp::termination_text(information) });
+                return Err(SessionEnd::new(Cause::Termination, bmp::termination_text(information)));
             }
         }
         if self.identified.is_none() {
@@ -164,7 +130,7 @@ impl Session {
             if self.identity.is_ready() {
                 self.identify()?;
             } else if is_of_peer(frame) {
-                self.waiting.add(frame, received_at);
+                self.waiting.add(frame, received_at, self.position);
                 return Ok(());
             }
         }
@@ -197,7 +163,9 @@ impl Session {
             Message::StatisticsReport(report) => self.statistics(&report, received_at),
             Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),
             Message::Unknown { type_code } => {
-                debug!("{}: unknown BMP message type {type_code} skipped", self.subject());
+                let subject = self.subject();
+                let text = format_args!("{subject}: unknown BMP message type {type_code} skipped");
+                self.host.say(Level::Debug, text);
                 self.note_anomaly(Anomaly::UnknownMessage);
                 Ok(())
             }
@@ -215,11 +183,11 @@ impl Session {
         }
     }
 
-    /// Handles a socket that has been silent for another `waited`.
+    /// Handles a socket that has been silent for another `waited`, at the moment `now`.
     ///
     /// # Errors
     /// The session cannot continue.
-    pub fn idle(&mut self, waited: Duration) -> Result<(), SessionEnd> {
+    pub fn idle(&mut self, waited: Duration, now: Moment) -> Result<(), SessionEnd> {
         if self.identity.has_peers_or_routes() {
             self.waited += waited;
         }
@@ -230,72 +198,21 @@ impl Session {
         match &mut self.identified {
             None => return Ok(()),
             Some(identified) => {
-                let silent = identified.tables.idle(waited, Timestamp::now())?;
-                identified.audit(self.shared.options.audit_every)?;
+                let silent = identified.tables.idle(waited, now.at)?;
+                identified.audit(self.host.options().audit_every, now.age)?;
                 identified.tables.outbox().flush()?;
                 (0..silent).for_each(|_| self.note_anomaly(Anomaly::EndOfRibMissing));
             }
         }
-        // While input is read from the spool, `waited` is zero; that input may still change the result of the check.
-        if waited.is_zero() { Ok(()) } else { self.look_at_loc_rib(Timestamp::now()) }
+        // While input is read from the journal, `waited` is zero; that input may still change the result of the check.
+        if waited.is_zero() { Ok(()) } else { self.look_at_loc_rib(now.at) }
     }
 
     /// Returns the router's name in the log.
     pub fn subject(&self) -> String {
         match &self.identified {
             Some(identified) => identified.subject.clone(),
-            None => format!("router at {}", self.connection.source),
-        }
-    }
-
-    /// Records the session's end: its routes are removed or become stale.
-    pub fn end(&mut self, end: &SessionEnd) {
-        let subject = self.subject();
-        if let Some(summary) = self.anomalies.summary() {
-            info!("{subject}: in this session: {summary}");
-        }
-        let refused = match end {
-            SessionEnd::Refused(why) => Some(("identifier_taken", why)),
-            SessionEnd::Unnamed(why) => Some(("unnamed", why)),
-            _ => None,
-        };
-        self.tell_lost();
-        // A load balancer checks every few seconds whether the port is open.
-        if matches!(end, SessionEnd::Lost(_)) && self.connection.is_without_a_byte() {
-            self.shared.meters.process.silent_connections.add(1);
-            debug!("{subject}: connected and closed without a byte");
-            return;
-        }
-        if let Some((label, why)) = refused {
-            self.shared.meters.refused.count(label);
-            self.shared.refusals.refuse(&self.shared.pipeline, self.connection.source, why);
-            return;
-        }
-        match end {
-            SessionEnd::Termination { .. } | SessionEnd::Stopping | SessionEnd::SpoolRead => {
-                info!("{subject}: session ended: {end}");
-            }
-            SessionEnd::Lost(_)
-            | SessionEnd::Stalled
-            | SessionEnd::Mute
-            | SessionEnd::Unnamed(_)
-            | SessionEnd::OutOfStep(_)
-            | SessionEnd::AddPath(_)
-            | SessionEnd::Superseded
-            | SessionEnd::Drift(_)
-            | SessionEnd::Refused(_)
-            | SessionEnd::OwnershipLost
-            | SessionEnd::DatabaseDiffers
-            | SessionEnd::DatabaseRefused(_)
-            | SessionEnd::WritersGone
-            | SessionEnd::Spool(_)
-            | SessionEnd::SpoolDamaged(_)
-            | SessionEnd::Panicked => warn!("{subject}: session ended: {end}"),
-        }
-        if let Some(mut identified) = self.identified.take() {
-            identified.meter.session_ends(end.label());
-            // If the writers are gone, that is reported where they ended.
-            let _ = identified.end(end, &self.shared, &self.connection);
+            None => format!("router at {}", self.host.source()),
         }
     }
 
@@ -310,8 +227,10 @@ impl Session {
         monitoring: &RouteMonitoring<'_>,
         received_at: Timestamp,
     ) -> Result<(), SessionEnd> {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
         let header = &monitoring.peer;
-        let reading = self.readings.of(frame, header, &self.peers, &mut self.evidence);
+        let peers = &mut identified.tables.peers;
+        let reading = self.readings.of(frame, header, peers, &mut self.evidence);
         let Reading { source, is_up, negotiated, context } = reading;
         let mut routes = Routes::default();
         let decoded = match monitoring.decode_update(context, &mut routes) {
@@ -328,12 +247,11 @@ impl Session {
         if let Rib::LocRib { filtered } = header.rib {
             self.note_anomalies([(filtered, Anomaly::FilteredLocRib), (!is_up, Anomaly::LocRibWithoutPeerUp)]);
         }
-        match self.rib_filter.decide(&source) {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        match self.rib_filter.decide(&source, &mut identified.tables.peers) {
             Decision::Kept => {}
             Decision::KeptInsteadOf(view) => {
-                if let Some(identified) = &mut self.identified {
-                    identified.tables.drop_view(&source, view, "routes after policy have come")?;
-                }
+                identified.tables.drop_view(&source, view, "routes after policy have come")?;
             }
             Decision::Counted(anomaly) => {
                 self.note_anomaly(anomaly);
@@ -341,7 +259,7 @@ impl Session {
             }
         }
         self.learn_add_path(frame, &source, negotiated, monitoring, &decoded, received_at)?;
-        let raw = match self.shared.options.raw {
+        let raw = match self.host.options().raw {
             RawBytes::Dropped => None,
             RawBytes::Stored => Some(frame.bytes.into()),
         };
@@ -359,12 +277,13 @@ impl Session {
         if let Update::Routes(routes) = &decoded.update
             && let Some(fault) = routes.actions.first()
         {
-            debug!("{}: attribute {}: {}", self.subject(), fault.attribute, fault.why);
+            let subject = self.subject();
+            let text = format_args!("{subject}: attribute {}: {}", fault.attribute, fault.why);
+            self.host.say(Level::Debug, text);
             self.note_anomaly(Anomaly::AttributeErrors);
         }
         let Some(IdentifiedRouter { tables, .. }) = &mut self.identified else { return Ok(()) };
-        let peers = &self.peers;
-        let name = |slot: FamilyTable| peers.table_of(monitoring, slot.family());
+        let name = |peers: &Peers, slot: FamilyTable| peers.table_of(monitoring, slot.family());
         match decoded.update {
             Update::RouteRefresh(_) => {}
             Update::EndOfRib(family) => {
@@ -372,7 +291,8 @@ impl Session {
                     (1 | 2, 1 | 4) => {
                         let part = if family.safi == 1 { TableKind::Unicast } else { TableKind::Labeled };
                         let slot = FamilyTable { afi: if family.afi == 1 { Afi::Ipv4 } else { Afi::Ipv6 }, part };
-                        tables.end_of_rib(source, &name(slot), slot, stamp.received_at)?
+                        let name = name(&tables.peers, slot);
+                        tables.end_of_rib(source, &name, slot, stamp.received_at)?
                     }
                     (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
                     (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
@@ -397,22 +317,14 @@ impl Session {
     /// Keeps the bytes of a message that cannot be applied; the session continues.
     fn reject(&mut self, frame: &Frame<'_>, error: &DecodeError) -> Result<(), SessionEnd> {
         let subject = self.subject();
-        let kept = match &mut self.identified {
-            None => "bytes not kept: router not identified yet".to_owned(),
-            Some(identified) => match identified.rejected.append(frame.bytes) {
-                Ok(true) => format!("bytes kept in {}", identified.rejected.path().display()),
-                Ok(false) => format!("bytes not kept: no room for {}", identified.rejected.path().display()),
-                Err(failed) => format!("bytes not kept: {}: {failed}", identified.rejected.path().display()),
-            },
-        };
+        let kept = self.host.keep_rejected(frame.bytes);
+        let (type_code, bytes) = (frame.type_code, frame.bytes.len());
         if self.count(Anomaly::Rejected) {
-            warn!(
-                "{subject}: message type {} of {} bytes rejected: {error}; {kept}",
-                frame.type_code,
-                frame.bytes.len()
-            );
+            let text = format_args!("{subject}: message type {type_code} of {bytes} bytes rejected: {error}; {kept}");
+            self.host.say(Level::Warn, text);
         } else {
-            debug!("{subject}: message type {} rejected: {error}; {kept}", frame.type_code);
+            let text = format_args!("{subject}: message type {type_code} rejected: {error}; {kept}");
+            self.host.say(Level::Debug, text);
         }
         Ok(())
     }
@@ -420,13 +332,14 @@ impl Session {
 
 impl IdentifiedRouter {
     /// Requests a count of the routes periodically, and when a writer found unexpected rows.
-    fn audit(&mut self, every: Duration) -> Result<(), SessionEnd> {
+    fn audit(&mut self, every: Duration, age: Duration) -> Result<(), SessionEnd> {
         let owner = self.tables.outbox().owner();
         if owner.is_out_of_step() {
-            return Err(SessionEnd::DatabaseDiffers);
+            return Err(Cause::DatabaseDiffers.into());
         }
-        if owner.take_doubt() || self.audited.elapsed() >= every {
-            self.audited = Instant::now();
+        let since = *self.audited.get_or_insert(age);
+        if owner.take_doubt() || age.saturating_sub(since) >= every {
+            self.audited = Some(age);
             self.tables.audit()?;
         }
         Ok(())

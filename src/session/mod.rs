@@ -2,12 +2,21 @@
 //!
 //! ```text
 //! listener: accept, allow-list, limits
-//!    | one thread per connection
-//! run: intake > frame > wire > messages: peers, identity, changes > tables: rib > outbox > channels
+//!    | two threads per connection
+//! reader: frame > input > journal
+//! run: input > wire > messages: peers, identity, changes > tables: rib > outbox > channels
 //! ```
 //!
-//! While a session is busy, the spooler reads its socket into the spool, and the session reads on from there
-//! (`intake`).
+//! The modules that decide what a message means have no effects of their own: they ask and tell through `host` (the
+//! collector) and [`outbox`] (the writers) alone, and read no clock. Their result follows from the inputs:
+//!
+//! * a message with its time of receipt, and a [`Moment`](rules::Moment) of silence;
+//! * the router claimed, with its tables, names and evidence; a peer claimed, or taken by another session;
+//! * the stored routes of a table, when its dump begins;
+//! * the end by a cause.
+//!
+//! All of these but the stored routes are to become records of the journal: the fold of a session can then be repeated
+//! from any of them.
 //!
 //! `changes`, `peers`, `identity` and `rib` are pure. A session ends with a [`SessionEnd`]; only a Termination removes
 //! a router's routes at once, everything else leaves them for the stale time.
@@ -23,15 +32,17 @@ mod departure;
 pub mod drift;
 mod due;
 mod earlier_tables;
-mod end;
+pub mod end;
 pub mod event_id;
 mod flaps;
 pub mod frame;
 mod gaps;
+mod host;
 mod identify;
 pub mod identity;
-pub(crate) mod intake;
-pub mod intakes;
+pub mod input;
+pub mod inputs;
+mod life;
 pub mod listener;
 pub mod md5;
 pub mod messages;
@@ -42,9 +53,11 @@ mod peer_changes;
 pub mod peer_id;
 mod peer_owners;
 pub(crate) mod peer_records;
+mod peer_state;
 pub mod peers;
 pub(crate) mod preamble;
 pub(crate) mod read_timeout;
+mod reader;
 pub mod reading;
 pub mod refused_connections;
 pub mod registry;
@@ -53,6 +66,7 @@ mod removal;
 mod reread;
 mod resume;
 pub(crate) mod rib_filter;
+pub mod rib_source;
 mod rib_table;
 pub mod route_map;
 pub mod rules;
@@ -60,7 +74,6 @@ pub mod run;
 mod seeded;
 pub mod shared;
 pub(crate) mod sharing;
-pub(crate) mod standing;
 pub mod stream;
 pub mod table_names;
 mod table_owners;
@@ -69,5 +82,8 @@ mod unnamed;
 pub(crate) mod version4;
 pub mod waiting;
 
-pub use end::SessionEnd;
+/// The most files that a session has open: its socket, and of the journal one that is written and one that is read.
+pub const FILES_MAX: usize = 3;
+
+pub use end::{Cause, SessionEnd};
 pub use shared::{Options, RawBytes, Shared};

@@ -1,16 +1,31 @@
-//! The sending end of one session: gathers the changes from its messages and passes them on in pieces.
+//! The way out of one session for everything that its messages cause: changes, which it gathers and passes on to the
+//! writers in pieces; what it asks of the writers; lines of the log; metrics. The modules that decide what a message
+//! means call nothing else.
+//!
+//! It answers with stored routes (`begin`, `load`), which are read again after a restart, and with the end of the
+//! session, which is to become a record of the journal.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use log::{Level, log};
 
-use super::end::SessionEnd;
-use crate::model::{Prefix, SessionEvent, Table};
+use super::anomaly::Anomaly;
+use super::connection::Begun;
+use super::earlier_tables::TableOrigin;
+use super::end::{Cause, SessionEnd};
+use super::peer_id::PeerId;
+use super::peer_records;
+use crate::metrics::TableMeter;
+use crate::model::{
+    PeerName, Prefix, RouterId, SessionEvent, StatisticRecord, StoredRoute, Table, TableKey, TableNameRecord, Timestamp,
+};
 use crate::pipeline::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, FlapTargets, Flaps, Ownership, RouteChange, RouteEvent, StateBatch,
-    StateItem, StateOp,
+    StateItem, StateOp, StoredPositions,
 };
 
 /// A piece is passed on when it has this many ops or events, and always before the session waits for
@@ -37,8 +52,12 @@ pub(crate) struct Outbox {
     tables: Vec<Arc<Table>>,
     /// The addresses of the elements of `tables`, to find one among thousands.
     seen: HashSet<usize>,
+    /// The octets of the session's input whose changes are all here, or have been passed on.
+    position: u64,
     /// When the first message was read whose changes wait here.
     read_at: Option<Instant>,
+    /// The positions up to which input that an earlier process had read is stored.
+    stored: StoredPositions,
     /// True if what is sent may be stored already, by a process that was killed.
     is_replayed: bool,
     /// True if an earlier process already sent what is sent now, so that no row of `session_events` is due.
@@ -46,6 +65,8 @@ pub(crate) struct Outbox {
     /// True if the session is over: its end is sent even if the database refused an earlier command.
     is_ending: bool,
     flap_targets: FlapTargets,
+    /// The tables begun, for a newer session that takes over a peer.
+    begun: Arc<Begun>,
 }
 
 impl Outbox {
@@ -62,16 +83,153 @@ impl Outbox {
             weighed: None,
             tables: Vec::new(),
             seen: HashSet::new(),
+            position: 0,
             read_at: None,
+            stored: StoredPositions::default(),
             is_replayed: false,
             repeats: false,
             is_ending: false,
+            begun: Arc::default(),
         }
     }
 
-    /// Marks that what is sent may be stored already, by a process that was killed.
-    pub(crate) fn set_replayed(&mut self) {
+    /// Publishes the tables that this session begins in `begun`, for newer sessions.
+    pub(crate) fn share(&mut self, begun: &Arc<Begun>) {
+        self.begun = Arc::clone(begun);
+    }
+
+    /// Publishes a table that has begun.
+    pub(super) fn show(&self, peer: PeerId, key: &TableKey, origin: &TableOrigin) {
+        lock(&self.begun).entry(peer).or_default().insert(key.clone(), origin.clone());
+    }
+
+    /// Takes back a table that is gone.
+    pub(super) fn unshare(&self, peer: &PeerId, key: &TableKey) {
+        let mut begun = lock(&self.begun);
+        if let Some(keys) = begun.get_mut(peer) {
+            keys.remove(key);
+            if keys.is_empty() {
+                begun.remove(peer);
+            }
+        }
+    }
+
+    /// Writes a line to the log.
+    pub(crate) fn say(&self, level: Level, text: fmt::Arguments<'_>) {
+        log!(level, "{text}");
+    }
+
+    /// Returns the router.
+    pub(crate) fn router(&self) -> &RouterId {
+        &self.owner.router
+    }
+
+    /// Counts a message that was read.
+    #[inline]
+    pub(super) fn count_message(&self, bytes: usize, received_at: Timestamp) {
+        self.owner.meter.message(bytes, received_at);
+    }
+
+    /// Counts an anomaly.
+    pub(super) fn count_anomaly(&self, anomaly: Anomaly) {
+        self.owner.meter.anomalies.count(anomaly.label());
+    }
+
+    /// Shows a peer's statistics.
+    pub(super) fn show_statistics(&self, all: &[StatisticRecord]) {
+        peer_records::measure(&self.owner.meter.statistics, all);
+    }
+
+    /// Hides the statistics of a peer that went down.
+    pub(super) fn forget_statistics(&self, peer: &PeerName) {
+        self.owner.meter.statistics.forget(&peer_records::label(peer));
+    }
+
+    /// Shows by how many routes each kind of RIB differs from the router's reports.
+    pub(super) fn show_drift(&self, by_rib: BTreeMap<&'static str, u64>) {
+        self.owner.meter.set_drift(by_rib);
+    }
+
+    /// Returns the metrics of a table.
+    pub(super) fn table_meter(&self, table: &Table) -> Arc<TableMeter> {
+        self.owner.meter.table(table)
+    }
+
+    /// Begins tables, with the names to store for them, and waits for their stored routes.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`], or the database refused.
+    pub(super) fn begin(
+        &mut self,
+        tables: Vec<Arc<Table>>,
+        names: Vec<TableNameRecord>,
+    ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
+        let (reply, answer) = bounded(1);
+        self.op(StateOp::SyncStart { tables, stored: Some(reply) })?;
+        self.remember(names)?;
+        self.answer(&answer)
+    }
+
+    /// Loads the stored routes of tables that do not begin yet, in one request.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`], or the database refused.
+    pub(super) fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
+        let (reply, answer) = bounded(1);
+        self.op(StateOp::Load { tables, stored: reply })?;
+        self.answer(&answer)
+    }
+
+    /// Stores the names of tables that have just begun.
+    ///
+    /// # Errors
+    /// As [`Outbox::flush`].
+    pub(super) fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
+        if names.is_empty() { Ok(()) } else { self.op(StateOp::TableNames(names)) }
+    }
+
+    fn answer<T>(&mut self, answer: &Receiver<T>) -> Result<T, SessionEnd> {
+        self.flush()?;
+        answer.recv().map_err(|_| match self.owner.refusal() {
+            _ if self.owner.is_lost() => Cause::OwnershipLost.into(),
+            Some(refusal) => SessionEnd::new(Cause::DatabaseRefused, &refusal.0),
+            None => Cause::WritersGone.into(),
+        })
+    }
+
+    /// Notes that all input up to this octet is applied.
+    #[inline]
+    pub(super) fn set_position(&mut self, octet: u64) {
+        self.position = octet;
+    }
+
+    /// Notes that input is applied that an earlier process had read: up to these positions everything is stored, and what
+    /// comes after them may be.
+    pub(crate) fn set_replayed(&mut self, stored: StoredPositions) {
         self.is_replayed = true;
+        // History leads: where only the state has a position, no history was kept.
+        self.stored = StoredPositions { history: stored.history.or(stored.state), ..stored };
+    }
+
+    /// Returns whether all that the current message changes is stored already.
+    pub(super) fn is_repeating(&self) -> bool {
+        self.is_stored(self.stored.state)
+    }
+
+    /// Notes that everything that an earlier process had read is applied.
+    pub(super) fn end_replay(&mut self) {
+        self.stored = StoredPositions::default();
+    }
+
+    /// Returns how far everything was stored when the session took up what an earlier process had left.
+    pub(super) fn stored_before(&self) -> StoredPositions {
+        self.stored
+    }
+
+    /// Returns whether what the current message changes is stored already. A position is the end of a message, and
+    /// includes the end of a session that the message causes.
+    fn is_stored(&self, position: Option<u64>) -> bool {
+        position.is_some_and(|stored| self.position < stored)
     }
 
     /// Sets whether an earlier process already sent what is sent from now on.
@@ -105,6 +263,10 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
+        // What is loaded is what is stored at that position.
+        if self.is_stored(self.stored.state) && !matches!(op, StateOp::SyncStart { .. } | StateOp::Load { .. }) {
+            return Ok(());
+        }
         self.read_at.get_or_insert_with(Instant::now);
         match &op {
             StateOp::Route { change, .. } => self.count_bytes(change),
@@ -119,6 +281,9 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn event(&mut self, mut event: RouteEvent) -> Result<(), SessionEnd> {
+        if self.is_stored(self.stored.history) {
+            return Ok(());
+        }
         event.doubts.is_replayed = self.is_replayed;
         self.read_at.get_or_insert_with(Instant::now);
         self.count_bytes(&event.change);
@@ -161,6 +326,7 @@ impl Outbox {
 
     /// Forgets a table that is gone: an earlier message must not bring its row back.
     pub fn forget(&mut self, table: &Arc<Table>) {
+        self.owner.meter.forget_table(table);
         if self.seen.remove(&place(table)) {
             self.tables.retain(|seen| !Arc::ptr_eq(seen, table));
         }
@@ -178,10 +344,10 @@ impl Outbox {
         let Some(history) = &self.history else { return Ok(()) };
         let (stored, is_stored) = bounded(0);
         let owner = Arc::clone(&self.owner);
-        let (events, tables, upto) = (Vec::new(), Vec::new(), owner.progress.processed());
+        let (events, tables, upto) = (Vec::new(), Vec::new(), self.position);
         owner.progress.events.count_sent();
         let batch = EventBatch { owner, events, tables, read_at, upto, stored: Some(stored) };
-        history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
+        history.send(batch).map_err(|_| Cause::WritersGone)?;
         // Nothing is ever sent: the writer drops its end.
         let _ = is_stored.recv();
         Ok(())
@@ -198,7 +364,7 @@ impl Outbox {
             && !is_lost
             && let Some(refusal) = self.owner.refusal()
         {
-            return Err(SessionEnd::DatabaseRefused(refusal.0.clone()));
+            return Err(SessionEnd::new(Cause::DatabaseRefused, &refusal.0));
         }
         let tables = std::mem::take(&mut self.tables);
         self.seen.clear();
@@ -206,7 +372,7 @@ impl Outbox {
         let sending = Instant::now();
         let read_at = self.read_at.take().unwrap_or(sending);
         let progress = &self.owner.progress;
-        let upto = progress.processed();
+        let upto = self.position;
         if let Some(history) = &self.history
             && !(self.events.is_empty() && tables.is_empty())
         {
@@ -215,14 +381,15 @@ impl Outbox {
             let batch = EventBatch { owner, events, tables, read_at, upto, stored: None };
             progress.events.count_sent();
             self.owner.waiting.add(batch.events.len());
-            history.send(batch).map_err(|_| SessionEnd::WritersGone)?;
+            history.send(batch).map_err(|_| Cause::WritersGone)?;
         }
         if is_lost {
             self.ops.clear();
-            return Err(SessionEnd::OwnershipLost);
+            return Err(Cause::OwnershipLost.into());
         }
         self.ops.extend(tables.into_iter().map(StateOp::TableSeen));
         if self.ops.is_empty() {
+            progress.set_processed(upto);
             return Ok(());
         }
         let history = progress.events.count_of_sent();
@@ -230,11 +397,17 @@ impl Outbox {
         let batch = StateBatch { owner: Arc::clone(&self.owner), ops, read_at, upto, history };
         progress.state.count_sent();
         self.owner.waiting.add(batch.ops.len());
-        self.state.send(StateItem::Batch(batch)).map_err(|_| SessionEnd::WritersGone)?;
+        self.state.send(StateItem::Batch(batch)).map_err(|_| Cause::WritersGone)?;
+        progress.set_processed(upto);
         // Close to zero, unless a queue was full.
         self.owner.meter.blocked_for(sending.elapsed());
         Ok(())
     }
+}
+
+/// Locks the map. A panic elsewhere leaves it consistent: every change is a single insert or remove.
+fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>> {
+    begun.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the octets that a change of anything but a route uses beside itself.
@@ -268,99 +441,5 @@ fn place(table: &Arc<Table>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Afi, Nlri, Prefix, RouterId, SessionEvent, SessionEventKind, Timestamp};
-    use crate::pipeline::{Doubts, Existing, channels};
-    use crate::session::peer_records::router_note;
-    use crate::store::copy_encoding::EncodedRoute;
-
-    /// Size of each attribute set and of each raw message, bytes: a few of either fill a piece.
-    const BYTES: usize = 100 * 1024;
-
-    /// Returns the pieces that the state writer and the event writer received for `said` routes, each in an UPDATE of
-    /// its own.
-    fn pieces(said: u8, is_raw: bool) -> (Vec<StateBatch>, Vec<EventBatch>) {
-        let router = RouterId::new("10.0.0.1");
-        let (sender, receivers) = channels(1, 1);
-        let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
-        let mut outbox = Outbox::new(owner, sender.state(&router).clone(), sender.events(&router).cloned());
-        let table = Arc::new(Table::loc_rib(router, "global", Afi::Ipv4));
-        for octet in 0..said {
-            let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None };
-            let change = RouteChange::Announce(EncodedRoute::from_columns(&[octet; BYTES]));
-            let event = RouteEvent {
-                id: [octet; 32],
-                table: Arc::clone(&table),
-                nlri,
-                change: change.clone(),
-                received_at: Timestamp::from_unix_micros(0),
-                router_time: None,
-                raw: is_raw.then(|| [octet; BYTES].into()),
-                doubts: Doubts::default(),
-            };
-            outbox.event(event).unwrap();
-            outbox.op(StateOp::Route { table: Arc::clone(&table), nlri, change, was: Existing::No }).unwrap();
-        }
-        outbox.flush().unwrap();
-        let state = receivers.state[0].try_iter().map(|item| match item {
-            StateItem::Batch(batch) => batch,
-            other => panic!("{other:?}"),
-        });
-        (state.collect(), receivers.events[0].try_iter().collect())
-    }
-
-    /// Returns the number of routes in each piece.
-    fn routes(batches: &[StateBatch]) -> Vec<usize> {
-        batches.iter().map(|batch| batch.ops.iter().filter(|op| matches!(op, StateOp::Route { .. })).count()).collect()
-    }
-
-    #[test]
-    fn large_attribute_sets_end_a_piece_early() {
-        let (state, events) = pieces(15, false);
-        // The event of the sixth route exceeds 512 KiB; its op is in the next piece.
-        assert_eq!(routes(&state), [5, 5, 5]);
-        assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [6, 5, 4]);
-    }
-
-    #[test]
-    fn a_piece_of_state_waits_for_all_history_before_it() {
-        for (said, is_raw) in [(15, false), (12, true)] {
-            let (state, events) = pieces(said, is_raw);
-            let mut told = 0;
-            for batch in &state {
-                told += routes(std::slice::from_ref(batch))[0];
-                let awaited = usize::try_from(batch.history).unwrap();
-                let stored: usize = events.iter().take(awaited).map(|piece| piece.events.len()).sum();
-                assert!(stored >= told, "{told} routes, {stored} events in front of them");
-            }
-            assert_eq!(told, usize::from(said));
-        }
-    }
-
-    #[test]
-    fn raw_messages_count_too() {
-        let (state, events) = pieces(12, true);
-        assert_eq!(routes(&state), [2, 3, 3, 3, 1]);
-        assert_eq!(events.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [3, 3, 3, 3]);
-    }
-
-    #[test]
-    fn what_is_said_of_peers_counts_in_bytes_too() {
-        let router = RouterId::new("10.0.0.1");
-        let (sender, receivers) = channels(1, 1);
-        let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
-        let mut outbox = Outbox::new(owner, sender.state(&router).clone(), None);
-        for _ in 0..20 {
-            let note =
-                SessionEvent { reason: Some("x".repeat(BYTES)), ..router_note(SessionEventKind::PeerUp, None, None) };
-            outbox.op(StateOp::SessionEvent(note)).unwrap();
-        }
-        outbox.flush().unwrap();
-        let pieces = receivers.state[0].try_iter().map(|item| match item {
-            StateItem::Batch(batch) => batch.ops.len(),
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(pieces.collect::<Vec<_>>(), [6, 6, 6, 2]);
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

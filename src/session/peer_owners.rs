@@ -2,7 +2,7 @@
 //!
 //! Routers open a session per VRF or BGP instance. A peer belongs to the newest session that has reported it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,9 +55,7 @@ pub(super) struct Sharing {
     pub generation: Arc<AtomicU64>,
     /// The generation at the last check.
     pub seen: u64,
-    /// The peers that this session owns.
-    pub own: HashSet<PeerId>,
-    /// The one of them that was looked up last.
+    /// The peer of this session that was looked up last.
     pub last: Option<PeerId>,
     pub(crate) is_oldest: bool,
 }
@@ -65,12 +63,7 @@ pub(super) struct Sharing {
 impl Sharing {
     pub fn new(generation: Arc<AtomicU64>, is_oldest: bool) -> Sharing {
         let seen = generation.load(Ordering::Acquire);
-        Sharing { generation, seen, own: HashSet::new(), last: None, is_oldest }
-    }
-
-    pub fn remove(&mut self, peer: &PeerId) {
-        self.own.remove(peer);
-        self.last = None;
+        Sharing { generation, seen, last: None, is_oldest }
     }
 }
 

@@ -8,12 +8,15 @@
 //! ports belongs to another BGP session and resets the peer. A Peer Up describes its own peer only, names included.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::capabilities::{Capabilities, InUse, NlriForm};
 use super::peer_id::PeerId;
+use super::peer_state::{PeerState, ReportedRoutes, UpPeer};
+use super::rib_source::RibSource;
 use super::table_names::{GivenNames, Renamed, TableName, TableNames, escape};
 use crate::model::{AdjRibKey, AfiSafi, PeerIds, RibKind, Text, View};
 use crate::wire::bgp::open::Open;
@@ -25,11 +28,17 @@ use crate::wire::bmp::{Information, PeerDown, PeerUp, RouteMonitoring};
 /// remembered.
 pub(super) const PEERS_MAX: usize = 65_536;
 
+/// The most peers that a session has a record of. Nothing but tables is remembered of further ones, which are not up.
+pub(super) const RECORDS_MAX: usize = 2 * PEERS_MAX;
+
 /// The peers of one session and the names of their tables.
 #[derive(Debug, Default)]
 pub struct Peers {
-    peers: HashMap<PeerId, Peer>,
-    /// The peers with this type, distinguisher and address: usually one.
+    /// Everything that is known of each peer or instance, up or not.
+    records: HashMap<PeerId, PeerState>,
+    /// The number of them that are up.
+    up: usize,
+    /// The peers that are up with this type, distinguisher and address: usually one.
     alike: HashMap<(PeerKind, Option<IpAddr>), Vec<PeerId>>,
     names: RefCell<TableNames>,
     /// Loc-RIB instances that are up, by the different BGP ID in their other messages.
@@ -80,29 +89,6 @@ pub(crate) enum Rank {
     Unheard,
 }
 
-/// The peer and RIB that a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RibSource {
-    /// The peer or instance whose Peer Down removes the tables.
-    pub peer: PeerId,
-    /// The RIB of the peer.
-    pub view: View,
-    /// The peer's AS and BGP identifier.
-    pub speaker: PeerIds,
-}
-
-/// The merged Peer Ups of one peer.
-#[derive(Debug, Default)]
-struct Peer {
-    /// The local and remote port. For a link-local peer there is one entry per local address, since several peers may
-    /// share one header; for any other peer there is one entry.
-    ports: BTreeMap<Option<IpAddr>, (u16, u16)>,
-    sent: Capabilities,
-    received: Capabilities,
-    in_use: InUse,
-    names: GivenNames,
-}
-
 impl Peers {
     /// Returns the state of a session that has sent no Peer Up yet.
     pub fn new() -> Peers {
@@ -112,12 +98,12 @@ impl Peers {
     /// Applies a Peer Up. A further one of the same BGP session merges its capabilities.
     pub fn peer_up(&mut self, up: &PeerUp<'_>) -> PeerUpEffect {
         let id = self.id_up(&up.peer.peer);
-        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&id) {
+        if self.up >= PEERS_MAX && !self.is_up_id(&id) {
             return PeerUpEffect { id, rank: Rank::Unheard, renamed: None };
         }
         self.changes();
         self.learn_router_id(up);
-        let known = self.peers.get(&id);
+        let known = self.up_peer(&id);
         let ports = (up.local_port, up.remote_port);
         let link = id.is_link_local().then_some(up.local_address);
         let rank = match known {
@@ -132,16 +118,19 @@ impl Peers {
         if let Some(renamed) = &renamed {
             self.names.get_mut().release(&id, |given| renamed.drops(given));
         }
-        let peer = self.peers.entry(id).or_default();
+        let record = self.records.entry(id).or_default();
         if rank == Rank::Anew {
-            *peer = Peer::default();
+            record.up = None;
+            record.begin_bgp_session();
         }
+        let peer = record.up.get_or_insert_default();
         peer.ports.insert(link, ports);
         peer.names = after;
         peer.sent.merge(&up.sent_open);
         peer.received.merge(&up.received_open);
         peer.in_use = InUse::of(&peer.sent, &peer.received);
         if rank == Rank::First {
+            self.up += 1;
             self.alike.entry(id.alike()).or_default().push(id);
         }
         PeerUpEffect { id, rank, renamed }
@@ -165,29 +154,88 @@ impl Peers {
     /// distinguish (draft-lin-grow-bmp-peer-interface-01 section 1). Returns true if other links are left, so the peer
     /// stays up.
     pub(crate) fn link_down(&mut self, header: &PerPeerHeader) -> bool {
-        let Some(peer) = self.up(header).and_then(|id| self.peers.get_mut(&id)) else { return false };
+        let Some(peer) = self.up(header).and_then(|id| self.records.get_mut(&id)?.up.as_mut()) else { return false };
         peer.ports.len() > 1 && peer.ports.pop_last().is_some()
     }
 
     /// Applies a Peer Down. Returns the peer that it took down, if one was up.
     pub fn peer_down(&mut self, header: &PerPeerHeader) -> Option<PeerId> {
         let id = self.up(header)?;
-        self.changes();
-        if let Some(alike) = self.alike.get_mut(&id.alike()) {
-            alike.retain(|other| *other != id);
-            if alike.is_empty() {
-                self.alike.remove(&id.alike());
+        self.go_down(&id);
+        Some(id)
+    }
+
+    /// Ends the BGP session of a peer, whether or not it was up. Returns the routes that it may have had.
+    pub(super) fn go_down(&mut self, id: &PeerId) -> Option<ReportedRoutes> {
+        let record = self.records.get_mut(id)?;
+        let was_up = record.up.is_some();
+        let reported = record.go_down();
+        self.drop_if_empty(id);
+        if was_up {
+            self.up -= 1;
+            self.changes();
+            if let Some(alike) = self.alike.get_mut(&id.alike()) {
+                alike.retain(|other| other != id);
+                if alike.is_empty() {
+                    self.alike.remove(&id.alike());
+                }
             }
+            self.aliases.get_mut().retain(|_, of| of != id);
+            self.names.get_mut().release(id, |_| true);
         }
-        self.aliases.get_mut().retain(|_, of| *of != id);
-        self.names.get_mut().release(&id, |_| true);
-        self.peers.remove(&id).map(|_| id)
+        reported
+    }
+
+    /// Returns the record of a peer, if there is one.
+    pub(super) fn record(&self, id: &PeerId) -> Option<&PeerState> {
+        self.records.get(id)
+    }
+
+    /// Returns the record of a peer to change it, if there is one. Call [`Peers::drop_if_empty`] after taking
+    /// something out of it.
+    pub(super) fn known(&mut self, id: &PeerId) -> Option<&mut PeerState> {
+        self.records.get_mut(id)
+    }
+
+    /// Returns the record of a peer to add something; `None` if there are too many.
+    pub(super) fn record_of(&mut self, id: PeerId) -> Option<&mut PeerState> {
+        let is_full = self.records.len() >= RECORDS_MAX;
+        match self.records.entry(id) {
+            Entry::Occupied(entry) => Some(entry.into_mut()),
+            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(entry) => Some(entry.insert(PeerState::default())),
+        }
+    }
+
+    /// Returns the record of a peer to add a table, the number of which has a limit of its own.
+    pub(super) fn record_of_table(&mut self, id: PeerId) -> &mut PeerState {
+        self.records.entry(id).or_default()
+    }
+
+    /// Drops the record of a peer of which nothing is known any more.
+    pub(super) fn drop_if_empty(&mut self, id: &PeerId) {
+        if self.records.get(id).is_some_and(PeerState::is_empty) {
+            self.records.remove(id);
+        }
+    }
+
+    /// Returns all records.
+    pub(super) fn records(&self) -> impl Iterator<Item = &PeerState> {
+        self.records.values()
+    }
+
+    fn up_peer(&self, id: &PeerId) -> Option<&UpPeer> {
+        self.records.get(id)?.up.as_ref()
+    }
+
+    fn is_up_id(&self, id: &PeerId) -> bool {
+        self.up_peer(id).is_some()
     }
 
     /// Forgets the name of one table that went down while others of its peer or instance stay up.
     pub(crate) fn table_down(&mut self, id: &PeerId, name: &str) {
         self.last_table.take();
-        if let Some(peer) = self.peers.get_mut(id) {
+        if let Some(peer) = self.records.get_mut(id).and_then(|record| record.up.as_mut()) {
             peer.names.forget(name);
         }
         self.names.get_mut().release(id, |given| given == name);
@@ -202,7 +250,7 @@ impl Peers {
     /// Returns the peer of a Peer Up: the one in its header, except for a Loc-RIB, whose BGP ID some headers omit.
     fn id_up(&self, peer: &PeerKey) -> PeerId {
         let said = PeerId::of(peer);
-        if said.address.is_some() || self.peers.contains_key(&said) {
+        if said.address.is_some() || self.is_up_id(&said) {
             return said;
         }
         said.meant_down(self.alike(&said)).unwrap_or(said)
@@ -211,7 +259,7 @@ impl Peers {
     /// Returns the peer that is up and that a Peer Down refers to.
     pub fn up(&self, header: &PerPeerHeader) -> Option<PeerId> {
         let said = PeerId::of(&header.peer);
-        if self.peers.contains_key(&said) {
+        if self.is_up_id(&said) {
             return Some(said);
         }
         said.meant_down(self.alike(&said)).or_else(|| self.aliases.borrow().get(&said).copied())
@@ -235,18 +283,18 @@ impl Peers {
 
     /// Returns whether the peer or instance is up: a Peer Up arrived, and no Peer Down since.
     pub fn is_up(&self, header: &PerPeerHeader) -> bool {
-        self.known(header).in_use.is_some()
+        self.meant(header).in_use.is_some()
     }
 
     /// Returns the peer or instance that this header refers to.
     fn id(&self, header: &PerPeerHeader) -> PeerId {
-        self.known(header).id
+        self.meant(header).id
     }
 
     /// Returns the peer or instance that this header refers to, and how to decode its NLRI if it is up.
     ///
     /// If there is no exact match, it is the peer that [`PeerId::meant`] finds.
-    fn known(&self, header: &PerPeerHeader) -> HeaderPeer {
+    fn meant(&self, header: &PerPeerHeader) -> HeaderPeer {
         if let Some((last, known)) = &*self.last.borrow()
             && *last == header.peer
         {
@@ -260,7 +308,7 @@ impl Peers {
     #[inline(never)]
     fn look_up(&self, peer: &PeerKey) -> HeaderPeer {
         let said = PeerId::of(peer);
-        let id = match self.peers.contains_key(&said) {
+        let id = match self.is_up_id(&said) {
             true => said,
             false => said.meant(self.alike(&said)).unwrap_or(said),
         };
@@ -270,7 +318,7 @@ impl Peers {
                 aliases.insert(said, id);
             }
         }
-        HeaderPeer { id, in_use: self.peers.get(&id).map(|peer| peer.in_use) }
+        HeaderPeer { id, in_use: self.up_peer(&id).map(|peer| peer.in_use) }
     }
 
     /// Returns the peer and RIB of routes under this per-peer header.
@@ -291,7 +339,7 @@ impl Peers {
     /// which side is the sender depends on the RIB. For a Loc-RIB any direction in either OPEN counts: the router
     /// fabricates both OPENs.
     pub fn context(&self, header: &PerPeerHeader) -> DecodeContext {
-        let in_use = self.known(header).in_use.unwrap_or_default();
+        let in_use = self.meant(header).in_use.unwrap_or_default();
         let (NlriForm { add_path, labels }, as_width) = match header.rib {
             Rib::AdjRibIn(_) => (in_use.adj_rib_in, in_use.as_width),
             Rib::AdjRibOut(_) => (in_use.adj_rib_out, in_use.as_width),
@@ -304,7 +352,7 @@ impl Peers {
     /// Returns the families of a peer or instance: for a Loc-RIB those in either of its fabricated OPENs; otherwise
     /// those in both OPENs, where an OPEN without multiprotocol capabilities means IPv4 unicast (RFC 4760 section 8).
     pub fn families(&self, header: &PerPeerHeader) -> Vec<AfiSafi> {
-        let Some(Peer { sent, received, .. }) = self.peers.get(&self.id(header)) else { return Vec::new() };
+        let Some(UpPeer { sent, received, .. }) = self.up_peer(&self.id(header)) else { return Vec::new() };
         match header.rib {
             Rib::LocRib { .. } => sent.families.union(&received.families).copied().collect(),
             Rib::AdjRibIn(_) | Rib::AdjRibOut(_) => {
@@ -326,7 +374,7 @@ impl Peers {
             return name.clone();
         }
         let id = self.id(header);
-        let given = match self.peers.get(&id) {
+        let given = match self.up_peer(&id) {
             Some(peer) => peer.names.of(id.kind, family),
             None => GivenNames::default().of(id.kind, family),
         };

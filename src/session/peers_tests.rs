@@ -1,7 +1,8 @@
 //! Tests of decoding contexts and table names from Peer Ups.
 
 use super::*;
-use crate::model::{Asn, Rd};
+use crate::model::{Asn, Rd, TableKey};
+use crate::session::peer_state::Drift;
 use crate::wire::bgp::open::{AddPathDirection, Capability};
 use crate::wire::bmp::peer::{AsWidth, PeerKey, Policy};
 use crate::wire::bmp::{Numbering, Tlv, TlvKind};
@@ -286,4 +287,76 @@ fn a_global_peer_with_a_distinguisher_is_one_of_a_vrf() {
     assert_eq!(&*peers.table_name(&of_vrf, V4).stored, "rd:0:65000:7");
     assert_eq!(peers.peer_down(&of_vrf), Some(PeerId::of(&of_vrf.peer)));
     assert!(peers.is_up(&global) && !peers.is_up(&of_vrf));
+}
+
+/// Returns the record of a peer that is up, with something in each of its fields but the tables.
+fn filled(peers: &mut Peers, header: &PerPeerHeader) -> PeerId {
+    let id = peers.peer_up(&up(*header, open(&[V4], &[]), open(&[V4], &[]), None)).id;
+    let source = peers.source(header);
+    let record = peers.record_of(id).unwrap();
+    record.sends_post_policy = true;
+    record.reported = Some(ReportedRoutes { at_most: Some(7), ..ReportedRoutes::default() });
+    record.drifts.insert((source.view, Some(V4)), Drift { routes: 1, since: None });
+    record.completed.insert((source.view, V4));
+    id
+}
+
+#[test]
+fn a_peer_down_takes_the_whole_record() {
+    let mut peers = Peers::new();
+    let header = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    let id = filled(&mut peers, &header);
+    assert_eq!(peers.go_down(&id).unwrap().at_most, Some(7));
+    assert!(peers.records.is_empty() && peers.alike.is_empty() && peers.up == 0);
+    // A second one finds nothing, and the peer may come up again.
+    assert_eq!((peers.go_down(&id), peers.up(&header)), (None, None));
+    assert_eq!(peers.peer_up(&up(header, open(&[], &[]), open(&[], &[]), None)).rank, Rank::First);
+    assert_eq!(peers.up, 1);
+    // A table that is begun keeps the record until it is removed.
+    peers.record_of_table(id).tables.insert(TableKey::loc_rib("red", crate::model::Afi::Ipv4));
+    peers.go_down(&id);
+    assert!(peers.record(&id).is_some() && !peers.is_up(&header));
+    peers.known(&id).unwrap().tables.clear();
+    peers.drop_if_empty(&id);
+    assert!(peers.records.is_empty());
+}
+
+#[test]
+fn a_peer_up_without_a_down_begins_the_record_anew() {
+    let mut peers = Peers::new();
+    let header = header(PeerKind::Global, Rib::AdjRibIn(Policy::Pre));
+    let id = filled(&mut peers, &header);
+    let again = |port: u16| PeerUp { remote_port: port, ..up(header, open(&[V6], &[]), open(&[V6], &[]), None) };
+    // The same ports: a further one of the same BGP session.
+    assert_eq!(peers.peer_up(&again(0)).rank, Rank::Further);
+    assert!(peers.record(&id).unwrap().sends_post_policy && peers.families(&header) == [V4, V6]);
+    assert_eq!(peers.peer_up(&again(9)).rank, Rank::Anew);
+    let record = peers.record(&id).unwrap();
+    assert!(!record.sends_post_policy && record.drifts.is_empty() && record.completed.is_empty());
+    // It is up all the time: the routes that it may have are those of the last report.
+    assert_eq!((record.reported.unwrap().at_most, peers.up), (Some(7), 1));
+    assert_eq!(peers.families(&header), [V6]);
+}
+
+#[test]
+fn records_are_by_peer_and_not_by_rib() {
+    let mut peers = Peers::new();
+    let vrf = |number| PeerKind::Vrf(Rd([0, 0, 0, 1, 0, 0, 0, number]));
+    let (pre, post) = (Rib::AdjRibIn(Policy::Pre), Rib::AdjRibIn(Policy::Post));
+    let one = filled(&mut peers, &header(vrf(1), pre));
+    assert_eq!(filled(&mut peers, &header(vrf(1), post)), one, "one peer before and after policy");
+    let two = filled(&mut peers, &header(vrf(2), pre));
+    let instance = filled(&mut peers, &loc_rib(RD));
+    // Another BGP ID is another instance, and the same one for another peer of the address is the same peer.
+    let mut other = loc_rib(RD);
+    other.peer.bgp_id = Ipv4Addr::new(192, 0, 2, 2);
+    let other = filled(&mut peers, &other);
+    let mut renumbered = header(vrf(2), pre);
+    renumbered.peer.bgp_id = Ipv4Addr::new(192, 0, 2, 2);
+    assert_eq!(filled(&mut peers, &renumbered), two);
+    assert_eq!((peers.records.len(), peers.up), (4, 4));
+    peers.go_down(&one);
+    peers.go_down(&instance);
+    let left = |peers: &Peers, id| peers.record(id).is_some_and(|record| record.sends_post_policy);
+    assert!(left(&peers, &two) && left(&peers, &other) && peers.records.len() == 2);
 }

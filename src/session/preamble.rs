@@ -127,6 +127,7 @@ impl Preamble {
     }
 
     /// Returns the memory that it takes, bytes.
+    #[cfg(test)]
     pub fn size(&self) -> usize {
         self.size
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::end::SessionEnd;
+use super::end::Cause;
 
 /// A connection on which no message has arrived is closed after this many times the time allowed for one message: a
 /// router sends Initiation as soon as it is connected (RFC 7854 section 4.3).
@@ -52,11 +52,11 @@ impl ReadTimeout {
     }
 
     /// Adds time spent waiting for the socket. Returns why the session ends, if that was too long.
-    pub fn waited(&mut self, waited: Duration) -> Option<SessionEnd> {
+    pub fn waited(&mut self, waited: Duration) -> Option<Cause> {
         self.waited += waited;
         match self.expects {
-            Expects::Greeting => (self.waited > greeting_time(self.message_max)).then_some(SessionEnd::Mute),
-            Expects::Rest => (self.waited > self.message_max).then_some(SessionEnd::Stalled),
+            Expects::Greeting => (self.waited > greeting_time(self.message_max)).then_some(Cause::Mute),
+            Expects::Rest => (self.waited > self.message_max).then_some(Cause::Stalled),
             Expects::Nothing => None,
         }
     }
@@ -64,6 +64,7 @@ impl ReadTimeout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::end::SessionEnd;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ mod tests {
     /// Waits a second at a time until the session ends. Returns the number of seconds and the reason.
     fn ends_after(timeout: &mut ReadTimeout) -> (u32, String) {
         (1..1_000)
-            .find_map(|i| timeout.waited(SECOND).map(|end| (i, end.to_string())))
+            .find_map(|i| timeout.waited(SECOND).map(|cause| (i, SessionEnd::from(cause).to_string())))
             .unwrap_or_else(|| (u32::MAX, "forever".to_owned()))
     }
 
@@ -88,7 +89,7 @@ mod tests {
             assert!(timeout.waited(SECOND).is_none());
             timeout.met(0, true);
         }
-        assert!(matches!(timeout.waited(SECOND), Some(SessionEnd::Stalled)));
+        assert!(matches!(timeout.waited(SECOND), Some(Cause::Stalled)));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! header are the same, which is cheaper than comparing the decoded fields, and nothing has been learned of any peer.
 
 use super::add_path::{Evidence, Of};
-use super::peers::{Peers, RibSource};
+use super::peers::Peers;
+use super::rib_source::RibSource;
 use crate::wire::bgp::update::DecodeContext;
 use crate::wire::bmp::{Frame, PerPeerHeader};
 

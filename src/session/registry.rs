@@ -64,8 +64,8 @@ struct RegistryState {
     known: HashMap<IpAddr, Vec<RouterId>>,
     /// The numbers of the sessions that wait for a router; the first is next.
     waiting: HashMap<RouterId, BTreeSet<u64>>,
-    /// Spooled input of earlier processes: the router if it was known, and its address.
-    spooled: Vec<(Option<RouterId>, IpAddr)>,
+    /// Replayed input of earlier processes: the router if it was known, and its address.
+    replayed: Vec<(Option<RouterId>, IpAddr)>,
     /// The time of each router's latest loss; a router that flaps counts once.
     losses: HashMap<RouterId, Instant>,
     isolated: Option<Isolation>,
@@ -219,21 +219,21 @@ impl Registry {
         }
     }
 
-    /// Registers the spooled input of earlier processes, for whose application new sessions of its routers wait.
-    pub(crate) fn expect_spooled(&self, spooled: Vec<(Option<RouterId>, IpAddr)>) {
-        self.lock().spooled = spooled;
+    /// Registers the replayed input of earlier processes, for whose application new sessions of its routers wait.
+    pub(crate) fn expect_replays(&self, replayed: Vec<(Option<RouterId>, IpAddr)>) {
+        self.lock().replayed = replayed;
     }
 
-    /// Returns the connection of a session that is applied from the spool, where it has this number.
-    pub(crate) fn connect_spooled(&self, number: u64, source: IpAddr) -> Arc<Connection> {
+    /// Returns the connection of a session that is applied from the journal, where it has this number.
+    pub(crate) fn connect_replay(&self, number: u64, source: IpAddr) -> Arc<Connection> {
         Arc::new(Connection::new(source, number, None))
     }
 
-    /// Notes that one of the inputs given to [`Registry::expect_spooled`] is applied.
-    pub(crate) fn spooled_applied(&self, router: Option<&RouterId>, source: IpAddr) {
+    /// Notes that one of the inputs given to [`Registry::expect_replays`] is applied.
+    pub(crate) fn replay_is_over(&self, router: Option<&RouterId>, source: IpAddr) {
         let mut inner = self.lock();
-        if let Some(i) = inner.spooled.iter().position(|(id, from)| id.as_ref() == router && *from == source) {
-            inner.spooled.remove(i);
+        if let Some(i) = inner.replayed.iter().position(|(id, from)| id.as_ref() == router && *from == source) {
+            inner.replayed.remove(i);
         }
         self.freed.notify_all();
     }
@@ -424,9 +424,9 @@ impl Registry {
         inner.isolated.is_some()
     }
 
-    /// Returns whether spooled input of the router from an earlier process waits to be applied.
-    pub fn is_spooled(&self, router: &RouterId) -> bool {
-        self.lock().spooled.iter().any(|(id, _)| id.as_ref() == Some(router))
+    /// Returns whether replayed input of the router from an earlier process waits to be applied.
+    pub fn has_replay(&self, router: &RouterId) -> bool {
+        self.lock().replayed.iter().any(|(id, _)| id.as_ref() == Some(router))
     }
 
     /// Returns the routers that are known by an address and have no session.
@@ -442,7 +442,7 @@ impl Registry {
         let mut inner = self.lock();
         let is_wanted = inner.routers.contains_key(router)
             || inner.waiting.contains_key(router)
-            || inner.spooled.iter().any(|(id, _)| id.as_ref() == Some(router));
+            || inner.replayed.iter().any(|(id, _)| id.as_ref() == Some(router));
         if is_wanted {
             return false;
         }
@@ -489,7 +489,7 @@ impl RegistryState {
                 }
                 return ClaimState::Wait;
             }
-            // A session that its router has closed, or a spooled one, is about to end. One that has just joined is not
+            // A session that its router has closed, or a replayed one, is about to end. One that has just joined is not
             // known to the database yet.
             let is_ending = holder.is_superseded() || holder.is_closed_by_router();
             if !is_same || is_ending && holder.number() < number {
@@ -509,7 +509,7 @@ impl RegistryState {
         let may_be_older = first_unnamed.is_some_and(|first| *first < number);
         if !self.waiting.get(router).is_none_or(is_first)
             || connection.socket().is_some()
-                && (self.spooled.iter().any(comes_before) || waited < UNNAMED_MAX && may_be_older)
+                && (self.replayed.iter().any(comes_before) || waited < UNNAMED_MAX && may_be_older)
         {
             return ClaimState::Wait;
         }

@@ -215,10 +215,10 @@ fn from_another_address_an_answering_session_stays() {
 }
 
 #[test]
-fn sessions_wait_in_order_and_after_spooled_input() {
+fn sessions_wait_in_order_and_after_replayed_input() {
     let registry = Registry::new(STALE_TIME, STALE_TIME, 100);
     let (router, source) = (RouterId::new("10.0.0.1"), "192.0.2.1");
-    registry.expect_spooled(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
+    registry.expect_replays(vec![(Some(router.clone()), source.parse().unwrap()), (None, source.parse().unwrap())]);
     let sessions: Vec<_> = (0..3).map(|_| connect(&registry, source)).collect();
     let order = Mutex::new(Vec::new());
     let note = |session: &Arc<Connection>| order.lock().unwrap().push(session.number());
@@ -230,16 +230,16 @@ fn sessions_wait_in_order_and_after_spooled_input() {
                 registry.leave(&router, session);
             });
         }
-        // Some sessions wait already: spooled ones do not wait for them.
+        // Some sessions wait already: replayed ones do not wait for them.
         while registry.lock().waiting.is_empty() {
             std::thread::yield_now();
         }
         for (number, id) in [(3, Some(&router)), (4, None)] {
-            let spooled = registry.connect_spooled(number, source.parse().unwrap());
-            claim(&registry, &router, &spooled);
-            note(&spooled);
-            assert_eq!(registry.lose(&router, &spooled), Loss::Stale);
-            registry.spooled_applied(id, spooled.source);
+            let replayed = registry.connect_replay(number, source.parse().unwrap());
+            claim(&registry, &router, &replayed);
+            note(&replayed);
+            assert_eq!(registry.lose(&router, &replayed), Loss::Stale);
+            registry.replay_is_over(id, replayed.source);
         }
     });
     assert_eq!(order.into_inner().unwrap(), [3, 4, 100, 101, 102]);

@@ -12,12 +12,12 @@
 //! Routes that the new dump leaves out had been left behind. If they are no more than the share, the router withdraws
 //! correctly: its session is closed again only after further peers went down, and after twice the time.
 
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::drift::{Resyncs, RibOf, lasted};
 use super::peer_id::PeerId;
+use super::peer_state::ReportedRoutes;
 use crate::config::ResyncOnDrift;
 use crate::model::{Asn, Rd, RouterId, Timestamp, View};
 use crate::wire::bmp::peer::PeerKind;
@@ -51,22 +51,11 @@ pub(crate) fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
     sizes.filter_map(|statistic| number(statistic.value)).max()
 }
 
-/// A peer that is up.
-#[derive(Clone, Copy, Debug, Default)]
-struct UpPeer {
-    /// The most routes that it has; `None` if not reported.
-    at_most: Option<u64>,
-    /// The time that the router keeps its routes while it restarts.
-    restart_time: Duration,
-}
-
 /// The evidence of one session about such routes.
 #[derive(Debug)]
 pub(crate) struct Remnants {
     rule: Option<ResyncOnDrift>,
-    /// The peers that are up.
-    peers: HashMap<PeerId, UpPeer>,
-    /// The number of them whose routes are not reported.
+    /// The number of peers that are up and whose routes are not reported.
     silent: usize,
     /// The sum of the routes of the others.
     reported: u128,
@@ -91,7 +80,6 @@ impl Remnants {
     pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> Remnants {
         Remnants {
             rule,
-            peers: HashMap::new(),
             silent: 0,
             reported: 0,
             is_reported: false,
@@ -105,20 +93,15 @@ impl Remnants {
         }
     }
 
-    /// Notes that a peer is up; the router keeps its routes for `restart_time` while it restarts.
-    pub fn up(&mut self, peer: PeerId, restart_time: Duration) {
-        self.peers
-            .entry(peer)
-            .or_insert_with(|| {
-                self.silent += 1;
-                UpPeer::default()
-            })
-            .restart_time = restart_time;
+    /// Notes in the record of a peer that it is up; the router keeps its routes for `restart_time` while it restarts.
+    pub fn up(&mut self, reported: &mut Option<ReportedRoutes>, restart_time: Duration) {
+        self.silent += usize::from(reported.is_none());
+        reported.get_or_insert_default().restart_time = restart_time;
     }
 
     /// Notes the most routes that a peer has.
-    pub fn report(&mut self, peer: &PeerId, at_most: u64) {
-        let Some(peer) = self.peers.get_mut(peer) else { return };
+    pub fn report(&mut self, reported: &mut Option<ReportedRoutes>, at_most: u64) {
+        let Some(peer) = reported else { return };
         let before = peer.at_most.replace(at_most);
         self.silent -= usize::from(before.is_none());
         self.reported = self.reported - u128::from(before.unwrap_or(0)) + u128::from(at_most);
@@ -130,9 +113,9 @@ impl Remnants {
         self.is_counted = true;
     }
 
-    /// Notes that a peer went down; one that was not up had no routes.
-    pub fn down(&mut self, peer: &PeerId, at: Timestamp) {
-        let Some(UpPeer { at_most, restart_time }) = self.peers.remove(peer) else { return };
+    /// Notes that a peer went down, which may have had these routes.
+    pub fn down(&mut self, reported: ReportedRoutes, at: Timestamp) {
+        let ReportedRoutes { at_most, restart_time } = reported;
         self.silent -= usize::from(at_most.is_none());
         self.reported -= u128::from(at_most.unwrap_or(0));
         self.lost = self.lost.saturating_add(at_most.unwrap_or(u64::MAX));
@@ -192,16 +175,31 @@ fn later(at: Timestamp, time: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::config::resync::resync_on_drift;
 
-    fn peer(number: u8) -> PeerId {
-        let address = Ipv4Addr::new(192, 0, 2, number);
-        PeerId { kind: PeerKind::Global, address: Some(address.into()), asn: Asn(1), bgp_id: Ipv4Addr::UNSPECIFIED }
+    /// A session and the records of its peers.
+    struct Session {
+        remnants: Remnants,
+        peers: HashMap<u8, Option<ReportedRoutes>>,
     }
 
-    fn down(remnants: &mut Remnants, number: u8) {
-        remnants.down(&peer(number), Timestamp::from_unix_micros(0));
+    impl Session {
+        fn up(&mut self, number: u8, restart_time: Duration) {
+            self.remnants.up(self.peers.entry(number).or_default(), restart_time);
+        }
+
+        fn report(&mut self, number: u8, routes: u64) {
+            self.remnants.report(self.peers.entry(number).or_default(), routes);
+        }
+
+        fn down(&mut self, number: u8) {
+            if let Some(reported) = self.peers.remove(&number).flatten() {
+                self.remnants.down(reported, Timestamp::from_unix_micros(0));
+            }
+        }
     }
 
     /// One router's sessions.
@@ -216,81 +214,82 @@ mod tests {
         }
 
         /// Returns a session with these peers up.
-        fn session(&self, rule: &str, peers: &[(u8, u64)]) -> Remnants {
-            let mut remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
+        fn session(&self, rule: &str, peers: &[(u8, u64)]) -> Session {
+            let remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
+            let mut session = Session { remnants, peers: HashMap::new() };
             for (number, routes) in peers {
-                remnants.up(peer(*number), Duration::ZERO);
-                remnants.report(&peer(*number), *routes);
+                session.up(*number, Duration::ZERO);
+                session.report(*number, *routes);
             }
-            remnants
+            session
         }
 
-        fn look(&mut self, remnants: &mut Remnants, routes: u64, left_out: u64, seconds: i64) -> Option<String> {
+        fn look(&mut self, session: &mut Session, routes: u64, left_out: u64, seconds: i64) -> Option<String> {
             self.now += seconds;
             let at = Timestamp::from_unix_micros(self.now * 1_000_000);
-            remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
+            session.remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
         }
 
         /// Returns the seconds after which the session is closed because of peer 1; each new dump leaves out `left_out`
         /// routes.
         fn closed_after(&mut self, left_out: u64) -> Option<i64> {
-            let mut remnants = self.session("1%,60s", &[(1, 50), (2, 60)]);
-            assert_eq!(self.look(&mut remnants, 100, left_out, 0), None);
+            let mut session = self.session("1%,60s", &[(1, 50), (2, 60)]);
+            assert_eq!(self.look(&mut session, 100, left_out, 0), None);
             // Whatever happens, as long as no peer goes down it is left alone.
-            assert_eq!(self.look(&mut remnants, 100, left_out, 1_000_000), None);
-            down(&mut remnants, 1);
-            (0..200_000).find(|second| self.look(&mut remnants, 100, left_out, (*second).min(1)).is_some())
+            assert_eq!(self.look(&mut session, 100, left_out, 1_000_000), None);
+            session.down(1);
+            (0..200_000).find(|second| self.look(&mut session, 100, left_out, (*second).min(1)).is_some())
         }
     }
 
     #[test]
     fn possible_leftovers_of_peers_need_a_dump_in_time() {
         let mut router = Router::new();
-        let mut remnants = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
-        down(&mut remnants, 9);
-        down(&mut remnants, 3);
-        assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "less than the share");
-        down(&mut remnants, 4);
-        assert_eq!(router.look(&mut remnants, 100, 0, 1_000), None, "the share is reached, and the time begins");
-        assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
-        let why = router.look(&mut remnants, 100, 0, 1).unwrap();
+        let mut session = router.session("10%,60s", &[(1, 50), (2, 60), (3, 5), (4, 6)]);
+        session.down(9);
+        session.down(3);
+        assert_eq!(router.look(&mut session, 100, 0, 1_000), None, "less than the share");
+        session.down(4);
+        assert_eq!(router.look(&mut session, 100, 0, 1_000), None, "the share is reached, and the time begins");
+        assert_eq!(router.look(&mut session, 100, 0, 59), None);
+        let why = router.look(&mut session, 100, 0, 1).unwrap();
         assert_eq!(why, "loc-rib: 100 routes stored, up to 11 left behind by peers that went down, for 60 s");
-        let mut remnants = router.session("10%,60s", &[(1, 50)]);
-        remnants.up(peer(2), Duration::ZERO);
-        down(&mut remnants, 2);
-        assert_eq!(router.look(&mut remnants, 100, 20, 0), None);
-        let why = router.look(&mut remnants, 100, 20, 60).unwrap();
+        let mut session = router.session("10%,60s", &[(1, 50)]);
+        session.up(2, Duration::ZERO);
+        session.down(2);
+        assert_eq!(router.look(&mut session, 100, 20, 0), None);
+        let why = router.look(&mut session, 100, 20, 60).unwrap();
         assert!(why.contains("up to 100 left behind"), "{why}");
     }
 
     #[test]
     fn routes_of_a_restarting_peer_are_no_leftovers_yet() {
         let mut router = Router::new();
-        let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
-        remnants.up(peer(1), Duration::from_secs(120));
-        down(&mut remnants, 2);
-        down(&mut remnants, 1);
-        assert_eq!(router.look(&mut remnants, 100, 0, 119), None);
-        assert_eq!(router.look(&mut remnants, 100, 0, 1), None, "the time begins");
-        assert_eq!(router.look(&mut remnants, 100, 0, 59), None);
-        let why = router.look(&mut remnants, 100, 0, 1).unwrap();
+        let mut session = router.session("0%,60s", &[(1, 50), (2, 60)]);
+        session.up(1, Duration::from_secs(120));
+        session.down(2);
+        session.down(1);
+        assert_eq!(router.look(&mut session, 100, 0, 119), None);
+        assert_eq!(router.look(&mut session, 100, 0, 1), None, "the time begins");
+        assert_eq!(router.look(&mut session, 100, 0, 59), None);
+        let why = router.look(&mut session, 100, 0, 1).unwrap();
         assert!(why.contains("up to 100 left behind") && why.ends_with("for 60 s"), "{why}");
     }
 
     #[test]
     fn a_running_dump_or_loc_rib_count_prevents_a_check() {
         let mut router = Router::new();
-        let mut remnants = router.session("0%,60s", &[(1, 50), (2, 60)]);
-        down(&mut remnants, 1);
+        let mut session = router.session("0%,60s", &[(1, 50), (2, 60)]);
+        session.down(1);
         for seconds in [0, 1_000, 2_000] {
             let at = Timestamp::from_unix_micros(seconds * 1_000_000);
-            assert_eq!(remnants.look(&RouterId::new("r"), None, at, &router.resyncs), None);
+            assert_eq!(session.remnants.look(&RouterId::new("r"), None, at, &router.resyncs), None);
         }
-        remnants.counted();
-        assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
-        assert_eq!(router.look(&mut remnants, 100, 0, 3_000), None);
+        session.remnants.counted();
+        assert_eq!(router.look(&mut session, 100, 0, 3_000), None);
+        assert_eq!(router.look(&mut session, 100, 0, 3_000), None);
         let mut off = router.session("", &[(1, 50)]);
-        down(&mut off, 1);
+        off.down(1);
         assert_eq!(router.look(&mut off, 100, 0, 0), None);
         assert_eq!(router.look(&mut off, 100, 0, 1_000_000), None);
     }
@@ -310,24 +309,24 @@ mod tests {
     #[test]
     fn an_excess_is_known_once_all_peers_reported() {
         let mut router = Router::new();
-        let mut remnants = router.session("", &[(1, 50), (2, 60)]);
-        let mut excess = |remnants: &mut Remnants, routes| {
-            assert_eq!(router.look(remnants, routes, 0, 1), None);
-            remnants.excess()
+        let mut session = router.session("", &[(1, 50), (2, 60)]);
+        let mut excess = |session: &mut Session, routes| {
+            assert_eq!(router.look(session, routes, 0, 1), None);
+            session.remnants.excess()
         };
-        assert_eq!((excess(&mut remnants, 100), excess(&mut remnants, 112)), (Some(0), Some(2)));
-        remnants.up(peer(3), Duration::ZERO);
-        assert_eq!(excess(&mut remnants, 112), None);
-        remnants.report(&peer(3), 1);
-        remnants.up(peer(3), Duration::ZERO);
-        remnants.report(&peer(2), 61);
-        assert_eq!(excess(&mut remnants, 113), Some(1));
-        down(&mut remnants, 1);
-        assert_eq!(excess(&mut remnants, 113), Some(51));
-        remnants.counted();
-        assert_eq!(excess(&mut remnants, 113), None);
+        assert_eq!((excess(&mut session, 100), excess(&mut session, 112)), (Some(0), Some(2)));
+        session.up(3, Duration::ZERO);
+        assert_eq!(excess(&mut session, 112), None);
+        session.report(3, 1);
+        session.up(3, Duration::ZERO);
+        session.report(2, 61);
+        assert_eq!(excess(&mut session, 113), Some(1));
+        session.down(1);
+        assert_eq!(excess(&mut session, 113), Some(51));
+        session.remnants.counted();
+        assert_eq!(excess(&mut session, 113), None);
         let mut silent = router.session("", &[]);
         assert_eq!(router.look(&mut silent, 5, 0, 1), None);
-        assert_eq!(silent.excess(), None);
+        assert_eq!(silent.remnants.excess(), None);
     }
 }

@@ -7,7 +7,7 @@ use super::changes::FamilyTable;
 use super::end::SessionEnd;
 use super::peer_id::PeerId;
 use super::peer_records::router_note;
-use super::peers::RibSource;
+use super::rib_source::RibSource;
 use super::rib_table::RibTable;
 use super::table_names::GivenNames;
 use super::table_names::Renamed;
@@ -36,7 +36,7 @@ impl RouterTables {
     /// The session cannot continue.
     pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Removed>, SessionEnd> {
         let peer =
-            &if self.by_peer.contains_key(peer) { *peer } else { self.earlier.meant_down(peer).unwrap_or(*peer) };
+            &if self.keys_of(peer).next().is_some() { *peer } else { self.earlier.meant_down(peer).unwrap_or(*peer) };
         let begun = self.keys_of(peer).map(|key| (key, &*self.tables[key].origin.given));
         let earlier = self.earlier.of(peer).map(|(key, origin)| (key, &*origin.given));
         let mut doomed: Vec<(&TableKey, &str)> = begun.chain(earlier).collect();
@@ -52,10 +52,19 @@ impl RouterTables {
         let strays = self.earlier.strays(peer.address, name.unwrap_or(&default));
         let doomed: BTreeSet<_> = doomed.into_iter().map(|(key, _)| key).chain(strays).map(whole).collect();
         if gone == Removed::All(*peer) {
-            self.completed.remove(peer);
+            self.forget_completed(peer);
         }
         let is_any = self.remove(&doomed, SessionEventKind::PeerDown, reason)?;
         Ok(is_any.then_some(gone))
+    }
+
+    /// Forgets which dumps of a peer are complete. The peer need not be the one that the Peer Down names: its tables may
+    /// be of an earlier session.
+    fn forget_completed(&mut self, peer: &PeerId) {
+        if let Some(record) = self.peers.known(peer) {
+            record.completed.clear();
+            self.peers.drop_if_empty(peer);
+        }
     }
 
     /// Removes tables of a peer or instance, as with a Peer Down, if they are stored under another name than a Peer Up
@@ -80,10 +89,10 @@ impl RouterTables {
         };
         let (parts, all): (Vec<&TableKey>, Vec<&TableKey>) = doomed.iter().partition(stays);
         for key in parts {
-            let RouterTables { tables, outbox, standing, .. } = self;
+            let RouterTables { tables, outbox, ids, .. } = self;
             if let Some(table) = tables.get_mut(key) {
                 let routes = table.rib.nlri();
-                table.withdraw_each(&routes, WithdrawReason::Stale, outbox, standing, received_at)?;
+                table.withdraw_each(&routes, WithdrawReason::Stale, outbox, ids, received_at)?;
             }
         }
         let all = all.into_iter().map(whole).collect();
@@ -111,7 +120,7 @@ impl RouterTables {
             return Ok(());
         }
         self.must_wait = true;
-        self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), event: None })
+        self.outbox.op(StateOp::TablesDown { tables: tables.into_iter().collect(), routes: 0, event: None })
     }
 
     /// Removes the tables of a peer's view that is no longer stored. Returns true if there were any.
@@ -126,16 +135,13 @@ impl RouterTables {
     /// Removes a table from the session's memory and returns it.
     pub(super) fn take(&mut self, key: &TableKey) -> Option<RibTable> {
         let table = self.tables.remove(key)?;
-        self.unshare(&table.origin.peer, key);
-        if let Some(keys) = self.by_peer.get_mut(&table.origin.peer) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_peer.remove(&table.origin.peer);
-            }
+        self.outbox.unshare(&table.origin.peer, key);
+        if let Some(record) = self.peers.known(&table.origin.peer) {
+            record.tables.remove(key);
+            self.peers.drop_if_empty(&table.origin.peer);
         }
         self.due.forget(key, &table, &self.rules);
         self.outbox.forget(&table.table);
-        self.outbox.owner().meter.forget_table(&table.table);
         Some(table)
     }
 
@@ -152,26 +158,28 @@ impl RouterTables {
             self.outbox.wait_until_stored()?;
             self.must_wait = true;
         }
-        let mut together: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut together: BTreeMap<_, (Vec<_>, usize)> = BTreeMap::new();
         for (view, name) in doomed {
             let address = view.peer().map(|of| of.address);
-            let unicast = self.doom(*view, name);
+            let (unicast, known) = self.doom(*view, name);
             let name_of_all = if address.is_some() { unicast.unwrap_or(Arc::clone(name)) } else { Arc::clone(name) };
-            together.entry((address, name_of_all)).or_default().push((*view, Arc::clone(name)));
+            let (tables, routes) = together.entry((address, name_of_all)).or_default();
+            tables.push((*view, Arc::clone(name)));
+            *routes += known;
         }
-        for ((peer_address, name), tables) in together {
+        for ((peer_address, name), (tables, routes)) in together {
             let mut event = router_note(kind, Some(reason), None);
             event.peer_address = peer_address;
             event.table_name = Some(name);
-            self.outbox.op(StateOp::TablesDown { tables, event: Some(event) })?;
+            self.outbox.op(StateOp::TablesDown { tables, routes, event: Some(event) })?;
         }
         Ok(!doomed.is_empty())
     }
 
     /// Removes a table from the session's memory in all its families, begun or not; returns the name of its unicast
-    /// table.
-    fn doom(&mut self, view: View, name: &Arc<str>) -> Option<Arc<str>> {
-        let mut unicast = None;
+    /// table, and how many routes the session knew of.
+    fn doom(&mut self, view: View, name: &Arc<str>) -> (Option<Arc<str>>, usize) {
+        let (mut unicast, mut routes) = (None, 0);
         for afi in [Afi::Ipv4, Afi::Ipv6] {
             let key = TableKey { view, name: Arc::clone(name), afi };
             if let Some(origin) = self.earlier.origin(&key) {
@@ -179,11 +187,12 @@ impl RouterTables {
             }
             self.earlier.remove(&key);
             self.loaded.remove(&key);
+            self.resumed.remove(&mark(&key));
             if let Some(table) = self.take(&key) {
                 unicast = Some(table.origin.unicast);
-                self.standing.table_gone(mark(&key));
+                routes += table.rib.len();
             }
         }
-        unicast
+        (unicast, routes)
     }
 }

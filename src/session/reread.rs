@@ -4,14 +4,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use log::{debug, info, warn};
+use log::Level;
 
 use super::add_path::{Kept, KeptMessage, News, Of};
 use super::anomaly::Anomaly;
 use super::changes::{Changes, FamilyTable, PathIds};
-use super::end::SessionEnd;
+use super::end::{Cause, SessionEnd};
 use super::messages::{IdentifiedRouter, Session};
-use super::peers::RibSource;
+use super::peers::Peers;
+use super::rib_source::RibSource;
 use super::rules::Stamp;
 use super::shared::RawBytes;
 use super::table_names::TableName;
@@ -91,29 +92,32 @@ impl Session {
         let of = Of::from(source);
         let Some(identified) = &mut self.identified else { return Ok(()) };
         if let Some(remember) = remember {
-            debug!("{}: {}, {family}: {}", identified.subject, source.peer, in_words(remember.shown));
+            let (subject, peer, shown) = (&identified.subject, source.peer, in_words(remember.shown));
+            self.host.say(Level::Debug, format_args!("{subject}: {peer}, {family}: {shown}"));
             identified.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
         }
         let Some(kept) = wrong else { return Ok(()) };
         if kept.is_over {
-            // Spooled input has no connection that could be closed.
+            // Replayed input has no connection that could be closed.
             let close = if self.resumed.is_none() { self.evidence.close_once(of, family) } else { None };
             if let Some(remember) = close {
                 identified.tables.outbox().op(StateOp::AddPathSeen(remember.record(&of, family)))?;
-                return Err(SessionEnd::AddPath(format!("{}, {family}: {}", source.peer, in_words(remember.shown))));
+                let what = format!("{}, {family}: {}", source.peer, in_words(remember.shown));
+                return Err(SessionEnd::new(Cause::AddPath, what));
             }
-            warn!(
-                "{}: {}, {family}: too many routes were decoded the wrong way to correct all: the others stay until they change",
-                identified.subject, source.peer
+            let (subject, peer) = (&identified.subject, source.peer);
+            let text = format_args!(
+                "{subject}: {peer}, {family}: too many routes were decoded the wrong way to correct all: the others \
+                 stay until they change"
             );
+            self.host.say(Level::Warn, text);
         }
         let count = self.reread(source, family, &kept, received_at)?;
         let messages = kept.messages.len();
-        info!(
-            "{}: {}, {family}: {messages} messages read again, {count} routes withdrawn",
-            self.subject(),
-            source.peer
-        );
+        let (subject, peer) = (self.subject(), source.peer);
+        let text =
+            format_args!("{subject}: {peer}, {family}: {messages} messages read again, {count} routes withdrawn");
+        self.host.say(Level::Info, text);
         self.odd_times(Anomaly::AddPathReread, count);
         Ok(())
     }
@@ -127,25 +131,27 @@ impl Session {
         kept: &Kept,
         received_at: Timestamp,
     ) -> Result<usize, SessionEnd> {
-        let Session { peers, path_ids, identified, shared, .. } = self;
+        let Session { path_ids, identified, host, .. } = self;
         let Some(IdentifiedRouter { tables, .. }) = identified else { return Ok(0) };
-        let name = |of: &Reread<'_>, slot: FamilyTable| peers.table_of(&of.monitoring, slot.family());
+        let name = |peers: &Peers, of: &Reread<'_>, slot: FamilyTable| peers.table_of(&of.monitoring, slot.family());
         let mut all: Vec<Reread<'_>> =
             kept.messages.iter().filter_map(|message| Reread::of(message, family, *path_ids)).collect();
         // A message whose table was removed in the meantime belongs to a peer or name that is gone.
-        all.retain(|message| message.wrong.slots().all(|slot| tables.has(source, &name(message, slot), slot)));
+        all.retain(|message| {
+            message.wrong.slots().all(|slot| tables.has(source, &name(&tables.peers, message, slot), slot))
+        });
         let mut right: HashSet<(Arc<str>, Prefix, u32)> = HashSet::new();
-        let stored = |of: &Reread<'_>, slot: FamilyTable| slot.name(name(of, slot).stored);
+        let stored = |peers: &Peers, of: &Reread<'_>, slot: FamilyTable| slot.name(name(peers, of, slot).stored);
         let key = |name: &Arc<str>, nlri: Nlri| (Arc::clone(name), nlri.prefix, nlri.path_id_column());
         for message in &all {
             for (slot, nlri) in &message.right.withdrawn {
-                let name = stored(message, *slot);
+                let name = stored(&tables.peers, message, *slot);
                 for nlri in nlri {
                     right.remove(&key(&name, nlri));
                 }
             }
             for (slot, routes) in &message.right.announced {
-                let name = stored(message, *slot);
+                let name = stored(&tables.peers, message, *slot);
                 routes.for_each_key(|nlri| {
                     right.insert(key(&name, nlri));
                 });
@@ -154,26 +160,27 @@ impl Session {
         let mut count = 0;
         for message in &all {
             for (slot, routes) in &message.wrong.announced {
-                let stored = stored(message, *slot);
+                let stored = stored(&tables.peers, message, *slot);
                 let mut wrong = Vec::with_capacity(routes.len());
                 routes.for_each_key(|nlri| wrong.push(nlri));
                 // A route that the right decoding contains too is announced again, so it is not withdrawn before.
                 wrong.retain(|nlri| !right.contains(&key(&stored, *nlri)));
-                let RouterTables { tables, outbox, standing, .. } = &mut *tables;
+                let place = key_of(source, &name(&tables.peers, message, *slot), *slot);
+                let RouterTables { tables, outbox, ids, .. } = &mut *tables;
                 // A route that never existed, since its NLRI was read the wrong way.
-                if let Some(table) = tables.get_mut(&key_of(source, &name(message, *slot), *slot)) {
-                    count += table.withdraw_each(&wrong, WithdrawReason::Reread, outbox, standing, received_at)?;
+                if let Some(table) = tables.get_mut(&place) {
+                    count += table.withdraw_each(&wrong, WithdrawReason::Reread, outbox, ids, received_at)?;
                 }
             }
         }
         for message in &all {
-            let raw = match shared.options.raw {
+            let raw = match host.options().raw {
                 RawBytes::Dropped => None,
                 RawBytes::Stored => Some((*message.kept.bytes).into()),
             };
             let router_time = message.monitoring.time();
             let stamp = Stamp { received_at: message.kept.received_at, router_time, raw };
-            tables.apply(source, |slot| name(message, slot), &message.right, stamp)?;
+            tables.apply(source, |peers, slot| name(peers, message, slot), &message.right, stamp)?;
         }
         Ok(count)
     }

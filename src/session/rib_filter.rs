@@ -4,11 +4,9 @@
 //! It is unknown whether a peer sends post-policy routes until the first one arrives: that one removes the pre-policy
 //! routes.
 
-use std::collections::HashSet;
-
 use super::anomaly::Anomaly;
-use super::peer_id::PeerId;
-use super::peers::{PEERS_MAX, RibSource};
+use super::peers::Peers;
+use super::rib_source::RibSource;
 use crate::config::StoredViews;
 use crate::model::{AdjRibKey, Policy, View};
 
@@ -16,9 +14,6 @@ use crate::model::{AdjRibKey, Policy, View};
 #[derive(Debug)]
 pub(crate) struct RibFilter {
     views: StoredViews,
-    /// Peers that have sent post-policy routes, at most `PEERS_MAX`: routes may come from any number of peers that are
-    /// not up.
-    after_policy: HashSet<PeerId>,
     /// The policy of the latest Adj-RIB-In routes, which the next peer is expected to send too.
     latest: Option<Policy>,
 }
@@ -37,24 +32,24 @@ pub(crate) enum Decision {
 impl RibFilter {
     /// Returns the filter for the configured RIBs.
     pub fn new(views: StoredViews) -> RibFilter {
-        RibFilter { views, after_policy: HashSet::new(), latest: None }
+        RibFilter { views, latest: None }
     }
 
-    /// Decides about routes from this source, and learns which policies the peer sends.
-    pub(crate) fn decide(&mut self, source: &RibSource) -> Decision {
+    /// Decides about routes from this source; the record of the peer learns which policies it sends.
+    pub(crate) fn decide(&mut self, source: &RibSource, peers: &mut Peers) -> Decision {
         let keep = |is_kept, otherwise| if is_kept { Decision::Kept } else { Decision::Counted(otherwise) };
         match source.view {
             View::LocRib => keep(self.views.loc_rib, Anomaly::LocRibNotStored),
             View::AdjRibIn(AdjRibKey { policy: Policy::Pre, .. }) => {
                 self.latest = Some(Policy::Pre);
-                let is_kept = self.views.adj_rib_in_pre || self.is_pre_policy_fallback(&source.peer);
+                let is_kept = self.views.adj_rib_in_pre || self.is_pre_policy_fallback(source, peers);
                 keep(is_kept, Anomaly::AdjRibInPreNotStored)
             }
             View::AdjRibIn(AdjRibKey { policy: Policy::Post, address }) => {
                 self.latest = Some(Policy::Post);
-                if self.is_pre_policy_fallback(&source.peer) {
-                    if self.after_policy.len() < PEERS_MAX {
-                        self.after_policy.insert(source.peer);
+                if self.is_pre_policy_fallback(source, peers) {
+                    if let Some(record) = peers.record_of(source.peer) {
+                        record.sends_post_policy = true;
                     }
                     return Decision::KeptInsteadOf(View::AdjRibIn(AdjRibKey { address, policy: Policy::Pre }));
                 }
@@ -92,14 +87,10 @@ impl RibFilter {
         }
     }
 
-    /// Forgets a peer that went down: it may send other RIBs when it is back.
-    pub fn forget(&mut self, peer: &PeerId) {
-        self.after_policy.remove(peer);
-    }
-
     /// Returns whether a peer's pre-policy routes are stored in place of post-policy ones.
-    fn is_pre_policy_fallback(&self, peer: &PeerId) -> bool {
-        self.views.adj_rib_in_post && !self.views.adj_rib_in_pre && !self.after_policy.contains(peer)
+    fn is_pre_policy_fallback(&self, source: &RibSource, peers: &Peers) -> bool {
+        let sends_post_policy = || peers.record(&source.peer).is_some_and(|record| record.sends_post_policy);
+        self.views.adj_rib_in_post && !self.views.adj_rib_in_pre && !sends_post_policy()
     }
 }
 
@@ -107,6 +98,8 @@ impl RibFilter {
 mod tests {
     use super::*;
     use crate::model::{Asn, PeerIds};
+    use crate::session::peer_id::PeerId;
+    use crate::session::peers::RECORDS_MAX;
     use crate::wire::bmp::peer::PeerKind;
     use std::net::Ipv4Addr;
 
@@ -121,30 +114,30 @@ mod tests {
 
     #[test]
     fn routes_before_policy_stand_in_until_others_come() {
-        let (pre, post) = (source(Policy::Pre), source(Policy::Post));
+        let (pre, post, mut peers) = (source(Policy::Pre), source(Policy::Post), Peers::new());
         let mut filter = RibFilter::new(StoredViews { adj_rib_in_post: true, ..StoredViews::default() });
-        assert_eq!(filter.decide(&pre), Decision::Kept);
-        assert_eq!(filter.decide(&post), Decision::KeptInsteadOf(pre.view));
-        assert_eq!(filter.decide(&post), Decision::Kept);
-        assert_eq!(filter.decide(&pre), Decision::Counted(Anomaly::AdjRibInPreNotStored));
-        filter.forget(&pre.peer);
-        assert_eq!(filter.decide(&pre), Decision::Kept);
+        assert_eq!(filter.decide(&pre, &mut peers), Decision::Kept);
+        assert_eq!(filter.decide(&post, &mut peers), Decision::KeptInsteadOf(pre.view));
+        assert_eq!(filter.decide(&post, &mut peers), Decision::Kept);
+        assert_eq!(filter.decide(&pre, &mut peers), Decision::Counted(Anomaly::AdjRibInPreNotStored));
+        assert_eq!(peers.go_down(&pre.peer), None);
+        assert_eq!(filter.decide(&pre, &mut peers), Decision::Kept);
         let mut both =
             RibFilter::new(StoredViews { adj_rib_in_pre: true, adj_rib_in_post: true, ..StoredViews::default() });
-        assert_eq!((both.decide(&post), both.decide(&pre)), (Decision::Kept, Decision::Kept));
+        assert_eq!((both.decide(&post, &mut peers), both.decide(&pre, &mut peers)), (Decision::Kept, Decision::Kept));
         let mut none = RibFilter::new(StoredViews { loc_rib: true, ..StoredViews::default() });
-        assert_eq!(none.decide(&pre), Decision::Counted(Anomaly::AdjRibInPreNotStored));
+        assert_eq!(none.decide(&pre, &mut peers), Decision::Counted(Anomaly::AdjRibInPreNotStored));
         assert_eq!((none.expected(pre.view), none.expected(View::LocRib)), (None, Some(View::LocRib)));
     }
 
     #[test]
     fn peers_beyond_the_limit_are_not_remembered() {
         let mut filter = RibFilter::new(StoredViews { adj_rib_in_post: true, ..StoredViews::default() });
-        let (pre, post) = (source(Policy::Pre), source(Policy::Post));
-        for asn in 0..=u32::try_from(PEERS_MAX).unwrap() {
+        let (pre, post, mut peers) = (source(Policy::Pre), source(Policy::Post), Peers::new());
+        for asn in 0..=u32::try_from(RECORDS_MAX).unwrap() {
             let of_another = RibSource { peer: PeerId { asn: Asn(asn), ..post.peer }, ..post };
-            assert_eq!(filter.decide(&of_another), Decision::KeptInsteadOf(pre.view));
+            assert_eq!(filter.decide(&of_another, &mut peers), Decision::KeptInsteadOf(pre.view));
         }
-        assert_eq!(filter.after_policy.len(), PEERS_MAX);
+        assert_eq!(peers.records().count(), RECORDS_MAX);
     }
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::warn;
+use log::Level;
 
 use super::changes::FamilyTable;
 use super::earlier_tables::TableOrigin;
 use super::end::SessionEnd;
+use super::event_id::EventIds;
 use super::flaps::{FlapMoment, TableFlaps};
 use super::outbox::Outbox;
 use super::peer_records::router_note;
 use super::route_map::{RouteEffect, RouteMap};
 use super::rules::{Redump, Rules, Stamp};
-use super::standing::Standing;
 use crate::metrics::TableMeter;
 use crate::model::{AfiSafi, Nlri, SessionEvent, SessionEventKind, Table, Timestamp};
 use crate::pipeline::{Doubts, Existing, RouteChange, RouteEvent, StateOp, WithdrawReason};
@@ -66,7 +66,7 @@ pub(super) enum SyncState {
 /// The outbox, and the data of the events of one message.
 pub(super) struct Writer<'a> {
     pub outbox: &'a mut Outbox,
-    pub(crate) standing: &'a Standing,
+    pub(crate) ids: &'a mut EventIds,
     pub stamp: &'a mut Stamp,
 }
 
@@ -88,7 +88,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let Stamp { received_at, router_time, raw } = self.stamp;
-        let id = self.standing.event_id(table, &nlri, &change, router_time.unwrap_or(*received_at));
+        let id = self.ids.next(table, &nlri, &change, router_time.unwrap_or(*received_at));
         self.outbox.event(RouteEvent {
             id,
             table: Arc::clone(table),
@@ -111,7 +111,7 @@ impl Writer<'_> {
     pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
         if self.outbox.keeps_history() {
             let Stamp { received_at, router_time, .. } = self.stamp;
-            self.standing.repeated(table, &nlri, change, router_time.unwrap_or(*received_at));
+            self.ids.repeated(table, &nlri, change, router_time.unwrap_or(*received_at));
         }
     }
 }
@@ -199,12 +199,21 @@ impl RibTable {
             self.room = room;
             match room {
                 LimitState::Left => {}
-                LimitState::Scarce => warn!(
-                    "{}: {routes} routes; new ones are refused at {max} (RIB_INGESTER_MAX_ROUTES_PER_TABLE)",
-                    self.table
+                LimitState::Scarce => outbox.say(
+                    Level::Warn,
+                    format_args!(
+                        "{}: {routes} routes; new ones are refused at {max} (RIB_INGESTER_MAX_ROUTES_PER_TABLE)",
+                        self.table
+                    ),
                 ),
                 LimitState::None => {
-                    warn!("{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}", self.table);
+                    outbox.say(
+                        Level::Warn,
+                        format_args!(
+                            "{}: full, new routes are refused: RIB_INGESTER_MAX_ROUTES_PER_TABLE is {max}",
+                            self.table
+                        ),
+                    );
                     let reason = "new routes are refused until others are withdrawn: RIB_INGESTER_MAX_ROUTES_PER_TABLE";
                     outbox.session_event(self.note(SessionEventKind::TableFull, Some(reason), Some(routes)))?;
                 }
@@ -217,14 +226,14 @@ impl RibTable {
     pub fn purge(
         &mut self,
         outbox: &mut Outbox,
-        standing: &Standing,
+        ids: &mut EventIds,
         received_at: Timestamp,
     ) -> Result<Vec<Nlri>, SessionEnd> {
         let stale = self.rib.take_stale();
         self.meter.purged.add(stale.len());
         self.left_out += stale.len();
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
-        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+        let mut writer = Writer { outbox, ids, stamp: &mut stamp };
         for nlri in &stale {
             let change = RouteChange::Withdraw(WithdrawReason::Stale);
             writer.event(&self.table, *nlri, change, Doubts::default())?;
@@ -238,11 +247,11 @@ impl RibTable {
         routes: &[Nlri],
         reason: WithdrawReason,
         outbox: &mut Outbox,
-        standing: &Standing,
+        ids: &mut EventIds,
         received_at: Timestamp,
     ) -> Result<usize, SessionEnd> {
         let mut stamp = Stamp { received_at, router_time: None, raw: None };
-        let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+        let mut writer = Writer { outbox, ids, stamp: &mut stamp };
         let mut count = 0;
         for nlri in routes {
             if self.rib.withdraw(nlri) {

@@ -27,6 +27,15 @@ pub enum Redump {
     Record,
 }
 
+/// A moment at which a session looks at its timers, as the one who runs it has seen it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time by the collector's clock.
+    pub at: Timestamp,
+    /// The session's age, by a clock that nobody sets.
+    pub age: Duration,
+}
+
 /// The message of a change, and its times.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {

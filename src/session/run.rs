@@ -1,89 +1,90 @@
-//! The thread of one session: it reads chunks of input and applies their messages until the session ends.
+//! The threads of one session: one reads its socket, the other applies the messages until the session ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::ServerConnection;
 
 use super::connection::Connection;
-use super::end::SessionEnd;
-use super::intake::{Intake, Next, for_each_frame};
+use super::end::{Cause, GapAfter, InputAfter, SessionEnd};
+use super::input::{Input, Next, for_each_frame};
 use super::messages::Session;
 use super::read_timeout::ReadTimeout;
+use super::reader::Reader;
+use super::rules::Moment;
 use super::shared::Shared;
-use super::standing::Standing;
 use super::stream::RouterStream;
-use crate::spool::{Chunk, Stream};
+use crate::journal::{Checkpoint, Chunk, Stream};
+use crate::model::Timestamp;
 
-/// The time that a read waits for the socket before the session checks its timers.
+/// The time that a session waits for input before it checks its timers.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
-    let standing = Arc::new(Standing::default());
-    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
-    match RouterStream::new(connection, TICK, tls) {
-        Err(error) => finish(shared, connection, &mut session, &SessionEnd::Lost(Some(error))),
-        Ok(source) => {
-            let (message_max, read_timeout) =
-                (shared.options.message_max, ReadTimeout::new(shared.options.message_time_max));
-            let intake = Intake::new(connection, Box::new(source), message_max, read_timeout, standing);
-            live(shared, connection, &mut session, &Arc::new(intake));
+    let input = Arc::new(Input::new(connection.number(), connection.source, &shared.journal));
+    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&input));
+    match read_socket(shared, connection, &input, tls) {
+        Err(error) => finish(shared, connection, &mut session, &SessionEnd::new(Cause::Lost, error)),
+        Ok(reader) => {
+            live(shared, connection, &mut session, &input);
+            // Its own panic was caught and ended the session.
+            let _ = reader.join();
         }
     }
+}
+
+fn read_socket(
+    shared: &Shared,
+    connection: &Arc<Connection>,
+    input: &Arc<Input>,
+    tls: Option<ServerConnection>,
+) -> std::io::Result<JoinHandle<()>> {
+    let source = RouterStream::new(connection, TICK, tls)?;
+    let read_timeout = ReadTimeout::new(shared.options.message_time_max);
+    let reader = Reader::new(input, connection, source, shared.options.message_max, read_timeout);
+    thread::Builder::new().name(format!("read-{}", connection.source)).spawn(move || reader.run())
 }
 
 /// Applies the input that an earlier process left of a session; its end counts as a lost connection.
-pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream) {
-    let standing = Arc::new(Standing::resume(stream.context()));
-    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&standing));
-    let context = stream.context().clone();
+pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream, checkpoint: Checkpoint) {
     log::info!(
-        "{}: {} bytes of spooled input since {} are being applied",
-        context.router.as_ref().map_or_else(|| format!("router at {}", context.source), |id| format!("router {id}")),
+        "{}: {} bytes of input since {} are being applied",
+        checkpoint
+            .router
+            .as_ref()
+            .map_or_else(|| format!("router at {}", checkpoint.source), |id| format!("router {id}")),
         stream.unread(),
-        context.began
+        checkpoint.began
     );
-    let intake = Arc::new(Intake::replay(stream, shared.options.message_max, standing));
-    session.resume(&context);
-    live(shared, connection, &mut session, &intake);
+    let input = Arc::new(Input::replay(stream, &checkpoint, &shared.journal));
+    let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&input));
+    session.resume(checkpoint);
+    live(shared, connection, &mut session, &input);
 }
 
-fn live(shared: &Arc<Shared>, connection: &Connection, session: &mut Session, intake: &Arc<Intake>) {
-    shared.intakes.add(intake);
+fn live(shared: &Arc<Shared>, connection: &Connection, session: &mut Session, input: &Arc<Input>) {
+    shared.inputs.add(input);
     let end = catch_unwind(AssertUnwindSafe(|| {
-        let end = read(shared, connection, session, intake);
+        let end = read(shared, connection, session, input);
         session.settle_at_end(end)
     }));
-    let end = end.unwrap_or(SessionEnd::Panicked);
-    let lost = intake.lost(&shared.spool, &end, session.skipped());
-    if lost.is_some() && matches!(end, SessionEnd::Stopping | SessionEnd::WritersGone) {
-        shared.intakes.give_up();
+    let end = end.unwrap_or(Cause::Panicked.into());
+    // Nothing more is read, whatever was not applied.
+    connection.close();
+    let lost = input.lost(&end, session.skipped(), &session.preamble());
+    let consequences = end.consequences();
+    if lost.is_some() && consequences.gap == GapAfter::ExitStatus {
+        shared.inputs.give_up();
     }
     session.set_lost(lost);
     finish(shared, connection, session, &end);
-    match end {
-        // The rest of the input is applied at the next start.
-        SessionEnd::Stopping | SessionEnd::WritersGone => intake.leave(),
-        // Input that caused a panic would cause it again. A session must not write what another session or collector
-        // owns.
-        SessionEnd::Panicked | SessionEnd::Refused(_) | SessionEnd::Unnamed(_) | SessionEnd::OwnershipLost => {
-            intake.discard();
-        }
-        SessionEnd::Termination { .. }
-        | SessionEnd::Lost(_)
-        | SessionEnd::Stalled
-        | SessionEnd::Mute
-        | SessionEnd::OutOfStep(_)
-        | SessionEnd::AddPath(_)
-        | SessionEnd::DatabaseDiffers
-        | SessionEnd::DatabaseRefused(_)
-        | SessionEnd::Drift(_)
-        | SessionEnd::Superseded
-        | SessionEnd::Spool(_)
-        | SessionEnd::SpoolDamaged(_)
-        | SessionEnd::SpoolRead => intake.complete(),
+    match consequences.input {
+        InputAfter::Complete => input.complete(),
+        InputAfter::Left => input.leave(),
+        InputAfter::Discarded => input.discard(),
     }
 }
 
@@ -95,14 +96,14 @@ fn finish(shared: &Shared, connection: &Connection, session: &mut Session, end: 
     shared.registry.disconnect(connection);
 }
 
-fn read(shared: &Shared, connection: &Connection, session: &mut Session, intake: &Intake) -> SessionEnd {
+fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: &Input) -> SessionEnd {
     if let Err(end) = session.settle_resumed() {
         return end;
     }
     let mut had_input = true;
     loop {
         connection.end_work(had_input);
-        let next = intake.next(&shared.spool);
+        let next = input.next(TICK);
         connection.begin_work();
         had_input = !matches!(next, Next::Silence(_));
         if let Err(end) = session.hand_over() {
@@ -110,34 +111,49 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, intake:
         }
         let result = match next {
             Next::Chunk(chunk, waited) => {
-                let result = session.idle(waited);
-                apply(&chunk, session, shared, result, intake)
+                if let Some(due) = input.due_before(chunk.start)
+                    && let Some(checkpoint) = session.checkpoint()
+                {
+                    input.store_checkpoint(&due, checkpoint);
+                }
+                let result = session.idle(waited, moment(connection));
+                apply(&chunk, session, shared, result, input)
             }
-            // A short wait means that part of a message arrived.
-            Next::Silence(waited) if waited >= TICK / 2 => {
+            Next::Silence(waited) => {
                 if connection.is_superseded() {
-                    return SessionEnd::Superseded;
+                    return Cause::Superseded.into();
                 }
                 shared.registry.stop_waiting_for(connection);
-                session.idle(waited)
+                if let Some(due) = input.due_by_age()
+                    && let Some(checkpoint) = session.checkpoint()
+                {
+                    input.store_checkpoint(&due, checkpoint);
+                }
+                session.idle(waited, moment(connection))
             }
-            Next::Silence(waited) => session.idle(waited),
             Next::Damaged(what) => {
                 session.gap(&what);
                 Ok(())
             }
             // Both a stop and a newer session appear as the end of the stream.
-            Next::End(_) if connection.is_superseded() => return SessionEnd::Superseded,
-            Next::End(_) if shared.stop.is_stopping() => return SessionEnd::Stopping,
-            Next::End(end) => return end,
+            Next::End(_) if connection.is_superseded() => return Cause::Superseded.into(),
+            Next::End(_) if shared.stop.is_stopping() => return Cause::Stopping.into(),
+            Next::End(end) => {
+                session.end_replay();
+                return end;
+            }
         };
-        if let Err(end) = result.and_then(|()| session.bound_unnamed(|| intake.held())) {
+        if let Err(end) = result.and_then(|()| session.bound_unnamed(connection.age(), || input.size())) {
             return end;
         }
         if shared.stop.is_stopping() {
-            return SessionEnd::Stopping;
+            return Cause::Stopping.into();
         }
     }
+}
+
+fn moment(connection: &Connection) -> Moment {
+    Moment { at: Timestamp::now(), age: connection.age() }
 }
 
 /// Applies the messages of one chunk until one ends the session, or none if `result` is an error already; counts those
@@ -147,21 +163,41 @@ fn apply(
     session: &mut Session,
     shared: &Shared,
     mut result: Result<(), SessionEnd>,
-    intake: &Intake,
+    input: &Input,
 ) -> Result<(), SessionEnd> {
-    session.begin_chunk(chunk.number);
+    session.begin_chunk(chunk);
     let (mut skipped, mut read) = (0, 0);
     for_each_frame(&chunk.bytes, shared.options.message_max, |frame| {
         read += frame.bytes.len();
         match result {
-            Ok(()) => result = session.message(frame, chunk.received_at),
+            Ok(()) => {
+                result = session.message(frame, chunk.received_at);
+                if result.is_ok() {
+                    session.set_position(chunk.start + octets(read));
+                }
+            }
             Err(_) => skipped += 1,
         }
     });
     session.skip(skipped);
     // The chunk was split into messages by the same rules, unless an earlier process did it with other settings.
     if read < chunk.bytes.len() {
-        session.gap(&intake.out_of_step(&shared.spool, &chunk.bytes[read..]));
+        session.gap(&input.out_of_step(&chunk.bytes[read..]));
     }
-    result.and_then(|()| session.flush()).inspect(|()| session.end_chunk(chunk.number))
+    match result {
+        Ok(()) => {
+            session.set_position(chunk.end());
+            session.flush()
+        }
+        // The next start goes on with what is left out.
+        Err(end) if end.consequences().input == InputAfter::Left => Err(end),
+        Err(end) => {
+            session.pass_over(chunk.end());
+            Err(end)
+        }
+    }
+}
+
+fn octets(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("a length fits 64 bits")
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::drift::Resyncs;
 use super::identity::IdentityRule;
-use super::intakes::Intakes;
+use super::inputs::Inputs;
 use super::refused_connections::Refusals;
 use super::registry::Registry;
 use super::rules::Rules;
 use crate::config::{ResyncOnDrift, StoredViews};
+use crate::journal::Journal;
 use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
-use crate::spool::Spool;
 use crate::stop::Stop;
 
 /// The settings of sessions.
@@ -25,8 +25,6 @@ pub struct Options {
     pub message_time_max: Duration,
     /// The interval at which the routes of a router's tables are counted in the database.
     pub audit_every: Duration,
-    /// The longest time that a socket is left unread before its bytes are read into the spool.
-    pub stall: Duration,
     /// The rules for the life of tables.
     pub rules: Rules,
     /// The setting for keeping the BMP message with its first event.
@@ -55,10 +53,10 @@ pub struct Shared {
     pub resyncs: Resyncs,
     /// The channels to the writers.
     pub pipeline: PipelineSender,
-    /// The spool for input that the writers cannot accept yet.
-    pub spool: Arc<Spool>,
+    /// The journal of all input.
+    pub journal: Arc<Journal>,
     /// The input of all sessions.
-    pub intakes: Arc<Intakes>,
+    pub inputs: Arc<Inputs>,
     /// The signal that the collector stops.
     pub stop: Stop,
     /// The metrics.

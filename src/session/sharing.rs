@@ -3,12 +3,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::end::SessionEnd;
+use log::Level;
+
+use super::end::{Cause, SessionEnd};
 use super::messages::Session;
 use super::peer_id::PeerId;
 use super::peer_owners::Speech;
 use super::peer_records;
-use super::peers::PEERS_MAX;
 use crate::model::PeerName;
 use crate::pipeline::StateOp;
 use crate::wire::bmp::peer::PeerKey;
@@ -27,13 +28,13 @@ impl Session {
         }
         identified.sharing.seen = generation;
         identified.tables.set_shared();
-        for peer in self.shared.registry.take_lost(&identified.router, &self.connection) {
-            log::info!("{}: {peer} was taken over by a newer session", identified.subject);
-            identified.sharing.remove(&peer);
+        for peer in self.host.peers_taken(&identified.router) {
+            let subject = &identified.subject;
+            self.host.say(Level::Info, format_args!("{subject}: {peer} was taken over by a newer session"));
+            identified.sharing.last = None;
             identified.tables.abandon(&peer);
-            identified.drifts.forget(&peer);
         }
-        let is_oldest = self.shared.registry.is_oldest(&identified.router, &self.connection);
+        let is_oldest = self.host.is_oldest(&identified.router);
         if is_oldest && !std::mem::replace(&mut identified.sharing.is_oldest, is_oldest) {
             return self.tell_who_it_is();
         }
@@ -63,7 +64,8 @@ impl Session {
     pub(super) fn may_speak(&mut self, frame: &Frame<'_>, message: &Message<'_>) -> Result<bool, SessionEnd> {
         if let (Message::RouteMonitoring(monitoring), Some(identified)) = (message, &self.identified)
             && let Some(last) = identified.sharing.last
-            && self.readings.of(frame, &monitoring.peer, &self.peers, &mut self.evidence).source.peer == last
+            && self.readings.of(frame, &monitoring.peer, &identified.tables.peers, &mut self.evidence).source.peer
+                == last
         {
             return Ok(true);
         }
@@ -72,44 +74,48 @@ impl Session {
 
     fn may_speak_of_another(&mut self, message: &Message<'_>) -> Result<bool, SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(true) };
+        let peers = &identified.tables.peers;
+        let is_own = |peer: &PeerId| peers.record(peer).is_some_and(|record| record.is_own);
         let peer = match message {
             Message::PeerUp(up) => PeerId::of(&up.peer.peer),
             // A Peer Down of another peer with the same address or distinguisher does not refer to this one.
-            Message::PeerDown(down) => self.peers.up(&down.peer).unwrap_or(PeerId::of(&down.peer.peer)),
-            Message::RouteMonitoring(monitoring) => self.peers.source(&monitoring.peer).peer,
+            Message::PeerDown(down) => peers.up(&down.peer).unwrap_or(PeerId::of(&down.peer.peer)),
+            Message::RouteMonitoring(monitoring) => peers.source(&monitoring.peer).peer,
             Message::StatisticsReport(report) => {
-                let peer = self.peers.source(&report.peer).peer;
-                return Ok(identified.sharing.own.contains(&peer)
-                    || !self.shared.registry.is_of_newer(&identified.router, &self.connection, &peer));
+                let peer = peers.source(&report.peer).peer;
+                return Ok(is_own(&peer) || !self.host.is_of_newer(&identified.router, &peer));
             }
             Message::Initiation(_) | Message::RouteMirroring(_) | Message::Termination(_) | Message::Unknown { .. } => {
                 return Ok(true);
             }
         };
         let is_down = matches!(message, Message::PeerDown(_));
-        if identified.sharing.own.contains(&peer) {
+        if is_own(&peer) {
             identified.sharing.last = Some(peer);
             if is_down {
-                identified.sharing.remove(&peer);
-                self.shared.registry.forget_peer(&identified.router, &self.connection, &peer);
+                identified.sharing.last = None;
+                if let Some(record) = identified.tables.peers.known(&peer) {
+                    record.is_own = false;
+                    identified.tables.peers.drop_if_empty(&peer);
+                }
+                self.host.release_peer(&identified.router, &peer);
             }
             return Ok(true);
         }
         if identified.sharing.generation.load(Ordering::Acquire) != identified.sharing.seen {
             identified.tables.set_shared();
         }
-        let is_over = || self.shared.stop.is_stopping();
-        match self.shared.registry.speak(&identified.router, &self.connection, peer, is_over) {
+        match self.host.claim_peer(&identified.router, peer) {
             Speech::Own => {}
             Speech::Taken(tables) => identified.tables.take_over(tables)?,
             Speech::Others => return Ok(false),
-            Speech::Superseded => return Err(SessionEnd::Superseded),
-            Speech::Wait => return Err(SessionEnd::Stopping),
+            Speech::Superseded => return Err(Cause::Superseded.into()),
+            Speech::Wait => return Err(Cause::Stopping.into()),
         }
         if is_down {
-            self.shared.registry.forget_peer(&identified.router, &self.connection, &peer);
-        } else if identified.sharing.own.len() < PEERS_MAX {
-            identified.sharing.own.insert(peer);
+            self.host.release_peer(&identified.router, &peer);
+        } else if let Some(record) = identified.tables.peers.record_of(peer) {
+            record.is_own = true;
         }
         Ok(true)
     }

@@ -1,14 +1,13 @@
 //! The plaintext bytes from a router: read directly from the socket, or through TLS.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ConnectionCommon, ServerConnection};
 
 use super::connection::Connection;
-use super::intake::Source;
 
 /// The time that a write of TLS data may wait for the router to accept it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,17 +56,6 @@ impl Read for RouterStream {
     }
 }
 
-impl Source for RouterStream {
-    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set_nonblocking(on)
-    }
-
-    fn close(&self) {
-        // It may be closed already.
-        let _ = self.socket().and_then(|socket| socket.shutdown(Shutdown::Both));
-    }
-}
-
 fn read_tls(
     mut socket: &TcpStream,
     tls: &mut ConnectionCommon<rustls::server::ServerConnectionData>,
@@ -90,8 +78,6 @@ fn read_tls(
             Ok(_) => {}
             Err(_) if state.is_err() => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // The spooler does not wait: the next read continues.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(io::Error::other(format!("TLS: {error}"))),
         }
     }

@@ -1,10 +1,6 @@
 //! Changes of a table's owner: a session takes tables over from an older session, and gives them up to a newer one,
 //! with a Termination, or as stale.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, MutexGuard, PoisonError};
-
-use super::connection::Begun;
 use super::earlier_tables::TableOrigin;
 use super::end::SessionEnd;
 use super::peer_id::PeerId;
@@ -14,16 +10,6 @@ use crate::model::{SessionEventKind, SessionState, TableKey};
 use crate::pipeline::{PeersOf, StateOp};
 
 impl RouterTables {
-    /// Publishes the tables that this session has begun in `begun`, for newer sessions.
-    pub fn share(&mut self, begun: &Arc<Begun>) {
-        self.begun = Arc::clone(begun);
-    }
-
-    /// Publishes a table that has begun.
-    pub(super) fn show(&self, origin: &TableOrigin, key: &TableKey) {
-        lock(&self.begun).entry(origin.peer).or_default().insert(key.clone(), origin.clone());
-    }
-
     /// Notes that the router has, or had, other sessions than this one.
     pub(crate) fn set_shared(&mut self) {
         self.is_shared = true;
@@ -31,8 +17,11 @@ impl RouterTables {
 
     /// Gives up a peer to a newer session, which owns its tables and their stored routes from now on.
     pub(crate) fn abandon(&mut self, peer: &PeerId) {
-        for key in self.by_peer.get(peer).cloned().unwrap_or_default() {
-            self.take(&key);
+        let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
+        keys.iter().for_each(|key| drop(self.take(key)));
+        if let Some(record) = self.peers.known(peer) {
+            record.hand_over();
+            self.peers.drop_if_empty(peer);
         }
     }
 
@@ -52,16 +41,6 @@ impl RouterTables {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn unshare(&self, peer: &PeerId, key: &TableKey) {
-        let mut begun = lock(&self.begun);
-        if let Some(keys) = begun.get_mut(peer) {
-            keys.remove(key);
-            if keys.is_empty() {
-                begun.remove(peer);
-            }
-        }
     }
 
     /// Removes the tables after the router ended monitoring by a Termination. `of` is [`PeersOf::Router`] if tables
@@ -116,9 +95,4 @@ impl RouterTables {
         let state = if is_up { SessionState::Up } else { SessionState::Dumping };
         self.outbox.op(StateOp::SessionState { state, reason: None })
     }
-}
-
-/// Locks the map. A panic elsewhere leaves it consistent: every change is a single insert or remove.
-fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<PeerId, BTreeMap<TableKey, TableOrigin>>> {
-    begun.lock().unwrap_or_else(PoisonError::into_inner)
 }

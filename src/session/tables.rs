@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::info;
+use log::Level;
 use smallvec::SmallVec;
 
 use super::changes::{Changes, FamilyTable, NewRoutes};
-use super::connection::Begun;
 use super::due::Due;
 use super::earlier_tables::{EarlierTables, TableOrigin};
 use super::end::SessionEnd;
+use super::event_id::EventIds;
 use super::outbox::Outbox;
 use super::peer_id::PeerId;
-use super::peers::RibSource;
+use super::peers::Peers;
 use super::remnants::LocRibs;
+use super::rib_source::RibSource;
 use super::rib_table::{RibTable, SyncState, Writer};
 use super::rules::{Rules, Stamp};
-use super::standing::Standing;
 use super::table_names::TableName;
 use crate::model::{AfiSafi, RibKind, SessionEventKind, StoredRoute, TableKey, Timestamp, View};
 use crate::pipeline::{PeersOf, StateOp};
@@ -39,8 +39,8 @@ pub(crate) struct RouterTables {
     pub(super) tables_max: usize,
     /// Families of tables that were refused because of [`TABLES_MAX`].
     pub(super) refused: BTreeSet<AfiSafi>,
-    /// The tables of each peer or instance.
-    pub(super) by_peer: HashMap<PeerId, BTreeSet<TableKey>>,
+    /// The records of the peers and instances, with the keys of their tables.
+    pub(super) peers: Peers,
     /// The tables whose dumps are not over.
     pub(super) due: Due,
     /// Tables with rows from before this session that it has not begun.
@@ -50,15 +50,19 @@ pub(crate) struct RouterTables {
     pub(super) expired: BTreeSet<TableKey>,
     /// The stored routes of VPN tables in `earlier`, as far as they are loaded.
     pub(super) loaded: HashMap<TableKey, Vec<StoredRoute>>,
-    /// The RIBs and VPN families of each peer whose End-of-RIB has arrived.
-    pub(super) completed: HashMap<PeerId, BTreeSet<(View, AfiSafi)>>,
+    /// True once an End-of-RIB of a VPN family has arrived, which the record of its peer has.
+    pub(super) has_completed: bool,
     /// The unicast table whose name was last recorded for a labeled or VPN table, whose name is derived from it.
     pub(super) named: Option<(RibKind, TableOrigin)>,
     /// True once the stale time is over for tables from before this session that it has not begun.
     pub(super) is_stale_time_over: bool,
     /// True if the router has, or had, other sessions in the meantime: a table may have stored routes from them.
     pub(super) is_shared: bool,
-    pub(super) standing: Arc<Standing>,
+    /// The ids of its events.
+    pub(super) ids: EventIds,
+    /// Tables of the session that this one goes on from and has not met yet, by [`mark`], and whether their dumps were
+    /// over.
+    pub(super) resumed: BTreeMap<String, bool>,
     /// True if a row of `session_events` that is needed to read history may not be written yet: events of a table that
     /// begins have to be later.
     pub(super) must_wait: bool,
@@ -68,34 +72,32 @@ pub(crate) struct RouterTables {
     confirmed: Duration,
     /// True if `bmp_sessions` records that all dumps are complete.
     pub(super) is_up: bool,
-    /// The tables begun, for a newer session that takes over a peer.
-    pub(super) begun: Arc<Begun>,
 }
 
 impl RouterTables {
     /// Returns the tables of a router whose session begins; `earlier` are those that the database has rows for.
-    pub fn new(outbox: Outbox, rules: Rules, earlier: EarlierTables, standing: Arc<Standing>) -> RouterTables {
+    pub fn new(outbox: Outbox, rules: Rules, earlier: EarlierTables) -> RouterTables {
         RouterTables {
             outbox,
             rules,
             tables: HashMap::new(),
             tables_max: TABLES_MAX,
             refused: BTreeSet::new(),
-            by_peer: HashMap::new(),
+            peers: Peers::new(),
             due: Due::default(),
             earlier,
             expired: BTreeSet::new(),
             loaded: HashMap::new(),
-            completed: HashMap::new(),
+            has_completed: false,
             named: None,
             is_stale_time_over: false,
             is_shared: false,
-            standing,
+            ids: EventIds::default(),
+            resumed: BTreeMap::new(),
             must_wait: true,
             idle: Duration::ZERO,
             confirmed: Duration::ZERO,
             is_up: false,
-            begun: Arc::default(),
         }
     }
 
@@ -119,7 +121,7 @@ impl RouterTables {
     pub fn apply(
         &mut self,
         source: &RibSource,
-        name: impl Fn(FamilyTable) -> TableName,
+        name: impl Fn(&Peers, FamilyTable) -> TableName,
         changes: &Changes<'_>,
         stamp: Stamp,
     ) -> Result<bool, SessionEnd> {
@@ -129,11 +131,11 @@ impl RouterTables {
         let mut stamp = stamp;
         let mut has_room = true;
         for slot in slots {
-            let Some(key) = self.table(source, &name(slot), slot)? else {
+            let Some(key) = self.table(source, &name(&self.peers, slot), slot)? else {
                 has_room = false;
                 continue;
             };
-            let RouterTables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
+            let RouterTables { tables, outbox, rules, ids, idle, confirmed, due, .. } = self;
             let table = tables.get_mut(&key).expect("just begun");
             if let SyncState::Expected { .. } = table.dump {
                 due.forget(&key, table, rules);
@@ -142,7 +144,7 @@ impl RouterTables {
             }
             table.is_heard = true;
             outbox.touch(&table.table);
-            let mut writer = Writer { outbox, standing, stamp: &mut stamp };
+            let mut writer = Writer { outbox, ids, stamp: &mut stamp };
             table.meter.last_message.set_time(writer.stamp.received_at);
             table.flaps.heard(writer.stamp.sent_at());
             for (_, nlri) in changes.withdrawn.iter().filter(|(of, _)| *of == slot) {
@@ -157,7 +159,7 @@ impl RouterTables {
                     if table.announce(nlri, route, *rules, &mut writer)? {
                         *confirmed = *idle;
                     }
-                    Ok(())
+                    Ok::<_, SessionEnd>(())
                 };
                 match routes {
                     NewRoutes::Alike(route, nlri) => nlri.iter().try_for_each(|nlri| announce(nlri, route))?,
@@ -165,7 +167,7 @@ impl RouterTables {
                 }
             }
             table.measure();
-            let may_be_complete = !table.eor_seen && table.rib.unconfirmed() == 0 && !self.completed.is_empty();
+            let may_be_complete = !table.eor_seen && table.rib.unconfirmed() == 0 && self.has_completed;
             if may_be_complete && self.is_complete(&key, &self.tables[&key]) {
                 self.complete_from_start(&key)?;
             }
@@ -191,18 +193,17 @@ impl RouterTables {
 
     /// Ends the dump of a table when the End-of-RIB of its family arrived before its first route.
     fn complete_from_start(&mut self, key: &TableKey) -> Result<(), SessionEnd> {
-        let RouterTables { tables, outbox, standing, due, rules, .. } = self;
+        let RouterTables { tables, outbox, due, rules, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(()) };
         table.eor_seen = true;
         due.forget(key, table, rules);
         table.dump = SyncState::Over;
-        standing.table_over(mark(key));
         table.measure();
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale: Vec::new() })
     }
 
     pub(super) fn complete(&mut self, key: &TableKey, received_at: Timestamp) -> Result<bool, SessionEnd> {
-        let RouterTables { tables, outbox, standing, due, rules, .. } = self;
+        let RouterTables { tables, outbox, ids, due, rules, .. } = self;
         let Some(table) = tables.get_mut(key) else { return Ok(true) };
         outbox.touch(&table.table);
         if table.eor_seen {
@@ -212,20 +213,25 @@ impl RouterTables {
         table.is_heard = true;
         due.forget(key, table, rules);
         table.dump = SyncState::Over;
-        standing.table_over(mark(key));
-        let stale = table.purge(outbox, standing, received_at)?;
+        let stale = table.purge(outbox, ids, received_at)?;
         table.meter.end_of_rib.set_time(received_at);
         table.measure();
         let routes = table.rib.len();
-        info!("{}: received EoR, {routes} routes, {} purged", table.table, stale.len());
+        outbox.say(Level::Info, format_args!("{}: received EoR, {routes} routes, {} purged", table.table, stale.len()));
         outbox.op(StateOp::EndOfRib { table: Arc::clone(&table.table), stale })?;
         outbox.session_event(table.note(SessionEventKind::EndOfRib, None, Some(routes)))?;
         Ok(true)
     }
 
+    /// Returns the tables that have begun, by [`mark`], and whether their dumps are over.
+    pub(super) fn begun(&self) -> Vec<(String, bool)> {
+        let begun = self.tables.iter().map(|(key, table)| (mark(key), table.dump == SyncState::Over));
+        begun.chain(self.resumed.iter().map(|(mark, is_over)| (mark.clone(), *is_over))).collect()
+    }
+
     /// Returns the tables of a peer or instance that the session has begun.
     pub(super) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &TableKey> {
-        self.by_peer.get(peer).into_iter().flatten()
+        self.peers.record(peer).into_iter().flat_map(|record| &record.tables)
     }
 
     /// Makes the writers count the stored routes of every table whose dump is over.
@@ -272,18 +278,20 @@ impl RouterTables {
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<usize, SessionEnd> {
         self.idle += waited;
         let mut silent = 0;
-        let RouterTables { tables, outbox, rules, standing, idle, confirmed, due, .. } = self;
+        let RouterTables { tables, outbox, rules, ids, idle, confirmed, due, .. } = self;
         for key in due.take(*idle, *confirmed, rules) {
             let Some(table) = tables.get_mut(&key) else { continue };
             silent += 1;
             table.dump = SyncState::Over;
-            standing.table_over(mark(&key));
-            let stale = table.purge(outbox, standing, now)?;
+            let stale = table.purge(outbox, ids, now)?;
             table.measure();
             let (routes, gone) = (table.rib.len(), stale.len());
-            info!(
-                "{}: no EoR within the timeout: dump considered complete, {routes} routes, {gone} purged",
-                table.table
+            let table_name = &table.table;
+            outbox.say(
+                Level::Info,
+                format_args!(
+                    "{table_name}: no EoR within the timeout: dump considered complete, {routes} routes, {gone} purged"
+                ),
             );
             outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
             outbox.session_event(table.note(SessionEventKind::EorTimeout, None, Some(routes)))?;
@@ -311,7 +319,7 @@ pub(super) fn whole(key: &TableKey) -> (View, Arc<str>) {
     (key.view, Arc::clone(&key.name))
 }
 
-/// Returns the text that identifies a table in [`Standing`].
+/// Returns the text that identifies a table in a checkpoint.
 pub(super) fn mark(key: &TableKey) -> String {
     let of = key.view.peer().map(|of| format!("{} {}", of.address, of.policy.is_post())).unwrap_or_default();
     format!("{}\0{of}\0{}\0{}", key.view.kind().as_str(), key.name, key.afi)

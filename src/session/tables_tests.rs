@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::pipeline::{EventBatch, Ownership, RouteChange, StateItem, WithdrawReason};
 use crate::session::changes::TableKind;
-use crate::session::peers::PEERS_MAX;
+use crate::session::peers::RECORDS_MAX;
 use crate::session::removal::Removed;
 use crate::session::rules::Redump;
 use crate::session::table_names::GivenNames;
@@ -73,7 +73,7 @@ fn holding(stored: Vec<StoredRoute>, earlier: EarlierTables, redump: Redump) -> 
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
     let outbox = Outbox::new(owner, to_writer, Some(to_history));
     let rules = Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None };
-    Bench { tables: RouterTables::new(outbox, rules, earlier, Arc::default()), state, history }
+    Bench { tables: RouterTables::new(outbox, rules, earlier), state, history }
 }
 
 /// Returns the same with a limit on the routes per table.
@@ -96,7 +96,7 @@ impl Bench {
     }
 
     fn apply(&mut self, changes: &Changes) {
-        self.tables.apply(&LOC_RIB, |_| named("global"), changes, stamp()).unwrap();
+        self.tables.apply(&LOC_RIB, |_, _| named("global"), changes, stamp()).unwrap();
     }
 
     fn idle(&mut self, waited: Duration) {
@@ -476,12 +476,12 @@ fn vpn_ends_of_rib_of_too_many_peers_are_forgotten() {
     let mut end = |asn: usize, afi| {
         let source = adj_rib_in(0, u32::try_from(asn).unwrap());
         assert!(bench.tables.end_of_vpn_rib(&source, afi, Timestamp::from_wire(2, 0)).unwrap());
-        bench.tables.completed.get(&source.peer).map(BTreeSet::len)
+        bench.tables.peers.record(&source.peer).map(|record| record.completed.len())
     };
-    for asn in 0..PEERS_MAX {
+    for asn in 0..RECORDS_MAX {
         assert_eq!(end(asn, Afi::Ipv4), Some(1));
     }
-    assert_eq!((end(PEERS_MAX, Afi::Ipv4), end(0, Afi::Ipv6)), (None, Some(2)));
+    assert_eq!((end(RECORDS_MAX, Afi::Ipv4), end(0, Afi::Ipv6)), (None, Some(2)));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The memory that one session may use before its router is identified, in bytes.
 const SESSION_BYTES_MAX: usize = 16 << 20;
@@ -34,8 +34,8 @@ pub(super) struct Unnamed {
     messages: u64,
     /// True if one of them was about a peer and could be decoded.
     pub(super) has_said: bool,
-    /// The time when the first one arrived.
-    since: Option<Instant>,
+    /// The session's age at the check after the first one.
+    since: Option<Duration>,
     share: Option<Share>,
 }
 
@@ -67,12 +67,20 @@ impl Unnamed {
     pub(super) fn count(&mut self, is_said: bool) {
         self.messages += 1;
         self.has_said |= is_said;
-        self.since.get_or_insert_with(Instant::now);
     }
 
-    /// Returns why the session exceeds its limits, if it does; `bytes` is the memory that it uses, `time_max` the time
-    /// that it has to identify its router.
-    pub(super) fn excess(&mut self, budget: &Arc<Budget>, bytes: usize, time_max: Duration) -> Option<String> {
+    /// Returns why the session exceeds its limits at this age, if it does; `bytes` is the memory that it uses,
+    /// `time_max` the time that it has to identify its router.
+    pub(super) fn excess(
+        &mut self,
+        budget: &Arc<Budget>,
+        bytes: usize,
+        age: Duration,
+        time_max: Duration,
+    ) -> Option<String> {
+        if self.messages > 0 {
+            self.since.get_or_insert(age);
+        }
         let share = self.share.get_or_insert_with(|| Share { budget: Arc::clone(budget), bytes: 0 });
         let all = share.set(bytes);
         let messages = self.messages;
@@ -85,8 +93,8 @@ impl Unnamed {
             ));
         }
         let is_talk = self.has_said || messages > MESSAGES_FREE;
-        let since = self.since.filter(|since| is_talk && since.elapsed() > time_max)?;
-        Some(format!("{messages} messages in {} s name no router", since.elapsed().as_secs()))
+        let waited = age.saturating_sub(self.since.filter(|_| is_talk)?);
+        (waited > time_max).then(|| format!("{messages} messages in {} s name no router", waited.as_secs()))
     }
 }
 
@@ -97,7 +105,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     fn excess(unnamed: &mut Unnamed, budget: &Arc<Budget>, bytes: usize) -> Option<String> {
-        unnamed.excess(budget, bytes, LONG)
+        unnamed.excess(budget, bytes, Duration::ZERO, LONG)
     }
 
     #[test]
@@ -123,7 +131,9 @@ mod tests {
         let says = |messages: u64, is_said: bool| {
             let mut unnamed = Unnamed::default();
             (0..messages).for_each(|_| unnamed.count(is_said));
-            unnamed.excess(&budget, 0, Duration::ZERO).is_some()
+            assert_eq!(unnamed.excess(&budget, 0, Duration::ZERO, LONG), None, "the time begins");
+            assert_eq!(unnamed.excess(&budget, 0, LONG, LONG), None);
+            unnamed.excess(&budget, 0, LONG + Duration::from_secs(1), LONG).is_some()
         };
         assert!(!says(0, false) && !says(1, false) && !says(MESSAGES_FREE, false));
         assert!(says(MESSAGES_FREE + 1, false) && says(1, true));

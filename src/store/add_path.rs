@@ -6,7 +6,8 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Transaction};
 
 use super::error::{Error, Result};
-use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Asn, PeerName, RibKind, RouterId};
+use super::time::system_time;
+use crate::model::{AddPathPlace, AddPathRecord, AfiSafi, Asn, PeerName, RibKind, RouterId, Timestamp};
 
 /// Returns the stored evidence of a router.
 ///
@@ -79,11 +80,12 @@ pub(crate) fn upsert<'a>(
     Ok(())
 }
 
-/// Deletes evidence that is more than `days` days old and whose peer is no longer known. Returns the number of rows.
+/// Deletes evidence that is more than `days` days old at this time and whose peer is no longer known. Returns the number of rows.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn forget(client: &mut Client, days: u32) -> Result<u64> {
+pub fn forget(client: &mut Client, now: Timestamp, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
-    Ok(client.execute_typed(include_str!("../../sql/statements/forget_add_path.sql"), &[(&days, Type::INT4)])?)
+    let sql = include_str!("../../sql/statements/forget_add_path.sql");
+    Ok(client.execute_typed(sql, &[(&days, Type::INT4), (&system_time(now), Type::TIMESTAMPTZ)])?)
 }

@@ -8,7 +8,7 @@ use postgres::{Client, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
-use super::events::read_time;
+use super::time::read_time;
 use crate::model::Timestamp;
 
 /// The largest number of own routes that a window stores.
@@ -270,6 +270,39 @@ pub fn find(client: &mut Client, name: &str) -> Result<Option<ChangeWindow>> {
 pub fn names(client: &mut Client) -> Result<Vec<String>> {
     let open = "SELECT name FROM watch.change_windows WHERE ended_at IS NULL ORDER BY name";
     Ok(client.query_typed(open, &[])?.iter().map(|row| row.get(0)).collect())
+}
+
+/// A change as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedChange {
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    pub begun_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its routers.
+    pub routers: Vec<String>,
+}
+
+/// Returns the windows that have not ended, or all of them, the newest first.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub fn list(client: &mut Client, is_all: bool) -> Result<Vec<ListedChange>> {
+    let rows = client.query_typed(
+        "SELECT name, begun_at, ended_at, scope FROM watch.change_windows WHERE $1 OR ended_at IS NULL ORDER BY begun_at DESC, name",
+        &[(&is_all, Type::BOOL)],
+    )?;
+    let read = |row: &Row| {
+        Ok(ListedChange {
+            name: row.get("name"),
+            begun_at: read_time(row.get("begun_at"))?,
+            ended_at: row.get::<_, Option<SystemTime>>("ended_at").map(read_time).transpose()?,
+            routers: row.get("scope"),
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Ends a window. Returns false if it had ended.

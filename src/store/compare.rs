@@ -8,9 +8,9 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::error::Result;
-use super::events::{read_time, system_time};
 use super::router_state::{self, RouterState};
 use super::table_columns::read_afi;
+use super::time::{read_time, system_time};
 use crate::model::{Afi, Timestamp};
 
 /// Begins a transaction that reads one state of the database, and has the time that whole tables take.
@@ -142,6 +142,8 @@ pub fn history(
 pub enum Sides {
     /// A Loc-RIB table of a router and one of another: router, table, router, table.
     Routers([String; 4]),
+    /// The Adj-RIBs-In of two routers, true after policy: router, router.
+    Peers([String; 2], bool),
     /// The Adj-RIB-In of a peer before and after policy: router, peer.
     Policy(String, IpAddr),
     /// A Loc-RIB table of a router at two moments: router, table.
@@ -162,6 +164,8 @@ pub struct Selection {
 /// A prefix whose paths differ.
 #[derive(Clone, Debug)]
 pub struct Difference {
+    /// The peer, where the sides have several.
+    pub peer: Option<String>,
     /// The table, where the sides have several.
     pub table: Option<String>,
     /// The prefix.
@@ -191,7 +195,17 @@ pub fn count(transaction: &mut Transaction<'_>, sides: &Sides, selection: &Selec
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Calls `found` with the prefixes that differ, at most `limit`, in their order, as they arrive.
+/// A part of a comparison.
+#[derive(Clone, Debug)]
+pub enum Compared {
+    /// The number of prefixes that differ, by kind of difference. It comes first.
+    Counts(Vec<(String, i64)>),
+    /// One of them.
+    Difference(Difference),
+}
+
+/// Calls `found` with the numbers of prefixes that differ and then with the prefixes, at most `limit`, in their order,
+/// as they arrive. One statement gives both: it reads two whole tables.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost, or `found` fails.
@@ -200,32 +214,54 @@ pub fn differences<E: From<super::Error>>(
     sides: &Sides,
     selection: &Selection,
     limit: i64,
-    mut found: impl FnMut(Difference) -> std::result::Result<(), E>,
+    mut found: impl FnMut(Compared) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let failed = |error: postgres::Error| E::from(super::Error::from(error));
-    let (table, first, second) = match sides {
-        Sides::Routers(_) => ("NULL::text", "a", "b"),
-        Sides::Policy(..) => ("table_name", "before", "after"),
-        Sides::Times(..) => ("NULL::text", "before", "after"),
-    };
     let texts = parameters(sides, selection);
-    let source = source(sides);
-    let columns = format!("{table}, prefix::text, difference, attributes, {first}::text, {second}::text");
-    let sql = format!("SELECT {columns} FROM {source} d WHERE {WANTED} ORDER BY 1, afi, d.prefix LIMIT $8");
+    let sql = differences_sql(sides);
     let mut parameters = typed(&texts, selection);
     parameters.push((&limit, Type::INT8));
     let mut rows = transaction.query_typed_raw(&sql, parameters).map_err(failed)?;
+    let mut counts = Some(Vec::new());
     while let Some(row) = rows.next().map_err(failed)? {
-        found(Difference {
-            table: row.get(0),
-            prefix: row.get(1),
-            kind: row.get(2),
-            attributes: row.get(3),
-            first: row.get(4),
-            second: row.get(5),
-        })?;
+        if let (Some(counts), Some(count)) = (&mut counts, row.get::<_, Option<i64>>(7)) {
+            counts.push((row.get(3), count));
+            continue;
+        }
+        if let Some(counts) = counts.take() {
+            found(Compared::Counts(counts))?;
+        }
+        found(Compared::Difference(Difference {
+            peer: row.get(0),
+            table: row.get(1),
+            prefix: row.get(2),
+            kind: row.get(3),
+            attributes: row.get(4),
+            first: row.get(5),
+            second: row.get(6),
+        }))?;
     }
-    Ok(())
+    counts.map_or(Ok(()), |counts| found(Compared::Counts(counts)))
+}
+
+/// The numbers by kind, and then the prefixes, of one reading of both sides.
+fn differences_sql(sides: &Sides) -> String {
+    let (peer, table, first, second) = match sides {
+        Sides::Routers(_) => ("NULL::text", "NULL::text", "a", "b"),
+        Sides::Peers(..) => ("host(peer_address)", "table_name", "a", "b"),
+        Sides::Policy(..) => ("NULL::text", "table_name", "before", "after"),
+        Sides::Times(..) => ("NULL::text", "NULL::text", "before", "after"),
+    };
+    let source = source(sides);
+    format!(
+        "WITH found AS MATERIALIZED (
+             SELECT {peer} AS peer, {table} AS named, d.afi, d.prefix, d.difference, d.attributes, {first}::text AS first, {second}::text AS second
+             FROM {source} d WHERE {WANTED}
+         )
+         (SELECT NULL, NULL, NULL, difference, NULL::text[], NULL, NULL, count(*) FROM found GROUP BY difference ORDER BY difference)
+         UNION ALL
+         (SELECT peer, named, prefix::text, difference, attributes, first, second, NULL FROM found ORDER BY peer, named, afi, found.prefix LIMIT $8)"
+    )
 }
 
 /// The condition for the prefixes: all of those that the function gives, or exactly one.
@@ -235,6 +271,7 @@ const WANTED: &str = "($3 OR $2::cidr IS NULL OR d.prefix = $2::cidr)";
 fn source(sides: &Sides) -> &'static str {
     match sides {
         Sides::Routers(_) => "routes_diff($4, $5, $6, $7, $1, $2::cidr)",
+        Sides::Peers(..) => "adj_rib_in_diff($4, $5, $6::boolean, $1, $2::cidr)",
         Sides::Policy(..) => "policy_diff($4, $5::inet, $1, $2::cidr)",
         Sides::Times(..) => "prefixes_between($6::timestamptz, $7::timestamptz, $4, $5, $1, $2::cidr)",
     }
@@ -246,6 +283,7 @@ fn parameters(sides: &Sides, selection: &Selection) -> [Option<String>; 5] {
         Sides::Routers([a, table_a, b, table_b]) => {
             [prefix, Some(a.clone()), Some(table_a.clone()), Some(b.clone()), Some(table_b.clone())]
         }
+        Sides::Peers([a, b], is_post) => [prefix, Some(a.clone()), Some(b.clone()), Some(is_post.to_string()), None],
         Sides::Policy(router, peer) => [prefix, Some(router.clone()), Some(peer.to_string()), None, None],
         Sides::Times(router, table, before, after) => {
             [prefix, Some(router.clone()), Some(table.clone()), Some(before.to_string()), Some(after.to_string())]

@@ -13,7 +13,8 @@ use postgres::{Client, Row, Transaction};
 use super::error::Result;
 use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
-use crate::model::{Afi, RibKind, RouterId, Table, TableKey, View};
+use super::time::system_time;
+use crate::model::{Afi, RibKind, RouterId, Table, TableKey, Timestamp, View};
 
 /// The rows that a transaction inserted into tables, less those that it deleted.
 #[derive(Clone, Debug, Default)]
@@ -82,13 +83,15 @@ pub struct Corrected {
     pub difference: i64,
 }
 
-/// Compares all kept numbers with the routes and corrects them. Returns the tables that differed, the largest
-/// difference first. Reads every route's key.
+/// Compares the kept numbers of these routers, or of all, with their routes and corrects them. Returns the tables that
+/// differed, the largest difference first. Reads the key of each of their routes.
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub fn correct(client: &mut Client) -> Result<Vec<Corrected>> {
-    let rows = client.query_typed(include_str!("../../sql/statements/counts_correct.sql"), &[])?;
+pub fn correct(client: &mut Client, routers: Option<&[RouterId]>) -> Result<Vec<Corrected>> {
+    let routers: Option<Vec<&str>> = routers.map(|routers| routers.iter().map(RouterId::as_str).collect());
+    let correct = include_str!("../../sql/statements/counts_correct.sql");
+    let rows = client.query_typed(correct, &[(&routers, Type::TEXT_ARRAY)])?;
     let corrected = |row: &Row| {
         let (router, rib, table, afi): (&str, &str, &str, i16) =
             (row.get("router_id"), row.get("rib"), row.get("table_name"), row.get("afi"));
@@ -96,6 +99,28 @@ pub fn correct(client: &mut Client) -> Result<Vec<Corrected>> {
         Corrected { table: format!("{router} {rib}{peer} {table} IPv{afi}"), difference: row.get("difference") }
     };
     Ok(rows.iter().map(corrected).collect())
+}
+
+/// Returns the routers and how many routes each has by the kept numbers.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn of_routers(client: &mut Client) -> Result<Vec<(RouterId, u64)>> {
+    let rows = client.query_typed(include_str!("../../sql/statements/counts_kept.sql"), &[])?;
+    let of_router = |row: &Row| {
+        let routes: i64 = row.get("routes");
+        (RouterId::new(row.get("router_id")), u64::try_from(routes).unwrap_or(0))
+    };
+    Ok(rows.iter().map(of_router).collect())
+}
+
+/// Returns how many routes a router has by the kept numbers.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<i64> {
+    let sum = "SELECT COALESCE(sum(routes), 0)::bigint FROM route_counts WHERE router_id = $1";
+    Ok(transaction.query_typed_one(sum, &[(&router.as_str(), Type::TEXT)])?.get(0))
 }
 
 /// Notes how many routes each peer has now. Returns the number of rows.
@@ -106,12 +131,14 @@ pub(crate) fn sample(client: &mut Client) -> Result<u64> {
     Ok(client.execute_typed(include_str!("../../sql/statements/counts_sample.sql"), &[])?)
 }
 
-/// Deletes what was noted more than `days` days ago, and all but one an hour of what was noted more than 2 days ago.
+/// Deletes what was noted more than `days` days before this time, and all but one an hour of what was noted more than
+/// 2 days before.
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub(crate) fn forget(client: &mut Client, days: u32) -> Result<()> {
+pub(crate) fn forget(client: &mut Client, now: Timestamp, days: u32) -> Result<()> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
-    client.execute_typed(include_str!("../../sql/statements/counts_forget.sql"), &[(&days, Type::INT4)])?;
+    let sql = include_str!("../../sql/statements/counts_forget.sql");
+    client.execute_typed(sql, &[(&days, Type::INT4), (&system_time(now), Type::TIMESTAMPTZ)])?;
     Ok(())
 }

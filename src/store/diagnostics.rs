@@ -11,7 +11,8 @@ use super::lock_waits::{self, LockWait};
 use super::orphans::Orphans;
 use super::partitions::{EVENTS, Partition, PartitionState, SNAPSHOTS, Series, day_of, holes};
 use super::router_state::{self, RouterState};
-use super::watch::watches::{self, Coverage};
+use super::time::read_time;
+use super::watch::coverage::{self, Coverage};
 use super::{events, migrate, orphans, partitions};
 use crate::model::Timestamp;
 
@@ -99,6 +100,8 @@ pub struct Facts {
     pub routers: Vec<(RouterState, i64)>,
     /// The coverage of watches; `None`: there is no table of watches.
     pub watch_coverage: Option<Coverage>,
+    /// A sentence for each watch that is not judged as it says.
+    pub unusable_watches: Vec<String>,
     /// Routers whose collector is not alive; empty before the migration.
     pub orphans: Vec<Orphans>,
 }
@@ -160,6 +163,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
     let snapshots = or_none(list_if_there(client, &SNAPSHOTS), &mut unreadable);
     let partitions = || history.iter().map(|one| (&EVENTS, one)).chain(snapshots.iter().map(|one| (&SNAPSHOTS, one)));
     let coming = [("today", Some(today)), ("tomorrow", today.tomorrow().ok())];
+    let (watch_coverage, unusable_watches) = or_none(watches_if_there(client), &mut unreadable);
     let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(&history, day).is_empty());
     Ok(Facts {
         lock_waits,
@@ -173,7 +177,8 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         orphans: or_none(orphans::read(client), &mut unreadable),
         live_collectors: or_none(live_collectors(client), &mut unreadable),
         routers: or_none(routers(client), &mut unreadable),
-        watch_coverage: or_none(coverage_if_there(client), &mut unreadable),
+        watch_coverage,
+        unusable_watches,
         // The last one: what was read before it may have set it.
         unreadable,
         ..of_server(&row)
@@ -223,13 +228,16 @@ fn of_server(row: &Row) -> Facts {
     }
 }
 
-/// Returns what watches can see, if their table exists.
-fn coverage_if_there(client: &mut Client) -> Result<Option<Coverage>> {
+/// Returns what watches can see, and which of them are not judged as they say, if their table exists.
+fn watches_if_there(client: &mut Client) -> Result<(Option<Coverage>, Vec<String>)> {
     let row = client.query_typed_one(
         "SELECT to_regclass('watch.watches') IS NOT NULL AND to_regclass('collectors') IS NOT NULL",
         &[],
     )?;
-    if row.get(0) { Ok(Some(watches::coverage(client)?)) } else { Ok(None) }
+    if !row.get::<_, bool>(0) {
+        return Ok((None, Vec::new()));
+    }
+    Ok((Some(coverage::coverage(client)?), coverage::unusable(client)?))
 }
 
 /// Compares the clocks with a second query: the first one on a connection takes longer than a round trip.
@@ -238,7 +246,7 @@ fn compare_clocks(client: &mut Client) -> Result<ClockDifference> {
     let (begin, asked) = (Instant::now(), SystemTime::now());
     let theirs = events::clock(client)?;
     let round_trip = begin.elapsed();
-    let ours: Timestamp = events::read_time(asked + round_trip / 2)?;
+    let ours: Timestamp = read_time(asked + round_trip / 2)?;
     Ok(ClockDifference { micros: ours.unix_micros() - theirs.unix_micros(), round_trip })
 }
 

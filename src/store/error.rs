@@ -128,6 +128,13 @@ impl Error {
         }
     }
 
+    /// Returns whether another transaction may have changed what this one had read: a deadlock or a conflict (class 40),
+    /// a row that refers to one that was deleted meanwhile (23503), a key that was taken (23505). Working once more on
+    /// what is there now finds out.
+    pub(crate) fn may_be_overtaken(&self) -> bool {
+        self.code().is_some_and(|code| code.starts_with("40") || code == "23503" || code == "23505")
+    }
+
     /// Returns a key that distinguishes causes: the SQLSTATE, or the text without its digits.
     pub fn cause(&self) -> String {
         let text = || self.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();

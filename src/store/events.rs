@@ -9,8 +9,10 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::copy_encoding::{self, EncodedRoute};
-use super::error::{Error, Result};
+use super::copy_fields;
+use super::error::Result;
 use super::routes::Copy;
+use super::time::{read_time, system_time};
 use crate::model::{Nlri, RouterId, Table, Timestamp};
 
 /// The columns in the order in which [`EventRow`]s are written.
@@ -53,17 +55,17 @@ impl EventRow<'_> {
 
     /// Appends the fields of a binary COPY, `event_id` to `rib`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
-        copy_encoding::put_bytes(out, self.id);
-        copy_encoding::put_timestamp(out, self.time);
-        copy_encoding::put_text(out, self.table.router.as_str());
-        copy_encoding::put_text(out, &self.table.name);
-        copy_encoding::put_afi(out, self.table.afi);
-        copy_encoding::put_cidr(out, &self.nlri.prefix);
+        copy_fields::put_bytes(out, self.id);
+        copy_fields::put_timestamp(out, self.time);
+        copy_fields::put_text(out, self.table.router.as_str());
+        copy_fields::put_text(out, &self.table.name);
+        copy_fields::put_afi(out, self.table.afi);
+        copy_fields::put_cidr(out, &self.nlri.prefix);
         match self.nlri.path_id {
-            Some(id) => copy_encoding::put_bigint(out, i64::from(id.0)),
-            None => copy_encoding::put_null(out),
+            Some(id) => copy_fields::put_bigint(out, i64::from(id.0)),
+            None => copy_fields::put_null(out),
         }
-        copy_encoding::put_text(
+        copy_fields::put_text(
             out,
             match self.action {
                 Action::Announce => "A",
@@ -72,13 +74,13 @@ impl EventRow<'_> {
         );
         self.route.put(out);
         match self.raw {
-            Some(raw) => copy_encoding::put_bytes(out, raw),
-            None => copy_encoding::put_null(out),
+            Some(raw) => copy_fields::put_bytes(out, raw),
+            None => copy_fields::put_null(out),
         }
-        copy_encoding::put_timestamp(out, self.received_at);
+        copy_fields::put_timestamp(out, self.received_at);
         match self.router_time {
-            Some(time) => copy_encoding::put_timestamp(out, time),
-            None => copy_encoding::put_null(out),
+            Some(time) => copy_fields::put_timestamp(out, time),
+            None => copy_fields::put_null(out),
         }
         copy_encoding::put_event_view(out, self.table);
     }
@@ -182,13 +184,13 @@ impl Check {
     }
 
     fn put_fields(&self, out: &mut Vec<u8>) {
-        copy_encoding::put_timestamp(out, self.from);
+        copy_fields::put_timestamp(out, self.from);
         match self.dumped_from {
-            Some(from) => copy_encoding::put_timestamp(out, from),
-            None => copy_encoding::put_null(out),
+            Some(from) => copy_fields::put_timestamp(out, from),
+            None => copy_fields::put_null(out),
         }
-        copy_encoding::put_bool(out, self.is_replayed);
-        copy_encoding::put_bool(out, self.is_shared);
+        copy_fields::put_bool(out, self.is_replayed);
+        copy_fields::put_bool(out, self.is_shared);
     }
 }
 
@@ -250,22 +252,6 @@ fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) ->
         event.put_fields(copy.row(EventRow::FIELDS)?);
     }
     copy.finish()
-}
-
-/// Converts a `timestamptz` from the client's type.
-pub(super) fn read_time(time: SystemTime) -> Result<Timestamp> {
-    let absurd = |_| Error::Unexpected("a time that cannot be".to_owned());
-    let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).map_err(absurd)?,
-        Err(before) => -i64::try_from(before.duration().as_micros()).map_err(absurd)?,
-    };
-    Ok(Timestamp::from_unix_micros(micros))
-}
-
-/// Converts a time to the client's type.
-pub(super) fn system_time(time: Timestamp) -> SystemTime {
-    let micros = Duration::from_micros(time.unix_micros().unsigned_abs());
-    if time.unix_micros() < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros }
 }
 
 /// Returns whole seconds since 1970, which a double represents exactly.

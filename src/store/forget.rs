@@ -4,21 +4,19 @@
 //! command is interrupted. The row of `router_owner` is deleted last. A session that begins waits for that row, so
 //! either the step sees the session, or the session sees what the step has left.
 
-use std::net::IpAddr;
+pub mod peer;
+pub mod references;
+mod steps;
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
+pub use self::steps::{Forgotten, Live, Past, Rows, STEP_ROWS, live};
+use self::steps::{Gone, HISTORY_TIMEOUT, live_in, parts, step};
 use super::error::Result;
 use super::watch::outbox::{self, Cause};
 use super::{maintenance, routes, statement, sync};
 use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, cut_reason};
-
-/// The number of rows that one step deletes at most.
-pub const STEP_ROWS: i64 = 10_000;
-
-/// The longest time a statement that searches the history of all routers may take.
-const HISTORY_TIMEOUT: &str = "10min";
 
 /// The tables of the router's present state, in the order of deletion.
 const STATE: [&str; 12] = [
@@ -40,16 +38,7 @@ const STATE: [&str; 12] = [
 const PAST: [&str; 4] = ["route_snapshots", "snapshots", "route_events", "session_events"];
 
 /// The tables of its identity and owner: deleted last, in one step.
-const IDENTITY: [&str; 3] = ["bmp_sessions", "routers", "router_owner"];
-
-/// The choice whether history is deleted as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Past {
-    /// History stays until its retention ends.
-    Stays,
-    /// History is deleted.
-    Goes,
-}
+const IDENTITY: [&str; 4] = ["journal_positions", "bmp_sessions", "routers", "router_owner"];
 
 /// Returns the tables from which rows are deleted.
 pub fn tables(past: Past) -> Vec<&'static str> {
@@ -58,29 +47,6 @@ pub fn tables(past: Past) -> Vec<&'static str> {
         Past::Goes => &PAST,
     };
     [&STATE, past, &IDENTITY].concat()
-}
-
-/// A live session, because of which a router stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// The collector that has its session.
-    pub collector: String,
-    /// The address that the session comes from.
-    pub source: IpAddr,
-    /// `dumping` or `up`.
-    pub state: String,
-}
-
-/// Rows by table, each table once, without tables that have none.
-pub type Rows = Vec<(&'static str, u64)>;
-
-/// The result of [`forget`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Forgotten {
-    /// The router is deleted; these are its rows.
-    Whole(Rows),
-    /// The router has a session now. These rows are deleted, and its dump restores its routes.
-    Live(Live, Rows),
 }
 
 /// Counts the rows of a router, by table.
@@ -99,45 +65,14 @@ pub fn count(client: &mut Client, router: &RouterId, past: Past) -> Result<Rows>
     Ok(rows)
 }
 
-/// Returns the live session of a router, if it has one.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub fn live(client: &mut Client, router: &RouterId) -> Result<Option<Live>> {
-    let mut transaction = client.transaction()?;
-    live_in(&mut transaction, router)
-}
-
-fn live_in(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Option<Live>> {
-    let row = transaction.query_typed_opt(
-        "SELECT s.collector_id, s.source, s.state FROM bmp_sessions s JOIN collectors c USING (collector_id)
-         WHERE s.router_id = $1 AND s.state IN ('dumping', 'up') AND c.alive_until > now()
-         ORDER BY s.since DESC LIMIT 1",
-        &[(&router.as_str(), Type::TEXT)],
-    )?;
-    Ok(row.map(|row| Live { collector: row.get(0), source: row.get(1), state: row.get(2) }))
-}
-
 /// Deletes the router, unless it has a live session; `done` is called after each step.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost. Rows deleted by then stay deleted; the next call continues from
 /// there.
-pub fn forget(
-    client: &mut Client,
-    router: &RouterId,
-    past: Past,
-    mut done: impl FnMut(&str, u64),
-) -> Result<Forgotten> {
-    let mut gone: Rows = Vec::new();
-    let mut add = |table: &'static str, rows: u64| {
-        done(table, rows);
-        match gone.iter_mut().find(|(name, _)| *name == table) {
-            Some((_, count)) => *count += rows,
-            None if rows > 0 => gone.push((table, rows)),
-            None => {}
-        }
-    };
+pub fn forget(client: &mut Client, router: &RouterId, past: Past, done: impl FnMut(&str, u64)) -> Result<Forgotten> {
+    let mut gone = Gone { rows: Vec::new(), done };
+    let obstacle = |transaction: &mut Transaction<'_>| live_in(transaction, router);
     let in_steps = tables(past).into_iter().filter(|table| !IDENTITY.contains(table));
     let mut live = None;
     'tables: for table in in_steps {
@@ -146,9 +81,9 @@ pub fn forget(
         }
         for part in parts(client, table)? {
             loop {
-                match step(client, router, |transaction| remove_some(transaction, router, &part))? {
+                match step(client, router, obstacle, |transaction| remove_some(transaction, router, &part))? {
                     Ok(0) => break,
-                    Ok(rows) => add(table, rows),
+                    Ok(rows) => gone.add(table, rows),
                     Err(session) => {
                         live = Some(session);
                         break 'tables;
@@ -158,45 +93,15 @@ pub fn forget(
         }
     }
     if live.is_none() {
-        match step(client, router, |transaction| remove_identity(transaction, router, past))? {
-            Ok(rows) => IDENTITY.into_iter().zip(rows).for_each(|(table, rows)| add(table, rows)),
+        match step(client, router, obstacle, |transaction| remove_identity(transaction, router, past))? {
+            Ok(rows) => IDENTITY.into_iter().zip(rows).for_each(|(table, rows)| gone.add(table, rows)),
             Err(session) => live = Some(session),
         }
     }
     Ok(match live {
-        Some(live) => Forgotten::Live(live, gone),
-        None => Forgotten::Whole(gone),
+        Some(live) => Forgotten::Live(live, gone.rows),
+        None => Forgotten::Whole(gone.rows),
     })
-}
-
-/// Runs one transaction, unless the router has a live session.
-fn step<T>(
-    client: &mut Client,
-    router: &RouterId,
-    work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
-) -> Result<std::result::Result<T, Live>> {
-    let mut transaction = client.transaction()?;
-    // A session that begins waits for this lock, or has begun and is visible below.
-    transaction.query_typed_opt(
-        "SELECT FROM router_owner WHERE router_id = $1 FOR UPDATE",
-        &[(&router.as_str(), Type::TEXT)],
-    )?;
-    if let Some(live) = live_in(&mut transaction, router)? {
-        return Ok(Err(live));
-    }
-    let done = work(&mut transaction)?;
-    transaction.commit()?;
-    Ok(Ok(done))
-}
-
-/// Returns a table, or its partitions if it is partitioned.
-fn parts(client: &mut Client, table: &str) -> Result<Vec<String>> {
-    let rows = client.query_typed(
-        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY inhrelid",
-        &[(&table, Type::TEXT)],
-    )?;
-    let parts: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(if parts.is_empty() { vec![table.to_owned()] } else { parts })
 }
 
 fn remove_some(transaction: &mut Transaction<'_>, router: &RouterId, table: &str) -> Result<u64> {
@@ -210,8 +115,8 @@ fn remove_some(transaction: &mut Transaction<'_>, router: &RouterId, table: &str
 
 /// Runs the last step. Returns the number of rows deleted from each table of [`IDENTITY`]. If history stays, an event
 /// records that all tables are gone.
-fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: Past) -> Result<[u64; 3]> {
-    let mut rows = [0; 3];
+fn remove_identity(transaction: &mut Transaction<'_>, router: &RouterId, past: Past) -> Result<[u64; IDENTITY.len()]> {
+    let mut rows = [0; IDENTITY.len()];
     for (table, rows) in IDENTITY.into_iter().zip(&mut rows) {
         let sql = format!("DELETE FROM {table} WHERE router_id = $1");
         *rows = transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;

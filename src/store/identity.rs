@@ -12,7 +12,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
 
 use super::error::Result;
-use super::events::read_time;
+use super::time::read_time;
 use crate::model::Timestamp;
 
 /// The name of the connection in `pg_stat_activity`.

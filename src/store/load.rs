@@ -4,7 +4,8 @@ use std::io::BufRead;
 
 use postgres::Client;
 
-use super::copy_encoding::{self, FieldReader};
+use super::copy_encoding;
+use super::copy_fields::{self, FieldReader};
 use super::error::{Error, Result};
 use super::routes::{Copy, RouteKey};
 use super::statement::PerRib;
@@ -38,7 +39,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
         for i in &of_kind {
             let fields = 1 + RouteKey::table_fields(tables[*i]);
             let out = copy.row(fields)?;
-            copy_encoding::put_bigint(out, i64::try_from(*i).map_err(|_| Error::Unexpected(format!("table {i}")))?);
+            copy_fields::put_bigint(out, i64::try_from(*i).map_err(|_| Error::Unexpected(format!("table {i}")))?);
             copy_encoding::put_table(out, tables[*i]);
         }
         copy.finish()?;
@@ -175,10 +176,10 @@ mod tests {
         for text in [Some("a"), None, Some("")] {
             bytes.extend([0, 2]);
             let start = bytes.len();
-            copy_encoding::put_bigint(&mut bytes, 7);
+            copy_fields::put_bigint(&mut bytes, 7);
             match text {
-                Some(text) => copy_encoding::put_text(&mut bytes, text),
-                None => copy_encoding::put_null(&mut bytes),
+                Some(text) => copy_fields::put_text(&mut bytes, text),
+                None => copy_fields::put_null(&mut bytes),
             }
             want.push(bytes[start..].to_vec());
         }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use postgres::types::Type;
 use postgres::{Client, Row};
+use serde::Serialize;
 
 use super::error::Result;
-use super::events::read_time;
+use super::names::{self, Names, asns_of};
+use super::prepared::Statements;
 use super::rpki::{OriginPair, OriginState, origin_states};
 use super::slice::Slice;
+use super::time::read_time;
 use crate::model::community::readable;
 use crate::model::{Prefix, Timestamp};
 
@@ -51,8 +54,20 @@ pub struct LookupRow {
     /// When the row was last written.
     pub updated_at: Timestamp,
     /// The whole row as a JSON object; for an Adj-RIB with its view. With `rov`, the state by the VRPs, and
-    /// `rov_reason`, the VRPs that decided, where a set of them was ever taken.
+    /// `rov_reason`, the VRPs that decided, where a set of them was ever taken; with `names`, those of its ASes and
+    /// communities, where any has one.
     pub json: String,
+}
+
+/// The tables that are asked; `None`: all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LookupScope<'a> {
+    /// `loc-rib`, `adj-rib-in-pre` and so on.
+    pub(crate) view: Option<&'a str>,
+    /// Identifiers of routers.
+    pub(crate) routers: Option<&'a [String]>,
+    /// The table's name.
+    pub(crate) table_name: Option<&'a str>,
 }
 
 /// One page of the paths of the longest match in all tables.
@@ -66,6 +81,8 @@ pub struct Matches {
     pub routers: i64,
     /// The prefixes that match, unordered.
     pub prefixes: Vec<String>,
+    /// The names of the ASes and communities of the rows.
+    pub names: Names,
 }
 
 /// Returns the longest match for `target` (an address is a prefix of full length) in each table of each router, with
@@ -74,17 +91,35 @@ pub struct Matches {
 /// # Errors
 /// When the query fails or takes too long, or the connection is lost.
 pub fn longest_match(client: &mut Client, target: &Prefix, view: Option<&str>, slice: Slice) -> Result<Matches> {
+    let scope = LookupScope { view, ..LookupScope::default() };
+    longest_match_in(client, &mut Statements::default(), target, &scope, slice)
+}
+
+/// The same in a part of all tables, with the statements that the connection has prepared.
+///
+/// # Errors
+/// As [`longest_match`].
+pub(crate) fn longest_match_in(
+    client: &mut Client,
+    statements: &mut Statements,
+    target: &Prefix,
+    scope: &LookupScope<'_>,
+    slice: Slice,
+) -> Result<Matches> {
     let (afi, text) = (target.afi().column(), target.to_string());
     let mut transaction = client.transaction()?;
     transaction.batch_execute(include_str!("../../sql/statements/longest_match_settings.sql"))?;
-    let rows = transaction.query_typed(
+    let rows = statements.query(
+        &mut transaction,
         include_str!("../../sql/statements/longest_match.sql"),
         &[
             (&afi, Type::INT2),
             (&text, Type::TEXT),
             (&slice.size, Type::INT8),
             (&slice.page, Type::INT8),
-            (&view, Type::TEXT),
+            (&scope.view, Type::TEXT),
+            (&scope.routers, Type::TEXT_ARRAY),
+            (&scope.table_name, Type::TEXT),
         ],
     )?;
     let Some(first) = rows.first() else { return Ok(Matches::default()) };
@@ -92,9 +127,15 @@ pub fn longest_match(client: &mut Client, target: &Prefix, view: Option<&str>, s
     let mut rows: Vec<LookupRow> = rows.iter().map(read).collect::<Result<_>>()?;
     let pairs: BTreeSet<OriginPair> = rows.iter().map(LookupRow::pair).collect();
     let states = origin_states(&mut transaction, &pairs.into_iter().collect::<Vec<_>>())?;
+    let asns = rows.iter().filter_map(|row| row.as_path.as_deref()).flat_map(asns_of).collect();
+    let communities = rows.iter().flat_map(|row| &row.communities).map(String::as_str).collect();
+    let names = names::names(&mut transaction, &asns, &communities)?;
     transaction.commit()?;
-    rows.iter_mut().for_each(|row| row.validate(&states));
-    Ok(Matches { rows, paths, routers, prefixes })
+    for row in &mut rows {
+        row.validate(&states);
+        row.name(&names);
+    }
+    Ok(Matches { rows, paths, routers, prefixes, names })
 }
 
 fn read(row: &Row) -> Result<LookupRow> {
@@ -134,12 +175,24 @@ impl LookupRow {
     /// Notes the state of the route, also in its JSON object.
     fn validate(&mut self, states: &HashMap<OriginPair, Arc<OriginState>>) {
         let Some(found) = states.get(&self.pair()) else { return };
-        if self.json.ends_with('}') {
-            let (state, vrps) = (serde_json::json!(found.state), serde_json::json!(found.vrps));
-            self.json.pop();
-            self.json.push_str(&format!(",\"rov\":{state},\"rov_reason\":{vrps}}}"));
-        }
+        self.add_to_json("rov", &found.state);
+        self.add_to_json("rov_reason", &found.vrps);
         self.rpki = Some(Arc::clone(found));
+    }
+
+    /// Notes the names of its ASes and communities in its JSON object, if there are any.
+    fn name(&mut self, names: &Names) {
+        let within = names.within(self.as_path.as_deref(), &self.communities);
+        if !within.is_empty() {
+            self.add_to_json("names", &within);
+        }
+    }
+
+    fn add_to_json(&mut self, key: &str, value: &impl Serialize) {
+        if self.json.ends_with('}') {
+            self.json.pop();
+            self.json.push_str(&format!(",\"{key}\":{}}}", serde_json::json!(value)));
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use postgres::Client;
 use postgres::types::Type;
 
 use super::error::Result;
+use super::time::system_time;
 use super::watch::outbox::{self, Cause};
-use crate::model::RouterId;
+use crate::model::{RouterId, Timestamp};
 
 /// The key of the advisory lock under which one collector runs maintenance: "ribmain" in ASCII.
 const LOCK: i64 = 0x0072_6962_6d61_696e;
@@ -80,28 +81,28 @@ pub(crate) fn analyze_history(client: &mut Client) -> Result<bool> {
     Ok(is_due)
 }
 
-/// Deletes rows of `session_events` older than `days` days. Returns the number of rows.
+/// Deletes rows of `session_events` that are more than `days` days old at this time. Returns the number of rows.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub(crate) fn forget_session_events(client: &mut Client, days: u32) -> Result<u64> {
+pub(crate) fn forget_session_events(client: &mut Client, now: Timestamp, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     Ok(client.execute_typed(
-        "DELETE FROM session_events WHERE event_time < now() - make_interval(days => $1)",
-        &[(&days, Type::INT4)],
+        "DELETE FROM session_events WHERE event_time < $2::timestamptz - make_interval(days => $1)",
+        &[(&days, Type::INT4), (&system_time(now), Type::TIMESTAMPTZ)],
     )?)
 }
 
-/// Deletes peers that are gone, with their statistics: not up, unchanged for `days` days, and with a complete dump of
+/// Deletes peers that are gone, with their statistics: not up, unchanged for `days` days at this time, and with a complete dump of
 /// their router since. The evaluator of watches is told. Returns the number of peers.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub(crate) fn forget_peers(client: &mut Client, days: u32) -> Result<u64> {
+pub(crate) fn forget_peers(client: &mut Client, now: Timestamp, days: u32) -> Result<u64> {
     let days = i32::try_from(days).unwrap_or(i32::MAX);
     let mut transaction = client.transaction()?;
     let sql = include_str!("../../sql/statements/forget_peers.sql");
-    let rows = transaction.query_typed(sql, &[(&days, Type::INT4)])?;
+    let rows = transaction.query_typed(sql, &[(&days, Type::INT4), (&system_time(now), Type::TIMESTAMPTZ)])?;
     for row in &rows {
         outbox::insert_if_watched(&mut transaction, &RouterId::new(row.get(0)), Cause::Peer)?;
     }

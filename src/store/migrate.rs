@@ -33,6 +33,15 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0015_counts"),
     migration!("0016_compare"),
     migration!("0017_delivery_targets"),
+    migration!("0018_registry"),
+    migration!("0019_inventory"),
+    migration!("0020_tenants"),
+    migration!("0021_tenant_access"),
+    migration!("0022_watch_sources"),
+    migration!("0023_names"),
+    migration!("0024_overview"),
+    migration!("0025_compare_peers"),
+    migration!("0026_journal"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

@@ -6,7 +6,7 @@ use postgres::Client;
 use serde::Serialize;
 
 use super::error::Result;
-use super::events::read_time;
+use super::time::read_time;
 use crate::model::Timestamp;
 
 /// The routers of one collector that is not alive.

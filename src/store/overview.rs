@@ -1,14 +1,10 @@
 //! Queries of the metrics and the status page: cheap and bounded, on a connection of their own.
 
-use std::collections::HashMap;
-use std::time::SystemTime;
-
+use postgres::Client;
 use postgres::types::Type;
-use postgres::{Client, Row};
 
 use super::error::{Error, Result};
-use super::events::read_time;
-use super::status::{self, RouterStatus};
+use super::time::read_time;
 use crate::model::Timestamp;
 
 /// The disk space in use.
@@ -20,21 +16,6 @@ pub struct Sizes {
     pub partition_bytes: u64,
     /// The size of the whole database, in bytes.
     pub database_bytes: u64,
-}
-
-/// One router in the list of all routers.
-#[derive(Clone, Debug)]
-pub struct RouterRow {
-    /// The router, without its tables.
-    pub router: RouterStatus,
-    /// The number of its tables, Adj-RIBs included.
-    pub tables: i64,
-    /// The number of those whose dump is complete.
-    pub synchronized: i64,
-    /// The time of the latest message for one of its tables.
-    pub last_message: Option<Timestamp>,
-    /// The number of its Loc-RIB routes.
-    pub routes: i64,
 }
 
 /// One row of `session_events`.
@@ -74,28 +55,6 @@ pub fn sizes(client: &mut Client) -> Result<Sizes> {
         partition_bytes: number("partition_bytes")?,
         database_bytes: number("database_bytes")?,
     })
-}
-
-/// Returns at most `limit` routers.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub fn routers(client: &mut Client, limit: i64) -> Result<Vec<RouterRow>> {
-    let rows = client.query_typed(include_str!("../../sql/statements/overview_counts.sql"), &[])?;
-    let counts: HashMap<&str, &Row> = rows.iter().map(|row| (row.get("router_id"), row)).collect();
-    let routers = status::routers(client, None, Some(limit))?.into_iter().map(|router| {
-        let row = counts.get(router.router_id.as_str());
-        let count = |column| row.map_or(0, |row| row.get(column));
-        let last_message = row.and_then(|row| row.get::<_, Option<SystemTime>>("last_message"));
-        Ok(RouterRow {
-            tables: count("tables"),
-            synchronized: count("synchronized"),
-            routes: count("routes"),
-            last_message: last_message.map(read_time).transpose()?,
-            router,
-        })
-    });
-    routers.collect()
 }
 
 /// Returns at most `limit` of the latest session events, of one router or of all.

@@ -7,8 +7,9 @@ use postgres::types::Type;
 use postgres::{Client, Transaction};
 
 use super::error::Result;
-use super::events::read_time;
-use super::{add_path, sessions, sync, table_names};
+use super::journal_positions::StoredPositions;
+use super::time::read_time;
+use super::{add_path, journal_positions, sessions, sync, table_names};
 use crate::model::{AddPathRecord, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
 
 /// The result of a session's claim to its router.
@@ -26,10 +27,12 @@ pub struct RouterClaim {
     pub add_path: Vec<AddPathRecord>,
     /// The names of the router's tables and their holders.
     pub names: Vec<TableNameRecord>,
+    /// The positions up to which the session's input is stored.
+    pub positions: StoredPositions,
 }
 
 /// Claims a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of
-/// the router. `has_others`: it has other sessions on this collector, which have begun some of its tables. Returns
+/// the router. `journal` is the session in the journal, empty without one. `has_others`: it has other sessions on this collector, which have begun some of its tables. Returns
 /// `None` if `must_be_ours` and another collector owns the router.
 ///
 /// # Errors
@@ -41,6 +44,7 @@ pub fn claim(
     record: &RouterRecord,
     must_be_ours: bool,
     has_others: bool,
+    journal: &str,
 ) -> Result<Option<RouterClaim>> {
     let mut transaction = client.transaction()?;
     let is_taken_over = is_owned_by_another(&mut transaction, collector, &record.router)?;
@@ -66,8 +70,13 @@ pub fn claim(
     let tables = sync::stale_tables_of(&mut transaction, &record.router)?;
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
     let names = table_names::of_router(&mut transaction, &record.router)?;
+    let positions = match journal {
+        "" => StoredPositions::default(),
+        session => journal_positions::of_session(&mut transaction, session)?,
+    };
     transaction.commit()?;
-    Ok(Some(RouterClaim { epoch, is_taken_over, began: Timestamp::from_unix_micros(micros), tables, add_path, names }))
+    let began = Timestamp::from_unix_micros(micros);
+    Ok(Some(RouterClaim { epoch, is_taken_over, began, tables, add_path, names, positions }))
 }
 
 fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {

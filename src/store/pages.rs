@@ -7,9 +7,9 @@ use postgres::{Client, Row};
 use serde::{Serialize, Serializer};
 
 use super::error::Result;
-use super::events::read_time;
 use super::lookup::adj_rib;
 use super::slice::Slice;
+use super::time::read_time;
 use crate::model::{Prefix, Timestamp};
 
 /// The largest number of routes and peers that are counted for an AS.
@@ -38,6 +38,10 @@ pub struct PeerRow {
     pub flaps: i64,
     /// The router's description of it.
     pub description: Option<String>,
+    /// The number of its routes before policy; `None` where none are stored.
+    pub pre_policy_routes: Option<i64>,
+    /// The number of its routes after policy; `None` where none are stored.
+    pub post_policy_routes: Option<i64>,
 }
 
 fn null_if_empty<S: Serializer>(text: &str, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -198,6 +202,8 @@ pub fn peers(client: &mut Client, router_id: &str, slice: Slice) -> Result<PeerP
             last_reason: row.get("last_reason"),
             flaps: row.get("flap_count"),
             description: row.get("description"),
+            pre_policy_routes: row.get("pre"),
+            post_policy_routes: row.get("post"),
         }))
     });
     Ok(PeerPage { rows: rows.collect::<Result<_>>()?, peers, up, down })

@@ -1,7 +1,7 @@
 //! The connections of everything that reads or works occasionally: pages, health checks, maintenance.
 //!
-//! Readers share up to [`READERS_MAX`] connections and workers up to [`WORKERS_MAX`], made on demand and closed when
-//! idle, so that the server has few clients of this collector whatever their number. Three kinds of threads are not
+//! Readers share up to [`READERS_MAX`] connections, the API [`API_MAX`] and workers [`WORKERS_MAX`], made on demand and
+//! closed when idle, so that the server has few clients of this collector whatever their number. Three kinds of threads are not
 //! among them. Writers keep a connection each, for their prepared statements and temporary tables. Whatever holds a
 //! session-level advisory lock for long (`identity`) has a connection of its own, and a worker, which may hold one
 //! while it works, closes its connection instead of returning it. Threads that are at work every few seconds
@@ -24,6 +24,7 @@ use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
 use super::connect::{connect, reader_settings};
 use super::error::{Error, Recovery, Result};
+use super::prepared::Statements;
 
 /// The name of the connections of readers in `pg_stat_activity`.
 pub(crate) const READER: &str = "reader";
@@ -33,6 +34,15 @@ const WORKER: &str = "worker";
 
 /// The largest number of connections that readers have at a time.
 const READERS_MAX: u32 = 4;
+
+/// The name of the connections of the API.
+const API: &str = "api";
+
+/// The largest number of connections that the API has at a time: one for each of its threads, so that none waits.
+const API_MAX: u32 = 11;
+
+/// The number of threads that connect for the API.
+const API_THREADS: usize = 2;
 
 /// The largest number of connections that workers have at a time.
 const WORKERS_MAX: u32 = 2;
@@ -50,6 +60,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Pool {
     readers: r2d2::Pool<Connector>,
+    /// Those of the API, so that its clients leave the others to pages and health checks.
+    api: r2d2::Pool<Connector>,
     workers: r2d2::Pool<Connector>,
     /// The time when a reader last lost its connection: older ones are lost by the same outage.
     lost_at: Mutex<Instant>,
@@ -58,25 +70,25 @@ pub struct Pool {
 impl Pool {
     /// Creates the pool; the first connection is made when it is needed.
     pub fn new(url: &str) -> Pool {
-        let threads = ScheduledThreadPool::builder()
-            .num_threads(THREADS)
-            .thread_name_pattern("db-pool-{}")
-            .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
-            .build();
-        let threads = Arc::new(threads);
-        let pool = |thread: &'static str, max: u32, settings: String| {
+        let threads = |count: usize, pattern: &str| {
+            let builder = ScheduledThreadPool::builder().num_threads(count).thread_name_pattern(pattern);
+            Arc::new(builder.on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled).build())
+        };
+        let (for_all, for_api) = (threads(THREADS, "db-pool-{}"), threads(API_THREADS, "db-pool-api-{}"));
+        let pool = |thread: &'static str, max: u32, settings: String, threads: &Arc<ScheduledThreadPool>| {
             r2d2::Pool::builder()
                 .max_size(max)
                 .min_idle(Some(0))
                 .idle_timeout(Some(IDLE_MAX))
                 .test_on_check_out(false)
                 .connection_customizer(Box::new(ReaderSettings(settings)))
-                .thread_pool(Arc::clone(&threads))
+                .thread_pool(Arc::clone(threads))
                 .build_unchecked(Connector { url: url.to_owned(), thread })
         };
         Pool {
-            readers: pool(READER, READERS_MAX, reader_settings(url)),
-            workers: pool(WORKER, WORKERS_MAX, String::new()),
+            readers: pool(READER, READERS_MAX, reader_settings(url), &for_all),
+            api: pool(API, API_MAX, reader_settings(url), &for_api),
+            workers: pool(WORKER, WORKERS_MAX, String::new(), &for_all),
             lost_at: Mutex::new(Instant::now()),
         }
     }
@@ -86,9 +98,41 @@ impl Pool {
     /// # Errors
     /// As [`connect()`], when all connections are in use for too long, or when `question` fails.
     pub fn read<T>(&self, question: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+        self.read_from(&self.readers, |client, _| question(client))
+    }
+
+    /// The same on a connection of the API.
+    ///
+    /// # Errors
+    /// As [`Pool::read`].
+    pub(crate) fn read_for_api<T>(&self, question: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+        self.read_from(&self.api, |client, _| question(client))
+    }
+
+    /// The same with the statements that the connection has prepared.
+    ///
+    /// # Errors
+    /// As [`Pool::read`].
+    pub(crate) fn read_prepared<T>(
+        &self,
+        question: impl FnOnce(&mut Client, &mut Statements) -> Result<T>,
+    ) -> Result<T> {
+        self.read_from(&self.api, question)
+    }
+
+    fn read_from<T>(
+        &self,
+        pool: &r2d2::Pool<Connector>,
+        question: impl FnOnce(&mut Client, &mut Statements) -> Result<T>,
+    ) -> Result<T> {
         let lost_at = *self.lost_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut slot = take(&self.readers, lost_at)?;
-        let result = question(slot.client()?);
+        let mut slot = take(pool, lost_at)?;
+        let mut statements = std::mem::take(&mut slot.statements);
+        let result = question(slot.client()?, &mut statements);
+        if result.is_err() {
+            statements.clear();
+        }
+        slot.statements = statements;
         if result.as_ref().is_err_and(|error| error.verdict() == Recovery::Reconnect) {
             slot.is_spent = true;
             *self.lost_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -130,6 +174,7 @@ fn take(pool: &r2d2::Pool<Connector>, made_after: Instant) -> Result<PooledConne
 /// A connection, or the error with which the attempt to make it ended.
 struct PoolSlot {
     opened: Result<Client>,
+    statements: Statements,
     /// The time when the attempt ended.
     at: Instant,
     /// True if it must not be used again.
@@ -159,7 +204,7 @@ impl ManageConnection for Connector {
 
     fn connect(&self) -> std::result::Result<PoolSlot, Infallible> {
         let opened = connect(&self.url, self.thread);
-        Ok(PoolSlot { opened, at: Instant::now(), is_spent: false })
+        Ok(PoolSlot { opened, statements: Statements::default(), at: Instant::now(), is_spent: false })
     }
 
     fn is_valid(&self, _: &mut PoolSlot) -> std::result::Result<(), Infallible> {

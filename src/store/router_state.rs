@@ -7,7 +7,7 @@ use postgres::Row;
 use serde::{Serialize, Serializer};
 
 use super::error::{Error, Result};
-use super::events::read_time;
+use super::time::read_time;
 use crate::model::Timestamp;
 
 /// The `state` column.

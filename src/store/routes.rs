@@ -4,11 +4,13 @@
 //! Everything here runs inside the caller's transaction, next to [`owner::lost`](super::owner::lost).
 
 use std::io::Write;
+use std::net::IpAddr;
 
-use postgres::types::Type;
+use postgres::types::{ToSql, Type};
 use postgres::{Client, Transaction};
 
 use super::copy_encoding::{self, EncodedRoute};
+use super::copy_fields;
 use super::counts::CountChanges;
 use super::error::{Error, Result};
 use super::statement::PerRib;
@@ -32,6 +34,7 @@ static DELETE_STALE: PerRib = PerRib::new(include_str!("../../sql/statements/del
 static DELETE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/delete_tables.sql"));
 static DELETE_ROUTER: PerRib = PerRib::new(include_str!("../../sql/statements/delete_router.sql"));
 static FORGET: PerRib = PerRib::new(include_str!("../../sql/statements/forget_routes.sql"));
+static FORGET_PEER: PerRib = PerRib::new(include_str!("../../sql/statements/forget_peer_routes.sql"));
 
 /// The key of one row of `current_routes`, or of the table for its kind of RIB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +65,8 @@ impl RouteKey<'_> {
     /// `table_name`, `afi`, `prefix`, `path_id`.
     pub fn put_fields(&self, out: &mut Vec<u8>) {
         copy_encoding::put_table(out, self.table);
-        copy_encoding::put_cidr(out, &self.prefix);
-        copy_encoding::put_bigint(out, i64::from(self.path_id));
+        copy_fields::put_cidr(out, &self.prefix);
+        copy_fields::put_bigint(out, i64::from(self.path_id));
     }
 }
 
@@ -243,6 +246,22 @@ pub(super) fn forget_some(
     limit: i64,
 ) -> Result<u64> {
     let gone = transaction.query_typed(FORGET.on(kind), &[(&router.as_str(), Type::TEXT), (&limit, Type::INT8)])?;
+    let mut changes = CountChanges::default();
+    let rows = changes.take(kind, &gone, -1)?;
+    changes.write(transaction)?;
+    Ok(rows)
+}
+
+/// Deletes at most `limit` routes of a peer of a router from its Adj-RIBs of this kind.
+pub(super) fn forget_some_of_peer(
+    transaction: &mut Transaction<'_>,
+    kind: RibKind,
+    (router, peer): (&RouterId, IpAddr),
+    limit: i64,
+) -> Result<u64> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&router.as_str(), Type::TEXT), (&peer, Type::INET), (&limit, Type::INT8)];
+    let gone = transaction.query_typed(FORGET_PEER.on(kind), &parameters)?;
     let mut changes = CountChanges::default();
     let rows = changes.take(kind, &gone, -1)?;
     changes.write(transaction)?;

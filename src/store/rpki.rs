@@ -5,8 +5,8 @@ mod origins;
 mod replace;
 pub mod validity;
 
-use postgres::Client;
 use postgres::types::Type;
+use postgres::{Client, GenericClient};
 
 use super::error::Result;
 use crate::model::Timestamp;
@@ -44,6 +44,8 @@ pub struct SetState {
     pub valid_until: Option<Timestamp>,
     /// True if it is there and not too old.
     pub is_usable: bool,
+    /// False if no collector has loaded VRPs for an hour: nobody has `RIB_INGESTER_VRPS` any more.
+    pub is_in_use: bool,
     /// The number of VRPs.
     pub vrps: i64,
     /// The number of customers with ASPAs.
@@ -78,6 +80,7 @@ impl SetState {
             fetched_at: None,
             valid_until: None,
             is_usable: false,
+            is_in_use: false,
             vrps: 0,
             aspas: 0,
             slurm: (0, 0),
@@ -129,6 +132,7 @@ pub fn state(client: &mut Client) -> Result<SetState> {
         fetched_at: time(3),
         valid_until: time(4),
         is_usable: row.get(5),
+        is_in_use: is_in_use(client)?,
         vrps: row.get(6),
         aspas: row.get(7),
         slurm: (row.get(8), row.get(9)),
@@ -141,6 +145,14 @@ pub fn state(client: &mut Client) -> Result<SetState> {
         scanned_at: time(21),
         now: Timestamp::from_unix_micros(row.get(22)),
     })
+}
+
+/// Returns whether a collector loads VRPs, or did within the last hour.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn is_in_use(client: &mut impl GenericClient) -> Result<bool> {
+    Ok(client.query_typed_one(include_str!("../../sql/statements/rpki_is_in_use.sql"), &[])?.get(0))
 }
 
 /// Returns the number of VRPs and of ASPAs of each trust anchor of the set in force, before SLURM.

@@ -1,7 +1,5 @@
 //! `collectors` and `bmp_sessions`: which collectors are alive, and which routers are connected to them.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +8,8 @@ use postgres::{Client, Transaction};
 
 use super::error::Result;
 use super::statement::PerRib;
-use crate::model::{RibKind, RouterId, SessionState, cut_reason};
+use super::time::system_time;
+use crate::model::{RibKind, RouterId, SessionState, Timestamp, cut_reason};
 
 static STALE_OF_COLLECTOR: PerRib = PerRib::new(
     "UPDATE {sync} SET stale_since = now(), synced_at = NULL, updated_at = now()
@@ -129,21 +128,6 @@ pub(crate) fn end_collector(client: &mut Client, collector: &str, instance: &str
     Ok(())
 }
 
-/// Returns a key for a new session: a random UUID, made here so that a retried transaction stores one row.
-pub(crate) fn new_key() -> String {
-    // Each `RandomState` has its own keys from the system's random numbers.
-    let [high, low] = [(); 2].map(|()| RandomState::new().hash_one(()));
-    let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
-}
-
 /// Begins the session `key` of `router` on `collector`. It replaces sessions that were lost before, and those of a
 /// collector that owned the router before.
 ///
@@ -189,27 +173,13 @@ pub(crate) fn set_states(transaction: &mut Transaction<'_>, states: &[NewState<'
     Ok(())
 }
 
-/// Deletes sessions that ended more than a day ago. Returns their number.
+/// Deletes sessions that ended more than a day before this time. Returns their number.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub(crate) fn forget_ended(client: &mut Client) -> Result<u64> {
-    Ok(client
-        .execute_typed("DELETE FROM bmp_sessions WHERE state = 'ended' AND since < now() - interval '1 day'", &[])?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_random_uuids_of_version_4() {
-        let keys: std::collections::BTreeSet<String> = (0..1000).map(|_| new_key()).collect();
-        assert_eq!(keys.len(), 1000);
-        for key in keys {
-            let parts: Vec<&str> = key.split('-').collect();
-            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{key}");
-            assert!(parts[2].starts_with('4') && "89ab".contains(&parts[3][..1]), "{key}");
-        }
-    }
+pub(crate) fn forget_ended(client: &mut Client, now: Timestamp) -> Result<u64> {
+    Ok(client.execute_typed(
+        "DELETE FROM bmp_sessions WHERE state = 'ended' AND since < $1::timestamptz - interval '1 day'",
+        &[(&system_time(now), Type::TIMESTAMPTZ)],
+    )?)
 }

@@ -14,11 +14,15 @@ use super::error::Result;
 use super::statement::PerRib;
 use super::table_columns::read_view;
 use super::watch::outbox::{self, Cause};
-use super::{peers, routes, sync};
+use super::{counts, peers, routes, sync};
 use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, View};
 
 /// The number of tables that one transaction deletes at most.
 const CHUNK: i64 = 200;
+
+/// The number of routes after which a transaction deletes no further table: a router with full tables of a hundred
+/// peers would take longer than a statement may, every time.
+const CHUNK_ROUTES: i64 = 1_000_000;
 
 static STALE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/stale_tables.sql"));
 
@@ -48,7 +52,7 @@ pub fn due(client: &mut Client, collector: &str, stale_time: Duration) -> Result
 }
 
 /// Deletes the tables of a router of `collector` that have been stale for at least `stale_time`: all at once if there
-/// are no others and the router has no session, otherwise some of them.
+/// are no others, they are not too large, and the router has no session; otherwise some of them.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
@@ -67,7 +71,7 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_tim
         &[(&router.as_str(), Type::TEXT), (&stale_time.as_secs_f64(), Type::FLOAT8), (&collector, Type::TEXT)],
     )?;
     let (has_session, has_other_tables): (bool, bool) = (row.get(0), row.get(1));
-    if has_session || has_other_tables {
+    if has_session || has_other_tables || counts::of_router(&mut transaction, router)? > CHUNK_ROUTES {
         drop(transaction);
         return expire_some(client, collector, router, stale_time);
     }
@@ -86,7 +90,7 @@ pub fn expire(client: &mut Client, collector: &str, router: &RouterId, stale_tim
     Ok(expired)
 }
 
-/// Expires some tables of a router that has a session, or other tables that are not due yet.
+/// Expires some tables of a router that has a session, other tables that are not due yet, or many routes.
 fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_time: Duration) -> Result<Expired> {
     let mut expired = Expired::default();
     for kind in RibKind::ALL {
@@ -98,6 +102,8 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
                 (&stale_time.as_secs_f64(), Type::FLOAT8),
                 (&CHUNK, Type::INT8),
                 (&collector, Type::TEXT),
+                (&kind.as_str(), Type::TEXT),
+                (&CHUNK_ROUTES, Type::INT8),
             ],
         )?;
         let mut stale: Vec<(View, &str)> = Vec::with_capacity(rows.len());
@@ -119,7 +125,7 @@ fn expire_some(client: &mut Client, collector: &str, router: &RouterId, stale_ti
         let events = sync::insert_events(&mut transaction, &events)?;
         sync::notify(&mut transaction, &events)?;
         changes.write(&mut transaction)?;
-        expired.is_more |= i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CHUNK;
+        expired.is_more |= !tables.is_empty();
         transaction.commit()?;
     }
     let mut transaction = client.transaction()?;

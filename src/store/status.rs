@@ -6,17 +6,18 @@ use std::time::SystemTime;
 
 use postgres::types::Type;
 use postgres::{Client, Row};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::error::Result;
-use super::events::{clock, read_time};
+use super::events::clock;
 use super::orphans::{self, Orphans};
 use super::pages::{PeerRow, peers};
 use super::partitions::{self, EVENTS, Partition};
 use super::router_state::{self, RouterStanding};
 use super::slice::Slice;
 use super::table_columns::read_afi;
-use crate::model::{Afi, RouterId, Timestamp};
+use super::time::read_time;
+use crate::model::{Afi, RibKind, RouterId, Timestamp};
 
 /// The state of the whole database.
 #[derive(Clone, Debug)]
@@ -58,8 +59,23 @@ pub struct RouterStatus {
     /// Its state and the reason for it.
     #[serde(flatten)]
     pub(crate) standing: RouterStanding,
-    /// Its tables, by name and family. Empty if its sessions ended and its stale times are over.
+    /// The number of its tables, Adj-RIBs included.
+    pub table_count: i64,
+    /// The number of those whose dump is complete.
+    pub synchronized: i64,
+    /// The time of the latest message for one of its tables.
+    pub last_message: Option<Timestamp>,
+    /// The number of its Loc-RIB routes; where it has none, of its Adj-RIB-In routes, each counted in one view only.
+    pub routes: i64,
+    /// The RIB of these routes.
+    #[serde(serialize_with = "rib_name")]
+    pub rib: RibKind,
+    /// Its Loc-RIB tables, by name and family. Empty if its sessions ended and its stale times are over.
     pub tables: Vec<TableStatus>,
+}
+
+fn rib_name<S: Serializer>(rib: &RibKind, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    rib.as_str().serialize(serializer)
 }
 
 /// One table of one family.
@@ -70,7 +86,7 @@ pub struct TableStatus {
     pub name: String,
     /// The family.
     pub afi: Afi,
-    /// The number of rows in `current_routes`.
+    /// The number of its routes.
     pub routes: i64,
     /// True if this session has sent its End-of-RIB.
     pub eor_seen: bool,
@@ -93,6 +109,28 @@ impl TableStatus {
     pub fn last_message(&self) -> Option<Timestamp> {
         self.last_parsed_msg_time.max(self.last_raw_msg_time)
     }
+}
+
+/// One Adj-RIB table of one peer and family.
+#[derive(Clone, Debug)]
+pub struct PeerTableStatus {
+    /// `adj-rib-in-pre` and so on.
+    pub view: String,
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// The table.
+    pub table: TableStatus,
+}
+
+/// One page of the Adj-RIB tables of a router.
+#[derive(Clone, Debug, Default)]
+pub struct PeerTables {
+    /// The rows of the page, by peer.
+    pub rows: Vec<PeerTableStatus>,
+    /// The number of all tables.
+    pub tables: i64,
+    /// The number of those whose dump is complete.
+    pub synchronized: i64,
 }
 
 /// One view, table and family of a router, over all its peers.
@@ -247,7 +285,10 @@ pub fn router(client: &mut Client, router_id: &str, limit: i64) -> Result<Option
 }
 
 /// Returns routers without their tables: all or those named, at most `limit`.
-pub(super) fn routers(client: &mut Client, named: Option<&[String]>, limit: Option<i64>) -> Result<Vec<RouterStatus>> {
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn routers(client: &mut Client, named: Option<&[String]>, limit: Option<i64>) -> Result<Vec<RouterStatus>> {
     let rows = client.query_typed(
         include_str!("../../sql/statements/status_routers.sql"),
         &[(&named, Type::TEXT_ARRAY), (&limit, Type::INT8)],
@@ -284,6 +325,23 @@ fn adj_ribs(client: &mut Client, named: Option<&[String]>) -> Result<Vec<AdjRibS
     let mut adj_ribs = rows.iter().map(read_adj_rib).collect::<Result<Vec<_>>>()?;
     adj_ribs.sort_by(|a, b| as_address(&a.router_id).cmp(&as_address(&b.router_id)));
     Ok(adj_ribs)
+}
+
+/// Returns a page of the Adj-RIB tables of a router, one for each peer, view, table and family.
+///
+/// # Errors
+/// When the query fails or takes too long, or the connection is lost.
+pub fn peer_tables(client: &mut Client, router_id: &str, slice: Slice) -> Result<PeerTables> {
+    let rows = client.query_typed(
+        include_str!("../../sql/statements/page_adj_ribs.sql"),
+        &[(&router_id, Type::TEXT), (&slice.size, Type::INT8), (&slice.page, Type::INT8)],
+    )?;
+    let Some(first) = rows.first() else { return Ok(PeerTables::default()) };
+    let (tables, synchronized) = (first.get("tables"), first.get("synchronized"));
+    let read = |row: &Row| {
+        Ok(PeerTableStatus { view: row.get("view"), peer: row.get("peer_address"), table: read_table(row)? })
+    };
+    Ok(PeerTables { rows: rows.iter().map(read).collect::<Result<_>>()?, tables, synchronized })
 }
 
 /// Returns at most `limit` of the latest BMP sessions of a router, those that are not over first.
@@ -334,6 +392,11 @@ fn read_router(row: &Row) -> Result<RouterStatus> {
         last_seen: read_time(row.get("last_seen"))?,
         collector_id: row.get("collector_id"),
         standing: router_state::read(row)?,
+        table_count: row.get("tables"),
+        synchronized: row.get("synchronized"),
+        last_message: row.get::<_, Option<SystemTime>>("last_message").map(read_time).transpose()?,
+        routes: row.get::<_, Option<i64>>("routes").unwrap_or(0),
+        rib: if row.get("is_adj_rib_in") { RibKind::AdjRibIn } else { RibKind::LocRib },
         tables: Vec::new(),
     })
 }

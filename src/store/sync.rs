@@ -9,12 +9,12 @@ use postgres::types::Type;
 use postgres::{Client, GenericClient, Row, Transaction};
 
 use super::error::Result;
-use super::events::system_time;
 use super::routes::WholeTable;
 use super::statement::PerRib;
 use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
 use super::table_names;
+use super::time::system_time;
 use crate::model::{Afi, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, cut_reason};
 
 /// The longest time counting one table may take, independent of the limit for a writer's other statements.

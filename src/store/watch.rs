@@ -3,6 +3,7 @@
 pub mod accepted;
 pub mod callbacks;
 pub mod conditions;
+pub mod coverage;
 pub mod deliveries;
 pub mod evaluate;
 pub mod flaps;

@@ -85,7 +85,7 @@ fn expire(
     forget_removed(client, shared)?;
     for router in stale::due(client, &collector.id, stale_time)? {
         // The router's last input still waits to be applied.
-        if shared.registry.is_spooled(&router) {
+        if shared.registry.has_replay(&router) {
             continue;
         }
         loop {

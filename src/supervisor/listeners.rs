@@ -11,9 +11,9 @@ use super::begin::{StartError, spawn};
 use crate::config::allow::AllowList;
 use crate::config::md5::{self, Md5Key};
 use crate::config::{Problem, Settings};
-use crate::session::Shared;
 use crate::session::listener::{Limits, Listener};
 use crate::session::registry::ConnectionLimits;
+use crate::session::{self, Shared};
 use crate::tls::{Acceptor, Files};
 
 /// The bound ports and their access rules.
@@ -155,9 +155,10 @@ impl Listeners {
 /// Raises this process's limit of open files to what `sessions` sessions need, as far as the system permits: the usual
 /// 1024 are too few.
 fn make_room_for(sessions: usize) {
-    /// Database connections, their event loops, files of the state folder, HTTP.
+    /// Database connections, their event loops, other files of the state folder, HTTP.
     const OTHERS: usize = 512;
-    let needed = rlim_t::try_from(sessions.saturating_add(OTHERS)).unwrap_or(rlim_t::MAX);
+    let needed =
+        rlim_t::try_from(sessions.saturating_mul(session::FILES_MAX).saturating_add(OTHERS)).unwrap_or(rlim_t::MAX);
     let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if now < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(most), most).is_err() || most < needed {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(now, |(now, _)| now);

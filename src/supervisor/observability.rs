@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::begin::{StartError, spawn};
 use super::notify::{self, Notify};
 use crate::config::Settings;
-use crate::http::{Http, HttpOptions, probe};
+use crate::http::{BirdwatcherOptions, Http, HttpOptions, Parts, Tokens, probe};
+use crate::journal::Journal;
 use crate::metrics::{ComponentStatus, Meters};
 use crate::pipeline::{Health, Notices, Watching};
 use crate::session::Shared;
-use crate::spool::Spool;
 use crate::stop::Stop;
 use crate::store::{self, Pool, READER};
 
@@ -43,7 +43,7 @@ impl Operations {
     /// Starts the HTTP port and the probe, unless HTTP is off.
     ///
     /// # Errors
-    /// The port cannot be bound.
+    /// The port cannot be bound, or the file of tokens is invalid.
     pub(super) fn start(settings: &Settings, stop: &Stop) -> Result<Operations, StartError> {
         let (meters, health) = (Arc::new(Meters::default()), Arc::new(Health::default()));
         if let Ok(name) = store::connect::describe(&settings.database_url) {
@@ -56,6 +56,7 @@ impl Operations {
         operations.meters.set_part("database", Err("not reached yet".to_owned()));
         operations.notify.borrow_mut().status(|| "waiting for the database".to_owned());
         let Some(address) = settings.http_listen else { return Ok(operations) };
+        let tokens = Tokens::load(settings.api_token_file.as_deref()).map_err(StartError::Configuration)?;
         let options = HttpOptions {
             address,
             pool: &operations.pool,
@@ -63,12 +64,18 @@ impl Operations {
             meters: &operations.meters,
             health: &operations.health,
             stop,
+            tokens,
+            api_rate: settings.api_rate,
+            api_origins: &settings.api_cors,
+            birdwatcher: BirdwatcherOptions {
+                allow: settings.birdwatcher_allow.clone(),
+                reasons: settings.alice_reasons,
+            },
         };
-        let (http, pages) = Http::bind(&options).map_err(|error| {
+        let parts = Http::bind(options).map_err(|error| {
             StartError::Failed(format!("cannot listen on {address} (RIB_INGESTER_HTTP_LISTEN): {error}"))
         })?;
-        operations.threads.push(spawn("http", move || http.serve("http")));
-        operations.threads.push(spawn("http-pages", move || pages.run()));
+        operations.threads.extend(spawn_http(parts));
         let (pool, stop, meters) = (Arc::clone(&operations.pool), stop.clone(), Arc::clone(&operations.meters));
         let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
         operations.threads.push(spawn("probe", move || probe::run(&pool, &meters, &pulse, &stop)));
@@ -88,7 +95,13 @@ impl Operations {
     /// Updates the meters that are not counted at their source; called at every tick.
     pub(super) fn measure(&self, shared: &Shared) {
         shared.pipeline.measure(&self.meters);
-        self.health.spooled.store(shared.spool.counters().bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+        let (unstored, oldest) = shared.inputs.unstored();
+        self.health.unstored.store(unstored, Ordering::Relaxed);
+        self.meters.journal.unstored.set(unstored);
+        match oldest {
+            Some(oldest) => self.meters.journal.oldest.set_time(oldest),
+            None => self.meters.journal.oldest.set(0),
+        }
         self.meters.process.connections.set(u64::try_from(shared.registry.connections()).unwrap_or(u64::MAX));
         let silence = silence_of(&["state-", "events-"], WRITER_SILENCE_MAX);
         let cannot = || format!("cannot write: {}", self.health.cause().as_deref().unwrap_or("see the log"));
@@ -107,38 +120,47 @@ impl Operations {
         if let Err(why) = silence_of(&[READER], READER_SILENCE_MAX) {
             self.meters.set_part("database", Err(why));
         }
-        self.measure_spool(&shared.spool);
+        self.measure_journal(&shared.journal);
         let mut notify = self.notify.borrow_mut();
         notify.ping_watchdog(&self.meters.threads());
         notify.status(|| notify::summary(&self.meters));
     }
 
-    fn measure_spool(&self, spool: &Spool) {
-        let (meter, counters) = (&self.meters.spool, spool.counters());
-        let pairs = [
+    fn measure_journal(&self, journal: &Journal) {
+        let (meter, counters) = (&self.meters.journal, journal.counters());
+        let contents = [
             (&meter.bytes, &counters.bytes),
             (&meter.segments, &counters.segments),
             (&meter.streams, &counters.streams),
+        ];
+        for (shown, counted) in contents {
+            shown.set(counted.load(Ordering::Relaxed));
+        }
+        let events = [
             (&meter.appended_bytes, &counters.appended_bytes),
             (&meter.damaged_bytes, &counters.damaged_bytes),
             (&meter.gaps, &counters.gaps),
             (&meter.write_errors, &counters.write_errors),
         ];
-        for (shown, counted) in pairs {
-            shown.set(counted.load(Ordering::Relaxed));
+        for (shown, counted) in events {
+            shown.raise_to(counted.load(Ordering::Relaxed));
         }
-        meter.bytes_max.set(spool.bytes_max());
-        match spool.oldest() {
-            Some(oldest) => meter.oldest.set_time(oldest),
-            None => meter.oldest.set(0),
-        }
-        let full = || format!("no room, {} of {} bytes taken: input is lost", meter.bytes.get(), spool.bytes_max());
-        let part = match spool.trouble() {
-            Some(error) => Err(format!("cannot be written: {error}: input is lost")),
-            None if spool.is_full() => Err(full()),
+        meter.bytes_max.set(journal.bytes_max());
+        let full = || {
+            format!(
+                "no room, {} of {} bytes taken: input that the database does not take at once is lost",
+                meter.bytes.get(),
+                journal.bytes_max()
+            )
+        };
+        let part = match journal.trouble() {
+            Some(error) => {
+                Err(format!("cannot be written: {error}: input that the database does not take at once is lost"))
+            }
+            None if journal.is_full() => Err(full()),
             None => Ok(()),
         };
-        self.meters.set_part("spool", part);
+        self.meters.set_part("journal", part);
     }
 
     /// Reports that routers may connect.
@@ -165,6 +187,21 @@ impl Operations {
             let _ = thread.join();
         }
     }
+}
+
+/// Starts the threads of the HTTP port.
+fn spawn_http(Parts { http, pages, workers, streams, feeder }: Parts) -> Vec<JoinHandle<()>> {
+    let mut threads = vec![spawn("http", move || http.serve("http")), spawn("http-pages", move || pages.run())];
+    threads.push(spawn("http-events", move || feeder.run("http-events")));
+    for (i, worker) in workers.into_iter().enumerate() {
+        let name = format!("http-api-{i}");
+        threads.push(spawn(&name.clone(), move || worker.run(&name)));
+    }
+    for (i, worker) in streams.into_iter().enumerate() {
+        let name = format!("http-stream-{i}");
+        threads.push(spawn(&name.clone(), move || worker.run(&name)));
+    }
+    threads
 }
 
 /// Checks that the database answers these threads within `max`.

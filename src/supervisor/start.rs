@@ -1,5 +1,6 @@
 //! The start: reaches the database, however long that takes, and updates its schema, while signals are handled.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::observability::Operations;
 use crate::config::Settings;
 use crate::metrics::{Meters, ROUTERS_MAX};
 use crate::model::RouterId;
+use crate::pipeline::StoredPositions;
 use crate::stop::Backoff;
 use crate::store::identity::Process;
 use crate::store::migrate::Step;
@@ -45,6 +47,8 @@ pub(super) struct Left {
     pub(super) known: Vec<(IpAddr, RouterId)>,
     /// Routers of this collector: those that have tables get the stale time to reconnect.
     pub(super) owned: Vec<OwnedRouter>,
+    /// The positions up to which the input of each session of this collector is stored.
+    pub(super) positions: HashMap<String, StoredPositions>,
     /// The identifier of this process in `collectors`.
     pub(super) instance: String,
     /// The connection that holds the lock of `COLLECTOR_ID`.
@@ -157,6 +161,7 @@ fn open(settings: &Settings, migrate: Migrate, meters: &Meters) -> store::Result
     };
     let known = store::owner::known_addresses(&mut client)?;
     let owned = store::sync::owned_routers(&mut client, &settings.collector_id, ROUTERS_MAX)?;
+    let positions = store::journal_positions::of_collector(&mut client, &settings.collector_id)?;
     let process = heartbeat::itself(&settings.collector_id);
     let instance = store::sessions::begin_collector(&mut client, &process, heartbeat::AHEAD)?;
     let shared = store::sessions::SharedSettings {
@@ -165,5 +170,5 @@ fn open(settings: &Settings, migrate: Migrate, meters: &Meters) -> store::Result
         watch: settings.watch,
     };
     store::sessions::note_settings(&mut client, &settings.collector_id, shared)?;
-    Ok(Opened::Ready(Box::new(Left { known, owned, instance, lock })))
+    Ok(Opened::Ready(Box::new(Left { known, owned, positions, instance, lock })))
 }

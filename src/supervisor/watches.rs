@@ -3,23 +3,33 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use ureq::tls::TlsConfig;
+
 use super::begin::spawn;
 use super::observability::Operations;
 use super::restart;
 use crate::config::Settings;
+use crate::dependents;
 use crate::rpki;
 use crate::stop::Stop;
+use crate::tls;
 use crate::watch::deliveries::{self, AddressRules, DeliveryOptions};
 use crate::watch::run;
 
 /// Starts the thread that tells callbacks, unless watches are off here.
-pub(super) fn spawn_deliveries(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
+pub(super) fn spawn_deliveries(
+    settings: &Settings,
+    https: TlsConfig,
+    operations: &Operations,
+    stop: &Stop,
+) -> Option<JoinHandle<()>> {
     if !settings.watch {
         return None;
     }
     let options = DeliveryOptions {
         database_url: settings.database_url.clone(),
         rules: address_rules(settings),
+        https,
         public_url: settings.public_url.clone(),
         meters: Arc::clone(&operations.meters),
         outages: Arc::clone(&operations.health) as _,
@@ -52,6 +62,25 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
     }))
 }
 
+/// Starts the thread that keeps the records of what depends on routes up to date, unless watches are off here.
+pub(super) fn spawn_dependents(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
+    if !settings.watch {
+        return None;
+    }
+    let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
+    let options = dependents::run::Options {
+        database_url: settings.database_url.clone(),
+        meters: Arc::clone(&meters),
+        outages: Arc::clone(&operations.health) as _,
+    };
+    let pulse = meters.pulse(dependents::run::THREAD, dependents::run::STANDSTILL_MAX);
+    Some(spawn(dependents::run::THREAD, move || {
+        restart::run(dependents::run::THREAD, &meters, &pulse, &stop, || {
+            dependents::run::run(&options, &pulse, &stop);
+        });
+    }))
+}
+
 /// Starts the thread that fetches VRPs and validates routes, if there is a source of VRPs.
 pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &Stop) -> Option<JoinHandle<()>> {
     if settings.vrps.is_empty() {
@@ -80,4 +109,15 @@ pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &St
 pub(crate) fn address_rules(settings: &Settings) -> AddressRules {
     let listeners = [Some(settings.bmp_listen), settings.bmp_tls_listen, settings.http_listen];
     AddressRules { allowed: settings.callback_allow.clone(), listeners: listeners.into_iter().flatten().collect() }
+}
+
+/// Returns the authorities that callbacks are trusted by.
+///
+/// # Errors
+/// The file cannot be read or is not valid.
+pub(crate) fn callback_tls(settings: &Settings) -> Result<TlsConfig, String> {
+    match &settings.callback_ca {
+        Some(file) => tls::http_client_with(file).map_err(|why| format!("RIB_INGESTER_CALLBACK_CA: {why}")),
+        None => Ok(tls::http_client()),
+    }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
+use ureq::tls::TlsConfig;
 
 pub use address::AddressRules;
 pub use test::{TestAnswer, send_test};
@@ -84,6 +85,8 @@ pub struct DeliveryOptions {
     pub database_url: String,
     /// Where callbacks may be sent to.
     pub rules: AddressRules,
+    /// The authorities that callbacks are trusted by.
+    pub https: TlsConfig,
     /// The address of the status page for readers: `RIB_INGESTER_PUBLIC_URL`.
     pub public_url: Option<String>,
     /// The counters.
@@ -138,7 +141,7 @@ impl<'a> Dispatcher<'a> {
         Dispatcher {
             options,
             database: OutageReports::new(THREAD, &options.outages),
-            poster: Arc::new(Poster::new(&options.rules)),
+            poster: Arc::new(Poster::new(&options.rules, &options.https)),
             busy: HashSet::new(),
             allowances: HashMap::new(),
             reports: Vec::new(),

@@ -1,5 +1,6 @@
 //! The findings at a vantage, as stored in `conditions.detail` and shown in summaries.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
@@ -54,6 +55,8 @@ pub struct Detail {
     pub against: Option<i64>,
     /// The family that it is about; `None`: all of them.
     pub family: Option<Afi>,
+    /// The names of its ASes, by `AS64511`; of an incident only.
+    pub names: BTreeMap<String, String>,
 }
 
 impl Detail {
@@ -101,6 +104,7 @@ impl Detail {
         put("fault", self.fault.map(|fault| fault.as_str().into()));
         put("against", self.against.map(Value::from));
         put("family", self.family.map(|afi| afi.column().into()));
+        put("names", (!self.names.is_empty()).then(|| serde_json::json!(self.names)));
         if let Some(flaps) = &self.flaps {
             flaps.put(&mut map);
         }
@@ -131,6 +135,7 @@ impl Detail {
             fault: text("fault").and_then(|fault| RouteFault::parse(&fault)),
             against: value["against"].as_i64(),
             family: value["family"].as_i64().and_then(family_of),
+            names: serde_json::from_value(value["names"].clone()).unwrap_or_default(),
         }
     }
 }
@@ -170,6 +175,7 @@ mod tests {
             fault: Some(RouteFault::Down),
             against: Some(1_000_000),
             family: Some(Afi::Ipv6),
+            names: BTreeMap::from([("AS64511".to_owned(), "Example".to_owned())]),
             flaps: Some(FlapDetail { changes: 31, secs: 600, per_minute: vec![1, 30], ..FlapDetail::default() }),
         };
         assert_eq!(Detail::from_json(&detail.to_json()), detail);

@@ -9,13 +9,13 @@ use crate::store::watch::conditions::ConditionRow;
 use crate::store::watch::peers;
 use crate::store::watch::peers::PeerRow;
 use crate::store::watch::routes;
-use crate::store::watch::routes::{RouteRow, Told};
+use crate::store::watch::routes::{RouteRow, Separation};
 use crate::store::{Result, Transaction};
 
 use super::candidates::{afi_of, by_asn, is_of_tables};
 use super::detail::{Detail, clean};
-use super::index::{Watches, asks, covers};
-use super::judge::{self, Cover, is_present};
+use super::index::{Watches, asks, host};
+use super::judge::{self, is_present};
 use super::known_routers::{KnownRouters, Router, is_settled};
 use super::route_count::{self, Medians};
 use super::rpki::{self, Memory, Vrps};
@@ -25,7 +25,7 @@ use super::seen::Seen;
 const WATCHES_AT_ONCE: usize = 5_000;
 
 /// The cells or addresses that one statement reads.
-const CELLS_AT_ONCE: usize = 5_000;
+pub(super) const CELLS_AT_ONCE: usize = 5_000;
 
 /// A condition at a vantage: what `watch.conditions` has one row for. Those of one incident follow each other.
 pub type ConditionKey = (WatchId, Condition, String, RouterId, Option<String>);
@@ -77,19 +77,10 @@ impl Scope {
     }
 
     /// Returns whether an address watch is looked at at a router.
-    fn has_address(&self, watch: &Watch, address: IpAddr, router: &RouterId) -> bool {
+    pub(super) fn has_address(&self, watch: &Watch, address: IpAddr, router: &RouterId) -> bool {
         let host = host(address);
-        self.includes(watch.id, router) || self.cells.iter().any(|(at, prefix)| at == router && covers(prefix, &host))
+        self.includes(watch.id, router) || self.cells.iter().any(|(at, prefix)| at == router && prefix.covers(&host))
     }
-}
-
-fn host(address: IpAddr) -> Prefix {
-    let octets = match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    let afi = afi_of(address);
-    Prefix::fitting(afi, &octets, afi.max_prefix_length())
 }
 
 /// The findings of a round.
@@ -157,7 +148,8 @@ impl Evaluation<'_> {
         if self.scope.has_peers || self.scope.is_all {
             let (addresses, asns) = self.watches.peers();
             if !addresses.is_empty() || !asns.is_empty() {
-                let peers = peers::peers(transaction, &addresses, &asns)?;
+                let began = |router: &RouterId| self.known_routers.get(router).and_then(|router| router.began);
+                let peers = peers::peers(transaction, (&addresses, &asns), began)?;
                 self.watches.of_kind(Kind::Session).for_each(|watch| self.judge_session(&mut found, watch, &peers));
             }
             self.judge_route_counts(transaction, &mut found)?;
@@ -166,8 +158,8 @@ impl Evaluation<'_> {
     }
 
     /// Returns what tells routes apart.
-    pub(super) fn told(&self) -> Told<'_> {
-        Told { paths: self.watches.has_paths, mitigation: self.mitigation }
+    pub(super) fn separation(&self) -> Separation<'_> {
+        Separation { paths: self.watches.has_paths, mitigation: self.mitigation }
     }
 
     fn judge_route_counts(&self, transaction: &mut Transaction<'_>, found: &mut Found) -> Result<()> {
@@ -196,28 +188,28 @@ impl Evaluation<'_> {
                 }
             }
         };
-        let told = self.told();
+        let separation = self.separation();
         let all: Vec<WatchId> = self.watches.of_kind(Kind::Prefix).map(|watch| watch.id).collect();
         if self.scope.is_all {
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(routes::routes_in(transaction, some, None, told)?);
+                add(routes::routes_in(transaction, some, None, separation)?);
             }
             return Ok(cells);
         }
         if !self.scope.routers.is_empty() {
             let routers: Vec<&RouterId> = self.scope.routers.iter().collect();
             for some in all.chunks(WATCHES_AT_ONCE) {
-                add(routes::routes_in(transaction, some, Some(&routers), told)?);
+                add(routes::routes_in(transaction, some, Some(&routers), separation)?);
             }
         }
         let changed: Vec<WatchId> = all.into_iter().filter(|id| self.scope.watches.contains(id)).collect();
         for some in changed.chunks(WATCHES_AT_ONCE) {
-            add(routes::routes_in(transaction, some, None, told)?);
+            add(routes::routes_in(transaction, some, None, separation)?);
         }
         let single: Vec<(&RouterId, Prefix)> =
             self.scope.cells.iter().map(|(router, prefix)| (router, *prefix)).collect();
         for some in single.chunks(CELLS_AT_ONCE) {
-            add(routes::routes_of(transaction, some, told)?);
+            add(routes::routes_of(transaction, some, separation)?);
         }
         Ok(cells)
     }
@@ -271,7 +263,7 @@ impl Evaluation<'_> {
     }
 
     /// Judges whether what a watch wants is in the tables of a router.
-    fn judge_tables(
+    pub(super) fn judge_tables(
         &self,
         found: &mut Found,
         watch: &Watch,
@@ -316,75 +308,6 @@ impl Evaluation<'_> {
         let is_after_reload = last.zip(known).is_some_and(|(last, known)| last < known);
         let cause_at = if is_after_reload { router.lost_before.or(last) } else { None };
         Detail { is_after_reload, cause_at, ..Detail::default() }
-    }
-
-    fn judge_addresses(&self, transaction: &mut Transaction<'_>, found: &mut Found) -> Result<()> {
-        let pairs = self.address_pairs();
-        let asked: Vec<(&RouterId, IpAddr)> =
-            pairs.iter().filter_map(|(watch, router)| Some((&router.id, watch.address?))).collect();
-        let mut rows = Vec::new();
-        for some in asked.chunks(CELLS_AT_ONCE) {
-            rows.extend(routes::routes_over(transaction, some, self.told())?);
-        }
-        let vrps = Vrps::read(transaction, self.rpki, rows.iter().map(|row| row.prefix))?;
-        let mut by_router: HashMap<&RouterId, Vec<&RouteRow>> = HashMap::new();
-        for row in &rows {
-            by_router.entry(&row.router).or_default().push(row);
-        }
-        for (watch, router) in pairs {
-            let Some(address) = watch.address else { continue };
-            let host = host(address);
-            let of_router = by_router.get(&router.id).map_or(&[][..], Vec::as_slice);
-            let over: Vec<&RouteRow> = of_router.iter().copied().filter(|route| covers(&route.prefix, &host)).collect();
-            let mut is_covered = HashSet::new();
-            for (table, families) in router.tables() {
-                let routes: Vec<&RouteRow> = over.iter().copied().filter(|route| &route.table == table).collect();
-                let was_specific = self.seen.has(watch.id, &router.id, table);
-                let (cover, findings) = judge::judge_address(watch, &routes, router.basis, router.asn, was_specific);
-                if cover != Cover::Nothing {
-                    is_covered.insert(table.as_str());
-                }
-                let family = families.of(afi_of(address));
-                if !is_settled(family.known, watch.settle, self.now) {
-                    continue;
-                }
-                let longest = routes.iter().map(|route| route.prefix).max_by_key(Prefix::length);
-                for (condition, subject, mut detail) in findings {
-                    // A more specific route may still come.
-                    if condition == Condition::DefaultOnly && family.is_dumping {
-                        let table = Some(table.clone());
-                        found.undecided.insert((watch.id, condition, String::new(), router.id.clone(), table));
-                        continue;
-                    }
-                    let prefix = longest.filter(|_| condition == Condition::Origin);
-                    prefix.iter().for_each(|prefix| vrps.describe(condition, prefix, &mut detail));
-                    self.add(found, watch, router, Some(table), (condition, subject, prefix, detail));
-                }
-                if cover == Cover::Default && !was_specific {
-                    is_covered.remove(table.as_str());
-                }
-            }
-            self.judge_tables(found, watch, router, Condition::Missing, &|table| is_covered.contains(table));
-        }
-        Ok(())
-    }
-
-    /// Returns the watches of addresses that are looked at, and where.
-    fn address_pairs(&self) -> Vec<(&Watch, &Router)> {
-        let mut pairs: BTreeMap<(WatchId, &RouterId), (&Watch, &Router)> = BTreeMap::new();
-        if self.scope.is_all || !self.scope.routers.is_empty() || !self.scope.watches.is_empty() {
-            for watch in self.watches.of_kind(Kind::Address) {
-                let routers = self.known_routers.values().filter(|router| asks(watch, &router.id));
-                let evaluated = routers.filter(|router| self.scope.includes(watch.id, &router.id));
-                pairs.extend(evaluated.map(|router| ((watch.id, &router.id), (watch, router))));
-            }
-        }
-        for (router, prefix) in &self.scope.cells {
-            let Some(router) = self.known_routers.get(router) else { continue };
-            let inside = self.watches.inside(prefix, &router.id);
-            pairs.extend(inside.map(|watch| ((watch.id, &router.id), (watch, router))));
-        }
-        pairs.into_values().collect()
     }
 
     fn judge_session(&self, found: &mut Found, watch: &Watch, peers: &[PeerRow]) {
@@ -464,7 +387,7 @@ impl Evaluation<'_> {
             return self.is_quiet(watch, router, row.table.as_deref());
         }
         if rpki::is_of_rpki(row.condition) && !self.rpki.is_usable() {
-            return false;
+            return self.rpki.set().is_none();
         }
         let Some(table) = &row.table else {
             return (self.scope.has_peers || self.scope.is_all) && is_settled(router.known, watch.settle, self.now);

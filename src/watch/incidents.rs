@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::model::watch::{CLOSE_AFTER, Condition, Severity, WatchId};
 use crate::store::watch::deliveries;
-use crate::store::watch::evaluate::{self, WatchRow};
+use crate::store::watch::evaluate;
 use crate::store::watch::incidents::{self, Event, IncidentRow, NewEvent, Silence, State};
 use crate::store::{Result, Transaction};
 
@@ -15,36 +15,33 @@ use super::cause::{self, Cause, Opening};
 use super::detail::Detail;
 use super::known_routers::after;
 use super::life::{self, Return, Tally, Terms};
-use super::opening::{Change, blank, detail_of, open_one, over};
-use super::parent::{CAUSE_BEFORE, TOGETHER, condition_of, describe, has_doubled, is_parent, peer_downs, set_told};
+use super::opening::{ChangedIncident, detail_of, open_one, over};
+use super::parent::{TOGETHER, has_doubled, is_parent, peer_downs, set_told};
 use super::{rpki_news, silence};
-
-/// The time after that in which those that wait are put together, if they are many.
-const MOMENT: Duration = Duration::from_secs(2);
 
 /// The incidents that are not closed.
 pub struct Incidents {
-    rows: BTreeMap<i64, IncidentRow>,
-    last_event: i64,
+    pub(super) rows: BTreeMap<i64, IncidentRow>,
+    pub(super) last_event: i64,
     /// Incidents that an operator closed while they held, with the time since which they hold: they open again only
     /// after they were over.
-    dismissed: HashMap<Key, Timestamp>,
+    pub(super) dismissed: HashMap<Key, Timestamp>,
     /// Openings that wait for more of their kind, since the first of them. Their deliveries go when nobody gathers them.
-    waiting: BTreeMap<Group, (Timestamp, Vec<i64>)>,
+    pub(super) waiting: BTreeMap<Group, (Timestamp, Vec<i64>)>,
     /// Incidents of what flapped: their children are told now, if they hold.
-    calmed: BTreeSet<i64>,
+    pub(super) calmed: BTreeSet<i64>,
 }
 
 /// A team, a condition and a severity: what is told as one if it is many.
-type Group = (Option<String>, Condition, Severity);
+pub(super) type Group = (Option<String>, Condition, Severity);
 
 /// An incident that opens now.
-struct New {
-    change: Change,
-    cause: Option<Cause>,
-    key: Key,
+pub(super) struct New {
+    pub(super) change: ChangedIncident,
+    pub(super) cause: Option<Cause>,
+    pub(super) key: Key,
     /// The alarm about the same route, which tells of this too.
-    alarm: Option<Key>,
+    pub(super) alarm: Option<Key>,
 }
 
 impl Incidents {
@@ -111,7 +108,7 @@ impl Incidents {
         candidates: &BTreeMap<Key, Candidate>,
         asked: &Asked<'_>,
         silences: &[Silence],
-    ) -> Vec<Change> {
+    ) -> Vec<ChangedIncident> {
         let mut changes = Vec::new();
         for row in self.rows.values().filter(|row| !is_parent(row)) {
             let mut new = row.clone();
@@ -157,7 +154,7 @@ impl Incidents {
                 }
             }
             if new != *row || !events.is_empty() {
-                changes.push(Change { row: new, events });
+                changes.push(ChangedIncident { row: new, events });
             }
         }
         changes
@@ -251,204 +248,8 @@ impl Incidents {
         Ok(opening.iter().map(|one| if is_told(&one) { causes.next().flatten() } else { None }).collect())
     }
 
-    /// Returns the parent of a cause that opened just now, or the incident of the session that is down.
-    fn parent_of(&self, site: &str, team: Option<&str>, cause: &Cause, asked: &Asked<'_>) -> Option<i64> {
-        let stem = cause.stem(site, team);
-        let is_recent = |row: &&IncidentRow| match cause {
-            Cause::Many(..) => asked.now < after(row.opened_at, TOGETHER),
-            Cause::Reload(_) | Cause::Peer(..) | Cause::Flaps(_) => asked.now < after(row.opened_at, CAUSE_BEFORE),
-            // Routers that settle later have the baseline of the same watches.
-            Cause::Baseline(source) => {
-                let of_source =
-                    |watch: &&WatchRow| watch.watch.source == *source && watch.watch.team.as_deref() == team;
-                asked.watches.all().filter(of_source).all(|watch| watch.updated_at <= row.opened_at)
-            }
-        };
-        let is_it =
-            |row: &&IncidentRow| is_parent(row) && row.team.as_deref() == team && row.cause_key.starts_with(&stem);
-        let parent = self.rows.values().filter(is_it).find(is_recent);
-        let own = || match cause {
-            Cause::Peer(router, peer) => self.rows.values().find(|row| {
-                let detail = Detail::from_json(&row.detail);
-                row.condition == Condition::SessionDown
-                    && row.team.as_deref() == team
-                    && detail.peer == Some(*peer)
-                    && row.detail.contains(&serde_json::Value::from(router.as_str()).to_string())
-            }),
-            Cause::Flaps(watch) => {
-                self.rows.values().find(|row| row.condition == Condition::Flapping && row.watch == Some(*watch))
-            }
-            Cause::Baseline(_) | Cause::Reload(_) | Cause::Many(..) => None,
-        };
-        parent.or_else(own).map(|row| row.parent.unwrap_or(row.id))
-    }
-
-    /// Stores what opens: parents first, so that children can name them.
-    fn store_new(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        site: &str,
-        mut new: Vec<New>,
-        asked: &Asked<'_>,
-    ) -> Result<Vec<Change>> {
-        // What flaps is the parent of what else its watch finds.
-        let flaps = |one: &&mut New| one.change.row.condition == Condition::Flapping;
-        let mut fresh: Vec<&mut IncidentRow> =
-            new.iter_mut().filter(flaps).map(|one| &mut one.change.row).filter(|row| row.id == 0).collect();
-        incidents::insert(transaction, &mut fresh)?;
-        for one in new.iter_mut().filter(flaps) {
-            self.rows.insert(one.change.row.id, one.change.row.clone());
-        }
-        let mut families: BTreeMap<(Option<String>, Cause), Vec<usize>> = BTreeMap::new();
-        for (i, one) in new.iter().enumerate() {
-            if let Some(cause) = &one.cause {
-                families.entry((one.key.0.clone(), cause.clone())).or_default().push(i);
-            }
-        }
-        let mut changes = Vec::new();
-        for ((team, cause), members) in families {
-            let rows: Vec<&IncidentRow> = members.iter().map(|i| &new[*i].change.row).collect();
-            let change = self.family(transaction, (site, team), &cause, &rows, asked)?;
-            let parent = change.row.id;
-            changes.push(change);
-            members.into_iter().for_each(|i| new[i].change.row.parent = Some(parent));
-        }
-        // What an alarm tells of already names it as its parent.
-        let (mut companions, mut others): (Vec<&mut New>, Vec<&mut New>) =
-            new.iter_mut().partition(|one| one.alarm.is_some());
-        self.insert(transaction, &mut others)?;
-        for one in &mut companions {
-            let is_alarm = |row: &&IncidentRow| {
-                one.alarm.as_ref().is_some_and(|(team, key)| (&row.team, &row.cause_key) == (team, key))
-            };
-            one.change.row.parent = self.rows.values().find(is_alarm).map(|row| row.parent.unwrap_or(row.id));
-        }
-        self.insert(transaction, &mut companions)?;
-        changes.extend(self.adopt(&new));
-        changes.extend(new.into_iter().map(|one| one.change));
-        Ok(changes)
-    }
-
-    fn insert(&mut self, transaction: &mut Transaction<'_>, new: &mut [&mut New]) -> Result<()> {
-        let mut fresh: Vec<&mut IncidentRow> =
-            new.iter_mut().map(|one| &mut one.change.row).filter(|row| row.id == 0).collect();
-        incidents::insert(transaction, &mut fresh)?;
-        for one in new {
-            self.rows.insert(one.change.row.id, one.change.row.clone());
-        }
-        Ok(())
-    }
-
-    /// Makes what is open of watches that begin to flap the children of that.
-    fn adopt(&mut self, new: &[New]) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for parent in new.iter().map(|one| &one.change.row).filter(|row| row.condition == Condition::Flapping) {
-            let is_child = |row: &&mut IncidentRow| {
-                row.watch == parent.watch && row.parent.is_none() && !cause::stands_alone(row.condition)
-            };
-            for row in self.rows.values_mut().filter(is_child) {
-                row.parent = Some(parent.parent.unwrap_or(parent.id));
-                changes.push(Change { row: row.clone(), events: Vec::new() });
-            }
-        }
-        changes
-    }
-
-    /// Returns the parent of a cause with its new children: one that is open already with another line, or a new one.
-    fn family(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        (site, team): (&str, Option<String>),
-        cause: &Cause,
-        members: &[&IncidentRow],
-        asked: &Asked<'_>,
-    ) -> Result<Change> {
-        let known = self.parent_of(site, team.as_deref(), cause, asked).and_then(|id| self.rows.get(&id)).cloned();
-        let mut row = match known {
-            // The incident of a session or of what flaps has its own line.
-            Some(row) if !is_parent(&row) => return Ok(Change { row, events: Vec::new() }),
-            Some(row) => row,
-            None => {
-                let key = format!("{}{}", cause.stem(site, team.as_deref()), asked.now.unix_micros() / 1_000_000);
-                blank((team, key), condition_of(cause, members), Severity::Info, asked.now)
-            }
-        };
-        let is_new = row.id == 0;
-        let mut children: Vec<&IncidentRow> =
-            self.rows.values().filter(|child| !is_new && child.parent == Some(row.id)).collect();
-        children.extend(members);
-        describe(transaction, &mut row, cause, &children, asked)?;
-        let mut events = Vec::new();
-        if is_new {
-            row.severity = members.iter().map(|member| member.severity).max().unwrap_or(Severity::Warning);
-            row.is_baseline = matches!(cause, Cause::Baseline(_));
-            incidents::insert(transaction, &mut [&mut row])?;
-            life::tell(&mut row, true, asked.now);
-            set_told(&mut row, children.len());
-            events.push(NewEvent { event: Event::Opened, note: None, is_told: true });
-        }
-        self.rows.insert(row.id, row.clone());
-        Ok(Change { row, events })
-    }
-
-    /// Notes openings that are to wait for more of their kind. Returns until when their deliveries wait.
-    fn wait(&mut self, changes: &[Change], now: Timestamp) -> Vec<(Timestamp, Vec<i64>)> {
-        let mut waiting: BTreeMap<Timestamp, Vec<i64>> = BTreeMap::new();
-        for Change { row, events } in changes {
-            if !cause::waits(row.severity) && events.iter().any(|event| event.event == Event::Worse && event.is_told) {
-                self.waiting.values_mut().for_each(|(_, ids)| ids.retain(|id| *id != row.id));
-                waiting.entry(now).or_default().push(row.id);
-            }
-            let is_opening = |event: &NewEvent| event.is_told && matches!(event.event, Event::Opened | Event::Reopened);
-            if !events.iter().any(is_opening) || !can_wait(row) {
-                continue;
-            }
-            let (first, ids) = self.waiting.entry(group_of(row)).or_insert_with(|| (now, Vec::new()));
-            ids.push(row.id);
-            // A moment after they were gathered, if they are many.
-            waiting.entry(after(*first, TOGETHER + MOMENT)).or_default().push(row.id);
-        }
-        waiting.into_iter().collect()
-    }
-
-    /// Puts openings that have waited under one parent if they are many. What was held back of them is not delivered.
-    fn gather(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        site: &str,
-        asked: &Asked<'_>,
-        changes: &[Change],
-    ) -> Result<Vec<Change>> {
-        let is_over = |first: Timestamp| asked.now >= after(first, TOGETHER);
-        let over: Vec<Group> =
-            self.waiting.iter().filter(|(_, (first, _))| is_over(*first)).map(|(group, _)| group.clone()).collect();
-        let changed: BTreeMap<i64, &IncidentRow> = changes.iter().map(|change| (change.row.id, &change.row)).collect();
-        let mut gathered = Vec::new();
-        for group in over {
-            let Some((_, ids)) = self.waiting.remove(&group) else { continue };
-            let is_single = |row: &&IncidentRow| row.state == State::Open && can_wait(row);
-            let now = |id: &i64| changed.get(id).copied().or_else(|| self.rows.get(id)).filter(is_single).cloned();
-            let mut rows: Vec<IncidentRow> = ids.iter().filter_map(now).collect();
-            if !cause::gathered(rows.len()) {
-                continue;
-            }
-            let (team, condition, severity) = group;
-            let members: Vec<&IncidentRow> = rows.iter().collect();
-            let cause = Cause::Many(condition, severity);
-            let parent = self.family(transaction, (site, team), &cause, &members, asked)?;
-            deliveries::supersede(transaction, &ids)?;
-            for row in &mut rows {
-                (row.parent, row.told) = (Some(parent.row.id), None);
-                self.rows.insert(row.id, row.clone());
-            }
-            gathered.push(parent);
-            gathered.extend(rows.into_iter().map(|row| Change { row, events: Vec::new() }));
-        }
-        Ok(gathered)
-    }
-
     /// Closes parents whose last child is closed, and tells where a child became worse than the parent.
-    fn step_parents(&self, changes: &mut Vec<Change>, now: Timestamp) {
+    fn step_parents(&self, changes: &mut Vec<ChangedIncident>, now: Timestamp) {
         let mut rows: BTreeMap<i64, &IncidentRow> = self.rows.iter().map(|(id, row)| (*id, row)).collect();
         rows.extend(changes.iter().map(|change| (change.row.id, &change.row)));
         let mut children: HashMap<i64, (Severity, usize)> = HashMap::new();
@@ -464,7 +265,7 @@ impl Incidents {
             let mut new = (*row).clone();
             let mut event = |new: &mut IncidentRow, event: Event, is_told: bool| {
                 life::tell(new, is_told, now);
-                more.push(Change { row: new.clone(), events: vec![NewEvent { event, note: None, is_told }] });
+                more.push(ChangedIncident { row: new.clone(), events: vec![NewEvent { event, note: None, is_told }] });
             };
             match children.get(&row.id) {
                 None => {
@@ -490,8 +291,15 @@ impl Incidents {
         changes.extend(more);
     }
 
-    /// Stores changed incidents and their events.
-    fn store(&mut self, transaction: &mut Transaction<'_>, changes: Vec<Change>) -> Result<Vec<String>> {
+    /// Stores changed incidents and their events. Returns a log line for each event.
+    ///
+    /// # Errors
+    /// When a statement fails or the connection is lost.
+    pub(super) fn store(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        changes: Vec<ChangedIncident>,
+    ) -> Result<Vec<String>> {
         // An incident may have changed twice; what it is in the end is stored.
         let last: BTreeMap<i64, &IncidentRow> = changes.iter().map(|change| (change.row.id, &change.row)).collect();
         incidents::update(transaction, &last.into_values().collect::<Vec<_>>())?;
@@ -507,7 +315,7 @@ impl Incidents {
         // The line of a common cause stands for those of its children.
         let lines = events.iter().filter(|(row, _)| row.parent.is_none()).map(line).collect();
         self.calmed.clear();
-        for Change { row, .. } in changes {
+        for ChangedIncident { row, .. } in changes {
             if row.state == State::Closed {
                 self.rows.remove(&row.id);
                 if row.condition == Condition::Flapping {
@@ -522,13 +330,13 @@ impl Incidents {
 }
 
 /// Returns whether the opening of an incident is told only when there was time for more of its kind.
-fn can_wait(row: &IncidentRow) -> bool {
+pub(super) fn can_wait(row: &IncidentRow) -> bool {
     // Receivers of what flaps want each prefix.
     let is_single = row.condition != Condition::Flapping && !is_parent(row);
     row.parent.is_none() && is_single && cause::waits(row.severity)
 }
 
-fn group_of(row: &IncidentRow) -> Group {
+pub(super) fn group_of(row: &IncidentRow) -> Group {
     (row.team.clone(), row.condition, row.severity)
 }
 

@@ -8,6 +8,15 @@ use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Afi, Asn, Prefix, RouterId};
 use crate::store::watch::evaluate::WatchRow;
 
+/// Returns the prefix of one address.
+pub fn host(address: IpAddr) -> Prefix {
+    let (afi, octets) = match address {
+        IpAddr::V4(address) => (Afi::Ipv4, address.octets().to_vec()),
+        IpAddr::V6(address) => (Afi::Ipv6, address.octets().to_vec()),
+    };
+    Prefix::fitting(afi, &octets, afi.max_prefix_length())
+}
+
 /// All enabled watches.
 #[derive(Debug, Default)]
 pub struct Watches {
@@ -180,11 +189,4 @@ fn last(prefix: &Prefix) -> IpAddr {
             std::net::Ipv6Addr::from(u128::from(address) | u128::MAX.checked_shr(length).unwrap_or(0)).into()
         }
     }
-}
-
-/// Returns whether `outer` covers `inner` or is equal to it.
-pub fn covers(outer: &Prefix, inner: &Prefix) -> bool {
-    outer.afi() == inner.afi()
-        && outer.length() <= inner.length()
-        && Prefix::fitting(outer.afi(), inner.octets(), outer.length()) == *outer
 }

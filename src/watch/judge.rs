@@ -138,8 +138,8 @@ impl<'a> Sender<'a> {
         self.row.mitigation.as_deref().map(mitigation_text).or_else(|| via().map(|asn| format!("via AS{asn}")))
     }
 
-    /// Judges the neighbors of the watched ASes in the path of a route with an expected origin.
-    fn judge_neighbors(&self, watch: &Watch, watched: &[Asn], is_mitigated: bool) -> Vec<(Condition, Detail)> {
+    /// Judges the ASes beside the watched ones in the path of a route with an expected origin.
+    fn judge_adjacent(&self, watch: &Watch, watched: &[Asn], is_mitigated: bool) -> Vec<(Condition, Detail)> {
         let mut found = Vec::new();
         let upstream = upstream_of(&self.hops).filter(|asn| is_other(*asn, &watch.expected_upstreams));
         if let Some(asn) = upstream.filter(|_| !is_mitigated && self.is_from(watched)) {
@@ -224,9 +224,9 @@ fn judge_one(watch: &Watch, route: &Sender<'_>, is_longer: bool) -> Vec<(Conditi
         (true, true) => found.push((Condition::MoreSpecificOwn, route.detail())),
         (false, true) if watch.expected_origins.is_empty() => {
             // Nobody said who originates it: whoever does has upstreams.
-            found.extend(route.judge_neighbors(watch, route.asn.as_slice(), mitigation.is_some()));
+            found.extend(route.judge_adjacent(watch, route.asn.as_slice(), mitigation.is_some()));
         }
-        (false, true) => found.extend(route.judge_neighbors(watch, &watch.expected_origins, mitigation.is_some())),
+        (false, true) => found.extend(route.judge_adjacent(watch, &watch.expected_origins, mitigation.is_some())),
     }
     if !is_longer {
         found.extend(route.judge_path(watch));
@@ -251,7 +251,7 @@ pub fn judge_origin(watch: &Watch, route: &Sender<'_>, known: OfOrigin) -> Vec<F
     let Some(asn) = watch.asn else { return Vec::new() };
     let is_watched = route.asn == Some(asn);
     let mitigation = if is_watched { route.mitigation(watch) } else { None };
-    let mut found = route.judge_neighbors(watch, &[asn], mitigation.is_some());
+    let mut found = route.judge_adjacent(watch, &[asn], mitigation.is_some());
     if is_watched && !known.is_accepted && known.has_baseline && mitigation.is_none() {
         found.push((Condition::NewOriginPrefix, route.detail()));
     }

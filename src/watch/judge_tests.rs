@@ -344,7 +344,7 @@ fn other_origins_of_accepted_prefixes() {
 }
 
 #[test]
-fn neighbors_of_an_as() {
+fn ases_beside_an_as_in_the_path() {
     let mut watch = origin_watch();
     watch.expected_upstreams = vec![Asn(64500)];
     watch.expected_downstreams = vec![Asn(64497)];

@@ -10,7 +10,7 @@ use super::candidates::{Asked, Candidate, Key};
 use super::{life, summary};
 
 /// A changed incident, with its events in their order.
-pub(super) struct Change {
+pub(super) struct ChangedIncident {
     /// The incident as it is now.
     pub(super) row: IncidentRow,
     /// Its events, in their order.
@@ -24,7 +24,7 @@ pub(super) fn open_one(
     silence: Option<i64>,
     is_told: bool,
     asked: &Asked<'_>,
-) -> Change {
+) -> ChangedIncident {
     let now = asked.now;
     let summary = candidate.summary(asked.watches, asked.known_routers);
     let quiet = || NewEvent { event: Event::Silenced, note: None, is_told: false };
@@ -37,7 +37,7 @@ pub(super) fn open_one(
         row.detail = detail_of(candidate);
         let mut events = life::reopen(&mut row, &candidate.tally, is_told, now);
         events.extend(silence.map(|_| quiet()));
-        return Change { row, events };
+        return ChangedIncident { row, events };
     }
     let mut row = IncidentRow {
         watch: candidate.watch,
@@ -54,7 +54,7 @@ pub(super) fn open_one(
     life::tell(&mut row, is_told, now);
     let mut events = vec![NewEvent { event: Event::Opened, note: None, is_told }];
     events.extend(silence.map(|_| quiet()));
-    Change { row, events }
+    ChangedIncident { row, events }
 }
 
 /// An incident that opens now, of which nothing is known yet.

@@ -106,7 +106,7 @@ fn read(evaluation: &Evaluation<'_>, transaction: &mut Transaction<'_>) -> Resul
     let mut rows = Vec::new();
     let mut read = |asked: Vec<AskedOrigin>, routers: Option<&[&RouterId]>| -> Result<()> {
         for some in asked.chunks(WATCHES_AT_ONCE) {
-            rows.extend(routes::routes_from(transaction, some, routers, evaluation.told())?);
+            rows.extend(routes::routes_from(transaction, some, routers, evaluation.separation())?);
         }
         Ok(())
     };

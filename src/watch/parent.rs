@@ -54,7 +54,9 @@ pub(super) fn describe(
         Cause::Peer(router, _) | Cause::Reload(router) => asked.known_routers.get(router),
         Cause::Baseline(_) | Cause::Flaps(_) | Cause::Many(..) => None,
     };
-    let earliest = children.iter().map(|row| row.cause_at).min().unwrap_or(asked.now);
+    // What came back within half an hour and went again has the time of its first going.
+    let first = children.iter().filter(|row| row.reopened == 0).map(|row| row.cause_at).min();
+    let earliest = first.unwrap_or(parent.opened_at);
     let (mut down, mut had, mut since) = (None, (0, 0), earliest);
     match cause {
         Cause::Reload(router) => {

@@ -1,6 +1,7 @@
 //! RPKI for watches: VRPs validate the routes that watches judge (RFC 6811), and their changes are reported.
 //!
-//! Without a set, and with one that is too old, every state is unknown: nothing opens, nothing closes.
+//! Without a set, and with one that is too old, every state is unknown: nothing opens, nothing closes. One that is too
+//! old and that no collector loads any more is no set: the conditions of RPKI are over.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::store::watch::rpki::{self, VrpChange, VrpRow, VrpSet};
 use crate::store::{Result, Transaction};
 
 use super::detail::Detail;
-use super::index::Watches;
+use super::index::{Watches, host};
 use super::judge::{Finding, Sender, add};
 use super::known_routers::after;
 
@@ -67,15 +68,19 @@ impl Memory {
     ) -> Result<()> {
         let set = rpki::set(transaction)?;
         let old = self.set.replace(set.clone());
-        if set.version == 0 {
+        let old = old.as_ref();
+        if old.is_some_and(|old| old.is_in_use && !set.is_in_use) {
+            scope.extend(watches.all().map(|row| row.watch.id));
+        }
+        if self.set().is_none() {
             self.news.clear();
             return Ok(());
         }
-        let is_new = old.as_ref().is_none_or(|old| old.version != set.version);
+        let is_new = old.is_none_or(|old| old.version != set.version);
         if is_new {
             let news = Timestamp::from_unix_micros(now.unix_micros() - micros(NEWS));
             // At the start, everything is evaluated anyway.
-            let seen = old.as_ref().map_or(i64::MAX, |old| old.version);
+            let seen = old.map_or(i64::MAX, |old| old.version);
             let changes = rpki::changes(transaction, news, seen)?;
             scope.extend(concerned(watches, changes.iter().filter(|change| change.version > seen)));
             self.news = changes;
@@ -92,9 +97,9 @@ impl Memory {
         Ok(())
     }
 
-    /// Returns the set in force; `None`: none was ever taken.
+    /// Returns the set in force; `None`: none was ever taken, or nobody loads it any more.
     pub fn set(&self) -> Option<&VrpSet> {
-        self.set.as_ref().filter(|set| set.version > 0)
+        self.set.as_ref().filter(|set| set.version > 0 && set.is_in_use)
     }
 
     /// Returns the changes that are news, or were shortly before.
@@ -132,7 +137,8 @@ fn concerned<'a>(watches: &Watches, changes: impl Iterator<Item = &'a VrpChange>
         found.extend(watches.covering(prefix).map(|watch| watch.id));
     }
     let is_inside = |watch: &&Watch| {
-        watch.prefix.is_some_and(|watched| covering(&watched).any(|above| prefixes.contains(&above)))
+        let watched = watch.prefix.or_else(|| watch.address.map(host));
+        watched.is_some_and(|watched| covering(&watched).any(|above| prefixes.contains(&above)))
             || watch.kind == Kind::Origin
     };
     found.extend(watches.all().map(|row| &row.watch).filter(is_inside).map(|watch| watch.id));
@@ -140,13 +146,13 @@ fn concerned<'a>(watches: &Watches, changes: impl Iterator<Item = &'a VrpChange>
 }
 
 /// Returns a prefix and all that cover it, the longest first.
-fn covering(prefix: &Prefix) -> impl Iterator<Item = Prefix> + '_ {
+pub(super) fn covering(prefix: &Prefix) -> impl Iterator<Item = Prefix> + '_ {
     (0..=prefix.length()).rev().map(|length| Prefix::fitting(prefix.afi(), prefix.octets(), length))
 }
 
 /// The state of a route (RFC 6811 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum RouteValidity {
     /// A VRP matches.
     Valid,
     /// One covers it, and none matches.
@@ -207,15 +213,15 @@ impl Vrps {
     }
 
     /// Validates a prefix and its origin. `None`: the path ends in an AS_SET, which no VRP matches.
-    pub fn validate(&self, prefix: &Prefix, origin: Option<Asn>) -> State {
+    pub fn validate(&self, prefix: &Prefix, origin: Option<Asn>) -> RouteValidity {
         if !self.is_usable {
-            return State::Unknown;
+            return RouteValidity::Unknown;
         }
         let covering = self.covering(prefix);
         match covering.iter().any(|vrp| is_match(vrp.asn, vrp.max_length, prefix, origin)) {
-            true => State::Valid,
-            false if covering.is_empty() => State::NotFound,
-            false => State::Invalid,
+            true => RouteValidity::Valid,
+            false if covering.is_empty() => RouteValidity::NotFound,
+            false => RouteValidity::Invalid,
         }
     }
 
@@ -230,9 +236,9 @@ impl Vrps {
     fn words(&self, prefix: &Prefix, origin: &str) -> Option<String> {
         let origin = origin.strip_prefix("AS").and_then(|asn| asn.parse().ok()).map(Asn);
         match self.validate(prefix, origin) {
-            State::Valid => Some("RPKI valid".to_owned()),
-            State::Invalid => Some("RPKI invalid".to_owned()),
-            State::NotFound | State::Unknown => None,
+            RouteValidity::Valid => Some("RPKI valid".to_owned()),
+            RouteValidity::Invalid => Some("RPKI invalid".to_owned()),
+            RouteValidity::NotFound | RouteValidity::Unknown => None,
         }
     }
 
@@ -294,9 +300,9 @@ fn judge_one(vrps: &Vrps, watch: &Watch, route: &Sender<'_>, now: Timestamp, jud
         add(&mut judged.findings, condition, subject, Detail { reason: Some(reason), ..route.detail() });
     };
     match vrps.validate(&prefix, route.asn) {
-        State::Invalid if is_expected && route.mitigation(watch).is_some() => {}
-        State::Invalid => found(judged, Condition::RpkiInvalid, vrps.reason(&prefix, route.asn)),
-        State::NotFound if is_expected => {
+        RouteValidity::Invalid if is_expected && route.mitigation(watch).is_some() => {}
+        RouteValidity::Invalid => found(judged, Condition::RpkiInvalid, vrps.reason(&prefix, route.asn)),
+        RouteValidity::NotFound if is_expected => {
             let gone = covering(&prefix).flat_map(|above| vrps.gone.get(&above).into_iter().flatten());
             let matched = gone.filter(|vrp| is_match(vrp.asn, vrp.max_length, &prefix, route.asn));
             if let Some(last) = matched.max_by_key(|vrp| vrp.at) {
@@ -304,7 +310,7 @@ fn judge_one(vrps: &Vrps, watch: &Watch, route: &Sender<'_>, now: Timestamp, jud
                 found(judged, Condition::RpkiUncovered, format!("valid until {}", last.at.to_utc()));
             }
         }
-        State::Valid if is_expected => {
+        RouteValidity::Valid if is_expected => {
             let covering = vrps.covering(&prefix);
             let matched = covering.iter().filter(|vrp| is_match(vrp.asn, vrp.max_length, &prefix, route.asn));
             // The last of them counts; one that says nothing does not expire.
@@ -318,7 +324,7 @@ fn judge_one(vrps: &Vrps, watch: &Watch, route: &Sender<'_>, now: Timestamp, jud
                 }
             }
         }
-        State::Valid | State::NotFound | State::Unknown => {}
+        RouteValidity::Valid | RouteValidity::NotFound | RouteValidity::Unknown => {}
     }
 }
 

@@ -1,14 +1,14 @@
 //! Conditions of RPKI that belong to no vantage: the age of the set, missing parts, and VRPs that came and went.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::Timestamp;
-use crate::model::watch::{CLOSE_AFTER, Condition, Kind, Watch};
+use crate::model::watch::{CLOSE_AFTER, Condition, Kind, Watch, WatchId};
+use crate::model::{Asn, Timestamp};
 use crate::store::watch::rpki::VrpChange;
 
 use super::candidates::{Candidate, Key, key_of};
 use super::detail::{Detail, clean};
-use super::index::{Watches, covers};
+use super::index::Watches;
 use super::known_routers::after;
 use super::life::{Tally, Terms};
 use super::rpki::{Memory, NEWS};
@@ -48,12 +48,14 @@ pub fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, watches: &Watc
     if memory.news().is_empty() {
         return;
     }
+    let mut of_origins = of_expected_origins(watches, memory.news());
     for row in watches.all().filter(|row| row.watch.judges(Condition::RoaChanged)) {
         // What was so when the watch was made is no news.
         let from = row.created_at.max(row.accepted_at);
-        let is_news =
-            |change: &&VrpChange| change.at >= from && now < after(change.at, NEWS) && is_about(&row.watch, change);
-        let news: Vec<&VrpChange> = memory.news().iter().filter(is_news).collect();
+        let is_news = |change: &&VrpChange| change.at >= from && now < after(change.at, NEWS);
+        let about = memory.news().iter().filter(|change| is_about(&row.watch, change));
+        let of_origin = of_origins.remove(&row.watch.id).unwrap_or_default();
+        let news: Vec<&VrpChange> = about.chain(of_origin).filter(is_news).collect();
         add_news(candidates, site, &row.watch, &news, set.is_usable);
     }
 }
@@ -62,9 +64,36 @@ pub fn add(candidates: &mut BTreeMap<Key, Candidate>, site: &str, watches: &Watc
 fn is_about(watch: &Watch, change: &VrpChange) -> bool {
     match (watch.kind, watch.prefix) {
         (Kind::Origin, _) => watch.asn == Some(change.asn),
-        (_, Some(prefix)) => covers(&prefix, &change.prefix) || covers(&change.prefix, &prefix),
+        (_, Some(prefix)) => prefix.covers(&change.prefix) || change.prefix.covers(&prefix),
         (_, None) => false,
     }
+}
+
+/// Returns the changes of VRPs of an AS that watches of prefixes expect, but whose prefix none of them is about: a ROA
+/// elsewhere. Hundreds of watches may expect the same AS, so the first of each team reports it.
+fn of_expected_origins<'a>(watches: &Watches, news: &'a [VrpChange]) -> HashMap<WatchId, Vec<&'a VrpChange>> {
+    let mut first: BTreeMap<(Asn, Option<&str>), &Watch> = BTreeMap::new();
+    let telling: Vec<&Watch> =
+        watches.all().map(|row| &row.watch).filter(|watch| watch.judges(Condition::RoaChanged)).collect();
+    for watch in telling.iter().filter(|watch| watch.kind == Kind::Prefix) {
+        for asn in &watch.expected_origins {
+            let known = first.entry((*asn, watch.team.as_deref())).or_insert(watch);
+            if watch.name < known.name {
+                *known = watch;
+            }
+        }
+    }
+    let mut found: HashMap<WatchId, Vec<&VrpChange>> = HashMap::new();
+    for change in news {
+        let of_asn = first.range((change.asn, None)..).take_while(|((asn, _), _)| *asn == change.asn);
+        for (_, watch) in of_asn {
+            let is_told = telling.iter().any(|other| other.team == watch.team && is_about(other, change));
+            if !is_told {
+                found.entry(watch.id).or_default().push(change);
+            }
+        }
+    }
+    found
 }
 
 /// Adds the changes that concern a watch: a few one by one, many of one set together.

@@ -28,22 +28,22 @@ fn states() {
     let check = |route, origin: u32, state, reason: &str| {
         let (route, origin) = (prefix(route), (origin != 0).then_some(Asn(origin)));
         assert_eq!(vrps.validate(&route, origin), state, "{route}");
-        if state == State::Invalid {
+        if state == RouteValidity::Invalid {
             assert_eq!(vrps.reason(&route, origin), reason);
         }
     };
-    check("192.0.2.0/24", 64_496, State::Valid, "");
-    check("192.0.2.128/25", 64_496, State::Valid, "");
-    check("192.0.2.0/26", 64_496, State::Invalid, "longer than maxLength 25");
-    check("192.0.2.0/24", 64_511, State::Invalid, "ROA for AS64496, AS64497");
-    check("192.0.3.0/24", 64_496, State::Invalid, "ROA for AS64497");
-    check("192.0.2.0/24", 0, State::Invalid, "ROA for AS64496, AS64497");
-    check("198.51.100.0/24", 64_496, State::Invalid, "ROA for AS0");
-    check("198.51.0.0/16", 64_496, State::NotFound, "");
-    check("2001:db8:1::/48", 64_496, State::Valid, "");
-    check("2001:db8:1::/49", 64_496, State::Invalid, "longer than maxLength 48");
-    check("2001:db9::/32", 64_496, State::NotFound, "");
-    assert_eq!(Vrps::default().validate(&prefix("192.0.2.0/24"), Some(Asn(64_496))), State::Unknown);
+    check("192.0.2.0/24", 64_496, RouteValidity::Valid, "");
+    check("192.0.2.128/25", 64_496, RouteValidity::Valid, "");
+    check("192.0.2.0/26", 64_496, RouteValidity::Invalid, "longer than maxLength 25");
+    check("192.0.2.0/24", 64_511, RouteValidity::Invalid, "ROA for AS64496, AS64497");
+    check("192.0.3.0/24", 64_496, RouteValidity::Invalid, "ROA for AS64497");
+    check("192.0.2.0/24", 0, RouteValidity::Invalid, "ROA for AS64496, AS64497");
+    check("198.51.100.0/24", 64_496, RouteValidity::Invalid, "ROA for AS0");
+    check("198.51.0.0/16", 64_496, RouteValidity::NotFound, "");
+    check("2001:db8:1::/48", 64_496, RouteValidity::Valid, "");
+    check("2001:db8:1::/49", 64_496, RouteValidity::Invalid, "longer than maxLength 48");
+    check("2001:db9::/32", 64_496, RouteValidity::NotFound, "");
+    assert_eq!(Vrps::default().validate(&prefix("192.0.2.0/24"), Some(Asn(64_496))), RouteValidity::Unknown);
 }
 
 fn route(text: &str, path: &str) -> RouteRow {

@@ -5,7 +5,7 @@ use crate::model::{Asn, Prefix};
 use crate::store::watch::incidents::Silence;
 
 use super::candidates::Candidate;
-use super::index::{Watches, covers};
+use super::index::Watches;
 
 /// Returns the first silence that covers a candidate, `current` before all others.
 pub fn of(
@@ -39,5 +39,5 @@ fn is_in(silence: &Silence, team: Option<&str>, candidate: &Candidate, watches: 
             .is_none_or(|only| !candidate.routers.is_empty() && candidate.routers.iter().all(|router| router == only))
         && silence.peer.is_none_or(|only| candidate.detail.peer == Some(only))
         && silence.peer_asn.is_none_or(|only| asn == Some(only))
-        && silence.prefix.is_none_or(|only| prefix.is_some_and(|prefix| covers(&only, &prefix)))
+        && silence.prefix.is_none_or(|only| prefix.is_some_and(|prefix| only.covers(&prefix)))
 }

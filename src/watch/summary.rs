@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::watch::{Condition, Kind, Watch};
-use crate::model::{Asn, Timestamp};
+use crate::model::{Asn, Prefix, Timestamp};
 
 use super::detail::Detail;
 use super::route_fault::RouteFault;
@@ -13,6 +13,9 @@ const ROUTERS_MAX: usize = 3;
 
 /// The characters of a path or an expression that a line has at most before the routers. The whole path is at its end.
 const PATH_MAX: usize = 40;
+
+/// The characters of an AS's name that a line has at most.
+const NAME_MAX: usize = 24;
 
 /// The facts of a line.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +43,7 @@ pub fn line(facts: &Facts<'_>) -> String {
     let since = format!("since {}", facts.since.to_utc());
     let prefix = facts.subject.split(' ').next().unwrap_or_default();
     let watched = facts.watch.map(target).unwrap_or_default();
-    let origin = facts.detail.origin.as_deref().unwrap_or("AS?");
+    let origin = named(facts.detail, facts.detail.origin.as_deref().unwrap_or("AS?"));
     let value = facts.detail.value.as_deref().unwrap_or("?");
     let reason = facts.detail.reason.as_deref().unwrap_or("?");
     let right = facts.detail.expected.as_deref().unwrap_or("?");
@@ -60,8 +63,11 @@ pub fn line(facts: &Facts<'_>) -> String {
             format!("MORE SPECIFIC {prefix} of {watched} origin {origin}, expected {}; {}", expected(), seen())
         }
         Condition::MoreSpecificOwn => format!("MORE SPECIFIC {prefix} of {watched} by its own {origin}; {}", seen()),
-        Condition::Upstream => format!("UPSTREAM {} behind {value}, expected {right}; {}", at(facts), seen()),
+        Condition::Upstream => {
+            format!("UPSTREAM {} behind {}, expected {right}; {}", at(facts), named(facts.detail, value), seen())
+        }
         Condition::Downstream => {
+            let value = named(facts.detail, value);
             format!("DOWNSTREAM {value} in the path of {}, expected {right}; {}", at(facts), seen())
         }
         Condition::Path => format!("PATH {} is {}, {}; {}", at(facts), cut(value), cut(right), seen()),
@@ -96,9 +102,18 @@ fn at(facts: &Facts<'_>) -> String {
     if facts.subject.is_empty() { facts.watch.map(target).unwrap_or_default() } else { facts.subject.to_owned() }
 }
 
+/// `AS64511 (Example Networks)`, or without a name the AS alone.
+fn named(detail: &Detail, asn: &str) -> String {
+    detail.names.get(asn).map_or_else(|| asn.to_owned(), |name| format!("{asn} ({})", cut_at(name, NAME_MAX)))
+}
+
 /// A path or an expression as far as a line has room for it.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(PATH_MAX) {
+    cut_at(text, PATH_MAX)
+}
+
+fn cut_at(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -136,7 +151,8 @@ fn route_count(facts: &Facts<'_>, since: &str) -> String {
 fn peer_of(facts: &Facts<'_>) -> String {
     let detail = facts.detail;
     let asn = detail.peer_asn.map(|asn| format!(" AS{asn}")).unwrap_or_default();
-    let name = detail.description.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let of_as = || detail.names.get(asn.trim_start()).map(|name| cut_at(name, NAME_MAX));
+    let name = detail.description.clone().or_else(of_as).map(|name| format!(" ({name})")).unwrap_or_default();
     match (detail.peer, facts.watch) {
         (Some(peer), _) => format!("{peer}{asn}{name}"),
         (None, Some(watch)) => target(watch),
@@ -191,13 +207,20 @@ pub fn list(asns: &[Asn]) -> String {
     if names.is_empty() { "no AS".to_owned() } else { some(&names) }
 }
 
-/// Returns the line of what a watch of an AS accepts at its beginning. `prefixes` are not sorted.
-pub fn accepted(watch: &Watch, prefixes: &[String]) -> String {
-    let mut first = prefixes.to_vec();
-    first.sort_unstable();
-    let number = grouped(i64::try_from(prefixes.len()).unwrap_or(i64::MAX));
-    let plural = if prefixes.len() == 1 { "" } else { "es" };
-    format!("BASELINE {} originates {number} prefix{plural}, now accepted: {}", target(watch), some(&first))
+/// Returns the line of what watches of ASes accept at their beginning: of one its prefixes, of more the number of each.
+pub fn accepted(source: &str, by_watch: &[(&Watch, &[Prefix])]) -> String {
+    let count = |number: usize| grouped(i64::try_from(number).unwrap_or(i64::MAX));
+    let prefixes = |number: usize| format!("{} prefix{}", count(number), if number == 1 { "" } else { "es" });
+    if let [(watch, accepted)] = by_watch {
+        let mut names: Vec<String> = accepted.iter().map(Prefix::to_string).collect();
+        names.sort_unstable();
+        let number = prefixes(accepted.len());
+        return format!("BASELINE {} originates {number}, now accepted: {}", target(watch), some(&names));
+    }
+    let number = prefixes(by_watch.iter().map(|(_, accepted)| accepted.len()).sum());
+    let names: Vec<String> =
+        by_watch.iter().map(|(watch, accepted)| format!("{} {}", target(watch), count(accepted.len()))).collect();
+    format!("BASELINE {source}: {} ASes originate {number}, now accepted: {}", by_watch.len(), some(&names))
 }
 
 /// Returns the line of an incident that is over.

@@ -1,6 +1,7 @@
 //! The [lines](super) for people, to the letter.
 
 use super::*;
+use crate::model::Afi;
 
 /// 2026-11-26 03:04:05 UTC.
 const SINCE: Timestamp = Timestamp::from_unix_micros(1_795_662_245_000_000);
@@ -27,6 +28,38 @@ fn check(condition: Condition, subject: &str, routers: usize, detail: &Detail, w
         since: SINCE,
     };
     assert_eq!(line(&facts), want);
+}
+
+#[test]
+fn ases_have_their_names() {
+    let names = [("AS64511", "Example Networks"), ("AS64499", "A name that is longer than a line has room for")];
+    let names = names.map(|(asn, name)| (asn.to_owned(), name.to_owned()));
+    let detail = Detail {
+        origin: Some("AS64511".to_owned()),
+        value: Some("AS64499".to_owned()),
+        expected: Some("AS64500".to_owned()),
+        peer: Some("198.51.100.1".parse().unwrap()),
+        peer_asn: Some(64_511),
+        names: names.into(),
+        ..Detail::default()
+    };
+    let check = |condition, detail: &Detail, want: &str| {
+        check(condition, "192.0.2.0/24", 1, detail, &format!("{want} since 2026-11-26 03:04:05 UTC"));
+    };
+    check(
+        Condition::Origin,
+        &detail,
+        "HIJACK? 192.0.2.0/24 origin AS64511 (Example Networks), expected AS64500; 1 of 4 routers (edge1),",
+    );
+    check(
+        Condition::Upstream,
+        &detail,
+        "UPSTREAM 192.0.2.0/24 behind AS64499 (A name that is longer th…), expected AS64500; 1 of 4 routers (edge1),",
+    );
+    let down = "PEER DOWN edge1 198.51.100.1 AS64511 (Example Networks): no reason was reported,";
+    check(Condition::SessionDown, &detail, down);
+    let described = Detail { description: Some("transit".to_owned()), ..detail };
+    check(Condition::SessionDown, &described, &down.replace("Example Networks", "transit"));
 }
 
 #[test]
@@ -114,11 +147,11 @@ fn paths_and_what_an_as_originates() {
         " from AS64496",
     );
     check(Condition::NewOriginPrefix, "192.0.2.0/24 AS64496", ("", ""), "NEW PREFIX 192.0.2.0/24 from AS64496", "");
-    let neighbor = ("AS4200000000", "AS64500, AS64501");
+    let adjacent = ("AS4200000000", "AS64500, AS64501");
     let both = "behind AS4200000000, expected AS64500";
-    check(Condition::Upstream, "", neighbor, &format!("UPSTREAM 192.0.2.0/24 {both}"), ", AS64501");
+    check(Condition::Upstream, "", adjacent, &format!("UPSTREAM 192.0.2.0/24 {both}"), ", AS64501");
     let behind = "DOWNSTREAM AS4200000000 in the path of 192.0.2.128/25";
-    check(Condition::Downstream, "192.0.2.128/25", neighbor, behind, ", expected AS64500, AS64501");
+    check(Condition::Downstream, "192.0.2.128/25", adjacent, behind, ", expected AS64500, AS64501");
     let path = ("64500 64499 64496", "must match ^64500 64496");
     check(Condition::Path, "", path, "PATH 192.0.2.0/24 is 64500 64499 64496, must match ^64500 64", "496");
     let long = ("64500 64500 64500 64500 64500 64500 64496", "must not match (64500 ){2}(64501|64502|64503|64504)");
@@ -129,11 +162,15 @@ fn paths_and_what_an_as_originates() {
     check(Condition::Path, "", long, start, end);
     check(Condition::Mitigated, "192.0.2.1/32", ("BLACKHOLE", ""), "MITIGATED 192.0.2.1/32 BLACKHOLE", "");
     check(Condition::Mitigated, "", ("via AS64510", ""), "MITIGATED 192.0.2.0/24 via AS64510", "");
-    let names = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "10.0.0.0/8"].map(str::to_owned);
+    let names = [([192, 0, 2], 24), ([198, 51, 100], 24), ([203, 0, 113], 24), ([10, 0, 0], 8)]
+        .map(|(octets, length)| Prefix::new(Afi::Ipv4, &octets, length).unwrap());
     let watch = Watch { prefix: None, asn: Some(Asn(64496)), ..watch() };
     let line =
         "BASELINE AS64496 originates 4 prefixes, now accepted: 10.0.0.0/8, 192.0.2.0/24, 198.51.100.0/24 and 1 more";
-    assert_eq!(accepted(&watch, &names), line);
+    assert_eq!(accepted("list.csv", &[(&watch, &names)]), line);
+    let other = Watch { asn: Some(Asn(64497)), ..watch.clone() };
+    let line = "BASELINE list.csv: 2 ASes originate 5 prefixes, now accepted: AS64496 4, AS64497 1";
+    assert_eq!(accepted("list.csv", &[(&watch, &names), (&other, &names[..1])]), line);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn main() {
         description: None,
     };
     let (reply, answer) = crossbeam_channel::bounded(1);
-    let claim = Claim { record, right: ClaimRight::Connected, others_since: None, reply };
+    let claim = Claim { record, right: ClaimRight::Connected, journal: String::new(), others_since: None, reply };
     sender.state(&router).send(StateItem::Claim(claim)).unwrap();
     let owner = answer.recv().unwrap().unwrap().owner;
     let table = Arc::new(Table::loc_rib(router, "global", Afi::Ipv4));

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! In an empty database: one router with `ROUTES` (1,000,000) routes in its Loc-RIB, and for each number of `WATCHES`
-//! (10,000 and 100,000) as many watches of prefixes, spread over all routes. One route of five covers the four after it. A round's
-//! time is that of the whole transaction; the rest of what is not this process's CPU is the server's.
+//! (10,000 and 100,000) as many watches of prefixes, spread over all routes, then the first of these numbers of watches of
+//! addresses inside them. One route of five covers the four after it. A round's time is that of the whole transaction; the rest of what is not this process's CPU is the server's.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
 
@@ -125,6 +125,42 @@ impl Bench {
         self.sql("ANALYZE watch.watches");
     }
 
+    /// Nothing of earlier watches is left.
+    fn clear(&mut self, watches: u32) {
+        self.watches = watches;
+        self.evaluator.forget();
+        self.sql(
+            "TRUNCATE watch.incidents, watch.incident_events, watch.conditions, watch.seen, watch.judged, watch.outbox CASCADE;
+             DELETE FROM watch.watches; UPDATE collectors SET trie_version = 9000000",
+        );
+    }
+
+    /// Notes 20,000 routes as changed.
+    fn note_routes(&mut self) {
+        self.sql(
+            "INSERT INTO watch.outbox (router_id, table_name, afi, prefix, cause)
+             SELECT '10.0.0.1', 'global', 1, prefix, 'route' FROM bench_routes LIMIT 20000",
+        );
+    }
+
+    /// Watches of addresses: each asks for the longest route that covers it.
+    fn run_addresses(&mut self, watches: u32) {
+        self.clear(watches);
+        self.watch();
+        self.sql(
+            "UPDATE watch.watches SET kind = 'address', address = host(prefix)::inet + 1, prefix = NULL;
+             ANALYZE watch.watches",
+        );
+        let _ = self.measure("addresses, all for the first time");
+        self.evaluator.forget();
+        let report = self.measure("addresses, all after a restart");
+        assert!(report.is_full && report.missed == 0 && report.lines.is_empty(), "{report:?}");
+        self.note_routes();
+        let _ = self.measure("addresses, 20,000 routes changed");
+        let seen = self.count("SELECT count(DISTINCT watch_id) FROM watch.seen");
+        assert_eq!(seen, i64::from(watches), "every address has a route");
+    }
+
     /// One route with another origin, and back: an incident that opens, and one that closes.
     fn single(&mut self) {
         let change = "UPDATE current_routes SET as_path = '64500 ' || $1, origin_asn = $1 WHERE prefix =
@@ -154,22 +190,14 @@ impl Bench {
     }
 
     fn run(&mut self, watches: u32) {
-        self.watches = watches;
-        self.evaluator.forget();
-        self.sql(
-            "TRUNCATE watch.incidents, watch.incident_events, watch.conditions, watch.seen, watch.judged, watch.outbox CASCADE;
-             DELETE FROM watch.watches; UPDATE collectors SET trie_version = 9000000",
-        );
+        self.clear(watches);
         self.watch();
         let _ = self.measure("all, for the first time");
         self.evaluator.forget();
         let report = self.measure("all, after a restart");
         assert!(report.is_full && report.missed == 0 && report.lines.is_empty(), "{report:?}");
         self.single();
-        self.sql(
-            "INSERT INTO watch.outbox (router_id, table_name, afi, prefix, cause)
-             SELECT '10.0.0.1', 'global', 1, prefix, 'route' FROM bench_routes LIMIT 20000",
-        );
+        self.note_routes();
         let _ = self.measure("20,000 routes that changed");
         self.sql("DELETE FROM current_routes");
         self.peer("down");
@@ -199,7 +227,8 @@ fn main() {
     let mut bench = Bench { client, evaluator: Evaluator::new("bench"), routes, watches: 0 };
     bench.fill();
     println!("{routes} routes of one router");
-    for watches in numbers {
-        bench.run(watches);
+    for watches in &numbers {
+        bench.run(*watches);
     }
+    bench.run_addresses(numbers[0]);
 }

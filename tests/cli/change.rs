@@ -92,7 +92,13 @@ fn what_is_worse_decides() {
     let line = "10.0.0.1 peer 198.51.100.1 AS64500 table UNKNOWN IPv4 after policy: 100 routes before, 98 now\n";
     assert!(text.contains(line) && code == Some(0), "{text}");
     assert_eq!(verdict(&db, &["--strict"]), (good(4), Some(3)));
+    let listed = told(&db, &["change", "list"]).0;
+    assert!(listed.lines().count() == 2 && listed.lines().nth(1).unwrap().starts_with("cards  "), "{listed}");
     assert_eq!(told(&db, &["change", "end", "cards"]).0, "change cards: ended\n");
+    assert_eq!(told(&db, &["change", "list", "--json"]).0, "[]\n");
+    let all: Value = serde_json::from_str(&told(&db, &["change", "list", "--all", "--json"]).0).unwrap();
+    assert_eq!((&all[0]["change"], &all[0]["routers"]), (&json!("cards"), &json!(["10.0.0.1"])));
+    assert!(all[0]["ended_at"].is_string(), "{all}");
     assert_eq!(db.rows("SELECT ended_at IS NOT NULL FROM watch.silences"), ["t"]);
     assert_eq!(told(&db, &VERIFY).1, Some(1));
     // Its name can be used again.

@@ -188,6 +188,52 @@ fn what_is_not_in_sync_cannot_be_told() {
 }
 
 #[test]
+fn routers_without_loc_ribs_are_compared_by_peers() {
+    let db = two_routers();
+    let mut client = db.client();
+    let mut set_up = |sql: &str| client.batch_execute(sql).unwrap();
+    set_up(
+        "DELETE FROM rib_sync_status;
+         INSERT INTO adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at)
+         SELECT router_id, peer::inet, is_post, 'UNKNOWN', 4, now()
+         FROM routers, unnest('{198.51.100.1,198.51.100.2}'::text[]) AS peer, unnest('{false,true}'::boolean[]) AS is_post;
+         INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix, as_path)
+         SELECT router_id, peer::inet, 64500, is_post, 'UNKNOWN', 4, '192.0.2.0/24', '64500'
+         FROM routers, unnest('{198.51.100.1,198.51.100.2}'::text[]) AS peer, unnest('{false,true}'::boolean[]) AS is_post",
+    );
+    let equal = "edge1 and edge2, from peers after policy: equal\n";
+    assert_eq!(told(&db, &routers(&[])), (equal.to_owned(), Some(0), String::new()));
+    set_up(
+        "DELETE FROM adj_rib_in WHERE router_id = '10.0.0.2' AND peer_address = '198.51.100.2' AND is_post_policy;
+         UPDATE adj_rib_in SET as_path = '64500 64501' WHERE router_id = '10.0.0.2' AND peer_address = '198.51.100.1'",
+    );
+    let want = "edge1 and edge2, from peers after policy: 2 prefixes differ: 1 only at edge1, 1 with other paths\n  \
+                with other paths peer 198.51.100.1 table UNKNOWN 192.0.2.0/24: as_path 64500 / 64500 64501\n  \
+                only at edge1 peer 198.51.100.2 table UNKNOWN 192.0.2.0/24: via - path 64500\n";
+    assert_eq!(told(&db, &routers(&[])), (want.to_owned(), Some(3), String::new()));
+    let json: Value = serde_json::from_str(&told(&db, &routers(&["--json", "--ignore", "as_path"])).0).unwrap();
+    assert_eq!(json["comparisons"][0]["differences"][0]["peer"], json!("198.51.100.2"));
+
+    // What is stored of both is compared, and nobody can tell what is not complete.
+    set_up("DELETE FROM adj_rib_in_sync_status WHERE is_post_policy AND router_id = '10.0.0.1'");
+    let (said, code, _) = told(&db, &routers(&["--ignore", "as_path"]));
+    assert_eq!((said.as_str(), code), ("edge1 and edge2, from peers before policy: equal\n", Some(0)));
+    set_up("UPDATE adj_rib_in_sync_status SET synced_at = NULL WHERE router_id = '10.0.0.1'");
+    let (_, code, said) = told(&db, &routers(&[]));
+    assert!(code == Some(4) && said.contains("edge1: the dump of table UNKNOWN of 198.51.100.1, IPv4"), "{said}");
+    set_up(
+        "DELETE FROM adj_rib_in_sync_status WHERE NOT is_post_policy AND router_id = '10.0.0.2'; UPDATE adj_rib_in_sync_status SET synced_at = now()",
+    );
+    let (_, code, said) = told(&db, &routers(&[]));
+    assert!(code == Some(4) && said.contains("the same view of Adj-RIB-In is not stored of both"), "{said}");
+    set_up(
+        "INSERT INTO rib_sync_status (router_id, table_name, afi, synced_at) VALUES ('10.0.0.1', 'global', 4, now())",
+    );
+    let (_, code, said) = told(&db, &routers(&[]));
+    assert!(code == Some(4) && said.contains("edge2: it has no Loc-RIB"), "{said}");
+}
+
+#[test]
 fn a_policy_drops_and_changes() {
     let db = two_routers();
     let mut client = db.client();

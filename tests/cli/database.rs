@@ -198,7 +198,7 @@ fn status_counts_the_adj_ribs_over_all_peers() {
     db.client().batch_execute(ROUTES).unwrap();
     assert!(!printed(&["status"], &db.url()).contains("PEERS"));
     db.client().batch_execute(ADJ_RIBS).unwrap();
-    rib_ingester::store::counts::correct(&mut db.client()).unwrap();
+    rib_ingester::store::counts::correct(&mut db.client(), None).unwrap();
     let text = printed(&["status"], &db.url());
     let words: Vec<Vec<&str>> = text
         .lines()
@@ -216,7 +216,7 @@ fn status_shows_routers_tables_and_refused_sources() {
     let db = TestDb::migrated();
     assert!(printed(&["status"], &db.url()).contains("no router has connected yet"));
     db.client().batch_execute(ROUTES).unwrap();
-    rib_ingester::store::counts::correct(&mut db.client()).unwrap();
+    rib_ingester::store::counts::correct(&mut db.client(), None).unwrap();
     printed(&["maintenance"], &db.url());
     let text = printed(&["status"], &db.url());
     let line = |parts: &[&str]| {
@@ -319,6 +319,14 @@ fn doctor_reports_what_is_wrong_until_it_is_fixed() {
     // The test's PostgreSQL may run without fsync, which is a fault.
     let faults = after.values().filter(|check| check.starts_with("fault: ")).count();
     assert_eq!(code, Some(i32::from(faults > 0)), "{after:#?}");
+
+    // Commands refuse such an expression; SQL does not know it.
+    db.client()
+        .batch_execute("INSERT INTO watch.watches (name, kind, prefix, path_match) VALUES ('web', 'prefix', '192.0.2.0/24', '(64500')")
+        .unwrap();
+    let (unusable, _) = doctor(&db.url(), &[free, state, allow]);
+    let found = &unusable["watches"];
+    assert!(found.starts_with("warning: watch web: path_match ") && found.ends_with(": that is not judged"), "{found}");
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();

@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
-use rib_ingester::store::forget::{Past, STEP_ROWS, tables};
+use rib_ingester::store::forget::references::{BY_THEMSELVES, LISTED};
+use rib_ingester::store::forget::{Past, STEP_ROWS, peer, tables};
 
 const ROUTER: &str = "10.255.0.1";
 const OTHER: &str = "10.255.0.2";
@@ -69,26 +70,143 @@ fn scene(db: &TestDb, settings: &[(&str, &str)]) -> (Ingester, FakeRouter) {
     (ingester, stays)
 }
 
+/// A later table that names routers or peers is removed, listed, or lets go by itself: its author says which.
 #[test]
 fn every_table_that_speaks_of_routers_is_known() {
     let db = TestDb::migrated();
-    let all = db.rows(
-        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-         WHERE a.attname = 'router_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-           AND c.relnamespace = current_schema()::regnamespace",
+    let with = |column: &str, kinds: &str| -> BTreeSet<String> {
+        let sql = format!(
+            "SELECT CASE n.nspname WHEN current_schema() THEN '' ELSE n.nspname || '.' END || c.relname
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE a.attname = '{column}' AND c.relkind IN ({kinds}) AND NOT c.relispartition
+               AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+        );
+        db.rows(&sql).into_iter().collect()
+    };
+    let own = |names: Vec<&str>| -> BTreeSet<String> { names.into_iter().map(str::to_owned).collect() };
+    let elsewhere: BTreeSet<String> =
+        own(LISTED.into_iter().chain(BY_THEMSELVES.into_iter().map(|(table, _)| table)).collect());
+    let (of_routers, of_peers) = (with("router_id", "'r', 'p'"), with("peer_address", "'r', 'p'"));
+    assert_eq!(of_routers.difference(&elsewhere).cloned().collect::<BTreeSet<_>>(), own(tables(Past::Goes)));
+    assert_eq!(of_peers.difference(&elsewhere).cloned().collect::<BTreeSet<_>>(), own(peer::tables(Past::Goes, None)));
+    // None of the lists names a table that is gone. Windows of changes have their routers in a list.
+    let known: BTreeSet<String> = &(&of_routers | &of_peers) | &own(vec!["watch.change_windows"]);
+    assert_eq!(elsewhere.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(with("router_id", "'m'"), own(vec!["adj_rib_in_summary", "adj_rib_out_summary", "route_summary"]));
+}
+
+#[test]
+fn a_removal_lists_who_still_names_it() {
+    let db = TestDb::migrated();
+    db.client()
+        .batch_execute(&format!(
+            "INSERT INTO routers (router_id, hostname) VALUES ('{ROUTER}', 'edge1'), ('{OTHER}', 'edge2');
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state) VALUES
+                 ('{ROUTER}', 'global', '192.0.2.9', 64501, 'down'), ('{OTHER}', 'global', '192.0.2.9', 64501, 'down');
+             INSERT INTO watch.watches (name, kind, router_id) VALUES ('its BMP', 'router', '{ROUTER}'), ('another', 'router', '{OTHER}');
+             INSERT INTO watch.watches (name, kind, peer_address, router_id, team) VALUES ('its peer', 'session', '192.0.2.9', '{ROUTER}', 'noc');
+             INSERT INTO watch.watches (name, kind, peer_address) VALUES ('that peer anywhere', 'session', '192.0.2.9');
+             INSERT INTO watch.watches (name, kind, prefix, expected_origins, router_id)
+             SELECT 'many ' || i, 'prefix', ('10.' || i || '.0.0/16')::cidr, '{{64501}}', '{ROUTER}' FROM generate_series(1, 30) i;
+             INSERT INTO watch.silences (starts_at, ends_at, router_id, created_by, note)
+             VALUES (now(), '2099-01-01 00:00Z', '{ROUTER}', 'x', 'new \u{1b}[2J line cards'), (now() - interval '2 h', now() - interval '1 h', '{ROUTER}', 'x', 'past');
+             INSERT INTO watch.silences (starts_at, ends_at, peer_address, created_by, note) VALUES (now(), '2099-01-01 00:00Z', '192.0.2.9', 'x', 'its cable');
+             INSERT INTO watch.vantages (router_id, table_name, rib, known, since) VALUES ('{ROUTER}', 'global', 'loc-rib', false, now());
+             INSERT INTO watch.change_windows (name, scope, state) VALUES ('upgrade', '{{{ROUTER}}}', '{{}}');
+             INSERT INTO registry.routers (name, router_id) VALUES ('edge1.example.net', '{ROUTER}');
+             INSERT INTO registry.bgp_sessions (router, asn, status, ipv4) SELECT uuid, 64501, 0, '192.0.2.9' FROM registry.routers;
+             INSERT INTO inventory.sites (name) VALUES ('north');
+             INSERT INTO inventory.site_vantages (site_id, router_id, table_name) SELECT id, '{ROUTER}', 'global' FROM inventory.sites;"
+        ))
+        .unwrap();
+    let named = |arguments: &[&str]| -> Vec<String> {
+        let output = run(&db, &[&["forget", "--dry-run"], arguments].concat());
+        let shown = said(&output);
+        assert!(output.status.success(), "{shown}");
+        let after = shown.lines().skip_while(|line| !line.starts_with("still named by"));
+        after.skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let all = named(&["edge1"]);
+    for line in [
+        "change window upgrade",
+        "inventory site north, vantage global",
+        "registry router edge1.example.net, by its router id",
+        "silence 1, until 2099-01-01 00:00 UTC: new \\u{1b}[2J line cards",
+        "vantage table global",
+        "watch its BMP",
+        "watch and 12 more",
+    ] {
+        assert!(all.iter().any(|found| found == line), "{line}: {all:#?}");
+    }
+    assert_eq!(all.len(), 5 + 21, "{all:#?}");
+    let of_peer = named(&["--peer", "edge1", "192.0.2.9"]);
+    assert!(of_peer[0].starts_with("registry session ") && of_peer[0].ends_with(", AS64501"), "{of_peer:#?}");
+    assert_eq!(
+        of_peer[1..],
+        ["silence 3, until 2099-01-01 00:00 UTC: its cable", "watch noc: its peer", "watch that peer anywhere"]
     );
-    let all: BTreeSet<&str> = all.iter().map(String::as_str).collect();
-    assert_eq!(tables(Past::Goes).into_iter().collect::<BTreeSet<_>>(), all);
-    let summaries = db.rows(
-        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-         WHERE a.attname = 'router_id' AND c.relkind = 'm' ORDER BY 1",
+    // They stay.
+    assert!(run(&db, &["forget", "edge1"]).status.success());
+    assert_eq!(db.rows("SELECT count(*) FROM watch.watches"), ["34"]);
+}
+
+#[test]
+fn a_peer_is_removed_and_may_come_back() {
+    let db = TestDb::migrated();
+    let (ingester, mut stays) = scene(&db, &[]);
+    let of = |router: &str| -> BTreeSet<&'static str> {
+        let has = |table: &&str| {
+            let sql =
+                format!("SELECT count(*) FROM {table} WHERE router_id = '{router}' AND peer_address = '192.0.2.9'");
+            db.rows(&sql) != ["0"]
+        };
+        peer::tables(Past::Goes, None).into_iter().filter(has).collect()
+    };
+    // Of a router whose session is lost, all goes but its Loc-RIB, and the history says so.
+    let output = run(&db, &["forget", "--peer", "edge1", "192.0.2.9"]);
+    let shown = said(&output);
+    assert!(output.status.success() && shown.contains(&format!("router {ROUTER} peer 192.0.2.9: removed")), "{shown}");
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["adj_rib_in", "2"])), "{shown}");
+    assert_eq!(of(ROUTER), past());
+    let removal = format!(
+        "SELECT kind, table_name, reason FROM session_events WHERE router_id = '{ROUTER}' ORDER BY id DESC LIMIT 1"
     );
-    assert_eq!(summaries, ["adj_rib_in_summary", "adj_rib_out_summary", "route_summary"]);
+    assert_eq!(db.rows(&removal), ["stale_expired|UNKNOWN|peer removed by the command forget"]);
+    assert_eq!(db.rows(&format!("SELECT count(*) FROM current_routes WHERE router_id = '{ROUTER}'")), ["2"]);
+    assert_eq!(db.wrong_counts(), Vec::<String>::new());
+    assert!(run(&db, &["forget", "--peer", ROUTER, "192.0.2.9", "--history"]).status.success());
+    assert_eq!(of(ROUTER), BTreeSet::new());
+    let missing = run(&db, &["forget", "--peer", ROUTER, "192.0.2.9"]);
+    assert!(missing.status.code() == Some(1) && said(&missing).contains("nothing is stored of this peer"));
+    for (wrong, code) in [("0.0.0.0", 2), ("::", 2), ("edge", 2)] {
+        assert_eq!(run(&db, &["forget", "--peer", ROUTER, wrong]).status.code(), Some(code), "{wrong}");
+    }
+
+    // One that is up stays; once it is down it goes, and when it comes back it is stored as before.
+    let before = of(OTHER);
+    let refused = run(&db, &["forget", "--peer", "edge2", "192.0.2.9"]);
+    let shown = said(&refused);
+    assert!(refused.status.code() == Some(1) && shown.contains("is up or has routes"), "{shown}");
+    assert_eq!(of(OTHER), before);
+    let peer = Peer::global_instance("192.0.2.9", 64_501);
+    stays.send(&bmp::peer_down(peer, 4));
+    let state = format!("SELECT state FROM peers WHERE router_id = '{OTHER}'");
+    eventually_equal(vec!["down".to_owned()], || db.rows(&state));
+    eventually_equal(vec!["0".to_owned()], || db.rows("SELECT count(*) FROM adj_rib_in_sync_status"));
+    assert!(run(&db, &["forget", "--peer", "edge2", "192.0.2.9"]).status.success());
+    assert_eq!(db.rows(&state), Vec::<String>::new());
+    let back = life(OTHER, "edge2");
+    // All but the Initiation, which a session has once.
+    stays.send(&back[bmp::initiation(b"edge2", b"").len()..]);
+    eventually_equal(before, || of(OTHER));
+    eventually_equal(vec!["2".to_owned()], || db.rows("SELECT count(*) FROM adj_rib_in"));
+    assert_eq!(db.wrong_counts(), Vec::<String>::new());
+    assert!(ingester.stop().success());
 }
 
 #[test]
 fn a_router_is_removed_with_its_series_and_memory() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (mut ingester, mut stays) = scene(&db, &[]);
     db.client().batch_execute("REFRESH MATERIALIZED VIEW route_summary").unwrap();
     let kept = tables_with(&db, OTHER);
@@ -169,7 +287,7 @@ fn a_name_with_an_invisible_character_is_found() {
 
 #[test]
 fn a_removal_that_was_interrupted_goes_on_from_there() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (ingester, _stays) = scene(&db, &[]);
     assert!(ingester.stop().success());
     let many = 2 * STEP_ROWS + 1;
@@ -200,7 +318,7 @@ fn a_removal_that_was_interrupted_goes_on_from_there() {
 /// A claim and a step wait for each other: each sees what the other one did.
 #[test]
 fn a_router_that_comes_back_meanwhile_stays() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (ingester, _stays) = scene(&db, &[]);
     let before = tables_with(&db, ROUTER);
     // As a claim that has the lock and has not committed.
@@ -229,7 +347,7 @@ fn a_router_that_comes_back_meanwhile_stays() {
 
 #[test]
 fn routers_whose_collector_is_gone_show_everywhere() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (ingester, stays) = scene(&db, &[("COLLECTOR_ID", "old-container")]);
     ingester.kill();
     drop(stays);

@@ -39,7 +39,7 @@ BEGIN
 END;
 $$;
 INSERT INTO session_events (kind) SELECT 'refused' FROM generate_series(1, 5);
-DROP SCHEMA watch, rpki CASCADE;
+DROP SCHEMA IF EXISTS watch, rpki, registry, inventory, tenant CASCADE;
 UPDATE schema_migrations SET checksum = 'other', name = CASE WHEN name = '0001_routes' THEN '0001_init' ELSE name END;
 "#;
 

@@ -14,6 +14,7 @@ mod env_file;
 mod forget;
 mod incidents;
 mod layout;
+mod mrt;
 mod replay;
 mod serve;
 mod status;

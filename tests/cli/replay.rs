@@ -4,33 +4,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::server::Folder;
+
 /// The longest time that any one step may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A folder of one test, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create(test: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("rib-ingester-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
@@ -109,8 +90,8 @@ fn stderr(output: &Output) -> &str {
 
 #[test]
 fn what_is_replayed_is_recorded_byte_for_byte() {
-    let folder = Folder::create("round-trip");
-    let (played, recorded) = (folder.file("played.bmp"), folder.file("recorded.bmp"));
+    let folder = Folder::new();
+    let (played, recorded) = (folder.path().join("played.bmp"), folder.path().join("recorded.bmp"));
     // More than any socket buffer holds, and a message cut short at the end.
     let mut bytes = messages(&[6, 48, 400_000]);
     for _ in 0..60 {
@@ -135,8 +116,8 @@ fn what_is_replayed_is_recorded_byte_for_byte() {
 
 #[test]
 fn bytes_that_are_no_bmp_pass_unchanged() {
-    let folder = Folder::create("garbage");
-    let (played, recorded) = (folder.file("played"), folder.file("recorded"));
+    let folder = Folder::new();
+    let (played, recorded) = (folder.path().join("played"), folder.path().join("recorded"));
     let mut bytes = messages(&[6]);
     bytes.extend(b"GET / HTTP/1.1\r\n\r\n".repeat(30_000));
     std::fs::write(&played, &bytes).unwrap();
@@ -153,10 +134,10 @@ fn bytes_that_are_no_bmp_pass_unchanged() {
 
 #[test]
 fn speed_is_messages_per_second() {
-    let folder = Folder::create("speed");
-    let played = folder.file("played.bmp");
+    let folder = Folder::new();
+    let played = folder.path().join("played.bmp");
     std::fs::write(&played, messages(&[48; 21])).unwrap();
-    let recorder = Recorder::start(&folder.file("recorded.bmp"), &[]);
+    let recorder = Recorder::start(&folder.path().join("recorded.bmp"), &[]);
     let start = Instant::now();
     let replay = command(&["replay", played.to_str().unwrap(), "--to", &recorder.address.to_string(), "--speed", "40"])
         .output()
@@ -169,8 +150,8 @@ fn speed_is_messages_per_second() {
 
 #[test]
 fn hold_keeps_the_session_open() {
-    let folder = Folder::create("hold");
-    let played = folder.file("played.bmp");
+    let folder = Folder::new();
+    let played = folder.path().join("played.bmp");
     std::fs::write(&played, message(48)).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = listener.local_addr().unwrap().to_string();
@@ -189,8 +170,8 @@ fn hold_keeps_the_session_open() {
 
 #[test]
 fn a_collector_that_closes_early_is_a_failure() {
-    let folder = Folder::create("refused");
-    let played = folder.file("played.bmp");
+    let folder = Folder::new();
+    let played = folder.path().join("played.bmp");
     std::fs::write(&played, messages(&[1_000_000; 30])).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = listener.local_addr().unwrap().to_string();
@@ -203,8 +184,8 @@ fn a_collector_that_closes_early_is_a_failure() {
 
 #[test]
 fn a_file_without_a_message_is_sent_and_fails() {
-    let folder = Folder::create("no-bmp");
-    let (played, recorded) = (folder.file("played"), folder.file("recorded"));
+    let folder = Folder::new();
+    let (played, recorded) = (folder.path().join("played"), folder.path().join("recorded"));
     std::fs::write(&played, b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let recorder = Recorder::start(&recorded, &[]);
     let replay =
@@ -222,8 +203,8 @@ fn a_file_without_a_message_is_sent_and_fails() {
 
 #[test]
 fn a_collector_that_closes_without_reading_fails() {
-    let folder = Folder::create("turned-away");
-    let played = folder.file("played.bmp");
+    let folder = Folder::new();
+    let played = folder.path().join("played.bmp");
     std::fs::write(&played, message(48)).unwrap();
     // Closed before a byte arrived, and with the bytes unread: the first shows as an end, the second as a reset.
     for reads in [false, true] {
@@ -255,8 +236,8 @@ fn what_cannot_be_played_is_named() {
 
 #[test]
 fn a_recording_of_what_is_no_router_says_what_it_is() {
-    let folder = Folder::create("stranger");
-    let out = folder.file("recorded");
+    let folder = Folder::new();
+    let out = folder.path().join("recorded");
     let mut child = command(&["record", "--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()]).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -271,8 +252,8 @@ fn a_recording_of_what_is_no_router_says_what_it_is() {
 
 #[test]
 fn an_interrupted_recording_keeps_what_came() {
-    let folder = Folder::create("interrupt");
-    let out = folder.file("recorded.bmp");
+    let folder = Folder::new();
+    let out = folder.path().join("recorded.bmp");
     let recorder = Recorder::start(&out, &[]);
     let mut router = TcpStream::connect(recorder.address).unwrap();
     router.write_all(&messages(&[48, 100])).unwrap();
@@ -290,8 +271,8 @@ fn an_interrupted_recording_keeps_what_came() {
 
 #[test]
 fn a_recording_is_bounded_and_overwrites_nothing() {
-    let folder = Folder::create("bounded");
-    let out = folder.file("recorded.bmp");
+    let folder = Folder::new();
+    let out = folder.path().join("recorded.bmp");
     let recorder = Recorder::start(&out, &["--max-bytes", "100"]);
     TcpStream::connect(recorder.address).unwrap().write_all(&message(300)).unwrap();
     let output = recorder.finish();

@@ -304,9 +304,31 @@ fn many_watches_are_imported_in_seconds() {
     assert!(output.ends_with("5000 added, 0 changed, 0 removed, 0 unchanged\n"));
 }
 
+/// AS64511 has a route of 192.0.2.0/24, which its VRPs do not allow; they allow others.
+fn suggested_by_vrps(db: &TestDb) {
+    db.client()
+        .batch_execute(
+            "INSERT INTO rpki.vrps (prefix, max_length, asn, trust_anchor)
+             VALUES ('198.51.100.0/24', 26, 64511, 'a'), ('198.51.100.0/24', 25, 64511, 'b'), ('203.0.113.0/24', 24, 64510, 'a');
+             UPDATE rpki.vrp_set SET version = 1, vrps = 3, generated = now()",
+        )
+        .unwrap();
+    let suggest = || run(db, &["watch", "suggest", "--origin", "AS64511", "--from-vrps"]);
+    let (fresh, said) =
+        (suggest(), |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned());
+    let text = String::from_utf8(fresh.stdout.clone()).unwrap();
+    let want = "192.0.2.0-24,prefix,192.0.2.0/24,,,64511,64500,,no VRP allows it\n\
+                198.51.100.0-24,prefix,198.51.100.0/24,,,64511,,26,\nAS64511,origin,,64511,,,,,\n";
+    assert!(text.ends_with(want) && said(&fresh).is_empty(), "{text} {}", said(&fresh));
+    db.client().batch_execute("UPDATE rpki.vrp_set SET generated = now() - interval '25 hours'").unwrap();
+    let stale = suggest();
+    assert!(said(&stale).contains("the VRPs are too old: suggested from routes only"), "{}", said(&stale));
+    assert!(!String::from_utf8(stale.stdout).unwrap().contains("198.51.100.0"));
+}
+
 #[test]
 fn a_check_judges_now_and_opens_nothing() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("WATCH", "off")]);
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
@@ -328,6 +350,7 @@ fn a_check_judges_now_and_opens_nothing() {
     let none = run(&db, &["watch", "suggest", "--origin", "64499", "--from-vrps"]);
     let said = String::from_utf8_lossy(&none.stderr).into_owned();
     assert!(said.contains("there are no VRPs") && said.contains("no router has a route of these ASes now"), "{said}");
+    suggested_by_vrps(&db);
     assert!(refused(&db, &["watch", "suggest", "--origin", "ASx"]).1.contains("--origin: \"ASx\" is not an AS number"));
     done(&db, &["watch", "remove", "192.0.2.0-24"]);
     done(&db, &["watch", "remove", "AS64511"]);
@@ -342,6 +365,9 @@ fn a_check_judges_now_and_opens_nothing() {
         db.rows("SELECT (SELECT count(*) FROM watch.conditions) + (SELECT count(*) FROM watch.incidents)"),
         ["0"]
     );
+    db.client().batch_execute("UPDATE watch.watches SET path_match = '(64500'").unwrap();
+    assert!(done(&db, &["watch", "list"]).contains("\nwrong path_match  web"));
+    assert!(done(&db, &["watch", "show", "web"]).contains("unclosed group: paths are not judged\n"));
     add(&db, &[&watch[..], &["--disabled", "--replace"]].concat());
     assert!(refused(&db, &["watch", "check", "web"]).1.contains("is off and not judged"));
 }

@@ -8,7 +8,7 @@ pub struct Peer {
     pub kind: u8,
     pub flags: u8,
     pub rd: u64,
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     pub asn: u32,
     pub bgp_id: Ipv4Addr,
     pub seconds: u32,
@@ -21,10 +21,14 @@ impl Peer {
         Peer { kind: 3, flags: 0, rd: 0, address: None, asn: 64_500, bgp_id, seconds: 1_700_000_000 }
     }
 
-    /// A global peer, Adj-RIB-In before policy.
+    /// A global peer, Adj-RIB-In before policy. The BGP Identifier of one at an IPv6 address ends as the address does.
     pub fn global_instance(address: &str, asn: u32) -> Peer {
-        let address = address.parse().unwrap();
-        Peer { kind: 0, flags: 0, rd: 0, address: Some(address), asn, bgp_id: address, seconds: 1_700_000_000 }
+        let address: IpAddr = address.parse().unwrap();
+        let (flags, bgp_id) = match address {
+            IpAddr::V4(address) => (0, address),
+            IpAddr::V6(address) => (0x80, Ipv4Addr::new(198, 51, 100, address.octets()[15])),
+        };
+        Peer { kind: 0, flags, rd: 0, address: Some(address), asn, bgp_id, seconds: 1_700_000_000 }
     }
 
     pub fn with_rd(self, rd: u64) -> Peer {
@@ -39,8 +43,11 @@ impl Peer {
     pub fn bytes(self) -> Vec<u8> {
         let mut out = vec![self.kind, self.flags];
         out.extend(self.rd.to_be_bytes());
-        out.extend([0; 12]);
-        out.extend(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
+        match self.address {
+            Some(IpAddr::V6(address)) => out.extend(address.octets()),
+            Some(IpAddr::V4(address)) => out.extend([&[0; 12][..], &address.octets()].concat()),
+            None => out.extend([0; 16]),
+        }
         out.extend(self.asn.to_be_bytes());
         out.extend(self.bgp_id.octets());
         out.extend(self.seconds.to_be_bytes());
@@ -145,6 +152,17 @@ pub fn statistics(peer: Peer, routes: u64) -> Vec<u8> {
     let gauge = [&[0, 7, 0, 8][..], &routes.to_be_bytes()].concat();
     let of_family = [&[0, 9, 0, 11, 0, 1, 1][..], &routes.to_be_bytes()].concat();
     message(1, &[peer.bytes(), vec![0, 0, 0, 2], gauge, of_family].concat())
+}
+
+/// A Statistics Report with statistics of one family each: type, AFI (unicast) and value.
+pub fn statistics_of_family(peer: Peer, all: &[(u16, u16, u64)]) -> Vec<u8> {
+    let count = u32::try_from(all.len()).unwrap().to_be_bytes();
+    let mut body = [&peer.bytes()[..], &count].concat();
+    for (kind, afi, value) in all {
+        let value = [&afi.to_be_bytes()[..], &[1], &value.to_be_bytes()].concat();
+        body.extend([&kind.to_be_bytes()[..], &11u16.to_be_bytes(), &value].concat());
+    }
+    message(1, &body)
 }
 
 /// A Statistics Report of the number of routes in a Loc-RIB instance.

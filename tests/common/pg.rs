@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "test support; each test uses its part of it")]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postgres::{Client, Config, NoTls};
+use sha2::{Digest, Sha256};
 
 /// A database of its own, dropped with the value.
 pub struct TestDb {
@@ -25,23 +27,23 @@ impl TestDb {
 
     /// An empty database with these options.
     pub fn create_with(options: &str) -> TestDb {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL")
-            .expect("no test database: run scripts/test, or set RIB_INGESTER_TEST_DATABASE_URL");
-        let admin: Config = url.parse().expect("RIB_INGESTER_TEST_DATABASE_URL is a PostgreSQL URL");
-        let name = format!("rib_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut client = admin.connect(NoTls).expect("the test database answers");
-        // A test that was killed left it, and its process id was reused.
-        client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
-        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 {options}")).unwrap();
-        TestDb { admin, name }
+        TestDb::made(&format!("TEMPLATE template0 {options}"))
     }
 
     /// A database with the schema.
     pub fn migrated() -> TestDb {
-        let db = TestDb::create();
-        rib_ingester::store::migrate(&mut db.client()).expect("the migrations apply");
-        db
+        TestDb::made(&format!("TEMPLATE {}", template()))
+    }
+
+    fn made(options: &str) -> TestDb {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let admin = admin();
+        let name = format!("rib_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut client = admin.connect(NoTls).expect("the test database answers");
+        // A test that was killed left it, and its process id was reused.
+        client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name} {options}")).unwrap();
+        TestDb { admin, name }
     }
 
     /// The server's host name or socket folder, and its port.
@@ -103,6 +105,42 @@ impl TestDb {
              WHERE COALESCE(stored, 0) <> COALESCE(routes, 0)",
         )
     }
+}
+
+fn admin() -> Config {
+    let url = std::env::var("RIB_INGESTER_TEST_DATABASE_URL")
+        .expect("no test database: run scripts/test, or set RIB_INGESTER_TEST_DATABASE_URL");
+    url.parse().expect("RIB_INGESTER_TEST_DATABASE_URL is a PostgreSQL URL")
+}
+
+/// The name of the database that those with the schema are copies of, because a copy takes PostgreSQL a fifth of the
+/// time of the migrations. The first test makes it; it has another name when a migration changes.
+fn template() -> String {
+    let checksums = checksums();
+    let name = format!("rib_template_{}", &sha256(checksums.concat().as_bytes())[..16]);
+    let mut client = admin().connect(NoTls).expect("the test database answers");
+    client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).unwrap();
+    if client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name]).unwrap().is_none() {
+        // Under another name until it is whole.
+        let db = TestDb::create();
+        rib_ingester::store::migrate(&mut db.client()).expect("the migrations apply");
+        let applied = db.rows("SELECT checksum FROM schema_migrations ORDER BY name COLLATE \"C\"");
+        assert_eq!(applied, checksums, "the tests were built before a migration changed");
+        client.batch_execute(&format!("ALTER DATABASE {} RENAME TO {name}", db.name)).unwrap();
+    }
+    name
+}
+
+/// The checksums of the migrations by name, as the collector stores them.
+fn checksums() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| sha256(&std::fs::read(file).unwrap())).collect()
+}
+
+fn sha256(octets: &[u8]) -> String {
+    Sha256::digest(octets).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 impl Drop for TestDb {

@@ -17,6 +17,7 @@ use super::ingester::eventually;
 /// A request that was received.
 #[derive(Clone, Debug)]
 pub struct Received {
+    pub method: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -159,12 +160,14 @@ fn parse(bytes: &[u8]) -> Option<Received> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = request.parse(bytes).unwrap() else { return None };
-    assert_eq!(request.method, Some("POST"));
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers: Vec<(String, String)> =
         request.headers.iter().map(|header| (header.name.to_lowercase(), text(header.value))).collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").unwrap().1.parse::<usize>().unwrap();
+    let method = request.method.unwrap().to_owned();
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.parse::<usize>().unwrap());
+    assert!(length.is_some() || method == "GET", "{method} without a length");
     let body = bytes[head..].to_vec();
     let path = request.path.unwrap().to_owned();
-    (body.len() >= length).then(|| Received { path, headers, body, at: Instant::now() })
+    (body.len() >= length.unwrap_or(0)).then(|| Received { method, path, headers, body, at: Instant::now() })
 }

@@ -203,7 +203,13 @@ impl Writers {
         let record = record(router);
         self.sender
             .state(&record.router.clone())
-            .send(StateItem::Claim(Claim { record, right: ClaimRight::Connected, others_since: None, reply }))
+            .send(StateItem::Claim(Claim {
+                record,
+                right: ClaimRight::Connected,
+                journal: String::new(),
+                others_since: None,
+                reply,
+            }))
             .unwrap();
         answer.recv_timeout(DEADLINE).unwrap()
     }

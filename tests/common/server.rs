@@ -25,6 +25,11 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
 }
 
 impl Drop for Folder {
@@ -146,9 +151,15 @@ impl Server {
 
     /// The output of the superuser's psql.
     pub fn super_sql(&self, database: &str, sql: &str) -> String {
-        let output = self.script("super").args(["-d", database, "-c", sql]).output().unwrap();
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        loop {
+            let output = self.script("super").args(["-d", database, "-c", sql]).output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr);
+            // GRANT and REVOKE do not wait for an ANALYZE or a REFRESH of the collector; then nothing is done.
+            if !error.contains("tuple concurrently updated") {
+                assert!(output.status.success(), "{sql}: {error}");
+                return String::from_utf8(output.stdout).unwrap().trim().to_owned();
+            }
+        }
     }
 
     /// Gives the superuser's psql a script to read.

@@ -16,7 +16,7 @@ use crate::common::pg::TestDb;
 const STYLE: &str = include_str!("../../src/http/pages/style.css");
 
 /// Pages by their contents.
-const PAGES: [(&str, &str, u16); 20] = [
+const PAGES: [(&str, &str, u16); 27] = [
     ("overview", "/", 200),
     ("overview that finds nothing", "/?find=nobody&state=lost", 200),
     ("router", "/router?id=10.0.0.1", 200),
@@ -33,6 +33,13 @@ const PAGES: [(&str, &str, u16); 20] = [
     ("incidents", "/incidents", 200),
     ("incident", "/incidents?id=1", 200),
     ("incident that is not there", "/incidents?id=4711", 404),
+    ("inventory", "/inventory", 200),
+    ("inventory that finds nothing", "/inventory?state=bad&find=nobody", 200),
+    ("sessions", "/sessions", 200),
+    ("sessions that find nothing", "/sessions?bad=yes&find=nobody", 200),
+    ("teams", "/tenants", 200),
+    ("team", "/tenants?id=blue", 200),
+    ("team that is not there", "/tenants?id=nobody", 404),
     ("watches", "/watches", 200),
     ("watch", "/watches?id=1", 200),
     ("watch that is not there", "/watches?id=4711", 404),
@@ -51,6 +58,9 @@ fn filled(db: &TestDb) -> Ingester {
              SELECT '10.0.0.' || i, '192.0.2.1'::inet + i, 'edge' || i, 64500, 'made by a test' FROM generate_series(1, 120) i;
              INSERT INTO rib_sync_status (router_id, table_name, afi, eor_seen)
              SELECT '10.0.0.1', 'vrf-' || i, 4, true FROM generate_series(1, 250) i UNION ALL VALUES ('10.0.0.1', 'global', 4, true);
+             INSERT INTO registry.routers (uuid, name) VALUES ('00000000-0000-0000-0000-000000000001', 'edge1');
+             INSERT INTO registry.bgp_sessions (router, asn, status, ipv4)
+             SELECT '00000000-0000-0000-0000-000000000001', 64500, i % 7, '10.200.0.' || i FROM generate_series(1, 120) i;
              INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, last_reason, description)
              SELECT '10.0.0.1', 'global', '10.200.0.0'::inet + i, 64500, CASE WHEN i % 2 = 0 THEN 'down' ELSE 'up' END, 'hold timer', 'peer'
              FROM generate_series(1, 250) i;
@@ -62,6 +72,18 @@ fn filled(db: &TestDb) -> Ingester {
              INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop, as_path, origin, origin_asn)
              SELECT '10.0.0.1', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 256, 24)), '192.0.2.1', '64500', 'IGP', 64500
              FROM generate_series(0, 250) i;
+             INSERT INTO inventory.sites (id, name) VALUES (1, 'fra1');
+             INSERT INTO inventory.nodes (id, name, site_id) VALUES (1, 'n1', 1);
+             INSERT INTO inventory.containers (id, hostname, node_id, ipv4_address)
+             SELECT i, 'container-with-a-long-name-' || i || '.internal.example.com', 1, '10.0.0.0'::inet + i FROM generate_series(1, 120) i;
+             INSERT INTO inventory.services (container_id, type, container_port) SELECT i, 'transport', 443 FROM generate_series(1, 120) i;
+             INSERT INTO tenant.teams (id, name, mail) SELECT 'team' || i, 'Team ' || i, 'noc@example.net' FROM generate_series(1, 120) i;
+             INSERT INTO tenant.teams (id, name) VALUES ('blue', 'Blue');
+             INSERT INTO tenant.resources (team_id, prefix, origin_asn) VALUES ('blue', '192.0.2.0/24', 64496);
+             INSERT INTO tenant.domains (team_id, id, hostname) VALUES ('blue', 'd', 'www.example.com');
+             INSERT INTO tenant.dns_records (team_id, domain_id, type, content, state) VALUES ('blue', 'd', 'A', '203.0.113.1', 'not_permitted');
+             INSERT INTO tenant.incidents (team_id, domain_id, severity, state, title)
+             SELECT 'blue', 'd', severity, 'investigating', 'GONE 192.0.2.1' FROM unnest('{critical,major,minor}'::text[]) AS severity;
              INSERT INTO watch.watches (name, kind, prefix, note, runbook_url, expected_origins)
              SELECT 'web' || i, 'prefix', '192.0.2.0/24', 'a note', 'https://example.net/', '{64496}' FROM generate_series(1, 120) i;
              INSERT INTO watch.conditions (watch_id, vantage, router_id, table_name, condition, subject, since, detail)
@@ -192,7 +214,7 @@ fn every_page_has_headings_landmarks_labels_and_names() {
         assert!(!faults(&good.replace(piece, bad)).is_empty(), "{piece} -> {bad} is not found");
     }
 
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut empty = Ingester::start(&db.url(), &[]);
     let (_, _, page) = empty.browse("/");
     assert!(page.contains("No router has connected yet"), "{page}");
@@ -337,7 +359,7 @@ fn axe_finds_nothing(more: &[&str]) {
         assert!(found.contains("html-has-lang") && found.contains("label: ") && found.contains("wider by "), "{found}");
     }
 
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut pages = Vec::new();
     let mut empty = Ingester::start(&db.url(), &[]);
     pages.push(("overview of an empty database".to_owned(), empty.browse("/").2));

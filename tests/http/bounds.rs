@@ -71,7 +71,7 @@ fn fill_large_router(db: &TestDb) {
 
 #[test]
 fn a_router_with_many_peers_is_a_page_of_bounded_size() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     fill_large_router(&db);
     let first = page(&mut ingester, "/router?id=10.0.0.1");
@@ -102,7 +102,7 @@ fn a_router_with_many_peers_is_a_page_of_bounded_size() {
 
 #[test]
 fn a_lookup_with_thousands_of_answers_has_pages() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     fill_large_router(&db);
     for target in ["/lookup?q=198.51.100.7", "/lookup?q=0.0.0.0/0"] {
@@ -130,7 +130,7 @@ fn a_lookup_with_thousands_of_answers_has_pages() {
 
 #[test]
 fn loc_ribs_precede_peers_whatever_their_names() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib,adj-rib-in-pre")]);
     let mut router = ingester.connect();
     let (loc_rib, peer) = (Peer::loc_rib("10.255.0.1"), Peer::global_instance("192.0.2.1", 64_501));
@@ -156,7 +156,7 @@ fn loc_ribs_precede_peers_whatever_their_names() {
 
 #[test]
 fn an_as_leads_to_its_prefixes_routers_and_peers() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     db.client()
         .batch_execute(
@@ -206,7 +206,7 @@ fn an_as_leads_to_its_prefixes_routers_and_peers() {
 
 #[test]
 fn an_as_with_more_routes_than_are_counted_says_so() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     db.client()
         .batch_execute(
@@ -223,7 +223,7 @@ fn an_as_with_more_routes_than_are_counted_says_so() {
 
 #[test]
 fn what_one_router_answers_to_leads_to_its_page() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     db.client()
         .batch_execute(
@@ -272,7 +272,7 @@ fn what_one_router_answers_to_leads_to_its_page() {
 
 #[test]
 fn a_missing_page_helps_a_browser_and_is_short() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     let (status, head, body) = ingester.browse("/no/such/page");
     assert!(status == 404 && head.contains("Content-Type: text/html"), "{head}");
@@ -292,7 +292,7 @@ fn a_missing_page_helps_a_browser_and_is_short() {
 
 #[test]
 fn lists_of_events_name_routers_and_the_time_zone() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     db.client()
         .batch_execute(
@@ -325,7 +325,7 @@ fn lists_of_events_name_routers_and_the_time_zone() {
 
 #[test]
 fn two_paths_of_one_prefix_have_lanes_of_their_own() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     db.client()
         .batch_execute(
@@ -353,7 +353,7 @@ fn two_paths_of_one_prefix_have_lanes_of_their_own() {
 
 #[test]
 fn a_browser_gets_html_when_the_pages_are_busy() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = started(&db);
     let http = ingester.http();
     let mut client = db.client();

@@ -45,7 +45,7 @@ fn metric_becomes(ingester: &mut Ingester, series: &str, value: &str) {
 
 #[test]
 fn the_life_of_a_router_is_counted() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router, b"edge1");
@@ -105,7 +105,7 @@ fn the_life_of_a_router_is_counted() {
 
 #[test]
 fn a_peers_statistics_are_series_until_it_goes() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router, b"edge1");
@@ -129,7 +129,7 @@ fn a_peers_statistics_are_series_until_it_goes() {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router, b"edge \"1\"\\\n");
@@ -150,11 +150,11 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
 
 #[test]
 fn ready_says_which_part_is_not() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     eventually("ready", || (ingester.get("/readyz").0 == 200).then_some(()));
     let (_, _, text) = ingester.get("/readyz");
-    assert_eq!(text, "database: ok\nschema: ok\nwriters: ok\nspool: ok\nthreads: ok\n");
+    assert_eq!(text, "database: ok\nschema: ok\nwriters: ok\njournal: ok\nthreads: ok\n");
     assert_eq!(ingester.get("/healthz"), (200, ingester.get("/healthz").1, "ok\n".to_owned()));
     db.client().batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE name = '0001_routes'").unwrap();
     let text = eventually("not ready", || Some(ingester.get("/readyz")).filter(|(status, ..)| *status == 503)).2;
@@ -182,7 +182,7 @@ fn without_a_database_health_works_and_ready_fails() {
 
 #[test]
 fn invalid_requests_are_answered_or_closed() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let http = ingester.http();
     assert_eq!(answer(http, b"POST /metrics HTTP/1.1\r\n\r\n").0, 405);
@@ -211,7 +211,7 @@ fn invalid_requests_are_answered_or_closed() {
 
 #[test]
 fn who_is_slow_keeps_nobody_waiting() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let http = ingester.http();
     eventually("it is ready", || (ingester.get("/readyz").0 == 200).then_some(()));
@@ -243,7 +243,7 @@ fn who_is_slow_keeps_nobody_waiting() {
 
 #[test]
 fn over_loopback_only_names_of_loopback_are_answered() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let http = ingester.http();
     let status = |host: &str, path: &str| answer(http, format!("GET {path} HTTP/1.1\r\n{host}\r\n").as_bytes()).0;
@@ -258,7 +258,7 @@ fn over_loopback_only_names_of_loopback_are_answered() {
 
 #[test]
 fn every_anomaly_is_counted_by_kind_and_logged_once() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
     let monitored = |bgp: &[u8]| bmp::route_monitoring(loc_rib(), bgp);

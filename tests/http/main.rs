@@ -4,9 +4,15 @@
 mod common;
 
 mod accessibility;
+mod alice;
+mod api;
+mod api_document;
+mod api_incidents;
+mod birdwatcher;
 mod bounds;
 mod endpoints;
 mod monitoring;
+mod no_loc_rib;
 mod pages;
 mod screenshots;
 mod watch;

@@ -74,6 +74,10 @@ fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
          VALUES ('transit', 'session', '192.0.2.77', '{ROUTER}', 0, 0)"
     );
     db.client().batch_execute(&watch).unwrap();
+    // A session that waits for its setup.
+    let registered = "INSERT INTO registry.routers (name) VALUES ('edge1');
+                      INSERT INTO registry.bgp_sessions (router, asn, status) SELECT uuid, 64510, 4 FROM registry.routers";
+    db.client().batch_execute(registered).unwrap();
     db.client()
         .batch_execute(
             "INSERT INTO watch.incidents (cause_key, condition, severity, state, opened_at, cause_at, closed_at, affected, known, summary)
@@ -104,7 +108,7 @@ fn alerts(file: &str, before: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_series_of_alerts_and_dashboard_exists() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (mut ingester, _router) = eventful(&db);
     let wanted: BTreeSet<String> =
         names(&read("alerts.yml")).into_iter().chain(all_of("expr").iter().flat_map(|expr| names(expr))).collect();
@@ -123,7 +127,7 @@ fn every_series_of_alerts_and_dashboard_exists() {
 
 #[test]
 fn every_sql_query_of_the_dashboard_finds_rows() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (_ingester, _router) = eventful(&db);
     let queries = all_of("rawSql");
     assert!(queries.len() >= 4);
@@ -139,7 +143,7 @@ fn every_sql_query_of_the_dashboard_finds_rows() {
 #[test]
 fn routers_lost_before_a_restart_raise_the_alert() {
     const LOST: usize = 300;
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     assert!(Ingester::start(&db.url(), &[]).stop().success());
     // The collector keeps nothing of most of them any more.
     db.client()
@@ -270,7 +274,7 @@ impl Drop for Prometheus {
 
 #[test]
 fn every_promql_query_of_the_dashboard_runs() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let (mut ingester, mut router) = eventful(&db);
     let Some(prometheus) = Prometheus::start(ingester.http()) else {
         return println!("skipped: no prometheus on this machine");

@@ -39,7 +39,7 @@ fn page_with(ingester: &mut Ingester, target: &str, text: &str) -> String {
 
 #[test]
 fn a_router_its_routes_and_history_show_escaped() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let page = page_with(&mut ingester, "/", "No router has connected yet");
     assert!(!page.contains("<script"), "{page}");
@@ -88,7 +88,7 @@ fn a_router_its_routes_and_history_show_escaped() {
 
 #[test]
 fn peers_and_what_they_announce_are_shown() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let partitions = "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'route_events'::regclass";
     eventually("the partitions of today and tomorrow", || (db.rows(partitions).len() == 2).then_some(()));
@@ -120,7 +120,7 @@ fn peers_and_what_they_announce_are_shown() {
 
 #[test]
 fn a_thousand_routers_are_a_hundred_on_a_page() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     db.client()
         .batch_execute(
@@ -145,7 +145,7 @@ fn a_thousand_routers_are_a_hundred_on_a_page() {
 
 #[test]
 fn lost_routers_have_a_sign_and_a_link_to_them() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "600"), ("MASS_LOSS_STALE_SECS", "7200")]);
     let page = page_with(&mut ingester, "/", "collector in order");
     assert!(!page.contains("down or stale"), "{page}");
@@ -185,7 +185,7 @@ fn lost_routers_have_a_sign_and_a_link_to_them() {
 
 #[test]
 fn a_router_is_connected_until_its_collector_is_gone() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut here = Ingester::start(&db.url(), &[("COLLECTOR_ID", "here")]);
     let there = Ingester::start(&db.url(), &[("COLLECTOR_ID", "there")]);
     let mut router = there.connect();
@@ -209,7 +209,7 @@ fn a_router_is_connected_until_its_collector_is_gone() {
 
 #[test]
 fn an_announced_empty_table_keeps_no_router_dumping() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);
     let mut router = ingester.connect();
     router.send(&bmp::initiation(b"edge1", b""));
@@ -244,7 +244,7 @@ fn an_announced_empty_table_keeps_no_router_dumping() {
 
 #[test]
 fn a_silent_database_delays_the_page_not_the_writers() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);

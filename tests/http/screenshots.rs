@@ -12,7 +12,7 @@ use crate::common::ingester::{Ingester, eventually};
 use crate::common::pg::TestDb;
 
 /// A picture of the page in a window of this width and height: the bytes of a PNG file.
-fn picture(browser: &Browser, url: &str, (width, height): (u32, u32), more: &[&str], to: &Path) -> Vec<u8> {
+pub fn picture(browser: &Browser, url: &str, (width, height): (u32, u32), more: &[&str], to: &Path) -> Vec<u8> {
     let (window, file) = (format!("--window-size={width},{height}"), format!("--screenshot={}", to.display()));
     browser.run(&[&[window.as_str(), file.as_str()], more, &[url]].concat());
     let picture = std::fs::read(to).unwrap();
@@ -26,7 +26,7 @@ fn picture(browser: &Browser, url: &str, (width, height): (u32, u32), more: &[&s
 #[test]
 fn a_browser_draws_the_status_page_at_each_size() {
     let Some(browser) = Browser::find() else { return println!("skipped: no Chromium on this machine") };
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     let loc_rib = Peer::loc_rib("10.255.0.1");

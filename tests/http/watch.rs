@@ -116,6 +116,11 @@ fn watches_have_a_list_and_a_page_each() {
         assert!(one.contains(text), "{text}: {one}");
     }
     assert_eq!(ingester.browse("/watches?id=99").0, 404);
+    // An expression that SQL let in and nobody can use.
+    db.client().batch_execute("UPDATE watch.watches SET path_match = '(64500' WHERE id = 2").unwrap();
+    assert!(page(&mut ingester, "/watches").contains("wrong path_match"));
+    let one = page(&mut ingester, "/watches?id=2");
+    assert!(one.contains("path_match is no regular expression: unclosed group: paths are not judged"), "{one}");
     db.client()
         .batch_execute(
             "INSERT INTO watch.watches (name, kind, prefix)

@@ -31,7 +31,7 @@ fn adj_ribs_are_what_the_routers_print_of_their_peers() {
     if !Lab::is_possible() {
         return;
     }
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let address = free_address();
     let listen = address.to_string();
     let settings = [
@@ -97,7 +97,7 @@ fn frr_10_forgets_a_peers_loc_rib_losses_and_redumps() {
     if !Lab::is_possible() {
         return;
     }
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let address = free_address();
     let listen = address.to_string();
     let settings = |on_drift| {

@@ -5,4 +5,5 @@ mod common;
 
 mod adj_rib;
 mod documented;
+mod registry;
 mod routers;

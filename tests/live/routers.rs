@@ -19,7 +19,7 @@ fn the_database_holds_what_the_routers_report() {
     if !Lab::is_possible() {
         return;
     }
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let address = free_address();
     let listen = address.to_string();
     // GoBGP sends no End-of-RIB: routes that it no longer has after a restart are purged when its dump has been quiet

@@ -67,7 +67,7 @@ fn names_that_are_words_of_our_sql_are_only_names() {
     writers.send(&owner, tables.iter().map(over).collect());
     let count = "SELECT count(*), count(*) FILTER (WHERE prefix = '10.1.0.0/16'), count(DISTINCT table_name) FROM";
     writers.send(&owner, tables.iter().map(|t| StateOp::Audit { table: t.clone(), routes: 1 }).collect());
-    let down = |t: &Arc<Table>| StateOp::TablesDown { tables: vec![(t.view, t.name.clone())], event: None };
+    let down = |t: &Arc<Table>| StateOp::TablesDown { tables: vec![(t.view, t.name.clone())], routes: 0, event: None };
     writers.send(&owner, tables[12..].iter().map(down).collect());
     assert_eq!(writers.finish(), 0);
     assert!(!owner.is_out_of_step() && owner.refusal().is_none());
@@ -126,6 +126,7 @@ fn thousands_of_tables_are_a_few_statements() {
     assert!(stored.iter().all(|stored| stored.len() == 1), "{:?}", stored.iter().find(|stored| stored.len() != 1));
     let down = |t: &Arc<Table>| StateOp::TablesDown {
         tables: vec![(t.view, t.name.clone())],
+        routes: 0,
         event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
     };
     writers.send(&owner, tables.iter().map(down).collect());
@@ -154,6 +155,7 @@ fn nothing_of_a_table_overtakes_anything_of_it() {
     let eor = |t: &Arc<Table>, prefix| StateOp::EndOfRib { table: t.clone(), stale: vec![nlri(prefix, None)] };
     let down = |t: &Arc<Table>| StateOp::TablesDown {
         tables: vec![(t.view, t.name.clone())],
+        routes: 0,
         event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
     };
     let event = |kind, t: &Arc<Table>| StateOp::SessionEvent(session_event(kind, Some(&t.name)));
@@ -244,7 +246,11 @@ fn each_committed_event_is_one_notice() {
             for reason in &texts {
                 let mut event = session_event(SessionEventKind::PeerDown, Some(&name));
                 event.reason = Some(reason.clone());
-                let down = StateOp::TablesDown { tables: vec![(View::LocRib, "a".into())], event: Some(event.clone()) };
+                let down = StateOp::TablesDown {
+                    tables: vec![(View::LocRib, "a".into())],
+                    routes: 0,
+                    event: Some(event.clone()),
+                };
                 writers.send(&owner, vec![StateOp::SessionEvent(event), down]);
                 sent += 2;
             }
@@ -278,15 +284,19 @@ fn each_committed_event_is_one_notice() {
     assert_eq!(heard(&mut listener), ["7", "8"]);
 }
 
+/// Returns another router that has the same state writer.
+fn sharing_its_writer(writers: &Writers, router: &str) -> String {
+    let writer = writers.sender.state(&RouterId::new(router));
+    let mut others = (2..40).map(|i| format!("10.0.0.{i}"));
+    others.find(|other| writers.sender.state(&RouterId::new(other)).same_channel(writer)).unwrap()
+}
+
 #[test]
 fn a_long_purge_leaves_room_for_other_routers() {
     const ROUTES: u32 = 130_000;
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
-    let owner = writers.claim("10.0.0.1").owner;
-    let writer = writers.sender.state(&owner.router);
-    let mut others = (2..40).map(|i| format!("10.0.0.{i}"));
-    let shared = others.find(|other| writers.sender.state(&RouterId::new(other)).same_channel(writer)).unwrap();
+    let (owner, shared) = (writers.claim("10.0.0.1").owner, sharing_its_writer(&writers, "10.0.0.1"));
     let other = writers.claim(&shared).owner;
     let (t, u) = (table("10.0.0.1", "global", Afi::Ipv4), table(&shared, "global", Afi::Ipv4));
     let prefix = |i: u32| format!("10.{}.{}.{}/28", i >> 12 & 0xff, i >> 4 & 0xff, (i & 0xf) << 4);
@@ -323,14 +333,59 @@ fn a_long_purge_leaves_room_for_other_routers() {
 }
 
 #[test]
+fn large_removals_delay_no_other_router() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let (owner, shared) = (writers.claim("10.0.0.1").owner, sharing_its_writer(&writers, "10.0.0.1"));
+    let other = writers.claim(&shared).owner;
+    let tables = ["a", "b", "c"].map(|name| table("10.0.0.1", name, Afi::Ipv4));
+    let u = table(&shared, "global", Afi::Ipv4);
+    for t in &tables {
+        writers.start_sync(&owner, t);
+        writers.send(&owner, vec![announce(t, "10.0.0.0/8", 1), announce(t, "10.1.0.0/16", 1)]);
+    }
+    wait_for("all routes", || db.rows("SELECT count(*) FROM current_routes") == ["6"]);
+    // Held up at the first table, as if it were very large.
+    let mut locker = db.client();
+    let mut lock = locker.transaction().unwrap();
+    lock.execute("SELECT FROM current_routes WHERE table_name = 'a' AND prefix = '10.0.0.0/8' FOR UPDATE", &[])
+        .unwrap();
+    let down = |t: &Arc<Table>| StateOp::TablesDown {
+        tables: vec![(t.view, t.name.clone())],
+        routes: 1_000_000,
+        event: Some(session_event(SessionEventKind::Terminated, Some(&t.name))),
+    };
+    // Something before the removals, in the same batch, and something after them.
+    let first = std::iter::once(withdraw(&tables[0], "10.1.0.0/16"));
+    writers.send(&owner, first.chain(tables.iter().map(down)).collect());
+    let begin = StateOp::SyncStart { tables: vec![tables[0].clone()], stored: None };
+    writers.send(&owner, vec![begin, announce(&tables[0], "192.0.2.0/24", 2)]);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND application_name LIKE 'rib-ingester/remove-%'";
+    wait_for("the removal at the lock", || db.rows(waits) == ["1"]);
+    for med in 3..6 {
+        writers.send(&other, vec![announce(&u, "203.0.113.0/24", med)]);
+        let stored = format!("SELECT count(*) FROM current_routes WHERE med = {med}");
+        wait_for("the other router's route", || db.rows(&stored) == ["1"]);
+    }
+    let left = "SELECT table_name, count(*) FROM current_routes WHERE router_id = '10.0.0.1' GROUP BY 1 ORDER BY 1";
+    assert_eq!(db.rows(left), ["a|1", "b|2", "c|2"], "each by itself, and what came later waits");
+    lock.commit().unwrap();
+    assert_eq!(writers.finish(), 0);
+    let told = "SELECT table_name, routes FROM session_events WHERE kind = 'terminated' ORDER BY id";
+    assert_eq!(db.rows(told), ["a|1", "b|2", "c|2"]);
+    assert_eq!(
+        db.rows("SELECT prefix, med FROM current_routes ORDER BY prefix"),
+        ["192.0.2.0/24|2", "203.0.113.0/24|5"]
+    );
+}
+
+#[test]
 fn reading_a_stored_table_delays_no_other_router() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
-    let same_writer =
-        |other: &String| writers.sender.state(&RouterId::new(other)).same_channel(writers.sender.state(&owner.router));
-    let other = (2..50).map(|i| format!("10.0.0.{i}")).find(same_writer).unwrap();
-    let other = writers.claim(&other).owner;
+    let other = writers.claim(&sharing_its_writer(&writers, "10.0.0.1")).owner;
     let peer = AdjRibKey { address: "192.0.2.1".parse().unwrap(), policy: Policy::Pre };
     let read = Table { view: View::AdjRibIn(peer), ..(*table("10.0.0.1", "global", Afi::Ipv4)).clone() };
     let written = table(other.router.as_str(), "global", Afi::Ipv4);

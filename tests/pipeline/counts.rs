@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rib_ingester::model::RouterId;
-use rib_ingester::store::{forget, stale};
+use rib_ingester::store::{counts, forget, stale};
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::dice::Dice;
@@ -171,7 +171,10 @@ fn what_is_done_by_hand_is_counted_by_maintenance() {
         assert!(report.failures.is_empty(), "{:?}", report.failures);
         report.corrected.into_iter().map(|one| (one.table, one.difference)).collect()
     };
-    assert_eq!(corrected(), [("r1 loc-rib global IPv4".to_owned(), 3), ("r2 loc-rib global IPv4".to_owned(), 1)]);
+    let one = counts::correct(&mut db.client(), Some(&[RouterId::new("r2")])).unwrap();
+    assert_eq!(one.iter().map(|one| &*one.table).collect::<Vec<_>>(), ["r2 loc-rib global IPv4"], "no other router");
+    assert_eq!(db.rows(kept), ["r2|loc-rib|global|4|1"]);
+    assert_eq!(corrected(), [("r1 loc-rib global IPv4".to_owned(), 3)]);
     assert_eq!(db.rows(kept), ["r1|loc-rib|global|4|3", "r2|loc-rib|global|4|1"]);
     assert_eq!(corrected(), []);
     db.client().batch_execute("DELETE FROM current_routes WHERE prefix = '10.1.0.0/16'").unwrap();

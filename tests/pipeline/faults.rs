@@ -45,7 +45,7 @@ fn count(db: &TestDb, of: &str) -> i64 {
 
 #[test]
 fn killed_database_connections_cost_nothing() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("BATCH_ROUTES", "1000")]);
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
@@ -97,7 +97,7 @@ fn killed_database_connections_cost_nothing() {
 
 #[test]
 fn a_collector_killed_often_has_the_routers_table() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let peer = Peer::loc_rib("10.255.0.1");
     for generation in 1..=5 {
         let ingester = Ingester::start(&db.url(), &[("BATCH_ROUTES", "500")]);
@@ -129,7 +129,7 @@ fn a_collector_killed_often_has_the_routers_table() {
 
 #[test]
 fn a_stop_during_a_dump_writes_what_was_read() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
@@ -146,7 +146,7 @@ fn a_stop_during_a_dump_writes_what_was_read() {
 
 #[test]
 fn routers_with_the_same_prefixes_do_not_block_others() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("BATCH_ROUTES", "500"), ("STATE_WRITERS", "2")]);
     let routers: Vec<_> = (1..=4)
         .map(|i| {

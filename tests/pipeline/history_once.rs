@@ -80,7 +80,7 @@ fn story(db: &TestDb, prefix: &str) -> String {
 
 #[test]
 fn a_dump_that_is_killed_with_state_behind() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = connect(&ingester);
     router.send(&dump(0..20));
@@ -97,7 +97,7 @@ fn a_dump_that_is_killed_with_state_behind() {
 
 #[test]
 fn a_dump_that_is_killed_with_history_behind() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = connect(&ingester);
     router.send(&dump(0..20));
@@ -115,7 +115,7 @@ fn a_dump_that_is_killed_with_history_behind() {
 
 #[test]
 fn a_flap_within_one_second_before_the_crash() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = connect(&ingester);
     router.send(&announce("10.0.0.0/16")).send(&end_of_rib());
@@ -145,7 +145,7 @@ fn a_flap_within_one_second_before_the_crash() {
 
 #[test]
 fn a_dump_behind_a_removal_is_in_the_history_again() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "1")]);
     let mut events = 0;
     let mut expect = |router: &mut FakeRouter| {
@@ -176,7 +176,7 @@ fn a_dump_behind_a_removal_is_in_the_history_again() {
 
 #[test]
 fn dumps_without_stamps_or_recorded_are_not_compared() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("HISTORY_REDUMP", "record")]);
     for dumps in 1..=3 {
         let mut router = connect(&ingester);

@@ -329,6 +329,7 @@ fn a_refused_command_ends_its_session_and_no_other() {
     let eor = |t: &Arc<Table>| StateOp::EndOfRib { table: t.clone(), stale: vec![] };
     let down = |t: &Arc<Table>| StateOp::TablesDown {
         tables: vec![(t.view, t.name.clone())],
+        routes: 0,
         event: Some(session_event(SessionEventKind::PeerDown, Some(&t.name))),
     };
     // A thread that waits for an answer gets none, and finds out why.

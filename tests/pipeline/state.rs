@@ -157,6 +157,7 @@ fn table_down_removes_one_table_and_hold_keeps_rows() {
     assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), 45_000);
     let down = StateOp::TablesDown {
         tables: vec![(View::LocRib, "a".into())],
+        routes: 0,
         event: Some(session_event(SessionEventKind::PeerDown, Some("a"))),
     };
     writers.send(
@@ -206,6 +207,7 @@ fn a_lost_router_is_written_no_more_and_others_are() {
         vec![
             StateOp::TablesDown {
                 tables: vec![(View::LocRib, "global".into())],
+                routes: 0,
                 event: Some(session_event(SessionEventKind::PeerDown, None)),
             },
             StateOp::SessionEvent(session_event(SessionEventKind::SessionClosed, None)),
@@ -268,11 +270,17 @@ fn what_is_stale_longer_than_the_hold_goes() {
     client.batch_execute("UPDATE router_owner SET collector_id = 'c2'").unwrap();
     assert_eq!(expire(&mut client).tables, 0);
     client.batch_execute("UPDATE router_owner SET collector_id = 'c1'").unwrap();
+    // With very many routes by their kept number, each table goes in a transaction of its own.
+    client.batch_execute("UPDATE route_counts SET routes = 2000000 WHERE table_name = 'b'").unwrap();
     let expired = expire(&mut client);
-    assert_eq!((expired.tables, expired.routes, expired.is_whole), (2, 2, true));
+    assert_eq!((expired.tables, expired.routes, expired.is_whole), (1, 1, false));
+    assert_eq!(db.rows("SELECT table_name FROM current_routes"), ["c"]);
+    client.batch_execute("DELETE FROM route_counts WHERE table_name = 'b'").unwrap();
+    let expired = expire(&mut client);
+    assert_eq!((expired.tables, expired.routes, expired.is_whole), (1, 1, true));
     assert_eq!(
         db.rows("SELECT router_id, kind, table_name, routes FROM session_events ORDER BY id"),
-        ["10.0.0.1|stale_expired|a|1", "10.0.0.1|stale_expired|-|2"]
+        ["10.0.0.1|stale_expired|a|1", "10.0.0.1|stale_expired|b|1", "10.0.0.1|stale_expired|-|1"]
     );
 }
 

@@ -68,6 +68,7 @@ fn changes_that_matter_are_listed() {
     emptied(peers, &["r1 192.0.2.1 64501 peer"]);
     let down = StateOp::TablesDown {
         tables: vec![(View::AdjRibIn(key), "global".into()), (View::LocRib, "global".into())],
+        routes: 0,
         event: Some(session_event(SessionEventKind::Terminated, None)),
     };
     emptied(vec![down], &["r1 global 192.0.2.1 removal", "r1 global removal"]);

@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItemFn, ItemFn, ItemMod, ItemUse, Meta, UseTree};
 
 /// Circles that stay until the rooms that they are in are replaced.
-const KNOWN: &[&[&str]] = &[&["spool", "spool::stream"]];
+const KNOWN: &[&[&str]] = &[&["journal", "journal::stream"]];
 
 /// A module by its names from the root.
 type Module = Vec<String>;

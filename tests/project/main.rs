@@ -4,6 +4,7 @@
 mod common;
 
 mod circles;
+mod ends;
 mod guide;
 mod logs;
 mod notify;

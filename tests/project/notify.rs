@@ -56,7 +56,7 @@ impl Drop for Manager {
 
 #[test]
 fn systemd_hears_ready_life_status_reload_and_stop() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let manager = Manager::listen("life");
     let ingester = Ingester::start_with(&db.url(), &[], &manager.vars());
     let before = manager.heard("READY=1\n");

@@ -9,7 +9,11 @@ const BEGIN: &str = "<!-- settings: rib-ingester config --markdown -->\n";
 const END: &str = "<!-- end of settings -->";
 
 fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+    page("README.md")
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
 fn output(arguments: &[&str]) -> String {
@@ -49,8 +53,8 @@ fn the_commands_are_those_of_the_binary() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(commands.contains(&"serve"));
-    let readme = readme();
-    let mut documented: Vec<&str> = readme
+    let page = page("docs/commands.md");
+    let mut documented: Vec<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `rib-ingester "))
         .filter_map(|rest| rest.split([' ', '`']).next())

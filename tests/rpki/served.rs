@@ -74,7 +74,16 @@ fn routes_of_a_router_get_their_state() {
         let (_, _, page) = ingester.get(target);
         want.iter().for_each(|text| assert!(page.contains(text), "{text}: {page}"));
     };
-    page("/", &["3 VRPs, made ", "<b>2</b> invalid pairs", "<td class=\"number\">2</td><td class=\"number\">3</td>"]);
+    page(
+        "/",
+        &[
+            "3 VRPs, made ",
+            "<b>2</b> invalid pairs",
+            "1 accepted<",
+            "1 filtered<",
+            "<td class=\"number\">2</td><td class=\"number\">3</td>",
+        ],
+    );
     page("/router?id=10.255.0.1", &[">3 valid<", "state bad\">2 invalid<", ">1 not-found<"]);
     let shown = output(&db, &["show"]);
     assert!(shown.contains("VRPs     3 (ripe 3), ASPAs 0\n"), "{shown}");

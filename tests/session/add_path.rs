@@ -57,7 +57,7 @@ fn greet(router: &mut FakeRouter, add_path: Vec<(u16, u8)>) {
 /// FRR negotiates Add-Path and sends no identifiers.
 #[test]
 fn routes_read_with_ids_by_mistake_are_read_again() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[ALL_RIBS]);
     let mut router = ingester.connect();
     greet(&mut router, vec![(1, 1)]);
@@ -158,7 +158,7 @@ fn decode_marks_what_fits_both_readings() {
 /// Huawei and GoBGP send identifiers that they did not announce.
 #[test]
 fn routes_read_without_ids_by_mistake_are_read_again() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[ALL_RIBS]);
     let mut router = ingester.connect();
     greet(&mut router, vec![]);
@@ -185,7 +185,7 @@ fn routes_read_without_ids_by_mistake_are_read_again() {
 /// the same way.
 #[test]
 fn other_families_and_ignored_path_ids_are_read_again() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("IGNORE_PATH_ID", "127.0.0.1/32")]);
     let mut router = ingester.connect();
     let peer = Peer::loc_rib(ROUTER);
@@ -227,7 +227,7 @@ fn other_families_and_ignored_path_ids_are_read_again() {
 
 #[test]
 fn more_than_is_kept_closes_the_session_once() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let peer = Peer::loc_rib(ROUTER);
     // 21,000 routes, or 10,500 with identifiers.

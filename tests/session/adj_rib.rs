@@ -69,7 +69,7 @@ fn begin(ingester: &Ingester, peers: &[Peer]) -> FakeRouter {
 
 #[test]
 fn a_peers_views_have_rows_and_lives_of_their_own() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let all = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post";
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", all)]);
     let mut router = begin(&ingester, &[one(), two()]);
@@ -125,7 +125,7 @@ fn a_peers_views_have_rows_and_lives_of_their_own() {
 
 #[test]
 fn pre_policy_routes_fill_in_until_post_policy_ones() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one(), two()]);
     router.send(&announce(one(), &["10.1.0.0/16"])).send(&announce(two(), &["10.2.0.0/16"]));
@@ -147,7 +147,7 @@ fn pre_policy_routes_fill_in_until_post_policy_ones() {
 
 #[test]
 fn a_reconnect_confirms_routes_and_purges_a_lost_peer() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one(), two()]);
     router.send(&announce(one(), &["10.1.0.0/16", "10.2.0.0/16"])).send(&announce(two(), &["10.3.0.0/16"]));
@@ -172,7 +172,7 @@ fn a_reconnect_confirms_routes_and_purges_a_lost_peer() {
 
 #[test]
 fn two_peers_with_one_address_and_vrfs_do_not_collide() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let other = Peer { asn: 64_999, ..one() };
     let vrf = Peer { kind: 1, rd: 0x0000_fde8_0000_0007, ..one() };
@@ -192,7 +192,7 @@ fn two_peers_with_one_address_and_vrfs_do_not_collide() {
 
 #[test]
 fn routes_that_come_before_any_name_wait_for_it() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     let own = Peer { address: None, asn: 0, flags: POST, bgp_id: [0; 4].into(), ..one() };
@@ -206,7 +206,7 @@ fn routes_that_come_before_any_name_wait_for_it() {
 
 #[test]
 fn vpn_and_labeled_routes_have_tables_of_their_own() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = begin(&ingester, &[one()]);
     // MP_REACH_NLRI (RFC 4760 section 3): family, next hop, reserved octet, NLRI.
@@ -292,7 +292,7 @@ fn peers_and_statistics_are_rows_changes_are_events() {
 
 #[test]
 fn a_peer_missing_from_a_new_session_does_not_stay_up() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2")]);
     let states = || rows(&db, "SELECT concat_ws(' ', host(peer_address), state) FROM peers ORDER BY 1");
     let first = begin(&ingester, &[one(), two()]);
@@ -318,7 +318,7 @@ fn link_local(mut message: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn peers_that_share_an_address_and_as_have_no_routes() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre")]);
     let mut router = begin(&ingester, &[]);
     let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
@@ -344,7 +344,7 @@ fn peers_that_share_an_address_and_as_have_no_routes() {
 
 #[test]
 fn table_names_do_not_depend_on_the_order_of_peer_ups() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre")]);
     let other = Peer { bgp_id: "192.0.2.2".parse().unwrap(), ..one() };
     let vrf = Peer { kind: 1, ..one() }.with_rd(7);
@@ -404,7 +404,7 @@ fn drift(ingester: &mut Ingester, rib: &str) -> Option<String> {
 
 #[test]
 fn a_lasting_difference_in_table_size_causes_a_redump() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester =
         Ingester::start(&db.url(), &[("STORED_RIBS", "adj-rib-in-pre,adj-rib-in-post"), ("RESYNC_ON_DRIFT", "10%,1s")]);
     let mut router = begin(&ingester, &[one()]);

@@ -144,7 +144,7 @@ fn a_wrong_collector_clock_writes_the_databases_time() {
     for shift in [-7 * 3_600, 400 * DAY] {
         let Some(clock) = Clock::new() else { return };
         clock.shift(shift);
-        let db = crate::common::pg::TestDb::create();
+        let db = crate::common::pg::TestDb::migrated();
         let environment = clock.environment();
         let vars: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let ingester = Ingester::start_with(&db.url(), &[("STALE_ROUTES_SECS", "2")], &vars);
@@ -175,7 +175,7 @@ fn a_wrong_collector_clock_writes_the_databases_time() {
 #[test]
 fn a_clock_that_leaps_does_not_expire_stale_routes() {
     let Some(clock) = Clock::new() else { return };
-    let db = crate::common::pg::TestDb::create();
+    let db = crate::common::pg::TestDb::migrated();
     let environment = clock.environment();
     let vars: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut ingester = Ingester::start_with(&db.url(), &[("STALE_ROUTES_SECS", "3600"), ("LOG", "debug")], &vars);

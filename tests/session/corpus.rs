@@ -25,7 +25,7 @@ const STORE: &str = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-
 #[test]
 fn rows_of_every_recording_are_the_expected_ones() {
     let Some(folder) = corpus::folder() else { return };
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "2"), ("STORED_RIBS", STORE)]);
     let (mut streams, mut routes, mut failures) = (0, 0, Vec::new());
     for name in corpus::names(&folder) {

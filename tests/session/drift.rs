@@ -67,7 +67,7 @@ fn overview(db: &TestDb) -> Vec<String> {
 
 #[test]
 fn a_peers_leftovers_in_the_loc_rib_end_with_a_redump() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "30%,1s")]);
     let stored = || db.rows("SELECT prefix FROM current_routes ORDER BY prefix");
     let all = ["10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"];
@@ -104,7 +104,7 @@ fn a_peers_leftovers_in_the_loc_rib_end_with_a_redump() {
 
 #[test]
 fn a_router_without_leftovers_is_asked_less_often() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     for time in 0..3 {
         // Another peer had sent this peer's routes, too.
@@ -126,7 +126,7 @@ fn a_router_without_leftovers_is_asked_less_often() {
 
 #[test]
 fn a_router_that_counts_its_loc_rib_is_trusted() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib"), ("RESYNC_ON_DRIFT", "0%,1s")]);
     let mut router = dump(&ingester, &[(one(), 2), (two(), 2)], &["10.1.0.0/16", "10.2.0.0/16"]);
     router.send(&bmp::loc_rib_statistics(loc_rib(), 2)).send(&bmp::peer_down(one(), 4));

@@ -1,7 +1,8 @@
 //! Input that cannot be kept: it is reported when it happens, in a row for each session that lost some, and at a stop.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
@@ -19,15 +20,14 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        let db = TestDb::create();
+        let db = TestDb::migrated();
         let (host, port) = db.server();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-gaps-{}", db.name()));
         Scene { proxy: Proxy::start(&host, port), db, state_dir }
     }
 
     fn start(&self, settings: &[(&str, &str)]) -> Ingester {
-        let mut all =
-            vec![("STATE_DIR", self.state_dir.to_str().unwrap()), ("STALL_MS", "50"), ("ALLOW", "127.0.0.0/8")];
+        let mut all = vec![("STATE_DIR", self.state_dir.to_str().unwrap()), ("ALLOW", "127.0.0.0/8")];
         all.extend(settings);
         Ingester::start(&self.db.url_at("127.0.0.1", self.proxy.port), &all)
     }
@@ -86,19 +86,19 @@ fn metric(ingester: &mut Ingester, name: &str) -> String {
 #[test]
 fn a_loss_is_told_though_the_router_is_back() {
     let scene = Scene::new();
-    let mut ingester = scene.start(&[("SPOOL_MAX_BYTES", "100000")]);
+    let mut ingester = scene.start(&[("JOURNAL_MAX_BYTES", "100000")]);
     scene.cut(true);
     let (mut first, peer) = connect(&ingester, 2);
     is_closed_by_much(&mut first, peer);
     // Immediately, while the database is away.
-    ingester.logged("router 10.255.0.2: input lost: the spool is full");
-    eventually_equal("1".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
+    ingester.logged("router 10.255.0.2: input lost: the journal is full");
+    eventually_equal("1".to_owned(), || metric(&mut ingester, "rib_ingester_journal_gaps_total"));
     let (mut second, peer) = connect(&ingester, 2);
     second.send(&announce(peer, 0)).send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
     scene.cut(false);
     eventually_equal(vec!["10.255.0.2|1".to_owned()], || scene.routes());
     eventually_equal(1, || scene.gaps().len());
-    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the spool is full"), "{:?}", scene.gaps());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the journal is full"), "{:?}", scene.gaps());
     assert!(ingester.stop().success());
 }
 
@@ -113,12 +113,12 @@ fn a_disk_that_takes_nothing_is_told_when_it_happens() {
     for octet in [2, 3] {
         let (mut router, peer) = connect(&ingester, octet);
         is_closed_by_much(&mut router, peer);
-        ingester.logged(&format!("router 10.255.0.{octet}: input lost: the spool cannot be written: File too large"));
+        ingester.logged(&format!("router 10.255.0.{octet}: input lost: the journal cannot be written: File too large"));
     }
-    let is_said = |text: &String| text.contains("spool: cannot be written: File too large");
+    let is_said = |text: &String| text.contains("journal: cannot be written: File too large");
     eventually("it is not ready", || Some(ingester.get("/readyz").2).filter(is_said));
-    eventually_equal("2".to_owned(), || metric(&mut ingester, "rib_ingester_spool_gaps_total"));
-    assert_ne!(metric(&mut ingester, "rib_ingester_spool_write_errors_total"), "0");
+    eventually_equal("2".to_owned(), || metric(&mut ingester, "rib_ingester_journal_gaps_total"));
+    assert_ne!(metric(&mut ingester, "rib_ingester_journal_write_errors_total"), "0");
     assert_eq!(scene.gaps(), [""; 0], "the database is away");
     // Both reconnect before it does.
     let back = [2, 3].map(|octet| connect(&ingester, octet));
@@ -131,7 +131,7 @@ fn a_disk_that_takes_nothing_is_told_when_it_happens() {
 #[test]
 fn a_stop_that_discards_input_fails_and_is_reported() {
     let scene = Scene::new();
-    let settings = [("SPOOL_MAX_BYTES", "100000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
+    let settings = [("JOURNAL_MAX_BYTES", "100000"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
     let ingester = scene.start(&settings);
     scene.cut(true);
     let (mut router, peer) = connect(&ingester, 2);
@@ -140,35 +140,46 @@ fn a_stop_that_discards_input_fails_and_is_reported() {
     scene.cut(false);
     let ingester = scene.start(&settings);
     eventually_equal(1, || scene.gaps().len());
-    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the spool is full"), "{:?}", scene.gaps());
+    assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the journal is full"), "{:?}", scene.gaps());
     assert!(ingester.stop().success());
 }
 
-/// A router sends this much while the database is away, and all of it is in the spool.
-fn is_spooled(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
-    let before = filled_segments(scene);
+/// A router sends this much while the database is away, and all of it is in the journal.
+fn has_replay(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
+    let before = filled_streams(scene);
     let (mut router, peer) = connect(ingester, octet);
-    // Input that the session's thread does not read is spooled.
-    eventually("it is read into the spool", || {
-        router.send(&messages(peer));
-        eventually("it is read", || (router.unread() == 0).then_some(()));
-        (filled_segments(scene) > before).then_some(())
+    // An earlier session's may go in the meantime.
+    let octets = || -> u64 {
+        let streams = filled_streams(scene);
+        streams.iter().filter(|(stream, _)| !before.contains_key(*stream)).map(|(_, octets)| octets).sum()
+    };
+    let mut last = 0;
+    eventually("its greeting is in the journal", || {
+        let now = octets();
+        (router.unread() == 0 && now > 0 && std::mem::replace(&mut last, now) == now).then_some(())
     });
+    let messages = messages(peer);
+    router.send(&messages);
+    let all = last + u64::try_from(messages.len()).unwrap();
+    eventually("it is read into the journal", || (octets() >= all).then_some(()));
     router
 }
 
-/// Segments with something after their first eight octets, which identify the format.
-fn filled_segments(scene: &Scene) -> usize {
-    let streams = std::fs::read_dir(scene.state_dir.join("spool")).into_iter().flatten().flatten();
-    let files = streams.flat_map(|stream| std::fs::read_dir(stream.path()).into_iter().flatten().flatten());
-    let is_filled = |file: &std::fs::DirEntry| file.metadata().is_ok_and(|of_file| of_file.len() > 8);
-    files
-        .filter(|file| file.path().extension().is_some_and(|extension| extension == "segment") && is_filled(file))
-        .count()
+/// The streams with something in their segments, and how much.
+fn filled_streams(scene: &Scene) -> BTreeMap<PathBuf, u64> {
+    let streams = std::fs::read_dir(scene.state_dir.join("journal")).into_iter().flatten().flatten();
+    let octets = |stream: &Path| -> u64 {
+        let files = std::fs::read_dir(stream).into_iter().flatten().flatten();
+        let segments = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "segment"));
+        // The first eight octets of a segment identify its format.
+        segments.filter_map(|file| file.metadata().ok()?.len().checked_sub(8)).sum()
+    };
+    let streams = streams.map(|stream| (stream.path(), octets(&stream.path())));
+    streams.filter(|(_, octets)| *octets > 0).collect()
 }
 
 fn streams(scene: &Scene) -> usize {
-    let entries = std::fs::read_dir(scene.state_dir.join("spool")).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(scene.state_dir.join("journal")).into_iter().flatten().flatten();
     entries.filter(|entry| entry.path().is_dir()).count()
 }
 
@@ -188,7 +199,7 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
     scene.cut(true);
-    let routers = [2, 3].map(|octet| is_spooled(&scene, &ingester, octet, |peer| announce(peer, 7)));
+    let routers = [2, 3].map(|octet| has_replay(&scene, &ingester, octet, |peer| announce(peer, 7)));
     ingester.kill();
     drop(routers);
     // A value that the database never accepts, of one router only.
@@ -214,12 +225,12 @@ fn a_replay_that_the_database_refuses_is_set_aside() {
     eventually_equal(0, || streams(&scene));
     assert!(ingester.stop().success());
     let ingester = scene.start(&[]);
-    assert_eq!(ingester.count_logged("bytes of spooled input since"), 0);
+    assert_eq!(ingester.count_logged("bytes of input since"), 0);
     assert_eq!(scene.gaps().len(), 1);
 }
 
 #[test]
-fn spooled_messages_over_the_new_limit_are_set_aside() {
+fn replayed_messages_over_the_new_limit_are_set_aside() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
     scene.cut(true);
@@ -228,7 +239,7 @@ fn spooled_messages_over_the_new_limit_are_set_aside() {
         let gauge = [&[0xff, 0, 0xff, 0xff][..], &[0; 0xffff]].concat();
         bmp::message(1, &[peer.bytes(), vec![0, 0, 0, 3], gauge.repeat(3)].concat())
     };
-    let mut router = is_spooled(&scene, &ingester, 2, |peer| announce(peer, 7));
+    let mut router = has_replay(&scene, &ingester, 2, |peer| announce(peer, 7));
     let peer = Peer::loc_rib("10.255.0.2");
     for piece in [long(peer), announce(peer, 8)] {
         router.send(&piece);
@@ -255,7 +266,6 @@ fn a_stop_keeps_what_a_router_without_a_name_said() {
     let mut router = ingester.connect_from("127.0.0.2");
     router.send(&announce(Peer::global_instance("198.51.100.1", 64_501), 7));
     eventually("it is read", || (router.unread() == 0).then_some(()));
-    assert_eq!(streams(&scene), 0, "nothing of it goes to the spool while it has no name");
     assert!(ingester.stop().success());
     assert_eq!(streams(&scene), 1);
     scene.cut(false);
@@ -275,7 +285,7 @@ fn a_replay_for_a_router_of_another_collector_is_told() {
     eventually_equal(vec!["10.255.0.2|1".to_owned()], || scene.routes());
     drop(router);
     scene.cut(true);
-    let router = is_spooled(&scene, &ingester, 2, |peer| announce(peer, 7));
+    let router = has_replay(&scene, &ingester, 2, |peer| announce(peer, 7));
     ingester.kill();
     drop(router);
     let moved = "UPDATE router_owner SET collector_id = 'other', epoch = epoch + 1, since = now()";

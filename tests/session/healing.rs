@@ -30,7 +30,7 @@ fn delete(db: &TestDb, prefixes: &str) {
 
 #[test]
 fn lost_rows_return_with_a_redump_or_are_reported() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     // Tables are counted every six seconds.
     let mut collector = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "1")]);
     let mut router = collector.connect();

@@ -97,7 +97,7 @@ fn of_two_collectors_with_one_identifier_one_serves() {
 
 #[test]
 fn a_killed_collector_is_back_at_once() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let first = Ingester::start(&db.url(), &[]);
     let before = instance(&db);
     first.kill();
@@ -145,7 +145,7 @@ fn a_start_waits_for_a_dead_holder_not_a_living_one() {
 
 #[test]
 fn without_its_lock_the_collector_writes_nothing() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     router.send(&dump(1));
@@ -179,7 +179,7 @@ fn without_its_lock_the_collector_writes_nothing() {
 
 #[test]
 fn a_collector_that_loses_its_identifier_keeps_input() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
     let settings = [("STATE_DIR", state_dir.to_str().unwrap())];
     let mut ingester = Ingester::start(&db.url(), &settings);

@@ -47,7 +47,7 @@ fn is_cut(router: &mut FakeRouter) {
 
 #[test]
 fn the_allow_file_is_reloaded_unless_it_is_invalid() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let folder = std::env::temp_dir().join(format!("rib-ingester-limits-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("allow");
@@ -83,7 +83,7 @@ fn the_allow_file_is_reloaded_unless_it_is_invalid() {
 
 #[test]
 fn sessions_are_bounded_in_all_and_by_address() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let settings = [("MAX_SESSIONS", "3"), ("MAX_SESSIONS_PER_ADDRESS", "2"), ("ALLOW", "127.0.0.0/8")];
     let ingester = Ingester::start(&db.url(), &settings);
     // Two routers with one address are two routers.
@@ -107,7 +107,7 @@ fn sessions_are_bounded_in_all_and_by_address() {
 
 #[test]
 fn a_router_that_stalls_is_closed_an_idle_one_is_not() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let settings = [("MESSAGE_TIMEOUT_SECS", "1"), ("ALLOW", "127.0.0.0/8")];
     let mut ingester = Ingester::start(&db.url(), &settings);
     let mut silent = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
@@ -142,7 +142,7 @@ fn a_router_that_stalls_is_closed_an_idle_one_is_not() {
 
 #[test]
 fn two_routers_with_one_identifier_from_two_addresses() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
     let mut holder = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
     // It retries repeatedly: one row reports it.
@@ -168,7 +168,7 @@ fn without_file_descriptors_accepting_pauses() {
     /// For the connections to PostgreSQL that are not made yet; too few descriptors for them would be a fault other
     /// than the one tested.
     const SPARE: usize = 48;
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/8")]);
     let mut first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
     let open = std::fs::read_dir(format!("/proc/{}/fd", ingester.id())).unwrap().count();
@@ -187,7 +187,7 @@ fn without_file_descriptors_accepting_pauses() {
 
 #[test]
 fn a_table_over_its_bound_is_cut_there_and_reported() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("MAX_ROUTES_PER_TABLE", "100")]);
     let id = "10.255.0.2";
     let mut router = ingester.connect();
@@ -226,7 +226,7 @@ fn timer_of(ingester: &Ingester, router: std::net::SocketAddr) -> Option<String>
 
 #[test]
 fn a_router_that_vanishes_without_a_word_is_asked_for() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let router = std::net::TcpStream::connect(ingester.address()).unwrap();
     let own = router.local_addr().unwrap();
@@ -249,7 +249,7 @@ fn a_thousand_routers_at_once() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // The collector starts with the usual limit and raises it itself.
     setrlimit(Resource::RLIMIT_NOFILE, most.min(1_024), most).unwrap();
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let settings = [("MAX_SESSIONS_PER_ADDRESS", "1024"), ("ALLOW", "127.0.0.0/8")];
     let ingester = Ingester::start(&db.url(), &settings);
     setrlimit(Resource::RLIMIT_NOFILE, most.min(4_096), most).unwrap();
@@ -283,7 +283,7 @@ fn a_thousand_routers_at_once() {
 
 #[test]
 fn a_flood_of_connections_leaves_nothing_behind() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("ALLOW", "127.0.0.0/24"), ("MAX_SESSIONS", "50")]);
     let mut first = live(&ingester, &db, "127.0.0.2", "10.255.0.2", "10.2.0.0/16");
     let threads = ingester.proc_status("Threads");

@@ -44,7 +44,7 @@ fn a_router_with_a_key_must_sign_and_keys_reload() {
     if !is_supported() {
         return;
     }
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let folder = Folder::new();
     let file = folder.path().join("keys");
     std::fs::write(&file, "127.0.1.0/24 of the network\n127.0.1.9 of one\n2001:db8::/32 far away\n").unwrap();
@@ -105,7 +105,7 @@ fn keys_of_ipv6_routers() {
         eprintln!("skipped: this system has no IPv6 loopback");
         return;
     }
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let folder = Folder::new();
     let file = folder.path().join("keys");
     std::fs::write(&file, "::1 six\n").unwrap();

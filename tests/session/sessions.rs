@@ -70,7 +70,7 @@ fn v4(prefix: &str) -> String {
 
 #[test]
 fn a_session_from_initiation_to_termination() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -104,7 +104,7 @@ fn a_session_from_initiation_to_termination() {
 
 #[test]
 fn a_reconnect_purges_lost_routes_and_only_those() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -136,7 +136,7 @@ fn a_reconnect_purges_lost_routes_and_only_those() {
 
 #[test]
 fn a_restart_in_the_middle_of_a_dump_ends_complete() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -156,7 +156,7 @@ fn a_restart_in_the_middle_of_a_dump_ends_complete() {
 
 #[test]
 fn after_a_restart_an_absent_routers_routes_expire() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -174,7 +174,7 @@ fn after_a_restart_an_absent_routers_routes_expire() {
 
 #[test]
 fn a_lost_sessions_routes_are_stale_and_then_purged() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STALE_ROUTES_SECS", "3")]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -191,7 +191,7 @@ fn a_lost_sessions_routes_are_stale_and_then_purged() {
 
 #[test]
 fn a_loc_rib_peer_down_removes_its_table_and_no_other() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -215,7 +215,7 @@ fn a_loc_rib_peer_down_removes_its_table_and_no_other() {
 
 #[test]
 fn a_router_without_end_of_rib_is_purged_when_idle() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "3")]);
     for prefixes in [["10.1.0.0/16", "10.2.0.0/16"], ["10.2.0.0/16", "10.3.0.0/16"]] {
         let mut router = ingester.connect();
@@ -230,7 +230,7 @@ fn a_router_without_end_of_rib_is_purged_when_idle() {
 
 #[test]
 fn end_of_rib_three_times_is_one_end_of_rib() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -244,7 +244,7 @@ fn end_of_rib_three_times_is_one_end_of_rib() {
 
 #[test]
 fn two_paths_of_a_prefix_are_two_rows_and_two_events() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     let open = Open { add_path: vec![(1, 1)], ..open() };
@@ -261,7 +261,7 @@ fn two_paths_of_a_prefix_are_two_rows_and_two_events() {
 
 #[test]
 fn large_numbers_and_all_communities_are_stored() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -290,7 +290,7 @@ fn large_numbers_and_all_communities_are_stored() {
 
 #[test]
 fn bad_input_costs_at_most_one_message_or_session() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut good = ingester.connect();
     greet(&mut good);
@@ -339,7 +339,7 @@ fn bad_input_costs_at_most_one_message_or_session() {
 
 #[test]
 fn a_second_connection_replaces_the_first_unpurged() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);
     let mut first = ingester.connect();
     greet(&mut first);
@@ -358,7 +358,7 @@ fn a_second_connection_replaces_the_first_unpurged() {
 
 #[test]
 fn who_is_connected_and_in_sync_can_be_read() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let settings = [("STALE_ROUTES_SECS", "900"), ("EOR_TIMEOUT_SECS", "3")];
     let mut ingester = Ingester::start(&db.url(), &settings);
     let live = "SELECT s.state, s.router_id, s.collector_id, host(s.source) FROM bmp_sessions s
@@ -396,7 +396,7 @@ fn who_is_connected_and_in_sync_can_be_read() {
 
 #[test]
 fn refused_connections_are_logged_with_the_remedy() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut closed = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
     let mut stranger = closed.connect();
     eventually("the stranger is refused", || stranger.is_closed().then_some(()));
@@ -419,7 +419,7 @@ fn refused_connections_are_logged_with_the_remedy() {
 
 #[test]
 fn what_is_not_stored_is_counted_and_named() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[("STORED_RIBS", "loc-rib,10.0.0.0/8=adj-rib-in-pre")]);
     let mut router = ingester.connect();
     let peer = Peer::global_instance("192.0.2.7", 64_507);
@@ -439,7 +439,7 @@ fn what_is_not_stored_is_counted_and_named() {
 
 #[test]
 fn raw_bytes_stand_on_the_first_event_of_a_message() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("STORE_RAW_BYTES", "true"), ("STORE_RAW_BYTES_COMPRESS", "false")]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -459,7 +459,7 @@ fn raw_bytes_stand_on_the_first_event_of_a_message() {
 
 #[test]
 fn changes_after_the_dump_are_events_even_if_repeated() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut router = ingester.connect();
     greet(&mut router);
@@ -479,7 +479,7 @@ fn changes_after_the_dump_are_events_even_if_repeated() {
 
 #[test]
 fn a_router_whose_path_ids_are_ignored_has_one_row() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[("IGNORE_PATH_ID", "127.0.0.1/32")]);
     let mut router = ingester.connect();
     let open = Open { add_path: vec![(1, 1)], ..open() };
@@ -495,7 +495,7 @@ fn a_router_whose_path_ids_are_ignored_has_one_row() {
 
 #[test]
 fn routes_before_any_peer_up_get_the_later_name() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let ingester = Ingester::start(&db.url(), &[]);
     let mut named = ingester.connect();
     // FRR 8: its own routes have the peer 0.0.0.0, which never gets a Peer Up.

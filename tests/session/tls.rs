@@ -88,7 +88,7 @@ fn routes(db: &TestDb) -> Vec<String> {
 
 #[test]
 fn a_router_behind_tls_ends_in_sql() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let secure = Secure::start(&db, &[]);
     let mut router = secure.connect(None);
     router.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
@@ -119,7 +119,7 @@ fn a_router_behind_tls_ends_in_sql() {
 
 #[test]
 fn only_routers_with_a_trusted_certificate_connect() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut secure = Secure::start(&db, &[("BMP_TLS_CLIENT_CA_FILE", "")]);
     let stranger = Authority::new("stranger").issue(&["edge9"]);
     for own in [None, Some(&stranger)] {
@@ -141,7 +141,7 @@ fn only_routers_with_a_trusted_certificate_connect() {
 
 #[test]
 fn sighup_reloads_a_certificate_unless_it_is_invalid() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut secure = Secure::start(&db, &[]);
     let mut first = secure.connect(None);
     first.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();
@@ -171,7 +171,7 @@ fn sighup_reloads_a_certificate_unless_it_is_invalid() {
 
 #[test]
 fn a_connection_without_a_tls_handshake_is_closed() {
-    let db = TestDb::create();
+    let db = TestDb::migrated();
     let mut secure = Secure::start(&db, &[("MESSAGE_TIMEOUT_SECS", "1")]);
     let mut plain = TcpStream::connect(secure.port).unwrap();
     plain.write_all(&said_by("10.255.0.1", "10.1.0.0/16")).unwrap();

@@ -64,7 +64,6 @@ impl Scene {
     fn start(&mut self, url: &str) {
         let settings = [
             ("STATE_DIR", self.state_dir.path().to_str().unwrap()),
-            ("STALL_MS", "100"),
             ("SHUTDOWN_TIMEOUT_SECS", "2"),
             ("MAINTENANCE_INTERVAL_SECS", "1"),
         ];
@@ -168,7 +167,7 @@ fn an_outage_is_two_lines_for_any_number_of_threads() {
     let words: Vec<&str> = line.split(' ').collect();
     let number_before = |word: &str| words[words.iter().position(|w| *w == word).unwrap() - 1].parse::<f64>().unwrap();
     assert!(number_before("s;") > 0.0 && number_before("changes") >= f64::from(TABLE), "{line}");
-    assert!(line.contains(" bytes in the spool"), "{line}");
+    assert!(line.contains(" bytes of input were in the journal"), "{line}");
     scene.stop();
 }
 
@@ -209,7 +208,7 @@ fn a_server_that_is_away_while_the_collector_restarts() {
     let router = scene.router.as_ref().unwrap();
     eventually("the collector has read it", || (router.unread() == 0).then_some(()));
     let settings: Vec<(&str, &str)> = vec![("STATE_DIR", scene.state_dir.path().to_str().unwrap())];
-    // Stopped with a database away, it leaves its input in the spool.
+    // Stopped with a database away, it leaves its input in the journal.
     assert!(scene.ingester.take().unwrap().stop().success());
     let mut ingester = Ingester::spawn(&url, &settings);
     ingester.logged("database: not reached: rib@127.0.0.1:");

@@ -3,12 +3,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod api_plans;
 mod callbacks;
 mod compare;
 mod faults;
 mod history;
 mod kinds;
+mod looking_glass;
 mod maintenance;
+mod openbmp;
 mod overview;
 mod plans;
 mod pool;

@@ -55,6 +55,16 @@ fn each_column_counts_what_it_says() {
              INSERT INTO adj_rib_out (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix) VALUES
                  ('out', '192.0.2.2', 64502, false, 'UNKNOWN', 4, '10.0.0.0/8');
              REFRESH MATERIALIZED VIEW adj_rib_in_summary;
+             INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix)
+                 VALUES ('new', '192.0.2.2', 64502, false, 'UNKNOWN', 4, '10.0.0.0/8');
+             INSERT INTO route_counts (router_id, rib, peer_address, is_post_policy, table_name, afi, routes) VALUES
+                 ('a', 'adj-rib-in', '192.0.2.1', false, 'UNKNOWN', 4, 1), ('a', 'adj-rib-in', '192.0.2.1', true, 'UNKNOWN', 4, 1),
+                 ('a', 'adj-rib-in', '192.0.2.9', true, 'UNKNOWN', 4, 0), ('a', 'adj-rib-out', '192.0.2.9', true, 'UNKNOWN', 4, 7),
+                 ('new', 'adj-rib-in', '192.0.2.2', false, 'UNKNOWN', 4, 1), ('new', 'adj-rib-in', '192.0.2.2', false, 'red', 4, 1);
+             INSERT INTO table_names (router_id, rib, peer_type, distinguisher, peer_address, peer_asn, name, table_name, unicast_table_name) VALUES
+                 ('new', 'adj-rib-in', 'global', '', '192.0.2.2', 64502, 'UNKNOWN', 'UNKNOWN', 'UNKNOWN'),
+                 ('new', 'adj-rib-in', 'vrf', '65000:1', '192.0.2.2', 64502, 'red', 'red', 'red');
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state) VALUES ('a', 'global', '192.0.2.1', 64501, 'up');
              INSERT INTO rib_sync_status (router_id, table_name, afi, session_start_time, eor_seen, synced_at) VALUES
                  ('a', 'global', 4, '2026-01-01 00:00+00', true, now()), ('a', 'blue', 4, '2026-01-01 00:00+00', false, now()),
                  ('dumping', 'global', 4, '2026-01-01 00:00+00', true, now()), ('dumping', 'global', 6, NULL, false, NULL);
@@ -70,11 +80,16 @@ fn each_column_counts_what_it_says() {
         "dumping|-|-|0|0|0|0|f|01-01",
         "idle|-|-|0|0|0|0|-|-",
         "in|-|-|0|0|1|1|-|-",
+        "new|-|-|0|0|2|2|-|-",
         "no-loc-rib|-|-|0|0|0|0|-|03-03",
         "out|-|-|0|0|0|0|-|-",
         "routes|-|-|1|1|0|0|-|-",
     ];
     assert_eq!(db.rows(overview), want);
+    // No router reports anything.
+    let reported =
+        "SELECT DISTINCT reported_loc_rib_routes, reported_adj_rib_in_routes, adj_rib_in_drift FROM routers_overview";
+    assert_eq!(db.rows(reported), ["-|-|-"]);
     // Live: no maintenance run in between.
     client.batch_execute("DELETE FROM current_routes WHERE router_id = 'a' AND table_name = 'global'").unwrap();
     assert_eq!(db.rows("SELECT route_count, unique_prefixes FROM routers_overview WHERE router_id = 'a'"), ["1|1"]);

@@ -7,6 +7,7 @@ use crate::common::pg::TestDb;
 use postgres::{Client, Transaction};
 use rib_ingester::model::RibKind;
 use rib_ingester::store::statement::render;
+use rib_ingester::store::watch::{evaluate, routes as watch_routes};
 
 const FILL: &str = "INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop)
     SELECT '10.0.0.' || r, 'global', 4, ('10.' || i / 256 || '.' || i % 256 || '.0/24')::cidr, '192.0.2.1'
@@ -147,4 +148,43 @@ fn status_rows_are_found_by_key_with_any_statistics() {
             assert!(by_key && !plan.contains("Join") && !plan.contains("Seq Scan"), "{when}:\n{plan}");
         }
     }
+}
+
+#[test]
+fn what_watches_ask_for_is_read_by_prefix() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let sql = include_str!("../../sql/statements/watch_routes_in.sql")
+        .replace("$1", "false")
+        .replace("$2", "ARRAY(SELECT id FROM watch.watches)")
+        .replace("$3", "NULL")
+        .replace("$4", "'{65535:666}'");
+    client
+        .batch_execute(
+            "ALTER TABLE current_routes SET (autovacuum_enabled = off); ALTER TABLE adj_rib_in SET (autovacuum_enabled = off);
+             INSERT INTO watch.watches (name, kind, prefix, expected_origins)
+             SELECT 'w' || i, 'prefix', ('10.' || i || '.0.0/16')::cidr, '{64496}' FROM generate_series(0, 99) i",
+        )
+        .unwrap();
+    let mut check = |when: &str| {
+        let mut transaction = client.transaction().unwrap();
+        evaluate::prefer_indexes(&mut transaction).unwrap();
+        watch_routes::prefer_order(&mut transaction).unwrap();
+        let rows = transaction.query_typed(&format!("EXPLAIN {sql}"), &[]).unwrap();
+        let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+        for table in ["current_routes", "adj_rib_in"] {
+            assert!(plan.contains(&format!("using idx_{table}_prefix_btree on {table}")), "{when}:\n{plan}");
+        }
+        assert!(!plan.contains("_gist") && !plan.contains("Seq Scan on current_routes"), "{when}:\n{plan}");
+    };
+    check("empty, never analyzed");
+    let adj_rib_in =
+        "INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix)
+                      SELECT router_id, '192.0.2.1', 64500, true, table_name, afi, prefix FROM current_routes";
+    db.client().batch_execute(&format!("{FILL}; {adj_rib_in}")).unwrap();
+    check("30,000 rows, never analyzed");
+    db.client().batch_execute("ANALYZE current_routes; ANALYZE adj_rib_in; ANALYZE watch.watches").unwrap();
+    check("30,000 rows, analyzed");
+    db.client().batch_execute("DELETE FROM adj_rib_in; ANALYZE adj_rib_in").unwrap();
+    check("one of them empty");
 }

@@ -9,7 +9,7 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
 /// The title of a query, the columns to compare, and the rows that it has to return, in order.
-const EXPECTED: [(&str, &str, &[&str]); 28] = [
+const EXPECTED: [(&str, &str, &[&str]); 29] = [
     (
         "All routes of a router",
         "table_name, afi, prefix, path_id, host(nexthop), as_path, origin, med, origin_asn, communities_std",
@@ -37,6 +37,15 @@ const EXPECTED: [(&str, &str, &[&str]); 28] = [
         ],
     ),
     ("Routes with a community", "prefix, host(nexthop), as_path", &["10.100.0.0/24|172.30.0.30|64496 65001"]),
+    (
+        "Routes with names",
+        "prefix, path, communities",
+        &[
+            "10.100.0.0/24|64496 > Example Net|a color, 65001:200",
+            "10.100.0.0/24|64497 > Example Net|-",
+            "10.100.5.0/24|64496 > Example Net|-",
+        ],
+    ),
     ("Routes by next hop", "prefix, as_path", &["10.100.0.0/16|64496 65002", "10.100.0.0/24|64496 65001"]),
     // The route that changed last is first; the others arrived in one batch.
     ("What changed since", "router_id, prefix", &["10.0.0.2|10.100.0.0/24"]),
@@ -162,6 +171,9 @@ fn every_documented_query_returns_the_right_rows() {
     db.rows(
         "UPDATE rib_sync_status SET updated_at = now() - interval '6 minutes' WHERE router_id = '10.0.0.3' AND afi = 4",
     );
+
+    db.rows("INSERT INTO names.as_names (asn, name) VALUES (65001, 'Example Net')");
+    db.rows("INSERT INTO names.communities (pattern, text) VALUES ('65001:1xx', 'a color')");
 
     // Again where the collector's own run has the lock.
     eventually_equal(vec!["2".to_owned()], || {

@@ -176,11 +176,11 @@ fn indexes_are_those_of_the_contract() {
     let db = TestDb::migrated();
     let got = db.rows(
         "SELECT indexname, regexp_replace(indexdef, '^.* ON (public\\.)?', '') FROM pg_indexes
-         WHERE tablename IN ('routers', 'current_routes', 'route_events', 'rib_sync_status') ORDER BY indexname",
+         WHERE schemaname = 'public' AND tablename IN ('routers', 'current_routes', 'route_events', 'rib_sync_status') ORDER BY indexname",
     );
     let want: Vec<String> = INDEXES.iter().map(|(name, text)| format!("{name}|{text}")).collect();
     assert_eq!(got, want);
-    let unique = db.rows("SELECT indexdef FROM pg_indexes WHERE tablename = 'route_summary'");
+    let unique = db.rows("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'route_summary'");
     assert_eq!(unique.len(), 1);
     assert!(
         unique[0].starts_with("CREATE UNIQUE INDEX") && unique[0].ends_with("(router_id, table_name, afi)"),

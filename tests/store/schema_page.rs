@@ -66,6 +66,70 @@ const TOPICS: &[(&str, &[&str])] = &[
             "rpki.aspas",
         ],
     ),
+    (
+        "Inventory",
+        &[
+            "inventory.services_overview",
+            "inventory.owners_overview",
+            "inventory.reachability",
+            "inventory.causes",
+            "inventory.sites",
+            "inventory.site_vantages",
+            "inventory.nodes",
+            "inventory.containers",
+            "inventory.services",
+            "inventory.http_services",
+            "inventory.transport_services",
+            "inventory.dns_services",
+            "inventory.external_domains",
+            "inventory.addresses",
+            "inventory.service_addresses",
+            "inventory.owner_reachability",
+            "inventory.address_states",
+            "inventory.jobs",
+            "inventory.job_statuses",
+            "inventory.users",
+            "inventory.groups",
+            "inventory.user_groups",
+            "inventory.settings",
+        ],
+    ),
+    (
+        "Registry",
+        &[
+            "registry.sessions_overview",
+            "registry.bgp_sessions",
+            "registry.session_observations",
+            "registry.session_peers",
+            "registry.session_causes",
+            "registry.session_watches",
+            "registry.unregistered_peers",
+            "registry.overdue_sessions",
+            "registry.policy_misfits",
+            "registry.routers",
+            "registry.router_bindings",
+            "registry.monitored_peers",
+            "registry.users",
+            "registry.settings",
+        ],
+    ),
+    (
+        "Tenants",
+        &[
+            "tenant.teams",
+            "tenant.users",
+            "tenant.members",
+            "tenant.resources",
+            "tenant.domains",
+            "tenant.dns_records",
+            "tenant.record_addresses",
+            "tenant.proxy_configs",
+            "tenant.alerts",
+            "tenant.incidents",
+            "tenant.analytics_data",
+        ],
+    ),
+    ("Names", &["names.as_names", "names.communities", "names.well_known"]),
     ("Counts", &["route_summary", "adj_rib_in_summary", "adj_rib_out_summary", "peers_overview", "routers_overview"]),
 ];
 
@@ -79,14 +143,14 @@ struct Relation {
     comment: String,
 }
 
-/// All of them but the partitions; those of the schemas `watch` and `rpki` with its name.
+/// All of them but the partitions; those of our other schemas with its name.
 fn relations(client: &mut Client) -> Vec<Relation> {
     let rows = client.query(
         "SELECT oid, CASE relnamespace WHEN 'public'::regnamespace THEN '' ELSE relnamespace::regnamespace || '.' END || relname, relkind::text,
                 obj_description(oid, 'pg_class')
          FROM pg_class
-         WHERE relnamespace IN ('public'::regnamespace, 'watch'::regnamespace, 'rpki'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
-         ORDER BY array_position('{public,watch,rpki}', relnamespace::regnamespace::text), relname",
+         WHERE relnamespace::regnamespace::text = ANY ('{public,watch,rpki,registry,inventory,tenant,names}') AND relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
+         ORDER BY array_position('{public,watch,rpki,registry,inventory,tenant,names}', relnamespace::regnamespace::text), relname",
         &[],
     );
     let kind = |letter: &str| match letter {
@@ -158,9 +222,9 @@ fn write_functions(client: &mut Client, is_internal: bool, out: &mut String) {
     let functions = client.query(
         "SELECT CASE p.pronamespace WHEN 'public'::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END || p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
          FROM pg_proc p
-         WHERE p.pronamespace IN ('public'::regnamespace, 'watch'::regnamespace, 'rpki'::regnamespace)
+         WHERE p.pronamespace::regnamespace::text = ANY ('{public,watch,rpki,registry,inventory,tenant,names}')
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-         ORDER BY array_position('{public,watch,rpki}', p.pronamespace::regnamespace::text), p.proname, p.oid",
+         ORDER BY array_position('{public,watch,rpki,registry,inventory,tenant,names}', p.pronamespace::regnamespace::text), p.proname, p.oid",
         &[],
     );
     for function in &functions.unwrap() {

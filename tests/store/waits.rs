@@ -203,11 +203,13 @@ fn a_statement_on_a_frozen_backend_ends_in_time() {
             let pids = threads.map(|thread| scene.backends(thread));
             pids.iter().all(|pids| !pids.is_empty()).then(|| pids.concat())
         });
-        // Maintenance, which is due every second, waits for a lock when it is frozen.
+        // Maintenance, which is due every second, waits for a lock when it is frozen. One that has its advisory lock by
+        // then would keep that, and no other run could begin.
         let mut holder = postgres::Client::connect(&scene.server.url, postgres::NoTls).unwrap();
         holder.batch_execute("BEGIN; LOCK TABLE route_events IN ACCESS EXCLUSIVE MODE").unwrap();
-        let waiting = "SELECT pid FROM pg_stat_activity
-                       WHERE application_name = 'rib-ingester/maintenance' AND wait_event_type = 'Lock'";
+        let waiting = "SELECT pid FROM pg_stat_activity a
+                       WHERE application_name = 'rib-ingester/maintenance' AND wait_event_type = 'Lock'
+                         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory')";
         let maintenance = eventually("maintenance to wait for a lock", || {
             let pid = scene.ask(waiting);
             (!pid.is_empty()).then_some(pid)

@@ -4,6 +4,8 @@
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
+use rib_ingester::model::Timestamp;
+use rib_ingester::store::watch::{incident_list, peers};
 
 use crate::common::pg::TestDb;
 
@@ -25,7 +27,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "kind, address, expected_upstreams",
         "'address', '192.0.2.1', '{1}'",
-        "judges missing, default_only and origin only",
+        "judges missing, default_only, origin and rpki_invalid only",
     ),
     ("kind, address, conditions", "'address', '192.0.2.1', '{upstream}'", "does not judge the condition \"upstream\""),
     ("kind", "'origin'", "needs an asn"),
@@ -97,4 +99,49 @@ fn watches_that_cannot_be_are_refused_in_words() {
         check("kind, prefix", "'prefix', '192.0.2.0/24'", name, "the name must have 1 to 128 characters");
     }
     assert_eq!(db.rows("SELECT count(*) FROM watch.watches"), ["0"]);
+}
+
+#[test]
+fn peers_are_those_of_the_session_that_is_known() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "INSERT INTO routers (router_id) VALUES ('r1');
+             INSERT INTO peers (router_id, peer_type, peer_address, peer_asn, state, updated_at)
+             VALUES ('r1', 'global', '192.0.2.1', 64500, 'up', 'epoch'::timestamptz + interval '7 microseconds')",
+        )
+        .unwrap();
+    let mut transaction = client.transaction().unwrap();
+    let mut found = |began: Option<i64>| {
+        let began = began.map(Timestamp::from_unix_micros);
+        let peers = peers::peers(&mut transaction, (&["192.0.2.1".parse().unwrap()], &[]), |_| began).unwrap();
+        peers.iter().map(|peer| (peer.is_up, peer.is_reported)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(7)), [(true, true)]);
+    // A session that began later has not reported it; without a session nothing is known.
+    assert_eq!(found(Some(8)), [(false, false)]);
+    assert_eq!(found(None), [(false, false)]);
+}
+
+#[test]
+fn series_of_watches_are_bounded() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "INSERT INTO watch.watches (team, name, kind, prefix)
+             SELECT CASE WHEN i % 2 = 0 THEN 'blue' END, 'w\"' || i, 'prefix', ('10.0.' || i % 256 || '.0/24')::cidr FROM generate_series(1, 1000) i;
+             INSERT INTO watch.incidents (team, cause_key, watch_id, condition, severity, state, opened_at, cause_at, affected, known, summary)
+             SELECT team, name, id, 'missing', 'warning', 'open', now(), now(), 1, 1, '' FROM watch.watches LIMIT 10",
+        )
+        .unwrap();
+    let series = incident_list::counts(&mut client).unwrap().by_watch;
+    assert_eq!((series.len(), series.iter().filter(|one| one.incidents == 1).count()), (1_000, 10));
+    client
+        .batch_execute("INSERT INTO watch.watches (name, kind, prefix) VALUES ('one more', 'prefix', '10.0.0.0/8')")
+        .unwrap();
+    let series = incident_list::counts(&mut client).unwrap().by_watch;
+    let shown: Vec<_> = series.iter().map(|one| (one.team.as_str(), one.name.as_str(), one.incidents)).collect();
+    assert_eq!(shown, [("", "", 5), ("blue", "", 5)]);
 }

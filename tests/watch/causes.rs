@@ -47,6 +47,28 @@ fn a_peer_down_is_one_parent() {
 }
 
 #[test]
+fn a_second_peer_down_is_told_by_itself() {
+    let mut world = watched(3);
+    for minutes in [0, 5] {
+        world.pass_secs(minutes * 60);
+        world.sql("DELETE FROM current_routes");
+        world.peer(1, "198.51.100.1", "down", "Hold Timer Expired");
+        world.round();
+        world.peer(1, "198.51.100.1", "up", "");
+        (0..3).for_each(|i| world.announce(1, &format!("10.0.{i}.0/24"), "64500 64496"));
+        world.round();
+    }
+    // Its children are the incidents of the first one, which were reopened.
+    let down = "PEER DOWN edge1 198.51.100.1 AS64500 (Example): Hold Timer Expired, since T, 1,000 routes gone: \
+                10.0.0.0/24, 10.0.1.0/24, 10.0.2.0/24";
+    let (opened, over) = (format!("opened {down}"), format!("closed OVER after D: {down}"));
+    assert_eq!(world.told(), [opened.clone(), over.clone(), opened, over]);
+    let second =
+        "SELECT cause_at > now() - interval '1 minute' FROM watch.incidents WHERE watch_id IS NULL ORDER BY id";
+    assert_eq!(world.rows(second), ["f", "t"]);
+}
+
+#[test]
 fn many_at_once_are_one_message() {
     let mut world = watched(20);
     for i in 0..20 {

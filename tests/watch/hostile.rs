@@ -67,8 +67,9 @@ fn answers_are_bounded_and_secrets_stay_secret() {
     let mut client = db.client();
     let folder = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
     std::fs::create_dir_all(&folder).unwrap();
-    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let (ours, private, others) = (Authority::new("ours"), Authority::new("private"), Authority::new("others"));
     let roots = ours.write(&folder.join("ca.pem"));
+    let more_roots = private.write(&folder.join("private.pem"));
     let tls = |authority: &Authority, name: &str| tls_receiver(&authority.issue(&[name])).port();
     let endless = receiver(|mut stream| {
         if read_request(&mut stream).is_some() {
@@ -76,6 +77,17 @@ fn answers_are_bounded_and_secrets_stay_secret() {
             while stream.write_all(&[b'T'; 4_096]).is_ok() {}
         }
     });
+    // An octet every 100 ms, of the head or of the body: the time for everything ends it.
+    let slow = |beginning: &'static str| {
+        receiver(move |mut stream| {
+            if read_request(&mut stream).is_some() {
+                let _ = stream.write_all(beginning.as_bytes());
+                while stream.write_all(b"T").is_ok() {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+            }
+        })
+    };
     let full = Receiver::start();
     full.answer(Reply::Status(413));
     let odd = Receiver::start();
@@ -83,6 +95,9 @@ fn answers_are_bounded_and_secrets_stay_secret() {
         ("full", full.url("/T0KEN")),
         ("endless", format!("http://{endless}/T0KEN")),
         ("odd", odd.url("/T0KEN")),
+        ("slow-head", format!("http://{}/T0KEN", slow("HTTP/1.1 200 OK\r\nX-Token: "))),
+        ("slow-body", format!("http://{}/T0KEN", slow("HTTP/1.1 200 OK\r\n\r\n"))),
+        ("private", format!("https://localhost:{}/T0KEN", tls(&private, "localhost"))),
         ("good", format!("https://localhost:{}/T0KEN", tls(&ours, "localhost"))),
         ("wrong", format!("https://localhost:{}/T0KEN", tls(&ours, "example.net"))),
         ("stranger", format!("https://localhost:{}/T0KEN", tls(&others, "localhost"))),
@@ -94,7 +109,8 @@ fn answers_are_bounded_and_secrets_stay_secret() {
     let vars = [("SSL_CERT_FILE", roots.to_str().unwrap())];
     let mut evaluator = db.client();
     evaluator.batch_execute("SELECT pg_try_advisory_lock(hashtext('rib_watch'))").unwrap();
-    let ingester = Ingester::start_with(&db.url(), &[], &vars);
+    let settings = [("CALLBACK_CA", more_roots.to_str().unwrap())];
+    let ingester = Ingester::start_with(&db.url(), &settings, &vars);
     event(&mut client, "lab/w/missing", "opened", "critical");
     let tried = "SELECT c.name, d.state, d.last_status, d.last_error FROM watch.deliveries d
                  JOIN watch.callbacks c ON c.id = d.callback_id ORDER BY c.id";
@@ -102,6 +118,9 @@ fn answers_are_bounded_and_secrets_stay_secret() {
         "full|dead|413|HTTP 413",
         "endless|delivered|200|-",
         "odd|delivered|200|-",
+        "slow-head|pending|-|no answer within 10 s",
+        "slow-body|delivered|200|-",
+        "private|delivered|204|-",
         "good|delivered|204|-",
         "wrong|pending|-|invalid peer certificate: certificate not valid for name \"localhost\"",
         "stranger|pending|-|invalid peer certificate: UnknownIssuer",

@@ -50,10 +50,11 @@ fn a_hijack_seen_before_policy_only() {
 #[test]
 fn a_more_specific_hijack() {
     let mut world = watched();
+    world.sql("INSERT INTO names.as_names (asn, name) VALUES (64511, 'Example <b>')");
     world.announce(1, "192.0.2.128/25", "64500 64511");
     world.round();
-    let hijack = "MORE SPECIFIC 192.0.2.128/25 of 192.0.2.0/24 origin AS64511, expected AS64496; 1 of 1 router (edge1), path \
-                  64500 64511, since T";
+    let hijack = "MORE SPECIFIC 192.0.2.128/25 of 192.0.2.0/24 origin AS64511 (Example b), expected AS64496; 1 of 1 router \
+                  (edge1), path 64500 64511, since T";
     assert_eq!(world.incidents(), [format!("open critical {hijack}")]);
     world.withdraw(1, "192.0.2.128/25");
     world.round();

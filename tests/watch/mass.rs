@@ -4,6 +4,8 @@
 
 use std::time::Instant;
 
+use rib_ingester::store::watch::trie::{self, Matched};
+
 use super::world::World;
 
 #[test]
@@ -61,4 +63,28 @@ fn an_outbox_of_an_hour_is_emptied() {
     let reports = [world.round(), world.round()];
     assert!(reports[1].is_emptied && reports[1].is_full && reports[1].missed == 1, "{reports:?}");
     assert_eq!((world.rows(waiting), world.told().len()), (vec!["0".to_owned()], 1));
+}
+
+#[test]
+fn an_outbox_of_a_million_rows_is_emptied() {
+    let mut world = World::new();
+    world.router(1);
+    world.announce(1, "192.0.2.0/24", "64500 64496");
+    world.watch_prefix("192.0.2.0/24");
+    assert!(world.round().is_full);
+    world.sql("UPDATE collectors SET watch = true");
+    let wanted = |world: &World| trie::wanted(&mut world.db.client()).unwrap().unwrap();
+    assert!(matches!(wanted(&world), Matched::Version(_)));
+    world.sql(
+        "UPDATE current_routes SET as_path = '64500 64511', origin_asn = 64511;
+         INSERT INTO watch.outbox (router_id, table_name, afi, prefix, cause)
+         SELECT '10.0.0.1', 'global', 1, '198.51.100.0/24', 'route' FROM generate_series(1, 1050000)",
+    );
+    // Writers match nothing any more: everything will be evaluated.
+    assert_eq!(wanted(&world), Matched::Nothing);
+    let report = world.round();
+    assert!(report.is_emptied && report.is_full, "{report:?}");
+    assert_eq!((world.rows("SELECT count(*) FROM watch.outbox"), world.told().len()), (vec!["0".to_owned()], 1));
+    assert!(matches!(wanted(&world), Matched::Version(_)));
+    assert_eq!(world.restart().missed, 0);
 }

@@ -9,7 +9,8 @@ use rib_ingester::store::watch::operator::{Author, IncidentChange, change};
 
 use super::world::World;
 
-/// Two routers with two prefixes of AS 64496, one of them the router's own, judged once.
+/// Two routers with two prefixes of AS 64496, one of them the router's own, judged once. What they accept was told, and
+/// is deleted, so that tests see what comes after it.
 fn watched(columns: &str, values: &str) -> World {
     let mut world = World::new();
     world.router(1);
@@ -19,9 +20,20 @@ fn watched(columns: &str, values: &str) -> World {
     world.announce(1, "203.0.113.0/24", "64500 64497");
     world.watch("ours", &format!("kind, asn{columns}"), &format!("'origin', 64496{values}"));
     let line = "BASELINE AS64496 originates 2 prefixes, now accepted: 192.0.2.0/24, 198.51.100.0/24";
-    assert_eq!(world.round().lines, [line]);
+    world.round();
+    assert_eq!(take_told(&mut world), [format!("closed info opened {line}")]);
     assert!(world.round().lines.is_empty());
     world
+}
+
+/// Takes all incidents, each with its events that callbacks are told of.
+fn take_told(world: &mut World) -> Vec<String> {
+    let told = world.rows(
+        "SELECT concat_ws(' ', i.state, i.severity, e.event, i.summary) FROM watch.incidents i
+         LEFT JOIN watch.incident_events e ON e.incident_id = i.id AND e.is_told ORDER BY e.id",
+    );
+    world.sql("DELETE FROM watch.incidents");
+    told
 }
 
 fn accepted(world: &World) -> Vec<String> {
@@ -109,7 +121,7 @@ fn a_hijack_of_what_it_originates() {
 }
 
 #[test]
-fn neighbors_of_the_as() {
+fn ases_beside_the_as() {
     let mut world = watched(", expected_upstreams, expected_downstreams", ", '{64500}', '{64497}'");
     for path in ["64499 64500 64496 64496", "64496", "(65001 65002) 64500 64496"] {
         world.announce(1, "192.0.2.0/24", path);
@@ -192,7 +204,8 @@ fn nothing_is_new_where_nothing_was_known() {
     world.sql("UPDATE rib_sync_status SET synced_at = now(); UPDATE bmp_sessions SET state = 'up'");
     world.note_session(3);
     let line = "BASELINE AS64496 originates 2 prefixes, now accepted: 10.4.0.0/16, 10.5.0.0/16";
-    assert_eq!(world.round().lines, [line]);
+    world.round();
+    assert_eq!(take_told(&mut world), [format!("closed info opened {line}")]);
     world.announce(3, "10.6.0.0/16", "64500 64496");
     world.round();
     assert_eq!(world.rows("SELECT subject FROM watch.incidents"), ["10.6.0.0/16 AS64496"]);
@@ -206,6 +219,31 @@ fn nothing_is_new_where_nothing_was_known() {
     world.note_session(3);
     world.round();
     assert_eq!(world.rows("SELECT state FROM watch.incidents"), ["closed"]);
+}
+
+#[test]
+fn what_ases_of_one_source_originate_is_one_message() {
+    let mut world = World::new();
+    world.router(1);
+    for (prefix, asn) in [("192.0.2.0/24", 64496), ("198.51.100.0/24", 64496), ("203.0.113.0/24", 64497)] {
+        world.announce(1, prefix, &format!("64500 {asn}"));
+    }
+    for (name, asn) in [("a", 64496), ("b", 64497), ("silent", 64498)] {
+        world.watch(name, "kind, asn, source", &format!("'origin', {asn}, 'list.csv'"));
+    }
+    world.round();
+    let line = "BASELINE list.csv: 2 ASes originate 3 prefixes, now accepted: AS64496 2, AS64497 1";
+    assert_eq!(take_told(&mut world), [format!("closed info opened {line}")]);
+    // Of what is silenced, nobody is told.
+    world.watch("c", "kind, asn, source", "'origin', 64500, 'list.csv'");
+    world.sql(
+        "INSERT INTO watch.silences (starts_at, ends_at, watch_id, created_by, note)
+         SELECT now(), now() + interval '1 hour', id, 'ada', 'renumbering' FROM watch.watches WHERE name = 'c'",
+    );
+    world.announce(1, "10.0.0.0/24", "64500");
+    world.round();
+    let line = "BASELINE AS64500 originates 1 prefix, now accepted: 10.0.0.0/24";
+    assert_eq!(take_told(&mut world), [format!("closed info {line}")]);
 }
 
 #[test]
@@ -228,7 +266,7 @@ fn a_transit_as_with_20_000_prefixes() {
     let began = Instant::now();
     let lines = world.round().lines;
     eprintln!("baseline: {:?}", began.elapsed());
-    assert!(lines[0].starts_with("BASELINE AS64496 originates 20,000 prefixes"), "{lines:?}");
+    assert!(lines[0].contains("opened, info: BASELINE AS64496 originates 20,000 prefixes"), "{lines:?}");
     let began = Instant::now();
     let report = world.restart();
     eprintln!("full evaluation: {:?}", began.elapsed());

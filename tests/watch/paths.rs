@@ -38,7 +38,7 @@ fn check(world: &mut World, path: &str, want: &str) {
 }
 
 #[test]
-fn neighbors_that_are_not_expected() {
+fn ases_beside_it_that_are_not_expected() {
     let mut world = watched("expected_upstreams", "'{64500}'");
     check(&mut world, "64500 64499 64496", "UPSTREAM 192.0.2.0/24 behind AS64499, expected AS64500");
     let mut world = watched("expected_downstreams", "'{64498}'");

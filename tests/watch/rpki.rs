@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use super::world::World;
+use crate::common::ingester::eventually_equal;
 
 impl World {
     /// A new set of VRPs replaces the one in force; each is a prefix, its maxLength and its AS.
@@ -12,7 +13,7 @@ impl World {
         let new = format!("(SELECT * FROM (VALUES {}) AS v (prefix, max_length, asn))", rows.join(", "));
         self.sql(&format!(
             "BEGIN;
-             UPDATE rpki.vrp_set SET version = version + 1, generated = now(), taken_at = now(), fetched_at = now();
+             UPDATE rpki.vrp_set SET version = version + 1, generated = now(), taken_at = now(), fetched_at = now(), tried_at = now();
              INSERT INTO rpki.vrp_changes (version, is_added, prefix, max_length, asn, trust_anchor, is_slurm)
              SELECT s.version, c.is_added, c.prefix, c.max_length, c.asn, '', false
              FROM (SELECT true AS is_added, n.* FROM ({new} EXCEPT SELECT prefix, max_length, asn FROM rpki.vrps) AS n
@@ -126,12 +127,14 @@ fn roas_that_come_go_and_expire() {
     world.restart();
     world.vrps(&[("192.0.2.0/24", 25, 64496), ("203.0.113.0/24", 24, 64496)]);
     world.restart();
+    // The last of them is not near the watch; another watch that expects its AS does not say it again.
     let changed =
         world.rows("SELECT severity || ' ' || summary FROM watch.incidents WHERE condition = 'roa_changed' ORDER BY 1");
     assert_eq!(
         changed,
         [
             "info ROA ADDED 192.0.2.0/24-25 AS64496, watch 192.0.2.0/24, since T",
+            "info ROA ADDED 203.0.113.0/24-24 AS64496, watch 192.0.2.0/24, since T",
             "info ROA REMOVED 192.0.2.0/24-24 AS64496, watch 192.0.2.0/24, since T"
         ]
     );
@@ -155,6 +158,37 @@ fn a_set_that_is_too_old_or_lacks_much() {
     world.restart();
     let over = world.rows("SELECT count(*) FROM watch.incidents WHERE state = 'closed' OR over_since IS NOT NULL");
     assert_eq!(over, ["2"]);
+}
+
+#[test]
+fn a_set_that_nobody_loads_any_more() {
+    let mut world = watched();
+    world.sql("UPDATE watch.watches SET conditions = '{rpki_invalid}'");
+    world.round();
+    world.vrps(&[("192.0.2.0/24", 24, 64497)]);
+    world.restart();
+    let invalid = "rpki_invalid 192.0.2.0/24 AS64496";
+    assert_eq!(world.open(), [invalid]);
+    // Too old, and a process still tries: its lock says so, however long a try takes.
+    world.age_set();
+    world.sql("UPDATE rpki.vrp_set SET tried_at = now() - interval '2 hours'");
+    let mut loader = world.db.client();
+    loader.execute("SELECT pg_advisory_lock(hashtext('rib_rpki'))", &[]).unwrap();
+    // The set is looked at each second.
+    eventually_equal(vec![invalid.to_owned(), "vrps_stale ".to_owned()], || {
+        world.round();
+        world.open()
+    });
+    // No collector has RIB_INGESTER_VRPS any more: as if there had been no set.
+    loader.execute("SELECT pg_advisory_unlock_all()", &[]).unwrap();
+    world.sql("UPDATE watch.watches SET close_after_secs = 0");
+    let over = "SELECT condition FROM watch.incidents WHERE state = 'closed' OR over_since IS NOT NULL ORDER BY 1";
+    eventually_equal(vec!["rpki_invalid".to_owned(), "vrps_stale".to_owned()], || {
+        world.round();
+        world.rows(over)
+    });
+    assert_eq!(world.restart().missed, 0);
+    assert_eq!(world.rows("SELECT count(*) FROM watch.conditions"), ["0"]);
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn a_reload_and_a_mass_withdrawal() {
     client
         .batch_execute(
             "INSERT INTO watch.watches (name, kind, peer_address, router_id, settle_secs, open_after_secs, close_after_secs)
-             SELECT 'peer ' || i, 'session', ('198.51.100.' || i)::inet, '10.255.0.1', 1, 0, 0 FROM generate_series(1, 200) i;
+             SELECT 'peer ' || i, 'session', ('198.51.100.' || i)::inet, '10.255.0.1', 3, 0, 0 FROM generate_series(1, 200) i;
              INSERT INTO watch.watches (name, kind, prefix, settle_secs, open_after_secs, close_after_secs)
-             SELECT 'route ' || i, 'prefix', ('10.0.' || i || '.0/24')::cidr, 1, 0, 0 FROM generate_series(1, 200) i",
+             SELECT 'route ' || i, 'prefix', ('10.0.' || i || '.0/24')::cidr, 3, 0, 0 FROM generate_series(1, 200) i",
         )
         .unwrap();
     let ingester = Ingester::start(&db.url(), &[("EOR_TIMEOUT_SECS", "1")]);

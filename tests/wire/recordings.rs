@@ -5,8 +5,12 @@
 use crate::common::bmp as made;
 use std::collections::HashSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
+use rib_ingester::model::{Afi, Prefix, Timestamp};
+use rib_ingester::mrt::messages::{self, BgpSession, Change};
+use rib_ingester::mrt::tables::{TablePeer, TableRoute, TableWriter};
 use rib_ingester::wire::bmp::{self, Frame, Message};
 
 #[path = "../fuzz/src/lib.rs"]
@@ -84,6 +88,15 @@ fn recordings_pass_every_check_as_they_are() {
 }
 
 #[test]
+fn a_session_does_not_depend_on_where_it_is_cut() {
+    for recording in recordings() {
+        for control in [0, 0x38] {
+            checks::session::check_cuts(&[&[control][..], &recording].concat(), &[usize::MAX, 211]);
+        }
+    }
+}
+
+#[test]
 fn every_prefix_of_a_session_is_a_session() {
     for recording in recordings() {
         let (head, messages) = digest(&recording);
@@ -155,8 +168,77 @@ fn captures_cut_or_changed_pass_the_check() {
 /// Found by fuzzing: the messages that wait until the router has a name are applied together, a table's beginning,
 /// events and end, and the check forgot the table before it had received the events.
 #[test]
+fn validators_files_cut_or_changed_pass_the_check() {
+    for seed in checks::rpki::seeds() {
+        checks::rpki::check(&seed);
+        for at in 0..seed.len() {
+            checks::rpki::check(&seed[..at]);
+            for octet in *b"0-\"{]:,/\n\0\xff" {
+                let mut changed = seed.clone();
+                changed[at] = octet;
+                checks::rpki::check(&changed);
+            }
+        }
+    }
+}
+
+/// A table and messages as they are exported.
+fn mrt_file() -> Vec<u8> {
+    let time = Timestamp::from_unix_micros(1_700_000_000_123_456);
+    let prefix = |octets: &[u8], length| Prefix::new(Afi::Ipv4, octets, length).unwrap();
+    let (wide, narrow) = (prefix(&[198, 51, 100], 24), prefix(&[203, 0, 113, 128], 25));
+    let address = |last| IpAddr::from([203, 0, 113, last]);
+    let peer = |last| TablePeer { bgp_id: [203, 0, 113, last].into(), address: address(last), asn: 65_536 };
+    let attributes = [0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 1, 0, 0, 0x40, 3, 4, 203, 0, 113, 1];
+    let route = |prefix, peer, path_id| TableRoute { prefix, peer, path_id, originated: time, attributes: &attributes };
+    let collector = [192, 0, 2, 1].into();
+    let mut table = TableWriter::begin(Vec::new(), time, collector, "global", &[peer(1), peer(2)]).unwrap();
+    for route in [route(wide, 0, Some(1)), route(wide, 1, Some(2)), route(narrow, 1, None)] {
+        table.route(&route).unwrap();
+    }
+    let mut file = table.finish().unwrap();
+    let session = BgpSession { peer: address(1), peer_asn: 65_536, local: address(2), local_asn: 64_500 };
+    messages::state(&mut file, time, &session, true).unwrap();
+    messages::route(&mut file, time, &session, (wide, Some(7)), Change::Announced(&attributes)).unwrap();
+    messages::route(&mut file, time, &session, (narrow, None), Change::Withdrawn).unwrap();
+    messages::state(&mut file, time, &session, false).unwrap();
+    file
+}
+
+#[test]
+fn mrt_files_cut_or_changed_pass_the_check() {
+    let file = mrt_file();
+    for end in 0..=file.len() {
+        checks::mrt::check(&[&[4][..], &file[..end]].concat());
+    }
+    for at in 0..file.len() {
+        for octet in [0, 0x7f, 0xff, file[at] ^ 1] {
+            let mut changed = file.clone();
+            changed[at] = octet;
+            checks::mrt::check(&[&[1][..], &changed].concat());
+        }
+    }
+}
+
+#[test]
 fn a_table_begins_and_ends_before_its_router_is_named() {
     let peer = made::Peer::global_instance("192.0.2.10", 65_010);
     let end_of_rib = made::route_monitoring(peer, &made::end_of_rib_ipv4());
     checks::session::check(&[&[0][..], &end_of_rib, &made::peer_down(peer, 4)].concat());
+}
+
+#[test]
+fn journals_changed_anywhere_are_read_or_told() {
+    checks::journal::check(&[]);
+    for seed in checks::journal::seeds() {
+        checks::journal::check(&seed);
+    }
+    // Each of the six files, changed, cut, lengthened and removed.
+    for file in 0..6 {
+        checks::journal::check(&[file, 3, 0, 0, 0]);
+        for at in (0u16..256).step_by(3) {
+            let [high, low] = at.to_be_bytes();
+            (0..3).for_each(|kind| checks::journal::check(&[file, kind, high, low, 0x21]));
+        }
+    }
 }

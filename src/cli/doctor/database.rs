@@ -5,12 +5,12 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::check::CheckResult;
+use super::routers::{add_path, collectors, routers};
 use super::server::{clock, connections, encoding, server, server_settings};
+use super::watches::watches;
 use crate::config::Settings;
-use crate::store::diagnostics::{AddPathDeviation, Day, Facts};
+use crate::store::diagnostics::{Day, Facts};
 use crate::store::lock_waits;
-use crate::store::orphans::{self, Orphans};
-use crate::store::router_state::RouterState;
 use crate::store::suitable::{self, identifier};
 
 /// Runs all checks of the database.
@@ -34,91 +34,6 @@ pub(super) fn checks(settings: &Settings, facts: &Facts) -> Vec<CheckResult> {
     checks.extend(watches(facts));
     checks.push(clock(facts));
     checks.push(disk(settings, facts));
-    checks
-}
-
-/// Checks which routers are connected, by `router_states`.
-fn routers(facts: &Facts) -> CheckResult {
-    const NAME: &str = "routers";
-    let count = |wanted: fn(RouterState) -> bool| -> i64 {
-        facts.routers.iter().filter(|(state, _)| wanted(*state)).map(|(_, count)| count).sum()
-    };
-    let (all, lost) = (count(|_| true), count(|state| !state.is_connected()));
-    if all == 0 {
-        return CheckResult::fine(NAME, "none has connected yet");
-    }
-    if lost == 0 {
-        return CheckResult::fine(NAME, format!("{all} known, all of them are connected"));
-    }
-    let lost_ones = facts.routers.iter().filter(|(state, _)| !state.is_connected());
-    let by_state: Vec<String> = lost_ones.map(|(state, count)| format!("{count} {}", state.as_str())).collect();
-    CheckResult::warning(
-        NAME,
-        format!("{lost} of {all} are not connected: {}", by_state.join(", ")),
-        "`rib-ingester status --down` lists them and when their routes expire",
-    )
-}
-
-/// Reports routers whose collector is not alive: one line for each such collector.
-fn collectors(facts: &Facts) -> Vec<CheckResult> {
-    let check = |one: &Orphans| CheckResult::warning("collectors", one.describe(), orphans::remedy(&one.collector));
-    facts.orphans.iter().map(check).collect()
-}
-
-/// Checks the schema of watches, and what watches cannot see.
-fn watches(facts: &Facts) -> Vec<CheckResult> {
-    const NAME: &str = "watches";
-    let role = &facts.role;
-    match facts.may_create_in_watch {
-        None if !facts.may_create_in_database => {
-            return vec![CheckResult::fault(
-                NAME,
-                format!("there is no schema watch, and {role} may not create one"),
-                format!("CREATE SCHEMA watch AUTHORIZATION {}", identifier(role)),
-            )];
-        }
-        Some(false) => {
-            return vec![CheckResult::fault(
-                NAME,
-                format!("{role} may not create tables in schema watch"),
-                format!("GRANT CREATE, USAGE ON SCHEMA watch TO {}", identifier(role)),
-            )];
-        }
-        Some(true) | None => {}
-    }
-    let Some(coverage) = &facts.watch_coverage else { return Vec::new() };
-    let spots = coverage.blind_spots();
-    if spots.is_empty() {
-        return vec![CheckResult::fine(NAME, format!("{} enabled", coverage.enabled))];
-    }
-    spots.into_iter().map(|(found, remedy)| CheckResult::warning(NAME, found, remedy)).collect()
-}
-
-/// Reports routers whose path identifiers do not match what they announced: one line each, for the first ones.
-fn add_path(facts: &Facts) -> Vec<CheckResult> {
-    const NAME: &str = "add-path";
-    const ROUTERS_MAX: usize = 5;
-    let all = &facts.add_path;
-    let mut checks: Vec<CheckResult> = all
-        .iter()
-        .take(ROUTERS_MAX)
-        .map(|AddPathDeviation { router, is_sent, places, count }| {
-            let does = match is_sent {
-                true => "sends path identifiers that it did not announce",
-                false => "announces Add-Path and sends no path identifiers",
-            };
-            let more = if *count > 3 { format!(" and {} more", count - 3) } else { String::new() };
-            CheckResult::warning(
-                NAME,
-                format!("router {router} {does}: {places}{more}"),
-                "nothing to do here: its routes are decoded as sent; report it to the router's vendor (RFC 7911)",
-            )
-        })
-        .collect();
-    if all.len() > ROUTERS_MAX {
-        let more = all.len() - ROUTERS_MAX;
-        checks.push(CheckResult::warning(NAME, format!("{more} more such routers"), "see table add_path_evidence"));
-    }
     checks
 }
 
@@ -326,9 +241,10 @@ mod tests {
 
     use super::super::check::CheckState;
     use super::*;
-    use crate::store::diagnostics::ClockDifference;
+    use crate::store::diagnostics::{AddPathDeviation, ClockDifference};
     use crate::store::lock_waits::LockWait;
-    use crate::store::watch::watches::Coverage;
+    use crate::store::router_state::RouterState;
+    use crate::store::watch::coverage::Coverage;
 
     const TODAY: Date = jiff::civil::date(2026, 11, 21);
 
@@ -359,6 +275,7 @@ mod tests {
             may_create_in_schema: true,
             may_create_in_watch: Some(true),
             watch_coverage: Some(coverage()),
+            unusable_watches: Vec::new(),
             is_read_only: false,
             has_extension: true,
             may_have_extension: true,
@@ -429,6 +346,10 @@ mod tests {
         });
         check("watches", CheckState::Warning, "hijacks that routers drop on import are not seen", &|facts| {
             facts.watch_coverage = Some(Coverage { has_pre_policy: false, ..coverage() });
+        });
+        check("watches", CheckState::Warning, "watch web: path_match is not", &|facts| {
+            facts.unusable_watches =
+                vec!["watch web: path_match is not a regular expression: that is not judged".to_owned()];
         });
         check("server", CheckState::Fault, "accepts no writes", &|facts| facts.is_read_only = true);
         check("server", CheckState::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);

@@ -11,11 +11,12 @@ use super::check::CheckResult;
 use crate::config::Settings;
 use crate::config::allow::AllowList;
 use crate::config::env_file::OF_UNIT;
+use crate::session;
 
-/// Files that the collector has open besides one for each session: writers, logs, the listener and some more.
+/// Files that the collector has open besides those of sessions: writers, logs, the listener and some more.
 const FILES_BESIDE_SESSIONS: u64 = 128;
 
-/// The free space for rejected input and the spool below which a warning is given, in bytes.
+/// The free space for rejected input and the journal below which a warning is given, in bytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Runs all checks of the machine. `is_running`: a collector currently writes into this database.
@@ -85,7 +86,8 @@ fn allow_list(settings: &Settings) -> CheckResult {
 
 fn files(settings: &Settings) -> CheckResult {
     const NAME: &str = "file limit";
-    let needed = u64::try_from(settings.max_sessions).unwrap_or(u64::MAX).saturating_add(FILES_BESIDE_SESSIONS);
+    let of_sessions = settings.max_sessions.saturating_mul(session::FILES_MAX);
+    let needed = u64::try_from(of_sessions).unwrap_or(u64::MAX).saturating_add(FILES_BESIDE_SESSIONS);
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((_, most)) if most < needed => CheckResult::warning(
             NAME,

@@ -17,9 +17,9 @@ const CLOCK_WARNING_MICROS: u64 = 1_000_000;
 const CLOCK_FAULT_MICROS: u64 = 60_000_000;
 
 /// Connections besides those of the writers and loaders: those that pages, probe and maintenance share (6), expiry, the
-/// heartbeat, the lock of `COLLECTOR_ID`, notifications, the evaluator of watches and its targets, deliveries, and a
-/// command such as `status`.
-const CONNECTIONS_BESIDE_WRITERS: i64 = 14;
+/// heartbeat, the lock of `COLLECTOR_ID`, notifications, the evaluator of watches and its targets, deliveries, the records
+/// of dependents, and a command such as `status`.
+const CONNECTIONS_BESIDE_WRITERS: i64 = 15;
 
 /// The database size above which PostgreSQL's default settings are too small, in bytes.
 const LARGE_DATABASE: i64 = 2 << 30;
@@ -55,8 +55,8 @@ pub(super) fn encoding(facts: &Facts) -> CheckResult {
 
 pub(super) fn connections(settings: &Settings, facts: &Facts) -> CheckResult {
     const NAME: &str = "connections";
-    // Each state writer has a second connection that reads what is stored.
-    let writers = 2 * settings.state_writers + if settings.history { settings.history_writers } else { 0 };
+    // Each state writer has a second connection that reads what is stored, and a third that removes large tables.
+    let writers = 3 * settings.state_writers + if settings.history { settings.history_writers } else { 0 };
     let needed = i64::try_from(writers).unwrap_or(i64::MAX).saturating_add(CONNECTIONS_BESIDE_WRITERS);
     let free = i64::from(facts.connections_max) - facts.connections;
     if facts.live_collectors.is_empty() && free < needed {

@@ -1,6 +1,6 @@
 //! `status ROUTER`: one router in full.
 
-use super::tables::{PEERS, adj_ribs, ago, or_dash, section, tables};
+use super::tables::{PEERS, TABLES, adj_ribs, ago, or_dash, section, tables};
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;
@@ -13,7 +13,9 @@ pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize
         let tables = tables(now, std::slice::from_ref(&detail.router));
         let mut out = format!("{}\n{}\n", title(now, &detail.router), facts(&detail.router));
         out.push_str(&section("SESSIONS", "none within the last day", &sessions(&detail.sessions), width));
-        out.push_str(&section("TABLES", "no tables are stored", &tables, width));
+        if !tables.is_empty() || detail.adj_ribs.is_empty() {
+            out.push_str(&section(TABLES, "no tables are stored", &tables, width));
+        }
         if !detail.adj_ribs.is_empty() {
             out.push_str(&section(PEERS, "", &adj_ribs(now, &detail.adj_ribs), width));
         }
@@ -79,6 +81,14 @@ fn peers(peers: &[PeerRow]) -> Table {
         ("description", Column::Text),
         ("last reason", Column::List),
     ];
+    // The columns are omitted if there is no such view.
+    /// Title and routes of a view.
+    type RoutesOf = (&'static str, fn(&PeerRow) -> Option<i64>);
+    let views: [RoutesOf; 2] =
+        [("before policy", |peer| peer.pre_policy_routes), ("after policy", |peer| peer.post_policy_routes)];
+    let views: Vec<_> =
+        views.into_iter().filter(|(_, routes)| peers.iter().any(|peer| routes(peer).is_some())).collect();
+    columns.splice(4..4, views.iter().map(|(name, _)| (*name, Column::Number)));
     // Peers of different VRFs may have the same address. The column is omitted if none is in a VRF.
     let has_vrf = peers.iter().any(|peer| !peer.distinguisher.is_empty());
     if has_vrf {
@@ -95,6 +105,7 @@ fn peers(peers: &[PeerRow]) -> Table {
             or_dash(peer.description.as_ref()),
             or_dash(peer.last_reason.as_ref()),
         ];
+        row.splice(4..4, views.iter().map(|(_, routes)| or_dash(routes(peer))));
         if has_vrf {
             row.insert(2, or_dash(Some(&peer.distinguisher).filter(|text| !text.is_empty())));
         }

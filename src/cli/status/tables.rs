@@ -7,6 +7,9 @@ use crate::model::Timestamp;
 use crate::model::time::age;
 use crate::store::status::{AdjRibStatus, RouterStatus, TableStatus};
 
+/// The title of the section on Loc-RIBs.
+pub(super) const TABLES: &str = "TABLES";
+
 /// The title of the section on Adj-RIBs.
 pub(super) const PEERS: &str = "TABLES OF PEERS";
 

@@ -307,6 +307,10 @@ fn monitors(node: &Node) -> Result<Vec<&'static str>, Wrong> {
 mod tests {
     use super::*;
 
+    const LIST: &str = "192.0.2.0/24:\n  description: the shop\n  asn: [64496, AS64497]\n  ignoreMorespecifics: false\n  \
+                        path: {match: '64511', maxLength: 4}\n2001:db8::/32:\n  asn:\n  - 64496\n  group: \"web\"\n  \
+                        excludeMonitors: [rpki-monitor]\noptions:\n  monitorASns:\n    64496:\n      group: noc\n";
+
     fn lines(text: &str) -> Vec<String> {
         let line = |(line, entry): Entry| match entry {
             Ok(fields) => format!("{line} {}", Value::Object(fields)),
@@ -319,6 +323,22 @@ mod tests {
         let mut all = read(&format!("192.0.2.0/24:\n{text}\n")).unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
         Value::Object(all.remove(0).1.unwrap())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_is_read_or_refused_by_line(
+            at in 0..LIST.len(),
+            with in "[-\\[\\]{}:,&*!|>'\"#%@`~?0a \n\t]{0,4}",
+            until in 0..LIST.len(),
+        ) {
+            let changed = format!("{}{with}{}", &LIST[..at], &LIST[at.max(until)..]);
+            let lines = changed.lines().count() + 1;
+            match read(&changed) {
+                Ok(entries) => assert!(entries.iter().all(|(line, _)| (1..=lines).contains(line)), "{changed}"),
+                Err((line, why)) => assert!((1..=lines).contains(&line) && !why.is_empty(), "{line} {why}: {changed}"),
+            }
+        }
     }
 
     #[test]

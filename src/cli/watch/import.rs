@@ -1,14 +1,14 @@
 //! Files of watches: CSV with a header of column names, a JSON array of objects with columns as keys, or BGPalerter's
 //! list of prefixes.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::bgpalerter;
 use super::fields::{self, IGNORED};
-use crate::cli::command::{CommandError, open};
+use crate::cli::command::{CommandError, read_text};
+use crate::imports::csv_text;
 use crate::store::watch::watches::{RefusedWatch, WatchDocument};
 
 /// The size of the largest file that is read: a million watches.
@@ -25,19 +25,8 @@ pub(super) struct WatchFile {
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<WatchFile, CommandError> {
-    let (input, _) = open(path)?;
-    let failed = |why: String| CommandError::Failed(format!("{}: {why}", path.display()));
-    let mut bytes = Vec::new();
-    let length = input.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    if length as u64 > BYTES_MAX {
-        return Err(failed(format!("is larger than {} MiB: split it", BYTES_MAX >> 20)));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        CommandError::Configuration(vec![format!("{}: line {line}: is not UTF-8", path.display())])
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = read_text(path, BYTES_MAX)?;
+    let text = text.as_str();
     let content = if text.trim_start().starts_with(['[', '{']) {
         json(text)
     } else if bgpalerter::is_list(text) {
@@ -57,15 +46,10 @@ fn list_of_prefixes(text: &str) -> Result<WatchFile, String> {
 }
 
 fn csv(text: &str) -> Result<WatchFile, String> {
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| error.to_string())?.clone();
-    if header.is_empty() {
-        return Err("has no header of column names".to_owned());
-    }
+    let text = csv_text::read(text)?;
     let mut columns = Vec::new();
-    for name in &header {
-        columns.push(if IGNORED.contains(&name) { None } else { Some(fields::column(name)?) });
+    for name in &text.header {
+        columns.push(if IGNORED.contains(&name.as_str()) { None } else { Some(fields::column(name)?) });
     }
     for required in ["name", "kind"] {
         if !columns.contains(&Some(required)) {
@@ -73,9 +57,7 @@ fn csv(text: &str) -> Result<WatchFile, String> {
         }
     }
     let mut content = WatchFile { place: "line", ..WatchFile::default() };
-    for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
-        let line = record.position().map_or(0, |position| line_of(text, position));
+    for (line, record) in text.records {
         let watch = if record.len() == columns.len() {
             let given = columns.iter().zip(&record).filter_map(|(column, text)| column.map(|column| (column, text)));
             given.map(|(column, text)| Ok((column.to_owned(), fields::from_text(column, text)?))).collect()
@@ -85,13 +67,6 @@ fn csv(text: &str) -> Result<WatchFile, String> {
         content.add(line, watch);
     }
     Ok(content)
-}
-
-/// Returns the line of a record, which begins behind the comments and empty lines before it.
-fn line_of(text: &str, position: &csv::Position) -> usize {
-    let before = usize::try_from(position.byte()).ok().and_then(|byte| text.get(byte..)).unwrap_or_default();
-    let skipped = before.lines().take_while(|line| line.is_empty() || line.starts_with('#')).count();
-    usize::try_from(position.line()).unwrap_or(usize::MAX).saturating_add(skipped)
 }
 
 fn json(text: &str) -> Result<WatchFile, String> {

@@ -22,6 +22,9 @@ pub(super) fn shown(row: &ListedWatch) -> String {
 
 /// The state of a watch in a few words.
 pub(super) fn state(row: &ListedWatch) -> String {
+    if row.fault().is_some() {
+        return "wrong path_match".to_owned();
+    }
     match (row.enabled, row.incidents, row.holding) {
         (false, ..) => "off".to_owned(),
         (true, 0, 0) if row.conditions.as_ref().is_some_and(Vec::is_empty) => "expects".to_owned(),
@@ -64,6 +67,9 @@ pub(super) fn one(client: &mut Client, row: &ListedWatch) -> Result<String, Comm
         if !text.is_empty() && column != "name" {
             out.push_str(&format!("{column:<22} {}\n", printable(&text)));
         }
+    }
+    if let Some(fault) = row.fault() {
+        out.push_str(&format!("\n{}: paths are not judged\n", printable(&fault)));
     }
     let conditions = watches::conditions(client, row.id, CONDITIONS_MAX)?;
     out.push_str("\nCONDITIONS\n");

@@ -1,5 +1,7 @@
 //! An AS: its routers, the peers in it, and the prefixes that it originates.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::context::{Database, PageContext};
@@ -9,13 +11,15 @@ use super::router::peer_state;
 use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
-use crate::store::pages::{self, COUNTED_MAX, Origins, PeersOfAs};
+use crate::store::names;
+use crate::store::pages::{self, COUNTED_MAX, OriginRow, Origins, PeersOfAs};
 
 pub(super) fn page(context: &PageContext, database: &Database, request: &Request, number: u32) -> Page {
     let (lines, wrong) = overview::lines(context, database);
     let (prefixes_wanted, peers_wanted) = (wanted(request, "prefixes"), wanted(request, "peers"));
     let origins = database.ask(|client| pages::origins(client, number, prefixes_wanted));
     let peers = database.ask(|client| pages::peers_of_as(client, number, peers_wanted));
+    let named = database.ask(|client| names::names(client, &[number].into(), &BTreeSet::new())).unwrap_or_default();
     let routers: Vec<&RouterLine> = lines.iter().filter(|line| line.as_number == Some(i64::from(number))).collect();
     let text = request.value("q");
     let is_empty = routers.is_empty()
@@ -25,7 +29,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
         |name: &str, fragment: &str, page: usize| href("/lookup", &[("q", text), (name, &page.to_string())], fragment);
     let body = html! {
         section {
-            h1 { "AS" (number) }
+            h1 { "AS" (number) @if let Some(name) = named.of_as(number.into()) { " " span.faint { (name) } } }
             @if let Some(why) = wrong { (unread("What the database knows of routers", &why)) }
             @if is_empty {
                 p { "No router is in this AS, no peer is, and no stored route originates from it." }
@@ -89,22 +93,30 @@ fn prefixes(origins: &Origins) -> Markup {
     if origins.rows.is_empty() {
         return html! { p.faint { "No stored route originates from it." } };
     }
+    /// Title, short name, and the paths in RIBs of this kind.
+    type Kind = (&'static str, &'static str, fn(&OriginRow) -> i64);
+    let kinds: [Kind; 3] = [
+        ("Loc-RIB paths", "Loc-RIB", |row| row.loc_rib),
+        ("Adj-RIB-In paths", "Adj-RIB-In", |row| row.received),
+        ("Adj-RIB-Out paths", "Adj-RIB-Out", |row| row.sent),
+    ];
+    // Many routers send one kind only.
+    let kinds: Vec<Kind> =
+        kinds.into_iter().filter(|(_, _, paths)| origins.rows.iter().any(|row| paths(row) > 0)).collect();
     html! {
         @if origins.is_cut {
             p.faint { "Of each kind of RIB " (words::grouped(words::count(COUNTED_MAX))) " routes are counted; this AS has more." }
         }
         table.origins {
             thead { tr {
-                th scope="col" { "Prefix" } th.number scope="col" { "Routers" } th.number scope="col" { "Loc-RIB paths" }
-                th.number scope="col" { "Adj-RIB-In paths" } th.number scope="col" { "Adj-RIB-Out paths" }
+                th scope="col" { "Prefix" } th.number scope="col" { "Routers" }
+                @for (title, ..) in &kinds { th.number scope="col" { (title) } }
             } }
             tbody { @for row in &origins.rows {
                 tr {
                     td.name { a.mono href=(href("/lookup", &[("q", &row.prefix)], "")) { (row.prefix) } }
                     td.number data-name="routers" { (words::grouped(words::count(row.routers))) }
-                    td.number data-name="Loc-RIB" { (words::grouped(words::count(row.loc_rib))) }
-                    td.number data-name="Adj-RIB-In" { (words::grouped(words::count(row.received))) }
-                    td.number data-name="Adj-RIB-Out" { (words::grouped(words::count(row.sent))) }
+                    @for (_, name, paths) in &kinds { td.number data-name=(name) { (words::grouped(words::count(paths(row)))) } }
                 }
             } }
         }

@@ -15,6 +15,8 @@ pub(super) struct PageContext {
     pub(super) meters: Arc<Meters>,
     pub(super) collector_id: String,
     pub(super) churn: Churn,
+    /// True if there is a file of tokens, so that somebody may change something.
+    pub(super) has_tokens: bool,
 }
 
 /// The database, of which pages name the parts that cannot be read.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::context::Database;
+use super::context::{Database, PageContext};
 use super::layout::{
     PER_PAGE, Page, PageOf, counted, href, is_web, pager, router_link, state, unread, wanted, watch_link,
 };
@@ -19,11 +19,11 @@ const ON_FIRST_PAGE: usize = 10;
 /// The largest number of changes of one incident that are shown.
 const CHANGES_MAX: i64 = 200;
 
-pub(super) fn page(database: &Database, request: &Request) -> Page {
+pub(super) fn page(context: &PageContext, database: &Database, request: &Request) -> Page {
     match request.value("id") {
         "" => list(database, request),
         id => match id.parse() {
-            Ok(id) => one(database, id),
+            Ok(id) => one(context, database, id),
             Err(_) => none(id),
         },
     }
@@ -160,7 +160,7 @@ fn planned(silences: &[SilenceRow]) -> Markup {
     }
 }
 
-fn one(database: &Database, id: i64) -> Page {
+fn one(context: &PageContext, database: &Database, id: i64) -> Page {
     let row = match database.ask(|client| incident_list::numbered(client, id)) {
         Ok(Some(row)) => row,
         Ok(None) => return none(&id.to_string()),
@@ -181,6 +181,7 @@ fn one(database: &Database, id: i64) -> Page {
                 p { a href=(url) rel="noreferrer" { "What to do" } }
             }
         }
+        @if context.has_tokens && row.closed_at.is_none() { (buttons(id)) }
         @match &children {
             Ok(children) => @if !children.is_empty() {
                 section { h2 { "Incidents of this cause" } (table(children, now)) (beyond(children.len(), row.children)) }
@@ -196,6 +197,27 @@ fn one(database: &Database, id: i64) -> Page {
         }
     };
     Page::new(format!("Incident {id}"), body)
+}
+
+/// The changes that somebody with a token may make.
+fn buttons(id: i64) -> Markup {
+    html! {
+        section #change {
+            h2 { "Change it" }
+            form.change method="post" action="/incidents" {
+                input type="hidden" name="id" value=(id);
+                p { label for="note" { "Note" } " " input #note name="note" maxlength="1000" autocomplete="off"; }
+                p {
+                    button name="do" value="ack" { "Acknowledge" } " "
+                    button name="do" value="snooze-hour" { "Snooze for an hour" } " "
+                    button name="do" value="snooze-day" { "Snooze for a day" } " "
+                    button name="do" value="close" { "Close" } " "
+                    button name="do" value="accept" { "Accept as it is now" }
+                }
+            }
+            p.faint { "The browser asks for a token of scope write: it is the password, the user does not matter." }
+        }
+    }
 }
 
 fn facts(row: &ListedIncident) -> Markup {

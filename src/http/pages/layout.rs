@@ -43,6 +43,17 @@ impl Page {
     }
 }
 
+/// The pages that every page leads to.
+const SITE: [(&str, &str); 7] = [
+    ("/", "Overview"),
+    ("/#routers", "Routers"),
+    ("/incidents", "Incidents"),
+    ("/watches", "Watches"),
+    ("/sessions", "Sessions"),
+    ("/inventory", "Inventory"),
+    ("/tenants", "Tenants"),
+];
+
 /// The whole style sheet; there is no other file.
 const STYLE: &str = include_str!("style.css");
 
@@ -72,7 +83,7 @@ pub(super) fn whole(meters: &Meters, collector_id: &str, page: Page, took: Optio
             body {
                 header {
                     a.brand href="/" { b { "rib-ingester" } span.faint { (collector_id) } }
-                    nav aria-label="Site" { a href="/" { "Overview" } a href="/#routers" { "Routers" } a href="/incidents" { "Incidents" } a href="/watches" { "Watches" } }
+                    nav aria-label="Site" { @for (href, name) in SITE { a href=(href) { (name) } } }
                     @if wrong.is_empty() {
                         span.pill.ok { "collector in order" }
                     } @else {

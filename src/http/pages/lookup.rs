@@ -11,6 +11,7 @@ use super::{history, words};
 use crate::http::request::Request;
 use crate::model::{Afi, Prefix, Timestamp};
 use crate::store::lookup::{LookupRow, Matches, longest_match};
+use crate::store::names::Names;
 use crate::store::pages;
 use crate::store::rpki::OriginState;
 
@@ -101,12 +102,36 @@ fn paths(context: &PageContext, found: &Matches, now: Timestamp) -> Markup {
                 @if has_vrps { th scope="col" { "RPKI" } }
                 th.number scope="col" { "Changed" }
             } }
-            tbody { @for row in &found.rows { (path(context, row, has_vrps, now)) } }
+            tbody { @for row in &found.rows { (path(context, row, found, has_vrps, now)) } }
+        }
+        (as_names(&found.names))
+    }
+}
+
+/// Lists the ASes of the paths that have names.
+fn as_names(names: &Names) -> Markup {
+    html! {
+        @if !names.asns.is_empty() {
+            h2 { "ASes" }
+            ul.found { @for named in names.asns.values() {
+                li { a href=(href("/lookup", &[("q", &format!("AS{}", named.asn))], "")) { "AS" (named.asn) } " " (named) }
+            } }
         }
     }
 }
 
-fn path(context: &PageContext, row: &LookupRow, has_vrps: bool, now: Timestamp) -> Markup {
+/// Shows communities, those that have a meaning with it.
+fn communities(row: &LookupRow, names: &Names) -> Markup {
+    html! {
+        @for community in row.communities.iter().take(COMMUNITIES_MAX) {
+            span { (community) } " "
+            @if let Some(meaning) = names.communities.get(community) { span.faint { (meaning) } " " }
+        }
+        @if row.communities.len() > COMMUNITIES_MAX { span.faint { "+" (row.communities.len() - COMMUNITIES_MAX) } }
+    }
+}
+
+fn path(context: &PageContext, row: &LookupRow, found: &Matches, has_vrps: bool, now: Timestamp) -> Markup {
     let number = |value: Option<i64>| value.map_or(words::NOTHING.to_owned(), |value| value.to_string());
     html! {
         tr {
@@ -117,8 +142,7 @@ fn path(context: &PageContext, row: &LookupRow, has_vrps: bool, now: Timestamp) 
                 @if let Some(origin) = &row.origin { " " span.faint { (origin) } } }
             td.number data-name="pref" { (number(row.localpref)) }
             td.number data-name="MED" { (number(row.med)) }
-            td.wide.communities { @for community in row.communities.iter().take(COMMUNITIES_MAX) { span { (community) } " " }
-                @if row.communities.len() > COMMUNITIES_MAX { span.faint { "+" (row.communities.len() - COMMUNITIES_MAX) } } }
+            td.wide.communities { (communities(row, &found.names)) }
             @if has_vrps { td data-name="RPKI" { @if let Some(rpki) = &row.rpki { (validity(rpki)) } } }
             td.number { (words::ago(now, Some(row.updated_at))) }
         }

@@ -12,12 +12,12 @@ use super::context::{Database, PageContext};
 use super::layout::{PER_PAGE, Page, PageOf, href, pager, router_link, state, unread, wanted};
 use super::{incidents, plot, rpki, words};
 use crate::http::request::Request;
-use crate::metrics::{RouterMeter, SpoolMeter};
-use crate::model::{RouterId, Timestamp};
-use crate::store::overview::{self, RouterRow, SessionEventRow};
+use crate::metrics::{JournalMeter, RouterMeter};
+use crate::model::{RibKind, RouterId, Timestamp};
+use crate::store::overview::{self, SessionEventRow};
 use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
-use crate::store::status::{self, RefusedSource};
+use crate::store::status::{self, RefusedSource, RouterStatus};
 
 /// The maximum number of routers that are read.
 const ROUTERS_MAX: i64 = 10_000;
@@ -96,6 +96,8 @@ pub(super) struct RouterLine {
     pub(super) tables: u64,
     pub(super) synchronized: u64,
     pub(super) routes: u64,
+    /// The RIB of these routes.
+    pub(super) rib: RibKind,
     pub(super) last_message: Option<Timestamp>,
     pub(super) lag: Option<Duration>,
     pub(super) minutes: Option<Vec<MinuteChanges>>,
@@ -106,7 +108,7 @@ impl RouterLine {
     pub(super) fn of(
         context: &PageContext,
         id: RouterId,
-        row: Option<RouterRow>,
+        row: Option<RouterStatus>,
         meter: Option<&RouterMeter>,
     ) -> RouterLine {
         let tables = meter.map(RouterMeter::tables).unwrap_or_default();
@@ -119,22 +121,24 @@ impl RouterLine {
             (false, true) => RouterState::Down,
             (false, false) => RouterState::Stale,
         };
-        let router = row.as_ref().map(|row| &row.router);
+        let router = row.as_ref();
         let stored = router.map(|router| &router.standing);
         let session_collector = stored.and_then(|stored| stored.session_collector.clone());
-        let of_row = |value: fn(&RouterRow) -> i64| row.as_ref().map_or(0, |row| words::count(value(row)));
+        let of_row = |value: fn(&RouterStatus) -> i64| router.map_or(0, |row| words::count(value(row)));
         let live = tables.iter().map(|(_, table)| table.routes.get()).sum();
         RouterLine {
             name: meter.and_then(RouterMeter::hostname).or_else(|| router.and_then(|router| router.hostname.clone())),
             address: meter.and_then(RouterMeter::address).or_else(|| router.and_then(|router| router.address)),
             as_number: router.and_then(|router| router.as_number),
             collector_id: router.and_then(|router| router.collector_id.clone()),
-            tables: if is_up { tables.len() as u64 } else { of_row(|row| row.tables) },
+            tables: if is_up { tables.len() as u64 } else { of_row(|row| row.table_count) },
             synchronized: if is_up { synchronized as u64 } else { of_row(|row| row.synchronized) },
-            routes: if is_up { live } else { of_row(|row| row.routes) },
+            // The counters do not tell the views of one table apart.
+            routes: router.map_or(live, |row| words::count(row.routes)),
+            rib: router.map_or(RibKind::LocRib, |row| row.rib),
             last_message: meter
                 .and_then(|meter| words::from_micros(meter.last_message.get()))
-                .or_else(|| row.as_ref().and_then(|row| row.last_message)),
+                .or_else(|| router.and_then(|row| row.last_message)),
             lag: meter.map(|meter| meter.state.counts()).filter(|counts| counts.count > 0).map(|counts| counts.last),
             minutes: meter.map(|meter| context.churn.of(&id, meter)),
             session_collector,
@@ -162,14 +166,14 @@ impl RouterLine {
 
 /// Returns all routers, and the database's error if they could not be read from it.
 pub(super) fn lines(context: &PageContext, database: &Database) -> (Vec<RouterLine>, Option<String>) {
-    let (rows, wrong) = match database.ask(|client| overview::routers(client, ROUTERS_MAX)) {
+    let (rows, wrong) = match database.ask(|client| status::routers(client, None, Some(ROUTERS_MAX))) {
         Ok(rows) => (rows, None),
         Err(why) => (Vec::new(), Some(why)),
     };
-    type Known = (Option<RouterRow>, Option<Arc<RouterMeter>>);
+    type Known = (Option<RouterStatus>, Option<Arc<RouterMeter>>);
     let mut all: BTreeMap<RouterId, Known> = BTreeMap::new();
     for row in rows {
-        all.insert(RouterId::new(&row.router.router_id), (Some(row), None));
+        all.insert(RouterId::new(&row.router_id), (Some(row), None));
     }
     for (router, meter) in context.meters.routers() {
         all.entry(router).or_default().1 = Some(meter);
@@ -249,7 +253,7 @@ fn tiles(context: &PageContext, lines: &[RouterLine], minutes: &[MinuteChanges])
     let lag = lines.iter().filter(|line| line.standing.is_connected()).filter_map(|line| line.lag).max();
     // The last complete minute.
     let rate = minutes.iter().rev().nth(1).map_or(0, |minute| minute.total());
-    let (process, spool) = (&context.meters.process, &context.meters.spool);
+    let (process, journal) = (&context.meters.process, &context.meters.journal);
     html! {
         dl.tiles {
             (tile("Routers connected", &format!("{up}"), &format!("of {}", lines.len())))
@@ -257,18 +261,21 @@ fn tiles(context: &PageContext, lines: &[RouterLine], minutes: &[MinuteChanges])
             (tile("Routes", &words::short(routes), &format!("{} stored", words::grouped(routes))))
             (tile("Changes", &words::short(rate), "in the last minute"))
             (tile("Lag to commit", &lag.map_or(words::NOTHING.to_owned(), |lag| words::lag(lag.as_micros())), "slowest router, last batch"))
-            @if spool.bytes_max.get() > 0 { (tile("Spool", &words::bytes(spool.bytes.get()), &spooled(spool))) }
+            @if journal.bytes_max.get() > 0 { (tile("Not stored yet", &words::bytes(journal.unstored.get()), &journaled(journal))) }
             (tile("Database", &words::bytes(process.database_bytes.get()), &format!("{} of it history", words::bytes(process.partition_bytes.get()))))
         }
     }
 }
 
-/// Describes the spool's fill level and the age of its oldest message; it is normally empty.
-fn spooled(spool: &SpoolMeter) -> String {
-    let limit = words::bytes(spool.bytes_max.get());
-    match spool.oldest_age(Timestamp::now()) {
-        Duration::ZERO => format!("of {limit}"),
-        age => format!("of {limit}, oldest {}", words::age(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))),
+/// Describes how full the journal is, and the age of the oldest message that is not stored.
+fn journaled(journal: &JournalMeter) -> String {
+    let (bytes, limit) = (words::bytes(journal.bytes.get()), words::bytes(journal.bytes_max.get()));
+    match journal.oldest_age(Timestamp::now()) {
+        Duration::ZERO => format!("journal {bytes} of {limit}"),
+        age => format!(
+            "oldest {}, journal {bytes} of {limit}",
+            words::age(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
+        ),
     }
 }
 
@@ -352,7 +359,7 @@ fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
             }
             td.wide.mono { @match line.address { Some(address) => (address), None => (words::NOTHING) } }
             td.number data-name="tables" { (line.synchronized) "/" (line.tables) }
-            td.number data-name="routes" { (words::grouped(line.routes)) }
+            td.number data-name="routes" { (routes(line)) }
             td.number data-name="last" { (words::ago(now, line.last_message)) }
             td.number data-name="lag" { @match line.lag { Some(lag) => (words::lag(lag.as_micros())), None => span.faint { (words::NOTHING) } } }
             td.spark {
@@ -361,6 +368,18 @@ fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
                     None => span.faint { (words::NOTHING) },
                 }
             }
+        }
+    }
+}
+
+/// Shows how many routes a router has, and of which RIB, unless it is the Loc-RIB.
+pub(super) fn routes(line: &RouterLine) -> Markup {
+    html! {
+        (words::grouped(line.routes))
+        @match line.rib {
+            RibKind::LocRib => {},
+            RibKind::AdjRibIn => { " " span.faint { "Adj-RIB-In" } },
+            RibKind::AdjRibOut => { " " span.faint { "Adj-RIB-Out" } },
         }
     }
 }

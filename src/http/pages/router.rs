@@ -1,20 +1,22 @@
 //! One router: its Loc-RIB tables, its peers and Adj-RIBs, its sessions, and the anomalies in its messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use super::churn::MinuteChanges;
 use super::context::{Database, PageContext};
 use super::layout::{PER_PAGE, Page, PageOf, href, pager, search_help, state, unread, wanted};
-use super::overview::{RouterLine, lost, session_events};
+use super::overview::{self, RouterLine, lost, session_events};
 use super::{plot, rpki, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};
-use crate::store::overview::{self, RouterRow};
+use crate::store::names::{self, Names};
+use crate::store::overview::session_events as read_session_events;
 use crate::store::pages::{self, PeerPage, PeerRow};
-use crate::store::status::{self, RouterStatus, SessionStatus, TableStatus};
+use crate::store::status::{self, PeerTables, RouterStatus, SessionStatus, TableStatus};
 
 /// The maximum number of stored tables that are read; the page shows some of them.
 const TABLES_MAX: i64 = 10_000;
@@ -29,9 +31,11 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let id = request.value("id");
     let peers_wanted = wanted(request, "peers");
     let detail = database.ask(|client| status::router(client, id, TABLES_MAX));
-    let events = database.ask(|client| overview::session_events(client, Some(id), EVENTS));
+    let events = database.ask(|client| read_session_events(client, Some(id), EVENTS));
     let peers = database.ask(|client| pages::peers(client, id, peers_wanted));
+    let peer_tables = database.ask(|client| status::peer_tables(client, id, wanted(request, "adj")));
     let sessions = database.ask(|client| status::sessions(client, id, SESSIONS_MAX));
+    let names = names_of(database, detail.as_ref().ok().and_then(Option::as_ref), peers.as_ref().ok());
     let id = RouterId::new(id);
     let meter = context.meters.known_router(&id);
     let (detail, wrong) = match detail {
@@ -44,11 +48,15 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
         };
         return Page { status: 404, ..Page::new("Unknown router", body).searched(id.as_str()) };
     }
-    let line = RouterLine::of(context, id, detail.as_ref().map(as_row), meter.as_deref());
+    let line = RouterLine::of(context, id, detail.clone(), meter.as_deref());
     let name = line.name.clone().unwrap_or_else(|| line.id.to_string());
     let now = Timestamp::now();
     let live = meter.as_deref().map(RouterMeter::tables).unwrap_or_default();
     let (adj_ribs, loc_ribs): (Vec<_>, Vec<_>) = live.iter().partition(|(_, table)| table.adj_rib.get() > 0);
+    // A router that has only Adj-RIBs needs no section about Loc-RIBs.
+    let has_loc_ribs = !loc_ribs.is_empty()
+        || detail.as_ref().is_some_and(|detail| !detail.tables.is_empty())
+        || peer_tables.as_ref().is_ok_and(|tables| tables.tables == 0);
     let tables = Tables { is_up: line.standing.is_connected(), now };
     // The links of one list keep the page numbers of the others.
     let link = |list: &str, page: usize| {
@@ -60,22 +68,19 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
         section {
             h1 { (name) " " (line.standing.show()) }
             @if let Some(lost) = lost(&line) { p { (lost) } }
-            (facts(&line, detail.as_ref(), meter.as_deref(), now)) (rpki::of_router(database, line.id.as_str(), now))
+            (facts(&line, detail.as_ref(), meter.as_deref(), &names, now)) (rpki::of_router(database, line.id.as_str(), now))
         }
         @if let Some(why) = wrong { (unread("What the database knows of this router", &why)) }
-        (tables.loc_ribs(detail.as_ref(), &loc_ribs, request, &|page| link("tables", page)))
-        @if let Some(minutes) = &line.minutes {
-            section {
-                h2 { "Changes per minute" span.faint { (plot::in_words(minutes)) } }
-                div.wide { (plot::minutes(minutes, 960, 90, &plot::in_words(minutes))) }
-                div.scale { span { "60 min ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
-            }
-        }
+        @if has_loc_ribs { (tables.loc_ribs(detail.as_ref(), &loc_ribs, request, &|page| link("tables", page))) }
+        @if let Some(minutes) = &line.minutes { (changes(minutes)) }
         @match &peers {
-            Ok(peers) => (peers_of(peers, request, now, &|page| link("peers", page))),
+            Ok(peers) => (peers_of(peers, &names, request, now, &|page| link("peers", page))),
             Err(why) => (unread("The peers", why)),
         }
-        (tables.adj_ribs(&adj_ribs, request, &|page| link("adj", page)))
+        @match &peer_tables {
+            Ok(stored) => (tables.adj_ribs(stored, &adj_ribs, request, &|page| link("adj", page))),
+            Err(why) => (unread("The Adj-RIB tables", why)),
+        }
         @if let Some(meter) = &meter { (anomalies(meter)) }
         section {
             h2 { "BMP sessions of " (name) }
@@ -91,27 +96,39 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     Page::new(name.as_str(), body)
 }
 
-/// Sums up a router's tables, as in the list of all routers.
-fn as_row(router: &RouterStatus) -> RouterRow {
-    let all = || router.tables.iter();
-    RouterRow {
-        tables: i64::try_from(all().count()).unwrap_or(i64::MAX),
-        synchronized: i64::try_from(all().filter(|table| table.synced_at.is_some()).count()).unwrap_or(i64::MAX),
-        last_message: all().filter_map(TableStatus::last_message).max(),
-        routes: all().map(|table| table.routes).sum(),
-        router: router.clone(),
+fn changes(minutes: &[MinuteChanges]) -> Markup {
+    html! {
+        section {
+            h2 { "Changes per minute" span.faint { (plot::in_words(minutes)) } }
+            div.wide { (plot::minutes(minutes, 960, 90, &plot::in_words(minutes))) }
+            div.scale { span { "60 min ago" } span.legend { span.up { "announced" } span.down { "withdrawn" } } span { "now" } }
+        }
     }
 }
 
-fn facts(line: &RouterLine, detail: Option<&RouterStatus>, meter: Option<&RouterMeter>, now: Timestamp) -> Markup {
+/// Returns the names of the router's AS and of those of its peers; none if they cannot be read.
+fn names_of(database: &Database, router: Option<&RouterStatus>, peers: Option<&PeerPage>) -> Names {
+    let own = router.and_then(|router| router.as_number);
+    let peers = peers.into_iter().flat_map(|peers| &peers.rows).map(|peer| peer.asn);
+    let asns: BTreeSet<u32> = own.into_iter().chain(peers).filter_map(|asn| u32::try_from(asn).ok()).collect();
+    database.ask(|client| names::names(client, &asns, &BTreeSet::new())).unwrap_or_default()
+}
+
+fn facts(
+    line: &RouterLine,
+    detail: Option<&RouterStatus>,
+    meter: Option<&RouterMeter>,
+    names: &Names,
+    now: Timestamp,
+) -> Markup {
     let fact = |name: &str, value: Markup| html! { div { dt { (name) } dd { (value) } } };
     html! {
         dl.facts {
             (fact("Identifier", html! { span.mono { (line.id.as_str()) } }))
             @if let Some(address) = line.address { (fact("Address", html! { span.mono { (address) } })) }
-            @if let Some(number) = line.as_number { (fact("AS", html! { (number) })) }
+            @if let Some(number) = line.as_number { (fact("AS", html! { (number) @if let Some(name) = names.of_as(number) { " " (name) } })) }
             @if let Some(collector) = &line.collector_id { (fact("Collector", html! { (collector) })) }
-            (fact("Routes", html! { (words::grouped(line.routes)) }))
+            (fact("Routes", overview::routes(line)))
             (fact("Last message", words::ago(now, line.last_message)))
             @if let Some(lag) = line.lag { (fact("Lag to commit", html! { (words::lag(lag.as_micros())) })) }
             @if let Some(meter) = meter {
@@ -173,18 +190,33 @@ impl Tables {
     }
 
     /// Shows one page of the Adj-RIBs of all peers, folded.
-    fn adj_ribs(self, live: &[&LiveTable], request: &Request, link: &dyn Fn(usize) -> String) -> Markup {
-        if live.is_empty() {
+    fn adj_ribs(
+        self,
+        stored: &PeerTables,
+        live: &[&LiveTable],
+        request: &Request,
+        link: &dyn Fn(usize) -> String,
+    ) -> Markup {
+        if stored.tables == 0 {
             return html! {};
         }
-        let shown = PageOf::of(wanted(request, "adj"), live.len());
-        let synchronized = live.iter().filter(|(_, meter)| meter.synchronized.get() > 0).count();
+        let count = |number: i64| words::grouped(words::count(number));
+        let shown = PageOf::of(wanted(request, "adj"), usize::try_from(stored.tables).unwrap_or(0));
+        let live: BTreeMap<(&str, i16), &TableMeter> =
+            live.iter().map(|((name, afi), meter)| ((&**name, afi.column()), &**meter)).collect();
+        // As the meters name them.
+        let names: Vec<String> =
+            stored.rows.iter().map(|row| format!("{} {} of {}", row.table.name, row.view, row.peer)).collect();
+        let rows = names.iter().zip(&stored.rows).map(|(name, row)| {
+            let afi = row.table.afi.column();
+            (name.as_str(), afi, (Some(&row.table), live.get(&(name.as_str(), afi)).copied()))
+        });
         html! {
             section #adj {
-                h2 { "Adj-RIB tables" span.faint { (words::grouped(live.len() as u64)) ", " (words::grouped(synchronized as u64)) " in sync" } }
+                h2 { "Adj-RIB tables" span.faint { (count(stored.tables)) ", " (count(stored.synchronized)) " in sync" } }
                 details open[!request.value("adj").is_empty()] {
                     summary { "Tables of peers" }
-                    (self.list(live.iter().skip(shown.skipped()).take(PER_PAGE).map(|((name, afi), meter)| (&**name, afi.column(), (None, Some(&**meter))))))
+                    (self.list(rows))
                     (pager("Pages of Adj-RIB tables", shown, link))
                 }
             }
@@ -257,12 +289,20 @@ pub(super) fn peer_state(word: &str) -> Markup {
 }
 
 /// Shows one page of the peers, folded.
-fn peers_of(peers: &PeerPage, request: &Request, now: Timestamp, link: &dyn Fn(usize) -> String) -> Markup {
+fn peers_of(
+    peers: &PeerPage,
+    names: &Names,
+    request: &Request,
+    now: Timestamp,
+    link: &dyn Fn(usize) -> String,
+) -> Markup {
     if peers.peers == 0 {
         return html! {};
     }
     let count = |count: i64| words::grouped(words::count(count));
     let shown = PageOf::of(wanted(request, "peers"), usize::try_from(peers.peers).unwrap_or(usize::MAX));
+    let has_pre = peers.rows.iter().any(|peer| peer.pre_policy_routes.is_some());
+    let has_post = peers.rows.iter().any(|peer| peer.post_policy_routes.is_some());
     html! {
         section #peers {
             h2 { "Peers" span.faint { (count(peers.peers)) ": " (count(peers.up)) " up, " (count(peers.down)) " down" } }
@@ -271,9 +311,10 @@ fn peers_of(peers: &PeerPage, request: &Request, now: Timestamp, link: &dyn Fn(u
                 table.peers {
                     thead { tr {
                         th scope="col" { "State" } th scope="col" { "Peer" } th.number scope="col" { "AS" } th.number scope="col" { "Since" }
+                        @if has_pre { th.number scope="col" { "Before policy" } } @if has_post { th.number scope="col" { "After policy" } }
                         th.number scope="col" { "Flaps" } th scope="col" { "Reason of the last down" }
                     } }
-                    tbody { @for peer in &peers.rows { (peer_row(peer, now)) } }
+                    tbody { @for peer in &peers.rows { (peer_row(peer, names, (has_pre, has_post), now)) } }
                 }
                 (pager("Pages of peers", shown, link))
             }
@@ -281,16 +322,21 @@ fn peers_of(peers: &PeerPage, request: &Request, now: Timestamp, link: &dyn Fn(u
     }
 }
 
-fn peer_row(peer: &PeerRow, now: Timestamp) -> Markup {
+fn peer_row(peer: &PeerRow, names: &Names, (has_pre, has_post): (bool, bool), now: Timestamp) -> Markup {
+    let routes =
+        |count: Option<i64>| count.map_or(words::NOTHING.to_owned(), |count| words::grouped(words::count(count)));
     html! {
         tr {
             td { (peer_state(&peer.state)) }
             td.name { b.mono { (peer.address) } span.faint {
                 @if !peer.distinguisher.is_empty() { (peer.distinguisher) " " }
                 (peer.description.as_deref().unwrap_or(""))
+                @if let Some(name) = names.of_as(peer.asn) { " " (name) }
             } }
             td.number data-name="AS" { (peer.asn) }
             td.number data-name="since" { (words::ago(now, Some(peer.since))) }
+            @if has_pre { td.number data-name="before policy" { (routes(peer.pre_policy_routes)) } }
+            @if has_post { td.number data-name="after policy" { (routes(peer.post_policy_routes)) } }
             td.number data-name="flaps" { (peer.flaps) }
             td.aspath.faint { (peer.last_reason.as_deref().unwrap_or("")) }
         }

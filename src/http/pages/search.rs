@@ -1,6 +1,6 @@
 //! The search box: chooses the page for the text that was entered. An address or a prefix leads to its routes, a number
-//! to an AS, and anything else to a router's name. Text that matches only one router leads directly to that router's
-//! page.
+//! to an AS, and anything else to the name of a router or an AS. Text that matches only one of them leads directly to
+//! its page.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use super::overview::{self, RouterLine};
 use super::{asn, lookup};
 use crate::http::request::Request;
 use crate::model::Prefix;
+use crate::store::names::{self, AsName};
 use crate::store::status;
 
 /// Parsed search text.
@@ -96,19 +97,22 @@ fn by_name(context: &PageContext, database: &Database, request: &Request) -> Mad
     };
     let called: Vec<&RouterLine> = lines.iter().filter(is_called).collect();
     let found: Vec<&RouterLine> = lines.iter().filter(|line| !text.is_empty() && line.has(text)).collect();
-    if let ([line], _) | (_, [line]) = (called.as_slice(), found.as_slice()) {
-        return Made::Elsewhere(router_link(line.id.as_str()));
+    let named = ases_like(database, text);
+    match (called.as_slice(), found.as_slice(), named.as_slice()) {
+        ([line], _, _) | (_, [line], []) => return Made::Elsewhere(router_link(line.id.as_str())),
+        (_, [], [only]) => return Made::Elsewhere(as_link(only)),
+        _ => {}
     }
     let shown = PageOf::of(wanted(request, "page"), found.len());
     let body = html! {
         section {
-            h1 { @if text.is_empty() { "Search" } @else if found.is_empty() { "Nothing found for " q { (text) } } @else { "Routers like " q { (text) } } }
+            h1 { @if text.is_empty() { "Search" } @else if !found.is_empty() { "Routers like " q { (text) } } @else if named.is_empty() { "Nothing found for " q { (text) } } @else { "No router like " q { (text) } } }
             @if let Some(why) = wrong { (unread("What the database knows", &why)) }
             @if found.is_empty() {
-                @if !text.is_empty() {
+                @if !text.is_empty() && named.is_empty() {
                     p { "No router has this in its name, its identifier or its address, and it is neither an address, a prefix nor an AS." }
                 }
-                (search_help())
+                @if named.is_empty() { (search_help()) }
             } @else {
                 p.faint { (counted(found.len(), "router")) }
                 ul.found { @for line in found.iter().skip(shown.skipped()).take(super::layout::PER_PAGE) {
@@ -118,8 +122,27 @@ fn by_name(context: &PageContext, database: &Database, request: &Request) -> Mad
                 (pager("Pages of routers", shown, &|page| href("/lookup", &[("q", text), ("page", &page.to_string())], "")))
             }
         }
+        @if !named.is_empty() {
+            section {
+                h2 { "ASes like " q { (text) } }
+                @if named.len() == super::layout::PER_PAGE { p.faint { "The first " (named.len()) "." } }
+                ul.found { @for one in &named { li { a href=(as_link(one)) { "AS" (one.asn) } " " (one) } } }
+            }
+        }
     };
     Made::Page(Page::new(if text.is_empty() { "Search" } else { text }, body).searched(text))
+}
+
+/// Returns some of the ASes whose name contains the text; none if they cannot be read.
+fn ases_like(database: &Database, text: &str) -> Vec<AsName> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    database.ask(|client| names::like(client, text, super::layout::PER_PAGE as i64)).unwrap_or_default()
+}
+
+fn as_link(named: &AsName) -> String {
+    href("/lookup", &[("q", &format!("AS{}", named.asn))], "")
 }
 
 #[cfg(test)]

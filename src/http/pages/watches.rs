@@ -10,6 +10,7 @@ use super::words;
 use crate::http::request::Request;
 use crate::model::Timestamp;
 use crate::model::watch::WatchId;
+use crate::store::watch::coverage::{self, Coverage};
 use crate::store::watch::incident_list;
 use crate::store::watch::watches::{self, COLUMNS, HeldCondition, ListedWatch};
 
@@ -33,8 +34,8 @@ fn none() -> Page {
 fn list(database: &Database, request: &Request) -> Page {
     let (slice, find) = (wanted(request, "page"), request.value("find"));
     let found = database.ask(|client| watches::page(client, find, slice));
-    let coverage = database.ask(watches::coverage);
-    let warnings = coverage.as_ref().map(watches::Coverage::warnings).unwrap_or_default();
+    let coverage = database.ask(coverage::coverage);
+    let warnings = coverage.as_ref().map(Coverage::warnings).unwrap_or_default();
     let body = html! {
         h1 { "Watches" }
         @if !warnings.is_empty() { ul.notice { @for warning in &warnings { li { (warning) } } } }
@@ -64,6 +65,9 @@ fn list(database: &Database, request: &Request) -> Page {
 
 /// The state of a watch in its color.
 fn standing(row: &ListedWatch) -> Markup {
+    if row.fault().is_some() {
+        return state("bad", "wrong path_match");
+    }
     match (row.enabled, row.incidents, row.holding) {
         (false, ..) => state("none", "off"),
         (true, 0, 0) if row.conditions.as_ref().is_some_and(Vec::is_empty) => state("none", "expects"),
@@ -81,7 +85,7 @@ fn table(rows: &[ListedWatch]) -> Markup {
                 tr {
                     td { (standing(row)) }
                     td.name { a href=(watch_link(row.id)) { (row.name) }
-                        span.faint { @if let Some(team) = &row.team { "team " (team) " " } (row.note.as_deref().unwrap_or_default()) } }
+                        span.faint { @if let Some(team) = &row.team { "team " a href=(href("/tenants", &[("id", team)], "")) { (team) } " " } (row.note.as_deref().unwrap_or_default()) } }
                     td data-name="kind" { (row.kind.replace('_', " ")) }
                     td.mono data-name="watches" { (row.target) }
                     td.wide { (conditions(row)) }
@@ -124,6 +128,7 @@ fn one(database: &Database, id: WatchId) -> Page {
                 p { a href=(url) rel="noreferrer" { "What to do" } }
             }
             p { "Judges: " (conditions(&row)) }
+            @if let Some(fault) = row.fault() { p { (state("bad", "wrong")) " " (fault) ": paths are not judged" } }
             (columns(&row))
         }
         section {

@@ -1,6 +1,6 @@
 //! Fields of rows that are read and written by binary COPY.
 
-use super::super::copy_encoding::{FieldReader, put_bytes};
+use super::super::copy_fields::{FieldReader, put_bytes};
 use super::super::error::{Error, Result};
 use crate::model::{Asn, Prefix};
 

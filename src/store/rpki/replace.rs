@@ -7,7 +7,7 @@ use std::time::Duration;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
-use super::super::copy_encoding::{FieldReader, put_bigint, put_bool, put_cidr, put_null, put_text, put_timestamp};
+use super::super::copy_fields::{FieldReader, put_bigint, put_bool, put_cidr, put_null, put_text, put_timestamp};
 use super::super::error::Result;
 use super::super::load::read_rows;
 use super::super::routes::Copy;

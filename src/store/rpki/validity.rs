@@ -1,11 +1,9 @@
 //! The validity of stored routes: what is stored, by router, and what a scan says of it.
 
-use std::collections::HashMap;
-
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
-use super::super::copy_encoding::FieldReader;
+use super::super::copy_fields::FieldReader;
 use super::super::error::Result;
 use super::super::load::read_rows;
 use super::fields;
@@ -66,6 +64,9 @@ pub fn read_pairs(transaction: &mut Transaction<'_>, router: &str, mut take: imp
     })
 }
 
+/// Pairs and their states in the order of the pairs, each once.
+pub type Validated = Vec<(Pair, RouteState)>;
+
 /// The changes of a scan.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -81,39 +82,49 @@ pub struct Changes {
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub fn compare(
-    transaction: &mut Transaction<'_>,
-    found: &HashMap<Pair, RouteState>,
-    is_of_all: bool,
-) -> Result<Changes> {
-    let mut changes = Changes::default();
-    // What is as it was is taken out.
-    let mut same = std::collections::HashSet::new();
+pub fn compare(transaction: &mut Transaction<'_>, found: &Validated, is_of_all: bool) -> Result<Changes> {
+    let mut stored: Validated = Vec::new();
     let reader = transaction.copy_out(include_str!("../../../sql/statements/rpki_copy_validity.sql"))?;
     read_rows(reader, 3, |row| {
         let mut row = FieldReader::new(row);
         let prefix = fields::prefix(&mut row)?;
         let asn = fields::asn(&mut row)?;
         let state = if row.bigint() == Some(1) { RouteState::Valid } else { RouteState::Invalid };
-        let pair = (prefix, asn);
-        match found.get(&pair) {
-            Some(now) if *now == state => drop(same.insert(pair)),
-            Some(RouteState::NotFound) => {
-                changes.removed.push(pair);
-                if state == RouteState::Valid {
-                    changes.lost.push(pair);
-                }
-            }
-            Some(_) => {}
-            None if is_of_all => changes.removed.push(pair),
-            None => {}
-        }
+        stored.push(((prefix, asn), state));
         Ok(())
     })?;
-    let stands = found.iter().filter(|(pair, state)| **state != RouteState::NotFound && !same.contains(*pair));
-    changes.set.extend(stands.map(|(pair, state)| (*pair, *state)));
-    changes.set.sort_unstable();
-    Ok(changes)
+    stored.sort_unstable();
+    Ok(changes(found, &stored, is_of_all))
+}
+
+/// Compares two lists that are in order.
+fn changes(found: &Validated, stored: &Validated, is_of_all: bool) -> Changes {
+    let mut changes = Changes::default();
+    let mut stored = stored.iter().peekable();
+    let gone = |changes: &mut Changes, pair: Pair| {
+        if is_of_all {
+            changes.removed.push(pair);
+        }
+    };
+    for (pair, state) in found {
+        while let Some((old, _)) = stored.next_if(|(old, _)| old < pair) {
+            gone(&mut changes, *old);
+        }
+        let was = stored.next_if(|(old, _)| old == pair).map(|(_, was)| *was);
+        match (state, was) {
+            (RouteState::NotFound, None) => {}
+            (RouteState::NotFound, Some(was)) => {
+                changes.removed.push(*pair);
+                if was == RouteState::Valid {
+                    changes.lost.push(*pair);
+                }
+            }
+            (_, was) if was == Some(*state) => {}
+            (state, _) => changes.set.push((*pair, *state)),
+        }
+    }
+    stored.for_each(|(old, _)| gone(&mut changes, *old));
+    changes
 }
 
 /// Stores what a scan changes.
@@ -151,7 +162,7 @@ pub fn write(transaction: &mut Transaction<'_>, changes: &Changes) -> Result<()>
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn prune_lost(transaction: &mut Transaction<'_>, found: &HashMap<Pair, RouteState>) -> Result<()> {
+pub fn prune_lost(transaction: &mut Transaction<'_>, found: &Validated) -> Result<()> {
     transaction.execute_typed("DELETE FROM rpki.lost_validity WHERE lost_at < now() - INTERVAL '7 days'", &[])?;
     let mut over = Vec::new();
     let reader =
@@ -161,7 +172,8 @@ pub fn prune_lost(transaction: &mut Transaction<'_>, found: &HashMap<Pair, Route
         let prefix = fields::prefix(&mut row)?;
         let asn = fields::asn(&mut row)?;
         let pair = (prefix, asn);
-        if found.get(&pair) != Some(&RouteState::NotFound) {
+        let state = found.binary_search_by_key(&pair, |(pair, _)| *pair).ok().map(|at| found[at].1);
+        if state != Some(RouteState::NotFound) {
             over.push(pair);
         }
         Ok(())
@@ -239,13 +251,29 @@ pub fn router_counts(client: &mut Client) -> Result<Vec<RouterCounts>> {
     Ok(rows.iter().map(counts).collect())
 }
 
+/// The invalid pairs that are looked up to know whether a router accepts them: a page waits for it.
+const ACCEPTED_ASKED_MAX: i64 = 20_000;
+
+/// The pairs of prefix and origin that are invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPairs {
+    /// All of them.
+    pub count: i64,
+    /// Those that a router accepts: in a Loc-RIB or after policy. `None`: too many to look at each.
+    pub accepted: Option<i64>,
+}
+
 /// Returns how many pairs of prefix and origin are invalid, as of the last scan.
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub fn invalid_pairs(client: &mut Client) -> Result<i64> {
-    let row = client.query_typed_one("SELECT count(*) FROM rpki.route_validity WHERE state = 'invalid'", &[])?;
-    Ok(row.get(0))
+pub fn invalid_pairs(client: &mut Client) -> Result<InvalidPairs> {
+    let row = client.query_typed_one(
+        include_str!("../../../sql/statements/rpki_invalid_pairs.sql"),
+        &[(&ACCEPTED_ASKED_MAX, Type::INT8)],
+    )?;
+    let (count, asked): (i64, i64) = (row.get(0), row.get(1));
+    Ok(InvalidPairs { count, accepted: (count == asked).then(|| row.get(2)) })
 }
 
 /// A stored route that a ROA would concern.

@@ -8,7 +8,7 @@ use postgres::types::Type;
 use postgres::{Client, Row, Transaction};
 
 use super::super::error::Result;
-use super::super::events::read_time;
+use super::super::time::read_time;
 use crate::model::Timestamp;
 use crate::model::watch::{Condition, Kind, Severity};
 

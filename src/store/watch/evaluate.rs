@@ -74,7 +74,7 @@ pub fn prefer_indexes(transaction: &mut Transaction<'_>) -> Result<()> {
 
 /// One change that state writers noted for the evaluator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct OutboxChange {
     /// The router.
     pub router: RouterId,
     /// The prefix; `None`: anything of the router may have changed.
@@ -89,7 +89,7 @@ pub struct Change {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Change>>> {
+pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<OutboxChange>>> {
     let rows = transaction.query_typed(
         "DELETE FROM watch.outbox WHERE id IN (SELECT id FROM watch.outbox ORDER BY id LIMIT $1)
          RETURNING router_id, prefix::text, cause, (extract(epoch FROM received_at) * 1000000)::bigint, id",
@@ -97,7 +97,7 @@ pub fn take_outbox(transaction: &mut Transaction<'_>) -> Result<Option<Vec<Chang
     )?;
     let change = |row: &Row| {
         let prefix: Option<String> = row.get(1);
-        Ok(Change {
+        Ok(OutboxChange {
             router: RouterId::new(row.get(0)),
             prefix: prefix.as_deref().map(prefix_of).transpose()?,
             is_of_session: row.get::<_, &str>(2) != "route",

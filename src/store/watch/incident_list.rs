@@ -6,8 +6,8 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
 
 use super::super::error::Result;
-use super::super::events::read_time;
 use super::super::slice::Slice;
+use super::super::time::read_time;
 use crate::model::Timestamp;
 use crate::model::watch::{Condition, Severity, WatchId};
 

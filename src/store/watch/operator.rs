@@ -6,7 +6,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Transaction};
 
 use super::super::error::Result;
-use super::super::events::system_time;
+use super::super::time::system_time;
 use super::deliveries;
 use super::watches::MANUAL;
 use crate::model::Timestamp;

@@ -12,7 +12,8 @@ use postgres::{Client, Transaction};
 
 use crate::model::as_path::RouteOrigin;
 use crate::model::{Afi, Asn, Prefix, RouterId, Table};
-use crate::store::copy_encoding::{EncodedRoute, FieldReader};
+use crate::store::copy_encoding::EncodedRoute;
+use crate::store::copy_fields::FieldReader;
 use crate::store::error::{Recovery, Result};
 
 /// The reason for a row.

@@ -32,26 +32,35 @@ pub struct PeerRow {
     pub routes: Option<i64>,
 }
 
-/// Returns the peers with these addresses or ASes, at every router.
+/// Returns the peers with these addresses or ASes, at every router. `began`: when the live BMP session of a router began
+/// that the caller knows of. It is not read here: a session that replaced it meanwhile has reported no peer yet.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn peers(transaction: &mut Transaction<'_>, addresses: &[IpAddr], asns: &[Asn]) -> Result<Vec<PeerRow>> {
+pub fn peers(
+    transaction: &mut Transaction<'_>,
+    (addresses, asns): (&[IpAddr], &[Asn]),
+    began: impl Fn(&RouterId) -> Option<Timestamp>,
+) -> Result<Vec<PeerRow>> {
     let asns: Vec<i64> = asns.iter().map(|asn| i64::from(asn.0)).collect();
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_peers.sql"),
         &[(&addresses, Type::INET_ARRAY), (&asns, Type::INT8_ARRAY)],
     )?;
-    let peer = |row: &Row| PeerRow {
-        router: RouterId::new(row.get(0)),
-        address: row.get(1),
-        asn: asn(row.get(2)).unwrap_or_default(),
-        description: row.get(3),
-        is_up: row.get(4),
-        is_reported: row.get(5),
-        reason: row.get(6),
-        since: Timestamp::from_unix_micros(row.get(7)),
-        routes: row.get(8),
+    let peer = |row: &Row| {
+        let router = RouterId::new(row.get(0));
+        let is_reported = began(&router).is_some_and(|began| row.get::<_, i64>(5) >= began.unix_micros());
+        PeerRow {
+            router,
+            address: row.get(1),
+            asn: asn(row.get(2)).unwrap_or_default(),
+            description: row.get(3),
+            is_up: is_reported && row.get(4),
+            is_reported,
+            reason: row.get(6),
+            since: Timestamp::from_unix_micros(row.get(7)),
+            routes: row.get(8),
+        }
     };
     Ok(rows.iter().map(peer).collect())
 }

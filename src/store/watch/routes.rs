@@ -53,7 +53,7 @@ fn route_row(row: &Row) -> Result<RouteRow> {
 
 /// The properties besides the origin that separate routes.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
+pub struct Separation<'a> {
     /// True if each path is a row of its own.
     pub paths: bool,
     /// The communities that say that a route is mitigated.
@@ -67,17 +67,17 @@ pub struct Told<'a> {
 pub fn routes_of(
     transaction: &mut Transaction<'_>,
     cells: &[(&RouterId, Prefix)],
-    told: Told<'_>,
+    separation: Separation<'_>,
 ) -> Result<Vec<RouteRow>> {
     let routers: Vec<&str> = cells.iter().map(|(router, _)| router.as_str()).collect();
     let prefixes: Vec<String> = cells.iter().map(|(_, prefix)| prefix.to_string()).collect();
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_of.sql"),
         &[
-            (&told.paths, Type::BOOL),
+            (&separation.paths, Type::BOOL),
             (&routers, Type::TEXT_ARRAY),
             (&prefixes, Type::TEXT_ARRAY),
-            (&told.mitigation, Type::TEXT_ARRAY),
+            (&separation.mitigation, Type::TEXT_ARRAY),
         ],
     )?;
     rows.iter().map(route_row).collect()
@@ -92,20 +92,31 @@ pub fn routes_in(
     transaction: &mut Transaction<'_>,
     watches: &[WatchId],
     routers: Option<&[&RouterId]>,
-    told: Told<'_>,
+    separation: Separation<'_>,
 ) -> Result<Vec<RouteRow>> {
     let ids: Vec<i64> = watches.iter().map(|id| id.0).collect();
     let routers: Option<Vec<&str>> = routers.map(|all| all.iter().map(|router| router.as_str()).collect());
+    prefer_order(transaction)?;
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_in.sql"),
         &[
-            (&told.paths, Type::BOOL),
+            (&separation.paths, Type::BOOL),
             (&ids, Type::INT8_ARRAY),
             (&routers, Type::TEXT_ARRAY),
-            (&told.mitigation, Type::TEXT_ARRAY),
+            (&separation.mitigation, Type::TEXT_ARRAY),
         ],
     )?;
+    transaction.batch_execute("SET LOCAL enable_sort = on")?;
     rows.iter().map(route_row).collect()
+}
+
+/// Makes rows come in their order from the index that has it. Without statistics, as after a first dump, the planner
+/// believes that it may as well sort what GiST finds.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub fn prefer_order(transaction: &mut Transaction<'_>) -> Result<()> {
+    Ok(transaction.batch_execute("SET LOCAL enable_sort = off")?)
 }
 
 /// The questions of a watch of an AS.
@@ -113,9 +124,9 @@ pub fn routes_in(
 pub struct AskedOrigin {
     /// The watch.
     pub watch: WatchId,
-    /// An expression for paths whose neighbor before the origin is expected; `None`: any is.
+    /// An expression for paths with an expected AS before the origin; `None`: any is.
     pub fine_paths: Option<String>,
-    /// An expression for paths whose neighbor behind the AS is not expected; `None`: any is.
+    /// An expression for paths with an AS after the watched one that is not expected; `None`: any is.
     pub odd_paths: Option<String>,
     /// True if it judges prefixes that were not accepted.
     pub for_new: bool,
@@ -134,16 +145,16 @@ pub fn routes_from(
     transaction: &mut Transaction<'_>,
     asked: &[AskedOrigin],
     routers: Option<&[&RouterId]>,
-    told: Told<'_>,
+    separation: Separation<'_>,
 ) -> Result<Vec<RouteRow>> {
     let routers: Option<Vec<&str>> = routers.map(|all| all.iter().map(|router| router.as_str()).collect());
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_routes_from.sql"),
         &[
-            (&told.paths, Type::BOOL),
+            (&separation.paths, Type::BOOL),
             (&asked.iter().map(|one| one.watch.0).collect::<Vec<_>>(), Type::INT8_ARRAY),
             (&routers, Type::TEXT_ARRAY),
-            (&told.mitigation, Type::TEXT_ARRAY),
+            (&separation.mitigation, Type::TEXT_ARRAY),
             (&asked.iter().map(|one| one.fine_paths.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&asked.iter().map(|one| one.odd_paths.as_deref()).collect::<Vec<_>>(), Type::TEXT_ARRAY),
             (&asked.iter().map(|one| one.for_new).collect::<Vec<_>>(), Type::BOOL_ARRAY),
@@ -161,7 +172,7 @@ pub fn routes_from(
 pub fn routes_over(
     transaction: &mut Transaction<'_>,
     asked: &[(&RouterId, IpAddr)],
-    told: Told<'_>,
+    separation: Separation<'_>,
 ) -> Result<Vec<RouteRow>> {
     let routers: Vec<&str> = asked.iter().map(|(router, _)| router.as_str()).collect();
     let addresses: Vec<IpAddr> = asked.iter().map(|(_, address)| *address).collect();
@@ -171,7 +182,7 @@ pub fn routes_over(
             (&false, Type::BOOL),
             (&routers, Type::TEXT_ARRAY),
             (&addresses, Type::INET_ARRAY),
-            (&told.mitigation, Type::TEXT_ARRAY),
+            (&separation.mitigation, Type::TEXT_ARRAY),
         ],
     )?;
     rows.iter().map(route_row).collect()

@@ -4,6 +4,7 @@ use postgres::types::Type;
 use postgres::{Row, Transaction};
 
 use super::super::error::{Error, Result};
+use super::super::rpki::is_in_use;
 use crate::model::{Asn, Prefix, Timestamp};
 
 /// The most changes of VRPs that are read. More came and went only where a validator lost a trust anchor.
@@ -16,6 +17,8 @@ pub struct VrpSet {
     pub version: i64,
     /// True if there is a set that is not too old.
     pub is_usable: bool,
+    /// False if it is too old and no collector loads VRPs any more: then it counts as no set.
+    pub is_in_use: bool,
     /// Since when it is too old, or from when it will be.
     pub stale_at: Option<Timestamp>,
     /// When the validator made it.
@@ -33,9 +36,11 @@ pub struct VrpSet {
 pub fn set(transaction: &mut Transaction<'_>) -> Result<VrpSet> {
     let row = transaction.query_typed_one(include_str!("../../../sql/statements/watch_vrp_set.sql"), &[])?;
     let time = |i: usize| row.get::<_, Option<i64>>(i).map(Timestamp::from_unix_micros);
+    let is_usable = row.get(1);
     Ok(VrpSet {
         version: row.get(0),
-        is_usable: row.get(1),
+        is_usable,
+        is_in_use: is_usable || is_in_use(transaction)?,
         stale_at: time(2),
         generated: time(3),
         vrps: row.get(4),

@@ -6,7 +6,7 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
 
 use super::super::error::Result;
-use super::super::events::{read_time, system_time};
+use super::super::time::{read_time, system_time};
 use crate::model::Timestamp;
 use crate::model::watch::WatchId;
 

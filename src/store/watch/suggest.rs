@@ -69,8 +69,7 @@ pub fn routes(client: &mut Client, ases: &[i64]) -> Result<Vec<OriginatedRoute>>
 /// When a statement fails or the connection is lost.
 pub fn other_origins(client: &mut Client, prefixes: &[&str], ases: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
     let rows = client.query_typed(
-        "SELECT prefix::text, array_agg(DISTINCT origin_asn ORDER BY origin_asn) FROM current_routes
-         WHERE prefix = ANY ($1::text[]::cidr[]) AND origin_asn <> ALL ($2) GROUP BY prefix",
+        include_str!("../../../sql/statements/suggest_other_origins.sql"),
         &[(&prefixes, Type::TEXT_ARRAY), (&ases, Type::INT8_ARRAY)],
     )?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

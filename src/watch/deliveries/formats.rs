@@ -31,10 +31,12 @@ pub(super) enum Format {
     Ntfy,
     FlapAlerted,
     Heartbeat,
+    RegistryPost,
+    RegistryGet,
 }
 
 impl Format {
-    const ALL: [(Format, &'static str); 8] = [
+    const ALL: [(Format, &'static str); 10] = [
         (Format::Generic, "generic"),
         (Format::Alertmanager, "alertmanager"),
         (Format::PagerDuty, "pagerduty"),
@@ -43,6 +45,8 @@ impl Format {
         (Format::Ntfy, "ntfy"),
         (Format::FlapAlerted, "flapalerted"),
         (Format::Heartbeat, "heartbeat"),
+        (Format::RegistryPost, "registry_post"),
+        (Format::RegistryGet, "registry_get"),
     ];
 
     pub(super) fn parse(text: &str) -> Option<Format> {
@@ -52,11 +56,12 @@ impl Format {
     /// Returns how messages of this format relate to deliveries.
     pub(super) fn kind(self) -> FormatKind {
         match self {
-            Format::Generic | Format::FlapAlerted => FormatKind::Events,
+            Format::Generic | Format::FlapAlerted | Format::RegistryPost => FormatKind::Events,
             Format::Slack | Format::Teams | Format::Ntfy => FormatKind::Texts,
             Format::Alertmanager => FormatKind::States,
             Format::PagerDuty => FormatKind::StateOfEach,
             Format::Heartbeat => FormatKind::Beats,
+            Format::RegistryGet => FormatKind::Wakes,
         }
     }
 }
@@ -74,6 +79,8 @@ pub(super) enum FormatKind {
     StateOfEach,
     /// No changes at all.
     Beats,
+    /// All changes that wait are one request, which says only that there are some.
+    Wakes,
 }
 
 /// Events that are more than the receiver takes in a minute.
@@ -111,9 +118,13 @@ pub(super) fn text(format: Format, changes: &[Change], public_url: Option<&str>,
         Format::Slack => chat::slack(changes, public_url),
         Format::Teams => chat::teams(changes, public_url),
         Format::Ntfy => chat::ntfy(changes, public_url, topic),
-        Format::Generic | Format::FlapAlerted | Format::Alertmanager | Format::PagerDuty | Format::Heartbeat => {
-            Value::Object(Map::new())
-        }
+        Format::Generic
+        | Format::FlapAlerted
+        | Format::Alertmanager
+        | Format::PagerDuty
+        | Format::Heartbeat
+        | Format::RegistryPost
+        | Format::RegistryGet => Value::Object(Map::new()),
     }
 }
 

@@ -76,6 +76,11 @@ pub(super) fn plan(callback: &Callback, due: Vec<DueDelivery>, allowance: usize,
         FormatKind::States => vec![alerts(callback, keys, context)],
         FormatKind::StateOfEach => states(callback, keys, allowance, context),
         FormatKind::Beats => Vec::new(),
+        FormatKind::Wakes => {
+            let mut message = outgoing(keys.iter().flatten(), vec![callback.url.clone()], &serde_json::Value::Null);
+            message.body.clear();
+            vec![message]
+        }
     };
     plan
 }
@@ -142,6 +147,7 @@ fn events(
             let end = callback.url_end.clone().filter(|_| item.change.is_end());
             outgoing([item], vec![end.unwrap_or_else(|| url_of(callback, item))], &formats::flapalerted(&item.change))
         }
+        Format::RegistryPost => outgoing([item], vec![url_of(callback, item)], &item.change.body),
         _ => outgoing([item], vec![url_of(callback, item)], &formats::generic(&item.change, context.public_url)),
     };
     let heads: Vec<&Item> = keys.iter().filter_map(|key| key.first()).collect();

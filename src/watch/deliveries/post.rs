@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use ureq::Agent;
-use ureq::config::Config;
+use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
@@ -37,6 +37,8 @@ pub(super) struct Post<'a> {
     pub(super) url: &'a str,
     /// Header fields, a JSON object of strings.
     pub(super) headers: &'a str,
+    /// True if it only asks for the URL: `body` is not sent, but signed.
+    pub(super) is_get: bool,
     pub(super) body: &'a [u8],
     /// The key of the signature.
     pub(super) secret: Option<&'a str>,
@@ -57,18 +59,11 @@ pub struct Reply {
 }
 
 impl Poster {
-    pub(super) fn new(rules: &AddressRules) -> Poster {
-        let config = Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // It would resolve names itself.
-            .proxy(None)
+    pub(super) fn new(rules: &AddressRules, https: &TlsConfig) -> Poster {
+        let config = tls::http_config(https.clone())
             // Each request is judged by the addresses that its name has at this time.
             .max_idle_connections(0)
             .timeout_global(Some(TIME_MAX))
-            .user_agent(concat!("rib-ingester/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls::http_client())
             .build();
         let agent = |owner| {
             let resolver = JudgingResolver { rules: rules.clone(), owner, inner: DefaultResolver::default() };
@@ -86,20 +81,25 @@ impl Poster {
             Owner::Operator => &self.operator,
             Owner::Team => &self.team,
         };
-        let mut request = agent.post(post.url).header("Content-Type", "application/json");
         let headers: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(post.headers).unwrap_or_default();
-        for (name, value) in &headers {
-            request = request.header(name, value.as_str().unwrap_or_default());
-        }
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let mut fields: Vec<(&str, String)> =
+            headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
         let timestamp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        request =
-            request.header("Idempotency-Key", post.idempotency_key).header("X-RIB-Timestamp", timestamp.to_string());
+        fields.push(("Idempotency-Key", post.idempotency_key.to_owned()));
+        fields.push(("X-RIB-Timestamp", timestamp.to_string()));
         if let Some(secret) = post.secret {
             let signature = signature(secret.as_bytes(), timestamp, post.body);
-            request = request.header("X-RIB-Signature", format!("sha256={signature}"));
+            fields.push(("X-RIB-Signature", format!("sha256={signature}")));
         }
-        let mut response = request.send(post.body).map_err(|error| describe(&error))?;
+        let sent = if post.is_get {
+            fields.iter().fold(agent.get(post.url), |request, (name, value)| request.header(*name, value)).call()
+        } else {
+            let request = agent.post(post.url).header("Content-Type", "application/json");
+            fields.iter().fold(request, |request, (name, value)| request.header(*name, value)).send(post.body)
+        };
+        let mut response = sent.map_err(|error| describe(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
         let mut answer = Vec::new();

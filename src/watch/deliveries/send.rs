@@ -53,7 +53,9 @@ pub(super) fn judge(format: Format, reply: Result<Reply, String>) -> Verdict {
         | Format::Slack
         | Format::Teams
         | Format::Ntfy
-        | Format::Heartbeat => (200..300).contains(&reply.status),
+        | Format::Heartbeat
+        | Format::RegistryPost
+        | Format::RegistryGet => (200..300).contains(&reply.status),
     };
     match reply.status {
         status if is_accepted => Verdict::Accepted(status),
@@ -109,6 +111,7 @@ pub(super) fn post(
     poster.post(&Post {
         url,
         headers: &callback.headers,
+        is_get: format == Format::RegistryGet,
         body: &message.body,
         // PagerDuty's secret is in the message.
         secret: callback.secret.as_deref().filter(|_| format != Format::PagerDuty),

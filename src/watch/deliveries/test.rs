@@ -1,6 +1,7 @@
 //! `callbacks test`: sends the opening and the end of an incident that never was, and returns the answers.
 
 use serde_json::{Value, json};
+use ureq::tls::TlsConfig;
 
 use super::address::{AddressRules, target};
 use super::formats::{self, Format};
@@ -25,9 +26,14 @@ pub struct TestAnswer {
 }
 
 /// Sends the messages and returns the answers, one for each URL.
-pub fn send_test(rules: &AddressRules, callback: &Callback, site: &str, public_url: Option<&str>) -> Vec<TestAnswer> {
+pub fn send_test(
+    (rules, https): (&AddressRules, &TlsConfig),
+    callback: &Callback,
+    site: &str,
+    public_url: Option<&str>,
+) -> Vec<TestAnswer> {
     let Some(format) = Format::parse(&callback.format) else { return Vec::new() };
-    let (poster, now) = (Poster::new(rules), Timestamp::now());
+    let (poster, now) = (Poster::new(rules, https), Timestamp::now());
     let context = Context { public_url, now };
     let mut answers = Vec::new();
     let mut post = |event, message: &Outgoing| {

@@ -1,10 +1,12 @@
-//! BGP messages inside BMP: OPEN (RFC 4271 section 4.2), UPDATE (section 4.3) and ROUTE-REFRESH (RFC 2918).
+//! BGP messages inside BMP: OPEN (RFC 4271 section 4.2), UPDATE (section 4.3), NOTIFICATION (section 4.5)
+//! and ROUTE-REFRESH (RFC 2918).
 
 pub mod add_path;
 pub mod as_path;
 pub mod attributes;
 pub mod labels;
 pub mod nlri;
+pub mod notification;
 pub mod open;
 pub mod prefixes;
 pub(crate) mod rfc7606;

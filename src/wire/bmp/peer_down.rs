@@ -5,6 +5,7 @@ use std::fmt;
 use super::information::InformationList;
 use super::peer::PerPeerHeader;
 use crate::wire::DecodeError;
+use crate::wire::bgp::notification::{Notification, fsm_event_name};
 use crate::wire::reader::Reader;
 
 /// A Peer Down message: a peer, or a Loc-RIB instance, is no longer monitored.
@@ -15,21 +16,12 @@ pub struct PeerDown<'a> {
     /// The reason code.
     pub reason: u8,
     /// Reasons 1 and 3: the NOTIFICATION that ended the session.
-    pub notification: Option<Notification>,
+    pub notification: Option<Notification<'a>>,
     /// Reason 2: the FSM event, 0 for "unknown".
     pub fsm_event: Option<u16>,
     /// The TLVs, among them the table name: those of reason 6, and in version 4 those after the data of every other
     /// reason (draft-ietf-grow-bmp-tlv-20 section 5.3).
     pub information: InformationList<'a>,
-}
-
-/// The error of a NOTIFICATION (RFC 4271 section 4.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notification {
-    /// The error code.
-    pub code: u8,
-    /// The error subcode.
-    pub subcode: u8,
 }
 
 /// Octets of marker, length and type before a NOTIFICATION's error code.
@@ -52,9 +44,10 @@ impl<'a> PeerDown<'a> {
                 let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
                 let code = reader.u8("NOTIFICATION error code")?;
                 let subcode = reader.u8("NOTIFICATION error subcode")?;
-                down.notification = Some(Notification { code, subcode });
-                let data = length.saturating_sub(BGP_HEADER_SIZE + 2);
-                if version == 4 && reader.take(data, "NOTIFICATION data").is_ok() {
+                let size = length.saturating_sub(BGP_HEADER_SIZE + 2);
+                let data = reader.take(size, "NOTIFICATION data").ok();
+                down.notification = Some(Notification { code, subcode, data: data.unwrap_or_default() });
+                if version == 4 && data.is_some() {
                     down.information = InformationList::decode(reader);
                 }
             }
@@ -87,6 +80,9 @@ impl<'a> PeerDown<'a> {
 /// Writes the reason in words, for the log and for `session_events`.
 impl fmt::Display for PeerDown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(notification), 1 | 3) = (self.notification, self.reason) {
+            return write!(f, "NOTIFICATION {}: {notification}", if self.reason == 1 { "sent" } else { "received" });
+        }
         match self.reason {
             1 => f.write_str("local system closed the session with a NOTIFICATION"),
             2 => f.write_str("local system closed the session without a NOTIFICATION"),
@@ -96,12 +92,10 @@ impl fmt::Display for PeerDown<'_> {
             6 => f.write_str("local system closed, table no longer monitored"),
             reason => write!(f, "reason {reason}"),
         }?;
-        if let Some(Notification { code, subcode }) = self.notification {
-            write!(f, " (code {code}, subcode {subcode})")?;
-        }
-        match self.fsm_event {
-            None | Some(0) => Ok(()),
-            Some(event) => write!(f, " (FSM event {event})"),
+        match self.fsm_event.map(|event| (event, fsm_event_name(event))) {
+            None | Some((0, _)) => Ok(()),
+            Some((event, None)) => write!(f, " (FSM event {event})"),
+            Some((event, Some(name))) => write!(f, " (FSM event {event}, {name})"),
         }
     }
 }
@@ -124,10 +118,17 @@ mod tests {
             let down = down(&body).unwrap();
             assert_eq!((down.to_string().as_str(), down.information.len()), (text, tables));
         };
-        check(1, &notification, "local system closed the session with a NOTIFICATION (code 6, subcode 2)", 0);
-        check(3, &notification, "remote system closed the session with a NOTIFICATION (code 6, subcode 2)", 0);
+        check(1, &notification, "NOTIFICATION sent: Cease, Administrative Shutdown: \"x\"", 0);
+        check(3, &notification, "NOTIFICATION received: Cease, Administrative Shutdown: \"x\"", 0);
+        // Its data is cut short.
+        check(3, &notification[..22], "NOTIFICATION received: Cease, Administrative Shutdown", 0);
         check(1, &[], "local system closed the session with a NOTIFICATION", 0);
-        check(2, &[0, 18], "local system closed the session without a NOTIFICATION (FSM event 18)", 0);
+        check(
+            2,
+            &[0, 18],
+            "local system closed the session without a NOTIFICATION (FSM event 18, TcpConnectionFails)",
+            0,
+        );
         check(2, &[0, 0], "local system closed the session without a NOTIFICATION", 0);
         check(2, &[], "local system closed the session without a NOTIFICATION", 0);
         check(4, &[], "remote system closed the session without a NOTIFICATION", 0);

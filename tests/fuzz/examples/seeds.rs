@@ -20,5 +20,13 @@ fn main() {
             count += 1;
         }
     }
+    for (target, inputs) in [("rpki", checks::rpki::seeds()), ("journal", checks::journal::seeds())] {
+        let folder = corpus.join(target);
+        fs::create_dir_all(&folder).expect("the corpus can be written");
+        for (number, input) in inputs.into_iter().enumerate() {
+            fs::write(folder.join(number.to_string()), input).expect("the corpus can be written");
+            count += 1;
+        }
+    }
     println!("{count} seeds");
 }

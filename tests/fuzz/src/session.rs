@@ -5,6 +5,7 @@
 //! that is not there, no event id may come twice, and every row must be one that PostgreSQL accepts.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -12,24 +13,25 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rib_ingester::config::StoredViews;
+use rib_ingester::journal::Journal;
 use rib_ingester::model::{
     Afi, Nlri, Prefix, RouterId, RouterRecord, SessionEvent, SessionEventKind, StoredRoute, Table, TableKey, Timestamp,
 };
 use rib_ingester::pipeline::{
     Claimed, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, StateItem, StateOp,
-    WithdrawReason, channels,
+    StoredPositions, WithdrawReason, channels,
 };
 use rib_ingester::session::connection::Connection;
 use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
+use rib_ingester::session::input::Input;
 use rib_ingester::session::messages::Session;
 use rib_ingester::session::other_protocol::NotBmp;
 use rib_ingester::session::refused_connections::Refusals;
 use rib_ingester::session::registry::{ConnectionLimits, Registry};
-use rib_ingester::session::rules::{Redump, Rules};
-use rib_ingester::session::{Options, RawBytes, SessionEnd, Shared};
-use rib_ingester::spool::Spool;
+use rib_ingester::session::rules::{Moment, Redump, Rules};
+use rib_ingester::session::{Cause, Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::stop::Stop;
 use rib_ingester::store::copy_encoding::EncodedRoute;
 use rib_ingester::store::events::{Action, EventRow};
@@ -51,7 +53,41 @@ thread_local! {
 /// The first octet chooses the settings, the rest is what the router sends.
 pub fn check(input: &[u8]) {
     let Some((control, stream)) = input.split_first() else { return };
-    DATABASE.with(|database| database.run(*control, stream));
+    DATABASE.with(|database| database.run(*control, stream, Cuts::AtMessages, Story::default())).check();
+}
+
+/// The same stream in pieces of any length makes the same operations and the same events, in their order: a session
+/// depends on its messages and their times alone.
+pub fn check_cuts(input: &[u8], pieces: &[usize]) {
+    let Some((control, stream)) = input.split_first() else { return };
+    let told = |cuts| {
+        let story = Story { told: Some(Told::default()), ..Story::default() };
+        DATABASE.with(|database| database.run(*control, stream, cuts, story)).told.unwrap()
+    };
+    let whole = told(Cuts::AtMessages);
+    assert!(!whole.ops.is_empty(), "the stream identifies its router");
+    for piece in pieces {
+        assert_eq!(told(Cuts::Every(*piece)), whole, "in pieces of {piece} octets");
+    }
+}
+
+/// Where a stream is cut. What was read is passed on to the writers there.
+#[derive(Clone, Copy)]
+enum Cuts {
+    /// Behind each message.
+    AtMessages,
+    /// After so many octets.
+    Every(usize),
+}
+
+/// Gives a stream in pieces of at most so many octets.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.1.min(buffer.len());
+        self.0.read(&mut buffer[..count])
+    }
 }
 
 /// The far end of the channels, kept from session to session.
@@ -94,35 +130,47 @@ impl Database {
         Database { pipeline, state, events: stored_events, socket }
     }
 
-    fn run(&self, control: u8, stream: &[u8]) {
+    fn run(&self, control: u8, stream: &[u8], cuts: Cuts, mut story: Story) -> Story {
         let shared = Arc::new(self.shared(control));
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
         let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
-        let mut story = Story::default();
-        let mut session = Session::new(Arc::clone(&shared), Arc::clone(&connection), Arc::default());
-        let end = self.read(stream, &mut session, &mut story);
+        let mut session = Session::new(
+            Arc::clone(&shared),
+            Arc::clone(&connection),
+            Arc::new(Input::new(1, connection.source, &shared.journal)),
+        );
+        let end = self.read(stream, cuts, &mut session, &mut story);
         self.finish(end, session, &shared, &connection, &mut story);
-        story.check();
+        story
     }
 
     /// Reads the stream as the session's thread does; why it ended.
-    fn read(&self, mut stream: &[u8], session: &mut Session, story: &mut Story) -> SessionEnd {
+    fn read(&self, stream: &[u8], cuts: Cuts, session: &mut Session, story: &mut Story) -> SessionEnd {
         let mut buffer = FrameBuffer::new(MESSAGE_MAX);
+        let piece = if let Cuts::Every(piece) = cuts { piece } else { usize::MAX };
+        let mut stream = Pieces(stream, piece);
+        let mut messages = 0;
         loop {
             loop {
                 match buffer.next_message() {
-                    Err(error) => return SessionEnd::OutOfStep(NotBmp { error, protocol: None }),
+                    Err(error) => return SessionEnd::new(Cause::OutOfStep, NotBmp { error, protocol: None }),
                     Ok(None) => break,
                     Ok(Some(frame)) => {
-                        if let Err(end) = session.message(&frame, Timestamp::now()).and_then(|()| session.flush()) {
+                        messages += 1;
+                        if let Err(end) = session.message(&frame, Timestamp::from_wire(1, messages)) {
                             return end;
                         }
-                        self.listen(story);
+                        if let Cuts::AtMessages = cuts {
+                            session.flush().expect("the writers are there");
+                            self.listen(story);
+                        }
                     }
                 }
             }
+            session.flush().expect("the writers are there");
+            self.listen(story);
             if buffer.fill(&mut stream).unwrap() == 0 {
-                return SessionEnd::Lost(None);
+                return Cause::Closed.into();
             }
         }
     }
@@ -136,14 +184,15 @@ impl Database {
         connection: &Connection,
         story: &mut Story,
     ) {
-        if let SessionEnd::Lost(None) = end {
+        if end.cause == Cause::Closed {
             for waited in [Duration::ZERO, QUIET, STALE_TIME] {
-                session.idle(waited).expect("the writers are there");
+                let now = Moment { at: Timestamp::from_wire(2, 0), age: waited };
+                session.idle(waited, now).expect("the writers are there");
                 self.listen(story);
             }
         }
-        match &end {
-            SessionEnd::Lost(None) | SessionEnd::OutOfStep(_) | SessionEnd::Termination { .. } => {}
+        match end.cause {
+            Cause::Closed | Cause::OutOfStep | Cause::Termination => {}
             other => panic!("nothing in a stream may cause this end: {other:?}"),
         }
         session.end(&end);
@@ -210,7 +259,6 @@ impl Database {
                 message_max: MESSAGE_MAX,
                 audit_every: Duration::ZERO,
                 message_time_max: QUIET,
-                stall: QUIET,
                 rules: Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None },
                 raw: if control & 16 == 0 { RawBytes::Dropped } else { RawBytes::Stored },
                 identity_rule: Box::new(move |_| identity),
@@ -224,8 +272,8 @@ impl Database {
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
             pipeline: self.pipeline.clone(),
-            spool: Spool::off(),
-            intakes: Arc::default(),
+            journal: Journal::off(),
+            inputs: Arc::default(),
             stop: Stop::new(),
             meters: Arc::default(),
         }
@@ -255,6 +303,7 @@ fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
                 tables: vec![TableKey::loc_rib("held", Afi::Ipv4)],
                 add_path: Vec::new(),
                 names: Vec::new(),
+                positions: StoredPositions::default(),
             }));
         }
         StateItem::Batch(batch) => batch.ops.iter().for_each(|op| answer_op(op, held)),
@@ -311,6 +360,13 @@ fn stored_routes(afi: Afi) -> Routes {
 /// The routes of one table: key to fingerprint.
 type Routes = BTreeMap<(Prefix, u32), u64>;
 
+/// Operations, but for those that tell of all tables at once or once for each piece, and events.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    ops: Vec<String>,
+    events: Vec<String>,
+}
+
 /// What the database would hold, told twice: by the ops and by the events.
 #[derive(Default)]
 struct Story {
@@ -318,10 +374,17 @@ struct Story {
     by_events: BTreeMap<Table, Routes>,
     ids: HashSet<[u8; 32]>,
     checked: Option<EncodedRoute>,
+    /// The operations and the events in their order, if they are compared.
+    told: Option<Told>,
 }
 
 impl Story {
     fn op(&mut self, op: StateOp) {
+        if let Some(told) = &mut self.told
+            && !matches!(op, StateOp::TableSeen(_) | StateOp::Audit { .. } | StateOp::MarkStale(_))
+        {
+            told.ops.push(format!("{op:?}"));
+        }
         match op {
             StateOp::RouterSeen(record) => check_record(&record),
             StateOp::SyncStart { tables, stored } => {
@@ -361,7 +424,7 @@ impl Story {
                     assert!(routes.remove(&key(nlri)).is_some(), "{table} {nlri:?} is not there");
                 }
             }
-            StateOp::TablesDown { tables, event } => {
+            StateOp::TablesDown { tables, event, .. } => {
                 let goes = |table: &Table| tables.contains(&(table.view, table.name.clone()));
                 self.by_ops.retain(|table, _| !goes(table));
                 self.by_events.retain(|table, _| !goes(table));
@@ -380,6 +443,9 @@ impl Story {
 
     fn event(&mut self, event: &RouteEvent) {
         assert!(self.ids.insert(event.id), "an event id comes twice: {event:?}");
+        if let Some(told) = &mut self.told {
+            told.events.push(format!("{event:?}"));
+        }
         let routes = self.by_events.get_mut(&*event.table).expect("a table begins before its events");
         let (action, columns) = match &event.change {
             RouteChange::Announce(route) => {

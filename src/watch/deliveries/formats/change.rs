@@ -16,8 +16,9 @@ impl Change {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Returns whether the incident is over, or was from the beginning: what a watch accepts opens and closes at once.
     pub(in super::super) fn is_end(&self) -> bool {
-        self.text("/event") == "closed"
+        self.text("/event") == "closed" || self.text("/incident/state") == "closed"
     }
 
     /// Returns the page of the incident.

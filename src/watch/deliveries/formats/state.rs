@@ -78,7 +78,7 @@ pub(in super::super) fn alertmanager(changes: &[Change], public_url: Option<&str
 /// PagerDuty's Events API v2.
 pub(in super::super) fn pagerduty(change: &Change, public_url: Option<&str>, routing_key: &str) -> Value {
     let action = match change.text("/event") {
-        "closed" => "resolve",
+        _ if change.is_end() => "resolve",
         "acknowledged" => "acknowledge",
         _ => "trigger",
     };

@@ -14,6 +14,8 @@ pub struct Collector {
     child: Child,
     /// Where routers connect.
     pub address: SocketAddr,
+    /// Where programs ask.
+    pub http: SocketAddr,
     state_dir: PathBuf,
 }
 
@@ -35,6 +37,7 @@ impl Collector {
             .stderr(Stdio::piped())
             .spawn()?;
         let (found, address) = mpsc::channel();
+        let (found_http, http) = mpsc::channel();
         let lines = BufReader::new(child.stderr.take().ok_or("no standard error")?).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -44,10 +47,16 @@ impl Collector {
                 if let Some((_, address)) = line.split_once("waiting for routers on ") {
                     let _ = found.send(address.trim().to_owned());
                 }
+                if let Some((_, rest)) = line.split_once("http: ") {
+                    let _ = found_http.send(rest.rsplit(' ').next().unwrap_or_default().to_owned());
+                }
             }
         });
-        let address = address.recv_timeout(Duration::from_secs(60)).map_err(|_| "the collector does not start")?;
-        Ok(Collector { child, address: address.parse()?, state_dir })
+        let wait = |of: mpsc::Receiver<String>| {
+            of.recv_timeout(Duration::from_secs(60)).map_err(|_| "the collector does not start")
+        };
+        let (address, http) = (wait(address)?.parse()?, wait(http)?.parse()?);
+        Ok(Collector { child, address, http, state_dir })
     }
 
     /// Its process.

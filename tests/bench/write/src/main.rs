@@ -1,6 +1,7 @@
 //! `write-bench`: how long the collector takes from the socket to the commit, beside what PostgreSQL takes for the same
 //! rows.
 
+mod api;
 mod collector;
 mod database;
 mod dump;
@@ -8,6 +9,7 @@ mod events;
 #[path = "../../../common/generate.rs"]
 #[allow(dead_code)]
 mod generate;
+mod http;
 mod life;
 mod limits;
 mod load;
@@ -97,6 +99,21 @@ enum Command {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
+    /// What programs wait for: lookups, a full table as NDJSON and for Alice-LG, with and without changes meanwhile
+    Api {
+        /// IPv4 routes of a Loc-RIB and of an Adj-RIB-In; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 1_000_000)]
+        routes: usize,
+        /// How many clients look up at a time
+        #[arg(long, default_value_t = 4)]
+        clients: usize,
+        /// UPDATEs per second meanwhile, of 20 routers together
+        #[arg(long, default_value_t = 2_000)]
+        rate: u64,
+        /// For how long lookups are made
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
 }
 
 /// What all measurements need.
@@ -126,6 +143,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     println!("{}; PostgreSQL {version}", machine::describe());
     let bench = Bench { admin, binary: arguments.binary, postmaster };
     match arguments.command {
+        Command::Api { routes, clients, rate, seconds } => api::run(&bench, routes, clients, rate, seconds),
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
         Command::Dump { routes, rounds } => dump::run(&bench, routes, rounds),
         Command::Events { routes } => events::run(&bench, routes),

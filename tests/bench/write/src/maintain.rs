@@ -2,6 +2,7 @@
 //! after it, and while a day of history is dropped.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::collector::Collector;
@@ -9,7 +10,7 @@ use crate::database::{Database, now, number};
 use crate::limits::secondary_indexes;
 use crate::router::Router;
 use crate::steady::percentiles;
-use crate::stream::{send, wait_for_markers};
+use crate::stream::{SENDING_MAX_SECS, send, wait_for_markers};
 use crate::{Bench, Failure};
 
 /// How long nothing but changes happens, before and between.
@@ -69,15 +70,9 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
 
     let mut marks = vec![("before", now(&mut client)?)];
     let mut took = Vec::new();
-    let sending = std::sync::atomic::AtomicBool::new(true);
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (all, sessions, sending) = (&mut all, &mut sessions, &sending);
-        let sender = scope.spawn(move || {
-            while sending.load(std::sync::atomic::Ordering::Relaxed) {
-                send(all, sessions, rate, 2)?;
-            }
-            Ok::<_, Failure>(())
-        });
+        let sender = scope.spawn(|| send(&mut all, &mut sessions, rate, SENDING_MAX_SECS, &is_over));
         let worked = (|| {
             std::thread::sleep(QUIET);
             marks.push(("refresh of route_summary", now(&mut client)?));
@@ -98,7 +93,7 @@ pub fn run(bench: &Bench, rows: i64, rate: u64) -> Result<(), Failure> {
             marks.push(("end", now(&mut client)?));
             if status.success() { Ok(()) } else { Err::<(), Failure>("maintenance failed".into()) }
         })();
-        sending.store(false, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Release);
         sender.join().map_err(|_| "a thread panicked")??;
         worked
     })?;

@@ -18,6 +18,9 @@ const PEER_BGP_ID: usize = HEADER + 30;
 /// Where the per-peer timestamp stands.
 const TIMESTAMP: usize = HEADER + 34;
 
+/// The address of the peer of an Adj-RIB-In, and its BGP identifier.
+const PEER: [u8; 4] = [192, 0, 2, 1];
+
 /// A destination that no generated table has. Its MED tells how far a router has come.
 const MARKER: [u8; 4] = [24, 240, 0, 1];
 
@@ -60,6 +63,29 @@ impl Router {
         let routes = ipv4 + ipv4 / 5;
         let ipv4 = body.iter().take_while(|message| !parts(message).1.is_empty()).count();
         Ok(Router { id: format!("10.0.0.{number}"), head: messages, body, ipv4, routes, marker: 0 })
+    }
+
+    /// The same routes, as what a peer at 192.0.2.1 announces to the router and its import policy accepts.
+    pub fn into_adj_rib_in(mut self) -> Router {
+        for message in self.head.iter_mut().chain(&mut self.body).filter(|message| message[5] != 4) {
+            // A global peer, after policy, with an address and a BGP identifier of its own.
+            message[HEADER] = 0;
+            message[HEADER + 1] = 0x40;
+            message[HEADER + 22..HEADER + 26].copy_from_slice(&PEER);
+            message[PEER_BGP_ID..PEER_BGP_ID + 4].copy_from_slice(&PEER);
+            if message[5] == 3 {
+                let sent = UPDATE + 20;
+                let received = sent + usize::from(u16::from_be_bytes([message[sent + 16], message[sent + 17]]));
+                let end = received + usize::from(u16::from_be_bytes([message[received + 16], message[received + 17]]));
+                message[received + 24..received + 28].copy_from_slice(&PEER);
+                message[UPDATE + 12..UPDATE + 16].copy_from_slice(&[192, 0, 2, 2]);
+                // Without the name of a Loc-RIB's table.
+                message.truncate(end);
+                let length = u32::try_from(end).expect("shorter than 4 GiB").to_be_bytes();
+                message[1..5].copy_from_slice(&length);
+            }
+        }
+        self
     }
 
     /// How many routes it has, markers not counted.

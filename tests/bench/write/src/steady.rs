@@ -52,7 +52,7 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
                     Ok(())
                 })
             });
-            let sent = send(&mut all, &mut sessions, rate, seconds).and_then(|sent| {
+            let sent = send(&mut all, &mut sessions, rate, seconds, &AtomicBool::new(false)).and_then(|sent| {
                 // What is measured ends when the queues are empty.
                 for (router, session) in all.iter_mut().zip(&mut sessions) {
                     router.mark(session)?;

@@ -16,6 +16,9 @@ use crate::Failure;
 use crate::database::wait;
 use crate::router::{MARKER_PREFIX, Router};
 
+/// For how long routers send that are stopped before.
+pub const SENDING_MAX_SECS: u64 = 3_600;
+
 /// How often each router sends: what falls due in one such turn goes out together.
 const TURN: Duration = Duration::from_millis(20);
 
@@ -34,8 +37,14 @@ pub struct Sent {
     pub marks: Vec<(String, Vec<(u32, Duration)>)>,
 }
 
-/// Sends so many UPDATEs a second for so long, all routers together.
-pub fn send(all: &mut [Router], sessions: &mut [TcpStream], rate: u64, seconds: u64) -> Result<Sent, Failure> {
+/// Sends so many UPDATEs a second for so long, or until that `is_over`, all routers together.
+pub fn send(
+    all: &mut [Router],
+    sessions: &mut [TcpStream],
+    rate: u64,
+    seconds: u64,
+    is_over: &AtomicBool,
+) -> Result<Sent, Failure> {
     let routers = u64::try_from(all.len())?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = all
@@ -44,7 +53,7 @@ pub fn send(all: &mut [Router], sessions: &mut [TcpStream], rate: u64, seconds: 
             .enumerate()
             .map(|(i, (router, session))| {
                 let seed = u64::try_from(i).unwrap_or(0);
-                scope.spawn(move || send_one(router, session, rate / routers, seconds, seed))
+                scope.spawn(move || send_one(router, session, rate / routers, seconds, seed, is_over))
             })
             .collect();
         let mut sent = Sent::default();
@@ -65,11 +74,12 @@ fn send_one(
     rate: u64,
     seconds: u64,
     seed: u64,
+    is_over: &AtomicBool,
 ) -> Result<(u64, Marks), Failure> {
     let (begin, since) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH)?);
     let (mut sent, mut random) = (0, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut marks, mut mark_due) = (Vec::new(), MARK);
-    while begin.elapsed() < Duration::from_secs(seconds) {
+    while begin.elapsed() < Duration::from_secs(seconds) && !is_over.load(Ordering::Acquire) {
         let due = u64::try_from(begin.elapsed().as_micros())? * rate / 1_000_000;
         let mut bytes = Vec::new();
         for i in sent..due {

@@ -1,0 +1,98 @@
+//! The router, the RIB and the table that are exported.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::command::CommandError;
+use crate::model::text::printable;
+use crate::store::Transaction;
+use crate::store::compare::{self, ComparedTable};
+use crate::store::mrt::{self, MrtRouter, MrtTable};
+
+/// The table to export.
+#[derive(Args, Debug)]
+pub(crate) struct TableArguments {
+    /// The router: its identifier, name or address
+    #[arg(long, value_name = "ROUTER")]
+    pub(super) router: String,
+    /// The table; unset: the only one there is
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// The RIB; unset: the Loc-RIB, or the Adj-RIB-In of a router that sends no Loc-RIB
+    #[arg(long, value_enum)]
+    rib: Option<ExportedRib>,
+    /// The side of the policy of an Adj-RIB-In; unset: after it where that is stored
+    #[arg(long, value_enum)]
+    policy: Option<Side>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExportedRib {
+    /// Routes that the router has selected
+    LocRib,
+    /// Routes that it has received from its peers
+    AdjRibIn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Side {
+    /// Before the import policy
+    Pre,
+    /// After it
+    Post,
+}
+
+/// A table, and its router as a BGP speaker.
+pub(super) struct Selected {
+    pub(super) table: MrtTable,
+    pub(super) bgp_id: Ipv4Addr,
+    pub(super) address: IpAddr,
+    pub(super) asn: u32,
+}
+
+/// Finds the table of a router whose identifier is known.
+pub(super) fn select(
+    transaction: &mut Transaction<'_>,
+    router: &str,
+    arguments: &TableArguments,
+) -> Result<Selected, CommandError> {
+    let tables = compare::tables(transaction, &[router.to_owned()])?;
+    let has_loc_rib = tables.iter().any(|table| table.adj_rib_in.is_none());
+    let default = if has_loc_rib || tables.is_empty() { ExportedRib::LocRib } else { ExportedRib::AdjRibIn };
+    let rib = arguments.rib.unwrap_or(default);
+    let is_post_policy = (rib == ExportedRib::AdjRibIn).then(|| {
+        let has_post = tables.iter().any(|table| table.adj_rib_in.is_some_and(|(_, is_post)| is_post));
+        arguments.policy.map_or(has_post, |side| side == Side::Post)
+    });
+    if arguments.policy.is_some() && is_post_policy.is_none() {
+        return Err(CommandError::Configuration(vec!["--policy is for an Adj-RIB-In: --rib adj-rib-in".to_owned()]));
+    }
+    let is_of_rib = |table: &&ComparedTable| table.adj_rib_in.map(|(_, is_post)| is_post) == is_post_policy;
+    let mut names: Vec<&str> = tables.iter().filter(is_of_rib).map(|table| table.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let name = match (&arguments.table, names.as_slice()) {
+        (Some(name), _) => name.clone(),
+        (None, [only]) => (*only).to_owned(),
+        (None, []) => return Err(failed(&format!("router {router} has no such table; --table names one of the past"))),
+        (None, several) => {
+            return Err(failed(&format!(
+                "router {router} has several tables, --table names one: {}",
+                several.join(", ")
+            )));
+        }
+    };
+    let table = MrtTable { router: router.to_owned(), name, is_post_policy };
+    let MrtRouter { address, asn } = mrt::router(transaction, router)?;
+    let of_address = || match address {
+        Some(IpAddr::V4(address)) => address,
+        Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
+    };
+    let bgp_id = router.parse().unwrap_or_else(|_| of_address());
+    Ok(Selected { table, bgp_id, address: address.unwrap_or(bgp_id.into()), asn })
+}
+
+fn failed(line: &str) -> CommandError {
+    CommandError::Failed(printable(line).into_owned())
+}

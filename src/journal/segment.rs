@@ -1,0 +1,71 @@
+//! The files of a stream: their names, and the records in them.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::record::{self, Chunk};
+
+/// Returns the path of a segment in a stream's folder.
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}.segment"))
+}
+
+/// Returns the numbers of the segments in a stream's folder, in order.
+pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".segment")?.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Gives every chunk of a segment to `each`, in order. What is damaged is passed over.
+pub(super) fn each_chunk(path: &Path, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut offset = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
+    while offset < size {
+        match read_record(&file, offset, size)? {
+            Some(chunk) => {
+                offset += chunk.record_size();
+                each(&chunk);
+            }
+            None => offset = behind_damage(&file, offset, size)?,
+        }
+    }
+    Ok(())
+}
+
+/// Returns where reading goes on after the damaged record at `offset`: at the next one, if it is whole where the
+/// damaged one says that it ends, else at the segment's end.
+pub(super) fn behind_damage(file: &File, offset: u64, size: u64) -> io::Result<u64> {
+    let mut head = [0; record::HEAD_SIZE];
+    if size - offset < u64::try_from(head.len()).expect("a length fits 64 bits") {
+        return Ok(size);
+    }
+    file.read_exact_at(&mut head, offset)?;
+    let length = record::rest_size(&head).and_then(|rest| u64::try_from(head.len() + rest).ok());
+    let Some(end) = length.and_then(|length| offset.checked_add(length)).filter(|end| *end < size) else {
+        return Ok(size);
+    };
+    Ok(if read_record(file, end, size)?.is_some() { end } else { size })
+}
+
+/// Returns the record at `offset` of a segment with `size` bytes; `None` if it is not whole.
+pub(super) fn read_record(file: &File, offset: u64, size: u64) -> io::Result<Option<Chunk>> {
+    let mut head = [0; record::HEAD_SIZE];
+    let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
+    if left < head.len() {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut head, offset)?;
+    let Some(rest) = record::rest_size(&head).filter(|rest| *rest <= left - head.len()) else { return Ok(None) };
+    let mut bytes = head.to_vec();
+    bytes.resize(head.len() + rest, 0);
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(Chunk::from_record(&bytes))
+}

@@ -1,0 +1,19 @@
+//! MRT (RFC 6396, RFC 8050): files of routes and BGP messages, as RIS and RouteViews
+pub mod attributes;
+pub(crate) mod attrs;
+pub(crate) mod bgp4mp;
+pub mod compression;
+pub(crate) mod fabricate;
+pub mod messages;
+pub mod notes;
+pub(crate) mod peers;
+pub mod records;
+pub mod replay;
+pub(crate) mod rib;
+pub(crate) mod splitting;
+pub mod survey;
+pub mod tables;
+pub(crate) mod texts;
+pub mod types;
+pub(crate) mod updates;
+pub(crate) mod writing;

@@ -1,0 +1,81 @@
+//! The way of input into the journal and out of it: what it refuses, and what the database has.
+
+use std::time::{Duration, Instant};
+
+use super::super::end::{Cause, SessionEnd};
+use super::{Fate, Inner, Input, KEPT_MAX, memory_of};
+use crate::journal::{Checkpoint, Chunk, Stream};
+
+/// The time that the database has to take input that the journal refuses.
+const REFUSED_MAX: Duration = Duration::from_secs(5);
+
+impl Input {
+    /// Returns whether the socket is left unread: nothing may run ahead of the check whether a session without a name
+    /// says too much, nor of the memory where there is no journal.
+    pub(super) fn must_wait(&self, inner: &Inner, memory: usize) -> bool {
+        let is_unnamed = self.router.get().is_none() && !inner.waiting.is_empty();
+        is_unnamed || self.journal.is_off() && inner.bytes > 0 && inner.bytes + memory > KEPT_MAX
+    }
+
+    /// Brings a chunk to the journal. One that it does not take is kept in memory, as are all after it, until the
+    /// database has them.
+    pub(super) fn write(&self, inner: &mut Inner, chunk: &Chunk) {
+        if self.journal.is_off() {
+            return;
+        }
+        if inner.journaled < chunk.start && self.stored().is_none_or(|stored| stored < chunk.start) {
+            return;
+        }
+        let beginning = || Checkpoint::of_beginning(&self.session, self.source_address, chunk.received_at);
+        let written = match &mut inner.stream {
+            Some(stream) if inner.journaled < chunk.start => {
+                // What is between is stored.
+                stream.turn_over(chunk.start).and_then(|_| stream.append(chunk))
+            }
+            Some(stream) => stream.append(chunk),
+            none => match Stream::create(&self.journal, self.number, &beginning()) {
+                Ok(stream) => none.insert(stream).append(chunk),
+                Err(error) => Err(error),
+            },
+        };
+        match written {
+            Ok(()) => inner.journaled = chunk.end(),
+            Err(error) => self.journal.note_error(&error),
+        }
+    }
+
+    /// Gives up input that the journal refuses and that the database does not take.
+    pub(super) fn judge_refused(&self, inner: &mut Inner) {
+        if inner.journaled == inner.read || self.journal.is_off() || self.stored() == Some(inner.read) {
+            inner.refused_since = None;
+            return;
+        }
+        let since = *inner.refused_since.get_or_insert_with(Instant::now);
+        if (since.elapsed() >= REFUSED_MAX || inner.bytes > KEPT_MAX) && inner.end.is_none() {
+            let end = SessionEnd::new(Cause::Journal, self.journal.why_not());
+            inner.note_loss(self, &end.to_string());
+            inner.end = Some(end);
+            self.news.notify_one();
+        }
+    }
+
+    /// Lets go of what the database has.
+    pub(super) fn forget_stored(&self, inner: &mut Inner) {
+        let Some(stored) = self.stored() else { return };
+        while inner.marks.front().is_some_and(|(end, _)| *end <= stored) {
+            inner.marks.pop_front();
+        }
+        while let Some(chunk) = inner.kept.front().filter(|chunk| chunk.end() <= stored) {
+            inner.bytes -= memory_of(chunk);
+            inner.kept.pop_front();
+            self.room.notify_one();
+        }
+        if inner.fate == Fate::Complete && stored >= inner.read {
+            inner.forget_all();
+        } else if let Some(stream) = &mut inner.stream
+            && let Err(error) = stream.release(stored, self.acknowledged())
+        {
+            log::error!("journal: {}: {error}", stream.folder().display());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The beginning and the end of a session: its state when the router has only connected, and what it leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{debug, info, log};
+
+use super::add_path::Evidence;
+use super::anomaly::Anomalies;
+use super::changes::PathIds;
+use super::connection::Connection;
+use super::end::{RoutesAfter, SessionEnd};
+use super::host::Host;
+use super::identity::Identity;
+use super::input::Input;
+use super::messages::{Losses, Session};
+use super::preamble::Preamble;
+use super::reading::Readings;
+use super::rib_filter::RibFilter;
+use super::shared::Shared;
+use super::unnamed::Unnamed;
+use super::version4::Version4;
+use super::waiting::Waiting;
+
+impl Session {
+    /// Creates the session of a router that has only connected.
+    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>, input: Arc<Input>) -> Session {
+        let host = Host::new(shared, connection);
+        let (options, source) = (host.options(), host.source());
+        let identity = Identity::new(source, (options.identity_rule)(source));
+        let path_ids = if (options.ignore_path_id)(source) { PathIds::Ignored } else { PathIds::Keyed };
+        let rib_filter = RibFilter::new((options.stored_views)(source));
+        Session {
+            host,
+            input,
+            resumed: None,
+            identity,
+            anomalies: Anomalies::default(),
+            evidence: Evidence::default(),
+            readings: Readings::default(),
+            version_4: Version4::default(),
+            path_ids,
+            rib_filter,
+            identified: None,
+            waiting: Waiting::default(),
+            unnamed: Unnamed::default(),
+            losses: Losses::default(),
+            preamble: Preamble::default(),
+            messages: 0,
+            position: 0,
+            began: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Records the session's end: its routes are removed or become stale.
+    pub fn end(&mut self, end: &SessionEnd) {
+        let subject = self.subject();
+        if let Some(summary) = self.anomalies.summary() {
+            info!("{subject}: in this session: {summary}");
+        }
+        self.tell_lost();
+        // A load balancer checks every few seconds whether the port is open.
+        if end.is_by_connection() && self.host.connection.is_without_a_byte() {
+            self.host.shared.meters.process.silent_connections.add(1);
+            debug!("{subject}: connected and closed without a byte");
+            return;
+        }
+        let consequences = end.consequences();
+        if let RoutesAfter::Refused(label) = consequences.routes {
+            self.host.shared.meters.refused.count(label);
+            self.host.shared.refusals.refuse(&self.host.shared.pipeline, self.host.connection.source, &end.detail);
+            return;
+        }
+        log!(consequences.level, "{subject}: session ended: {end}");
+        if let Some(mut identified) = self.identified.take() {
+            identified.owner.meter.session_ends(consequences.label);
+            // If the writers are gone, that is reported where they ended.
+            let _ = identified.end(end, &self.host.shared, &self.host.connection);
+        }
+    }
+}

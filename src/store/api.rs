@@ -1,0 +1,27 @@
+//! The queries of the API. Rows are JSON that the database makes, with the columns' names, so that every type of the
+//! schema is written in one way; times are in UTC.
+
+pub(crate) mod events;
+pub(crate) mod history;
+pub(crate) mod incidents;
+pub(crate) mod list;
+pub(crate) mod peers;
+pub(crate) mod routers;
+pub(crate) mod routes;
+pub(crate) mod tables;
+
+use postgres::Row;
+
+/// One row of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiRow {
+    /// The row as a JSON object.
+    pub(crate) json: String,
+    /// The row's place in the order of the list, as a JSON array; `None` where the list has no pages.
+    pub(crate) key: Option<String>,
+}
+
+/// Reads the columns `json` and `key`.
+fn read(row: &Row) -> ApiRow {
+    ApiRow { json: row.get("json"), key: row.try_get("key").unwrap_or_default() }
+}

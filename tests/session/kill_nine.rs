@@ -1,0 +1,246 @@
+//! `kill -9`: every event that was read before it is stored once, and nothing that was stored is told again.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::{Ingester, eventually, eventually_equal};
+use crate::common::pg::TestDb;
+use crate::common::server::Folder;
+
+const ROUTER: &str = "10.255.0.1";
+
+/// The number of changes that are sent while history is held back.
+const CHANGES: u32 = 200;
+
+fn change(peer: Peer, number: u32) -> Vec<u8> {
+    let attributes = Attributes { med: Some(number), ..Attributes::path(&[64_500, 64_501]) };
+    let peer = peer.at(1_700_000_000 + number);
+    bmp::route_monitoring(peer, &bmp::announce(&attributes, "192.0.2.1", &["198.51.100.0/24"]))
+}
+
+/// The changes of `sent`, all of which the collector has read when it is killed, are stored once after its next start.
+fn survives_a_kill(sent: impl Fn(Peer, u32) -> Vec<u8>, want: &[String]) {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global")));
+    router.send(&change(peer, 0));
+    router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    eventually_equal(vec!["1".to_owned()], || db.rows("SELECT count(*) FROM route_events"));
+    let mut holder = db.client();
+    let mut transaction = holder.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE route_events IN SHARE MODE").unwrap();
+    for number in 1..=CHANGES {
+        router.send(&sent(peer, number));
+    }
+    // Initiation, Peer Up, the dump and its End-of-RIB are counted too, but for what came before the name.
+    let read = |page: &str| {
+        let line = page.lines().find(|line| line.starts_with("rib_ingester_messages_total{"))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    eventually("all to be read", || {
+        let (_, _, page) = ingester.get("/metrics");
+        read(&page).filter(|messages| *messages >= f64::from(CHANGES) + 2.0)
+    });
+    ingester.kill();
+    transaction.commit().unwrap();
+    let ingester = Ingester::start(&db.url(), &settings);
+    let meds = "SELECT med FROM route_events ORDER BY router_time, action";
+    eventually_equal(want.to_vec(), || db.rows(meds));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn kill_nine_loses_no_event_that_was_read() {
+    let want: Vec<String> = (0..=CHANGES).map(|number| number.to_string()).collect();
+    survives_a_kill(change, &want);
+}
+
+#[test]
+fn kill_nine_keeps_flaps_within_a_second_apart() {
+    // The same change again and again, in one second: event ids differ by their occurrence alone.
+    let flap = |peer: Peer, number: u32| {
+        if number % 2 == 1 {
+            bmp::route_monitoring(peer.at(1_700_000_001), &bmp::withdraw(&["198.51.100.0/24"]))
+        } else {
+            let attributes = Attributes { med: Some(0), ..Attributes::path(&[64_500, 64_501]) };
+            let update = bmp::announce(&attributes, "192.0.2.1", &["198.51.100.0/24"]);
+            bmp::route_monitoring(peer.at(1_700_000_001), &update)
+        }
+    };
+    let announced = CHANGES / 2 + 1;
+    let want: Vec<String> =
+        (0..announced).map(|_| "0".to_owned()).chain((0..CHANGES / 2).map(|_| "-".to_owned())).collect();
+    survives_a_kill(flap, &want);
+}
+
+#[test]
+fn what_was_stored_before_the_kill_is_not_told_again() {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    let up = bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global"));
+    let end_of_rib = bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4());
+    router.send(&bmp::initiation(b"edge1", b""));
+    for round in 0..3 {
+        if round > 0 {
+            router.send(&bmp::peer_down(peer, 6));
+        }
+        router.send(&up).send(&change(peer, round)).send(&change(peer, round + 10)).send(&end_of_rib);
+    }
+    let told = "SELECT kind, count(*) FROM session_events WHERE kind <> 'session_lost' GROUP BY 1 ORDER BY 1";
+    eventually_equal(vec!["6".to_owned()], || db.rows("SELECT count(*) FROM route_events"));
+    eventually_equal(vec!["3".to_owned()], || db.rows("SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'"));
+    eventually("its position", || {
+        let rows = db
+            .rows("SELECT count(*) FROM journal_positions p WHERE octet = (SELECT max(octet) FROM journal_positions)");
+        (rows == ["2"]).then_some(())
+    });
+    let before = db.rows(told);
+    ingester.kill();
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually_equal(vec!["1".to_owned()], || {
+        db.rows("SELECT count(*) FROM session_events WHERE kind = 'session_lost'")
+    });
+    assert_eq!(db.rows(told), before);
+    assert_eq!(db.rows("SELECT count(*) FROM route_events"), ["6"]);
+    assert_eq!(db.rows("SELECT med FROM current_routes"), ["12"]);
+    let known = format!("SELECT med, complete FROM routes_as_of('{ROUTER}', 'global', now())");
+    assert_eq!(db.rows(&known), ["12|t"]);
+    assert!(ingester.stop().success());
+}
+
+/// The only stream of the journal.
+fn stream(state_dir: &Folder) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(state_dir.path().join("journal")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).find(|path| path.is_dir())
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().flatten() {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_termination_before_the_kill_is_not_repeated() {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let peer = Peer::loc_rib(ROUTER);
+    let dump = |number: u32| {
+        let mut router = ingester.connect();
+        router.send(&bmp::initiation(b"edge1", b""));
+        router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global"))).send(&change(peer, number));
+        router.send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+        router
+    };
+    let mut router = dump(1);
+    eventually_equal(vec!["1".to_owned()], || db.rows("SELECT med FROM current_routes"));
+    // The collector dies after all of it is stored, and before the journal of this session is removed: as if it had
+    // died a moment earlier, its folder is there again.
+    let mut holder = db.client();
+    let mut transaction = holder.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE route_events IN SHARE MODE").unwrap();
+    let folder = stream(&state_dir).unwrap();
+    let size = || std::fs::metadata(folder.join(format!("{:020}.segment", 1))).map_or(0, |of| of.len());
+    let before = size();
+    let last = [change(peer, 2), bmp::termination(0)].concat();
+    router.send(&last);
+    let all = before + u64::try_from(last.len()).unwrap();
+    eventually("its last messages are in the journal", || (size() >= all).then_some(()));
+    let kept = Folder::new();
+    copy(&folder, kept.path());
+    transaction.commit().unwrap();
+    eventually_equal(vec!["0".to_owned()], || db.rows("SELECT count(*) FROM current_routes"));
+    let _router = dump(3);
+    eventually_equal(vec!["3".to_owned()], || db.rows("SELECT med FROM current_routes"));
+    let told = "SELECT kind, count(*) FROM session_events WHERE kind <> 'session_lost' GROUP BY 1 ORDER BY 1";
+    eventually_equal(vec!["2".to_owned()], || db.rows("SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'"));
+    let (before, events) = (db.rows(told), db.rows("SELECT count(*) FROM route_events"));
+    ingester.kill();
+    copy(kept.path(), &folder);
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually("both are applied", || stream(&state_dir).is_none().then_some(()));
+    assert_eq!(db.rows("SELECT med FROM current_routes"), ["3"]);
+    assert_eq!((db.rows(told), db.rows("SELECT count(*) FROM route_events")), (before, events));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_router_that_moved_leaves_no_gap_if_all_is_stored() {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global"))).send(&change(peer, 1));
+    let positions = "SELECT count(*), count(DISTINCT octet), min(octet) > 250 FROM journal_positions";
+    eventually_equal(vec!["2|1|t".to_owned()], || db.rows(positions));
+    ingester.kill();
+    db.client().batch_execute("UPDATE router_owner SET collector_id = 'other', epoch = epoch + 1").unwrap();
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually("nothing is left", || stream(&state_dir).is_none().then_some(()));
+    assert_eq!(db.rows("SELECT FROM session_events WHERE kind = 'gap'").len(), 0);
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn what_the_database_lost_is_stored_again_or_a_gap() {
+    const MANY: u32 = 6_000;
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    // Segments of 256 KiB.
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap()), ("JOURNAL_MAX_BYTES", "100000000")];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global")));
+    router.send(&(0..MANY).flat_map(|number| change(peer, number)).collect::<Vec<u8>>());
+    eventually_equal(vec![MANY.to_string()], || db.rows("SELECT count(*) FROM route_events"));
+    let folder = stream(&state_dir).unwrap();
+    let first = folder.join(format!("{:020}.segment", 1));
+    eventually("the first segment to be removed", || (!first.exists()).then_some(()));
+    let positions = "SELECT min(octet) FROM journal_positions HAVING min(octet) = max(octet)";
+    let before = eventually("one position", || db.rows(positions).pop());
+    let update = bmp::announce(&Attributes::path(&[64_500, 64_502]), "192.0.2.1", &["203.0.113.0/24"]);
+    router.send(&bmp::route_monitoring(peer, &update));
+    eventually("another", || db.rows(positions).pop().filter(|now| *now != before));
+    ingester.kill();
+    let kept = Folder::new();
+    copy(&folder, kept.path());
+    // A stand-by is promoted that does not have the last commits.
+    let lose = format!(
+        "DELETE FROM route_events WHERE prefix = '203.0.113.0/24'; DELETE FROM current_routes WHERE prefix = '203.0.113.0/24';
+         UPDATE journal_positions SET octet = {before}"
+    );
+    db.client().batch_execute(&lose).unwrap();
+    let last = "SELECT (SELECT count(*) FROM current_routes WHERE prefix = '203.0.113.0/24'), count(*),
+                       count(*) FILTER (WHERE prefix = '203.0.113.0/24') FROM route_events";
+    let all = vec![format!("1|{}|1", MANY + 1)];
+    let gaps = "SELECT reason FROM session_events WHERE kind = 'gap'";
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually("it is applied", || stream(&state_dir).is_none().then_some(()));
+    assert_eq!((db.rows(last), db.rows(gaps)), (all.clone(), vec![]));
+    ingester.kill();
+    // One that lacks more than the journal still has.
+    copy(kept.path(), &folder);
+    db.client().batch_execute("UPDATE journal_positions SET octet = 10").unwrap();
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually("it is applied", || stream(&state_dir).is_none().then_some(()));
+    assert_eq!(db.rows(last), all);
+    let told = db.rows(gaps);
+    assert!(
+        told.len() == 1 && told[0].starts_with("the database has lost what it had stored: octets 10 to "),
+        "{told:?}"
+    );
+    assert!(ingester.stop().success());
+}
