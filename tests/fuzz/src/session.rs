@@ -200,10 +200,16 @@ impl Database {
         shared.registry.disconnect(connection);
     }
 
-    /// Takes in everything that the session has said so far.
+    /// Takes in everything that the session has said so far. Both threads are asked before either is waited for: on a
+    /// busy machine the waiting is what a session costs here.
     fn listen(&self, story: &mut Story) {
         // Comes back behind everything that is on its way.
         self.pipeline.any_state().send(StateItem::Note(None, mark())).unwrap();
+        let owner = Arc::new(Ownership::new(RouterId::new("nobody"), 0, Arc::default()));
+        let (stored, is_stored) = bounded(0);
+        let read_at = Instant::now();
+        let last = EventBatch { stored: Some(stored), events: vec![], tables: vec![], owner, read_at, upto: 0 };
+        self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
         for item in &self.state {
             match item {
                 StateItem::Note(_, event) if event == mark() => break,
@@ -217,11 +223,6 @@ impl Database {
                 }
             }
         }
-        let owner = Arc::new(Ownership::new(RouterId::new("nobody"), 0, Arc::default()));
-        let (stored, is_stored) = bounded(0);
-        let read_at = Instant::now();
-        let last = EventBatch { stored: Some(stored), events: vec![], tables: vec![], owner, read_at, upto: 0 };
-        self.pipeline.events(&last.owner.router.clone()).expect("history is kept").send(last).unwrap();
         let _ = is_stored.recv();
         for (batch, _) in self.events.try_iter() {
             batch.events.iter().for_each(|event| story.event(event));
